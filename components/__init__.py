@@ -1,0 +1,1 @@
+"""KFP components: one for each verb."""

@@ -1,0 +1,1 @@
+"""From resolved variants and their metrics to a table with intervals and contrasts."""

@@ -1,0 +1,59 @@
+"""Axes to overlays: every combination of levels becomes a variant, for every dataset."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+from precisionflow.config import ConfigError, Experiment, overlay, resolve
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One combination of levels on one dataset, and the resolved experiment that it is."""
+
+    levels: dict[str, str]
+    """axis -> level."""
+    experiment: Experiment
+
+    @property
+    def name(self) -> str:
+        return self.experiment.variant
+
+    @property
+    def dataset(self) -> str:
+        return self.experiment.dataset
+
+
+def variant_name(levels: dict[str, str]) -> str:
+    """{"learning": "pc", "attention": "dot"} -> "pc+dot"; without axes "default"."""
+    return "+".join(levels.values()) or "default"
+
+
+def expand(experiment: Experiment) -> tuple[Variant, ...]:
+    """All variants, datasets outermost, the last axis fastest; ConfigError names the axis and level of a bad overlay."""
+    base = experiment.model_dump(mode="json")
+    del base["ablation"]
+    datasets = experiment.ablation.datasets or {"": {}}
+    axes = experiment.ablation.axes
+    variants = []
+    for dataset, task in datasets.items():
+        for combination in itertools.product(*axes.values()):
+            levels = dict(zip(axes, combination, strict=True))
+            settings: dict[str, Any] = dict(task)
+            for axis, level in levels.items():
+                settings |= axes[axis][level]
+            try:
+                resolved = resolve(overlay(base, settings | {"variant": variant_name(levels)}))
+            except ConfigError as error:
+                raise ConfigError(f"ablation {_where(dataset, levels)}: {error}") from None
+            variants.append(Variant(levels, resolved))
+    seen = [(v.dataset, v.name) for v in variants]
+    for pair in seen:
+        if seen.count(pair) > 1:
+            raise ConfigError(f"ablation: two variants are called {pair[1]!r} on dataset {pair[0]!r}; rename a level or a dataset's source")
+    return tuple(variants)
+
+
+def _where(dataset: str, levels: dict[str, str]) -> str:
+    words = ([f"dataset={dataset}"] if dataset else []) + [f"{axis}={level}" for axis, level in levels.items()]
+    return ", ".join(words)

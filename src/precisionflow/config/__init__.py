@@ -1,0 +1,7 @@
+"""The configuration of an experiment: frozen pydantic parts, free of torch."""
+
+from precisionflow.config.base import ConfigError, Part
+from precisionflow.config.experiment import Experiment, digest
+from precisionflow.config.load import load, overlay, parse, resolve, shipped, to_yaml
+
+__all__ = ["ConfigError", "Experiment", "Part", "digest", "load", "overlay", "parse", "resolve", "shipped", "to_yaml"]

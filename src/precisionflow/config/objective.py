@@ -1,0 +1,47 @@
+"""What is minimised (`objective`) and how the error reaches the weights (`learning`)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from precisionflow.config.base import Count, NonNegative, Part, Positive
+
+
+class GaussianNLL(Part):
+    """-log N(y; mean, 1 / precision), averaged over rows, in nats."""
+
+    kind: Literal["gaussian_nll"] = "gaussian_nll"
+
+
+class CrossEntropy(Part):
+    """-log p(next token), averaged over tokens, in nats."""
+
+    kind: Literal["cross_entropy"] = "cross_entropy"
+
+
+Objective = Annotated[GaussianNLL | CrossEntropy, Field(discriminator="kind")]
+
+
+class Backpropagation(Part):
+    """The gradient of the objective through all layers."""
+
+    kind: Literal["backprop"] = "backprop"
+
+
+class PredictiveCoding(Part):
+    """Errors as variables: settle e to lower the energy, then take each layer's local gradient.
+
+    Energy per sample: sum over layers of precision / 2 * ||e_i||^2, plus the objective at the output.
+    """
+
+    kind: Literal["predictive_coding"] = "predictive_coding"
+    iterations: Count = 2
+    """Most gradient steps on the errors for each batch."""
+    step_size: Positive = 0.3
+    precision: Positive = 1.0
+    """Inverse variance of every layer's error."""
+    tolerance: NonNegative = 0.0
+    """Stop settling when the energy's relative change falls below this; 0: always take all iterations."""
+
+
+Learning = Annotated[Backpropagation | PredictiveCoding, Field(discriminator="kind")]

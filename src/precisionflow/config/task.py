@@ -1,0 +1,97 @@
+"""What is learned and from which data: `regression` on tables, `characters` on text."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from precisionflow.config.base import Count, Fraction, Part
+
+
+class ScikitLearnTable(Part):
+    """A regression set that scikit-learn ships; split k is a random 90/10 partition drawn with seed k."""
+
+    kind: Literal["scikit_learn"] = "scikit_learn"
+    name: Literal["diabetes", "linnerud"] = "diabetes"
+
+    @property
+    def dataset(self) -> str:
+        return self.name
+
+
+class UciFolder(Part):
+    """A folder of the standard UCI form: `data.txt`, `index_features.txt`, `index_target.txt`, `index_{train,test}_<k>.txt`."""
+
+    kind: Literal["uci_folder"] = "uci_folder"
+    path: str = Field(min_length=1)
+    """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+
+    @property
+    def dataset(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+class PydocTopics(Part):
+    """The English text of Python's own `pydoc_data.topics`: part of every Python installation."""
+
+    kind: Literal["pydoc_topics"] = "pydoc_topics"
+
+    @property
+    def dataset(self) -> str:
+        return self.kind
+
+
+class TextFile(Part):
+    """Any UTF-8 text file."""
+
+    kind: Literal["text_file"] = "text_file"
+    path: str = Field(min_length=1)
+    """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+
+    @property
+    def dataset(self) -> str:
+        return PurePosixPath(self.path).stem
+
+
+class TinyShakespeare(Part):
+    """`tinyshakespeare/input.txt` in the folder that PRECISIONFLOW_DATA names."""
+
+    kind: Literal["tiny_shakespeare"] = "tiny_shakespeare"
+
+    @property
+    def dataset(self) -> str:
+        return self.kind
+
+
+class Regression(Part):
+    """Predict a number with its uncertainty from a row of numbers."""
+
+    kind: Literal["regression"] = "regression"
+    source: Annotated[ScikitLearnTable | UciFolder, Field(discriminator="kind")] = ScikitLearnTable()
+    validation_fraction: Fraction = 0.1
+    """Share of the training rows that early stopping may look at; the test rows are never in it."""
+
+
+class Characters(Part):
+    """Predict the next character of a text."""
+
+    kind: Literal["characters"] = "characters"
+    source: Annotated[PydocTopics | TextFile | TinyShakespeare, Field(discriminator="kind")] = PydocTopics()
+    context: Count = 64
+    """Characters that the model sees at once."""
+    validation_fraction: Fraction = 0.05
+    """Share of the text, by position after the training part."""
+    test_fraction: Fraction = 0.05
+    """Share of the text, by position at its end."""
+
+    @model_validator(mode="after")
+    def _leaves_training_text(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"task.validation_fraction + task.test_fraction is {self.validation_fraction + self.test_fraction:g}; "
+                "keep it below 1, the rest is the training text"
+            )
+        return self
+
+
+Task = Annotated[Regression | Characters, Field(discriminator="kind")]

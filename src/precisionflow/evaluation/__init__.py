@@ -1,0 +1,1 @@
+"""Proper scores, calibration and the `evaluate` stage."""

@@ -1,0 +1,1 @@
+"""The shipped experiments: one YAML file each, addressed by name."""

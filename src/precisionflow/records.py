@@ -1,0 +1,234 @@
+"""The files that pass between stages: their schemas, the metric catalogue, validated reading and writing."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from precisionflow.config import Experiment
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+_text, _real, _whole = pa.string(), pa.float64(), pa.int64()
+
+REGRESSION_ROWS = _schema(row=_whole, features=pa.list_(pa.field("element", _real, nullable=False)), target=_real)
+"""data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
+TOKENS = _schema(token=pa.int32())
+"""data/<part>.parquet of a text: one row a character, index into the vocabulary."""
+HISTORY = _schema(step=_whole, metric=_text, value=_real)
+"""model/history.parquet: what was measured while training."""
+GAUSSIAN_PREDICTIONS = _schema(row=_whole, target=_real, family=_text, mean=_real, std=_real)
+"""evaluation/predictions.parquet of a table, in the target's own units."""
+TOKEN_PREDICTIONS = _schema(
+    row=_whole, target=pa.int32(), log_probability=_real, confidence=_real, correct=pa.bool_(), entropy=_real, brier=_real
+)
+"""evaluation/predictions.parquet of a text: nats; confidence is the largest probability, brier the sum over classes of (p - y)^2."""
+METRICS = _schema(
+    experiment=_text, variant=_text, dataset=_text, seed=_whole, split=_whole, metric=_text, value=_real, n=_whole
+)
+"""evaluation/metrics.parquet: n is the number of rows or tokens behind the value."""
+TABLE = _schema(
+    experiment=_text, dataset=_text, variant=_text, metric=_text, mean=_real, low=_real, high=_real, std=_real, n=_whole
+)
+"""aggregate/table.parquet: n independent units; low, high and std are NaN where n = 1."""
+CONTRASTS = _schema(
+    experiment=_text,
+    dataset=_text,
+    metric=_text,
+    axis=_text,
+    level=_text,
+    baseline=_text,
+    variant=_text,
+    baseline_variant=_text,
+    effect=_real,
+    low=_real,
+    high=_real,
+    p=_real,
+    p_adjusted=_real,
+    n=_whole,
+    verdict=_text,
+)
+"""aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired."""
+
+_MAY_BE_NAN = {"low", "high", "std", "p", "p_adjusted"}
+
+
+class Card(BaseModel):
+    """A JSON file beside the tables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Standardisation(Card):
+    """x_standardised = (x - mean) / scale, fitted on the training rows."""
+
+    feature_mean: tuple[float, ...]
+    feature_scale: tuple[float, ...]
+    target_mean: float
+    target_scale: float
+
+
+class DatasetCard(Card):
+    """data/dataset.json."""
+
+    dataset: str
+    task: dict[str, Any]
+    source_sha256: str
+    split: int
+    rows: dict[Literal["train", "valid", "test"], int]
+    standardisation: Standardisation | None = None
+    vocabulary: tuple[str, ...] | None = None
+
+
+class ModelCard(Card):
+    """model/model.json."""
+
+    experiment: Experiment
+    experiment_hash: str
+    code_version: str
+    seed: int
+    split: int
+    parameters: int
+    """Number of trained scalars."""
+    steps: int
+    """Optimiser steps taken."""
+    validation_loss: float
+    """Of the weights that were kept, in nats."""
+    seconds_per_step: float
+    """Median over the steps, validation and checkpoints left out."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured quantity: its name in files, how it reads, which direction is better."""
+
+    name: str
+    title: str
+    unit: str
+    better: Literal["lower", "higher", "nominal"]
+    nominal: float | None = None
+    """The value of a calibrated model, where `better` is nominal."""
+
+
+def metric(name: str) -> Metric:
+    """The catalogue's entry of a metric; coverage_NN and width_NN stand for every level in per cent."""
+    for prefix, title, better in (("coverage_", "coverage of the {} % interval", "nominal"), ("width_", "width of the {} % interval", "lower")):
+        level = name.removeprefix(prefix)
+        if name.startswith(prefix) and level.replace(".", "", 1).isdigit():
+            nominal = float(level) / 100 if better == "nominal" else None
+            return Metric(name, title.format(level), "1" if nominal else "target", better, nominal)  # type: ignore[arg-type]
+    try:
+        return _CATALOGUE[name]
+    except KeyError:
+        raise ValueError(f"unknown metric {name!r}; allowed: {', '.join(_CATALOGUE)}, coverage_<per cent>, width_<per cent>") from None
+
+
+_CATALOGUE = {
+    m.name: m
+    for m in (
+        Metric("nll", "negative log-likelihood", "nats", "lower"),
+        Metric("crps", "continuous ranked probability score", "target", "lower"),
+        Metric("rmse", "root mean squared error", "target", "lower"),
+        Metric("pit_error", "PIT distance from uniform (Cramér-von Mises)", "1", "lower"),
+        Metric("bits_per_character", "bits per character", "bits", "lower"),
+        Metric("ece", "expected calibration error", "1", "lower"),
+        Metric("brier", "Brier score", "1", "lower"),
+        Metric("accuracy", "accuracy", "1", "higher"),
+        Metric("validation_loss", "validation loss of the kept weights", "nats", "lower"),
+    )
+}
+
+HEADLINE = {"regression": ("nll", "crps", "rmse"), "characters": ("nll", "ece", "brier")}
+"""Metrics that are contrasted when the experiment names none."""
+
+
+def check(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
+    """`table` cast to `schema`; ValueError that names file, column, what came in and what to do."""
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{origin}: column {missing[0]!r} is missing (there are {', '.join(table.column_names)}); run the stage that writes it again")
+    table = table.select(schema.names)
+    for field in schema:
+        column = table[field.name]
+        if column.type != field.type and not (pa.types.is_integer(column.type) and pa.types.is_floating(field.type)):
+            raise ValueError(f"{origin}: column {field.name!r} is {column.type}, should be {field.type}; run the stage that writes it again")
+        if column.null_count:
+            raise ValueError(f"{origin}: column {field.name!r} has {column.null_count} empty cells; every cell needs a value")
+        if pa.types.is_floating(field.type) and field.name not in _MAY_BE_NAN:
+            bad = pc.indices_nonzero(pc.invert(pc.is_finite(column)))
+            if len(bad):
+                row = bad[0].as_py()
+                raise ValueError(f"{origin}: column {field.name!r}, row {row}: {column[row].as_py()}; every cell needs a finite number")
+    return table.cast(schema)
+
+
+def read(path: Path, schema: pa.Schema) -> pa.Table:
+    """A validated Parquet file."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: does not exist; run the stage that writes it first") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path}: is no readable Parquet file ({str(error).splitlines()[0]}); delete it and run its stage again") from None
+    return check(table, schema, str(path))
+
+
+def write(table: pa.Table, path: Path, schema: pa.Schema) -> None:
+    """Validate, then write atomically; the same table gives the same bytes."""
+    checked = check(table, schema, str(path))
+    with replacing(path) as temporary:
+        pq.write_table(checked, temporary, compression="zstd")
+
+
+CardType = TypeVar("CardType", bound=Card)
+
+
+def read_card(path: Path, kind: type[CardType]) -> CardType:
+    """A validated JSON card."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: does not exist; run the stage that writes it first") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise ValueError(f"{path}: {where}: {first['msg']}; delete the file and run its stage again") from None
+
+
+def write_card(card: Card, path: Path) -> None:
+    """Write a card atomically."""
+    write_text(card.model_dump_json(indent=1) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its name when the block ends well and is removed otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+

@@ -1,0 +1,102 @@
+"""One stage's work: where it goes, whether it is finished, and that it is whole or absent."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from precisionflow import __version__
+from precisionflow.config import Experiment, digest
+from precisionflow.records import write_text
+
+MARKER = "stage.json"
+
+
+def once(out: Path, *, verb: str, inputs: object, work: Callable[[Path], None]) -> bool:
+    """Run `work(folder)` and rename the folder to `out`, unless `out` is finished for the same inputs.
+
+    `inputs` is JSON content that determines the result (configuration, keys of earlier stages). A killed stage leaves
+    only a hidden folder, which the next call removes. Returns whether the work ran.
+    """
+    key = digest({"verb": verb, "version": __version__, "inputs": inputs})
+    if finished_key(out) == key:
+        return False
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        start = time.perf_counter()
+        work(partial)
+        marker = {"verb": verb, "key": key, "version": __version__, "seconds": round(time.perf_counter() - start, 3)}
+        write_text(json.dumps(marker, indent=1) + "\n", partial / MARKER)
+        if out.exists():
+            shutil.rmtree(out)
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return True
+
+
+def finished_key(out: Path) -> str | None:
+    """Key of a finished stage; none when it isn't finished."""
+    marker = _marker(out)
+    return str(marker["key"]) if marker else None
+
+
+def finished_seconds(out: Path) -> float:
+    """Seconds that the work of a finished stage took."""
+    marker = _marker(out)
+    return float(marker["seconds"]) if marker else 0.0
+
+
+def input_key(folder: Path) -> str:
+    """Key of an input; ValueError when the stage that makes it is not finished."""
+    key = finished_key(folder)
+    if key is None:
+        raise ValueError(f"{folder}: is not a finished stage; run the stage that writes it first")
+    return key
+
+
+def _marker(out: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads((out / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and "key" in content and "seconds" in content else None
+
+
+def checkpoint_folder(out: Path) -> Path:
+    """Where an unfinished training run keeps its checkpoints: beside its output, so that they outlive a kill."""
+    return out.with_name(f".{out.name}.checkpoint")
+
+
+def data_folder(data: Path, experiment: Experiment, split: int) -> Path:
+    """The prepared data of one split inside the `data` folder of a run: shared by all variants with the same task."""
+    return data / f"{experiment.dataset}-{digest(experiment.task.model_dump(mode='json'))}" / f"split-{split}"
+
+
+def cell_folder(root: Path, seed: int, split: int) -> Path:
+    """The folder of one (seed, split) inside a variant's `model` or `evaluation` folder."""
+    return root / f"seed-{seed}-split-{split}"
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a results folder for one run; ValueError when another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise ValueError(f"{folder}: another run is writing here; wait for it or choose another --out") from None
+            raise
+        lock.write(str(os.getpid()))
+        yield

@@ -1,0 +1,1 @@
+"""Objectives, settling, the loop and the engines under it."""
