@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -166,9 +166,9 @@ def check(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
         if column.null_count:
             raise ValueError(f"{origin}: column {field.name!r} has {column.null_count} empty cells; every cell needs a value")
         if pa.types.is_floating(field.type) and field.name not in _MAY_BE_NAN:
-            bad = pc.indices_nonzero(pc.invert(pc.is_finite(column)))
+            bad = np.flatnonzero(~np.isfinite(column.to_numpy()))
             if len(bad):
-                row = bad[0].as_py()
+                row = int(bad[0])
                 raise ValueError(f"{origin}: column {field.name!r}, row {row}: {column[row].as_py()}; every cell needs a finite number")
     return table.cast(schema)
 

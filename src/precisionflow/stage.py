@@ -24,7 +24,7 @@ def once(out: Path, *, verb: str, inputs: object, work: Callable[[Path], None]) 
     `inputs` is JSON content that determines the result (configuration, keys of earlier stages). A killed stage leaves
     only a hidden folder, which the next call removes. Returns whether the work ran.
     """
-    key = digest({"verb": verb, "version": __version__, "inputs": inputs})
+    key = stage_key(verb, inputs)
     if finished_key(out) == key:
         return False
     partial = out.with_name(f".{out.name}.partial")
@@ -42,6 +42,11 @@ def once(out: Path, *, verb: str, inputs: object, work: Callable[[Path], None]) 
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return True
+
+
+def stage_key(verb: str, inputs: object) -> str:
+    """Identity of a stage's result."""
+    return digest({"verb": verb, "version": __version__, "inputs": inputs})
 
 
 def finished_key(out: Path) -> str | None:

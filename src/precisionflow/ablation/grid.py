@@ -24,13 +24,8 @@ class Variant:
         return self.experiment.dataset
 
 
-def variant_name(levels: dict[str, str]) -> str:
-    """{"learning": "pc", "attention": "dot"} -> "pc+dot"; without axes "default"."""
-    return "+".join(levels.values()) or "default"
-
-
 def expand(experiment: Experiment) -> tuple[Variant, ...]:
-    """All variants, datasets outermost, the last axis fastest; ConfigError names the axis and level of a bad overlay."""
+    """All variants, named by their levels ("pc+dot"), datasets outermost, the last axis fastest; ConfigError names the axis and level of a bad overlay."""
     base = experiment.model_dump(mode="json")
     del base["ablation"]
     datasets = experiment.ablation.datasets or {"": {}}
@@ -43,7 +38,7 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
             for axis, level in levels.items():
                 settings |= axes[axis][level]
             try:
-                resolved = resolve(overlay(base, settings | {"variant": variant_name(levels)}))
+                resolved = resolve(overlay(base, settings | {"variant": "+".join(combination) or experiment.variant}))
             except ConfigError as error:
                 raise ConfigError(f"ablation {_where(dataset, levels)}: {error}") from None
             variants.append(Variant(levels, resolved))

@@ -37,9 +37,10 @@ class PredictiveCoding(Part):
     kind: Literal["predictive_coding"] = "predictive_coding"
     iterations: Count = 2
     """Most gradient steps on the errors for each batch."""
-    step_size: Positive = 0.3
-    precision: Positive = 1.0
-    """Inverse variance of every layer's error."""
+    step_size: Positive = 0.5
+    """In units of the errors' variance, 1 / precision."""
+    precision: Positive = 1000.0
+    """Inverse variance of every layer's error; low values let errors move the states so far that learning suffers."""
     tolerance: NonNegative = 0.0
     """Stop settling when the energy's relative change falls below this; 0: always take all iterations."""
 

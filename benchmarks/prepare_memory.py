@@ -1,0 +1,110 @@
+"""Peak memory of `prepare` on files far larger than it may hold: a text and a table in the UCI folder form.
+
+The extra memory is the peak resident size of a process that prepares the file, less that of one that prepares
+a file of a few kilobytes. Only a table's row indices grow with the file: a few tens of bytes a row.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+BAR = 300.0
+"""Megabytes (10^6 bytes) beyond the baseline."""
+
+TASKS = {
+    "text": ("quickstart-language", "task.source={{kind: text_file, path: {}}}"),
+    "table": ("quickstart-regression", "task.source={{kind: uci_folder, path: {}}}"),
+}
+CHILD = """
+import resource, sys
+from pathlib import Path
+from precisionflow.config import load
+from precisionflow.data.prepare import prepare
+experiment = load(sys.argv[1], [sys.argv[2], "splits=[0]"])
+prepare([experiment], out=Path(sys.argv[3]))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+def write_text(path: Path, size: int) -> None:
+    """About `size` bytes of lines with one to three bytes a character."""
+    random.seed(0)
+    words = ["precision", "variance", "Schätzung", "σ² = 1/π", "the", "of", "誤差", "nats", "1024"]
+    lines = [" ".join(random.choices(words, k=12)) + "\n" for _ in range(1000)]
+    written = 0
+    with path.open("w", encoding="utf-8") as file:
+        while written < size:
+            line = random.choice(lines)
+            file.write(line)
+            written += len(line.encode())
+
+
+def write_table(folder: Path, size: int, columns: int = 9) -> None:
+    """A folder of the UCI form with about `size` bytes of rows; every tenth row is a test row."""
+    random.seed(0)
+    folder.mkdir()
+    rows = max(size // (columns * 10), 100)
+    with (folder / "data.txt").open("w") as data:
+        for _ in range(rows):
+            data.write(" ".join(f"{random.gauss(0, 1):9.6f}" for _ in range(columns)) + "\n")
+    with (folder / "index_train_0.txt").open("w") as train, (folder / "index_test_0.txt").open("w") as test:
+        for row in range(rows):
+            (train if row % 10 else test).write(f"{row}\n")
+    (folder / "index_features.txt").write_text("".join(f"{column}\n" for column in range(columns - 1)))
+    (folder / "index_target.txt").write_text(f"{columns - 1}\n")
+
+
+def peak(kind: str, path: Path, out: Path) -> float:
+    """Peak resident megabytes of a process that prepares `path`."""
+    name, setting = TASKS[kind]
+    command = [sys.executable, "-c", CHILD, name, setting.format(path), str(out)]
+    finished = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(finished.stdout) / 1e6
+
+
+def measure(megabytes: float, folder: Path) -> list[dict[str, object]]:
+    """One entry for each kind of file."""
+    results: list[dict[str, object]] = []
+    for kind, write in (("text", write_text), ("table", write_table)):
+        peaks = {}
+        for label, size in (("small", 10_000), ("large", int(megabytes * 1e6))):
+            path = folder / f"{label}-{kind}"
+            write(path, size)
+            peaks[label] = peak(kind, path, folder / f"out-{label}-{kind}")
+        extra = round(peaks["large"] - peaks["small"], 1)
+        results.append(
+            {
+                "measure": f"prepare: extra peak memory, {kind} of {megabytes:g} MB",
+                "value": extra,
+                "unit": "MB",
+                "bar": BAR,
+                "holds": extra < BAR,
+            }
+        )
+    return results
+
+
+def main() -> None:
+    """Print a table; exit 1 when a bar does not hold."""
+    parser = argparse.ArgumentParser(description="Peak memory of `prepare` on large files.")
+    parser.add_argument("--megabytes", type=float, default=200.0, help="size of each file")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        results = measure(arguments.megabytes, Path(folder))
+    for result in results:
+        verdict = "holds" if result["holds"] else "fails"
+        print(f"{result['measure']:<55} {result['value']:>8} MB   bar {result['bar']} MB: {verdict}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    if not all(result["holds"] for result in results):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

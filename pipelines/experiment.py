@@ -1,0 +1,21 @@
+"""Pipeline `experiment`: one resolved experiment, without comparison."""
+
+from kfp import dsl
+
+from precisionflow.components.evaluate import evaluate
+from precisionflow.components.prepare import prepare
+from precisionflow.components.train import train
+
+
+@dsl.pipeline(name="experiment", description="prepare > train > evaluate")
+def experiment(variants: list[str], variant: str, folder: str = ""):  # type: ignore[no-untyped-def]
+    """Prepare, train and evaluate one variant.
+
+    Args:
+        variants: The resolved experiment in a list of one: what prepare takes.
+        variant: The resolved experiment as JSON or YAML.
+        folder: Results folder on this machine; empty on a cluster.
+    """
+    prepared = prepare(variants=variants, folder=folder)
+    trained = train(experiment=variant, data=prepared.outputs["data"], folder=folder)
+    evaluate(experiment=variant, data=prepared.outputs["data"], model=trained.outputs["model"], folder=folder)

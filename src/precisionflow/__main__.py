@@ -1,0 +1,5 @@
+"""`python -m precisionflow`."""
+
+from precisionflow.cli import main
+
+main()

@@ -1,0 +1,195 @@
+"""The command line: parses, calls one function."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from precisionflow import __version__
+from precisionflow.config import ConfigError, Experiment, load, shipped, to_yaml
+
+app = typer.Typer(
+    name="precisionflow",
+    help="Experiments on learned precision: one YAML file to a calibrated, tracked, reported result.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A shipped experiment's name, or a YAML file.")]
+Names = Annotated[list[str], typer.Argument(metavar="EXPERIMENT...", help="Shipped names or YAML files.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a dotted key, e.g. training.steps=50.")
+]
+Data = Annotated[Path, typer.Option("--data", help="Folder that prepare wrote.")]
+Model = Annotated[Path, typer.Option("--model", help="Folder that train wrote.")]
+Models = Annotated[list[Path], typer.Option("--model", help="Folder that train wrote; once for each variant.")]
+Evaluations = Annotated[list[Path], typer.Option("--evaluation", help="Folder that evaluate wrote; once for each variant.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"precisionflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Options that every command has."""
+
+
+@app.command("list")
+def list_experiments() -> None:
+    """The shipped experiments and their questions."""
+    names = shipped()
+    for name in names:
+        typer.echo(f"{name:<{max(map(len, names))}}  {load(name).question}")
+
+
+@app.command()
+def show(name: Name, settings: Settings = None) -> None:
+    """The resolved experiment as YAML, every default written out."""
+    typer.echo(to_yaml(_load(name, settings)), nl=False)
+
+
+@app.command()
+def expand(name: Name, settings: Settings = None) -> None:
+    """The experiment's variants, resolved: one line of JSON each."""
+    for variant in _variants(_load(name, settings)):
+        typer.echo(variant.model_dump_json())
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of an experiment, for editors."""
+    typer.echo(json.dumps(Experiment.model_json_schema(), indent=1))
+
+
+@app.command()
+def run(
+    names: Names,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Results folder [default: runs/NAME].")] = None,
+) -> None:
+    """Run experiments on this machine: prepare, train, evaluate, aggregate, report. Again: only what is not finished."""
+    experiments = [_load(name, settings) for name in names]
+    for experiment in experiments:
+        _variants(experiment)
+    from precisionflow.runs import run_experiments
+
+    run_experiments(experiments, folder=out or Path("runs") / "+".join(e.name for e in experiments))
+
+
+@app.command()
+def prepare(name: Name, out: Out, settings: Settings = None) -> None:
+    """Raw data to Parquet: every task and split of the experiment's variants."""
+    from precisionflow import verbs
+
+    verbs.prepare([v.model_dump_json() for v in _variants(_load(name, settings))], out=str(out))
+
+
+@app.command()
+def train(name: Name, data: Data, out: Out, settings: Settings = None) -> None:
+    """Train one resolved variant; starts its ranks itself, or joins those of torchrun."""
+    from precisionflow import verbs
+
+    verbs.train(_single(name, settings).model_dump_json(), data=str(data), out=str(out))
+
+
+@app.command()
+def evaluate(name: Name, data: Data, model: Model, out: Out, settings: Settings = None) -> None:
+    """Score one trained variant on its test rows."""
+    from precisionflow import verbs
+
+    verbs.evaluate(_single(name, settings).model_dump_json(), data=str(data), model=str(model), out=str(out))
+
+
+@app.command()
+def aggregate(name: Name, evaluation: Evaluations, out: Out, settings: Settings = None) -> None:
+    """Metrics of all variants to a table with intervals and contrasts."""
+    from precisionflow import verbs
+
+    texts = [_load(name, settings).model_dump_json()]
+    verbs.aggregate(texts, evaluations=[str(path) for path in evaluation], out=str(out))
+
+
+@app.command()
+def report(
+    name: Name,
+    model: Models,
+    evaluation: Evaluations,
+    aggregated: Annotated[Path, typer.Option("--aggregate", help="Folder that aggregate wrote.")],
+    out: Out,
+    settings: Settings = None,
+) -> None:
+    """Everything to one self-contained HTML page."""
+    from precisionflow import verbs
+
+    verbs.report(
+        [_load(name, settings).model_dump_json()],
+        models=[str(path) for path in model],
+        evaluations=[str(path) for path in evaluation],
+        aggregate=str(aggregated),
+        out=str(out),
+    )
+
+
+@app.command()
+def track(folder: Annotated[Path, typer.Argument(help="Results folder of `precisionflow run`.")]) -> None:
+    """Upload a results folder to MLflow: what is there already is left alone."""
+    from precisionflow.tracking import track_folder
+
+    if not track_folder(folder):
+        raise typer.Exit(3)
+
+
+@app.command("compile")
+def compile_pipelines(out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("manifests/compiled")) -> None:
+    """Compile the pipelines to KFP's YAML."""
+    from precisionflow.pipelines.compiled import compile_all
+
+    for path in compile_all(out):
+        typer.echo(str(path))
+
+
+def _load(name: str, settings: list[str] | None) -> Experiment:
+    return load(name, settings or [])
+
+
+def _variants(experiment: Experiment) -> list[Experiment]:
+    from precisionflow.ablation.grid import expand as expand_axes
+
+    return [variant.experiment for variant in expand_axes(experiment)]
+
+
+def _single(name: str, settings: list[str] | None) -> Experiment:
+    """The one variant of an experiment: of several, the user names one with `--set variant=...`."""
+    experiment = _load(name, settings)
+    variants = {variant.variant: variant for variant in _variants(experiment)}
+    if experiment.variant in variants:
+        return variants[experiment.variant]
+    if len(variants) == 1:
+        return next(iter(variants.values()))
+    raise ConfigError(f"variant: the experiment has {len(variants)}; choose with --set variant=NAME, allowed: {', '.join(variants)}")
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line and exit code 2."""
+    from precisionflow.verbs import explain_os_error
+
+    try:
+        app()
+    except ValueError as error:
+        message = str(error)
+    except OSError as error:
+        message = explain_os_error(error)
+    else:
+        return
+    print(f"precisionflow: {message}", file=sys.stderr)
+    sys.exit(2)

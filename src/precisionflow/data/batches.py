@@ -1,0 +1,110 @@
+"""What training and evaluation read: windows of tokens, batches of rows; pure functions of (seed, step).
+
+Nothing here keeps a position, so a resumed run and a run on another number of ranks see the same data.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.compute as pc
+from jaxtyping import Float, Float32, Int, Int32
+
+from precisionflow.records import REGRESSION_ROWS, TOKENS, read
+
+
+def rank_slice(size: int, *, rank: int, ranks: int) -> slice:
+    """The contiguous share of a batch of `size` that `rank` takes; shares differ by at most one."""
+    return slice(rank * size // ranks, (rank + 1) * size // ranks)
+
+
+@dataclass(frozen=True)
+class TokenWindows:
+    """One part of a text."""
+
+    ids: Int32[np.ndarray, "tokens"]
+
+    @classmethod
+    def read(cls, path: Path) -> "TokenWindows":
+        """The tokens in a validated `<part>.parquet`."""
+        return cls(read(path, TOKENS)["token"].to_numpy())
+
+    def windows(
+        self, step: int, *, seed: int, batch_size: int, context: int, rank: int = 0, ranks: int = 1
+    ) -> Int32[np.ndarray, "share window"]:
+        """This rank's share of the step's batch; windows start anywhere, drawn by default_rng([seed, step]).
+
+        A window has context + 1 tokens: window[:-1] is what the model reads, window[1:] what it predicts.
+        """
+        starts = np.random.default_rng([seed, step]).integers(0, len(self.ids) - context, size=batch_size)
+        share = starts[rank_slice(batch_size, rank=rank, ranks=ranks)]
+        return self.ids[share[:, None] + np.arange(context + 1)]
+
+    def consecutive(
+        self, context: int, *, batch_size: int = 64
+    ) -> Iterator[Int32[np.ndarray, "windows length"]]:
+        """Batches of windows with stride `context`: every token but the first is a target (window[1:]) once.
+
+        Windows come in order, up to `batch_size` of length context + 1 in a batch; what remains at the end is
+        one last batch of a single, shorter window.
+        """
+        count = (len(self.ids) - 1) // context
+        starts = np.arange(count) * context
+        for first in range(0, count, batch_size):
+            yield self.ids[starts[first : first + batch_size, None] + np.arange(context + 1)]
+        if len(rest := self.ids[count * context :]) > 1:
+            yield rest[None, :]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table: a whole part, or one batch of it."""
+
+    rows: Int[np.ndarray, "rows"]
+    """Index of each row in the source."""
+    features: Float32[np.ndarray, "rows features"]
+    """Standardised."""
+    target: Float32[np.ndarray, "rows"]
+    """Standardised."""
+
+    @classmethod
+    def read(cls, path: Path) -> "Rows":
+        """The rows in a validated `<part>.parquet`."""
+        table = read(path, REGRESSION_ROWS)
+        widths = pc.unique(pc.list_value_length(table["features"])).to_pylist()
+        if len(widths) != 1:
+            raise ValueError(f"{path}: column 'features' has {len(widths)} widths; run prepare again")
+        features: Float[np.ndarray, "cells"] = pc.list_flatten(table["features"]).to_numpy()
+        return cls(
+            rows=table["row"].to_numpy(),
+            features=features.reshape(-1, widths[0]).astype(np.float32),
+            target=table["target"].to_numpy().astype(np.float32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, step: int, *, seed: int, batch_size: int, rank: int = 0, ranks: int = 1) -> "Rows":
+        """This rank's share of the step's batch.
+
+        The steps walk through one permutation of all rows after another, so every row comes once an epoch and
+        a batch may lie across two epochs. A batch size of at least all rows is the whole part at every step.
+        """
+        count = len(self)
+        if batch_size >= count:
+            chosen = np.arange(count)
+        else:
+            epoch, place = divmod(step * batch_size, count)
+            end = place + batch_size
+            current, following = _order(count, seed, epoch), _order(count, seed, epoch + 1)
+            chosen = np.concatenate([current[place:end], following[: max(end - count, 0)]])
+        chosen = chosen[rank_slice(len(chosen), rank=rank, ranks=ranks)]
+        return Rows(self.rows[chosen], self.features[chosen], self.target[chosen])
+
+
+@functools.lru_cache(maxsize=2)
+def _order(size: int, seed: int, epoch: int) -> Int[np.ndarray, "size"]:
+    """The order of all rows in one epoch."""
+    return np.random.default_rng([seed, epoch]).permutation(size)

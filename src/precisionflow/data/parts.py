@@ -1,0 +1,41 @@
+"""The three parts of a prepared data set, and their Parquet files written batch by batch."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from precisionflow import records
+
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a task's writer reports for the data set's card."""
+
+    rows: dict[Part, int]
+    """Rows of a table or characters of a text, of each part."""
+    standardisation: records.Standardisation | None = None
+    vocabulary: tuple[str, ...] | None = None
+
+
+@contextmanager
+def part_files(folder: Path, schema: pa.Schema) -> Iterator[Callable[[Part, pa.Table], None]]:
+    """A function (part, table) that appends validated rows to `<part>.parquet`; one row group a call."""
+    with ExitStack() as stack:
+        paths = {part: folder / f"{part}.parquet" for part in PARTS}
+        files = {
+            part: stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+            for part, path in paths.items()
+        }
+
+        def append(part: Part, table: pa.Table) -> None:
+            files[part].write_table(records.check(table, schema, str(paths[part])))
+
+        yield append

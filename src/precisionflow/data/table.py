@@ -1,0 +1,155 @@
+"""Tables: cut off validation rows, fit the standardisation on the rest, write the three parts."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float, Int
+
+from precisionflow.data.parts import Part, Prepared, part_files
+from precisionflow.records import REGRESSION_ROWS, Standardisation
+
+VALIDATION = 0x7A11D
+"""Keeps the draw of validation rows apart from every other use of the split's number as a seed."""
+FEWEST_TRAINING_ROWS = 3
+
+Batch = Float[np.ndarray, "rows columns"]
+"""Consecutive rows of a source, unstandardised; the target is the last column."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A source of rows that can be read any number of times."""
+
+    origin: str
+    """What the source is called in messages."""
+    sha256: str
+    train: Int[np.ndarray, "train"]
+    test: Int[np.ndarray, "test"]
+    batches: Callable[[], Iterator[Batch]]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean, sum of squared deviations and range of every column.
+
+    `merge` is the pairwise update of Chan, Golub and LeVeque (1979): no large sums are subtracted.
+    """
+
+    count: int
+    mean: Float[np.ndarray, "columns"]
+    squares: Float[np.ndarray, "columns"]
+    low: Float[np.ndarray, "columns"]
+    high: Float[np.ndarray, "columns"]
+
+    @classmethod
+    def of(cls, values: Float[np.ndarray, "rows columns"]) -> "Moments":
+        """Moments of at least one row."""
+        mean = values.mean(axis=0)
+        squares = np.square(values - mean).sum(axis=0)
+        return cls(len(values), mean, squares, values.min(axis=0), values.max(axis=0))
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Moments of both sets of rows together."""
+        count = self.count + other.count
+        shift = other.mean - self.mean
+        return Moments(
+            count,
+            self.mean + shift * (other.count / count),
+            self.squares + other.squares + np.square(shift) * (self.count * other.count / count),
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+        )
+
+
+def cut_validation(
+    train: Int[np.ndarray, "train"], *, fraction: float, split: int
+) -> tuple[Int[np.ndarray, "rest"], Int[np.ndarray, "valid"]]:
+    """(training rows, validation rows), both sorted; the latter are round(fraction * train), at least one.
+
+    They are drawn at random; the draw depends on the set of rows and on `split` only.
+    """
+    count = max(1, round(fraction * len(train)))
+    drawn = np.random.default_rng([VALIDATION, split]).permutation(np.sort(train))
+    return np.sort(drawn[count:]), np.sort(drawn[:count])
+
+
+def write_table(table: Table, folder: Path, *, validation_fraction: float, split: int) -> Prepared:
+    """Write the parts of one split into `folder`, in the source's order of rows.
+
+    Reads the source twice: to fit (training rows only) and to write. Raises ValueError for a bad source.
+    """
+    train, valid = cut_validation(table.train, fraction=validation_fraction, split=split)
+    if len(train) < FEWEST_TRAINING_ROWS:
+        raise ValueError(
+            f"{table.origin}: {len(train)} training rows are left of {len(table.train)}; "
+            f"{FEWEST_TRAINING_ROWS} are the fewest, so give more rows or lower task.validation_fraction"
+        )
+    parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(table.test)}
+    standardisation = _fit(table, train)
+    mean = np.array([*standardisation.feature_mean, standardisation.target_mean])
+    scale = np.array([*standardisation.feature_scale, standardisation.target_scale])
+    with part_files(folder, REGRESSION_ROWS) as append:
+        for start, batch in _numbered(table):
+            for part, rows in parts.items():
+                inside = _inside(rows, start, len(batch))
+                if len(inside):
+                    append(part, _rows(inside, (batch[inside - start] - mean) / scale))
+    return Prepared({part: len(rows) for part, rows in parts.items()}, standardisation=standardisation)
+
+
+def _numbered(table: Table) -> Iterator[tuple[int, Batch]]:
+    start = 0
+    for batch in table.batches():
+        yield start, batch
+        start += len(batch)
+
+
+def _inside(rows: Int[np.ndarray, "rows"], start: int, length: int) -> Int[np.ndarray, "inside"]:
+    """Those of the sorted `rows` that lie in [start, start + length)."""
+    low, high = np.searchsorted(rows, [start, start + length])
+    return rows[low:high]
+
+
+def _fit(table: Table, train: Int[np.ndarray, "train"]) -> Standardisation:
+    """Mean and population standard deviation of the training rows, from a pass over the whole source."""
+    moments: Moments | None = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start, batch in _numbered(table):
+            inside = _inside(train, start, len(batch))
+            if len(inside):
+                piece = Moments.of(batch[inside - start])
+                moments = piece if moments is None else moments.merge(piece)
+    assert moments is not None, "every training row is in the source"
+    # A mean of equal numbers may differ from them in the last bit, which a tiny scale would blow up.
+    constant = moments.low == moments.high
+    mean = np.where(constant, moments.low, moments.mean)
+    scale = np.where(constant, 1.0, np.sqrt(moments.squares / moments.count))
+    if constant[-1]:
+        raise ValueError(
+            f"{table.origin}: the target is {mean[-1]:g} in every training row; there is nothing to predict, "
+            "so choose another target column"
+        )
+    if not np.isfinite(scale).all() or not scale.all():
+        column = int(np.argmin(np.isfinite(scale) & (scale > 0)))
+        name = "the target" if column == len(scale) - 1 else f"feature {column + 1}"
+        raise ValueError(
+            f"{table.origin}: {name} has a spread beyond the range of float64; give it in another unit"
+        )
+    return Standardisation(
+        feature_mean=tuple(mean[:-1].tolist()),
+        feature_scale=tuple(scale[:-1].tolist()),
+        target_mean=float(mean[-1]),
+        target_scale=float(scale[-1]),
+    )
+
+
+def _rows(rows: Int[np.ndarray, "rows"], values: Batch) -> pa.Table:
+    width = values.shape[1] - 1
+    offsets = np.arange(0, len(rows) * width + 1, width, dtype=np.int32)
+    features = pa.ListArray.from_arrays(
+        offsets, np.ascontiguousarray(values[:, :-1]).ravel(), type=REGRESSION_ROWS.field("features").type
+    )
+    return pa.table([pa.array(rows, pa.int64()), features, pa.array(values[:, -1])], schema=REGRESSION_ROWS)

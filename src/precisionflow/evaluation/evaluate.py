@@ -1,0 +1,111 @@
+"""The `evaluate` stage: predictions and metrics of every cell of a variant on its test rows."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+import pyarrow as pa
+
+from precisionflow.config import Experiment
+from precisionflow.config.task import Characters, Regression
+from precisionflow.evaluation.metrics import metrics_table, regression_metrics, token_metrics
+from precisionflow.evaluation.predict import Predictor
+from precisionflow.records import (
+    GAUSSIAN_PREDICTIONS,
+    METRICS,
+    REGRESSION_ROWS,
+    TOKEN_PREDICTIONS,
+    DatasetCard,
+    read,
+    read_card,
+    write,
+)
+from precisionflow.stage import cell_folder, data_folder, input_key, once
+from precisionflow.training.batches import part_batches
+from precisionflow.training.engine import pick_device
+
+VERB = "evaluate"
+
+
+def evaluate(
+    experiment: Experiment,
+    *,
+    data: Path,
+    model: Path,
+    out: Path,
+    report: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
+) -> None:
+    """Score every (seed, split) of a resolved experiment; `report` gets (seed, split, metrics) of each new cell."""
+    for split in experiment.splits:
+        folder = data_folder(data, experiment, split)
+        for seed in experiment.seeds:
+            trained = cell_folder(model, seed, split)
+            inputs = {
+                "data": input_key(folder),
+                "model": input_key(trained),
+                "evaluation": experiment.evaluation.model_dump(mode="json"),
+                "cell": [experiment.name, experiment.variant, experiment.dataset, seed, split],
+            }
+
+            def work(
+                target: Path,
+                *,
+                source: Path = folder,
+                weights: Path = trained,
+                cell: tuple[int, int] = (seed, split),
+            ) -> None:
+                report(
+                    *cell, _evaluate_cell(experiment, source, weights, target, seed=cell[0], split=cell[1])
+                )
+
+            once(cell_folder(out, seed, split), verb=VERB, inputs=inputs, work=work)
+
+
+def _evaluate_cell(
+    experiment: Experiment, data: Path, model: Path, out: Path, *, seed: int, split: int
+) -> dict[str, float]:
+    predictor = Predictor.load(
+        model, read_card(data / "dataset.json", DatasetCard), device=pick_device(experiment.engine)
+    )
+    match experiment.task:
+        case Regression():
+            table = gaussian_predictions(predictor, data / "test.parquet")
+            write(table, out / "predictions.parquet", GAUSSIAN_PREDICTIONS)
+            values = regression_metrics(table, levels=experiment.evaluation.levels)
+        case Characters():
+            table = token_predictions(predictor, experiment, data / "test.parquet")
+            write(table, out / "predictions.parquet", TOKEN_PREDICTIONS)
+            values = token_metrics(table, bins=experiment.evaluation.bins)
+        case _:
+            assert_never(experiment.task)
+    values |= {"validation_loss": predictor.experiment_card.validation_loss}
+    metrics = metrics_table(values, experiment=experiment, seed=seed, split=split, n=table.num_rows)
+    write(metrics, out / "metrics.parquet", METRICS)
+    return values
+
+
+def gaussian_predictions(predictor: Predictor, file: Path) -> pa.Table:
+    """records.GAUSSIAN_PREDICTIONS of a part, in the target's own units."""
+    (batch,) = part_batches(predictor.experiment_card.experiment, file)
+    mean, std = predictor.gaussian(batch.inputs)
+    scales = predictor.data_card.standardisation
+    assert scales is not None
+    rows = read(file, REGRESSION_ROWS)
+    target = rows["target"].to_numpy() * scales.target_scale + scales.target_mean
+    columns = {
+        "row": rows["row"],
+        "target": target,
+        "family": ["gaussian"] * len(target),
+        "mean": mean,
+        "std": std,
+    }
+    return pa.table(columns, schema=GAUSSIAN_PREDICTIONS)
+
+
+def token_predictions(predictor: Predictor, experiment: Experiment, file: Path) -> pa.Table:
+    """records.TOKEN_PREDICTIONS of a part; `row` is the position of the target in the part."""
+    scored = list(predictor.scored_tokens(part_batches(experiment, file)))
+    columns = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
+    count = len(columns["target"])
+    return pa.table({"row": np.arange(1, count + 1), **columns}, schema=TOKEN_PREDICTIONS)

@@ -1,0 +1,108 @@
+"""A trained network as a predictive distribution, in the units of the data."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from precisionflow.config.task import Characters
+from precisionflow.models.build import build
+from precisionflow.models.layered import Layered
+from precisionflow.records import DatasetCard, ModelCard, read_card
+from precisionflow.training.batches import Batch
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network and what its inputs and outputs mean. Prediction is one forward pass and sees no target."""
+
+    model: Layered
+    experiment_card: ModelCard
+    data_card: DatasetCard
+    device: torch.device
+
+    @classmethod
+    def load(cls, model: Path, card: DatasetCard, *, device: torch.device | None = None) -> "Predictor":
+        """From a folder with `model.safetensors` and `model.json`; ValueError when the weights don't fit the card."""
+        model_card = read_card(model / "model.json", ModelCard)
+        network = build(model_card.experiment, card)
+        weights = model / "model.safetensors"
+        try:
+            network.load_state_dict(load_file(weights))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"{weights}: holds no weights of this network ({reason}); delete the folder and train again"
+            ) from None
+        where = device or torch.device("cpu")
+        return cls(network.to(where).eval(), model_card, card, where)
+
+    def regression(
+        self, features: Float[np.ndarray, "rows features"]
+    ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
+        """Mean and standard deviation of the Gaussian prediction for features in their own units."""
+        scales = self.data_card.standardisation
+        if scales is None:
+            raise ValueError("this model predicts characters; use log_probabilities")
+        wanted = len(scales.feature_mean)
+        if features.ndim != 2 or features.shape[1] != wanted:
+            raise ValueError(f"features have the shape {features.shape}; this model takes (rows, {wanted})")
+        standardised = (features - np.array(scales.feature_mean)) / np.array(scales.feature_scale)
+        return self.gaussian(torch.from_numpy(standardised.astype(np.float32)))
+
+    def gaussian(
+        self, standardised: Float[Tensor, "rows features"]
+    ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
+        """The same for standardised features."""
+        scales = self.data_card.standardisation
+        assert scales is not None
+        with torch.no_grad():
+            mean, log_precision = self.model(standardised.to(self.device))
+        std = torch.exp(-0.5 * log_precision.double()).cpu().numpy()
+        return (
+            mean.double().cpu().numpy() * scales.target_scale + scales.target_mean,
+            std * scales.target_scale,
+        )
+
+    def log_probabilities(self, text: str) -> Float[np.ndarray, "positions vocabulary"]:
+        """log p(next character) after each character of `text`, in nats; windows of the trained context."""
+        vocabulary, task = self.data_card.vocabulary, self.experiment_card.experiment.task
+        if vocabulary is None or not isinstance(task, Characters):
+            raise ValueError("this model predicts numbers; use regression")
+        index = {character: i for i, character in enumerate(vocabulary)}
+        unknown = sorted(set(text) - set(index))
+        if not text or unknown:
+            raise ValueError(
+                f"text has {'no characters' if not text else f'characters the model never saw: {unknown[:5]}'}; change the text"
+            )
+        tokens = torch.tensor([index[character] for character in text])
+        parts = [self.token_log_probabilities(window[None])[0] for window in tokens.split(task.context)]
+        return torch.cat(parts).numpy()
+
+    def token_log_probabilities(self, inputs: Tensor) -> Float[Tensor, "windows tokens vocabulary"]:
+        """log softmax of the logits, float64 on the CPU."""
+        with torch.no_grad():
+            return self.model(inputs.to(self.device)).double().log_softmax(-1).cpu()
+
+    def scored_tokens(self, batches: list[Batch]) -> Iterator[dict[str, np.ndarray]]:
+        """For each batch the columns of records.TOKEN_PREDICTIONS but `row`."""
+        for batch in batches:
+            log_probabilities = self.token_log_probabilities(batch.inputs).flatten(0, 1)
+            target = batch.target.flatten()
+            probabilities = log_probabilities.exp()
+            chosen = log_probabilities.gather(-1, target[:, None]).squeeze(-1)
+            confidence, guess = probabilities.max(-1)
+            yield {
+                "target": target.to(torch.int32).numpy(),
+                "log_probability": chosen.numpy(),
+                "confidence": confidence.clamp(max=1.0).numpy(),
+                "correct": (guess == target).numpy(),
+                "entropy": torch.special.entr(probabilities).sum(-1).numpy(),
+                "brier": (probabilities.square().sum(-1) - 2 * chosen.exp() + 1).clamp(min=0.0).numpy(),
+            }

@@ -1,0 +1,98 @@
+"""What the training and evaluation of every cell left behind, looked up by cell."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from precisionflow import records, stage
+from precisionflow.ablation.aggregate import Cell, cell_folders, cells_of
+from precisionflow.ablation.grid import Variant
+from precisionflow.config import Experiment
+from precisionflow.evaluation.scores import gaussian_pit
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training run: its card, and metric -> step -> value."""
+
+    card: records.ModelCard
+    history: Mapping[str, Mapping[int, float]]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The predictions of several cells, one after the other, and how many independent rows they are worth."""
+
+    columns: Mapping[str, np.ndarray]
+    rows: int
+    """(sum_r c_r)^2 / sum_r c_r^2, c_r the number of cells that predict row r (Kish 1965): what a sampling band may
+    count if predicting a row again says nothing new."""
+
+    @property
+    def pit(self) -> np.ndarray:
+        return gaussian_pit(self.columns["target"], self.columns["mean"], self.columns["std"])
+
+
+def trained_cells(roots: Sequence[Path]) -> dict[Cell, Path]:
+    """The `model` folder of every cell."""
+    return _by_cell(roots, _trained_cell)
+
+
+def evaluated_cells(roots: Sequence[Path]) -> dict[Cell, Path]:
+    """The `evaluation` folder of every cell."""
+    return _by_cell(roots, _evaluated_cell)
+
+
+def _by_cell(roots: Sequence[Path], identify: Callable[[Path], Cell]) -> dict[Cell, Path]:
+    """ValueError when two folders hold different results of one cell."""
+    found: dict[Cell, Path] = {}
+    for folder in cell_folders(roots):
+        cell = identify(folder)
+        known = found.setdefault(cell, folder)
+        if stage.input_key(known) != stage.input_key(folder):
+            raise ValueError(f"{known} and {folder} differ, both are {cell}; keep the results of one run")
+    return found
+
+
+def _trained_cell(folder: Path) -> Cell:
+    card = records.read_card(folder / "model.json", records.ModelCard)
+    e = card.experiment
+    return Cell(e.name, e.dataset, e.variant, card.seed, card.split)
+
+
+def _evaluated_cell(folder: Path) -> Cell:
+    first = records.read(folder / "metrics.parquet", records.METRICS).slice(0, 1).to_pylist()[0]
+    return Cell(*(first[name] for name in Cell._fields))
+
+
+def keys(folders: Mapping[Cell, Path]) -> list[str]:
+    """Sorted keys of the stages that wrote the folders."""
+    return sorted(stage.input_key(folder) for folder in folders.values())
+
+
+def of_variant(folders: Mapping[Cell, Path], variant: Variant, experiment: Experiment) -> list[Path]:
+    """The folders of one variant, in the order of splits and seeds; ValueError names a cell that has none."""
+    wanted = [cell for unit in cells_of(variant, experiment) for cell in unit]
+    for cell in wanted:
+        if cell not in folders:
+            raise ValueError(f"no folder of {cell}; train and evaluate it, or give its folder")
+    return [folders[cell] for cell in wanted]
+
+
+def read_trained(folder: Path) -> Trained:
+    """Card and history of one cell."""
+    history: dict[str, dict[int, float]] = {}
+    for row in records.read(folder / "history.parquet", records.HISTORY).to_pylist():
+        history.setdefault(row["metric"], {})[row["step"]] = row["value"]
+    return Trained(records.read_card(folder / "model.json", records.ModelCard), history)
+
+
+def read_predictions(folders: Sequence[Path], *, kind: str) -> Predictions:
+    """The pooled predictions of cells whose task is of `kind`."""
+    schema = records.GAUSSIAN_PREDICTIONS if kind == "regression" else records.TOKEN_PREDICTIONS
+    tables = [records.read(folder / "predictions.parquet", schema) for folder in folders]
+    columns = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in schema.names}
+    _, counts = np.unique(columns["row"], return_counts=True)
+    return Predictions(columns, int(counts.sum() ** 2 / np.square(counts).sum()))

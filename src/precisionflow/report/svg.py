@@ -1,0 +1,129 @@
+"""Drawing on a small SVG canvas whose colours are the page's CSS variables, so that one figure fits light and dark."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+SERIES = 8
+"""Colours --series-0 .. --series-7; later series start again with another dash."""
+
+# matplotlib knows no CSS variables: it draws in colours that nothing else uses, and the text is replaced afterwards.
+_VARIABLES = {
+    "#fe0001": "--ink",
+    "#fe0002": "--muted",
+    "#fe0003": "--rule",
+    "#fe0004": "--band",
+    "#fe0005": "--better",
+    "#fe0006": "--worse",
+    "#fe0007": "--surface",
+    **{f"#fe01{k:02x}": f"--series-{k}" for k in range(SERIES)},
+}
+_COLOURS = {name.removeprefix("--"): colour for colour, name in _VARIABLES.items()}
+INK, MUTED, RULE, BAND, BETTER, WORSE, SURFACE = (
+    _COLOURS[name] for name in ("ink", "muted", "rule", "band", "better", "worse", "surface")
+)
+
+_DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+_MARKERS = "osD^vPX*"
+
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "precisionflow",
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 11,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": RULE,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4,
+}
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """How one series looks: colour, dash and marker, so that colour is never the only difference."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The SVG text, once the canvas is closed."""
+
+    axes: Axes
+    parts: list[str]
+
+    @property
+    def svg(self) -> str:
+        return "".join(self.parts)
+
+
+def stroke(index: int) -> Stroke:
+    """The look of series `index`."""
+    colour = _COLOURS[f"series-{index % SERIES}"]
+    return Stroke(colour, _DASHES[(index + index // SERIES) % len(_DASHES)], _MARKERS[index % len(_MARKERS)])
+
+
+@contextmanager
+def canvas(name: str, *, alt: str, width: float = 340, height: float = 250) -> Iterator[Drawing]:
+    """Axes of `width` x `height` CSS pixels; the finished `svg` has ids that start with `name` and reads `alt` aloud."""
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
+        drawing = Drawing(figure.add_subplot(), [])
+        yield drawing
+        buffer = io.StringIO()
+        figure.savefig(
+            buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")), transparent=True
+        )
+    drawing.parts.append(_inline(buffer.getvalue(), name, alt))
+
+
+def legend_sample(index: int) -> str:
+    """A short line in the look of series `index`, for a legend in HTML."""
+    with canvas(f"key-{index}", alt="", width=36, height=12) as drawing:
+        look = stroke(index)
+        drawing.axes.set_axis_off()
+        drawing.axes.plot(
+            [0, 1, 2], [0, 0, 0], color=look.colour, linestyle=look.dash, marker=look.marker, markevery=[1], clip_on=False
+        )
+    return drawing.svg.replace('role="img" aria-label=""', 'aria-hidden="true"')
+
+
+def _inline(text: str, name: str, alt: str) -> str:
+    """The <svg> element alone: no prologue, no style sheet (it would act on the whole page), ids made unique."""
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>|<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"font: (?:\w+ )?([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = re.sub(r"#fe0[01][0-9a-f]{2}", lambda m: f"var({_VARIABLES[m[0]]})", text)
+    box = re.search(r'viewBox="[^"]*"', text)
+    assert box is not None
+    opening = f'<svg {box[0]} role="img" aria-label="{escape(alt)}">'
+    return re.sub(r"\n\s*", "\n", re.sub(r"^<svg[^>]*>", lambda _: opening, text)).strip()

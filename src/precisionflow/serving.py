@@ -1,0 +1,82 @@
+"""A trained network behind MLflow's `predict`: the file that an MLflow model carries as its code."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+import numpy as np
+import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+from precisionflow.config.task import Characters, Regression
+from precisionflow.records import DatasetCard, read_card
+
+if TYPE_CHECKING:
+    from precisionflow.evaluation.predict import Predictor
+
+
+class ServedPredictor(PythonModel):
+    """Rows of numbers or texts in, predictive distributions out."""
+
+    predictor: "Predictor"
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Read the weights; the model's three files lie in one folder."""
+        from precisionflow.evaluation.predict import Predictor
+
+        files = {name: Path(file) for name, file in context.artifacts.items()}
+        self.predictor = Predictor.load(files["weights"].parent, read_card(files["dataset"], DatasetCard))
+
+    def predict(
+        self,
+        context: PythonModelContext,  # noqa: ARG002 - MLflow's signature
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> pd.DataFrame:
+        """One row of output for each row of input.
+
+        A table: features x0, x1, ... in their own units -> mean, std and the ends lower, upper of the 95 %
+        interval, in the target's units. A text: column `text` -> nll (nats per character, from the second
+        character on, each given those before it in its window), bits_per_character, and the most probable
+        next_character. ValueError for a missing column and for a text that the model cannot read.
+        """
+        task = self.predictor.experiment_card.experiment.task
+        match task:
+            case Regression():
+                return _intervals(self.predictor, model_input)
+            case Characters():
+                return pd.DataFrame([_scores(self.predictor, text) for text in model_input["text"]])
+            case _:
+                assert_never(task)
+
+
+def _intervals(predictor: "Predictor", table: pd.DataFrame) -> pd.DataFrame:
+    from precisionflow.evaluation.scores import gaussian_interval
+
+    names = [f"x{i}" for i in range(table.shape[1])]
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        raise ValueError(
+            f"column {absent[0]!r} is missing (there are {', '.join(table.columns)}); name them x0, x1, ..."
+        )
+    mean, std = predictor.regression(table[names].to_numpy(np.float64))
+    lower, upper = gaussian_interval(mean, std, level=0.95)
+    return pd.DataFrame({"mean": mean, "std": std, "lower": lower, "upper": upper})
+
+
+def _scores(predictor: "Predictor", text: str) -> dict[str, float | str]:
+    if len(text) < 2:
+        raise ValueError(
+            f"text {text!r} has fewer than two characters; a score needs one to predict and one before it"
+        )
+    vocabulary = predictor.data_card.vocabulary
+    assert vocabulary is not None
+    log_probabilities = predictor.log_probabilities(text)
+    seen = [vocabulary.index(character) for character in text[1:]]
+    nll = -float(log_probabilities[np.arange(len(seen)), seen].mean())
+    following = vocabulary[int(log_probabilities[-1].argmax())]
+    return {"nll": nll, "bits_per_character": nll / math.log(2), "next_character": following}
+
+
+set_model(ServedPredictor())  # how MLflow finds the model in a file

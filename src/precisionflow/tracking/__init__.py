@@ -1,0 +1,9 @@
+"""Results in MLflow: a parent run for an experiment, a nested run for a cell (variant, dataset, seed, split).
+
+The Parquet files are the truth; what is here copies them, as often as it is called and without duplicates.
+"""
+
+from precisionflow.tracking.store import ui_command
+from precisionflow.tracking.track import track_cells, track_folder, track_report
+
+__all__ = ["track_cells", "track_folder", "track_report", "ui_command"]

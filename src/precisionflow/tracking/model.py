@@ -1,0 +1,77 @@
+"""The weights of a cell as an MLflow model: code from a file, weights as safetensors, no pickle."""
+
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import precisionflow
+from precisionflow import records
+from precisionflow.tracking.content import CellContent
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.models import ModelSignature
+
+
+def logged_model(client: "MlflowClient", run: "Run", cell: CellContent) -> None:
+    """Log the model of `cell` as an output of `run`, unless it is there; a half one is removed."""
+    from mlflow.entities import LoggedModelOutput
+
+    for model in client.search_logged_models(
+        [run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"
+    ):
+        if str(model.status) == "READY":
+            return
+        client.delete_logged_model(model.model_id)
+    name = cell.run.tags["precisionflow.variant"].replace(".", "-")
+    model = client.create_logged_model(
+        run.info.experiment_id,
+        name=name,
+        source_run_id=run.info.run_id,
+        tags=cell.run.tags,
+        model_type="precisionflow",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(cell, Path(folder) / "model", run_id=run.info.run_id, model_id=model.model_id)
+        client.log_model_artifacts(model.model_id, f"{folder}/model")
+    client.finalize_logged_model(model.model_id, "READY")
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+
+
+def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -> None:
+    """The folder that `mlflow.pyfunc.load_model` reads."""
+    from mlflow import pyfunc
+    from mlflow.models import Model
+
+    pyfunc.save_model(
+        str(folder),
+        python_model=str(Path(precisionflow.__file__).with_name("serving.py")),
+        artifacts={
+            "weights": str(cell.model / "model.safetensors"),
+            "model": str(cell.model / "model.json"),
+            "dataset": str(cell.data / "dataset.json"),
+        },
+        signature=signature(cell.dataset),
+        pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],
+        mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
+    )
+
+
+def signature(card: records.DatasetCard) -> "ModelSignature":
+    """Of a table: x0, x1, ... -> mean, std, lower, upper; of a text: text -> its scores, next_character."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    if card.standardisation is not None:
+        features = [ColSpec("double", f"x{i}") for i in range(len(card.standardisation.feature_mean))]
+        return ModelSignature(
+            Schema(features), Schema([ColSpec("double", name) for name in ("mean", "std", "lower", "upper")])
+        )
+    scores = [
+        ColSpec("double", "nll"),
+        ColSpec("double", "bits_per_character"),
+        ColSpec("string", "next_character"),
+    ]
+    return ModelSignature(Schema([ColSpec("string", "text")]), Schema(scores))

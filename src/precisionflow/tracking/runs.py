@@ -1,0 +1,194 @@
+"""Finding, creating and filling MLflow runs; called again, every function adds only what is missing."""
+
+import itertools
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from precisionflow.config import Experiment
+from precisionflow.tracking.content import (
+    KEY,
+    REPORT,
+    WHOLE,
+    CellContent,
+    Point,
+    ReportContent,
+    RunContent,
+    parent_run,
+)
+from precisionflow.tracking.model import logged_model
+from precisionflow.tracking.store import artifact_root
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_PARENT = "mlflow.parentRunId"
+_METRICS_A_CALL, _PARAMS_A_CALL = 1000, 100
+Item = TypeVar("Item")
+
+
+def parent(client: "MlflowClient", whole: Experiment, *, store: Path | None) -> "Run":
+    """The run of an experiment: the one that MLFLOW_RUN_ID names, else found by its key, else created."""
+    content = parent_run(whole)
+    given = os.environ.get("MLFLOW_RUN_ID")
+    if given:
+        run = client.get_run(given)
+    else:
+        run = _found_or_created(client, _experiment_id(client, whole.name, store=store), content)
+    _identify(client, run, content)
+    return run
+
+
+def children(client: "MlflowClient", parent: "Run") -> dict[str, "Run"]:
+    """key -> the nested run that carries it, the oldest of several."""
+    found: dict[str, Run] = {}
+    for run in _search(client, parent.info.experiment_id, f"tags.`{_PARENT}` = '{parent.info.run_id}'"):
+        found.setdefault(run.data.tags.get(KEY, ""), run)
+    return found
+
+
+def fill_cell(client: "MlflowClient", cell: CellContent, *, parent: "Run", known: "Run | None") -> None:
+    """Bring a cell's run, `known` or new, to the state of its files; the last tag marks it as whole."""
+    if known and WHOLE in known.data.tags:
+        return
+    steps = max((point.step for point in cell.history), default=0)
+    start = int((time.time() - steps * cell.seconds_per_step) * 1000)
+    nested = {_PARENT: parent.info.run_id}
+    run = known or _create(client, parent.info.experiment_id, cell.run, start=start, tags=nested)
+    _identify(client, run, cell.run)
+    _log_dataset(client, run, cell)
+    _log_points(client, run, cell.history + cell.metrics, milliseconds=cell.seconds_per_step * 1000)
+    if cell.served:
+        logged_model(client, run, cell)
+    client.set_terminated(run.info.run_id, "FINISHED")
+    client.set_tag(run.info.run_id, WHOLE, "true")
+
+
+def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -> None:
+    """Means, verdicts and files of a report into the parent run."""
+    from mlflow.entities import Metric, RunTag
+
+    if run.data.tags.get(REPORT) == content.key:
+        return
+    for file in content.files:
+        client.log_artifact(run.info.run_id, str(file), "report")
+    metrics = [Metric(name, value, content.written, 0) for name, value in content.metrics.items()]
+    for chunk in _chunks(metrics, _METRICS_A_CALL):
+        client.log_batch(run.info.run_id, metrics=chunk)
+    tags = [RunTag(name, verdict) for name, verdict in content.verdicts.items()]
+    for some in _chunks(tags, _PARAMS_A_CALL):
+        client.log_batch(run.info.run_id, tags=some)
+    client.set_tag(run.info.run_id, REPORT, content.key)
+
+
+def finish(client: "MlflowClient", run: "Run") -> None:
+    """End a parent that is ours; the one that MLFLOW_RUN_ID names is ended by whoever opened it."""
+    if not os.environ.get("MLFLOW_RUN_ID") and run.info.status != "FINISHED":
+        client.set_terminated(run.info.run_id, "FINISHED")
+
+
+def _log_points(client: "MlflowClient", run: "Run", points: Sequence[Point], *, milliseconds: float) -> None:
+    """The points that the run lacks; a point's time is the run's start plus step times `milliseconds`."""
+    from mlflow.entities import Metric
+
+    start, run_id = run.info.start_time, run.info.run_id
+    there = {
+        (name, point.step) for name in run.data.metrics for point in client.get_metric_history(run_id, name)
+    }
+    metrics = [
+        Metric(point.metric, point.value, start + int(point.step * milliseconds), point.step)
+        for point in points
+        if (point.metric, point.step) not in there
+    ]
+    for chunk in _chunks(metrics, _METRICS_A_CALL):
+        client.log_batch(run_id, metrics=chunk)
+
+
+def _found_or_created(client: "MlflowClient", experiment_id: str, content: RunContent) -> "Run":
+    """Two machines may create at once: both keep the oldest run and remove their own if that is another."""
+    wanted = f"tags.`{KEY}` = '{content.key}'"
+    found = list(_search(client, experiment_id, wanted))
+    if found:
+        return found[0]
+    created = _create(client, experiment_id, content, start=int(time.time() * 1000), tags={})
+    oldest = next(_search(client, experiment_id, wanted), created)
+    if oldest.info.run_id != created.info.run_id:
+        client.delete_run(created.info.run_id)
+    return oldest
+
+
+def _create(
+    client: "MlflowClient", experiment_id: str, content: RunContent, *, start: int, tags: dict[str, str]
+) -> "Run":
+    from mlflow.tracking.context.registry import resolve_tags
+
+    tags = resolve_tags() | content.tags | tags
+    return client.create_run(experiment_id, start_time=start, tags=tags, run_name=content.name)
+
+
+def _identify(client: "MlflowClient", run: "Run", content: RunContent) -> None:
+    """Tags and parameters that the run lacks; a parameter that is there stays, MLflow never changes one."""
+    from mlflow.entities import Param, RunTag
+
+    tags = [RunTag(name, value) for name, value in content.tags.items() if run.data.tags.get(name) != value]
+    if tags:
+        client.log_batch(run.info.run_id, tags=tags)
+    params = [Param(name, value) for name, value in content.params.items() if name not in run.data.params]
+    for chunk in _chunks(params, _PARAMS_A_CALL):
+        client.log_batch(run.info.run_id, params=chunk)
+
+
+def _log_dataset(client: "MlflowClient", run: "Run", cell: CellContent) -> None:
+    """Name, digest of the source and folder of the prepared data; nothing of the data is read."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    dataset = Dataset(
+        name=cell.dataset.dataset,
+        digest=cell.dataset.source_sha256[:12],
+        source_type="local",
+        source=json.dumps({"uri": str(cell.data.parent.resolve())}),
+        profile=json.dumps({"num_rows": sum(cell.dataset.rows.values())}),
+    )
+    client.log_inputs(run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def _experiment_id(client: "MlflowClient", name: str, *, store: Path | None) -> str:
+    """MLFLOW_EXPERIMENT_ID, else that of MLFLOW_EXPERIMENT_NAME or `name`, created where it is absent."""
+    from mlflow import MlflowException
+
+    given = os.environ.get("MLFLOW_EXPERIMENT_ID")
+    if given:
+        return given
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=artifact_root(store)))
+        except MlflowException as error:
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise error
+    return str(found.experiment_id)
+
+
+def _search(client: "MlflowClient", experiment_id: str, wanted: str) -> Iterator["Run"]:
+    """Oldest first."""
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id], wanted, order_by=["attributes.start_time ASC"], page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _chunks(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    rest = iter(items)
+    while chunk := list(itertools.islice(rest, size)):
+        yield chunk

@@ -1,0 +1,105 @@
+"""Copying results into MLflow: the cells of a variant, a report, or everything in a results folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precisionflow.ablation.grid import expand
+from precisionflow.config import Experiment, parse
+from precisionflow.tracking import runs
+from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content
+from precisionflow.tracking.store import attempt
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def track_cells(
+    experiment: Experiment,
+    *,
+    data: Path,
+    model: Path,
+    evaluation: Path,
+    store: Path | None,
+    whole: Experiment | None = None,
+) -> bool:
+    """Copy the evaluated cells of one resolved variant; whether MLflow took them.
+
+    `data` is the folder of all prepared data; `model` and `evaluation` are the variant's own. `whole` is the
+    experiment before its axes were expanded, whose cells share a parent run; none: the one in
+    `store/experiments/<name>.yaml`, and `experiment` itself where there is no such file. ValueError for a
+    result that is missing or broken.
+    """
+    cells = finished_cells(experiment, data=data, model=model, evaluation=evaluation)
+    whole = whole or _whole(experiment, store)
+
+    def work(client: "MlflowClient") -> None:
+        _fill(client, whole, cells, store=store)
+
+    return attempt(work, store=store, results=evaluation)
+
+
+def track_report(
+    experiments: Sequence[Experiment], *, aggregate: Path, report: Path, store: Path | None
+) -> bool:
+    """Copy means, verdicts and page into the parent runs of `experiments` (axes not expanded) and end them."""
+    contents = [(e, report_content(e, aggregate=aggregate, report=report)) for e in experiments]
+
+    def work(client: "MlflowClient") -> None:
+        for whole, content in contents:
+            _finish(client, whole, content, store=store)
+
+    return attempt(work, store=store, results=report)
+
+
+def track_folder(folder: Path) -> bool:
+    """Copy every evaluated cell, and the report, of a results folder; what MLflow already has is left alone.
+
+    ValueError when the folder is none that `precisionflow run` made, or when a result in it is broken.
+    """
+    wholes = [
+        parse(file.read_text(encoding="utf-8")) for file in sorted((folder / "experiments").glob("*.yaml"))
+    ]
+    if not wholes:
+        raise ValueError(f"{folder}: has no experiments/*.yaml; give a folder that `precisionflow run` made")
+    cells = {whole.name: _cells(folder, whole) for whole in wholes}
+    aggregate, report = folder / "aggregate", folder / "report"
+    finished = (report / "report.html").exists()
+    contents = {w.name: report_content(w, aggregate=aggregate, report=report) for w in wholes if finished}
+
+    def work(client: "MlflowClient") -> None:
+        for whole in wholes:
+            _fill(client, whole, cells[whole.name], store=folder)
+            if whole.name in contents:
+                _finish(client, whole, contents[whole.name], store=folder)
+
+    return attempt(work, store=folder, results=folder)
+
+
+def _cells(folder: Path, whole: Experiment) -> list[CellContent]:
+    found = []
+    for variant in expand(whole):
+        place = Path(whole.name, variant.dataset, variant.name)
+        model, evaluation = folder / "model" / place, folder / "evaluation" / place
+        found += finished_cells(variant.experiment, data=folder / "data", model=model, evaluation=evaluation)
+    return found
+
+
+def _fill(
+    client: "MlflowClient", whole: Experiment, cells: Sequence[CellContent], *, store: Path | None
+) -> None:
+    parent = runs.parent(client, whole, store=store)
+    known = runs.children(client, parent)
+    for cell in cells:
+        runs.fill_cell(client, cell, parent=parent, known=known.get(cell.run.key))
+
+
+def _finish(client: "MlflowClient", whole: Experiment, content: ReportContent, *, store: Path | None) -> None:
+    parent = runs.parent(client, whole, store=store)
+    runs.fill_report(client, content, run=parent)
+    runs.finish(client, parent)
+
+
+def _whole(experiment: Experiment, store: Path | None) -> Experiment:
+    file = store / "experiments" / f"{experiment.name}.yaml" if store else None
+    return parse(file.read_text(encoding="utf-8")) if file and file.exists() else experiment

@@ -1,0 +1,81 @@
+"""How the error reaches the weights: backprop or predictive coding, each a module of one scalar."""
+
+from collections.abc import Callable
+from typing import NamedTuple, assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from precisionflow.config.objective import Backpropagation, Learning, PredictiveCoding
+from precisionflow.models.layered import Layered
+from precisionflow.models.predictive_coding import Losses, local_surrogate
+from precisionflow.training.settle import settle
+
+
+class Taught(NamedTuple):
+    """What one batch gives."""
+
+    surrogate: Float[Tensor, ""]
+    """Its gradient is the gradient of the weights."""
+    loss: Float[Tensor, ""]
+    """Mean loss of the plain forward pass, in nats: the same quantity for every way of learning."""
+    energy: Float[Tensor, ""]
+    """Energy after settling, mean over samples; the loss where nothing settles."""
+
+
+Teach = Callable[[Layered, Losses, Tensor, Tensor], Taught]
+"""(network, losses, inputs, target) -> what the batch teaches."""
+
+
+class Learner(nn.Module):
+    """A network, its loss and its way of learning; called with a batch it computes what the engine differentiates.
+
+    In evaluation mode the call gives the losses of the samples by one forward pass: no error, no settling. bfloat16 is by
+    autocast: weights stay float32, losses and precisions are computed in float32.
+    """
+
+    def __init__(self, model: Layered, losses: Losses, teach: Teach, *, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model = model
+        self.losses = losses
+        self.teach = teach
+        self.dtype = dtype
+
+    def forward(self, inputs: Tensor, target: Tensor) -> Taught | Tensor:
+        with torch.autocast(inputs.device.type, self.dtype, enabled=self.dtype is not torch.float32):
+            if self.training:
+                return self.teach(self.model, self.losses, inputs, target)
+            return self.losses(self.model(inputs), target)
+
+
+def backpropagate(model: Layered, losses: Losses, inputs: Tensor, target: Tensor) -> Taught:
+    """The mean loss itself."""
+    loss = losses(model(inputs), target).mean()
+    return Taught(loss, loss.detach(), loss.detach())
+
+
+def predictive_coding(part: PredictiveCoding, agree: Callable[[bool], bool]) -> Teach:
+    """Settle the errors, then teach every layer by its own error."""
+
+    def teach(model: Layered, losses: Losses, inputs: Tensor, target: Tensor) -> Taught:
+        settled = settle(model, losses, inputs, target, part=part, agree=agree)
+        samples = target.numel()
+        surrogate = local_surrogate(model, losses, inputs, target, settled.errors, precision=part.precision)
+        return Taught(surrogate / samples, settled.energies[0] / samples, settled.energies[-1] / samples)
+
+    return teach
+
+
+def learner(
+    model: Layered, losses: Losses, part: Learning, *, dtype: str = "float32", agree: Callable[[bool], bool] = bool
+) -> Learner:
+    """A learner as the configuration describes it; `agree` is the logical and over ranks."""
+    match part:
+        case Backpropagation():
+            teach: Teach = backpropagate
+        case PredictiveCoding():
+            teach = predictive_coding(part, agree)
+        case _:
+            assert_never(part)
+    return Learner(model, losses, teach, dtype=getattr(torch, dtype))

@@ -1,0 +1,44 @@
+"""The processes of one training run: who is who, and what they agree on."""
+
+import os
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Rank `index` of `count`; with count 1 nothing is sent."""
+
+    index: int = 0
+    count: int = 1
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 - a constant
+
+    @classmethod
+    def of_process(cls, device: torch.device) -> "Ranks":
+        """The ranks that torchrun or a TrainJob has set up in the environment, or this process alone."""
+        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")), device)
+
+    @property
+    def first(self) -> bool:
+        return self.index == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Elementwise sum over ranks."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
+
+    def all(self, condition: bool) -> bool:
+        """Whether the condition holds on every rank."""
+        if self.count == 1:
+            return condition
+        votes = self.sum(torch.tensor([float(condition)], device=self.device))
+        return bool(votes.item() == self.count)
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        if self.count > 1:
+            dist.barrier()

@@ -1,0 +1,152 @@
+"""The `train` stage: every cell of a variant, in one process or on the ranks of one launch."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import distributed as dist
+
+from precisionflow import __version__
+from precisionflow.config import Experiment
+from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.models.build import build
+from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
+from precisionflow.stage import cell_folder, checkpoint_folder, data_folder, finished_key, input_key, once, stage_key
+from precisionflow.training.batches import part_batches, training_batches
+from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, read_progress
+from precisionflow.training.engine import open_engine, pick_device
+from precisionflow.training.learner import learner
+from precisionflow.training.loop import Fitted, Report, fit
+from precisionflow.training.objectives import losses
+from precisionflow.training.ranks import Ranks
+
+VERB = "train"
+CellReport = Callable[[int, int, int, dict[str, float]], None]
+"""(seed, split, step, measured values)."""
+
+
+def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport = lambda *_: None) -> None:
+    """Train every (seed, split) of a resolved experiment; `out` gets one folder for each.
+
+    A finished cell is not trained again, an unfinished one goes on from its last checkpoint. Under torchrun or a TrainJob
+    every rank calls this; ValueError when their number is not the experiment's.
+    """
+    device = pick_device(experiment.engine)
+    torch.set_flush_denormal(True)
+    with _process_group(experiment, device) as ranks:
+        for split in experiment.splits:
+            folder = data_folder(data, experiment, split)
+            for seed in experiment.seeds:
+                _train_cell(experiment, folder, cell_folder(out, seed, split), seed=seed, split=split, ranks=ranks, report=report)
+
+
+def _train_cell(
+    experiment: Experiment, data: Path, out: Path, *, seed: int, split: int, ranks: Ranks, report: CellReport
+) -> None:
+    inputs = {"experiment": _identity(experiment), "data": input_key(data), "seed": seed, "split": split}
+    if ranks.all(finished_key(out) == stage_key(VERB, inputs)):
+        return
+    checkpoints = Checkpoints(checkpoint_folder(out), key=stage_key(VERB, inputs), ranks=ranks)
+
+    def work(folder: Path | None) -> None:
+        fitted, parameters = _fit(
+            experiment, data, seed=seed, ranks=ranks, checkpoints=checkpoints, report=lambda *m: report(seed, split, *m)
+        )
+        if folder:
+            _write(fitted, experiment, folder, seed=seed, split=split, parameters=parameters)
+
+    if ranks.first:
+        once(out, verb=VERB, inputs=inputs, work=work)
+    else:
+        work(None)
+    checkpoints.clear()
+
+
+def _identity(experiment: Experiment) -> dict[str, Any]:
+    """What determines a cell's weights: not the other seeds, the evaluation, the names, the device or how many ranks share."""
+    used = {"task", "model", "objective", "learning", "training", "engine"}
+    identity = experiment.model_dump(mode="json", include=used)
+    identity["engine"] = {key: value for key, value in identity["engine"].items() if key not in ("ranks", "device")}
+    return identity
+
+
+def _fit(
+    experiment: Experiment, data: Path, *, seed: int, ranks: Ranks, checkpoints: Checkpoints, report: Report
+) -> tuple[Fitted, int]:
+    torch.manual_seed(seed)
+    model = build(experiment, read_card(data / "dataset.json", DatasetCard))
+    parameters = sum(p.numel() for p in model.parameters())
+    taught = learner(
+        model, losses(experiment.objective), experiment.learning, dtype=experiment.engine.dtype, agree=ranks.all
+    )
+    resume = checkpoints.latest()
+    engine = open_engine(taught, experiment.engine, experiment.training, ranks, resume=resume and resume / "engine")
+    fitted = fit(
+        engine,
+        training=experiment.training,
+        batch=training_batches(experiment, data, seed=seed, ranks=ranks),
+        valid=part_batches(experiment, data / "valid.parquet"),
+        ranks=ranks,
+        checkpoints=checkpoints,
+        progress=read_progress(resume) if resume else Progress(),
+        report=report,
+    )
+    engine.close()
+    return fitted, parameters
+
+
+def _write(fitted: Fitted, experiment: Experiment, folder: Path, *, seed: int, split: int, parameters: int) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in fitted.weights.items()}, folder / "model.safetensors")
+    write(history_table(fitted.progress.history), folder / "history.parquet", HISTORY)
+    validation = [value for _, name, value in fitted.progress.history if name == "validation_loss"]
+    card = ModelCard(
+        experiment=experiment,
+        experiment_hash=experiment.hash,
+        code_version=__version__,
+        seed=seed,
+        split=split,
+        parameters=parameters,
+        steps=fitted.progress.step,
+        validation_loss=validation[-1] if experiment.training.patience is None else fitted.progress.best_loss,
+        seconds_per_step=fitted.seconds_per_step,
+    )
+    write_card(card, folder / "model.json")
+
+
+@contextlib.contextmanager
+def _process_group(experiment: Experiment, device: torch.device) -> Iterator[Ranks]:
+    """torch.distributed for the DeepSpeed engine, nothing for plain torch; closed at the end, whatever happens."""
+    ranks = Ranks.of_process(device)
+    match experiment.engine:
+        case DeepSpeedEngine(ranks=wanted):
+            if ranks.count != wanted:
+                raise ValueError(f"engine.ranks is {wanted}, but {ranks.count} ranks were started; make them equal")
+            _open_group(device)
+            try:
+                yield ranks
+            finally:
+                if dist.is_initialized():
+                    dist.destroy_process_group()
+        case _:
+            if ranks.count != 1:
+                raise ValueError(f"engine.kind torch is one process, but {ranks.count} ranks were started; use engine.kind deepspeed")
+            yield ranks
+
+
+def _open_group(device: torch.device) -> None:
+    from precisionflow.training import zero
+
+    if device.type == "cpu":
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    else:
+        torch.cuda.set_device(device)
+    logging.getLogger("torch.distributed").setLevel(logging.ERROR)
+    zero.quiet()
+    import deepspeed
+
+    deepspeed.init_distributed(dist_backend="gloo" if device.type == "cpu" else "nccl", verbose=False)

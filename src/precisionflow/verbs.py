@@ -1,0 +1,147 @@
+"""The five verbs as commands and components call them: texts and paths in, files out, one line of progress at a time."""
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ParamSpec
+
+from precisionflow.config import Experiment, parse
+
+Arguments = ParamSpec("Arguments")
+
+
+def say(line: str) -> None:
+    """One line of progress on standard output, at once."""
+    print(f"precisionflow: {line}", flush=True)
+
+
+def explain_os_error(error: OSError) -> str:
+    """One line for a file system's refusal: what, where, what to do."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}; mend that and run again, finished stages are kept"
+
+
+def one_line_errors(verb: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """A user's mistake or a full disk ends the process with one line and exit code 2, not with a traceback."""
+
+    @functools.wraps(verb)
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            verb(*args, **kwargs)
+        except ValueError as error:
+            message = str(error)
+        except OSError as error:
+            message = explain_os_error(error)
+        else:
+            return
+        say(f"error: {verb.__name__}: {message}")
+        sys.exit(2)
+
+    return guarded
+
+
+def place(path: str, folder: str, *parts: str) -> str:
+    """Where a task's output goes: inside the results folder where there is one, else where KFP says."""
+    return str(Path(folder, *parts)) if folder else path
+
+
+def variant_parts(text: str) -> tuple[str, str, str]:
+    """Folder of a variant inside `model` and `evaluation`: experiment, dataset, variant."""
+    experiment = parse(text)
+    return experiment.name, experiment.dataset, experiment.variant
+
+
+def title(experiment: Experiment) -> str:
+    """What progress lines call a variant."""
+    return f"{experiment.name} {experiment.dataset} {experiment.variant}"
+
+
+@one_line_errors
+def prepare(experiments: Sequence[str], *, out: str) -> None:
+    """Prepare the data of resolved experiments."""
+    from precisionflow.data.prepare import prepare as stage
+
+    stage([parse(text) for text in experiments], out=Path(out), report=lambda line: say(f"prepare {line}"))
+
+
+@one_line_errors
+def train(experiment: str, *, data: str, out: str) -> None:
+    """Train a resolved experiment: in this process, or on the ranks that its engine asks for."""
+    from precisionflow.training.launch import launch, launched, rank_count
+
+    resolved = parse(experiment)
+    if rank_count(resolved) and not launched():
+        launch(resolved, data=Path(data), out=Path(out))
+        return
+    from precisionflow.progress import training_progress
+    from precisionflow.training.train import train as stage
+
+    with training_progress(resolved) as report:
+        stage(resolved, data=Path(data), out=Path(out), report=report)
+
+
+@one_line_errors
+def evaluate(experiment: str, *, data: str, model: str, out: str) -> None:
+    """Evaluate a trained experiment on its test rows."""
+    from precisionflow.evaluation.evaluate import evaluate as stage
+
+    resolved = parse(experiment)
+
+    def report(seed: int, split: int, metrics: dict[str, float]) -> None:
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
+        say(f"evaluate {title(resolved)} seed {seed} split {split}: {shown}")
+
+    stage(resolved, data=Path(data), model=Path(model), out=Path(out), report=report)
+
+
+@one_line_errors
+def aggregate(experiments: Sequence[str], *, evaluations: Sequence[str], out: str) -> None:
+    """Put the metrics of all variants into a table with intervals and contrasts."""
+    from precisionflow.ablation.aggregate import aggregate as stage
+
+    stage([parse(text) for text in experiments], evaluations=[Path(p) for p in evaluations], out=Path(out))
+    say(f"aggregate {out}")
+
+
+@one_line_errors
+def report(
+    experiments: Sequence[str], *, models: Sequence[str], evaluations: Sequence[str], aggregate: str, out: str
+) -> None:
+    """Write the HTML page."""
+    from precisionflow.report.page import report as stage
+
+    stage(
+        [parse(text) for text in experiments],
+        models=[Path(p) for p in models],
+        evaluations=[Path(p) for p in evaluations],
+        aggregate=Path(aggregate),
+        out=Path(out),
+    )
+    say(f"report {out}/report.html")
+
+
+def publish(made: str, path: str, folder: str) -> str:
+    """The page as KFP's artifact: where it was made on this machine, a copy at KFP's own path on a cluster."""
+    if folder:
+        return made
+    import shutil
+
+    shutil.copyfile(made, path)
+    return path
+
+
+def track_cells(experiment: str, *, data: str, model: str, evaluation: str, folder: str) -> None:
+    """Upload a variant's cells to MLflow; never fails the stage."""
+    from precisionflow.tracking import track_cells as track
+
+    store = Path(folder) if folder else None
+    track(parse(experiment), data=Path(data), model=Path(model), evaluation=Path(evaluation), store=store)
+
+
+def track_report(experiments: Sequence[str], *, aggregate: str, report: str, folder: str) -> None:
+    """Upload the table and the page to MLflow; never fails the stage."""
+    from precisionflow.tracking import track_report as track
+
+    store = Path(folder) if folder else None
+    track([parse(text) for text in experiments], aggregate=Path(aggregate), report=Path(report), store=store)

@@ -1,0 +1,249 @@
+"""The table and the contrasts: units, pairing, families, order of inputs, gaps and repetitions."""
+
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from precisionflow import records, stage
+from precisionflow.ablation.aggregate import aggregate, read_aggregate
+from precisionflow.ablation.grid import Variant
+from precisionflow.ablation.statistics import holm
+from precisionflow.config import Experiment
+from tests.synthetic import evaluations, language, plausible, regression
+
+
+def rows(folder: Path, kind: str, **wanted: object) -> list[dict]:
+    found = getattr(read_aggregate(folder), kind).to_pylist()
+    return [row for row in found if all(row[key] == value for key, value in wanted.items())]
+
+
+def aggregated(experiment: Experiment, tmp_path: Path, measure=plausible) -> Path:
+    out = tmp_path / "aggregate"
+    aggregate([experiment], evaluations=evaluations(experiment, tmp_path, measure), out=out)
+    return out
+
+
+def additive(variant: Variant, seed: int, split: int) -> dict[str, float]:
+    """A known effect of -0.5 for the second level, larger noise shared by all variants of a unit."""
+    learned = "heteroscedastic" in variant.name
+    return {"nll": 10.0 * split + seed - 0.5 * learned, "crps": 1.0 + split * learned, "rmse": 1.0}
+
+
+def test_units_are_splits_and_seeds_are_averaged_within(tmp_path: Path) -> None:
+    out = aggregated(regression(), tmp_path, additive)
+    (row,) = rows(out, "table", variant="homoscedastic", metric="nll")
+    units = [10.0 * split + 0.5 for split in range(7)]
+    low, high = stats.t.interval(0.95, 6, loc=np.mean(units), scale=stats.sem(units))
+    assert row["n"] == 7
+    assert [row[k] for k in ("mean", "std", "low", "high")] == pytest.approx(
+        [np.mean(units), np.std(units, ddof=1), low, high]
+    )
+
+
+def test_units_are_seeds_where_there_is_one_split(tmp_path: Path) -> None:
+    experiment = regression(("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [3]"))
+    out = aggregated(experiment, tmp_path, additive)
+    (row,) = rows(out, "table", variant="homoscedastic", metric="nll")
+    assert (row["n"], row["mean"]) == (2, 30.5)
+    (contrast,) = rows(out, "contrasts", metric="nll")
+    assert contrast["verdict"] == "2 seeds cannot reach significance"
+
+
+def test_contrasts_are_paired(tmp_path: Path) -> None:
+    """The noise between units (std 20) is far above the effect, but both variants share it."""
+    out = aggregated(regression(), tmp_path, additive)
+    (row,) = rows(out, "contrasts", metric="nll")
+    assert [row[k] for k in ("effect", "low", "high", "n", "p")] == pytest.approx([-0.5, -0.5, -0.5, 7, 2 / 2**7])
+    assert (row["axis"], row["level"], row["baseline"]) == ("noise", "heteroscedastic", "homoscedastic")
+    assert (row["variant"], row["baseline_variant"]) == ("heteroscedastic", "homoscedastic")
+    assert row["verdict"] == "better"
+
+
+def test_direction_of_worse_and_of_no_difference(tmp_path: Path) -> None:
+    out = aggregated(regression(), tmp_path, additive)
+    (crps,), (rmse,) = rows(out, "contrasts", metric="crps"), rows(out, "contrasts", metric="rmse")
+    # The difference of split k is k: the zero of split 0 doubles the smallest p.
+    assert (crps["effect"], crps["p"], crps["verdict"]) == (3.0, 4 / 2**7, "worse")
+    assert (rmse["effect"], rmse["p"], rmse["verdict"]) == (0.0, 1.0, "no difference shown")
+
+
+def test_every_axis_is_contrasted_at_every_setting_of_the_others(tmp_path: Path) -> None:
+    out = aggregated(language(), tmp_path)
+    pairs = [(r["axis"], r["variant"], r["baseline_variant"]) for r in rows(out, "contrasts", metric="nll")]
+    assert pairs == [
+        ("learning", "predictive_coding+dot_product", "backprop+dot_product"),
+        ("learning", "predictive_coding+precision", "backprop+precision"),
+        ("attention", "backprop+precision", "backprop+dot_product"),
+        ("attention", "predictive_coding+precision", "predictive_coding+dot_product"),
+    ]
+
+
+def test_the_family_of_holm_is_one_metric_on_one_dataset(tmp_path: Path) -> None:
+    experiment = language(("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8]"))
+    out = aggregated(experiment, tmp_path)
+    for metric in records.HEADLINE["characters"]:
+        family = rows(out, "contrasts", metric=metric)
+        assert [r["p_adjusted"] for r in family] == holm([r["p"] for r in family])
+    assert {r["verdict"] for r in rows(out, "contrasts", metric="nll", axis="attention")} == {"better"}
+
+
+def test_three_seeds_and_four_contrasts_cannot_reach_significance(tmp_path: Path) -> None:
+    out = aggregated(language(), tmp_path)
+    assert {r["verdict"] for r in rows(out, "contrasts")} == {"3 seeds cannot reach significance"}
+
+
+def test_one_seed_gives_means_without_intervals(tmp_path: Path) -> None:
+    out = aggregated(language(("seeds: [0, 1, 2]", "seeds: [4]")), tmp_path)
+    assert all(math.isnan(r["low"]) and math.isnan(r["std"]) and r["n"] == 1 for r in rows(out, "table"))
+    assert {r["verdict"] for r in rows(out, "contrasts")} == {"one seed: no interval"}
+
+
+def test_without_axes_there_is_a_table_and_no_contrast(tmp_path: Path) -> None:
+    axes = language().ablation.axes
+    experiment = language(("learning.kind: predictive_coding", "training.steps: 5"))
+    bare = experiment.model_validate(experiment.model_dump(mode="json") | {"ablation": {}})
+    assert axes
+    out = aggregated(bare, tmp_path)
+    assert rows(out, "contrasts") == []
+    assert {r["variant"] for r in rows(out, "table")} == {"default"}
+
+
+def test_nominal_metrics_are_contrasted_by_their_distance(tmp_path: Path) -> None:
+    def coverage(variant: Variant, seed: int, split: int) -> dict[str, float]:
+        # 0.95 and 0.85 are equally far from 0.9; the mean over seeds would be perfect.
+        wide = 0.95 if seed else 0.85
+        return {"coverage_90": 0.9 if variant.name == "heteroscedastic" else wide}
+
+    experiment = regression(("ablation:\n", "ablation:\n  metrics: [coverage_90]\n"))
+    out = aggregated(experiment, tmp_path, coverage)
+    (row,) = rows(out, "contrasts")
+    assert (row["effect"], row["verdict"]) == (pytest.approx(-0.05), "better")
+    assert rows(out, "table", variant="homoscedastic")[0]["mean"] == pytest.approx(0.9)
+
+
+def test_confidence_sets_interval_and_level(tmp_path: Path) -> None:
+    experiment = regression(("ablation:\n", "ablation:\n  confidence: 0.5\n"))
+    out = aggregated(experiment, tmp_path)
+    (row,) = rows(out, "table", variant="homoscedastic", metric="nll")
+    half = stats.t.ppf(0.75, 6) * row["std"] / math.sqrt(7)
+    assert row["high"] - row["mean"] == pytest.approx(half)
+
+
+def test_contrasted_metrics_come_first_and_levels_in_order(tmp_path: Path) -> None:
+    out = aggregated(regression(), tmp_path)
+    metrics = [r["metric"] for r in rows(out, "table", variant="homoscedastic")]
+    assert metrics[:3] == ["nll", "crps", "rmse"]
+    assert metrics[3:7] == ["coverage_50", "coverage_80", "coverage_90", "coverage_95"]
+
+
+def test_unknown_metric_is_refused(tmp_path: Path) -> None:
+    experiment = regression(("ablation:\n", "ablation:\n  metrics: [nil]\n"))
+    with pytest.raises(ValueError, match="unknown metric 'nil'; allowed: nll"):
+        aggregated(experiment, tmp_path)
+
+
+def test_order_of_inputs_gives_the_same_bytes(tmp_path: Path) -> None:
+    first, second = regression(), language()
+    folders = evaluations(first, tmp_path, plausible) + evaluations(second, tmp_path, plausible)
+    scattered = []
+    for index, folder in enumerate(reversed(folders)):
+        scattered.append(shutil.copytree(folder, tmp_path / "scattered" / f"{index}"))
+    aggregate([first, second], evaluations=folders, out=tmp_path / "a")
+    aggregate([second, first], evaluations=scattered, out=tmp_path / "b")
+    for name in ("table.parquet", "contrasts.parquet"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert stage.finished_key(tmp_path / "a") == stage.finished_key(tmp_path / "b")
+
+
+def test_swapping_the_baseline_is_another_aggregate(tmp_path: Path) -> None:
+    """The same levels in another order have the same configuration hash but another first level."""
+    levels = [f"      {name}: {{model.noise: {name}}}\n" for name in ("homoscedastic", "heteroscedastic")]
+    first = regression()
+    second = regression(("".join(levels), "".join(reversed(levels))))
+    assert first.hash == second.hash
+    folders = evaluations(first, tmp_path, plausible)
+    aggregate([first], evaluations=folders, out=tmp_path / "a")
+    before = rows(tmp_path / "a", "contrasts", metric="nll")[0]
+    aggregate([second], evaluations=folders, out=tmp_path / "a")
+    after = rows(tmp_path / "a", "contrasts", metric="nll")[0]
+    assert after["baseline"] == "heteroscedastic"
+    assert after["effect"] == -before["effect"]
+
+
+def test_a_missing_cell_is_named(tmp_path: Path) -> None:
+    experiment = regression()
+    folders = evaluations(experiment, tmp_path, plausible)
+    shutil.rmtree(folders[1] / "seed-1-split-4")
+    with pytest.raises(ValueError, match="no metrics of .*'heteroscedastic', seed 1, split 4"):
+        aggregate([experiment], evaluations=folders, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_metric_is_named(tmp_path: Path) -> None:
+    def forgetful(variant: Variant, seed: int, split: int) -> dict[str, float]:
+        metrics = plausible(variant, seed, split)
+        if (seed, split) == (1, 2):
+            del metrics["coverage_80"]
+        return metrics
+
+    with pytest.raises(ValueError, match=r"seed 1, split 2 has no metric 'coverage_80' \(there are .*coverage_50"):
+        aggregated(regression(), tmp_path, forgetful)
+
+
+def test_an_unfinished_cell_is_refused(tmp_path: Path) -> None:
+    experiment = regression()
+    folders = evaluations(experiment, tmp_path, plausible)
+    (folders[0] / "seed-0-split-0" / stage.MARKER).unlink()
+    with pytest.raises(ValueError, match="seed-0-split-0: is not a finished stage"):
+        aggregate([experiment], evaluations=folders, out=tmp_path / "out")
+
+
+def test_a_folder_without_cells_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no seed-\*-split-\* folder; give the folder of a variant"):
+        aggregate([regression()], evaluations=[tmp_path], out=tmp_path / "out")
+
+
+def test_the_same_result_twice_counts_once(tmp_path: Path) -> None:
+    experiment = regression()
+    folders = evaluations(experiment, tmp_path, plausible)
+    copy = shutil.copytree(folders[0], tmp_path / "copy")
+    aggregate([experiment], evaluations=folders, out=tmp_path / "a")
+    aggregate([experiment], evaluations=[*folders, folders[1], copy], out=tmp_path / "b")
+    assert (tmp_path / "a/table.parquet").read_bytes() == (tmp_path / "b/table.parquet").read_bytes()
+
+
+def test_two_different_results_of_one_cell_are_refused(tmp_path: Path) -> None:
+    def shifted(variant: Variant, seed: int, split: int) -> dict[str, float]:
+        return plausible(variant, seed, split) | {"nll": 0.0}
+
+    experiment = regression()
+    folders = evaluations(experiment, tmp_path, plausible)
+    other = evaluations(experiment, tmp_path / "other", shifted)
+    with pytest.raises(ValueError, match="seed 0, split 0 has nll .*, another folder says .*; keep the results of one run"):
+        aggregate([experiment], evaluations=[*folders, other[0]], out=tmp_path / "out")
+
+
+def test_cells_that_nobody_asks_for_are_left_out(tmp_path: Path) -> None:
+    many, few = regression(), regression(("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [0, 1]"))
+    folders = evaluations(many, tmp_path, plausible)
+    aggregate([few], evaluations=folders, out=tmp_path / "out")
+    assert {r["n"] for r in rows(tmp_path / "out", "table")} == {2}
+
+
+def test_two_experiments_with_one_name_are_refused(tmp_path: Path) -> None:
+    folders = evaluations(regression(), tmp_path, plausible)
+    with pytest.raises(ValueError, match="two experiments are called 'noise'"):
+        aggregate([regression(), regression()], evaluations=folders, out=tmp_path / "out")
+
+
+def test_a_second_run_does_nothing(tmp_path: Path) -> None:
+    experiment = regression()
+    folders = evaluations(experiment, tmp_path, plausible)
+    aggregate([experiment], evaluations=folders, out=tmp_path / "out")
+    before = (tmp_path / "out/table.parquet").stat().st_mtime_ns
+    aggregate([experiment], evaluations=folders, out=tmp_path / "out")
+    assert (tmp_path / "out/table.parquet").stat().st_mtime_ns == before

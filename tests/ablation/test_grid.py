@@ -1,0 +1,87 @@
+"""Axes to variants: order, names, resolved settings, errors that name the place."""
+
+import pytest
+
+from precisionflow.ablation.grid import expand
+from precisionflow.config import ConfigError, load, parse, shipped, to_yaml
+from tests.synthetic import language, regression
+
+
+def test_two_axes_give_their_product_with_the_last_axis_fastest() -> None:
+    variants = expand(language())
+    assert [v.name for v in variants] == [
+        "backprop+dot_product",
+        "backprop+precision",
+        "predictive_coding+dot_product",
+        "predictive_coding+precision",
+    ]
+    assert [v.levels for v in variants][2] == {"learning": "predictive_coding", "attention": "dot_product"}
+
+
+def test_a_variant_is_the_experiment_with_its_overlays_and_without_the_ablation() -> None:
+    experiment = language()
+    *_, last = expand(experiment)
+    assert last.experiment.learning.kind == "predictive_coding"
+    assert last.experiment.model.attention.potential.kind == "gaussian_per_key"
+    assert last.experiment.ablation.axes == {}
+    assert last.experiment.training == experiment.training
+    assert last.experiment.variant == last.name
+
+
+def test_every_variant_stands_alone_as_yaml() -> None:
+    for variant in expand(language()):
+        assert parse(to_yaml(variant.experiment)) == variant.experiment
+
+
+def test_hashes_tell_variants_apart() -> None:
+    hashes = [v.experiment.hash for v in expand(language())]
+    assert len(set(hashes)) == 4
+
+
+def test_an_experiment_without_axes_is_one_default_variant() -> None:
+    experiment = regression(("axes:", "axes: {}"), ("    noise:\n", ""), *_without_levels())
+    (only,) = expand(experiment)
+    assert (only.name, only.dataset, only.levels) == ("default", "diabetes", {})
+
+
+def _without_levels() -> list[tuple[str, str]]:
+    return [(f"      {n}: {{model.noise: {n}}}\n", "") for n in ("homoscedastic", "heteroscedastic")]
+
+
+def test_datasets_are_outermost() -> None:
+    experiment = regression(
+        (
+            "ablation:\n",
+            "ablation:\n  datasets:\n    d: {task.source.name: diabetes}\n    l: {task.source.name: linnerud}\n",
+        )
+    )
+    assert [(v.dataset, v.name) for v in expand(experiment)] == [
+        ("diabetes", "homoscedastic"),
+        ("diabetes", "heteroscedastic"),
+        ("linnerud", "homoscedastic"),
+        ("linnerud", "heteroscedastic"),
+    ]
+
+
+def test_a_bad_overlay_is_reported_with_its_axis_and_level() -> None:
+    experiment = regression(("heteroscedastic: {model.noise: heteroscedastic}", "wild: {model.noise: hetero}"))
+    with pytest.raises(ConfigError, match=r"ablation noise=wild: model\.noise: unknown value 'hetero'"):
+        expand(experiment)
+
+
+def test_two_datasets_with_one_name_are_refused() -> None:
+    experiment = regression(
+        (
+            "ablation:\n",
+            "ablation:\n  datasets:\n    d: {task.source.name: diabetes}\n    e: {task.source.name: diabetes}\n",
+        )
+    )
+    with pytest.raises(ConfigError, match="two variants are called 'homoscedastic' on dataset 'diabetes'"):
+        expand(experiment)
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_every_shipped_experiment_expands(name: str) -> None:
+    experiment = load(name)
+    variants = expand(experiment)
+    assert all(v.experiment.name == experiment.name and v.experiment.seeds == experiment.seeds for v in variants)

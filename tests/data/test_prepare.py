@@ -1,0 +1,119 @@
+"""The stage itself: done once, done again when the source changes, whole or absent."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from precisionflow import records, stage
+from precisionflow.data import table as table_module
+from precisionflow.data.prepare import prepare
+
+FILES = ["dataset.json", "stage.json", "test.parquet", "train.parquet", "valid.parquet"]
+
+
+def stamps(folder):
+    return {path.name: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.iterdir()}
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "stage.json"}
+
+
+def test_same_source_is_left_alone_and_a_changed_one_is_redone(folder, regression, tmp_path):
+    experiment, path, lines = regression(folder()), tmp_path / "raw/toy", []
+    out = stage.data_folder(tmp_path / "out", experiment, 0)
+    prepare([experiment], out=tmp_path / "out", report=lines.append)
+    assert sorted(os.listdir(out)) == FILES
+    before, card = stamps(out), records.read_card(out / "dataset.json", records.DatasetCard)
+    prepare([experiment], out=tmp_path / "out", report=lines.append)
+    assert stamps(out) == before
+
+    (path / "index_test_1.txt").write_text("2\n")
+    prepare([experiment], out=tmp_path / "out", report=lines.append)
+    assert stamps(out) == before, "the files of another split are no input of this one"
+
+    (path / "index_test_0.txt").write_text("0\n10\n")
+    prepare([experiment], out=tmp_path / "out", report=lines.append)
+    changed = records.read_card(out / "dataset.json", records.DatasetCard)
+    assert changed.source_sha256 != card.source_sha256
+    assert changed.rows["test"] == 2
+    assert lines == [f"toy split 0: {word}" for word in ("prepared", "unchanged", "unchanged", "prepared")]
+
+
+def test_a_changed_text_is_redone(characters, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("ab" * 1000)
+    experiment = characters(path)
+    out = stage.data_folder(tmp_path / "out", experiment, 0)
+    prepare([experiment], out=tmp_path / "out")
+    path.write_text("cd" * 1000)
+    prepare([experiment], out=tmp_path / "out")
+    assert records.read_card(out / "dataset.json", records.DatasetCard).vocabulary == ("c", "d")
+
+
+def test_the_same_source_gives_the_same_bytes(folder, regression, characters, tmp_path):
+    experiments = [regression(folder(), splits=(0, 1)), characters({"kind": "pydoc_topics"})]
+    for name in ("first", "second"):
+        prepare(experiments, out=tmp_path / name)
+    for experiment in experiments:
+        for split in experiment.splits:
+            first = stage.data_folder(tmp_path / "first", experiment, split)
+            second = stage.data_folder(tmp_path / "second", experiment, split)
+            assert contents(first) == contents(second)
+
+
+def test_variants_of_one_task_share_a_folder_and_other_tasks_do_not(folder, regression, tmp_path):
+    path, lines = folder(), []
+    one = regression(path, splits=(0, 1))
+    variant = one.model_copy(update={"variant": "other", "seeds": (3,)})
+    prepare([one, variant, regression(path, fraction=0.3)], out=tmp_path / "out", report=lines.append)
+    assert len(lines) == 3
+    assert len(list((tmp_path / "out").glob("*/split-*"))) == 3
+
+
+def test_an_interrupt_leaves_nothing(folder, regression, tmp_path, monkeypatch):
+    def interrupted(*_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(table_module, "_rows", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare([regression(folder())], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_redo_keeps_the_finished_folder(folder, regression, tmp_path):
+    path = folder()
+    experiment = regression(path)
+    prepare([experiment], out=tmp_path / "out")
+    out = stage.data_folder(tmp_path / "out", experiment, 0)
+    before = contents(out)
+    (path / "data.txt").write_text("1 2 3 nan\n")
+    with pytest.raises(ValueError, match="line 1, column 4"):
+        prepare([experiment], out=tmp_path / "out")
+    assert contents(out) == before
+    assert os.listdir(out.parent) == ["split-0"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from precisionflow.config import parse
+from precisionflow.data import prepare, table
+table._rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+prepare.prepare([parse(sys.argv[1])], out=Path(sys.argv[2]))
+"""
+
+
+def test_a_killed_process_leaves_nothing_that_looks_finished(folder, regression, tmp_path):
+    experiment = regression(folder())
+    command = [sys.executable, "-c", KILLED, experiment.model_dump_json(), str(tmp_path / "out")]
+    killed = subprocess.run(command, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    out = stage.data_folder(tmp_path / "out", experiment, 0)
+    assert [path.name for path in out.parent.iterdir()] == [".split-0.partial"]
+    prepare([experiment], out=tmp_path / "out")
+    assert sorted(os.listdir(out)) == FILES
+    assert os.listdir(out.parent) == ["split-0"]

@@ -1,0 +1,85 @@
+"""Texts through `prepare`: vocabulary, cut by position, decoding in chunks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from precisionflow import records, stage
+from precisionflow.data import text as text_module
+from precisionflow.data.prepare import prepare
+
+PARTS = ("train", "valid", "test")
+MIXED = "σ² = 1/π\r\n誤差 🎯 é\tprecision\n" * 40
+
+
+def read_text(folder, card):
+    """Every part's characters."""
+    tables = {part: records.read(folder / f"{part}.parquet", records.TOKENS) for part in PARTS}
+    ids = {part: table["token"].to_pylist() for part, table in tables.items()}
+    return {part: "".join(card.vocabulary[i] for i in tokens) for part, tokens in ids.items()}
+
+
+def prepared(experiment, out):
+    prepare([experiment], out=out)
+    folder = stage.data_folder(out, experiment, 0)
+    card = records.read_card(folder / "dataset.json", records.DatasetCard)
+    return folder, card
+
+
+def test_parts_are_the_text_cut_by_position(characters, tmp_path):
+    path = tmp_path / "mixed.txt"
+    path.write_bytes(MIXED.encode())
+    experiment = characters(path, context=8, validation_fraction=0.1, test_fraction=0.2)
+    folder, card = prepared(experiment, tmp_path / "out")
+    parts = read_text(folder, card)
+    count = len(MIXED)
+    assert "".join(parts[part] for part in PARTS) == MIXED
+    assert [len(parts[part]) for part in PARTS] == [
+        count - count // 10 - count // 5,
+        count // 10,
+        count // 5,
+    ]
+    assert card.rows == {part: len(content) for part, content in parts.items()}
+    assert list(card.vocabulary) == sorted(set(MIXED))
+    assert card.standardisation is None
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7])
+def test_characters_across_chunk_borders(characters, tmp_path, monkeypatch, chunk):
+    paths = [tmp_path / "whole.txt", tmp_path / "chunked.txt"]
+    for path in paths:
+        path.write_bytes(MIXED.encode())
+    whole, card = prepared(characters(paths[0], context=8), tmp_path / "out")
+    monkeypatch.setattr(text_module, "CHUNK", chunk)
+    chunked, chunked_card = prepared(characters(paths[1], context=8), tmp_path / "out")
+    assert card.vocabulary == chunked_card.vocabulary
+    assert read_text(whole, card) == read_text(chunked, chunked_card)
+
+
+def test_topics_of_pydoc_in_the_order_of_their_names(characters, tmp_path, monkeypatch):
+    from pydoc_data.topics import topics
+
+    monkeypatch.setattr("pydoc_data.topics.topics", dict(reversed(topics.items())))
+    folder, card = prepared(characters({"kind": "pydoc_topics"}), tmp_path)
+    parts = read_text(folder, card)
+    whole = "\n".join(content for _, content in sorted(topics.items()))
+    assert "".join(parts[part] for part in PARTS) == whole
+
+
+def test_tiny_shakespeare(raw_data: Path, characters, tmp_path, monkeypatch):
+    monkeypatch.setenv("PRECISIONFLOW_DATA", str(raw_data))
+    folder, card = prepared(characters({"kind": "tiny_shakespeare"}), tmp_path)
+    assert sum(card.rows.values()) == 1_115_394
+    assert len(card.vocabulary) == 65
+    assert card.rows["valid"] == card.rows["test"] == 55_769
+    tokens = records.read(folder / "train.parquet", records.TOKENS)["token"].to_numpy()
+    assert "".join(np.array(card.vocabulary)[tokens[:13]]) == "First Citizen"
+
+
+def test_another_file_is_not_tiny_shakespeare(characters, tmp_path, monkeypatch):
+    (tmp_path / "tinyshakespeare").mkdir()
+    (tmp_path / "tinyshakespeare/input.txt").write_text("Second Citizen" * 1000)
+    monkeypatch.setenv("PRECISIONFLOW_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"is not the published tiny Shakespeare .* fetch it again"):
+        prepared(characters({"kind": "tiny_shakespeare"}), tmp_path / "out")

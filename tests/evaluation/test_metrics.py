@@ -1,0 +1,172 @@
+"""Metrics of prediction tables: names of the catalogue, values of the scores, refusals."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import scoringrules
+from scipy import stats
+
+from precisionflow import records
+from precisionflow.config import load
+from precisionflow.evaluation.calibration import expected_calibration_error
+from precisionflow.evaluation.metrics import metrics_table, regression_metrics, token_metrics
+
+LEVELS = (0.5, 0.8, 0.975)
+
+
+def gaussian_table(**columns: np.ndarray) -> pa.Table:
+    n = len(columns["target"])
+    return pa.table({"row": np.arange(n), "family": ["gaussian"] * n, **columns})
+
+
+@pytest.fixture
+def gaussian() -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(0)
+    mean, std = generator.normal(size=500), generator.uniform(0.5, 2, size=500)
+    return {"target": generator.normal(mean, std), "mean": mean, "std": std}
+
+
+@pytest.fixture
+def tokens() -> dict[str, np.ndarray]:
+    """Predictions of a random model over 5 characters."""
+    generator = np.random.default_rng(1)
+    probabilities, target = generator.dirichlet(np.ones(5), size=300), generator.integers(5, size=300)
+    errors = probabilities - np.eye(5)[target]
+    return {
+        "row": np.arange(300),
+        "target": target.astype(np.int32),
+        "log_probability": np.log(probabilities[np.arange(300), target]),
+        "confidence": probabilities.max(axis=1),
+        "correct": probabilities.argmax(axis=1) == target,
+        "entropy": stats.entropy(probabilities, axis=1),
+        "brier": (errors**2).sum(axis=1),
+    }
+
+
+def test_regression_metrics_are_means_of_the_scores(gaussian):
+    target, mean, std = gaussian.values()
+    metrics = regression_metrics(gaussian_table(**gaussian), levels=LEVELS)
+    assert metrics["nll"] == pytest.approx(-stats.norm.logpdf(target, mean, std).mean(), rel=1e-12)
+    assert metrics["crps"] == pytest.approx(scoringrules.crps_normal(target, mean, std).mean(), rel=1e-12)
+    assert metrics["rmse"] == pytest.approx(math.sqrt(((target - mean) ** 2).mean()), rel=1e-12)
+    pit = stats.norm.cdf(target, mean, std)
+    assert metrics["pit_error"] == pytest.approx(
+        stats.cramervonmises(pit, "uniform").statistic / 500, rel=1e-9
+    )
+    lower, upper = stats.norm.interval(0.975, mean, std)
+    assert metrics["coverage_97.5"] == np.mean((lower <= target) & (target <= upper))
+    assert metrics["width_97.5"] == pytest.approx((upper - lower).mean(), rel=1e-12)
+
+
+def test_token_metrics_are_means_of_the_columns(tokens):
+    metrics = token_metrics(pa.table(tokens), bins=15)
+    assert metrics["nll"] == pytest.approx(-tokens["log_probability"].mean())
+    assert 2 ** metrics["bits_per_character"] == pytest.approx(math.exp(metrics["nll"]))
+    assert metrics["brier"] == pytest.approx(tokens["brier"].mean())
+    assert metrics["accuracy"] == tokens["correct"].mean()
+    expected = expected_calibration_error(tokens["confidence"], tokens["correct"], bins=15)
+    assert metrics["ece"] == expected
+    assert token_metrics(pa.table(tokens), bins=3)["ece"] != expected
+
+
+def test_a_uniform_model_of_eight_characters_spends_three_bits():
+    n, k = 64, 8
+    table = pa.table(
+        {
+            "row": np.arange(n),
+            "target": np.tile(np.arange(k, dtype=np.int32), n // k),
+            "log_probability": np.full(n, -math.log(k)),
+            "confidence": np.full(n, 1 / k),
+            "correct": np.tile(np.arange(k) == 0, n // k),
+            "entropy": np.full(n, math.log(k)),
+            "brier": np.full(n, 1 - 1 / k),
+        }
+    )
+    expected = {"nll": math.log(8), "bits_per_character": 3, "ece": 0, "brier": 7 / 8, "accuracy": 1 / 8}
+    assert token_metrics(table, bins=15) == pytest.approx(expected)
+
+
+def test_every_metric_is_in_the_catalogue(gaussian, tokens):
+    levels = (0.5, 0.57, 0.975, 0.9999999, 1e-7)
+    values = regression_metrics(gaussian_table(**gaussian), levels=levels) | token_metrics(
+        pa.table(tokens), bins=5
+    )
+    for name in values:
+        assert records.metric(name).name == name
+    for name, level in zip(("50", "57", "97.5", "99.99999", "0.00001"), levels, strict=True):
+        assert records.metric(f"coverage_{name}").nominal == pytest.approx(level)
+        assert {f"coverage_{name}", f"width_{name}"} <= values.keys()
+
+
+def test_the_order_of_rows_does_not_matter(gaussian, tokens):
+    order = np.random.default_rng(2).permutation(300)
+    shuffled = pa.table(tokens).take(order)
+    assert token_metrics(shuffled, bins=9) == pytest.approx(
+        token_metrics(pa.table(tokens), bins=9), rel=1e-12
+    )
+    table = gaussian_table(**gaussian)
+    mixed = regression_metrics(table.take(np.random.default_rng(2).permutation(500)), levels=LEVELS)
+    assert mixed == pytest.approx(regression_metrics(table, levels=LEVELS), rel=1e-12)
+
+
+def test_a_change_of_the_targets_unit(gaussian):
+    metres = regression_metrics(gaussian_table(**gaussian), levels=LEVELS)
+    table = gaussian_table(**{name: 100 * column for name, column in gaussian.items()})
+    centimetres = regression_metrics(table, levels=LEVELS)
+    for name, value in metres.items():
+        unit = records.metric(name).unit
+        expected = {"nats": value + math.log(100), "target": 100 * value, "1": value}[unit]
+        assert centimetres[name] == pytest.approx(expected, rel=1e-9), name
+
+
+def test_the_metrics_table_survives_its_file(tmp_path):
+    experiment = load("quickstart-regression")
+    table = metrics_table({"nll": 1.5, "coverage_90": 0.9}, experiment=experiment, seed=3, split=4, n=45)
+    records.write(table, tmp_path / "metrics.parquet", records.METRICS)
+    cell = {"experiment": experiment.name, "variant": "default", "dataset": "diabetes", "seed": 3, "split": 4}
+    assert records.read(tmp_path / "metrics.parquet", records.METRICS).to_pylist() == [
+        cell | {"metric": "nll", "value": 1.5, "n": 45},
+        cell | {"metric": "coverage_90", "value": 0.9, "n": 45},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"nil": 1.0}, "unknown metric 'nil'"), ({"nll": math.nan}, "metrics: column 'value', row 0: nan")],
+)
+def test_the_metrics_table_refuses(values, message):
+    with pytest.raises(ValueError, match=message):
+        metrics_table(values, experiment=load("quickstart-regression"), seed=0, split=0, n=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"std": np.array([1.0, 0.0])}, "std, row 1: given 0.0; should be positive"),
+        ({"std": np.array([np.nan, 1.0])}, "std, row 0: given nan; should be a finite number"),
+        ({"mean": np.array([1.0, np.inf])}, "predictions: column 'mean', row 1: inf"),
+        ({"family": ["gaussian", "laplace"]}, "family, row 1: given laplace; should be gaussian"),
+        ({"target": np.array(["a", "b"])}, "predictions: column 'target' is string, should be double"),
+    ],
+)
+def test_regression_metrics_refuse(change, message):
+    table = gaussian_table(**({"target": np.zeros(2), "mean": np.zeros(2), "std": np.ones(2)} | change))
+    with pytest.raises(ValueError, match=message):
+        regression_metrics(table, levels=LEVELS)
+
+
+def test_tables_without_rows_or_columns_are_refused(gaussian, tokens):
+    with pytest.raises(ValueError, match="predictions: no rows"):
+        regression_metrics(gaussian_table(**gaussian)[:0], levels=LEVELS)
+    with pytest.raises(ValueError, match="predictions: no rows"):
+        token_metrics(pa.table(tokens)[:0], bins=15)
+    with pytest.raises(ValueError, match="predictions: column 'brier' is missing"):
+        token_metrics(pa.table(tokens).drop_columns("brier"), bins=15)
+
+
+def test_a_probability_above_1_is_refused(tokens):
+    tokens["log_probability"][7] = 0.5
+    with pytest.raises(ValueError, match=r"log_probability, row 7: given 0\.5; should not be positive"):
+        token_metrics(pa.table(tokens), bins=15)

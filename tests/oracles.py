@@ -1,0 +1,47 @@
+"""Closed forms and naive forms that tests compare the package with: slow, plain, from the definition."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy import integrate
+
+
+def crps_by_integration(target: float, distribution_function: Callable[[float], float]) -> float:
+    """Integral of (F(x) - [x >= target])^2 dx by quadrature on both sides of the target."""
+    below, _ = integrate.quad(lambda x: distribution_function(x) ** 2, -np.inf, target, epsabs=1e-12)
+    above, _ = integrate.quad(lambda x: (1 - distribution_function(x)) ** 2, target, np.inf, epsabs=1e-12)
+    return below + above
+
+
+def cramer_von_mises_by_integration(pit: np.ndarray) -> float:
+    """Integral of (F_n(u) - u)^2 du over [0, 1], piece by piece between the jumps of F_n."""
+    ends = [0.0, *sorted(float(u) for u in pit), 1.0]
+    pieces = []
+    for jumps, (left, right) in enumerate(itertools.pairwise(ends)):
+        level = jumps / len(pit)
+        pieces.append(((level - left) ** 3 - (level - right) ** 3) / 3)
+    return math.fsum(pieces)
+
+
+def expected_calibration_error_by_loop(confidence: np.ndarray, correct: np.ndarray, *, bins: int) -> float:
+    """Naeini et al. 2015, written down bin by bin: sum of count / n * |accuracy - mean confidence|."""
+    total = 0.0
+    for i in range(bins):
+        members = [
+            (c, hit) for c, hit in zip(confidence, correct, strict=True) if i / bins < c <= (i + 1) / bins
+        ]
+        if members:
+            accuracy = sum(bool(hit) for _, hit in members) / len(members)
+            stated = sum(float(c) for c, _ in members) / len(members)
+            total += len(members) / len(confidence) * abs(accuracy - stated)
+    return total
+
+
+def brier_by_loop(probabilities: np.ndarray, target: np.ndarray) -> list[float]:
+    """Sum over classes of (p_k - [k = target])^2, one row after the other."""
+    return [
+        sum((float(p) - (k == y)) ** 2 for k, p in enumerate(row))
+        for row, y in zip(probabilities, target, strict=True)
+    ]

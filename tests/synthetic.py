@@ -1,0 +1,165 @@
+"""Results folders of invented training runs: what train and evaluate would write, with plausible numbers."""
+
+import math
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from precisionflow import __version__, records, stage
+from precisionflow.ablation.grid import Variant, expand
+from precisionflow.config import Experiment, parse
+
+REGRESSION = """
+name: noise
+question: Does learned noise help?
+task: {kind: regression, source: {kind: scikit_learn, name: diabetes}}
+model: {kind: mean_precision, hidden: [8]}
+objective: {kind: gaussian_nll}
+seeds: [0, 1]
+splits: [0, 1, 2, 3, 4, 5, 6]
+ablation:
+  axes:
+    noise:
+      homoscedastic: {model.noise: homoscedastic}
+      heteroscedastic: {model.noise: heteroscedastic}
+"""
+
+LANGUAGE = """
+name: twins
+question: Does predictive coding match <script>alert("backprop")</script> & co.?
+task: {kind: characters, source: {kind: pydoc_topics}, context: 16}
+model: {kind: transformer, blocks: 1, heads: 2, width: 8}
+objective: {kind: cross_entropy}
+seeds: [0, 1, 2]
+ablation:
+  axes:
+    learning:
+      backprop: {learning.kind: backprop}
+      predictive_coding: {learning.kind: predictive_coding}
+    attention:
+      dot_product: {model.attention.potential.kind: dot_product}
+      precision: {model.attention.potential.kind: gaussian_per_key}
+"""
+
+Measure = Callable[[Variant, int, int], dict[str, float]]
+"""(variant, seed, split) -> metric -> value."""
+
+
+def regression(*replacements: tuple[str, str]) -> Experiment:
+    return parse(_replaced(REGRESSION, replacements))
+
+
+def language(*replacements: tuple[str, str]) -> Experiment:
+    return parse(_replaced(LANGUAGE, replacements))
+
+
+def _replaced(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def evaluations(experiment: Experiment, root: Path, measure: Measure, *, rows: int = 0) -> list[Path]:
+    """The evaluation folders of all variants; with `rows`, each cell also has that many predictions."""
+    return _folders(experiment, root, "evaluate", lambda *cell: _evaluate(*cell, measure=measure, rows=rows))
+
+
+def models(experiment: Experiment, root: Path) -> list[Path]:
+    """The model folders of all variants: card and history."""
+    return _folders(experiment, root, "train", _train)
+
+
+def plausible(variant: Variant, seed: int, split: int) -> dict[str, float]:
+    """Metrics of a cell: a level for the data, a shift for the variant, noise for seed and split."""
+    noise = _generator(variant, seed, split)
+    shift = -0.04 * any(level in ("heteroscedastic", "precision") for level in variant.levels.values())
+    nll = 2.1 + 0.05 * math.sin(split) + shift + 0.004 * noise.standard_normal()
+    shared = {"nll": nll, "crps": nll / 3, "rmse": nll / 2}
+    if variant.experiment.task.kind == "regression":
+        coverage = {f"coverage_{level}": level / 100 - 0.03 + 0.02 * noise.random() for level in (50, 80, 90, 95)}
+        width = {f"width_{level}": 40.0 + level + noise.random() for level in (50, 80, 90, 95)}
+        return shared | {"pit_error": 0.02} | coverage | width
+    return {"nll": nll, "bits_per_character": nll / math.log(2), "ece": 0.03, "brier": 0.7, "accuracy": 0.41}
+
+
+def _folders(experiment: Experiment, root: Path, verb: str, work: Callable[..., None]) -> list[Path]:
+    folders = []
+    for variant in expand(experiment):
+        folder = root / verb / experiment.name / variant.dataset / variant.name
+        for seed in experiment.seeds:
+            for split in experiment.splits:
+                out = stage.cell_folder(folder, seed, split)
+                inputs = [variant.experiment.hash, seed, split]
+                stage.once(out, verb=verb, inputs=inputs, work=lambda p, c=(variant, seed, split): work(p, *c))
+        folders.append(folder)
+    return folders
+
+
+def _generator(variant: Variant, seed: int, split: int) -> np.random.Generator:
+    return np.random.default_rng([zlib.crc32(variant.name.encode()), seed, split])
+
+
+def _evaluate(out: Path, variant: Variant, seed: int, split: int, *, measure: Measure, rows: int) -> None:
+    key = {
+        "experiment": variant.experiment.name,
+        "variant": variant.name,
+        "dataset": variant.dataset,
+        "seed": seed,
+        "split": split,
+    }
+    lines = [key | {"metric": m, "value": float(v), "n": 44} for m, v in measure(variant, seed, split).items()]
+    records.write(pa.Table.from_pylist(lines, records.METRICS), out / "metrics.parquet", records.METRICS)
+    if rows:
+        table, schema = _predictions(variant, _generator(variant, seed, split), rows)
+        records.write(table, out / "predictions.parquet", schema)
+
+
+def _predictions(variant: Variant, noise: np.random.Generator, rows: int) -> tuple[pa.Table, pa.Schema]:
+    index = np.arange(rows)
+    if variant.experiment.task.kind == "regression":
+        target = 150 + 50 * noise.standard_normal(rows)
+        mean, std = target + 40 * noise.standard_normal(rows), np.full(rows, 40.0 * 0.9)
+        columns = {"row": index, "target": target, "family": ["gaussian"] * rows, "mean": mean, "std": std}
+        return pa.table(columns), records.GAUSSIAN_PREDICTIONS
+    confidence = noise.uniform(0.05, 1.0, rows)
+    columns = {
+        "row": index,
+        "target": pa.array(index % 7, pa.int32()),
+        "log_probability": np.log(confidence),
+        "confidence": confidence,
+        "correct": noise.random(rows) < confidence**1.15,
+        "entropy": -np.log(confidence),
+        "brier": 1 - confidence,
+    }
+    return pa.table(columns), records.TOKEN_PREDICTIONS
+
+
+def _train(out: Path, variant: Variant, seed: int, split: int) -> None:
+    noise = _generator(variant, seed, split)
+    settles = variant.levels.get("learning") == "predictive_coding"
+    experiment = variant.experiment
+    card = records.ModelCard(
+        experiment=experiment,
+        experiment_hash=experiment.hash,
+        code_version=__version__,
+        seed=seed,
+        split=split,
+        parameters=1234,
+        steps=200,
+        validation_loss=2.0 + 0.01 * settles + 0.001 * noise.standard_normal(),
+        seconds_per_step=0.020 * (2.5 if settles else 1.0),
+    )
+    records.write_card(card, out / "model.json")
+    history = []
+    for step in range(1, 201):
+        loss = 2.0 + 1.6 * math.exp(-step / 60) + 0.03 * noise.standard_normal()
+        history.append({"step": step, "metric": "train_loss", "value": loss})
+        if settles:
+            history.append({"step": step, "metric": "energy", "value": loss * 0.97})
+        if step % 20 == 0:
+            history.append({"step": step, "metric": "validation_loss", "value": loss + 0.05})
+    records.write(pa.Table.from_pylist(history, records.HISTORY), out / "history.parquet", records.HISTORY)

@@ -1,0 +1,83 @@
+"""One prepared text and one launch for each rank count, shared by all tests of training."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from precisionflow.config import Experiment, resolve
+from precisionflow.data.prepare import prepare
+
+PROGRAM = Path(__file__).with_name("on_ranks.py")
+
+PREDICTIVE_CODING = {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}
+CASES: dict[str, dict[str, Any]] = {
+    **{f"stage {stage}": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}} for stage in range(4)},
+    "stage 1 bfloat16": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 1, "dtype": "bfloat16"}},
+    "stage 1 predictive coding": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 1}, "learning": PREDICTIVE_CODING},
+    "stage 3 predictive coding": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3}, "learning": PREDICTIVE_CODING},
+}
+
+
+def tiny_text(folder: Path) -> dict[str, Any]:
+    """A character experiment on a small text, as a tree."""
+    text = folder / "text.txt"
+    text.write_text("".join(f"{n} and {n * n}; " for n in range(400)), encoding="utf-8")
+    return {
+        "name": "tiny",
+        "task": {"kind": "characters", "source": {"kind": "text_file", "path": str(text)}, "context": 16},
+        "model": {
+            "kind": "transformer",
+            "blocks": 1,
+            "heads": 2,
+            "width": 16,
+            "attention": {"potential": {"kind": "gaussian_per_key"}},
+        },
+        "objective": {"kind": "cross_entropy"},
+        "training": {"steps": 12, "batch_size": 8, "learning_rate": 0.01, "validate_every": 4, "checkpoint_every": 5},
+        "engine": {"kind": "torch", "device": "cpu"},
+    }
+
+
+@pytest.fixture(scope="session")
+def text_tree(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return tiny_text(tmp_path_factory.mktemp("text"))
+
+
+@pytest.fixture(scope="session")
+def text_experiment(text_tree: dict[str, Any]) -> Experiment:
+    return resolve(text_tree)
+
+
+@pytest.fixture(scope="session")
+def text_data(text_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    prepare([text_experiment], out=folder)
+    return folder
+
+
+def torchrun(ranks: int, *program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *program]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400, check=False)
+
+
+@pytest.fixture(scope="session")
+def rank_losses(
+    text_tree: dict[str, Any], text_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, dict[str, list[float]]]:
+    """ranks -> case -> losses of the steps and the validation loss; rank 1 only resumes what rank 2 saved."""
+    folder = tmp_path_factory.mktemp("ranks")
+    (folder / "data").symlink_to(text_data)
+    (folder / "experiment.json").write_text(json.dumps(text_tree))
+    (folder / "cases.json").write_text(json.dumps(CASES))
+    results = {}
+    for ranks in (2, 1):
+        done = torchrun(ranks, str(PROGRAM), str(folder))
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
+        results[ranks] = json.loads((folder / f"{ranks}.json").read_text())
+    return results

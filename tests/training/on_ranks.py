@@ -1,0 +1,82 @@
+"""A program for torchrun: trains a tiny transformer in every way and writes the losses that each rank count gives.
+
+on_ranks.py FOLDER: reads FOLDER/data (prepared), keeps checkpoints in FOLDER/checkpoints, writes FOLDER/<ranks>.json.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import distributed as dist
+
+from precisionflow.config import Experiment, resolve
+from precisionflow.models.build import build
+from precisionflow.records import DatasetCard, read_card
+from precisionflow.stage import data_folder
+from precisionflow.training import zero
+from precisionflow.training.batches import part_batches, training_batches
+from precisionflow.training.engine import Engine, open_engine
+from precisionflow.training.learner import learner
+from precisionflow.training.loop import learning_rate, validation_loss
+from precisionflow.training.objectives import losses
+from precisionflow.training.ranks import Ranks
+
+STEPS = 6
+
+
+def engine_of(experiment: Experiment, data: Path, ranks: Ranks, resume: Path | None = None) -> Engine:
+    torch.manual_seed(0)
+    model = build(experiment, read_card(data / "dataset.json", DatasetCard))
+    taught = learner(
+        model, losses(experiment.objective), experiment.learning, dtype=experiment.engine.dtype, agree=ranks.all
+    )
+    return open_engine(taught, experiment.engine, experiment.training, ranks, resume=resume)
+
+
+def curve(engine: Engine, experiment: Experiment, data: Path, ranks: Ranks, steps: range) -> list[float]:
+    batch = training_batches(experiment, data, seed=0, ranks=ranks)
+    means = []
+    for step in steps:
+        taught = engine.step(batch(step), learning_rate(step, experiment.training))
+        means.append(float(ranks.sum(taught.loss.detach().double().clone()) / ranks.count))
+    means.append(validation_loss(engine, part_batches(experiment, data / "valid.parquet", batch_size=7), ranks=ranks))
+    return means
+
+
+def main(folder: Path) -> None:
+    ranks = Ranks.of_process(torch.device("cpu"))
+    zero.quiet()
+    import deepspeed
+
+    deepspeed.init_distributed(dist_backend="gloo", verbose=False)
+    tree = json.loads((folder / "experiment.json").read_text())
+    cases = json.loads((folder / "cases.json").read_text())
+    results: dict[str, list[float]] = {}
+    for name, changes in cases.items():
+        experiment = resolve(tree | changes)
+        data = data_folder(folder / "data", experiment, 0)
+        checkpoint = folder / "checkpoints" / name
+        if ranks.count == 2:
+            engine = engine_of(experiment, data, ranks)
+            results[name] = curve(engine, experiment, data, ranks, range(STEPS // 2))[:-1]
+            if ranks.first:
+                checkpoint.mkdir(parents=True)
+            ranks.barrier()
+            engine.save(checkpoint)
+            results[name] += curve(engine, experiment, data, ranks, range(STEPS // 2, STEPS))
+            weights = engine.weights()
+            results[f"{name} weight"] = [float(sum(w.double().abs().sum() for w in weights.values()))]
+            engine.close()
+        engine = engine_of(experiment, data, ranks, resume=checkpoint)
+        results[f"{name} resumed"] = curve(engine, experiment, data, ranks, range(STEPS // 2, STEPS))
+        engine.close()
+    if ranks.first:
+        (folder / f"{ranks.count}.json").write_text(json.dumps(results))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    os.environ["DS_ACCELERATOR"] = "cpu"
+    main(Path(sys.argv[1]))

@@ -1,0 +1,59 @@
+"""Torch and DeepSpeed, every ZeRO stage, before and after a checkpoint: one loss curve."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from on_ranks import STEPS, curve, engine_of
+
+from precisionflow.config import Experiment, resolve
+from precisionflow.stage import data_folder
+from precisionflow.training.ranks import Ranks
+
+PC = {"learning": {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}}
+
+
+def torch_curve(experiment: Experiment, data: Path) -> list[float]:
+    folder = data_folder(data, experiment, 0)
+    return curve(engine_of(experiment, folder, Ranks()), experiment, folder, Ranks(), range(STEPS))
+
+
+@pytest.fixture(scope="session")
+def torch_curves(text_tree: dict[str, Any], text_data: Path) -> dict[str, list[float]]:
+    return {
+        "backprop": torch_curve(resolve(text_tree), text_data),
+        "predictive coding": torch_curve(resolve(text_tree | PC), text_data),
+    }
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_zero_stages_and_torch_give_one_loss_curve(stage, rank_losses, torch_curves):
+    assert rank_losses[2][f"stage {stage}"] == pytest.approx(torch_curves["backprop"], rel=2e-5)
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_predictive_coding_under_zero_equals_torch(stage, rank_losses, torch_curves):
+    assert rank_losses[2][f"stage {stage} predictive coding"] == pytest.approx(torch_curves["predictive coding"], rel=2e-5)
+
+
+def test_loss_falls(torch_curves):
+    for losses in torch_curves.values():
+        assert losses[STEPS - 1] < losses[0] - 0.1
+
+
+def test_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):
+    losses = rank_losses[2]["stage 1 bfloat16"]
+    assert losses == pytest.approx(torch_curves["backprop"], rel=2e-2)
+    assert not np.allclose(losses, torch_curves["backprop"], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("ranks", [2, 1])
+@pytest.mark.parametrize("case", ["stage 0", "stage 1", "stage 2", "stage 3", "stage 1 predictive coding"])
+def test_a_checkpoint_of_two_ranks_goes_on_with(ranks, case, rank_losses):
+    whole = rank_losses[2][case]
+    assert rank_losses[ranks][f"{case} resumed"] == pytest.approx(whole[STEPS // 2 :], rel=2e-5)
+
+
+def test_partitioned_weights_are_gathered_whole(rank_losses):
+    assert rank_losses[2]["stage 3 weight"] == pytest.approx(rank_losses[2]["stage 1 weight"], rel=1e-5)
