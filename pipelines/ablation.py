@@ -24,12 +24,13 @@ def ablation(experiments: list[str], variants: list[str], folder: str = ""):  # 
         evaluated = evaluate(
             experiment=variant, data=prepared.outputs["data"], model=trained.outputs["model"], folder=folder
         )
-    evaluations = dsl.Collected(evaluated.outputs["evaluation"])
-    table = aggregate(experiments=experiments, evaluations=evaluations, folder=folder)
+    table = aggregate(
+        experiments=experiments, evaluations=dsl.Collected(evaluated.outputs["evaluation"]), folder=folder
+    )
     report(
         experiments=experiments,
         models=dsl.Collected(trained.outputs["model"]),
-        evaluations=evaluations,
+        evaluations=dsl.Collected(evaluated.outputs["evaluation"]),
         table=table.outputs["table"],
         folder=folder,
     )

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Tiny tensors on shared cores: threads would wait for one another. Set before torch is imported."""
+
 
 @pytest.fixture(scope="session")
 def raw_data() -> Path:

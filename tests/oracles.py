@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from scipy import integrate
 
 
@@ -45,3 +46,18 @@ def brier_by_loop(probabilities: np.ndarray, target: np.ndarray) -> list[float]:
         sum((float(p) - (k == y)) ** 2 for k, p in enumerate(row))
         for row, y in zip(probabilities, target, strict=True)
     ]
+
+
+def gaussian_log_potential(queries, keys, log_precision):
+    """log N(q_i; k_j, diag(1 / l_j)) term by term, (batch, heads, queries, keys), without its constant."""
+    differences = queries[..., :, None, :] - keys[..., None, :, :]
+    return 0.5 * (log_precision[..., None, :, :] - log_precision.exp()[..., None, :, :] * differences**2).sum(-1)
+
+
+def naive_attention(log_potential, values, *, causal):
+    """Softmax over keys of the log potential, masked by hand, times the values."""
+    if causal:
+        rows, columns = log_potential.shape[-2:]
+        later = torch.arange(columns)[None, :] > torch.arange(rows)[:, None]
+        log_potential = log_potential.masked_fill(later, float("-inf"))
+    return log_potential.softmax(-1) @ values

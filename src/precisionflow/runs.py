@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,23 +32,17 @@ def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
         print_tables(experiments, folder / "aggregate", console)
         after = finished_stages(folder)
     done = {path: spent for path, spent in after.items() if path not in before or before[path] != spent}
-    print(f"\n{len(done)} of {len(after)} stages run, the others were finished: wall time {seconds:.1f} s, {_sums(done)}")
-    print(f"report: {folder / 'report' / 'report.html'}")
-    print(f"mlflow: {ui_command(folder)}")
+    console.print(
+        f"\n{len(done)} of {len(after)} stages run, the others were finished: "
+        f"wall time {seconds:.1f} s, work inside the stages {sum(done.values()):.1f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"report: {folder / 'report' / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"mlflow: {ui_command(folder)}", highlight=False, soft_wrap=True)
 
 
 def finished_stages(folder: Path) -> dict[Path, float]:
     """Every finished stage under a results folder and the seconds that its work took."""
     return {marker.parent: finished_seconds(marker.parent) for marker in sorted(folder.glob(f"**/{MARKER}"))}
 
-
-def stage_seconds(stages: dict[Path, float], folder: Path) -> dict[str, float]:
-    """Seconds of work by the first folder of a stage's path: data, model, evaluation, aggregate, report."""
-    sums: Counter[str] = Counter()
-    for path, spent in stages.items():
-        sums[path.relative_to(folder).parts[0]] += spent  # type: ignore[assignment]
-    return dict(sums)
-
-
-def _sums(done: dict[Path, float]) -> str:
-    return f"work inside them {sum(done.values()):.1f} s"

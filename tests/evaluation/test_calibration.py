@@ -65,6 +65,10 @@ def test_reliability_is_the_coverage_of_each_level(law):
     np.testing.assert_array_equal(reliability(gaussian_pit(target, mean, std), levels=LEVELS), expected)
 
 
+def test_reliability_counts_the_ends():
+    np.testing.assert_array_equal(reliability(np.array([0.25, 0.75, 0.9]), levels=np.array([0.5])), [2 / 3])
+
+
 def test_reliability_of_the_true_law_follows_the_diagonal(law):
     target, mean, std = law
     levels = np.linspace(0.05, 0.95, 19)
@@ -84,6 +88,18 @@ def test_the_band_is_the_exact_binomial_one(n, level, confidence):
     count = stats.binom(n, level)
     assert max(count.cdf(low - 1), count.sf(high)) <= tail * (1 + 1e-9)
     assert min(count.cdf(low), count.sf(high - 1)) >= tail * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high"), [(50, 0.82, 0.98), (1000, 0.881, 0.918), (10_000, 0.8941, 0.9058)]
+)
+def test_the_bands_of_the_documentation(n, low, high):
+    assert coverage_band(n, level=0.9) == (low, high)
+
+
+def test_the_band_of_two_rows_by_hand():
+    """P(X <= 0) = 1/4 and P(X <= 1) = 3/4 are the quartiles themselves: the band is 0 to 1 of 2 rows."""
+    assert coverage_band(2, level=0.5, confidence=0.5) == (0.0, 0.5)
 
 
 def test_the_band_of_many_rows_is_the_normal_one():
@@ -230,6 +246,7 @@ half, true = np.full(2, 0.5), np.ones(2, dtype=bool)
         (lambda: pit_histogram(half, bins=1), "bins: given 1; should be at least 2"),
         (lambda: coverage_band(0, level=0.5), "n: given 0; should be at least 1"),
         (lambda: coverage_band(5, level=95.0), "level, row 0: given 95.0"),
+        (lambda: coverage_band(5, level=0.0), "level, row 0: given 0.0"),
         (
             lambda: coverage_band(5, level=0.5, confidence=95),
             "confidence: given 95; should lie between 0 and 1",

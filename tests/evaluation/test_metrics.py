@@ -60,6 +60,28 @@ def test_regression_metrics_are_means_of_the_scores(gaussian):
     assert metrics["width_97.5"] == pytest.approx((upper - lower).mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("mean", "std", "nll", "crps", "coverage", "pit_error"),
+    [
+        (0.0, 1.0, 0.0, 0.0, 0.900, 0.0),
+        (0.0, 1.1, 0.0085, 0.0024, 0.930, 0.00028),
+        (0.0, 1.3, 0.0582, 0.0195, 0.968, 0.00207),
+        (0.0, 1 / 1.3, 0.0826, 0.0150, 0.794, 0.00207),
+        (0.5, 1.0, 0.1250, 0.1237, 0.858, 0.02219),
+    ],
+)
+def test_what_a_wrong_law_costs(mean, std, nll, crps, coverage, pit_error):
+    """The table in docs/calibration.md: targets are the quantiles of N(0, 1), predictions N(mean, std^2)."""
+    n = 100_000
+    target = stats.norm.ppf((np.arange(n) + 0.5) / n)
+    table = gaussian_table(target=target, mean=np.full(n, mean), std=np.full(n, std))
+    got = regression_metrics(table, levels=(0.9,))
+    assert got["nll"] - 0.5 * math.log(2 * math.pi * math.e) == pytest.approx(nll, abs=6e-5)
+    assert got["crps"] * math.sqrt(math.pi) - 1 == pytest.approx(crps, abs=6e-5)
+    assert got["coverage_90"] == pytest.approx(coverage, abs=6e-4)
+    assert got["pit_error"] == pytest.approx(pit_error, abs=6e-6)
+
+
 def test_token_metrics_are_means_of_the_columns(tokens):
     metrics = token_metrics(pa.table(tokens), bins=15)
     assert metrics["nll"] == pytest.approx(-tokens["log_probability"].mean())
@@ -130,6 +152,10 @@ def test_the_metrics_table_survives_its_file(tmp_path):
         cell | {"metric": "nll", "value": 1.5, "n": 45},
         cell | {"metric": "coverage_90", "value": 0.9, "n": 45},
     ]
+
+
+def test_no_metric_is_a_table_without_rows():
+    assert metrics_table({}, experiment=load("quickstart-regression"), seed=0, split=0, n=1).num_rows == 0
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,7 @@ def reliability_bins(
     stated = np.bincount(inside, weights=confidence, minlength=bins) / some
     low, high = np.full(bins, np.nan), np.full(bins, np.nan)
     full = count > 0
-    # A mean of many equal confidences may round to just above 1.
-    low[full], high[full] = _binomial_band(count[full], np.minimum(stated[full], 1.0), confidence=band)
+    low[full], high[full] = _binomial_band(count[full], stated[full], confidence=band)
     return ReliabilityBins(
         confidence=stated,
         accuracy=np.bincount(inside, weights=correct, minlength=bins) / some,
@@ -148,8 +147,7 @@ def _binomial_quantile(probability: float, n: np.ndarray, p: np.ndarray) -> np.n
     """Smallest k with P(X <= k) >= probability, X ~ Binomial(n, p)."""
     k = np.ceil(special.bdtrik(probability, n, p))
     below = np.maximum(k - 1, 0)
-    k = np.where(special.bdtr(below, n, p) >= probability, below, k)
-    return np.where(p == 1, n, k)
+    return np.where(special.bdtr(below, n, p) >= probability, below, k)
 
 
 def _levels(level: float | np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from precisionflow.config.task import Characters
+from precisionflow.evaluation import scores
 from precisionflow.models.build import build
 from precisionflow.models.layered import Layered
 from precisionflow.records import DatasetCard, ModelCard, read_card
@@ -93,16 +94,14 @@ class Predictor:
     def scored_tokens(self, batches: list[Batch]) -> Iterator[dict[str, np.ndarray]]:
         """For each batch the columns of records.TOKEN_PREDICTIONS but `row`."""
         for batch in batches:
-            log_probabilities = self.token_log_probabilities(batch.inputs).flatten(0, 1)
-            target = batch.target.flatten()
-            probabilities = log_probabilities.exp()
-            chosen = log_probabilities.gather(-1, target[:, None]).squeeze(-1)
-            confidence, guess = probabilities.max(-1)
+            log_probabilities = self.token_log_probabilities(batch.inputs).flatten(0, 1).numpy()
+            target = batch.target.flatten().numpy()
+            probabilities = np.exp(log_probabilities)
             yield {
-                "target": target.to(torch.int32).numpy(),
-                "log_probability": chosen.numpy(),
-                "confidence": confidence.clamp(max=1.0).numpy(),
-                "correct": (guess == target).numpy(),
-                "entropy": torch.special.entr(probabilities).sum(-1).numpy(),
-                "brier": (probabilities.square().sum(-1) - 2 * chosen.exp() + 1).clamp(min=0.0).numpy(),
+                "target": target.astype(np.int32),
+                "log_probability": np.take_along_axis(log_probabilities, target[:, None], axis=1)[:, 0],
+                "confidence": np.minimum(probabilities.max(1), 1.0),
+                "correct": probabilities.argmax(1) == target,
+                "entropy": scores.entropy(probabilities),
+                "brier": scores.brier(probabilities, target),
             }

@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from precisionflow.models.numerics import at_least_float32
+
 LOG_PRECISION_LIMIT = 10.0
 """Log precisions are kept within this distance of 0: of a standardised target, stds between 0.007 and 148."""
 
@@ -22,8 +24,8 @@ class HeteroscedasticHead(nn.Module):
         nn.init.zeros_(self.log_precision.bias)
 
     def forward(self, features: Float[Tensor, "rows width"]) -> GaussianParameters:
-        log_precision = self.log_precision(features).squeeze(-1).float()
-        return self.mean(features).squeeze(-1).float(), log_precision.clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
+        log_precision = at_least_float32(self.log_precision(features).squeeze(-1))
+        return at_least_float32(self.mean(features).squeeze(-1)), log_precision.clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
 
 
 class HomoscedasticHead(nn.Module):
@@ -35,5 +37,5 @@ class HomoscedasticHead(nn.Module):
         self.log_precision = nn.Parameter(torch.zeros(1))
 
     def forward(self, features: Float[Tensor, "rows width"]) -> GaussianParameters:
-        mean = self.mean(features).squeeze(-1).float()
+        mean = at_least_float32(self.mean(features).squeeze(-1))
         return mean, self.log_precision.clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT).expand_as(mean)

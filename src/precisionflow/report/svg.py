@@ -104,9 +104,9 @@ def canvas(name: str, *, alt: str, width: float = 340, height: float = 250) -> I
     drawing.parts.append(_inline(buffer.getvalue(), name, alt))
 
 
-def legend_sample(index: int) -> str:
+def legend_sample(index: int, *, name: str) -> str:
     """A short line in the look of series `index`, for a legend in HTML."""
-    with canvas(f"key-{index}", alt="", width=36, height=12) as drawing:
+    with canvas(name, alt="", width=36, height=12) as drawing:
         look = stroke(index)
         drawing.axes.set_axis_off()
         drawing.axes.plot(

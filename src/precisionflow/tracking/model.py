@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import precisionflow
 from precisionflow import records
-from precisionflow.tracking.content import CellContent
+from precisionflow.tracking.content import PREFIX, CellContent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,25 +19,28 @@ def logged_model(client: "MlflowClient", run: "Run", cell: CellContent) -> None:
     """Log the model of `cell` as an output of `run`, unless it is there; a half one is removed."""
     from mlflow.entities import LoggedModelOutput
 
-    for model in client.search_logged_models(
-        [run.info.experiment_id], f"source_run_id = '{run.info.run_id}'"
-    ):
+    run_id, experiment_id = run.info.run_id, run.info.experiment_id
+    ready = None
+    for model in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
         if str(model.status) == "READY":
-            return
-        client.delete_logged_model(model.model_id)
-    name = cell.run.tags["precisionflow.variant"].replace(".", "-")
-    model = client.create_logged_model(
-        run.info.experiment_id,
-        name=name,
-        source_run_id=run.info.run_id,
-        tags=cell.run.tags,
-        model_type="precisionflow",
-    )
+            ready = model.model_id
+        else:
+            client.delete_logged_model(model.model_id)
+    model_id = ready or _upload(client, cell, run_id=run_id, experiment_id=experiment_id)
+    if model_id not in [output.model_id for output in client.get_run(run_id).outputs.model_outputs]:
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+
+
+def _upload(client: "MlflowClient", cell: CellContent, *, run_id: str, experiment_id: str) -> str:
+    name = cell.run.tags[f"{PREFIX}variant"].replace(".", "-")
+    model_id = client.create_logged_model(
+        experiment_id, name=name, source_run_id=run_id, tags=cell.run.tags, model_type="precisionflow"
+    ).model_id
     with tempfile.TemporaryDirectory() as folder:
-        save_model(cell, Path(folder) / "model", run_id=run.info.run_id, model_id=model.model_id)
-        client.log_model_artifacts(model.model_id, f"{folder}/model")
-    client.finalize_logged_model(model.model_id, "READY")
-    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=0)])
+        save_model(cell, Path(folder) / "model", run_id=run_id, model_id=model_id)
+        client.log_model_artifacts(model_id, f"{folder}/model")
+    client.finalize_logged_model(model_id, "READY")
+    return str(model_id)
 
 
 def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -> None:

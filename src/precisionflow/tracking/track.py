@@ -42,7 +42,7 @@ def track_cells(
 def track_report(
     experiments: Sequence[Experiment], *, aggregate: Path, report: Path, store: Path | None
 ) -> bool:
-    """Copy means, verdicts and page into the parent runs of `experiments` (axes not expanded) and end them."""
+    """Copy means, verdicts and page into the parent runs of `experiments`, axes not expanded; end them."""
     contents = [(e, report_content(e, aggregate=aggregate, report=report)) for e in experiments]
 
     def work(client: "MlflowClient") -> None:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.models.attention.kernels import Lowered
+from precisionflow.models.numerics import at_least_float32
 
 
 def split_heads(
@@ -48,8 +49,8 @@ class GaussianPerKey(nn.Module):
         nn.init.constant_(self.log_precision.bias, start)
 
     def forward(self, x: Float[Tensor, "batch tokens channels"]) -> Lowered:
-        queries, keys = split_heads(self.queries_keys(x), 2 * self.heads).float().chunk(2, dim=1)
-        log_precision = split_heads(self.log_precision(x), self.heads).float()
+        queries, keys = at_least_float32(split_heads(self.queries_keys(x), 2 * self.heads)).chunk(2, dim=1)
+        log_precision = at_least_float32(split_heads(self.log_precision(x), self.heads))
         return self.lower(queries, keys, log_precision)
 
     @staticmethod

@@ -1,0 +1,92 @@
+"""The report stage: one HTML page that opens anywhere, from what the earlier stages left in files."""
+
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from precisionflow import __version__, records, stage
+from precisionflow.ablation.aggregate import by_name, read_aggregate
+from precisionflow.config import Experiment, digest, to_yaml
+from precisionflow.report import cells
+from precisionflow.report.section import Section, section
+
+LIBRARIES = ("torch", "deepspeed", "kfp", "mlflow", "numpy", "scipy", "scikit-learn", "pyarrow", "pydantic", "matplotlib")
+
+
+def report(
+    experiments: Sequence[Experiment],
+    *,
+    models: Sequence[Path],
+    evaluations: Sequence[Path],
+    aggregate: Path,
+    out: Path,
+) -> None:
+    """Write `out/report.html`: self-contained, without scripts, the same bytes for the same inputs and libraries.
+
+    `models` and `evaluations` are the folders of variants, in any order; `aggregate` is the folder of that stage.
+    ValueError when a cell is missing, unfinished or there twice with different results.
+    """
+    ordered = by_name(experiments)
+    trained, evaluated = cells.trained_cells(models), cells.evaluated_cells(evaluations)
+    keys = {
+        "aggregate": stage.input_key(aggregate),
+        "models": cells.keys(trained),
+        "evaluations": cells.keys(evaluated),
+    }
+
+    def work(folder: Path) -> None:
+        results = read_aggregate(aggregate)
+        sections = [
+            section(experiment, trained=trained, evaluated=evaluated, results=results, anchor=f"x{position}")
+            for position, experiment in enumerate(ordered)
+        ]
+        records.write_text(render(sections, keys={name: digest(key) for name, key in keys.items()}), folder / "report.html")
+
+    inputs = {"experiments": [e.model_dump_json() for e in ordered], **keys}
+    stage.once(out, verb="report", inputs=inputs, work=work)
+
+
+def render(sections: Sequence[Section], *, keys: dict[str, str]) -> str:
+    """The page's text; `keys` name the inputs of the stage."""
+    here = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("page.html.jinja").render(
+        sections=[(s, provenance(s)) for s in sections],
+        style=(here / "page.css").read_text(encoding="utf-8"),
+        version=__version__,
+        machine={
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "libraries": ", ".join(f"{name} {version}" for name, version in library_versions().items()),
+        },
+        keys=keys,
+    )
+
+
+def provenance(shown: Section) -> dict[str, Any]:
+    """Where an experiment's numbers come from: configuration, hashes, code."""
+    variants = {(c.experiment.dataset, c.experiment.variant): c.experiment_hash for c in shown.cards}
+    return {
+        "hash": shown.experiment.hash,
+        "yaml": to_yaml(shown.experiment),
+        "code": ", ".join(sorted({c.code_version for c in shown.cards})),
+        "runs": len(shown.cards),
+        "variants": [(dataset, variant, value) for (dataset, variant), value in variants.items()],
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Those of LIBRARIES that are installed."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,234 @@
+"""One experiment on the page: its answer, tables and figures."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markupsafe import Markup
+
+from precisionflow import records
+from precisionflow.ablation.aggregate import Aggregate, Cell, by_dataset, contrasted, unit_of
+from precisionflow.ablation.grid import Variant
+from precisionflow.config import Experiment
+from precisionflow.report import cells, figures, tables, wording
+from precisionflow.report.cells import Predictions, Trained
+from precisionflow.report.svg import legend_sample
+from precisionflow.report.wording import Row
+
+CURVES = ("train_loss", "validation_loss", "energy")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG and the sentence under it."""
+
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measured contrast in words, and its verdict."""
+
+    text: str
+    verdict: str
+    kind: wording.VerdictKind
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All findings about one pair of variants, or the means where nothing is contrasted."""
+
+    title: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass
+class Group:
+    """Everything about one dataset."""
+
+    dataset: str
+    legend: list[tuple[Markup, str]] = field(default_factory=list)
+    answers: list[Answer] = field(default_factory=list)
+    tally: str = ""
+    scores: tables.Table | None = None
+    intervals: tables.Table | None = None
+    contrasts: tables.Table | None = None
+    forests: list[Picture] = field(default_factory=list)
+    calibration: list[Picture] = field(default_factory=list)
+    learning: list[Picture] = field(default_factory=list)
+    cost: tables.Table | None = None
+    twins: tables.Table | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """An experiment and its groups; `cards` are those of all its runs."""
+
+    experiment: Experiment
+    groups: tuple[Group, ...]
+    facts: tuple[str, ...]
+    cards: tuple[records.ModelCard, ...]
+
+
+def section(
+    experiment: Experiment,
+    *,
+    trained: Mapping[Cell, Path],
+    evaluated: Mapping[Cell, Path],
+    results: Aggregate,
+    anchor: str,
+) -> Section:
+    """Read what the experiment's cells left and put it into words, tables and figures; ids start with `anchor`."""
+    groups, cards = [], []
+    for position, (dataset, variants) in enumerate(by_dataset(experiment).items()):
+        rows = tables.select(results.table.to_pylist(), experiment, dataset)
+        contrasts = tables.select(results.contrasts.to_pylist(), experiment, dataset)
+        name = f"{anchor}-{position}"
+        group = Group(dataset)
+        group.legend = [(Markup(legend_sample(i, name=f"{name}-key-{i}")), v.name) for i, v in enumerate(variants)]
+        _add_scores(group, experiment, variants, rows, contrasts)
+        _add_contrasts(group, experiment, variants, contrasts, name=name)
+        predictions = {
+            v.name: cells.read_predictions(cells.of_variant(evaluated, v, experiment), kind=v.experiment.task.kind)
+            for v in variants
+        }
+        group.calibration = list(_calibration(experiment, variants, predictions, name=name))
+        runs = {v.name: [cells.read_trained(f) for f in cells.of_variant(trained, v, experiment)] for v in variants}
+        group.learning = list(_learning(variants, runs, name=name))
+        by_variant = {variant: [run.card for run in of] for variant, of in runs.items()}
+        group.cost = tables.cost_table(by_variant)
+        group.twins = tables.twin_table(variants, by_variant)
+        groups.append(group)
+        cards += [card for of in by_variant.values() for card in of]
+    return Section(experiment, tuple(groups), _facts(experiment), tuple(cards))
+
+
+def _facts(experiment: Experiment) -> tuple[str, ...]:
+    groups = by_dataset(experiment)
+    variants = next(iter(groups.values()))
+    unit = unit_of(experiment)
+    n = len(experiment.splits if unit == "split" else experiment.seeds)
+    return (
+        ("dataset " if len(groups) == 1 else "datasets ") + ", ".join(groups),
+        _count(len(variants), "variant"),
+        f"{_count(len(experiment.seeds), 'seed')} × {_count(len(experiment.splits), 'split')}",
+        f"n = {_count(n, unit)}",
+        f"{tables.interval_name(experiment)}s",
+    )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
+def _add_scores(
+    group: Group, experiment: Experiment, variants: Sequence[Variant], rows: list[Row], contrasts: list[Row]
+) -> None:
+    names = list(dict.fromkeys(row["metric"] for row in rows))
+    spreads = [name for name in names if name.startswith(("coverage_", "width_"))]
+    variant_names = [v.name for v in variants]
+    best = {m: v for m in names if (v := tables.proven_best(contrasts, variant_names, m))}
+    wanted = [m.name for m in contrasted(experiment)]
+    scores = [name for name in names if name in wanted or name not in spreads]
+    group.scores = tables.score_table(rows, scores, caption=f"Scores on {group.dataset}", best=best)
+    if spreads:
+        caption = f"Intervals on {group.dataset}: coverage and width by nominal level (per cent)"
+        group.intervals = tables.score_table(rows, spreads, caption=caption, best={})
+    if not contrasts:
+        where = {row["variant"]: [r for r in rows if r["variant"] == row["variant"]] for row in rows}
+        for variant, of in where.items():
+            means = [f"{r['metric']} {wording.plus_minus(r)}" for r in of if r["metric"] in wanted]
+            group.answers.append(Answer(f"{variant}: {', '.join(means)}", ()))
+
+
+def _add_contrasts(
+    group: Group, experiment: Experiment, variants: Sequence[Variant], contrasts: list[Row], *, name: str
+) -> None:
+    if not contrasts:
+        return
+    unit, levels = unit_of(experiment), {v.name: v for v in variants}
+    group.tally = wording.tally(contrasts)
+    group.contrasts = tables.contrast_table(contrasts, levels, caption=f"Contrasts on {group.dataset}")
+    pairs: dict[tuple[str, str], list[Row]] = {}
+    for row in contrasts:
+        pairs.setdefault((row["variant"], row["baseline_variant"]), []).append(row)
+    for (variant, _), of in pairs.items():
+        found = [
+            Finding(wording.finding(row, unit=unit), row["verdict"], wording.verdict_kind(row["verdict"])) for row in of
+        ]
+        group.answers.append(Answer(wording.comparison(of[0], levels[variant].levels), tuple(found)))
+    for metric in contrasted(experiment):
+        of = [row for row in contrasts if row["metric"] == metric.name]
+        labels = [wording.comparison(row, levels[row["variant"]].levels) for row in of]
+        caption = (
+            f"Paired differences in {wording.quantity(metric)} on {group.dataset}, with {tables.interval_name(experiment)}s "
+            "of each difference alone. Filled: better or worse after Holm's correction."
+        )
+        svg = figures.forest(of, labels, metric, name=f"{name}-forest-{len(group.forests)}")
+        group.forests.append(Picture(Markup(svg), caption))
+
+
+def _calibration(
+    experiment: Experiment, variants: Sequence[Variant], predictions: Mapping[str, Predictions], *, name: str
+) -> Iterator[Picture]:
+    confidence, runs = experiment.ablation.confidence, len(experiment.seeds) * len(experiment.splits)
+    chance = f"Band: {100 * confidence:g} % of what chance gives a calibrated model"
+    if variants[0].experiment.task.kind == "regression":
+        rows = min(p.rows for p in predictions.values())
+        svg = figures.reliability_curves(predictions, confidence=confidence, name=f"{name}-reliability")
+        yield Picture(
+            Markup(svg),
+            f"Share of test targets inside the central interval of each nominal level, pooled over {_count(runs, 'run')} "
+            f"a variant. Above the diagonal: intervals too wide; below: too narrow. {chance}, at one level, "
+            f"with {rows:,} independent rows (a row that several runs predict adds little new).",
+        )
+    for index, variant in enumerate(variants):
+        pooled = predictions[variant.name]
+        if variant.experiment.task.kind == "regression":
+            yield Picture(
+                Markup(
+                    figures.pit_histogram(
+                        variant.name, pooled, index, confidence=confidence, name=f"{name}-pit-{index}"
+                    )
+                ),
+                f"PIT of {variant.name}: flat where the stated distribution is true, U-shaped where it is too narrow, "
+                f"hump-shaped where it is too wide. {chance}, in one bin.",
+            )
+        else:
+            bins = variant.experiment.evaluation.bins
+            yield Picture(
+                Markup(
+                    figures.confidence_diagram(
+                        variant.name, pooled, index, bins=bins, confidence=confidence, name=f"{name}-confidence-{index}"
+                    )
+                ),
+                f"How often the most probable character of {variant.name} is right, against how probable it is said to be: "
+                f"{bins} bins, {_count(runs, 'run')} pooled. Below the diagonal: overconfident. {chance}, "
+                f"with {pooled.rows:,} independent tokens; neighbouring tokens are not, so the true band is wider.",
+            )
+
+
+def _learning(
+    variants: Sequence[Variant], runs: Mapping[str, Sequence[Trained]], *, name: str
+) -> Iterator[Picture]:
+    names = [v.name for v in variants]
+    for metric in CURVES:
+        curves = {}
+        for index, variant in enumerate(variants):
+            if metric == "energy" and variant.experiment.learning.kind != "predictive_coding":
+                continue
+            histories = [run.history.get(metric, {}) for run in runs[variant.name]]
+            drawn = figures.curve(histories)
+            if len(drawn[0]):
+                curves[index] = drawn
+        if curves:
+            svg = figures.learning_curve(metric, curves, variants=names, name=f"{name}-{metric.replace('_', '-')}")
+            meaning = {
+                "train_loss": "Loss on the training batches",
+                "validation_loss": "Loss on the validation rows",
+                "energy": "Energy after settling, predictive coding only",
+            }[metric]
+            yield Picture(
+                Markup(svg), f"{meaning}: mean over the runs of a variant, shade from lowest to highest, up to where the first run stops."
+            )
