@@ -1,7 +1,6 @@
 """Component `aggregate`: metrics of all variants to a table with intervals."""
 
 from kfp import dsl
-
 from precisionflow.components.images import CORE
 
 

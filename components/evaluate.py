@@ -1,7 +1,6 @@
 """Component `evaluate`: weights to predictions and metrics."""
 
 from kfp import dsl
-
 from precisionflow.components.images import TRAIN
 
 

@@ -1,7 +1,6 @@
 """Component `prepare`: raw data to Parquet."""
 
 from kfp import dsl
-
 from precisionflow.components.images import CORE
 
 

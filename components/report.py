@@ -1,7 +1,6 @@
 """Component `report`: everything to one HTML page."""
 
 from kfp import dsl
-
 from precisionflow.components.images import CORE
 
 

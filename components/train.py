@@ -1,7 +1,6 @@
 """Component `train`: data to weights."""
 
 from kfp import dsl
-
 from precisionflow.components.images import TRAIN
 
 

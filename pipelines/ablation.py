@@ -1,7 +1,6 @@
 """Pipeline `ablation`: every variant of one or more experiments, compared in one table and one page."""
 
 from kfp import dsl
-
 from precisionflow.components.aggregate import aggregate
 from precisionflow.components.evaluate import evaluate
 from precisionflow.components.prepare import prepare
@@ -9,7 +8,9 @@ from precisionflow.components.report import report
 from precisionflow.components.train import train
 
 
-@dsl.pipeline(name="ablation", description="prepare > (train > evaluate) for every variant > aggregate > report")
+@dsl.pipeline(
+    name="ablation", description="prepare > (train > evaluate) for every variant > aggregate > report"
+)
 def ablation(experiments: list[str], variants: list[str], folder: str = ""):  # type: ignore[no-untyped-def]
     """Run an ablation.
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from kfp import compiler
-
 from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.experiment import experiment
 

@@ -1,7 +1,6 @@
 """Pipeline `experiment`: one resolved experiment, without comparison."""
 
 from kfp import dsl
-
 from precisionflow.components.evaluate import evaluate
 from precisionflow.components.prepare import prepare
 from precisionflow.components.train import train

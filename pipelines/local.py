@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TextIO
 
 from kfp import local
+from precisionflow.pipelines.ablation import ablation
 
 from precisionflow.ablation.grid import expand
 from precisionflow.config import Experiment
-from precisionflow.pipelines.ablation import ablation
 
 LOG = "pipeline.log"
 TASKS_AT_ONCE = 2
@@ -22,10 +22,14 @@ TASKS_AT_ONCE = 2
 
 def run_locally(experiments: Sequence[Experiment], *, folder: Path, screen: TextIO) -> None:
     """Execute the ablation pipeline with results in `folder`; ValueError with the failed task's line otherwise."""
-    variants = [variant.experiment.model_dump_json() for experiment in experiments for variant in expand(experiment)]
+    variants = [
+        variant.experiment.model_dump_json() for experiment in experiments for variant in expand(experiment)
+    ]
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // TASKS_AT_ONCE)))
     local.init(
-        runner=local.SubprocessRunner(use_venv=False), pipeline_root=str(folder / ".kfp"), enable_caching=False
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(folder / ".kfp"),
+        enable_caching=False,
     )
     with (folder / LOG).open("a", encoding="utf-8") as log, _relayed(log, screen) as relay:
         try:

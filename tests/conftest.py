@@ -14,5 +14,7 @@ def raw_data() -> Path:
     """The folder with raw data sets; tests that need it skip where PRECISIONFLOW_DATA names none."""
     folder = os.environ.get("PRECISIONFLOW_DATA")
     if not folder:
-        pytest.skip("PRECISIONFLOW_DATA names no folder with raw data sets (docs/data.md says where they come from)")
+        pytest.skip(
+            "PRECISIONFLOW_DATA names no folder with raw data sets (docs/data.md says where they come from)"
+        )
     return Path(folder)

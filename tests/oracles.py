@@ -51,7 +51,9 @@ def brier_by_loop(probabilities: np.ndarray, target: np.ndarray) -> list[float]:
 def gaussian_log_potential(queries, keys, log_precision):
     """log N(q_i; k_j, diag(1 / l_j)) term by term, (batch, heads, queries, keys), without its constant."""
     differences = queries[..., :, None, :] - keys[..., None, :, :]
-    return 0.5 * (log_precision[..., None, :, :] - log_precision.exp()[..., None, :, :] * differences**2).sum(-1)
+    return 0.5 * (log_precision[..., None, :, :] - log_precision.exp()[..., None, :, :] * differences**2).sum(
+        -1
+    )
 
 
 def naive_attention(log_potential, values, *, causal):

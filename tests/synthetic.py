@@ -80,7 +80,9 @@ def plausible(variant: Variant, seed: int, split: int) -> dict[str, float]:
     nll = 2.1 + 0.05 * math.sin(split) + shift + 0.004 * noise.standard_normal()
     shared = {"nll": nll, "crps": nll / 3, "rmse": nll / 2}
     if variant.experiment.task.kind == "regression":
-        coverage = {f"coverage_{level}": level / 100 - 0.03 + 0.02 * noise.random() for level in (50, 80, 90, 95)}
+        coverage = {
+            f"coverage_{level}": level / 100 - 0.03 + 0.02 * noise.random() for level in (50, 80, 90, 95)
+        }
         width = {f"width_{level}": 40.0 + level + noise.random() for level in (50, 80, 90, 95)}
         return shared | {"pit_error": 0.02} | coverage | width
     return {"nll": nll, "bits_per_character": nll / math.log(2), "ece": 0.03, "brier": 0.7, "accuracy": 0.41}
@@ -94,7 +96,9 @@ def _folders(experiment: Experiment, root: Path, verb: str, work: Callable[..., 
             for split in experiment.splits:
                 out = stage.cell_folder(folder, seed, split)
                 inputs = [variant.experiment.hash, seed, split]
-                stage.once(out, verb=verb, inputs=inputs, work=lambda p, c=(variant, seed, split): work(p, *c))
+                stage.once(
+                    out, verb=verb, inputs=inputs, work=lambda p, c=(variant, seed, split): work(p, *c)
+                )
         folders.append(folder)
     return folders
 
@@ -111,7 +115,9 @@ def _evaluate(out: Path, variant: Variant, seed: int, split: int, *, measure: Me
         "seed": seed,
         "split": split,
     }
-    lines = [key | {"metric": m, "value": float(v), "n": 44} for m, v in measure(variant, seed, split).items()]
+    lines = [
+        key | {"metric": m, "value": float(v), "n": 44} for m, v in measure(variant, seed, split).items()
+    ]
     records.write(pa.Table.from_pylist(lines, records.METRICS), out / "metrics.parquet", records.METRICS)
     if rows:
         table, schema = _predictions(variant, _generator(variant, seed, split), rows)

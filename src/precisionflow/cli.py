@@ -19,15 +19,22 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Name = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="A shipped experiment's name, or a YAML file.")]
+Name = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="A shipped experiment's name, or a YAML file.")
+]
 Names = Annotated[list[str], typer.Argument(metavar="EXPERIMENT...", help="Shipped names or YAML files.")]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a dotted key, e.g. training.steps=50.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a dotted key, e.g. training.steps=50."),
 ]
 Data = Annotated[Path, typer.Option("--data", help="Folder that prepare wrote.")]
 Model = Annotated[Path, typer.Option("--model", help="Folder that train wrote.")]
-Models = Annotated[list[Path], typer.Option("--model", help="Folder that train wrote; once for each variant.")]
-Evaluations = Annotated[list[Path], typer.Option("--evaluation", help="Folder that evaluate wrote; once for each variant.")]
+Models = Annotated[
+    list[Path], typer.Option("--model", help="Folder that train wrote; once for each variant.")
+]
+Evaluations = Annotated[
+    list[Path], typer.Option("--evaluation", help="Folder that evaluate wrote; once for each variant.")
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 
 
@@ -39,7 +46,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options that every command has."""
 
@@ -150,7 +159,9 @@ def track(folder: Annotated[Path, typer.Argument(help="Results folder of `precis
 
 
 @app.command("compile")
-def compile_pipelines(out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("manifests/compiled")) -> None:
+def compile_pipelines(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("manifests/compiled"),
+) -> None:
     """Compile the pipelines to KFP's YAML."""
     from precisionflow.pipelines.compiled import compile_all
 
@@ -176,7 +187,9 @@ def _single(name: str, settings: list[str] | None) -> Experiment:
         return variants[experiment.variant]
     if len(variants) == 1:
         return next(iter(variants.values()))
-    raise ConfigError(f"variant: the experiment has {len(variants)}; choose with --set variant=NAME, allowed: {', '.join(variants)}")
+    raise ConfigError(
+        f"variant: the experiment has {len(variants)}; choose with --set variant=NAME, allowed: {', '.join(variants)}"
+    )
 
 
 def main() -> None:

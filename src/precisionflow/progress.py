@@ -5,7 +5,16 @@ import sys
 from collections.abc import Callable, Iterator
 
 from precisionflow.config import Experiment
-from precisionflow.verbs import say, title
+
+
+def say(line: str) -> None:
+    """One line of progress on standard output, at once."""
+    print(f"precisionflow: {line}", flush=True)
+
+
+def title(experiment: Experiment) -> str:
+    """What progress lines call a variant."""
+    return f"{experiment.name} {experiment.dataset} {experiment.variant}"
 
 
 @contextlib.contextmanager
@@ -13,20 +22,32 @@ def training_progress(experiment: Experiment) -> Iterator[Callable[[int, int, in
     """A function that is called with (seed, split, step, measured values) at every validation."""
     steps = experiment.training.steps
     if not sys.stdout.isatty():
-        yield lambda seed, split, step, measured: say(
-            f"train {title(experiment)} seed {seed} split {split}: step {step}/{steps}, {_measured(measured)}"
-        ) if step == steps or _tenth(step, experiment) else None
+        yield (
+            lambda seed, split, step, measured: (
+                say(
+                    f"train {title(experiment)} seed {seed} split {split}: step {step}/{steps}, {_measured(measured)}"
+                )
+                if step == steps or _tenth(step, experiment)
+                else None
+            )
+        )
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} {task.fields[measured]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} {task.fields[measured]}"),
+    )
     with Progress(*columns, TimeRemainingColumn()) as bars:
         tasks: dict[tuple[int, int], object] = {}
 
         def update(seed: int, split: int, step: int, measured: dict[str, float]) -> None:
             key = (seed, split)
             if key not in tasks:
-                tasks[key] = bars.add_task(f"{title(experiment)} seed {seed} split {split}", total=steps, measured="")
+                tasks[key] = bars.add_task(
+                    f"{title(experiment)} seed {seed} split {split}", total=steps, measured=""
+                )
             bars.update(tasks[key], completed=step, measured=_measured(measured))  # type: ignore[arg-type]
 
         yield update

@@ -22,7 +22,9 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 
 _text, _real, _whole = pa.string(), pa.float64(), pa.int64()
 
-REGRESSION_ROWS = _schema(row=_whole, features=pa.list_(pa.field("element", _real, nullable=False)), target=_real)
+REGRESSION_ROWS = _schema(
+    row=_whole, features=pa.list_(pa.field("element", _real, nullable=False)), target=_real
+)
 """data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
 TOKENS = _schema(token=pa.int32())
 """data/<part>.parquet of a text: one row a character, index into the vocabulary."""
@@ -31,15 +33,36 @@ HISTORY = _schema(step=_whole, metric=_text, value=_real)
 GAUSSIAN_PREDICTIONS = _schema(row=_whole, target=_real, family=_text, mean=_real, std=_real)
 """evaluation/predictions.parquet of a table, in the target's own units."""
 TOKEN_PREDICTIONS = _schema(
-    row=_whole, target=pa.int32(), log_probability=_real, confidence=_real, correct=pa.bool_(), entropy=_real, brier=_real
+    row=_whole,
+    target=pa.int32(),
+    log_probability=_real,
+    confidence=_real,
+    correct=pa.bool_(),
+    entropy=_real,
+    brier=_real,
 )
 """evaluation/predictions.parquet of a text: nats; confidence is the largest probability, brier the sum over classes of (p - y)^2."""
 METRICS = _schema(
-    experiment=_text, variant=_text, dataset=_text, seed=_whole, split=_whole, metric=_text, value=_real, n=_whole
+    experiment=_text,
+    variant=_text,
+    dataset=_text,
+    seed=_whole,
+    split=_whole,
+    metric=_text,
+    value=_real,
+    n=_whole,
 )
 """evaluation/metrics.parquet: n is the number of rows or tokens behind the value."""
 TABLE = _schema(
-    experiment=_text, dataset=_text, variant=_text, metric=_text, mean=_real, low=_real, high=_real, std=_real, n=_whole
+    experiment=_text,
+    dataset=_text,
+    variant=_text,
+    metric=_text,
+    mean=_real,
+    low=_real,
+    high=_real,
+    std=_real,
+    n=_whole,
 )
 """aggregate/table.parquet: n independent units; low, high and std are NaN where n = 1."""
 CONTRASTS = _schema(
@@ -123,7 +146,10 @@ class Metric:
 
 def metric(name: str) -> Metric:
     """The catalogue's entry of a metric; coverage_NN and width_NN stand for every level in per cent."""
-    for prefix, title, better in (("coverage_", "coverage of the {} % interval", "nominal"), ("width_", "width of the {} % interval", "lower")):
+    for prefix, title, better in (
+        ("coverage_", "coverage of the {} % interval", "nominal"),
+        ("width_", "width of the {} % interval", "lower"),
+    ):
         level = name.removeprefix(prefix)
         if name.startswith(prefix) and level.replace(".", "", 1).isdigit():
             nominal = float(level) / 100 if better == "nominal" else None
@@ -131,7 +157,9 @@ def metric(name: str) -> Metric:
     try:
         return _CATALOGUE[name]
     except KeyError:
-        raise ValueError(f"unknown metric {name!r}; allowed: {', '.join(_CATALOGUE)}, coverage_<per cent>, width_<per cent>") from None
+        raise ValueError(
+            f"unknown metric {name!r}; allowed: {', '.join(_CATALOGUE)}, coverage_<per cent>, width_<per cent>"
+        ) from None
 
 
 _CATALOGUE = {
@@ -157,19 +185,29 @@ def check(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
     """`table` cast to `schema`; ValueError that names file, column, what came in and what to do."""
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
-        raise ValueError(f"{origin}: column {missing[0]!r} is missing (there are {', '.join(table.column_names)}); run the stage that writes it again")
+        raise ValueError(
+            f"{origin}: column {missing[0]!r} is missing (there are {', '.join(table.column_names)}); run the stage that writes it again"
+        )
     table = table.select(schema.names)
     for field in schema:
         column = table[field.name]
-        if column.type != field.type and not (pa.types.is_integer(column.type) and pa.types.is_floating(field.type)):
-            raise ValueError(f"{origin}: column {field.name!r} is {column.type}, should be {field.type}; run the stage that writes it again")
+        if column.type != field.type and not (
+            pa.types.is_integer(column.type) and pa.types.is_floating(field.type)
+        ):
+            raise ValueError(
+                f"{origin}: column {field.name!r} is {column.type}, should be {field.type}; run the stage that writes it again"
+            )
         if column.null_count:
-            raise ValueError(f"{origin}: column {field.name!r} has {column.null_count} empty cells; every cell needs a value")
+            raise ValueError(
+                f"{origin}: column {field.name!r} has {column.null_count} empty cells; every cell needs a value"
+            )
         if pa.types.is_floating(field.type) and field.name not in _MAY_BE_NAN:
             bad = np.flatnonzero(~np.isfinite(column.to_numpy()))
             if len(bad):
                 row = int(bad[0])
-                raise ValueError(f"{origin}: column {field.name!r}, row {row}: {column[row].as_py()}; every cell needs a finite number")
+                raise ValueError(
+                    f"{origin}: column {field.name!r}, row {row}: {column[row].as_py()}; every cell needs a finite number"
+                )
     return table.cast(schema)
 
 
@@ -180,7 +218,9 @@ def read(path: Path, schema: pa.Schema) -> pa.Table:
     except FileNotFoundError:
         raise ValueError(f"{path}: does not exist; run the stage that writes it first") from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path}: is no readable Parquet file ({str(error).splitlines()[0]}); delete it and run its stage again") from None
+        raise ValueError(
+            f"{path}: is no readable Parquet file ({str(error).splitlines()[0]}); delete it and run its stage again"
+        ) from None
     return check(table, schema, str(path))
 
 
@@ -203,7 +243,9 @@ def read_card(path: Path, kind: type[CardType]) -> CardType:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
-        raise ValueError(f"{path}: {where}: {first['msg']}; delete the file and run its stage again") from None
+        raise ValueError(
+            f"{path}: {where}: {first['msg']}; delete the file and run its stage again"
+        ) from None
 
 
 def write_card(card: Card, path: Path) -> None:
@@ -230,5 +272,3 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-

@@ -45,4 +45,3 @@ def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
 def finished_stages(folder: Path) -> dict[Path, float]:
     """Every finished stage under a results folder and the seconds that its work took."""
     return {marker.parent: finished_seconds(marker.parent) for marker in sorted(folder.glob(f"**/{MARKER}"))}
-

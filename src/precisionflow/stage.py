@@ -33,7 +33,12 @@ def once(out: Path, *, verb: str, inputs: object, work: Callable[[Path], None]) 
     try:
         start = time.perf_counter()
         work(partial)
-        marker = {"verb": verb, "key": key, "version": __version__, "seconds": round(time.perf_counter() - start, 3)}
+        marker = {
+            "verb": verb,
+            "key": key,
+            "version": __version__,
+            "seconds": round(time.perf_counter() - start, 3),
+        }
         write_text(json.dumps(marker, indent=1) + "\n", partial / MARKER)
         if out.exists():
             shutil.rmtree(out)
@@ -101,7 +106,9 @@ def exclusive(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise ValueError(f"{folder}: another run is writing here; wait for it or choose another --out") from None
+                raise ValueError(
+                    f"{folder}: another run is writing here; wait for it or choose another --out"
+                ) from None
             raise
         lock.write(str(os.getpid()))
         yield

@@ -6,14 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec
 
-from precisionflow.config import Experiment, parse
+from precisionflow.config import parse
+from precisionflow.progress import say, title, training_progress
 
 Arguments = ParamSpec("Arguments")
-
-
-def say(line: str) -> None:
-    """One line of progress on standard output, at once."""
-    print(f"precisionflow: {line}", flush=True)
 
 
 def explain_os_error(error: OSError) -> str:
@@ -52,11 +48,6 @@ def variant_parts(text: str) -> tuple[str, str, str]:
     return experiment.name, experiment.dataset, experiment.variant
 
 
-def title(experiment: Experiment) -> str:
-    """What progress lines call a variant."""
-    return f"{experiment.name} {experiment.dataset} {experiment.variant}"
-
-
 @one_line_errors
 def prepare(experiments: Sequence[str], *, out: str) -> None:
     """Prepare the data of resolved experiments."""
@@ -74,7 +65,6 @@ def train(experiment: str, *, data: str, out: str) -> None:
     if rank_count(resolved) and not launched():
         launch(resolved, data=Path(data), out=Path(out))
         return
-    from precisionflow.progress import training_progress
     from precisionflow.training.train import train as stage
 
     with training_progress(resolved) as report:

@@ -57,7 +57,9 @@ def test_contrasts_are_paired(tmp_path: Path) -> None:
     """The noise between units (std 20) is far above the effect, but both variants share it."""
     out = aggregated(regression(), tmp_path, additive)
     (row,) = rows(out, "contrasts", metric="nll")
-    assert [row[k] for k in ("effect", "low", "high", "n", "p")] == pytest.approx([-0.5, -0.5, -0.5, 7, 2 / 2**7])
+    assert [row[k] for k in ("effect", "low", "high", "n", "p")] == pytest.approx(
+        [-0.5, -0.5, -0.5, 7, 2 / 2**7]
+    )
     assert (row["axis"], row["level"], row["baseline"]) == ("noise", "heteroscedastic", "homoscedastic")
     assert (row["variant"], row["baseline_variant"]) == ("heteroscedastic", "homoscedastic")
     assert row["verdict"] == "better"
@@ -190,7 +192,9 @@ def test_a_missing_metric_is_named(tmp_path: Path) -> None:
             del metrics["coverage_80"]
         return metrics
 
-    with pytest.raises(ValueError, match=r"seed 1, split 2 has no metric 'coverage_80' \(there are .*coverage_50"):
+    with pytest.raises(
+        ValueError, match=r"seed 1, split 2 has no metric 'coverage_80' \(there are .*coverage_50"
+    ):
         aggregated(regression(), tmp_path, forgetful)
 
 
@@ -223,7 +227,9 @@ def test_two_different_results_of_one_cell_are_refused(tmp_path: Path) -> None:
     experiment = regression()
     folders = evaluations(experiment, tmp_path, plausible)
     other = evaluations(experiment, tmp_path / "other", shifted)
-    with pytest.raises(ValueError, match="seed 0, split 0 has nll .*, another folder says .*; keep the results of one run"):
+    with pytest.raises(
+        ValueError, match="seed 0, split 0 has nll .*, another folder says .*; keep the results of one run"
+    ):
         aggregate([experiment], evaluations=[*folders, other[0]], out=tmp_path / "out")
 
 

@@ -64,7 +64,9 @@ def test_datasets_are_outermost() -> None:
 
 
 def test_a_bad_overlay_is_reported_with_its_axis_and_level() -> None:
-    experiment = regression(("heteroscedastic: {model.noise: heteroscedastic}", "wild: {model.noise: hetero}"))
+    experiment = regression(
+        ("heteroscedastic: {model.noise: heteroscedastic}", "wild: {model.noise: hetero}")
+    )
     with pytest.raises(ConfigError, match=r"ablation noise=wild: model\.noise: unknown value 'hetero'"):
         expand(experiment)
 
@@ -84,4 +86,6 @@ def test_two_datasets_with_one_name_are_refused() -> None:
 def test_every_shipped_experiment_expands(name: str) -> None:
     experiment = load(name)
     variants = expand(experiment)
-    assert all(v.experiment.name == experiment.name and v.experiment.seeds == experiment.seeds for v in variants)
+    assert all(
+        v.experiment.name == experiment.name and v.experiment.seeds == experiment.seeds for v in variants
+    )

@@ -16,7 +16,12 @@ from precisionflow.ablation.statistics import (
     verdict,
 )
 
-SAMPLES = [[0.3, -0.1], [2.0, 3.5, 1.0], [-1.2, 0.4, 0.9, -0.3, -2.2], list(np.random.default_rng(5).normal(0.4, 1, 20))]
+SAMPLES = [
+    [0.3, -0.1],
+    [2.0, 3.5, 1.0],
+    [-1.2, 0.4, 0.9, -0.3, -2.2],
+    list(np.random.default_rng(5).normal(0.4, 1, 20)),
+]
 
 
 @pytest.mark.parametrize("values", SAMPLES)
@@ -45,7 +50,9 @@ def test_paired_t_is_scipys(differences: list[float]) -> None:
     ours = paired_t(differences, confidence=0.9)
     theirs = stats.ttest_rel(differences, np.zeros(len(differences)))
     interval = theirs.confidence_interval(0.9)
-    assert ours == pytest.approx((np.mean(differences), interval.low, interval.high, theirs.pvalue), rel=1e-10)
+    assert ours == pytest.approx(
+        (np.mean(differences), interval.low, interval.high, theirs.pvalue), rel=1e-10
+    )
 
 
 def test_paired_t_of_equal_differences() -> None:
@@ -61,7 +68,9 @@ def test_interval_covers_at_its_level_with_three_units() -> None:
     assert abs(covered - 0.95) < 3 * math.sqrt(0.95 * 0.05 / 4000)
 
 
-@pytest.mark.parametrize("differences", [*SAMPLES[:3], [1.0, 1.0, 1.0, 1.0], [1, -1, 2, -2, 3, 0], [0.1, 0.2, 0.3, -0.6]])
+@pytest.mark.parametrize(
+    "differences", [*SAMPLES[:3], [1.0, 1.0, 1.0, 1.0], [1, -1, 2, -2, 3, 0], [0.1, 0.2, 0.3, -0.6]]
+)
 def test_sign_flip_is_scipys_exact_permutation_test(differences: list[float]) -> None:
     exact = stats.permutation_test(
         (np.array(differences), np.zeros(len(differences))),
@@ -75,7 +84,10 @@ def test_sign_flip_is_scipys_exact_permutation_test(differences: list[float]) ->
 
 def test_sign_flip_counts_every_assignment() -> None:
     d = [0.9, -0.2, 0.35, 0.1, -0.05]
-    sums = [abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=5)]
+    sums = [
+        abs(sum(s * x for s, x in zip(signs, d, strict=True)))
+        for signs in itertools.product((1, -1), repeat=5)
+    ]
     assert sign_flip_p(d) == sum(s >= abs(sum(d)) - 1e-12 for s in sums) / 32
 
 

@@ -26,11 +26,15 @@ def qkvl():
 def test_gaussian_per_key_equals_the_naive_form(qkvl, causal):
     queries, keys, values, log_precision = qkvl
     fast = attend(GaussianPerKey.lower(queries, keys, log_precision), values, causal=causal)
-    naive = oracles.naive_attention(oracles.gaussian_log_potential(queries, keys, log_precision), values, causal=causal)
+    naive = oracles.naive_attention(
+        oracles.gaussian_log_potential(queries, keys, log_precision), values, causal=causal
+    )
     torch.testing.assert_close(fast, naive, rtol=1e-9, atol=1e-9)
     weights = torch.randn(fast.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     for fast_gradient, naive_gradient in zip(
-        torch.autograd.grad((fast * weights).sum(), qkvl), torch.autograd.grad((naive * weights).sum(), qkvl), strict=True
+        torch.autograd.grad((fast * weights).sum(), qkvl),
+        torch.autograd.grad((naive * weights).sum(), qkvl),
+        strict=True,
     ):
         torch.testing.assert_close(fast_gradient, naive_gradient, rtol=1e-8, atol=1e-8)
 
@@ -39,10 +43,14 @@ def test_float32_stays_within_a_hundred_thousandth(qkvl):
     queries, keys, values, log_precision = (tensor.detach().float().requires_grad_() for tensor in qkvl)
     log_precision = (log_precision - 0.5 * math.log(SHAPE["width"])).detach().requires_grad_()
     fast = attend(GaussianPerKey.lower(queries, keys, log_precision), values, causal=True)
-    naive = oracles.naive_attention(oracles.gaussian_log_potential(queries, keys, log_precision), values, causal=True)
+    naive = oracles.naive_attention(
+        oracles.gaussian_log_potential(queries, keys, log_precision), values, causal=True
+    )
     assert (fast - naive).abs().max() < 1e-5
     inputs = (queries, keys, values, log_precision)
-    pairs = zip(torch.autograd.grad(fast.sum(), inputs), torch.autograd.grad(naive.sum(), inputs), strict=True)
+    pairs = zip(
+        torch.autograd.grad(fast.sum(), inputs), torch.autograd.grad(naive.sum(), inputs), strict=True
+    )
     assert max((a - b).abs().max().item() for a, b in pairs) < 1e-5
 
 
@@ -64,7 +72,9 @@ def test_equal_precision_at_every_key_forgets_the_normaliser(qkvl):
     )
     torch.testing.assert_close(low, values.mean(2, keepdim=True).expand_as(values), rtol=1e-9, atol=1e-9)
     nearest = torch.cdist(queries, keys).argmin(-1)
-    torch.testing.assert_close(high, values.gather(2, nearest[..., None].expand_as(values)), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        high, values.gather(2, nearest[..., None].expand_as(values)), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_permuting_keys_changes_nothing_without_an_order(qkvl):
@@ -72,7 +82,9 @@ def test_permuting_keys_changes_nothing_without_an_order(qkvl):
     order = torch.randperm(SHAPE["tokens"], generator=torch.Generator().manual_seed(3))
     before = attend(GaussianPerKey.lower(queries, keys, log_precision), values, causal=False)
     after = attend(
-        GaussianPerKey.lower(queries, keys[:, :, order], log_precision[:, :, order]), values[:, :, order], causal=False
+        GaussianPerKey.lower(queries, keys[:, :, order], log_precision[:, :, order]),
+        values[:, :, order],
+        causal=False,
     )
     torch.testing.assert_close(before, after)
 

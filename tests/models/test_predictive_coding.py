@@ -71,7 +71,9 @@ def test_at_the_settled_point_the_local_gradient_is_the_energys(problem):
     part = PredictiveCoding(iterations=150, step_size=0.3, precision=300.0)
     errors = settle(model, losses, inputs, target, part=part).errors
     local = local_gradients(model, losses, inputs, target, errors, part.precision)
-    full = torch.autograd.grad(losses_under_errors(model, losses, inputs, target, errors), list(model.parameters()))
+    full = torch.autograd.grad(
+        losses_under_errors(model, losses, inputs, target, errors), list(model.parameters())
+    )
     for mine, reference in zip(local, full, strict=True):
         assert (mine - reference).abs().max() < 1e-4
     assert max(gradient.abs().max() for gradient in local) > 0.1
@@ -79,7 +81,9 @@ def test_at_the_settled_point_the_local_gradient_is_the_energys(problem):
 
 def test_energy_falls_at_every_step(problem):
     model, inputs, target, losses = problem
-    energies = settle(model, losses, inputs, target, part=PredictiveCoding(iterations=40, step_size=0.1, precision=5.0)).energies
+    energies = settle(
+        model, losses, inputs, target, part=PredictiveCoding(iterations=40, step_size=0.1, precision=5.0)
+    ).energies
     assert len(energies) == 40
     assert all(after < before for before, after in zip(energies, energies[1:], strict=False))
 
@@ -90,7 +94,9 @@ def test_tolerance_ends_settling(problem):
     energies = settle(model, losses, inputs, target, part=part).energies
     assert 2 < len(energies) < 500
     assert (energies[-2] - energies[-1]) / energies[-2].abs() <= 1e-3
-    unwilling = settle(model, losses, inputs, target, part=part.model_copy(update={"iterations": 60}), agree=lambda _: False)
+    unwilling = settle(
+        model, losses, inputs, target, part=part.model_copy(update={"iterations": 60}), agree=lambda _: False
+    )
     assert len(unwilling.energies) == 60
 
 
@@ -114,7 +120,9 @@ def test_a_linear_network_settles_to_the_closed_form():
     inverse = torch.linalg.inv(both @ both.T / precision + torch.eye(2, dtype=torch.float64))
     closed = -(residual @ inverse) @ both / precision
     torch.testing.assert_close(torch.cat(errors, dim=1), closed, rtol=1e-8, atol=1e-8)
-    energy = prior_energy(errors, precision=precision) + losses_under_errors(model, squared_error, inputs, target, errors)
+    energy = prior_energy(errors, precision=precision) + losses_under_errors(
+        model, squared_error, inputs, target, errors
+    )
     torch.testing.assert_close(energy, 0.5 * torch.einsum("ni,ij,nj->", residual, inverse, residual))
 
 

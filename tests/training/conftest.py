@@ -16,10 +16,19 @@ PROGRAM = Path(__file__).with_name("on_ranks.py")
 
 PREDICTIVE_CODING = {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}
 CASES: dict[str, dict[str, Any]] = {
-    **{f"stage {stage}": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}} for stage in range(4)},
+    **{
+        f"stage {stage}": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}}
+        for stage in range(4)
+    },
     "stage 1 bfloat16": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 1, "dtype": "bfloat16"}},
-    "stage 1 predictive coding": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 1}, "learning": PREDICTIVE_CODING},
-    "stage 3 predictive coding": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3}, "learning": PREDICTIVE_CODING},
+    "stage 1 predictive coding": {
+        "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 1},
+        "learning": PREDICTIVE_CODING,
+    },
+    "stage 3 predictive coding": {
+        "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3},
+        "learning": PREDICTIVE_CODING,
+    },
 }
 
 
@@ -38,7 +47,13 @@ def tiny_text(folder: Path) -> dict[str, Any]:
             "attention": {"potential": {"kind": "gaussian_per_key"}},
         },
         "objective": {"kind": "cross_entropy"},
-        "training": {"steps": 12, "batch_size": 8, "learning_rate": 0.01, "validate_every": 4, "checkpoint_every": 5},
+        "training": {
+            "steps": 12,
+            "batch_size": 8,
+            "learning_rate": 0.01,
+            "validate_every": 4,
+            "checkpoint_every": 5,
+        },
         "engine": {"kind": "torch", "device": "cpu"},
     }
 
@@ -61,7 +76,15 @@ def text_data(text_experiment: Experiment, tmp_path_factory: pytest.TempPathFact
 
 
 def torchrun(ranks: int, *program: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), *program]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        str(ranks),
+        *program,
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400, check=False)
 

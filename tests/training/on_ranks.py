@@ -30,7 +30,11 @@ def engine_of(experiment: Experiment, data: Path, ranks: Ranks, resume: Path | N
     torch.manual_seed(0)
     model = build(experiment, read_card(data / "dataset.json", DatasetCard))
     taught = learner(
-        model, losses(experiment.objective), experiment.learning, dtype=experiment.engine.dtype, agree=ranks.all
+        model,
+        losses(experiment.objective),
+        experiment.learning,
+        dtype=experiment.engine.dtype,
+        agree=ranks.all,
     )
     return open_engine(taught, experiment.engine, experiment.training, ranks, resume=resume)
 
@@ -41,7 +45,9 @@ def curve(engine: Engine, experiment: Experiment, data: Path, ranks: Ranks, step
     for step in steps:
         taught = engine.step(batch(step), learning_rate(step, experiment.training))
         means.append(float(ranks.sum(taught.loss.detach().double().clone()) / ranks.count))
-    means.append(validation_loss(engine, part_batches(experiment, data / "valid.parquet", batch_size=7), ranks=ranks))
+    means.append(
+        validation_loss(engine, part_batches(experiment, data / "valid.parquet", batch_size=7), ranks=ranks)
+    )
     return means
 
 

@@ -34,7 +34,9 @@ def test_zero_stages_and_torch_give_one_loss_curve(stage, rank_losses, torch_cur
 
 @pytest.mark.parametrize("stage", [1, 3])
 def test_predictive_coding_under_zero_equals_torch(stage, rank_losses, torch_curves):
-    assert rank_losses[2][f"stage {stage} predictive coding"] == pytest.approx(torch_curves["predictive coding"], rel=2e-5)
+    assert rank_losses[2][f"stage {stage} predictive coding"] == pytest.approx(
+        torch_curves["predictive coding"], rel=2e-5
+    )
 
 
 def test_loss_falls(torch_curves):

@@ -83,7 +83,9 @@ def by_name(experiments: Sequence[Experiment]) -> list[Experiment]:
     names = [e.name for e in experiments]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"two experiments are called {name!r}; rename one, results are told apart by name")
+            raise ValueError(
+                f"two experiments are called {name!r}; rename one, results are told apart by name"
+            )
     return sorted(experiments, key=lambda e: e.name)
 
 
@@ -123,7 +125,9 @@ def read_metrics(cells: Iterable[Path]) -> Measured:
 
 def contrasted(experiment: Experiment) -> list[records.Metric]:
     """The metrics that the experiment's contrasts are about."""
-    return [records.metric(name) for name in experiment.ablation.metrics or records.HEADLINE[experiment.task.kind]]
+    return [
+        records.metric(name) for name in experiment.ablation.metrics or records.HEADLINE[experiment.task.kind]
+    ]
 
 
 def unit_of(experiment: Experiment) -> Literal["seed", "split"]:
@@ -131,7 +135,9 @@ def unit_of(experiment: Experiment) -> Literal["seed", "split"]:
     return "split" if len(experiment.splits) > 1 else "seed"
 
 
-def _check_complete(experiment: Experiment, dataset: str, variants: list[Variant], measured: Measured) -> list[str]:
+def _check_complete(
+    experiment: Experiment, dataset: str, variants: list[Variant], measured: Measured
+) -> list[str]:
     """Names of the metrics of one dataset, the contrasted ones first; ValueError names the first gap."""
     wanted = [cell for variant in variants for row in cells_of(variant, experiment) for cell in row]
     for cell in wanted:
@@ -156,11 +162,16 @@ def _reading_order(metric: str) -> tuple[str, float]:
 
 def cells_of(variant: Variant, experiment: Experiment) -> list[list[Cell]]:
     """The cells of a variant, one list for each independent unit."""
-    rows = [[Cell(experiment.name, variant.dataset, variant.name, s, k) for s in experiment.seeds] for k in experiment.splits]
+    rows = [
+        [Cell(experiment.name, variant.dataset, variant.name, s, k) for s in experiment.seeds]
+        for k in experiment.splits
+    ]
     return rows if unit_of(experiment) == "split" else [[cell] for cell in rows[0]]
 
 
-def _units(variant: Variant, experiment: Experiment, metric: str, measured: Measured, *, nominal: float | None) -> list[float]:
+def _units(
+    variant: Variant, experiment: Experiment, metric: str, measured: Measured, *, nominal: float | None
+) -> list[float]:
     """One value for each unit, the mean over its cells; with `nominal` the distance from it."""
     return [
         math.fsum(_distance(measured[cell][metric], nominal) for cell in row) / len(row)
@@ -180,7 +191,12 @@ def _table(
         for metric in metrics:
             units = _units(variant, experiment, metric, measured, nominal=None)
             interval = statistics.mean_interval(units, confidence=experiment.ablation.confidence)
-            key = {"experiment": experiment.name, "dataset": variant.dataset, "variant": variant.name, "metric": metric}
+            key = {
+                "experiment": experiment.name,
+                "dataset": variant.dataset,
+                "variant": variant.name,
+                "metric": metric,
+            }
             rows.append(key | interval._asdict())
     return rows
 

@@ -38,17 +38,23 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
             for axis, level in levels.items():
                 settings |= axes[axis][level]
             try:
-                resolved = resolve(overlay(base, settings | {"variant": "+".join(combination) or experiment.variant}))
+                resolved = resolve(
+                    overlay(base, settings | {"variant": "+".join(combination) or experiment.variant})
+                )
             except ConfigError as error:
                 raise ConfigError(f"ablation {_where(dataset, levels)}: {error}") from None
             variants.append(Variant(levels, resolved))
     seen = [(v.dataset, v.name) for v in variants]
     for pair in seen:
         if seen.count(pair) > 1:
-            raise ConfigError(f"ablation: two variants are called {pair[1]!r} on dataset {pair[0]!r}; rename a level or a dataset's source")
+            raise ConfigError(
+                f"ablation: two variants are called {pair[1]!r} on dataset {pair[0]!r}; rename a level or a dataset's source"
+            )
     return tuple(variants)
 
 
 def _where(dataset: str, levels: dict[str, str]) -> str:
-    words = ([f"dataset={dataset}"] if dataset else []) + [f"{axis}={level}" for axis, level in levels.items()]
+    words = ([f"dataset={dataset}"] if dataset else []) + [
+        f"{axis}={level}" for axis, level in levels.items()
+    ]
     return ", ".join(words)

@@ -4,4 +4,15 @@ from precisionflow.config.base import ConfigError, Part
 from precisionflow.config.experiment import Experiment, digest
 from precisionflow.config.load import load, overlay, parse, resolve, shipped, to_yaml
 
-__all__ = ["ConfigError", "Experiment", "Part", "digest", "load", "overlay", "parse", "resolve", "shipped", "to_yaml"]
+__all__ = [
+    "ConfigError",
+    "Experiment",
+    "Part",
+    "digest",
+    "load",
+    "overlay",
+    "parse",
+    "resolve",
+    "shipped",
+    "to_yaml",
+]

@@ -63,7 +63,9 @@ def _descend(location: Sequence[Any], root: type[Part]) -> tuple[list[str], list
             parts = tagged
             continue
         key.append(str(step))
-        parts = [m for p in parts if step in p.model_fields for m in _members(p.model_fields[step].annotation)]
+        parts = [
+            m for p in parts if step in p.model_fields for m in _members(p.model_fields[step].annotation)
+        ]
     if location:
         last = location[-1]
         known = any("kind" in p.model_fields and last == p.model_fields["kind"].default for p in parts)
@@ -82,7 +84,9 @@ def explain(error: ValidationError, root: type[Part]) -> str:
     match first["type"]:
         case "extra_forbidden":
             valid = sorted({name for p in parts for name in p.model_fields})
-            return f"{dotted}: unknown key (given {shown}); allowed: {', '.join(valid)}{nearest(key[-1], valid)}"
+            return (
+                f"{dotted}: unknown key (given {shown}); allowed: {', '.join(valid)}{nearest(key[-1], valid)}"
+            )
         case "union_tag_invalid":
             valid = [tag.strip().strip("'") for tag in str(first["ctx"]["expected_tags"]).split(",")]
             tag = str(first["ctx"]["tag"])
@@ -92,7 +96,9 @@ def explain(error: ValidationError, root: type[Part]) -> str:
         case "missing":
             return f"{dotted}: missing; give it a value"
         case "literal_error":
-            valid = [word.strip("'") for word in str(first["ctx"]["expected"]).replace(" or ", ", ").split(", ")]
+            valid = [
+                word.strip("'") for word in str(first["ctx"]["expected"]).replace(" or ", ", ").split(", ")
+            ]
             return f"{dotted}: unknown value {shown}; allowed: {', '.join(valid)}{nearest(str(given), valid)}"
         case "value_error":
             return f"{dotted}: {first['ctx']['error']}" if dotted else str(first["ctx"]["error"])

@@ -59,13 +59,15 @@ class Experiment(Part):
     def _parts_fit(self) -> Self:
         match self.task:
             case Regression():
-                model, objective = MeanPrecisionNetwork, GaussianNLL
+                fitting: tuple[type[Part], type[Part]] = (MeanPrecisionNetwork, GaussianNLL)
             case Characters():
-                model, objective = Transformer, CrossEntropy
-        for field, part, expected in (("model", self.model, model), ("objective", self.objective, objective)):
+                fitting = (Transformer, CrossEntropy)
+        for field, part, expected in zip(("model", "objective"), (self.model, self.objective), fitting, strict=True):
             if not isinstance(part, expected):
                 allowed = expected.model_fields["kind"].default
-                raise ValueError(f"{field}.kind: {part.kind!r} does not fit task.kind {self.task.kind!r}; allowed: {allowed}")
+                raise ValueError(
+                    f"{field}.kind: {part.kind!r} does not fit task.kind {self.task.kind!r}; allowed: {allowed}"
+                )
         if isinstance(self.model, Transformer) and not isinstance(self.model.attention.prior, Causal):
             raise ValueError(
                 f"model.attention.prior.kind: {self.model.attention.prior.kind!r} lets a character model see the "

@@ -33,11 +33,15 @@ def tree(name: str) -> dict[str, Any]:
             text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise ConfigError(f"{name}: cannot be read ({reason}); give a YAML file or a name from `precisionflow list`") from None
+            raise ConfigError(
+                f"{name}: cannot be read ({reason}); give a YAML file or a name from `precisionflow list`"
+            ) from None
     else:
         known = shipped()
         if name not in known:
-            raise ConfigError(f"unknown experiment {name!r}; allowed: {', '.join(known)}, or a YAML file{nearest(name, list(known))}")
+            raise ConfigError(
+                f"unknown experiment {name!r}; allowed: {', '.join(known)}, or a YAML file{nearest(name, list(known))}"
+            )
         text = known[name]
     return _mapping(text, name)
 
@@ -54,7 +58,9 @@ def _mapping(text: str, origin: str) -> dict[str, Any]:
         line = " ".join(str(error).split())
         raise ConfigError(f"{origin}: not valid YAML: {line}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{origin}: is {type(content).__name__}; an experiment is a mapping with the keys {', '.join(Experiment.model_fields)}")
+        raise ConfigError(
+            f"{origin}: is {type(content).__name__}; an experiment is a mapping with the keys {', '.join(Experiment.model_fields)}"
+        )
     return content
 
 
@@ -64,7 +70,9 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not key or not all(key.split(".")):
-            raise ConfigError(f"--set {setting!r}: should be dotted.key=value, for instance training.steps=100")
+            raise ConfigError(
+                f"--set {setting!r}: should be dotted.key=value, for instance training.steps=100"
+            )
         try:
             parsed[key] = yaml.safe_load(value)
         except yaml.YAMLError:
@@ -81,7 +89,9 @@ def overlay(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
         for depth, step in enumerate(path):
             child = node.setdefault(step, {})
             if not isinstance(child, dict):
-                raise ConfigError(f"{dotted}: {'.'.join(path[: depth + 1])} is {child!r}, not a part with keys")
+                raise ConfigError(
+                    f"{dotted}: {'.'.join(path[: depth + 1])} is {child!r}, not a part with keys"
+                )
             node = child
         if leaf == "kind" and node.get("kind") != value:
             node.clear()

@@ -59,7 +59,9 @@ class Transformer(Part):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         if self.width % self.heads:
-            raise ValueError(f"model.width {self.width} is not a multiple of model.heads {self.heads}; change one of them")
+            raise ValueError(
+                f"model.width {self.width} is not a multiple of model.heads {self.heads}; change one of them"
+            )
         return self
 
 

@@ -25,7 +25,9 @@ class HeteroscedasticHead(nn.Module):
 
     def forward(self, features: Float[Tensor, "rows width"]) -> GaussianParameters:
         log_precision = at_least_float32(self.log_precision(features).squeeze(-1))
-        return at_least_float32(self.mean(features).squeeze(-1)), log_precision.clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
+        return at_least_float32(self.mean(features).squeeze(-1)), log_precision.clamp(
+            -LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT
+        )
 
 
 class HomoscedasticHead(nn.Module):

@@ -45,7 +45,13 @@ def prior_energy(errors: Sequence[Tensor], *, precision: float) -> Float[Tensor,
 
 
 def local_surrogate(
-    model: Layered, losses: Losses, inputs: Tensor, target: Tensor, errors: Sequence[Tensor], *, precision: float
+    model: Layered,
+    losses: Losses,
+    inputs: Tensor,
+    target: Tensor,
+    errors: Sequence[Tensor],
+    *,
+    precision: float,
 ) -> Float[Tensor, ""]:
     """A scalar whose weight gradient is the energy's local one: layer i sees its own input and its own error, no more.
 

@@ -36,7 +36,10 @@ def transformer(part: Transformer, *, vocabulary: int, context: int) -> Layered:
     layers: list[nn.Module] = [TokenEmbedding(vocabulary, context, part.width)]
     for _ in range(part.blocks):
         attend = attention(part.attention, width=part.width, heads=part.heads)
-        layers += [Residual(nn.LayerNorm(part.width), attend), Residual(nn.LayerNorm(part.width), feed_forward(part.width))]
+        layers += [
+            Residual(nn.LayerNorm(part.width), attend),
+            Residual(nn.LayerNorm(part.width), feed_forward(part.width)),
+        ]
     readout = nn.Sequential(nn.LayerNorm(part.width), nn.Linear(part.width, vocabulary))
     return Layered(layers, readout)
 

@@ -36,7 +36,11 @@ def forest(rows: Sequence[Row], labels: Sequence[str], metric: Metric, *, name: 
             axes.plot([row["low"], row["high"]], [position, position], color=colour, linewidth=2)
             axes.plot(row["effect"], position, "o", color=colour, markerfacecolor=filled, markersize=6)
             axes.annotate(
-                _shortened(label), (0, position), xycoords=("axes fraction", "data"), xytext=(0, 9), textcoords="offset points"
+                _shortened(label),
+                (0, position),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, 9),
+                textcoords="offset points",
             )
         axes.axvline(0, color=MUTED, linewidth=1)
         axes.set_ylim(len(rows) - 0.5, -0.75)
@@ -64,7 +68,12 @@ def reliability_curves(predictions: Mapping[str, Predictions], *, confidence: fl
             look = stroke(index)
             covered = calibration.reliability(p.pit, levels=LEVELS)
             axes.plot(
-                LEVELS, covered, color=look.colour, linestyle=look.dash, marker=look.marker, markevery=(2 + 2 * index, 9)
+                LEVELS,
+                covered,
+                color=look.colour,
+                linestyle=look.dash,
+                marker=look.marker,
+                markevery=(2 + 2 * index, 9),
             )
         _unit_square(axes)
         axes.set_title("reliability")
@@ -82,7 +91,12 @@ def pit_histogram(variant: str, predictions: Predictions, index: int, *, confide
         axes = drawing.axes
         density = histogram.counts / histogram.counts.sum() * PIT_BINS
         axes.bar(
-            histogram.edges[:-1], density, width=0.94 / PIT_BINS, align="edge", color=stroke(index).colour, alpha=0.55
+            histogram.edges[:-1],
+            density,
+            width=0.94 / PIT_BINS,
+            align="edge",
+            color=stroke(index).colour,
+            alpha=0.55,
         )
         axes.axhspan(float(low) * PIT_BINS, float(high) * PIT_BINS, color=BAND, linewidth=0)
         axes.axhline(1, color=MUTED, linewidth=0.8)

@@ -14,7 +14,18 @@ from precisionflow.config import Experiment, digest, to_yaml
 from precisionflow.report import cells
 from precisionflow.report.section import Section, section
 
-LIBRARIES = ("torch", "deepspeed", "kfp", "mlflow", "numpy", "scipy", "scikit-learn", "pyarrow", "pydantic", "matplotlib")
+LIBRARIES = (
+    "torch",
+    "deepspeed",
+    "kfp",
+    "mlflow",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pyarrow",
+    "pydantic",
+    "matplotlib",
+)
 
 
 def report(
@@ -44,7 +55,9 @@ def report(
             section(experiment, trained=trained, evaluated=evaluated, results=results, anchor=f"x{position}")
             for position, experiment in enumerate(ordered)
         ]
-        records.write_text(render(sections, keys={name: digest(key) for name, key in keys.items()}), folder / "report.html")
+        records.write_text(
+            render(sections, keys={name: digest(key) for name, key in keys.items()}), folder / "report.html"
+        )
 
     inputs = {"experiments": [e.model_dump_json() for e in ordered], **keys}
     stage.once(out, verb="report", inputs=inputs, work=work)
@@ -54,7 +67,11 @@ def render(sections: Sequence[Section], *, keys: dict[str, str]) -> str:
     """The page's text; `keys` name the inputs of the stage."""
     here = Path(__file__).parent
     environment = Environment(
-        loader=FileSystemLoader(here), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(here),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("page.html.jinja").render(
         sections=[(s, provenance(s)) for s in sections],

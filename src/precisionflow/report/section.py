@@ -86,15 +86,22 @@ def section(
         contrasts = tables.select(results.contrasts.to_pylist(), experiment, dataset)
         name = f"{anchor}-{position}"
         group = Group(dataset)
-        group.legend = [(Markup(legend_sample(i, name=f"{name}-key-{i}")), v.name) for i, v in enumerate(variants)]
+        group.legend = [
+            (Markup(legend_sample(i, name=f"{name}-key-{i}")), v.name) for i, v in enumerate(variants)
+        ]
         _add_scores(group, experiment, variants, rows, contrasts)
         _add_contrasts(group, experiment, variants, contrasts, name=name)
         predictions = {
-            v.name: cells.read_predictions(cells.of_variant(evaluated, v, experiment), kind=v.experiment.task.kind)
+            v.name: cells.read_predictions(
+                cells.of_variant(evaluated, v, experiment), kind=v.experiment.task.kind
+            )
             for v in variants
         }
         group.calibration = list(_calibration(experiment, variants, predictions, name=name))
-        runs = {v.name: [cells.read_trained(f) for f in cells.of_variant(trained, v, experiment)] for v in variants}
+        runs = {
+            v.name: [cells.read_trained(f) for f in cells.of_variant(trained, v, experiment)]
+            for v in variants
+        }
         group.learning = list(_learning(variants, runs, name=name))
         by_variant = {variant: [run.card for run in of] for variant, of in runs.items()}
         group.cost = tables.cost_table(by_variant)
@@ -155,7 +162,8 @@ def _add_contrasts(
         pairs.setdefault((row["variant"], row["baseline_variant"]), []).append(row)
     for (variant, _), of in pairs.items():
         found = [
-            Finding(wording.finding(row, unit=unit), row["verdict"], wording.verdict_kind(row["verdict"])) for row in of
+            Finding(wording.finding(row, unit=unit), row["verdict"], wording.verdict_kind(row["verdict"]))
+            for row in of
         ]
         group.answers.append(Answer(wording.comparison(of[0], levels[variant].levels), tuple(found)))
     for metric in contrasted(experiment):
@@ -200,7 +208,12 @@ def _calibration(
             yield Picture(
                 Markup(
                     figures.confidence_diagram(
-                        variant.name, pooled, index, bins=bins, confidence=confidence, name=f"{name}-confidence-{index}"
+                        variant.name,
+                        pooled,
+                        index,
+                        bins=bins,
+                        confidence=confidence,
+                        name=f"{name}-confidence-{index}",
                     )
                 ),
                 f"How often the most probable character of {variant.name} is right, against how probable it is said to be: "
@@ -223,12 +236,15 @@ def _learning(
             if len(drawn[0]):
                 curves[index] = drawn
         if curves:
-            svg = figures.learning_curve(metric, curves, variants=names, name=f"{name}-{metric.replace('_', '-')}")
+            svg = figures.learning_curve(
+                metric, curves, variants=names, name=f"{name}-{metric.replace('_', '-')}"
+            )
             meaning = {
                 "train_loss": "Loss on the training batches",
                 "validation_loss": "Loss on the validation rows",
                 "energy": "Energy after settling, predictive coding only",
             }[metric]
             yield Picture(
-                Markup(svg), f"{meaning}: mean over the runs of a variant, shade from lowest to highest, up to where the first run stops."
+                Markup(svg),
+                f"{meaning}: mean over the runs of a variant, shade from lowest to highest, up to where the first run stops.",
             )

@@ -99,7 +99,10 @@ def canvas(name: str, *, alt: str, width: float = 340, height: float = 250) -> I
         yield drawing
         buffer = io.StringIO()
         figure.savefig(
-            buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")), transparent=True
+            buffer,
+            format="svg",
+            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
+            transparent=True,
         )
     drawing.parts.append(_inline(buffer.getvalue(), name, alt))
 
@@ -108,9 +111,17 @@ def legend_sample(index: int, *, name: str) -> str:
     """A short line in the look of series `index`, for a legend in HTML."""
     with canvas(name, alt="", width=36, height=12) as drawing:
         look = stroke(index)
+        drawing.axes.figure.set_layout_engine("none")
         drawing.axes.set_axis_off()
+        drawing.axes.set_position((0, 0, 1, 1))
         drawing.axes.plot(
-            [0, 1, 2], [0, 0, 0], color=look.colour, linestyle=look.dash, marker=look.marker, markevery=[1], clip_on=False
+            [0, 1, 2],
+            [0, 0, 0],
+            color=look.colour,
+            linestyle=look.dash,
+            marker=look.marker,
+            markevery=[1],
+            clip_on=False,
         )
     return drawing.svg.replace('role="img" aria-label=""', 'aria-hidden="true"')
 
@@ -118,7 +129,9 @@ def legend_sample(index: int, *, name: str) -> str:
 def _inline(text: str, name: str, alt: str) -> str:
     """The <svg> element alone: no prologue, no style sheet (it would act on the whole page), ids made unique."""
     text = text[text.index("<svg") :]
-    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>|<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(
+        r"<defs>\s*<style.*?</style>\s*</defs>|<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S
+    )
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"font: (?:\w+ )?([\d.]+)px [^;\"]*", r"font-size: \1px", text)

@@ -39,7 +39,9 @@ class Table:
     rows: tuple[tuple[Entry, ...], ...]
 
 
-def score_table(rows: Sequence[Row], metrics: Sequence[str], *, caption: str, best: Mapping[str, str]) -> Table:
+def score_table(
+    rows: Sequence[Row], metrics: Sequence[str], *, caption: str, best: Mapping[str, str]
+) -> Table:
     """Variants by metrics: mean ± half the interval; `best` is metric -> the variant to mark."""
     where = {(row["variant"], row["metric"]): row for row in rows}
     catalogue = [records.metric(name) for name in metrics]
@@ -166,7 +168,9 @@ def _held(ratio: float, bar: float, *, decimals: int) -> tuple[Entry, Entry]:
     if math.isnan(ratio):
         return Entry("—"), Entry("no ratio", "the twin's loss is not positive")
     held = ratio <= bar
-    return Entry(wording.number(ratio, decimals=decimals)), Entry("holds" if held else "does not hold", kind="better" if held else "worse")
+    return Entry(wording.number(ratio, decimals=decimals)), Entry(
+        "holds" if held else "does not hold", kind="better" if held else "worse"
+    )
 
 
 def _note(metric: records.Metric) -> str:
@@ -218,7 +222,9 @@ def _rich(table: Table) -> Any:
     from rich.text import Text
 
     styles = {"better": "green", "worse": "red", "best": "bold", "too-few": "dim"}
-    made = RichTable(title=table.caption, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = RichTable(
+        title=table.caption, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for index, heading in enumerate(table.columns):
         text = Text(heading.text if not heading.note else f"{heading.text}\n{heading.note}")
         made.add_column(text, justify="left" if index in (0, len(table.columns) - 1) else "right")

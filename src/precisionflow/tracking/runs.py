@@ -72,8 +72,6 @@ def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -
     """Means, verdicts and files of a report into the parent run."""
     from mlflow.entities import Metric, RunTag
 
-    if run.data.tags.get(REPORT) == content.key:
-        return
     for file in content.files:
         client.log_artifact(run.info.run_id, str(file), "report")
     metrics = [Metric(name, value, content.written, 0) for name, value in content.metrics.items()]

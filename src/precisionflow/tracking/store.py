@@ -63,7 +63,7 @@ def ui_command(folder: Path) -> str:
     if address and not _is_database(address):
         return f"python -m webbrowser {shlex.quote(without_password(address))}"
     shown = '"$MLFLOW_TRACKING_URI"' if address else shlex.quote(f"sqlite:///{folder.resolve()}/mlflow.db")
-    return f"mlflow ui --backend-store-uri {shown} --host 127.0.0.1"
+    return f"mlflow ui --backend-store-uri {shown} --host 127.0.0.1 --workers 1"
 
 
 def without_password(text: str) -> str:

@@ -33,9 +33,16 @@ def _rows(rows: Rows) -> Batch:
     return Batch(torch.from_numpy(rows.features), torch.from_numpy(rows.target))
 
 
-def training_batches(experiment: Experiment, data: Path, *, seed: int, ranks: Ranks) -> Callable[[int], Batch]:
+def training_batches(
+    experiment: Experiment, data: Path, *, seed: int, ranks: Ranks
+) -> Callable[[int], Batch]:
     """step -> this rank's share of the step's batch; a pure function of (seed, step)."""
-    share = {"seed": seed, "batch_size": experiment.training.batch_size, "rank": ranks.index, "ranks": ranks.count}
+    share = {
+        "seed": seed,
+        "batch_size": experiment.training.batch_size,
+        "rank": ranks.index,
+        "ranks": ranks.count,
+    }
     match experiment.task:
         case Characters(context=context):
             windows = TokenWindows.read(data / "train.parquet")

@@ -25,7 +25,9 @@ class Interval:
     seconds: float = 0.0
 
     def add(self, loss: Tensor, energy: Tensor, seconds: float) -> None:
-        self.sums = self.sums.to(loss.device) + torch.stack([loss.detach().double(), energy.detach().double()])
+        self.sums = self.sums.to(loss.device) + torch.stack(
+            [loss.detach().double(), energy.detach().double()]
+        )
         self.steps += 1
         self.seconds += seconds
 
@@ -111,7 +113,11 @@ def write_progress(progress: Progress, folder: Path) -> None:
     if progress.best:
         save_file(progress.best, folder / "best.safetensors")
     numbers = {name: getattr(progress, name) for name in ("step", "best_loss", "best_step", "stale")}
-    interval = {"sums": progress.interval.sums.tolist(), "steps": progress.interval.steps, "seconds": progress.interval.seconds}
+    interval = {
+        "sums": progress.interval.sums.tolist(),
+        "steps": progress.interval.steps,
+        "seconds": progress.interval.seconds,
+    }
     write_text(json.dumps(numbers | {"interval": interval}), folder / "progress.json")
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol, assert_never, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from precisionflow.config.engine import DeepSpeedEngine, Training, TorchEngine
+from precisionflow.config.engine import DeepSpeedEngine, TorchEngine, Training
 from precisionflow.config.engine import Engine as EnginePart
 from precisionflow.training.batches import Batch
 from precisionflow.training.learner import Learner, Taught
@@ -68,9 +68,7 @@ def _optimiser(parameters: Any, training: Training) -> torch.optim.AdamW:
 class _Torch:
     """One process, no DeepSpeed."""
 
-    def __init__(
-        self, learner: Learner, training: Training, ranks: Ranks, *, resume: Path | None
-    ) -> None:
+    def __init__(self, learner: Learner, training: Training, ranks: Ranks, *, resume: Path | None) -> None:
         self.learner = learner.to(ranks.device)
         self.clip = training.gradient_clip
         self.optimiser = _optimiser(learner.parameters(), training)
@@ -96,10 +94,15 @@ class _Torch:
             return self.learner(*batch)  # type: ignore[no-any-return]
 
     def save(self, folder: Path) -> None:
-        torch.save({"model": self.learner.model.state_dict(), "optimiser": self.optimiser.state_dict()}, folder / "state.pt")
+        torch.save(
+            {"model": self.learner.model.state_dict(), "optimiser": self.optimiser.state_dict()},
+            folder / "state.pt",
+        )
 
     def weights(self) -> dict[str, Tensor]:
-        return {name: tensor.detach().cpu().clone() for name, tensor in self.learner.model.state_dict().items()}
+        return {
+            name: tensor.detach().cpu().clone() for name, tensor in self.learner.model.state_dict().items()
+        }
 
     def close(self) -> None:
         del self.learner, self.optimiser
@@ -109,7 +112,13 @@ class _DeepSpeed:
     """ZeRO stage 0-3 over torch.distributed."""
 
     def __init__(
-        self, learner: Learner, part: DeepSpeedEngine, training: Training, ranks: Ranks, *, resume: Path | None
+        self,
+        learner: Learner,
+        part: DeepSpeedEngine,
+        training: Training,
+        ranks: Ranks,
+        *,
+        resume: Path | None,
     ) -> None:
         from precisionflow.training import zero
 

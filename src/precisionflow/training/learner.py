@@ -68,7 +68,12 @@ def predictive_coding(part: PredictiveCoding, agree: Callable[[bool], bool]) -> 
 
 
 def learner(
-    model: Layered, losses: Losses, part: Learning, *, dtype: str = "float32", agree: Callable[[bool], bool] = bool
+    model: Layered,
+    losses: Losses,
+    part: Learning,
+    *,
+    dtype: str = "float32",
+    agree: Callable[[bool], bool] = bool,
 ) -> Learner:
     """A learner as the configuration describes it; `agree` is the logical and over ranks."""
     match part:

@@ -77,7 +77,9 @@ def validation_loss(engine: Engine, valid: Sequence[Batch], *, ranks: Ranks) -> 
         index = first + ranks.index
         losses = engine.losses(valid[min(index, len(valid) - 1)].to(ranks.device)).double()
         if index < len(valid):
-            total += torch.stack([losses.sum(), torch.tensor(float(losses.numel()), device=ranks.device).double()])
+            total += torch.stack(
+                [losses.sum(), torch.tensor(float(losses.numel()), device=ranks.device).double()]
+            )
     loss, count = ranks.sum(total).tolist()
     return float(loss / count)
 
@@ -91,7 +93,9 @@ def _record(progress: Progress, measured: dict[str, float], engine: Engine, *, k
     progress.interval = Interval()
     loss = measured["validation_loss"]
     if not math.isfinite(loss):
-        raise ValueError(f"validation loss is {loss} at step {progress.step}; lower training.learning_rate or set training.gradient_clip")
+        raise ValueError(
+            f"validation loss is {loss} at step {progress.step}; lower training.learning_rate or set training.gradient_clip"
+        )
     if loss < progress.best_loss:
         progress.best_loss, progress.best_step, progress.stale = loss, progress.step, 0
         if keep_best:

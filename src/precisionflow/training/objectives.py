@@ -23,7 +23,9 @@ def cross_entropy(
     logits: Float[Tensor, "batch tokens vocabulary"], target: Int[Tensor, "batch tokens"]
 ) -> Float[Tensor, "batch tokens"]:
     """-log p(target) under the softmax of the logits, in nats."""
-    return functional.cross_entropy(at_least_float32(logits).flatten(0, 1), target.flatten(), reduction="none").view_as(target)
+    return functional.cross_entropy(
+        at_least_float32(logits).flatten(0, 1), target.flatten(), reduction="none"
+    ).view_as(target)
 
 
 def losses(part: Objective) -> Losses:

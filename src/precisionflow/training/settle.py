@@ -44,12 +44,16 @@ def settle(
         for iteration in range(part.iterations):
             if iteration:
                 loss = losses_under_errors(model, losses, inputs, target, errors)
-            energies.append(loss.detach() + prior_energy([e.detach() for e in errors], precision=part.precision))
+            energies.append(
+                loss.detach() + prior_energy([e.detach() for e in errors], precision=part.precision)
+            )
             if part.tolerance and iteration and agree(_settled(energies, part.tolerance)):
                 break
             gradients = torch.autograd.grad(loss, errors)
             errors = [
-                ((1 - part.step_size) * error - part.step_size / part.precision * gradient).detach().requires_grad_()
+                ((1 - part.step_size) * error - part.step_size / part.precision * gradient)
+                .detach()
+                .requires_grad_()
                 for error, gradient in zip(errors, gradients, strict=True)
             ]
     return Settled([error.detach() for error in errors], energies)

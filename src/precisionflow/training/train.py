@@ -16,7 +16,15 @@ from precisionflow.config import Experiment
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.models.build import build
 from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
-from precisionflow.stage import cell_folder, checkpoint_folder, data_folder, finished_key, input_key, once, stage_key
+from precisionflow.stage import (
+    cell_folder,
+    checkpoint_folder,
+    data_folder,
+    finished_key,
+    input_key,
+    once,
+    stage_key,
+)
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, read_progress
 from precisionflow.training.engine import open_engine, pick_device
@@ -42,7 +50,15 @@ def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport =
         for split in experiment.splits:
             folder = data_folder(data, experiment, split)
             for seed in experiment.seeds:
-                _train_cell(experiment, folder, cell_folder(out, seed, split), seed=seed, split=split, ranks=ranks, report=report)
+                _train_cell(
+                    experiment,
+                    folder,
+                    cell_folder(out, seed, split),
+                    seed=seed,
+                    split=split,
+                    ranks=ranks,
+                    report=report,
+                )
 
 
 def _train_cell(
@@ -55,7 +71,12 @@ def _train_cell(
 
     def work(folder: Path | None) -> None:
         fitted, parameters = _fit(
-            experiment, data, seed=seed, ranks=ranks, checkpoints=checkpoints, report=lambda *m: report(seed, split, *m)
+            experiment,
+            data,
+            seed=seed,
+            ranks=ranks,
+            checkpoints=checkpoints,
+            report=lambda *m: report(seed, split, *m),
         )
         if folder:
             _write(fitted, experiment, folder, seed=seed, split=split, parameters=parameters)
@@ -71,7 +92,9 @@ def _identity(experiment: Experiment) -> dict[str, Any]:
     """What determines a cell's weights: not the other seeds, the evaluation, the names, the device or how many ranks share."""
     used = {"task", "model", "objective", "learning", "training", "engine"}
     identity = experiment.model_dump(mode="json", include=used)
-    identity["engine"] = {key: value for key, value in identity["engine"].items() if key not in ("ranks", "device")}
+    identity["engine"] = {
+        key: value for key, value in identity["engine"].items() if key not in ("ranks", "device")
+    }
     return identity
 
 
@@ -82,10 +105,16 @@ def _fit(
     model = build(experiment, read_card(data / "dataset.json", DatasetCard))
     parameters = sum(p.numel() for p in model.parameters())
     taught = learner(
-        model, losses(experiment.objective), experiment.learning, dtype=experiment.engine.dtype, agree=ranks.all
+        model,
+        losses(experiment.objective),
+        experiment.learning,
+        dtype=experiment.engine.dtype,
+        agree=ranks.all,
     )
     resume = checkpoints.latest()
-    engine = open_engine(taught, experiment.engine, experiment.training, ranks, resume=resume and resume / "engine")
+    engine = open_engine(
+        taught, experiment.engine, experiment.training, ranks, resume=resume and resume / "engine"
+    )
     fitted = fit(
         engine,
         training=experiment.training,
@@ -100,8 +129,12 @@ def _fit(
     return fitted, parameters
 
 
-def _write(fitted: Fitted, experiment: Experiment, folder: Path, *, seed: int, split: int, parameters: int) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in fitted.weights.items()}, folder / "model.safetensors")
+def _write(
+    fitted: Fitted, experiment: Experiment, folder: Path, *, seed: int, split: int, parameters: int
+) -> None:
+    save_file(
+        {name: tensor.contiguous() for name, tensor in fitted.weights.items()}, folder / "model.safetensors"
+    )
     write(history_table(fitted.progress.history), folder / "history.parquet", HISTORY)
     validation = [value for _, name, value in fitted.progress.history if name == "validation_loss"]
     card = ModelCard(
@@ -125,7 +158,9 @@ def _process_group(experiment: Experiment, device: torch.device) -> Iterator[Ran
     match experiment.engine:
         case DeepSpeedEngine(ranks=wanted):
             if ranks.count != wanted:
-                raise ValueError(f"engine.ranks is {wanted}, but {ranks.count} ranks were started; make them equal")
+                raise ValueError(
+                    f"engine.ranks is {wanted}, but {ranks.count} ranks were started; make them equal"
+                )
             _open_group(device)
             try:
                 yield ranks
@@ -134,7 +169,9 @@ def _process_group(experiment: Experiment, device: torch.device) -> Iterator[Ran
                     dist.destroy_process_group()
         case _:
             if ranks.count != 1:
-                raise ValueError(f"engine.kind torch is one process, but {ranks.count} ranks were started; use engine.kind deepspeed")
+                raise ValueError(
+                    f"engine.kind torch is one process, but {ranks.count} ranks were started; use engine.kind deepspeed"
+                )
             yield ranks
 
 

@@ -1,0 +1,63 @@
+# Everything that a contributor needs: `make help` lists it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+RESULTS ?= runs/quickstart
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format compile bench lock clean
+
+help: ## List the verbs.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Create .venv and install everything in the locked versions.
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "make: $(PYTHON) is older than 3.11; install a newer one and say make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "make: $(PYTHON) has no venv; install it with: apt-get install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(INSTALLED)
+
+run: $(INSTALLED) ## Run the quickstart: two experiments, a table, a report, an MLflow store. Again: only what is missing.
+	@$(BIN)/precisionflow run quickstart-language quickstart-regression --out $(RESULTS)
+
+test: $(INSTALLED) ## The whole test suite.
+	@$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## Lint, format, types, layers, compiled pipelines.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@rm -rf build/layers build/compiled && mkdir -p build/layers && cp -r src/precisionflow build/layers/ \
+		&& cp -r components pipelines build/layers/precisionflow/
+	@PYTHONPATH=build/layers $(BIN)/lint-imports --no-cache --no-logo
+	@$(BIN)/precisionflow compile --out build/compiled >/dev/null
+	@diff -r manifests/compiled build/compiled \
+		|| { echo "make: manifests/compiled is out of date; say make compile"; exit 1; }
+
+format: $(INSTALLED) ## Format the code.
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+compile: $(INSTALLED) ## Compile the pipelines into manifests/compiled.
+	@$(BIN)/precisionflow compile --out manifests/compiled
+
+bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
+	@mkdir -p runs/benchmarks
+	@for script in benchmarks/*.py; do \
+		$(BIN)/python $$script --json runs/benchmarks/$$(basename $$script .py).json || exit 1; done
+
+lock: ## Resolve the newest versions that fit together into constraints.txt.
+	@$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
+	@build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+		--no-emit-index-url --extra dev pyproject.toml -o build/lock/constraints.txt
+	@{ echo '# Every version that `make` installs. Made by `make lock`; pip reads it with -c.'; \
+		cat build/lock/constraints.txt; } > constraints.txt
+
+clean: ## Remove results and caches, keep .venv.
+	rm -rf build runs .mypy_cache .ruff_cache .import_linter_cache
