@@ -49,7 +49,7 @@ compile: $(INSTALLED) ## Compile the pipelines into manifests/compiled.
 
 bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
 	@mkdir -p runs/benchmarks
-	@for script in benchmarks/*.py; do \
+	@for script in $(filter-out %/measured.py, $(wildcard benchmarks/*.py)); do \
 		$(BIN)/python $$script --json runs/benchmarks/$$(basename $$script .py).json || exit 1; done
 
 lock: ## Resolve the newest versions that fit together into constraints.txt.

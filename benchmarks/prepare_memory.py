@@ -4,13 +4,13 @@ The extra memory is the peak resident size of a process that prepares the file, 
 a file of a few kilobytes. Only a table's row indices grow with the file: a few tens of bytes a row.
 """
 
-import argparse
-import json
 import random
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from measured import Measured, arguments, present
 
 BAR = 300.0
 """Megabytes (10^6 bytes) beyond the baseline."""
@@ -67,9 +67,9 @@ def peak(kind: str, path: Path, out: Path) -> float:
     return int(finished.stdout) / 1e6
 
 
-def measure(megabytes: float, folder: Path) -> list[dict[str, object]]:
+def measure(megabytes: float, folder: Path) -> list[Measured]:
     """One entry for each kind of file."""
-    results: list[dict[str, object]] = []
+    results = []
     for kind, write in (("text", write_text), ("table", write_table)):
         peaks = {}
         for label, size in (("small", 10_000), ("large", int(megabytes * 1e6))):
@@ -77,33 +77,17 @@ def measure(megabytes: float, folder: Path) -> list[dict[str, object]]:
             write(path, size)
             peaks[label] = peak(kind, path, folder / f"out-{label}-{kind}")
         extra = round(peaks["large"] - peaks["small"], 1)
-        results.append(
-            {
-                "measure": f"prepare: extra peak memory, {kind} of {megabytes:g} MB",
-                "value": extra,
-                "unit": "MB",
-                "bar": BAR,
-                "holds": extra < BAR,
-            }
-        )
+        results.append(Measured(f"prepare: extra peak memory, {kind} of {megabytes:g} MB", extra, "MB", BAR))
     return results
 
 
 def main() -> None:
-    """Print a table; exit 1 when a bar does not hold."""
-    parser = argparse.ArgumentParser(description="Peak memory of `prepare` on large files.")
+    """Measure both kinds of file."""
+    parser = arguments(__doc__)
     parser.add_argument("--megabytes", type=float, default=200.0, help="size of each file")
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        results = measure(arguments.megabytes, Path(folder))
-    for result in results:
-        verdict = "holds" if result["holds"] else "fails"
-        print(f"{result['measure']:<55} {result['value']:>8} MB   bar {result['bar']} MB: {verdict}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    if not all(result["holds"] for result in results):
-        sys.exit(1)
+        present(measure(given.megabytes, Path(folder)), given.json)
 
 
 if __name__ == "__main__":

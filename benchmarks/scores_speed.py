@@ -1,14 +1,12 @@
 """Seconds that each evaluation measure takes on 10^6 predictions, on one core."""
 
-import argparse
-import json
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from measured import Measured, arguments, present
 
 from precisionflow.evaluation import calibration, metrics, scores
 
@@ -82,29 +80,16 @@ def median_seconds(measure: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Print a table of median seconds."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the results to this file")
-    file = parser.parse_args().json
+    """Print the median seconds of every measure."""
+    given = arguments(__doc__).parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    results: list[dict[str, object]] = []
-    print(f"{'measure':<28}{'seconds':>9}  bar {BAR:g} s, {PREDICTIONS:,} predictions, one core")
-    for measures in (gaussian_measures, token_measures):
-        for name, measure in measures(np.random.default_rng(0)).items():
-            value = median_seconds(measure)
-            results.append(
-                {
-                    "measure": f"{name}, 10^6 predictions",
-                    "value": round(value, 4),
-                    "unit": "s",
-                    "bar": BAR,
-                    "holds": value < BAR,
-                }
-            )
-            print(f"{name:<28}{value:>9.3f}  {'holds' if value < BAR else 'fails'}")
-    if file:
-        file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    results = [
+        Measured(f"{name}, 10^6 predictions", median_seconds(measure), "s", BAR)
+        for measures in (gaussian_measures, token_measures)
+        for name, measure in measures(np.random.default_rng(0)).items()
+    ]
+    present(results, given.json)
 
 
 if __name__ == "__main__":

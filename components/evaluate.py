@@ -6,6 +6,7 @@ from precisionflow.components.images import TRAIN
 
 @dsl.component(base_image=TRAIN, install_kfp_package=False)
 def evaluate(  # type: ignore[no-untyped-def]
+    experiments: list[str],
     experiment: str,
     data: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
@@ -15,6 +16,7 @@ def evaluate(  # type: ignore[no-untyped-def]
     """Evaluate every seed and split of one resolved experiment on test rows, and track the results.
 
     Args:
+        experiments: Experiments with their ablations, as JSON or YAML: whose MLflow runs the results belong to.
         experiment: A resolved experiment as JSON or YAML.
         data: Output of prepare.
         model: Output of train.
@@ -25,4 +27,5 @@ def evaluate(  # type: ignore[no-untyped-def]
 
     evaluation.path = verbs.place(evaluation.path, folder, "evaluation", *verbs.variant_parts(experiment))
     verbs.evaluate(experiment, data=data.path, model=model.path, out=evaluation.path)
-    verbs.track_cells(experiment, data=data.path, model=model.path, evaluation=evaluation.path, folder=folder)
+    paths = {"data": data.path, "model": model.path, "evaluation": evaluation.path}
+    verbs.track_cells(experiments, experiment, **paths, folder=folder)

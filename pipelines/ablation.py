@@ -23,7 +23,11 @@ def ablation(experiments: list[str], variants: list[str], folder: str = ""):  # 
     with dsl.ParallelFor(variants, parallelism=2) as variant:
         trained = train(experiment=variant, data=prepared.outputs["data"], folder=folder)
         evaluated = evaluate(
-            experiment=variant, data=prepared.outputs["data"], model=trained.outputs["model"], folder=folder
+            experiments=experiments,
+            experiment=variant,
+            data=prepared.outputs["data"],
+            model=trained.outputs["model"],
+            folder=folder,
         )
     table = aggregate(
         experiments=experiments, evaluations=dsl.Collected(evaluated.outputs["evaluation"]), folder=folder

@@ -17,4 +17,10 @@ def experiment(variants: list[str], variant: str, folder: str = ""):  # type: ig
     """
     prepared = prepare(variants=variants, folder=folder)
     trained = train(experiment=variant, data=prepared.outputs["data"], folder=folder)
-    evaluate(experiment=variant, data=prepared.outputs["data"], model=trained.outputs["model"], folder=folder)
+    evaluate(
+        experiments=variants,
+        experiment=variant,
+        data=prepared.outputs["data"],
+        model=trained.outputs["model"],
+        folder=folder,
+    )

@@ -84,8 +84,15 @@ def plausible(variant: Variant, seed: int, split: int) -> dict[str, float]:
             f"coverage_{level}": level / 100 - 0.03 + 0.02 * noise.random() for level in (50, 80, 90, 95)
         }
         width = {f"width_{level}": 40.0 + level + noise.random() for level in (50, 80, 90, 95)}
-        return shared | {"pit_error": 0.02} | coverage | width
-    return {"nll": nll, "bits_per_character": nll / math.log(2), "ece": 0.03, "brier": 0.7, "accuracy": 0.41}
+        return shared | {"pit_error": 0.02, "validation_loss": nll} | coverage | width
+    return {
+        "nll": nll,
+        "bits_per_character": nll / math.log(2),
+        "ece": 0.03 + 0.004 * noise.random(),
+        "brier": 0.7 + 0.01 * noise.random(),
+        "accuracy": 0.41 + 0.01 * noise.random(),
+        "validation_loss": nll + 0.02,
+    }
 
 
 def _folders(experiment: Experiment, root: Path, verb: str, work: Callable[..., None]) -> list[Path]:

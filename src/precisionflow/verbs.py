@@ -121,12 +121,18 @@ def publish(made: str, path: str, folder: str) -> str:
     return path
 
 
-def track_cells(experiment: str, *, data: str, model: str, evaluation: str, folder: str) -> None:
-    """Upload a variant's cells to MLflow; never fails the stage."""
+def track_cells(
+    experiments: Sequence[str], experiment: str, *, data: str, model: str, evaluation: str, folder: str
+) -> None:
+    """Upload a variant's cells to MLflow, under its experiment among `experiments`; never fails the stage."""
     from precisionflow.tracking import track_cells as track
 
+    variant = parse(experiment)
+    whole = next(parsed for parsed in map(parse, experiments) if parsed.name == variant.name)
     store = Path(folder) if folder else None
-    track(parse(experiment), data=Path(data), model=Path(model), evaluation=Path(evaluation), store=store)
+    track(
+        variant, data=Path(data), model=Path(model), evaluation=Path(evaluation), store=store, whole=whole
+    )
 
 
 def track_report(experiments: Sequence[str], *, aggregate: str, report: str, folder: str) -> None:

@@ -1,13 +1,16 @@
 """What is compared: axes of overlays, datasets, metrics."""
 
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from precisionflow.config.base import Fraction, Label, Part
+from precisionflow.config.base import Fraction, Label, Part, nearest
 
 Overlay = dict[str, Any]
 """Dotted keys and their values: the same thing as `--set` on the command line."""
+
+VARIED = ("task", "model", "objective", "learning", "training", "engine")
+"""Parts that an overlay may reach into; everything else is the same for all variants, so that they can be compared."""
 
 
 class Ablation(Part):
@@ -26,8 +29,25 @@ class Ablation(Part):
     def _axes_have_levels(self) -> Self:
         for axis, levels in self.axes.items():
             if not levels:
-                raise ValueError(f"ablation.axes.{axis} has no level; give it at least one")
+                raise ValueError(f"ablation.axes.{axis}: has no level; give it at least one")
         return self
 
+    @model_validator(mode="after")
+    def _overlays_vary_parts(self) -> Self:
+        owners: dict[str, str] = {}
+        for owner, name, overlay in self._overlays():
+            for dotted in overlay:
+                part = dotted.split(".")[0]
+                if part not in VARIED or dotted == "task.kind":
+                    allowed = f"allowed: keys of {', '.join(VARIED)}{nearest(part, VARIED)}"
+                    raise ValueError(f"{owner}.{name}: {dotted!r} cannot differ between variants; {allowed}")
+                if owners.setdefault(dotted, owner) != owner:
+                    raise ValueError(f"{owner}: sets {dotted!r}, and so does {owners[dotted]}; keep one of them")
+        return self
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    def _overlays(self) -> list[tuple[str, str, Overlay]]:
+        """(axis or data sets, name, overlay) of every overlay."""
+        found = [("ablation.datasets", name, overlay) for name, overlay in self.datasets.items()]
+        for axis, levels in self.axes.items():
+            found += [(f"ablation.axes.{axis}", level, overlay) for level, overlay in levels.items()]
+        return found

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import Count, NonNegative, Part, Positive
+from precisionflow.config.base import Count, NonNegative, Part, Positive, Whole
 
 
 class Training(Part):
@@ -15,7 +15,7 @@ class Training(Part):
     """Rows or sequences of one step, over all ranks."""
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative = 0.0
-    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    warmup_steps: Whole = 0
     """Steps over which the learning rate rises linearly from 0."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning rate after the warm-up; cosine falls to a tenth at the last step."""

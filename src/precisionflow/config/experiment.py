@@ -2,27 +2,34 @@
 
 import hashlib
 import json
+from decimal import Decimal
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.ablation import Ablation, Seeds
-from precisionflow.config.base import Label, Part
+from precisionflow.config.ablation import Ablation
+from precisionflow.config.base import Fraction, Label, Name, Part, Whole, nearest
 from precisionflow.config.engine import DeepSpeedEngine, Engine, TorchEngine, Training
 from precisionflow.config.model import Causal, MeanPrecisionNetwork, Model, Transformer
 from precisionflow.config.objective import Backpropagation, CrossEntropy, GaussianNLL, Learning, Objective
 from precisionflow.config.task import Characters, Regression, Task
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=50)]
+Seed = Annotated[Whole, Field(lt=2**32)]
 
 
 class Evaluation(Part):
     """How predictions are scored."""
 
-    levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.5, 0.8, 0.9, 0.95)
+    levels: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.5, 0.8, 0.9, 0.95)
     """Nominal levels of the central intervals whose coverage and width are measured."""
-    bins: Annotated[int, Field(ge=2)] = 15
+    bins: Annotated[Whole, Field(ge=2)] = 15
     """Equal-width confidence bins of the expected calibration error."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Coverage and width of every interval, by level in per cent: 0.975 -> coverage_97.5, width_97.5."""
+        shown = [format((Decimal(str(level)) * 100).normalize(), "f") for level in self.levels]
+        return tuple(f"{measure}_{level}" for measure in ("coverage", "width") for level in shown)
 
 
 class Experiment(Part):
@@ -37,9 +44,9 @@ class Experiment(Part):
     training: Training = Training()
     engine: Engine = TorchEngine()
     evaluation: Evaluation = Evaluation()
-    seeds: Seeds = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     """One training run for each seed (initial weights, order of batches)."""
-    splits: Seeds = (0,)
+    splits: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     """Cuts of the data into training, validation and test rows."""
     ablation: Ablation = Ablation()
     variant: Label = "default"
@@ -78,8 +85,34 @@ class Experiment(Part):
                 f"training.batch_size {self.training.batch_size} is not a multiple of engine.ranks {self.engine.ranks}; "
                 "every rank takes an equal share"
             )
-        if len(set(self.seeds)) < len(self.seeds) or len(set(self.splits)) < len(self.splits):
-            raise ValueError(f"seeds {list(self.seeds)} or splits {list(self.splits)} name one number twice")
+        return self
+
+    @model_validator(mode="after")
+    def _numbers_are_told_apart(self) -> Self:
+        for key, numbers in (
+            ("seeds", self.seeds),
+            ("splits", self.splits),
+            ("evaluation.levels", self.evaluation.levels),
+            ("ablation.metrics", self.ablation.metrics),
+        ):
+            for number in numbers:
+                if list(numbers).count(number) > 1:
+                    raise ValueError(f"{key}: names {number} twice; name it once")
+        if isinstance(self.task, Characters) and self.splits != (0,):
+            raise ValueError(
+                f"splits: given {list(self.splits)}; a text is cut by position, once; keep [0] and repeat with seeds"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_are_measured(self) -> Self:
+        measured = self.task.metrics + (self.evaluation.metrics if isinstance(self.task, Regression) else ())
+        for name in self.ablation.metrics:
+            if name not in measured:
+                raise ValueError(
+                    f"ablation.metrics: task.kind {self.task.kind!r} has no metric {name!r}; "
+                    f"allowed: {', '.join(measured)}{nearest(name, measured)}"
+                )
         return self
 
 

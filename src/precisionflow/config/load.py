@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,24 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from precisionflow.config.base import ConfigError, explain, nearest
+from precisionflow.config.base import ConfigError, default_kinds, explain, nearest
 from precisionflow.config.experiment import Experiment
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML whose mappings have each key once, and whose dates are text."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for (key, _), name in zip(node.value, names, strict=False):
+            if names.count(name) > 1:
+                raise yaml.MarkedYAMLError(problem=f"key {name!r} stands twice", problem_mark=key.start_mark)
+        return dict(super().construct_mapping(node, deep=deep))
 
 
 def shipped() -> dict[str, str]:
@@ -23,7 +39,7 @@ def shipped() -> dict[str, str]:
 
 def load(name: str, settings: Iterable[str] = ()) -> Experiment:
     """The experiment called `name` (shipped) or in the file `name`, with `settings` such as "training.steps=10" merged in."""
-    return resolve(overlay(tree(name), parse_settings(settings)))
+    return resolve(overlay(default_kinds(tree(name), Experiment), parse_settings(settings)))
 
 
 def tree(name: str) -> dict[str, Any]:
@@ -31,8 +47,8 @@ def tree(name: str) -> dict[str, Any]:
     if name.endswith((".yaml", ".yml", ".json")) or "/" in name:
         try:
             text = Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        except (OSError, ValueError) as error:
+            reason = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else _reason(error)
             raise ConfigError(
                 f"{name}: cannot be read ({reason}); give a YAML file or a name from `precisionflow list`"
             ) from None
@@ -46,6 +62,10 @@ def tree(name: str) -> dict[str, Any]:
     return _mapping(text, name)
 
 
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
 def parse(text: str) -> Experiment:
     """The experiment in a YAML or JSON text."""
     return resolve(_mapping(text, "experiment"))
@@ -53,15 +73,24 @@ def parse(text: str) -> Experiment:
 
 def _mapping(text: str, origin: str) -> dict[str, Any]:
     try:
-        content = json.loads(text) if text.lstrip().startswith("{") else yaml.safe_load(text)
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise ConfigError(f"{origin}: not valid YAML: {line}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"{origin}: is {type(content).__name__}; an experiment is a mapping with the keys {', '.join(Experiment.model_fields)}"
-        )
-    return content
+        content = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, _Loader)
+    except RecursionError:
+        raise ConfigError(f"{origin}: not valid YAML: nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{origin}: not valid YAML: {_problem(error)}") from None
+    if isinstance(content, dict):
+        return content
+    keys = ", ".join(Experiment.model_fields)
+    found = "is empty" if content is None else f"is a {type(content).__name__}"
+    raise ConfigError(f"{origin}: {found}; an experiment is a mapping with the keys {keys}")
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong in a YAML text, and in which line."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or problem is None:
+        return " ".join(str(error).split())
+    return f"line {mark.line + 1}, column {mark.column + 1}: {' '.join(problem.split())}"
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
@@ -74,18 +103,21 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
                 f"--set {setting!r}: should be dotted.key=value, for instance training.steps=100"
             )
         try:
-            parsed[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            parsed[key] = yaml.load(value, _Loader)
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise ConfigError(f"--set {setting!r}: the value is not valid YAML; quote it") from None
     return parsed
 
 
 def overlay(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `base` with every dotted key set; a new `kind` starts its part afresh."""
+    """A copy of `base` with every dotted key set; a new `kind` starts its part afresh.
+
+    A part comes before its keys, and its `kind` before the others, whatever the order of `settings`.
+    """
     result = copy.deepcopy(dict(base))
-    for dotted, value in settings.items():
+    for dotted in sorted(settings, key=_outermost_first):
         *path, leaf = dotted.split(".")
-        node = result
+        node, value = result, settings[dotted]
         for depth, step in enumerate(path):
             child = node.setdefault(step, {})
             if not isinstance(child, dict):
@@ -99,10 +131,15 @@ def overlay(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
     return result
 
 
+def _outermost_first(dotted: str) -> tuple[int, bool]:
+    path: Sequence[str] = dotted.split(".")
+    return (len(path) - 1, True) if path[-1] == "kind" else (len(path), False)
+
+
 def resolve(content: Mapping[str, Any]) -> Experiment:
     """Validate once; ConfigError with one line otherwise."""
     try:
-        return Experiment.model_validate(content)
+        return Experiment.model_validate(default_kinds(content, Experiment))
     except ValidationError as error:
         raise ConfigError(explain(error, Experiment)) from None
 

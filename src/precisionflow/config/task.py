@@ -1,11 +1,21 @@
 """What is learned and from which data: `regression` on tables, `characters` on text."""
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from precisionflow.config.base import Count, Fraction, Part
+
+
+def _named(path: str) -> str:
+    """A data set is called after the last part of its path."""
+    if PurePosixPath(path).name in ("", "..") or "\0" in path:
+        raise ValueError("should end in the name of a file or folder")
+    return path
+
+
+NamedPath = Annotated[str, AfterValidator(_named)]
 
 
 class ScikitLearnTable(Part):
@@ -23,7 +33,7 @@ class UciFolder(Part):
     """A folder of the standard UCI form: `data.txt`, `index_features.txt`, `index_target.txt`, `index_{train,test}_<k>.txt`."""
 
     kind: Literal["uci_folder"] = "uci_folder"
-    path: str = Field(min_length=1)
+    path: NamedPath
     """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
 
     @property
@@ -45,7 +55,7 @@ class TextFile(Part):
     """Any UTF-8 text file."""
 
     kind: Literal["text_file"] = "text_file"
-    path: str = Field(min_length=1)
+    path: NamedPath
     """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
 
     @property
@@ -66,6 +76,8 @@ class TinyShakespeare(Part):
 class Regression(Part):
     """Predict a number with its uncertainty from a row of numbers."""
 
+    metrics: ClassVar = ("nll", "crps", "rmse", "pit_error", "validation_loss")
+    """What evaluation measures, beside coverage and width of every interval."""
     kind: Literal["regression"] = "regression"
     source: Annotated[ScikitLearnTable | UciFolder, Field(discriminator="kind")] = ScikitLearnTable()
     validation_fraction: Fraction = 0.1
@@ -75,6 +87,8 @@ class Regression(Part):
 class Characters(Part):
     """Predict the next character of a text."""
 
+    metrics: ClassVar = ("nll", "bits_per_character", "ece", "brier", "accuracy", "validation_loss")
+    """What evaluation measures."""
     kind: Literal["characters"] = "characters"
     source: Annotated[PydocTopics | TextFile | TinyShakespeare, Field(discriminator="kind")] = PydocTopics()
     context: Count = 64

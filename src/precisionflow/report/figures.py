@@ -16,7 +16,7 @@ from precisionflow.report.wording import Row
 
 LEVELS = np.arange(1, 50) / 50
 PIT_BINS = 10
-_LABEL_CHARACTERS = 52
+_LABEL_CHARACTERS = 46
 
 Curve = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """steps, mean, lowest and highest over the runs."""
@@ -28,7 +28,7 @@ def forest(rows: Sequence[Row], labels: Sequence[str], metric: Metric, *, name: 
     alt = f"Contrasts in {metric.name}. " + ". ".join(
         f"{label}: {wording.effect(row)}, {row['verdict']}" for row, label in zip(rows, labels, strict=True)
     )
-    with canvas(name, alt=alt, width=380, height=78 + 34 * len(rows)) as drawing:
+    with canvas(name, alt=alt, width=330, height=84 + 36 * len(rows)) as drawing:
         axes = drawing.axes
         for position, (row, label) in enumerate(zip(rows, labels, strict=True)):
             colour = {"better": BETTER, "worse": WORSE}.get(row["verdict"], INK)
@@ -39,7 +39,7 @@ def forest(rows: Sequence[Row], labels: Sequence[str], metric: Metric, *, name: 
                 _shortened(label),
                 (0, position),
                 xycoords=("axes fraction", "data"),
-                xytext=(0, 9),
+                xytext=(0, 8),
                 textcoords="offset points",
             )
         axes.axvline(0, color=MUTED, linewidth=1)
@@ -58,7 +58,7 @@ def forest(rows: Sequence[Row], labels: Sequence[str], metric: Metric, *, name: 
 def reliability_curves(predictions: Mapping[str, Predictions], *, confidence: float, name: str) -> str:
     """Coverage of the central intervals against their nominal level, one curve a variant, with the band of chance."""
     alt = f"Reliability: coverage of central intervals against their nominal level, for {', '.join(predictions)}"
-    with canvas(name, alt=alt, width=340, height=320) as drawing:
+    with canvas(name, alt=alt, width=320, height=320) as drawing:
         axes = drawing.axes
         rows = min(p.rows for p in predictions.values())
         low, high = calibration.coverage_band(rows, level=LEVELS, confidence=confidence)
@@ -87,7 +87,7 @@ def pit_histogram(variant: str, predictions: Predictions, index: int, *, confide
     alt = f"Histogram of the probability integral transform of {variant}; a calibrated model is flat at 1"
     histogram = calibration.pit_histogram(predictions.pit, bins=PIT_BINS, confidence=confidence)
     low, high = calibration.coverage_band(predictions.rows, level=1 / PIT_BINS, confidence=confidence)
-    with canvas(name, alt=alt, width=340, height=230) as drawing:
+    with canvas(name, alt=alt, width=320, height=240) as drawing:
         axes = drawing.axes
         density = histogram.counts / histogram.counts.sum() * PIT_BINS
         axes.bar(
@@ -122,7 +122,7 @@ def confidence_diagram(
     stated, accuracy = diagram.confidence[full], diagram.accuracy[full]
     share = diagram.count[full] / diagram.count.sum()
     low, high = _bands(share * predictions.rows, stated, confidence=confidence)
-    with canvas(name, alt=alt, width=340, height=320) as drawing:
+    with canvas(name, alt=alt, width=320, height=320) as drawing:
         axes = drawing.axes
         axes.bar(diagram.edges[:-1][full], share, width=0.94 / bins, align="edge", color=MUTED, alpha=0.35)
         axes.fill_between(stated, low, high, color=BAND, linewidth=0)

@@ -15,7 +15,12 @@ from precisionflow.report.cells import Predictions, Trained
 from precisionflow.report.svg import legend_sample
 from precisionflow.report.wording import Row
 
-CURVES = ("train_loss", "validation_loss", "energy")
+CURVES = {
+    "train_loss": "Loss on the training batches.",
+    "validation_loss": "Loss on the validation part, which early stopping looks at.",
+    "energy": "Energy a sample after settling, of the variants that learn by predictive coding.",
+}
+"""Metrics of history.parquet that are drawn, and what they are."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,12 @@ class Group:
     """Everything about one dataset."""
 
     dataset: str
-    legend: list[tuple[Markup, str]] = field(default_factory=list)
+    calibration_legend: list[tuple[Markup, str]] = field(default_factory=list)
+    learning_legend: list[tuple[Markup, str]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     tally: str = ""
     scores: tables.Table | None = None
-    intervals: tables.Table | None = None
+    intervals: list[tables.Table] = field(default_factory=list)
     contrasts: tables.Table | None = None
     forests: list[Picture] = field(default_factory=list)
     calibration: list[Picture] = field(default_factory=list)
@@ -104,11 +110,15 @@ def section(
         }
         group.learning = list(_learning(variants, runs, name=name))
         by_variant = {variant: [run.card for run in of] for variant, of in runs.items()}
-        group.cost = tables.cost_table(by_variant)
+        group.cost = tables.cost_table(by_variant, caption=f"Training cost on {dataset}")
         group.twins = tables.twin_table(variants, by_variant)
         groups.append(group)
         cards += [card for of in by_variant.values() for card in of]
     return Section(experiment, tuple(groups), _facts(experiment), tuple(cards))
+
+
+def _legend(variants: Sequence[Variant], *, name: str) -> list[tuple[Markup, str]]:
+    return [(Markup(legend_sample(i, name=f"{name}-{i}")), v.name) for i, v in enumerate(variants)]
 
 
 def _facts(experiment: Experiment) -> tuple[str, ...]:
@@ -133,15 +143,15 @@ def _add_scores(
     group: Group, experiment: Experiment, variants: Sequence[Variant], rows: list[Row], contrasts: list[Row]
 ) -> None:
     names = list(dict.fromkeys(row["metric"] for row in rows))
-    spreads = [name for name in names if name.startswith(("coverage_", "width_"))]
-    variant_names = [v.name for v in variants]
-    best = {m: v for m in names if (v := tables.proven_best(contrasts, variant_names, m))}
+    best = {m: v for m in names if (v := tables.proven_best(contrasts, [v.name for v in variants], m))}
     wanted = [m.name for m in contrasted(experiment)]
-    scores = [name for name in names if name in wanted or name not in spreads]
+    spreads = {family: [n for n in names if n.startswith(f"{family}_")] for family in ("coverage", "width")}
+    scores = [n for n in names if n in wanted or n not in spreads["coverage"] + spreads["width"]]
     group.scores = tables.score_table(rows, scores, caption=f"Scores on {group.dataset}", best=best)
-    if spreads:
-        caption = f"Intervals on {group.dataset}: coverage and width by nominal level (per cent)"
-        group.intervals = tables.score_table(rows, spreads, caption=caption, best={})
+    for family, of in spreads.items():
+        if of:
+            caption = f"{family.capitalize()} of the central intervals on {group.dataset}, by nominal level in per cent"
+            group.intervals.append(tables.score_table(rows, of, caption=caption, best={}))
     if not contrasts:
         where = {row["variant"]: [r for r in rows if r["variant"] == row["variant"]] for row in rows}
         for variant, of in where.items():
@@ -169,10 +179,7 @@ def _add_contrasts(
     for metric in contrasted(experiment):
         of = [row for row in contrasts if row["metric"] == metric.name]
         labels = [wording.comparison(row, levels[row["variant"]].levels) for row in of]
-        caption = (
-            f"Paired differences in {wording.quantity(metric)} on {group.dataset}, with {tables.interval_name(experiment)}s "
-            "of each difference alone. Filled: better or worse after Holm's correction."
-        )
+        caption = f"Paired differences in {metric.title} on {group.dataset}. Filled dot: better or worse; open dot: neither is shown."
         svg = figures.forest(of, labels, metric, name=f"{name}-forest-{len(group.forests)}")
         group.forests.append(Picture(Markup(svg), caption))
 
@@ -181,70 +188,42 @@ def _calibration(
     experiment: Experiment, variants: Sequence[Variant], predictions: Mapping[str, Predictions], *, name: str
 ) -> Iterator[Picture]:
     confidence, runs = experiment.ablation.confidence, len(experiment.seeds) * len(experiment.splits)
-    chance = f"Band: {100 * confidence:g} % of what chance gives a calibrated model"
     if variants[0].experiment.task.kind == "regression":
         rows = min(p.rows for p in predictions.values())
         svg = figures.reliability_curves(predictions, confidence=confidence, name=f"{name}-reliability")
         yield Picture(
             Markup(svg),
-            f"Share of test targets inside the central interval of each nominal level, pooled over {_count(runs, 'run')} "
-            f"a variant. Above the diagonal: intervals too wide; below: too narrow. {chance}, at one level, "
-            f"with {rows:,} independent rows (a row that several runs predict adds little new).",
+            "Share of test targets inside the central interval of each nominal level. Above the diagonal intervals are too "
+            f"wide, below too narrow. {_count(runs, 'run')} a variant; band for {rows:,} independent rows.",
         )
     for index, variant in enumerate(variants):
-        pooled = predictions[variant.name]
+        pooled, figure_name = predictions[variant.name], f"{name}-calibration-{index}"
         if variant.experiment.task.kind == "regression":
-            yield Picture(
-                Markup(
-                    figures.pit_histogram(
-                        variant.name, pooled, index, confidence=confidence, name=f"{name}-pit-{index}"
-                    )
-                ),
-                f"PIT of {variant.name}: flat where the stated distribution is true, U-shaped where it is too narrow, "
-                f"hump-shaped where it is too wide. {chance}, in one bin.",
-            )
+            svg = figures.pit_histogram(variant.name, pooled, index, confidence=confidence, name=figure_name)
+            caption = f"PIT of {variant.name}: flat where the stated distribution is true, U-shaped where it is too narrow."
         else:
             bins = variant.experiment.evaluation.bins
-            yield Picture(
-                Markup(
-                    figures.confidence_diagram(
-                        variant.name,
-                        pooled,
-                        index,
-                        bins=bins,
-                        confidence=confidence,
-                        name=f"{name}-confidence-{index}",
-                    )
-                ),
-                f"How often the most probable character of {variant.name} is right, against how probable it is said to be: "
-                f"{bins} bins, {_count(runs, 'run')} pooled. Below the diagonal: overconfident. {chance}, "
-                f"with {pooled.rows:,} independent tokens; neighbouring tokens are not, so the true band is wider.",
+            svg = figures.confidence_diagram(
+                variant.name, pooled, index, bins=bins, confidence=confidence, name=figure_name
             )
+            caption = (
+                f"How often the most probable character of {variant.name} is right, against how probable it is said to be. "
+                f"Below the diagonal: overconfident. Band for {pooled.rows:,} independent tokens; neighbours depend on "
+                "each other, so the true band is wider."
+            )
+        yield Picture(Markup(svg), caption)
 
 
-def _learning(
-    variants: Sequence[Variant], runs: Mapping[str, Sequence[Trained]], *, name: str
-) -> Iterator[Picture]:
+def _learning(variants: Sequence[Variant], runs: Mapping[str, Sequence[Trained]], *, name: str) -> Iterator[Picture]:
     names = [v.name for v in variants]
-    for metric in CURVES:
+    for metric, caption in CURVES.items():
         curves = {}
         for index, variant in enumerate(variants):
             if metric == "energy" and variant.experiment.learning.kind != "predictive_coding":
                 continue
-            histories = [run.history.get(metric, {}) for run in runs[variant.name]]
-            drawn = figures.curve(histories)
+            drawn = figures.curve([run.history.get(metric, {}) for run in runs[variant.name]])
             if len(drawn[0]):
                 curves[index] = drawn
         if curves:
-            svg = figures.learning_curve(
-                metric, curves, variants=names, name=f"{name}-{metric.replace('_', '-')}"
-            )
-            meaning = {
-                "train_loss": "Loss on the training batches",
-                "validation_loss": "Loss on the validation rows",
-                "energy": "Energy after settling, predictive coding only",
-            }[metric]
-            yield Picture(
-                Markup(svg),
-                f"{meaning}: mean over the runs of a variant, shade from lowest to highest, up to where the first run stops.",
-            )
+            svg = figures.learning_curve(metric, curves, variants=names, name=f"{name}-{metric.replace('_', '-')}")
+            yield Picture(Markup(svg), caption)

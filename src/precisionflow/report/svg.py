@@ -37,12 +37,12 @@ _MARKERS = "osD^vPX*"
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "precisionflow",
-    "font.size": 11,
-    "axes.titlesize": 11,
+    "font.size": 12,
+    "axes.titlesize": 12,
     "axes.titlelocation": "left",
-    "axes.labelsize": 11,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
+    "axes.labelsize": 12,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
     "text.color": INK,
     "axes.labelcolor": MUTED,
     "axes.edgecolor": RULE,
@@ -91,7 +91,7 @@ def stroke(index: int) -> Stroke:
 
 
 @contextmanager
-def canvas(name: str, *, alt: str, width: float = 340, height: float = 250) -> Iterator[Drawing]:
+def canvas(name: str, *, alt: str, width: float = 320, height: float = 250) -> Iterator[Drawing]:
     """Axes of `width` x `height` CSS pixels; the finished `svg` has ids that start with `name` and reads `alt` aloud."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72), layout="constrained")

@@ -94,7 +94,7 @@ def proven_best(contrasts: Sequence[Row], variants: Sequence[str], metric: str) 
     return None
 
 
-def cost_table(cards: Mapping[str, Sequence[records.ModelCard]]) -> Table:
+def cost_table(cards: Mapping[str, Sequence[records.ModelCard]], *, caption: str) -> Table:
     """What training took, by variant."""
     body = []
     for variant, runs in cards.items():
@@ -119,7 +119,7 @@ def cost_table(cards: Mapping[str, Sequence[records.ModelCard]]) -> Table:
         Entry("parameters"),
         Entry("runs"),
     )
-    return Table("Training cost", headings, tuple(body))
+    return Table(caption, headings, tuple(body))
 
 
 def twin_table(variants: Sequence[Variant], cards: Mapping[str, Sequence[records.ModelCard]]) -> Table | None:

@@ -18,13 +18,13 @@ def number(value: float, *, decimals: int, sign: bool = False) -> str:
         return "—"
     text = f"{value:+.{decimals}f}" if sign else f"{value:.{decimals}f}"
     if float(text) == 0:
-        text = text.replace("-", "+") if sign else text.lstrip("-")
+        text = text.lstrip("+-")
     return text.replace("-", "−")
 
 
 def decimals(spread: float, value: float) -> int:
-    """Decimals that show two digits of `spread`, or four digits of `value` where there is no spread."""
-    size, digits = (spread, 2) if spread > 0 else (abs(value), 4)
+    """Decimals that show two digits of `spread`, or four digits of `value` where the spread is none or rounding."""
+    size, digits = (spread, 2) if spread > 1e-9 * abs(value) else (abs(value), 4)
     if not size > 0 or math.isinf(size):
         return 3
     return min(max(digits - 1 - math.floor(math.log10(size)), 0), 8)

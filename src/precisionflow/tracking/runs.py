@@ -72,6 +72,8 @@ def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -
     """Means, verdicts and files of a report into the parent run."""
     from mlflow.entities import Metric, RunTag
 
+    if run.data.tags.get(REPORT) == content.key:
+        return
     for file in content.files:
         client.log_artifact(run.info.run_id, str(file), "report")
     metrics = [Metric(name, value, content.written, 0) for name, value in content.metrics.items()]
@@ -90,20 +92,13 @@ def finish(client: "MlflowClient", run: "Run") -> None:
 
 
 def _log_points(client: "MlflowClient", run: "Run", points: Sequence[Point], *, milliseconds: float) -> None:
-    """The points that the run lacks; a point's time is the run's start plus step times `milliseconds`."""
+    """A point's time is the run's start plus its step times `milliseconds`: MLflow keeps equal points once."""
     from mlflow.entities import Metric
 
-    start, run_id = run.info.start_time, run.info.run_id
-    there = {
-        (name, point.step) for name in run.data.metrics for point in client.get_metric_history(run_id, name)
-    }
-    metrics = [
-        Metric(point.metric, point.value, start + int(point.step * milliseconds), point.step)
-        for point in points
-        if (point.metric, point.step) not in there
-    ]
+    start = run.info.start_time
+    metrics = [Metric(p.metric, p.value, start + int(p.step * milliseconds), p.step) for p in points]
     for chunk in _chunks(metrics, _METRICS_A_CALL):
-        client.log_batch(run_id, metrics=chunk)
+        client.log_batch(run.info.run_id, metrics=chunk)
 
 
 def _found_or_created(client: "MlflowClient", experiment_id: str, content: RunContent) -> "Run":

@@ -1,0 +1,40 @@
+"""What every benchmark ends with: a table on the screen and the same rows as JSON."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measured value and the bar that it should not exceed; without a bar it is shown for information."""
+
+    measure: str
+    value: float
+    unit: str
+    bar: float | None = None
+    holds: bool | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "holds", None if self.bar is None else self.value <= self.bar)
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser that knows `--json FILE`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to this file")
+    return parser
+
+
+def present(results: Sequence[Measured], file: Path | None) -> None:
+    """Print the table; write [{measure, value, unit, bar, holds}] where a file is given."""
+    width = max(len(result.measure) for result in results)
+    for result in results:
+        said = {None: "", True: "holds", False: "does not hold"}[result.holds]
+        bar = "" if result.bar is None else f"at most {result.bar:g}"
+        print(f"{result.measure:<{width}}  {result.value:>10.4g} {result.unit:<6} {bar:<14} {said}")
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,111 @@
+"""The quickstart through the pipeline against its stages called bare, one after the other, and its peak memory.
+
+Bare: the stage functions in one process (training starts its ranks as always), without KFP and MLflow.
+"""
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from measured import Measured, arguments, present
+
+from precisionflow import verbs
+from precisionflow.ablation.grid import expand
+from precisionflow.config import load
+
+QUICKSTART = ("quickstart-language", "quickstart-regression")
+
+
+def bare(settings: list[str], folder: Path) -> dict[str, float]:
+    """Seconds of each verb, all variants together."""
+    experiments = [load(name, settings) for name in QUICKSTART]
+    variants = [variant.experiment for experiment in experiments for variant in expand(experiment)]
+    wholes = [experiment.model_dump_json() for experiment in experiments]
+    texts = [variant.model_dump_json() for variant in variants]
+    places = [Path(v.name, v.dataset, v.variant) for v in variants]
+    models, evaluations = ([str(folder / kind / place) for place in places] for kind in ("model", "evaluation"))
+    data, table, page = (str(folder / kind) for kind in ("data", "aggregate", "report"))
+
+    def train() -> None:
+        for text, model in zip(texts, models, strict=True):
+            verbs.train(text, data=data, out=model)
+
+    def evaluate() -> None:
+        for text, model, evaluation in zip(texts, models, evaluations, strict=True):
+            verbs.evaluate(text, data=data, model=model, out=evaluation)
+
+    return {
+        "prepare": seconds(lambda: verbs.prepare(texts, out=data)),
+        "train": seconds(train),
+        "evaluate": seconds(evaluate),
+        "aggregate": seconds(lambda: verbs.aggregate(wholes, evaluations=evaluations, out=table)),
+        "report": seconds(
+            lambda: verbs.report(wholes, models=models, evaluations=evaluations, aggregate=table, out=page)
+        ),
+    }
+
+
+def seconds(work: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def piped(settings: list[str], folder: Path) -> tuple[float, float]:
+    """Wall seconds of `precisionflow run` and its peak memory (resident, process tree, shared pages once) in GiB."""
+    overrides = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-m", "precisionflow", "run", *QUICKSTART, "--out", str(folder), *overrides]
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    peak = [0.0]
+    watcher = threading.Thread(target=_watch, args=(process.pid, peak), daemon=True)
+    watcher.start()
+    if process.wait():
+        sys.exit(f"benchmark: the run ended with exit code {process.returncode}")
+    return time.perf_counter() - start, peak[0]
+
+
+def _watch(pid: int, peak: list[float]) -> None:
+    while True:
+        try:
+            root = psutil.Process(pid)
+            total = sum(_proportional(process) for process in [root, *root.children(recursive=True)])
+        except psutil.NoSuchProcess:
+            return
+        peak[0] = max(peak[0], total / 2**30)
+        time.sleep(0.5)
+
+
+def _proportional(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def main() -> None:
+    """Measure both in one go and compare."""
+    parser = arguments(__doc__)
+    parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        wall, memory = piped(given.settings, Path(folder) / "piped")
+        stages = bare(given.settings, Path(folder) / "bare")
+    total = sum(stages.values())
+    results = [Measured(f"{verb}, bare", spent, "s") for verb, spent in stages.items()]
+    results += [
+        Measured("all stages, bare", total, "s"),
+        Measured("pipeline, wall", wall, "s", 360.0),
+        Measured("pipeline over bare stages", wall / total, "1", 1.25),
+        Measured("pipeline, peak memory of all processes", memory, "GiB", 3.0),
+    ]
+    present(results, given.json)
+
+
+if __name__ == "__main__":
+    main()
