@@ -29,7 +29,9 @@ ablation:
 
 def command(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH" and not k.startswith("MLFLOW_")}
-    done = subprocess.run([str(w) for w in words], cwd=cwd, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        [str(w) for w in words], cwd=cwd, capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -40,24 +42,37 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     command("git", "clone", "--quiet", ROOT, source, cwd=folder)
-    for changed in command("git", "ls-files", "--modified", "--others", "--exclude-standard", cwd=ROOT).stdout.split("\n"):
+    for changed in command(
+        "git", "ls-files", "--modified", "--others", "--exclude-standard", cwd=ROOT
+    ).stdout.split("\n"):
         if changed and (ROOT / changed).exists():
             (source / changed).parent.mkdir(parents=True, exist_ok=True)
             (source / changed).write_bytes((ROOT / changed).read_bytes())
     command(
-        sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, source, cwd=folder
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        folder,
+        source,
+        cwd=folder,
     )
     (wheel,) = folder.glob("*.whl")
     venv.create(folder / "venv", with_pip=True)
     binaries = folder / "venv" / "bin"
-    own = command(binaries / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).stdout
+    own = command(
+        binaries / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder
+    ).stdout
     Path(own.strip(), "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     command(binaries / "python", "-m", "pip", "install", "--quiet", "--no-deps", wheel, cwd=folder)
     return binaries
 
 
 def test_the_package_comes_from_the_wheel(installed, tmp_path):
-    code = "import precisionflow, precisionflow.components.train, precisionflow.pipelines.ablation as p; print(p.__file__)"
+    code = "import precisionflow.components.train, precisionflow.pipelines.ablation as p; print(p.__file__)"
     where = command(installed / "python", "-c", code, cwd=tmp_path).stdout.strip()
     assert str(installed.parent) in where
 

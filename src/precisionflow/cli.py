@@ -3,17 +3,20 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from precisionflow import __version__
-from precisionflow.config import ConfigError, Experiment, load, shipped, to_yaml
+from precisionflow.progress import explain, fail
+
+if TYPE_CHECKING:
+    from precisionflow.config import Experiment
 
 app = typer.Typer(
     name="precisionflow",
     help="Experiments on learned precision: one YAML file to a calibrated, tracked, reported result.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -46,16 +49,21 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _main(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options that every command has."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command("list")
 def list_experiments() -> None:
     """The shipped experiments and their questions."""
+    from precisionflow.config import load, shipped
+
     names = shipped()
     for name in names:
         typer.echo(f"{name:<{max(map(len, names))}}  {load(name).question}")
@@ -64,6 +72,8 @@ def list_experiments() -> None:
 @app.command()
 def show(name: Name, settings: Settings = None) -> None:
     """The resolved experiment as YAML, every default written out."""
+    from precisionflow.config import to_yaml
+
     typer.echo(to_yaml(_load(name, settings)), nl=False)
 
 
@@ -77,6 +87,8 @@ def expand(name: Name, settings: Settings = None) -> None:
 @app.command()
 def schema() -> None:
     """The JSON Schema of an experiment, for editors."""
+    from precisionflow.config import Experiment
+
     typer.echo(json.dumps(Experiment.model_json_schema(), indent=1))
 
 
@@ -86,7 +98,7 @@ def run(
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Results folder [default: runs/NAME].")] = None,
 ) -> None:
-    """Run experiments on this machine: prepare, train, evaluate, aggregate, report. Again: only what is not finished."""
+    """Run experiments on this machine: all five verbs. Again: only what is not finished."""
     experiments = [_load(name, settings) for name in names]
     for experiment in experiments:
         _variants(experiment)
@@ -169,40 +181,46 @@ def compile_pipelines(
         typer.echo(str(path))
 
 
-def _load(name: str, settings: list[str] | None) -> Experiment:
+def _load(name: str, settings: list[str] | None) -> "Experiment":
+    from precisionflow.config import load
+
     return load(name, settings or [])
 
 
-def _variants(experiment: Experiment) -> list[Experiment]:
+def _variants(experiment: "Experiment") -> "list[Experiment]":
     from precisionflow.ablation.grid import expand as expand_axes
 
     return [variant.experiment for variant in expand_axes(experiment)]
 
 
-def _single(name: str, settings: list[str] | None) -> Experiment:
+def _single(name: str, settings: list[str] | None) -> "Experiment":
     """The one variant of an experiment: of several, the user names one with `--set variant=...`."""
+    from precisionflow.config import ConfigError
+    from precisionflow.config.base import nearest
+
     experiment = _load(name, settings)
-    variants = {variant.variant: variant for variant in _variants(experiment)}
-    if experiment.variant in variants:
-        return variants[experiment.variant]
+    variants = _variants(experiment)
     if len(variants) == 1:
-        return next(iter(variants.values()))
-    raise ConfigError(
-        f"variant: the experiment has {len(variants)}; choose with --set variant=NAME, allowed: {', '.join(variants)}"
-    )
+        return variants[0]
+    names = list(dict.fromkeys(variant.variant for variant in variants))
+    chosen = [variant for variant in variants if variant.variant == experiment.variant]
+    if not chosen:
+        given = f"{experiment.variant!r} is none of {len(names)}" if experiment.variant != "default" else "missing"
+        raise ConfigError(
+            f"variant: {given}; choose with --set variant=NAME, allowed: {', '.join(names)}{nearest(experiment.variant, names)}"
+        )
+    if len(chosen) > 1:
+        datasets = ", ".join(variant.dataset for variant in chosen)
+        raise ConfigError(f"variant: {experiment.variant!r} is on {len(chosen)} data sets ({datasets}); run one of them")
+    return chosen[0]
 
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2."""
-    from precisionflow.verbs import explain_os_error
-
     try:
-        app()
-    except ValueError as error:
-        message = str(error)
-    except OSError as error:
-        message = explain_os_error(error)
-    else:
-        return
-    print(f"precisionflow: {message}", file=sys.stderr)
-    sys.exit(2)
+        code = app(standalone_mode=False)
+    except typer.TyperException as mistake:
+        fail(f"{mistake.format_message()} `precisionflow --help` lists what there is")
+    except (ValueError, OSError, MemoryError) as error:
+        fail(explain(error))
+    sys.exit(code)

@@ -1,10 +1,12 @@
-"""Progress of training: a bar in a terminal, plain lines elsewhere."""
+"""What a user sees: lines of progress, a bar while training in a terminal, one line for a mistake."""
 
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NoReturn
 
-from precisionflow.config import Experiment
+if TYPE_CHECKING:
+    from precisionflow.config import Experiment
 
 
 def say(line: str) -> None:
@@ -12,13 +14,31 @@ def say(line: str) -> None:
     print(f"precisionflow: {line}", flush=True)
 
 
-def title(experiment: Experiment) -> str:
+def fail(message: str) -> NoReturn:
+    """End the process with one line on standard error and exit code 2."""
+    print(f"precisionflow: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    sys.exit(2)
+
+
+def explain(error: ValueError | OSError | MemoryError) -> str:
+    """A user's mistake, a full disk or too little memory: what, where, what to do."""
+    match error:
+        case ValueError():
+            return str(error)
+        case MemoryError():
+            return f"not enough memory ({error}); make training.batch_size or the model smaller"
+        case _:
+            where = f"{error.filename}: " if error.filename else ""
+            return f"{where}{error.strerror or error}; mend that and run again, finished stages are kept"
+
+
+def title(experiment: "Experiment") -> str:
     """What progress lines call a variant."""
     return f"{experiment.name} {experiment.dataset} {experiment.variant}"
 
 
 @contextlib.contextmanager
-def training_progress(experiment: Experiment) -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
+def training_progress(experiment: "Experiment") -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
     """A function that is called with (seed, split, step, measured values) at every validation."""
     steps = experiment.training.steps
     if not sys.stdout.isatty():
@@ -57,7 +77,7 @@ def _measured(measured: dict[str, float]) -> str:
     return f"train loss {measured['train_loss']:.3f}, validation loss {measured['validation_loss']:.3f}"
 
 
-def _tenth(step: int, experiment: Experiment) -> bool:
+def _tenth(step: int, experiment: "Experiment") -> bool:
     """Whether a plain line is due: at most ten a run."""
     every = experiment.training.validate_every
     validations = max(1, experiment.training.steps // every)

@@ -41,7 +41,8 @@ TOKEN_PREDICTIONS = _schema(
     entropy=_real,
     brier=_real,
 )
-"""evaluation/predictions.parquet of a text: nats; confidence is the largest probability, brier the sum over classes of (p - y)^2."""
+"""evaluation/predictions.parquet of a text: nats; confidence is the largest probability, brier the sum over classes of
+(p - y)^2."""
 METRICS = _schema(
     experiment=_text,
     variant=_text,
@@ -181,12 +182,15 @@ HEADLINE = {"regression": ("nll", "crps", "rmse"), "characters": ("nll", "ece", 
 """Metrics that are contrasted when the experiment names none."""
 
 
+_AGAIN = "run the stage that writes it again"
+
+
 def check(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
     """`table` cast to `schema`; ValueError that names file, column, what came in and what to do."""
     missing = [name for name in schema.names if name not in table.column_names]
     if missing:
         raise ValueError(
-            f"{origin}: column {missing[0]!r} is missing (there are {', '.join(table.column_names)}); run the stage that writes it again"
+            f"{origin}: column {missing[0]!r} is missing (there are {', '.join(table.column_names)}); {_AGAIN}"
         )
     table = table.select(schema.names)
     for field in schema:
@@ -195,7 +199,7 @@ def check(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
             pa.types.is_integer(column.type) and pa.types.is_floating(field.type)
         ):
             raise ValueError(
-                f"{origin}: column {field.name!r} is {column.type}, should be {field.type}; run the stage that writes it again"
+                f"{origin}: column {field.name!r} is {column.type}, should be {field.type}; {_AGAIN}"
             )
         if column.null_count:
             raise ValueError(
@@ -205,9 +209,8 @@ def check(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
             bad = np.flatnonzero(~np.isfinite(column.to_numpy()))
             if len(bad):
                 row = int(bad[0])
-                raise ValueError(
-                    f"{origin}: column {field.name!r}, row {row}: {column[row].as_py()}; every cell needs a finite number"
-                )
+                cell = f"column {field.name!r}, row {row}: {column[row].as_py()}"
+                raise ValueError(f"{origin}: {cell}; every cell needs a finite number")
     return table.cast(schema)
 
 

@@ -1,21 +1,14 @@
-"""The five verbs as commands and components call them: texts and paths in, files out, one line of progress at a time."""
+"""The five verbs as commands and components call them: texts and paths in, files out, lines of progress."""
 
 import functools
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec
 
 from precisionflow.config import parse
-from precisionflow.progress import say, title, training_progress
+from precisionflow.progress import explain, fail, say, title, training_progress
 
 Arguments = ParamSpec("Arguments")
-
-
-def explain_os_error(error: OSError) -> str:
-    """One line for a file system's refusal: what, where, what to do."""
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}; mend that and run again, finished stages are kept"
 
 
 def one_line_errors(verb: Callable[Arguments, None]) -> Callable[Arguments, None]:
@@ -25,14 +18,8 @@ def one_line_errors(verb: Callable[Arguments, None]) -> Callable[Arguments, None
     def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
             verb(*args, **kwargs)
-        except ValueError as error:
-            message = str(error)
-        except OSError as error:
-            message = explain_os_error(error)
-        else:
-            return
-        say(f"error: {verb.__name__}: {message}")
-        sys.exit(2)
+        except (ValueError, OSError, MemoryError) as error:
+            fail(f"{verb.__name__}: {explain(error)}")
 
     return guarded
 
@@ -59,9 +46,12 @@ def prepare(experiments: Sequence[str], *, out: str) -> None:
 @one_line_errors
 def train(experiment: str, *, data: str, out: str) -> None:
     """Train a resolved experiment: in this process, or on the ranks that its engine asks for."""
+    from precisionflow import stage as stages
     from precisionflow.training.launch import launch, launched, rank_count
 
     resolved = parse(experiment)
+    for split in resolved.splits:
+        stages.input_key(stages.data_folder(Path(data), resolved, split))
     if rank_count(resolved) and not launched():
         launch(resolved, data=Path(data), out=Path(out))
         return

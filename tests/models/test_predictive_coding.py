@@ -1,5 +1,7 @@
 """Predictive coding against backprop, autograd and the closed form of a linear network."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -85,7 +87,7 @@ def test_energy_falls_at_every_step(problem):
         model, losses, inputs, target, part=PredictiveCoding(iterations=40, step_size=0.1, precision=5.0)
     ).energies
     assert len(energies) == 40
-    assert all(after < before for before, after in zip(energies, energies[1:], strict=False))
+    assert all(after < before for before, after in itertools.pairwise(energies))
 
 
 def test_tolerance_ends_settling(problem):
@@ -105,7 +107,7 @@ def squared_error(output, target):
 
 
 def test_a_linear_network_settles_to_the_closed_form():
-    """s0 = A x + e0, s1 = B s0 + e1, output = C s1: e = -M^T (M M^T / p + 1)^-1 r / p with M = [C B, C], r = CBAx - y."""
+    """s0 = A x + e0, s1 = B s0 + e1, output C s1: e = -M^T (M M^T / p + 1)^-1 r / p, M = [C B, C], r = CBAx - y."""
     torch.manual_seed(0)
     maps = [nn.Linear(a, b, bias=False).double() for a, b in ((3, 4), (4, 5), (5, 2))]
     model = Layered(maps[:2], maps[2])

@@ -1,4 +1,4 @@
-"""A program for torchrun: trains a tiny transformer in every way and writes the losses that each rank count gives.
+"""A program for torchrun: trains a tiny transformer in every way and writes the losses.
 
 on_ranks.py FOLDER: reads FOLDER/data (prepared), keeps checkpoints in FOLDER/checkpoints, writes FOLDER/<ranks>.json.
 """

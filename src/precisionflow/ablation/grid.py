@@ -25,7 +25,10 @@ class Variant:
 
 
 def expand(experiment: Experiment) -> tuple[Variant, ...]:
-    """All variants, named by their levels ("pc+dot"), datasets outermost, the last axis fastest; ConfigError names the axis and level of a bad overlay."""
+    """All variants, named by their levels ("pc+dot"), datasets outermost, the last axis fastest.
+
+    ConfigError names the axis and level of a bad overlay.
+    """
     base = experiment.model_dump(mode="json")
     del base["ablation"]
     datasets = experiment.ablation.datasets or {"": {}}
@@ -48,7 +51,8 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
     for pair in seen:
         if seen.count(pair) > 1:
             raise ConfigError(
-                f"ablation: two variants are called {pair[1]!r} on dataset {pair[0]!r}; rename a level or a dataset's source"
+                f"ablation: two variants are called {pair[1]!r} on dataset {pair[0]!r}; "
+                "rename a level or a dataset's source"
             )
     return tuple(variants)
 

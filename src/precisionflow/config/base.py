@@ -123,7 +123,7 @@ def _expectation(kind: str, message: str, context: Mapping[str, Any], parts: Seq
             return "should be a list, such as [0, 1]"
         case "too_short":
             return f"should have at least {context['min_length']}"
-        case "string_type":
+        case "string_type" | "invalid_key":
             return "should be text; quote it"
         case "string_pattern_mismatch":
             return _PATTERNS[context["pattern"]]
@@ -151,19 +151,22 @@ def _descend(location: Sequence[Any], root: type[Part]) -> tuple[list[str], list
 
 
 def _allowed_keys(key: Sequence[str], parts: Sequence[type[Part]], root: type[Part]) -> str:
-    """The keys that could stand where an unknown one is; where none is close, one of that name elsewhere."""
+    """The keys that could stand where an unknown one is, and where its name would be right."""
     valid = sorted({name for part in parts for name in part.model_fields})
-    hint = nearest(key[-1], valid)
-    elsewhere = [path for path in _paths(root) if path.split(".")[-1] == key[-1]]
-    if elsewhere and not hint:
-        hint = f"; did you mean {elsewhere[0]!r}?"
+    elsewhere = {path: kind for path, kind in _paths(root) if path.split(".")[-1] == key[-1]}
+    if ".".join(key) in elsewhere:
+        hint = f"; it is a key of kind {elsewhere['.'.join(key)]!r}"
+    elif elsewhere:
+        hint = f"; did you mean {next(iter(elsewhere))!r}?"
+    else:
+        hint = nearest(key[-1], valid)
     return f"allowed: {', '.join(valid)}{hint}"
 
 
-def _paths(part: type[Part], prefix: str = "") -> Iterator[str]:
-    """Every dotted key below a part."""
+def _paths(part: type[Part], prefix: str = "") -> Iterator[tuple[str, str | None]]:
+    """Every dotted key below a part, and the kind of the part that it stands in."""
     for name, field in part.model_fields.items():
-        yield prefix + name
+        yield prefix + name, kind_of(part)
         for member in members_of(field.annotation):
             yield from _paths(member, f"{prefix}{name}.")
 

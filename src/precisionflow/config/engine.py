@@ -31,7 +31,8 @@ class Training(Part):
     def _warmup_ends(self) -> Self:
         if self.warmup_steps >= self.steps:
             raise ValueError(
-                f"training.warmup_steps {self.warmup_steps} leaves no step of training.steps {self.steps}; make it smaller"
+                f"training.warmup_steps {self.warmup_steps} leaves no step of training.steps {self.steps}; "
+                "make it smaller"
             )
         return self
 

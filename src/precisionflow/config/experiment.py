@@ -82,8 +82,8 @@ class Experiment(Part):
             )
         if isinstance(self.engine, DeepSpeedEngine) and self.training.batch_size % self.engine.ranks:
             raise ValueError(
-                f"training.batch_size {self.training.batch_size} is not a multiple of engine.ranks {self.engine.ranks}; "
-                "every rank takes an equal share"
+                f"training.batch_size {self.training.batch_size} is not a multiple of "
+                f"engine.ranks {self.engine.ranks}; every rank takes an equal share"
             )
         return self
 

@@ -14,7 +14,7 @@ class DotProduct(Part):
 
 
 class GaussianPerKey(Part):
-    """log potential = log N(q; k, diag(1 / precision(k))): every key states how far it is to be trusted, per channel."""
+    """log potential = log N(q; k, diag(1 / precision(k))): every key states how far it is to be trusted."""
 
     kind: Literal["gaussian_per_key"] = "gaussian_per_key"
     initial_precision: Positive | None = None

@@ -30,7 +30,7 @@ class ScikitLearnTable(Part):
 
 
 class UciFolder(Part):
-    """A folder of the standard UCI form: `data.txt`, `index_features.txt`, `index_target.txt`, `index_{train,test}_<k>.txt`."""
+    """The standard UCI form: `data.txt`, `index_{features,target}.txt`, `index_{train,test}_<k>.txt`."""
 
     kind: Literal["uci_folder"] = "uci_folder"
     path: NamedPath

@@ -13,7 +13,8 @@ from precisionflow.models.layered import Layered
 def mean_precision_network(part: MeanPrecisionNetwork, *, features: int) -> Layered:
     """A trunk of SiLU layers and a head of mean and log precision.
 
-    inputs: Float "rows features", standardised; output: mean and log precision, Float "rows" each, of the standardised target.
+    inputs: Float "rows features", standardised; output: mean and log precision of the standardised target,
+    Float "rows" each.
     """
     widths = (features, *part.hidden)
     trunk = [nn.Sequential(nn.Linear(narrow, wide), nn.SiLU()) for narrow, wide in pairwise(widths)]

@@ -9,8 +9,8 @@ from precisionflow.models.attention import attention
 from precisionflow.models.layered import Layered, Residual
 
 EMBEDDING_STD = 0.3
-"""Initial standard deviation of embeddings. Layer norm amplifies an error on a state by 1 / (scale of the state), so the
-usual 0.02 drowns the states in predictive coding's errors (docs/predictive_coding.md has the table)."""
+"""Initial standard deviation of embeddings. Layer norm amplifies an error by 1 / (scale of the state), so the usual
+0.02 drowns the states in predictive coding's errors (docs/predictive_coding.md has the table)."""
 
 
 class TokenEmbedding(nn.Module):

@@ -22,37 +22,51 @@ Curve = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """steps, mean, lowest and highest over the runs."""
 
 
-def forest(rows: Sequence[Row], labels: Sequence[str], metric: Metric, *, name: str) -> str:
-    """One line a contrast: effect and interval, filled where the verdict is better or worse."""
+def forest(rows: Sequence[Row], settings: Sequence[str], metric: Metric, *, name: str) -> str:
+    """One line a contrast: effect and interval, filled where the verdict is better or worse; `settings` of other axes."""
     unit = {"1": "", "target": ", target's units"}.get(metric.unit, f", {metric.unit}")
-    alt = f"Contrasts in {metric.name}. " + ". ".join(
-        f"{label}: {wording.effect(row)}, {row['verdict']}" for row, label in zip(rows, labels, strict=True)
+    alt = f"Contrasts in {metric.name}: " + "; ".join(
+        f"{wording.levels_compared(row)} {setting} {wording.effect(row)}, {row['verdict']}"
+        for row, setting in zip(rows, settings, strict=True)
     )
-    with canvas(name, alt=alt, width=330, height=84 + 36 * len(rows)) as drawing:
+    lines = 2 if any(settings) else 1
+    with canvas(name, alt=alt, width=330, height=84 + (22 + 15 * lines) * len(rows)) as drawing:
         axes = drawing.axes
-        for position, (row, label) in enumerate(zip(rows, labels, strict=True)):
-            colour = {"better": BETTER, "worse": WORSE}.get(row["verdict"], INK)
-            filled = colour if row["verdict"] in ("better", "worse") else SURFACE
-            axes.plot([row["low"], row["high"]], [position, position], color=colour, linewidth=2)
-            axes.plot(row["effect"], position, "o", color=colour, markerfacecolor=filled, markersize=6)
-            axes.annotate(
-                _shortened(label),
-                (0, position),
-                xycoords=("axes fraction", "data"),
-                xytext=(0, 8),
-                textcoords="offset points",
-            )
         axes.axvline(0, color=MUTED, linewidth=1)
-        axes.set_ylim(len(rows) - 0.5, -0.75)
+        for position, (row, setting) in enumerate(zip(rows, settings, strict=True)):
+            _forest_line(axes, row, position)
+            _label(axes, position, wording.levels_compared(row), colour=INK, offset=6 + 14 * (lines - 1))
+            _label(axes, position, setting, colour=MUTED, offset=6)
+        axes.set_ylim(len(rows) - 0.6, -0.8)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.grid(visible=False, axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         _include_zero(axes)
-        axes.set_title(f"{wording.quantity(metric)}{unit}")
+        axes.set_title(f"{wording.quantity(metric)}{unit}", fontweight="bold")
         better = "better to the right" if metric.better == "higher" else "better to the left"
         axes.set_xlabel(f"difference from the baseline, {better}")
     return drawing.svg
+
+
+def _forest_line(axes: Axes, row: Row, position: int) -> None:
+    decided = row["verdict"] in ("better", "worse")
+    colour = {"better": BETTER, "worse": WORSE}.get(row["verdict"], INK)
+    axes.plot([row["low"], row["high"]], [position, position], color=colour, linewidth=2)
+    axes.plot(row["effect"], position, "o", color=colour, markerfacecolor=colour if decided else SURFACE, markersize=7)
+
+
+def _label(axes: Axes, position: int, text: str, *, colour: str, offset: int) -> None:
+    """Text at the left edge, `offset` points above a position; its ground hides the zero line."""
+    axes.annotate(
+        _shortened(text),
+        (0, position),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, offset),
+        textcoords="offset points",
+        color=colour,
+        bbox={"facecolor": SURFACE, "edgecolor": "none", "pad": 0.5} if text else None,
+    )
 
 
 def reliability_curves(predictions: Mapping[str, Predictions], *, confidence: float, name: str) -> str:

@@ -62,10 +62,20 @@ def direction(metric: records.Metric) -> str:
     return f"calibrated at {metric.nominal:g}" if metric.better == "nominal" else f"{metric.better} is better"
 
 
+def levels_compared(row: Row) -> str:
+    """ "precision vs dot_product": the contrast's level and its baseline."""
+    return f"{row['level']} vs {row['baseline']}"
+
+
+def setting(row: Row, levels: Mapping[str, str]) -> str:
+    """ "learning=backprop": where the other axes stand, `levels` being those of the variant; may be empty."""
+    return ", ".join(f"{axis}={level}" for axis, level in levels.items() if axis != row["axis"])
+
+
 def comparison(row: Row, levels: Mapping[str, str]) -> str:
-    """ "precision vs dot_product (learning=backprop)": the contrast's two levels and the `levels` of all axes."""
-    settings = ", ".join(f"{axis}={level}" for axis, level in levels.items() if axis != row["axis"])
-    return f"{row['level']} vs {row['baseline']}" + (f" ({settings})" if settings else "")
+    """ "precision vs dot_product (learning=backprop)"."""
+    where = setting(row, levels)
+    return levels_compared(row) + (f" ({where})" if where else "")
 
 
 def finding(row: Row, *, unit: str) -> str:

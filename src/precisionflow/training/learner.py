@@ -31,8 +31,8 @@ Teach = Callable[[Layered, Losses, Tensor, Tensor], Taught]
 class Learner(nn.Module):
     """A network, its loss and its way of learning; called with a batch it computes what the engine differentiates.
 
-    In evaluation mode the call gives the losses of the samples by one forward pass: no error, no settling. bfloat16 is by
-    autocast: weights stay float32, losses and precisions are computed in float32.
+    In evaluation mode the call gives the losses of the samples by one forward pass: no error, no settling. bfloat16 is
+    by autocast: weights stay float32, losses and precisions are computed in float32.
     """
 
     def __init__(self, model: Layered, losses: Losses, teach: Teach, *, dtype: torch.dtype) -> None:

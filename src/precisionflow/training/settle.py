@@ -34,8 +34,8 @@ def settle(
     The step is in units of the errors' variance: with step_size 1 and a loss that is linear in the states one step
     reaches the minimum, whatever the precision.
 
-    Stops early when the energy's relative change falls below `part.tolerance` and every rank agrees (`agree`: the logical
-    and over ranks), since ranks that share parameters must take the same number of passes. One iteration is one
+    Stops early when the energy's relative change falls below `part.tolerance` and every rank agrees (`agree`: the
+    logical and over ranks), since ranks that share parameters must take the same number of passes. One iteration is one
     forward pass and one backward pass to the states; no weight gradient is computed.
     """
     energies: list[Tensor] = []

@@ -41,8 +41,8 @@ CellReport = Callable[[int, int, int, dict[str, float]], None]
 def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport = lambda *_: None) -> None:
     """Train every (seed, split) of a resolved experiment; `out` gets one folder for each.
 
-    A finished cell is not trained again, an unfinished one goes on from its last checkpoint. Under torchrun or a TrainJob
-    every rank calls this; ValueError when their number is not the experiment's.
+    A finished cell is not trained again, an unfinished one goes on from its last checkpoint. Under torchrun or a
+    TrainJob every rank calls this; ValueError when their number is not the experiment's.
     """
     device = pick_device(experiment.engine)
     torch.set_flush_denormal(True)
@@ -89,7 +89,7 @@ def _train_cell(
 
 
 def _identity(experiment: Experiment) -> dict[str, Any]:
-    """What determines a cell's weights: not the other seeds, the evaluation, the names, the device or how many ranks share."""
+    """What determines a cell's weights: not the other seeds, the evaluation, the names, the device, the ranks."""
     used = {"task", "model", "objective", "learning", "training", "engine"}
     identity = experiment.model_dump(mode="json", include=used)
     identity["engine"] = {

@@ -66,7 +66,10 @@ def initialise(
 
 
 def quiet() -> None:
-    """Its logger only reports errors, its use of a deprecated torch collective is not the user's; without a C++ compiler it takes torch's own collectives."""
+    """Only errors are logged; a deprecated collective that DeepSpeed calls is not the user's to mend.
+
+    Its own shared-memory collective needs a C++ compiler at run time: torch's is taken.
+    """
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
     from deepspeed.ops import __compatible_ops__ as operations
@@ -111,7 +114,7 @@ def _to_universal(checkpoint: Path) -> None:
 
 @contextlib.contextmanager
 def _trusted_types_only() -> Iterator[None]:
-    """Every torch.load inside reads tensors, plain containers and the types that DeepSpeed's own checkpoints hold, no more."""
+    """Every torch.load inside reads tensors, plain containers and the types of DeepSpeed's checkpoints, no more."""
     from deepspeed.runtime.fp16.loss_scaler import LossScaler
     from deepspeed.runtime.zero.config import ZeroStageEnum
     from deepspeed.utils.tensor_fragment import fragment_address

@@ -31,7 +31,7 @@ class DotProduct(nn.Module):
 
 
 class GaussianPerKey(nn.Module):
-    """log potential = log N(q_i; k_j, diag(1 / l_j)) with precision l_j = exp(W x_j + b), one for every key and channel.
+    """log potential = log N(q_i; k_j, diag(1 / l_j)), precision l_j = exp(W x_j + b) of every key and channel.
 
     -1/2 sum_c l_jc (q_ic - k_jc)^2 + 1/2 sum_c log l_jc is the inner product of
     q' = [q, q^2, 1] and k' = [l k, -l / 2, -sum(l k^2) / 2 + sum(log l) / 2], of width 2 d + 1.
