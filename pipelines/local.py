@@ -2,14 +2,17 @@
 
 import contextlib
 import io
+import logging
 import os
 import re
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from kfp import local
+from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines.ablation import ablation
 
 from precisionflow.ablation.grid import expand
@@ -25,13 +28,11 @@ def run_locally(experiments: Sequence[Experiment], *, folder: Path, screen: Text
     variants = [
         variant.experiment.model_dump_json() for experiment in experiments for variant in expand(experiment)
     ]
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // TASKS_AT_ONCE)))
-    local.init(
-        runner=local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(folder / ".kfp"),
-        enable_caching=False,
-    )
-    with (folder / LOG).open("a", encoding="utf-8") as log, _relayed(log, screen) as relay:
+    with (
+        (folder / LOG).open("a", encoding="utf-8") as log,
+        _relayed(log, screen) as relay,
+        _subprocess_runner(folder / ".kfp"),
+    ):
         try:
             ablation(
                 experiments=[experiment.model_dump_json() for experiment in experiments],
@@ -39,14 +40,37 @@ def run_locally(experiments: Sequence[Experiment], *, folder: Path, screen: Text
                 folder=str(folder.resolve()),
             )
         except RuntimeError as failure:
-            cause = relay.error or " ".join(str(failure).split())
+            cause = relay.error or " ".join(_COLOUR.sub("", str(failure)).split())
             raise ValueError(f"{cause} (log: {folder / LOG})") from None
+
+
+_COLOUR = re.compile(r"\x1b\[\d*m")
+
+
+@contextlib.contextmanager
+def _subprocess_runner(scratch: Path) -> Iterator[None]:
+    """kfp.local set up to run tasks as processes of this Python; afterwards as it was before."""
+    before, threads = LocalExecutionConfig.instance, os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = threads or str(max(1, (os.cpu_count() or 1) // TASKS_AT_ONCE))
+    try:
+        local.init(
+            runner=local.SubprocessRunner(use_venv=False),
+            pipeline_root=str(scratch),
+            workspace_root=str(scratch / "workspace"),
+            enable_caching=False,
+        )
+        yield
+    finally:
+        LocalExecutionConfig.instance = before
+        if threads is None:
+            del os.environ["OMP_NUM_THREADS"]
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 class _Relay(io.TextIOBase):
     """Writes everything to the log and lines of ours to the screen; remembers the first error."""
 
-    MARK = re.compile(r"precisionflow: (.*)")
+    MARK = re.compile(r"\s*precisionflow: (.*)")
 
     def __init__(self, log: TextIO, screen: TextIO) -> None:
         self.log = log
@@ -66,7 +90,7 @@ class _Relay(io.TextIOBase):
     def _line(self, line: str) -> None:
         self.log.write(line + "\n")
         self.log.flush()
-        if ours := self.MARK.search(line):
+        if ours := self.MARK.match(line):
             message = ours.group(1)
             if message.startswith("error: "):
                 self.error = self.error or message.removeprefix("error: ")
@@ -77,6 +101,13 @@ class _Relay(io.TextIOBase):
 
 @contextlib.contextmanager
 def _relayed(log: TextIO, screen: TextIO) -> Iterator[_Relay]:
+    """Everything that is printed or logged goes through a relay; kfp's threads leave handlers on the root logger."""
     relay = _Relay(log, screen)
-    with contextlib.redirect_stdout(relay):
-        yield relay
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        with contextlib.redirect_stdout(relay), contextlib.redirect_stderr(relay):
+            yield relay
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)

@@ -50,7 +50,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _main(
     context: typer.Context,
-    version: Annotated[
+    _shown: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -87,9 +87,9 @@ def expand(name: Name, settings: Settings = None) -> None:
 @app.command()
 def schema() -> None:
     """The JSON Schema of an experiment, for editors."""
-    from precisionflow.config import Experiment
+    from precisionflow.config.schema import json_schema
 
-    typer.echo(json.dumps(Experiment.model_json_schema(), indent=1))
+    typer.echo(json.dumps(json_schema(), indent=1))
 
 
 @app.command()
@@ -200,19 +200,23 @@ def _single(name: str, settings: list[str] | None) -> "Experiment":
 
     experiment = _load(name, settings)
     variants = _variants(experiment)
-    if len(variants) == 1:
-        return variants[0]
     names = list(dict.fromkeys(variant.variant for variant in variants))
-    chosen = [variant for variant in variants if variant.variant == experiment.variant]
+    given = names[0] if len(names) == 1 and experiment.variant == "default" else experiment.variant
+    chosen = [variant for variant in variants if variant.variant == given]
     if not chosen:
-        given = f"{experiment.variant!r} is none of {len(names)}" if experiment.variant != "default" else "missing"
-        raise ConfigError(
-            f"variant: {given}; choose with --set variant=NAME, allowed: {', '.join(names)}{nearest(experiment.variant, names)}"
-        )
+        problem = f"unknown value {given!r}" if given != "default" else f"the experiment has {len(names)}"
+        allowed = f"allowed: {', '.join(names)}{nearest(given, names)}"
+        raise ConfigError(f"variant: {problem}; choose with --set variant=NAME, {allowed}")
     if len(chosen) > 1:
         datasets = ", ".join(variant.dataset for variant in chosen)
-        raise ConfigError(f"variant: {experiment.variant!r} is on {len(chosen)} data sets ({datasets}); run one of them")
+        raise ConfigError(
+            f"variant: {given!r} is on the data sets {datasets}; give one line of `precisionflow expand` as a file"
+        )
     return chosen[0]
+
+
+STOPPED = 130
+"""Exit code after Ctrl-C, by the shells' custom."""
 
 
 def main() -> None:
@@ -223,4 +227,6 @@ def main() -> None:
         fail(f"{mistake.format_message()} `precisionflow --help` lists what there is")
     except (ValueError, OSError, MemoryError) as error:
         fail(explain(error))
+    if code == STOPPED:
+        typer.echo("precisionflow: stopped; run again to go on", err=True)
     sys.exit(code)

@@ -38,7 +38,9 @@ def title(experiment: "Experiment") -> str:
 
 
 @contextlib.contextmanager
-def training_progress(experiment: "Experiment") -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
+def training_progress(
+    experiment: "Experiment",
+) -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
     """A function that is called with (seed, split, step, measured values) at every validation."""
     steps = experiment.training.steps
     if not sys.stdout.isatty():

@@ -10,16 +10,19 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from precisionflow.config import Experiment
 
 
-def _schema(**columns: pa.DataType) -> pa.Schema:
-    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+def _schema(*, may_be_nan: tuple[str, ...] = (), **columns: pa.DataType) -> pa.Schema:
+    fields = [pa.field(name, kind, nullable=False) for name, kind in columns.items()]
+    return pa.schema([f.with_metadata(_NAN) if f.name in may_be_nan else f for f in fields])
 
 
+_NAN = {"nan": "allowed"}
 _text, _real, _whole = pa.string(), pa.float64(), pa.int64()
 
 REGRESSION_ROWS = _schema(
@@ -55,6 +58,7 @@ METRICS = _schema(
 )
 """evaluation/metrics.parquet: n is the number of rows or tokens behind the value."""
 TABLE = _schema(
+    may_be_nan=("low", "high", "std"),
     experiment=_text,
     dataset=_text,
     variant=_text,
@@ -67,6 +71,7 @@ TABLE = _schema(
 )
 """aggregate/table.parquet: n independent units; low, high and std are NaN where n = 1."""
 CONTRASTS = _schema(
+    may_be_nan=("low", "high", "p", "p_adjusted"),
     experiment=_text,
     dataset=_text,
     metric=_text,
@@ -83,15 +88,13 @@ CONTRASTS = _schema(
     n=_whole,
     verdict=_text,
 )
-"""aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired."""
-
-_MAY_BE_NAN = {"low", "high", "std", "p", "p_adjusted"}
+"""aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired; NaN where n = 1."""
 
 
 class Card(BaseModel):
     """A JSON file beside the tables."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
 
 
 class Standardisation(Card):
@@ -187,37 +190,43 @@ _AGAIN = "run the stage that writes it again"
 
 def check(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
     """`table` cast to `schema`; ValueError that names file, column, what came in and what to do."""
-    missing = [name for name in schema.names if name not in table.column_names]
-    if missing:
+    for name in schema.names:
+        count = table.column_names.count(name)
+        if count != 1:
+            there = ", ".join(table.column_names)
+            problem = "is missing" if count == 0 else f"stands there {count} times"
+            raise ValueError(
+                f"{origin}: column {name!r} {problem} (there are {there}); run the stage that writes it again"
+            )
+    return pa.table([_column(table[field.name], field, origin) for field in schema], schema=schema)
+
+
+def _column(column: pa.ChunkedArray, field: pa.Field, origin: str) -> pa.ChunkedArray:
+    """One column in the type of its field; whole numbers may stand for real ones."""
+    where = f"{origin}: column {field.name!r}"
+    if pa.types.is_integer(column.type) and pa.types.is_floating(field.type):
+        column = column.cast(field.type, safe=False)
+    if column.type != field.type:
         raise ValueError(
-            f"{origin}: column {missing[0]!r} is missing (there are {', '.join(table.column_names)}); {_AGAIN}"
+            f"{where} is {column.type}, should be {field.type}; run the stage that writes it again"
         )
-    table = table.select(schema.names)
-    for field in schema:
-        column = table[field.name]
-        if column.type != field.type and not (
-            pa.types.is_integer(column.type) and pa.types.is_floating(field.type)
-        ):
-            raise ValueError(
-                f"{origin}: column {field.name!r} is {column.type}, should be {field.type}; {_AGAIN}"
-            )
-        if column.null_count:
-            raise ValueError(
-                f"{origin}: column {field.name!r} has {column.null_count} empty cells; every cell needs a value"
-            )
-        if pa.types.is_floating(field.type) and field.name not in _MAY_BE_NAN:
-            bad = np.flatnonzero(~np.isfinite(column.to_numpy()))
-            if len(bad):
-                row = int(bad[0])
-                cell = f"column {field.name!r}, row {row}: {column[row].as_py()}"
-                raise ValueError(f"{origin}: {cell}; every cell needs a finite number")
-    return table.cast(schema)
+    nested = pa.types.is_list(column.type)
+    cells = pc.list_flatten(column) if nested else column
+    if empty := column.null_count + nested * cells.null_count:
+        raise ValueError(f"{where} has {empty} empty cells; every cell needs a value")
+    if pa.types.is_floating(cells.type):
+        bad = ~pc.is_finite(cells).to_numpy() if field.metadata is None else pc.is_inf(cells).to_numpy()
+        if bad.any():
+            index = int(np.flatnonzero(bad)[0])
+            row = pc.list_parent_indices(column)[index].as_py() if nested else index
+            raise ValueError(f"{where}, row {row}: {cells[index].as_py()}; every cell needs a finite number")
+    return column
 
 
 def read(path: Path, schema: pa.Schema) -> pa.Table:
     """A validated Parquet file."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, partitioning=None)
     except FileNotFoundError:
         raise ValueError(f"{path}: does not exist; run the stage that writes it first") from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -245,10 +254,8 @@ def read_card(path: Path, kind: type[CardType]) -> CardType:
         raise ValueError(f"{path}: does not exist; run the stage that writes it first") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise ValueError(
-            f"{path}: {where}: {first['msg']}; delete the file and run its stage again"
-        ) from None
+        where = "".join(f"{step}: " for step in first["loc"])
+        raise ValueError(f"{path}: {where}{first['msg']}; delete it and run its stage again") from None
 
 
 def write_card(card: Card, path: Path) -> None:

@@ -1,7 +1,6 @@
 """One stage's work: where it goes, whether it is finished, and that it is whole or absent."""
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -9,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from precisionflow import __version__
 from precisionflow.config import Experiment, digest
@@ -22,31 +21,75 @@ def once(out: Path, *, verb: str, inputs: object, work: Callable[[Path], None]) 
     """Run `work(folder)` and rename the folder to `out`, unless `out` is finished for the same inputs.
 
     `inputs` is JSON content that determines the result (configuration, keys of earlier stages). A killed stage leaves
-    only a hidden folder, which the next call removes. Returns whether the work ran.
+    only a hidden folder, which the next call removes; of two processes with the same `out`, one waits. Returns whether
+    the work ran. ValueError when `out` holds files that no stage wrote.
     """
     key = stage_key(verb, inputs)
     if finished_key(out) == key:
         return False
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    _refuse_foreign(out)
+    out = out.resolve()
+    with _parents(out), _partial(out) as partial:
+        if finished_key(out) == key:
+            return False
         start = time.perf_counter()
         work(partial)
-        marker = {
-            "verb": verb,
-            "key": key,
-            "version": __version__,
-            "seconds": round(time.perf_counter() - start, 3),
-        }
+        seconds = round(time.perf_counter() - start, 3)
+        marker = {"verb": verb, "key": key, "version": __version__, "seconds": seconds}
         write_text(json.dumps(marker, indent=1) + "\n", partial / MARKER)
         if out.exists():
             shutil.rmtree(out)
         partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return True
+
+
+def _refuse_foreign(out: Path) -> None:
+    """A stage replaces its output, so what is there must be one."""
+    if out.exists() and not (out / MARKER).exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out}: holds files that no stage wrote; choose another --out or remove it")
+
+
+@contextlib.contextmanager
+def _parents(folder: Path) -> Iterator[None]:
+    """Make the parents of `folder`; remove those that the block leaves empty."""
+    absent = [parent for parent in folder.parents if not parent.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for parent in absent:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _partial(out: Path) -> Iterator[Path]:
+    """An empty folder for this process alone, inside a hidden one beside `out`; what is left of it goes at the end."""
+    hidden = out.with_name(f".{out.name}.partial")
+    with _held(hidden / "lock"):
+        try:
+            partial = hidden / "content"
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            yield partial
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _held(file: Path, *, wait: bool = True) -> TextIO:
+    """A lock file, opened when no other process holds it; one that its last holder has removed is made again.
+
+    BlockingIOError where another process holds it and `wait` is false.
+    """
+    while True:
+        file.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as opened:
+            lock = opened.enter_context(file.open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(lock.fileno()).st_nlink:
+                opened.pop_all()
+                return lock
 
 
 def stage_key(verb: str, inputs: object) -> str:
@@ -100,15 +143,16 @@ def cell_folder(root: Path, seed: int, split: int) -> Path:
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """Hold a results folder for one run; ValueError when another process holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    file = folder / ".lock"
+    with _parents(file):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise ValueError(
-                    f"{folder}: another run is writing here; wait for it or choose another --out"
-                ) from None
-            raise
-        lock.write(str(os.getpid()))
-        yield
+            lock = _held(file, wait=False)
+        except BlockingIOError:
+            raise ValueError(
+                f"{folder}: another run is writing here; wait for it or choose another --out"
+            ) from None
+        with lock:
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)

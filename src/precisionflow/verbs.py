@@ -120,9 +120,7 @@ def track_cells(
     variant = parse(experiment)
     whole = next(parsed for parsed in map(parse, experiments) if parsed.name == variant.name)
     store = Path(folder) if folder else None
-    track(
-        variant, data=Path(data), model=Path(model), evaluation=Path(evaluation), store=store, whole=whole
-    )
+    track(variant, data=Path(data), model=Path(model), evaluation=Path(evaluation), store=store, whole=whole)
 
 
 def track_report(experiments: Sequence[str], *, aggregate: str, report: str, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""One prepared text and one launch for each rank count, shared by all tests of training."""
+"""Prepared data and one launch for each rank count, shared by all tests of training."""
 
 import json
 import os
@@ -14,6 +14,17 @@ from precisionflow.data.prepare import prepare
 
 PROGRAM = Path(__file__).with_name("on_ranks.py")
 
+TABLE: dict[str, Any] = {
+    "task": {
+        "kind": "regression",
+        "source": {"kind": "scikit_learn", "name": "linnerud"},
+        "validation_fraction": 0.15,
+    },
+    "model": {"kind": "mean_precision", "hidden": [8]},
+    "objective": {"kind": "gaussian_nll"},
+    "training": {"steps": 12, "batch_size": 64, "learning_rate": 0.01, "gradient_clip": 0.5},
+}
+"""15 training rows, all of them in every batch: two ranks have 7 and 8. The gradient is longer than the clip."""
 PREDICTIVE_CODING = {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}
 CASES: dict[str, dict[str, Any]] = {
     **{
@@ -29,6 +40,7 @@ CASES: dict[str, dict[str, Any]] = {
         "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3},
         "learning": PREDICTIVE_CODING,
     },
+    "stage 2 odd rows": TABLE | {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2}},
 }
 
 
@@ -75,6 +87,18 @@ def text_data(text_experiment: Experiment, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
+@pytest.fixture(scope="session")
+def table_experiment() -> Experiment:
+    return resolve({"name": "tiny", "engine": {"kind": "torch", "device": "cpu"}} | TABLE)
+
+
+@pytest.fixture(scope="session")
+def table_data(table_experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("table")
+    prepare([table_experiment], out=folder)
+    return folder
+
+
 def torchrun(ranks: int, *program: str) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
@@ -91,11 +115,13 @@ def torchrun(ranks: int, *program: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def rank_losses(
-    text_tree: dict[str, Any], text_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[int, dict[str, list[float]]]:
-    """ranks -> case -> losses of the steps and the validation loss; rank 1 only resumes what rank 2 saved."""
+    text_tree: dict[str, Any], text_data: Path, table_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[int, dict[str, Any]]:
+    """ranks -> case -> losses of the steps and the validation loss; one rank only resumes what two ranks saved."""
     folder = tmp_path_factory.mktemp("ranks")
-    (folder / "data").symlink_to(text_data)
+    (folder / "data").mkdir()
+    for prepared in (*text_data.iterdir(), *table_data.iterdir()):
+        (folder / "data" / prepared.name).symlink_to(prepared)
     (folder / "experiment.json").write_text(json.dumps(text_tree))
     (folder / "cases.json").write_text(json.dumps(CASES))
     results = {}

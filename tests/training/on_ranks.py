@@ -5,8 +5,10 @@ on_ranks.py FOLDER: reads FOLDER/data (prepared), keeps checkpoints in FOLDER/ch
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed as dist
@@ -24,6 +26,8 @@ from precisionflow.training.objectives import losses
 from precisionflow.training.ranks import Ranks
 
 STEPS = 6
+BROKEN = (("stage 0", "mp_rank_00_model_states.pt"), ("stage 1", "zero_pp_rank_1_*_optim_states.pt"))
+"""Checkpoint, file that is damaged."""
 
 
 def engine_of(experiment: Experiment, data: Path, ranks: Ranks, resume: Path | None = None) -> Engine:
@@ -51,6 +55,19 @@ def curve(engine: Engine, experiment: Experiment, data: Path, ranks: Ranks, step
     return means
 
 
+def refusal(folder: Path, name: str, file: str, experiment: Experiment, ranks: Ranks) -> str:
+    """The error of resuming from a copy of the checkpoint `name` in which `file` is cut to half its length."""
+    copy = folder / "broken" / name
+    shutil.copytree(folder / "checkpoints" / name, copy)
+    (path,) = copy.glob(f"state/{file}")
+    os.truncate(path, path.stat().st_size // 2)
+    try:
+        engine_of(experiment, data_folder(folder / "data", experiment, 0), ranks, resume=copy)
+    except ValueError as error:
+        return str(error)
+    return "no refusal"
+
+
 def main(folder: Path) -> None:
     ranks = Ranks.of_process(torch.device("cpu"))
     zero.quiet()
@@ -59,7 +76,7 @@ def main(folder: Path) -> None:
     deepspeed.init_distributed(dist_backend="gloo", verbose=False)
     tree = json.loads((folder / "experiment.json").read_text())
     cases = json.loads((folder / "cases.json").read_text())
-    results: dict[str, list[float]] = {}
+    results: dict[str, Any] = {}
     for name, changes in cases.items():
         experiment = resolve(tree | changes)
         data = data_folder(folder / "data", experiment, 0)
@@ -78,6 +95,10 @@ def main(folder: Path) -> None:
         engine = engine_of(experiment, data, ranks, resume=checkpoint)
         results[f"{name} resumed"] = curve(engine, experiment, data, ranks, range(STEPS // 2, STEPS))
         engine.close()
+    if ranks.count == 1:
+        results["refused"] = [
+            refusal(folder, name, file, resolve(tree | cases[name]), ranks) for name, file in BROKEN
+        ]
     if ranks.first:
         (folder / f"{ranks.count}.json").write_text(json.dumps(results))
     dist.destroy_process_group()

@@ -20,8 +20,11 @@ def torch_curve(experiment: Experiment, data: Path) -> list[float]:
 
 
 @pytest.fixture(scope="session")
-def torch_curves(text_tree: dict[str, Any], text_data: Path) -> dict[str, list[float]]:
+def torch_curves(
+    text_tree: dict[str, Any], text_data: Path, table_experiment: Experiment, table_data: Path
+) -> dict[str, list[float]]:
     return {
+        "odd rows": torch_curve(table_experiment, table_data),
         "backprop": torch_curve(resolve(text_tree), text_data),
         "predictive coding": torch_curve(resolve(text_tree | PC), text_data),
     }
@@ -37,6 +40,19 @@ def test_predictive_coding_under_zero_equals_torch(stage, rank_losses, torch_cur
     assert rank_losses[2][f"stage {stage} predictive coding"] == pytest.approx(
         torch_curves["predictive coding"], rel=2e-5
     )
+
+
+@pytest.mark.parametrize("case", ["stage 2 odd rows", "stage 2 odd rows resumed"])
+def test_ranks_with_unequal_shares_and_clipping_equal_one_process(case, rank_losses, torch_curves):
+    steps = torch_curves["odd rows"][-len(rank_losses[2][case]) :]
+    assert rank_losses[2][case] == pytest.approx(steps, rel=2e-5)
+
+
+def test_a_damaged_checkpoint_is_refused_in_one_line_that_names_it(rank_losses):
+    for refusal, name in zip(rank_losses[1]["refused"], ("stage 0", "stage 1"), strict=True):
+        assert f"broken/{name}/state: cannot be read (" in refusal
+        assert "; delete the checkpoint " in refusal
+        assert "\n" not in refusal
 
 
 def test_loss_falls(torch_curves):

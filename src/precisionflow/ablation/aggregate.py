@@ -44,8 +44,8 @@ def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path],
     """Write `table.parquet` and `contrasts.parquet` into `out`.
 
     `evaluations` are the folders of variants, each with `seed-<s>-split-<k>` folders, in any order. Cells that no
-    experiment asks for are left out. ValueError when a cell or one of its metrics is missing, when two results of one
-    cell differ, or when a metric of the contrasts is unknown.
+    experiment asks for are left out. ValueError when a cell or one of its metrics is missing, or when two results
+    of one cell differ.
     """
     ordered = by_name(experiments)
     cells = cell_folders(evaluations)
@@ -59,8 +59,8 @@ def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path],
         rows: list[dict[str, Any]] = []
         contrasts: list[dict[str, Any]] = []
         for experiment in ordered:
-            for dataset, variants in by_dataset(experiment).items():
-                metrics = _check_complete(experiment, dataset, variants, measured)
+            for variants in by_dataset(experiment).values():
+                metrics = _check_complete(experiment, variants, measured)
                 rows += _table(experiment, variants, metrics, measured)
                 contrasts += _contrasts(experiment, variants, measured)
         records.write(pa.Table.from_pylist(rows, records.TABLE), folder / "table.parquet", records.TABLE)
@@ -135,9 +135,7 @@ def unit_of(experiment: Experiment) -> Literal["seed", "split"]:
     return "split" if len(experiment.splits) > 1 else "seed"
 
 
-def _check_complete(
-    experiment: Experiment, dataset: str, variants: list[Variant], measured: Measured
-) -> list[str]:
+def _check_complete(experiment: Experiment, variants: list[Variant], measured: Measured) -> list[str]:
     """Names of the metrics of one dataset, the contrasted ones first; ValueError names the first gap."""
     wanted = [cell for variant in variants for row in cells_of(variant, experiment) for cell in row]
     for cell in wanted:
@@ -219,7 +217,7 @@ def _contrasts(experiment: Experiment, variants: list[Variant], measured: Measur
     pairs = _pairs(experiment, variants)
     rows = []
     for metric in contrasted(experiment):
-        family = []
+        family: list[dict[str, Any]] = []
         for axis, variant, baseline in pairs:
             ours = _units(variant, experiment, metric.name, measured, nominal=metric.nominal)
             theirs = _units(baseline, experiment, metric.name, measured, nominal=metric.nominal)

@@ -34,7 +34,8 @@ class PairedT(NamedTuple):
 def mean_interval(values: Sequence[float], *, confidence: float) -> Interval:
     """mean ± t_{n-1}((1 + confidence) / 2) * std / sqrt(n).
 
-    It covers the expected value with probability `confidence` where the units are independent and normal (Student 1908).
+    It covers the expected value with probability `confidence` where the units are independent and normal
+    (Student 1908).
     """
     n, mean = len(values), float(np.mean(values))
     if n == 1:
@@ -45,7 +46,10 @@ def mean_interval(values: Sequence[float], *, confidence: float) -> Interval:
 
 
 def paired_t(differences: Sequence[float], *, confidence: float) -> PairedT:
-    """Student's t of the mean difference against 0; p = 1 where all differences are 0, 0 where all are one other number."""
+    """Student's t of the mean difference against 0.
+
+    Differences that are all one number have p = 1 where it is 0, else p = 0.
+    """
     mean, low, high, std, n = mean_interval(differences, confidence=confidence)
     if n == 1:
         return PairedT(mean, low, high, math.nan)

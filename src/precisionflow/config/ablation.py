@@ -42,7 +42,9 @@ class Ablation(Part):
                     allowed = f"allowed: keys of {', '.join(VARIED)}{nearest(part, VARIED)}"
                     raise ValueError(f"{owner}.{name}: {dotted!r} cannot differ between variants; {allowed}")
                 if owners.setdefault(dotted, owner) != owner:
-                    raise ValueError(f"{owner}: sets {dotted!r}, and so does {owners[dotted]}; keep one of them")
+                    raise ValueError(
+                        f"{owner}: sets {dotted!r}, and so does {owners[dotted]}; keep one of them"
+                    )
         return self
 
     def _overlays(self) -> list[tuple[str, str, Overlay]]:

@@ -2,6 +2,7 @@
 
 import difflib
 import reprlib
+import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +18,13 @@ def _number(given: Any) -> Any:
     return given
 
 
-Whole = Annotated[int, BeforeValidator(_number), Field(ge=0)]
-Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
-Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)]
+NUMBER = BeforeValidator(_number)
+Whole = Annotated[int, Field(ge=0), NUMBER]
+Count = Annotated[int, Field(ge=1), NUMBER]
+Seed = Annotated[int, Field(ge=0, lt=2**32), NUMBER]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), NUMBER]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), NUMBER]
+Fraction = Annotated[float, Field(gt=0, lt=1), NUMBER]
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$", max_length=100)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=50)]
 
@@ -38,9 +41,7 @@ _shorten.maxstring = _shorten.maxother = 80
 class Part(BaseModel):
     """A frozen piece of an experiment; unknown keys are errors."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
 
 class ConfigError(ValueError):
@@ -49,7 +50,8 @@ class ConfigError(ValueError):
 
 def nearest(word: str, valid: Sequence[str]) -> str:
     """A hint that names the closest valid spelling, or nothing when none is close."""
-    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
+    begun = [name for name in valid if word and name.startswith(word)]
+    close = begun or difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -87,7 +89,7 @@ def explain(error: ValidationError, root: type[Part]) -> str:
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     key, parts = _descend([step for step in first["loc"] if step != "[key]"], root)
     dotted, given = ".".join(key), first["input"]
-    shown = "a mapping" if isinstance(given, Mapping) else _shorten.repr(given)
+    shown = "a mapping" if isinstance(given, Mapping) else textwrap.shorten(_shorten.repr(given), 100)
     context: dict[str, Any] = first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden":
@@ -118,7 +120,9 @@ def _expectation(kind: str, message: str, context: Mapping[str, Any], parts: Seq
     match kind:
         case "model_type" | "model_attributes_type" | "dict_type":
             keys = sorted({name for part in parts for name in part.model_fields})
-            return f"should be a mapping with keys such as {', '.join(keys)}" if keys else "should be a mapping"
+            return (
+                f"should be a mapping with keys such as {', '.join(keys)}" if keys else "should be a mapping"
+            )
         case "tuple_type":
             return "should be a list, such as [0, 1]"
         case "too_short":

@@ -8,13 +8,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from precisionflow.config.ablation import Ablation
-from precisionflow.config.base import Fraction, Label, Name, Part, Whole, nearest
+from precisionflow.config.base import NUMBER, Fraction, Label, Name, Part, Seed, nearest
 from precisionflow.config.engine import DeepSpeedEngine, Engine, TorchEngine, Training
 from precisionflow.config.model import Causal, MeanPrecisionNetwork, Model, Transformer
 from precisionflow.config.objective import Backpropagation, CrossEntropy, GaussianNLL, Learning, Objective
 from precisionflow.config.task import Characters, Regression, Task
-
-Seed = Annotated[Whole, Field(lt=2**32)]
 
 
 class Evaluation(Part):
@@ -22,7 +20,7 @@ class Evaluation(Part):
 
     levels: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.5, 0.8, 0.9, 0.95)
     """Nominal levels of the central intervals whose coverage and width are measured."""
-    bins: Annotated[Whole, Field(ge=2)] = 15
+    bins: Annotated[int, Field(ge=2), NUMBER] = 15
     """Equal-width confidence bins of the expected calibration error."""
 
     @property
@@ -69,7 +67,9 @@ class Experiment(Part):
                 fitting: tuple[type[Part], type[Part]] = (MeanPrecisionNetwork, GaussianNLL)
             case Characters():
                 fitting = (Transformer, CrossEntropy)
-        for field, part, expected in zip(("model", "objective"), (self.model, self.objective), fitting, strict=True):
+        for field, part, expected in zip(
+            ("model", "objective"), (self.model, self.objective), fitting, strict=True
+        ):
             if not isinstance(part, expected):
                 allowed = expected.model_fields["kind"].default
                 raise ValueError(

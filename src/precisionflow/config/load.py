@@ -1,6 +1,5 @@
 """From a name, a file or text to a validated Experiment, with `--set` overlays merged first."""
 
-import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -26,7 +25,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark
+                )
             if isinstance(key, yaml.ScalarNode):
                 seen.add(key.value)
         return dict(super().construct_mapping(node, deep=deep))
@@ -40,7 +41,7 @@ def shipped() -> dict[str, str]:
 
 
 def load(name: str, settings: Iterable[str] = ()) -> Experiment:
-    """The experiment called `name` (shipped) or in the file `name`, with `settings` such as "training.steps=10" merged in."""
+    """The shipped experiment or the file `name`, with `settings` such as "training.steps=10" merged in."""
     return resolve(overlay(default_kinds(tree(name), Experiment), parse_settings(settings)))
 
 
@@ -116,20 +117,21 @@ def overlay(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
 
     A part comes before its keys, and its `kind` before the others, whatever the order of `settings`.
     """
-    result = copy.deepcopy(dict(base))
+    result = dict(base)
     for dotted in sorted(settings, key=_outermost_first):
         *path, leaf = dotted.split(".")
         node, value = result, settings[dotted]
         for depth, step in enumerate(path):
-            child = node.setdefault(step, {})
+            child = node.get(step, {})
             if not isinstance(child, dict):
                 raise ConfigError(
                     f"{dotted}: {'.'.join(path[: depth + 1])} is {child!r}, not a part with keys"
                 )
-            node = child
+            node[step] = dict(child)
+            node = node[step]
         if leaf == "kind" and node.get("kind") != value:
             node.clear()
-        node[leaf] = copy.deepcopy(value)
+        node[leaf] = value
     return result
 
 

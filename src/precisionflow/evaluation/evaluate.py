@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +36,10 @@ def evaluate(
     out: Path,
     report: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
 ) -> None:
-    """Score every (seed, split) of a resolved experiment; `report` gets (seed, split, metrics) of each new cell."""
+    """Score every (seed, split) of a resolved experiment; `report` gets (seed, split, metrics) of each new cell.
+
+    ValueError when a model is not finished or was trained as another configuration says.
+    """
     for split in experiment.splits:
         folder = data_folder(data, experiment, split)
         for seed in experiment.seeds:
@@ -68,6 +71,12 @@ def _evaluate_cell(
     predictor = Predictor.load(
         model, read_card(data / "dataset.json", DatasetCard), device=pick_device(experiment.engine)
     )
+    card = predictor.experiment_card
+    if (_taught(card.experiment), card.seed) != (_taught(experiment), seed):
+        raise ValueError(
+            f"{model}: was trained as variant {card.experiment.variant} with seed {card.seed}, not as this experiment "
+            "says; give the folder of its own model or train again"
+        )
     match experiment.task:
         case Regression():
             table = gaussian_predictions(predictor, data / "test.parquet")
@@ -79,10 +88,16 @@ def _evaluate_cell(
             values = token_metrics(table, bins=experiment.evaluation.bins)
         case _:
             assert_never(experiment.task)
-    values |= {"validation_loss": predictor.experiment_card.validation_loss}
+    values |= {"validation_loss": card.validation_loss}
     metrics = metrics_table(values, experiment=experiment, seed=seed, split=split, n=table.num_rows)
     write(metrics, out / "metrics.parquet", METRICS)
     return values
+
+
+def _taught(experiment: Experiment) -> dict[str, Any]:
+    """What determines a network's weights, but for the engine, which may differ by rounding only."""
+    used = {"task", "model", "objective", "learning", "training"}
+    return experiment.model_dump(mode="json", include=used, exclude={"training": {"checkpoint_every"}})
 
 
 def gaussian_predictions(predictor: Predictor, file: Path) -> pa.Table:

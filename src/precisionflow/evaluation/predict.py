@@ -30,14 +30,22 @@ class Predictor:
 
     @classmethod
     def load(cls, model: Path, card: DatasetCard, *, device: torch.device | None = None) -> "Predictor":
-        """From a folder with `model.safetensors` and `model.json`; ValueError when the weights don't fit the card."""
+        """From a folder with `model.safetensors` and `model.json`, and the card of the data that it was trained on.
+
+        ValueError for the card of other data and for weights that cannot be read or are of another network.
+        """
         model_card = read_card(model / "model.json", ModelCard)
+        if (card.task, card.split) != (model_card.experiment.task.model_dump(mode="json"), model_card.split):
+            raise ValueError(
+                f"{model}: was not trained on {card.dataset} split {card.split} as it is prepared here; "
+                "give the data that it was trained on or train again"
+            )
         network = build(model_card.experiment, card)
         weights = model / "model.safetensors"
         try:
             network.load_state_dict(load_file(weights))
         except (OSError, SafetensorError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+            reason = " ".join(str(error).split())[:200]
             raise ValueError(
                 f"{weights}: holds no weights of this network ({reason}); delete the folder and train again"
             ) from None
@@ -47,13 +55,18 @@ class Predictor:
     def regression(
         self, features: Float[np.ndarray, "rows features"]
     ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
-        """Mean and standard deviation of the Gaussian prediction for features in their own units."""
+        """Mean and standard deviation of the Gaussian prediction, for features and target in their own units.
+
+        ValueError for a model of characters, another number of features, or a value that is not finite.
+        """
         scales = self.data_card.standardisation
         if scales is None:
             raise ValueError("this model predicts characters; use log_probabilities")
         wanted = len(scales.feature_mean)
         if features.ndim != 2 or features.shape[1] != wanted:
             raise ValueError(f"features have the shape {features.shape}; this model takes (rows, {wanted})")
+        if not np.isfinite(features).all():
+            raise ValueError("features hold a value that is not finite; every cell needs a number")
         standardised = (features - np.array(scales.feature_mean)) / np.array(scales.feature_scale)
         return self.gaussian(torch.from_numpy(standardised.astype(np.float32)))
 
@@ -72,16 +85,20 @@ class Predictor:
         )
 
     def log_probabilities(self, text: str) -> Float[np.ndarray, "positions vocabulary"]:
-        """log p(next character) after each character of `text`, in nats; windows of the trained context."""
+        """log p(next character) after each character of `text`, in nats.
+
+        The text is cut into windows of the trained context, so a character is predicted from those before it in its
+        window. ValueError for a model of numbers, no text, or a character that the training text did not have.
+        """
         vocabulary, task = self.data_card.vocabulary, self.experiment_card.experiment.task
         if vocabulary is None or not isinstance(task, Characters):
             raise ValueError("this model predicts numbers; use regression")
         index = {character: i for i, character in enumerate(vocabulary)}
         unknown = sorted(set(text) - set(index))
-        if not text or unknown:
-            raise ValueError(
-                f"text has {'no characters' if not text else f'characters the model never saw: {unknown[:5]}'}; change the text"
-            )
+        if not text:
+            raise ValueError("text has no characters; give at least one")
+        if unknown:
+            raise ValueError(f"text has characters that the model never saw: {unknown[:5]}; leave them out")
         tokens = torch.tensor([index[character] for character in text])
         parts = [self.token_log_probabilities(window[None])[0] for window in tokens.split(task.context)]
         return torch.cat(parts).numpy()

@@ -23,7 +23,10 @@ Curve = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def forest(rows: Sequence[Row], settings: Sequence[str], metric: Metric, *, name: str) -> str:
-    """One line a contrast: effect and interval, filled where the verdict is better or worse; `settings` of other axes."""
+    """One line a contrast: effect and interval, filled where the verdict is better or worse.
+
+    `settings` say where the axes stand that are not contrasted; empty texts where there is no other axis.
+    """
     unit = {"1": "", "target": ", target's units"}.get(metric.unit, f", {metric.unit}")
     alt = f"Contrasts in {metric.name}: " + "; ".join(
         f"{wording.levels_compared(row)} {setting} {wording.effect(row)}, {row['verdict']}"
@@ -35,8 +38,8 @@ def forest(rows: Sequence[Row], settings: Sequence[str], metric: Metric, *, name
         axes.axvline(0, color=MUTED, linewidth=1)
         for position, (row, setting) in enumerate(zip(rows, settings, strict=True)):
             _forest_line(axes, row, position)
-            _label(axes, position, wording.levels_compared(row), colour=INK, offset=6 + 14 * (lines - 1))
-            _label(axes, position, setting, colour=MUTED, offset=6)
+            _label(axes, position, wording.levels_compared(row), colour=INK, offset=7 + 14 * (lines - 1))
+            _label(axes, position, setting, colour=MUTED, offset=7)
         axes.set_ylim(len(rows) - 0.6, -0.8)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
@@ -52,8 +55,9 @@ def forest(rows: Sequence[Row], settings: Sequence[str], metric: Metric, *, name
 def _forest_line(axes: Axes, row: Row, position: int) -> None:
     decided = row["verdict"] in ("better", "worse")
     colour = {"better": BETTER, "worse": WORSE}.get(row["verdict"], INK)
-    axes.plot([row["low"], row["high"]], [position, position], color=colour, linewidth=2)
-    axes.plot(row["effect"], position, "o", color=colour, markerfacecolor=colour if decided else SURFACE, markersize=7)
+    axes.plot([row["low"], row["high"]], [position, position], color=colour, linewidth=2, zorder=4)
+    ground = colour if decided else SURFACE
+    axes.plot(row["effect"], position, "o", color=colour, markerfacecolor=ground, markersize=7, zorder=5)
 
 
 def _label(axes: Axes, position: int, text: str, *, colour: str, offset: int) -> None:
@@ -145,7 +149,7 @@ def confidence_diagram(
         _unit_square(axes)
         axes.set_title(_shortened(variant))
         axes.set_xlabel("stated confidence")
-        axes.set_ylabel("accuracy; grey: share of tokens")
+        axes.set_ylabel("accuracy")
     return drawing.svg
 
 

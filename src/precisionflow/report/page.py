@@ -1,12 +1,14 @@
 """The report stage: one HTML page that opens anywhere, from what the earlier stages left in files."""
 
 import platform
+import re
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from precisionflow import __version__, records, stage
 from precisionflow.ablation.aggregate import by_name, read_aggregate
@@ -73,6 +75,7 @@ def render(sections: Sequence[Section], *, keys: dict[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = breakable
     return environment.get_template("page.html.jinja").render(
         sections=[(s, provenance(s)) for s in sections],
         style=(here / "page.css").read_text(encoding="utf-8"),
@@ -84,6 +87,11 @@ def render(sections: Sequence[Section], *, keys: dict[str, str]) -> str:
         },
         keys=keys,
     )
+
+
+def breakable(text: str) -> Markup:
+    """Escaped text that may break after the joints of a variant's name."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_+=])(?=.)", text))
 
 
 def provenance(shown: Section) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class Group:
 
     dataset: str
     calibration_legend: list[tuple[Markup, str]] = field(default_factory=list)
+    """Sample line and variant, where one figure shows several variants."""
     learning_legend: list[tuple[Markup, str]] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     tally: str = ""
@@ -62,6 +63,7 @@ class Group:
     contrasts: tables.Table | None = None
     forests: list[Picture] = field(default_factory=list)
     calibration: list[Picture] = field(default_factory=list)
+    calibration_note: str = ""
     learning: list[Picture] = field(default_factory=list)
     cost: tables.Table | None = None
     twins: tables.Table | None = None
@@ -92,18 +94,10 @@ def section(
         contrasts = tables.select(results.contrasts.to_pylist(), experiment, dataset)
         name = f"{anchor}-{position}"
         group = Group(dataset)
-        group.legend = [
-            (Markup(legend_sample(i, name=f"{name}-key-{i}")), v.name) for i, v in enumerate(variants)
-        ]
+        group.learning_legend = _legend(variants, name=f"{name}-learning-key")
         _add_scores(group, experiment, variants, rows, contrasts)
         _add_contrasts(group, experiment, variants, contrasts, name=name)
-        predictions = {
-            v.name: cells.read_predictions(
-                cells.of_variant(evaluated, v, experiment), kind=v.experiment.task.kind
-            )
-            for v in variants
-        }
-        group.calibration = list(_calibration(experiment, variants, predictions, name=name))
+        _add_calibration(group, experiment, variants, evaluated, name=name)
         runs = {
             v.name: [cells.read_trained(f) for f in cells.of_variant(trained, v, experiment)]
             for v in variants
@@ -150,7 +144,7 @@ def _add_scores(
     group.scores = tables.score_table(rows, scores, caption=f"Scores on {group.dataset}", best=best)
     for family, of in spreads.items():
         if of:
-            caption = f"{family.capitalize()} of the central intervals on {group.dataset}, by nominal level in per cent"
+            caption = f"{family.capitalize()} of central intervals on {group.dataset}, by level in per cent"
             group.intervals.append(tables.score_table(rows, of, caption=caption, best={}))
     if not contrasts:
         where = {row["variant"]: [r for r in rows if r["variant"] == row["variant"]] for row in rows}
@@ -178,43 +172,75 @@ def _add_contrasts(
         group.answers.append(Answer(wording.comparison(of[0], levels[variant].levels), tuple(found)))
     for metric in contrasted(experiment):
         of = [row for row in contrasts if row["metric"] == metric.name]
-        labels = [wording.comparison(row, levels[row["variant"]].levels) for row in of]
-        caption = f"Paired differences in {metric.title} on {group.dataset}. Filled dot: better or worse; open dot: neither is shown."
-        svg = figures.forest(of, labels, metric, name=f"{name}-forest-{len(group.forests)}")
+        settings = [wording.setting(row, levels[row["variant"]].levels) for row in of]
+        caption = f"Differences in {metric.title} on {group.dataset}."
+        svg = figures.forest(of, settings, metric, name=f"{name}-forest-{len(group.forests)}")
         group.forests.append(Picture(Markup(svg), caption))
 
 
-def _calibration(
-    experiment: Experiment, variants: Sequence[Variant], predictions: Mapping[str, Predictions], *, name: str
-) -> Iterator[Picture]:
-    confidence, runs = experiment.ablation.confidence, len(experiment.seeds) * len(experiment.splits)
-    if variants[0].experiment.task.kind == "regression":
-        rows = min(p.rows for p in predictions.values())
-        svg = figures.reliability_curves(predictions, confidence=confidence, name=f"{name}-reliability")
-        yield Picture(
-            Markup(svg),
-            "Share of test targets inside the central interval of each nominal level. Above the diagonal intervals are too "
-            f"wide, below too narrow. {_count(runs, 'run')} a variant; band for {rows:,} independent rows.",
+def _add_calibration(
+    group: Group,
+    experiment: Experiment,
+    variants: Sequence[Variant],
+    evaluated: Mapping[Cell, Path],
+    *,
+    name: str,
+) -> None:
+    kind = variants[0].experiment.task.kind
+    pooled = {
+        v.name: cells.read_predictions(cells.of_variant(evaluated, v, experiment), kind=kind)
+        for v in variants
+    }
+    rows = min(p.rows for p in pooled.values())
+    if kind == "regression":
+        group.calibration_legend = _legend(variants, name=f"{name}-calibration-key")
+        group.calibration = list(_regression_calibration(experiment, pooled, name=name))
+        group.calibration_note = (
+            f"Band for {rows:,} independent rows. A reliability curve above the diagonal: intervals too wide; "
+            "below: too narrow. A PIT histogram is flat where the stated distribution is true, U-shaped where "
+            "it is too narrow, hump-shaped where it is too wide."
         )
+    else:
+        group.calibration = list(_language_calibration(experiment, variants, pooled, name=name))
+        group.calibration_note = (
+            f"Band for {rows:,} independent characters; neighbours depend on each other, so the true band is "
+            "wider. Below the diagonal the most probable character is right less often than it is said to be: "
+            "overconfident."
+        )
+
+
+def _regression_calibration(
+    experiment: Experiment, pooled: Mapping[str, Predictions], *, name: str
+) -> Iterator[Picture]:
+    confidence = experiment.ablation.confidence
+    svg = figures.reliability_curves(pooled, confidence=confidence, name=f"{name}-reliability")
+    yield Picture(Markup(svg), "Share of test targets inside the central interval of each nominal level.")
+    for index, (variant, predictions) in enumerate(pooled.items()):
+        figure_name = f"{name}-pit-{index}"
+        svg = figures.pit_histogram(variant, predictions, index, confidence=confidence, name=figure_name)
+        yield Picture(Markup(svg), f"Probability integral transform of {variant}.")
+
+
+def _language_calibration(
+    experiment: Experiment, variants: Sequence[Variant], pooled: Mapping[str, Predictions], *, name: str
+) -> Iterator[Picture]:
     for index, variant in enumerate(variants):
-        pooled, figure_name = predictions[variant.name], f"{name}-calibration-{index}"
-        if variant.experiment.task.kind == "regression":
-            svg = figures.pit_histogram(variant.name, pooled, index, confidence=confidence, name=figure_name)
-            caption = f"PIT of {variant.name}: flat where the stated distribution is true, U-shaped where it is too narrow."
-        else:
-            bins = variant.experiment.evaluation.bins
-            svg = figures.confidence_diagram(
-                variant.name, pooled, index, bins=bins, confidence=confidence, name=figure_name
-            )
-            caption = (
-                f"How often the most probable character of {variant.name} is right, against how probable it is said to be. "
-                f"Below the diagonal: overconfident. Band for {pooled.rows:,} independent tokens; neighbours depend on "
-                "each other, so the true band is wider."
-            )
-        yield Picture(Markup(svg), caption)
+        svg = figures.confidence_diagram(
+            variant.name,
+            pooled[variant.name],
+            index,
+            bins=variant.experiment.evaluation.bins,
+            confidence=experiment.ablation.confidence,
+            name=f"{name}-confidence-{index}",
+        )
+        yield Picture(
+            Markup(svg), f"Accuracy against confidence of {variant.name}; bars: share of characters."
+        )
 
 
-def _learning(variants: Sequence[Variant], runs: Mapping[str, Sequence[Trained]], *, name: str) -> Iterator[Picture]:
+def _learning(
+    variants: Sequence[Variant], runs: Mapping[str, Sequence[Trained]], *, name: str
+) -> Iterator[Picture]:
     names = [v.name for v in variants]
     for metric, caption in CURVES.items():
         curves = {}
@@ -225,5 +251,7 @@ def _learning(variants: Sequence[Variant], runs: Mapping[str, Sequence[Trained]]
             if len(drawn[0]):
                 curves[index] = drawn
         if curves:
-            svg = figures.learning_curve(metric, curves, variants=names, name=f"{name}-{metric.replace('_', '-')}")
+            svg = figures.learning_curve(
+                metric, curves, variants=names, name=f"{name}-{metric.replace('_', '-')}"
+            )
             yield Picture(Markup(svg), caption)

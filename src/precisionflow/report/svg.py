@@ -76,6 +76,7 @@ class Stroke:
 class Drawing:
     """The SVG text, once the canvas is closed."""
 
+    figure: Figure
     axes: Axes
     parts: list[str]
 
@@ -92,10 +93,13 @@ def stroke(index: int) -> Stroke:
 
 @contextmanager
 def canvas(name: str, *, alt: str, width: float = 320, height: float = 250) -> Iterator[Drawing]:
-    """Axes of `width` x `height` CSS pixels; the finished `svg` has ids that start with `name` and reads `alt` aloud."""
+    """Axes of `width` x `height` CSS pixels.
+
+    After the block the drawing's `svg` is finished: its ids start with `name`, and screen readers say `alt`.
+    """
     with rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-        drawing = Drawing(figure.add_subplot(), [])
+        drawing = Drawing(figure, figure.add_subplot(), [])
         yield drawing
         buffer = io.StringIO()
         figure.savefig(
@@ -111,7 +115,7 @@ def legend_sample(index: int, *, name: str) -> str:
     """A short line in the look of series `index`, for a legend in HTML."""
     with canvas(name, alt="", width=36, height=12) as drawing:
         look = stroke(index)
-        drawing.axes.figure.set_layout_engine("none")
+        drawing.figure.set_layout_engine("none")
         drawing.axes.set_axis_off()
         drawing.axes.set_position((0, 0, 1, 1))
         drawing.axes.plot(

@@ -195,7 +195,8 @@ def terminal_tables(experiments: Sequence[Experiment], aggregate: Path) -> list[
             if contrasts:
                 by_variant = {v.name: v for v in variants}
                 caption = f"{experiment.name} on {dataset}: {wording.tally(contrasts)}"
-                shown.append(_rich(contrast_table(contrasts, by_variant, caption=caption)))
+                table = contrast_table(contrasts, by_variant, caption=caption)
+                shown.append(_rich(_without(table, ("p", "p (Holm)"))))
     return shown
 
 
@@ -216,6 +217,13 @@ def interval_name(experiment: Experiment) -> str:
     return f"{100 * experiment.ablation.confidence:g} % interval"
 
 
+def _without(table: Table, headings: Sequence[str]) -> Table:
+    """Fewer columns, for a terminal of 80 characters."""
+    kept = [index for index, heading in enumerate(table.columns) if heading.text not in headings]
+    rows = tuple(tuple(row[index] for index in kept) for row in table.rows)
+    return Table(table.caption, tuple(table.columns[index] for index in kept), rows)
+
+
 def _rich(table: Table) -> Any:
     from rich import box
     from rich.table import Table as RichTable
@@ -227,7 +235,13 @@ def _rich(table: Table) -> Any:
     )
     for index, heading in enumerate(table.columns):
         text = Text(heading.text if not heading.note else f"{heading.text}\n{heading.note}")
-        made.add_column(text, justify="left" if index in (0, len(table.columns) - 1) else "right")
+        outer = index in (0, len(table.columns) - 1)
+        made.add_column(
+            text,
+            justify="left" if outer else "right",
+            no_wrap=not outer and not heading.note,
+            overflow="fold",
+        )
     for row in table.rows:
         made.add_row(*(Text(f"{e.text} {e.note}".strip(), style=styles.get(e.kind, "")) for e in row))
     return made

@@ -19,9 +19,11 @@ class Batch(NamedTuple):
 
     inputs: Tensor
     target: Tensor
+    weight: float = 1.0
+    """Samples over an equal share of the step's batch: the weighted mean over ranks is the mean over all samples."""
 
     def to(self, device: torch.device) -> "Batch":
-        return Batch(self.inputs.to(device), self.target.to(device))
+        return self._replace(inputs=self.inputs.to(device), target=self.target.to(device))
 
 
 def _windows(tokens: np.ndarray) -> Batch:
@@ -36,10 +38,14 @@ def _rows(rows: Rows) -> Batch:
 def training_batches(
     experiment: Experiment, data: Path, *, seed: int, ranks: Ranks
 ) -> Callable[[int], Batch]:
-    """step -> this rank's share of the step's batch; a pure function of (seed, step)."""
+    """step -> this rank's share of the step's batch; a pure function of (seed, step).
+
+    ValueError for a table with fewer training rows than ranks.
+    """
+    size = experiment.training.batch_size
     share = {
         "seed": seed,
-        "batch_size": experiment.training.batch_size,
+        "batch_size": size,
         "rank": ranks.index,
         "ranks": ranks.count,
     }
@@ -49,7 +55,18 @@ def training_batches(
             return lambda step: _windows(windows.windows(step, context=context, **share)).to(ranks.device)
         case Regression():
             rows = Rows.read(data / "train.parquet")
-            return lambda step: _rows(rows.batch(step, **share)).to(ranks.device)
+            if len(rows) < ranks.count:
+                raise ValueError(
+                    f"{data / 'train.parquet'}: {len(rows)} rows are too few for engine.ranks {ranks.count}; "
+                    "use fewer ranks"
+                )
+            equal_share = min(size, len(rows)) / ranks.count
+
+            def weighted(step: int) -> Batch:
+                part = _rows(rows.batch(step, **share))
+                return part._replace(weight=len(part.target) / equal_share).to(ranks.device)
+
+            return weighted
         case _:
             assert_never(experiment.task)
 

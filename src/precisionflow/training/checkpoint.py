@@ -1,18 +1,27 @@
 """Checkpoints of an unfinished run: whole or absent, one kept, resumable on other numbers of ranks."""
 
+import contextlib
+import errno
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 
 import pyarrow as pa
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from precisionflow.records import HISTORY, read, write, write_text
+from precisionflow.stage import exclusive
 from precisionflow.training.ranks import Ranks
+
+
+DAMAGED = (None, errno.ENOENT, errno.EINVAL)
+"""Numbers of the OSErrors that a missing file or one cut short gives; the others are about the disk, not about the file."""
 
 
 @dataclass
@@ -30,6 +39,12 @@ class Interval:
         )
         self.steps += 1
         self.seconds += seconds
+
+    def share(self, ranks: Ranks) -> None:
+        """Give every rank the mean over ranks, so that what the first one writes stands for all of them."""
+        total = ranks.sum(self.sums.new_tensor([*self.sums.tolist(), self.seconds]).to(ranks.device))
+        loss, energy, self.seconds = (total / ranks.count).tolist()
+        self.sums = torch.tensor([loss, energy], dtype=torch.float64)
 
 
 @dataclass
@@ -63,18 +78,31 @@ class Checkpoints:
         self.key = key
         self.ranks = ranks
 
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder for one run and remove it when the block ends well; ValueError while another run holds it."""
+        if not self.ranks.first:
+            yield
+            return
+        try:
+            with exclusive(self.folder):
+                yield
+                shutil.rmtree(self.folder)
+        finally:
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
+
     def latest(self) -> Path | None:
         """Folder of the newest whole checkpoint of this work."""
-        if not self.folder.exists():
-            return None
-        if self._read(self.folder / "key") != self.key:
-            self.clear()
+        if not self.ranks.all(self._written_key() == self.key):
+            self._drop()
             return None
         whole = [path for path in self.folder.glob("step-*") if path.suffix != ".partial"]
         return max(whole, key=lambda path: int(path.name.removeprefix("step-")), default=None)
 
     def save(self, progress: Progress, save_engine: Callable[[Path], None]) -> None:
         """Write a checkpoint, give it its name, drop the older ones."""
+        progress.interval.share(self.ranks)
         final = self.folder / f"step-{progress.step}"
         partial = final.with_suffix(".partial")
         if self.ranks.first:
@@ -83,28 +111,28 @@ class Checkpoints:
             write_text(self.key, self.folder / "key")
         self.ranks.barrier()
         save_engine(partial / "engine")
+        self.ranks.barrier()
         if self.ranks.first:
             write_progress(progress, partial)
-            self.ranks.barrier()
             shutil.rmtree(final, ignore_errors=True)
             partial.rename(final)
             for old in self.folder.glob("step-*"):
                 if old != final:
                     shutil.rmtree(old)
-        else:
-            self.ranks.barrier()
         self.ranks.barrier()
 
-    def clear(self) -> None:
-        """Forget all checkpoints."""
+    def _drop(self) -> None:
+        """Forget all checkpoints; the key goes first, so that a kill in between leaves none that counts."""
         self.ranks.barrier()
         if self.ranks.first:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            (self.folder / "key").unlink(missing_ok=True)
+            for path in self.folder.glob("step-*"):
+                shutil.rmtree(path)
         self.ranks.barrier()
 
-    @staticmethod
-    def _read(path: Path) -> str:
-        return path.read_text() if path.exists() else ""
+    def _written_key(self) -> str:
+        path = self.folder / "key"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def write_progress(progress: Progress, folder: Path) -> None:
@@ -122,11 +150,29 @@ def write_progress(progress: Progress, folder: Path) -> None:
 
 
 def read_progress(folder: Path) -> Progress:
-    """What `write_progress` wrote."""
-    numbers = json.loads((folder / "progress.json").read_text())
-    table = read(folder / "history.parquet", HISTORY)
+    """What `write_progress` wrote; ValueError when it is not whole."""
+    with reading(folder / "progress.json", checkpoint=folder) as path:
+        numbers = json.loads(path.read_text(encoding="utf-8"))
+    with reading(folder / "history.parquet", checkpoint=folder) as path:
+        table = read(path, HISTORY)
     history = list(zip(*(table[name].to_pylist() for name in HISTORY.names), strict=True))
-    best = load_file(folder / "best.safetensors") if (folder / "best.safetensors").exists() else {}
+    with reading(folder / "best.safetensors", checkpoint=folder) as path:
+        best = load_file(path) if path.exists() else {}
     kept = numbers.pop("interval")
     interval = Interval(torch.tensor(kept["sums"], dtype=torch.float64), kept["steps"], kept["seconds"])
     return Progress(**numbers, history=history, best=best, interval=interval)
+
+
+@contextlib.contextmanager
+def reading(path: Path, *, checkpoint: Path) -> Iterator[Path]:
+    """ValueError that names `path`, a file or folder of a checkpoint, where the block finds it missing or damaged."""
+    try:
+        yield path
+    except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError, SafetensorError) as error:
+        if isinstance(error, OSError) and error.errno not in DAMAGED:
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{path}: cannot be read ({reason}); delete the checkpoint {checkpoint} and run again "
+            "to train from the start"
+        ) from None

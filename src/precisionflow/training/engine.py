@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from precisionflow.config.engine import DeepSpeedEngine, TorchEngine, Training
 from precisionflow.config.engine import Engine as EnginePart
 from precisionflow.training.batches import Batch
+from precisionflow.training.checkpoint import reading
 from precisionflow.training.learner import Learner, Taught
 from precisionflow.training.ranks import Ranks
 
@@ -41,7 +42,10 @@ class Engine(Protocol):
 def open_engine(
     learner: Learner, part: EnginePart, training: Training, ranks: Ranks, *, resume: Path | None = None
 ) -> Engine:
-    """The engine of a configuration, at the state in `resume` (a folder that `save` filled) if given."""
+    """The engine of a configuration, at the state in `resume` (the folder of a checkpoint that `save` filled) if given.
+
+    ValueError for a state that cannot be read.
+    """
     match part:
         case TorchEngine():
             return _Torch(learner, training, ranks, resume=resume)
@@ -73,14 +77,15 @@ class _Torch:
         self.clip = training.gradient_clip
         self.optimiser = _optimiser(learner.parameters(), training)
         if resume:
-            state = torch.load(resume / "state.pt", map_location=ranks.device, weights_only=True)
+            with reading(resume / "state.pt", checkpoint=resume.parent) as file:
+                state = torch.load(file, map_location=ranks.device, weights_only=True)
             self.learner.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
 
     def step(self, batch: Batch, learning_rate: float) -> Taught:
         self.learner.train()
         _set_learning_rate(self.optimiser, learning_rate)
-        taught: Taught = self.learner(*batch)
+        taught = _teach(self.learner, batch)
         self.optimiser.zero_grad(set_to_none=True)
         taught.surrogate.backward()  # type: ignore[no-untyped-call]
         if self.clip:
@@ -91,7 +96,7 @@ class _Torch:
     def losses(self, batch: Batch) -> Tensor:
         self.learner.eval()
         with torch.no_grad():
-            return self.learner(*batch)  # type: ignore[no-any-return]
+            return self.learner(batch.inputs, batch.target)  # type: ignore[no-any-return]
 
     def save(self, folder: Path) -> None:
         torch.save(
@@ -134,7 +139,7 @@ class _DeepSpeed:
     def step(self, batch: Batch, learning_rate: float) -> Taught:
         self.engine.train()
         _set_learning_rate(self.engine.optimizer, learning_rate)
-        taught: Taught = self.engine(*batch)
+        taught = _teach(self.engine, batch)
         self.engine.backward(taught.surrogate)
         self.engine.step()
         return taught
@@ -142,7 +147,7 @@ class _DeepSpeed:
     def losses(self, batch: Batch) -> Tensor:
         self.engine.eval()
         with torch.no_grad():
-            return self.engine(*batch)  # type: ignore[no-any-return]
+            return self.engine(batch.inputs, batch.target)  # type: ignore[no-any-return]
 
     def save(self, folder: Path) -> None:
         self.engine.save_checkpoint(str(folder), tag="state")
@@ -155,6 +160,12 @@ class _DeepSpeed:
     def close(self) -> None:
         self.engine.destroy()
         del self.engine
+
+
+def _teach(learner: Any, batch: Batch) -> Taught:
+    """What this rank's share teaches; the mean over ranks is that of the whole batch."""
+    taught = learner(batch.inputs, batch.target)
+    return Taught(*(batch.weight * part for part in taught))
 
 
 def _set_learning_rate(optimiser: Any, learning_rate: float) -> None:

@@ -1,12 +1,22 @@
-"""Starting the ranks of a training run on this machine with torchrun."""
+"""Starting the ranks of a training run on this machine with torchrun, and how they end."""
 
+import ctypes
+import logging
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from precisionflow.config import Experiment
 from precisionflow.config.engine import DeepSpeedEngine, TorchEngine
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
 
 
 def launched() -> bool:
@@ -25,9 +35,11 @@ def rank_count(experiment: Experiment) -> int | None:
 
 def launch(experiment: Experiment, *, data: Path, out: Path) -> None:
     """Run `precisionflow train` on the experiment's ranks; ValueError when one of them fails."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import get_args_parser, run
 
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     count = rank_count(experiment)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // (count or 1))))
     with tempfile.TemporaryDirectory(prefix="precisionflow-") as folder:
@@ -38,9 +50,26 @@ def launch(experiment: Experiment, *, data: Path, out: Path) -> None:
         try:
             run(get_args_parser().parse_args([*torchrun, *verb]))
         except ChildFailedError as error:
-            rank, failure = error.get_first_failure()
-            sys.stderr.flush()
-            raise ValueError(
-                f"training stopped: rank {rank} ended with exit code {failure.exitcode}; its message is above; "
-                "run again to go on from the last checkpoint"
-            ) from None
+            raise ValueError(f"training stopped: {_cause(error)}; {_CONTINUE}") from None
+        except SignalException as error:
+            raise ValueError(f"training stopped by {error.sigval.name}; {_CONTINUE}") from None
+
+
+_CONTINUE = "run again to go on from the last checkpoint"
+
+
+def _cause(error: "ChildFailedError") -> str:
+    """What ended first: a rank that was killed takes the others with it, so it is named before them."""
+    rank, failure = error.get_first_failure()
+    for other, one in error.failures.items():
+        if one.exitcode == -signal.SIGKILL:
+            rank, failure = other, one
+    if failure.exitcode < 0:
+        return f"rank {rank} was killed by {signal.Signals(-failure.exitcode).name}"
+    return f"rank {rank} ended with exit code {failure.exitcode}, its message is above"
+
+
+def end_with_launcher() -> None:
+    """Have Linux kill this rank when its launcher dies: no rank goes on writing where a new run will start."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

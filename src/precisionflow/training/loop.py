@@ -94,7 +94,8 @@ def _record(progress: Progress, measured: dict[str, float], engine: Engine, *, k
     loss = measured["validation_loss"]
     if not math.isfinite(loss):
         raise ValueError(
-            f"validation loss is {loss} at step {progress.step}; lower training.learning_rate or set training.gradient_clip"
+            f"validation loss is {loss} at step {progress.step}; "
+            "lower training.learning_rate or training.gradient_clip"
         )
     if loss < progress.best_loss:
         progress.best_loss, progress.best_step, progress.stale = loss, progress.step, 0

@@ -38,6 +38,10 @@ class Ranks:
         votes = self.sum(torch.tensor([float(condition)], device=self.device))
         return bool(votes.item() == self.count)
 
+    def lost(self, error: RuntimeError) -> bool:
+        """Whether an error says that another rank ended or cannot be reached."""
+        return self.count > 1 and (isinstance(error, dist.DistError) or "gloo" in str(error))
+
     def barrier(self) -> None:
         """Wait until every rank is here."""
         if self.count > 1:

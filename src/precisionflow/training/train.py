@@ -28,6 +28,7 @@ from precisionflow.stage import (
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, read_progress
 from precisionflow.training.engine import open_engine, pick_device
+from precisionflow.training.launch import end_with_launcher, launched
 from precisionflow.training.learner import learner
 from precisionflow.training.loop import Fitted, Report, fit
 from precisionflow.training.objectives import losses
@@ -65,7 +66,7 @@ def _train_cell(
     experiment: Experiment, data: Path, out: Path, *, seed: int, split: int, ranks: Ranks, report: CellReport
 ) -> None:
     inputs = {"experiment": _identity(experiment), "data": input_key(data), "seed": seed, "split": split}
-    if ranks.all(finished_key(out) == stage_key(VERB, inputs)):
+    if ranks.all(not ranks.first or finished_key(out) == stage_key(VERB, inputs)):
         return
     checkpoints = Checkpoints(checkpoint_folder(out), key=stage_key(VERB, inputs), ranks=ranks)
 
@@ -81,21 +82,18 @@ def _train_cell(
         if folder:
             _write(fitted, experiment, folder, seed=seed, split=split, parameters=parameters)
 
-    if ranks.first:
-        once(out, verb=VERB, inputs=inputs, work=work)
-    else:
-        work(None)
-    checkpoints.clear()
+    with checkpoints.held():
+        if ranks.first:
+            once(out, verb=VERB, inputs=inputs, work=work)
+        else:
+            work(None)
 
 
 def _identity(experiment: Experiment) -> dict[str, Any]:
     """What determines a cell's weights: not the other seeds, the evaluation, the names, the device, the ranks."""
     used = {"task", "model", "objective", "learning", "training", "engine"}
-    identity = experiment.model_dump(mode="json", include=used)
-    identity["engine"] = {
-        key: value for key, value in identity["engine"].items() if key not in ("ranks", "device")
-    }
-    return identity
+    irrelevant = {"training": {"checkpoint_every"}, "engine": {"ranks", "device"}}
+    return experiment.model_dump(mode="json", include=used, exclude=irrelevant)
 
 
 def _fit(
@@ -161,12 +159,21 @@ def _process_group(experiment: Experiment, device: torch.device) -> Iterator[Ran
                 raise ValueError(
                     f"engine.ranks is {wanted}, but {ranks.count} ranks were started; make them equal"
                 )
+            if not launched():
+                raise ValueError(
+                    "engine.kind deepspeed needs torchrun around this process; say `precisionflow train`"
+                )
+            end_with_launcher()
             _open_group(device)
             try:
                 yield ranks
+            except RuntimeError as error:
+                if not ranks.lost(error):
+                    raise
+                reason = " ".join(str(error).split())[:200]
+                raise SystemExit(f"rank {ranks.index}: lost another rank ({reason})") from None
             finally:
-                if dist.is_initialized():
-                    dist.destroy_process_group()
+                dist.destroy_process_group()
         case _:
             if ranks.count != 1:
                 raise ValueError(

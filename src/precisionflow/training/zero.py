@@ -5,6 +5,7 @@ import contextlib
 import io
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from precisionflow.config.engine import DeepSpeedEngine, Training
+from precisionflow.training.checkpoint import reading
 from precisionflow.training.ranks import Ranks
 
 NEVER = 1 << 62
@@ -42,7 +44,7 @@ def initialise(
     """A DeepSpeed engine, at the checkpoint in `resume` if given.
 
     A checkpoint of another number of ranks is first converted to the universal form by the first rank. Stage 0 keeps
-    everything on every rank, so any rank's state serves any number.
+    everything on every rank, so any rank's state serves any number. ValueError for a checkpoint that is not whole.
     """
     import deepspeed
 
@@ -57,11 +59,13 @@ def initialise(
         dist_init_required=False,
     )
     if resume:
-        with _trusted_types_only():
+        with reading(resume / "state", checkpoint=resume.parent), _trusted_types_only():
             if universal and ranks.first:
                 _to_universal(resume)
             ranks.barrier()
-            engine.load_checkpoint(str(resume), tag="universal" if universal else "state")
+            loaded, _ = engine.load_checkpoint(str(resume), tag="universal" if universal else "state")
+            if loaded is None:
+                raise FileNotFoundError("a file is missing")
     return engine
 
 
@@ -99,6 +103,7 @@ def _saved_ranks(checkpoint: Path) -> int:
 def _to_universal(checkpoint: Path) -> None:
     from deepspeed.checkpoint import ds_to_universal
 
+    shutil.rmtree(checkpoint / "universal", ignore_errors=True)
     arguments = argparse.Namespace(
         input_folder=str(checkpoint / "state"),
         output_folder=str(checkpoint / "universal"),

@@ -1,0 +1,134 @@
+"""Parts are frozen and closed, hashes tell configurations apart, and metrics are promised truly."""
+
+import subprocess
+import sys
+import typing
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from precisionflow.config import Experiment, Part, digest, load
+from precisionflow.config.base import kind_of, members_of
+from precisionflow.config.task import TextFile, UciFolder
+from precisionflow.evaluation.metrics import regression_metrics, token_metrics
+
+HEAVY = ("torch", "deepspeed", "mlflow", "kfp", "matplotlib", "scipy", "sklearn", "pandas", "kubernetes")
+
+
+def parts(part: type[Part] = Experiment) -> Iterator[type[Part]]:
+    """Every part class of an experiment."""
+    yield part
+    for field in part.model_fields.values():
+        for member in members_of(field.annotation):
+            yield from parts(member)
+
+
+PARTS = list(parts())
+
+
+def test_there_are_parts() -> None:
+    assert {"Experiment", "Training", "GaussianPerKey", "Evaluation"} <= {part.__name__ for part in PARTS}
+    assert len(PARTS) == len(set(PARTS))
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_parts_are_frozen_closed_and_hold_no_list(part: type[Part]) -> None:
+    assert part.model_config["frozen"]
+    assert part.model_config["extra"] == "forbid"
+    assert not any(typing.get_origin(field.annotation) in (list, set) for field in part.model_fields.values())
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_a_kind_is_written_in_small_letters_and_names_one_part(part: type[Part]) -> None:
+    kind = kind_of(part)
+    if kind is None:
+        return
+    assert kind == kind.lower().replace("-", "_")
+    assert [p for p in PARTS if kind_of(p) == kind] == [part]
+
+
+def test_a_part_cannot_be_changed() -> None:
+    experiment = load("quickstart-regression")
+    with pytest.raises(ValidationError, match="frozen"):
+        experiment.training.steps = 3
+    with pytest.raises(ValidationError, match="frozen"):
+        experiment.seeds = (3,)
+    with pytest.raises(ValidationError, match="extra"):
+        type(experiment.training)(stepz=3)
+
+
+def test_hash_depends_on_every_value_and_on_nothing_else() -> None:
+    settings = [
+        "training.steps=3",
+        "seeds=[0]",
+        "question=x",
+        "evaluation.bins=3",
+        "ablation.confidence=0.9",
+        "engine.dtype=bfloat16",
+    ]
+    hashes = [load("quickstart-regression", [setting]).hash for setting in settings]
+    hashes += [load("quickstart-regression").hash, load("quickstart-language").hash]
+    assert len(set(hashes)) == len(hashes)
+    assert load("quickstart-regression", ["training.steps=400"]) == load("quickstart-regression")
+    assert load("quickstart-regression", ["training.steps=400"]).hash == load("quickstart-regression").hash
+
+
+def test_digest_is_the_sha256_of_canonical_json() -> None:
+    assert digest({"b": [1, 2.5], "a": "ß"}) == digest({"a": "ß", "b": [1, 2.5]})
+    assert digest({}) == "44136fa355b3"  # printf '{}' | sha256sum
+    assert digest({"a": 1}) != digest({"a": 1.5})
+
+
+def test_data_sets_are_called_after_their_paths() -> None:
+    assert UciFolder(path="/data/uci/boston/").dataset == "boston"
+    assert TextFile(path="books/moby dick.txt").dataset == "moby dick"
+    for path in ("", "/", "..", "a/.."):
+        with pytest.raises(ValidationError, match="should end in the name"):
+            UciFolder(path=path)
+
+
+def test_the_promised_metrics_of_a_table_are_the_measured_ones() -> None:
+    experiment = load("quickstart-regression", ["evaluation.levels=[0.5, 0.975, 0.999]"])
+    target = np.linspace(-1, 1, 9)
+    columns = {"row": np.arange(9), "target": target, "family": ["gaussian"] * 9, "mean": target / 2, "std": 0 * target + 1}
+    measured = regression_metrics(pa.table(columns), levels=experiment.evaluation.levels)
+    assert {*measured, "validation_loss"} == {*experiment.task.metrics, *experiment.evaluation.metrics}
+    wanted = ["coverage_97.5", "width_99.9"]
+    assert load("quickstart-regression", [f"ablation.metrics={wanted}", "evaluation.levels=[0.975, 0.999]"])
+
+
+def test_the_promised_metrics_of_a_text_are_the_measured_ones() -> None:
+    columns = {
+        "row": np.arange(3),
+        "target": np.arange(3, dtype=np.int32),
+        "log_probability": np.full(3, -1.0),
+        "confidence": np.full(3, 0.5),
+        "correct": np.array([True, False, True]),
+        "entropy": np.ones(3),
+        "brier": np.full(3, 0.5),
+    }
+    measured = token_metrics(pa.table(columns), bins=15)
+    assert {*measured, "validation_loss"} == set(load("quickstart-language").task.metrics)
+
+
+@pytest.mark.parametrize(
+    ("module", "also"),
+    [
+        ("precisionflow", ("pydantic", "pyarrow", "numpy", "yaml")),
+        ("precisionflow.cli", ("pydantic", "pyarrow", "numpy", "yaml")),
+        ("precisionflow.config", ("pyarrow", "numpy")),
+        ("precisionflow.ablation.grid", ("pyarrow", "numpy")),
+        ("precisionflow.records", ()),
+        ("precisionflow.stage", ()),
+        ("precisionflow.runs", ()),
+        ("precisionflow.verbs", ()),
+        ("precisionflow.components.images", ()),
+    ],
+)
+def test_importing_is_light(module: str, also: tuple[str, ...]) -> None:
+    program = f"import sys, {module}; print(*({{*{HEAVY + also}}} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,131 @@
+"""Figures: what the curves hold, and that their SVG fits into a page."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from precisionflow import records
+from precisionflow.report import cells, figures, svg
+from precisionflow.report.cells import Predictions
+from tests.report.conftest import Results
+from tests.synthetic import evaluations, expand, language, models, plausible, regression
+
+
+def test_curve_is_mean_and_range_at_the_steps_that_every_run_has() -> None:
+    steps, mean, low, high = figures.curve([{10: 3.0, 20: 2.0, 30: 9.0}, {10: 1.0, 20: 1.0}])
+    assert [x.tolist() for x in (steps, mean, low, high)] == [[10, 20], [2.0, 1.5], [1.0, 1.0], [3.0, 2.0]]
+
+
+def test_long_curves_are_thinned_to_both_ends() -> None:
+    steps, *_ = figures.curve([dict.fromkeys(range(1, 5001), 0.0)], points=50)
+    assert (len(steps), steps[0], steps[-1]) == (50, 1, 5000)
+
+
+@pytest.mark.parametrize(
+    ("runs", "rows"),
+    [
+        ([[0, 1, 2], [0, 1, 2], [0, 1, 2]], 3),
+        ([[0, 1], [2, 3]], 4),
+        ([[0, 1], [1, 2]], 2),  # (1 + 2 + 1)^2 / (1 + 4 + 1) = 2.67, rounded down
+    ],
+)
+def test_predictions_are_worth_their_independent_rows(
+    runs: list[list[int]], rows: int, tmp_path: Path
+) -> None:
+    for index, of in enumerate(runs):
+        n = len(of)
+        columns = {
+            "row": of,
+            "target": [0.0] * n,
+            "family": ["gaussian"] * n,
+            "mean": [0.0] * n,
+            "std": [1.0] * n,
+        }
+        file = tmp_path / str(index) / "predictions.parquet"
+        records.write(pa.table(columns), file, records.GAUSSIAN_PREDICTIONS)
+    pooled = cells.read_predictions([tmp_path / str(index) for index in range(len(runs))], kind="regression")
+    assert pooled.rows == rows
+    assert pooled.pit.tolist() == [0.5] * sum(len(of) for of in runs)
+
+
+def test_pooled_predictions(results: Results) -> None:
+    experiment = results.experiments[1]
+    variant = expand(experiment)[0]
+    folders = cells.of_variant(cells.evaluated_cells(results.evaluations), variant, experiment)
+    pooled = cells.read_predictions(folders, kind="regression")
+    assert len(folders) == 14
+    assert (len(pooled.pit), pooled.rows) == (14 * 80, 80)
+    first = records.read(folders[0] / "predictions.parquet", records.GAUSSIAN_PREDICTIONS)
+    assert pooled.columns["mean"][:80].tolist() == first["mean"].to_pylist()
+
+
+def test_two_different_models_of_one_cell_are_refused(tmp_path: Path) -> None:
+    first, second = regression(), regression(("hidden: [8]", "hidden: [9]"))
+    folders = models(first, tmp_path / "a") + models(second, tmp_path / "b")
+    with pytest.raises(
+        ValueError, match=r"differ, both are experiment 'noise'.*; keep the results of one run"
+    ):
+        cells.trained_cells(folders)
+
+
+def test_the_same_evaluation_twice_is_one(tmp_path: Path) -> None:
+    experiment = language()
+    folders = evaluations(experiment, tmp_path / "a", plausible)
+    again = evaluations(experiment, tmp_path / "b", plausible)
+    assert cells.evaluated_cells(folders).keys() == cells.evaluated_cells([*folders, *again]).keys()
+
+
+def test_svg_stands_alone_and_is_the_same_again() -> None:
+    def drawn(name: str) -> str:
+        with svg.canvas(name, alt='a "quoted" & <b> label') as drawing:
+            drawing.axes.plot([0, 1], [0, 1], "o-", color=svg.stroke(0).colour)
+            drawing.axes.set_title("<b> & title")
+        return drawing.svg
+
+    text = drawn("one")
+    assert text == drawn("one")
+    root = ElementTree.fromstring(text)
+    assert root.attrib.keys() == {"viewBox", "role", "aria-label"}
+    assert root.attrib["aria-label"] == 'a "quoted" & <b> label'
+    assert "<b> & title" in "".join(root.itertext())
+    ids = {e.attrib["id"] for e in root.iter() if "id" in e.attrib}
+    assert all(name.startswith("one-") for name in ids)
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', text)) <= ids
+    assert "<style" not in text
+    assert "var(--series-0)" in text
+
+
+def test_series_differ_in_more_than_colour() -> None:
+    looks = [svg.stroke(index) for index in range(16)]
+    assert len({(str(look.dash), look.marker) for look in looks}) == 16
+
+
+def test_a_figure_of_contrasts_without_intervals_can_be_drawn() -> None:
+    row = {
+        "level": "b",
+        "baseline": "a",
+        "effect": 0.1,
+        "low": np.nan,
+        "high": np.nan,
+        "verdict": "one seed: no interval",
+    }
+    text = figures.forest([row], [""], records.metric("nll"), name="f")
+    assert "better to the left" in text
+    assert "better to the right" in figures.forest([row], [""], records.metric("accuracy"), name="f")
+
+
+def test_band_of_the_confidence_diagram_counts_independent_rows() -> None:
+    """The same tokens from four seeds: pooled counts are four times as large, the band stays."""
+    generator = np.random.default_rng(0)
+    confidence = generator.uniform(0.3, 0.99, 200)
+    columns = {"confidence": confidence, "correct": generator.random(200) < confidence}
+    once = Predictions(columns, 200)
+    repeated = Predictions({name: np.tile(values, 4) for name, values in columns.items()}, 200)
+    settings = {"bins": 5, "confidence": 0.95, "name": "f"}
+    assert figures.confidence_diagram("v", once, 0, **settings) == figures.confidence_diagram(
+        "v", repeated, 0, **settings
+    )

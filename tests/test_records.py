@@ -1,0 +1,283 @@
+"""Files between stages: what may stand in them, that they are whole or absent, and that bytes repeat."""
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from precisionflow import records
+from precisionflow.config import load
+from precisionflow.records import GAUSSIAN_PREDICTIONS, HISTORY, METRICS, REGRESSION_ROWS, TABLE, DatasetCard
+
+FEATURES = REGRESSION_ROWS.field("features").type
+
+
+def history(**columns: Any) -> pa.Table:
+    return pa.table({"step": [1, 2], "metric": ["train_loss"] * 2, "value": [0.5, 0.25]} | columns)
+
+
+def rows(**columns: Any) -> pa.Table:
+    features = pa.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], FEATURES)
+    return pa.table({"row": [0, 1, 2], "features": features, "target": [0.1, 0.2, 0.3]} | columns)
+
+
+def refused(table: pa.Table, schema: pa.Schema, path: Path) -> str:
+    """The one line of writing the table; what it says about reading the same is the same."""
+    with pytest.raises(ValueError, match=r".") as writing:
+        records.write(table, path, schema)
+    assert not list(path.parent.iterdir())
+    pq.write_table(table, path)
+    with pytest.raises(ValueError, match=r".") as reading:
+        records.read(path, schema)
+    assert str(writing.value) == str(reading.value)
+    assert "\n" not in str(writing.value)
+    return str(writing.value)
+
+
+NAN, INF = float("nan"), float("inf")
+BAD_TABLES = {
+    "missing column": (
+        history().drop_columns(["metric"]),
+        HISTORY,
+        "column 'metric' is missing (there are step, value); run the stage that writes it again",
+    ),
+    "text for a number": (
+        history(value=["a", "b"]),
+        HISTORY,
+        "column 'value' is string, should be double; run the stage that writes it again",
+    ),
+    "real for whole": (
+        history(step=[1.0, 2.0]),
+        HISTORY,
+        "column 'step' is double, should be int64; run the stage that writes it again",
+    ),
+    "narrow number": (
+        history(step=pa.array([1, 2], pa.int32())),
+        HISTORY,
+        "column 'step' is int32, should be int64; run the stage that writes it again",
+    ),
+    "truth value": (
+        history(value=[True, False]),
+        HISTORY,
+        "column 'value' is bool, should be double; run the stage that writes it again",
+    ),
+    "empty cell": (
+        history(metric=["a", None]),
+        HISTORY,
+        "column 'metric' has 1 empty cells; every cell needs a value",
+    ),
+    "NaN": (history(value=[0.1, NAN]), HISTORY, "column 'value', row 1: nan; every cell needs a finite number"),
+    "infinite": (
+        history(value=[-INF, 0.1]),
+        HISTORY,
+        "column 'value', row 0: -inf; every cell needs a finite number",
+    ),
+    "NaN in a list": (
+        rows(features=pa.array([[1.0, 2.0], [3.0, 4.0], [5.0, NAN]], FEATURES)),
+        REGRESSION_ROWS,
+        "column 'features', row 2: nan; every cell needs a finite number",
+    ),
+    "no list": (
+        rows(features=pa.array([[1.0, 2.0], [3.0, 4.0], None], FEATURES)),
+        REGRESSION_ROWS,
+        "column 'features' has 1 empty cells; every cell needs a value",
+    ),
+    "list of texts": (
+        rows(features=pa.array([["a"], ["b"], ["c"]], pa.list_(pa.field("element", pa.string())))),
+        REGRESSION_ROWS,
+        "column 'features' is list<element: string>, should be list<element: double not null>; run",
+    ),
+    "NaN in a standard deviation": (
+        pa.table({"row": [0], "target": [0.0], "family": ["gaussian"], "mean": [0.0], "std": [NAN]}),
+        GAUSSIAN_PREDICTIONS,
+        "column 'std', row 0: nan; every cell needs a finite number",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_bad_table(case: str, tmp_path: Path) -> None:
+    table, schema, wanted = BAD_TABLES[case]
+    path = tmp_path / "file.parquet"
+    assert refused(table, schema, path).startswith(f"{path}: {wanted}")
+
+
+def test_a_column_twice() -> None:
+    table = pa.Table.from_arrays([[1], [2], ["a"], [0.5]], names=["step", "step", "metric", "value"])
+    with pytest.raises(ValueError, match=r"^x: column 'step' stands there 2 times"):
+        records.check(table, HISTORY, "x")
+
+
+def aggregated(**columns: Any) -> pa.Table:
+    texts = {name: ["a"] for name in ("experiment", "dataset", "variant", "metric")}
+    return pa.table(texts | {"mean": [0.5], "low": [NAN], "high": [NAN], "std": [NAN], "n": [1]} | columns)
+
+
+def test_an_interval_of_one_seed_may_be_nan_but_not_infinite(tmp_path: Path) -> None:
+    records.write(aggregated(), tmp_path / "table.parquet", TABLE)
+    assert math.isnan(records.read(tmp_path / "table.parquet", TABLE)["low"][0].as_py())
+    with pytest.raises(ValueError, match=r"'high', row 0: inf; every cell needs a finite number"):
+        records.check(aggregated(high=[INF]), TABLE, "x")
+    with pytest.raises(ValueError, match=r"'mean', row 0: nan"):
+        records.check(aggregated(mean=[NAN]), TABLE, "x")
+
+
+def test_whole_numbers_stand_for_real_ones(tmp_path: Path) -> None:
+    table = records.check(history(value=pa.array([1, 2], pa.int32())), HISTORY, "x")
+    assert table["value"].to_pylist() == [1.0, 2.0]
+    assert table.schema == HISTORY
+    assert records.check(history(value=[2**60 + 1, 1]), HISTORY, "x")["value"][0].as_py() == 2.0**60
+    records.write(history(value=[1, 2]), tmp_path / "whole.parquet", HISTORY)
+    records.write(history(value=[1.0, 2.0]), tmp_path / "real.parquet", HISTORY)
+    assert (tmp_path / "whole.parquet").read_bytes() == (tmp_path / "real.parquet").read_bytes()
+
+
+def test_columns_are_put_in_order_and_others_left_out() -> None:
+    table = history(extra=[1, 2]).select(["extra", "value", "metric", "step"])
+    assert records.check(table, HISTORY, "x").schema == HISTORY
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    for table, schema in ((rows(), REGRESSION_ROWS), (history(), HISTORY), (METRICS.empty_table(), METRICS)):
+        path = tmp_path / "a" / "b" / "file.parquet"
+        records.write(table, path, schema)
+        assert records.read(path, schema).equals(table.cast(schema))
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=20000)
+    whole = history(step=np.arange(20000), metric=["a", "b"] * 10000, value=values)
+    pieces = pa.concat_tables([whole.slice(0, 7), whole.slice(7)])
+    checksums = set()
+    for name, table in (("one", whole), ("two", whole), ("pieces", pieces)):
+        records.write(table, tmp_path / name, HISTORY)
+        checksums.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
+    assert len(checksums) == 1
+
+
+def test_a_folder_with_an_equals_sign_adds_no_column(tmp_path: Path) -> None:
+    path = tmp_path / "step=3" / "value=x" / "history.parquet"
+    records.write(history(), path, HISTORY)
+    assert records.read(path, HISTORY).equals(history().cast(HISTORY))
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "middle"])
+def test_a_damaged_file(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "history.parquet"
+    records.write(history(), path, HISTORY)
+    whole = path.read_bytes()
+    damaged = {"cut": whole[:-20], "empty": b"", "text": b"step,value\n" * 20, "middle": whole[:4] + whole[60:]}
+    path.write_bytes(damaged[damage])
+    with pytest.raises(ValueError, match=r".") as caught:
+        records.read(path, HISTORY)
+    line = str(caught.value)
+    assert line.startswith(f"{path}: is no readable Parquet file (")
+    assert line.endswith("); delete it and run its stage again")
+    assert "\n" not in line
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    path = tmp_path / "none.parquet"
+    wanted = f"{path}: does not exist; run the stage that writes it first"
+    with pytest.raises(ValueError, match=r".") as table:
+        records.read(path, HISTORY)
+    with pytest.raises(ValueError, match=r".") as card:
+        records.read_card(path, DatasetCard)
+    assert [str(table.value), str(card.value)] == [wanted, wanted]
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    records.write_text("old", path)
+
+    def interrupted() -> None:
+        with records.replacing(path) as temporary:
+            temporary.write_text("half of the ne")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    records.write_text("old", path)
+    with records.replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["notes.txt"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+CARD = DatasetCard(
+    dataset="d",
+    task={"kind": "regression"},
+    source_sha256="0" * 64,
+    split=0,
+    rows={"train": 3, "valid": 1, "test": 1},
+)
+
+
+def test_cards_survive(tmp_path: Path) -> None:
+    records.write_card(CARD, tmp_path / "dataset.json")
+    assert records.read_card(tmp_path / "dataset.json", DatasetCard) == CARD
+    experiment = load("quickstart-regression")
+    numbers = {"seed": 0, "split": 1, "parameters": 2, "steps": 3, "validation_loss": 0.5, "seconds_per_step": 0.1}
+    model = records.ModelCard(
+        experiment=experiment, experiment_hash=experiment.hash, code_version="0.1.0", **numbers
+    )
+    records.write_card(model, tmp_path / "model.json")
+    assert records.read_card(tmp_path / "model.json", records.ModelCard) == model
+
+
+BAD_CARDS = {
+    "cut": ('{"dataset": "d"', "Invalid JSON: EOF while parsing"),
+    "empty": ("", "Invalid JSON: EOF while parsing"),
+    "unknown key": (json.dumps(CARD.model_dump() | {"colour": 1}), "colour: Extra inputs are not permitted; delete"),
+    "missing key": (json.dumps({"dataset": "d"}), "task: Field required; delete"),
+    "wrong type": (json.dumps(CARD.model_dump() | {"split": "first"}), "split: Input should be a valid integer"),
+    "wrong part": (json.dumps(CARD.model_dump() | {"rows": {"dev": 1}}), "rows: dev: [key]: Input should be 'train'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CARDS)
+def test_bad_card(case: str, tmp_path: Path) -> None:
+    text, wanted = BAD_CARDS[case]
+    path = tmp_path / "dataset.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r".") as caught:
+        records.read_card(path, DatasetCard)
+    line = str(caught.value)
+    assert line.startswith(f"{path}: {wanted}"), line
+    assert line.endswith("; delete it and run its stage again")
+    assert "\n" not in line
+
+
+def test_a_card_holds_no_nan() -> None:
+    scales = {"feature_mean": (0.0,), "feature_scale": (NAN,), "target_mean": 0.0, "target_scale": 1.0}
+    with pytest.raises(ValidationError, match="finite"):
+        records.Standardisation(**scales)
+
+
+def test_the_catalogue() -> None:
+    coverage = records.metric("coverage_97.5")
+    assert (coverage.better, coverage.nominal, coverage.unit) == ("nominal", 0.975, "1")
+    assert records.metric("width_90").better == "lower"
+    assert records.metric("accuracy").better == "higher"
+    for name in ("coverage_", "coverage_x", "width", "nlll", "coverage_1.2.3"):
+        with pytest.raises(ValueError, match=rf"^unknown metric '{name}'; allowed: nll, .*coverage_<per cent>"):
+            records.metric(name)
+    for names in records.HEADLINE.values():
+        assert [records.metric(name).name for name in names] == list(names)

@@ -1,0 +1,281 @@
+"""A stage's output is whole or absent: after errors, kills, a full disk, and with two processes at once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from precisionflow import stage
+from precisionflow.config import load
+
+Work = Callable[[Path], object]
+
+
+def writes(text: str) -> Work:
+    return lambda folder: (folder / "result.txt").write_text(text)
+
+
+def once(out: Path, work: Work, *, inputs: object = 1) -> bool:
+    return stage.once(out, verb="train", inputs=inputs, work=work)
+
+
+def must_not_run(_: Path) -> None:
+    pytest.fail("the work ran again")
+
+
+def program(body: str, *arguments: object) -> list[str]:
+    """A process that has `out` and `once`, then runs `body`."""
+    text = """
+        import os, signal, sys, time
+        from pathlib import Path
+        from precisionflow import stage
+        out = Path(sys.argv[1])
+        def once(work, inputs=1):
+            return stage.once(out, verb="train", inputs=inputs, work=work)
+    """
+    return [sys.executable, "-c", textwrap.dedent(text) + textwrap.dedent(body), *map(str, arguments)]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if condition():
+            return
+        time.sleep(0.01)
+    pytest.fail("waited 20 s for nothing")
+
+
+def test_a_result_has_its_files_and_its_identity(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "out"
+    assert once(out, writes("x"))
+    assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
+    marker = json.loads((out / "stage.json").read_text())
+    assert marker.keys() == {"verb", "key", "version", "seconds"}
+    assert marker["verb"] == "train"
+    assert marker["key"] == stage.finished_key(out) == stage.input_key(out) == stage.stage_key("train", 1)
+    assert marker["seconds"] == stage.finished_seconds(out) >= 0
+    assert os.listdir(out.parent) == ["out"]
+
+
+def test_the_same_inputs_are_not_worked_on_again(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert once(out, writes("x"), inputs={"a": 1, "b": [2]})
+    before = (out / "stage.json").stat()
+    assert not once(out, must_not_run, inputs={"b": [2], "a": 1})
+    assert (out / "stage.json").stat() == before
+
+
+def test_other_inputs_are(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    once(out, lambda folder: (folder / "old.txt").write_text("x"), inputs=[1])
+    assert once(out, writes("y"), inputs=[2])
+    assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
+    assert once(out, writes("z"), inputs=[1])
+    assert (out / "result.txt").read_text() == "z"
+
+
+def test_verb_and_inputs_are_the_identity() -> None:
+    keys = [stage.stage_key(verb, inputs) for verb in ("train", "evaluate") for inputs in (1, "1", [1], {"1": 1})]
+    assert len(set(keys)) == 8
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failure_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
+    def fails(folder: Path) -> None:
+        (folder / "half.txt").write_text("x")
+        raise error
+
+    with pytest.raises(type(error)):
+        once(tmp_path / "deep" / "er" / "out", fails)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_failure_keeps_the_earlier_result_and_other_files(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    once(out, writes("old"))
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(TypeError):
+        once(out, lambda _: 1 + "1", inputs=2)
+    assert sorted(os.listdir(tmp_path)) == ["mine.txt", "out"]
+    assert (out / "result.txt").read_text() == "old"
+    assert not once(out, must_not_run)
+
+
+def test_a_killed_stage_leaves_a_hidden_folder_that_the_next_call_removes(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    body = """
+        def work(folder):
+            (folder / "half.txt").write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+        once(work)
+    """
+    killed = subprocess.run(program(body, out), check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name == ".out.partial"
+    assert stage.finished_key(out) is None
+    assert once(out, writes("x"))
+    assert os.listdir(tmp_path) == ["out"]
+    assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
+
+
+def test_a_stage_killed_while_it_replaces_a_result_is_done_again(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    once(out, writes("old"), inputs="old")
+    body = """
+        import shutil
+        remove = shutil.rmtree
+        def killing(path, **options):
+            remove(path, **options)
+            if Path(path) == out:
+                os.kill(os.getpid(), signal.SIGKILL)
+        shutil.rmtree = killing
+        once(lambda folder: (folder / "result.txt").write_text("new"), inputs="new")
+    """
+    assert subprocess.run(program(body, out), check=False).returncode == -signal.SIGKILL
+    assert os.listdir(tmp_path) == [".out.partial"]
+    assert once(out, writes("new"), inputs="new")
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_of_two_processes_one_works_and_the_other_waits(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    body = """
+        def work(folder):
+            with open(sys.argv[2], "a") as log:
+                log.write("ran ")
+            while not Path(sys.argv[3]).exists():
+                time.sleep(0.01)
+            (folder / "result.txt").write_text("x")
+        print("work" if once(work) else "nothing")
+    """
+    log, go = tmp_path / "log", tmp_path / "go"
+    first = subprocess.Popen(program(body, out, log, go), stdout=subprocess.PIPE, text=True)
+    wait_for(log.exists)
+    second = subprocess.Popen(program(body, out, log, go), stdout=subprocess.PIPE, text=True)
+    time.sleep(0.2)
+    go.touch()
+    said = [process.communicate(timeout=30)[0].strip() for process in (first, second)]
+    assert said == ["work", "nothing"]
+    assert log.read_text() == "ran "
+    assert sorted(os.listdir(tmp_path)) == ["go", "log", "out"]
+
+
+def test_a_process_that_waits_for_a_killed_one_does_the_work(tmp_path: Path) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    body = """
+        def work(folder):
+            (folder / "half.txt").write_text("half")
+            Path(sys.argv[2]).touch()
+            time.sleep(60)
+        once(work)
+    """
+    first = subprocess.Popen(program(body, out, log))
+    wait_for(log.exists)
+    body = """
+        print("waits", flush=True)
+        print(once(lambda folder: (folder / "result.txt").write_text("x")))
+    """
+    second = subprocess.Popen(program(body, out), stdout=subprocess.PIPE, text=True)
+    assert second.stdout is not None
+    assert second.stdout.readline() == "waits\n"
+    first.kill()
+    first.wait()
+    assert second.communicate(timeout=30)[0] == "True\n"
+    assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    body = """
+        import resource
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        def work(folder):
+            (folder / "result.txt").write_text("x" * 5000)
+        try:
+            once(work)
+        except OSError as error:
+            print(error.strerror)
+    """
+    done = subprocess.run(program(body, tmp_path / "a" / "out"), capture_output=True, text=True, check=True)
+    assert done.stdout == "File too large\n"
+    assert os.listdir(tmp_path) == []
+
+
+def test_files_that_no_stage_wrote_are_not_replaced(tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "thesis.tex").write_text("x")
+    with pytest.raises(ValueError, match=r"mine: holds files that no stage wrote; choose another --out or remove it$"):
+        once(out, must_not_run)
+    assert os.listdir(out) == ["thesis.tex"]
+    with pytest.raises(ValueError, match=r"thesis\.tex: holds files that no stage wrote"):
+        once(out / "thesis.tex", must_not_run)
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert once(Path(), writes("x"))
+    assert sorted(os.listdir(here)) == ["result.txt", "stage.json"]
+    assert os.listdir(tmp_path) == ["here"]
+
+
+@pytest.mark.parametrize("marker", ["", "{", "[]", '{"key": "x"}', "null", "\xff"])
+def test_a_damaged_marker_is_an_unfinished_stage(marker: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    once(out, writes("x"))
+    (out / "stage.json").write_text(marker, encoding="latin-1")
+    assert stage.finished_key(out) is None
+    assert stage.finished_seconds(out) == 0.0
+    with pytest.raises(ValueError, match=r"out: is not a finished stage; run the stage that writes it first$"):
+        stage.input_key(out)
+    assert once(out, writes("y"))
+    assert (out / "result.txt").read_text() == "y"
+
+
+def test_a_results_folder_is_held_by_one_process(tmp_path: Path) -> None:
+    body = """
+        with stage.exclusive(out):
+            print("held", flush=True)
+            sys.stdin.read()
+    """
+    process = subprocess.Popen(program(body, tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    wanted = rf"^{tmp_path}: another run is writing here; wait for it or choose another --out$"
+    with pytest.raises(ValueError, match=wanted), stage.exclusive(tmp_path):
+        pytest.fail("held twice")
+    process.kill()
+    process.wait()
+    process.communicate()
+    with stage.exclusive(tmp_path):
+        assert os.listdir(tmp_path) == [".lock"]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="^x$"), stage.exclusive(tmp_path / "a" / "b"):
+        raise ValueError("x")
+    assert os.listdir(tmp_path) == []
+    with stage.exclusive(tmp_path / "a" / "b"):
+        pass
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_variants_share_their_data_and_seeds_do_not_share_cells(tmp_path: Path) -> None:
+    one = load("quickstart-regression")
+    other = load("quickstart-regression", ["model.noise=homoscedastic", "training.steps=1", "seeds=[7]"])
+    assert stage.data_folder(tmp_path, one, 0) == stage.data_folder(tmp_path, other, 0)
+    fraction = load("quickstart-regression", ["task.validation_fraction=0.2"])
+    assert stage.data_folder(tmp_path, one, 0) != stage.data_folder(tmp_path, fraction, 0)
+    cells = [stage.cell_folder(tmp_path, seed, split) for seed in (0, 1, 10) for split in (0, 1)]
+    assert len(set(cells)) == 6
+    assert stage.checkpoint_folder(cells[0]).parent == cells[0].parent
+    assert stage.checkpoint_folder(cells[0]).name.startswith(".")

@@ -1,0 +1,98 @@
+"""Batches: the same data for any number of ranks, and shares that add up to the whole batch."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from precisionflow.config import Experiment
+from precisionflow.config.objective import Backpropagation, PredictiveCoding
+from precisionflow.models.build import build
+from precisionflow.records import DatasetCard, read_card
+from precisionflow.stage import data_folder
+from precisionflow.training.batches import Batch, part_batches, training_batches
+from precisionflow.training.engine import _teach
+from precisionflow.training.learner import learner
+from precisionflow.training.objectives import gaussian_nll
+from precisionflow.training.ranks import Ranks
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=["text", "table"])
+def prepared(request: pytest.FixtureRequest) -> tuple[Experiment, Path]:
+    experiment = request.getfixturevalue(f"{request.param}_experiment")
+    return experiment, data_folder(request.getfixturevalue(f"{request.param}_data"), experiment, 0)
+
+
+def shares(experiment: Experiment, data: Path, *, step: int, ranks: int, seed: int = 0) -> list[Batch]:
+    return [
+        training_batches(experiment, data, seed=seed, ranks=Ranks(index, ranks, CPU))(step)
+        for index in range(ranks)
+    ]
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_the_ranks_shares_are_the_batch_of_one_process(prepared, ranks):
+    for step in (0, 1, 7):
+        (whole,) = shares(*prepared, step=step, ranks=1)
+        parts = shares(*prepared, step=step, ranks=ranks)
+        assert torch.equal(torch.cat([part.inputs for part in parts]), whole.inputs)
+        assert torch.equal(torch.cat([part.target for part in parts]), whole.target)
+
+
+def test_batches_depend_on_seed_and_step(prepared):
+    experiment, data = prepared
+    changed = experiment.model_copy(
+        update={"training": experiment.training.model_copy(update={"batch_size": 4})}
+    )
+    first, again, later, other = (
+        shares(changed, data, step=step, ranks=1, seed=seed)[0].inputs
+        for step, seed in ((3, 0), (3, 0), (4, 0), (3, 1))
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("learning", [Backpropagation(), PredictiveCoding()])
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_the_mean_over_unequal_shares_is_the_gradient_of_the_whole_batch(
+    ranks, learning, table_experiment, table_data
+):
+    data = data_folder(table_data, table_experiment, 0)
+    torch.manual_seed(0)
+    model = build(table_experiment, read_card(data / "dataset.json", DatasetCard))
+    taught = learner(model, gaussian_nll, learning)
+    weights = list(model.parameters())
+
+    def lesson(ranks: int) -> list[torch.Tensor]:
+        parts = shares(table_experiment, data, step=0, ranks=ranks)
+        assert ranks == 1 or len({len(part.target) for part in parts}) == 2
+        lessons = [_teach(taught, part) for part in parts]
+        gradients = [torch.autograd.grad(each.surrogate, weights, retain_graph=True) for each in lessons]
+        losses = [torch.stack([each.loss, each.energy]) for each in lessons]
+        return [torch.stack(each).mean(0) for each in (*zip(*gradients, strict=True), losses)]
+
+    for shared, whole in zip(lesson(ranks), lesson(1), strict=True):
+        torch.testing.assert_close(shared, whole)
+
+
+def test_more_ranks_than_rows_are_refused(table_experiment, table_data):
+    data = data_folder(table_data, table_experiment, 0)
+    with pytest.raises(
+        ValueError, match=r"train\.parquet: 15 rows are too few for engine\.ranks 16; use fewer ranks"
+    ):
+        training_batches(table_experiment, data, seed=0, ranks=Ranks(0, 16, CPU))
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_a_parts_batches_hold_every_target_once_and_in_order(batch_size, text_experiment, text_data):
+    file = data_folder(text_data, text_experiment, 0) / "valid.parquet"
+    batches = part_batches(text_experiment, file, batch_size=batch_size)
+    inputs, targets = (
+        torch.cat([getattr(b, name).flatten() for b in batches]) for name in ("inputs", "target")
+    )
+    card = read_card(file.with_name("dataset.json"), DatasetCard)
+    assert len(targets) == card.rows["valid"] - 1
+    assert torch.equal(inputs[1:], targets[:-1])
