@@ -17,4 +17,4 @@ def train(experiment: str, data: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.M
     from precisionflow import verbs
 
     model.path = verbs.place(model.path, folder, "model", *verbs.variant_parts(experiment))
-    verbs.train(experiment, data=data.path, out=model.path)
+    verbs.train(experiment, data=data.path, out=model.path, folder=folder)

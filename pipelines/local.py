@@ -1,5 +1,6 @@
 """Running a pipeline on this machine under kfp.local, its log in a file and our own lines on the screen."""
 
+import builtins
 import contextlib
 import io
 import logging
@@ -101,13 +102,17 @@ class _Relay(io.TextIOBase):
 
 @contextlib.contextmanager
 def _relayed(log: TextIO, screen: TextIO) -> Iterator[_Relay]:
-    """Everything that is printed or logged goes through a relay; kfp's threads leave handlers on the root logger."""
+    """Everything that is printed or logged goes through a relay.
+
+    kfp replaces `print` and the root logger's handlers while a task runs; two tasks at once can leave theirs behind.
+    """
     relay = _Relay(log, screen)
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, plain_print = root.handlers[:], root.level, builtins.print
     try:
         with contextlib.redirect_stdout(relay), contextlib.redirect_stderr(relay):
             yield relay
     finally:
+        builtins.print = plain_print
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import Line
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tiny tensors on shared cores: threads would wait for one another. Set before torch is imported."""
 
@@ -18,3 +20,13 @@ def raw_data() -> Path:
             "PRECISIONFLOW_DATA names no folder with raw data sets (docs/data.md says where they come from)"
         )
     return Path(folder)
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Line:
+    """The command line in this process, in an empty folder and without settings from outside."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith(("MLFLOW_", "PRECISIONFLOW_")):
+            monkeypatch.delenv(name)
+    return Line(monkeypatch, capsys)

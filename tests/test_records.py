@@ -74,7 +74,11 @@ BAD_TABLES = {
         HISTORY,
         "column 'metric' has 1 empty cells; every cell needs a value",
     ),
-    "NaN": (history(value=[0.1, NAN]), HISTORY, "column 'value', row 1: nan; every cell needs a finite number"),
+    "NaN": (
+        history(value=[0.1, NAN]),
+        HISTORY,
+        "column 'value', row 1: nan; every cell needs a finite number",
+    ),
     "infinite": (
         history(value=[-INF, 0.1]),
         HISTORY,
@@ -175,7 +179,12 @@ def test_a_damaged_file(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "history.parquet"
     records.write(history(), path, HISTORY)
     whole = path.read_bytes()
-    damaged = {"cut": whole[:-20], "empty": b"", "text": b"step,value\n" * 20, "middle": whole[:4] + whole[60:]}
+    damaged = {
+        "cut": whole[:-20],
+        "empty": b"",
+        "text": b"step,value\n" * 20,
+        "middle": whole[:4] + whole[60:],
+    }
     path.write_bytes(damaged[damage])
     with pytest.raises(ValueError, match=r".") as caught:
         records.read(path, HISTORY)
@@ -234,7 +243,14 @@ def test_cards_survive(tmp_path: Path) -> None:
     records.write_card(CARD, tmp_path / "dataset.json")
     assert records.read_card(tmp_path / "dataset.json", DatasetCard) == CARD
     experiment = load("quickstart-regression")
-    numbers = {"seed": 0, "split": 1, "parameters": 2, "steps": 3, "validation_loss": 0.5, "seconds_per_step": 0.1}
+    numbers = {
+        "seed": 0,
+        "split": 1,
+        "parameters": 2,
+        "steps": 3,
+        "validation_loss": 0.5,
+        "seconds_per_step": 0.1,
+    }
     model = records.ModelCard(
         experiment=experiment, experiment_hash=experiment.hash, code_version="0.1.0", **numbers
     )
@@ -245,10 +261,19 @@ def test_cards_survive(tmp_path: Path) -> None:
 BAD_CARDS = {
     "cut": ('{"dataset": "d"', "Invalid JSON: EOF while parsing"),
     "empty": ("", "Invalid JSON: EOF while parsing"),
-    "unknown key": (json.dumps(CARD.model_dump() | {"colour": 1}), "colour: Extra inputs are not permitted; delete"),
+    "unknown key": (
+        json.dumps(CARD.model_dump() | {"colour": 1}),
+        "colour: Extra inputs are not permitted; delete",
+    ),
     "missing key": (json.dumps({"dataset": "d"}), "task: Field required; delete"),
-    "wrong type": (json.dumps(CARD.model_dump() | {"split": "first"}), "split: Input should be a valid integer"),
-    "wrong part": (json.dumps(CARD.model_dump() | {"rows": {"dev": 1}}), "rows: dev: [key]: Input should be 'train'"),
+    "wrong type": (
+        json.dumps(CARD.model_dump() | {"split": "first"}),
+        "split: Input should be a valid integer",
+    ),
+    "wrong part": (
+        json.dumps(CARD.model_dump() | {"rows": {"dev": 1}}),
+        "rows: dev: [key]: Input should be 'train'",
+    ),
 }
 
 
@@ -277,7 +302,9 @@ def test_the_catalogue() -> None:
     assert records.metric("width_90").better == "lower"
     assert records.metric("accuracy").better == "higher"
     for name in ("coverage_", "coverage_x", "width", "nlll", "coverage_1.2.3"):
-        with pytest.raises(ValueError, match=rf"^unknown metric '{name}'; allowed: nll, .*coverage_<per cent>"):
+        with pytest.raises(
+            ValueError, match=rf"^unknown metric '{name}'; allowed: nll, .*coverage_<per cent>"
+        ):
             records.metric(name)
     for names in records.HEADLINE.values():
         assert [records.metric(name).name for name in names] == list(names)

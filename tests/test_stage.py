@@ -81,11 +81,15 @@ def test_other_inputs_are(tmp_path: Path) -> None:
 
 
 def test_verb_and_inputs_are_the_identity() -> None:
-    keys = [stage.stage_key(verb, inputs) for verb in ("train", "evaluate") for inputs in (1, "1", [1], {"1": 1})]
+    keys = [
+        stage.stage_key(verb, inputs) for verb in ("train", "evaluate") for inputs in (1, "1", [1], {"1": 1})
+    ]
     assert len(set(keys)) == 8
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), OSError(28, "No space left on device"), KeyboardInterrupt()]
+)
 def test_a_failure_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
     def fails(folder: Path) -> None:
         (folder / "half.txt").write_text("x")
@@ -211,7 +215,9 @@ def test_files_that_no_stage_wrote_are_not_replaced(tmp_path: Path) -> None:
     out = tmp_path / "mine"
     out.mkdir()
     (out / "thesis.tex").write_text("x")
-    with pytest.raises(ValueError, match=r"mine: holds files that no stage wrote; choose another --out or remove it$"):
+    with pytest.raises(
+        ValueError, match=r"mine: holds files that no stage wrote; choose another --out or remove it$"
+    ):
         once(out, must_not_run)
     assert os.listdir(out) == ["thesis.tex"]
     with pytest.raises(ValueError, match=r"thesis\.tex: holds files that no stage wrote"):
@@ -234,7 +240,9 @@ def test_a_damaged_marker_is_an_unfinished_stage(marker: str, tmp_path: Path) ->
     (out / "stage.json").write_text(marker, encoding="latin-1")
     assert stage.finished_key(out) is None
     assert stage.finished_seconds(out) == 0.0
-    with pytest.raises(ValueError, match=r"out: is not a finished stage; run the stage that writes it first$"):
+    with pytest.raises(
+        ValueError, match=r"out: is not a finished stage; run the stage that writes it first$"
+    ):
         stage.input_key(out)
     assert once(out, writes("y"))
     assert (out / "result.txt").read_text() == "y"
@@ -246,7 +254,9 @@ def test_a_results_folder_is_held_by_one_process(tmp_path: Path) -> None:
             print("held", flush=True)
             sys.stdin.read()
     """
-    process = subprocess.Popen(program(body, tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        program(body, tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     wanted = rf"^{tmp_path}: another run is writing here; wait for it or choose another --out$"
@@ -261,7 +271,7 @@ def test_a_results_folder_is_held_by_one_process(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="^x$"), stage.exclusive(tmp_path / "a" / "b"):
+    with pytest.raises(ValueError, match=r"^x$"), stage.exclusive(tmp_path / "a" / "b"):
         raise ValueError("x")
     assert os.listdir(tmp_path) == []
     with stage.exclusive(tmp_path / "a" / "b"):

@@ -12,15 +12,15 @@ from precisionflow.stage import MARKER, exclusive, finished_seconds
 
 def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
     """Run the pipeline into `folder` and say what came out."""
+    names = [experiment.name for experiment in experiments]
+    if len(set(names)) < len(names):
+        raise ValueError(f"experiments {', '.join(names)}: two have the same name; rename one in its file")
     from rich.console import Console
 
     from precisionflow.pipelines.local import run_locally
     from precisionflow.report.tables import print_tables
     from precisionflow.tracking import ui_command
 
-    names = [experiment.name for experiment in experiments]
-    if len(set(names)) < len(names):
-        raise ValueError(f"experiments {', '.join(names)}: two have the same name; rename one in its file")
     start = time.perf_counter()
     with exclusive(folder):
         before = finished_stages(folder)

@@ -156,3 +156,14 @@ def exclusive(folder: Path) -> Iterator[None]:
                 yield
             finally:
                 file.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def turn(folder: Path) -> Iterator[None]:
+    """Wait until no other process of the run with these results is inside such a block."""
+    file = folder / ".turn"
+    with _held(file):
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """The five verbs as commands and components call them: texts and paths in, files out, lines of progress."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,16 +45,19 @@ def prepare(experiments: Sequence[str], *, out: str) -> None:
 
 
 @one_line_errors
-def train(experiment: str, *, data: str, out: str) -> None:
-    """Train a resolved experiment: in this process, or on the ranks that its engine asks for."""
-    from precisionflow import stage as stages
+def train(experiment: str, *, data: str, out: str, folder: str = "") -> None:
+    """Train a resolved experiment: in this process, or on the ranks that its engine asks for.
+
+    Trainings on ranks take turns in a results `folder`: two at once on the cores of one machine wait for each other's
+    ranks at every step, and need twice the memory.
+    """
+    from precisionflow.stage import turn
     from precisionflow.training.launch import launch, launched, rank_count
 
     resolved = parse(experiment)
-    for split in resolved.splits:
-        stages.input_key(stages.data_folder(Path(data), resolved, split))
     if rank_count(resolved) and not launched():
-        launch(resolved, data=Path(data), out=Path(out))
+        with turn(Path(folder)) if folder else contextlib.nullcontext():
+            launch(resolved, data=Path(data), out=Path(out))
         return
     from precisionflow.training.train import train as stage
 

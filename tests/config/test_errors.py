@@ -136,7 +136,10 @@ BAD_FILES = {
     "control character": (b"name: \x00\n", "{}: not valid YAML: *"),
     "list": (b"- 1\n", "{}: is a list; an experiment is a mapping with the keys name, *"),
     "empty": (b"", "{}: is empty; an experiment is a mapping with the keys name, *"),
-    "latin": (b"question: gr\xf6\xdfer\n", "{}: cannot be read (not UTF-8 text); give a YAML file or a name *"),
+    "latin": (
+        b"question: gr\xf6\xdfer\n",
+        "{}: cannot be read (not UTF-8 text); give a YAML file or a name *",
+    ),
     "unfinished": (b"name: a\n", "task: missing; give a mapping with a kind, one of: regression, characters"),
     "cut JSON": (b'{"name": ', "{}: not valid YAML: * line 1 column *"),
     "deep JSON": (b'{"a":' * 20000, "{}: not valid YAML: nested too deeply"),

@@ -22,7 +22,11 @@ def alone(experiment: Experiment) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("setting", "level", "parameter"),
     [
-        ("training.learning_rate=3e-4", {"training.learning_rate": 3e-4}, {"training.learning_rate": "0.0003"}),
+        (
+            "training.learning_rate=3e-4",
+            {"training.learning_rate": 3e-4},
+            {"training.learning_rate": "0.0003"},
+        ),
         ("training.steps=120", {"training.steps": 120}, {"training.steps": "120"}),
         ("model.noise=homoscedastic", {"model.noise": "homoscedastic"}, {"model.noise": "homoscedastic"}),
         ("model.hidden=[8, 4]", {"model.hidden": [8, 4]}, {"model.hidden": [8, 4]}),
@@ -85,7 +89,9 @@ def test_a_part_without_its_kind_is_of_the_defaults_kind() -> None:
     assert experiment.engine.kind == "torch"
     tree = LANGUAGE | {"model": {"kind": "transformer", "attention": {"potential": {}, "prior": {}}}}
     assert resolve(tree).model.attention.potential.kind == "dot_product"
-    assert resolve(LANGUAGE | {"task": {"kind": "characters", "source": {}}}).task.source.kind == "pydoc_topics"
+    assert (
+        resolve(LANGUAGE | {"task": {"kind": "characters", "source": {}}}).task.source.kind == "pydoc_topics"
+    )
 
 
 def test_setting_the_kind_that_a_part_has_by_default_keeps_its_keys(tmp_path) -> None:

@@ -93,7 +93,13 @@ def test_data_sets_are_called_after_their_paths() -> None:
 def test_the_promised_metrics_of_a_table_are_the_measured_ones() -> None:
     experiment = load("quickstart-regression", ["evaluation.levels=[0.5, 0.975, 0.999]"])
     target = np.linspace(-1, 1, 9)
-    columns = {"row": np.arange(9), "target": target, "family": ["gaussian"] * 9, "mean": target / 2, "std": 0 * target + 1}
+    columns = {
+        "row": np.arange(9),
+        "target": target,
+        "family": ["gaussian"] * 9,
+        "mean": target / 2,
+        "std": 0 * target + 1,
+    }
     measured = regression_metrics(pa.table(columns), levels=experiment.evaluation.levels)
     assert {*measured, "validation_loss"} == {*experiment.task.metrics, *experiment.evaluation.metrics}
     wanted = ["coverage_97.5", "width_99.9"]

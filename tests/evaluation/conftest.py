@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import jaxtyping
 import pytest
+from trained import CONTEXT, TABLE, TEXT, Trained, trained
 
 
 @pytest.fixture
@@ -12,3 +13,24 @@ def production() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return trained(TABLE, tmp_path_factory.mktemp("table"))
+
+
+@pytest.fixture(scope="session")
+def one_noise(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The same with one precision for all rows."""
+    changes = {"model.noise": "homoscedastic", "seeds": [0], "splits": [0]}
+    return trained(TABLE, tmp_path_factory.mktemp("one-noise"), **changes)
+
+
+@pytest.fixture(scope="session")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("text")
+    source = folder / "text.txt"
+    source.write_text("".join(f"{n} and {n * n}; " for n in range(300)), encoding="utf-8")
+    task = {"kind": "characters", "source": {"kind": "text_file", "path": str(source)}, "context": CONTEXT}
+    return trained(TEXT | {"task": task}, folder)

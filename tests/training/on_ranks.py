@@ -5,8 +5,8 @@ on_ranks.py FOLDER: reads FOLDER/data (prepared), keeps checkpoints in FOLDER/ch
 
 import json
 import os
-import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,11 @@ from precisionflow.training.objectives import losses
 from precisionflow.training.ranks import Ranks
 
 STEPS = 6
-BROKEN = (("stage 0", "mp_rank_00_model_states.pt"), ("stage 1", "zero_pp_rank_1_*_optim_states.pt"))
-"""Checkpoint, file that is damaged."""
+BROKEN = (
+    ("stage 0", "mp_rank_00_model_states.pt", Path.unlink),
+    ("stage 1", "zero_pp_rank_1_*_optim_states.pt", lambda path: os.truncate(path, path.stat().st_size // 2)),
+)
+"""Checkpoint, file, what happens to it."""
 
 
 def engine_of(experiment: Experiment, data: Path, ranks: Ranks, resume: Path | None = None) -> Engine:
@@ -55,14 +58,12 @@ def curve(engine: Engine, experiment: Experiment, data: Path, ranks: Ranks, step
     return means
 
 
-def refusal(folder: Path, name: str, file: str, experiment: Experiment, ranks: Ranks) -> str:
-    """The error of resuming from a copy of the checkpoint `name` in which `file` is cut to half its length."""
-    copy = folder / "broken" / name
-    shutil.copytree(folder / "checkpoints" / name, copy)
-    (path,) = copy.glob(f"state/{file}")
-    os.truncate(path, path.stat().st_size // 2)
+def refusal(checkpoint: Path, file: str, damage: Callable[[Path], None], *start: Any) -> str:
+    """The error of an engine that resumes from a checkpoint whose `file` is damaged."""
+    (path,) = checkpoint.glob(f"state/{file}")
+    damage(path)
     try:
-        engine_of(experiment, data_folder(folder / "data", experiment, 0), ranks, resume=copy)
+        engine_of(*start, resume=checkpoint)
     except ValueError as error:
         return str(error)
     return "no refusal"
@@ -96,8 +97,10 @@ def main(folder: Path) -> None:
         results[f"{name} resumed"] = curve(engine, experiment, data, ranks, range(STEPS // 2, STEPS))
         engine.close()
     if ranks.count == 1:
+        data = data_folder(folder / "data", resolve(tree), 0)
         results["refused"] = [
-            refusal(folder, name, file, resolve(tree | cases[name]), ranks) for name, file in BROKEN
+            refusal(folder / "checkpoints" / name, file, damage, resolve(tree | cases[name]), data, ranks)
+            for name, file, damage in BROKEN
         ]
     if ranks.first:
         (folder / f"{ranks.count}.json").write_text(json.dumps(results))

@@ -50,7 +50,7 @@ def test_ranks_with_unequal_shares_and_clipping_equal_one_process(case, rank_los
 
 def test_a_damaged_checkpoint_is_refused_in_one_line_that_names_it(rank_losses):
     for refusal, name in zip(rank_losses[1]["refused"], ("stage 0", "stage 1"), strict=True):
-        assert f"broken/{name}/state: cannot be read (" in refusal
+        assert f"checkpoints/{name}/state: cannot be read (" in refusal
         assert "; delete the checkpoint " in refusal
         assert "\n" not in refusal
 

@@ -1,7 +1,6 @@
 """The real command under kill -9: started again it goes on, and ends where an unharmed run ends."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -33,6 +32,12 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+def killed(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == -signal.SIGKILL
+
+
 def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> None:
     """Until the condition holds; fails when the process ends before."""
     end = time.monotonic() + PATIENCE
@@ -60,14 +65,12 @@ def test_a_torch_run_that_is_killed_twice_ends_with_the_same_bits(text_tree, tex
 
     at_a_checkpoint = start(*train)
     wait_for(lambda: checkpoints(tmp_path / "out"), at_a_checkpoint)
-    at_a_checkpoint.kill()
-    assert at_a_checkpoint.wait(PATIENCE) == -signal.SIGKILL
+    killed(at_a_checkpoint)
     (first,) = checkpoints(tmp_path / "out")[-1:]
 
     at_a_line = start(*train)
     assert first_step(at_a_line.stdout.readline()) > first
-    at_a_line.kill()
-    assert at_a_line.wait(PATIENCE) == -signal.SIGKILL
+    killed(at_a_line)
     (second,) = checkpoints(tmp_path / "out")[-1:]
     assert first < second < 400
     assert not cell_folder(tmp_path / "out", 0, 0).exists()
@@ -112,8 +115,7 @@ def test_a_run_of_two_ranks_survives_the_death_of_a_rank_and_of_its_launcher(tex
     launcher = start(*train)
     wait_for(lambda: max(checkpoints(out), default=0) > first, launcher)
     orphans = ranks_of(launcher)
-    launcher.kill()
-    output, _ = launcher.communicate(timeout=PATIENCE)
+    killed(launcher)
     end = time.monotonic() + PATIENCE
     while not all(map(gone, orphans.values())):
         assert time.monotonic() < end

@@ -19,9 +19,18 @@ from precisionflow.records import HISTORY, read, write, write_text
 from precisionflow.stage import exclusive
 from precisionflow.training.ranks import Ranks
 
-
+UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    AssertionError,
+    UnpicklingError,
+    SafetensorError,
+)
+"""What torch, safetensors, DeepSpeed (which asserts) and our own records raise for damaged files."""
 DAMAGED = (None, errno.ENOENT, errno.EINVAL)
-"""Numbers of the OSErrors that a missing file or one cut short gives; the others are about the disk, not about the file."""
+"""Numbers of the OSErrors that a missing file or one cut short gives; the others are about the disk."""
 
 
 @dataclass
@@ -168,10 +177,10 @@ def reading(path: Path, *, checkpoint: Path) -> Iterator[Path]:
     """ValueError that names `path`, a file or folder of a checkpoint, where the block finds it missing or damaged."""
     try:
         yield path
-    except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError, SafetensorError) as error:
+    except UNREADABLE as error:
         if isinstance(error, OSError) and error.errno not in DAMAGED:
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(error).splitlines() or ["a file is missing"])[0]
         raise ValueError(
             f"{path}: cannot be read ({reason}); delete the checkpoint {checkpoint} and run again "
             "to train from the start"

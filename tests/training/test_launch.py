@@ -1,0 +1,100 @@
+"""Who starts ranks, what they refuse, and what is said when one of them ends."""
+
+import pytest
+import torch
+from torch import distributed as dist
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+
+from precisionflow.config import overlay, resolve
+from precisionflow.training import launch
+from precisionflow.training.ranks import Ranks
+from precisionflow.training.train import train
+
+
+@pytest.fixture
+def ranks(monkeypatch: pytest.MonkeyPatch):
+    """Sets the environment of one rank of several."""
+
+    def join(count: int, index: int = 0) -> None:
+        monkeypatch.setenv("RANK", str(index))
+        monkeypatch.setenv("WORLD_SIZE", str(count))
+
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    return join
+
+
+def test_only_deepspeed_has_ranks_to_start(text_tree):
+    assert launch.rank_count(resolve(text_tree)) is None
+    for count in (1, 4):
+        engine = {"engine": {"kind": "deepspeed", "ranks": count}}
+        assert launch.rank_count(resolve(overlay(text_tree, engine))) == count
+
+
+def test_a_rank_is_known_by_its_environment(ranks):
+    assert not launch.launched()
+    assert Ranks.of_process(torch.device("cpu")) == Ranks(0, 1, torch.device("cpu"))
+    ranks(3, 2)
+    assert launch.launched()
+    assert Ranks.of_process(torch.device("cpu")) == Ranks(2, 3, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "started", "message"),
+    [
+        (
+            {"kind": "torch"},
+            2,
+            r"^engine.kind torch is one process, but 2 ranks were started; use engine.kind deep",
+        ),
+        (
+            {"kind": "deepspeed", "ranks": 4},
+            2,
+            r"^engine.ranks is 4, but 2 ranks were started; make them equal$",
+        ),
+        (
+            {"kind": "deepspeed", "ranks": 2},
+            None,
+            r"^engine.ranks is 2, but 1 ranks were started; make them equal$",
+        ),
+        (
+            {"kind": "deepspeed", "ranks": 1},
+            None,
+            r"^engine.kind deepspeed needs torchrun around this process; say ",
+        ),
+    ],
+)
+def test_other_ranks_than_the_engines_are_refused(
+    engine, started, message, ranks, text_tree, text_data, tmp_path
+):
+    if started:
+        ranks(started)
+    with pytest.raises(ValueError, match=message):
+        train(resolve(overlay(text_tree, {"engine": engine})), data=text_data, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        ([2], "rank 0 ended with exit code 2, its message is above"),
+        ([1, -9], "rank 1 was killed by SIGKILL"),
+        ([-15, -9, 2], "rank 1 was killed by SIGKILL"),
+        ([-11], "rank 0 was killed by SIGSEGV"),
+    ],
+)
+def test_the_rank_that_ended_first_is_named(codes, said, tmp_path):
+    absent = str(tmp_path / "none")
+    failures = {rank: ProcessFailure(rank, 100 + rank, code, absent) for rank, code in enumerate(codes)}
+    assert launch._cause(ChildFailedError("train", failures)) == said
+
+
+def test_a_lost_rank_is_told_from_our_own_errors():
+    gloo = RuntimeError(
+        "[third_party/gloo/gloo/transport/tcp/pair.cc:537] Read error: Connection reset by peer"
+    )
+    two, alone = Ranks(0, 2), Ranks()
+    assert two.lost(gloo)
+    assert two.lost(dist.DistBackendError("NCCL communicator was aborted"))
+    assert not two.lost(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not alone.lost(gloo)
