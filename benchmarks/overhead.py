@@ -28,7 +28,9 @@ def bare(settings: list[str], folder: Path) -> dict[str, float]:
     wholes = [experiment.model_dump_json() for experiment in experiments]
     texts = [variant.model_dump_json() for variant in variants]
     places = [Path(v.name, v.dataset, v.variant) for v in variants]
-    models, evaluations = ([str(folder / kind / place) for place in places] for kind in ("model", "evaluation"))
+    models, evaluations = (
+        [str(folder / kind / place) for place in places] for kind in ("model", "evaluation")
+    )
     data, table, page = (str(folder / kind) for kind in ("data", "aggregate", "report"))
 
     def train() -> None:

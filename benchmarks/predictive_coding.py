@@ -67,8 +67,12 @@ def main() -> None:
     results += [Measured("backprop, step", 1000 * step_time["backprop"], "ms")]
     for name in list(twins)[1:]:
         bars = (1.02, 3.0) if name == default else (None, None)
-        results.append(Measured(f"{name}, validation loss over backprop", loss[name] / loss["backprop"], "1", bars[0]))
-        results.append(Measured(f"{name}, step over backprop", step_time[name] / step_time["backprop"], "1", bars[1]))
+        results.append(
+            Measured(f"{name}, validation loss over backprop", loss[name] / loss["backprop"], "1", bars[0])
+        )
+        results.append(
+            Measured(f"{name}, step over backprop", step_time[name] / step_time["backprop"], "1", bars[1])
+        )
     present(results, given.json)
 
 

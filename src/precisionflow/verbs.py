@@ -51,10 +51,12 @@ def train(experiment: str, *, data: str, out: str, folder: str = "") -> None:
     Trainings on ranks take turns in a results `folder`: two at once on the cores of one machine wait for each other's
     ranks at every step, and need twice the memory.
     """
-    from precisionflow.stage import turn
+    from precisionflow.stage import data_folder, input_key, turn
     from precisionflow.training.launch import launch, launched, rank_count
 
     resolved = parse(experiment)
+    for split in resolved.splits:
+        input_key(data_folder(Path(data), resolved, split))
     if rank_count(resolved) and not launched():
         with turn(Path(folder)) if folder else contextlib.nullcontext():
             launch(resolved, data=Path(data), out=Path(out))

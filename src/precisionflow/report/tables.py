@@ -224,6 +224,10 @@ def _without(table: Table, headings: Sequence[str]) -> Table:
     return Table(table.caption, tuple(table.columns[index] for index in kept), rows)
 
 
+_NAME_WIDTH = 18
+"""Of the first column, so that common names are not broken."""
+
+
 def _rich(table: Table) -> Any:
     from rich import box
     from rich.table import Table as RichTable
@@ -241,6 +245,7 @@ def _rich(table: Table) -> Any:
             justify="left" if outer else "right",
             no_wrap=not outer and not heading.note,
             overflow="fold",
+            min_width=_NAME_WIDTH if index == 0 else None,
         )
     for row in table.rows:
         made.add_row(*(Text(f"{e.text} {e.note}".strip(), style=styles.get(e.kind, "")) for e in row))
