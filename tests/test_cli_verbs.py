@@ -79,17 +79,19 @@ def test_verbs_say_what_they_do_on_standard_output(stages: Stages, line: Line) -
     assert "train tiny linnerud default seed 0 split 0: step 2/2, train loss" in out.splitlines()[-1]
 
 
-def damaged(path: Path, content: bytes | None) -> Path:
-    """Only the last file of that name: cut to its half, replaced, or removed (`b""`)."""
-    (file,) = path.parent.rglob(path.name)
-    if content == b"":
+CUT, GONE = None, b""
+
+
+def damaged(place: Path, content: bytes | None) -> Path:
+    """The one file of that name below its folder, after it was cut to its half, removed or given other content."""
+    (file,) = place.parent.rglob(place.name)
+    if content == GONE:
         file.unlink()
     else:
-        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] if content is None else content)
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] if content is CUT else content)
     return file
 
 
-CUT, GONE = None, b""
 DAMAGES = {
     "train: data": ("train", "data", "train.parquet", CUT, "{}: is no readable Parquet file ("),
     "train: card": ("train", "data", "dataset.json", CUT, "{}: Invalid JSON: EOF while parsing"),

@@ -168,12 +168,6 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
     assert len(checksums) == 1
 
 
-def test_a_folder_with_an_equals_sign_adds_no_column(tmp_path: Path) -> None:
-    path = tmp_path / "step=3" / "value=x" / "history.parquet"
-    records.write(history(), path, HISTORY)
-    assert records.read(path, HISTORY).equals(history().cast(HISTORY))
-
-
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "middle"])
 def test_a_damaged_file(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "history.parquet"

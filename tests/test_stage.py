@@ -148,8 +148,22 @@ def test_a_stage_killed_while_it_replaces_a_result_is_done_again(tmp_path: Path)
     assert os.listdir(tmp_path) == ["out"]
 
 
+class Waiting:
+    """A process that says so before it calls `once`, and what it says afterwards."""
+
+    def __init__(self, body: str, *arguments: object) -> None:
+        body = 'print("calls", flush=True)\n' + textwrap.dedent(body)
+        self.process = subprocess.Popen(program(body, *arguments), stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "calls\n"
+        time.sleep(0.3)
+
+    def says(self) -> str:
+        return self.process.communicate(timeout=30)[0].strip()
+
+
 def test_of_two_processes_one_works_and_the_other_waits(tmp_path: Path) -> None:
-    out = tmp_path / "out"
+    out, log, go = tmp_path / "out", tmp_path / "log", tmp_path / "go"
     body = """
         def work(folder):
             with open(sys.argv[2], "a") as log:
@@ -159,40 +173,36 @@ def test_of_two_processes_one_works_and_the_other_waits(tmp_path: Path) -> None:
             (folder / "result.txt").write_text("x")
         print("work" if once(work) else "nothing")
     """
-    log, go = tmp_path / "log", tmp_path / "go"
-    first = subprocess.Popen(program(body, out, log, go), stdout=subprocess.PIPE, text=True)
+    first = Waiting(body, out, log, go)
     wait_for(log.exists)
-    second = subprocess.Popen(program(body, out, log, go), stdout=subprocess.PIPE, text=True)
-    time.sleep(0.2)
+    second = Waiting(body, out, log, go)
     go.touch()
-    said = [process.communicate(timeout=30)[0].strip() for process in (first, second)]
-    assert said == ["work", "nothing"]
+    assert (first.says(), second.says()) == ("work", "nothing")
     assert log.read_text() == "ran "
     assert sorted(os.listdir(tmp_path)) == ["go", "log", "out"]
 
 
-def test_a_process_that_waits_for_a_killed_one_does_the_work(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_a_process_that_waits_for_one_that_fails_does_the_work(end: signal.Signals, tmp_path: Path) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
     body = """
         def work(folder):
             (folder / "half.txt").write_text("half")
             Path(sys.argv[2]).touch()
             time.sleep(60)
-        once(work)
+        try:
+            once(work)
+        except KeyboardInterrupt:
+            print("interrupted")
     """
-    first = subprocess.Popen(program(body, out, log))
+    first = Waiting(body, out, log)
     wait_for(log.exists)
-    body = """
-        print("waits", flush=True)
-        print(once(lambda folder: (folder / "result.txt").write_text("x")))
-    """
-    second = subprocess.Popen(program(body, out), stdout=subprocess.PIPE, text=True)
-    assert second.stdout is not None
-    assert second.stdout.readline() == "waits\n"
-    first.kill()
-    first.wait()
-    assert second.communicate(timeout=30)[0] == "True\n"
+    second = Waiting('print(once(lambda folder: (folder / "result.txt").write_text("x")))', out)
+    first.process.send_signal(end)
+    assert first.says() == ("interrupted" if end == signal.SIGINT else "")
+    assert second.says() == "True"
     assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
+    assert sorted(os.listdir(tmp_path)) == ["log", "out"]
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:

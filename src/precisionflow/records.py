@@ -226,7 +226,7 @@ def _column(column: pa.ChunkedArray, field: pa.Field, origin: str) -> pa.Chunked
 def read(path: Path, schema: pa.Schema) -> pa.Table:
     """A validated Parquet file."""
     try:
-        table = pq.read_table(path, partitioning=None)
+        table = pq.read_table(path)
     except FileNotFoundError:
         raise ValueError(f"{path}: does not exist; run the stage that writes it first") from None
     except (pa.ArrowInvalid, OSError) as error:

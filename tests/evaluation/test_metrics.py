@@ -171,7 +171,7 @@ def test_the_metrics_table_refuses(values, message):
     ("change", "message"),
     [
         ({"std": np.array([1.0, 0.0])}, "std, row 1: given 0.0; should be positive"),
-        ({"std": np.array([np.nan, 1.0])}, "std, row 0: given nan; should be a finite number"),
+        ({"std": np.array([np.nan, 1.0])}, "predictions: column 'std', row 0: nan"),
         ({"mean": np.array([1.0, np.inf])}, "predictions: column 'mean', row 1: inf"),
         ({"family": ["gaussian", "laplace"]}, "family, row 1: given laplace; should be gaussian"),
         ({"target": np.array(["a", "b"])}, "predictions: column 'target' is string, should be double"),

@@ -1,7 +1,6 @@
 """The stage `prepare`: raw data to Parquet, once for every task and split."""
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -35,8 +34,7 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
         task = experiment.task.model_dump(mode="json")
         work = partial(_fill, dataset=experiment.dataset, task=task, sha256=sha256, split=split, write=write)
         inputs = {"task": task, "source_sha256": sha256, "split": split}
-        with _no_empty_parents(folder):
-            ran = once(folder, verb="prepare", inputs=inputs, work=work)
+        ran = once(folder, verb="prepare", inputs=inputs, work=work)
         report(f"{experiment.dataset} split {split}: {'prepared' if ran else 'unchanged'}")
 
 
@@ -89,16 +87,3 @@ def _fill(
         vocabulary=prepared.vocabulary,
     )
     write_card(card, folder / "dataset.json")
-
-
-@contextlib.contextmanager
-def _no_empty_parents(folder: Path) -> Iterator[None]:
-    """Remove the parents of `folder` that a failing block made and left empty."""
-    absent = [parent for parent in folder.parents if not parent.exists()]
-    try:
-        yield
-    except BaseException:
-        for parent in absent:
-            with contextlib.suppress(OSError):
-                parent.rmdir()
-        raise

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precisionflow.ablation.grid import expand
-from precisionflow.config import Experiment, parse
+from precisionflow.config import Experiment, load
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content
 from precisionflow.tracking.store import attempt
@@ -57,9 +57,7 @@ def track_folder(folder: Path) -> bool:
 
     ValueError when the folder is none that `precisionflow run` made, or when a result in it is broken.
     """
-    wholes = [
-        parse(file.read_text(encoding="utf-8")) for file in sorted((folder / "experiments").glob("*.yaml"))
-    ]
+    wholes = [load(str(file)) for file in sorted((folder / "experiments").glob("*.yaml"))]
     if not wholes:
         raise ValueError(f"{folder}: has no experiments/*.yaml; give a folder that `precisionflow run` made")
     cells = {whole.name: _cells(folder, whole) for whole in wholes}
@@ -102,4 +100,4 @@ def _finish(client: "MlflowClient", whole: Experiment, content: ReportContent, *
 
 def _whole(experiment: Experiment, store: Path | None) -> Experiment:
     file = store / "experiments" / f"{experiment.name}.yaml" if store else None
-    return parse(file.read_text(encoding="utf-8")) if file and file.exists() else experiment
+    return load(str(file)) if file and file.exists() else experiment

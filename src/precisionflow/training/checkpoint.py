@@ -148,7 +148,7 @@ def write_progress(progress: Progress, folder: Path) -> None:
     """Progress as JSON, Parquet and safetensors."""
     write(history_table(progress.history), folder / "history.parquet", HISTORY)
     if progress.best:
-        save_file(progress.best, folder / "best.safetensors")
+        save_weights(progress.best, folder / "best.safetensors")
     numbers = {name: getattr(progress, name) for name in ("step", "best_loss", "best_step", "stale")}
     interval = {
         "sums": progress.interval.sums.tolist(),
@@ -156,6 +156,12 @@ def write_progress(progress: Progress, folder: Path) -> None:
         "seconds": progress.interval.seconds,
     }
     write_text(json.dumps(numbers | {"interval": interval}), folder / "progress.json")
+
+
+def save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    """Tensors by name as safetensors."""
+    with saving(path):
+        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
 
 
 def read_progress(folder: Path) -> Progress:
@@ -185,3 +191,15 @@ def reading(path: Path, *, checkpoint: Path) -> Iterator[Path]:
             f"{path}: cannot be read ({reason}); delete the checkpoint {checkpoint} and run again "
             "to train from the start"
         ) from None
+
+
+@contextlib.contextmanager
+def saving(path: Path) -> Iterator[Path]:
+    """OSError where torch or safetensors report a full disk as an error of their own."""
+    try:
+        yield path
+    except (RuntimeError, SafetensorError) as error:
+        if isinstance(error, RuntimeError) and "inline_container" not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        raise OSError(errno.EIO, f"cannot be written, the disk may be full ({reason})", str(path)) from None

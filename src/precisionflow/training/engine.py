@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from precisionflow.config.engine import DeepSpeedEngine, TorchEngine, Training
 from precisionflow.config.engine import Engine as EnginePart
 from precisionflow.training.batches import Batch
-from precisionflow.training.checkpoint import reading
+from precisionflow.training.checkpoint import reading, saving
 from precisionflow.training.learner import Learner, Taught
 from precisionflow.training.ranks import Ranks
 
@@ -99,10 +99,9 @@ class _Torch:
             return self.learner(batch.inputs, batch.target)  # type: ignore[no-any-return]
 
     def save(self, folder: Path) -> None:
-        torch.save(
-            {"model": self.learner.model.state_dict(), "optimiser": self.optimiser.state_dict()},
-            folder / "state.pt",
-        )
+        state = {"model": self.learner.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+        with saving(folder / "state.pt") as file:
+            torch.save(state, file)
 
     def weights(self) -> dict[str, Tensor]:
         return {
@@ -150,7 +149,8 @@ class _DeepSpeed:
             return self.engine(batch.inputs, batch.target)  # type: ignore[no-any-return]
 
     def save(self, folder: Path) -> None:
-        self.engine.save_checkpoint(str(folder), tag="state")
+        with saving(folder):
+            self.engine.save_checkpoint(str(folder), tag="state")
 
     def weights(self) -> dict[str, Tensor]:
         from precisionflow.training import zero

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import distributed as dist
 
 from precisionflow import __version__
@@ -26,7 +25,13 @@ from precisionflow.stage import (
     stage_key,
 )
 from precisionflow.training.batches import part_batches, training_batches
-from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, read_progress
+from precisionflow.training.checkpoint import (
+    Checkpoints,
+    Progress,
+    history_table,
+    read_progress,
+    save_weights,
+)
 from precisionflow.training.engine import open_engine, pick_device
 from precisionflow.training.launch import end_with_launcher, launched
 from precisionflow.training.learner import learner
@@ -130,9 +135,7 @@ def _fit(
 def _write(
     fitted: Fitted, experiment: Experiment, folder: Path, *, seed: int, split: int, parameters: int
 ) -> None:
-    save_file(
-        {name: tensor.contiguous() for name, tensor in fitted.weights.items()}, folder / "model.safetensors"
-    )
+    save_weights(fitted.weights, folder / "model.safetensors")
     write(history_table(fitted.progress.history), folder / "history.parquet", HISTORY)
     validation = [value for _, name, value in fitted.progress.history if name == "validation_loss"]
     card = ModelCard(
