@@ -183,6 +183,7 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
     program = """
         import os, signal
         from precisionflow import cli, config
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts deaf to it
         config.load = lambda *_: os.kill(os.getpid(), signal.SIGINT)
         cli.main()
     """
