@@ -168,7 +168,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 def test_unknown_name() -> None:
     line = message(load, "quickstart-regresion")
     assert line == (
-        "unknown experiment 'quickstart-regresion'; allowed: quickstart-language, quickstart-regression, "
+        f"unknown experiment 'quickstart-regresion'; allowed: {', '.join(shipped())}, "
         "or a YAML file; did you mean 'quickstart-regression'?"
     )
     assert "did you mean" not in message(load, "x")
