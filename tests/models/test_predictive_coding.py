@@ -96,10 +96,8 @@ def test_tolerance_ends_settling(problem):
     energies = settle(model, losses, inputs, target, part=part).energies
     assert 2 < len(energies) < 500
     assert (energies[-2] - energies[-1]) / energies[-2].abs() <= 1e-3
-    unwilling = settle(
-        model, losses, inputs, target, part=part.model_copy(update={"iterations": 60}), agree=lambda _: False
-    )
-    assert len(unwilling.energies) == 60
+    far = settle(model, losses, inputs, target, part=part, total=lambda energy: energy + 1e9)
+    assert len(far.energies) == 2, "the energy of the whole batch decides, of which this rank may hold little"
 
 
 def squared_error(output, target):

@@ -41,7 +41,7 @@ def engine_of(experiment: Experiment, data: Path, ranks: Ranks, resume: Path | N
         losses(experiment.objective),
         experiment.learning,
         dtype=experiment.engine.dtype,
-        agree=ranks.all,
+        total=ranks.sum,
     )
     return open_engine(taught, experiment.engine, experiment.training, ranks, resume=resume)
 

@@ -55,11 +55,11 @@ def backpropagate(model: Layered, losses: Losses, inputs: Tensor, target: Tensor
     return Taught(loss, loss.detach(), loss.detach())
 
 
-def predictive_coding(part: PredictiveCoding, agree: Callable[[bool], bool]) -> Teach:
+def predictive_coding(part: PredictiveCoding, total: Callable[[Tensor], Tensor]) -> Teach:
     """Settle the errors, then teach every layer by its own error."""
 
     def teach(model: Layered, losses: Losses, inputs: Tensor, target: Tensor) -> Taught:
-        settled = settle(model, losses, inputs, target, part=part, agree=agree)
+        settled = settle(model, losses, inputs, target, part=part, total=total)
         samples = target.numel()
         surrogate = local_surrogate(model, losses, inputs, target, settled.errors, precision=part.precision)
         return Taught(surrogate / samples, settled.energies[0] / samples, settled.energies[-1] / samples)
@@ -73,14 +73,14 @@ def learner(
     part: Learning,
     *,
     dtype: str = "float32",
-    agree: Callable[[bool], bool] = bool,
+    total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> Learner:
-    """A learner as the configuration describes it; `agree` is the logical and over ranks."""
+    """A learner as the configuration describes it; `total` sums a copy over ranks."""
     match part:
         case Backpropagation():
             teach: Teach = backpropagate
         case PredictiveCoding():
-            teach = predictive_coding(part, agree)
+            teach = predictive_coding(part, total)
         case _:
             assert_never(part)
     return Learner(model, losses, teach, dtype=getattr(torch, dtype))

@@ -27,16 +27,16 @@ def settle(
     target: Tensor,
     *,
     part: PredictiveCoding,
-    agree: Callable[[bool], bool] = bool,
+    total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> Settled:
     """e <- e - step_size / precision * dE/de from e = 0, at most `part.iterations` times.
 
     The step is in units of the errors' variance: with step_size 1 and a loss that is linear in the states one step
     reaches the minimum, whatever the precision.
 
-    Stops early when the energy's relative change falls below `part.tolerance` and every rank agrees (`agree`: the
-    logical and over ranks), since ranks that share parameters must take the same number of passes. One iteration is one
-    forward pass and one backward pass to the states; no weight gradient is computed.
+    Stops early when the relative change of the energy falls below `part.tolerance`. The energy is that of the whole
+    batch (`total` sums a copy over ranks): ranks that share parameters take the same number of passes, as many as one
+    process would. One iteration is a forward pass and a backward pass to the states, without weight gradients.
     """
     energies: list[Tensor] = []
     with torch.enable_grad():
@@ -47,7 +47,7 @@ def settle(
             energies.append(
                 loss.detach() + prior_energy([e.detach() for e in errors], precision=part.precision)
             )
-            if part.tolerance and iteration and agree(_settled(energies, part.tolerance)):
+            if part.tolerance and iteration and _settled(energies, part.tolerance, total):
                 break
             gradients = torch.autograd.grad(loss, errors)
             errors = [
@@ -59,6 +59,6 @@ def settle(
     return Settled([error.detach() for error in errors], energies)
 
 
-def _settled(energies: list[Tensor], tolerance: float) -> bool:
-    before, after = energies[-2:]
+def _settled(energies: list[Tensor], tolerance: float, total: Callable[[Tensor], Tensor]) -> bool:
+    before, after = total(torch.stack(energies[-2:]))
     return bool((before - after).abs() <= tolerance * before.abs())

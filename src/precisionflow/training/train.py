@@ -112,7 +112,7 @@ def _fit(
         losses(experiment.objective),
         experiment.learning,
         dtype=experiment.engine.dtype,
-        agree=ranks.all,
+        total=ranks.sum,
     )
     resume = checkpoints.latest()
     engine = open_engine(
