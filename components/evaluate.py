@@ -26,6 +26,6 @@ def evaluate(  # type: ignore[no-untyped-def]
     from precisionflow import verbs
 
     evaluation.path = verbs.place(evaluation.path, folder, "evaluation", *verbs.variant_parts(experiment))
-    verbs.evaluate(experiment, data=data.path, model=model.path, out=evaluation.path)
-    paths = {"data": data.path, "model": model.path, "evaluation": evaluation.path}
-    verbs.track_cells(experiments, experiment, **paths, folder=folder)
+    if verbs.evaluate(experiment, data=data.path, model=model.path, out=evaluation.path) or not folder:
+        paths = {"data": data.path, "model": model.path, "evaluation": evaluation.path}
+        verbs.track_cells(experiments, experiment, **paths, folder=folder)

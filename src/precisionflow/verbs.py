@@ -4,21 +4,22 @@ import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 from precisionflow.config import parse
 from precisionflow.progress import explain, fail, say, title, training_progress
 
 Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
-def one_line_errors(verb: Callable[Arguments, None]) -> Callable[Arguments, None]:
+def one_line_errors(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """A user's mistake or a full disk ends the process with one line and exit code 2, not with a traceback."""
 
     @functools.wraps(verb)
-    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         try:
-            verb(*args, **kwargs)
+            return verb(*args, **kwargs)
         except (ValueError, OSError, MemoryError) as error:
             fail(f"{verb.__name__}: {explain(error)}")
 
@@ -51,12 +52,13 @@ def train(experiment: str, *, data: str, out: str, folder: str = "") -> None:
     Trainings on ranks take turns in a results `folder`: two at once on the cores of one machine wait for each other's
     ranks at every step, and need twice the memory.
     """
-    from precisionflow.stage import data_folder, input_key, turn
+    from precisionflow.cells import all_trained
+    from precisionflow.stage import turn
     from precisionflow.training.launch import launch, launched, rank_count
 
     resolved = parse(experiment)
-    for split in resolved.splits:
-        input_key(data_folder(Path(data), resolved, split))
+    if not launched() and all_trained(resolved, data=Path(data), out=Path(out)):
+        return
     if rank_count(resolved) and not launched():
         with turn(Path(folder)) if folder else contextlib.nullcontext():
             launch(resolved, data=Path(data), out=Path(out))
@@ -68,17 +70,21 @@ def train(experiment: str, *, data: str, out: str, folder: str = "") -> None:
 
 
 @one_line_errors
-def evaluate(experiment: str, *, data: str, model: str, out: str) -> None:
-    """Evaluate a trained experiment on its test rows."""
-    from precisionflow.evaluation.evaluate import evaluate as stage
+def evaluate(experiment: str, *, data: str, model: str, out: str) -> bool:
+    """Evaluate a trained experiment on its test rows; whether there was anything to do."""
+    from precisionflow.cells import all_evaluated
 
     resolved = parse(experiment)
+    if all_evaluated(resolved, data=Path(data), model=Path(model), out=Path(out)):
+        return False
+    from precisionflow.evaluation.evaluate import evaluate as stage
 
     def report(seed: int, split: int, metrics: dict[str, float]) -> None:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
         say(f"evaluate {title(resolved)} seed {seed} split {split}: {shown}")
 
     stage(resolved, data=Path(data), model=Path(model), out=Path(out), report=report)
+    return True
 
 
 @one_line_errors
@@ -117,10 +123,11 @@ def publish(made: str, path: str, folder: str) -> str:
     return path
 
 
+@one_line_errors
 def track_cells(
     experiments: Sequence[str], experiment: str, *, data: str, model: str, evaluation: str, folder: str
 ) -> None:
-    """Upload a variant's cells to MLflow, under its experiment among `experiments`; never fails the stage."""
+    """Upload a variant's cells to MLflow, under its experiment among `experiments`."""
     from precisionflow.tracking import track_cells as track
 
     variant = parse(experiment)
@@ -129,9 +136,13 @@ def track_cells(
     track(variant, data=Path(data), model=Path(model), evaluation=Path(evaluation), store=store, whole=whole)
 
 
+@one_line_errors
 def track_report(experiments: Sequence[str], *, aggregate: str, report: str, folder: str) -> None:
-    """Upload the table and the page to MLflow; never fails the stage."""
-    from precisionflow.tracking import track_report as track
+    """Upload the table and the page to MLflow, and what an interrupted run left behind in `folder`."""
+    from precisionflow import tracking
 
-    store = Path(folder) if folder else None
-    track([parse(text) for text in experiments], aggregate=Path(aggregate), report=Path(report), store=store)
+    if folder:
+        tracking.track_folder(Path(folder))
+        return
+    wholes = [parse(text) for text in experiments]
+    tracking.track_report(wholes, aggregate=Path(aggregate), report=Path(report), store=None)

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 import numpy as np
 import pyarrow as pa
 
+from precisionflow.cells import evaluation_inputs, training_identity
 from precisionflow.config import Experiment
 from precisionflow.config.task import Characters, Regression
 from precisionflow.evaluation.metrics import metrics_table, regression_metrics, token_metrics
@@ -21,7 +22,7 @@ from precisionflow.records import (
     read_card,
     write,
 )
-from precisionflow.stage import cell_folder, data_folder, input_key, once
+from precisionflow.stage import cell_folder, data_folder, once
 from precisionflow.training.batches import part_batches
 from precisionflow.training.engine import pick_device
 
@@ -44,12 +45,7 @@ def evaluate(
         folder = data_folder(data, experiment, split)
         for seed in experiment.seeds:
             trained = cell_folder(model, seed, split)
-            inputs = {
-                "data": input_key(folder),
-                "model": input_key(trained),
-                "evaluation": experiment.evaluation.model_dump(mode="json"),
-                "cell": [experiment.name, experiment.variant, experiment.dataset, seed, split],
-            }
+            inputs = evaluation_inputs(experiment, data=data, model=model, seed=seed, split=split)
 
             def work(
                 target: Path,
@@ -96,8 +92,7 @@ def _evaluate_cell(
 
 def _taught(experiment: Experiment) -> dict[str, Any]:
     """What determines a network's weights, but for the engine, which may differ by rounding only."""
-    used = {"task", "model", "objective", "learning", "training"}
-    return experiment.model_dump(mode="json", include=used, exclude={"training": {"checkpoint_every"}})
+    return {key: value for key, value in training_identity(experiment).items() if key != "engine"}
 
 
 def gaussian_predictions(predictor: Predictor, file: Path) -> pa.Table:

@@ -5,12 +5,12 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import distributed as dist
 
 from precisionflow import __version__
+from precisionflow.cells import training_inputs
 from precisionflow.config import Experiment
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.models.build import build
@@ -20,7 +20,6 @@ from precisionflow.stage import (
     checkpoint_folder,
     data_folder,
     finished_key,
-    input_key,
     once,
     stage_key,
 )
@@ -54,23 +53,15 @@ def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport =
     torch.set_flush_denormal(True)
     with _process_group(experiment, device) as ranks:
         for split in experiment.splits:
-            folder = data_folder(data, experiment, split)
             for seed in experiment.seeds:
-                _train_cell(
-                    experiment,
-                    folder,
-                    cell_folder(out, seed, split),
-                    seed=seed,
-                    split=split,
-                    ranks=ranks,
-                    report=report,
-                )
+                target = cell_folder(out, seed, split)
+                _train_cell(experiment, data, target, seed=seed, split=split, ranks=ranks, report=report)
 
 
 def _train_cell(
     experiment: Experiment, data: Path, out: Path, *, seed: int, split: int, ranks: Ranks, report: CellReport
 ) -> None:
-    inputs = {"experiment": _identity(experiment), "data": input_key(data), "seed": seed, "split": split}
+    inputs = training_inputs(experiment, data=data, seed=seed, split=split)
     if ranks.all(not ranks.first or finished_key(out) == stage_key(VERB, inputs)):
         return
     checkpoints = Checkpoints(checkpoint_folder(out), key=stage_key(VERB, inputs), ranks=ranks)
@@ -78,7 +69,7 @@ def _train_cell(
     def work(folder: Path | None) -> None:
         fitted, parameters = _fit(
             experiment,
-            data,
+            data_folder(data, experiment, split),
             seed=seed,
             ranks=ranks,
             checkpoints=checkpoints,
@@ -92,13 +83,6 @@ def _train_cell(
             once(out, verb=VERB, inputs=inputs, work=work)
         else:
             work(None)
-
-
-def _identity(experiment: Experiment) -> dict[str, Any]:
-    """What determines a cell's weights: not the other seeds, the evaluation, the names, the device, the ranks."""
-    used = {"task", "model", "objective", "learning", "training", "engine"}
-    irrelevant = {"training": {"checkpoint_every"}, "engine": {"ranks", "device"}}
-    return experiment.model_dump(mode="json", include=used, exclude=irrelevant)
 
 
 def _fit(
