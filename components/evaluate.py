@@ -13,7 +13,9 @@ def evaluate(  # type: ignore[no-untyped-def]
     evaluation: dsl.Output[dsl.Artifact],
     folder: str = "",
 ):
-    """Evaluate every seed and split of one resolved experiment on test rows, and track the results.
+    """Evaluate every seed and split of one resolved experiment on test rows.
+
+    On a cluster the results are tracked at once; on this machine the report's task tracks all of them in one process.
 
     Args:
         experiments: Experiments with their ablations, as JSON or YAML: whose MLflow runs the results belong to.
@@ -26,6 +28,7 @@ def evaluate(  # type: ignore[no-untyped-def]
     from precisionflow import verbs
 
     evaluation.path = verbs.place(evaluation.path, folder, "evaluation", *verbs.variant_parts(experiment))
-    if verbs.evaluate(experiment, data=data.path, model=model.path, out=evaluation.path) or not folder:
+    verbs.evaluate(experiment, data=data.path, model=model.path, out=evaluation.path)
+    if not folder:
         paths = {"data": data.path, "model": model.path, "evaluation": evaluation.path}
-        verbs.track_cells(experiments, experiment, **paths, folder=folder)
+        verbs.track_cells(experiments, experiment, **paths)

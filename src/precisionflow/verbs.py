@@ -4,22 +4,21 @@ import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec
 
 from precisionflow.config import parse
 from precisionflow.progress import explain, fail, say, title, training_progress
 
 Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 
-def one_line_errors(verb: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+def one_line_errors(verb: Callable[Arguments, None]) -> Callable[Arguments, None]:
     """A user's mistake or a full disk ends the process with one line and exit code 2, not with a traceback."""
 
     @functools.wraps(verb)
-    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         try:
-            return verb(*args, **kwargs)
+            verb(*args, **kwargs)
         except (ValueError, OSError, MemoryError) as error:
             fail(f"{verb.__name__}: {explain(error)}")
 
@@ -70,13 +69,13 @@ def train(experiment: str, *, data: str, out: str, folder: str = "") -> None:
 
 
 @one_line_errors
-def evaluate(experiment: str, *, data: str, model: str, out: str) -> bool:
-    """Evaluate a trained experiment on its test rows; whether there was anything to do."""
+def evaluate(experiment: str, *, data: str, model: str, out: str) -> None:
+    """Evaluate a trained experiment on its test rows."""
     from precisionflow.cells import all_evaluated
 
     resolved = parse(experiment)
     if all_evaluated(resolved, data=Path(data), model=Path(model), out=Path(out)):
-        return False
+        return
     from precisionflow.evaluation.evaluate import evaluate as stage
 
     def report(seed: int, split: int, metrics: dict[str, float]) -> None:
@@ -84,7 +83,6 @@ def evaluate(experiment: str, *, data: str, model: str, out: str) -> bool:
         say(f"evaluate {title(resolved)} seed {seed} split {split}: {shown}")
 
     stage(resolved, data=Path(data), model=Path(model), out=Path(out), report=report)
-    return True
 
 
 @one_line_errors
@@ -125,20 +123,19 @@ def publish(made: str, path: str, folder: str) -> str:
 
 @one_line_errors
 def track_cells(
-    experiments: Sequence[str], experiment: str, *, data: str, model: str, evaluation: str, folder: str
+    experiments: Sequence[str], experiment: str, *, data: str, model: str, evaluation: str
 ) -> None:
     """Upload a variant's cells to MLflow, under its experiment among `experiments`."""
     from precisionflow.tracking import track_cells as track
 
     variant = parse(experiment)
     whole = next(parsed for parsed in map(parse, experiments) if parsed.name == variant.name)
-    store = Path(folder) if folder else None
-    track(variant, data=Path(data), model=Path(model), evaluation=Path(evaluation), store=store, whole=whole)
+    track(variant, data=Path(data), model=Path(model), evaluation=Path(evaluation), store=None, whole=whole)
 
 
 @one_line_errors
 def track_report(experiments: Sequence[str], *, aggregate: str, report: str, folder: str) -> None:
-    """Upload the table and the page to MLflow, and what an interrupted run left behind in `folder`."""
+    """Upload the table and the page to MLflow; of a results `folder` on this machine, everything."""
     from precisionflow import tracking
 
     if folder:
