@@ -47,9 +47,9 @@ def test_version_help_list(line: Line) -> None:
 
 def test_show_prints_what_it_reads(line: Line, tmp_path: Path) -> None:
     for name in shipped():
-        code, out, err = line("show", name, "--set", "training.steps=77")
+        code, out, err = line("show", name, "--set", "training.steps=777")
         assert (code, err) == (0, "")
-        experiment = load(name, ["training.steps=77"])
+        experiment = load(name, ["training.steps=777"])
         assert parse(out) == experiment
         (tmp_path / "own.yaml").write_text(out)
         assert line("show", tmp_path / "own.yaml").out == out == to_yaml(experiment)
@@ -93,8 +93,8 @@ WRITING = {
     "report": ["--model", "m", "--evaluation", "e", "--aggregate", "a"],
 }
 CONFIGURATIONS = {
-    "quickstart-regresion": "unknown experiment 'quickstart-regresion'; allowed: quickstart-language, "
-    "quickstart-regression, or a YAML file; did you mean 'quickstart-regression'?",
+    "quickstart-regresion": f"unknown experiment 'quickstart-regresion'; allowed: {', '.join(shipped())}, "
+    "or a YAML file; did you mean 'quickstart-regression'?",
     "missing.yaml": "missing.yaml: cannot be read (No such file or directory); give a YAML file or a name",
     "broken.yaml": "broken.yaml: not valid YAML: line 2, column 1: did not find expected",
     "latin.yaml": "latin.yaml: cannot be read (not UTF-8 text); give a YAML file or a name",

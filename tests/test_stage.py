@@ -36,6 +36,7 @@ def program(body: str, *arguments: object) -> list[str]:
         import os, signal, sys, time
         from pathlib import Path
         from precisionflow import stage
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts deaf to it
         out = Path(sys.argv[1])
         def once(work, inputs=1):
             return stage.once(out, verb="train", inputs=inputs, work=work)
