@@ -14,10 +14,10 @@ def say(line: str) -> None:
     print(f"precisionflow: {line}", flush=True)
 
 
-def fail(message: str) -> NoReturn:
-    """End the process with one line on standard error and exit code 2."""
+def fail(message: str, *, code: int = 2) -> NoReturn:
+    """End the process with one line on standard error; exit code 2: the user's mistake, 3: the cluster's."""
     print(f"precisionflow: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def explain(error: ValueError | OSError | MemoryError) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ParamSpec
 
+from precisionflow.cluster.errors import ClusterError
 from precisionflow.config import parse
 from precisionflow.progress import explain, fail, say, title, training_progress
 
@@ -13,7 +14,7 @@ Arguments = ParamSpec("Arguments")
 
 
 def one_line_errors(verb: Callable[Arguments, None]) -> Callable[Arguments, None]:
-    """A user's mistake or a full disk ends the process with one line and exit code 2, not with a traceback."""
+    """What goes wrong ends the process with one line; exit code 2: a user's mistake or a full disk, 3: a cluster."""
 
     @functools.wraps(verb)
     def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
@@ -21,6 +22,8 @@ def one_line_errors(verb: Callable[Arguments, None]) -> Callable[Arguments, None
             verb(*args, **kwargs)
         except (ValueError, OSError, MemoryError) as error:
             fail(f"{verb.__name__}: {explain(error)}")
+        except ClusterError as error:
+            fail(f"{verb.__name__}: {error}", code=3)
 
     return guarded
 

@@ -53,8 +53,20 @@ class DeepSpeedEngine(Part):
     kind: Literal["deepspeed"] = "deepspeed"
     zero_stage: Literal[0, 1, 2, 3] = 1
     ranks: Count = 1
+    """Processes in all, one for each GPU where there are any."""
+    nodes: Count = 1
+    """Machines that the ranks are spread over, an equal number on each; on a laptop all of them run on it."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="after")
+    def _nodes_are_alike(self) -> Self:
+        if self.ranks % self.nodes:
+            raise ValueError(
+                f"engine.ranks {self.ranks} is not a multiple of engine.nodes {self.nodes}; "
+                "every node takes an equal share"
+            )
+        return self
 
 
 Engine = Annotated[TorchEngine | DeepSpeedEngine, Field(discriminator="kind")]

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.ablation import Ablation
 from precisionflow.config.base import NUMBER, Fraction, Label, Name, Part, Seed, nearest
+from precisionflow.config.cluster import Bounds, Cluster
 from precisionflow.config.engine import DeepSpeedEngine, Engine, TorchEngine, Training
 from precisionflow.config.model import Causal, MeanPrecisionNetwork, Model, Transformer
 from precisionflow.config.objective import Backpropagation, CrossEntropy, GaussianNLL, Learning, Objective
@@ -42,6 +43,9 @@ class Experiment(Part):
     training: Training = Training()
     engine: Engine = TorchEngine()
     evaluation: Evaluation = Evaluation()
+    cluster: Cluster = Cluster()
+    gate: dict[str, Bounds] = {}
+    """Metric -> where its mean over seeds and splits must lie for the model to become champion in MLflow's registry."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     """One training run for each seed (initial weights, order of batches)."""
     splits: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
@@ -57,8 +61,8 @@ class Experiment(Part):
 
     @property
     def hash(self) -> str:
-        """sha256 (12 hexadecimal digits) of the resolved configuration."""
-        return digest(self.model_dump(mode="json"))
+        """sha256 (12 hexadecimal digits) of the resolved configuration without its cluster settings."""
+        return digest(self.model_dump(mode="json", exclude={"cluster"}))
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -107,10 +111,13 @@ class Experiment(Part):
     @model_validator(mode="after")
     def _metrics_are_measured(self) -> Self:
         measured = self.task.metrics + (self.evaluation.metrics if isinstance(self.task, Regression) else ())
-        for name in self.ablation.metrics:
+        named = [("ablation.metrics", name) for name in self.ablation.metrics] + [
+            ("gate", name) for name in self.gate
+        ]
+        for key, name in named:
             if name not in measured:
                 raise ValueError(
-                    f"ablation.metrics: task.kind {self.task.kind!r} has no metric {name!r}; "
+                    f"{key}: task.kind {self.task.kind!r} has no metric {name!r}; "
                     f"allowed: {', '.join(measured)}{nearest(name, measured)}"
                 )
         return self

@@ -1,0 +1,146 @@
+"""Commands for this machine: looking at experiments, running them, each verb alone."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from precisionflow.cli.options import (
+    Data,
+    Evaluations,
+    Model,
+    Models,
+    Name,
+    Names,
+    Out,
+    Settings,
+    app,
+    experiment_named,
+    single_variant,
+    variants_of,
+)
+
+
+@app.command("list")
+def list_experiments() -> None:
+    """The shipped experiments and their questions."""
+    from precisionflow.config import load, shipped
+
+    names = shipped()
+    for name in names:
+        typer.echo(f"{name:<{max(map(len, names))}}  {load(name).question}")
+
+
+@app.command()
+def show(name: Name, settings: Settings = None) -> None:
+    """The resolved experiment as YAML, every default written out."""
+    from precisionflow.config import to_yaml
+
+    typer.echo(to_yaml(experiment_named(name, settings)), nl=False)
+
+
+@app.command()
+def expand(name: Name, settings: Settings = None) -> None:
+    """The experiment's variants, resolved: one line of JSON each."""
+    for variant in variants_of(experiment_named(name, settings)):
+        typer.echo(variant.model_dump_json())
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of an experiment, for editors."""
+    from precisionflow.config.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=1))
+
+
+@app.command()
+def run(
+    names: Names,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Results folder [default: runs/NAME].")] = None,
+) -> None:
+    """Run experiments on this machine: all five verbs. Again: only what is not finished."""
+    experiments = [experiment_named(name, settings) for name in names]
+    for experiment in experiments:
+        variants_of(experiment)
+    from precisionflow.runs import run_experiments
+
+    run_experiments(experiments, folder=out or Path("runs") / "+".join(e.name for e in experiments))
+
+
+@app.command()
+def prepare(name: Name, out: Out, settings: Settings = None) -> None:
+    """Raw data to Parquet: every task and split of the experiment's variants."""
+    from precisionflow import verbs
+
+    verbs.prepare([v.model_dump_json() for v in variants_of(experiment_named(name, settings))], out=str(out))
+
+
+@app.command()
+def train(name: Name, data: Data, out: Out, settings: Settings = None) -> None:
+    """Train one resolved variant; starts its ranks itself, or joins those of torchrun."""
+    from precisionflow import verbs
+
+    verbs.train(single_variant(name, settings).model_dump_json(), data=str(data), out=str(out))
+
+
+@app.command()
+def evaluate(name: Name, data: Data, model: Model, out: Out, settings: Settings = None) -> None:
+    """Score one trained variant on its test rows."""
+    from precisionflow import verbs
+
+    verbs.evaluate(
+        single_variant(name, settings).model_dump_json(), data=str(data), model=str(model), out=str(out)
+    )
+
+
+@app.command()
+def aggregate(name: Name, evaluation: Evaluations, out: Out, settings: Settings = None) -> None:
+    """Metrics of all variants to a table with intervals and contrasts."""
+    from precisionflow import verbs
+
+    texts = [experiment_named(name, settings).model_dump_json()]
+    verbs.aggregate(texts, evaluations=[str(path) for path in evaluation], out=str(out))
+
+
+@app.command()
+def report(
+    name: Name,
+    model: Models,
+    evaluation: Evaluations,
+    aggregated: Annotated[Path, typer.Option("--aggregate", help="Folder that aggregate wrote.")],
+    out: Out,
+    settings: Settings = None,
+) -> None:
+    """Everything to one self-contained HTML page."""
+    from precisionflow import verbs
+
+    verbs.report(
+        [experiment_named(name, settings).model_dump_json()],
+        models=[str(path) for path in model],
+        evaluations=[str(path) for path in evaluation],
+        aggregate=str(aggregated),
+        out=str(out),
+    )
+
+
+@app.command()
+def track(folder: Annotated[Path, typer.Argument(help="Results folder of `precisionflow run`.")]) -> None:
+    """Upload a results folder to MLflow: what is there already is left alone."""
+    from precisionflow.tracking import track_folder
+
+    if not track_folder(folder):
+        raise typer.Exit(3)
+
+
+@app.command("compile")
+def compile_pipelines(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("manifests/compiled"),
+) -> None:
+    """Compile the pipelines to KFP's YAML."""
+    from precisionflow.pipelines.compiled import compile_all
+
+    for path in compile_all(out):
+        typer.echo(str(path))

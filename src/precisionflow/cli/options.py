@@ -1,0 +1,90 @@
+"""The application, the options that commands share, and how an experiment is named on the command line."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from precisionflow import __version__
+
+if TYPE_CHECKING:
+    from precisionflow.config import Experiment
+
+app = typer.Typer(
+    name="precisionflow",
+    help="Experiments on learned precision: one YAML file to a calibrated, tracked, reported result.",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Name = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="A shipped experiment's name, or a YAML file.")
+]
+Names = Annotated[list[str], typer.Argument(metavar="EXPERIMENT...", help="Shipped names or YAML files.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a dotted key, e.g. training.steps=50."),
+]
+Data = Annotated[Path, typer.Option("--data", help="Folder that prepare wrote.")]
+Model = Annotated[Path, typer.Option("--model", help="Folder that train wrote.")]
+Models = Annotated[
+    list[Path], typer.Option("--model", help="Folder that train wrote; once for each variant.")
+]
+Evaluations = Annotated[
+    list[Path], typer.Option("--evaluation", help="Folder that evaluate wrote; once for each variant.")
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"precisionflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    context: typer.Context,
+    _shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options that every command has."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def experiment_named(name: str, settings: list[str] | None) -> "Experiment":
+    from precisionflow.config import load
+
+    return load(name, settings or [])
+
+
+def variants_of(experiment: "Experiment") -> "list[Experiment]":
+    from precisionflow.ablation.grid import expand as expand_axes
+
+    return [variant.experiment for variant in expand_axes(experiment)]
+
+
+def single_variant(name: str, settings: list[str] | None) -> "Experiment":
+    """The one variant of an experiment: of several, the user names one with `--set variant=...`."""
+    from precisionflow.config import ConfigError
+    from precisionflow.config.base import nearest
+
+    experiment = experiment_named(name, settings)
+    variants = variants_of(experiment)
+    names = list(dict.fromkeys(variant.variant for variant in variants))
+    given = names[0] if len(names) == 1 and experiment.variant == "default" else experiment.variant
+    chosen = [variant for variant in variants if variant.variant == given]
+    if not chosen:
+        problem = f"unknown value {given!r}" if given != "default" else f"the experiment has {len(names)}"
+        allowed = f"allowed: {', '.join(names)}{nearest(given, names)}"
+        raise ConfigError(f"variant: {problem}; choose with --set variant=NAME, {allowed}")
+    if len(chosen) > 1:
+        datasets = ", ".join(variant.dataset for variant in chosen)
+        raise ConfigError(
+            f"variant: {given!r} is on the data sets {datasets}; give one line of `precisionflow expand` as a file"
+        )
+    return chosen[0]

@@ -1,0 +1,73 @@
+"""How the cluster is reached: a kubeconfig's context from outside, the pod's service account from inside."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precisionflow.cluster.errors import explained
+
+if TYPE_CHECKING:
+    import kfp
+    from kubernetes.client import ApiClient
+
+_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True)
+class Access:
+    """What the user says about the cluster; everything may be left out."""
+
+    context: str | None = None
+    """Of the kubeconfig; none: its current one."""
+    namespace: str | None = None
+    """Where runs live; none: the pod's own, else the kubeconfig's, else kubeflow."""
+    host: str | None = None
+    """Address of KFP's API; none: through the Kubernetes API server, or the service's name inside a cluster."""
+
+
+class Connection:
+    """Clients for one cluster; ClusterError with one line where it does not answer."""
+
+    def __init__(self, access: Access = Access()) -> None:
+        self.access = access
+
+    @cached_property
+    def api(self) -> "ApiClient":
+        """The Kubernetes client."""
+        from kubernetes import client, config
+
+        with explained("reading the kubeconfig"):
+            if inside():
+                config.load_incluster_config()
+                return client.ApiClient()
+            return config.new_client_from_config(context=self.access.context)
+
+    @cached_property
+    def namespace(self) -> str:
+        """Where runs, TrainJobs and Katib experiments are made."""
+        if self.access.namespace:
+            return self.access.namespace
+        if inside():
+            return _POD.read_text().strip()
+        from kubernetes import config
+
+        with explained("reading the kubeconfig"):
+            contexts, active = config.list_kube_config_contexts()
+        chosen = next((c for c in contexts if c["name"] == self.access.context), active)
+        return str(chosen["context"].get("namespace") or "kubeflow")
+
+    @cached_property
+    def pipelines(self) -> "kfp.Client":
+        """KFP's client."""
+        import kfp
+
+        with explained("reaching Kubeflow Pipelines"):
+            if self.access.host:
+                return kfp.Client(host=self.access.host)
+            return kfp.Client(namespace=self.namespace, kube_context=self.access.context)
+
+
+def inside() -> bool:
+    """Whether this process is a pod's."""
+    return _POD.exists()
