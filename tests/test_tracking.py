@@ -170,7 +170,8 @@ def _runs(client: "MlflowClient", name: str, **tags: str) -> list["Run"]:
 
 def _track_variant(folder: Path, variant: Experiment, **rest: object) -> bool:
     model, evaluation = place(folder / "model", variant), place(folder / "evaluation", variant)
-    keywords = {"store": folder} | rest
+    whole = next(experiment for experiment in (NOISE, TWINS) if experiment.name == variant.name)
+    keywords = {"store": folder, "whole": whole} | rest
     return track_cells(variant, data=folder / "data", model=model, evaluation=evaluation, **keywords)  # type: ignore[arg-type]
 
 
@@ -354,7 +355,7 @@ def test_the_whole_experiment_names_the_parent_where_no_folder_does(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{results}/mlflow.db")
     monkeypatch.chdir(results)
     for variant in variants(NOISE):
-        assert _track_variant(results, variant, store=None, whole=NOISE)
+        assert _track_variant(results, variant, store=None)
     assert track_report([NOISE], aggregate=results / "aggregate", report=results / "report", store=None)
     assert len(_runs(_client(results), "noise", verb="report")) == 1
     assert len(_runs(_client(results), "noise", verb="evaluate")) == 4

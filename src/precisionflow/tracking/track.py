@@ -21,17 +21,15 @@ def track_cells(
     model: Path,
     evaluation: Path,
     store: Path | None,
-    whole: Experiment | None = None,
+    whole: Experiment,
 ) -> bool:
     """Copy the evaluated cells of one resolved variant; whether MLflow took them.
 
     `data` is the folder of all prepared data; `model` and `evaluation` are the variant's own. `whole` is the
-    experiment before its axes were expanded, whose cells share a parent run; none: the one in
-    `store/experiments/<name>.yaml`, and `experiment` itself where there is no such file. ValueError for a
-    result that is missing or broken.
+    experiment before its axes were expanded, whose cells share a parent run. ValueError for a result that is
+    missing or broken.
     """
     cells = finished_cells(experiment, data=data, model=model, evaluation=evaluation)
-    whole = whole or _whole(experiment, store)
 
     def work(client: "MlflowClient") -> None:
         _fill(client, whole, cells, store=store)
@@ -96,8 +94,3 @@ def _finish(client: "MlflowClient", whole: Experiment, content: ReportContent, *
     parent = runs.parent(client, whole, store=store)
     runs.fill_report(client, content, run=parent)
     runs.finish(client, parent)
-
-
-def _whole(experiment: Experiment, store: Path | None) -> Experiment:
-    file = store / "experiments" / f"{experiment.name}.yaml" if store else None
-    return load(str(file)) if file and file.exists() else experiment
