@@ -1,0 +1,107 @@
+"""Calibration of class probabilities: errors by bin in several forms, Brier's decomposition, risk against coverage."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+
+from precisionflow.evaluation.calibration import reliability_bins
+from precisionflow.evaluation.scores import Probabilities, Rows, aligned, brier, refuse
+
+Classes = Integer[np.ndarray, " rows"]
+
+
+def maximum_calibration_error(confidence: Rows, correct: Bool[np.ndarray, " rows"], *, bins: int) -> float:
+    """Largest |accuracy - mean confidence| of a bin of equal width that is not empty (Naeini et al. 2015)."""
+    found = reliability_bins(confidence, correct, bins=bins)
+    return float(np.nanmax(np.abs(found.accuracy - found.confidence)))
+
+
+def equal_mass_calibration_error(confidence: Rows, correct: Bool[np.ndarray, " rows"], *, bins: int) -> float:
+    """ECE over bins of equally many rows (to one): sum of (count / n) |accuracy - mean confidence|.
+
+    Nguyen & O'Connor 2015. Rows of equal confidence may fall on both sides of an edge; they are ordered as given.
+    ValueError for fewer rows than bins.
+    """
+    confidence, correct = aligned(confidence=confidence, correct=correct)
+    return _equal_mass(confidence, correct, bins=bins)
+
+
+def adaptive_calibration_error(probabilities: Probabilities, target: Classes, *, bins: int) -> float:
+    """Mean over classes of the equal-mass ECE of that class's probability (Nixon et al. 2019)."""
+    hits = _hits(probabilities, target)
+    classes = range(hits.shape[1])
+    return float(np.mean([_equal_mass(probabilities[:, k], hits[:, k], bins=bins) for k in classes]))
+
+
+def class_wise_calibration_error(probabilities: Probabilities, target: Classes, *, bins: int) -> float:
+    """Mean over classes of the equal-width ECE of that class's probability (Kull et al. 2019)."""
+    hits = _hits(probabilities, target)
+    rows, classes = hits.shape
+    inside = np.clip(np.ceil(probabilities * bins).astype(int) - 1, 0, bins - 1) + bins * np.arange(classes)
+    excess = np.bincount(inside.ravel(), weights=(hits - probabilities).ravel(), minlength=bins * classes)
+    return float(np.abs(excess).sum() / (rows * classes))
+
+
+class BrierParts(NamedTuple):
+    """Brier score = reliability - resolution + uncertainty + what is left within bins."""
+
+    reliability: float
+    """Squared distance of stated from observed frequencies; 0 for a calibrated model."""
+    resolution: float
+    """Squared distance of the bins' frequencies from the overall one; the larger the better."""
+    uncertainty: float
+    """Variance of the classes themselves: no property of the model."""
+    within: float
+    """What a bin's unequal forecasts add; 0 where all forecasts of a bin are equal (Stephenson et al. 2008)."""
+
+
+def brier_decomposition(probabilities: Probabilities, target: Classes, *, bins: int) -> BrierParts:
+    """Murphy's (1973) decomposition, class by class over equal-width bins, summed over classes as `scores.brier` is."""
+    score = float(np.mean(brier(probabilities, target)))
+    hits = _hits(probabilities, target)
+    rows, classes = hits.shape
+    inside = (
+        np.clip(np.ceil(probabilities * bins).astype(int) - 1, 0, bins - 1) + bins * np.arange(classes)
+    ).ravel()
+    size = bins * classes
+    count = np.bincount(inside, minlength=size)
+    some = np.maximum(count, 1)
+    stated = np.bincount(inside, weights=np.ravel(probabilities), minlength=size) / some
+    observed = np.bincount(inside, weights=hits.ravel(), minlength=size) / some
+    base = np.repeat(hits.mean(axis=0), bins)
+    reliability = float((count * (stated - observed) ** 2).sum() / rows)
+    resolution = float((count * (observed - base) ** 2).sum() / rows)
+    uncertainty = float((base * (1 - base)).sum() / bins)
+    return BrierParts(reliability, resolution, uncertainty, score - reliability + resolution - uncertainty)
+
+
+def area_under_risk_coverage(confidence: Rows, correct: Bool[np.ndarray, " rows"]) -> float:
+    """AURC: mean over k = 1..n of the error rate of the k rows of highest confidence (Geifman et al. 2019).
+
+    Rows of equal confidence count in every order alike: their errors are spread evenly.
+    """
+    confidence, correct = aligned(confidence=confidence, correct=correct)
+    refuse((correct != 0) & (correct != 1), "correct", correct, wanted="should be true or false")
+    levels, group = np.unique(-confidence, return_inverse=True)
+    count = np.bincount(group, minlength=len(levels))
+    mean_error = np.bincount(group, weights=1 - correct, minlength=len(levels)) / count
+    return float(np.mean(np.cumsum(mean_error[np.sort(group)]) / np.arange(1, len(correct) + 1)))
+
+
+def _equal_mass(
+    confidence: Float[np.ndarray, " rows"], correct: Float[np.ndarray, " rows"], *, bins: int
+) -> float:
+    if not 1 <= bins <= len(confidence):
+        raise ValueError(f"bins: given {bins}; should be between 1 and the number of rows, {len(confidence)}")
+    order = np.argsort(confidence, kind="stable")
+    starts = np.linspace(0, len(order), bins + 1).astype(int)[:-1]
+    return float(np.abs(np.add.reduceat((correct - confidence)[order], starts)).sum() / len(order))
+
+
+def _hits(probabilities: Probabilities, target: Classes) -> Float[np.ndarray, "rows classes"]:
+    """[target = k] for each row and class, after the checks of `scores.brier`."""
+    brier(probabilities, target)
+    hits = np.zeros(probabilities.shape)
+    hits[np.arange(len(target)), target] = 1
+    return hits
