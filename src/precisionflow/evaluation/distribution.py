@@ -49,14 +49,14 @@ class Distribution:
                 raise ValueError(
                     f"{name} has the shape {values.shape}, location {rows}; should both be (rows, components)"
                 )
-            finite = np.isfinite(values).all(axis=1)
+            finite = np.isfinite(values.sum(axis=1))
             refuse(~finite, name, values, wanted="every component should be a finite number")
-        refuse((self.scale <= 0).any(axis=1), "scale", self.scale, wanted="should be positive")
-        refuse((self.weight < 0).any(axis=1), "weight", self.weight, wanted="should not be negative")
+        refuse(self.scale.min(axis=1) <= 0, "scale", self.scale, wanted="should be positive")
+        refuse(self.weight.min(axis=1) < 0, "weight", self.weight, wanted="should not be negative")
         total = self.weight.sum(axis=1)
         refuse(np.abs(total - 1) > WEIGHT_TOLERANCE, "weight", total, wanted="should sum to 1")
         if self.degrees_of_freedom is not None:
-            low = (self.degrees_of_freedom <= 0).any(axis=1)
+            low = self.degrees_of_freedom.min(axis=1) <= 0
             refuse(low, "degrees_of_freedom", self.degrees_of_freedom, wanted="should be positive")
 
     @property
@@ -170,7 +170,7 @@ class Distribution:
 
     def _need_moment(self, order: int, name: str) -> None:
         if self.degrees_of_freedom is not None:
-            low = (self.degrees_of_freedom <= order).any(axis=1)
+            low = self.degrees_of_freedom.min(axis=1) <= order
             refuse(
                 low, "degrees_of_freedom", self.degrees_of_freedom, wanted=f"a {name} needs more than {order}"
             )
