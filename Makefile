@@ -7,7 +7,7 @@ RESULTS ?= runs/quickstart
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format compile bench lock clean
+.PHONY: help install run test check format compile images bench lock clean
 
 help: ## List the verbs.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ format: $(INSTALLED) ## Format the code.
 compile: $(INSTALLED) ## Compile the pipelines into manifests/compiled.
 	@$(BIN)/precisionflow compile --out manifests/compiled
 
+images: ## Build the container images with docker, podman or buildah; writes build/images.json.
+	@sh containers/build
+
 bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
 	@mkdir -p runs/benchmarks
 	@for script in $(filter-out %/measured.py, $(wildcard benchmarks/*.py)); do \
@@ -58,6 +61,13 @@ lock: ## Resolve the newest versions that fit together into constraints.txt.
 		--no-emit-index-url --extra dev pyproject.toml -o build/lock/constraints.txt
 	@{ echo '# Every version that `make` installs. Made by `make lock`; pip reads it with -c.'; \
 		cat build/lock/constraints.txt; } > constraints.txt
+	@for image in core train; do \
+		extras="--extra cluster --extra server --extra search"; [ $$image = core ] || extras="$$extras --extra train"; \
+		echo 'setuptools>=80' | build/lock/bin/uv pip compile --quiet --generate-hashes --python-version 3.11 \
+			--python-platform x86_64-manylinux_2_28 --no-annotate --no-header --no-emit-index-url \
+			--constraint constraints.txt $$extras pyproject.toml - -o build/lock/requirements-$$image.txt \
+		&& { echo "# What the image $$image holds, with hashes. Made by \`make lock\`."; \
+			cat build/lock/requirements-$$image.txt; } > containers/requirements-$$image.txt || exit 1; done
 
 clean: ## Remove results and caches, keep .venv.
 	rm -rf build runs .mypy_cache .ruff_cache .import_linter_cache

@@ -17,4 +17,5 @@ def train(experiment: str, data: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.M
     from precisionflow import verbs
 
     model.path = verbs.place(model.path, folder, "model", *verbs.variant_parts(experiment))
+    model.metadata["data"] = data.uri
     verbs.train(experiment, data=data.path, out=model.path, folder=folder)

@@ -1,12 +1,18 @@
 """Compiling every pipeline to KFP's YAML."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from kfp import compiler
+from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.experiment import experiment
+from precisionflow.pipelines.search_then_train import search_then_train
 
-PIPELINES = {"ablation": ablation, "experiment": experiment}
+from precisionflow.cluster import names
+from precisionflow.config import Experiment, digest
+
+PIPELINES = {"ablation": ablation, "experiment": experiment, "search-then-train": search_then_train}
 
 
 def compile_all(folder: Path) -> list[Path]:
@@ -17,3 +23,41 @@ def compile_all(folder: Path) -> list[Path]:
         files.append(folder / f"{name}.yaml")
         compiler.Compiler().compile(pipeline, str(files[-1]))
     return files
+
+
+def compile_experiment(
+    experiment: Experiment,
+    *,
+    images: Mapping[str, str],
+    folder: Path,
+    mlflow: Collection[str] = names.MLFLOW_ALL,
+    manifests: bool = False,
+) -> Path:
+    """Write `<experiment>.yaml`, the pipeline as it is submitted; the same experiment gives the same bytes.
+
+    `mlflow` are the variables that the namespace has values for. As `manifests` it is the resources Pipeline and
+    PipelineVersion, for a repository that a cluster follows.
+    """
+    from precisionflow.pipelines.on_cluster import on_cluster
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{experiment.name}.yaml"
+    pipeline = on_cluster(experiment, images=images, mlflow=mlflow)
+    compiler.Compiler().compile(pipeline, str(file))
+    if manifests:
+        version = version_of(file)
+        options = KubernetesManifestOptions(
+            pipeline_name=experiment.name,
+            pipeline_version_name=f"{experiment.name}-{version}",
+            pipeline_version_display_name=version,
+            include_pipeline_manifest=True,
+        )
+        compiler.Compiler().compile(
+            pipeline, str(file), kubernetes_manifest_options=options, kubernetes_manifest_format=True
+        )
+    return file
+
+
+def version_of(file: Path) -> str:
+    """What this version of a compiled pipeline is called: by its content."""
+    return digest(file.read_text(encoding="utf-8"))

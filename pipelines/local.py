@@ -3,21 +3,23 @@
 import builtins
 import contextlib
 import io
+import json
 import logging
 import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from kfp import local
 from kfp.local.config import LocalExecutionConfig
-from precisionflow.pipelines.ablation import ablation
+from precisionflow.pipelines.ablation import ablation, argument
 
 from precisionflow.ablation.grid import expand
 from precisionflow.config import Experiment
+from precisionflow.verbs import study_of
 
 LOG = "pipeline.log"
 TASKS_AT_ONCE = 2
@@ -26,20 +28,30 @@ TASKS_AT_ONCE = 2
 
 def run_locally(experiments: Sequence[Experiment], *, folder: Path, screen: TextIO) -> None:
     """Execute the ablation pipeline with results in `folder`; ValueError with the failed task's line otherwise."""
-    variants = [
-        variant.experiment.model_dump_json() for experiment in experiments for variant in expand(experiment)
-    ]
+    variants = [_kept(argument(v.experiment)) for experiment in experiments for v in expand(experiment)]
+    wholes = [_kept(argument(experiment)) for experiment in experiments]
+    _execute(ablation, folder=folder, screen=screen, experiments=wholes, variants=variants)
+
+
+def search_and_train_locally(study: str, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
+    """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
+    arguments = {"study": json.dumps(study_of(study)), "experiment": argument(experiment)}
+    _execute(search_then_train, folder=folder, screen=screen, **{k: _kept(v) for k, v in arguments.items()})
+
+
+def _kept(text: str) -> str:
+    """JSON in which kfp.local finds no `python3`: it puts this machine's Python wherever it sees the word."""
+    return text.replace("python3", r"\u0070ython3")
+
+
+def _execute(pipeline: Callable[..., object], *, folder: Path, screen: TextIO, **arguments: object) -> None:
     with (
         (folder / LOG).open("a", encoding="utf-8") as log,
         _relayed(log, screen) as relay,
         _subprocess_runner(folder / ".kfp"),
     ):
         try:
-            ablation(
-                experiments=[experiment.model_dump_json() for experiment in experiments],
-                variants=variants,
-                folder=str(folder.resolve()),
-            )
+            pipeline(**arguments, folder=str(folder.resolve()))
         except RuntimeError as failure:
             cause = relay.error or " ".join(_COLOUR.sub("", str(failure)).split())
             raise ValueError(f"{cause} (log: {folder / LOG})") from None

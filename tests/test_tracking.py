@@ -284,7 +284,7 @@ def test_a_new_report_replaces_the_old_one(results: Path) -> None:
     assert _rows(results)["metrics"] == before["metrics"]
 
 
-@pytest.mark.parametrize("broken", ["_log_points", "logged_model"])
+@pytest.mark.parametrize("broken", ["log_points", "logged_model"])
 def test_an_interrupted_upload_is_completed(
     results: Path, monkeypatch: pytest.MonkeyPatch, broken: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

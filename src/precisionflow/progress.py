@@ -1,8 +1,10 @@
 """What a user sees: lines of progress, a bar while training in a terminal, one line for a mistake."""
 
 import contextlib
+import math
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -43,7 +45,9 @@ def training_progress(
 ) -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
     """A function that is called with (seed, split, step, measured values) at every validation."""
     steps = experiment.training.steps
-    if not sys.stdout.isatty():
+    if (
+        not sys.stdout.isatty() or "OMPI_COMM_WORLD_RANK" in os.environ
+    ):  # mpirun's ranks have a terminal nobody sees
         yield (
             lambda seed, split, step, measured: (
                 say(
@@ -73,6 +77,23 @@ def training_progress(
             bars.update(tasks[key], completed=step, measured=_measured(measured))  # type: ignore[arg-type]
 
         yield update
+
+
+SEARCHED = ("validation_loss", "seconds_per_step")
+"""Metrics that a search may look at: none of them needs test rows."""
+
+
+@contextlib.contextmanager
+def metric_lines() -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
+    """Like `training_progress`, with lines `metric=value` that Katib's collector reads, one metric on each."""
+    yield lambda _seed, _split, _step, measured: print_metrics(measured)
+
+
+def print_metrics(measured: Mapping[str, float]) -> None:
+    """The searched metrics of one validation; a value that is not finite is left out, since Katib cannot read it."""
+    for name in SEARCHED:
+        if math.isfinite(measured[name]):
+            print(f"{name}={measured[name]:.9g}", flush=True)
 
 
 def _measured(measured: dict[str, float]) -> str:

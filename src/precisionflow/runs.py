@@ -1,11 +1,12 @@
 """A whole run on this machine: the pipeline, then tables, times and where everything is."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from precisionflow.config import Experiment, to_yaml
+from precisionflow.config import Experiment, load, to_yaml
 from precisionflow.records import write_text
 from precisionflow.stage import MARKER, exclusive, finished_seconds
 
@@ -15,18 +16,36 @@ def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names):
         raise ValueError(f"experiments {', '.join(names)}: two have the same name; rename one in its file")
-    from rich.console import Console
-
     from precisionflow.pipelines.local import run_locally
-    from precisionflow.report.tables import print_tables
-    from precisionflow.tracking import ui_command
 
-    start = time.perf_counter()
-    with exclusive(folder):
-        before = finished_stages(folder)
+    with _told(folder) as done:
         for experiment in experiments:
             write_text(to_yaml(experiment), folder / "experiments" / f"{experiment.name}.yaml")
         run_locally(experiments, folder=folder, screen=sys.stdout)
+        done += experiments
+
+
+def search_and_train(study: str, experiment: Experiment, *, folder: Path) -> None:
+    """Search with a `study`, a Katib Experiment as YAML, train `experiment` with what was found, say what came out."""
+    from precisionflow.pipelines.local import search_and_train_locally
+
+    with _told(folder) as done:
+        search_and_train_locally(study, experiment, folder=folder, screen=sys.stdout)
+        done.append(load(str(folder / "experiments" / f"{experiment.name}.yaml")))
+
+
+@contextlib.contextmanager
+def _told(folder: Path) -> Iterator[list[Experiment]]:
+    """Hold a results folder; at the end, tables of the experiments that the block lists, times, and where all is."""
+    from rich.console import Console
+
+    from precisionflow.report.tables import print_tables
+    from precisionflow.tracking import ui_command
+
+    start, experiments = time.perf_counter(), list[Experiment]()
+    with exclusive(folder):
+        before = finished_stages(folder)
+        yield experiments
         seconds = time.perf_counter() - start
         console = Console()
         print_tables(experiments, folder / "aggregate", console)

@@ -2,24 +2,26 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 from precisionflow.cluster.errors import ClusterError
 from precisionflow.config import parse
-from precisionflow.progress import explain, fail, say, title, training_progress
+from precisionflow.progress import explain, fail, metric_lines, say, title, training_progress
 
 Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
 
 
-def one_line_errors(verb: Callable[Arguments, None]) -> Callable[Arguments, None]:
+def one_line_errors(verb: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
     """What goes wrong ends the process with one line; exit code 2: a user's mistake or a full disk, 3: a cluster."""
 
     @functools.wraps(verb)
-    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+    def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Answer:
         try:
-            verb(*args, **kwargs)
+            return verb(*args, **kwargs)
         except (ValueError, OSError, MemoryError) as error:
             fail(f"{verb.__name__}: {explain(error)}")
         except ClusterError as error:
@@ -48,11 +50,11 @@ def prepare(experiments: Sequence[str], *, out: str) -> None:
 
 
 @one_line_errors
-def train(experiment: str, *, data: str, out: str, folder: str = "") -> None:
+def train(experiment: str, *, data: str, out: str, folder: str = "", metrics: bool = False) -> None:
     """Train a resolved experiment: in this process, or on the ranks that its engine asks for.
 
     Trainings on ranks take turns in a results `folder`: two at once on the cores of one machine wait for each other's
-    ranks at every step, and need twice the memory.
+    ranks at every step, and need twice the memory. With `metrics`, validations are printed as Katib reads them.
     """
     from precisionflow.cells import all_trained
     from precisionflow.stage import turn
@@ -63,12 +65,20 @@ def train(experiment: str, *, data: str, out: str, folder: str = "") -> None:
         return
     if rank_count(resolved) and not launched():
         with turn(Path(folder)) if folder else contextlib.nullcontext():
-            launch(resolved, data=Path(data), out=Path(out))
+            launch(resolved, data=Path(data), out=Path(out), metrics=metrics)
         return
     from precisionflow.training.train import train as stage
 
-    with training_progress(resolved) as report:
+    with metric_lines() if metrics else training_progress(resolved) as report:
         stage(resolved, data=Path(data), out=Path(out), report=report)
+
+
+@one_line_errors
+def launch_trainjob(experiment: str, *, image: str, data: str, out: str, run: str) -> None:
+    """Train a resolved experiment on several nodes of a cluster, in pods of `image`."""
+    from precisionflow.cluster.trainjob import train_on_nodes
+
+    train_on_nodes(parse(experiment), data=Path(data), out=Path(out), image=image, run=run)
 
 
 @one_line_errors
@@ -146,3 +156,115 @@ def track_report(experiments: Sequence[str], *, aggregate: str, report: str, fol
         return
     wholes = [parse(text) for text in experiments]
     tracking.track_report(wholes, aggregate=Path(aggregate), report=Path(report), store=None)
+
+
+@one_line_errors
+def register(experiments: Sequence[str], *, evaluations: Sequence[str], folder: str) -> list[str]:
+    """Say what the gate of each experiment says; on a cluster, bring MLflow's registry to that state.
+
+    On this machine `track_report` has done so with the whole results `folder`.
+    """
+    from precisionflow.ablation.gate import judge
+    from precisionflow.tracking import register_models
+
+    wholes, paths = [parse(text) for text in experiments], [Path(p) for p in evaluations]
+    lines = [
+        f"{title(judgement.variant)} {judgement.reason}"
+        for whole in wholes
+        for judgement in judge(whole, evaluations=paths)
+    ]
+    for line in lines:
+        say(f"gate {line}")
+    if not folder:
+        register_models(wholes, evaluations=paths, store=None)
+    return lines
+
+
+def study_of(text: str) -> dict[str, Any]:
+    """The Katib Experiment in a YAML or JSON text; ValueError where it is none."""
+    import yaml
+
+    from precisionflow.search.resource import parse_study
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"study: not valid YAML: {' '.join(str(error).split())}") from None
+    parse_study(content)
+    return dict(content)
+
+
+@one_line_errors
+def launch_search(
+    study: str, *, out: str, images: Mapping[str, str], run: str, folder: str
+) -> tuple[list[str], float, str]:
+    """Run a study on Katib, or in a results `folder` on this machine: the best settings, their value, the trial."""
+    tree = study_of(study)
+    if folder:
+        from precisionflow.search.local import run_study
+
+        best = run_study(tree, out=Path(out))
+    else:
+        from precisionflow.cluster.connection import Connection
+        from precisionflow.cluster.katib import run_on_katib
+        from precisionflow.cluster.trainjob_api import TrainJobs
+
+        connection = Connection()
+        owner = TrainJobs(connection).owner()
+        best = run_on_katib(
+            tree, connection=connection, images=images, out=Path(out), say=say, run=run, owner=owner
+        )
+    say(f"search {best.study}: best {best.metric} {best.value:.6g} of {best.trials} trials, {', '.join(best.settings)}")
+    return list(best.settings), best.value, best.trial
+
+
+@one_line_errors
+def resolve(experiment: str, *, settings: Sequence[str], folder: str) -> list[str]:
+    """The experiment with `settings` merged in, in a list of one; of a results `folder`, it becomes the experiment."""
+    from precisionflow.config import overlay, to_yaml
+    from precisionflow.config import resolve as validated
+    from precisionflow.config.load import parse_settings
+    from precisionflow.records import write_text
+
+    tuned = validated(overlay(parse(experiment).model_dump(mode="json"), parse_settings(settings)))
+    if folder:
+        write_text(to_yaml(tuned), Path(folder, "experiments", f"{tuned.name}.yaml"))
+    say(f"resolve {tuned.name}: {', '.join(settings)}")
+    return [tuned.model_dump_json()]
+
+
+@one_line_errors
+def expand(experiments: Sequence[str]) -> list[str]:
+    """Every variant of the experiments, resolved."""
+    from precisionflow.ablation.grid import expand as variants_of
+
+    return [v.experiment.model_dump_json() for text in experiments for v in variants_of(parse(text))]
+
+
+@one_line_errors
+def finish(experiments: Sequence[str], *, run: str) -> None:
+    """Write how the pipeline run with this id ended into the MLflow runs of its experiments."""
+    from precisionflow.cluster.connection import Connection
+    from precisionflow.cluster.ending import ending
+    from precisionflow.tracking import track_end
+
+    wholes = [parse(text) for text in experiments]
+    state, cause = ending(wholes, run=run, connection=Connection())
+    say(f"finish {state}{f': {cause}' if cause else ''}")
+    track_end(wholes, state=state, cause=cause)
+
+
+def list_contents(artifacts: Sequence[Any], *, out: str) -> None:
+    """Where the results of a run lie in KFP's object store, those taken from earlier runs too: `contents.json`.
+
+    `artifacts` are KFP's; those of train say in their metadata where their data lies.
+    """
+    from precisionflow.records import write_text
+
+    addresses = [
+        address
+        for artifact in artifacts
+        for address in (artifact.metadata.get("data"), artifact.uri)
+        if address
+    ]
+    write_text(json.dumps(list(dict.fromkeys(addresses)), indent=1) + "\n", Path(out, "contents.json"))

@@ -14,7 +14,7 @@ from precisionflow.pipelines.compiled import PIPELINES, compile_all
 from tests.command_line import Line
 
 ROOT = Path(__file__).parents[2]
-IMAGES = {"prepare": CORE, "train": TRAIN, "evaluate": TRAIN, "aggregate": CORE, "report": CORE}
+IMAGES = {"prepare": CORE, "train": TRAIN, "evaluate": TRAIN, "aggregate": CORE, "report": CORE, "register": CORE}
 
 
 @pytest.fixture(scope="module")

@@ -252,3 +252,16 @@ def test_several_datasets_are_told_apart(tmp_path: Path) -> None:
     assert page.headings("caption")[:2] == ["Scores on diabetes", "Scores on linnerud"]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
+
+
+def test_the_gate_says_what_it_judged(tmp_path: Path) -> None:
+    gated = regression(("ablation:", "gate: {nll: {high: 2.095}}\nablation:"))
+    shown = Page(written(results_of([gated], tmp_path), tmp_path / "report"))
+    assert "Gate" in shown.headings("h3")
+    (missed,) = re.findall(r"missed: nll 2.09853 is above 2.095", shown.text)
+    (passed,) = re.findall(r"passed: nll 2.06037 is at most 2.095", shown.text)
+    assert shown.text.index(missed) < shown.text.index(passed)
+
+
+def test_without_a_gate_there_is_no_word_of_it(page: Page) -> None:
+    assert "Gate" not in page.headings("h3")

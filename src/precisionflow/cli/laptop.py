@@ -9,6 +9,7 @@ import typer
 from precisionflow.cli.options import (
     Data,
     Evaluations,
+    Images,
     Model,
     Models,
     Name,
@@ -79,11 +80,20 @@ def prepare(name: Name, out: Out, settings: Settings = None) -> None:
 
 
 @app.command()
-def train(name: Name, data: Data, out: Out, settings: Settings = None) -> None:
+def train(
+    name: Name,
+    data: Data,
+    out: Out,
+    settings: Settings = None,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Print validations as metric=value lines, as Katib reads them.")
+    ] = False,
+) -> None:
     """Train one resolved variant; starts its ranks itself, or joins those of torchrun."""
     from precisionflow import verbs
 
-    verbs.train(single_variant(name, settings).model_dump_json(), data=str(data), out=str(out))
+    text = single_variant(name, settings).model_dump_json()
+    verbs.train(text, data=str(data), out=str(out), metrics=metrics)
 
 
 @app.command()
@@ -137,10 +147,36 @@ def track(folder: Annotated[Path, typer.Argument(help="Results folder of `precis
 
 @app.command("compile")
 def compile_pipelines(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("manifests/compiled"),
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[EXPERIMENT]", help="With its resources and images, as `submit` submits it."),
+    ] = None,
+    settings: Settings = None,
+    manifests: Annotated[
+        bool, typer.Option("--manifests", help="As Kubernetes resources Pipeline and PipelineVersion.")
+    ] = False,
+    images: Images = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", help="[default: manifests/compiled, of an experiment build/compiled-experiments]"
+        ),
+    ] = None,
 ) -> None:
-    """Compile the pipelines to KFP's YAML."""
-    from precisionflow.pipelines.compiled import compile_all
+    """Compile the pipelines to KFP's YAML; with an experiment, its own."""
+    from precisionflow.pipelines import compiled
 
-    for path in compile_all(out):
+    if name is None:
+        if manifests or settings or images:
+            raise ValueError("--manifests, --set and --images belong to an EXPERIMENT; name one")
+        files = compiled.compile_all(out or Path("manifests/compiled"))
+    else:
+        from precisionflow.components.images import image_references
+
+        experiment, references = experiment_named(name, settings), image_references(images)
+        folder = out or Path("build/compiled-experiments")
+        files = [
+            compiled.compile_experiment(experiment, images=references, folder=folder, manifests=manifests)
+        ]
+    for path in files:
         typer.echo(str(path))

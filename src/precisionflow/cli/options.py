@@ -35,6 +35,9 @@ Models = Annotated[
 Evaluations = Annotated[
     list[Path], typer.Option("--evaluation", help="Folder that evaluate wrote; once for each variant.")
 ]
+Images = Annotated[
+    Path | None, typer.Option("--images", help="File that `make images` wrote [default: build/images.json].")
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
 
 

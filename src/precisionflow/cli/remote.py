@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from precisionflow.cli.options import Name, Settings, app, experiment_named, variants_of
+from precisionflow.cli.options import Images, Name, Settings, app, experiment_named, variants_of
 from precisionflow.cluster.connection import Access
 
 Context = Annotated[
@@ -18,9 +18,6 @@ Namespace = Annotated[
 Host = Annotated[
     str | None,
     typer.Option("--host", help="Address of KFP's API [default: through the Kubernetes API server]."),
-]
-Images = Annotated[
-    Path | None, typer.Option("--images", help="File that `make images` wrote [default: build/images.json].")
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="Id or name of a run.")]
 

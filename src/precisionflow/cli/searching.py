@@ -1,12 +1,21 @@
 """Commands for searches: a Katib Experiment on this machine or on a cluster, and one trial of it."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from precisionflow.cli.options import Name, Settings, app, single_variant
-from precisionflow.cli.remote import Context, Host, Images, Namespace
+from precisionflow.cli.options import (
+    Images,
+    Name,
+    Settings,
+    app,
+    experiment_named,
+    single_variant,
+    variants_of,
+)
+from precisionflow.cli.remote import Context, Host, Namespace
 from precisionflow.cluster.connection import Access
 
 
@@ -23,6 +32,11 @@ def search(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="[default: the file's random_state, else 0].")
     ] = None,
+    train: Annotated[
+        str | None,
+        typer.Option("--train", metavar="EXPERIMENT", help="Afterwards train it with what was found."),
+    ] = None,
+    settings: Settings = None,
     on_cluster: Annotated[bool, typer.Option("--cluster", help="Run it on Katib.")] = False,
     images: Images = None,
     context: Context = None,
@@ -30,6 +44,11 @@ def search(
     host: Host = None,
 ) -> None:
     """Search an experiment's fields; again: only the trials that are missing."""
+    if train:
+        _search_and_train(file, train, settings, out=out, on_cluster=on_cluster)
+        return
+    if settings:
+        raise ValueError("--set: settings are of the experiment that --train names; trials get theirs in FILE")
     if on_cluster:
         from precisionflow.searches import search_on_cluster
 
@@ -38,6 +57,24 @@ def search(
     from precisionflow.searches import search_here
 
     search_here(file, out=out, parallel=parallel, seed=seed)
+
+
+def _search_and_train(
+    file: Path, name: str, settings: list[str] | None, *, out: Path | None, on_cluster: bool
+) -> None:
+    if on_cluster:
+        raise ValueError(
+            "--train: searches and trains on this machine; on a cluster, run the pipeline search-then-train of "
+            "manifests/compiled"
+        )
+    from precisionflow.runs import search_and_train
+    from precisionflow.search.resource import read_study
+
+    experiment = experiment_named(name, settings)
+    variants_of(experiment)
+    study = read_study(file)
+    folder = out or Path("runs") / f"{study['metadata']['name']}+{experiment.name}"
+    search_and_train(json.dumps(study), experiment, folder=folder)
 
 
 @app.command()

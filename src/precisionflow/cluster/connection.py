@@ -1,5 +1,6 @@
 """How the cluster is reached: a kubeconfig's context from outside, the pod's service account from inside."""
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     import kfp
     from kubernetes.client import ApiClient
 
+SECONDS = 15
+"""Longest wait for a sign of life."""
 _POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -24,6 +27,10 @@ class Access:
     """Where runs live; none: the pod's own, else the kubeconfig's, else kubeflow."""
     host: str | None = None
     """Address of KFP's API; none: through the Kubernetes API server, or the service's name inside a cluster."""
+
+    def __post_init__(self) -> None:
+        if self.host and not self.host.startswith(("http://", "https://")):
+            raise ValueError(f"--host {self.host!r}: should begin with http:// or https://")
 
 
 class Connection:
@@ -59,13 +66,37 @@ class Connection:
 
     @cached_property
     def pipelines(self) -> "kfp.Client":
-        """KFP's client."""
+        """KFP's client, when KFP answers: the client itself would try for half a minute."""
         import kfp
 
-        with explained("reaching Kubeflow Pipelines"):
+        self.owner  # noqa: B018
+        with explained("reaching Kubeflow Pipelines"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # its greeting
             if self.access.host:
                 return kfp.Client(host=self.access.host)
             return kfp.Client(namespace=self.namespace, kube_context=self.access.context)
+
+    @cached_property
+    def owner(self) -> str | None:
+        """The namespace that KFP wants to be told: none where all users share one."""
+        import kfp_server_api
+
+        with explained("reaching Kubeflow Pipelines"):
+            if self.access.host or inside():
+                host = self.access.host or f"http://ml-pipeline.{self.namespace}.svc.cluster.local:8888"
+                settings = kfp_server_api.Configuration(host=host.rstrip("/"))
+                settings.retries = False
+                service = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(settings))
+                health = service.healthz_service_get_healthz(_request_timeout=SECONDS)
+                return self.namespace if health.multi_user else None
+            health, _, _ = self.api.call_api(
+                f"/api/v1/namespaces/{self.namespace}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz",
+                "GET",
+                response_type="object",
+                auth_settings=["BearerToken"],
+                _request_timeout=SECONDS,
+            )
+            return self.namespace if health.get("multi_user") else None
 
 
 def inside() -> bool:

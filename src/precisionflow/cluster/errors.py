@@ -26,10 +26,16 @@ def explained(what: str) -> Iterator[None]:
             f"{what}: {error}; name a file in KUBECONFIG or a context with --context"
         ) from None
     except (HTTPError, OSError) as error:
-        cause = " ".join(str(error).split())[:200]
         raise ClusterError(
-            f"{what}: no answer ({cause}); `precisionflow doctor` says what is wrong"
+            f"{what}: no answer ({_innermost(error)}); `precisionflow doctor` says what is wrong"
         ) from None
+
+
+def _innermost(error: Exception) -> str:
+    """What the network said, without the layers around it."""
+    while isinstance(inner := getattr(error, "reason", None) or error.__context__, Exception):
+        error = inner
+    return " ".join(str(error).split())[:200]
 
 
 def _refusal(error: Exception) -> str:
@@ -38,6 +44,8 @@ def _refusal(error: Exception) -> str:
     match status:
         case 401:
             return f"not logged in ({cause}); log in again or renew the token in the kubeconfig"
+        case 403 if "exceeded quota" in cause:
+            return f"{cause}; wait for others to finish, ask for less in cluster.*, or have the quota raised"
         case 403:
             return f"forbidden ({cause}); ask for that right, manifests/ has the roles"
         case 404:

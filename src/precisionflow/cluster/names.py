@@ -4,6 +4,7 @@ MLFLOW = "precisionflow-mlflow"
 """ConfigMap with MLFLOW_TRACKING_URI, and Secret with MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."""
 MLFLOW_VARIABLES = ("MLFLOW_TRACKING_URI",)
 MLFLOW_SECRETS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+MLFLOW_ALL = (*MLFLOW_VARIABLES, *MLFLOW_SECRETS)
 MANAGED = {"app.kubernetes.io/managed-by": "precisionflow"}
 """Label of everything that the code makes."""
 RUN = "precisionflow.org/run"

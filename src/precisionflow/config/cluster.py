@@ -2,11 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from precisionflow.config.base import Count, Name, Part, Whole
+from precisionflow.config.base import NUMBER, Count, Name, Part, Whole
 
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+
+def _written(value: object) -> object:
+    """YAML reads 2 as a number; a quantity is text."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Quantity = Annotated[
+    str, BeforeValidator(_written), Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
+]
 """A Kubernetes quantity: 2, 500m, 4Gi."""
 LabelKey = Annotated[
     str, Field(pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$")
@@ -59,8 +67,11 @@ class Cluster(Part):
     """PriorityClass of training pods."""
 
 
+End = Annotated[float | None, Field(allow_inf_nan=False), NUMBER]
+
+
 class Bounds(Part):
     """Where a metric must lie, ends included."""
 
-    low: float | None = None
-    high: float | None = None
+    low: End = None
+    high: End = None

@@ -122,6 +122,17 @@ class Experiment(Part):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _the_gate_can_be_passed_and_missed(self) -> Self:
+        for metric, bounds in self.gate.items():
+            if bounds.low is None and bounds.high is None:
+                raise ValueError(f"gate.{metric}: has neither low nor high; give one of them")
+            if bounds.low is not None and bounds.high is not None and bounds.low > bounds.high:
+                raise ValueError(
+                    f"gate.{metric}: low {bounds.low:g} is above high {bounds.high:g}; exchange them"
+                )
+        return self
+
 
 def digest(content: object) -> str:
     """First 12 hexadecimal digits of the sha256 of `content` as canonical JSON."""

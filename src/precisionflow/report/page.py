@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from precisionflow import __version__, records, stage
 from precisionflow.ablation.aggregate import by_name, read_aggregate
+from precisionflow.ablation.gate import judge
 from precisionflow.config import Experiment, digest, to_yaml
 from precisionflow.report import cells
 from precisionflow.report.section import Section, section
@@ -54,7 +55,14 @@ def report(
     def work(folder: Path) -> None:
         results = read_aggregate(aggregate)
         sections = [
-            section(experiment, trained=trained, evaluated=evaluated, results=results, anchor=f"x{position}")
+            section(
+                experiment,
+                trained=trained,
+                evaluated=evaluated,
+                results=results,
+                gate=judge(experiment, evaluations=evaluations),
+                anchor=f"x{position}",
+            )
             for position, experiment in enumerate(ordered)
         ]
         records.write_text(

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from precisionflow import records
 from precisionflow.ablation.aggregate import Aggregate, Cell, by_dataset, contrasted, unit_of
+from precisionflow.ablation.gate import Judgement
 from precisionflow.ablation.grid import Variant
 from precisionflow.config import Experiment
 from precisionflow.report import cells, figures, tables, wording
@@ -75,6 +76,7 @@ class Section:
 
     experiment: Experiment
     groups: tuple[Group, ...]
+    gate: tuple[Judgement, ...]
     facts: tuple[str, ...]
     cards: tuple[records.ModelCard, ...]
 
@@ -85,6 +87,7 @@ def section(
     trained: Mapping[Cell, Path],
     evaluated: Mapping[Cell, Path],
     results: Aggregate,
+    gate: tuple[Judgement, ...],
     anchor: str,
 ) -> Section:
     """Read what the experiment's cells left and put it into words, tables and figures; ids start with `anchor`."""
@@ -108,7 +111,7 @@ def section(
         group.twins = tables.twin_table(variants, by_variant)
         groups.append(group)
         cards += [card for of in by_variant.values() for card in of]
-    return Section(experiment, tuple(groups), _facts(experiment), tuple(cards))
+    return Section(experiment, tuple(groups), gate, _facts(experiment), tuple(cards))
 
 
 def _legend(variants: Sequence[Variant], *, name: str) -> list[tuple[Markup, str]]:

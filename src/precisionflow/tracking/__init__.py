@@ -3,7 +3,8 @@
 The Parquet files are the truth; what is here copies them, as often as it is called and without duplicates.
 """
 
+from precisionflow.tracking.registry import register_models
 from precisionflow.tracking.store import ui_command
-from precisionflow.tracking.track import track_cells, track_folder, track_report
+from precisionflow.tracking.track import track_cells, track_end, track_folder, track_report
 
-__all__ = ["track_cells", "track_folder", "track_report", "ui_command"]
+__all__ = ["register_models", "track_cells", "track_end", "track_folder", "track_report", "ui_command"]

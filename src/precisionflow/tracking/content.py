@@ -152,8 +152,8 @@ def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> Repor
     verdict = "verdict/{metric}/{dataset}/{variant}/{axis}"
     return ReportContent(
         key=digest([_sha256(file) for file in files]),
-        metrics={_name("{metric}/{dataset}/{variant}".format_map(row)): row["mean"] for row in rows},
-        verdicts={_name(verdict.format_map(row)): row["verdict"] for row in contrasts},
+        metrics={allowed_name("{metric}/{dataset}/{variant}".format_map(row)): row["mean"] for row in rows},
+        verdicts={allowed_name(verdict.format_map(row)): row["verdict"] for row in contrasts},
         files=files,
         written=int(files[1].stat().st_mtime * 1000),
     )
@@ -170,7 +170,7 @@ def _sha256(file: Path) -> str:
 def parameters(experiment: Experiment) -> dict[str, str]:
     """The resolved configuration as `cfg.` and the dotted key -> text: "true", "none", "0, 1, 2"."""
     return {
-        _name(f"cfg.{dotted}"): _text(value)[:_LONGEST_PARAMETER]
+        allowed_name(f"cfg.{dotted}"): _text(value)[:_LONGEST_PARAMETER]
         for dotted, value in _leaves(experiment.model_dump(mode="json"))
     }
 
@@ -200,6 +200,6 @@ def _tags(ours: dict[str, str], key: str) -> dict[str, str]:
     return {f"{PREFIX}{name}": value for name, value in ours.items()} | {KEY: key}
 
 
-def _name(text: str) -> str:
+def allowed_name(text: str) -> str:
     """As MLflow allows: a "+" between levels becomes a blank."""
     return _NOT_WANTED.sub(" ", text)[:_LONGEST_KEY]

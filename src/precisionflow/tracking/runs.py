@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+CAUSE = "precisionflow.cause"
+"""Tag of a parent whose pipeline did not end well: why."""
 _PARENT = "mlflow.parentRunId"
 _METRICS_A_CALL, _PARAMS_A_CALL = 1000, 100
 Item = TypeVar("Item")
@@ -33,14 +35,24 @@ Item = TypeVar("Item")
 
 def parent(client: "MlflowClient", whole: Experiment, *, store: Path | None) -> "Run":
     """The run of an experiment: the one that MLFLOW_RUN_ID names, else found by its key, else created."""
-    content = parent_run(whole)
+    return open_run(client, whole.name, parent_run(whole), store=store)
+
+
+def open_run(client: "MlflowClient", name: str, content: RunContent, *, store: Path | None) -> "Run":
+    """The run that MLFLOW_RUN_ID names, else the one with this key, else a new one in the MLflow experiment `name`."""
     given = os.environ.get("MLFLOW_RUN_ID")
     if given:
         run = client.get_run(given)
     else:
-        run = _found_or_created(client, _experiment_id(client, whole.name, store=store), content)
-    _identify(client, run, content)
+        run = _found_or_created(client, _experiment_id(client, name, store=store), content)
+    identify(client, run, content)
     return run
+
+
+def nested_run(client: "MlflowClient", parent: "Run", content: RunContent, *, start: int) -> "Run":
+    """A new run inside another."""
+    nested = {_PARENT: parent.info.run_id}
+    return _create(client, parent.info.experiment_id, content, start=start, tags=nested)
 
 
 def children(client: "MlflowClient", parent: "Run") -> dict[str, "Run"]:
@@ -57,11 +69,10 @@ def fill_cell(client: "MlflowClient", cell: CellContent, *, parent: "Run", known
         return
     steps = max((point.step for point in cell.history), default=0)
     start = int((time.time() - steps * cell.seconds_per_step) * 1000)
-    nested = {_PARENT: parent.info.run_id}
-    run = known or _create(client, parent.info.experiment_id, cell.run, start=start, tags=nested)
-    _identify(client, run, cell.run)
+    run = known or nested_run(client, parent, cell.run, start=start)
+    identify(client, run, cell.run)
     _log_dataset(client, run, cell)
-    _log_points(client, run, cell.history + cell.metrics, milliseconds=cell.seconds_per_step * 1000)
+    log_points(client, run, cell.history + cell.metrics, milliseconds=cell.seconds_per_step * 1000)
     if cell.served:
         logged_model(client, run, cell)
     client.set_terminated(run.info.run_id, "FINISHED")
@@ -85,13 +96,20 @@ def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -
     client.set_tag(run.info.run_id, REPORT, content.key)
 
 
-def finish(client: "MlflowClient", run: "Run") -> None:
-    """End a parent that is ours; the one that MLFLOW_RUN_ID names is ended by whoever opened it."""
-    if not os.environ.get("MLFLOW_RUN_ID") and run.info.status != "FINISHED":
-        client.set_terminated(run.info.run_id, "FINISHED")
+def finish(client: "MlflowClient", run: "Run", *, state: str = "FINISHED", cause: str = "") -> None:
+    """End a parent that is ours, with the `cause` of a bad end as a tag.
+
+    The run that MLFLOW_RUN_ID names is ended by whoever opened it.
+    """
+    if cause:
+        client.set_tag(run.info.run_id, CAUSE, cause)
+    elif CAUSE in run.data.tags:
+        client.delete_tag(run.info.run_id, CAUSE)
+    if not os.environ.get("MLFLOW_RUN_ID") and run.info.status != state:
+        client.set_terminated(run.info.run_id, state)
 
 
-def _log_points(client: "MlflowClient", run: "Run", points: Sequence[Point], *, milliseconds: float) -> None:
+def log_points(client: "MlflowClient", run: "Run", points: Sequence[Point], *, milliseconds: float) -> None:
     """A point's time is the run's start plus its step times `milliseconds`: MLflow keeps equal points once."""
     from mlflow.entities import Metric
 
@@ -123,7 +141,7 @@ def _create(
     return client.create_run(experiment_id, start_time=start, tags=tags, run_name=content.name)
 
 
-def _identify(client: "MlflowClient", run: "Run", content: RunContent) -> None:
+def identify(client: "MlflowClient", run: "Run", content: RunContent) -> None:
     """Tags and parameters that the run lacks; a parameter that is there stays, MLflow never changes one."""
     from mlflow.entities import Param, RunTag
 

@@ -25,22 +25,46 @@ _DEFAULTS = {
 _NOISY = ("mlflow", "alembic", "urllib3")
 
 
-def attempt(work: Callable[["MlflowClient"], None], *, store: Path | None, results: Path) -> bool:
+class Gap(Exception):
+    """The store lacks what is to be completed; the message goes on after its address."""
+
+
+def attempt(work: Callable[["MlflowClient"], None], *, store: Path | None, results: Path | str) -> bool:
     """Do `work` with a client, alone in `store`; False and one warning for this process where that fails."""
     address = tracking_uri(store)
     if address is None:
         _warn_once("off, MLFLOW_TRACKING_URI names no server", store=store, results=results)
         return False
     try:
-        for name, value in _DEFAULTS.items():
-            os.environ.setdefault(name, value)
-        with _locked(store), _quiet():
-            work(_client(address))
+        _do(work, address, store)
+    except Gap as gap:
+        _warn_once(f"{without_password(address)} {gap}", store=store, results=results)
+        return False
     except Exception as error:  # tracking never decides a result, whatever a server or its plug-in raises
-        reason = without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-        _warn_once(f"{without_password(address)} does not answer ({reason})", store=store, results=results)
+        problem = f"{without_password(address)} does not answer ({_reason(error)})"
+        _warn_once(problem, store=store, results=results)
         return False
     return True
+
+
+def silence(address: str) -> str | None:
+    """Why the server or database at `address` does not answer; none where it does."""
+    try:
+        _do(lambda client: client.search_experiments(max_results=1), address, None)
+    except Exception as error:  # whatever a server or its plug-in raises is the answer here
+        return _reason(error)
+    return None
+
+
+def _do(work: Callable[["MlflowClient"], object], address: str, store: Path | None) -> None:
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    with _locked(store), _quiet():
+        work(_client(address))
+
+
+def _reason(error: Exception) -> str:
+    return without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
 
 
 def tracking_uri(store: Path | None) -> str | None:
@@ -125,7 +149,7 @@ _warnings: list[str] = []
 """What this process has said."""
 
 
-def _warn_once(problem: str, *, store: Path | None, results: Path) -> None:
+def _warn_once(problem: str, *, store: Path | None, results: Path | str) -> None:
     if _warnings:
         return
     later = f"; run `precisionflow track {shlex.quote(str(store))}` later" if store else ""

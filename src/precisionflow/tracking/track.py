@@ -8,6 +8,7 @@ from precisionflow.ablation.grid import expand
 from precisionflow.config import Experiment, load
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content
+from precisionflow.tracking.registry import candidates, register
 from precisionflow.tracking.store import attempt
 
 if TYPE_CHECKING:
@@ -50,6 +51,16 @@ def track_report(
     return attempt(work, store=store, results=report)
 
 
+def track_end(experiments: Sequence[Experiment], *, state: str, cause: str) -> bool:
+    """Write how a pipeline ended (FINISHED, FAILED, KILLED) into the parent runs of `experiments`."""
+
+    def work(client: "MlflowClient") -> None:
+        for whole in experiments:
+            runs.finish(client, runs.parent(client, whole, store=None), state=state, cause=cause)
+
+    return attempt(work, store=None, results="the object store of Kubeflow Pipelines")
+
+
 def track_folder(folder: Path) -> bool:
     """Copy every evaluated cell, and the report, of a results folder; what MLflow already has is left alone.
 
@@ -62,14 +73,20 @@ def track_folder(folder: Path) -> bool:
     aggregate, report = folder / "aggregate", folder / "report"
     finished = (report / "report.html").exists()
     contents = {w.name: report_content(w, aggregate=aggregate, report=report) for w in wholes if finished}
+    rivals = {w.name: candidates(w, evaluations=_evaluations(folder, w)) for w in wholes if finished}
 
     def work(client: "MlflowClient") -> None:
         for whole in wholes:
             _fill(client, whole, cells[whole.name], store=folder)
             if whole.name in contents:
                 _finish(client, whole, contents[whole.name], store=folder)
+                register(client, whole, rivals[whole.name], store=folder)
 
     return attempt(work, store=folder, results=folder)
+
+
+def _evaluations(folder: Path, whole: Experiment) -> list[Path]:
+    return [folder / "evaluation" / whole.name / v.dataset / v.name for v in expand(whole)]
 
 
 def _cells(folder: Path, whole: Experiment) -> list[CellContent]:

@@ -17,11 +17,26 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1
 """From linux/prctl.h."""
+STOPPED = "training stopped"
+"""How the message begins when a rank ended, whatever the cause."""
+_OPEN_MPI = {
+    "RANK": "OMPI_COMM_WORLD_RANK",
+    "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
+    "WORLD_SIZE": "OMPI_COMM_WORLD_SIZE",
+}
+"""torchrun's rank variables, and those of Open MPI that say the same."""
 
 
 def launched() -> bool:
-    """Whether this process is already a rank that torchrun or a TrainJob started."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    """Whether this process is already a rank that torchrun or mpirun started."""
+    return {"RANK", "WORLD_SIZE"} <= os.environ.keys() or _OPEN_MPI["RANK"] in os.environ
+
+
+def join_mpi() -> None:
+    """Give a rank that mpirun started the variables that torch reads; MASTER_ADDR and MASTER_PORT come from mpirun."""
+    for name, same in _OPEN_MPI.items():
+        if same in os.environ:
+            os.environ.setdefault(name, os.environ[same])
 
 
 def rank_count(experiment: Experiment) -> int | None:
@@ -33,8 +48,11 @@ def rank_count(experiment: Experiment) -> int | None:
             return None
 
 
-def launch(experiment: Experiment, *, data: Path, out: Path) -> None:
-    """Run `precisionflow train` on the experiment's ranks; ValueError when one of them fails."""
+def launch(experiment: Experiment, *, data: Path, out: Path, metrics: bool = False) -> None:
+    """Run `precisionflow train` on the experiment's ranks; ValueError when one of them fails.
+
+    In a pod of a TrainJob only this node's share starts here: the Trainer's PET_* variables are torchrun's options.
+    """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import get_args_parser, run
@@ -45,14 +63,14 @@ def launch(experiment: Experiment, *, data: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="precisionflow-") as folder:
         file = Path(folder) / "experiment.json"
         file.write_text(experiment.model_dump_json(), encoding="utf-8")
-        verb = ["train", str(file), "--data", str(data), "--out", str(out)]
-        torchrun = ["--standalone", "--nproc-per-node", str(count), "-m", "precisionflow"]
+        verb = ["train", str(file), "--data", str(data), "--out", str(out), *(["--metrics"] if metrics else [])]
+        alone = [] if "PET_NNODES" in os.environ else ["--standalone", "--nproc-per-node", str(count)]
         try:
-            run(get_args_parser().parse_args([*torchrun, *verb]))
+            run(get_args_parser().parse_args([*alone, "-m", "precisionflow", *verb]))
         except ChildFailedError as error:
-            raise ValueError(f"training stopped: {_cause(error)}; {_CONTINUE}") from None
+            raise ValueError(f"{STOPPED}: {_cause(error)}; {_CONTINUE}") from None
         except SignalException as error:
-            raise ValueError(f"training stopped by {error.sigval.name}; {_CONTINUE}") from None
+            raise ValueError(f"{STOPPED} by {error.sigval.name}; {_CONTINUE}") from None
 
 
 _CONTINUE = "run again to go on from the last checkpoint"

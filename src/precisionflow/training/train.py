@@ -32,7 +32,7 @@ from precisionflow.training.checkpoint import (
     save_weights,
 )
 from precisionflow.training.engine import open_engine, pick_device
-from precisionflow.training.launch import end_with_launcher, launched
+from precisionflow.training.launch import end_with_launcher, join_mpi, launched
 from precisionflow.training.learner import learner
 from precisionflow.training.loop import Fitted, Report, fit
 from precisionflow.training.objectives import losses
@@ -46,9 +46,10 @@ CellReport = Callable[[int, int, int, dict[str, float]], None]
 def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport = lambda *_: None) -> None:
     """Train every (seed, split) of a resolved experiment; `out` gets one folder for each.
 
-    A finished cell is not trained again, an unfinished one goes on from its last checkpoint. Under torchrun or a
-    TrainJob every rank calls this; ValueError when their number is not the experiment's.
+    A finished cell is not trained again, an unfinished one goes on from its last checkpoint. Under torchrun or
+    mpirun every rank calls this; ValueError when their number is not the experiment's.
     """
+    join_mpi()
     device = pick_device(experiment.engine)
     torch.set_flush_denormal(True)
     with _process_group(experiment, device) as ranks:

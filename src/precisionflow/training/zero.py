@@ -48,6 +48,7 @@ def initialise(
     """
     import deepspeed
 
+    _stages_are_saved_as_numbers()
     stage = configuration["zero_optimization"]["stage"]
     universal = bool(resume and stage > 0 and _saved_ranks(resume) != ranks.count)
     if universal:
@@ -115,6 +116,13 @@ def _to_universal(checkpoint: Path) -> None:
     )
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         ds_to_universal.main(arguments)
+
+
+def _stages_are_saved_as_numbers() -> None:
+    """Python 3.11.0 to 3.11.3 pickle a member of an enumeration as a call of getattr, which no checkpoint may make."""
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+
+    ZeroStageEnum.__reduce_ex__ = lambda member, _protocol: (ZeroStageEnum, (member.value,))
 
 
 @contextlib.contextmanager

@@ -1,0 +1,17 @@
+"""Component `finish`: how the pipeline ended, into MLflow; runs last whatever happened."""
+
+from kfp import dsl
+from precisionflow.components.images import CORE
+
+
+@dsl.component(base_image=CORE, install_kfp_package=False)
+def finish(experiments: list[str], run: str):  # type: ignore[no-untyped-def]
+    """Record the final state of a run.
+
+    Args:
+        experiments: Experiments with their ablations, as JSON or YAML.
+        run: Id of the pipeline run.
+    """
+    from precisionflow import verbs
+
+    verbs.finish(experiments, run=run)

@@ -1,0 +1,23 @@
+"""Component `launch_trainjob`: data to weights, on several nodes."""
+
+from kfp import dsl
+from precisionflow.components.images import CORE
+
+
+@dsl.component(base_image=CORE, install_kfp_package=False)
+def launch_trainjob(  # type: ignore[no-untyped-def]
+    experiment: str, image: str, data: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model], run: str
+):
+    """Train every seed and split of one resolved experiment as a TrainJob; needs the workspace's volume.
+
+    Args:
+        experiment: A resolved experiment as JSON or YAML, whose engine asks for more than one node.
+        image: Image of the training pods.
+        data: Output of prepare.
+        model: One folder for each seed and split.
+        run: Id of the pipeline run, by which the TrainJob is found.
+    """
+    from precisionflow import verbs
+
+    model.metadata["data"] = data.uri
+    verbs.launch_trainjob(experiment, image=image, data=data.path, out=model.path, run=run)

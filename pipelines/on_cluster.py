@@ -1,0 +1,149 @@
+"""A pipeline equipped for a cluster: images, resources, scheduling, patience and secrets of one experiment."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from kfp import dsl, kubernetes
+from kfp.dsl.graph_component import GraphComponent
+from precisionflow.components.finish import finish
+from precisionflow.components.launch_trainjob import launch_trainjob
+from precisionflow.components.train import train
+from precisionflow.pipelines.ablation import argument, wire
+
+from precisionflow.ablation.grid import expand
+from precisionflow.cluster import names
+from precisionflow.config import Experiment
+from precisionflow.config.cluster import Cluster, Resources
+from precisionflow.config.engine import DeepSpeedEngine
+
+BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 15, 600
+"""Pause before the first retry, doubled before each further one."""
+ALWAYS_AGAIN = ("report", "register", "finish")
+"""Tasks that write into MLflow; all others are functions of their inputs and may be taken from KFP's cache."""
+VARIANTS_AT_ONCE = 8
+FILES = ("uci_folder", "text_file", "tiny_shakespeare")
+"""Sources that are read from a folder with raw data sets."""
+DATA = f"{names.WORKSPACE}/data"
+"""Folder with raw data sets in the workspace."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an experiment needs of a cluster beside Kubeflow Pipelines."""
+
+    trainer: bool
+    """Kubeflow Trainer: a variant's engine asks for more than one node."""
+    files: bool
+    """Raw data sets in the workspace."""
+
+    @property
+    def mounting(self) -> frozenset[str]:
+        """Components whose pods mount the workspace."""
+        wanted = {"launch-trainjob": self.trainer, "prepare": self.files}
+        return frozenset(name for name, needed in wanted.items() if needed)
+
+
+def needs(experiment: Experiment) -> Needs:
+    """What its variants need."""
+    variants = [variant.experiment for variant in expand(experiment)]
+    return Needs(
+        trainer=any(isinstance(v.engine, DeepSpeedEngine) and v.engine.nodes > 1 for v in variants),
+        files=any(v.task.source.kind in FILES for v in variants),
+    )
+
+
+def on_cluster(
+    experiment: Experiment, *, images: Mapping[str, str], mlflow: Collection[str] = names.MLFLOW_ALL
+) -> GraphComponent:
+    """The ablation of one experiment, which stands in it as its default argument.
+
+    An experiment with a variant whose engine asks for more than one node trains by TrainJobs. `mlflow` are the
+    variables that the namespace has values for: KFP's backend waits forever for one that is absent.
+    """
+    wanted = needs(experiment)
+    variants = [variant.experiment for variant in expand(experiment)]
+    launch = partial(launch_trainjob, image=images["train"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    training, unread = (launch, ()) if wanted.trainer else (train, ("cluster",))
+    whole, resolved = [argument(experiment)], [argument(variant, without=unread) for variant in variants]
+    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting)
+
+    @dsl.pipeline(
+        name=experiment.name,
+        description=_plain(experiment.question),
+        pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=experiment.cluster.keep_seconds),
+    )
+    def pipeline(experiments: list[str] = whole, variants: list[str] = resolved):  # type: ignore[no-untyped-def]
+        last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
+        with dsl.ExitHandler(last, name="ablation"):
+            wire(experiments, variants, training=training, equip=equip, parallelism=VARIANTS_AT_ONCE)
+
+    return pipeline
+
+
+def _plain(text: str) -> str:
+    """A line for KFP's pages: without placeholders, and without characters that its database refuses."""
+    return " ".join(re.sub(r"[^\u0000-\uffff]", "?", text.replace("{", "{ ")).split())
+
+
+@dataclass(frozen=True)
+class Equipment:
+    """Called with a task, gives it what `cluster` asks for; `images` are those of core and train."""
+
+    cluster: Cluster
+    images: Mapping[str, str]
+    mlflow: tuple[str, ...] = names.MLFLOW_ALL
+    """Variables that tell a task where MLflow is and who it is there."""
+    mounting: frozenset[str] = frozenset()
+    """Components whose pods mount the workspace."""
+
+    def __call__(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
+        verb = task.component_spec.name
+        task.set_container_image(self.images["train" if verb in ("train", "evaluate") else "core"])
+        task.set_caching_options(enable_caching=verb not in ALWAYS_AGAIN and verb not in self.mounting)
+        if self.cluster.retries:
+            task.set_retry(
+                self.cluster.retries,
+                backoff_duration=f"{BACKOFF_SECONDS}s",
+                backoff_factor=2,
+                backoff_max_duration=f"{LONGEST_BACKOFF_SECONDS}s",
+            )
+        kubernetes.set_timeout(task, self.cluster.deadline_seconds)
+        kubernetes.set_security_context(task, run_as_user=1000, run_as_non_root=True)
+        for label, value in names.MANAGED.items():
+            kubernetes.add_pod_label(task, label, value)
+        _provide(
+            task,
+            {"train": self.cluster.train, "evaluate": self.cluster.evaluate}.get(verb, self.cluster.other),
+        )
+        _track(task, self.mlflow)
+        if verb in self.mounting:
+            kubernetes.mount_pvc(task, self.cluster.workspace, names.WORKSPACE)
+            task.set_env_variable("PRECISIONFLOW_DATA", DATA)
+        return task
+
+
+def _provide(task: dsl.PipelineTask, resources: Resources) -> None:
+    task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
+    task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
+    if resources.gpus:
+        task.set_accelerator_type(resources.gpu_resource).set_accelerator_limit(resources.gpus)
+    if resources.shared_memory:
+        kubernetes.empty_dir_mount(task, "dshm", "/dev/shm", "Memory", resources.shared_memory)
+    for label, value in resources.node_selector.items():
+        kubernetes.add_node_selector(task, label, value)
+    for toleration in resources.tolerations:
+        given = {"value": toleration.value, "effect": toleration.effect}
+        kubernetes.add_toleration(
+            task, toleration.key, toleration.operator, **{name: text for name, text in given.items() if text}
+        )
+
+
+def _track(task: dsl.PipelineTask, variables: Collection[str]) -> None:
+    plain = {name: name for name in names.MLFLOW_VARIABLES if name in variables}
+    secret = {name: name for name in names.MLFLOW_SECRETS if name in variables}
+    if plain:
+        kubernetes.use_config_map_as_env(task, names.MLFLOW, plain, optional=True)
+    if secret:
+        kubernetes.use_secret_as_env(task, names.MLFLOW, secret, optional=True)

@@ -1,0 +1,92 @@
+"""The gate: whether a variant's mean metrics lie where the experiment wants a champion's to lie."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from precisionflow.ablation.aggregate import Cell, Measured, cell_folders, cells_of, contrasted, read_metrics
+from precisionflow.ablation.grid import expand
+from precisionflow.config import Experiment
+from precisionflow.config.cluster import Bounds
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A gated metric: its mean over the seeds and splits of one variant, and where it is wanted."""
+
+    metric: str
+    mean: float
+    bounds: Bounds
+
+    @property
+    def good(self) -> bool:
+        low, high = self.bounds.low, self.bounds.high
+        return (low is None or low <= self.mean) and (high is None or self.mean <= high)
+
+    def __str__(self) -> str:
+        """nll 5.613 is above 5.5"""
+        low, high = self.bounds.low, self.bounds.high
+        shown = f"{self.metric} {self.mean:.6g} is"
+        if low is not None and self.mean < low:
+            return f"{shown} below {low:g}"
+        if high is not None and self.mean > high:
+            return f"{shown} above {high:g}"
+        ends = [f"{word} {end:g}" for word, end in (("at least", low), ("at most", high)) if end is not None]
+        return f"{shown} {' and '.join(ends)}"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate says about one variant on one data set."""
+
+    variant: Experiment
+    readings: tuple[Reading, ...]
+    loss: float
+    """Mean of the experiment's first contrasted metric, turned so that lower is better."""
+
+    @property
+    def passed(self) -> bool:
+        return all(reading.good for reading in self.readings)
+
+    @property
+    def reason(self) -> str:
+        """One line: every reading of a variant that passes, the bad ones of a variant that does not."""
+        shown = [str(reading) for reading in self.readings if self.passed or not reading.good]
+        return f"{'passed' if self.passed else 'missed'}: {', '.join(shown)}"
+
+
+def judge(experiment: Experiment, *, evaluations: Sequence[Path]) -> tuple[Judgement, ...]:
+    """A judgement for every variant of `experiment` on every data set; none where it has no gate.
+
+    `evaluations` are the folders of variants, as `aggregate` takes them. ValueError when a cell or a gated metric is
+    missing.
+    """
+    if not experiment.gate:
+        return ()
+    measured = read_metrics(cell_folders(evaluations))
+    (headline, *_) = contrasted(experiment)
+    judgements = []
+    for variant in expand(experiment):
+        cells = [cell for row in cells_of(variant, experiment) for cell in row]
+        readings = tuple(
+            Reading(metric, _mean(_values(cells, metric, measured)), bounds)
+            for metric, bounds in experiment.gate.items()
+        )
+        values = _values(cells, headline.name, measured)
+        if headline.nominal is not None:
+            values = [abs(value - headline.nominal) for value in values]
+        loss = -_mean(values) if headline.better == "higher" else _mean(values)
+        judgements.append(Judgement(variant.experiment, readings, loss))
+    return tuple(judgements)
+
+
+def _values(cells: Sequence[Cell], metric: str, measured: Measured) -> list[float]:
+    for cell in cells:
+        if metric not in measured.get(cell, {}):
+            raise ValueError(f"gate: {cell} has no metric {metric!r}; evaluate it again")
+    return [measured[cell][metric] for cell in cells]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

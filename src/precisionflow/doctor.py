@@ -1,0 +1,206 @@
+"""`precisionflow doctor`: what a run needs, checked and explained; on a cluster, or on this machine."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precisionflow.cluster.connection import Access, Connection
+from precisionflow.cluster.finding import Finding, Findings, bad, note, ok
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from rich.console import Console
+
+GIB = 2**30
+_STYLES = {"ok": "green", "bad": "bold red", "note": "yellow"}
+
+
+def examine_cluster(*, access: Access, images: Path | None) -> bool:
+    """Print a line for everything that a run on a cluster needs; whether nothing is wrong."""
+    from precisionflow.cluster.doctor import examine
+    from precisionflow.components.images import image_references
+
+    try:
+        references, missing = image_references(images), None
+    except ValueError as error:
+        references, missing = {}, str(error)
+    findings = examine(Connection(access), images=references)
+    return _told(chain(findings, [bad("images", missing, "make images")]) if missing else findings)
+
+
+def examine_machine() -> bool:
+    """Print a line for everything that a run on this machine needs; whether nothing is wrong."""
+    return _told(
+        finding
+        for check in (check_packages, check_room, check_devices, check_settings)
+        for finding in check()
+    )
+
+
+def check_packages() -> Findings:
+    """Python, and what the package's own metadata asks for, in its versions."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield ok("Python", f"{python} at {sys.executable}")
+    purposes = {"": "packages", "train": "training", "cluster": "clusters", "search": "searching"}
+    for extra, purpose in purposes.items():
+        wanted = requirements(extra)
+        wrong = [problem for problem in map(problem, wanted) if problem]
+        mend = f"{sys.executable} -m pip install 'precisionflow{f'[{extra}]' if extra else ''}'"
+        if not wrong:
+            yield ok(purpose, _versions(wanted))
+        elif extra in ("", "train"):
+            yield bad(purpose, ", ".join(wrong), mend)
+        else:
+            yield note(purpose, ", ".join(wrong), mend)
+    if find_spec("pip") is None:
+        yield bad(
+            "pip", "is not in this Python; kfp's local runner asks for it", f"{sys.executable} -m ensurepip"
+        )
+
+
+def requirements(extra: str) -> "list[Requirement]":
+    """What the package needs itself, or what one of its extras adds."""
+    from packaging.requirements import Requirement
+
+    parsed = [Requirement(line) for line in metadata.requires("precisionflow") or []]
+    own = [r for r in parsed if r.marker is None or r.marker.evaluate({"extra": ""})]
+    if not extra:
+        return own
+    return [r for r in parsed if r not in own and r.marker and r.marker.evaluate({"extra": extra})]
+
+
+def problem(requirement: "Requirement") -> str | None:
+    """What is wrong with an installed package; none: nothing."""
+    try:
+        version = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return f"{requirement.name} is not installed"
+    if requirement.specifier.contains(version, prereleases=True):
+        return None
+    return f"{requirement.name} is {version}, not {requirement.specifier}"
+
+
+def _versions(requirements: "Iterable[Requirement]") -> str:
+    return ", ".join(f"{each.name} {metadata.version(each.name)}" for each in requirements)
+
+
+def check_room() -> Findings:
+    """Processor, memory, disk, and the memory that ranks share."""
+    cores = core_count()
+    yield ok("CPU", f"{cores} core{'s' if cores > 1 else ''}")
+    memory = free_memory()
+    if memory < 1.5 * GIB:
+        yield bad("memory", f"{memory / GIB:.1f} GiB free, a run needs 1.5; end other programs")
+    else:
+        yield ok("memory", f"{memory / GIB:.1f} GiB free")
+    disk, here = shutil.disk_usage(Path.cwd()).free, Path.cwd()
+    if disk < GIB:
+        yield bad("disk", f"{disk / GIB:.1f} GiB free at {here}, a run needs 1; choose another with --out")
+    else:
+        yield ok("disk", f"{disk / GIB:.0f} GiB free at {here}")
+    shared = Path("/dev/shm")
+    if shared.is_dir():
+        size = shutil.disk_usage(shared).total
+        if size < GIB / 4:
+            small = f"/dev/shm has {size / 2**20:.0f} MiB, little for several ranks; of a container, --shm-size=1g"
+            yield note("shared memory", small)
+        else:
+            yield ok("shared memory", f"/dev/shm has {size / GIB:.1f} GiB")
+
+
+def core_count() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Bytes that programs can still have; of systems that don't tell, all there are."""
+    file = Path("/proc/meminfo")
+    if file.exists():
+        lines = dict(line.split(":") for line in file.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_devices() -> Findings:
+    """GPUs by their device files, and whether torch is built for them; torch itself is not imported."""
+    nvidia, amd = len(list(Path("/dev").glob("nvidia[0-9]*"))), Path("/dev/kfd").exists()
+    torch = metadata.version("torch") if find_spec("torch") else ""
+    if not nvidia and not amd:
+        yield note("GPUs", "none is visible; training runs on the CPU")
+    elif "+cpu" in torch or (amd and "+rocm" not in torch):
+        yield bad(
+            "GPUs",
+            f"torch {torch} is not built for the GPU of this machine",
+            f"{sys.executable} -m pip install --force-reinstall torch --index-url "
+            f"https://download.pytorch.org/whl/{'rocm7.0' if amd else 'cu130'}",
+        )
+    else:
+        yield ok("GPUs", f"{nvidia} of NVIDIA" if nvidia else "AMD")
+
+
+def check_settings() -> Findings:
+    """Environment variables that change what a run does."""
+    threads = os.environ.get("OMP_NUM_THREADS")
+    if threads is None:
+        yield ok("OMP_NUM_THREADS", "not set, `precisionflow run` shares the cores among its tasks")
+    elif threads.isdecimal() and 1 <= int(threads) <= core_count():
+        yield ok("OMP_NUM_THREADS", f"{threads} of {core_count()} cores for each process")
+    else:
+        given = f"{threads!r} is no number of threads from 1 to {core_count()}"
+        yield bad("OMP_NUM_THREADS", given, "unset OMP_NUM_THREADS")
+    folder = os.environ.get("PRECISIONFLOW_DATA")
+    if not folder:
+        yield note(
+            "PRECISIONFLOW_DATA", "not set; experiments on raw data sets need it, docs/data.md says which"
+        )
+    elif not Path(folder).is_dir():
+        yield bad("PRECISIONFLOW_DATA", f"{folder} is no folder", f"mkdir -p {shlex.quote(folder)}")
+    else:
+        found = sorted(path.name for path in Path(folder).iterdir())
+        yield ok("PRECISIONFLOW_DATA", f"{folder} with {', '.join(found[:5]) or 'nothing'}")
+    yield _tracking()
+
+
+def _tracking() -> Finding:
+    """Whether the MLflow server that is set answers; its password is never printed."""
+    from precisionflow.tracking import store
+
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    if not address:
+        return ok("MLflow", "MLFLOW_TRACKING_URI is not set, runs are kept in the results folder")
+    reason = store.silence(address)
+    shown = store.without_password(address)
+    if reason:
+        return bad("MLflow", f"{shown} does not answer ({reason})", "unset MLFLOW_TRACKING_URI")
+    return ok("MLflow", f"{shown} answers")
+
+
+def _told(findings: Findings) -> bool:
+    """Print each finding as it comes, and how many there were of each kind."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    states: list[str] = []
+    for finding in findings:
+        _print(finding, console)
+        states.append(finding.state)
+    count = {state: states.count(state) for state in _STYLES}
+    advice = "; mend from the top, one thing often causes the next" if count["bad"] > 1 else ""
+    console.print(f"{count['ok']} ok, {count['bad']} bad, {count['note']} to note{advice}")
+    return not count["bad"]
+
+
+def _print(finding: Finding, console: "Console") -> None:
+    from rich.text import Text
+
+    line = Text(str(finding))
+    line.stylize(_STYLES[finding.state], 0, len(finding.state))
+    console.print(line)

@@ -1,0 +1,99 @@
+"""Katib's algorithms and the settings that each of them knows (suggestion services of Katib 0.19)."""
+
+from collections.abc import Callable, Mapping
+
+from precisionflow.config.base import ConfigError, nearest
+
+Check = Callable[[str], bool]
+
+
+def _whole(low: int) -> tuple[Check, str]:
+    return lambda text: int(text) >= low, f"a whole number from {low} on"
+
+
+def _real(low: float, high: float = float("inf"), *, open_: bool = False) -> tuple[Check, str]:
+    inside: Check = lambda text: low < float(text) < high if open_ else low <= float(text) < high  # noqa: E731
+    bounds = f"above {low:g}" if open_ else f"from {low:g} on"
+    return inside, f"a number {bounds}" + ("" if high == float("inf") else f" and below {high:g}")
+
+
+def _one_of(*words: str) -> tuple[Check, str]:
+    return lambda text: text in words, f"one of {', '.join(words)}"
+
+
+_SEED = _whole(0)
+_COUNT = _whole(1)
+SETTINGS: Mapping[str, Mapping[str, tuple[Check, str]]] = {
+    "random": {"random_state": _SEED},
+    "grid": {"random_state": _SEED},
+    "tpe": {
+        "gamma": _real(0, 1, open_=True),
+        "prior_weight": _real(0, open_=True),
+        "n_EI_candidates": _COUNT,
+        "n_startup_trials": _COUNT,
+        "n_ei_candidates": _COUNT,
+        "random_state": _SEED,
+    },
+    "multivariate-tpe": {"n_startup_trials": _COUNT, "n_ei_candidates": _COUNT, "random_state": _SEED},
+    "cmaes": {
+        "restart_strategy": _one_of("ipop", "bipop", "none"),
+        "sigma": _real(0),
+        "random_state": _SEED,
+    },
+    "sobol": {},
+    "bayesianoptimization": {
+        "base_estimator": _one_of("GP", "RF", "ET", "GBRT"),
+        "n_initial_points": _whole(0),
+        "acq_func": _one_of("gp_hedge", "LCB", "EI", "PI", "EIps", "PIps"),
+        "acq_optimizer": _one_of("auto", "sampling", "lbfgs"),
+        "random_state": _SEED,
+    },
+    "hyperband": {
+        "r_l": _real(0, open_=True),
+        "eta": _real(1, open_=True),
+        "resource_name": (bool, "a parameter's name"),
+    },
+    "pbt": {
+        "suggestion_trial_dir": (bool, "a folder"),
+        "n_population": _whole(5),
+        "truncation_threshold": _real(0, 1, open_=True),
+        "resample_probability": _real(0, 1, open_=True),
+    },
+}
+MEDIANSTOP = {"min_trials_required": _COUNT, "start_step": _COUNT}
+_ARCHITECTURE = ("enas", "darts")
+
+
+def check_algorithm(name: str, settings: Mapping[str, str]) -> None:
+    """ConfigError for an algorithm or a setting that Katib does not know."""
+    key = "spec.algorithm"
+    if name in _ARCHITECTURE:
+        raise ConfigError(
+            f"{key}.algorithmName: {name} searches architectures, which an experiment's fields are not; "
+            f"allowed: {', '.join(SETTINGS)}"
+        )
+    if name not in SETTINGS:
+        raise ConfigError(
+            f"{key}.algorithmName: unknown value {name!r}; allowed: {', '.join(SETTINGS)}{nearest(name, list(SETTINGS))}"
+        )
+    check_settings(name, settings, SETTINGS[name], key=key)
+
+
+def check_settings(
+    algorithm: str, settings: Mapping[str, str], known: Mapping[str, tuple[Check, str]], *, key: str
+) -> None:
+    """ConfigError for the first setting that is unknown or has a wrong value."""
+    for name, value in settings.items():
+        where = f"{key}.algorithmSettings.{name}"
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise ConfigError(
+                f"{where}: {algorithm} has no such setting; allowed: {allowed}{nearest(name, list(known))}"
+            )
+        fits, wanted = known[name]
+        try:
+            good = fits(value)
+        except ValueError:
+            good = False
+        if not good:
+            raise ConfigError(f"{where}: given {value!r}; should be {wanted}")

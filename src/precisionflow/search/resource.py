@@ -1,0 +1,152 @@
+"""Katib's Experiment resource (kubeflow.org/v1beta1), field by field: Katib itself publishes no schema of it."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import ValidationError
+
+from precisionflow.config.base import ConfigError, Count, Part, Whole, explain
+
+
+class Setting(Part):
+    """A name and a text."""
+
+    name: str
+    value: str
+
+
+class MetricStrategy(Part):
+    """Which of a trial's reports counts."""
+
+    name: str
+    value: Literal["min", "max", "latest"]
+
+
+class ObjectiveSpec(Part):
+    """What is searched for."""
+
+    type: Literal["minimize", "maximize"]
+    goal: float | None = None
+    objectiveMetricName: str
+    additionalMetricNames: tuple[str, ...] = ()
+    metricStrategies: tuple[MetricStrategy, ...] = ()
+
+
+class AlgorithmSpec(Part):
+    """An algorithm's name and its settings."""
+
+    algorithmName: str
+    algorithmSettings: tuple[Setting, ...] = ()
+
+
+class FeasibleSpace(Part):
+    """The values of a parameter: numbers are texts here."""
+
+    min: str = ""
+    max: str = ""
+    step: str = ""
+    list: tuple[str, ...] = ()
+    distribution: Literal["uniform", "logUniform", "normal", "logNormal"] | None = None
+
+
+class ParameterSpec(Part):
+    """A searched parameter."""
+
+    name: str
+    parameterType: Literal["double", "int", "categorical", "discrete"]
+    feasibleSpace: FeasibleSpace
+
+
+class TrialParameter(Part):
+    """A placeholder of the template, and the parameter that fills it."""
+
+    name: str
+    description: str = ""
+    reference: str
+
+
+class TrialTemplate(Part):
+    """The resource that is made for each trial."""
+
+    retain: bool = False
+    primaryPodLabels: dict[str, str] = {}
+    primaryContainerName: str
+    successCondition: str = ""
+    failureCondition: str = ""
+    trialParameters: tuple[TrialParameter, ...]
+    trialSpec: dict[str, Any]
+
+
+class Collector(Part):
+    """How metrics are collected."""
+
+    kind: Literal["StdOut", "File"]
+
+
+class CollectorSpec(Part):
+    """Of Katib's collectors, those that read texts."""
+
+    collector: Collector
+    source: dict[str, Any] = {}
+
+
+class StudySpec(Part):
+    """Katib's ExperimentSpec, without neural architecture search."""
+
+    parameters: tuple[ParameterSpec, ...]
+    objective: ObjectiveSpec
+    algorithm: AlgorithmSpec
+    earlyStopping: AlgorithmSpec | None = None
+    trialTemplate: TrialTemplate
+    parallelTrialCount: Count = 3
+    maxTrialCount: Count | None = None
+    maxFailedTrialCount: Whole | None = None
+    metricsCollectorSpec: CollectorSpec | None = None
+    resumePolicy: Literal["Never", "LongRunning", "FromVolume"] = "Never"
+
+
+class Metadata(Part):
+    """Of a Kubernetes resource."""
+
+    name: str
+    namespace: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class Study(Part):
+    """Katib's Experiment. Ours is the name Study: an experiment is what each trial trains."""
+
+    apiVersion: Literal["kubeflow.org/v1beta1"]
+    kind: Literal["Experiment"]
+    metadata: Metadata
+    spec: StudySpec
+
+
+def read_study(file: Path) -> dict[str, Any]:
+    """The content of a study's file as it stands there, after every check; ConfigError with one line otherwise."""
+    from precisionflow.search.validate import check_study
+
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: does not exist; the shipped studies are in katib/") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise ConfigError(f"{file}: is no readable YAML ({cause})") from None
+    try:
+        check_study(parse_study(content))
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    return dict(content)
+
+
+def parse_study(content: object) -> Study:
+    """Fields and types of a study; ConfigError that names the dotted key, what is given and what is allowed."""
+    if not isinstance(content, dict):
+        raise ConfigError("holds no mapping; it should be a Katib Experiment, see katib/")
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(explain(error, Study)) from None

@@ -1,0 +1,122 @@
+"""An experiment on a cluster: submitted and followed, and its results fetched into a folder of this machine."""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from precisionflow.cluster.connection import Access, Connection
+from precisionflow.config import Experiment, parse, to_yaml
+from precisionflow.records import write_text
+
+CRON_FIELDS = 6
+
+
+def submit_experiment(
+    experiment: Experiment,
+    *,
+    access: Access,
+    images: Path | None,
+    run_name: str | None,
+    cron: str | None,
+    wait: bool,
+) -> bool:
+    """Run an experiment on Kubeflow Pipelines, or with `cron` again and again; False when it was followed and failed.
+
+    ValueError for a user's mistake, ClusterError for a refusal; both leave the cluster as it was.
+    """
+    if cron and wait:
+        raise ValueError("--cron and --wait: a recurring run never ends; leave out one of them")
+    if cron and len(cron.split()) != CRON_FIELDS and not cron.startswith("@"):
+        raise ValueError(
+            f"--cron {cron!r}: should have {CRON_FIELDS} fields, the first seconds: '0 0 6 * * 1-5'"
+        )
+    from precisionflow.cluster.submit import mlflow_variables, refuse_unmet, start
+    from precisionflow.components.images import image_references
+    from precisionflow.pipelines.compiled import compile_experiment, version_of
+    from precisionflow.pipelines.on_cluster import needs
+
+    references, connection = image_references(images), Connection(access)
+    name = run_name or f"{experiment.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    variables = mlflow_variables(connection)
+    wanted = needs(experiment)
+    volume = experiment.cluster.workspace if wanted.mounting else None
+    refuse_unmet(trainer=wanted.trainer, volume=volume, connection=connection)
+    with tempfile.TemporaryDirectory() as folder:
+        file = compile_experiment(experiment, images=references, folder=Path(folder), mlflow=variables)
+        run_id = start(
+            file,
+            pipeline=experiment.name,
+            version=version_of(file),
+            run_name=name,
+            cron=cron,
+            connection=connection,
+        )
+    _tell(name, run_id, recurring=bool(cron), tracked=bool(variables), connection=connection)
+    return True if cron or not wait else _followed(name, run_id, connection=connection)
+
+
+def _tell(name: str, run_id: str, *, recurring: bool, tracked: bool, connection: Connection) -> None:
+    kind, page = ("recurring run", "recurringrun") if recurring else ("run", "runs")
+    print(f"{kind} {name} ({run_id})")
+    if not tracked:
+        print(f"not tracked: namespace {connection.namespace} has no ConfigMap precisionflow-mlflow")
+    path = f"#/{page}/details/{run_id}"
+    if connection.access.host:
+        print(f"page: {connection.access.host.rstrip('/')}/{path}")
+    else:
+        print(f"page: kubectl -n {connection.namespace} port-forward service/ml-pipeline-ui 8080:80")
+        print(f"      and then http://localhost:8080/{path}", flush=True)
+
+
+def _followed(name: str, run_id: str, *, connection: Connection) -> bool:
+    """Stay until the run ends; Ctrl-C leaves it alone."""
+    from precisionflow.cluster.follow import follow
+
+    try:
+        good = follow(run_id, connection=connection, screen=sys.stdout)
+    except KeyboardInterrupt:
+        print(
+            f"precisionflow: no longer followed; the run goes on: `precisionflow status {name}`, "
+            f"`precisionflow cancel {name}`",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+    if good:
+        print(f"results: precisionflow fetch {name}")
+    return good
+
+
+def fetch_results(run: str, *, out: Path, access: Access) -> None:
+    """The results of a run into the folders of `precisionflow run`, then its tables; again: only what is missing.
+
+    Of a run that is unfinished or failed, what its tasks have finished.
+    """
+    from precisionflow.cluster.results import fetch
+    from precisionflow.cluster.runs import find_run, state_of
+    from precisionflow.cluster.tasks import argument
+
+    connection = Connection(access)
+    found = find_run(run, connection=connection)
+    experiments = [parse(text) for text in argument(found, "experiments")]
+    if not experiments:
+        raise ValueError(f"run {found.display_name}: is not a run of precisionflow, it has no experiments")
+    for experiment in experiments:
+        write_text(to_yaml(experiment), out / "experiments" / f"{experiment.name}.yaml")
+    fetched, kept = fetch(found, out=out, connection=connection)
+    print(f"run {found.display_name}: {state_of(found)}; {fetched} results fetched, {kept} were here")
+    _show(experiments, out)
+
+
+def _show(experiments: Sequence[Experiment], out: Path) -> None:
+    from rich.console import Console
+
+    from precisionflow.report.tables import print_tables
+
+    if not (out / "report" / "report.html").exists():
+        print(f"no report yet: {out} has what is finished")
+        return
+    console = Console()
+    print_tables(experiments, out / "aggregate", console)
+    console.print(f"\nreport: {out / 'report' / 'report.html'}", highlight=False, soft_wrap=True)

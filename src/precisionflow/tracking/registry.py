@@ -1,0 +1,159 @@
+"""MLflow's registry: every gated model is a version, and `champion` is the best of those that passed last."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from precisionflow import stage
+from precisionflow.ablation.aggregate import Cell, read_metrics
+from precisionflow.ablation.gate import Judgement, judge
+from precisionflow.config import Experiment, digest
+from precisionflow.tracking import runs
+from precisionflow.tracking.content import KEY, PREFIX, allowed_name
+from precisionflow.tracking.store import Gap, attempt
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+"""Alias of the version that is to be used."""
+JUDGED = f"{PREFIX}judged"
+"""Digest of what the gate said about a version; set last, so a version without it is half registered."""
+
+
+class Candidate(NamedTuple):
+    """A judged variant and the key of the cell whose model stands for it."""
+
+    judgement: Judgement
+    key: str
+
+    @property
+    def digest(self) -> str:
+        """Of bounds and readings: the same model is judged again where the gate has moved."""
+        return digest([repr(reading) for reading in self.judgement.readings])
+
+    @property
+    def tags(self) -> dict[str, str]:
+        judgement = self.judgement
+        ours = {
+            "experiment": judgement.variant.name,
+            "dataset": judgement.variant.dataset,
+            "variant": judgement.variant.variant,
+            "config_hash": judgement.variant.hash,
+            "gate": judgement.reason,
+        } | {f"gate.{reading.metric}": f"{reading.mean:.6g}" for reading in judgement.readings}
+        return {f"{PREFIX}{name}": value for name, value in ours.items()} | {JUDGED: self.digest}
+
+
+Registered = tuple[Candidate, "ModelVersion"]
+
+
+def register_models(
+    experiments: Sequence[Experiment], *, evaluations: Sequence[Path], store: Path | None
+) -> bool:
+    """Register the models of the experiments that have a gate; whether MLflow took them.
+
+    `evaluations` are the folders of their variants, whose cells are tracked. A second call changes nothing. ValueError
+    for a result that is missing or broken.
+    """
+    gated = [(whole, candidates(whole, evaluations=evaluations)) for whole in experiments if whole.gate]
+
+    def work(client: "MlflowClient") -> None:
+        for whole, rivals in gated:
+            register(client, whole, rivals, store=store)
+
+    return not gated or attempt(work, store=store, results=evaluations[0])
+
+
+def candidates(whole: Experiment, *, evaluations: Sequence[Path]) -> list[Candidate]:
+    """The judged variants of an experiment and their models' keys; none where it has no gate."""
+    return [
+        Candidate(judgement, stage.input_key(_served(judgement.variant, evaluations)))
+        for judgement in judge(whole, evaluations=evaluations)
+    ]
+
+
+def _served(variant: Experiment, evaluations: Sequence[Path]) -> Path:
+    """The evaluation of the cell whose model is logged: lowest seed and split."""
+    seed, split = min(variant.seeds), min(variant.splits)
+    wanted = Cell(variant.name, variant.dataset, variant.variant, seed, split)
+    folders = [stage.cell_folder(root, seed, split) for root in evaluations]
+    return next(folder for folder in folders if folder.exists() and wanted in read_metrics([folder]))
+
+
+def model_name(whole: Experiment, dataset: str) -> str:
+    """The registered model: variants of an experiment compete on one data set."""
+    return re.sub(r"[^\w.-]", "-", f"{whole.name}-{dataset}")
+
+
+def register(
+    client: "MlflowClient", whole: Experiment, rivals: Sequence[Candidate], *, store: Path | None
+) -> None:
+    """Bring the registry to the state of the judgements; what it says already is left alone."""
+    if not rivals:
+        return
+    parent = runs.parent(client, whole, store=store)
+    cells = runs.children(client, parent)
+    for candidate in rivals:
+        if candidate.key not in cells:
+            variant = candidate.judgement.variant
+            raise Gap(
+                f"has no run of {variant.name} {variant.dataset} {variant.variant}, so nothing is registered"
+            )
+    for dataset in dict.fromkeys(candidate.judgement.variant.dataset for candidate in rivals):
+        versions = [
+            (candidate, _version(client, model_name(whole, dataset), cells[candidate.key]))
+            for candidate in rivals
+            if candidate.judgement.variant.dataset == dataset
+        ]
+        if any(version.tags.get(JUDGED) != candidate.digest for candidate, version in versions):
+            _crown(client, versions)
+            _tell(client, versions, parent=parent)
+
+
+def _version(client: "MlflowClient", name: str, cell: "Run") -> "ModelVersion":
+    """The version of a cell's model, created where it is absent."""
+    from mlflow import MlflowException
+
+    key = cell.data.tags[KEY]
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.tags.get(KEY) == key:
+            return version
+    run_id = cell.info.run_id
+    found = client.search_logged_models([cell.info.experiment_id], f"source_run_id = '{run_id}'")
+    ready = [model for model in found if str(model.status) == "READY"]
+    if not ready:
+        raise Gap(f"has no model of the run {cell.info.run_name}, so nothing is registered")
+    return client.create_model_version(
+        name, ready[0].artifact_location, run_id, tags={KEY: key}, model_id=ready[0].model_id
+    )
+
+
+def _crown(client: "MlflowClient", versions: Sequence[Registered]) -> None:
+    """The best that passed becomes champion; where none did, a champion among them is one no longer."""
+    passed = [(candidate, version) for candidate, version in versions if candidate.judgement.passed]
+    if passed:
+        _, best = min(passed, key=lambda registered: registered[0].judgement.loss)
+        client.set_registered_model_alias(best.name, CHAMPION, best.version)
+        return
+    for _, version in versions:
+        if client.get_registered_model(version.name).aliases.get(CHAMPION) == version.version:
+            client.delete_registered_model_alias(version.name, CHAMPION)
+
+
+def _tell(client: "MlflowClient", versions: Sequence[Registered], *, parent: "Run") -> None:
+    """The gate's reasons as tags of the experiment's run and of the versions."""
+    for candidate, version in versions:
+        variant = candidate.judgement.variant
+        name = allowed_name(f"gate/{variant.dataset}/{variant.variant}")
+        client.set_tag(parent.info.run_id, name, candidate.judgement.reason)
+        for tag, value in candidate.tags.items():
+            client.set_model_version_tag(version.name, version.version, tag, value)

@@ -1,0 +1,57 @@
+"""One trial of a search: prepare and train a variant, print its validation metrics for Katib's collector."""
+
+import contextlib
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from precisionflow import records, verbs
+from precisionflow.config import Experiment
+from precisionflow.progress import print_metrics
+from precisionflow.stage import cell_folder
+
+
+def run_trial(experiment: Experiment, *, out: Path | None) -> None:
+    """Train every (seed, split) of a variant; `metric=value` on a line of its own for each validation.
+
+    A variant of one cell prints while it trains. Of several cells, the means at each step follow when all have trained,
+    as far as every one of them got: a search must not mistake one cell for all. No test row is scored.
+    """
+    text = experiment.model_dump_json()
+    cells = [(seed, split) for split in experiment.splits for seed in experiment.seeds]
+    with _results(out) as folder:
+        verbs.prepare([text], out=str(folder / "data"))
+        model = folder / "model"
+        if len(cells) == 1:
+            verbs.train(text, data=str(folder / "data"), out=str(model), metrics=True)
+            return
+        verbs.train(text, data=str(folder / "data"), out=str(model))
+        if os.environ.get("PET_NODE_RANK", "0") == "0":
+            histories = [cell_folder(model, seed, split) / "history.parquet" for seed, split in cells]
+            for measured in mean_curves(histories).values():
+                print_metrics(measured)
+
+
+def mean_curves(histories: list[Path]) -> dict[int, dict[str, float]]:
+    """step -> metric -> mean over the histories, at the steps that all of them have."""
+    values: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
+    for file in histories:
+        for row in records.read(file, records.HISTORY).to_pylist():
+            values[row["step"], row["metric"]].append(row["value"])
+    means: defaultdict[int, dict[str, float]] = defaultdict(dict)
+    for (step, name), found in sorted(values.items()):
+        if len(found) == len(histories):
+            means[step][name] = sum(found) / len(found)
+    return dict(means)
+
+
+@contextlib.contextmanager
+def _results(out: Path | None) -> Iterator[Path]:
+    """`out`, where an interrupted trial goes on, or a folder that is removed."""
+    if out:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix="precisionflow-trial-") as folder:
+        yield Path(folder)

@@ -1,0 +1,133 @@
+"""`make images`: what it tells the builder, what it writes, how it refuses; and what `strip` leaves."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from precisionflow.components.images import CORE, TRAIN, image_references
+
+ROOT = Path(__file__).parents[2]
+TAKES_NOTES = '#!/bin/sh\necho "$SOURCE_DATE_EPOCH $*" >>"$NOTES"\n'
+"""Stands for a builder, which a development machine may lack: notes how it was called."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout"
+    shutil.copytree(ROOT / "containers", folder / "containers")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (tmp_path / "bin").mkdir()
+    for name in ("podman", "buildah"):
+        (tmp_path / "bin" / name).write_text(TAKES_NOTES)
+        (tmp_path / "bin" / name).chmod(0o755)
+    return folder
+
+
+def build(checkout: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    bin_folder = checkout.parent / "bin"
+    environment = {"PATH": f"{bin_folder}:/usr/bin:/bin", "NOTES": str(checkout.parent / "notes")} | variables
+    script = checkout / "containers" / "build"
+    return subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
+
+
+def test_both_images_are_built_and_named(checkout: Path) -> None:
+    done = build(checkout, BUILDER="podman", PREFIX="registry.example/team/", TAG="7", BASE="mine:1")
+    assert done.returncode == 0, done.stderr
+    core, train = (checkout.parent / "notes").read_text().splitlines()
+    assert core.startswith("0 build ")
+    assert "--build-arg BASE=mine:1" in core
+    assert "--timestamp 0" in core
+    assert "--target core --tag registry.example/team/precisionflow-python-core:7 " in core
+    assert "--target train --tag registry.example/team/precisionflow-python-train:7 " in train
+    assert image_references(checkout / "build" / "images.json") == {
+        "core": "registry.example/team/precisionflow-python-core:7",
+        "train": "registry.example/team/precisionflow-python-train:7",
+    }
+
+
+def test_an_image_is_tagged_with_its_version(checkout: Path) -> None:
+    assert build(checkout, BUILDER="buildah").returncode == 0
+    reference = json.loads((checkout / "build" / "images.json").read_text())["core"]
+    assert reference.startswith("precisionflow-python-core:0.1.0-")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [({"BUILDER": "kaniko"}, "BUILDER=kaniko"), ({"TAG": "latest", "BUILDER": "podman"}, "TAG=latest")],
+)
+def test_a_wrong_word_is_refused_before_anything_is_built(
+    checkout: Path, variables: dict[str, str], said: str
+) -> None:
+    done = build(checkout, **variables)
+    assert done.returncode == 1
+    assert said in done.stderr.splitlines()[-1]
+    assert not (checkout.parent / "notes").exists()
+    assert not (checkout / "build").exists()
+
+
+def test_without_a_builder_it_says_so(checkout: Path) -> None:
+    if any(
+        os.access(f"{folder}/{name}", os.X_OK)
+        for folder in ("/usr/bin", "/bin")
+        for name in ("docker", "podman", "buildah")
+    ):
+        pytest.skip("a builder is installed in the system's folders")
+    shutil.rmtree(checkout.parent / "bin")
+    done = build(checkout)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "make: no docker, podman or buildah here; install one of them\n",
+    )
+
+
+def stripped(folder: Path) -> dict[str, bytes]:
+    """Files of a small environment after `strip`, by path."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    site = next((folder / "lib").glob("python3*")) / "site-packages"
+    for name in (
+        "pip/__init__.py",
+        "pandas/tests/test_it.py",
+        "kept/tests/part.py",
+        "torch/include/a.h",
+        "kept/x.c",
+    ):
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text("value = 1\n")
+    done = subprocess.run(
+        ["sh", ROOT / "containers" / "strip", folder], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {str(path.relative_to(site)): path.read_bytes() for path in site.rglob("*") if path.is_file()}
+
+
+def test_strip_leaves_the_same_compiled_files_whenever_it_runs(tmp_path: Path) -> None:
+    tag = sys.implementation.cache_tag
+    first = stripped(tmp_path / "one" / "venv")
+    assert set(first) == {"application.pth", "kept/tests/part.py", f"kept/tests/__pycache__/part.{tag}.pyc"}
+    assert stripped(tmp_path / "two" / "venv") == first
+
+
+def test_without_a_build_the_names_stand_for_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert image_references() == {"core": CORE, "train": TRAIN}
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "images.json").write_text('{"core": "a:1", "train": "b:1"}')
+    assert image_references() == {"core": "a:1", "train": "b:1"}
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"core": "a:1"}', '{"core": "a:1", "train": ""}'])
+def test_a_broken_file_of_references_is_one_line(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "images.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ValueError, match="make images") as refused:
+        image_references(file)
+    assert str(file) in str(refused.value)
+    assert "\n" not in str(refused.value)

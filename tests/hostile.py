@@ -1,0 +1,27 @@
+"""Texts that a user may write and that no shell, YAML reader or template engine may act upon."""
+
+CANARY = "touched-by-a-shell"
+"""A file of this name appears where a text was run by a shell."""
+
+TEXTS = (
+    f"$(touch {CANARY})",
+    f"`touch {CANARY}`",
+    f"'; touch {CANARY}; '",
+    f'" && touch {CANARY} && "',
+    f"x | touch {CANARY} # rest",
+    "two\nlines: {a: b}\n---\nthird: !!null",
+    "{{workflow.name}} {{pod.name}} {{inputs.parameters.component}}",
+    "{{$}} {{$.inputs.parameters['folder']}} {{$.json_escape[1]}}",
+    "{{{{workflow.name}}}} {{=sprig.env('PATH')}}",
+    "${trialParameters.x} ${trialSpec.Name}",
+    f"!!python/object/apply:os.system ['touch {CANARY}']",
+    "- &anchor *anchor <<: %TAG ! tag:",
+    "--config=/etc/passwd",
+    "-rf",
+    '\\"\\u007b\\u007b\\n\\',
+    "$MLFLOW_TRACKING_PASSWORD ${HOME} $$ %s %(name)s {0} {name}",
+    "<script>alert('x')</script>&amp;",
+    "é 模 \u202e \u00a0 ~ 😀",
+)
+"""Each one alone; `WHOLE` is all of them in one text."""
+WHOLE = "\n".join(TEXTS)

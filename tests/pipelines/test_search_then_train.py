@@ -1,0 +1,124 @@
+"""Search, then train: the best settings reach the training, which is judged and registered; on this machine."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from precisionflow.components.expand import expand
+from precisionflow.components.images import CORE
+from precisionflow.components.resolve import resolve
+from precisionflow.pipelines.local import _kept
+from precisionflow.pipelines.search_then_train import search_then_train_on_cluster
+
+from precisionflow import records
+from precisionflow.config import load, parse
+from precisionflow.search.trials import Best
+from tests.command_line import AXES, TINY, Line
+
+GATED = TINY + "seeds: [0, 1]\ngate: {nll: {high: 1000}, rmse: {high: 1}}\n"
+
+
+def study(experiment: Path) -> dict[str, Any]:
+    """Three trials of a learning rate."""
+    command = ["precisionflow", "trial", str(experiment), "--set", "training.learning_rate=${trialParameters.rate}"]
+    container = {"name": "training", "image": CORE, "command": command}
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    return {
+        "apiVersion": "kubeflow.org/v1beta1",
+        "kind": "Experiment",
+        "metadata": {"name": "rates"},
+        "spec": {
+            "objective": {"type": "minimize", "objectiveMetricName": "nll"},
+            "algorithm": {"algorithmName": "grid"},
+            "parallelTrialCount": 2,
+            "maxTrialCount": 2,
+            "maxFailedTrialCount": 1,
+            "parameters": [
+                {"name": "lr", "parameterType": "discrete", "feasibleSpace": {"list": ["0.001", "0.5"]}}
+            ],
+            "trialTemplate": {
+                "primaryContainerName": "training",
+                "trialParameters": [{"name": "rate", "reference": "lr", "description": ""}],
+                "trialSpec": {
+                    "apiVersion": "batch/v1",
+                    "kind": "Job",
+                    "spec": {"backoffLimit": 0, "template": {"spec": pod}},
+                },
+            },
+        },
+    }
+
+
+def test_what_is_found_is_trained_judged_and_registered(line: Line, tmp_path: Path) -> None:
+    Path("tiny.yaml").write_text(GATED)
+    Path("rates.yaml").write_text(yaml.safe_dump(study(tmp_path / "tiny.yaml")))
+    code, out, err = line("search", "rates.yaml", "--train", "tiny.yaml", "--set", "seeds=[3, 4]", "--out", "out")
+    assert (code, err) == (0, "")
+    best = records.read_card(Path("out", "search", "best.json"), Best)
+    assert best.trials == 2
+    (setting,) = best.settings
+    assert setting in ("training.learning_rate=0.001", "training.learning_rate=0.5")
+    trained = load("out/experiments/tiny.yaml")
+    assert trained.training.learning_rate == float(setting.partition("=")[2])
+    assert trained.seeds == (3, 4)
+    assert sum(row.startswith("evaluate tiny linnerud default seed ") for row in out.splitlines()) == 2
+    assert "gate tiny linnerud default missed: rmse " in out
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/out/mlflow.db")
+    (version,) = client.search_model_versions("name = 'tiny-linnerud'")
+    assert version.tags["precisionflow.gate"].startswith("missed: rmse ")
+    assert not client.get_registered_model("tiny-linnerud").aliases
+
+    code, out, err = line("search", "rates.yaml", "--train", "tiny.yaml", "--set", "seeds=[3, 4]", "--out", "out")
+    assert (code, err) == (0, "")
+    assert "0 of 7 stages run, the others were finished" in out
+
+
+def test_training_after_a_search_on_a_cluster_is_a_pipelines_task(line: Line, tmp_path: Path) -> None:
+    Path("tiny.yaml").write_text(TINY)
+    Path("rates.yaml").write_text(yaml.safe_dump(study(tmp_path / "tiny.yaml")))
+    message = line.fails("search", "rates.yaml", "--train", "tiny.yaml", "--cluster")
+    assert message.startswith("--train: searches and trains on this machine; ")
+
+
+def test_settings_win_over_the_experiment_and_its_axes_stay() -> None:
+    (text,) = resolve.python_func(experiment=TINY + AXES, settings=["model.hidden=[5]", "training.steps=7"])
+    assert parse(text).model.hidden == (5,)
+    variants = [parse(variant) for variant in expand.python_func(experiments=[text])]
+    assert [variant.variant for variant in variants] == ["one", "other"]
+    assert {variant.training.steps for variant in variants} == {7}
+
+
+def test_a_setting_that_fits_no_experiment_ends_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        resolve.python_func(experiment=TINY, settings=["training.stepps=7"])
+    assert caught.value.code == 2
+    assert "training.stepps" in capsys.readouterr().err
+
+
+def test_a_word_that_kfp_would_replace_is_written_otherwise() -> None:
+    text = json.dumps({"question": "python3?"})
+    assert "python3" not in _kept(text)
+    assert json.loads(_kept(text)) == json.loads(text)
+
+
+def test_on_a_cluster_study_and_experiment_are_the_arguments_and_tasks_are_equipped(tmp_path: Path) -> None:
+    images = {"core": "here/python-core:1", "train": "here/python-train:1"}
+    given = yaml.safe_dump(study(tmp_path / "tiny.yaml"))
+    pipeline = search_then_train_on_cluster(given, parse(GATED), images=images)
+    content = pipeline.pipeline_spec
+    parameters = content.root.input_definitions.parameters
+    assert parse(parameters["experiment"].default_value.string_value) == parse(GATED)
+    assert json.loads(parameters["study"].default_value.string_value) == yaml.safe_load(given)
+    assert list(content.root.dag.tasks) == ["expand", "launch-search", "resolve", "train"]
+    used = {
+        label.removeprefix("exec-"): executor["container"]["image"]
+        for label, executor in content.deployment_spec["executors"].items()
+    }
+    assert used["launch-search"] == used["register"] == images["core"]
+    assert used["train"] == used["evaluate"] == images["train"]
+    searching = content.root.dag.tasks["launch-search"].inputs.parameters
+    assert dict(searching["images"].runtime_value.constant.struct_value) == images

@@ -1,0 +1,361 @@
+"""No secret is written anywhere, nothing that a user writes is run, no dangerous call is in the code."""
+
+import ast
+import contextlib
+import importlib
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from precisionflow.ablation.grid import expand
+from precisionflow.cluster import names
+from precisionflow.config import ConfigError, Experiment, load, parse
+from tests.command_line import TINY, Line
+from tests.hostile import CANARY, TEXTS, WHOLE
+
+ROOT = Path(__file__).parents[1]
+CODE = [
+    path for folder in ("src", "components", "pipelines") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+SKIPPED = {".git", ".venv", "build", "dist", "runs", "mlruns", "__pycache__"}
+SUFFIXES = {
+    ".py",
+    ".yaml",
+    ".yml",
+    ".md",
+    ".toml",
+    ".txt",
+    ".json",
+    ".cfg",
+    ".sh",
+    ".env",
+    ".html",
+    ".jinja",
+    "",
+}
+
+PATTERNS = {
+    "private key": (r"-----BEGIN [A-Z ]*PRIVATE KEY-----", "-----BEGIN RSA " + "PRIVATE KEY-----"),
+    "AWS key id": (r"\b(AKIA|ASIA)[0-9A-Z]{16}\b", "AKIA" + "ABCDEFGHIJKLMNOP"),
+    "GitHub token": (r"\bgh[pousr]_[A-Za-z0-9]{30,}\b", "ghp_" + "a" * 36),
+    "Hugging Face token": (r"\bhf_[A-Za-z0-9]{30,}\b", "hf_" + "a" * 34),
+    "Slack token": (r"\bxox[abprs]-[A-Za-z0-9-]{10,}", "xoxb-" + "1234567890-abc"),
+    "web token": (
+        r"\beyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{15,}\.",
+        "eyJ" + "a" * 20 + ".eyJ" + "b" * 20 + ".",
+    ),
+}
+"""Kind of secret -> pattern, and an example of it put together here."""
+
+SECRETS = {
+    "MLFLOW_TRACKING_PASSWORD": "canary-password-83ea",
+    "AWS_ACCESS_KEY_ID": "canary-access-11f0",
+    "AWS_SECRET_ACCESS_KEY": "canary-secret-97b2",
+    "AWS_SESSION_TOKEN": "canary-session-c3d4",
+    "KF_PIPELINES_TOKEN": "canary-token-02aa",
+}
+"""Set while an experiment runs; none of the values may be found afterwards."""
+
+
+# The repository
+
+
+def test_no_file_of_the_repository_holds_a_secret() -> None:
+    for pattern, example in PATTERNS.values():
+        assert re.search(pattern, example)
+    found = [
+        f"{path.relative_to(ROOT)}: {kind}"
+        for path in _texts()
+        for kind, (pattern, _) in PATTERNS.items()
+        if re.search(pattern, path.read_text(encoding="utf-8", errors="replace"))
+    ]
+    assert not found
+
+
+def test_no_secret_stands_in_yaml() -> None:
+    """A Secret names what it needs; its values come from the cluster or from whoever installs."""
+    assert list(_secret_values({"kind": "Secret", "metadata": {"name": "x"}, "stringData": {"key": "abc"}}))
+    assert list(_secret_values({"spec": [{"env": [{"name": "DB_PASSWORD", "value": "abc"}]}]}))
+    found = []
+    for path in _texts():
+        if path.suffix in (".yaml", ".yml"):
+            for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+                found += [f"{path.relative_to(ROOT)}: {name}" for name in _secret_values(document)]
+    assert not found
+
+
+def _texts() -> Iterator[Path]:
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [
+            name for name in folders if name not in SKIPPED and not name.endswith((".egg-info", "_cache"))
+        ]
+        yield from (Path(folder, name) for name in files if Path(name).suffix in SUFFIXES)
+
+
+def _secret_values(node: Any) -> Iterator[str]:
+    """Values of Secrets, and of variables that are called like one."""
+    if isinstance(node, dict):
+        if node.get("kind") == "Secret" and any(node.get(key) for key in ("data", "stringData")):
+            yield f"Secret {node['metadata']['name']}"
+        if re.search(r"PASSWORD|SECRET|TOKEN|ACCESS_KEY", str(node.get("name", ""))) and node.get("value"):
+            yield str(node["name"])
+        for child in node.values():
+            yield from _secret_values(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _secret_values(child)
+
+
+# The code
+
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "commands"}
+EXCEPTIONS = {"pickle.UnpicklingError"}
+"""What torch.load raises for a damaged file."""
+FORBIDDEN_CALLS = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "os.system",
+    "os.popen",
+    "pd.read_pickle",
+    "tempfile.mktemp",
+}
+SHELLS = {"sh", "bash", "/bin/sh", "/bin/bash"}
+
+DANGEROUS = """
+import pickle
+from subprocess import run
+run("ls", shell=True)
+os.system("ls")
+eval("1")
+run(["sh", "-c", "ls"])
+torch.load("x")
+np.load("x", allow_pickle=True)
+yaml.load("x", yaml.Loader)
+"""
+
+
+def test_the_code_starts_no_shell_and_reads_no_code() -> None:
+    assert sorted(line for line, _ in _dangers(ast.parse(DANGEROUS), None)) == [2, 4, 5, 6, 7, 8, 9, 10]
+    found = []
+    for path in CODE:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found += [f"{path.relative_to(ROOT)}:{line}: {what}" for line, what in _dangers(tree, _module(path))]
+    assert not found
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[1:] if parts[0] == "src" else ("precisionflow", *parts))
+
+
+def _dangers(tree: ast.AST, module: str | None) -> Iterator[tuple[int, str]]:
+    """(line, what) of every import and call that runs or reads code, or may do so."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            origin = [] if isinstance(node, ast.Import) else [node.module]
+            imported = {".".join(filter(None, [*origin, alias.name])) for alias in node.names} - EXCEPTIONS
+            yield from ((node.lineno, name) for name in imported if name.split(".")[0] in FORBIDDEN_MODULES)
+        elif isinstance(node, ast.Call):
+            name, keywords = ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+            if name in FORBIDDEN_CALLS or keywords.get("shell", "False") != "False":
+                yield node.lineno, name
+            if name == "torch.load" and keywords.get("weights_only") != "True":
+                yield node.lineno, name
+            if keywords.get("allow_pickle", "False") != "False":
+                yield node.lineno, name
+            if name in ("yaml.load", "yaml.load_all", "yaml.unsafe_load") and not _safe_loader(node, module):
+                yield node.lineno, name
+        elif isinstance(node, ast.List | ast.Tuple) and node.elts:
+            first = node.elts[0]
+            if isinstance(first, ast.Constant) and first.value in SHELLS:
+                yield node.lineno, ast.unparse(node)
+
+
+def _safe_loader(call: ast.Call, module: str | None) -> bool:
+    """Whether a call of yaml.load names a loader that makes nothing but plain data."""
+    if module is None or len(call.args) < 2:
+        return False
+    loader = getattr(importlib.import_module(module), ast.unparse(call.args[1]), None)
+    return isinstance(loader, type) and issubclass(loader, yaml.constructor.SafeConstructor)
+
+
+# A run with secrets around it
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the results of a whole run, of tracking and of compiling, and with all that they printed."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "tiny.yaml").write_text(TINY.replace("Does it run?", "PLACE"))
+    question = f"question={yaml.safe_dump(WHOLE, default_style=chr(34), width=10**6).strip()}"
+    _command(folder, "run", "tiny.yaml", "--set", question, "--out", "results")
+    away = f"http://user:{SECRETS['MLFLOW_TRACKING_PASSWORD']}@127.0.0.1:9"
+    _command(folder, "track", "results", code=3, MLFLOW_TRACKING_URI=away)
+    _command(folder, "compile", "--out", "compiled")
+    return folder
+
+
+def _command(folder: Path, *words: str, code: int = 0, **variables: str) -> None:
+    inherited = {
+        key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "PRECISIONFLOW_"))
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "precisionflow", *words],
+        cwd=folder,
+        env={**inherited, **SECRETS, **variables, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (folder / f"printed-{words[0]}").write_text(done.stdout + done.stderr)
+    assert done.returncode == code, done.stderr
+
+
+def test_a_run_writes_no_secret(finished: Path) -> None:
+    looked: list[str] = []
+    found = []
+    for path in sorted(file for file in finished.rglob("*") if file.is_file()):
+        content = _content(path)
+        looked.append(path.name)
+        found += [
+            f"{path.relative_to(finished)}: {name}" for name, value in SECRETS.items() if value in content
+        ]
+    assert not found
+    expected = {
+        "mlflow.db",
+        "pipeline.log",
+        "report.html",
+        "model.json",
+        "metrics.parquet",
+        "tiny.yaml",
+        "ablation.yaml",
+    }
+    assert expected <= set(looked)
+    assert "tiny" in _content(finished / "results" / "mlflow.db")
+
+
+def _content(path: Path) -> str:
+    """Everything that a file says, unpacked."""
+    if path.suffix == ".parquet":
+        return str(pq.read_table(path).to_pylist())
+    if path.suffix == ".db":
+        connection = sqlite3.connect(path)
+        try:
+            return "\n".join(connection.iterdump())
+        finally:
+            connection.close()
+    return path.read_bytes().decode("utf-8", errors="replace")
+
+
+def test_a_run_takes_a_hostile_text_as_it_is(finished: Path) -> None:
+    assert not list(finished.rglob(CANARY))
+    written = parse((finished / "results" / "experiments" / "tiny.yaml").read_text(encoding="utf-8"))
+    assert written.question == WHOLE
+    page = (finished / "results" / "report" / "report.html").read_text(encoding="utf-8")
+    assert "<script>alert" not in page
+    assert "$(touch " in page
+
+
+# What users write
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_names_and_labels_are_refused_in_one_line(text: str, line: Line) -> None:
+    for key in ("name", "variant", "cluster.workspace", "cluster.priority_class", "cluster.train.memory"):
+        line.fails("show", "quickstart-regression", "--set", f"{key}={_quoted(text)}")
+    for overlay in (
+        f"ablation.axes={{{_quoted(text)}: {{a: {{model.noise: homoscedastic}}}}}}",
+        f"ablation.axes={{axis: {{{_quoted(text)}: {{model.noise: homoscedastic}}}}}}",
+        f"ablation.datasets={{{_quoted(text)}: {{task.source.name: linnerud}}}}",
+        f"cluster.train.node_selector={{{_quoted(text)}: a}}",
+        f"cluster.train.node_selector={{a: {_quoted(text)}}}",
+        f"cluster.train.tolerations=[{{key: {_quoted(text)}}}]",
+        f"ablation.metrics=[{_quoted(text)}]",
+        f"gate={{{_quoted(text)}: {{low: 0}}}}",
+        f"training.steps={_quoted(text)}",
+        f"{text}=1",
+    ):
+        line.fails("show", "quickstart-regression", "--set", overlay)
+
+
+def _quoted(text: str) -> str:
+    """A text as a scalar of YAML in one line."""
+    return yaml.safe_dump(text, default_style='"', width=10**6, allow_unicode=False).strip()
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_setting_makes_nothing_but_data(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unquoted, a text is what YAML says or refused; quoted, it arrives as it is."""
+    monkeypatch.chdir(tmp_path)
+    assert load("quickstart-regression", [f"question={_quoted(text)}"]).question == text
+    with contextlib.suppress(ConfigError):
+        load("quickstart-regression", [f"question={text}"])
+    assert not list(tmp_path.iterdir())
+
+
+IMAGES = {"core": "registry.example/core:1", "train": "registry.example/train:1"}
+
+
+def _compiled(experiment: Experiment, folder: Path) -> list[dict[str, Any]]:
+    """The documents of the pipeline as it would be submitted."""
+    from precisionflow.pipelines.compiled import compile_experiment
+
+    compile_experiment(experiment, images=IMAGES, mlflow=names.MLFLOW_ALL, folder=folder)
+    return list(yaml.safe_load_all((folder / "tiny.yaml").read_text(encoding="utf-8")))
+
+
+def test_what_is_submitted_differs_in_data_alone(tmp_path: Path) -> None:
+    """A hostile text changes default arguments and the description: no command, image, variable, platform setting."""
+    plain, hostile = parse(TINY), parse(TINY).model_copy(update={"question": WHOLE})
+    compiled = {name: _compiled(e, tmp_path / name) for name, e in (("plain", plain), ("hostile", hostile))}
+    for spec, *_ in compiled.values():
+        spec["pipelineInfo"].pop("description", None)
+    arguments = {
+        name: spec["root"].pop("inputDefinitions")["parameters"] for name, (spec, *_) in compiled.items()
+    }
+    assert compiled["hostile"] == compiled["plain"]
+    given = {
+        key: [parse(text) for text in value["defaultValue"]] for key, value in arguments["hostile"].items()
+    }
+    assert given["experiments"] == [hostile]
+    assert [(e.question, e.variant) for e in given["variants"]] == [
+        (v.experiment.question, v.experiment.variant) for v in expand(hostile)
+    ]
+
+
+def test_what_is_submitted_holds_no_placeholder_of_the_user(tmp_path: Path) -> None:
+    """KFP and Argo replace what stands in two braces, wherever it stands."""
+    documents = _compiled(parse(TINY).model_copy(update={"question": WHOLE}), tmp_path)
+    assert max(str(documents)) <= "\uffff"  # KFP's database takes no more
+    text = (tmp_path / "tiny.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"\{\{[^}]*", text)) <= {"{{$", "{{$.pipeline_job_uuid"} | set(
+        _placeholders(tmp_path)
+    )
+
+
+def _placeholders(folder: Path) -> list[str]:
+    """Those of the pipeline itself."""
+    _compiled(parse(TINY), folder / "plain")
+    return re.findall(r"\{\{[^}]*", (folder / "plain" / "tiny.yaml").read_text(encoding="utf-8"))
+
+
+def test_a_path_is_data(tmp_path: Path) -> None:
+    """The name of a file reaches the pod as it is."""
+    path = "folder/" + "\n".join(text for text in TEXTS if "/" not in text)
+    content = parse(TINY).model_dump(mode="json")
+    content["task"]["source"] = {"kind": "uci_folder", "path": path}
+    spec, *_ = _compiled(Experiment.model_validate(content), tmp_path)
+    given = spec["root"]["inputDefinitions"]["parameters"]["experiments"]["defaultValue"]
+    assert parse(given[0]).task.source.path == path  # type: ignore[union-attr]
+    assert "touch" not in str(spec["deploymentSpec"])

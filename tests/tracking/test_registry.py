@@ -1,0 +1,210 @@
+"""MLflow's registry: what passes the gate becomes champion, once, and what misses it says why."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from precisionflow import records, stage
+from precisionflow.ablation.aggregate import aggregate
+from precisionflow.ablation.grid import Variant, expand
+from precisionflow.config import Experiment, to_yaml
+from precisionflow.data.prepare import prepare
+from precisionflow.models.build import build
+from precisionflow.tracking import register_models, store, track_cells, track_folder
+from tests import synthetic
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",  # MLflow's own
+    "ignore:.*Any type hint is inferred as AnyType:UserWarning",  # its own classes
+)
+
+LEVELS = {"homoscedastic": 2.0, "heteroscedastic": 1.5}
+NAME = "noise-diabetes"
+
+
+def gated(bounds: str) -> Experiment:
+    return synthetic.regression(
+        ("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [0]"), ("ablation:", f"gate: {{nll: {bounds}}}\nablation:")
+    )
+
+
+BOTH = gated("{high: 2.6}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_settings() -> Iterator[None]:
+    """No MLflow settings from outside."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (
+            "MLFLOW_TRACKING_URI",
+            "MLFLOW_RUN_ID",
+            "MLFLOW_EXPERIMENT_NAME",
+            "MLFLOW_EXPERIMENT_ID",
+        ):
+            patch.delenv(name, raising=False)
+        patch.setattr(store, "_warnings", [])
+        yield
+
+
+@pytest.fixture(scope="module")
+def finished(_no_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder whose variants have the mean losses 2.5 and 2.0, tracked but for the registry."""
+    folder = tmp_path_factory.mktemp("finished")
+    synthetic.models(BOTH, folder)
+    synthetic.evaluations(BOTH, folder, measure)
+    prepare([variant.experiment for variant in expand(BOTH)], out=folder / "data")
+    (folder / "train").rename(folder / "model")
+    (folder / "evaluate").rename(folder / "evaluation")
+    for variant in expand(BOTH):
+        _write_weights(folder, variant)
+    _settle(folder, BOTH)
+    for variant in expand(BOTH):
+        places = {
+            name: folder / name / "noise" / "diabetes" / variant.name for name in ("model", "evaluation")
+        }
+        assert track_cells(variant.experiment, data=folder / "data", **places, store=folder, whole=BOTH)
+    return folder
+
+
+def measure(variant: Variant, seed: int, split: int) -> dict[str, float]:
+    return synthetic.plausible(variant, seed, split) | {"nll": LEVELS[variant.name] + seed}
+
+
+def _write_weights(folder: Path, variant: Variant) -> None:
+    torch.manual_seed(0)
+    data = stage.data_folder(folder / "data", variant.experiment, 0)
+    weights = build(
+        variant.experiment, records.read_card(data / "dataset.json", records.DatasetCard)
+    ).state_dict()
+    cell = stage.cell_folder(folder / "model" / "noise" / "diabetes" / variant.name, 0, 0)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, cell / "model.safetensors")
+
+
+def _settle(folder: Path, whole: Experiment) -> None:
+    """The folder as if `whole` had been run in it."""
+    records.write_text(to_yaml(whole), folder / "experiments" / "noise.yaml")
+    aggregate([whole], evaluations=evaluations(folder), out=folder / "aggregate")
+    records.write_text("<!doctype html><p>A page.</p>", folder / "report" / "report.html")
+
+
+def evaluations(folder: Path) -> list[Path]:
+    return [folder / "evaluation" / "noise" / "diabetes" / name for name in LEVELS]
+
+
+@pytest.fixture
+def results(finished: Path, tmp_path: Path) -> Path:
+    """A copy of `finished` that a test may change."""
+    return Path(shutil.copytree(finished, tmp_path / "results"))
+
+
+def client(folder: Path) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{folder}/mlflow.db")
+
+
+def versions(folder: Path) -> dict[str, "ModelVersion"]:
+    """variant -> its version, the newest of several."""
+    found = client(folder).search_model_versions(f"name = '{NAME}'")
+    ordered = sorted(found, key=lambda version: int(version.version))
+    return {version.tags["precisionflow.variant"]: version for version in ordered}
+
+
+def champion(folder: Path) -> str | None:
+    number = client(folder).get_registered_model(NAME).aliases.get("champion")
+    return next((variant for variant, version in versions(folder).items() if version.version == number), None)
+
+
+def test_the_best_of_those_that_pass_is_champion_and_says_so(results: Path) -> None:
+    import mlflow
+    import pandas as pd
+
+    assert track_folder(results)
+    known = versions(results)
+    assert sorted(known) == ["heteroscedastic", "homoscedastic"]
+    assert champion(results) == "heteroscedastic"
+    tags = known["homoscedastic"].tags
+    assert tags["precisionflow.gate"] == "passed: nll 2.5 is at most 2.6"
+    assert tags["precisionflow.gate.nll"] == "2.5"
+    (run,) = client(results).search_runs(
+        [client(results).get_experiment_by_name("noise").experiment_id],
+        "tags.`precisionflow.verb` = 'report'",
+    )
+    assert run.data.tags["gate/diabetes/heteroscedastic"] == "passed: nll 2 is at most 2.6"
+    mlflow.set_tracking_uri(f"sqlite:///{results}/mlflow.db")
+    try:
+        model = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
+        assert model.metadata.run_id == known["heteroscedastic"].run_id
+        answer = model.predict(pd.DataFrame([[0.0] * 10], columns=[f"x{i}" for i in range(10)]))
+        assert answer["std"].iloc[0] > 0
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_what_misses_the_gate_is_registered_without_the_alias(results: Path) -> None:
+    _settle(results, gated("{high: 1.9}"))
+    assert track_folder(results)
+    assert champion(results) is None
+    assert versions(results)["heteroscedastic"].tags["precisionflow.gate"] == "missed: nll 2 is above 1.9"
+
+
+def test_a_model_is_registered_once_and_keeps_its_place(results: Path) -> None:
+    assert track_folder(results)
+    registered = client(results)
+    registered.set_registered_model_alias(NAME, "champion", versions(results)["homoscedastic"].version)
+    assert track_folder(results)
+    assert register_models([BOTH], evaluations=evaluations(results), store=results)
+    assert len(registered.search_model_versions(f"name = '{NAME}'")) == 2
+    assert champion(results) == "homoscedastic", "who chose another by hand is not overruled"
+
+
+def test_a_gate_that_moves_judges_the_same_models_again(results: Path) -> None:
+    assert register_models([BOTH], evaluations=evaluations(results), store=results)
+    assert champion(results) == "heteroscedastic"
+    for bounds, holder in {"{high: 1}": None, "{low: 2.4, high: 3}": "homoscedastic"}.items():
+        moved = gated(bounds)
+        _settle(results, moved)
+        assert track_folder(results)
+        assert champion(results) == holder
+    assert len(client(results).search_model_versions(f"name = '{NAME}'")) == 2
+
+
+def test_an_interrupted_registration_is_completed(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from precisionflow.tracking import registry
+
+    def full_disk(*_arguments: object, **_keywords: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(registry, "_crown", full_disk)
+        assert not register_models([BOTH], evaluations=evaluations(results), store=results)
+    assert register_models([BOTH], evaluations=evaluations(results), store=results)
+    assert champion(results) == "heteroscedastic"
+    assert len(client(results).search_model_versions(f"name = '{NAME}'")) == 2
+
+
+def test_without_a_gate_nothing_is_registered(results: Path) -> None:
+    free = synthetic.regression(("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [0]"))
+    _settle(results, free)
+    assert track_folder(results)
+    assert client(results).search_registered_models() == []
+
+
+def test_runs_that_are_not_there_are_a_line(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(store, "_warnings", [])
+    (results / "mlflow.db").unlink()
+    assert not register_models([BOTH], evaluations=evaluations(results), store=results)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "mlflow.db has no run of noise diabetes homoscedastic, so nothing is registered" in line
+    assert client(results).search_registered_models() == []

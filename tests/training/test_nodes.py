@@ -1,0 +1,80 @@
+"""Ranks on several nodes: the variables by which Kubeflow's Trainer and Open MPI say who is who."""
+
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runs import History, finish, history
+from test_kill import PATIENCE, command, written
+
+from precisionflow.config import overlay, resolve
+from precisionflow.training import launch
+
+CHANGES: dict[str, Any] = {
+    "training.steps": 6,
+    "training.validate_every": 2,
+    "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2, "nodes": 2, "device": "cpu"},
+}
+
+
+def free_port() -> str:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return str(listening.getsockname()[1])
+
+
+def torchrun_of_a_node(node: int, port: str) -> dict[str, str]:
+    """What the Trainer's torch plugin puts into a pod."""
+    rendezvous = {"PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": port}
+    return rendezvous | {"PET_NNODES": "2", "PET_NPROC_PER_NODE": "1", "PET_NODE_RANK": str(node)}
+
+
+def rank_of_mpirun(rank: int, port: str) -> dict[str, str]:
+    """What mpirun puts into a rank's environment, and what a TrainJob has it pass on."""
+    ours = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    theirs = {"RANK": str(rank), "SIZE": "2", "LOCAL_RANK": "0"}
+    return ours | {f"OMPI_COMM_WORLD_{name}": value for name, value in theirs.items()}
+
+
+@pytest.fixture(scope="module")
+def expected(text_tree, text_data, tmp_path_factory) -> History:
+    """The losses of one process without ranks."""
+    out = tmp_path_factory.mktemp("whole")
+    plain = CHANGES | {"engine": {"kind": "torch", "device": "cpu"}}
+    finish(resolve(overlay(text_tree, plain)), text_data, out)
+    return history(out)
+
+
+@pytest.mark.parametrize("variables", [torchrun_of_a_node, rank_of_mpirun])
+def test_two_nodes_train_as_one_process_does(
+    variables: Callable[[int, str], dict[str, str]],
+    expected: History,
+    text_tree: dict[str, Any],
+    text_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    file, port, nodes = written(text_tree, CHANGES, tmp_path), free_port(), []
+    for node in range(2):
+        with monkeypatch.context() as environment:
+            for name, value in variables(node, port).items():
+                environment.setenv(name, value)
+            train = command(file, text_data, tmp_path / "out")
+            nodes.append(subprocess.Popen(train, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    outputs = [node.communicate(timeout=PATIENCE)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    assert ["step 6/6" in output for output in outputs] == [True, False]
+    trained = history(tmp_path / "out")
+    assert [row[:2] for row in trained] == [row[:2] for row in expected]
+    assert [row[2] for row in trained] == pytest.approx([row[2] for row in expected], rel=1e-5)
+
+
+def test_a_rank_of_mpirun_is_no_launcher(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert not launch.launched()
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+    assert launch.launched()
