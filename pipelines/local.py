@@ -16,6 +16,7 @@ from typing import TextIO
 from kfp import local
 from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines.ablation import ablation, argument
+from precisionflow.pipelines.search_then_train import search_then_train
 
 from precisionflow.ablation.grid import expand
 from precisionflow.config import Experiment

@@ -10,7 +10,6 @@ from precisionflow.components.expand import expand
 from precisionflow.components.launch_search import launch_search
 from precisionflow.components.resolve import resolve
 from precisionflow.pipelines.ablation import Equip, ablation, argument, unchanged, wire
-from precisionflow.pipelines.on_cluster import VARIANTS_AT_ONCE, Equipment
 
 from precisionflow.config import Experiment
 from precisionflow.verbs import study_of
@@ -52,6 +51,8 @@ def search_then_train_on_cluster(
 
     Training stays on one node: which variants there are is known only after the search.
     """
+    from precisionflow.pipelines.on_cluster import VARIANTS_AT_ONCE, Equipment
+
     equip = Equipment(experiment.cluster, images)
     given, whole = json.dumps(study_of(study)), argument(experiment)
 

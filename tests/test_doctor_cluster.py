@@ -298,6 +298,7 @@ def test_the_program_of_the_probe_tells_what_a_serversays(
         server.shutdown()
         server.server_close()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", lambda _: None)
     exec(program, {})
     assert re.fullmatch(r"no answer: \[Errno \d+\] Connection refused\n", capsys.readouterr().out)
 

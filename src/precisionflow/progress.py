@@ -79,21 +79,24 @@ def training_progress(
         yield update
 
 
-SEARCHED = ("validation_loss", "seconds_per_step")
+SEARCHED = ("validation_loss", "seconds_per_step", "samples_per_second")
 """Metrics that a search may look at: none of them needs test rows."""
 
 
 @contextlib.contextmanager
-def metric_lines() -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
+def metric_lines(
+    experiment: "Experiment",
+) -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
     """Like `training_progress`, with lines `metric=value` that Katib's collector reads, one metric on each."""
-    yield lambda _seed, _split, _step, measured: print_metrics(measured)
+    yield lambda _seed, _split, _step, measured: print_metrics(measured, experiment)
 
 
-def print_metrics(measured: Mapping[str, float]) -> None:
+def print_metrics(measured: Mapping[str, float], experiment: "Experiment") -> None:
     """The searched metrics of one validation; a value that is not finite is left out, since Katib cannot read it."""
-    for name in SEARCHED:
-        if math.isfinite(measured[name]):
-            print(f"{name}={measured[name]:.9g}", flush=True)
+    throughput = experiment.training.batch_size / measured["seconds_per_step"]
+    for name, value in zip(SEARCHED, (measured[SEARCHED[0]], measured[SEARCHED[1]], throughput), strict=True):
+        if math.isfinite(value):
+            print(f"{name}={value:.9g}", flush=True)
 
 
 def _measured(measured: dict[str, float]) -> str:

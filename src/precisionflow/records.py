@@ -177,6 +177,7 @@ _CATALOGUE = {
         Metric("ece", "expected calibration error", "1", "lower"),
         Metric("brier", "Brier score", "1", "lower"),
         Metric("accuracy", "accuracy", "1", "higher"),
+        Metric("samples_per_second", "rows or sequences trained in a second", "1/s", "higher"),
         Metric("seconds_per_step", "time of a training step", "s", "lower"),
         Metric("validation_loss", "validation loss of the kept weights", "nats", "lower"),
     )

@@ -31,7 +31,7 @@ def run_trial(experiment: Experiment, *, out: Path | None) -> None:
         if os.environ.get("PET_NODE_RANK", "0") == "0":
             histories = [cell_folder(model, seed, split) / "history.parquet" for seed, split in cells]
             for measured in mean_curves(histories).values():
-                print_metrics(measured)
+                print_metrics(measured, experiment)
 
 
 def mean_curves(histories: list[Path]) -> dict[int, dict[str, float]]:

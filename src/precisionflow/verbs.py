@@ -69,7 +69,7 @@ def train(experiment: str, *, data: str, out: str, folder: str = "", metrics: bo
         return
     from precisionflow.training.train import train as stage
 
-    with metric_lines() if metrics else training_progress(resolved) as report:
+    with metric_lines(resolved) if metrics else training_progress(resolved) as report:
         stage(resolved, data=Path(data), out=Path(out), report=report)
 
 

@@ -92,7 +92,10 @@ def test_the_key_changes_with_the_study_and_with_its_images_only() -> None:
         return str(sent["metadata"]["labels"][names.KEY])
 
     assert key(study()) == key(study(), run="other")
-    assert len({key(study()), key(study(), image="b"), key(study(**{"maxTrialCount: 3": "maxTrialCount: 4"}))}) == 3
+    assert (
+        len({key(study()), key(study(), image="b"), key(study(**{"maxTrialCount: 3": "maxTrialCount: 4"}))})
+        == 3
+    )
 
 
 def test_images_of_others_stay() -> None:
@@ -114,7 +117,7 @@ def test_last_words_are_the_trials_own() -> None:
 
 
 @pytest.fixture(scope="module")
-def room(kubeconfig: Path) -> Iterator[Connection]:
+def room(kubeconfig: Path) -> Iterator[Connection]:  # noqa: ARG001 - reaches the cluster
     """A namespace of its own whose trials Katib listens to."""
     from kubernetes.client import CoreV1Api
 
@@ -127,13 +130,17 @@ def room(kubeconfig: Path) -> Iterator[Connection]:
         core.delete_namespace(name)
 
 
-def run(tree: dict[str, Any], room: Connection, out: Path, *, images: Mapping[str, str], **rest: Any) -> tuple[Best, list[str]]:
+def run(
+    tree: dict[str, Any], room: Connection, out: Path, *, images: Mapping[str, str], **rest: Any
+) -> tuple[Best, list[str]]:
     lines: list[str] = []
     best = run_on_katib(tree, connection=room, images=images, out=out, say=lines.append, **rest)
     return best, lines
 
 
-def fails(tree: dict[str, Any], room: Connection, out: Path, *, images: Mapping[str, str], **rest: Any) -> str:
+def fails(
+    tree: dict[str, Any], room: Connection, out: Path, *, images: Mapping[str, str], **rest: Any
+) -> str:
     with pytest.raises(ClusterError) as caught:
         run(tree, room, out, images=images, **rest)
     assert not list(out.iterdir())
@@ -192,7 +199,12 @@ def test_a_killed_client_is_followed_by_the_next(
 def test_a_failing_trial_says_why_and_mended_it_runs(
     room: Connection, images: Mapping[str, str], tmp_path: Path
 ) -> None:
-    broken = study(**{"name: study": "name: broken", "sleep 3;": "sleep 2; echo precisionflow: error: train: no; exit 2;"})
+    broken = study(
+        **{
+            "name: study": "name: broken",
+            "sleep 3;": "sleep 2; echo precisionflow: error: train: no; exit 2;",
+        }
+    )
     message = fails(broken, room, tmp_path, images=images)
     assert message.startswith("Katib experiment broken failed, ")
     assert ": train: no; mend that and run again" in message
@@ -215,7 +227,8 @@ def test_what_katib_refuses_is_a_line_and_nothing_is_made(room: Connection, tmp_
     assert KatibExperiments(room).get("refused") is None
 
 
-def test_a_namespace_without_the_label_is_told_how_to_mend(kubeconfig: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("kubeconfig")
+def test_a_namespace_without_the_label_is_told_how_to_mend(tmp_path: Path) -> None:
     bare = Connection(Access(namespace="default"))
     message = fails(study(), bare, tmp_path, images={})
     assert message.endswith(f"say `kubectl label namespace default {INJECTION}=enabled`")

@@ -23,6 +23,18 @@ from tests.hostile import CANARY, WHOLE
 COMMAND = (sys.executable, "-m", "precisionflow")
 SECRETS = {names.MLFLOW: ("MLFLOW_TRACKING_PASSWORD",), "mlpipeline-minio-artifact": ("secretkey",)}
 """Secrets that pods of a run are given -> their keys that are no mere names."""
+ASK_RUNS = """
+import base64, json, os, sys, urllib.request
+address = os.environ["MLFLOW_TRACKING_URI"].rstrip("/") + "/api/2.0/mlflow/"
+login = ":".join(os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD")).encode()
+headers = {"Content-Type": "application/json", "Authorization": "Basic " + base64.b64encode(login).decode()}
+def ask(path, body=None):
+    request = urllib.request.Request(address + path, headers=headers, data=json.dumps(body).encode() if body else None)
+    return json.load(urllib.request.urlopen(request, timeout=20))
+experiment = ask("experiments/get-by-name?experiment_name=" + sys.argv[1])["experiment"]["experiment_id"]
+print(json.dumps(ask("runs/search", {"experiment_ids": [experiment], "max_results": 100})))
+"""
+"""Program that prints what MLflow keeps about an experiment, for a pod of the namespace."""
 CLUSTER = (
     "cluster: {" + ", ".join(f"{task}: {{cpu: 500m}}" for task in ("train", "evaluate", "other")) + "}\n"
 )

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from precisionflow.components.images import CORE, TRAIN, image_references
 
 ROOT = Path(__file__).parents[2]

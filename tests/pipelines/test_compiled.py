@@ -15,6 +15,8 @@ from tests.command_line import Line
 
 ROOT = Path(__file__).parents[2]
 IMAGES = {"prepare": CORE, "train": TRAIN, "evaluate": TRAIN, "aggregate": CORE, "report": CORE, "register": CORE}
+"""Of the verbs and of `register`: the tasks of an ablation."""
+SEARCHING = {"launch_search": CORE, "resolve": CORE, "expand": CORE}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_compiling_into_a_file_is_a_mistake(line: Line) -> None:
     assert line.fails("compile", "--out", "file").startswith("file: File exists; mend that")
 
 
-@pytest.mark.parametrize("verb", IMAGES)
+@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING])
 def test_a_component_has_at_most_five_statements(verb: str) -> None:
     tree = ast.parse((ROOT / "components" / f"{verb}.py").read_text(encoding="utf-8"))
     (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef))
@@ -64,7 +66,7 @@ def test_a_component_has_at_most_five_statements(verb: str) -> None:
     assert len(own) - 1 <= 5, "beside the docstring"
 
 
-@pytest.mark.parametrize("verb", IMAGES)
+@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING])
 def test_a_component_describes_itself_and_its_arguments(verb: str) -> None:
     component = getattr(importlib.import_module(f"precisionflow.components.{verb}"), verb)
     content = component.component_spec
@@ -81,6 +83,8 @@ def test_task_names_are_the_verbs(compiled: Path) -> None:
         tasks[name] = [task for dag in dags for task in dag["tasks"] if not task.startswith("for-loop-")]
     assert sorted(tasks["ablation"]) == sorted(IMAGES)
     assert sorted(tasks["experiment"]) == ["evaluate", "prepare", "train"]
+    searching = [task.replace("-", "_") for task in tasks["search-then-train"] if task != "ablation"]
+    assert sorted(searching) == sorted({**IMAGES, **SEARCHING})
 
 
 @pytest.mark.parametrize("name", sorted(PIPELINES))
@@ -88,7 +92,7 @@ def test_images_and_what_runs_in_them(name: str, compiled: Path) -> None:
     content = specification(compiled, name)
     for label, executor in content["deploymentSpec"]["executors"].items():
         container = executor["container"]
-        assert container["image"] == IMAGES[label.removeprefix("exec-")]
+        assert container["image"] == (IMAGES | SEARCHING)[label.removeprefix("exec-").replace("-", "_")]
         program = "\n".join(container["command"])
         assert "pip install" not in program
         assert "kfp.dsl.executor_main" in program

@@ -1,5 +1,6 @@
 """The pipeline of an experiment on a cluster, compiled: what its pods ask for, what may be cached, what flows."""
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +20,12 @@ Pair = tuple[dict[str, Any], dict[str, Any]]
 Compiled = Callable[..., Pair]
 
 
-@pytest.fixture
-def compiled(tmp_path: Path) -> Compiled:
-    """The pipeline and what it asks of Kubernetes, of the regression quickstart with settings."""
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
+    """The pipeline and what it asks of Kubernetes, of the regression quickstart with settings; each compiled once."""
+    tmp_path = tmp_path_factory.mktemp("compiled")
 
+    @functools.cache
     def compile_with(*settings: str, name: str = "quickstart-regression", **options: Any) -> Pair:
         file = compile_experiment(load(name, settings), images=IMAGES, folder=tmp_path, **options)
         pipeline, platform = yaml.safe_load_all(file.read_text())

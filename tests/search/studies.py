@@ -4,10 +4,21 @@ import sys
 from pathlib import Path
 
 
-def study(folder: Path, *, algorithm="random", settings=None, trials=4, parallel=2, reports=5, pause=0.0, **spec):
+def study(
+    folder: Path, *, algorithm="random", settings=None, trials=4, parallel=2, reports=5, pause=0.0, **spec
+):
     """A Katib Experiment over x in [-10, 10] whose trials run `trial_program.py` and leave traces in `folder`."""
     program = str(Path(__file__).with_name("trial_program.py"))
-    words = [sys.executable, "-I", "-S", program, "${trialParameters.place}", str(reports), str(pause), str(folder)]
+    words = [
+        sys.executable,
+        "-I",
+        "-S",
+        program,
+        "${trialParameters.place}",
+        str(reports),
+        str(pause),
+        str(folder),
+    ]
     template = {
         "primaryContainerName": "trial",
         "trialParameters": [{"name": "place", "reference": "x"}],

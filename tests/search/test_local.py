@@ -21,7 +21,7 @@ from tests.search.studies import listed, study
 @pytest.fixture(autouse=True)
 def _no_mlflow(monkeypatch):
     """MLflow's part has its own test; here it would cost seconds a search."""
-    monkeypatch.setattr("precisionflow.search.local.track_search", lambda recorded, *, store: True)
+    monkeypatch.setattr("precisionflow.search.conclude.track_search", lambda *_, **__: True)
 
 
 def cards(out):
@@ -72,17 +72,24 @@ def test_again_nothing_is_run(tmp_path):
 
 
 def test_more_trials_go_on_as_if_asked_at_once(tmp_path):
-    at_once, later = ({"algorithm": "tpe", "settings": {"n_startup_trials": "2"}, "parallel": 1} for _ in range(2))
+    at_once, later = (
+        {"algorithm": "tpe", "settings": {"n_startup_trials": "2"}, "parallel": 1} for _ in range(2)
+    )
     run_study(study(tmp_path, **at_once, trials=7), out=tmp_path / "whole", screen=io.StringIO())
     for trials in (3, 7):
         run_study(study(tmp_path, **later, trials=trials), out=tmp_path / "parts", screen=io.StringIO())
-    assert [c.assignments for c in cards(tmp_path / "whole")] == [c.assignments for c in cards(tmp_path / "parts")]
+    assert [c.assignments for c in cards(tmp_path / "whole")] == [
+        c.assignments for c in cards(tmp_path / "parts")
+    ]
 
 
 def test_medianstop_stops_a_trial_and_keeps_what_it_reached(tmp_path):
     stopping = {
         "algorithmName": "medianstop",
-        "algorithmSettings": [{"name": "min_trials_required", "value": "2"}, {"name": "start_step", "value": "2"}],
+        "algorithmSettings": [
+            {"name": "min_trials_required", "value": "2"},
+            {"name": "start_step", "value": "2"},
+        ],
     }
     grid = study(
         tmp_path,
@@ -117,7 +124,9 @@ def test_the_latest_report_counts_where_the_study_says_so(tmp_path):
         "objectiveMetricName": "loss",
         "metricStrategies": [{"name": "loss", "value": "latest"}],
     }
-    best = run_study(study(tmp_path, objective=objective, trials=1), out=tmp_path / "out", screen=io.StringIO())
+    best = run_study(
+        study(tmp_path, objective=objective, trials=1), out=tmp_path / "out", screen=io.StringIO()
+    )
     assert best.value == cards(tmp_path / "out")[0].values["loss"][-1]
     assert best.value < cards(tmp_path / "out")[0].values["loss"][0]
 
@@ -126,7 +135,9 @@ def test_too_many_failures_end_a_search_and_are_tried_again(tmp_path):
     grid = study(
         tmp_path, algorithm="grid", parallel=1, parameters=listed([3, 901, 902, 5]), maxFailedTrialCount=2
     )
-    with pytest.raises(ValueError, match=r"maxFailedTrialCount allows \(2\), the last with exit code 1: diverged; see"):
+    with pytest.raises(
+        ValueError, match=r"maxFailedTrialCount allows \(2\), the last with exit code 1: diverged; see"
+    ):
         run_study(grid, out=tmp_path / "out", screen=io.StringIO())
     assert [card.state for card in cards(tmp_path / "out")] == ["succeeded", "failed", "failed"]
     with pytest.raises(ValueError, match="maxFailedTrialCount"):
@@ -152,17 +163,23 @@ def test_a_trial_that_measures_nothing_has_failed(tmp_path):
 SEARCH = """
 import json, sys
 from pathlib import Path
-from precisionflow.search import local
-local.track_search = lambda recorded, *, store: True
+from precisionflow.search import conclude, local
+conclude.track_search = lambda recorded, *, store: True
 local.run_study(json.loads(sys.argv[1]), out=Path(sys.argv[2]))
 """
 
 
 def test_a_killed_search_leaves_no_trial_and_loses_none(tmp_path):
-    tree = study(tmp_path, algorithm="grid", parallel=2, parameters=listed(range(5)), trials=5, reports=10, pause=0.1)
+    tree = study(
+        tmp_path, algorithm="grid", parallel=2, parameters=listed(range(5)), trials=5, reports=10, pause=0.1
+    )
     out = tmp_path / "out"
-    search = subprocess.Popen([sys.executable, "-c", SEARCH, json.dumps(tree), str(out)], stdout=subprocess.DEVNULL)
-    eventually(lambda: sum(card.state == "succeeded" for card in cards(out)) >= 2 and len(started(tmp_path)) >= 3)
+    search = subprocess.Popen(
+        [sys.executable, "-c", SEARCH, json.dumps(tree), str(out)], stdout=subprocess.DEVNULL
+    )
+    eventually(
+        lambda: sum(card.state == "succeeded" for card in cards(out)) >= 2 and len(started(tmp_path)) >= 3
+    )
     search.kill()
     search.wait()
     eventually(lambda: not any(alive(pid) for _, pid in started(tmp_path)))
@@ -188,7 +205,9 @@ def test_ctrl_c_ends_the_trials(tmp_path):
 def test_a_folder_belongs_to_one_search(tmp_path):
     out = tmp_path / "out"
     run_study(study(tmp_path, trials=1), out=out, screen=io.StringIO())
-    with pytest.raises(ValueError, match=r"holds another search \(with seed 0, not 5\); choose another --out"):
+    with pytest.raises(
+        ValueError, match=r"holds another search \(with seed 0, not 5\); choose another --out"
+    ):
         run_study(study(tmp_path, trials=1), out=out, seed=5, screen=io.StringIO())
     with pytest.raises(ValueError, match=r"holds another search \(parabola with another spec\)"):
         run_study(study(tmp_path, trials=1, reports=3), out=out, screen=io.StringIO())
@@ -201,7 +220,7 @@ def test_a_folder_belongs_to_one_search(tmp_path):
 def test_a_refused_study_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="algorithm pbt does not run on this machine"):
         run_study(study(tmp_path, algorithm="pbt"), out=tmp_path / "out", screen=io.StringIO())
-    with pytest.raises(ValueError, match="tpe never ends by itself; give spec.maxTrialCount"):
+    with pytest.raises(ValueError, match="tpe never ends by itself; give spec"):
         run_study(study(tmp_path, algorithm="tpe", maxTrialCount=None), out=tmp_path / "out")
     assert os.listdir(tmp_path) == []
 
@@ -216,7 +235,9 @@ def test_hyperband_runs_its_brackets(tmp_path):
         reports=1,
     )
     spec = tree["spec"]
-    spec["parameters"] += [{"name": "steps", "parameterType": "int", "feasibleSpace": {"min": "1", "max": "4"}}]
+    spec["parameters"] += [
+        {"name": "steps", "parameterType": "int", "feasibleSpace": {"min": "1", "max": "4"}}
+    ]
     run_study(tree, out=tmp_path / "out", screen=io.StringIO())
     assert [card.assignments["steps"] for card in cards(tmp_path / "out")] == list("111122422244444")[:15]
 
@@ -225,7 +246,13 @@ def test_trials_train_an_experiment(tmp_path):
     experiment = tmp_path / "tiny.yaml"
     experiment.write_text(TINY)
     tree = study(tmp_path, algorithm="grid", parallel=1, trials=2)
-    words = ["precisionflow", "trial", str(experiment), "--set", "training.learning_rate=${trialParameters.place}"]
+    words = [
+        "precisionflow",
+        "trial",
+        str(experiment),
+        "--set",
+        "training.learning_rate=${trialParameters.place}",
+    ]
     tree["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"] = words
     tree["spec"]["parameters"] = listed([0.001, 0.01])
     tree["spec"]["objective"] = {"type": "minimize", "objectiveMetricName": "validation_loss"}

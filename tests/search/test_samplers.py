@@ -87,7 +87,9 @@ def test_a_failed_trial_stays_a_running_one_as_in_katib():
     assert [ours.ask()] == katibs.get_suggestions([(second, 0.5)], 1)
 
 
-@pytest.mark.parametrize("algorithm", ["random", "tpe", "multivariate-tpe", "cmaes", "bayesianoptimization", "sobol"])
+@pytest.mark.parametrize(
+    "algorithm", ["random", "tpe", "multivariate-tpe", "cmaes", "bayesianoptimization", "sobol"]
+)
 def test_suggestions_are_in_range_and_repeat(algorithm):
     first = drive(suggester(algorithm, {}, ALL, better="minimize", seed=3), 12)
     assert first == drive(suggester(algorithm, {}, ALL, better="minimize", seed=3), 12)
@@ -190,5 +192,7 @@ def test_hyperband_ends():
 
 @pytest.mark.parametrize("algorithm", ["pbt", "enas", "darts"])
 def test_what_needs_katib_is_refused(algorithm):
-    with pytest.raises(ValueError, match=f"algorithm {algorithm} does not run on this machine; choose one of .*--cluster"):
+    with pytest.raises(
+        ValueError, match=f"algorithm {algorithm} does not run on this machine; choose one of .*--cluster"
+    ):
         suggester(algorithm, {}, ALL, better="minimize", seed=0)

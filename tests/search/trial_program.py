@@ -1,4 +1,4 @@
-"""A trial that costs nothing: prints `loss` for each step of a quadratic. Words: x, reports, seconds a report, folder."""
+"""A trial that costs nothing: prints `loss` for each step. Words: x, reports, seconds a report, folder."""
 
 import os
 import sys

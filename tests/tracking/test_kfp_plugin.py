@@ -21,7 +21,6 @@ from safetensors.torch import save_file
 
 from precisionflow import records, stage
 from precisionflow.ablation.grid import Variant, expand
-from precisionflow.config import Experiment
 from precisionflow.data.prepare import prepare
 from precisionflow.models.build import build
 from precisionflow.tracking import store, track_cells

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from precisionflow.config import ConfigError, Experiment, overlay, resolve
+from precisionflow.config.base import nearest
 
 
 @dataclass(frozen=True)
@@ -62,3 +63,21 @@ def _where(dataset: str, levels: dict[str, str]) -> str:
         f"{axis}={level}" for axis, level in levels.items()
     ]
     return ", ".join(words)
+
+
+def single(experiment: Experiment) -> Experiment:
+    """The one variant of an experiment, or of several the one that its `variant` names; ConfigError otherwise."""
+    variants = [variant.experiment for variant in expand(experiment)]
+    names = list(dict.fromkeys(variant.variant for variant in variants))
+    given = names[0] if len(names) == 1 and experiment.variant == "default" else experiment.variant
+    chosen = [variant for variant in variants if variant.variant == given]
+    if not chosen:
+        problem = f"unknown value {given!r}" if given != "default" else f"the experiment has {len(names)}"
+        allowed = f"allowed: {', '.join(names)}{nearest(given, names)}"
+        raise ConfigError(f"variant: {problem}; choose with --set variant=NAME, {allowed}")
+    if len(chosen) > 1:
+        datasets = ", ".join(variant.dataset for variant in chosen)
+        raise ConfigError(
+            f"variant: {given!r} is on the data sets {datasets}; give one line of `precisionflow expand` as a file"
+        )
+    return chosen[0]

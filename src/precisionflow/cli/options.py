@@ -73,21 +73,6 @@ def variants_of(experiment: "Experiment") -> "list[Experiment]":
 
 def single_variant(name: str, settings: list[str] | None) -> "Experiment":
     """The one variant of an experiment: of several, the user names one with `--set variant=...`."""
-    from precisionflow.config import ConfigError
-    from precisionflow.config.base import nearest
+    from precisionflow.ablation.grid import single
 
-    experiment = experiment_named(name, settings)
-    variants = variants_of(experiment)
-    names = list(dict.fromkeys(variant.variant for variant in variants))
-    given = names[0] if len(names) == 1 and experiment.variant == "default" else experiment.variant
-    chosen = [variant for variant in variants if variant.variant == given]
-    if not chosen:
-        problem = f"unknown value {given!r}" if given != "default" else f"the experiment has {len(names)}"
-        allowed = f"allowed: {', '.join(names)}{nearest(given, names)}"
-        raise ConfigError(f"variant: {problem}; choose with --set variant=NAME, {allowed}")
-    if len(chosen) > 1:
-        datasets = ", ".join(variant.dataset for variant in chosen)
-        raise ConfigError(
-            f"variant: {given!r} is on the data sets {datasets}; give one line of `precisionflow expand` as a file"
-        )
-    return chosen[0]
+    return single(experiment_named(name, settings))

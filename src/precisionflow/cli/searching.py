@@ -48,7 +48,9 @@ def search(
         _search_and_train(file, train, settings, out=out, on_cluster=on_cluster)
         return
     if settings:
-        raise ValueError("--set: settings are of the experiment that --train names; trials get theirs in FILE")
+        raise ValueError(
+            "--set: settings are of the experiment that --train names; trials get theirs in FILE"
+        )
     if on_cluster:
         from precisionflow.searches import search_on_cluster
 

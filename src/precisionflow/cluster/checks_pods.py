@@ -15,18 +15,23 @@ from precisionflow.cluster.rest import get
 SERVER = "apply -k manifests/overlays/dev"
 """What installs an MLflow server."""
 ASK_MLFLOW = """
-import base64, os, urllib.error, urllib.request
+import base64, os, time, urllib.error, urllib.request
 address = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
 request = urllib.request.Request(address + "/api/2.0/mlflow/experiments/search?max_results=1")
 user, password = os.environ.get("MLFLOW_TRACKING_USERNAME"), os.environ.get("MLFLOW_TRACKING_PASSWORD")
 if user:
     request.add_header("Authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
-try:
-    print(urllib.request.urlopen(request, timeout=20).status)
-except urllib.error.HTTPError as refusal:
-    print(refusal.code, " ".join(refusal.read().decode(errors="replace").split())[:150])
-except OSError as error:
-    print("no answer:", getattr(error, "reason", error))
+for pause in (2, 6, 0):  # a pod's first seconds may be without names
+    try:
+        said = str(urllib.request.urlopen(request, timeout=20).status)
+        break
+    except urllib.error.HTTPError as refusal:
+        said = f"{refusal.code} " + " ".join(refusal.read().decode(errors="replace").split())[:150]
+        break
+    except OSError as error:
+        said = f"no answer: {getattr(error, 'reason', error)}"
+        time.sleep(pause)
+print(said)
 """
 """Program of the probe: fixed text, everything else comes by environment and never is printed."""
 

@@ -3,6 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
 from precisionflow.report.svg import BETTER, INK, MUTED, RULE, canvas, stroke
 
 Value = int | float | str
@@ -25,7 +28,7 @@ def history(values: Sequence[float], *, metric: str, maximize: bool, name: str) 
         axes.set_xlabel("trials ended")
         axes.set_ylabel(metric)
         axes.set_title("best so far")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return drawing.svg
 
 
@@ -67,18 +70,19 @@ def parallel_coordinates(
     return drawing.svg
 
 
-def _ends(axes: object, position: int, column: Sequence[Value]) -> None:
+def _ends(axes: Axes, position: int, column: Sequence[Value]) -> None:
     """The lowest and highest value of one coordinate, or its texts."""
     if any(isinstance(value, str) for value in column):
         texts = sorted(set(map(str, column)))
         marks = [(k / max(1, len(texts) - 1), text) for k, text in enumerate(texts)]
     else:
-        low, high = min(column), max(column)  # type: ignore[type-var]
+        numbers = [float(value) for value in column]
+        low, high = min(numbers), max(numbers)
         marks = [(0.0, f"{low:.4g}"), (1.0, f"{high:.4g}")] if low < high else [(0.5, f"{low:.4g}")]
     for height, text in marks:
         offset = -0.02 if height < 0.5 else 0.02
         side = "top" if height < 0.5 else "bottom"
-        axes.annotate(text, (position, height + offset), ha="center", va=side, color=MUTED, fontsize=10)  # type: ignore[attr-defined]
+        axes.annotate(text, (position, height + offset), ha="center", va=side, color=MUTED, fontsize=10)
 
 
 def _places(column: Sequence[Value], logarithmic: bool) -> list[float]:

@@ -110,7 +110,10 @@ def importance(attempts: Sequence[Attempt]) -> dict[str, float]:
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {name: float(v) for name, v in optuna.importance.get_param_importances(study, evaluator=evaluator).items()}
+        return {
+            name: float(v)
+            for name, v in optuna.importance.get_param_importances(study, evaluator=evaluator).items()
+        }
 
 
 def _space(values: Sequence[Value]) -> Any:
@@ -127,9 +130,15 @@ def _space(values: Sequence[Value]) -> Any:
 
 def _facts(searched: Searched) -> list[str]:
     states = [attempt.state for attempt in searched.attempts]
-    counts = [f"{states.count(state)} {state}" for state in ("succeeded", "stopped", "failed") if state in states]
+    counts = [
+        f"{states.count(state)} {state}" for state in ("succeeded", "stopped", "failed") if state in states
+    ]
     seconds = sum(attempt.seconds for attempt in searched.attempts)
-    return [searched.algorithm, f"{len(states)} trials: {', '.join(counts)}", f"{seconds:.0f} s inside the trials"]
+    return [
+        searched.algorithm,
+        f"{len(states)} trials: {', '.join(counts)}",
+        f"{seconds:.0f} s inside the trials",
+    ]
 
 
 def _pictures(searched: Searched) -> list[Picture]:
@@ -149,14 +158,19 @@ def _pictures(searched: Searched) -> list[Picture]:
     )
     pictures = [
         Picture(Markup(path), "Dots: trials in the order of their ends. Line: the best so far."),
-        Picture(Markup(lines), "A line a trial; the best quarter is drawn strongly. Each coordinate has its own scale."),
+        Picture(
+            Markup(lines),
+            "A line a trial; the best quarter is drawn strongly. Each coordinate has its own scale.",
+        ),
     ]
     shares = importance(measured)
     if shares:
         n = len(measured)
         caveat = "a hint, no measurement" if n < SURE_FROM else "of the region that was searched"
         svg = Markup(figures.importance_bars(shares, name="importance"))
-        pictures.append(Picture(svg, f"From {n} trials: {caveat}; a parameter that was hardly varied looks unimportant."))
+        pictures.append(
+            Picture(svg, f"From {n} trials: {caveat}; a parameter that was hardly varied looks unimportant.")
+        )
     return pictures
 
 
@@ -171,7 +185,9 @@ def _table(searched: Searched, best: Attempt) -> Table:
         state = Entry(attempt.state, attempt.cause)
         settings = [Entry(_shown(attempt.parameters[name])) for name in searched.parameters]
         rows.append((Entry(str(attempt.number)), state, value, *settings, Entry(f"{attempt.seconds:.1f}")))
-    return Table("Trials in the order in which they were suggested", tuple(Entry(h) for h in headings), tuple(rows))
+    return Table(
+        "Trials in the order in which they were suggested", tuple(Entry(h) for h in headings), tuple(rows)
+    )
 
 
 def _shown(value: Value) -> str:

@@ -30,8 +30,6 @@ SETTINGS: Mapping[str, Mapping[str, tuple[Check, str]]] = {
         "gamma": _real(0, 1, open_=True),
         "prior_weight": _real(0, open_=True),
         "n_EI_candidates": _COUNT,
-        "n_startup_trials": _COUNT,
-        "n_ei_candidates": _COUNT,
         "random_state": _SEED,
     },
     "multivariate-tpe": {"n_startup_trials": _COUNT, "n_ei_candidates": _COUNT, "random_state": _SEED},
@@ -50,7 +48,7 @@ SETTINGS: Mapping[str, Mapping[str, tuple[Check, str]]] = {
     },
     "hyperband": {
         "r_l": _real(0, open_=True),
-        "eta": _real(1, open_=True),
+        "eta": _real(2),
         "resource_name": (bool, "a parameter's name"),
     },
     "pbt": {
@@ -74,7 +72,8 @@ def check_algorithm(name: str, settings: Mapping[str, str]) -> None:
         )
     if name not in SETTINGS:
         raise ConfigError(
-            f"{key}.algorithmName: unknown value {name!r}; allowed: {', '.join(SETTINGS)}{nearest(name, list(SETTINGS))}"
+            f"{key}.algorithmName: unknown value {name!r}; allowed: "
+            f"{', '.join(SETTINGS)}{nearest(name, list(SETTINGS))}"
         )
     check_settings(name, settings, SETTINGS[name], key=key)
 

@@ -10,17 +10,25 @@ _PLACEHOLDER = re.compile(r"\$\{(trialParameters|trialSpec)\.([^}]+)\}")
 _OURS = "precisionflow"
 
 
-def trial_command(template: Mapping[str, Any], assignments: Mapping[str, str], *, name: str, out: Path) -> list[str]:
+def trial_command(
+    template: Mapping[str, Any], assignments: Mapping[str, str], *, name: str, out: Path
+) -> list[str]:
     """The words of the template's first command with the parameters filled in; no shell reads them.
 
     `assignments` are the values by the study's parameter names, `name` is the trial's. What starts precisionflow, with
-    or without torchrun before it, starts this Python's and keeps its results in `out`. ValueError where the template has
-    no command.
+    or without torchrun before it, starts this Python's and keeps its results in `out`. ValueError where no container
+    has a command.
     """
     found = next(commands(template["trialSpec"]), None)
     if not found:
-        raise ValueError("trialTemplate.trialSpec: no container has a command; add one, such as [precisionflow, trial]")
-    values = {p["name"]: assignments[p["reference"]] for p in template["trialParameters"] if p["reference"] in assignments}
+        raise ValueError(
+            "trialTemplate.trialSpec: no container has a command; add one, such as [precisionflow, trial]"
+        )
+    values = {
+        p["name"]: assignments[p["reference"]]
+        for p in template["trialParameters"]
+        if p["reference"] in assignments
+    }
 
     def filled(match: re.Match[str]) -> str:
         kind, key = match.groups()

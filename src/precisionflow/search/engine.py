@@ -4,12 +4,13 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from precisionflow.search.command import trial_command
 from precisionflow.search.journal import Journal, Report, TrialCard
 from precisionflow.search.medianstop import MedianStop
 from precisionflow.search.metric_lines import parse_line
-from precisionflow.search.plan import Plan
+from precisionflow.search.plan import Plan, Strategy
 from precisionflow.search.process import Ended, TrialProcess
 from precisionflow.search.samplers import Suggester
 
@@ -17,8 +18,8 @@ from precisionflow.search.samplers import Suggester
 class Engine:
     """Runs the trials of a plan that its journal lacks.
 
-    `told` is called for every trial that ends. Only the thread of `run` touches journal and suggester; a thread for each
-    running trial waits for its process.
+    `told` is called for every trial that ends. Only the thread of `run` touches journal and suggester; a thread for
+    each running trial waits for its process.
     """
 
     def __init__(
@@ -100,8 +101,11 @@ class Engine:
             plan.template, card.assignments, name=f"{plan.name}-{card.number}", out=folder / "results"
         )
         threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // plan.parallel))
+        log = folder / "log.txt"
+        earlier = [line for line in _lines(log) if line.endswith("\n")]
+        log.write_text("".join(earlier), encoding="utf-8")
         environment = {"OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
-        process = TrialProcess(command, log=folder / "log.txt", environment=environment)
+        process = TrialProcess(command, log=log, environment=environment)
         with self._lock:
             self._processes[card.number] = process
             if self._closing:
@@ -121,7 +125,10 @@ class Engine:
                 stopped = True
                 process.end()
 
-        return self._judged(card, reports, process.follow(read), stopped=stopped)
+        for line in earlier:
+            read(line)
+        ended = process.follow(read)
+        return self._judged(card, reports, ended, stopped=stopped)
 
     def _judged(self, card: TrialCard, reports: list[Report], ended: Ended, *, stopped: bool) -> TrialCard:
         metric = self._plan.metric
@@ -157,6 +164,17 @@ class Engine:
             del self._processes[self._results.get().number]
 
 
-def chosen(values: list[float], strategy: str) -> float:
+def _lines(log: Path) -> list[str]:
+    """What a trial printed before the search was killed: training goes on from its checkpoint and prints the rest."""
+    return log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+
+
+def chosen(values: list[float], strategy: Strategy) -> float:
     """The report that counts."""
-    return {"min": min, "max": max, "latest": lambda found: found[-1]}[strategy](values)
+    match strategy:
+        case "min":
+            return min(values)
+        case "max":
+            return max(values)
+        case "latest":
+            return values[-1]

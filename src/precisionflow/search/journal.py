@@ -60,7 +60,9 @@ class Journal:
         if file.exists():
             there = records.read_card(file, StudyCard)
             if (there.key, there.seed) != (card.key, card.seed):
-                raise ValueError(f"{out}: holds another search ({_difference(there, card)}); choose another --out")
+                raise ValueError(
+                    f"{out}: holds another search ({_difference(there, card)}); choose another --out"
+                )
         elif any(path.name != ".lock" for path in out.iterdir()):
             raise ValueError(f"{out}: holds files that no search wrote; choose another --out or remove it")
         records.write_card(card, file)
@@ -94,6 +96,7 @@ class Journal:
                 fresh = TrialCard(
                     number=card.number, assignments=card.assignments, told=card.told, threshold=card.threshold
                 )
+                (self.folder(card.number) / "log.txt").unlink(missing_ok=True)
                 self.write(fresh)
 
     def replay(self, suggester: Suggester) -> None:

@@ -7,14 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from precisionflow.report.search_page import Attempt, Searched, write_search_page
 from precisionflow.search import medianstop, samplers, space
+from precisionflow.search.conclude import Ended, conclude
 from precisionflow.search.engine import Engine, chosen
 from precisionflow.search.journal import Journal, TrialCard
 from precisionflow.search.plan import Plan, plan_of
-from precisionflow.search.trials import NAN, Best, Trial, best_of, searched_settings, write_trials
+from precisionflow.search.trials import NAN, Best, Trial, searched_settings
 from precisionflow.stage import exclusive
-from precisionflow.tracking.search import Recorded, RecordedTrial, track_search
 
 
 def run_study(
@@ -25,7 +24,7 @@ def run_study(
     seed: int | None = None,
     screen: TextIO | None = None,
 ) -> Best:
-    """Run the trials that `out` lacks, then write `trials.parquet`, `best.json`, `report/search.html` and MLflow's runs.
+    """Run the trials that `out` lacks; write `trials.parquet`, `best.json`, `report/search.html` and MLflow's runs.
 
     `study` is a valid Katib Experiment. `parallel` trials run at once (default: its parallelTrialCount); `seed` is that
     of the algorithm (default: its random_state, else 0). Progress goes to `screen`, standard output by default.
@@ -55,46 +54,9 @@ def run_study(
                 f"study {plan.name}: trials failed as often as maxFailedTrialCount allows ({plan.failures}), the last "
                 f"with {last.cause}; see {journal.folder(last.number) / 'log.txt'}, mend it and run again"
             )
-        return _conclude(plan, journal, out=out)
-
-
-def _conclude(plan: Plan, journal: Journal, *, out: Path) -> Best:
-    """Everything that is written of a search that has ended."""
-    ended = sorted(journal.ended, key=lambda card: card.number)
-    trials = [_trial(plan, card) for card in ended]
-    best = best_of(trials, study=plan.name, metric=plan.metric, better=plan.better)
-    write_trials(trials, best, out)
-    searched = Searched(
-        name=plan.name,
-        metric=plan.metric,
-        better=plan.better,
-        algorithm=plan.algorithm,
-        parameters=tuple(parameter.name for parameter in plan.parameters),
-        logarithmic=frozenset(p.name for p in plan.parameters if p.space.distribution.startswith("log")),
-        attempts=tuple(
-            Attempt(card.number, card.end or 0, trial.state, trial.value, card.seconds, trial.parameters, card.cause)
-            for card, trial in zip(ended, trials, strict=True)
-        ),
-        best=best.trial,
-        settings=best.settings,
-    )
-    write_search_page(searched, out / "report" / "search.html")
-    recorded = Recorded(
-        name=plan.name,
-        key=plan.key,
-        metric=plan.metric,
-        algorithm=plan.algorithm,
-        best=best.trial,
-        value=best.value,
-        settings=best.settings,
-        trials=tuple(
-            RecordedTrial(t.name, t.state, t.parameters, t.settings, t.metrics, t.cause, card.reports)
-            for card, t in zip(ended, trials, strict=True)
-        ),
-        files=(out / "report" / "search.html", out / "trials.parquet", out / "best.json"),
-    )
-    track_search(recorded, store=out)
-    return best
+        ended = sorted(journal.ended, key=lambda card: card.number)
+        results = [Ended(_trial(plan, card), card.number, card.end or 0, card.reports) for card in ended]
+        return conclude(plan, results, out=out, store=out)
 
 
 def _trial(plan: Plan, card: TrialCard) -> Trial:

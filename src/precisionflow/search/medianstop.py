@@ -1,4 +1,4 @@
-"""Katib's early stopping `medianstop`, which compares with a mean: of the first reports of the trials that succeeded."""
+"""Katib's early stopping `medianstop`, which compares with a mean: of first reports of trials that succeeded."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

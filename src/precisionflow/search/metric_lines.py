@@ -3,8 +3,8 @@
 import re
 from collections.abc import Collection
 
-_METRIC = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)")
-"""Katib's default filter for texts (file metrics collector 0.19): NAME = NUMBER, anywhere in a line."""
+_METRIC = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)", re.ASCII)
+"""Katib's default filter for texts (file metrics collector 0.19): NAME = NUMBER, anywhere in a line, ASCII as Go's."""
 
 
 def parse_line(line: str, names: Collection[str]) -> list[tuple[str, float]]:

@@ -37,8 +37,8 @@ class Ended:
 class TrialProcess:
     """A command in a process group of its own, which dies with the search.
 
-    What it writes, errors too, goes to the file `log`; `read` gets every line. Start it in the thread that waits for it:
-    Linux ends it with that thread.
+    What it writes, errors too, is added to the file `log`; `read` gets every line. Start it in the thread that waits
+    for it: Linux ends it with that thread.
     """
 
     def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> None:
@@ -59,7 +59,7 @@ class TrialProcess:
         """Read until the process ends."""
         assert self._process.stdout is not None
         last = ""
-        with self._process.stdout as lines, self._log.open("w", encoding="utf-8") as log:
+        with self._process.stdout as lines, self._log.open("a", encoding="utf-8") as log:
             for line in lines:
                 log.write(line)
                 log.flush()

@@ -79,16 +79,15 @@ class TrialTemplate(Part):
 
 
 class Collector(Part):
-    """How metrics are collected."""
+    """Where metrics are found: in what a trial prints, so that this machine reads what Katib reads."""
 
-    kind: Literal["StdOut", "File"]
+    kind: Literal["StdOut"]
 
 
 class CollectorSpec(Part):
-    """Of Katib's collectors, those that read texts."""
+    """Katib's collector with its own filter; a trial prints `metric=value`."""
 
     collector: Collector
-    source: dict[str, Any] = {}
 
 
 class StudySpec(Part):

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 Shape = Literal["declared", "with-normal", "flat", "logarithmic"]
-"""What becomes of `distribution`: Optuna's two as Katib's Optuna service reads them, normal ones too (by their quantiles), all
-ignored, all ignored and doubles drawn by their logarithms."""
+"""What becomes of `distribution`: uniform and logUniform count as in Katib's Optuna service; normal ones too, by their
+quantiles; none counts; none counts and doubles are drawn by their logarithms."""
 Value = int | float | str
 _LEAST = 1e-10
 """Lowest end of a logarithmic double; Katib raises a lower one to it."""
@@ -45,7 +45,9 @@ def _axis(parameter: Parameter, shape: Shape, algorithm: str) -> Axis:
     distribution = space.distribution if shape in ("declared", "with-normal") else "uniform"
     if distribution in ("normal", "logNormal"):
         if shape != "with-normal":
-            raise ValueError(f"parameter {name}: {algorithm} draws no {distribution} values; choose uniform or logUniform")
+            raise ValueError(
+                f"parameter {name}: {algorithm} draws no {distribution} values; choose uniform or logUniform"
+            )
         return Axis(name, FloatDistribution(0.0, 1.0), _normal_quantile(parameter))
     low, high = float(space.min), float(space.max)
     if parameter.kind == "int":
@@ -85,7 +87,9 @@ def grid_values(parameter: Parameter) -> list[str]:
     if parameter.kind == "int":
         return [str(value) for value in range(int(space.min), int(space.max) + 1, int(space.step or 1))]
     if not space.step:
-        raise ValueError(f"parameter {parameter.name}: a grid needs the step of a double; add feasibleSpace.step")
+        raise ValueError(
+            f"parameter {parameter.name}: a grid needs the step of a double; add feasibleSpace.step"
+        )
     low, high, step = float(space.min), float(space.max), float(space.step)
     values = [float(value) for value in np.arange(low, high + step, step)]
     return [str(value) for value in values if value <= high]
@@ -118,7 +122,7 @@ def text(value: float, parameter: Parameter) -> str:
 
 
 def typed(value: str, parameter: Parameter) -> Value:
-    """An assignment as the number that it stands for; a discrete or categorical one is a number where it reads as one."""
+    """An assignment as the number that it stands for; a listed one is a number where it reads as one."""
     if parameter.kind == "int":
         return int(value)
     if parameter.kind == "double":

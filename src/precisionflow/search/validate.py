@@ -1,10 +1,12 @@
 """What makes a study wrong although its fields are right: checks of Katib's webhook, of its services, and ours."""
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from precisionflow.ablation.grid import single
 from precisionflow.config import load
 from precisionflow.config.base import ConfigError, nearest
 from precisionflow.progress import SEARCHED
@@ -12,6 +14,7 @@ from precisionflow.records import metric
 from precisionflow.search.algorithms import MEDIANSTOP, check_algorithm, check_settings
 from precisionflow.search.command import commands
 from precisionflow.search.resource import AlgorithmSpec, ParameterSpec, Study
+from precisionflow.search.template import check_template
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _PLACEHOLDER = re.compile(r"\$\{trialParameters\.([^}]+)\}")
@@ -28,6 +31,7 @@ def check_study(study: Study) -> None:
     for index, parameter in enumerate(study.spec.parameters):
         _check_space(parameter, f"spec.parameters.{index}")
     _check_algorithm_fits(study, settings)
+    check_template(study.spec.trialTemplate)
     _check_placeholders(study)
     _check_fields(study)
 
@@ -53,8 +57,13 @@ def _check_names_and_counts(study: Study) -> None:
         ("parallelTrialCount", spec.parallelTrialCount),
         ("maxFailedTrialCount", spec.maxFailedTrialCount),
     ):
-        if most is not None and count is not None and count > most and key in spec.model_fields_set:
-            raise ConfigError(f"spec.{key}: given {count}; should be at most spec.maxTrialCount, {most}")
+        if most is not None and count is not None and count > most:
+            given = (
+                f"given {count}"
+                if key in spec.model_fields_set
+                else f"Katib takes {count} where none is given"
+            )
+            raise ConfigError(f"spec.{key}: {given}; should be at most spec.maxTrialCount, {most}")
 
 
 def _check_objective(study: Study) -> None:
@@ -102,7 +111,9 @@ def _check_space(parameter: ParameterSpec, key: str) -> None:
     space, where = parameter.feasibleSpace, f"{key}.feasibleSpace"
     if parameter.parameterType not in _NUMERIC:
         if space.min or space.max or space.step:
-            raise ConfigError(f"{where}: a {parameter.parameterType} parameter has a list, no min, max or step")
+            raise ConfigError(
+                f"{where}: a {parameter.parameterType} parameter has a list, no min, max or step"
+            )
         if not space.list:
             raise ConfigError(f"{where}.list: is empty; give the values")
         if parameter.parameterType == "discrete":
@@ -143,7 +154,9 @@ def _check_algorithm_fits(study: Study, settings: dict[str, str]) -> None:
         if name == "grid" and parameter.parameterType == "double" and not space.step:
             raise ConfigError(f"{where}.step: missing; a grid over a double needs one")
         if name == "bayesianoptimization" and parameter.parameterType == "double" and float(space.min) <= 0:
-            raise ConfigError(f"{where}.min: given {space.min}; Katib's {name} takes logarithms, so it must be above 0")
+            raise ConfigError(
+                f"{where}.min: given {space.min}; Katib's {name} takes logarithms, so it must be above 0"
+            )
     if name == "hyperband":
         _check_hyperband(study, settings)
 
@@ -157,7 +170,8 @@ def _check_hyperband(study: Study, settings: dict[str, str]) -> None:
     resource = settings["resource_name"]
     if resource not in names:
         raise ConfigError(
-            f"{key}.resource_name: given {resource!r}; should be a parameter: {', '.join(names)}{nearest(resource, names)}"
+            f"{key}.resource_name: given {resource!r}; should be a parameter: "
+            f"{', '.join(names)}{nearest(resource, names)}"
         )
     eta = int(float(settings.get("eta", 3)))
     fewest = eta ** int(math.log(float(settings["r_l"])) / math.log(eta))
@@ -175,10 +189,13 @@ def _check_placeholders(study: Study) -> None:
         where, reference = f"{key}.trialParameters.{index}", parameter.reference
         if not reference.startswith("${trialSpec.") and reference not in names:
             raise ConfigError(
-                f"{where}.reference: {reference!r} is no parameter; allowed: {', '.join(names)}{nearest(reference, names)}"
+                f"{where}.reference: {reference!r} is no parameter; allowed: "
+                f"{', '.join(names)}{nearest(reference, names)}"
             )
         if parameter.name not in used:
-            raise ConfigError(f"{where}.name: ${{trialParameters.{parameter.name}}} stands nowhere in trialSpec; use it")
+            raise ConfigError(
+                f"{where}.name: ${{trialParameters.{parameter.name}}} stands nowhere in trialSpec; use it"
+            )
     declared = [parameter.name for parameter in template.trialParameters]
     for name in sorted(used - set(declared)):
         raise ConfigError(
@@ -190,7 +207,9 @@ def _check_placeholders(study: Study) -> None:
         if name not in references:
             raise ConfigError(f"{key}.trialParameters: no trial gets the parameter {name!r}; refer to it")
     if bool(template.successCondition) != bool(template.failureCondition):
-        raise ConfigError(f"{key}: give both successCondition and failureCondition, or none for Katib's defaults")
+        raise ConfigError(
+            f"{key}: give both successCondition and failureCondition, or none for Katib's defaults"
+        )
 
 
 def _check_fields(study: Study) -> None:
@@ -205,7 +224,7 @@ def _check_fields(study: Study) -> None:
     experiment, settings = trial_arguments(words)
     ends = {parameter.name: _ends(parameter) for parameter in study.spec.parameters}
     placeholders = {p.name: p.reference for p in study.spec.trialTemplate.trialParameters}
-    for index, parameter in enumerate(study.spec.parameters):
+    for parameter in study.spec.parameters:
         for value in ends[parameter.name]:
             values = {name: first for name, (first, *_) in ends.items()} | {parameter.name: value}
             filled = [
@@ -213,10 +232,11 @@ def _check_fields(study: Study) -> None:
                 for setting in settings
             ]
             try:
-                load(experiment, filled)
+                single(load(experiment, filled))
             except ConfigError as error:
+                given = ", ".join(f"{name} = {one}" for name, one in values.items())
                 raise ConfigError(
-                    f"spec.parameters.{index} ({parameter.name} = {value}): its trial is no valid experiment: {error}"
+                    f"spec.parameters: with {given} a trial is no valid experiment: {error}"
                 ) from None
 
 
@@ -225,9 +245,10 @@ def trial_arguments(words: Sequence[str]) -> tuple[str, list[str]]:
     ours = list(words[words.index("precisionflow") + 1 :])
     if ours[:1] != ["trial"] or len(ours) < 2:
         raise ConfigError(
-            f"spec.trialTemplate.trialSpec: the command is `{' '.join(words)}`; it should be `precisionflow trial NAME ...`"
+            f"spec.trialTemplate.trialSpec: the command is `{' '.join(words)}`; "
+            "it should be `precisionflow trial NAME ...`"
         )
-    settings = [value for option, value in zip(ours, ours[1:], strict=False) if option == "--set"]
+    settings = [value for option, value in itertools.pairwise(ours) if option == "--set"]
     return ours[1], settings
 
 

@@ -68,11 +68,22 @@ def _parent(search: Recorded) -> RunContent:
 
 def _trial(search: Recorded, trial: RecordedTrial) -> RunContent:
     """The run of a trial; one that ran again after it failed is another."""
-    key = digest({"search": search.key, "trial": trial.name, "reports": [*map(list, trial.reports)], "state": trial.state})
-    tags = {"search": search.name, "verb": "trial", "state": trial.state} | ({"cause": trial.cause} if trial.cause else {})
+    key = digest(
+        {
+            "search": search.key,
+            "trial": trial.name,
+            "reports": [*map(list, trial.reports)],
+            "state": trial.state,
+        }
+    )
+    tags = {"search": search.name, "verb": "trial", "state": trial.state} | (
+        {"cause": trial.cause} if trial.cause else {}
+    )
     given = dict(setting.split("=", 1) for setting in trial.settings) or trial.parameters
     params = {allowed_name(f"cfg.{name}"): str(value) for name, value in given.items()}
-    return RunContent(key, trial.name, {f"{PREFIX}{name}": v for name, v in tags.items()} | {KEY: key}, params)
+    return RunContent(
+        key, trial.name, {f"{PREFIX}{name}": v for name, v in tags.items()} | {KEY: key}, params
+    )
 
 
 def _fill(

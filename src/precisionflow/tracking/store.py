@@ -20,8 +20,12 @@ _DEFAULTS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
+    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
 }
-"""Environment of MLflow where the user sets none: an absent server costs seconds, not minutes."""
+"""Environment of MLflow where the user sets none: an absent server costs seconds, not minutes, and files pass through
+the server, whose store may be out of a client's reach.
+"""
 _NOISY = ("mlflow", "alembic", "urllib3")
 
 

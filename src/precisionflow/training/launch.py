@@ -63,7 +63,15 @@ def launch(experiment: Experiment, *, data: Path, out: Path, metrics: bool = Fal
     with tempfile.TemporaryDirectory(prefix="precisionflow-") as folder:
         file = Path(folder) / "experiment.json"
         file.write_text(experiment.model_dump_json(), encoding="utf-8")
-        verb = ["train", str(file), "--data", str(data), "--out", str(out), *(["--metrics"] if metrics else [])]
+        verb = [
+            "train",
+            str(file),
+            "--data",
+            str(data),
+            "--out",
+            str(out),
+            *(["--metrics"] if metrics else []),
+        ]
         alone = [] if "PET_NNODES" in os.environ else ["--standalone", "--nproc-per-node", str(count)]
         try:
             run(get_args_parser().parse_args([*alone, "-m", "precisionflow", *verb]))

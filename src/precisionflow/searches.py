@@ -1,0 +1,49 @@
+"""A whole search, here or on Katib: read, check, run, say what was found and where it is."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precisionflow.cluster.connection import Access, Connection
+from precisionflow.progress import say
+from precisionflow.search.resource import read_study
+
+if TYPE_CHECKING:
+    from precisionflow.search.trials import Best
+
+
+def search_here(file: Path, *, out: Path | None, parallel: int | None, seed: int | None) -> None:
+    """Run a study's trials on this machine; those that `out` already holds are not run again."""
+    from precisionflow.search.local import run_study
+
+    study = read_study(file)
+    folder = out or _folder(study["metadata"]["name"])
+    best = run_study(study, out=folder, parallel=parallel, seed=seed, screen=sys.stdout)
+    _tell(best, folder)
+
+
+def search_on_cluster(file: Path, *, out: Path | None, access: Access, images: Path | None) -> None:
+    """Run a study on Katib; an experiment of the same content that is there is followed instead."""
+    from precisionflow.cluster.katib import run_on_katib
+    from precisionflow.components.images import image_references
+
+    study = read_study(file)
+    folder = out or _folder(study["metadata"]["name"])
+    references = image_references(images)
+    best = run_on_katib(study, connection=Connection(access), images=references, out=folder, say=say)
+    _tell(best, folder)
+
+
+def _folder(name: str) -> Path:
+    return Path("runs", "search", name)
+
+
+def _tell(best: "Best", folder: Path) -> None:
+    """What was found, as it is used: `--set` for each setting."""
+    from precisionflow.tracking import ui_command
+
+    print(f"\nbest {best.metric} {best.value:.6g}, trial {best.trial} of {best.trials}:")
+    for setting in best.settings:
+        print(f"  --set {setting}")
+    print(f"report: {folder / 'report' / 'search.html'}")
+    print(f"mlflow: {ui_command(folder)}")
