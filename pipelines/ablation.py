@@ -26,8 +26,8 @@ def unchanged(task: dsl.PipelineTask) -> dsl.PipelineTask:
 def argument(experiment: Experiment, *, without: Collection[str] = ()) -> str:
     """The experiment as JSON in which neither KFP nor Argo sees a placeholder: no two braces open at once.
 
-    In ASCII, because KFP's database refuses characters of four bytes. `without` the parts that no task reads, equal work
-    has equal arguments and is found in KFP's cache.
+    In ASCII, because KFP's database refuses characters of four bytes. `without` the parts that no task reads,
+    equal work has equal arguments and is found in KFP's cache.
     """
     content = experiment.model_dump(mode="json", exclude=set(without))
     return json.dumps(content, separators=(",", ":")).replace("{{", r"{\u007b")

@@ -5,6 +5,7 @@ import subprocess
 import time
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -12,6 +13,9 @@ import yaml
 from precisionflow.cluster.connection import Connection
 from precisionflow.cluster.names import MLFLOW
 from precisionflow.cluster.rest import get, items
+
+if TYPE_CHECKING:
+    from kubernetes import client
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 NAMESPACE = "precisionflow"
@@ -54,7 +58,8 @@ def test_the_api_server_takes_every_resource(overlay: str, connection: Connectio
     assert "violate" not in done.stderr.replace("existing pods", "")
 
 
-def test_every_pod_is_ready_and_restricted(server: str, connection: Connection) -> None:
+@pytest.mark.usefixtures("server")
+def test_every_pod_is_ready_and_restricted(connection: Connection) -> None:
     namespace = get(connection.api, f"/api/v1/namespaces/{NAMESPACE}")
     assert namespace is not None
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -63,7 +68,8 @@ def test_every_pod_is_ready_and_restricted(server: str, connection: Connection) 
     assert set(phases.values()) <= {"Running", "Succeeded"}, phases
 
 
-def test_runs_know_the_server(server: str, connection: Connection) -> None:
+@pytest.mark.usefixtures("server")
+def test_runs_know_the_server(connection: Connection) -> None:
     settings = get(connection.api, f"/api/v1/namespaces/{connection.namespace}/configmaps/{MLFLOW}")
     assert settings is not None
     assert settings["data"]["MLFLOW_TRACKING_URI"] == f"http://mlflow.{NAMESPACE}.svc.cluster.local:5000"
@@ -103,9 +109,9 @@ def _ask(connection: Connection, path: str, body: dict[str, str]) -> dict[str, s
     return answer
 
 
-def _servers(core: "client.CoreV1Api") -> "list[client.V1Pod]":  # type: ignore[name-defined]  # noqa: F821
+def _servers(core: "client.CoreV1Api") -> "list[client.V1Pod]":
     return list(core.list_namespaced_pod(NAMESPACE, label_selector="app.kubernetes.io/name=mlflow").items)
 
 
-def _ready(pod: "client.V1Pod") -> bool:  # type: ignore[name-defined]  # noqa: F821
+def _ready(pod: "client.V1Pod") -> bool:
     return any(c.type == "Ready" and c.status == "True" for c in pod.status.conditions or [])

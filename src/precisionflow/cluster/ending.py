@@ -14,9 +14,7 @@ End = Literal["FINISHED", "FAILED", "KILLED"]
 """MLflow's words."""
 
 
-def ending(
-    experiments: Sequence[Experiment], *, run: str, connection: Connection
-) -> tuple[End, str]:
+def ending(experiments: Sequence[Experiment], *, run: str, connection: Connection) -> tuple[End, str]:
     """The state of a run whose other tasks are over, and the cause of a bad end.
 
     Asked of Argo's workflow: KFP 2.14 fills the status of its exit handlers before it knows it. ClusterError where

@@ -1,6 +1,6 @@
 """What an experiment asks of a cluster: resources, scheduling, patience. It never changes a result."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -12,13 +12,8 @@ def _written(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _text(given: Any) -> Any:
-    """YAML reads `cpu: 2` as a number."""
-    return str(given) if isinstance(given, int | float) and not isinstance(given, bool) else given
-
-
 Quantity = Annotated[
-    str, BeforeValidator(_text), Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
+    str, BeforeValidator(_written), Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")
 ]
 """A Kubernetes quantity: 2, 500m, 4Gi."""
 LabelKey = Annotated[
