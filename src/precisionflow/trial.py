@@ -41,7 +41,7 @@ def run_trial(experiment: Experiment, *, out: Path | None) -> None:
 
 
 COLLECTED_SECONDS = 3.0
-"""Time that Katib's collector needs to report a trial that it stops: when the trial has ended, the collector ends too."""
+"""What Katib's collector needs to report a trial that it stops: when the trial has ended, the collector ends too."""
 
 
 def _end_late(number: int, _frame: object) -> None:

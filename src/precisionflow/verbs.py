@@ -214,7 +214,9 @@ def launch_search(
         best = run_on_katib(
             tree, connection=connection, images=images, out=Path(out), say=say, run=run, owner=owner
         )
-    say(f"search {best.study}: best {best.metric} {best.value:.6g} of {best.trials} trials, {', '.join(best.settings)}")
+    say(
+        f"search {best.study}: best {best.metric} {best.value:.6g} of {best.trials} trials, {', '.join(best.settings)}"
+    )
     return list(best.settings), best.value, best.trial
 
 

@@ -14,7 +14,14 @@ from precisionflow.pipelines.compiled import PIPELINES, compile_all
 from tests.command_line import Line
 
 ROOT = Path(__file__).parents[2]
-IMAGES = {"prepare": CORE, "train": TRAIN, "evaluate": TRAIN, "aggregate": CORE, "report": CORE, "register": CORE}
+IMAGES = {
+    "prepare": CORE,
+    "train": TRAIN,
+    "evaluate": TRAIN,
+    "aggregate": CORE,
+    "report": CORE,
+    "register": CORE,
+}
 """Of the verbs and of `register`: the tasks of an ablation."""
 SEARCHING = {"launch_search": CORE, "resolve": CORE, "expand": CORE}
 
