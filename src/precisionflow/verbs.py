@@ -181,16 +181,17 @@ def register(experiments: Sequence[str], *, evaluations: Sequence[str], folder: 
 
 
 def study_of(text: str) -> dict[str, Any]:
-    """The Katib Experiment in a YAML or JSON text; ValueError where it is none."""
+    """The Katib Experiment in a YAML or JSON text, after every check; ValueError where it is none."""
     import yaml
 
     from precisionflow.search.resource import parse_study
+    from precisionflow.search.validate import check_study
 
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"study: not valid YAML: {' '.join(str(error).split())}") from None
-    parse_study(content)
+    check_study(parse_study(content))
     return dict(content)
 
 

@@ -51,25 +51,20 @@ SETTINGS: Mapping[str, Mapping[str, tuple[Check, str]]] = {
         "eta": _real(2),
         "resource_name": (bool, "a parameter's name"),
     },
-    "pbt": {
-        "suggestion_trial_dir": (bool, "a folder"),
-        "n_population": _whole(5),
-        "truncation_threshold": _real(0, 1, open_=True),
-        "resample_probability": _real(0, 1, open_=True),
-    },
 }
 MEDIANSTOP = {"min_trials_required": _COUNT, "start_step": _COUNT}
-_ARCHITECTURE = ("enas", "darts")
+_OTHER = {
+    "enas": "searches architectures, which an experiment's fields are not",
+    "darts": "searches architectures, which an experiment's fields are not",
+    "pbt": "passes checkpoints from trial to trial, which a trial here does not take",
+}
 
 
 def check_algorithm(name: str, settings: Mapping[str, str]) -> None:
     """ConfigError for an algorithm or a setting that Katib does not know."""
     key = "spec.algorithm"
-    if name in _ARCHITECTURE:
-        raise ConfigError(
-            f"{key}.algorithmName: {name} searches architectures, which an experiment's fields are not; "
-            f"allowed: {', '.join(SETTINGS)}"
-        )
+    if name in _OTHER:
+        raise ConfigError(f"{key}.algorithmName: {name} {_OTHER[name]}; allowed: {', '.join(SETTINGS)}")
     if name not in SETTINGS:
         raise ConfigError(
             f"{key}.algorithmName: unknown value {name!r}; allowed: "
