@@ -114,6 +114,7 @@ def test_a_word_that_kfp_would_replace_is_written_otherwise() -> None:
 
 def test_on_a_cluster_study_and_experiment_are_the_arguments_and_tasks_are_equipped(tmp_path: Path) -> None:
     images = {"core": "here/python-core:1", "train": "here/python-train:1"}
+    (tmp_path / "tiny.yaml").write_text(TINY)
     given = yaml.safe_dump(study(tmp_path / "tiny.yaml"))
     pipeline = search_then_train_on_cluster(given, parse(GATED), images=images)
     content = pipeline.pipeline_spec

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from kubernetes.config import kube_config
 from safetensors.torch import save_file
 
 from precisionflow import records, stage
@@ -129,6 +130,7 @@ def test_the_plugins_run_is_resumed(
     with monkeypatch.context() as environment:
         environment.setattr(store, "_warnings", [])
         environment.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        environment.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
         for name, value in (injected | CREDENTIALS[login]).items():
             environment.setenv(name, value)
         assert track(finished, variant)
