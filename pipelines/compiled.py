@@ -7,7 +7,7 @@ from kfp import compiler
 from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.experiment import experiment
-from precisionflow.pipelines.search_then_train import search_then_train
+from precisionflow.pipelines.search_then_train import search_then_train, search_then_train_on_cluster
 
 from precisionflow.cluster import names
 from precisionflow.config import Experiment, digest
@@ -32,17 +32,22 @@ def compile_experiment(
     folder: Path,
     mlflow: Collection[str] = names.MLFLOW_ALL,
     manifests: bool = False,
+    study: str | None = None,
 ) -> Path:
     """Write `<experiment>.yaml`, the pipeline as it is submitted; the same experiment gives the same bytes.
 
-    `mlflow` are the variables that the namespace has values for. As `manifests` it is the resources Pipeline and
-    PipelineVersion, for a repository that a cluster follows.
+    With a `study`, a Katib Experiment as YAML, it searches before it trains. `mlflow` are the variables that the
+    namespace has values for. As `manifests` it is the resources Pipeline and PipelineVersion, for a repository that a
+    cluster follows.
     """
     from precisionflow.pipelines.on_cluster import on_cluster
 
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{experiment.name}.yaml"
-    pipeline = on_cluster(experiment, images=images, mlflow=mlflow)
+    if study is None:
+        pipeline = on_cluster(experiment, images=images, mlflow=mlflow)
+    else:
+        pipeline = search_then_train_on_cluster(study, experiment, images=images, mlflow=mlflow)
     compiler.Compiler().compile(pipeline, str(file))
     if manifests:
         version = version_of(file)

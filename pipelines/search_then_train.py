@@ -1,7 +1,7 @@
 """Pipeline `search-then-train`: the best settings of a study, trained on more seeds, judged and registered."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kfp import dsl
@@ -11,6 +11,7 @@ from precisionflow.components.launch_search import launch_search
 from precisionflow.components.resolve import resolve
 from precisionflow.pipelines.ablation import Equip, ablation, argument, unchanged, wire
 
+from precisionflow.cluster import names
 from precisionflow.config import Experiment
 from precisionflow.verbs import study_of
 
@@ -45,7 +46,11 @@ def search_then_train(study: str, experiment: str, folder: str = ""):  # type: i
 
 
 def search_then_train_on_cluster(
-    study: str, experiment: Experiment, *, images: Mapping[str, str]
+    study: str,
+    experiment: Experiment,
+    *,
+    images: Mapping[str, str],
+    mlflow: Collection[str] = names.MLFLOW_ALL,
 ) -> GraphComponent:
     """The pipeline equipped for a cluster; study and experiment stand in it as its default arguments.
 
@@ -53,7 +58,7 @@ def search_then_train_on_cluster(
     """
     from precisionflow.pipelines.on_cluster import VARIANTS_AT_ONCE, Equipment
 
-    equip = Equipment(experiment.cluster, images)
+    equip = Equipment(experiment.cluster, images, tuple(mlflow))
     given, whole = json.dumps(study_of(study)), argument(experiment)
 
     @dsl.pipeline(name="train")

@@ -21,10 +21,12 @@ def submit_experiment(
     run_name: str | None,
     cron: str | None,
     wait: bool,
+    study: str | None = None,
 ) -> bool:
     """Run an experiment on Kubeflow Pipelines, or with `cron` again and again; False when it was followed and failed.
 
-    ValueError for a user's mistake, ClusterError for a refusal; both leave the cluster as it was.
+    With a `study`, a Katib Experiment as YAML, the run searches first and trains with what was found. ValueError for a
+    user's mistake, ClusterError for a refusal; both leave the cluster as it was.
     """
     if cron and wait:
         raise ValueError("--cron and --wait: a recurring run never ends; leave out one of them")
@@ -38,16 +40,19 @@ def submit_experiment(
     from precisionflow.pipelines.on_cluster import needs
 
     references, connection = image_references(images), Connection(access)
-    name = run_name or f"{experiment.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    pipeline = experiment.name if study is None else f"{experiment.name}-search"
+    name = run_name or f"{pipeline}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     variables = mlflow_variables(connection)
     wanted = needs(experiment)
     volume = experiment.cluster.workspace if wanted.mounting else None
     refuse_unmet(trainer=wanted.trainer, volume=volume, connection=connection)
     with tempfile.TemporaryDirectory() as folder:
-        file = compile_experiment(experiment, images=references, folder=Path(folder), mlflow=variables)
+        file = compile_experiment(
+            experiment, images=references, folder=Path(folder), mlflow=variables, study=study
+        )
         run_id = start(
             file,
-            pipeline=experiment.name,
+            pipeline=pipeline,
             version=version_of(file),
             run_name=name,
             cron=cron,

@@ -45,7 +45,8 @@ def search(
 ) -> None:
     """Search an experiment's fields; again: only the trials that are missing."""
     if train:
-        _search_and_train(file, train, settings, out=out, on_cluster=on_cluster)
+        access = Access(context, namespace, host) if on_cluster else None
+        _search_and_train(file, train, settings, out=out, access=access, images=images)
         return
     if settings:
         raise ValueError(
@@ -62,19 +63,37 @@ def search(
 
 
 def _search_and_train(
-    file: Path, name: str, settings: list[str] | None, *, out: Path | None, on_cluster: bool
+    file: Path,
+    name: str,
+    settings: list[str] | None,
+    *,
+    out: Path | None,
+    access: Access | None,
+    images: Path | None,
 ) -> None:
-    if on_cluster:
-        raise ValueError(
-            "--train: searches and trains on this machine; on a cluster, run the pipeline search-then-train of "
-            "manifests/compiled"
-        )
-    from precisionflow.runs import search_and_train
+    """The pipeline search-then-train, on this machine or, with `access`, as a run on a cluster that is followed."""
     from precisionflow.search.resource import read_study
 
     experiment = experiment_named(name, settings)
     variants_of(experiment)
     study = read_study(file)
+    if access:
+        from precisionflow.submission import submit_experiment
+
+        good = submit_experiment(
+            experiment,
+            access=access,
+            images=images,
+            run_name=None,
+            cron=None,
+            wait=True,
+            study=json.dumps(study),
+        )
+        if not good:
+            raise typer.Exit(1)
+        return
+    from precisionflow.runs import search_and_train
+
     folder = out or Path("runs") / f"{study['metadata']['name']}+{experiment.name}"
     search_and_train(json.dumps(study), experiment, folder=folder)
 

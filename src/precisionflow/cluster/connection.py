@@ -24,7 +24,7 @@ class Access:
     context: str | None = None
     """Of the kubeconfig; none: its current one."""
     namespace: str | None = None
-    """Where runs live; none: the pod's own, else the kubeconfig's, else kubeflow."""
+    """Where runs live; none: the pod's own, else the kubeconfig's unless that is default, else kubeflow."""
     host: str | None = None
     """Address of KFP's API; none: through the Kubernetes API server, or the service's name inside a cluster."""
 
@@ -62,7 +62,8 @@ class Connection:
         with explained("reading the kubeconfig"):
             contexts, active = config.list_kube_config_contexts()
         chosen = next((c for c in contexts if c["name"] == self.access.context), active)
-        return str(chosen["context"].get("namespace") or "kubeflow")
+        named = str(chosen["context"].get("namespace") or "default")
+        return "kubeflow" if named == "default" else named
 
     @cached_property
     def pipelines(self) -> "kfp.Client":
