@@ -84,11 +84,13 @@ def test_what_is_found_is_trained_judged_and_registered(line: Line, tmp_path: Pa
     assert champions == (0,)
 
 
-def test_training_after_a_search_on_a_cluster_is_a_pipelines_task(line: Line, tmp_path: Path) -> None:
+def test_a_cluster_that_is_not_known_is_one_line(line: Line, tmp_path: Path) -> None:
     Path("tiny.yaml").write_text(TINY)
     Path("rates.yaml").write_text(yaml.safe_dump(study(tmp_path / "tiny.yaml")))
-    message = line.fails("search", "rates.yaml", "--train", "tiny.yaml", "--cluster")
-    assert message.startswith("--train: searches and trains on this machine; ")
+    words = ("search", "rates.yaml", "--train", "tiny.yaml", "--cluster", "--context", "none-such")
+    code, out, err = line(*words)
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert "with --context" in err
 
 
 def test_settings_win_over_the_experiment_and_its_axes_stay() -> None:

@@ -161,7 +161,8 @@ def test_a_trial_that_measures_nothing_has_failed(tmp_path):
 
 
 SEARCH = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts deaf to it
 from pathlib import Path
 from precisionflow.search import conclude, local
 conclude.track_search = lambda recorded, *, store: True
