@@ -273,7 +273,8 @@ def test_a_run_takes_a_hostile_text_as_it_is(finished: Path) -> None:
 @pytest.mark.parametrize("text", TEXTS)
 def test_names_and_labels_are_refused_in_one_line(text: str, line: Line) -> None:
     for key in ("name", "variant", "cluster.workspace", "cluster.priority_class", "cluster.train.memory"):
-        line.fails("show", "quickstart-regression", "--set", f"{key}={_quoted(text)}")
+        message = line.fails("show", "quickstart-regression", "--set", f"{key}={_quoted(text)}")
+        assert message.startswith(f"{key}: given ")
     for overlay in (
         f"ablation.axes={{{_quoted(text)}: {{a: {{model.noise: homoscedastic}}}}}}",
         f"ablation.axes={{axis: {{{_quoted(text)}: {{model.noise: homoscedastic}}}}}}",
@@ -286,7 +287,10 @@ def test_names_and_labels_are_refused_in_one_line(text: str, line: Line) -> None
         f"training.steps={_quoted(text)}",
         f"{text}=1",
     ):
-        line.fails("show", "quickstart-regression", "--set", overlay)
+        key = overlay.partition("=")[0]
+        message = line.fails("show", "quickstart-regression", "--set", overlay)
+        assert overlay == f"{text}=1" or message.startswith(key), message
+    assert not any(Path.cwd().iterdir()), "a text was run"
 
 
 def _quoted(text: str) -> str:

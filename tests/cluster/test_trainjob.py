@@ -60,15 +60,15 @@ def claim(jobs: TrainJobs) -> Iterator[str]:
         "metadata": {"name": CLAIM},
         "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
     }
-    jobs.core.create_namespaced_persistent_volume_claim(jobs.namespace, body)
+    jobs.connection.core.create_namespaced_persistent_volume_claim(jobs.namespace, body)
     yield CLAIM
     for job in ours(jobs):
         jobs.remove(job["metadata"]["name"])
-    jobs.core.delete_namespaced_persistent_volume_claim(CLAIM, jobs.namespace)
+    jobs.connection.core.delete_namespaced_persistent_volume_claim(CLAIM, jobs.namespace)
 
 
 def ours(jobs: TrainJobs) -> list[dict[str, Any]]:
-    found = jobs.custom.list_namespaced_custom_object(
+    found = jobs.connection.custom.list_namespaced_custom_object(
         "trainer.kubeflow.org",
         "v1alpha1",
         jobs.namespace,
@@ -103,7 +103,7 @@ class Launcher:
             "containers": [container],
             "volumes": [{"name": "workspace", "persistentVolumeClaim": {"claimName": self.claim}}],
         }
-        pod = self.jobs.core.create_namespaced_pod(
+        pod = self.jobs.connection.core.create_namespaced_pod(
             self.jobs.namespace, {"metadata": {"generateName": "test-trainjob-"}, "spec": spec}
         )
         self.name = pod.metadata.name
@@ -113,12 +113,12 @@ class Launcher:
         from kubernetes.client import ApiException
 
         try:
-            return str(self.jobs.core.read_namespaced_pod_log(self.name, self.jobs.namespace))
+            return str(self.jobs.connection.core.read_namespaced_pod_log(self.name, self.jobs.namespace))
         except ApiException:
             return ""
 
     def phase(self) -> str:
-        return str(self.jobs.core.read_namespaced_pod(self.name, self.jobs.namespace).status.phase)
+        return str(self.jobs.connection.core.read_namespaced_pod(self.name, self.jobs.namespace).status.phase)
 
     def curves(self) -> dict[str, list[list[Any]]]:
         """What it trained, when it is done."""
@@ -135,7 +135,9 @@ class Launcher:
         from kubernetes.client import ApiException
 
         try:
-            self.jobs.core.delete_namespaced_pod(self.name, self.jobs.namespace, grace_period_seconds=grace)
+            self.jobs.connection.core.delete_namespaced_pod(
+                self.name, self.jobs.namespace, grace_period_seconds=grace
+            )
         except ApiException as error:
             if error.status != 404:
                 raise
@@ -175,7 +177,9 @@ def test_a_deleted_training_pod_costs_no_more_than_the_steps_since_the_checkpoin
     until(lambda: "step 200/400" in launcher.log())
     (job,) = [job for job in ours(jobs) if not finished(job)]
     second = [pod for pod in jobs.state(job["metadata"]["name"]).pods if "-node-0-1-" in pod.metadata.name]
-    jobs.core.delete_namespaced_pod(second[0].metadata.name, jobs.namespace, grace_period_seconds=0)
+    jobs.connection.core.delete_namespaced_pod(
+        second[0].metadata.name, jobs.namespace, grace_period_seconds=0
+    )
     curves = launcher.curves()
     assert "starting again from the last checkpoint, 1 of 2" in launcher.log()
     assert launcher.log().count("step 100/400") == 2  # once by the nodes, once by the local ranks
@@ -259,8 +263,8 @@ def test_the_api_server_takes_the_trainjob(runtime: str, jobs: TrainJobs):
     own = own_runtime(jobs.runtime(runtime), launch)
     api = ("trainer.kubeflow.org", "v1alpha1", jobs.namespace)
     strict = {"dry_run": "All", "field_validation": "Strict"}
-    made = jobs.custom.create_namespaced_custom_object(*api, "trainingruntimes", own, **strict)
+    made = jobs.connection.custom.create_namespaced_custom_object(*api, "trainingruntimes", own, **strict)
     assert made["spec"]["template"]["spec"]["replicatedJobs"]
     job = trainjob(own, launch)
     job["spec"]["runtimeRef"] = {"kind": "ClusterTrainingRuntime", "name": runtime}  # the copy is not there
-    assert jobs.custom.create_namespaced_custom_object(*api, "trainjobs", job, **strict)["spec"]
+    assert jobs.connection.custom.create_namespaced_custom_object(*api, "trainjobs", job, **strict)["spec"]

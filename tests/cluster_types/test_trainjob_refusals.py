@@ -257,7 +257,7 @@ def test_how_containers_ended():
 def test_every_line_of_a_log_is_read_once_through_a_restart(table: Table):
     jobs = TrainJobs(table.connection())
     path = "/api/v1/namespaces/here/pods/train-x-node-0-1/log"
-    tail = LogTail(jobs.core, namespace="here", container="node")
+    tail = LogTail(jobs.connection.core, namespace="here", container="node")
     running = client.V1ContainerStateRunning()
     assert list(tail.lines(pod())) == []
     first = ["2026-01-01T00:00:00.1Z one", "2026-01-01T00:00:00.15Z two"]

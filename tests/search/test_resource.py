@@ -7,29 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from precisionflow.config.base import ConfigError
 from precisionflow.search.algorithms import SETTINGS
 from precisionflow.search.command import trial_command
-from precisionflow.search.resource import parse_study, read_study
-from precisionflow.search.validate import check_study
+from precisionflow.search.resource import read_study
+from tests.search.shipped import FOLDER, complaint, study
 
-FOLDER = Path(__file__).parents[2] / "katib"
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
 Change = Callable[[dict[str, Any]], object]
-
-
-def study(name: str = "regression-capacity") -> dict[str, Any]:
-    return dict(yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
-
-
-def complaint(tree: dict[str, Any]) -> str:
-    with pytest.raises(ConfigError) as refused:
-        check_study(parse_study(tree))
-    message = str(refused.value)
-    assert "\n" not in message
-    return message
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)

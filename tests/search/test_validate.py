@@ -1,29 +1,11 @@
 """Checks of studies against what Katib's webhook and services refuse, or accept and cannot run."""
 
-from pathlib import Path
-from typing import Any
-
 import pytest
-import yaml
 
-from precisionflow.config.base import ConfigError
 from precisionflow.search.metric_lines import parse_line
 from precisionflow.search.resource import parse_study
 from precisionflow.search.validate import check_study
-
-FOLDER = Path(__file__).parents[2] / "katib"
-
-
-def study(name: str = "regression-capacity") -> dict[str, Any]:
-    return dict(yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8")))
-
-
-def complaint(tree: dict[str, Any]) -> str:
-    with pytest.raises(ConfigError) as refused:
-        check_study(parse_study(tree))
-    message = str(refused.value)
-    assert "\n" not in message
-    return message
+from tests.search.shipped import complaint, study
 
 
 def test_katibs_own_parallel_count_is_checked_where_none_is_given() -> None:

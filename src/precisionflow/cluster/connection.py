@@ -10,7 +10,7 @@ from precisionflow.cluster.errors import explained
 
 if TYPE_CHECKING:
     import kfp
-    from kubernetes.client import ApiClient
+    from kubernetes.client import ApiClient, CoreV1Api, CustomObjectsApi
 
 SECONDS = 15
 """Longest wait for a sign of life."""
@@ -49,6 +49,20 @@ class Connection:
                 config.load_incluster_config()
                 return client.ApiClient()
             return config.new_client_from_config(context=self.access.context)
+
+    @cached_property
+    def core(self) -> "CoreV1Api":
+        """Pods, events, secrets and the like."""
+        from kubernetes import client
+
+        return client.CoreV1Api(self.api)
+
+    @cached_property
+    def custom(self) -> "CustomObjectsApi":
+        """Resources that CRDs define."""
+        from kubernetes import client
+
+        return client.CustomObjectsApi(self.api)
 
     @cached_property
     def namespace(self) -> str:

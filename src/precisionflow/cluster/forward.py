@@ -37,10 +37,9 @@ def forwarded(connection: Connection, *, service: str, namespace: str) -> Iterat
 
 def _target(connection: Connection, *, service: str, namespace: str) -> tuple[str, int]:
     """Name of a ready pod behind a service, and the pod's port."""
-    from kubernetes.client import CoreV1Api
 
     with explained(f"looking for service {service} in namespace {namespace}"):
-        endpoints = CoreV1Api(connection.api).read_namespaced_endpoints(service, namespace)
+        endpoints = connection.core.read_namespaced_endpoints(service, namespace)
     subsets: list[V1EndpointSubset] = endpoints.subsets or []
     for subset in subsets:
         for address in subset.addresses or ():

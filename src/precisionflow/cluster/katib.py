@@ -1,9 +1,8 @@
 """A search on a cluster: a Katib experiment made or found again, followed, its best settings brought back."""
 
 import contextlib
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from precisionflow.cluster import names
@@ -11,6 +10,7 @@ from precisionflow.cluster.connection import Connection, inside
 from precisionflow.cluster.errors import ClusterError
 from precisionflow.cluster.katib_api import UNAVAILABLE, KatibExperiments, Object, condition, resource
 from precisionflow.cluster.katib_watch import PATIENCE, Watch, ending
+from precisionflow.cluster.signals import undone_when_stopped
 from precisionflow.search.conclude import Ended, conclude
 from precisionflow.search.plan import Plan, plan_of
 from precisionflow.search.space import typed
@@ -18,8 +18,6 @@ from precisionflow.search.trials import NAN, Best, State, Trial, searched_settin
 
 GONE_SECONDS = 180.0
 """Longest time that a removed experiment's pods take to end."""
-STOPPED_BY_SIGNAL = 143
-"""Exit code after SIGTERM, by the shells' custom."""
 
 
 def run_on_katib(
@@ -50,7 +48,11 @@ def run_on_katib(
         say(f"search {_told(trial, plan.metric)}")
 
     watch = Watch(experiments, experiment, patience=patience, report=report, say=say)
-    with _removed_on_signal(experiments, plan.name):
+    # a client outside a pipeline leaves it running, to be followed again
+    removed = (
+        undone_when_stopped(lambda: experiments.delete(plan.name)) if inside() else contextlib.nullcontext()
+    )
+    with removed:
         try:
             look = watch.until_finished()
         except ClusterError:
@@ -144,23 +146,3 @@ def _remove(experiments: KatibExperiments, name: str) -> None:
                 f"Katib experiment {name} does not go away; look at `kubectl describe experiment {name}`"
             )
         time.sleep(0.5)
-
-
-@contextlib.contextmanager
-def _removed_on_signal(experiments: KatibExperiments, name: str) -> Iterator[None]:
-    """In a pipeline's task: an experiment does not outlive the task that is told to end."""
-    if not inside():
-        yield
-        return
-
-    def end(*_: object) -> None:
-        raise SystemExit(STOPPED_BY_SIGNAL)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    except (SystemExit, KeyboardInterrupt):
-        experiments.delete(name)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -4,7 +4,6 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from precisionflow.cluster import names
@@ -13,7 +12,7 @@ from precisionflow.cluster.errors import ClusterError, explained
 from precisionflow.config import digest
 
 if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Api, CoreV1Event, CustomObjectsApi, V1Pod
+    from kubernetes.client import CoreV1Event, V1Pod
 
 Object = dict[str, Any]
 GROUP, VERSION = "kubeflow.org", "v1beta1"
@@ -56,23 +55,13 @@ class KatibExperiments:
         self.connection = connection
         self.namespace = connection.namespace
 
-    @cached_property
-    def core(self) -> "CoreV1Api":
-        from kubernetes import client
-
-        return client.CoreV1Api(self.connection.api)
-
-    @cached_property
-    def custom(self) -> "CustomObjectsApi":
-        from kubernetes import client
-
-        return client.CustomObjectsApi(self.connection.api)
-
     def get(self, name: str) -> Object | None:
         """An experiment; none where there is none. ClusterError where Katib is not installed."""
         with explained("looking for Katib experiments"), _installed():
             selector = f"metadata.name={name}"
-            found = self.custom.list_namespaced_custom_object(*self._experiments, field_selector=selector)
+            found = self.connection.custom.list_namespaced_custom_object(
+                *self._experiments, field_selector=selector
+            )
         return next(iter(found["items"]), None)
 
     def make(self, resource: Object) -> Object:
@@ -80,7 +69,7 @@ class KatibExperiments:
         name = resource["metadata"]["name"]
         self._check_injection()
         with explained(f"making Katib experiment {name}"), _accepted(name):
-            return dict(self.custom.create_namespaced_custom_object(*self._experiments, resource))
+            return dict(self.connection.custom.create_namespaced_custom_object(*self._experiments, resource))
 
     def delete(self, name: str) -> None:
         """Have an experiment, its trials and their pods removed; they go a little later."""
@@ -88,7 +77,7 @@ class KatibExperiments:
 
         with explained(f"removing Katib experiment {name}"):
             try:
-                self.custom.delete_namespaced_custom_object(
+                self.connection.custom.delete_namespaced_custom_object(
                     *self._experiments, name, propagation_policy="Foreground"
                 )
             except ApiException as error:
@@ -99,11 +88,13 @@ class KatibExperiments:
         of = f"{OF_EXPERIMENT}={name}"
         with explained(f"watching Katib experiment {name}"):
             experiment = self.get(name)
-            trials = self.custom.list_namespaced_custom_object(
+            trials = self.connection.custom.list_namespaced_custom_object(
                 GROUP, VERSION, self.namespace, "trials", label_selector=of
             )["items"]
-            pods = self.core.list_namespaced_pod(self.namespace, label_selector=of).items
-            warnings = self.core.list_namespaced_event(self.namespace, field_selector="type=Warning").items
+            pods = self.connection.core.list_namespaced_pod(self.namespace, label_selector=of).items
+            warnings = self.connection.core.list_namespaced_event(
+                self.namespace, field_selector="type=Warning"
+            ).items
         trials.sort(key=lambda trial: (trial["metadata"]["creationTimestamp"], trial["metadata"]["name"]))
         about = [e for e in warnings if (e.involved_object.name or "").startswith(f"{name}-")]
         of_trials = [pod for pod in pods if OF_TRIAL in (pod.metadata.labels or {})]
@@ -115,7 +106,7 @@ class KatibExperiments:
 
         try:
             return str(
-                self.core.read_namespaced_pod_log(
+                self.connection.core.read_namespaced_pod_log(
                     pod.metadata.name, self.namespace, container=container, tail_lines=lines
                 )
             )
@@ -127,7 +118,7 @@ class KatibExperiments:
         from kubernetes.client import ApiException
 
         try:
-            labels = self.core.read_namespace(self.namespace).metadata.labels or {}
+            labels = self.connection.core.read_namespace(self.namespace).metadata.labels or {}
         except ApiException as error:
             if error.status == 403:
                 return

@@ -112,10 +112,9 @@ def _address(connection: Connection) -> Iterator[str]:
 
 
 def _login(connection: Connection) -> tuple[str, str]:
-    from kubernetes.client import CoreV1Api
 
     with explained(f"reading secret {SECRET} in namespace {connection.namespace}"):
-        secret: V1Secret = CoreV1Api(connection.api).read_namespaced_secret(SECRET, connection.namespace)
+        secret: V1Secret = connection.core.read_namespaced_secret(SECRET, connection.namespace)
     key, password = (
         base64.b64decode((secret.data or {})[name]).decode() for name in ("accesskey", "secretkey")
     )
@@ -124,11 +123,11 @@ def _login(connection: Connection) -> tuple[str, str]:
 
 def pipeline_root(connection: Connection) -> str:
     """Where the namespace's runs put their artifacts unless they name a place of their own."""
-    from kubernetes.client import ApiException, CoreV1Api
+    from kubernetes.client import ApiException
 
     with explained(f"reading ConfigMap kfp-launcher in namespace {connection.namespace}"):
         try:
-            found = CoreV1Api(connection.api).read_namespaced_config_map("kfp-launcher", connection.namespace)
+            found = connection.core.read_namespaced_config_map("kfp-launcher", connection.namespace)
         except ApiException as error:
             if error.status != 404:
                 raise

@@ -25,10 +25,9 @@ LAST_LINES = 50
 
 def pods_of(run_id: str, *, connection: Connection) -> "list[V1Pod]":
     """Pods that still exist, the oldest first."""
-    from kubernetes.client import CoreV1Api
 
     with explained("looking for the run's pods"):
-        found = CoreV1Api(connection.api).list_namespaced_pod(
+        found = connection.core.list_namespaced_pod(
             connection.namespace, label_selector=f"{RUN_LABEL}={run_id}"
         )
     return sorted(found.items, key=lambda pod: pod.metadata.creation_timestamp)
@@ -41,12 +40,12 @@ def node_of(pod: "V1Pod") -> str:
 
 def log_of(pod: "V1Pod", *, connection: Connection, last: int | None = None) -> str:
     """What a pod's task printed, or only the `last` lines; empty while it has not begun."""
-    from kubernetes.client import ApiException, CoreV1Api
+    from kubernetes.client import ApiException
 
     with explained(f"reading the log of {pod.metadata.name}"):
         try:
             # the client would turn bytes into their Python notation
-            answer = CoreV1Api(connection.api).read_namespaced_pod_log(
+            answer = connection.core.read_namespaced_pod_log(
                 pod.metadata.name,
                 pod.metadata.namespace,
                 container=CONTAINER,

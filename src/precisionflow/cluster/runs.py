@@ -169,23 +169,20 @@ def cancel_run(run: str, *, access: Access) -> None:
 
 def shut_down(run_id: str, *, connection: Connection) -> None:
     """End a run's workflow without its exit handler, whose pod may never start: a wrong image, no free node."""
-    from kubernetes.client import CustomObjectsApi
 
     group, version, plural = WORKFLOWS
     if workflow := workflow_of(run_id, connection=connection):
         place = (group, version, connection.namespace, plural, workflow["metadata"]["name"])
         with explained("ending the run's workflow"):
-            CustomObjectsApi(connection.api).patch_namespaced_custom_object(
-                *place, {"spec": {"shutdown": "Terminate"}}
-            )
+            connection.custom.patch_namespaced_custom_object(*place, {"spec": {"shutdown": "Terminate"}})
 
 
 def remove_jobs(run_id: str, *, connection: Connection) -> list[str]:
     """Delete the TrainJobs and Katib experiments that a run has made; what they were called."""
-    from kubernetes.client import ApiException, CustomObjectsApi
+    from kubernetes.client import ApiException
 
     kinds = (("trainer.kubeflow.org", "v1alpha1", "trainjobs"), ("kubeflow.org", "v1beta1", "experiments"))
-    api, removed = CustomObjectsApi(connection.api), []
+    api, removed = connection.custom, []
     for group, version, plural in kinds:
         place = (group, version, connection.namespace, plural)
         with explained(f"removing the run's {plural}"):

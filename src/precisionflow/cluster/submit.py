@@ -106,9 +106,9 @@ def _called(name: str) -> str:
 
 def mlflow_variables(connection: Connection) -> tuple[str, ...]:
     """The variables that the namespace's ConfigMap and Secret have values for; all where that may not be looked at."""
-    from kubernetes.client import ApiException, CoreV1Api
+    from kubernetes.client import ApiException
 
-    core, found = CoreV1Api(connection.api), []
+    core, found = connection.core, []
     for read, expected in (
         (core.read_namespaced_config_map, names.MLFLOW_VARIABLES),
         (core.read_namespaced_secret, names.MLFLOW_SECRETS),
@@ -126,12 +126,11 @@ def mlflow_variables(connection: Connection) -> tuple[str, ...]:
 
 def refuse_unmet(*, trainer: bool, volume: str | None, connection: Connection) -> None:
     """ClusterError where Kubeflow Trainer is wanted and not installed, or the workspace is wanted and not there."""
-    from kubernetes.client import CoreV1Api, CustomObjectsApi
 
     if trainer:
         with explained("looking for Kubeflow Trainer, which engine.nodes > 1 needs"):
             place = ("trainer.kubeflow.org", "v1alpha1", connection.namespace, "trainjobs")
-            CustomObjectsApi(connection.api).list_namespaced_custom_object(*place, limit=1)
+            connection.custom.list_namespaced_custom_object(*place, limit=1)
     if volume:
         with explained(f"looking for the workspace {volume!r} (cluster.workspace)"):
-            CoreV1Api(connection.api).read_namespaced_persistent_volume_claim(volume, connection.namespace)
+            connection.core.read_namespaced_persistent_volume_claim(volume, connection.namespace)

@@ -1,16 +1,15 @@
 """Training on several nodes: a variant's TrainJob made or found again, followed, its model taken from the workspace."""
 
-import contextlib
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from precisionflow.cells import all_trained
 from precisionflow.cluster import names
 from precisionflow.cluster.connection import Connection
 from precisionflow.cluster.errors import ClusterError
+from precisionflow.cluster.signals import undone_when_stopped
 from precisionflow.cluster.trainjob_api import TrainJobs, finished
 from precisionflow.cluster.trainjob_spec import Launch, Object, training_key
 from precisionflow.cluster.trainjob_watch import PATIENCE, Replaced, Watch
@@ -18,9 +17,6 @@ from precisionflow.config import Experiment
 from precisionflow.progress import say, title
 from precisionflow.records import write_text
 from precisionflow.stage import cell_folder, data_folder, finished_key, turn
-
-STOPPED_BY_SIGNAL = 143
-"""Exit code after SIGTERM, by the shells' custom."""
 
 
 def train_on_nodes(
@@ -56,7 +52,7 @@ def train_on_nodes(
     _tidy(jobs, workspace, keep=launch.key, seconds=experiment.cluster.keep_seconds)
     if not all_trained(experiment, data=data, out=place / "model"):
         _lay_out(experiment, data=data, place=place)
-        with _removed_on_signal(jobs, launch):
+        with undone_when_stopped(lambda: jobs.delete(launch.name)):
             _train(jobs, launch, runtime=runtime, place=place, patience=patience, report=report)
         if not all_trained(experiment, data=data, out=place / "model"):
             raise ClusterError(
@@ -103,23 +99,6 @@ def _found_or_made(jobs: TrainJobs, launch: Launch, *, runtime: Object) -> Objec
         f"{launch.ranks} ranks"
     )
     return job
-
-
-@contextlib.contextmanager
-def _removed_on_signal(jobs: TrainJobs, launch: Launch) -> Iterator[None]:
-    """A TrainJob does not outlive the task that is told to end: cancelled runs train no further."""
-
-    def end(*_: object) -> None:
-        raise SystemExit(STOPPED_BY_SIGNAL)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    except (SystemExit, KeyboardInterrupt):
-        jobs.delete(launch.name)
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _lay_out(experiment: Experiment, *, data: Path, place: Path) -> None:

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from precisionflow.cluster import names
@@ -13,7 +12,7 @@ from precisionflow.cluster.errors import ClusterError, explained
 from precisionflow.cluster.trainjob_spec import GROUP, VERSION, Launch, Object, own_runtime, trainjob
 
 if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Api, CoreV1Event, CustomObjectsApi, V1Pod
+    from kubernetes.client import CoreV1Event, V1Pod
 
 FINISHED = ("Complete", "Failed")
 GONE_SECONDS = 120.0
@@ -51,18 +50,6 @@ class TrainJobs:
         self.connection = connection
         self.namespace = connection.namespace
 
-    @cached_property
-    def core(self) -> "CoreV1Api":
-        from kubernetes import client
-
-        return client.CoreV1Api(self.connection.api)
-
-    @cached_property
-    def custom(self) -> "CustomObjectsApi":
-        from kubernetes import client
-
-        return client.CustomObjectsApi(self.connection.api)
-
     def get(self, name: str) -> Object | None:
         """A TrainJob; none where there is none."""
         return self._get(self._trainjobs, name)
@@ -71,7 +58,9 @@ class TrainJobs:
         """Our TrainJobs that finished before a time (seconds since 1970)."""
         (selector,) = (f"{key}={value}" for key, value in names.MANAGED.items())
         with explained("looking for TrainJobs"):
-            found = self.custom.list_namespaced_custom_object(*self._trainjobs, label_selector=selector)
+            found = self.connection.custom.list_namespaced_custom_object(
+                *self._trainjobs, label_selector=selector
+            )
         ends = [(job, finished(job)) for job in found["items"]]
         return [job for job, end in ends if end and _seconds(end["lastTransitionTime"]) < moment]
 
@@ -80,12 +69,12 @@ class TrainJobs:
         from kubernetes.client import ApiException
 
         try:
-            own = self.custom.list_namespaced_custom_object(
+            own = self.connection.custom.list_namespaced_custom_object(
                 GROUP, VERSION, self.namespace, "trainingruntimes"
             )["items"]
-            shared = self.custom.list_cluster_custom_object(GROUP, VERSION, "clustertrainingruntimes")[
-                "items"
-            ]
+            shared = self.connection.custom.list_cluster_custom_object(
+                GROUP, VERSION, "clustertrainingruntimes"
+            )["items"]
         except ApiException as error:
             if error.status == 404:
                 raise ClusterError(
@@ -107,11 +96,13 @@ class TrainJobs:
         """Create a TrainJob and its runtime, which goes when it goes; nothing stays where one of them is refused."""
         runtime = own_runtime(found, launch)
         with explained(f"making TrainJob {launch.name}"):
-            self.custom.create_namespaced_custom_object(*self._runtimes, runtime)
+            self.connection.custom.create_namespaced_custom_object(*self._runtimes, runtime)
             try:
-                job = self.custom.create_namespaced_custom_object(*self._trainjobs, trainjob(runtime, launch))
+                job = self.connection.custom.create_namespaced_custom_object(
+                    *self._trainjobs, trainjob(runtime, launch)
+                )
                 owned = {"metadata": {"ownerReferences": [_owner(job)]}}
-                self.custom.patch_namespaced_custom_object(*self._runtimes, launch.name, owned)
+                self.connection.custom.patch_namespaced_custom_object(*self._runtimes, launch.name, owned)
             except BaseException:
                 for kind in (self._trainjobs, self._runtimes):
                     self._delete(kind, launch.name)
@@ -144,7 +135,7 @@ class TrainJobs:
     def _get(self, kind: tuple[str, str, str, str], name: str) -> Object | None:
         with explained("looking for TrainJobs"):
             selector = f"metadata.name={name}"
-            found = self.custom.list_namespaced_custom_object(*kind, field_selector=selector)
+            found = self.connection.custom.list_namespaced_custom_object(*kind, field_selector=selector)
         return next(iter(found["items"]), None)
 
     def _delete(self, kind: tuple[str, str, str, str], name: str) -> None:
@@ -152,7 +143,9 @@ class TrainJobs:
 
         with explained(f"removing TrainJob {name}"):
             try:
-                self.custom.delete_namespaced_custom_object(*kind, name, propagation_policy="Background")
+                self.connection.custom.delete_namespaced_custom_object(
+                    *kind, name, propagation_policy="Background"
+                )
             except ApiException as error:
                 if error.status != 404:
                     raise
@@ -160,12 +153,16 @@ class TrainJobs:
     def _pods(self, name: str) -> "list[V1Pod]":
         with explained(f"looking for the pods of TrainJob {name}"):
             selector = f"jobset.sigs.k8s.io/jobset-name={name}"
-            return list(self.core.list_namespaced_pod(self.namespace, label_selector=selector).items)
+            return list(
+                self.connection.core.list_namespaced_pod(self.namespace, label_selector=selector).items
+            )
 
     def state(self, name: str) -> State:
         job, pods = self.get(name), self._pods(name)
         with explained(f"watching TrainJob {name}"):
-            warnings = self.core.list_namespaced_event(self.namespace, field_selector="type=Warning").items
+            warnings = self.connection.core.list_namespaced_event(
+                self.namespace, field_selector="type=Warning"
+            ).items
         born = _seconds(job["metadata"]["creationTimestamp"]) if job else 0.0
         about = [
             event
@@ -180,7 +177,9 @@ class TrainJobs:
         if not (pod and inside()):
             return None
         with explained("looking at this task's own pod"):
-            references = self.core.read_namespaced_pod(pod, self.namespace).metadata.owner_references or []
+            references = (
+                self.connection.core.read_namespaced_pod(pod, self.namespace).metadata.owner_references or []
+            )
         for reference in references:
             if reference.kind == "Workflow":
                 return {

@@ -48,7 +48,7 @@ class Watch:
         self.own = job["metadata"].get("labels", {}).get(names.RUN, "") == launch.run
         self.speaker = speaker(runtime)
         self.starts = launch.experiment.cluster.retries + (MPI_STARTS if uses_mpi(runtime) else 0)
-        self.logs = LogTail(jobs.core, namespace=jobs.namespace, container=CONTAINER)
+        self.logs = LogTail(jobs.connection.core, namespace=jobs.namespace, container=CONTAINER)
         self.judged = False
         """Whether the TrainJob itself has failed, rather than the connection to it."""
         self.known: dict[tuple[str, int], Ending] = {}
@@ -131,7 +131,7 @@ class Watch:
         """The last line in which a rank of that container says why it ended."""
         try:
             with explained("reading the training's log"):
-                text = self.jobs.core.read_namespaced_pod_log(
+                text = self.jobs.connection.core.read_namespaced_pod_log(
                     ending.pod.metadata.name,
                     self.jobs.namespace,
                     container=CONTAINER,

@@ -73,27 +73,36 @@ def report(
     stage.once(out, verb="report", inputs=inputs, work=work)
 
 
-def render(sections: Sequence[Section], *, keys: dict[str, str]) -> str:
-    """The page's text; `keys` name the inputs of the stage."""
-    here = Path(__file__).parent
+def templates() -> Environment:
+    """The pages' templates: everything is escaped, a name that is not given is an error."""
     environment = Environment(
-        loader=FileSystemLoader(here),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["breakable"] = breakable
-    return environment.get_template("page.html.jinja").render(
-        sections=[(s, provenance(s)) for s in sections],
-        style=(here / "page.css").read_text(encoding="utf-8"),
-        version=__version__,
-        machine={
-            "python": platform.python_version(),
-            "platform": f"{platform.system()} {platform.machine()}",
-            "libraries": ", ".join(f"{name} {version}" for name, version in library_versions().items()),
-        },
-        keys=keys,
+    return environment
+
+
+def render(sections: Sequence[Section], *, keys: dict[str, str]) -> str:
+    """The page's text; `keys` name the inputs of the stage."""
+    here = Path(__file__).parent
+    return (
+        templates()
+        .get_template("page.html.jinja")
+        .render(
+            sections=[(s, provenance(s)) for s in sections],
+            style=(here / "page.css").read_text(encoding="utf-8"),
+            version=__version__,
+            machine={
+                "python": platform.python_version(),
+                "platform": f"{platform.system()} {platform.machine()}",
+                "libraries": ", ".join(f"{name} {version}" for name, version in library_versions().items()),
+            },
+            keys=keys,
+        )
     )
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from precisionflow import __version__, records
 from precisionflow.report import search_figures as figures
-from precisionflow.report.page import breakable
+from precisionflow.report.page import templates
 from precisionflow.report.search_figures import Value
 from precisionflow.report.tables import Entry, Table
 
@@ -67,23 +66,19 @@ class Picture:
 def write_search_page(searched: Searched, file: Path) -> None:
     """Write the page; at least one attempt has a value."""
     here = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(here),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = breakable
     best = (max if searched.better == "maximize" else min)(searched.measured, key=lambda a: a.value)
-    text = environment.get_template("search.html.jinja").render(
-        searched=searched,
-        best=best,
-        facts=_facts(searched),
-        pictures=_pictures(searched),
-        trials=_table(searched, best),
-        style=(here / "page.css").read_text(encoding="utf-8"),
-        version=__version__,
+    text = (
+        templates()
+        .get_template("search.html.jinja")
+        .render(
+            searched=searched,
+            best=best,
+            facts=_facts(searched),
+            pictures=_pictures(searched),
+            trials=_table(searched, best),
+            style=(here / "page.css").read_text(encoding="utf-8"),
+            version=__version__,
+        )
     )
     records.write_text(text, file)
 
