@@ -20,7 +20,7 @@ from precisionflow.pipelines.search_then_train import search_then_train
 
 from precisionflow.ablation.grid import expand
 from precisionflow.config import Experiment
-from precisionflow.verbs import study_of
+from precisionflow.search.resource import study_of
 
 LOG = "pipeline.log"
 TASKS_AT_ONCE = 2

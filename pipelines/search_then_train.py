@@ -13,7 +13,7 @@ from precisionflow.pipelines.ablation import Equip, ablation, argument, unchange
 
 from precisionflow.cluster import names
 from precisionflow.config import Experiment
-from precisionflow.verbs import study_of
+from precisionflow.search.resource import study_of
 
 
 def _wire(

@@ -180,26 +180,13 @@ def register(experiments: Sequence[str], *, evaluations: Sequence[str], folder: 
     return lines
 
 
-def study_of(text: str) -> dict[str, Any]:
-    """The Katib Experiment in a YAML or JSON text, after every check; ValueError where it is none."""
-    import yaml
-
-    from precisionflow.search.resource import parse_study
-    from precisionflow.search.validate import check_study
-
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"study: not valid YAML: {' '.join(str(error).split())}") from None
-    check_study(parse_study(content))
-    return dict(content)
-
-
 @one_line_errors
 def launch_search(
     study: str, *, out: str, images: Mapping[str, str], run: str, folder: str
 ) -> tuple[list[str], float, str]:
     """Run a study on Katib, or in a results `folder` on this machine: the best settings, their value, the trial."""
+    from precisionflow.search.resource import study_of
+
     tree = study_of(study)
     if folder:
         from precisionflow.search.local import run_study

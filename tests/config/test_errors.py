@@ -134,8 +134,8 @@ BAD_FILES = {
     "twice": (b"name: a\nname: b\n", "{}: not valid YAML: line 2, column 1: key 'name' stands twice"),
     "twice inside": (b"a: {b: 1, b: 2}\n", "{}: not valid YAML: line 1, column 11: key 'b' stands twice"),
     "control character": (b"name: \x00\n", "{}: not valid YAML: *"),
-    "list": (b"- 1\n", "{}: is a list; an experiment is a mapping with the keys name, *"),
-    "empty": (b"", "{}: is empty; an experiment is a mapping with the keys name, *"),
+    "list": (b"- 1\n", "{}: is a list; it should be a mapping with the keys name, *"),
+    "empty": (b"", "{}: is empty; it should be a mapping with the keys name, *"),
     "latin": (
         b"question: gr\xf6\xdfer\n",
         "{}: cannot be read (not UTF-8 text); give a YAML file or a name *",

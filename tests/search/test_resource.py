@@ -146,8 +146,9 @@ def test_another_command_of_ours_is_refused() -> None:
 
 def test_files_that_hold_no_study_are_refused(tmp_path: Path) -> None:
     for content, said in (
-        ("- 1", "holds no mapping"),
-        ("a: [", "is no readable YAML"),
+        ("- 1", "study.yaml: is a list; it should be a mapping with the keys apiVersion, kind"),
+        ("a: [", "not valid YAML"),
+        ("kind: Job\nkind: Job", "key 'kind' stands twice"),
         ("kind: Job", "missing"),
     ):
         file = tmp_path / "study.yaml"

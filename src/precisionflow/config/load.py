@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from precisionflow.config.base import ConfigError, default_kinds, explain, nearest
+from precisionflow.config.base import ConfigError, Part, default_kinds, explain, nearest
 from precisionflow.config.experiment import Experiment
 
 
@@ -62,7 +62,7 @@ def tree(name: str) -> dict[str, Any]:
                 f"unknown experiment {name!r}; allowed: {', '.join(known)}, or a YAML file{nearest(name, list(known))}"
             )
         text = known[name]
-    return _mapping(text, name)
+    return mapping(text, name)
 
 
 def _reason(error: OSError | ValueError) -> str:
@@ -71,10 +71,11 @@ def _reason(error: OSError | ValueError) -> str:
 
 def parse(text: str) -> Experiment:
     """The experiment in a YAML or JSON text."""
-    return resolve(_mapping(text, "experiment"))
+    return resolve(mapping(text, "experiment"))
 
 
-def _mapping(text: str, origin: str) -> dict[str, Any]:
+def mapping(text: str, origin: str, *, of: type[Part] = Experiment) -> dict[str, Any]:
+    """The mapping in a YAML or JSON text from `origin`; ConfigError with one line where it is none of a part's keys."""
     try:
         content = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, _Loader)
     except RecursionError:
@@ -83,9 +84,9 @@ def _mapping(text: str, origin: str) -> dict[str, Any]:
         raise ConfigError(f"{origin}: not valid YAML: {_problem(error)}") from None
     if isinstance(content, dict):
         return content
-    keys = ", ".join(Experiment.model_fields)
+    keys = ", ".join(of.model_fields)
     found = "is empty" if content is None else f"is a {type(content).__name__}"
-    raise ConfigError(f"{origin}: {found}; an experiment is a mapping with the keys {keys}")
+    raise ConfigError(f"{origin}: {found}; it should be a mapping with the keys {keys}")
 
 
 def _problem(error: Exception) -> str:

@@ -1,12 +1,13 @@
 """Katib's Experiment resource (kubeflow.org/v1beta1), field by field: Katib itself publishes no schema of it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import ValidationError
 
 from precisionflow.config.base import ConfigError, Count, Part, Whole, explain
+from precisionflow.config.load import mapping
 
 
 class Setting(Part):
@@ -125,26 +126,31 @@ class Study(Part):
 
 def read_study(file: Path) -> dict[str, Any]:
     """The content of a study's file as it stands there, after every check; ConfigError with one line otherwise."""
-    from precisionflow.search.validate import check_study
-
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{file}: does not exist; the shipped studies are in katib/") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        cause = " ".join(str(error).split())[:200]
-        raise ConfigError(f"{file}: is no readable YAML ({cause})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{file}: cannot be read ({error}); give a YAML file such as katib/*.yaml"
+        ) from None
+    return study_of(text, origin=str(file))
+
+
+def study_of(text: str, *, origin: str = "study") -> dict[str, Any]:
+    """The study in a YAML or JSON text as it stands there, after every check; ConfigError with one line otherwise."""
+    from precisionflow.search.validate import check_study
+
+    content = mapping(text, origin, of=Study)
     try:
         check_study(parse_study(content))
     except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from None
-    return dict(content)
+        raise ConfigError(f"{origin}: {error}") from None
+    return content
 
 
-def parse_study(content: object) -> Study:
+def parse_study(content: Mapping[str, Any]) -> Study:
     """Fields and types of a study; ConfigError that names the dotted key, what is given and what is allowed."""
-    if not isinstance(content, dict):
-        raise ConfigError("holds no mapping; it should be a Katib Experiment, see katib/")
     try:
         return Study.model_validate(content)
     except ValidationError as error:
