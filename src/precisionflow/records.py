@@ -24,17 +24,26 @@ def _schema(*, may_be_nan: tuple[str, ...] = (), **columns: pa.DataType) -> pa.S
 
 _NAN = {"nan": "allowed"}
 _text, _real, _whole = pa.string(), pa.float64(), pa.int64()
+_reals = pa.list_(pa.field("element", _real, nullable=False))
 
-REGRESSION_ROWS = _schema(
-    row=_whole, features=pa.list_(pa.field("element", _real, nullable=False)), target=_real
-)
+REGRESSION_ROWS = _schema(row=_whole, features=_reals, target=_real)
 """data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
 TOKENS = _schema(token=pa.int32())
 """data/<part>.parquet of a text: one row a character, index into the vocabulary."""
 HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
-GAUSSIAN_PREDICTIONS = _schema(row=_whole, target=_real, family=_text, mean=_real, std=_real)
-"""evaluation/predictions.parquet of a table, in the target's own units."""
+PREDICTIONS = _schema(
+    row=_whole,
+    target=_real,
+    family=_text,
+    location=_reals,
+    scale=_reals,
+    weight=_reals,
+    degrees_of_freedom=_reals,
+    belief=_reals,
+)
+"""evaluation/predictions.parquet of a table, in the target's own units: the parameters of `distribution.Distribution`,
+one number for each component; empty lists where the family has no such parameter."""
 TOKEN_PREDICTIONS = _schema(
     row=_whole,
     target=pa.int32(),
@@ -149,10 +158,11 @@ class Metric:
 
 
 def metric(name: str) -> Metric:
-    """The catalogue's entry of a metric; coverage_NN and width_NN stand for every level in per cent."""
+    """The catalogue's entry of a metric; coverage_, width_, interval_score_NN for every level in per cent."""
     for prefix, title, better in (
         ("coverage_", "coverage of the {} % interval", "nominal"),
         ("width_", "width of the {} % interval", "lower"),
+        ("interval_score_", "interval score of the {} % interval", "lower"),
     ):
         level = name.removeprefix(prefix)
         if name.startswith(prefix) and level.replace(".", "", 1).isdigit():
@@ -162,7 +172,7 @@ def metric(name: str) -> Metric:
         return _CATALOGUE[name]
     except KeyError:
         raise ValueError(
-            f"unknown metric {name!r}; allowed: {', '.join(_CATALOGUE)}, coverage_<per cent>, width_<per cent>"
+            f"unknown metric {name!r}; allowed: {', '.join(_CATALOGUE)}, coverage_<per cent>, width_<per cent>, interval_score_<per cent>"
         ) from None
 
 
@@ -173,6 +183,10 @@ _CATALOGUE = {
         Metric("crps", "continuous ranked probability score", "target", "lower"),
         Metric("rmse", "root mean squared error", "target", "lower"),
         Metric("pit_error", "PIT distance from uniform (Cramér-von Mises)", "1", "lower"),
+        Metric("rmsce", "root mean squared calibration error of central intervals", "1", "lower"),
+        Metric("ence", "expected normalised calibration error of the std", "1", "lower"),
+        Metric("ause", "area under the sparsification error", "1", "lower"),
+        Metric("sharpness", "mean predicted std", "target", "lower"),
         Metric("bits_per_character", "bits per character", "bits", "lower"),
         Metric("ece", "expected calibration error", "1", "lower"),
         Metric("brier", "Brier score", "1", "lower"),

@@ -52,17 +52,15 @@ class ServedPredictor(PythonModel):
 
 
 def _intervals(predictor: "Predictor", table: pd.DataFrame) -> pd.DataFrame:
-    from precisionflow.evaluation.scores import gaussian_interval
-
     names = [f"x{i}" for i in range(table.shape[1])]
     absent = [name for name in names if name not in table.columns]
     if absent:
         raise ValueError(
             f"column {absent[0]!r} is missing (there are {', '.join(table.columns)}); name them x0, x1, ..."
         )
-    mean, std = predictor.regression(table[names].to_numpy(np.float64))
-    lower, upper = gaussian_interval(mean, std, level=0.95)
-    return pd.DataFrame({"mean": mean, "std": std, "lower": lower, "upper": upper})
+    predicted = predictor.distribution(table[names].to_numpy(np.float64))
+    lower, upper = predicted.interval(0.95)
+    return pd.DataFrame({"mean": predicted.mean, "std": predicted.std, "lower": lower, "upper": upper})
 
 
 def _scores(predictor: "Predictor", text: str) -> dict[str, float | str]:

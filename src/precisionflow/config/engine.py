@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import Count, NonNegative, Part, Positive, Whole
+from precisionflow.config.base import Count, Fraction, NonNegative, Part, Positive, Whole
 
 
 class Training(Part):
@@ -17,10 +17,14 @@ class Training(Part):
     weight_decay: NonNegative = 0.0
     warmup_steps: Whole = 0
     """Steps over which the learning rate rises linearly from 0."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate after the warm-up; cosine falls to a tenth at the last step."""
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    """Learning rate after the warm-up; cosine falls to a tenth at the last step. one_cycle: rises linearly from 0 over
+    the first tenth of the steps and falls to 0 by a cosine."""
     gradient_clip: Positive | None = 1.0
     """Largest global norm of the gradient; none: not clipped."""
+    average: Fraction | None = None
+    """Decay of a running mean of the weights, which is what is validated and kept; none: the weights themselves.
+    The mean at step t moves by 1 - min(average, (t + 1) / (t + 10)). Engine batched."""
     validate_every: Count = 50
     patience: Count | None = None
     """Validations without a new best before training stops and the best weights are kept; none: last weights."""
@@ -47,6 +51,14 @@ class TorchEngine(Part):
     """auto: a GPU (CUDA or ROCm) where there is one, else the CPU."""
 
 
+class BatchedEngine(Part):
+    """One process; all seeds, splits and ensemble members of a variant train as one tensor program."""
+
+    kind: Literal["batched"] = "batched"
+    dtype: Literal["float32"] = "float32"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
 class DeepSpeedEngine(Part):
     """DeepSpeed ZeRO on 1..N ranks: gloo between CPU processes, nccl or rccl between GPUs."""
 
@@ -69,4 +81,4 @@ class DeepSpeedEngine(Part):
         return self
 
 
-Engine = Annotated[TorchEngine | DeepSpeedEngine, Field(discriminator="kind")]
+Engine = Annotated[TorchEngine | BatchedEngine | DeepSpeedEngine, Field(discriminator="kind")]

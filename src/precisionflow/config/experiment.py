@@ -3,16 +3,23 @@
 import hashlib
 import json
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 
 from pydantic import Field, model_validator
 
 from precisionflow.config.ablation import Ablation
 from precisionflow.config.base import NUMBER, Fraction, Label, Name, Part, Seed, nearest
 from precisionflow.config.cluster import Bounds, Cluster
-from precisionflow.config.engine import DeepSpeedEngine, Engine, TorchEngine, Training
-from precisionflow.config.model import Causal, MeanPrecisionNetwork, Model, Transformer
-from precisionflow.config.objective import Backpropagation, CrossEntropy, GaussianNLL, Learning, Objective
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, Engine, TorchEngine, Training
+from precisionflow.config.model import MLP, TAGI, Causal, Ensemble, Model, Transformer
+from precisionflow.config.objective import (
+    Backpropagation,
+    CrossEntropy,
+    GaussianNLL,
+    Learning,
+    Objective,
+    RegressionObjective,
+)
 from precisionflow.config.task import Characters, Regression, Task
 
 
@@ -20,15 +27,17 @@ class Evaluation(Part):
     """How predictions are scored."""
 
     levels: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.5, 0.8, 0.9, 0.95)
-    """Nominal levels of the central intervals whose coverage and width are measured."""
+    """Nominal levels of the central intervals whose coverage, width and score are measured."""
     bins: Annotated[int, Field(ge=2), NUMBER] = 15
     """Equal-width confidence bins of the expected calibration error."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Coverage and width of every interval, by level in per cent: 0.975 -> coverage_97.5, width_97.5."""
+        """Coverage, width and score of every interval, by level in per cent: 0.975 -> coverage_97.5, width_97.5, ..."""
         shown = [format((Decimal(str(level)) * 100).normalize(), "f") for level in self.levels]
-        return tuple(f"{measure}_{level}" for measure in ("coverage", "width") for level in shown)
+        return tuple(
+            f"{measure}_{level}" for measure in ("coverage", "width", "interval_score") for level in shown
+        )
 
 
 class Experiment(Part):
@@ -68,14 +77,16 @@ class Experiment(Part):
     def _parts_fit(self) -> Self:
         match self.task:
             case Regression():
-                fitting: tuple[type[Part], type[Part]] = (MeanPrecisionNetwork, GaussianNLL)
+                models: tuple[type[Part], ...] = (MLP, TAGI)
+                objectives: tuple[type[Part], ...] = get_args(RegressionObjective)
             case Characters():
-                fitting = (Transformer, CrossEntropy)
-        for field, part, expected in zip(
-            ("model", "objective"), (self.model, self.objective), fitting, strict=True
+                models, objectives = (Transformer,), (CrossEntropy,)
+        for field, part, fitting in (
+            ("model", self.model, models),
+            ("objective", self.objective, objectives),
         ):
-            if not isinstance(part, expected):
-                allowed = expected.model_fields["kind"].default
+            if not isinstance(part, fitting):
+                allowed = ", ".join(kind.model_fields["kind"].default for kind in fitting)
                 raise ValueError(
                     f"{field}.kind: {part.kind!r} does not fit task.kind {self.task.kind!r}; allowed: {allowed}"
                 )
@@ -89,6 +100,40 @@ class Experiment(Part):
                 f"training.batch_size {self.training.batch_size} is not a multiple of "
                 f"engine.ranks {self.engine.ranks}; every rank takes an equal share"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _the_engine_can_train_it(self) -> Self:
+        batched = isinstance(self.engine, BatchedEngine)
+        if batched and (self.task.kind != "regression" or not isinstance(self.learning, Backpropagation)):
+            raise ValueError(
+                "engine.kind: batched trains task.kind regression by learning.kind backprop; use engine.kind torch"
+            )
+        if self.training.average and not batched:
+            raise ValueError(
+                f"training.average needs engine.kind batched, given {self.engine.kind}; change one of them"
+            )
+        if isinstance(self.model, MLP) and isinstance(self.model.posterior, Ensemble) and not batched:
+            raise ValueError(
+                f"model.posterior.kind: ensemble needs engine.kind batched, given {self.engine.kind}; change one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _beliefs_have_one_way_to_learn(self) -> Self:
+        if not isinstance(self.model, TAGI):
+            return self
+        for field, part, only in (
+            ("objective", self.objective, GaussianNLL()),
+            ("learning", self.learning, Backpropagation()),
+        ):
+            if part != only:
+                raise ValueError(
+                    f"{field}: model.kind tagi_v learns a Gaussian in closed form; leave {field}.kind {only.kind} "
+                    "with its defaults"
+                )
+        if not isinstance(self.engine, BatchedEngine):
+            raise ValueError("model.kind: tagi_v needs engine.kind batched; change one of them")
         return self
 
     @model_validator(mode="after")

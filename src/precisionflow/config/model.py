@@ -1,10 +1,10 @@
-"""The networks: a mean and log-precision network for tables, a causal transformer for text."""
+"""The networks: fully connected ones for tables, a causal transformer for text."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import Count, Part, Positive
+from precisionflow.config.base import NUMBER, Count, Part, Positive
 
 
 class DotProduct(Part):
@@ -65,13 +65,83 @@ class Transformer(Part):
         return self
 
 
-class MeanPrecisionNetwork(Part):
-    """Network of a mean and a log precision; `homoscedastic` has one learned precision for all rows."""
+class Point(Part):
+    """The trained weights, taken as certain."""
 
-    kind: Literal["mean_precision"] = "mean_precision"
-    hidden: tuple[Count, ...] = (50,)
+    kind: Literal["point"] = "point"
+
+
+class Ensemble(Part):
+    """Networks that differ in initial weights, order of batches and, with `folds`, rows (Lakshminarayanan 2017)."""
+
+    kind: Literal["ensemble"] = "ensemble"
+    members: Annotated[int, Field(ge=2), NUMBER] = 5
+    folds: Annotated[int, Field(ge=2), NUMBER] | None = None
+    """Training and validation rows are pooled and cut into so many parts; every member leaves out one for its early
+    stopping, so that each row is predicted by members that never saw it. None: all share the validation rows."""
+
+    @model_validator(mode="after")
+    def _every_row_is_left_out(self) -> Self:
+        if self.folds and self.members % self.folds:
+            raise ValueError(
+                f"model.posterior.members {self.members} is not a multiple of model.posterior.folds {self.folds}; "
+                "every part is left out by the same number of members"
+            )
+        return self
+
+
+class MonteCarloDropout(Part):
+    """Dropout stays on while predicting (Gal & Ghahramani 2016); needs model.dropout."""
+
+    kind: Literal["mc_dropout"] = "mc_dropout"
+    samples: Annotated[int, Field(ge=2), NUMBER] = 50
+
+
+class LaplaceApproximation(Part):
+    """A Gaussian over weights at the optimum; two prior precisions by marginal likelihood (Immer 2023)."""
+
+    kind: Literal["laplace"] = "laplace"
+    weights: Literal["all", "last_layer"] = "last_layer"
+
+
+Posterior = Annotated[
+    Point | Ensemble | MonteCarloDropout | LaplaceApproximation, Field(discriminator="kind")
+]
+"""What is believed about the weights after training."""
+
+
+class MLP(Part):
+    """Fully connected network; the objective says which parameters its heads state."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
     """Widths of the hidden layers."""
-    noise: Literal["heteroscedastic", "homoscedastic"] = "heteroscedastic"
+    activation: Literal["silu", "relu", "tanh"] = "silu"
+    layer_norm: bool = False
+    """Before each activation."""
+    dropout: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.0
+    """Share of each hidden layer's outputs that is set to 0 while training."""
+    separate_heads: bool = False
+    """Each head has a hidden layer of half the last width of its own."""
+    inputs: Literal["standardised", "normal_scores"] = "standardised"
+    """normal_scores: beside each feature stands the normal quantile of its rank among the training rows."""
+    posterior: Posterior = Point()
+
+    @model_validator(mode="after")
+    def _dropout_can_be_sampled(self) -> Self:
+        if isinstance(self.posterior, MonteCarloDropout) and not self.dropout:
+            raise ValueError(
+                "model.posterior.kind mc_dropout needs model.dropout above 0; give it, such as 0.1"
+            )
+        return self
 
 
-Model = Annotated[Transformer | MeanPrecisionNetwork, Field(discriminator="kind")]
+class TAGI(Part):
+    """Gaussian beliefs over all weights, learned in closed form, noise by AGVI (Goulet 2021, Deka 2024)."""
+
+    kind: Literal["tagi_v"] = "tagi_v"
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
+    """Widths of the hidden layers, rectified linear units."""
+
+
+Model = Annotated[Transformer | MLP | TAGI, Field(discriminator="kind")]

@@ -76,8 +76,18 @@ class TinyShakespeare(Part):
 class Regression(Part):
     """Predict a number with its uncertainty from a row of numbers."""
 
-    metrics: ClassVar = ("nll", "crps", "rmse", "pit_error", "validation_loss")
-    """What evaluation measures, beside coverage and width of every interval."""
+    metrics: ClassVar = (
+        "nll",
+        "crps",
+        "rmse",
+        "pit_error",
+        "rmsce",
+        "ence",
+        "ause",
+        "sharpness",
+        "validation_loss",
+    )
+    """What evaluation measures, beside coverage, width and score of every interval."""
     kind: Literal["regression"] = "regression"
     source: Annotated[ScikitLearnTable | UciFolder, Field(discriminator="kind")] = ScikitLearnTable()
     validation_fraction: Fraction = 0.1

@@ -18,6 +18,8 @@ Family = Literal["gaussian", "student_t", "laplace"]
 Components = Float[np.ndarray, "rows components"]
 """One number for each component of each row."""
 
+PARAMETERS = ("location", "scale", "weight", "degrees_of_freedom", "belief")
+"""The arrays of a distribution."""
 WEIGHT_TOLERANCE = 1e-6
 """How far from 1 the weights of a row may sum."""
 
@@ -36,12 +38,18 @@ class Distribution:
     weight: Components
     degrees_of_freedom: Components | None = None
     """Of Student's t alone."""
+    belief: Components | None = None
+    """Std of a Gaussian belief about the location that `scale` includes; of Gaussians alone. None: no such belief."""
 
     def __post_init__(self) -> None:
         rows = self.location.shape
         if (self.degrees_of_freedom is None) != (self.family != "student_t"):
             raise ValueError(f"family {self.family!r}: degrees_of_freedom belong to 'student_t' alone")
-        for name in ("location", "scale", "weight", "degrees_of_freedom"):
+        if self.belief is not None and self.family != "gaussian":
+            raise ValueError(
+                f"family {self.family!r}: a belief about the location belongs to 'gaussian' alone"
+            )
+        for name in PARAMETERS:
             values = getattr(self, name)
             if values is None:
                 continue
@@ -58,6 +66,9 @@ class Distribution:
         if self.degrees_of_freedom is not None:
             low = self.degrees_of_freedom.min(axis=1) <= 0
             refuse(low, "degrees_of_freedom", self.degrees_of_freedom, wanted="should be positive")
+        if self.belief is not None:
+            wrong = ((self.belief < 0) | (self.belief > self.scale)).any(axis=1)
+            refuse(wrong, "belief", self.belief, wanted="should lie between 0 and scale")
 
     @property
     def components(self) -> int:
@@ -67,7 +78,7 @@ class Distribution:
     def rows(self, chosen: slice | np.ndarray) -> "Distribution":
         """The distributions of some rows, without checking them again."""
         part = object.__new__(Distribution)
-        for name in ("location", "scale", "weight", "degrees_of_freedom"):
+        for name in PARAMETERS:
             values = getattr(self, name)
             object.__setattr__(part, name, None if values is None else values[chosen])
         object.__setattr__(part, "family", self.family)
@@ -148,12 +159,14 @@ class Distribution:
                 unit = self.degrees_of_freedom / (self.degrees_of_freedom - 2)
             case _:
                 assert_never(self.family)
-        return np.einsum("nk,nk->n", self.weight, unit * self.scale**2)
+        believed = 0.0 if self.belief is None else self.belief**2
+        return np.einsum("nk,nk->n", self.weight, unit * self.scale**2 - believed)
 
     @cached_property
     def epistemic(self) -> Rows:
-        """Variance of the components' locations: how far an ensemble's members disagree."""
-        return np.einsum("nk,nk->n", self.weight, (self.location - self.mean[:, None]) ** 2)
+        """Variance of the components' locations, how far an ensemble's members disagree, and of the belief in each."""
+        believed = 0.0 if self.belief is None else self.belief**2
+        return np.einsum("nk,nk->n", self.weight, (self.location - self.mean[:, None]) ** 2 + believed)
 
     @property
     def std(self) -> Rows:

@@ -10,11 +10,14 @@ import pyarrow as pa
 from precisionflow.cells import evaluation_inputs, training_identity
 from precisionflow.config import Experiment
 from precisionflow.config.task import Characters, Regression
+from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.metrics import metrics_table, regression_metrics, token_metrics
 from precisionflow.evaluation.predict import Predictor
+from precisionflow.evaluation.predictions import predictions_table
+from precisionflow.evaluation.scores import Rows
 from precisionflow.records import (
-    GAUSSIAN_PREDICTIONS,
     METRICS,
+    PREDICTIONS,
     REGRESSION_ROWS,
     TOKEN_PREDICTIONS,
     DatasetCard,
@@ -75,9 +78,11 @@ def _evaluate_cell(
         )
     match experiment.task:
         case Regression():
-            table = gaussian_predictions(predictor, data / "test.parquet")
-            write(table, out / "predictions.parquet", GAUSSIAN_PREDICTIONS)
-            values = regression_metrics(table, levels=experiment.evaluation.levels)
+            row, target = rows_of(predictor, data / "test.parquet")
+            predicted = predictions(predictor, data / "test.parquet")
+            table = predictions_table(predicted, row=row, target=target)
+            write(table, out / "predictions.parquet", PREDICTIONS)
+            values = regression_metrics(predicted, target, levels=experiment.evaluation.levels)
         case Characters():
             table = token_predictions(predictor, experiment, data / "test.parquet")
             write(table, out / "predictions.parquet", TOKEN_PREDICTIONS)
@@ -95,22 +100,18 @@ def _taught(experiment: Experiment) -> dict[str, Any]:
     return {key: value for key, value in training_identity(experiment).items() if key != "engine"}
 
 
-def gaussian_predictions(predictor: Predictor, file: Path) -> pa.Table:
-    """records.GAUSSIAN_PREDICTIONS of a part, in the target's own units."""
+def predictions(predictor: Predictor, file: Path) -> Distribution:
+    """The prediction for each row of a part, in the target's own units."""
     (batch,) = part_batches(predictor.experiment_card.experiment, file)
-    mean, std = predictor.gaussian(batch.inputs)
+    return predictor.standardised(batch.inputs)
+
+
+def rows_of(predictor: Predictor, file: Path) -> tuple[np.ndarray, Rows]:
+    """Index in the source and target, in its own units, of each row of a part."""
     scales = predictor.data_card.standardisation
     assert scales is not None
     rows = read(file, REGRESSION_ROWS)
-    target = rows["target"].to_numpy() * scales.target_scale + scales.target_mean
-    columns = {
-        "row": rows["row"],
-        "target": target,
-        "family": ["gaussian"] * len(target),
-        "mean": mean,
-        "std": std,
-    }
-    return pa.table(columns, schema=GAUSSIAN_PREDICTIONS)
+    return rows["row"].to_numpy(), rows["target"].to_numpy() * scales.target_scale + scales.target_mean
 
 
 def token_predictions(predictor: Predictor, experiment: Experiment, file: Path) -> pa.Table:

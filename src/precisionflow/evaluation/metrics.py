@@ -9,33 +9,43 @@ import pyarrow as pa
 
 from precisionflow import records
 from precisionflow.config import Experiment
-from precisionflow.evaluation import calibration, scores
+from precisionflow.evaluation import calibration, scores, sharpness
+from precisionflow.evaluation.crps import crps
+from precisionflow.evaluation.distribution import Distribution
+from precisionflow.evaluation.scores import Rows
 
-GAUSSIAN = "gaussian"
-"""The `family` of a row whose prediction is N(mean, std^2)."""
 
+def regression_metrics(predicted: Distribution, target: Rows, *, levels: Sequence[float]) -> dict[str, float]:
+    """nll, crps, rmse, pit_error, rmsce, ence, ause, sharpness; coverage, width and interval score of each level.
 
-def regression_metrics(table: pa.Table, *, levels: Sequence[float]) -> dict[str, float]:
-    """nll, crps, rmse, pit_error; coverage_<per cent> and width_<per cent> of the interval of each level.
-
-    `table` is a `records.GAUSSIAN_PREDICTIONS`. nll in nats; crps, rmse and widths in the target's units.
-    ValueError for a table without rows, of another family or with values that are no predictions.
+    nll in nats; crps, rmse, sharpness, widths and interval scores in the target's units. ValueError for values that are
+    no numbers.
     """
-    table = _rows(table, records.GAUSSIAN_PREDICTIONS)
-    families = table["family"].to_numpy()
-    scores.refuse(families != GAUSSIAN, "family", families, wanted=f"should be {GAUSSIAN}")
-    target, mean, std = (table[name].to_numpy() for name in ("target", "mean", "std"))
+    mean, std, pit = predicted.mean, predicted.std, predicted.cdf(target)
     values = {
-        "nll": float(np.mean(scores.gaussian_nll(target, mean, std))),
-        "crps": float(np.mean(scores.gaussian_crps(target, mean, std))),
+        "nll": -float(np.mean(predicted.log_density(target))),
+        "crps": float(np.mean(crps(predicted, target))),
         "rmse": math.sqrt(np.mean(scores.squared_error(target, mean))),
-        "pit_error": calibration.pit_error(scores.gaussian_pit(target, mean, std)),
+        "pit_error": calibration.pit_error(pit),
+        "rmsce": sharpness.root_mean_squared_calibration_error(pit),
+        "ence": sharpness.expected_normalised_calibration_error(target, mean, std),
+        "ause": sharpness.sparsification(target, mean, std).area,
+        "sharpness": float(np.mean(std)),
     }
     for level in levels:
-        lower, upper = scores.gaussian_interval(mean, std, level=level)
-        values[f"coverage_{per_cent(level)}"] = calibration.coverage(target, lower, upper)
-        values[f"width_{per_cent(level)}"] = calibration.width(lower, upper)
+        values |= interval_metrics(target, *predicted.interval(level), level=level)
     return values
+
+
+def interval_metrics(target: Rows, lower: Rows, upper: Rows, *, level: float) -> dict[str, float]:
+    """coverage_<per cent>, width_<per cent> and interval_score_<per cent> of intervals that promise `level`."""
+    return {
+        f"coverage_{per_cent(level)}": calibration.coverage(target, lower, upper),
+        f"width_{per_cent(level)}": calibration.width(lower, upper),
+        f"interval_score_{per_cent(level)}": float(
+            np.mean(sharpness.interval_score(target, lower, upper, level=level))
+        ),
+    }
 
 
 def token_metrics(table: pa.Table, *, bins: int) -> dict[str, float]:
@@ -44,7 +54,9 @@ def token_metrics(table: pa.Table, *, bins: int) -> dict[str, float]:
     `table` is a `records.TOKEN_PREDICTIONS`. ValueError for a table without rows or with values that are no
     predictions.
     """
-    table = _rows(table, records.TOKEN_PREDICTIONS)
+    if table.num_rows == 0:
+        raise ValueError("predictions: no rows; give at least one")
+    table = records.check(table, records.TOKEN_PREDICTIONS, "predictions")
     log_probability, confidence, correct, brier = (
         table[name].to_numpy() for name in ("log_probability", "confidence", "correct", "brier")
     )
@@ -87,9 +99,3 @@ def metrics_table(
 def per_cent(level: float) -> str:
     """The level as it stands in a metric's name: 0.5 -> "50", 0.975 -> "97.5"."""
     return format((Decimal(str(float(level))) * 100).normalize(), "f")
-
-
-def _rows(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    if table.num_rows == 0:
-        raise ValueError("predictions: no rows; give at least one")
-    return records.check(table, schema, "predictions")

@@ -1,8 +1,9 @@
 """A trained network as a predictive distribution, in the units of the data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from precisionflow.config.task import Characters
 from precisionflow.evaluation import scores
-from precisionflow.models.build import build
-from precisionflow.models.layered import Layered
+from precisionflow.evaluation.distribution import Distribution
+from precisionflow.models.predictive import predictive
 from precisionflow.records import DatasetCard, ModelCard, read_card
 from precisionflow.training.batches import Batch
 
@@ -23,7 +24,8 @@ from precisionflow.training.batches import Batch
 class Predictor:
     """A network and what its inputs and outputs mean. Prediction is one forward pass and sees no target."""
 
-    model: Layered
+    model: Any
+    """A `models.predictive.Predictive`, or of a text the network."""
     experiment_card: ModelCard
     data_card: DatasetCard
     device: torch.device
@@ -40,10 +42,9 @@ class Predictor:
                 f"{model}: was not trained on {card.dataset} split {card.split} as it is prepared here; "
                 "give the data that it was trained on or train again"
             )
-        network = build(model_card.experiment, card)
         weights = model / "model.safetensors"
         try:
-            network.load_state_dict(load_file(weights))
+            network = predictive(model_card.experiment, card, load_file(weights))
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(
@@ -52,10 +53,8 @@ class Predictor:
         where = device or torch.device("cpu")
         return cls(network.to(where).eval(), model_card, card, where)
 
-    def regression(
-        self, features: Float[np.ndarray, "rows features"]
-    ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
-        """Mean and standard deviation of the Gaussian prediction, for features and target in their own units.
+    def distribution(self, features: Float[np.ndarray, "rows features"]) -> Distribution:
+        """The prediction for features in their own units, in the target's own units.
 
         ValueError for a model of characters, another number of features, or a value that is not finite.
         """
@@ -65,23 +64,42 @@ class Predictor:
         wanted = len(scales.feature_mean)
         if features.ndim != 2 or features.shape[1] != wanted:
             raise ValueError(f"features have the shape {features.shape}; this model takes (rows, {wanted})")
-        if not np.isfinite(features).all():
-            raise ValueError("features hold a value that is not finite; every cell needs a number")
+        bad = ~np.isfinite(features)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise ValueError(
+                f"features, row {row}, column {column}: given {features[row, column]}; every cell needs a finite number"
+            )
         standardised = (features - np.array(scales.feature_mean)) / np.array(scales.feature_scale)
-        return self.gaussian(torch.from_numpy(standardised.astype(np.float32)))
+        return self.standardised(torch.from_numpy(standardised.astype(np.float32)))
 
-    def gaussian(
-        self, standardised: Float[Tensor, "rows features"]
-    ) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
-        """The same for standardised features."""
+    def standardised(
+        self, features: Float[Tensor, "rows features"], *, members: Sequence[int] | None = None
+    ) -> Distribution:
+        """The same for standardised features; of an ensemble some `members` alone, if given."""
         scales = self.data_card.standardisation
         assert scales is not None
         with torch.no_grad():
-            mean, log_precision = self.model(standardised.to(self.device))
-        std = torch.exp(-0.5 * log_precision.double()).cpu().numpy()
-        return (
-            mean.double().cpu().numpy() * scales.target_scale + scales.target_mean,
-            std * scales.target_scale,
+            stated = self.model.predict(features.to(self.device), members=members)
+        location, scale, weight = (
+            part.double().cpu().numpy()
+            for part in (
+                stated.location,
+                torch.exp(-0.5 * stated.log_precision.double()),
+                stated.log_weight.double().exp(),
+            )
+        )
+        belief, degrees = (
+            None if part is None else part.double().cpu().numpy()
+            for part in (stated.belief, stated.degrees_of_freedom)
+        )
+        return Distribution(
+            stated.family,
+            location * scales.target_scale + scales.target_mean,
+            scale * scales.target_scale,
+            weight / weight.sum(axis=1, keepdims=True),
+            degrees,
+            None if belief is None else belief * scales.target_scale,
         )
 
     def log_probabilities(self, text: str) -> Float[np.ndarray, "positions vocabulary"]:

@@ -3,10 +3,12 @@
 from typing import assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.model import MeanPrecisionNetwork, Transformer
+from precisionflow.config.model import MLP, TAGI, Transformer
+from precisionflow.config.objective import CrossEntropy
 from precisionflow.config.task import Characters
-from precisionflow.models.heteroscedastic import mean_precision_network
 from precisionflow.models.layered import Layered
+from precisionflow.models.likelihoods import heads
+from precisionflow.models.mlp import mlp
 from precisionflow.models.transformer import transformer
 from precisionflow.records import DatasetCard
 
@@ -18,8 +20,16 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert isinstance(experiment.task, Characters)
             assert card.vocabulary is not None
             return transformer(part, vocabulary=len(card.vocabulary), context=experiment.task.context)
-        case MeanPrecisionNetwork() as part:
-            assert card.standardisation is not None
-            return mean_precision_network(part, features=len(card.standardisation.feature_mean))
+        case MLP() as part:
+            assert not isinstance(experiment.objective, CrossEntropy)
+            return mlp(part, features=features_of(card), asked=heads(experiment.objective))
+        case TAGI():
+            raise TypeError("beliefs of tagi_v are no network of layers; see models.tagi")
         case _:
             assert_never(experiment.model)
+
+
+def features_of(card: DatasetCard) -> int:
+    """Number of features of a table."""
+    assert card.standardisation is not None
+    return len(card.standardisation.feature_mean)

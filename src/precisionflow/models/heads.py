@@ -1,43 +1,45 @@
-"""Readouts that state a distribution."""
+"""Readouts: from the last hidden state to the raw outputs that a likelihood reads."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from precisionflow.models.likelihoods import Heads
 from precisionflow.models.numerics import at_least_float32
 
-LOG_PRECISION_LIMIT = 10.0
-"""Log precisions are kept within this distance of 0: of a standardised target, stds between 0.007 and 148."""
 
-GaussianParameters = tuple[Float[Tensor, " rows"], Float[Tensor, " rows"]]
-"""Mean and log precision of a Gaussian for each row."""
+class Readout(nn.Module):
+    """The heads' outputs side by side: locations first, then everything else, which starts at 0 (precision 1)."""
 
-
-class HeteroscedasticHead(nn.Module):
-    """Mean and log precision, each a linear map of the features; the precision starts at 1."""
-
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, asked: Heads, *, hidden: int | None = None) -> None:
         super().__init__()
-        self.mean = nn.Linear(width, 1)
-        self.log_precision = nn.Linear(width, 1)
-        nn.init.zeros_(self.log_precision.weight)
-        nn.init.zeros_(self.log_precision.bias)
+        self.mean = _head(width, asked.locations, hidden=hidden)
+        self.stops_gradients = asked.stops_gradients
+        if asked.others:
+            self.rest = _head(width, asked.others, hidden=hidden)
+            last = self.rest[-1] if isinstance(self.rest, nn.Sequential) else self.rest
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        else:
+            self.rest = SharedPrecision()
 
-    def forward(self, features: Float[Tensor, "rows width"]) -> GaussianParameters:
-        log_precision = at_least_float32(self.log_precision(features).squeeze(-1))
-        return at_least_float32(self.mean(features).squeeze(-1)), log_precision.clamp(
-            -LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT
-        )
+    def forward(self, features: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows outputs"]:
+        rest = self.rest(features.detach() if self.stops_gradients else features)
+        return torch.cat([at_least_float32(self.mean(features)), at_least_float32(rest)], dim=-1)
 
 
-class HomoscedasticHead(nn.Module):
-    """Mean a linear map of the features, one learned log precision for all rows, starting at 0."""
+class SharedPrecision(nn.Module):
+    """One learned log precision for all rows, starting at 0."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.mean = nn.Linear(width, 1)
         self.log_precision = nn.Parameter(torch.zeros(1))
 
-    def forward(self, features: Float[Tensor, "rows width"]) -> GaussianParameters:
-        mean = at_least_float32(self.mean(features).squeeze(-1))
-        return mean, self.log_precision.clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT).expand_as(mean)
+    def forward(self, features: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows 1"]:
+        return self.log_precision.expand(*features.shape[:-1], 1)
+
+
+def _head(width: int, outputs: int, *, hidden: int | None) -> nn.Module:
+    if hidden is None:
+        return nn.Linear(width, outputs)
+    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, outputs))

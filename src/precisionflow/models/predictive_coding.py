@@ -21,7 +21,7 @@ def losses_under_errors(
     model: Layered, losses: Losses, inputs: Tensor, target: Tensor, errors: Sequence[Tensor]
 ) -> Float[Tensor, ""]:
     """Sum of the output losses when error e_i is added to state i."""
-    state = inputs
+    state = model.enter(inputs)
     for layer, error in zip(model.layers, errors, strict=True):
         state = layer(state) + error
     return losses(model.readout(state), target).sum()
@@ -31,7 +31,7 @@ def losses_from_zero(
     model: Layered, losses: Losses, inputs: Tensor, target: Tensor
 ) -> tuple[list[Tensor], Float[Tensor, ""]]:
     """All errors as zero leaves in the shapes of the states, and the losses as a function of them: one forward pass."""
-    errors, state = [], inputs
+    errors, state = [], model.enter(inputs)
     for layer in model.layers:
         prediction = layer(state)
         errors.append(torch.zeros_like(prediction, requires_grad=True))
@@ -57,7 +57,7 @@ def local_surrogate(
 
     d/d theta_i of precision / 2 ||s_i - f_i(s_{i-1})||^2 at fixed states is -precision <e_i, d f_i / d theta_i>.
     """
-    state, terms = inputs, []
+    state, terms = model.enter(inputs), []
     for layer, error in zip(model.layers, errors, strict=True):
         prediction = layer(state)
         terms.append(-precision * (prediction * error).sum())

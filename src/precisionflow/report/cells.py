@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from precisionflow import records, stage
 from precisionflow.ablation.aggregate import Cell, cell_folders, cells_of
 from precisionflow.ablation.grid import Variant
 from precisionflow.config import Experiment
-from precisionflow.evaluation.scores import gaussian_pit
+from precisionflow.evaluation.predictions import stated_distribution
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,14 @@ class Predictions:
     """The predictions of several cells, one after the other, and how many independent rows they are worth."""
 
     columns: Mapping[str, np.ndarray]
+    """Of a text: those of records.TOKEN_PREDICTIONS. Of a table: target, mean, std, pit."""
     rows: int
     """(sum_r c_r)^2 / sum_r c_r^2, c_r the number of cells that predict row r (Kish 1965): what a sampling band may
     count if predicting a row again says nothing new."""
 
     @property
     def pit(self) -> np.ndarray:
-        return gaussian_pit(self.columns["target"], self.columns["mean"], self.columns["std"])
+        return self.columns["pit"]
 
 
 def trained_cells(roots: Sequence[Path]) -> dict[Cell, Path]:
@@ -91,8 +93,23 @@ def read_trained(folder: Path) -> Trained:
 
 def read_predictions(folders: Sequence[Path], *, kind: str) -> Predictions:
     """The pooled predictions of cells whose task is of `kind`."""
-    schema = records.GAUSSIAN_PREDICTIONS if kind == "regression" else records.TOKEN_PREDICTIONS
+    schema = records.PREDICTIONS if kind == "regression" else records.TOKEN_PREDICTIONS
     tables = [records.read(folder / "predictions.parquet", schema) for folder in folders]
-    columns = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in schema.names}
+    if kind == "regression":
+        cells = [_stated_columns(table) for table in tables]
+    else:
+        cells = [{name: table[name].to_numpy() for name in schema.names} for table in tables]
+    columns = {name: np.concatenate([cell[name] for cell in cells]) for name in cells[0]}
     _, counts = np.unique(columns["row"], return_counts=True)
     return Predictions(columns, int(counts.sum() ** 2 / np.square(counts).sum()))
+
+
+def _stated_columns(table: pa.Table) -> dict[str, np.ndarray]:
+    predicted, target = stated_distribution(table), table["target"].to_numpy()
+    return {
+        "row": table["row"].to_numpy(),
+        "target": target,
+        "mean": predicted.mean,
+        "std": predicted.std,
+        "pit": predicted.cdf(target),
+    }

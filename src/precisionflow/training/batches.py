@@ -19,6 +19,8 @@ class Batch(NamedTuple):
 
     inputs: Tensor
     target: Tensor
+    progress: float = 1.0
+    """Share of the steps that had been taken when it was drawn."""
     weight: float = 1.0
     """Samples over an equal share of the step's batch: the weighted mean over ranks is the mean over all samples."""
 
@@ -64,7 +66,9 @@ def training_batches(
 
             def weighted(step: int) -> Batch:
                 part = _rows(rows.batch(step, **share))
-                return part._replace(weight=len(part.target) / equal_share).to(ranks.device)
+                return part._replace(
+                    progress=step / experiment.training.steps, weight=len(part.target) / equal_share
+                ).to(ranks.device)
 
             return weighted
         case _:

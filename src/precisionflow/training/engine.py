@@ -6,12 +6,16 @@ from typing import Any, Protocol, assert_never, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from precisionflow.config.engine import DeepSpeedEngine, TorchEngine, Training
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine, Training
 from precisionflow.config.engine import Engine as EnginePart
 from precisionflow.training.batches import Batch
 from precisionflow.training.checkpoint import reading, saving
 from precisionflow.training.learner import Learner, Taught
 from precisionflow.training.ranks import Ranks
+
+
+REST = "readout.rest."
+"""In the names of the weights of the head beside the mean."""
 
 
 @runtime_checkable
@@ -51,6 +55,8 @@ def open_engine(
             return _Torch(learner, training, ranks, resume=resume)
         case DeepSpeedEngine():
             return _DeepSpeed(learner, part, training, ranks, resume=resume)
+        case BatchedEngine():
+            raise TypeError("cells that train together are no engine of one learner; see training.together")
         case _:
             assert_never(part)
 
@@ -65,8 +71,17 @@ def pick_device(part: EnginePart) -> torch.device:
     return torch.device("cuda", index)
 
 
-def _optimiser(parameters: Any, training: Training) -> torch.optim.AdamW:
-    return torch.optim.AdamW(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
+def _optimiser(learner: nn.Module, training: Training) -> torch.optim.AdamW:
+    """AdamW with the objective's own weight decay for the head beside the mean, where it has one."""
+    apart = getattr(learner.objective, "precision_weight_decay", None)
+    groups: dict[float, list[Tensor]] = {}
+    for name, parameter in learner.named_parameters():
+        decay = training.weight_decay if apart is None or REST not in name else apart
+        groups.setdefault(decay, []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": parameters, "weight_decay": decay} for decay, parameters in groups.items()],
+        lr=training.learning_rate,
+    )
 
 
 class _Torch:
@@ -75,7 +90,7 @@ class _Torch:
     def __init__(self, learner: Learner, training: Training, ranks: Ranks, *, resume: Path | None) -> None:
         self.learner = learner.to(ranks.device)
         self.clip = training.gradient_clip
-        self.optimiser = _optimiser(learner.parameters(), training)
+        self.optimiser = _optimiser(learner, training)
         if resume:
             with reading(resume / "state.pt", checkpoint=resume.parent) as file:
                 state = torch.load(file, map_location=ranks.device, weights_only=True)
@@ -129,7 +144,7 @@ class _DeepSpeed:
         self.stage = part.zero_stage
         self.engine = zero.initialise(
             learner.to(ranks.device),
-            lambda parameters: _optimiser(parameters, training),
+            lambda whole: _optimiser(whole, training),
             zero.settings(part, training, ranks),
             resume=resume,
             ranks=ranks,
@@ -164,7 +179,7 @@ class _DeepSpeed:
 
 def _teach(learner: Any, batch: Batch) -> Taught:
     """What this rank's share teaches; the mean over ranks is that of the whole batch."""
-    taught = learner(batch.inputs, batch.target)
+    taught = learner(batch.inputs, batch.target, batch.progress)
     return Taught(*(batch.weight * part for part in taught))
 
 

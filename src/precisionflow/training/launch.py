@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precisionflow.config import Experiment
-from precisionflow.config.engine import DeepSpeedEngine, TorchEngine
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -44,7 +44,7 @@ def rank_count(experiment: Experiment) -> int | None:
     match experiment.engine:
         case DeepSpeedEngine(ranks=ranks):
             return ranks
-        case TorchEngine():
+        case TorchEngine() | BatchedEngine():
             return None
 
 

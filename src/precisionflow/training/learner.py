@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from precisionflow.config.objective import Backpropagation, Learning, PredictiveCoding
+from precisionflow.config.objective import Backpropagation, Learning, Objective, PredictiveCoding
 from precisionflow.models.layered import Layered
 from precisionflow.models.predictive_coding import Losses, local_surrogate
+from precisionflow.training.objectives import teaching_losses, validation_losses
 from precisionflow.training.settle import settle
 
 
@@ -31,22 +32,24 @@ Teach = Callable[[Layered, Losses, Tensor, Tensor], Taught]
 class Learner(nn.Module):
     """A network, its loss and its way of learning; called with a batch it computes what the engine differentiates.
 
-    In evaluation mode the call gives the losses of the samples by one forward pass: no error, no settling. bfloat16 is
+    `progress` is the share of the steps that has been taken. In evaluation mode the call gives the negative
+    log-likelihoods of the samples by one forward pass: no error, no settling. bfloat16 is
     by autocast: weights stay float32, losses and precisions are computed in float32.
     """
 
-    def __init__(self, model: Layered, losses: Losses, teach: Teach, *, dtype: torch.dtype) -> None:
+    def __init__(self, model: Layered, objective: Objective, teach: Teach, *, dtype: torch.dtype) -> None:
         super().__init__()
         self.model = model
-        self.losses = losses
+        self.objective = objective
         self.teach = teach
         self.dtype = dtype
 
-    def forward(self, inputs: Tensor, target: Tensor) -> Taught | Tensor:
+    def forward(self, inputs: Tensor, target: Tensor, progress: float = 1.0) -> Taught | Tensor:
         with torch.autocast(inputs.device.type, self.dtype, enabled=self.dtype is not torch.float32):
             if self.training:
-                return self.teach(self.model, self.losses, inputs, target)
-            return self.losses(self.model(inputs), target)
+                losses = teaching_losses(self.objective, progress=progress)
+                return self.teach(self.model, losses, inputs, target)
+            return validation_losses(self.objective)(self.model(inputs), target)
 
 
 def backpropagate(model: Layered, losses: Losses, inputs: Tensor, target: Tensor) -> Taught:
@@ -69,7 +72,7 @@ def predictive_coding(part: PredictiveCoding, total: Callable[[Tensor], Tensor])
 
 def learner(
     model: Layered,
-    losses: Losses,
+    objective: Objective,
     part: Learning,
     *,
     dtype: str = "float32",
@@ -83,4 +86,4 @@ def learner(
             teach = predictive_coding(part, total)
         case _:
             assert_never(part)
-    return Learner(model, losses, teach, dtype=getattr(torch, dtype))
+    return Learner(model, objective, teach, dtype=getattr(torch, dtype))

@@ -19,6 +19,10 @@ Report = Callable[[int, dict[str, float]], None]
 """(step, measured values): called on the first rank at every validation."""
 
 
+ONE_CYCLE_RISE = 0.1
+"""Share of the steps in which the one-cycle schedule rises."""
+
+
 class Fitted(NamedTuple):
     """A finished run."""
 
@@ -30,7 +34,15 @@ class Fitted(NamedTuple):
 
 
 def learning_rate(step: int, training: Training) -> float:
-    """Linear warm-up from 0, then constant, or a cosine to a tenth of the peak at the last step."""
+    """Linear warm-up from 0, then constant, or a cosine to a tenth of the peak at the last step.
+
+    one_cycle: f = step / steps; f / 0.1 of the peak up to f = 0.1, then (1 + cos(pi (f - 0.1) / 0.9)) / 2 of it.
+    """
+    if training.schedule == "one_cycle":
+        share = step / training.steps
+        rising = share < ONE_CYCLE_RISE
+        fallen = 0.5 * (1 + math.cos(math.pi * (share - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)))
+        return training.learning_rate * (share / ONE_CYCLE_RISE if rising else fallen)
     if step < training.warmup_steps:
         return training.learning_rate * (step + 1) / training.warmup_steps
     if training.schedule == "constant":

@@ -13,7 +13,9 @@ from precisionflow import __version__
 from precisionflow.cells import training_inputs
 from precisionflow.config import Experiment
 from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.data.batches import Rows
 from precisionflow.models.build import build
+from precisionflow.models.inputs import NormalScores
 from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
 from precisionflow.stage import (
     cell_folder,
@@ -35,7 +37,6 @@ from precisionflow.training.engine import open_engine, pick_device
 from precisionflow.training.launch import end_with_launcher, join_mpi, launched
 from precisionflow.training.learner import learner
 from precisionflow.training.loop import Fitted, Report, fit
-from precisionflow.training.objectives import losses
 from precisionflow.training.ranks import Ranks
 
 VERB = "train"
@@ -91,10 +92,12 @@ def _fit(
 ) -> tuple[Fitted, int]:
     torch.manual_seed(seed)
     model = build(experiment, read_card(data / "dataset.json", DatasetCard))
+    if isinstance(model.inputs, NormalScores):
+        model.inputs.fit(Rows.read(data / "train.parquet").features)
     parameters = sum(p.numel() for p in model.parameters())
     taught = learner(
         model,
-        losses(experiment.objective),
+        experiment.objective,
         experiment.learning,
         dtype=experiment.engine.dtype,
         total=ranks.sum,

@@ -35,7 +35,7 @@ def settings(part: DeepSpeedEngine, training: Training, ranks: Ranks) -> dict[st
 
 def initialise(
     learner: nn.Module,
-    optimiser: Callable[[Any], torch.optim.Optimizer],
+    optimiser: Callable[[nn.Module], torch.optim.Optimizer],
     configuration: dict[str, Any],
     *,
     resume: Path | None,
@@ -55,7 +55,7 @@ def initialise(
         configuration = configuration | {"checkpoint": {"load_universal": True}}
     engine, *_ = deepspeed.initialize(
         model=learner,
-        optimizer=optimiser([p for p in learner.parameters() if p.requires_grad]),
+        optimizer=optimiser(learner),
         config=configuration,
         dist_init_required=False,
     )

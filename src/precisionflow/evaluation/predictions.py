@@ -1,0 +1,76 @@
+"""Predicted distributions as columns of a file and back."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from precisionflow import records
+from precisionflow.evaluation.distribution import PARAMETERS, Components, Distribution
+from precisionflow.evaluation.scores import Rows, refuse
+
+FAMILIES = ("gaussian", "student_t", "laplace")
+
+
+def predictions_table(predicted: Distribution, *, row: np.ndarray, target: Rows) -> pa.Table:
+    """A `records.PREDICTIONS`: `row` is the index in the source, everything else in the target's own units."""
+    columns = {name: _lists(getattr(predicted, name), len(target)) for name in PARAMETERS}
+    family = pa.array([predicted.family]).take(pa.array(np.zeros(len(target), dtype=np.int64)))
+    return pa.table({"row": row, "target": target, "family": family, **columns}, schema=records.PREDICTIONS)
+
+
+def stated_distribution(table: pa.Table) -> Distribution:
+    """The distribution of a `records.PREDICTIONS`.
+
+    ValueError for a table without rows, rows of several or unknown families, with unequal numbers of components, or
+    with parameters that are none (a scale that is not positive, for instance); it names the row.
+    """
+    if table.num_rows == 0:
+        raise ValueError("predictions: no rows; give at least one")
+    table = records.check(table, records.PREDICTIONS, "predictions")
+    families = table["family"].to_numpy()
+    refuse(families != families[0], "family", families, wanted=f"should be {families[0]}, as in row 0")
+    refuse(~np.isin(families, FAMILIES), "family", families, wanted=f"should be one of {', '.join(FAMILIES)}")
+    parameters = {name: _components(table[name], name) for name in PARAMETERS}
+    missing = [name for name in ("location", "scale", "weight") if parameters[name] is None]
+    if missing:
+        raise ValueError(f"{missing[0]}, row 0: has no component; give at least one")
+    return Distribution(families[0], **parameters)
+
+
+def pooled(parts: Sequence[Distribution]) -> Distribution:
+    """The rows of several distributions of one family, one after the other.
+
+    Fewer components are filled up with copies of weight 0.
+    """
+    most = max(part.components for part in parts)
+    columns = {}
+    for name in PARAMETERS:
+        arrays = [getattr(part, name) for part in parts]
+        filled = [None if a is None else _filled(a, most, zero=name == "weight") for a in arrays]
+        columns[name] = None if filled[0] is None else np.concatenate(filled)
+    return Distribution(parts[0].family, **columns)
+
+
+def _filled(values: Components, components: int, *, zero: bool) -> Components:
+    more = components - values.shape[1]
+    if not more:
+        return values
+    last = np.zeros_like(values[:, -1:]) if zero else values[:, -1:]
+    return np.concatenate([values, np.repeat(last, more, axis=1)], axis=1)
+
+
+def _lists(values: Components | None, rows: int) -> pa.ListArray:
+    flat = np.zeros(0) if values is None else np.ascontiguousarray(values, dtype=np.float64).ravel()
+    width = len(flat) // rows
+    offsets = np.arange(rows + 1, dtype=np.int32) * width
+    return pa.ListArray.from_arrays(offsets, flat, type=records.PREDICTIONS.field("location").type)
+
+
+def _components(column: pa.ChunkedArray, name: str) -> Components | None:
+    widths = pc.list_value_length(column).to_numpy()
+    refuse(widths != widths[0], name, widths, wanted=f"should have {widths[0]} components, as row 0 has")
+    if not widths[0]:
+        return None
+    return pc.list_flatten(column).to_numpy().reshape(-1, widths[0])

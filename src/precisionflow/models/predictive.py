@@ -1,0 +1,132 @@
+"""What a trained model states about a target: one network, an ensemble, dropout left on, beliefs over weights."""
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from precisionflow.config import Experiment
+from precisionflow.config.model import TAGI, Ensemble, LaplaceApproximation, MonteCarloDropout, Point
+from precisionflow.config.objective import CrossEntropy, RegressionObjective
+from precisionflow.config.task import Characters
+from precisionflow.models.build import build
+from precisionflow.models.layered import Layered
+from precisionflow.models.likelihoods import Mixture, mixture
+from precisionflow.records import DatasetCard
+
+Features = Float[Tensor, "rows features"]
+
+
+class Predictive(Protocol):
+    """Standardised features in, distributions of the standardised target out."""
+
+    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:
+        """One mixture a row; of an ensemble some `members` alone, if given."""
+        ...
+
+
+class Network(nn.Module):
+    """The trained weights, taken as certain."""
+
+    def __init__(self, model: Layered, objective: RegressionObjective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+
+    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:  # noqa: ARG002
+        return mixture(self.objective, self.model(features))
+
+
+class Members(nn.Module):
+    """An ensemble: every tensor of its weights has a leading axis of members, which count alike."""
+
+    def __init__(
+        self, model: Layered, objective: RegressionObjective, weights: dict[str, Tensor], *, count: int
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.count = count
+        self.names = list(weights)
+        for index, tensor in enumerate(weights.values()):
+            self.register_buffer(f"stacked_{index}", tensor)
+
+    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:
+        stacked = dict(zip(self.names, self.buffers(recurse=False), strict=True))
+        outputs = [
+            functional_call(self.model, {name: tensor[member] for name, tensor in stacked.items()}, features)
+            for member in (range(self.count) if members is None else members)
+        ]
+        return together([mixture(self.objective, raw) for raw in outputs])
+
+
+class Dropout(nn.Module):
+    """Networks that differ in the units that are dropped, drawn anew for each sample, the same at every call."""
+
+    def __init__(self, model: Layered, objective: RegressionObjective, *, samples: int) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.samples = samples
+
+    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:  # noqa: ARG002
+        self.model.train()
+        devices = [features.device] if features.is_cuda else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(0)
+            outputs = [self.model(features) for _ in range(self.samples)]
+        self.model.eval()
+        return together([mixture(self.objective, raw) for raw in outputs])
+
+
+def together(parts: Sequence[Mixture]) -> Mixture:
+    """The mixture of several mixtures of one family, all of equal weight."""
+    degrees = [part.degrees_of_freedom for part in parts if part.degrees_of_freedom is not None]
+    return Mixture(
+        parts[0].family,
+        torch.cat([part.location for part in parts], dim=-1),
+        torch.cat([part.log_precision for part in parts], dim=-1),
+        torch.cat([part.log_weight for part in parts], dim=-1) - math.log(len(parts)),
+        torch.cat(degrees, dim=-1) if degrees else None,
+    )
+
+
+def predictive(experiment: Experiment, card: DatasetCard, weights: dict[str, Tensor]) -> nn.Module:
+    """The trained model of an experiment: a Predictive, or of a text the network itself.
+
+    RuntimeError for weights of another network.
+    """
+    if isinstance(experiment.model, TAGI):
+        raise NotImplementedError
+    model = build(experiment, card)
+    if isinstance(experiment.task, Characters):
+        model.load_state_dict(weights)
+        return model
+    objective = experiment.objective
+    assert not isinstance(objective, CrossEntropy)
+    match experiment.model.posterior:  # type: ignore[union-attr]
+        case Ensemble(members=count):
+            _check_stacked(model, weights, count=count)
+            return Members(model, objective, weights, count=count)
+        case MonteCarloDropout(samples=samples):
+            model.load_state_dict(weights)
+            return Dropout(model, objective, samples=samples)
+        case Point():
+            model.load_state_dict(weights)
+            return Network(model, objective)
+        case LaplaceApproximation():
+            raise NotImplementedError
+
+
+def _check_stacked(model: Layered, weights: dict[str, Tensor], *, count: int) -> None:
+    wanted = {name: (count, *tensor.shape) for name, tensor in model.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if wanted != given:
+        different = sorted(name for name in wanted | given if wanted.get(name) != given.get(name))
+        raise RuntimeError(
+            f"{different[0]} has the shape {given.get(different[0])}, wanted {wanted.get(different[0])}"
+        )
