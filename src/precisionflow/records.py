@@ -172,7 +172,8 @@ def metric(name: str) -> Metric:
         return _CATALOGUE[name]
     except KeyError:
         raise ValueError(
-            f"unknown metric {name!r}; allowed: {', '.join(_CATALOGUE)}, coverage_<per cent>, width_<per cent>, interval_score_<per cent>"
+            f"unknown metric {name!r}; allowed: {', '.join(_CATALOGUE)}, "
+            "coverage_<per cent>, width_<per cent>, interval_score_<per cent>"
         ) from None
 
 

@@ -115,7 +115,7 @@ class Experiment(Part):
             )
         if isinstance(self.model, MLP) and isinstance(self.model.posterior, Ensemble) and not batched:
             raise ValueError(
-                f"model.posterior.kind: ensemble needs engine.kind batched, given {self.engine.kind}; change one of them"
+                "model.posterior.kind: ensemble needs engine.kind batched; change one of them"
             )
         return self
 

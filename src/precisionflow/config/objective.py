@@ -42,7 +42,7 @@ class Natural(_TwoHeads):
 
 
 class Faithful(_TwoHeads):
-    """The mean learns by squared error alone; the precision by the likelihood, and not through the trunk (Stirn 2023)."""
+    """The mean learns by squared error alone; the precision by the likelihood, not through the trunk (Stirn 2023)."""
 
     kind: Literal["faithful"] = "faithful"
 

@@ -32,11 +32,14 @@ def stated_distribution(table: pa.Table) -> Distribution:
     families = table["family"].to_numpy()
     refuse(families != families[0], "family", families, wanted=f"should be {families[0]}, as in row 0")
     refuse(~np.isin(families, FAMILIES), "family", families, wanted=f"should be one of {', '.join(FAMILIES)}")
-    parameters = {name: _components(table[name], name) for name in PARAMETERS}
-    missing = [name for name in ("location", "scale", "weight") if parameters[name] is None]
-    if missing:
-        raise ValueError(f"{missing[0]}, row 0: has no component; give at least one")
-    return Distribution(families[0], **parameters)
+    location, scale, weight, degrees, belief = (_components(table[name], name) for name in PARAMETERS)
+    for name, values in (("location", location), ("scale", scale), ("weight", weight)):
+        if values is None:
+            raise ValueError(f"{name}, row 0: has no component; give at least one")
+    assert location is not None
+    assert scale is not None
+    assert weight is not None
+    return Distribution(families[0], location, scale, weight, degrees, belief)
 
 
 def pooled(parts: Sequence[Distribution]) -> Distribution:
@@ -45,12 +48,14 @@ def pooled(parts: Sequence[Distribution]) -> Distribution:
     Fewer components are filled up with copies of weight 0.
     """
     most = max(part.components for part in parts)
-    columns = {}
-    for name in PARAMETERS:
+
+    def joined(name: str) -> Components | None:
         arrays = [getattr(part, name) for part in parts]
-        filled = [None if a is None else _filled(a, most, zero=name == "weight") for a in arrays]
-        columns[name] = None if filled[0] is None else np.concatenate(filled)
-    return Distribution(parts[0].family, **columns)
+        if arrays[0] is None:
+            return None
+        return np.concatenate([_filled(a, most, zero=name == "weight") for a in arrays])
+
+    return Distribution(parts[0].family, *map(joined, PARAMETERS))  # type: ignore[arg-type]
 
 
 def _filled(values: Components, components: int, *, zero: bool) -> Components:

@@ -15,13 +15,11 @@ class Readout(nn.Module):
         super().__init__()
         self.mean = _head(width, asked.locations, hidden=hidden)
         self.stops_gradients = asked.stops_gradients
-        if asked.others:
-            self.rest = _head(width, asked.others, hidden=hidden)
-            last = self.rest[-1] if isinstance(self.rest, nn.Sequential) else self.rest
+        self.rest = _head(width, asked.others, hidden=hidden) if asked.others else SharedPrecision()
+        last = list(self.rest.modules())[-1]
+        if isinstance(last, nn.Linear):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        else:
-            self.rest = SharedPrecision()
 
     def forward(self, features: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows outputs"]:
         rest = self.rest(features.detach() if self.stops_gradients else features)

@@ -33,7 +33,7 @@ Losses = Float[Tensor, "*rows"]
 
 
 class Mixture(NamedTuple):
-    """p(y) = sum_k weight_k f((y - location_k) / scale_k) / scale_k, f the family's density; scale^2 = 1 / precision."""
+    """p(y) = sum_k weight_k f((y - location_k) / scale_k) / scale_k, f the family's; scale^2 = 1 / precision."""
 
     family: Family
     location: Parts

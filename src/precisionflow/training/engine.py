@@ -13,7 +13,6 @@ from precisionflow.training.checkpoint import reading, saving
 from precisionflow.training.learner import Learner, Taught
 from precisionflow.training.ranks import Ranks
 
-
 REST = "readout.rest."
 """In the names of the weights of the head beside the mean."""
 
