@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -12,7 +12,7 @@ from torch import distributed as dist
 from precisionflow import __version__
 from precisionflow.cells import training_inputs
 from precisionflow.config import Experiment
-from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
 from precisionflow.data.batches import Rows
 from precisionflow.models.build import build
 from precisionflow.models.inputs import NormalScores
@@ -38,10 +38,9 @@ from precisionflow.training.launch import end_with_launcher, join_mpi, launched
 from precisionflow.training.learner import learner
 from precisionflow.training.loop import Fitted, Report, fit
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.variant import CellReport, train_variant
 
 VERB = "train"
-CellReport = Callable[[int, int, int, dict[str, float]], None]
-"""(seed, split, step, measured values)."""
 
 
 def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport = lambda *_: None) -> None:
@@ -53,6 +52,9 @@ def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport =
     join_mpi()
     device = pick_device(experiment.engine)
     torch.set_flush_denormal(True)
+    if isinstance(experiment.engine, BatchedEngine):
+        train_variant(experiment, data=data, out=out, report=report)
+        return
     with _process_group(experiment, device) as ranks:
         for split in experiment.splits:
             for seed in experiment.seeds:

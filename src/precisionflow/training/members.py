@@ -1,0 +1,117 @@
+"""Which networks a variant trains, on which rows, in which order, and from which random numbers."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from precisionflow.config.model import MLP, Ensemble, Model
+
+FOLDS = 0xF01D5
+"""Keeps the draw of the parts apart from every other use of a split's number as a seed."""
+
+Indices = Int[np.ndarray, "rows"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a cell; rows are indices into the training rows followed by the validation rows."""
+
+    seed: int
+    split: int
+    index: int
+    """Place in the cell's ensemble."""
+    train: Indices
+    valid: Indices
+
+    @property
+    def stream(self) -> int:
+        """Seed of its initial weights and of its order of batches: the cell's own for the first member."""
+        if not self.index:
+            return self.seed
+        return int(np.random.SeedSequence([self.seed, self.index]).generate_state(1)[0])
+
+
+def ensemble_of(model: Model) -> Ensemble | None:
+    """The ensemble that a model asks for."""
+    posterior = model.posterior if isinstance(model, MLP) else None
+    return posterior if isinstance(posterior, Ensemble) else None
+
+
+def members(model: Model, *, seed: int, split: int, train: int, valid: int) -> list[Member]:
+    """The networks of one cell with so many training and validation rows.
+
+    Without folds all train on the training rows and stop early by the validation rows. With folds each leaves out its
+    own part of both together. ValueError for fewer rows than folds.
+    """
+    ensemble = ensemble_of(model)
+    first, second = np.arange(train), np.arange(train, train + valid)
+    if ensemble is None or ensemble.folds is None:
+        count = ensemble.members if ensemble else 1
+        return [Member(seed, split, index, first, second) for index in range(count)]
+    if train + valid < ensemble.folds:
+        raise ValueError(
+            f"model.posterior.folds {ensemble.folds} needs as many rows; split {split} has {train + valid}"
+        )
+    part = fold_of_rows(train + valid, folds=ensemble.folds, seed=seed, split=split)
+    return [
+        Member(
+            seed,
+            split,
+            index,
+            np.flatnonzero(part != index % ensemble.folds),
+            np.flatnonzero(part == index % ensemble.folds),
+        )
+        for index in range(ensemble.members)
+    ]
+
+
+def fold_of_rows(rows: int, *, folds: int, seed: int, split: int) -> Indices:
+    """The part of each row, sizes equal to one row, drawn by (seed, split) alone."""
+    order = np.random.default_rng([FOLDS, split, seed]).permutation(rows)
+    part = np.empty(rows, dtype=np.int64)
+    part[order] = np.arange(rows) % folds
+    return part
+
+
+def left_out_by(ensemble: Ensemble, fold: int) -> list[int]:
+    """The members that never saw a part's rows but to stop early."""
+    assert ensemble.folds is not None
+    return list(range(fold, ensemble.members, ensemble.folds))
+
+
+def batch_indices(
+    members: Sequence[Member], first: int, last: int, *, batch_size: int
+) -> tuple[Int[np.ndarray, "networks steps rows"], Float[np.ndarray, "networks rows"]]:
+    """Rows of the batches of steps [first, last), as `data.batches.Rows.batch` draws them; 1 where one is used, else 0.
+
+    A network with no more rows than a batch sees all of them at every step.
+    """
+    size = min(batch_size, max(len(m.train) for m in members))
+    indices = np.zeros((len(members), last - first, size), dtype=np.int64)
+    used = np.zeros((len(members), size), dtype=np.float32)
+    for i, member in enumerate(members):
+        count = len(member.train)
+        used[i, : min(count, batch_size)] = 1
+        if batch_size >= count:
+            indices[i, :, :count] = member.train
+            continue
+        epoch, place = divmod(first * batch_size, count)
+        end = last * batch_size - epoch * count
+        orders = [
+            np.random.default_rng([member.stream, e]).permutation(count)
+            for e in range(epoch, epoch + math.ceil(end / count))
+        ]
+        indices[i] = member.train[np.concatenate(orders)[place:end]].reshape(last - first, batch_size)
+    return indices, used
+
+
+def padded(
+    lists: Sequence[Indices],
+) -> tuple[Int[np.ndarray, "lists longest"], Bool[np.ndarray, "lists longest"]]:
+    """Lists of indices side by side, filled up with their first; where they are their own."""
+    longest = max(map(len, lists))
+    rows = np.stack([np.concatenate([of, np.full(longest - len(of), of[0])]) for of in lists])
+    return rows, np.arange(longest)[None] < np.array([len(of) for of in lists])[:, None]

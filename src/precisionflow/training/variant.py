@@ -1,0 +1,236 @@
+"""All cells of a variant in one process: what trains together, and what each cell leaves behind."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from precisionflow import __version__
+from precisionflow.cells import training_inputs
+from precisionflow.config import Experiment, digest
+from precisionflow.data.batches import Rows
+from precisionflow.models.build import build
+from precisionflow.models.inputs import NormalScores
+from precisionflow.models.layered import Layered
+from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
+from precisionflow.stage import cell_folder, checkpoint_folder, data_folder, finished_key, once, stage_key
+from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, save_weights
+from precisionflow.training.engine import pick_device
+from precisionflow.training.members import Member, ensemble_of, members
+from precisionflow.training.ranks import Ranks
+from precisionflow.training.together import Outcome, Program, Table
+
+CellReport = Callable[[int, int, int, dict[str, float]], None]
+"""(seed, split, step, measured values)."""
+VERB = "train"
+MOST_NUMBERS = 30_000_000
+"""Weights of all networks that train at once; AdamW, averages and the best ones are five more of each."""
+
+
+class Cells:
+    """The unfinished cells of a variant and everything that their networks are made of."""
+
+    def __init__(self, experiment: Experiment, data: Path, cells: Sequence[tuple[int, int]]) -> None:
+        self.experiment = experiment
+        self.cells = cells
+        folders = {split: data_folder(data, experiment, split) for _, split in cells}
+        self.cards = {
+            split: read_card(folder / "dataset.json", DatasetCard) for split, folder in folders.items()
+        }
+        parts = {
+            split: [Rows.read(folder / f"{part}.parquet") for part in ("train", "valid")]
+            for split, folder in folders.items()
+        }
+        self.sizes = {split: (len(train), len(valid)) for split, (train, valid) in parts.items()}
+        self.inputs = {split: self._fitted_inputs(split, train) for split, (train, _) in parts.items()}
+        self.rows = {
+            split: (
+                self._seen(split, np.concatenate([train.features, valid.features])),
+                _target(train, valid),
+            )
+            for split, (train, valid) in parts.items()
+        }
+
+    def _fitted_inputs(self, split: int, train: Rows) -> NormalScores | None:
+        """The map of the inputs, of which nothing is learned by gradients."""
+        inputs = build(self.experiment, self.cards[split]).inputs
+        if isinstance(inputs, NormalScores):
+            inputs.fit(train.features)
+            return inputs
+        return None
+
+    def _seen(self, split: int, features: np.ndarray) -> Tensor:
+        tensor, inputs = torch.from_numpy(features), self.inputs[split]
+        return tensor if inputs is None else inputs(tensor)
+
+    def table(self, device: torch.device) -> Table:
+        """Rows of all splits, training rows before validation rows, as the first layers see them."""
+        longest = max(len(target) for _, target in self.rows.values())
+
+        def filled(values: Tensor) -> Tensor:
+            return torch.cat([values, values.new_zeros(longest - len(values), *values.shape[1:])])
+
+        return Table(
+            torch.stack([filled(features) for features, _ in self.rows.values()]).to(device),
+            torch.stack([filled(target) for _, target in self.rows.values()]).to(device),
+            {split: place for place, split in enumerate(self.rows)},
+        )
+
+    def members(self) -> list[Member]:
+        """The networks of all cells, those of a cell one after the other."""
+        found = []
+        for seed, split in self.cells:
+            train, valid = self.sizes[split]
+            found += members(self.experiment.model, seed=seed, split=split, train=train, valid=valid)
+        return found
+
+    def network(self, member: Member) -> Layered:
+        """A network with its initial weights, without the map of its inputs."""
+        torch.manual_seed(member.stream)
+        model = build(self.experiment, self.cards[member.split])
+        model.inputs = None
+        return model
+
+
+def _target(train: Rows, valid: Rows) -> Tensor:
+    return torch.from_numpy(np.concatenate([train.target, valid.target]))
+
+
+def train_variant(experiment: Experiment, *, data: Path, out: Path, report: CellReport) -> None:
+    """Train every unfinished (seed, split) of a resolved experiment at once; `out` gets one folder for each."""
+    keys = {
+        (seed, split): training_inputs(experiment, data=data, seed=seed, split=split)
+        for split in experiment.splits
+        for seed in experiment.seeds
+    }
+    missing = [
+        cell for cell, key in keys.items() if finished_key(cell_folder(out, *cell)) != stage_key(VERB, key)
+    ]
+    for group in _groups(experiment, data, missing):
+        identity = digest([stage_key(VERB, keys[cell]) for cell in group])
+        checkpoints = Checkpoints(checkpoint_folder(out / "together"), key=identity, ranks=Ranks())
+        trained: dict[tuple[int, int], list[Outcome]] = {}
+        with checkpoints.held():
+            for cell in group:
+
+                def work(
+                    folder: Path,
+                    *,
+                    cell: tuple[int, int] = cell,
+                    group: list[tuple[int, int]] = group,
+                    trained: dict[tuple[int, int], list[Outcome]] = trained,
+                    checkpoints: Checkpoints = checkpoints,
+                ) -> None:
+                    if not trained:
+                        trained |= _train(Cells(experiment, data, group), checkpoints, report)
+                    _write(experiment, data, folder, trained[cell], seed=cell[0], split=cell[1])
+
+                once(cell_folder(out, *cell), verb=VERB, inputs=keys[cell], work=work)
+
+
+def _groups(experiment: Experiment, data: Path, cells: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """Cells in groups that fit into memory."""
+    if not cells:
+        return []
+    card = read_card(data_folder(data, experiment, cells[0][1]) / "dataset.json", DatasetCard)
+    ensemble = ensemble_of(experiment.model)
+    each = _count(build(experiment, card)) * (ensemble.members if ensemble else 1)
+    size = max(1, MOST_NUMBERS // each)
+    return [cells[first : first + size] for first in range(0, len(cells), size)]
+
+
+def _count(model: Layered) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _train(
+    cells: Cells, checkpoints: Checkpoints, report: CellReport
+) -> dict[tuple[int, int], list[Outcome]]:
+    """(seed, split) -> what its networks came to."""
+    experiment, every = cells.experiment, cells.members()
+    networks = [cells.network(member) for member in every]
+    program = Program(
+        networks[0],
+        networks,
+        members=every,
+        table=cells.table(pick_device(experiment.engine)),
+        objective=experiment.objective,
+        training=experiment.training,
+    )
+    resume = checkpoints.latest()
+    if resume:
+        program.load(resume / "engine")
+
+    def tell(step: int, networks: list[int], measured: dict[str, Tensor]) -> None:
+        values: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for position, network in enumerate(networks):
+            values[every[network].seed, every[network].split].append(position)
+        for (seed, split), positions in values.items():
+            means = {name: float(of[positions].mean()) for name, of in measured.items()}
+            report(seed, split, step, means)
+
+    def checkpoint() -> None:
+        checkpoints.save(Progress(step=program.state.step), program.save)
+
+    found: dict[tuple[int, int], list[Outcome]] = defaultdict(list)
+    for member, outcome in zip(every, program.train(report=tell, checkpoint=checkpoint), strict=True):
+        if cells.inputs[member.split] is not None:
+            outcome.weights |= {
+                f"inputs.{name}": tensor
+                for name, tensor in cells.inputs[member.split].state_dict().items()  # type: ignore[union-attr]
+            }
+        found[member.seed, member.split].append(outcome)
+    return found
+
+
+def _write(
+    experiment: Experiment, data: Path, folder: Path, outcomes: list[Outcome], *, seed: int, split: int
+) -> None:
+    ensemble = ensemble_of(experiment.model)
+    weights = (
+        {name: torch.stack([outcome.weights[name] for outcome in outcomes]) for name in outcomes[0].weights}
+        if ensemble
+        else outcomes[0].weights
+    )
+    save_weights(weights, folder / "model.safetensors")
+    history = _mean_history(outcomes)
+    write(history_table(history), folder / "history.parquet", HISTORY)
+    card = read_card(data_folder(data, experiment, split) / "dataset.json", DatasetCard)
+    rows = [len(m.valid) for m in _members_of(experiment, card, seed=seed, split=split)]
+    speed = [value for _, name, value in history if name == "seconds_per_step"]
+    write_card(
+        ModelCard(
+            experiment=experiment,
+            experiment_hash=experiment.hash,
+            code_version=__version__,
+            seed=seed,
+            split=split,
+            parameters=_count(build(experiment, card)) * len(outcomes),
+            steps=max(outcome.steps for outcome in outcomes),
+            validation_loss=float(np.average([outcome.loss for outcome in outcomes], weights=rows)),
+            seconds_per_step=float(np.median(speed)),
+        ),
+        folder / "model.json",
+    )
+
+
+def _members_of(experiment: Experiment, card: DatasetCard, *, seed: int, split: int) -> list[Member]:
+    return members(
+        experiment.model, seed=seed, split=split, train=card.rows["train"], valid=card.rows["valid"]
+    )
+
+
+def _mean_history(outcomes: Sequence[Outcome]) -> list[tuple[int, str, float]]:
+    """Means over the networks of a cell at the steps that all of them reached; seconds are summed."""
+    values: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for outcome in outcomes:
+        for step, name, value in outcome.history:
+            values[step, name].append(value)
+    return [
+        (step, name, sum(of) / (1 if name == "seconds_per_step" else len(of)))
+        for (step, name), of in values.items()
+        if len(of) == len(outcomes)
+    ]
