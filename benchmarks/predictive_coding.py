@@ -21,7 +21,6 @@ from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.engine import Engine, open_engine
 from precisionflow.training.learner import learner
 from precisionflow.training.loop import learning_rate, validation_loss
-from precisionflow.training.objectives import losses
 from precisionflow.training.ranks import Ranks
 
 PRECISIONS = (10.0, 100.0, 1000.0, 10000.0)
@@ -30,7 +29,7 @@ PRECISIONS = (10.0, 100.0, 1000.0, 10000.0)
 def engine_of(experiment: Experiment, data: Path) -> Engine:
     torch.manual_seed(0)
     model = build(experiment, read_card(data / "dataset.json", DatasetCard))
-    taught = learner(model, losses(experiment.objective), experiment.learning)
+    taught = learner(model, experiment.objective, experiment.learning)
     return open_engine(taught, experiment.engine, experiment.training, Ranks())
 
 

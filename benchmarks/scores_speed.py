@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 from measured import Measured, arguments, present
 
-from precisionflow.evaluation import calibration, metrics, scores
+from precisionflow.evaluation import calibration, metrics, scores, sharpness
+from precisionflow.evaluation.crps import crps
+from precisionflow.evaluation.distribution import gaussian
 
 PREDICTIONS = 10**6
 CLASSES = 65
@@ -25,8 +27,7 @@ def gaussian_measures(generator: np.random.Generator) -> dict[str, Callable[[], 
     target = generator.normal(mean, std)
     pit = scores.gaussian_pit(target, mean, std)
     lower, upper = scores.gaussian_interval(mean, std, level=0.9)
-    columns = {"target": target, "family": pa.repeat("gaussian", PREDICTIONS), "mean": mean, "std": std}
-    table = pa.table({"row": np.arange(PREDICTIONS), **columns})
+    predicted = gaussian(mean, std)
     return {
         "gaussian_nll": lambda: scores.gaussian_nll(target, mean, std),
         "gaussian_crps": lambda: scores.gaussian_crps(target, mean, std),
@@ -39,7 +40,14 @@ def gaussian_measures(generator: np.random.Generator) -> dict[str, Callable[[], 
         "coverage_band": lambda: calibration.coverage_band(PREDICTIONS, level=np.linspace(0.01, 0.99, 99)),
         "pit_histogram": lambda: calibration.pit_histogram(pit, bins=20),
         "pit_error": lambda: calibration.pit_error(pit),
-        "regression_metrics": lambda: metrics.regression_metrics(table, levels=LEVELS),
+        "crps": lambda: crps(predicted, target),
+        "expected_normalised_calibration_error": lambda: sharpness.expected_normalised_calibration_error(
+            target, mean, std
+        ),
+        "sparsification": lambda: sharpness.sparsification(target, mean, std),
+        "regression_metrics, all of them": lambda: metrics.regression_metrics(
+            predicted, target, levels=LEVELS
+        ),
     }
 
 

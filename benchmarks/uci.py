@@ -23,7 +23,7 @@ BEST_NLL = {
     "wine": 0.89,
     "yacht": 0.16,
 }
-"""Lowest of MC dropout, deep ensembles, deep evidential regression, NGBoost, WGBoost, TAGI-V; kin8nm: a later record."""
+"""Lowest of MC dropout, deep ensembles, deep evidential regression, NGBoost, WGBoost, TAGI-V."""
 ENSEMBLE_NLL = {
     "boston": 2.41,
     "concrete": 3.06,
@@ -88,8 +88,12 @@ def compared(means: dict[tuple[str, str], float]) -> list[Measured]:
 
 if __name__ == "__main__":
     parser = arguments(__doc__)
-    parser.add_argument("--out", type=Path, help="results folder; kept, and finished stages are not run again")
-    parser.add_argument("--set", action="append", default=[], dest="settings", help="as of `precisionflow run`")
+    parser.add_argument(
+        "--out", type=Path, help="results folder; kept, and finished stages are not run again"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], dest="settings", help="as of `precisionflow run`"
+    )
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         target = given.out or Path(temporary)

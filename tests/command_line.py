@@ -12,14 +12,12 @@ TINY = """
 name: tiny
 question: Does it run?
 task: {kind: regression, source: {kind: scikit_learn, name: linnerud}}
-model: {kind: mean_precision, hidden: [3]}
+model: {kind: mlp, hidden: [3]}
 objective: {kind: gaussian_nll}
 training: {steps: 2, batch_size: 8, validate_every: 1}
 """
 """An experiment that takes no time."""
-AXES = (
-    "ablation: {axes: {noise: {one: {model.noise: homoscedastic}, other: {model.noise: heteroscedastic}}}}\n"
-)
+AXES = "ablation: {axes: {noise: {one: {objective.kind: homoscedastic}, other: {objective.kind: gaussian_nll}}}}\n"
 
 
 class Done(NamedTuple):

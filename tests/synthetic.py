@@ -11,20 +11,22 @@ import pyarrow as pa
 from precisionflow import __version__, records, stage
 from precisionflow.ablation.grid import Variant, expand
 from precisionflow.config import Experiment, parse
+from precisionflow.evaluation.distribution import gaussian
+from precisionflow.evaluation.predictions import predictions_table
 
 REGRESSION = """
 name: noise
 question: Does learned noise help?
 task: {kind: regression, source: {kind: scikit_learn, name: diabetes}}
-model: {kind: mean_precision, hidden: [8]}
+model: {kind: mlp, hidden: [8]}
 objective: {kind: gaussian_nll}
 seeds: [0, 1]
 splits: [0, 1, 2, 3, 4, 5, 6]
 ablation:
   axes:
     noise:
-      homoscedastic: {model.noise: homoscedastic}
-      heteroscedastic: {model.noise: heteroscedastic}
+      homoscedastic: {objective.kind: homoscedastic}
+      heteroscedastic: {objective.kind: gaussian_nll}
 """
 
 LANGUAGE = """
@@ -136,8 +138,7 @@ def _predictions(variant: Variant, noise: np.random.Generator, rows: int) -> tup
     if variant.experiment.task.kind == "regression":
         target = 150 + 50 * noise.standard_normal(rows)
         mean, std = target + 40 * noise.standard_normal(rows), np.full(rows, 40.0 * 0.9)
-        columns = {"row": index, "target": target, "family": ["gaussian"] * rows, "mean": mean, "std": std}
-        return pa.table(columns), records.GAUSSIAN_PREDICTIONS
+        return predictions_table(gaussian(mean, std), row=index, target=target), records.PREDICTIONS
     confidence = noise.uniform(0.05, 1.0, rows)
     columns = {
         "row": index,

@@ -194,7 +194,7 @@ def test_variants_are_chosen_by_name(stages: Stages, line: Line) -> None:
 
 
 def test_the_only_variant_needs_no_name(stages: Stages, line: Line) -> None:
-    stages.experiment.write_text(TINY + AXES.replace("one: {model.noise: homoscedastic}, ", ""))
+    stages.experiment.write_text(TINY + AXES.replace("one: {objective.kind: homoscedastic}, ", ""))
     assert "tiny linnerud other" in line(*words_of("train", stages)).out
     message = line.fails(*words_of("train", stages), "--set", "variant=one")
     assert message.startswith("variant: unknown value 'one'; choose with --set variant=NAME, allowed: other")

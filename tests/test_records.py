@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from precisionflow import records
 from precisionflow.config import load
-from precisionflow.records import GAUSSIAN_PREDICTIONS, HISTORY, METRICS, REGRESSION_ROWS, TABLE, DatasetCard
+from precisionflow.records import HISTORY, METRICS, PREDICTIONS, REGRESSION_ROWS, TABLE, DatasetCard
 
 FEATURES = REGRESSION_ROWS.field("features").type
 
@@ -99,10 +99,14 @@ BAD_TABLES = {
         REGRESSION_ROWS,
         "column 'features' is list<element: string>, should be list<element: double not null>; run",
     ),
-    "NaN in a standard deviation": (
-        pa.table({"row": [0], "target": [0.0], "family": ["gaussian"], "mean": [0.0], "std": [NAN]}),
-        GAUSSIAN_PREDICTIONS,
-        "column 'std', row 0: nan; every cell needs a finite number",
+    "NaN in a target": (
+        pa.table(
+            {"row": [0], "target": [NAN], "family": ["gaussian"]}
+            | {name: [[1.0]] for name in PREDICTIONS.names[3:]},
+            schema=PREDICTIONS,
+        ),
+        PREDICTIONS,
+        "column 'target', row 0: nan; every cell needs a finite number",
     ),
 }
 

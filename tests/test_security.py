@@ -276,8 +276,8 @@ def test_names_and_labels_are_refused_in_one_line(text: str, line: Line) -> None
         message = line.fails("show", "quickstart-regression", "--set", f"{key}={_quoted(text)}")
         assert message.startswith(f"{key}: given ")
     for overlay in (
-        f"ablation.axes={{{_quoted(text)}: {{a: {{model.noise: homoscedastic}}}}}}",
-        f"ablation.axes={{axis: {{{_quoted(text)}: {{model.noise: homoscedastic}}}}}}",
+        f"ablation.axes={{{_quoted(text)}: {{a: {{objective.kind: homoscedastic}}}}}}",
+        f"ablation.axes={{axis: {{{_quoted(text)}: {{objective.kind: homoscedastic}}}}}}",
         f"ablation.datasets={{{_quoted(text)}: {{task.source.name: linnerud}}}}",
         f"cluster.train.node_selector={{{_quoted(text)}: a}}",
         f"cluster.train.node_selector={{a: {_quoted(text)}}}",

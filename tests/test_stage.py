@@ -292,7 +292,7 @@ def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path) -> None:
 
 def test_variants_share_their_data_and_seeds_do_not_share_cells(tmp_path: Path) -> None:
     one = load("quickstart-regression")
-    other = load("quickstart-regression", ["model.noise=homoscedastic", "training.steps=1", "seeds=[7]"])
+    other = load("quickstart-regression", ["objective.kind=homoscedastic", "training.steps=1", "seeds=[7]"])
     assert stage.data_folder(tmp_path, one, 0) == stage.data_folder(tmp_path, other, 0)
     fraction = load("quickstart-regression", ["task.validation_fraction=0.2"])
     assert stage.data_folder(tmp_path, one, 0) != stage.data_folder(tmp_path, fraction, 0)

@@ -209,7 +209,7 @@ def test_one_parent_for_an_experiment_and_one_nested_run_for_a_cell(tracked: Pat
 def test_parameters_are_the_resolved_configuration_under_a_prefix(tracked: Path) -> None:
     for run in _runs(_client(tracked), "noise", verb="evaluate", variant="heteroscedastic"):
         assert all(name.startswith("cfg.") for name in run.data.params)
-        assert run.data.params["cfg.model.noise"] == "heteroscedastic"
+        assert run.data.params["cfg.objective.kind"] == "gaussian_nll"
         assert run.data.params["cfg.model.hidden"] == "8"
         assert run.data.params["cfg.seeds"] == "0, 1"
         assert run.data.params["cfg.training.patience"] == "none"
@@ -407,7 +407,7 @@ def test_a_run_that_the_environment_names_is_the_parent(
     assert parent.info.status == "RUNNING"
     assert parent.data.tags["owner"] == "pipeline"
     assert parent.data.params["cfg.name"] == "theirs"
-    assert parent.data.params["cfg.model.kind"] == "mean_precision"
+    assert parent.data.params["cfg.model.kind"] == "mlp"
     cells = _runs(client, "theirs", verb="evaluate")
     assert len(cells) == CELLS
     assert {cell.data.tags["mlflow.parentRunId"] for cell in cells} == {given.info.run_id}

@@ -15,15 +15,15 @@ TINY = """
 name: tiny
 question: Does the wheel work?
 task: {kind: regression, source: {kind: scikit_learn, name: linnerud}}
-model: {kind: mean_precision, hidden: [4]}
+model: {kind: mlp, hidden: [4]}
 objective: {kind: gaussian_nll}
 training: {steps: 4, batch_size: 8, validate_every: 2}
 seeds: [0, 1]
 ablation:
   axes:
     noise:
-      homoscedastic: {model.noise: homoscedastic}
-      heteroscedastic: {model.noise: heteroscedastic}
+      homoscedastic: {objective.kind: homoscedastic}
+      heteroscedastic: {objective.kind: gaussian_nll}
 """
 
 

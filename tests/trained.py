@@ -13,7 +13,7 @@ from precisionflow.training.train import train
 TABLE: dict[str, Any] = {
     "name": "table",
     "task": {"kind": "regression", "source": {"kind": "scikit_learn", "name": "diabetes"}},
-    "model": {"kind": "mean_precision", "hidden": [12]},
+    "model": {"kind": "mlp", "hidden": [12]},
     "objective": {"kind": "gaussian_nll"},
     "training": {"steps": 60, "learning_rate": 0.02, "validate_every": 20},
     "engine": {"kind": "torch", "device": "cpu"},

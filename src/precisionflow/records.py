@@ -124,7 +124,18 @@ class DatasetCard(Card):
     split: int
     rows: dict[Literal["train", "valid", "test"], int]
     standardisation: Standardisation | None = None
+    features: tuple[str, ...] | None = None
+    """Names of a table's features, where its source has names."""
+    target: str | None = None
+    """Name of a table's target, where its source has names."""
     vocabulary: tuple[str, ...] | None = None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """What a table's features are called: x0, x1, ... where its source has no names; a text has none."""
+        if self.features is not None or self.standardisation is None:
+            return self.features or ()
+        return tuple(f"x{i}" for i in range(len(self.standardisation.feature_mean)))
 
 
 class ModelCard(Card):

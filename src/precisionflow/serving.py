@@ -32,35 +32,38 @@ class ServedPredictor(PythonModel):
         self,
         context: PythonModelContext,  # noqa: ARG002 - MLflow's signature
         model_input: pd.DataFrame,
-        params: dict[str, Any] | None = None,  # noqa: ARG002
+        params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """One row of output for each row of input.
 
-        A table: features x0, x1, ... in their own units -> mean, std and the ends lower, upper of the 95 %
-        interval, in the target's units. A text: column `text` -> nll (nats per character, from the second
-        character on, each given those before it in its window), bits_per_character, and the most probable
-        next_character. ValueError for a missing column and for a text that the model cannot read.
+        A table: its features by name (x0, x1, ... where the data had no names) in their own units -> mean, std, the
+        aleatoric and epistemic part of the std, and the ends lower, upper of the central interval of probability
+        `params["level"]`, 0.95 by default, in the target's units. A text: column `text` -> nll (nats per character,
+        from the second character on, each given those before it in its window), bits_per_character, and the most
+        probable next_character. ValueError for a missing column and for a text that the model cannot read.
         """
         task = self.predictor.experiment_card.experiment.task
         match task:
             case Regression():
-                return _intervals(self.predictor, model_input)
+                return _intervals(self.predictor, model_input, level=(params or {}).get("level", 0.95))
             case Characters():
                 return pd.DataFrame([_scores(self.predictor, text) for text in model_input["text"]])
             case _:
                 assert_never(task)
 
 
-def _intervals(predictor: "Predictor", table: pd.DataFrame) -> pd.DataFrame:
-    names = [f"x{i}" for i in range(table.shape[1])]
+def _intervals(predictor: "Predictor", table: pd.DataFrame, *, level: float) -> pd.DataFrame:
+    from precisionflow.evaluation.uncertainty import ends, predict_with_uncertainty
+
+    names = predictor.data_card.feature_names
     absent = [name for name in names if name not in table.columns]
     if absent:
         raise ValueError(
-            f"column {absent[0]!r} is missing (there are {', '.join(table.columns)}); name them x0, x1, ..."
+            f"column {absent[0]!r} is missing (there are {', '.join(map(str, table.columns))}); "
+            f"the model takes {', '.join(names)}"
         )
-    predicted = predictor.distribution(table[names].to_numpy(np.float64))
-    lower, upper = predicted.interval(0.95)
-    return pd.DataFrame({"mean": predicted.mean, "std": predicted.std, "lower": lower, "upper": upper})
+    predicted = predict_with_uncertainty(predictor, table[list(names)].to_numpy(np.float64), levels=(level,))
+    return predicted.rename(columns=dict(zip(ends(level), ("lower", "upper"), strict=True)))
 
 
 def _scores(predictor: "Predictor", text: str) -> dict[str, float | str]:

@@ -65,7 +65,7 @@ def test_datasets_are_outermost() -> None:
 
 def test_a_bad_overlay_is_reported_with_its_axis_and_level() -> None:
     experiment = regression(
-        ("heteroscedastic: {model.noise: heteroscedastic}", "wild: {model.noise: hetero}")
+        ("heteroscedastic: {objective.kind: gaussian_nll}", "wild: {model.noise: hetero}")
     )
     with pytest.raises(ConfigError, match=r"ablation noise=wild: model\.noise: unknown value 'hetero'"):
         expand(experiment)

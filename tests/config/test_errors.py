@@ -45,21 +45,20 @@ BAD_SETTINGS = {
     "name=": "name: given None; should be text; quote it",
     "ablation.axes.a b={x: {}}": "ablation.axes.a b: given 'a b'; should be letters, digits and *",
     # unions
-    "model.kind=mean_precison": "model.kind: unknown value 'mean_precison'; allowed: transformer, mean_precision; "
-    "did you mean 'mean_precision'?",
+    "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp; "
+    "did you mean 'transformer'?",
     "learning.kind=sgd": "learning.kind: unknown value 'sgd'; allowed: backprop, predictive_coding",
-    "model={hidden: [3]}": "model.kind: missing; allowed: transformer, mean_precision",
+    "model={hidden: [3]}": "model.kind: missing; allowed: transformer, mlp",
     "task.source.name=diabets": "task.source.name: unknown value 'diabets'; allowed: diabetes, linnerud; "
     "did you mean 'diabetes'?",
-    "training.schedule=cos": "training.schedule: unknown value 'cos'; allowed: constant, cosine; "
+    "training.schedule=cos": "training.schedule: unknown value 'cos'; allowed: constant, cosine, one_cycle; "
     "did you mean 'cosine'?",
     # parts that do not fit together
     "model={kind: transformer}": "model.kind: 'transformer' does not fit task.kind 'regression'; "
-    "allowed: mean_precision",
+    "allowed: mlp",
     "objective.kind=cross_entropy": "objective.kind: 'cross_entropy' does not fit task.kind 'regression'; "
-    "allowed: gaussian_nll",
-    "task.kind=characters": "model.kind: 'mean_precision' does not fit task.kind 'characters'; "
-    "allowed: transformer",
+    "allowed: gaussian_nll, natural, faithful, student_t, laplace, mixture, crps, homoscedastic, running_variance",
+    "task.kind=characters": "model.kind: 'mlp' does not fit task.kind 'characters'; allowed: transformer",
     "training.warmup_steps=400": "training.warmup_steps 400 leaves no step of training.steps 400; *",
     "ablation.metrics=[nll, nnl]": "ablation.metrics: task.kind 'regression' has no metric 'nnl'; allowed: nll, *"
     "did you mean 'nll'?",
@@ -68,7 +67,7 @@ BAD_SETTINGS = {
     "ablation.axes.noise={}": "ablation.axes.noise: has no level; give it at least one",
     "ablation.axes.noise.x={seeds: [1]}": "ablation.axes.noise.x: 'seeds' cannot differ between variants; allowed: *",
     "ablation.axes.noise.x={modell.kind: y}": "*'modell.kind' cannot differ between variants; * did you mean 'model'?",
-    "ablation.axes.x.y={model.noise: homoscedastic}": "ablation.axes.x: sets 'model.noise', and so does "
+    "ablation.axes.x.y={objective.kind: homoscedastic}": "ablation.axes.x: sets 'objective.kind', and so does "
     "ablation.axes.noise; keep one of them",
     "ablation.datasets.x={task.kind: regression}": "ablation.datasets.x: 'task.kind' cannot differ *",
     "task.source={kind: uci_folder, path: /}": "task.source.path: given '/'; should end in the name of a file *",

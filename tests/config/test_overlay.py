@@ -28,7 +28,7 @@ def alone(experiment: Experiment) -> dict[str, Any]:
             {"training.learning_rate": "0.0003"},
         ),
         ("training.steps=120", {"training.steps": 120}, {"training.steps": "120"}),
-        ("model.noise=homoscedastic", {"model.noise": "homoscedastic"}, {"model.noise": "homoscedastic"}),
+        ("objective.kind=crps", {"objective.kind": "crps"}, {"objective.kind": "crps"}),
         ("model.hidden=[8, 4]", {"model.hidden": [8, 4]}, {"model.hidden": [8, 4]}),
         ("learning.kind=predictive_coding",) + 2 * ({"learning.kind": "predictive_coding"},),
     ],

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from precisionflow.config import Experiment, Part, digest, load
 from precisionflow.config.base import kind_of, members_of
 from precisionflow.config.task import TextFile, UciFolder
+from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.metrics import regression_metrics, token_metrics
 
 HEAVY = ("torch", "deepspeed", "mlflow", "kfp", "matplotlib", "scipy", "sklearn", "pandas", "kubernetes")
@@ -92,14 +93,9 @@ def test_data_sets_are_called_after_their_paths() -> None:
 def test_the_promised_metrics_of_a_table_are_the_measured_ones() -> None:
     experiment = load("quickstart-regression", ["evaluation.levels=[0.5, 0.975, 0.999]"])
     target = np.linspace(-1, 1, 9)
-    columns = {
-        "row": np.arange(9),
-        "target": target,
-        "family": ["gaussian"] * 9,
-        "mean": target / 2,
-        "std": 0 * target + 1,
-    }
-    measured = regression_metrics(pa.table(columns), levels=experiment.evaluation.levels)
+    measured = regression_metrics(
+        gaussian(target / 2, 0 * target + 1), target, levels=experiment.evaluation.levels
+    )
     assert {*measured, "validation_loss"} == {*experiment.task.metrics, *experiment.evaluation.metrics}
     wanted = ["coverage_97.5", "width_99.9"]
     assert load("quickstart-regression", [f"ablation.metrics={wanted}", "evaluation.levels=[0.975, 0.999]"])

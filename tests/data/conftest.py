@@ -21,7 +21,7 @@ def regression() -> Callable[..., Experiment]:
             {
                 "name": "table",
                 "task": {"kind": "regression", "source": named, "validation_fraction": fraction},
-                "model": {"kind": "mean_precision"},
+                "model": {"kind": "mlp"},
                 "objective": {"kind": "gaussian_nll"},
                 "splits": list(splits),
             }

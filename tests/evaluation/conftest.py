@@ -23,7 +23,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture(scope="session")
 def one_noise(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The same with one precision for all rows."""
-    changes = {"model.noise": "homoscedastic", "seeds": [0], "splits": [0]}
+    changes = {"objective.kind": "homoscedastic", "seeds": [0], "splits": [0]}
     return trained(TABLE, tmp_path_factory.mktemp("one-noise"), **changes)
 
 

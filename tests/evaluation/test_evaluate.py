@@ -11,9 +11,10 @@ from trained import Trained
 
 from precisionflow.config import overlay, resolve
 from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.evaluation.predictions import stated_distribution
 from precisionflow.records import (
-    GAUSSIAN_PREDICTIONS,
     METRICS,
+    PREDICTIONS,
     REGRESSION_ROWS,
     TOKEN_PREDICTIONS,
     TOKENS,
@@ -48,7 +49,7 @@ def metrics_of(cell: Path) -> dict[str, float]:
 
 @pytest.mark.parametrize(("seed", "split"), CELLS)
 def test_every_test_row_is_predicted_once_in_its_own_units(seed, split, tables, table):
-    predictions = read(cell_folder(tables, seed, split) / "predictions.parquet", GAUSSIAN_PREDICTIONS)
+    predictions = read(cell_folder(tables, seed, split) / "predictions.parquet", PREDICTIONS)
     from sklearn.datasets import load_diabetes
 
     features, target = load_diabetes(return_X_y=True, scaled=False)
@@ -57,16 +58,20 @@ def test_every_test_row_is_predicted_once_in_its_own_units(seed, split, tables, 
     assert sorted(rows) == sorted(test)
     assert len(set(rows)) == len(rows) == 44
     np.testing.assert_allclose(predictions["target"].to_numpy(), target[rows], rtol=1e-12)
-    mean, std = table.predictor(seed, split).regression(features[rows])
-    np.testing.assert_allclose(predictions["mean"].to_numpy(), mean, rtol=1e-5)
-    np.testing.assert_allclose(predictions["std"].to_numpy(), std, rtol=1e-5)
+    expected, found = (
+        table.predictor(seed, split).distribution(features[rows]),
+        stated_distribution(predictions),
+    )
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-5)
+    np.testing.assert_allclose(found.std, expected.std, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("seed", "split"), CELLS)
 def test_regression_metrics_follow_from_the_predictions(seed, split, tables, table):
     cell = cell_folder(tables, seed, split)
-    predictions = read(cell / "predictions.parquet", GAUSSIAN_PREDICTIONS)
-    target, mean, std = (predictions[name].to_numpy() for name in ("target", "mean", "std"))
+    predictions = read(cell / "predictions.parquet", PREDICTIONS)
+    target, found = predictions["target"].to_numpy(), stated_distribution(predictions)
+    mean, std = found.mean, found.std
     metrics = metrics_of(cell)
     assert metrics["nll"] == pytest.approx(-stats.norm.logpdf(target, mean, std).mean(), rel=1e-12)
     assert metrics["rmse"] == pytest.approx(math.sqrt(np.square(target - mean).mean()), rel=1e-12)
@@ -85,7 +90,7 @@ def test_metrics_name_their_cell(tables, table):
             tuple(row[name] for name in METRICS.names if name not in ("metric", "value")) for row in rows
         }
         assert names == {("table", table.experiment.variant, "diabetes", seed, split, 44)}
-        assert len({row["metric"] for row in rows}) == len(rows) == 13
+        assert len({row["metric"] for row in rows}) == len(rows) == 21
 
 
 def test_every_character_but_the_first_is_predicted_once_in_order(texts, text):

@@ -24,6 +24,11 @@ def features_of(table: Trained) -> np.ndarray:
     return rows * card.feature_scale + card.feature_mean
 
 
+def moments(trained: Trained, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    predicted = trained.predictor().distribution(features)
+    return predicted.mean, predicted.std
+
+
 def by_hand(table: Trained, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and std from the written weights, layer by layer in float64, in the target's units."""
     w = {
@@ -44,7 +49,7 @@ def by_hand(table: Trained, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def test_regression_is_the_standardised_network_in_the_targets_units(table):
     features = features_of(table)
-    mean, std = table.predictor().regression(features)
+    mean, std = moments(table, features)
     expected_mean, expected_std = by_hand(table, features)
     np.testing.assert_allclose(mean, expected_mean, rtol=1e-5)
     np.testing.assert_allclose(std, expected_std, rtol=1e-5)
@@ -53,9 +58,9 @@ def test_regression_is_the_standardised_network_in_the_targets_units(table):
 
 
 def test_a_homoscedastic_model_has_one_std_for_all_rows(one_noise):
-    mean, std = one_noise.predictor().regression(features_of(one_noise))
+    mean, std = moments(one_noise, features_of(one_noise))
     log_precision = load_file(cell_folder(one_noise.model, 0, 0) / "model.safetensors")[
-        "readout.log_precision"
+        "readout.rest.log_precision"
     ]
     scale = one_noise.predictor().data_card.standardisation.target_scale
     np.testing.assert_allclose(std, scale * math.exp(-0.5 * log_precision.item()), rtol=1e-6)
@@ -63,12 +68,12 @@ def test_a_homoscedastic_model_has_one_std_for_all_rows(one_noise):
 
 
 def test_a_rows_prediction_does_not_depend_on_the_other_rows(table):
-    predictor, features = table.predictor(), features_of(table)
+    features = features_of(table)
     order = np.random.default_rng(0).permutation(len(features))
     for whole, shuffled, alone in zip(
-        predictor.regression(features),
-        predictor.regression(features[order]),
-        predictor.regression(features[:1]),
+        moments(table, features),
+        moments(table, features[order]),
+        moments(table, features[:1]),
         strict=True,
     ):
         np.testing.assert_allclose(shuffled, whole[order], rtol=1e-5)
@@ -76,8 +81,8 @@ def test_a_rows_prediction_does_not_depend_on_the_other_rows(table):
 
 
 def test_predicting_twice_gives_the_same_bits(table):
-    predictor, features = table.predictor(), features_of(table)
-    for first, second in zip(predictor.regression(features), predictor.regression(features), strict=True):
+    features = features_of(table)
+    for first, second in zip(moments(table, features), moments(table, features), strict=True):
         assert np.array_equal(first, second)
 
 
@@ -141,12 +146,12 @@ def test_features_that_do_not_fit_are_refused(table):
         with pytest.raises(
             ValueError, match=r"^features have the shape \(.*\); this model takes \(rows, 10\)$"
         ):
-            predictor.regression(np.zeros(shape))
+            predictor.distribution(np.zeros(shape))
     for value in (np.nan, np.inf):
         with pytest.raises(
-            ValueError, match=r"^features hold a value that is not finite; every cell needs a number$"
+            ValueError, match=rf"^features, row 0, column 0: given {value}; every cell needs a finite number$"
         ):
-            predictor.regression(np.full((1, 10), value))
+            predictor.distribution(np.full((1, 10), value))
 
 
 def test_text_that_cannot_be_read_is_refused(text):
@@ -160,10 +165,10 @@ def test_text_that_cannot_be_read_is_refused(text):
 
 
 def test_the_wrong_kind_of_question_is_refused(table, text):
-    with pytest.raises(ValueError, match=r"use regression$"):
+    with pytest.raises(ValueError, match=r"use distribution$"):
         table.predictor().log_probabilities("a")
     with pytest.raises(ValueError, match=r"use log_probabilities$"):
-        text.predictor().regression(np.zeros((1, 10)))
+        text.predictor().distribution(np.zeros((1, 10)))
 
 
 @pytest.fixture

@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-from precisionflow.config.model import Attention, GaussianPerKey, MeanPrecisionNetwork, Transformer
-from precisionflow.config.objective import Backpropagation, PredictiveCoding
-from precisionflow.models.heteroscedastic import mean_precision_network
+from precisionflow.config.model import MLP, Attention, GaussianPerKey, Transformer
+from precisionflow.config.objective import Backpropagation, GaussianNLL, PredictiveCoding
 from precisionflow.models.layered import Layered
+from precisionflow.models.likelihoods import heads
+from precisionflow.models.mlp import mlp
 from precisionflow.models.predictive_coding import local_surrogate, losses_under_errors, prior_energy
 from precisionflow.models.transformer import transformer
 from precisionflow.training.learner import learner
-from precisionflow.training.objectives import cross_entropy, gaussian_nll
+from precisionflow.training.objectives import cross_entropy, validation_losses
 from precisionflow.training.settle import settle
 
 VOCABULARY, CONTEXT = 7, 6
@@ -32,9 +33,9 @@ def language():
 @pytest.fixture
 def regression():
     torch.manual_seed(0)
-    model = mean_precision_network(MeanPrecisionNetwork(hidden=(6, 5)), features=4).double()
+    model = mlp(MLP(hidden=(6, 5)), features=4, asked=heads(GaussianNLL())).double()
     inputs = torch.randn(9, 4, dtype=torch.float64)
-    return model, inputs, torch.randn(9, dtype=torch.float64), gaussian_nll
+    return model, inputs, torch.randn(9, dtype=torch.float64), validation_losses(GaussianNLL())
 
 
 @pytest.fixture(params=["language", "regression"])

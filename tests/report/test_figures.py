@@ -5,10 +5,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from precisionflow import records
+from precisionflow.evaluation.distribution import gaussian
+from precisionflow.evaluation.predictions import predictions_table, stated_distribution
 from precisionflow.report import cells, figures, svg
 from precisionflow.report.cells import Predictions
 from tests.report.conftest import Results
@@ -38,15 +39,10 @@ def test_predictions_are_worth_their_independent_rows(
 ) -> None:
     for index, of in enumerate(runs):
         n = len(of)
-        columns = {
-            "row": of,
-            "target": [0.0] * n,
-            "family": ["gaussian"] * n,
-            "mean": [0.0] * n,
-            "std": [1.0] * n,
-        }
+        stated = gaussian(np.zeros(n), np.ones(n))
+        table = predictions_table(stated, row=np.array(of), target=np.zeros(n))
         file = tmp_path / str(index) / "predictions.parquet"
-        records.write(pa.table(columns), file, records.GAUSSIAN_PREDICTIONS)
+        records.write(table, file, records.PREDICTIONS)
     pooled = cells.read_predictions([tmp_path / str(index) for index in range(len(runs))], kind="regression")
     assert pooled.rows == rows
     assert pooled.pit.tolist() == [0.5] * sum(len(of) for of in runs)
@@ -59,8 +55,8 @@ def test_pooled_predictions(results: Results) -> None:
     pooled = cells.read_predictions(folders, kind="regression")
     assert len(folders) == 14
     assert (len(pooled.pit), pooled.rows) == (14 * 80, 80)
-    first = records.read(folders[0] / "predictions.parquet", records.GAUSSIAN_PREDICTIONS)
-    assert pooled.columns["mean"][:80].tolist() == first["mean"].to_pylist()
+    first = records.read(folders[0] / "predictions.parquet", records.PREDICTIONS)
+    assert pooled.columns["mean"][:80].tolist() == stated_distribution(first).mean.tolist()
 
 
 def test_two_different_models_of_one_cell_are_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ TABLE: dict[str, Any] = {
         "source": {"kind": "scikit_learn", "name": "linnerud"},
         "validation_fraction": 0.15,
     },
-    "model": {"kind": "mean_precision", "hidden": [8]},
+    "model": {"kind": "mlp", "hidden": [8]},
     "objective": {"kind": "gaussian_nll"},
     "training": {"steps": 12, "batch_size": 64, "learning_rate": 0.01, "gradient_clip": 0.5},
 }

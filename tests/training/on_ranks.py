@@ -22,7 +22,6 @@ from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.engine import Engine, open_engine
 from precisionflow.training.learner import learner
 from precisionflow.training.loop import learning_rate, validation_loss
-from precisionflow.training.objectives import losses
 from precisionflow.training.ranks import Ranks
 
 STEPS = 6
@@ -38,7 +37,7 @@ def engine_of(experiment: Experiment, data: Path, ranks: Ranks, resume: Path | N
     model = build(experiment, read_card(data / "dataset.json", DatasetCard))
     taught = learner(
         model,
-        losses(experiment.objective),
+        experiment.objective,
         experiment.learning,
         dtype=experiment.engine.dtype,
         total=ranks.sum,

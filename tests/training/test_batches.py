@@ -13,7 +13,6 @@ from precisionflow.stage import data_folder
 from precisionflow.training.batches import Batch, part_batches, training_batches
 from precisionflow.training.engine import _teach
 from precisionflow.training.learner import learner
-from precisionflow.training.objectives import gaussian_nll
 from precisionflow.training.ranks import Ranks
 
 CPU = torch.device("cpu")
@@ -63,7 +62,7 @@ def test_the_mean_over_unequal_shares_is_the_gradient_of_the_whole_batch(
     data = data_folder(table_data, table_experiment, 0)
     torch.manual_seed(0)
     model = build(table_experiment, read_card(data / "dataset.json", DatasetCard))
-    taught = learner(model, gaussian_nll, learning)
+    taught = learner(model, table_experiment.objective, learning)
     weights = list(model.parameters())
 
     def lesson(ranks: int) -> list[torch.Tensor]:

@@ -18,7 +18,7 @@ from precisionflow.records import HISTORY, DatasetCard, ModelCard, read, read_ca
 from precisionflow.stage import cell_folder, data_folder
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.loop import learning_rate, validation_loss
-from precisionflow.training.objectives import losses
+from precisionflow.training.objectives import validation_losses
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.train import train
 
@@ -69,7 +69,7 @@ def test_the_gradient_is_as_long_as_the_clip_allows(clip, text_tree, text_data):
 DIABETES: dict[str, Any] = {
     "name": "early",
     "task": {"kind": "regression", "source": {"kind": "scikit_learn", "name": "diabetes"}},
-    "model": {"kind": "mean_precision", "hidden": [32]},
+    "model": {"kind": "mlp", "hidden": [32]},
     "objective": {"kind": "gaussian_nll"},
     "training": {"steps": 400, "batch_size": 64, "learning_rate": 0.03, "validate_every": 5},
     "engine": {"kind": "torch", "device": "cpu"},
@@ -101,7 +101,9 @@ def loss_of_weights(experiment: Experiment, cell: Path, data: Path) -> float:
     model.load_state_dict(load_file(cell / "model.safetensors"))
     (batch,) = part_batches(experiment, folder / "valid.parquet")
     with torch.no_grad():
-        return losses(experiment.objective)(model(batch.inputs), batch.target).double().mean().item()
+        return (
+            validation_losses(experiment.objective)(model(batch.inputs), batch.target).double().mean().item()
+        )
 
 
 @pytest.mark.parametrize("patience", [1, 3])

@@ -4,12 +4,12 @@ import sys
 
 import typer
 
-from precisionflow.cli import laptop, remote, searching
+from precisionflow.cli import laptop, predicting, remote, searching
 from precisionflow.cli.options import app
 from precisionflow.cluster.errors import ClusterError
 from precisionflow.progress import explain, fail
 
-__all__ = ["app", "laptop", "main", "remote", "searching"]
+__all__ = ["app", "laptop", "main", "predicting", "remote", "searching"]
 
 STOPPED = 130
 """Exit code after Ctrl-C, by the shells' custom."""

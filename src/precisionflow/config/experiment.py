@@ -11,11 +11,10 @@ from precisionflow.config.ablation import Ablation
 from precisionflow.config.base import NUMBER, Fraction, Label, Name, Part, Seed, nearest
 from precisionflow.config.cluster import Bounds, Cluster
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, Engine, TorchEngine, Training
-from precisionflow.config.model import MLP, TAGI, Causal, Ensemble, Model, Transformer
+from precisionflow.config.model import MLP, Causal, Ensemble, Model, Transformer
 from precisionflow.config.objective import (
     Backpropagation,
     CrossEntropy,
-    GaussianNLL,
     Learning,
     Objective,
     RegressionObjective,
@@ -77,7 +76,7 @@ class Experiment(Part):
     def _parts_fit(self) -> Self:
         match self.task:
             case Regression():
-                models: tuple[type[Part], ...] = (MLP, TAGI)
+                models: tuple[type[Part], ...] = (MLP,)
                 objectives: tuple[type[Part], ...] = get_args(RegressionObjective)
             case Characters():
                 models, objectives = (Transformer,), (CrossEntropy,)
@@ -114,26 +113,7 @@ class Experiment(Part):
                 f"training.average needs engine.kind batched, given {self.engine.kind}; change one of them"
             )
         if isinstance(self.model, MLP) and isinstance(self.model.posterior, Ensemble) and not batched:
-            raise ValueError(
-                "model.posterior.kind: ensemble needs engine.kind batched; change one of them"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _beliefs_have_one_way_to_learn(self) -> Self:
-        if not isinstance(self.model, TAGI):
-            return self
-        for field, part, only in (
-            ("objective", self.objective, GaussianNLL()),
-            ("learning", self.learning, Backpropagation()),
-        ):
-            if part != only:
-                raise ValueError(
-                    f"{field}: model.kind tagi_v learns a Gaussian in closed form; leave {field}.kind {only.kind} "
-                    "with its defaults"
-                )
-        if not isinstance(self.engine, BatchedEngine):
-            raise ValueError("model.kind: tagi_v needs engine.kind batched; change one of them")
+            raise ValueError("model.posterior.kind: ensemble needs engine.kind batched; change one of them")
         return self
 
     @model_validator(mode="after")

@@ -97,16 +97,7 @@ class MonteCarloDropout(Part):
     samples: Annotated[int, Field(ge=2), NUMBER] = 50
 
 
-class LaplaceApproximation(Part):
-    """A Gaussian over weights at the optimum; two prior precisions by marginal likelihood (Immer 2023)."""
-
-    kind: Literal["laplace"] = "laplace"
-    weights: Literal["all", "last_layer"] = "last_layer"
-
-
-Posterior = Annotated[
-    Point | Ensemble | MonteCarloDropout | LaplaceApproximation, Field(discriminator="kind")
-]
+Posterior = Annotated[Point | Ensemble | MonteCarloDropout, Field(discriminator="kind")]
 """What is believed about the weights after training."""
 
 
@@ -136,12 +127,4 @@ class MLP(Part):
         return self
 
 
-class TAGI(Part):
-    """Gaussian beliefs over all weights, learned in closed form, noise by AGVI (Goulet 2021, Deka 2024)."""
-
-    kind: Literal["tagi_v"] = "tagi_v"
-    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
-    """Widths of the hidden layers, rectified linear units."""
-
-
-Model = Annotated[Transformer | MLP | TAGI, Field(discriminator="kind")]
+Model = Annotated[Transformer | MLP, Field(discriminator="kind")]

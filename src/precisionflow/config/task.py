@@ -41,6 +41,36 @@ class UciFolder(Part):
         return PurePosixPath(self.path).name
 
 
+class TableFile(Part):
+    """A CSV or Parquet file with named columns; split k is a random 90/10 partition drawn with seed k."""
+
+    kind: Literal["table_file"] = "table_file"
+    path: NamedPath
+    """`.csv` or `.parquet`; absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+    target: str
+    """Column to predict."""
+    features: tuple[str, ...] | None = None
+    """Columns to predict it from; none: all others."""
+
+    @model_validator(mode="after")
+    def _names_columns(self) -> Self:
+        if PurePosixPath(self.path).suffix not in (".csv", ".parquet"):
+            raise ValueError(f"path {self.path!r} should end in .csv or .parquet")
+        if self.features is not None:
+            if not self.features:
+                raise ValueError("features names no column; name one, or leave it out for all but the target")
+            for index, name in enumerate(self.features):
+                if name == self.target:
+                    raise ValueError(f"features names the target {name!r}; leave it out")
+                if name in self.features[:index]:
+                    raise ValueError(f"features names {name!r} twice; name it once")
+        return self
+
+    @property
+    def dataset(self) -> str:
+        return PurePosixPath(self.path).stem
+
+
 class PydocTopics(Part):
     """The English text of Python's own `pydoc_data.topics`: part of every Python installation."""
 
@@ -89,7 +119,9 @@ class Regression(Part):
     )
     """What evaluation measures, beside coverage, width and score of every interval."""
     kind: Literal["regression"] = "regression"
-    source: Annotated[ScikitLearnTable | UciFolder, Field(discriminator="kind")] = ScikitLearnTable()
+    source: Annotated[ScikitLearnTable | UciFolder | TableFile, Field(discriminator="kind")] = (
+        ScikitLearnTable()
+    )
     validation_fraction: Fraction = 0.1
     """Share of the training rows that early stopping may look at; the test rows are never in it."""
 

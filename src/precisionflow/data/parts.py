@@ -22,6 +22,8 @@ class Prepared:
     rows: dict[Part, int]
     """Rows of a table or characters of a text, of each part."""
     standardisation: records.Standardisation | None = None
+    features: tuple[str, ...] | None = None
+    target: str | None = None
     vocabulary: tuple[str, ...] | None = None
 
 

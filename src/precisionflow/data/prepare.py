@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.task import Characters, Regression, ScikitLearnTable, UciFolder
+from precisionflow.config.task import Characters, Regression, ScikitLearnTable, TableFile, UciFolder
 from precisionflow.data.parts import Prepared
 from precisionflow.data.scikit_learn import open_scikit_learn
 from precisionflow.data.table import Table, write_table
+from precisionflow.data.table_file import open_table_file
 from precisionflow.data.text import open_text, write_text
 from precisionflow.data.uci_folder import open_uci_folder
 from precisionflow.records import DatasetCard, write_card
@@ -57,12 +58,14 @@ def _open(task: Regression | Characters, split: int) -> tuple[str, Callable[[Pat
             assert_never(task)
 
 
-def _open_table(source: ScikitLearnTable | UciFolder, split: int) -> Table:
+def _open_table(source: ScikitLearnTable | UciFolder | TableFile, split: int) -> Table:
     match source:
         case ScikitLearnTable():
             return open_scikit_learn(source, split=split)
         case UciFolder():
             return open_uci_folder(source, split=split)
+        case TableFile():
+            return open_table_file(source, split=split)
         case _:
             assert_never(source)
 
@@ -84,6 +87,8 @@ def _fill(
         split=split,
         rows=prepared.rows,
         standardisation=prepared.standardisation,
+        features=prepared.features,
+        target=prepared.target,
         vocabulary=prepared.vocabulary,
     )
     write_card(card, folder / "dataset.json")

@@ -6,37 +6,39 @@ from typing import assert_never
 import numpy as np
 
 from precisionflow.config.task import ScikitLearnTable
-from precisionflow.data.table import Batch, Table
+from precisionflow.data.table import Batch, Table, cut_test
 
 
 def open_scikit_learn(source: ScikitLearnTable, *, split: int) -> Table:
-    """The whole set in the units of the source; a tenth of the rows (rounded, at least one) is the test part.
+    """The whole set in the units of the source, cut by `cut_test`.
 
-    The partition is `numpy.random.default_rng(split).permutation(rows)`, test rows first. `linnerud` has
-    three exercises as features and three targets (weight, waist, pulse): the target here is the first of
-    them, weight in pounds.
+    `linnerud` has three exercises as features and three targets (weight, waist, pulse): the target here is the first
+    of them, weight in pounds. `diabetes` has no name for its target: "progression".
     """
-    values = _values(source)
-    order = np.random.default_rng(split).permutation(len(values))
-    tests = max(1, round(len(values) / 10))
+    values, features, target = _values(source)
+    train, test = cut_test(len(values), split=split)
     return Table(
         origin=f"scikit-learn {source.name}",
         sha256=hashlib.sha256(values.astype("<f8").tobytes()).hexdigest(),
-        train=order[tests:],
-        test=order[:tests],
+        train=train,
+        test=test,
         batches=lambda: iter([values]),
+        features=tuple(features),
+        target=target,
     )
 
 
-def _values(source: ScikitLearnTable) -> Batch:
+def _values(source: ScikitLearnTable) -> tuple[Batch, list[str], str]:
+    """(cells with the target last, names of the features, name of the target)."""
     from sklearn import datasets
 
     match source.name:
         case "diabetes":
-            features, target = datasets.load_diabetes(return_X_y=True, scaled=False)
+            found = datasets.load_diabetes(scaled=False)
+            target, name = found.target, "progression"
         case "linnerud":
-            features, targets = datasets.load_linnerud(return_X_y=True)
-            target = targets[:, 0]
+            found = datasets.load_linnerud()
+            target, name = found.target[:, 0], found.target_names[0]
         case _:
             assert_never(source.name)
-    return np.column_stack([features, target]).astype(np.float64)
+    return np.column_stack([found.data, target]).astype(np.float64), list(found.feature_names), str(name)

@@ -29,6 +29,9 @@ class Table:
     train: Int[np.ndarray, "train"]
     test: Int[np.ndarray, "test"]
     batches: Callable[[], Iterator[Batch]]
+    features: tuple[str, ...] | None = None
+    """Their names, where the source has names."""
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,16 @@ class Moments:
         )
 
 
+def cut_test(rows: int, *, split: int) -> tuple[Int[np.ndarray, "train"], Int[np.ndarray, "test"]]:
+    """(training rows, test rows) of a source without splits of its own: a tenth (rounded, at least one) is tested.
+
+    The partition is `numpy.random.default_rng(split).permutation(rows)`, test rows first.
+    """
+    order = np.random.default_rng(split).permutation(rows)
+    tests = max(1, round(rows / 10))
+    return order[tests:], order[:tests]
+
+
 def cut_validation(
     train: Int[np.ndarray, "train"], *, fraction: float, split: int
 ) -> tuple[Int[np.ndarray, "rest"], Int[np.ndarray, "valid"]]:
@@ -97,7 +110,12 @@ def write_table(table: Table, folder: Path, *, validation_fraction: float, split
                 inside = _inside(rows, start, len(batch))
                 if len(inside):
                     append(part, _rows(inside, (batch[inside - start] - mean) / scale))
-    return Prepared({part: len(rows) for part, rows in parts.items()}, standardisation=standardisation)
+    return Prepared(
+        {part: len(rows) for part, rows in parts.items()},
+        standardisation=standardisation,
+        features=table.features,
+        target=table.target,
+    )
 
 
 def _numbered(table: Table) -> Iterator[tuple[int, Batch]]:

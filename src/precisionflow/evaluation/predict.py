@@ -110,7 +110,7 @@ class Predictor:
         """
         vocabulary, task = self.data_card.vocabulary, self.experiment_card.experiment.task
         if vocabulary is None or not isinstance(task, Characters):
-            raise ValueError("this model predicts numbers; use regression")
+            raise ValueError("this model predicts numbers; use distribution")
         index = {character: i for i, character in enumerate(vocabulary)}
         unknown = sorted(set(text) - set(index))
         if not text:

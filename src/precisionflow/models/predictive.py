@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import torch
 from jaxtyping import Float
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from precisionflow.config import Experiment
-from precisionflow.config.model import TAGI, Ensemble, LaplaceApproximation, MonteCarloDropout, Point
+from precisionflow.config.model import MLP, Ensemble, MonteCarloDropout, Point
 from precisionflow.config.objective import CrossEntropy, RegressionObjective
 from precisionflow.config.task import Characters
 from precisionflow.models.build import build
@@ -100,15 +100,14 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: dict[str, Ten
 
     RuntimeError for weights of another network.
     """
-    if isinstance(experiment.model, TAGI):
-        raise NotImplementedError
     model = build(experiment, card)
     if isinstance(experiment.task, Characters):
         model.load_state_dict(weights)
         return model
     objective = experiment.objective
     assert not isinstance(objective, CrossEntropy)
-    match experiment.model.posterior:  # type: ignore[union-attr]
+    assert isinstance(experiment.model, MLP)
+    match experiment.model.posterior:
         case Ensemble(members=count):
             _check_stacked(model, weights, count=count)
             return Members(model, objective, weights, count=count)
@@ -118,8 +117,8 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: dict[str, Ten
         case Point():
             model.load_state_dict(weights)
             return Network(model, objective)
-        case LaplaceApproximation():
-            raise NotImplementedError
+        case _:
+            assert_never(experiment.model.posterior)
 
 
 def _check_stacked(model: Layered, weights: dict[str, Tensor], *, count: int) -> None:

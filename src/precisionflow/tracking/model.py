@@ -63,14 +63,18 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
 
 
 def signature(card: records.DatasetCard) -> "ModelSignature":
-    """Of a table: x0, x1, ... -> mean, std, lower, upper; of a text: text -> its scores, next_character."""
+    """Of a table: its features -> mean, std, aleatoric, epistemic, lower, upper, with the interval's `level` as
+    parameter; of a text: text -> its scores, next_character.
+    """
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
     if card.standardisation is not None:
-        features = [ColSpec("double", f"x{i}") for i in range(len(card.standardisation.feature_mean))]
+        columns = ("mean", "std", "aleatoric", "epistemic", "lower", "upper")
         return ModelSignature(
-            Schema(features), Schema([ColSpec("double", name) for name in ("mean", "std", "lower", "upper")])
+            Schema([ColSpec("double", name) for name in card.feature_names]),
+            Schema([ColSpec("double", name) for name in columns]),
+            ParamSchema([ParamSpec("level", "double", 0.95)]),
         )
     scores = [
         ColSpec("double", "nll"),

@@ -1,0 +1,50 @@
+"""The command that uses a trained model: predictions for the rows of a file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from precisionflow.cli.options import app
+
+
+@app.command()
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Folder of a trained cell (RESULTS/model/EXPERIMENT/DATASET/VARIANT/seed-0-split-0), "
+            "or an MLflow model, such as models:/NAME@champion.",
+        ),
+    ],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="CSV or Parquet file with a column for each feature.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="File .csv or .parquet to write [default: CSV on the screen]."
+        ),
+    ] = None,
+    level: Annotated[
+        list[float] | None,
+        typer.Option("--level", help="Probability of a central interval; may be repeated [default: 0.95]."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder that prepare wrote [default: RESULTS/data].")
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", help="Results folder with mlflow.db, where MLFLOW_TRACKING_URI is not set."),
+    ] = None,
+) -> None:
+    """Add to a table's rows a model's mean, std, aleatoric and epistemic part, and intervals.
+
+    All columns of TABLE are kept; the added ones are in the target's units.
+    """
+    from precisionflow.predicting import predict_table
+
+    text = predict_table(model, table, levels=level or (0.95,), out=out, data=data, store=store)
+    if text is not None:
+        typer.echo(text, nl=False)

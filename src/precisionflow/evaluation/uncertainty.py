@@ -1,0 +1,53 @@
+"""What a trained model says of rows of features: mean, standard deviations and intervals, as a table."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float
+
+from precisionflow.evaluation.scores import fraction
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from precisionflow.evaluation.predict import Predictor
+
+
+def predict_with_uncertainty(
+    predictor: "Predictor", features: Float[np.ndarray, "rows features"], *, levels: Sequence[float] = (0.95,)
+) -> "pd.DataFrame":
+    """One row for each row of `features` (in their own units), everything in the target's units.
+
+    Columns: `mean`; `std`; `aleatoric`, the std of the noise that the model states; `epistemic`, the std of what it
+    does not know (zero for a single network): std^2 = aleatoric^2 + epistemic^2 (law of total variance); for each level
+    `lower_<per cent>` and `upper_<per cent>`, the predictive quantiles (1 -+ level) / 2. ValueError for a model of
+    characters, features that `Predictor.distribution` refuses, and a level outside (0, 1) or given twice.
+    """
+    import pandas as pd
+
+    names = check_levels(levels)
+    predicted = predictor.distribution(features)
+    columns = {
+        "mean": predicted.mean,
+        "std": predicted.std,
+        "aleatoric": np.sqrt(predicted.aleatoric),
+        "epistemic": np.sqrt(predicted.epistemic),
+    }
+    for level, pair in zip(levels, names, strict=True):
+        columns |= zip(pair, predicted.interval(level), strict=True)
+    return pd.DataFrame(columns)
+
+
+def check_levels(levels: Sequence[float]) -> list[tuple[str, str]]:
+    """The columns of every level; ValueError for a level outside (0, 1) or given twice."""
+    names = [ends(fraction("level", level)) for level in levels]
+    for index, level in enumerate(levels):
+        if names[index] in names[:index]:
+            raise ValueError(f"level: given {level} twice; give every level once")
+    return names
+
+
+def ends(level: float) -> tuple[str, str]:
+    """The columns that hold the ends of the interval of a level: 0.95 -> lower_95, upper_95."""
+    return f"lower_{100 * level:.10g}", f"upper_{100 * level:.10g}"

@@ -1,0 +1,101 @@
+"""Predictions for the rows of a file: a trained model and a table in, the table with predictions out."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from precisionflow import records
+from precisionflow.data import table_file
+from precisionflow.stage import data_folder
+
+if TYPE_CHECKING:
+    from precisionflow.evaluation.predict import Predictor
+
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
+
+
+def predict_table(
+    model: str,
+    table: Path,
+    *,
+    levels: Sequence[float],
+    out: Path | None,
+    data: Path | None = None,
+    store: Path | None = None,
+) -> str | None:
+    """Write the rows of `table` with the columns of `predict_with_uncertainty` to `out`; without it return them as CSV.
+
+    `model` is the folder of a trained cell or an MLflow model URI. ValueError for every mistake, before anything is
+    written.
+    """
+    from precisionflow.evaluation.uncertainty import check_levels, predict_with_uncertainty
+
+    parquet = out is not None and out.suffix.lower() == ".parquet"
+    if out is not None:
+        table_file.check_suffix(out)
+        if out.resolve() == table.resolve():
+            raise ValueError(f"--out {out}: is the table itself; choose another file")
+    check_levels(levels)
+    given = table_file.read_rows(table, texts=not parquet)
+    if not given.num_rows:
+        raise ValueError(f"{table}: has no rows; give at least one")
+    predictor = load_predictor(model, data=data, store=store)
+    names = predictor.data_card.feature_names
+    if not names:
+        raise ValueError(f"{model}: predicts characters of a text; predict takes a model of a table")
+    table_file.check_columns(names, there=given.column_names, origin=str(table))
+    features = table_file.number_columns(given, names, origin=str(table))
+    whole = given
+    for name, values in predict_with_uncertainty(predictor, features, levels=levels).items():
+        if name in given.column_names:
+            raise ValueError(
+                f"{table}: has a column {name!r} already; rename it, predictions are written there"
+            )
+        whole = whole.append_column(str(name), pa.array(values.to_numpy()))
+    if out is None:
+        return _csv(whole)
+    with records.replacing(out) as temporary:
+        if parquet:
+            pq.write_table(whole, temporary, compression="zstd")
+        else:
+            temporary.write_text(_csv(whole), encoding="utf-8")
+    return None
+
+
+def load_predictor(model: str, *, data: Path | None = None, store: Path | None = None) -> "Predictor":
+    """The model of a cell's folder, with its data's card from `data` or the results folder; or of an MLflow URI."""
+    if _URI.match(model):
+        from precisionflow.tracking.served import served_predictor
+
+        return served_predictor(model, store=store)
+    folder = Path(model)
+    if not (folder / "model.json").is_file():
+        cells = sorted(path.parent for path in folder.glob("**/model.json"))
+        hint = f"give one of its cells, such as {cells[0]}" if cells else "give a folder that train wrote"
+        raise ValueError(
+            f"{folder}: holds no trained model; {hint}, or an MLflow URI such as models:/NAME@champion"
+        )
+    card = records.read_card(folder / "model.json", records.ModelCard)
+    above = folder.resolve().parents
+    root = data or (above[4] if len(above) > 4 else above[-1]) / "data"
+    found = data_folder(root, card.experiment, card.split) / "dataset.json"
+    if not found.is_file():
+        raise ValueError(f"{found}: does not exist; give the folder that prepare wrote as --data")
+    from precisionflow.evaluation.predict import Predictor
+
+    return Predictor.load(folder, records.read_card(found, records.DatasetCard))
+
+
+def _csv(table: pa.Table) -> str:
+    """Every text as it is, every number in the fewest digits that give it back."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
+    writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return text.getvalue()

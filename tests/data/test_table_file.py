@@ -1,0 +1,168 @@
+"""CSV and Parquet sources: the same numbers as the file, and what is refused in one line with nothing left behind."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from precisionflow.config import resolve
+from precisionflow.data import table_file
+from precisionflow.data.prepare import prepare
+from precisionflow.records import REGRESSION_ROWS, DatasetCard, read, read_card
+from precisionflow.stage import data_folder
+
+VALUES = np.random.default_rng(3).normal(2.0, [1.0, 30.0, 0.5], size=(40, 3))
+NAMES = ["width", "depth", "strength"]
+
+
+def source(path, **changes):
+    return {"kind": "table_file", "path": str(path), "target": "strength"} | changes
+
+
+def write_csv(path, lines=None, header=NAMES):
+    rows = lines or [",".join(map(repr, row)) for row in VALUES.tolist()]
+    path.write_text("\n".join([",".join(header), *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def prepared(experiment, out, split=0):
+    """The card and the rows of all parts by their index, in their own units."""
+    prepare([experiment], out=out)
+    folder = data_folder(out, experiment, split)
+    card = read_card(folder / "dataset.json", DatasetCard)
+    scales, rows = card.standardisation, {}
+    for part in card.rows:
+        for row in read(folder / f"{part}.parquet", REGRESSION_ROWS).to_pylist():
+            features = np.array(row["features"]) * scales.feature_scale + scales.feature_mean
+            rows[row["row"]] = [*features, row["target"] * scales.target_scale + scales.target_mean]
+    return card, np.array([rows[index] for index in range(len(rows))])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_rows_are_those_of_the_file(regression, tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr(table_file, "BATCH_ROWS", 7)
+    path = tmp_path / f"beams.{suffix}"
+    if suffix == "csv":
+        write_csv(path)
+    else:
+        pq.write_table(pa.table(dict(zip(NAMES, VALUES.T, strict=True))), path)
+    card, rows = prepared(regression(source(path)), tmp_path / "out")
+    assert (card.dataset, card.features, card.target) == ("beams", ("width", "depth"), "strength")
+    np.testing.assert_allclose(rows, VALUES, rtol=1e-12)
+    assert card.rows == {"train": 32, "valid": 4, "test": 4}
+
+
+def test_the_split_is_the_documented_draw(regression, tmp_path):
+    experiment = regression(source(write_csv(tmp_path / "beams.csv")), splits=(3,))
+    prepare([experiment], out=tmp_path / "out")
+    test = read(data_folder(tmp_path / "out", experiment, 3) / "test.parquet", REGRESSION_ROWS)["row"].to_pylist()
+    assert test == sorted(np.random.default_rng(3).permutation(40)[:4])
+
+
+def test_named_features_in_their_order_and_other_columns_may_hold_text(regression, tmp_path):
+    lines = [f"beam {i},{a!r},{b!r},{c!r}" for i, (a, b, c) in enumerate(VALUES.tolist())]
+    path = write_csv(tmp_path / "beams.csv", lines, ["name", *NAMES])
+    card, rows = prepared(regression(source(path, features=["depth", "width"])), tmp_path / "out")
+    assert card.features == ("depth", "width")
+    np.testing.assert_allclose(rows, VALUES[:, [1, 0, 2]], rtol=1e-12)
+
+
+def test_a_constant_feature_is_allowed(regression, tmp_path):
+    path = write_csv(tmp_path / "beams.csv", [f"7,{b!r},{c!r}" for _, b, c in VALUES.tolist()])
+    card, rows = prepared(regression(source(path)), tmp_path / "out")
+    assert card.standardisation.feature_scale[0] == 1.0
+    assert set(rows[:, 0]) == {7.0}
+
+
+def test_scikit_learn_names_its_columns(regression, tmp_path):
+    card, _ = prepared(regression({"kind": "scikit_learn", "name": "linnerud"}), tmp_path / "out")
+    assert (card.features, card.target) == (("Chins", "Situps", "Jumps"), "Weight")
+    assert card.feature_names == card.features
+
+
+def test_a_folder_without_names_calls_its_features_by_number(regression, folder, tmp_path):
+    card, _ = prepared(regression(folder()), tmp_path / "out")
+    assert (card.features, card.target) == (None, None)
+    assert card.feature_names == ("x0", "x1", "x2")
+
+
+def changed(row, text):
+    lines = [",".join(map(repr, cells)) for cells in VALUES.tolist()]
+    lines[row] = text
+    return lines
+
+
+# name: (lines, header, what the message says)
+BAD = {
+    "nan target": (changed(5, "1,2,nan"), NAMES, "row 5 (counted from 0), column 'strength': nan is no finite"),
+    "infinite feature": (changed(9, "1,-inf,3"), NAMES, "row 9 (counted from 0), column 'depth': -inf is no"),
+    "empty cell": (changed(0, "1,,3"), NAMES, "row 0 (counted from 0), column 'depth': an empty cell is no"),
+    "word": (changed(39, "1,2,x"), NAMES, "column 'strength', row 39 (counted from 0): 'x' is no number"),
+    "short row": (changed(7, "1,2"), NAMES, "cannot be read as a table (CSV parse error: Row #9: Expected 3"),
+    "one row": (["1,2,3"], NAMES, "0 training rows are left of 0; 3 are the fewest"),
+    "no row": ([""], NAMES, "has no rows; give at least one"),
+    "constant target": (["1,2,3", "2,3,3"] * 20, NAMES, "the target is 3 in every training row"),
+    "column twice": (None, ["depth", "depth", "strength"], "column 'depth' stands there twice"),
+    "no target": (
+        None, ["width", "depth", "strenght"],
+        "column 'strength' is missing (there are width, depth, strenght); did you mean 'strenght'?",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_csv(regression, tmp_path, case):
+    lines, header, expected = BAD[case]
+    path = write_csv(tmp_path / "beams.csv", lines, header)
+    message = refused(regression(source(path)), tmp_path)
+    assert expected in message
+    assert message.startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        (VALUES[:, :2].tolist(), "column 'strength' holds list<element: double>; should hold one number in each row"),
+        ([True] * 40, "column 'strength' holds bool; should hold one number in each row"),
+        ([None, *VALUES[1:, 2].tolist()], "row 0 (counted from 0), column 'strength': an empty cell is no finite"),
+    ],
+)  # fmt: skip
+def test_bad_parquet(regression, tmp_path, column, expected):
+    path = tmp_path / "beams.parquet"
+    pq.write_table(pa.table({"width": VALUES[:, 0], "strength": column}), path)
+    assert expected in refused(regression(source(path)), tmp_path)
+
+
+def test_a_file_that_is_no_parquet(regression, tmp_path):
+    path = tmp_path / "beams.parquet"
+    path.write_text("width,strength\n")
+    assert "cannot be read as a table" in refused(regression(source(path)), tmp_path)
+
+
+def test_a_target_without_features(regression, tmp_path):
+    path = write_csv(tmp_path / "beams.csv", ["1", "2"], ["strength"])
+    assert "has no column but the target 'strength'" in refused(regression(source(path)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"path": "beams.txt"}, "should end in .csv or .parquet"),
+        ({"features": []}, "features names no column"),
+        ({"features": ["width", "strength"]}, "features names the target 'strength'"),
+        ({"features": ["width", "width"]}, "features names 'width' twice"),
+    ],
+)
+def test_bad_experiment(changes, expected):
+    tree = {"task": {"kind": "regression", "source": source("beams.csv", **changes)}}
+    rest = {"name": "t", "model": {"kind": "mlp"}, "objective": {"kind": "gaussian_nll"}}
+    with pytest.raises(ValueError, match=expected):
+        resolve(tree | rest)
+
+
+def refused(experiment, folder):
+    with pytest.raises(ValueError, match=r".") as caught:
+        prepare([experiment], out=folder / "out")
+    assert "\n" not in str(caught.value)
+    assert not (folder / "out").exists()
+    return str(caught.value)

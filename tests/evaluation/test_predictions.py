@@ -1,0 +1,102 @@
+"""Predicted distributions in a file: what comes back is what went in; a broken row is named."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from precisionflow import records
+from precisionflow.evaluation.distribution import PARAMETERS, Distribution
+from precisionflow.evaluation.predictions import pooled, predictions_table, stated_distribution
+
+ROWS, RANDOM = 6, np.random.default_rng(0)
+
+
+def invented(family, components=1, *, belief=False):
+    shape = (ROWS, components)
+    scale = RANDOM.uniform(0.5, 2.0, shape)
+    weight = RANDOM.uniform(0.1, 1.0, shape)
+    return Distribution(
+        family,
+        RANDOM.normal(size=shape),
+        scale,
+        weight / weight.sum(axis=1, keepdims=True),
+        RANDOM.uniform(3, 9, shape) if family == "student_t" else None,
+        0.5 * scale if belief else None,
+    )
+
+
+def table_of(predicted):
+    return predictions_table(predicted, row=np.arange(ROWS), target=np.linspace(-1, 1, ROWS))
+
+
+def broken(table, name, row, values):
+    cells = table[name].to_pylist()
+    cells[row] = values
+    index = table.schema.get_field_index(name)
+    return table.set_column(index, table.schema.field(name), pa.array(cells, table.schema.field(name).type))
+
+
+def assert_same(given, wanted):
+    assert given.family == wanted.family
+    for name in PARAMETERS:
+        np.testing.assert_array_equal(getattr(given, name), getattr(wanted, name))
+
+
+@pytest.mark.parametrize("components", [1, 3])
+@pytest.mark.parametrize("family", ["gaussian", "student_t", "laplace"])
+def test_through_a_file_and_back(family, components, tmp_path):
+    predicted = invented(family, components)
+    records.write(table_of(predicted), tmp_path / "predictions.parquet", records.PREDICTIONS)
+    table = records.read(tmp_path / "predictions.parquet", records.PREDICTIONS)
+    assert_same(stated_distribution(table), predicted)
+    np.testing.assert_array_equal(table["target"].to_numpy(), np.linspace(-1, 1, ROWS))
+
+
+def test_a_belief_comes_back():
+    predicted = invented("gaussian", 2, belief=True)
+    assert_same(stated_distribution(table_of(predicted)), predicted)
+
+
+def test_some_rows_of_a_table_are_those_rows():
+    predicted = invented("student_t", 2)
+    assert_same(stated_distribution(table_of(predicted).slice(2, 3)), predicted.rows(slice(2, 5)))
+
+
+def test_pooled_rows_keep_their_densities():
+    parts = [invented("gaussian", 2), invented("gaussian", 4)]
+    both, target = pooled(parts), RANDOM.normal(size=2 * ROWS)
+    apart = np.concatenate([parts[0].log_density(target[:ROWS]), parts[1].log_density(target[ROWS:])])
+    np.testing.assert_allclose(both.log_density(target), apart, rtol=1e-12)
+    np.testing.assert_allclose(both.std, np.concatenate([part.std for part in parts]), rtol=1e-12)
+
+
+def test_pooled_beliefs_and_degrees():
+    assert pooled([invented("gaussian", belief=True)] * 2).belief.shape == (2 * ROWS, 1)
+    assert pooled([invented("student_t"), invented("student_t", 3)]).degrees_of_freedom.shape == (2 * ROWS, 3)
+
+
+# (column, row, cell, message)
+BAD = [
+    ("scale", 4, [0.0, 1.0], r"scale, row 4: given \[0\. 1\.\]; should be positive"),
+    ("scale", 2, [1.0, -1.0], r"scale, row 2: given .*; should be positive"),
+    ("weight", 3, [0.5, 0.4], r"weight, row 3: given 0\.9; should sum to 1"),
+    ("weight", 3, [1.5, -0.5], r"weight, row 3: given .*; should not be negative"),
+    ("location", 5, [1.0], r"location, row 5: given 1; should have 2 components"),
+    ("scale", 1, [1.0, float("nan")], r"column 'scale', row 1: nan; every cell needs a finite number"),
+    ("family", 1, "laplace", r"family, row 1: given laplace; should be gaussian, as in row 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "cell", "message"), BAD)
+def test_a_broken_row_is_named(name, row, cell, message):
+    with pytest.raises(ValueError, match=message):
+        stated_distribution(broken(table_of(invented("gaussian", 2)), name, row, cell))
+
+
+def test_no_rows_and_unknown_families():
+    table = table_of(invented("gaussian"))
+    with pytest.raises(ValueError, match="no rows; give at least one"):
+        stated_distribution(table.slice(0, 0))
+    cauchy = table.set_column(2, table.schema.field("family"), pa.array(["cauchy"] * ROWS))
+    with pytest.raises(ValueError, match="family, row 0: given cauchy; should be one of gaussian"):
+        stated_distribution(cauchy)
