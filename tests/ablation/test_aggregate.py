@@ -157,7 +157,8 @@ def test_order_of_inputs_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_swapping_the_baseline_is_another_aggregate(tmp_path: Path) -> None:
     """The same levels in another order have the same configuration hash but another first level."""
-    levels = [f"      {name}: {{model.noise: {name}}}\n" for name in ("homoscedastic", "heteroscedastic")]
+    kinds = {"homoscedastic": "homoscedastic", "heteroscedastic": "gaussian_nll"}
+    levels = [f"      {name}: {{objective.kind: {kind}}}\n" for name, kind in kinds.items()]
     first = regression()
     second = regression(("".join(levels), "".join(reversed(levels))))
     assert first.hash == second.hash

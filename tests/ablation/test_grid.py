@@ -45,7 +45,8 @@ def test_an_experiment_without_axes_is_one_default_variant() -> None:
 
 
 def _without_levels() -> list[tuple[str, str]]:
-    return [(f"      {n}: {{model.noise: {n}}}\n", "") for n in ("homoscedastic", "heteroscedastic")]
+    levels = {"homoscedastic": "homoscedastic", "heteroscedastic": "gaussian_nll"}
+    return [(f"      {name}: {{objective.kind: {kind}}}\n", "") for name, kind in levels.items()]
 
 
 def test_datasets_are_outermost() -> None:
@@ -65,9 +66,9 @@ def test_datasets_are_outermost() -> None:
 
 def test_a_bad_overlay_is_reported_with_its_axis_and_level() -> None:
     experiment = regression(
-        ("heteroscedastic: {objective.kind: gaussian_nll}", "wild: {model.noise: hetero}")
+        ("heteroscedastic: {objective.kind: gaussian_nll}", "wild: {objective.kind: hetero}")
     )
-    with pytest.raises(ConfigError, match=r"ablation noise=wild: model\.noise: unknown value 'hetero'"):
+    with pytest.raises(ConfigError, match=r"ablation noise=wild: objective\.kind: unknown value 'hetero'"):
         expand(experiment)
 
 

@@ -13,7 +13,7 @@ REGRESSION, LANGUAGE = "quickstart-regression", "quickstart-language"
 
 BAD_SETTINGS = {
     # unknown keys
-    "training.stepz=3": "training.stepz: unknown key (given 3); allowed: batch_size, * did you mean 'steps'?",
+    "training.stepz=3": "training.stepz: unknown key (given 3); allowed: average, * did you mean 'steps'?",
     "trainin.steps=3": "trainin: unknown key (given a mapping); allowed: ablation, * did you mean 'training'?",
     "steps=3": "steps: unknown key (given 3); allowed: * did you mean 'training.steps'?",
     "engine.ranks=2": "engine.ranks: unknown key (given 2); allowed: * it is a key of kind 'deepspeed'",
@@ -23,7 +23,7 @@ BAD_SETTINGS = {
     "training.steps=1.5": "training.steps: given 1.5; should be a valid integer*",
     "training.steps=true": "training.steps: given True; should be a number",
     "training.learning_rate=[1]": "training.learning_rate: given [1]; should be a valid number",
-    "training=5": "training: given 5; should be a mapping with keys such as batch_size, *",
+    "training=5": "training: given 5; should be a mapping with keys such as average, *",
     "model=": "model: given None; should be a mapping with keys such as *",
     "seeds=3": "seeds: given 3; should be a list, such as [0, 1]",
     "seeds=[a]": "seeds.0: given 'a'; should be a valid integer*",
@@ -59,6 +59,11 @@ BAD_SETTINGS = {
     "objective.kind=cross_entropy": "objective.kind: 'cross_entropy' does not fit task.kind 'regression'; "
     "allowed: gaussian_nll, natural, faithful, student_t, laplace, mixture, crps, homoscedastic, running_variance",
     "task.kind=characters": "model.kind: 'mlp' does not fit task.kind 'characters'; allowed: transformer",
+    "model.posterior.kind=mc_dropout": "model.posterior.kind mc_dropout needs model.dropout above 0; *",
+    "model.posterior.kind=ensemble": "model.posterior.kind: ensemble needs engine.kind batched; change one of them",
+    "model.posterior={kind: ensemble, members: 5, folds: 3}": "model.posterior.members 5 is not a multiple of *",
+    "training.average=0.9": "training.average needs engine.kind batched, given torch; change one of them",
+    "objective.beta=2": "objective.beta: given 2; should be less than or equal to 1",
     "training.warmup_steps=400": "training.warmup_steps 400 leaves no step of training.steps 400; *",
     "ablation.metrics=[nll, nnl]": "ablation.metrics: task.kind 'regression' has no metric 'nnl'; allowed: nll, *"
     "did you mean 'nll'?",
@@ -182,8 +187,9 @@ def test_a_long_value_is_shortened() -> None:
 
 
 def test_an_overlay_of_an_axis_is_reported_with_its_place() -> None:
-    experiment = load(REGRESSION, ["ablation.axes.noise.wild={model.nois: x}"])
+    experiment = load(REGRESSION, ["ablation.axes.noise.wild={model.hiden: x}"])
     line = message(expand, experiment)
     assert line == (
-        "ablation noise=wild: model.nois: unknown key (given 'x'); allowed: hidden, kind, noise; did you mean 'noise'?"
+        "ablation noise=wild: model.hiden: unknown key (given 'x'); allowed: activation, dropout, hidden, "
+        "inputs, kind, layer_norm, posterior, separate_heads; did you mean 'hidden'?"
     )

@@ -16,6 +16,7 @@ TYPES = {
     "array": list,
     "string": str,
     "integer": int,
+    "boolean": bool,
     "number": (int, float),
     "null": type(None),
 }
@@ -56,7 +57,9 @@ RULES = {
     "$ref": lambda value, wanted, where: not faults(value, SCHEMA["$defs"][wanted.rsplit("/")[-1]], where),
     "oneOf": lambda value, wanted, where: sum(not faults(value, part, where) for part in wanted) == 1,
     "anyOf": lambda value, wanted, where: any(not faults(value, part, where) for part in wanted),
-    "type": lambda value, wanted, _: isinstance(value, TYPES[wanted]) and not isinstance(value, bool),
+    "type": lambda value, wanted, _: (
+        isinstance(value, TYPES[wanted]) and isinstance(value, bool) == (wanted == "boolean")
+    ),
     "const": lambda value, wanted, _: value == wanted,
     "enum": lambda value, wanted, _: value in wanted,
     "required": lambda value, wanted, _: not isinstance(value, dict) or set(wanted) <= set(value),
@@ -64,6 +67,7 @@ RULES = {
     "maxLength": lambda value, wanted, _: not isinstance(value, str) or len(value) <= wanted,
     "pattern": lambda value, wanted, _: not isinstance(value, str) or bool(re.search(wanted, value)),
     "propertyNames": lambda value, wanted, where: not any(faults(key, wanted, where) for key in value or ()),
+    "maximum": _compare(lambda value, bound: value <= bound),
     "minimum": _compare(lambda value, bound: value >= bound),
     "exclusiveMinimum": _compare(lambda value, bound: value > bound),
     "exclusiveMaximum": _compare(lambda value, bound: value < bound),

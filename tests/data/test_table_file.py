@@ -15,7 +15,7 @@ VALUES = np.random.default_rng(3).normal(2.0, [1.0, 30.0, 0.5], size=(40, 3))
 NAMES = ["width", "depth", "strength"]
 
 
-def source(path, **changes):
+def source(path, /, **changes):
     return {"kind": "table_file", "path": str(path), "target": "strength"} | changes
 
 
@@ -55,7 +55,9 @@ def test_the_rows_are_those_of_the_file(regression, tmp_path, suffix, monkeypatc
 def test_the_split_is_the_documented_draw(regression, tmp_path):
     experiment = regression(source(write_csv(tmp_path / "beams.csv")), splits=(3,))
     prepare([experiment], out=tmp_path / "out")
-    test = read(data_folder(tmp_path / "out", experiment, 3) / "test.parquet", REGRESSION_ROWS)["row"].to_pylist()
+    test = read(data_folder(tmp_path / "out", experiment, 3) / "test.parquet", REGRESSION_ROWS)[
+        "row"
+    ].to_pylist()
     assert test == sorted(np.random.default_rng(3).permutation(40)[:4])
 
 

@@ -41,7 +41,7 @@ def by_hand(table: Trained, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     hidden = hidden / (1 + np.exp(-hidden))
     mean, log_precision = (
         (hidden @ w[f"readout.{name}.weight"].T + w[f"readout.{name}.bias"])[:, 0]
-        for name in ("mean", "log_precision")
+        for name in ("mean", "rest")
     )
     std = np.exp(-log_precision / 2)
     return mean * scales.target_scale + scales.target_mean, std * scales.target_scale
@@ -193,7 +193,7 @@ def test_weights_that_are_damaged_absent_or_foreign_are_refused(model, table, on
     shutil.copyfile(cell_folder(one_noise.model, 0, 0) / weights.name, weights)
     message = refused(model, card_of(table))
     assert message.startswith(f"{weights}: holds no weights of this network (")
-    assert "readout.log_precision.weight" in message
+    assert "readout.rest.weight" in message
     os.truncate(weights, 100)
     assert refused(model, card_of(table)).startswith(f"{weights}: holds no weights of this network (")
     weights.unlink()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Float
 
 from precisionflow import records
 from precisionflow.evaluation.distribution import PARAMETERS, Components, Distribution
@@ -49,7 +50,7 @@ def pooled(parts: Sequence[Distribution]) -> Distribution:
     """
     most = max(part.components for part in parts)
 
-    def joined(name: str) -> Components | None:
+    def joined(name: str) -> np.ndarray | None:
         arrays = [getattr(part, name) for part in parts]
         if arrays[0] is None:
             return None
@@ -58,7 +59,7 @@ def pooled(parts: Sequence[Distribution]) -> Distribution:
     return Distribution(parts[0].family, *map(joined, PARAMETERS))  # type: ignore[arg-type]
 
 
-def _filled(values: Components, components: int, *, zero: bool) -> Components:
+def _filled(values: Components, components: int, *, zero: bool) -> Float[np.ndarray, "rows filled"]:
     more = components - values.shape[1]
     if not more:
         return values
