@@ -23,8 +23,8 @@ class Member:
     split: int
     index: int
     """Place in the cell's ensemble."""
-    train: Indices
-    valid: Indices
+    train: Int[np.ndarray, "train"]
+    valid: Int[np.ndarray, "valid"]
 
     @property
     def stream(self) -> int:
@@ -109,7 +109,7 @@ def batch_indices(
 
 
 def padded(
-    lists: Sequence[Indices],
+    lists: Sequence[Int[np.ndarray, "..."]],
 ) -> tuple[Int[np.ndarray, "lists longest"], Bool[np.ndarray, "lists longest"]]:
     """Lists of indices side by side, filled up with their first; where they are their own."""
     longest = max(map(len, lists))

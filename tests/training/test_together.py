@@ -1,0 +1,204 @@
+"""Networks that train together against each alone, and against the plain engine's loop."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from precisionflow.config import Experiment, overlay, resolve
+from precisionflow.config.model import MLP, Ensemble
+from precisionflow.data.batches import Rows
+from precisionflow.data.prepare import prepare
+from precisionflow.evaluation.predict import Predictor
+from precisionflow.records import HISTORY, DatasetCard, ModelCard, read, read_card
+from precisionflow.stage import cell_folder, data_folder
+from precisionflow.training import variant
+from precisionflow.training.members import Member, batch_indices, fold_of_rows, left_out_by, members
+from precisionflow.training.together import Program
+from precisionflow.training.train import train
+
+TREE: dict[str, Any] = {
+    "name": "many",
+    "task": {"kind": "regression", "source": {"kind": "scikit_learn", "name": "diabetes"}},
+    "model": {"kind": "mlp", "hidden": [12]},
+    "objective": {"kind": "gaussian_nll"},
+    "training": {
+        "steps": 60,
+        "batch_size": 64,
+        "learning_rate": 0.02,
+        "weight_decay": 0.01,
+        "validate_every": 5,
+        "patience": 3,
+    },
+    "engine": {"kind": "batched", "device": "cpu"},
+    "seeds": [0, 1],
+    "splits": [0, 1],
+}
+CELLS = [(0, 0), (0, 1), (1, 0), (1, 1)]
+"""(seed, split)."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many")
+    prepare([resolve(TREE)], out=folder)
+    return folder
+
+
+def trained(changes: dict[str, Any], data: Path, out: Path) -> Experiment:
+    experiment = resolve(overlay(TREE, changes))
+    train(experiment, data=data, out=out)
+    return experiment
+
+
+def weights(out: Path, seed: int, split: int) -> dict[str, torch.Tensor]:
+    return load_file(cell_folder(out, seed, split) / "model.safetensors")
+
+
+def card(out: Path, seed: int, split: int) -> ModelCard:
+    return read_card(cell_folder(out, seed, split) / "model.json", ModelCard)
+
+
+def validations(out: Path, seed: int, split: int) -> dict[int, float]:
+    rows = read(cell_folder(out, seed, split) / "history.parquet", HISTORY).to_pylist()
+    return {row["step"]: row["value"] for row in rows if row["metric"] == "validation_loss"}
+
+
+def assert_same(one: Path, other: Path, seed: int, split: int, *, tolerance: float) -> None:
+    found, expected = weights(one, seed, split), weights(other, seed, split)
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        torch.testing.assert_close(tensor, expected[name], rtol=tolerance, atol=tolerance)
+    assert card(one, seed, split).steps == card(other, seed, split).steps
+    assert validations(one, seed, split) == pytest.approx(validations(other, seed, split), rel=tolerance)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"objective": {"kind": "student_t", "beta": 0.5, "mean_warmup": 0.2, "precision_weight_decay": 0.3}},
+        {"training.gradient_clip": 0.05, "training.schedule": "cosine", "training.patience": None},
+        {"training.batch_size": 1000, "objective": {"kind": "homoscedastic"}, "model.layer_norm": True},
+    ],
+)
+def test_together_equals_each_alone_in_the_plain_engine(changes, data, tmp_path):
+    trained(changes, data, tmp_path / "together")
+    trained(changes | {"engine.kind": "torch"}, data, tmp_path / "alone")
+    for seed, split in CELLS:
+        assert_same(tmp_path / "together", tmp_path / "alone", seed, split, tolerance=2e-4)
+
+
+ENSEMBLE = {"model.posterior": {"kind": "ensemble", "members": 4, "folds": 2}, "training.average": 0.9}
+
+
+@pytest.fixture(scope="module")
+def ensembles(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("ensembles")
+    trained(ENSEMBLE, data, out)
+    return out
+
+
+@pytest.mark.parametrize(("seed", "split"), [(0, 1), (1, 0)])
+def test_an_ensemble_does_not_depend_on_the_other_cells(seed, split, ensembles, data, tmp_path):
+    trained(ENSEMBLE | {"seeds": [seed], "splits": [split]}, data, tmp_path)
+    assert_same(tmp_path, ensembles, seed, split, tolerance=2e-4)
+
+
+def test_members_differ_and_stop_by_themselves(ensembles):
+    steps = {card(ensembles, *cell).steps for cell in CELLS}
+    assert len(steps) > 1
+    for cell in CELLS:
+        first = weights(ensembles, *cell)["layers.0.0.weight"]
+        assert first.shape == (4, 12, 10)
+        assert len({tuple(member.flatten()[:3].tolist()) for member in first}) == 4
+
+
+def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
+    """Each pooled row, scored by the members that left it out, one by one."""
+    experiment = resolve(overlay(TREE, ENSEMBLE))
+    folder = data_folder(data, experiment, 1)
+    dataset = read_card(folder / "dataset.json", DatasetCard)
+    predictor = Predictor.load(cell_folder(ensembles, 0, 1), dataset)
+    parts = [Rows.read(folder / f"{part}.parquet") for part in ("train", "valid")]
+    features = torch.from_numpy(np.concatenate([part.features for part in parts]))
+    target = np.concatenate([part.target for part in parts]).astype(np.float64)
+    scale = dataset.standardisation
+    assert scale is not None
+    in_units = target * scale.target_scale + scale.target_mean
+    fold = fold_of_rows(len(target), folds=2, seed=0, split=1)
+    losses = []
+    for part in range(2):
+        for member in left_out_by(experiment.model.posterior, part):
+            rows = np.flatnonzero(fold == part)
+            stated = predictor.standardised(features[rows], members=[member])
+            losses.append(-stated.log_density(in_units[rows]) - np.log(scale.target_scale))
+    expected = np.concatenate(losses).mean()
+    assert card(ensembles, 0, 1).validation_loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_every_row_is_left_out_by_as_many_members():
+    model = MLP(posterior=Ensemble(members=6, folds=3))
+    found = members(model, seed=5, split=2, train=20, valid=5)
+    counts = np.zeros(25, dtype=int)
+    for member in found:
+        assert sorted([*member.train, *member.valid]) == list(range(25))
+        counts[member.valid] += 1
+    assert (counts == 2).all()
+    assert len({member.stream for member in found}) == 6
+    assert found[0].stream == 5
+    assert [m.index for m in found if 7 in m.valid] == left_out_by(
+        model.posterior, int(fold_of_rows(25, folds=3, seed=5, split=2)[7])
+    )
+
+
+def test_batches_are_those_of_the_plain_engine():
+    rows = Rows(np.arange(23), np.zeros((23, 1), np.float32), np.zeros(23, np.float32))
+    member = Member(seed=3, split=0, index=0, train=np.arange(23), valid=np.arange(1))
+    indices, used = batch_indices([member], 4, 19, batch_size=7)
+    assert used.tolist() == [[1.0] * 7]
+    for step in range(4, 19):
+        assert indices[0, step - 4].tolist() == rows.batch(step, seed=3, batch_size=7).rows.tolist()
+
+
+def test_a_run_that_was_interrupted_goes_on_with_the_same_bits(data, tmp_path, monkeypatch):
+    changes = ENSEMBLE | {"training.steps": 40, "training.patience": 2, "training.checkpoint_every": 10}
+    trained(changes, data, tmp_path / "whole")
+    steps = Program._steps
+
+    def killed(self, first, last):
+        if first >= 20:
+            raise KeyboardInterrupt
+        return steps(self, first, last)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Program, "_steps", killed)
+        with pytest.raises(KeyboardInterrupt):
+            trained(changes, data, tmp_path / "halves")
+    begun = []
+    monkeypatch.setattr(Program, "_steps", lambda self, a, b: (begun.append(a), steps(self, a, b))[1])
+    trained(changes, data, tmp_path / "halves")
+    assert begun[0] == 20
+    for cell in CELLS:
+        whole, halves = (weights(tmp_path / name, *cell) for name in ("whole", "halves"))
+        assert all(torch.equal(whole[name], halves[name]) for name in whole)
+        assert validations(tmp_path / "whole", *cell) == validations(tmp_path / "halves", *cell)
+    assert not list((tmp_path / "halves").glob(".*"))
+
+
+def test_cells_that_do_not_fit_at_once_train_in_groups(data, ensembles, tmp_path, monkeypatch):
+    monkeypatch.setattr(variant, "MOST_NUMBERS", 1)
+    trained(ENSEMBLE, data, tmp_path)
+    for seed, split in CELLS:
+        assert_same(tmp_path, ensembles, seed, split, tolerance=2e-4)
+
+
+def test_a_loss_that_is_no_number_names_its_cell(data, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"^validation loss is (inf|nan) at step \d+ of seed \d, split \d; lower"
+    ):
+        trained({"training.learning_rate": 1e30}, data, tmp_path)
+    assert not cell_folder(tmp_path, 0, 0).exists()
