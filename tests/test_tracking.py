@@ -505,19 +505,26 @@ def test_the_models_predict_what_the_weights_do_and_hold_no_pickle(tracked: Path
         variant = variants(NOISE)[1]
         model = mlflow.pyfunc.load_model(_models(tracked, "noise")[variant.variant])
         features = np.random.default_rng(0).normal(50, 20, (5, 10))
-        answer = model.predict(pd.DataFrame(features, columns=[f"x{i}" for i in range(10)]))
-        mean, std = _predictor(tracked, variant).regression(features)
+        names = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
+        assert names == model.metadata.get_input_schema().input_names()
+        answer = model.predict(pd.DataFrame(features, columns=names))
+        predicted = _predictor(tracked, variant).distribution(features)
+        mean, std = predicted.mean, predicted.std
         assert (
             list(answer.columns)
-            == ["mean", "std", "lower", "upper"]
+            == ["mean", "std", "aleatoric", "epistemic", "lower", "upper"]
             == model.metadata.get_output_schema().input_names()
         )
+        np.testing.assert_allclose(answer["aleatoric"], answer["std"], rtol=1e-6)
+        assert not answer["epistemic"].any()
+        half = model.predict(pd.DataFrame(features, columns=names), params={"level": 0.5})
+        np.testing.assert_allclose(half["upper"], predicted.interval(0.5)[1], rtol=1e-5)
         np.testing.assert_allclose(answer["mean"], mean, rtol=1e-5)
         np.testing.assert_allclose(answer["std"], std, rtol=1e-5)
         np.testing.assert_allclose(answer["lower"], answer["mean"] - 1.959963984540054 * answer["std"])
         np.testing.assert_allclose(answer["upper"], answer["mean"] + 1.959963984540054 * answer["std"])
         with pytest.raises(mlflow.MlflowException, match="missing inputs"):
-            model.predict(pd.DataFrame(features[:, :9], columns=[f"x{i}" for i in range(9)]))
+            model.predict(pd.DataFrame(features[:, :9], columns=names[:9]))
 
         twin = variants(TWINS)[1]
         model = mlflow.pyfunc.load_model(_models(tracked, "twins")[twin.variant])

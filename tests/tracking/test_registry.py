@@ -144,7 +144,9 @@ def test_the_best_of_those_that_pass_is_champion_and_says_so(results: Path) -> N
     try:
         model = mlflow.pyfunc.load_model(f"models:/{NAME}@champion")
         assert model.metadata.run_id == known["heteroscedastic"].run_id
-        answer = model.predict(pd.DataFrame([[0.0] * 10], columns=[f"x{i}" for i in range(10)]))
+        answer = model.predict(
+            pd.DataFrame([[0.0] * 10], columns=model.metadata.get_input_schema().input_names())
+        )
         assert answer["std"].iloc[0] > 0
     finally:
         mlflow.set_tracking_uri(None)

@@ -1,0 +1,107 @@
+"""Ensembles and dropout as mixtures; networks as the seed texts describe them."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.func import stack_module_state
+
+from precisionflow.config.model import MLP
+from precisionflow.config.objective import GaussianNLL
+from precisionflow.models.likelihoods import heads, mixture
+from precisionflow.models.mlp import mlp
+from precisionflow.models.predictive import Dropout, Members
+
+OBJECTIVE = GaussianNLL()
+
+
+def network(part: MLP, seed: int = 0, features: int = 4):
+    torch.manual_seed(seed)
+    model = mlp(part, features=features, asked=heads(OBJECTIVE))
+    nn.init.normal_(list(model.readout.rest.modules())[-1].weight, std=0.3)
+    return model.eval()
+
+
+@pytest.fixture
+def rows() -> torch.Tensor:
+    return torch.randn(9, 4, generator=torch.Generator().manual_seed(1))
+
+
+def test_an_ensembles_density_is_the_mean_of_its_members(rows):
+    models = [network(MLP(hidden=(6,)), seed) for seed in range(3)]
+    weights, _ = stack_module_state(models)
+    ensemble = Members(models[0], OBJECTIVE, {n: w.detach() for n, w in weights.items()}, count=3)
+    target = torch.linspace(-2, 2, 9)
+    with torch.no_grad():
+        each = torch.stack([mixture(OBJECTIVE, model(rows)).log_density(target) for model in models])
+        torch.testing.assert_close(
+            ensemble.predict(rows).log_density(target), each.logsumexp(0) - math.log(3)
+        )
+        some = ensemble.predict(rows, members=[2, 0]).log_density(target)
+    torch.testing.assert_close(some, each[[0, 2]].logsumexp(0) - math.log(2))
+
+
+def test_dropout_is_sampled_the_same_at_every_call_and_leaves_other_draws_alone(rows):
+    model = network(MLP(hidden=(16,), dropout=0.5))
+    sampled = Dropout(model, OBJECTIVE, samples=8)
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    with torch.no_grad():
+        first, second = sampled.predict(rows), sampled.predict(rows)
+        once = mixture(OBJECTIVE, model(rows))
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(first.location, second.location)
+    assert first.location.shape == (9, 8)
+    assert (first.location.std(dim=1) > 0).all()
+    assert once.location.shape == (9, 1)
+    assert not model.training
+
+
+class SeparateHeads(nn.Module):
+    """Layers of 256 and 128 with layer norm and dropout; each head has a hidden layer of 64."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            *[nn.Linear(features, 256), nn.LayerNorm(256), nn.ReLU(), nn.Dropout(0.1)],
+            *[nn.Linear(256, 128), nn.LayerNorm(128), nn.ReLU(), nn.Dropout(0.1)],
+        )
+        self.mu, self.log_precision = (
+            nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 1)) for _ in range(2)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = self.trunk(x)
+        return torch.cat([self.mu(features), self.log_precision(features)], dim=1)
+
+
+class SharedTrunk(nn.Module):
+    """Two rectified layers and two linear heads."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Linear(features, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
+        self.mu, self.log_precision = nn.Linear(32, 1), nn.Linear(32, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = self.trunk(x)
+        return torch.cat([self.mu(features), self.log_precision(features)], dim=1)
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "part"),
+    [
+        (
+            SeparateHeads,
+            MLP(hidden=(256, 128), activation="relu", layer_norm=True, dropout=0.1, separate_heads=True),
+        ),
+        (SharedTrunk, MLP(hidden=(32, 32), activation="relu")),
+    ],
+)
+def test_the_networks_of_the_texts_are_settings_of_one(by_hand, part, rows):
+    model, hand = network(part), by_hand(4).eval()
+    for mine, theirs in zip(model.parameters(), hand.parameters(), strict=True):
+        theirs.data.copy_(mine.data)
+    torch.testing.assert_close(model(rows), hand(rows))
