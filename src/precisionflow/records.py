@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -169,7 +169,14 @@ class Metric:
 
 
 def metric(name: str) -> Metric:
-    """The catalogue's entry of a metric; coverage_, width_, interval_score_NN for every level in per cent."""
+    """The catalogue's entry of a metric; coverage_, width_, interval_score_NN for every level in per cent.
+
+    <metric>_after_<method> is the same of recalibrated predictions.
+    """
+    before, after, method = name.partition("_after_")
+    if after and method:
+        plain = metric(before)
+        return replace(plain, name=name, title=f"{plain.title} after {method.replace('_', ' ')}")
     for prefix, title, better in (
         ("coverage_", "coverage of the {} % interval", "nominal"),
         ("width_", "width of the {} % interval", "lower"),

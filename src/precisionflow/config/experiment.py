@@ -3,7 +3,7 @@
 import hashlib
 import json
 from decimal import Decimal
-from typing import Annotated, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,10 @@ from precisionflow.config.objective import (
 )
 from precisionflow.config.task import Characters, Regression, Task
 
+Recalibration = Literal[
+    "variance_scaling", "quantile_map", "conformal_split", "conformal_normalised", "conformal_quantile"
+]
+
 
 class Evaluation(Part):
     """How predictions are scored."""
@@ -29,14 +33,21 @@ class Evaluation(Part):
     """Nominal levels of the central intervals whose coverage, width and score are measured."""
     bins: Annotated[int, Field(ge=2), NUMBER] = 15
     """Equal-width confidence bins of the expected calibration error."""
+    recalibration: tuple[Recalibration, ...] = ()
+    """Methods that are fitted on held-out rows; the test rows are scored before and after each. Of a table."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Coverage, width and score of every interval, by level in per cent: 0.975 -> coverage_97.5, width_97.5, ..."""
+        """Coverage, width and score of every interval, by level in per cent: 0.975 -> coverage_97.5, width_97.5, ...
+
+        Then the same, and nll and crps of variance scaling, after each recalibration: coverage_90_after_quantile_map.
+        """
         shown = [format((Decimal(str(level)) * 100).normalize(), "f") for level in self.levels]
-        return tuple(
-            f"{measure}_{level}" for measure in ("coverage", "width", "interval_score") for level in shown
-        )
+        measures = [f"{m}_{level}" for m in ("coverage", "width", "interval_score") for level in shown]
+        after = [f"{m}_after_{method}" for method in self.recalibration for m in measures]
+        if "variance_scaling" in self.recalibration:
+            after += ["nll_after_variance_scaling", "crps_after_variance_scaling"]
+        return (*measures, *after)
 
 
 class Experiment(Part):
@@ -123,10 +134,15 @@ class Experiment(Part):
             ("splits", self.splits),
             ("evaluation.levels", self.evaluation.levels),
             ("ablation.metrics", self.ablation.metrics),
+            ("evaluation.recalibration", self.evaluation.recalibration),
         ):
             for number in numbers:
                 if list(numbers).count(number) > 1:
                     raise ValueError(f"{key}: names {number} twice; name it once")
+        if isinstance(self.task, Characters) and self.evaluation.recalibration:
+            raise ValueError(
+                "evaluation.recalibration: its methods are for task.kind regression; leave it out for characters"
+            )
         if isinstance(self.task, Characters) and self.splits != (0,):
             raise ValueError(
                 f"splits: given {list(self.splits)}; a text is cut by position, once; keep [0] and repeat with seeds"

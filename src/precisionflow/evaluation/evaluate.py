@@ -14,6 +14,7 @@ from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.metrics import metrics_table, regression_metrics, token_metrics
 from precisionflow.evaluation.predict import Predictor
 from precisionflow.evaluation.predictions import predictions_table
+from precisionflow.evaluation.recalibrated import held_out, recalibrated_metrics
 from precisionflow.evaluation.scores import Rows
 from precisionflow.records import (
     METRICS,
@@ -82,7 +83,11 @@ def _evaluate_cell(
             predicted = predictions(predictor, data / "test.parquet")
             table = predictions_table(predicted, row=row, target=target)
             write(table, out / "predictions.parquet", PREDICTIONS)
-            values = regression_metrics(predicted, target, levels=experiment.evaluation.levels)
+            levels, methods = experiment.evaluation.levels, experiment.evaluation.recalibration
+            values = regression_metrics(predicted, target, levels=levels)
+            if methods:
+                held = held_out(predictor, data)
+                values |= recalibrated_metrics(held, predicted, target, methods=methods, levels=levels)
         case Characters():
             table = token_predictions(predictor, experiment, data / "test.parquet")
             write(table, out / "predictions.parquet", TOKEN_PREDICTIONS)

@@ -42,6 +42,7 @@ def scaled(predicted: Distribution, factor: float) -> Distribution:
         factor * predicted.scale,
         predicted.weight,
         predicted.degrees_of_freedom,
+        None if predicted.belief is None else factor * predicted.belief,
     )
 
 

@@ -61,6 +61,7 @@ class Group:
     tally: str = ""
     scores: tables.Table | None = None
     intervals: list[tables.Table] = field(default_factory=list)
+    recalibrated: tables.Table | None = None
     contrasts: tables.Table | None = None
     forests: list[Picture] = field(default_factory=list)
     calibration: list[Picture] = field(default_factory=list)
@@ -139,15 +140,22 @@ def _count(n: int, noun: str) -> str:
 def _add_scores(
     group: Group, experiment: Experiment, variants: Sequence[Variant], rows: list[Row], contrasts: list[Row]
 ) -> None:
-    names = list(dict.fromkeys(row["metric"] for row in rows))
+    every = list(dict.fromkeys(row["metric"] for row in rows))
+    names = [name for name in every if "_after_" not in name]
+    group.recalibrated = tables.recalibration_table(rows, caption=f"Before and after on {group.dataset}")
     best = {m: v for m in names if (v := tables.proven_best(contrasts, [v.name for v in variants], m))}
     wanted = [m.name for m in contrasted(experiment)]
-    spreads = {family: [n for n in names if n.startswith(f"{family}_")] for family in ("coverage", "width")}
-    scores = [n for n in names if n in wanted or n not in spreads["coverage"] + spreads["width"]]
+    spreads = {
+        family: [n for n in names if n.startswith(f"{family}_")]
+        for family in ("coverage", "width", "interval_score")
+    }
+    spread = [name for of in spreads.values() for name in of]
+    scores = [n for n in names if n in wanted or n not in spread]
     group.scores = tables.score_table(rows, scores, caption=f"Scores on {group.dataset}", best=best)
     for family, of in spreads.items():
         if of:
-            caption = f"{family.capitalize()} of central intervals on {group.dataset}, by level in per cent"
+            measure = family.replace("_", " ").capitalize()
+            caption = f"{measure} of central intervals on {group.dataset}, by level in per cent"
             group.intervals.append(tables.score_table(rows, of, caption=caption, best={}))
     if not contrasts:
         where = {row["variant"]: [r for r in rows if r["variant"] == row["variant"]] for row in rows}

@@ -57,6 +57,20 @@ def score_table(
     return Table(caption, headings, tuple(body))
 
 
+def recalibration_table(rows: Sequence[Row], *, caption: str) -> Table | None:
+    """A line for each variant, method and metric that was measured before and after; none without a method."""
+    where = {(row["variant"], row["metric"]): row for row in rows}
+    body = []
+    for (variant, name), row in where.items():
+        before, after, method = name.partition("_after_")
+        if after and not before.startswith("interval_score_"):
+            words = (before, wording.plus_minus(where[variant, before]), wording.plus_minus(row))
+            body.append((Entry(variant), Entry(method.replace("_", " ")), *map(Entry, words)))
+    body.sort(key=lambda entries: (entries[0].text, entries[1].text))
+    headings = ("variant", "recalibration", "metric", "before", "after")
+    return Table(caption, tuple(map(Entry, headings)), tuple(body)) if body else None
+
+
 def contrast_table(rows: Sequence[Row], variants: Mapping[str, Variant], *, caption: str) -> Table:
     """One line for each contrast and metric."""
     body = [

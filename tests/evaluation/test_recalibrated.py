@@ -1,0 +1,139 @@
+"""Recalibration inside the pipeline: fitted on held-out rows alone, at the promised level, named in the catalogue."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trained as tiny
+
+from precisionflow import records
+from precisionflow.config import load
+from precisionflow.evaluation.distribution import Distribution, gaussian
+from precisionflow.evaluation.recalibrated import held_out, intervals_after, recalibrated_metrics
+from precisionflow.stage import cell_folder
+from precisionflow.training.members import fold_of_rows
+
+METHODS = (
+    "variance_scaling",
+    "quantile_map",
+    "conformal_split",
+    "conformal_normalised",
+    "conformal_quantile",
+)
+
+
+def overconfident(rows: int, seed: int) -> tuple[Distribution, np.ndarray]:
+    """Stated stds are half of the true ones."""
+    generator = np.random.default_rng(seed)
+    mean, std = generator.normal(size=rows), generator.uniform(0.5, 2, size=rows)
+    return gaussian(mean, std / 2), generator.normal(mean, std)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_brings_the_coverage_to_its_level(method):
+    held, (predicted, target) = overconfident(4000, 0), overconfident(4000, 1)
+    before = [predicted.interval(level) for level in (0.5, 0.9)]
+    assert np.mean((before[1][0] <= target) & (target <= before[1][1])) < 0.7
+    after = recalibrated_metrics(held, predicted, target, methods=[method], levels=(0.5, 0.9))
+    assert after[f"coverage_50_after_{method}"] == pytest.approx(0.5, abs=0.03)
+    assert after[f"coverage_90_after_{method}"] == pytest.approx(0.9, abs=0.02)
+
+
+def test_the_scale_of_the_closed_form_is_found():
+    held, (predicted, target) = overconfident(4000, 0), overconfident(4000, 1)
+    after = recalibrated_metrics(held, predicted, target, methods=["variance_scaling"], levels=(0.9,))
+    z = (held[1] - held[0].mean) / held[0].std
+    expected = gaussian(predicted.mean, predicted.std * np.sqrt(np.mean(z**2)))
+    assert after["nll_after_variance_scaling"] == pytest.approx(
+        -expected.log_density(target).mean(), rel=1e-9
+    )
+
+
+def test_the_names_are_those_that_the_experiment_promises():
+    experiment = load(
+        "quickstart-regression", [f"evaluation.recalibration={list(METHODS)}", "evaluation.levels=[0.5, 0.9]"]
+    )
+    held, (predicted, target) = overconfident(50, 0), overconfident(40, 1)
+    after = recalibrated_metrics(held, predicted, target, methods=METHODS, levels=(0.5, 0.9))
+    assert set(after) == {name for name in experiment.evaluation.metrics if "_after_" in name}
+    for name in after:
+        found = records.metric(name)
+        assert found.name == name
+        assert found.better == records.metric(name.partition("_after_")[0]).better
+    assert load("quickstart-regression", [
+        "evaluation.recalibration=[quantile_map]", "gate.coverage_90_after_quantile_map.low=0.85",
+    ]).gate  # fmt: skip
+
+
+def test_too_few_rows_for_a_conformal_level_are_named():
+    held, (predicted, target) = overconfident(50, 0), overconfident(40, 1)
+    with pytest.raises(ValueError, match=r"50"):
+        recalibrated_metrics(held, predicted, target, methods=["conformal_split"], levels=(0.99,))
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory) -> tiny.Trained:
+    changes = {
+        "model.posterior": {"kind": "ensemble", "members": 4, "folds": 2},
+        "engine.kind": "batched",
+        "seeds": [0],
+        "splits": [0],
+        "training.steps": 20,
+    }
+    return tiny.trained(tiny.TABLE, tmp_path_factory.mktemp("folded"), **changes)
+
+
+def test_held_out_rows_of_an_ensemble_are_predicted_by_those_that_left_them_out(folded):
+    predictor = folded.predictor()
+    stated, target = held_out(predictor, folded.data_of())
+    assert len(target) == 398
+    assert stated.components == 2
+    first = np.flatnonzero(fold_of_rows(398, folds=2, seed=0, split=0) == 0)
+    whole = predictor.model.predict
+    seen: list[list[int] | None] = []
+    predictor.model.predict = lambda x, members=None: (seen.append(members), whole(x, members=members))[1]
+    held_out(predictor, folded.data_of())
+    assert seen == [[0, 2], [1, 3]]
+    assert len(first) == 199
+
+
+def test_without_folds_the_validation_rows_are_held_out(table):
+    stated, target = held_out(table.predictor(), table.data_of())
+    rows = records.read(table.data_of() / "valid.parquet", records.REGRESSION_ROWS)
+    scale = table.predictor().data_card.standardisation
+    np.testing.assert_allclose(
+        target, rows["target"].to_numpy() * scale.target_scale + scale.target_mean, rtol=1e-5
+    )
+    assert len(stated.mean) == len(target)
+
+
+def test_other_test_targets_leave_the_fit_alone():
+    held, (predicted, target) = overconfident(200, 0), overconfident(100, 1)
+    for method in METHODS:
+        ends = intervals_after(method, held, predicted)(0.9)
+        recalibrated_metrics(held, predicted, target[::-1].copy(), methods=[method], levels=(0.9,))
+        again = intervals_after(method, held, predicted)(0.9)
+        assert all(np.array_equal(one, other) for one, other in zip(ends, again, strict=True))
+
+
+def test_recalibration_needs_a_table() -> None:
+    with pytest.raises(
+        ValueError, match=r"^evaluation\.recalibration: its methods are for task\.kind regression"
+    ):
+        load("quickstart-language", ["evaluation.recalibration=[quantile_map]"])
+
+
+def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
+    from precisionflow.config import overlay, resolve
+    from precisionflow.evaluation.evaluate import evaluate
+
+    experiment = resolve(
+        overlay(
+            table.experiment.model_dump(mode="json"),
+            {"evaluation.recalibration": ["variance_scaling"], "seeds": [0], "splits": [0]},
+        )
+    )
+    evaluate(experiment, data=table.data, model=table.model, out=tmp_path)
+    rows = records.read(cell_folder(tmp_path, 0, 0) / "metrics.parquet", records.METRICS).to_pylist()
+    names = {row["metric"] for row in rows}
+    assert {*experiment.task.metrics, *experiment.evaluation.metrics} == names
