@@ -27,7 +27,8 @@ class Predictions:
     """The predictions of several cells, one after the other, and how many independent rows they are worth."""
 
     columns: Mapping[str, np.ndarray]
-    """Of a text: those of records.TOKEN_PREDICTIONS. Of a table: target, mean, std, pit."""
+    """Of a text: those of records.TOKEN_PREDICTIONS. Of a table: target, mean, std, pit, and the ends lower and
+    upper of the 95 % interval."""
     rows: int
     """(sum_r c_r)^2 / sum_r c_r^2, c_r the number of cells that predict row r (Kish 1965): what a sampling band may
     count if predicting a row again says nothing new."""
@@ -106,10 +107,13 @@ def read_predictions(folders: Sequence[Path], *, kind: str) -> Predictions:
 
 def _stated_columns(table: pa.Table) -> dict[str, np.ndarray]:
     predicted, target = stated_distribution(table), table["target"].to_numpy()
+    lower, upper = predicted.interval(0.95)
     return {
         "row": table["row"].to_numpy(),
         "target": target,
         "mean": predicted.mean,
         "std": predicted.std,
         "pit": predicted.cdf(target),
+        "lower": lower,
+        "upper": upper,
     }

@@ -11,11 +11,13 @@ from precisionflow.ablation.aggregate import Aggregate, Cell, by_dataset, contra
 from precisionflow.ablation.gate import Judgement
 from precisionflow.ablation.grid import Variant
 from precisionflow.config import Experiment
-from precisionflow.report import cells, figures, tables, wording
+from precisionflow.report import cells, figures, tables, uncertainty_figures, wording
 from precisionflow.report.cells import Predictions, Trained
 from precisionflow.report.svg import legend_sample
 from precisionflow.report.wording import Row
 
+MOST_FIGURES = 6
+"""Variants that have figures of their own."""
 CURVES = {
     "train_loss": "Loss on the training batches.",
     "validation_loss": "Loss on the validation part, which early stopping looks at.",
@@ -211,6 +213,10 @@ def _add_calibration(
             "below: too narrow. A PIT histogram is flat where the stated distribution is true, U-shaped where "
             "it is too narrow, hump-shaped where it is too wide."
         )
+        if len(variants) > MOST_FIGURES:
+            group.calibration_note += (
+                f" Figures of single variants: the first {MOST_FIGURES} of {len(variants)}."
+            )
     else:
         group.calibration = list(_language_calibration(experiment, variants, pooled, name=name))
         group.calibration_note = (
@@ -226,7 +232,19 @@ def _regression_calibration(
     confidence = experiment.ablation.confidence
     svg = figures.reliability_curves(pooled, confidence=confidence, name=f"{name}-reliability")
     yield Picture(Markup(svg), "Share of test targets inside the central interval of each nominal level.")
-    for index, (variant, predictions) in enumerate(pooled.items()):
+    svg = uncertainty_figures.error_against_scale(pooled, name=f"{name}-scale")
+    yield Picture(
+        Markup(svg), "Groups of rows by predicted std: on the diagonal the stated std is the error."
+    )
+    svg = uncertainty_figures.sparsification_curves(pooled, name=f"{name}-sparsification")
+    yield Picture(
+        Markup(svg),
+        "Thin: an oracle that removes the largest errors first. The gap is the AUSE of the table.",
+    )
+    for index, (variant, predictions) in enumerate(list(pooled.items())[:MOST_FIGURES]):
+        figure_name = f"{name}-intervals-{index}"
+        svg = uncertainty_figures.ordered_intervals(variant, predictions, index, name=figure_name)
+        yield Picture(Markup(svg), f"95 % intervals of {variant}, narrowest first; crosses: targets outside.")
         figure_name = f"{name}-pit-{index}"
         svg = figures.pit_histogram(variant, predictions, index, confidence=confidence, name=figure_name)
         yield Picture(Markup(svg), f"Probability integral transform of {variant}.")
