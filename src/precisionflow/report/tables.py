@@ -58,12 +58,18 @@ def score_table(
 
 
 def recalibration_table(rows: Sequence[Row], *, caption: str) -> Table | None:
-    """A line for each variant, method and metric that was measured before and after; none without a method."""
+    """nll, crps, and coverage and width of the highest level, before and after each method; none without a method."""
     where = {(row["variant"], row["metric"]): row for row in rows}
+    levels = [
+        name.removeprefix("width_")
+        for _, name in where
+        if name.startswith("width_") and "_after_" not in name
+    ]
+    highest = max(levels, key=float, default="")
     body = []
     for (variant, name), row in where.items():
         before, after, method = name.partition("_after_")
-        if after and not before.startswith("interval_score_"):
+        if after and before in ("nll", "crps", f"coverage_{highest}", f"width_{highest}"):
             words = (before, wording.plus_minus(where[variant, before]), wording.plus_minus(row))
             body.append((Entry(variant), Entry(method.replace("_", " ")), *map(Entry, words)))
     body.sort(key=lambda entries: (entries[0].text, entries[1].text))
