@@ -11,11 +11,13 @@ from precisionflow.config.ablation import Ablation
 from precisionflow.config.base import NUMBER, Fraction, Label, Name, Part, Seed, nearest
 from precisionflow.config.cluster import Bounds, Cluster
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, Engine, TorchEngine, Training
-from precisionflow.config.model import MLP, Causal, Ensemble, Model, Transformer
+from precisionflow.config.model import MLP, Causal, Ensemble, LaplaceApproximation, Model, Transformer
 from precisionflow.config.objective import (
     Backpropagation,
     CrossEntropy,
+    GaussianNLL,
     Learning,
+    Natural,
     Objective,
     RegressionObjective,
 )
@@ -125,6 +127,18 @@ class Experiment(Part):
             )
         if isinstance(self.model, MLP) and isinstance(self.model.posterior, Ensemble) and not batched:
             raise ValueError("model.posterior.kind: ensemble needs engine.kind batched; change one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _the_posterior_fits_the_objective(self) -> Self:
+        posterior = self.model.posterior if isinstance(self.model, MLP) else None
+        if isinstance(posterior, LaplaceApproximation) and not isinstance(
+            self.objective, GaussianNLL | Natural
+        ):
+            raise ValueError(
+                f"model.posterior.kind: laplace_approximation does not fit objective.kind {self.objective.kind!r}; "
+                "allowed: gaussian_nll, natural"
+            )
         return self
 
     @model_validator(mode="after")

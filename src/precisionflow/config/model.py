@@ -97,7 +97,17 @@ class MonteCarloDropout(Part):
     samples: Annotated[int, Field(ge=2), NUMBER] = 50
 
 
-Posterior = Annotated[Point | Ensemble | MonteCarloDropout, Field(discriminator="kind")]
+class LaplaceApproximation(Part):
+    """A Gaussian over weights around the optimum, two prior precisions by marginal likelihood (Immer 2023)."""
+
+    kind: Literal["laplace_approximation"] = "laplace_approximation"
+    weights: Literal["all", "last_layer"] = "last_layer"
+    """all: one full matrix, for at most 5000 weights; last_layer: those of the heads."""
+
+
+Posterior = Annotated[
+    Point | Ensemble | MonteCarloDropout | LaplaceApproximation, Field(discriminator="kind")
+]
 """What is believed about the weights after training."""
 
 

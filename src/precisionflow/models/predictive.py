@@ -10,14 +10,17 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from precisionflow.config import Experiment
-from precisionflow.config.model import MLP, Ensemble, MonteCarloDropout, Point
-from precisionflow.config.objective import CrossEntropy, RegressionObjective
+from precisionflow.config.model import MLP, Ensemble, LaplaceApproximation, MonteCarloDropout, Point
+from precisionflow.config.objective import CrossEntropy, GaussianNLL, Natural, RegressionObjective
 from precisionflow.config.task import Characters
+from precisionflow.models import laplace
 from precisionflow.models.build import build
 from precisionflow.models.layered import Layered
 from precisionflow.models.likelihoods import Mixture, mixture
 from precisionflow.records import DatasetCard
 
+POSTERIOR = "posterior."
+"""Begins the names of what a file of weights holds beside the network's."""
 Features = Float[Tensor, "rows features"]
 
 
@@ -83,6 +86,25 @@ class Dropout(nn.Module):
         return together([mixture(self.objective, raw) for raw in outputs])
 
 
+class Linearised(nn.Module):
+    """A network with a Gaussian over its weights: the mean has a variance of its own."""
+
+    def __init__(self, model: Layered, objective: laplace.Stated, posterior: laplace.Posterior) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.names = posterior.names
+        self.register_buffer("factor", posterior.factor)
+        self.register_buffer("prior", posterior.prior)
+
+    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:  # noqa: ARG002
+        stated = mixture(self.objective, self.model(features))
+        posterior = laplace.Posterior(self.names, self.get_buffer("factor"), self.get_buffer("prior"))
+        epistemic = laplace.mean_variance(self.model, self.objective, posterior, features)[:, None]
+        noise = torch.exp(-stated.log_precision.double())
+        return stated._replace(log_precision=-torch.log(noise + epistemic), belief=epistemic.sqrt())
+
+
 def together(parts: Sequence[Mixture]) -> Mixture:
     """The mixture of several mixtures of one family, all of equal weight."""
     degrees = [part.degrees_of_freedom for part in parts if part.degrees_of_freedom is not None]
@@ -117,8 +139,33 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: dict[str, Ten
         case Point():
             model.load_state_dict(weights)
             return Network(model, objective)
+        case LaplaceApproximation(weights=chosen):
+            assert isinstance(objective, GaussianNLL | Natural)
+            factor, prior = (weights.pop(f"{POSTERIOR}{name}") for name in ("factor", "prior"))
+            model.load_state_dict(weights)
+            names = laplace.names_of(model, weights=chosen)
+            return Linearised(model, objective, laplace.Posterior(names, factor, prior))
         case _:
             assert_never(experiment.model.posterior)
+
+
+def posterior_of(
+    experiment: Experiment,
+    card: DatasetCard,
+    weights: dict[str, Tensor],
+    features: Features,
+    target: Float[Tensor, "rows"],
+) -> dict[str, Tensor]:
+    """What belongs into the file of weights beside the trained network's: nothing but for a Laplace approximation."""
+    posterior = experiment.model.posterior if isinstance(experiment.model, MLP) else None
+    if not isinstance(posterior, LaplaceApproximation):
+        return {}
+    objective = experiment.objective
+    assert isinstance(objective, GaussianNLL | Natural)
+    model = build(experiment, card)
+    model.load_state_dict(weights)
+    found = laplace.fit(model.eval(), objective, features, target, weights=posterior.weights)
+    return {f"{POSTERIOR}factor": found.factor, f"{POSTERIOR}prior": found.prior}
 
 
 def _check_stacked(model: Layered, weights: dict[str, Tensor], *, count: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch import distributed as dist
 
 from precisionflow import __version__
@@ -38,7 +39,7 @@ from precisionflow.training.launch import end_with_launcher, join_mpi, launched
 from precisionflow.training.learner import learner
 from precisionflow.training.loop import Fitted, Report, fit
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.variant import CellReport, train_variant
+from precisionflow.training.variant import CellReport, fitted_posterior, train_variant
 
 VERB = "train"
 
@@ -80,7 +81,18 @@ def _train_cell(
             report=lambda *m: report(seed, split, *m),
         )
         if folder:
-            _write(fitted, experiment, folder, seed=seed, split=split, parameters=parameters)
+            posterior = fitted_posterior(
+                experiment, data_folder(data, experiment, split), weights=fitted.weights
+            )
+            _write(
+                fitted,
+                experiment,
+                folder,
+                posterior=posterior,
+                seed=seed,
+                split=split,
+                parameters=parameters,
+            )
 
     with checkpoints.held():
         if ranks.first:
@@ -123,9 +135,16 @@ def _fit(
 
 
 def _write(
-    fitted: Fitted, experiment: Experiment, folder: Path, *, seed: int, split: int, parameters: int
+    fitted: Fitted,
+    experiment: Experiment,
+    folder: Path,
+    *,
+    posterior: dict[str, Tensor],
+    seed: int,
+    split: int,
+    parameters: int,
 ) -> None:
-    save_weights(fitted.weights, folder / "model.safetensors")
+    save_weights(fitted.weights | posterior, folder / "model.safetensors")
     write(history_table(fitted.progress.history), folder / "history.parquet", HISTORY)
     validation = [value for _, name, value in fitted.progress.history if name == "validation_loss"]
     card = ModelCard(

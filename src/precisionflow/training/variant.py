@@ -15,6 +15,7 @@ from precisionflow.data.batches import Rows
 from precisionflow.models.build import build
 from precisionflow.models.inputs import NormalScores
 from precisionflow.models.layered import Layered
+from precisionflow.models.predictive import posterior_of
 from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
 from precisionflow.stage import cell_folder, checkpoint_folder, data_folder, finished_key, once, stage_key
 from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, save_weights
@@ -195,7 +196,8 @@ def _write(
         if ensemble
         else outcomes[0].weights
     )
-    save_weights(weights, folder / "model.safetensors")
+    posterior = fitted_posterior(experiment, data_folder(data, experiment, split), weights=weights)
+    save_weights(weights | posterior, folder / "model.safetensors")
     history = _mean_history(outcomes)
     write(history_table(history), folder / "history.parquet", HISTORY)
     card = read_card(data_folder(data, experiment, split) / "dataset.json", DatasetCard)
@@ -215,6 +217,16 @@ def _write(
         ),
         folder / "model.json",
     )
+
+
+def fitted_posterior(experiment: Experiment, data: Path, *, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What is believed about trained weights, from the training rows in `data`; empty where they are certain."""
+    if experiment.task.kind != "regression":
+        return {}
+    rows = Rows.read(data / "train.parquet")
+    card = read_card(data / "dataset.json", DatasetCard)
+    features, target = torch.from_numpy(rows.features), torch.from_numpy(rows.target)
+    return posterior_of(experiment, card, weights, features, target)
 
 
 def _members_of(experiment: Experiment, card: DatasetCard, *, seed: int, split: int) -> list[Member]:
