@@ -45,21 +45,22 @@ BAD_SETTINGS = {
     "name=": "name: given None; should be text; quote it",
     "ablation.axes.a b={x: {}}": "ablation.axes.a b: given 'a b'; should be letters, digits and *",
     # unions
-    "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp; "
+    "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp, tagi_v; "
     "did you mean 'transformer'?",
     "learning.kind=sgd": "learning.kind: unknown value 'sgd'; allowed: backprop, predictive_coding",
-    "model={hidden: [3]}": "model.kind: missing; allowed: transformer, mlp",
+    "model={hidden: [3]}": "model.kind: missing; allowed: transformer, mlp, tagi_v",
     "task.source.name=diabets": "task.source.name: unknown value 'diabets'; allowed: diabetes, linnerud; "
     "did you mean 'diabetes'?",
     "training.schedule=cos": "training.schedule: unknown value 'cos'; allowed: constant, cosine, one_cycle; "
     "did you mean 'cosine'?",
     # parts that do not fit together
     "model={kind: transformer}": "model.kind: 'transformer' does not fit task.kind 'regression'; "
-    "allowed: mlp",
+    "allowed: mlp, tagi_v",
     "objective.kind=cross_entropy": "objective.kind: 'cross_entropy' does not fit task.kind 'regression'; "
     "allowed: gaussian_nll, natural, faithful, student_t, laplace, mixture, crps, homoscedastic, running_variance",
     "task.kind=characters": "model.kind: 'mlp' does not fit task.kind 'characters'; allowed: transformer",
     "model.posterior.kind=mc_dropout": "model.posterior.kind mc_dropout needs model.dropout above 0; *",
+    "model.kind=tagi_v": "model.kind: tagi_v needs engine.kind batched; change one of them",
     "model.posterior.kind=ensemble": "model.posterior.kind: ensemble needs engine.kind batched; change one of them",
     "model.posterior={kind: ensemble, members: 5, folds: 3}": "model.posterior.members 5 is not a multiple of *",
     "training.average=0.9": "training.average needs engine.kind batched, given torch; change one of them",
@@ -184,6 +185,13 @@ def test_a_long_value_is_shortened() -> None:
     assert len(line) < 200
     nested = {"own": [[list(range(1000))] * 1000] * 1000}
     assert len(message(parse, yaml.safe_dump(nested | {"name": "a"}))) < 400
+
+
+def test_a_laplace_approximation_needs_a_gaussian() -> None:
+    settings = ["model.posterior.kind=laplace_approximation", "objective.kind=crps"]
+    assert message(load, REGRESSION, settings) == (
+        "model.posterior.kind: laplace_approximation does not fit objective.kind 'crps'; allowed: gaussian_nll, natural"
+    )
 
 
 def test_an_overlay_of_an_axis_is_reported_with_its_place() -> None:

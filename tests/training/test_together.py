@@ -140,6 +140,24 @@ def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
     assert card(ensembles, 0, 1).validation_loss == pytest.approx(expected, rel=1e-4)
 
 
+def test_beliefs_learn_together_as_alone_and_predict_what_was_validated(data, tmp_path):
+    changes = {"model": {"kind": "tagi_v", "hidden": [8]}, "training.batch_size": 16}
+    experiment = trained(changes, data, tmp_path / "together")
+    trained(changes | {"seeds": [1], "splits": [0]}, data, tmp_path / "alone")
+    assert_same(tmp_path / "together", tmp_path / "alone", 1, 0, tolerance=2e-4)
+    folder = data_folder(data, experiment, 0)
+    predictor = Predictor.load(
+        cell_folder(tmp_path / "together", 1, 0), read_card(folder / "dataset.json", DatasetCard)
+    )
+    valid, scale = Rows.read(folder / "valid.parquet"), predictor.data_card.standardisation
+    stated = predictor.standardised(torch.from_numpy(valid.features))
+    target = valid.target.astype(np.float64) * scale.target_scale + scale.target_mean
+    loss = -stated.log_density(target).mean() - np.log(scale.target_scale)
+    assert card(tmp_path / "together", 1, 0).validation_loss == pytest.approx(loss, rel=1e-5)
+    assert (stated.epistemic > 0).all()
+    assert (stated.aleatoric > stated.epistemic).any()
+
+
 def test_every_row_is_left_out_by_as_many_members():
     model = MLP(posterior=Ensemble(members=6, folds=3))
     found = members(model, seed=5, split=2, train=20, valid=5)

@@ -11,7 +11,7 @@ from precisionflow.config.ablation import Ablation
 from precisionflow.config.base import NUMBER, Fraction, Label, Name, Part, Seed, nearest
 from precisionflow.config.cluster import Bounds, Cluster
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, Engine, TorchEngine, Training
-from precisionflow.config.model import MLP, Causal, Ensemble, LaplaceApproximation, Model, Transformer
+from precisionflow.config.model import MLP, TAGI, Causal, Ensemble, LaplaceApproximation, Model, Transformer
 from precisionflow.config.objective import (
     Backpropagation,
     CrossEntropy,
@@ -89,7 +89,7 @@ class Experiment(Part):
     def _parts_fit(self) -> Self:
         match self.task:
             case Regression():
-                models: tuple[type[Part], ...] = (MLP,)
+                models: tuple[type[Part], ...] = (MLP, TAGI)
                 objectives: tuple[type[Part], ...] = get_args(RegressionObjective)
             case Characters():
                 models, objectives = (Transformer,), (CrossEntropy,)
@@ -127,6 +127,23 @@ class Experiment(Part):
             )
         if isinstance(self.model, MLP) and isinstance(self.model.posterior, Ensemble) and not batched:
             raise ValueError("model.posterior.kind: ensemble needs engine.kind batched; change one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _closed_forms_have_one_way_to_learn(self) -> Self:
+        if not isinstance(self.model, TAGI):
+            return self
+        for field, part, only in (
+            ("objective", self.objective, GaussianNLL()),
+            ("learning", self.learning, Backpropagation()),
+        ):
+            if part != only:
+                raise ValueError(
+                    f"{field}: model.kind tagi_v learns a Gaussian in closed form; leave {field}.kind {only.kind} "
+                    "with its defaults"
+                )
+        if not isinstance(self.engine, BatchedEngine):
+            raise ValueError("model.kind: tagi_v needs engine.kind batched; change one of them")
         return self
 
     @model_validator(mode="after")

@@ -137,4 +137,12 @@ class MLP(Part):
         return self
 
 
-Model = Annotated[Transformer | MLP, Field(discriminator="kind")]
+class TAGI(Part):
+    """Gaussian beliefs over all weights, learned in closed form, the noise too (Goulet 2021, Deka 2024)."""
+
+    kind: Literal["tagi_v"] = "tagi_v"
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
+    """Widths of the hidden layers, rectified linear units."""
+
+
+Model = Annotated[Transformer | MLP | TAGI, Field(discriminator="kind")]

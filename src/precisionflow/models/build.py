@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.model import MLP, Transformer
+from precisionflow.config.model import MLP, TAGI, Transformer
 from precisionflow.config.objective import CrossEntropy
 from precisionflow.config.task import Characters
 from precisionflow.models.layered import Layered
@@ -23,6 +23,8 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
         case MLP() as part:
             assert not isinstance(experiment.objective, CrossEntropy)
             return mlp(part, features=features_of(card), asked=heads(experiment.objective))
+        case TAGI(hidden=hidden):
+            raise TypeError(f"beliefs over {hidden} are no network of layers; see models.tagi")
         case _:
             assert_never(experiment.model)
 

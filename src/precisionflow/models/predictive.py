@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from precisionflow.config import Experiment
-from precisionflow.config.model import MLP, Ensemble, LaplaceApproximation, MonteCarloDropout, Point
+from precisionflow.config.model import MLP, TAGI, Ensemble, LaplaceApproximation, MonteCarloDropout, Point
 from precisionflow.config.objective import CrossEntropy, GaussianNLL, Natural, RegressionObjective
 from precisionflow.config.task import Characters
-from precisionflow.models import laplace
-from precisionflow.models.build import build
+from precisionflow.models import laplace, tagi
+from precisionflow.models.build import build, features_of
 from precisionflow.models.layered import Layered
 from precisionflow.models.likelihoods import Mixture, mixture
 from precisionflow.records import DatasetCard
@@ -105,6 +105,24 @@ class Linearised(nn.Module):
         return stated._replace(log_precision=-torch.log(noise + epistemic), belief=epistemic.sqrt())
 
 
+class ClosedForm(nn.Module):
+    """Gaussian beliefs over all weights: the belief in the mean and the expected noise are told apart."""
+
+    def __init__(self, beliefs: tagi.BeliefNetwork, weights: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.beliefs = beliefs
+        self.beliefs.load_state_dict(weights)
+
+    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:  # noqa: ARG002
+        one = {name: tensor[None] for name, tensor in self.beliefs.named_parameters()}
+        said = tagi.stated(tagi.forward(one, features[None])[-1])
+        mean, epistemic, noise = (part[0, :, None] for part in said)
+        log_precision = -torch.log(epistemic + noise)
+        return Mixture(
+            "gaussian", mean, log_precision, torch.zeros_like(mean), belief=epistemic.clamp_min(0).sqrt()
+        )
+
+
 def together(parts: Sequence[Mixture]) -> Mixture:
     """The mixture of several mixtures of one family, all of equal weight."""
     degrees = [part.degrees_of_freedom for part in parts if part.degrees_of_freedom is not None]
@@ -122,6 +140,8 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: dict[str, Ten
 
     RuntimeError for weights of another network.
     """
+    if isinstance(experiment.model, TAGI):
+        return ClosedForm(tagi.BeliefNetwork(tagi.sizes(experiment.model, features_of(card))), weights)
     model = build(experiment, card)
     if isinstance(experiment.task, Characters):
         model.load_state_dict(weights)

@@ -143,23 +143,16 @@ class Program:
         state, training = self.state, self.training
         members = [self.members[i] for i in state.networks]
         indices, used = batch_indices(members, first, last, batch_size=training.batch_size)
+        leaves = list(state.weights.values())
         place = torch.tensor([self.table.place[m.split] for m in members])[:, None]
         rows, weight = torch.from_numpy(indices), torch.from_numpy(used).to(self.device)
         weight = weight / weight.sum(dim=1, keepdim=True)
         total = torch.zeros(len(members), dtype=torch.float64)
         self.template.train()
-        leaves = list(state.weights.values())
         for step in range(first, last):
             chosen = rows[:, step - first]
             inputs, target = self.table.features[place, chosen], self.table.target[place, chosen]
-            losses_of = teaching_losses(self.objective, progress=step / training.steps)
-            losses = (self._losses(state.weights, inputs, target, losses_of) * weight).sum(dim=1)
-            gradients = torch.autograd.grad(losses.sum(), leaves)
-            for leaf, gradient in zip(leaves, _clipped(gradients, training.gradient_clip), strict=True):
-                leaf.grad = gradient
-            for group in state.optimiser.param_groups:
-                group["lr"] = learning_rate(step, training)
-            state.optimiser.step()
+            losses = self._learn(step, inputs, target, weight)
             if training.average:
                 share = 1 - min(training.average, (step + 1) / (step + 10))
                 means = list(state.average.values())
@@ -167,6 +160,24 @@ class Program:
             total += losses.detach().double().cpu()
         state.step = last
         return total
+
+    def _learn(self, step: int, inputs: Tensor, target: Tensor, weight: Tensor) -> Float[Tensor, "networks"]:
+        """One step on the rows of a batch, whose weights sum to 1 for each network; each network's loss before it."""
+        state, training = self.state, self.training
+        losses_of = teaching_losses(self.objective, progress=step / training.steps)
+        losses = (self._losses(state.weights, inputs, target, losses_of) * weight).sum(dim=1)
+        leaves = list(state.weights.values())
+        gradients = torch.autograd.grad(losses.sum(), leaves)
+        for leaf, gradient in zip(leaves, _clipped(gradients, training.gradient_clip), strict=True):
+            leaf.grad = gradient
+        for group in state.optimiser.param_groups:
+            group["lr"] = learning_rate(step, training)
+        state.optimiser.step()
+        return losses
+
+    def _validated(self, weights: Stacked, inputs: Tensor, target: Tensor) -> Float[Tensor, "networks rows"]:
+        """Negative log-likelihood of each row."""
+        return self._losses(weights, inputs, target, validation_losses(self.objective))
 
     def _losses(
         self, weights: Stacked, inputs: Tensor, target: Tensor, losses_of: Callable[..., Any]
@@ -215,7 +226,7 @@ class Program:
         chosen = torch.from_numpy(rows)
         inputs, target = self.table.features[place, chosen], self.table.target[place, chosen]
         self.template.eval()
-        losses = self._losses(weights, inputs, target, validation_losses(self.objective)).double().cpu()
+        losses = self._validated(weights, inputs, target).double().cpu()
         mask = torch.from_numpy(used)
         return torch.where(mask, losses, 0.0).sum(dim=1) / mask.sum(dim=1)
 

@@ -6,19 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from precisionflow import __version__
 from precisionflow.cells import training_inputs
 from precisionflow.config import Experiment, digest
+from precisionflow.config.model import TAGI
 from precisionflow.data.batches import Rows
-from precisionflow.models.build import build
+from precisionflow.models import tagi
+from precisionflow.models.build import build, features_of
 from precisionflow.models.inputs import NormalScores
 from precisionflow.models.layered import Layered
 from precisionflow.models.predictive import posterior_of
 from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
 from precisionflow.stage import cell_folder, checkpoint_folder, data_folder, finished_key, once, stage_key
 from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, save_weights
+from precisionflow.training.closed_form import ClosedFormProgram
 from precisionflow.training.engine import pick_device
 from precisionflow.training.members import Member, ensemble_of, members
 from precisionflow.training.ranks import Ranks
@@ -57,7 +60,8 @@ class Cells:
 
     def _fitted_inputs(self, split: int, train: Rows) -> NormalScores | None:
         """The map of the inputs, of which nothing is learned by gradients."""
-        inputs = build(self.experiment, self.cards[split]).inputs
+        network = initial(self.experiment, self.cards[split])
+        inputs = network.inputs if isinstance(network, Layered) else None
         if isinstance(inputs, NormalScores):
             inputs.fit(train.features)
             return inputs
@@ -88,12 +92,20 @@ class Cells:
             found += members(self.experiment.model, seed=seed, split=split, train=train, valid=valid)
         return found
 
-    def network(self, member: Member) -> Layered:
+    def network(self, member: Member) -> nn.Module:
         """A network with its initial weights, without the map of its inputs."""
         torch.manual_seed(member.stream)
-        model = build(self.experiment, self.cards[member.split])
-        model.inputs = None
+        model = initial(self.experiment, self.cards[member.split])
+        if isinstance(model, Layered):
+            model.inputs = None
         return model
+
+
+def initial(experiment: Experiment, card: DatasetCard) -> nn.Module:
+    """A network, or beliefs about one, before any data."""
+    if isinstance(experiment.model, TAGI):
+        return tagi.BeliefNetwork(tagi.sizes(experiment.model, features_of(card)))
+    return build(experiment, card)
 
 
 def _target(train: Rows, valid: Rows) -> Tensor:
@@ -138,12 +150,12 @@ def _groups(experiment: Experiment, data: Path, cells: list[tuple[int, int]]) ->
         return []
     card = read_card(data_folder(data, experiment, cells[0][1]) / "dataset.json", DatasetCard)
     ensemble = ensemble_of(experiment.model)
-    each = _count(build(experiment, card)) * (ensemble.members if ensemble else 1)
+    each = _count(initial(experiment, card)) * (ensemble.members if ensemble else 1)
     size = max(1, MOST_NUMBERS // each)
     return [cells[first : first + size] for first in range(0, len(cells), size)]
 
 
-def _count(model: Layered) -> int:
+def _count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -153,7 +165,8 @@ def _train(
     """(seed, split) -> what its networks came to."""
     experiment, every = cells.experiment, cells.members()
     networks = [cells.network(member) for member in every]
-    program = Program(
+    kind = ClosedFormProgram if isinstance(experiment.model, TAGI) else Program
+    program = kind(
         networks[0],
         networks,
         members=every,
@@ -210,7 +223,7 @@ def _write(
             code_version=__version__,
             seed=seed,
             split=split,
-            parameters=_count(build(experiment, card)) * len(outcomes),
+            parameters=_count(initial(experiment, card)) * len(outcomes),
             steps=max(outcome.steps for outcome in outcomes),
             validation_loss=float(np.average([outcome.loss for outcome in outcomes], weights=rows)),
             seconds_per_step=float(np.median(speed)),

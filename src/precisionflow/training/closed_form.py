@@ -1,0 +1,33 @@
+"""Networks that learn in closed form, many as one program: no gradient, no learning rate, no weight decay."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.models import tagi
+from precisionflow.training.together import Program, Stacked
+
+
+class ClosedFormProgram(Program):
+    """The same batches, validations, early stopping and checkpoints as for gradients."""
+
+    @torch.no_grad()
+    def _learn(
+        self,
+        step: int,  # noqa: ARG002 - nothing depends on it
+        inputs: Tensor,
+        target: Tensor,
+        weight: Tensor,
+    ) -> Float[Tensor, "networks"]:
+        weights = self.state.weights
+        losses = (self._validated(weights, inputs, target) * weight).sum(dim=1)
+        for name, after in tagi.update(weights, inputs, target, (weight > 0).to(inputs.dtype)).items():
+            weights[name].copy_(after)
+        return losses
+
+    def _validated(self, weights: Stacked, inputs: Tensor, target: Tensor) -> Float[Tensor, "networks rows"]:
+        said = tagi.stated(tagi.forward(weights, inputs)[-1])
+        variance = said.epistemic + said.noise
+        return 0.5 * (torch.log(2 * math.pi * variance) + (target - said.mean).square() / variance)
