@@ -1,7 +1,7 @@
 """Many small networks as one program against one after the other, side by side in one run.
 
-The same cells of the same variant: once in engine `batched`, once with the plain engine's loop. The validation losses say
-that both did the same work.
+The same cells of the same variant: once in engine `batched`, once with the plain engine's loop. The validation losses
+say that both did the same work.
 """
 
 import tempfile
