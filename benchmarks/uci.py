@@ -15,31 +15,31 @@ from measured import Measured, arguments, present
 from precisionflow import records
 
 BEST_NLL = {
-    "boston": 2.35,
+    "bostonHousing": 2.35,
     "concrete": 2.83,
     "energy": 0.53,
     "kin8nm": -1.28,
-    "power": 2.60,
-    "wine": 0.89,
+    "power-plant": 2.60,
+    "wine-quality-red": 0.89,
     "yacht": 0.16,
 }
 """Lowest of MC dropout, deep ensembles, deep evidential regression, NGBoost, WGBoost, TAGI-V."""
 ENSEMBLE_NLL = {
-    "boston": 2.41,
+    "bostonHousing": 2.41,
     "concrete": 3.06,
     "energy": 1.38,
     "kin8nm": -1.20,
-    "power": 2.79,
-    "wine": 0.94,
+    "power-plant": 2.79,
+    "wine-quality-red": 0.94,
     "yacht": 1.18,
 }
 ENSEMBLE_RMSE = {
-    "boston": 3.28,
+    "bostonHousing": 3.28,
     "concrete": 6.03,
     "energy": 2.09,
     "kin8nm": 0.09,
-    "power": 4.11,
-    "wine": 0.64,
+    "power-plant": 4.11,
+    "wine-quality-red": 0.64,
     "yacht": 1.58,
 }
 MINUTES = 20.0
