@@ -10,7 +10,7 @@ from measured import Measured, arguments, present
 
 from precisionflow.evaluation import calibration, metrics, scores, sharpness
 from precisionflow.evaluation.crps import crps
-from precisionflow.evaluation.distribution import gaussian
+from precisionflow.evaluation.distribution import Distribution, gaussian
 
 PREDICTIONS = 10**6
 CLASSES = 65
