@@ -13,6 +13,7 @@ from precisionflow.components.report import report
 from precisionflow.components.train import train
 
 from precisionflow.config import Experiment
+from precisionflow.config.base import without_defaults
 
 Equip = Callable[[dsl.PipelineTask], dsl.PipelineTask]
 """Gives a task what the place where it runs asks for: image, resources, retries."""
@@ -26,10 +27,11 @@ def unchanged(task: dsl.PipelineTask) -> dsl.PipelineTask:
 def argument(experiment: Experiment, *, without: Collection[str] = ()) -> str:
     """The experiment as JSON in which neither KFP nor Argo sees a placeholder: no two braces open at once.
 
-    In ASCII, because KFP's database refuses characters of four bytes. `without` the parts that no task reads,
+    In ASCII, because KFP's database refuses characters of four bytes; without what is at its default, because a process
+    takes no argument above 128 KiB and a list of variants is one. `without` the parts that no task reads,
     equal work has equal arguments and is found in KFP's cache.
     """
-    content = experiment.model_dump(mode="json", exclude=set(without))
+    content = {name: value for name, value in without_defaults(experiment).items() if name not in without}
     return json.dumps(content, separators=(",", ":")).replace("{{", r"{\u007b")
 
 

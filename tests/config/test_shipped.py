@@ -1,5 +1,6 @@
 """Every shipped experiment fits its own schema, expands, and survives being written out."""
 
+import json
 import re
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 
 from precisionflow.ablation.grid import expand
 from precisionflow.config import Experiment, load, parse, shipped, to_yaml
+from precisionflow.config.base import without_defaults
 from precisionflow.config.schema import json_schema
 
 SCHEMA = json_schema()
@@ -152,3 +154,17 @@ def test_the_schema_describes_every_part() -> None:
     parts = {"Experiment": SCHEMA, **SCHEMA["$defs"]}
     assert [name for name, part in parts.items() if not part.get("description")] == []
     assert set(SCHEMA["properties"]) == set(Experiment.model_fields)
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_what_is_left_without_defaults_is_the_same_experiment(name: str) -> None:
+    for variant in expand(load(name)):
+        said = without_defaults(variant.experiment)
+        assert parse(json.dumps(said)) == variant.experiment
+
+
+def test_many_variants_fit_into_one_argument() -> None:
+    """Linux takes 128 KiB; KFP quotes the list twice, which escapes every quotation mark."""
+    texts = [json.dumps(without_defaults(variant.experiment)) for variant in expand(load("uci-methods"))]
+    assert len(texts) == 90
+    assert len(json.dumps(json.dumps(texts))) < 100_000

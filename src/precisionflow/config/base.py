@@ -77,6 +77,20 @@ def default_kinds(content: Mapping[Any, Any], part: type[Part]) -> dict[Any, Any
     return completed
 
 
+def without_defaults(part: Part) -> dict[str, Any]:
+    """What has to be said of a part: every `kind`, and every field that is not at its default; JSON values.
+
+    `default_kinds` and validation give the whole part back.
+    """
+    said: dict[str, Any] = {}
+    whole = part.model_dump(mode="json")
+    for name, field in type(part).model_fields.items():
+        value = getattr(part, name)
+        if name == "kind" or field.is_required() or value != field.get_default(call_default_factory=True):
+            said[name] = without_defaults(value) if isinstance(value, Part) else whole[name]
+    return said
+
+
 def members_of(annotation: Any) -> list[type[Part]]:
     """The part classes that an annotation can hold."""
     if isinstance(annotation, type) and issubclass(annotation, Part):
