@@ -10,7 +10,7 @@ import pytest
 from precisionflow import records
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table, stated_distribution
-from precisionflow.report import cells, figures, svg
+from precisionflow.report import cells, figures, svg, tables, uncertainty_figures
 from precisionflow.report.cells import Predictions
 from tests.report.conftest import Results
 from tests.synthetic import evaluations, expand, language, models, plausible, regression
@@ -125,3 +125,47 @@ def test_band_of_the_confidence_diagram_counts_independent_rows() -> None:
     assert figures.confidence_diagram("v", once, 0, **settings) == figures.confidence_diagram(
         "v", repeated, 0, **settings
     )
+
+
+def predictions_of(rows: int = 400, *, factor: float = 1.0) -> cells.Predictions:
+    """Targets whose errors have `factor` times the std that is stated."""
+    generator = np.random.default_rng(0)
+    std = generator.uniform(0.5, 3, rows)
+    target = factor * std * generator.normal(size=rows)
+    stated = gaussian(np.zeros(rows), std)
+    lower, upper = stated.interval(0.95)
+    columns = {"target": target, "mean": stated.mean, "std": std, "pit": stated.cdf(target)}
+    return cells.Predictions(columns | {"lower": lower, "upper": upper}, rows)
+
+
+def test_figures_of_uncertainty_say_what_they_show() -> None:
+    both = {"true": predictions_of(), "narrow": predictions_of(factor=3.0)}
+    for draw in (uncertainty_figures.error_against_scale, uncertainty_figures.sparsification_curves):
+        text = draw(both, name="f")
+        assert "true, narrow" in text
+        assert text == draw(both, name="f")
+    narrow = uncertainty_figures.ordered_intervals("narrow", both["narrow"], 0, name="f")
+    outside = int(re.search(r"(\d+) targets outside", narrow)[1])
+    assert 50 < outside < 100
+    assert "150 rows of narrow" in narrow
+
+
+def test_before_and_after_stand_beside_each_other() -> None:
+    row = {"variant": "v", "low": 0.9, "high": 1.1, "std": 0.1, "n": 5}
+    rows = [
+        row | {"metric": name, "mean": mean}
+        for name, mean in (
+            ("nll", 1.0),
+            ("width_50", 2.0),
+            ("width_95", 3.0),
+            ("nll_after_variance_scaling", 0.5),
+            ("width_50_after_variance_scaling", 2.5),
+            ("width_95_after_variance_scaling", 3.5),
+        )
+    ]
+    table = tables.recalibration_table(rows, caption="c")
+    assert [[entry.text for entry in line[:3]] for line in table.rows] == [
+        ["v", "variance scaling", "nll"],
+        ["v", "variance scaling", "width_95"],
+    ]
+    assert tables.recalibration_table(rows[:3], caption="c") is None

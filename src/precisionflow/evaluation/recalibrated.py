@@ -29,7 +29,8 @@ def held_out(predictor: Predictor, data: Path) -> Held:
     """Predictions and targets of rows that the predicting networks did not train on, in the target's units.
 
     The validation rows; of an ensemble with folds all training and validation rows, each predicted by the members that
-    left it out. Early stopping has looked at these rows, so they are predicted a little too well.
+    left it out. Early stopping has looked at these rows, so they are predicted a little too well, and by fewer members
+    than a test row.
     """
     card = predictor.experiment_card
     valid = Part.read(data / "valid.parquet")
@@ -80,7 +81,11 @@ def recalibrated_metrics(
             after["crps"] = float(np.mean(crps(whole, target)))
         intervals = intervals_after(method, held, predicted)
         for level in levels:
-            after |= interval_metrics(target, *intervals(level), level=level)
+            try:
+                ends = intervals(level)
+            except ValueError as error:
+                raise ValueError(f"evaluation.recalibration {method}, evaluation.levels: {error}") from None
+            after |= interval_metrics(target, *ends, level=level)
         values |= {f"{name}_after_{method}": value for name, value in after.items()}
     return values
 
