@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from precisionflow.config import Experiment, Part, digest, load
 from precisionflow.config.base import kind_of, members_of
 from precisionflow.config.task import TextFile, UciFolder
+from precisionflow.evaluation.classification import class_bins
 from precisionflow.evaluation.distribution import gaussian
-from precisionflow.evaluation.metrics import regression_metrics, token_metrics
+from precisionflow.evaluation.metrics import class_metrics, regression_metrics, token_metrics
 
 HEAVY = ("torch", "deepspeed", "mlflow", "kfp", "matplotlib", "scipy", "sklearn", "pandas", "kubernetes")
 
@@ -96,7 +97,7 @@ def test_the_promised_metrics_of_a_table_are_the_measured_ones() -> None:
     measured = regression_metrics(
         gaussian(target / 2, 0 * target + 1), target, levels=experiment.evaluation.levels
     )
-    assert {*measured, "validation_loss"} == {*experiment.task.metrics, *experiment.evaluation.metrics}
+    assert {*measured, "validation_loss"} == set(experiment.metrics)
     wanted = ["coverage_97.5", "width_99.9"]
     assert load("quickstart-regression", [f"ablation.metrics={wanted}", "evaluation.levels=[0.975, 0.999]"])
 
@@ -112,7 +113,10 @@ def test_the_promised_metrics_of_a_text_are_the_measured_ones() -> None:
         "brier": np.full(3, 0.5),
     }
     measured = token_metrics(pa.table(columns), bins=15)
-    assert {*measured, "validation_loss"} == set(load("quickstart-language").task.metrics)
+    probabilities = np.full((3, 4), 0.25)
+    measured |= class_metrics(class_bins(probabilities, columns["target"], bins=15))
+    experiment = load("quickstart-language", ["evaluation.recalibration=[]"])
+    assert {*measured, "validation_loss"} == set(experiment.metrics)
 
 
 @pytest.mark.parametrize(

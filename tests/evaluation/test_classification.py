@@ -11,6 +11,7 @@ from precisionflow.evaluation.classification import (
     adaptive_calibration_error,
     area_under_risk_coverage,
     brier_decomposition,
+    class_bins,
     class_wise_calibration_error,
     equal_mass_calibration_error,
     maximum_calibration_error,
@@ -48,20 +49,32 @@ def test_class_errors_equal_loops() -> None:
         bins = [(p > i / 8) & (p <= (i + 1) / 8) for i in range(8)]
         equal_width += [b.mean() * abs(hit[b].mean() - p[b].mean()) for b in bins if b.any()]
         equal_mass.append(equal_mass_calibration_error(p, hit, bins=8))
-    ours = class_wise_calibration_error(PROBABILITIES, WRONG, bins=8)
+    ours = class_wise_calibration_error(class_bins(PROBABILITIES, WRONG, bins=8))
     assert ours == pytest.approx(sum(equal_width) / CLASSES)
     assert adaptive_calibration_error(PROBABILITIES, WRONG, bins=8) == pytest.approx(np.mean(equal_mass))
 
 
 def test_calibrated_classes_have_smaller_errors_than_wrong_ones() -> None:
-    for error in (class_wise_calibration_error, adaptive_calibration_error):
+    def class_wise(probabilities: np.ndarray, target: np.ndarray, *, bins: int) -> float:
+        return class_wise_calibration_error(class_bins(probabilities, target, bins=bins))
+
+    for error in (class_wise, adaptive_calibration_error):
         good = error(PROBABILITIES, CALIBRATED, bins=10)
         assert good < 0.03 < error(PROBABILITIES, WRONG, bins=10)
 
 
+def test_the_bins_of_two_halves_add_up() -> None:
+    whole = class_bins(PROBABILITIES, WRONG, bins=8)
+    halves = [class_bins(PROBABILITIES[part], WRONG[part], bins=8) for part in (slice(700), slice(700, None))]
+    joined = halves[0] + halves[1]
+    assert joined.rows == whole.rows == ROWS
+    assert brier_decomposition(joined) == pytest.approx(brier_decomposition(whole))
+    assert class_wise_calibration_error(joined) == pytest.approx(class_wise_calibration_error(whole))
+
+
 @pytest.mark.parametrize("target", [CALIBRATED, WRONG])
 def test_the_parts_of_the_brier_score_add_up_to_scikit_learns(target: np.ndarray) -> None:
-    parts = brier_decomposition(PROBABILITIES, target, bins=20)
+    parts = brier_decomposition(class_bins(PROBABILITIES, target, bins=20))
     total = parts.reliability - parts.resolution + parts.uncertainty + parts.within
     theirs = brier_score_loss(target, PROBABILITIES, labels=list(range(CLASSES)), scale_by_half=False)
     assert total == pytest.approx(theirs)
@@ -71,11 +84,13 @@ def test_the_parts_of_the_brier_score_add_up_to_scikit_learns(target: np.ndarray
 def test_forecasts_that_repeat_have_nothing_within_bins() -> None:
     forecasts = np.array([[0.9, 0.1], [0.3, 0.7]])[np.arange(200) % 2]
     target = (np.arange(200) % 5 == 0).astype(int)
-    parts = brier_decomposition(forecasts, target, bins=10)
+    parts = brier_decomposition(class_bins(forecasts, target, bins=10))
     assert parts.within == pytest.approx(0, abs=1e-12)
     assert parts.uncertainty == pytest.approx(2 * 0.2 * 0.8)
     calibrated = np.full((200, 2), [0.8, 0.2])
-    assert brier_decomposition(calibrated, target, bins=10).reliability == pytest.approx(0, abs=1e-12)
+    assert brier_decomposition(class_bins(calibrated, target, bins=10)).reliability == pytest.approx(
+        0, abs=1e-12
+    )
     assert np.mean(brier(calibrated, target)) == pytest.approx(0.32)
 
 

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from trained import CONTEXT, Trained
 
 from precisionflow.evaluation.predict import Predictor
+from precisionflow.evaluation.tokens import token_columns
 from precisionflow.records import REGRESSION_ROWS, DatasetCard, read, read_card
 from precisionflow.stage import cell_folder
-from precisionflow.training.batches import Batch
 
 
 def features_of(table: Trained) -> np.ndarray:
@@ -121,10 +121,9 @@ def test_scored_tokens_are_read_off_the_log_probabilities(text):
     tokens = torch.randint(
         0, len(predictor.data_card.vocabulary), (3, 6), generator=torch.Generator().manual_seed(0)
     )
-    batch = Batch(tokens[:, :-1], tokens[:, 1:])
-    (scored,) = predictor.scored_tokens([batch])
-    rows = predictor.token_log_probabilities(batch.inputs).flatten(0, 1)
-    targets = batch.target.flatten()
+    rows = predictor.token_log_probabilities(tokens[:, :-1]).flatten(0, 1)
+    targets = tokens[:, 1:].flatten()
+    scored = token_columns(rows.numpy(), targets.numpy())
     one_hot = torch.nn.functional.one_hot(targets, rows.shape[1])
     expected = {
         "target": targets,

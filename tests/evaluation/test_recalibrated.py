@@ -55,7 +55,7 @@ def test_the_names_are_those_that_the_experiment_promises():
     )
     held, (predicted, target) = overconfident(50, 0), overconfident(40, 1)
     after = recalibrated_metrics(held, predicted, target, methods=METHODS, levels=(0.5, 0.9))
-    assert set(after) == {name for name in experiment.evaluation.metrics if "_after_" in name}
+    assert set(after) == {name for name in experiment.metrics if "_after_" in name}
     for name in after:
         found = records.metric(name)
         assert found.name == name
@@ -120,11 +120,16 @@ def test_widths_do_not_change_with_the_test_targets():
         assert one[f"width_90_after_{method}"] == other[f"width_90_after_{method}"]
 
 
-def test_recalibration_needs_a_table() -> None:
-    with pytest.raises(
-        ValueError, match=r"^evaluation\.recalibration: its methods are for task\.kind regression"
-    ):
-        load("quickstart-language", ["evaluation.recalibration=[quantile_map]"])
+@pytest.mark.parametrize(
+    ("name", "method", "allowed"),
+    [
+        ("quickstart-language", "quantile_map", "allowed: temperature"),
+        ("quickstart-regression", "temperature", "allowed: variance_scaling, quantile_map, conformal_split"),
+    ],
+)
+def test_a_method_of_the_other_task_is_refused(name: str, method: str, allowed: str) -> None:
+    with pytest.raises(ValueError, match=rf"^evaluation\.recalibration: {method} does not fit .*; {allowed}"):
+        load(name, [f"evaluation.recalibration=[{method}]"])
 
 
 def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
@@ -140,4 +145,4 @@ def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
     evaluate(experiment, data=table.data, model=table.model, out=tmp_path)
     rows = records.read(cell_folder(tmp_path, 0, 0) / "metrics.parquet", records.METRICS).to_pylist()
     names = {row["metric"] for row in rows}
-    assert {*experiment.task.metrics, *experiment.evaluation.metrics} == names
+    assert set(experiment.metrics) == names

@@ -23,9 +23,11 @@ from precisionflow.config.objective import (
 )
 from precisionflow.config.task import Characters, Regression, Task
 
-Recalibration = Literal[
+TableRecalibration = Literal[
     "variance_scaling", "quantile_map", "conformal_split", "conformal_normalised", "conformal_quantile"
 ]
+Recalibration = Literal[TableRecalibration, "temperature"]
+"""`temperature` is for characters, all others for tables."""
 
 
 class Evaluation(Part):
@@ -36,20 +38,13 @@ class Evaluation(Part):
     bins: Annotated[int, Field(ge=2), NUMBER] = 15
     """Equal-width confidence bins of the expected calibration error."""
     recalibration: tuple[Recalibration, ...] = ()
-    """Methods that are fitted on held-out rows; the test rows are scored before and after each. Of a table."""
+    """Methods that are fitted on held-out rows; the test rows are scored before and after each."""
 
     @property
-    def metrics(self) -> tuple[str, ...]:
-        """Coverage, width and score of every interval, by level in per cent: 0.975 -> coverage_97.5, width_97.5, ...
-
-        Then the same, and nll and crps of variance scaling, after each recalibration: coverage_90_after_quantile_map.
-        """
+    def intervals(self) -> tuple[str, ...]:
+        """Metrics of the central intervals by level in per cent: 0.975 -> coverage_97.5, width_97.5, ..."""
         shown = [format((Decimal(str(level)) * 100).normalize(), "f") for level in self.levels]
-        measures = [f"{m}_{level}" for m in ("coverage", "width", "interval_score") for level in shown]
-        after = [f"{m}_after_{method}" for method in self.recalibration for m in measures]
-        if "variance_scaling" in self.recalibration:
-            after += ["nll_after_variance_scaling", "crps_after_variance_scaling"]
-        return (*measures, *after)
+        return tuple(f"{m}_{level}" for m in ("coverage", "width", "interval_score") for level in shown)
 
 
 class Experiment(Part):
@@ -84,6 +79,18 @@ class Experiment(Part):
     def hash(self) -> str:
         """sha256 (12 hexadecimal digits) of the resolved configuration without its cluster settings."""
         return digest(self.model_dump(mode="json", exclude={"cluster"}))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What evaluation measures; <metric>_after_<method> is the same of recalibrated predictions."""
+        methods = self.evaluation.recalibration
+        if isinstance(self.task, Characters):
+            scored = [m for m in self.task.metrics if m != "validation_loss"]
+            return (*self.task.metrics, *(f"{m}_after_{method}" for method in methods for m in scored))
+        after = [f"{m}_after_{method}" for method in methods for m in self.evaluation.intervals]
+        if "variance_scaling" in methods:
+            after += ["nll_after_variance_scaling", "crps_after_variance_scaling"]
+        return (*self.task.metrics, *self.evaluation.intervals, *after)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -170,10 +177,14 @@ class Experiment(Part):
             for number in numbers:
                 if list(numbers).count(number) > 1:
                     raise ValueError(f"{key}: names {number} twice; name it once")
-        if isinstance(self.task, Characters) and self.evaluation.recalibration:
-            raise ValueError(
-                "evaluation.recalibration: its methods are for task.kind regression; leave it out for characters"
-            )
+        text = isinstance(self.task, Characters)
+        for method in self.evaluation.recalibration:
+            if (method == "temperature") != text:
+                allowed = [m for m in get_args(Recalibration) if (m == "temperature") == text]
+                raise ValueError(
+                    f"evaluation.recalibration: {method} does not fit task.kind {self.task.kind!r}; "
+                    f"allowed: {', '.join(allowed)}"
+                )
         if isinstance(self.task, Characters) and self.splits != (0,):
             raise ValueError(
                 f"splits: given {list(self.splits)}; a text is cut by position, once; keep [0] and repeat with seeds"
@@ -182,7 +193,7 @@ class Experiment(Part):
 
     @model_validator(mode="after")
     def _metrics_are_measured(self) -> Self:
-        measured = self.task.metrics + (self.evaluation.metrics if isinstance(self.task, Regression) else ())
+        measured = self.metrics
         named = [("ablation.metrics", name) for name in self.ablation.metrics] + [
             ("gate", name) for name in self.gate
         ]

@@ -129,7 +129,21 @@ class Regression(Part):
 class Characters(Part):
     """Predict the next character of a text."""
 
-    metrics: ClassVar = ("nll", "bits_per_character", "ece", "brier", "accuracy", "validation_loss")
+    metrics: ClassVar = (
+        "nll",
+        "bits_per_character",
+        "ece",
+        "ece_equal_mass",
+        "mce",
+        "class_wise_ece",
+        "brier",
+        "brier_reliability",
+        "brier_resolution",
+        "brier_uncertainty",
+        "accuracy",
+        "aurc",
+        "validation_loss",
+    )
     """What evaluation measures."""
     kind: Literal["characters"] = "characters"
     source: Annotated[PydocTopics | TextFile | TinyShakespeare, Field(discriminator="kind")] = PydocTopics()

@@ -1,5 +1,6 @@
 """Calibration of class probabilities: errors by bin in several forms, Brier's decomposition, risk against coverage."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -29,18 +30,55 @@ def equal_mass_calibration_error(confidence: Rows, correct: Bool[np.ndarray, " r
 
 def adaptive_calibration_error(probabilities: Probabilities, target: Classes, *, bins: int) -> float:
     """Mean over classes of the equal-mass ECE of that class's probability (Nixon et al. 2019)."""
+    brier(probabilities, target)
     hits = _hits(probabilities, target)
     classes = range(hits.shape[1])
     return float(np.mean([_equal_mass(probabilities[:, k], hits[:, k], bins=bins) for k in classes]))
 
 
-def class_wise_calibration_error(probabilities: Probabilities, target: Classes, *, bins: int) -> float:
-    """Mean over classes of the equal-width ECE of that class's probability (Kull et al. 2019)."""
+@dataclass(frozen=True)
+class ClassBins:
+    """What is left of class probabilities in equal-width bins; the bins of two sets of rows add up."""
+
+    count: Float[np.ndarray, "classes bins"]
+    stated: Float[np.ndarray, "classes bins"]
+    """Sum of the class's probabilities in the bin."""
+    observed: Float[np.ndarray, "classes bins"]
+    """Rows of the class in the bin."""
+    brier: float
+    """Sum of the rows' Brier scores."""
+
+    def __add__(self, other: "ClassBins") -> "ClassBins":
+        return ClassBins(
+            self.count + other.count,
+            self.stated + other.stated,
+            self.observed + other.observed,
+            self.brier + other.brier,
+        )
+
+    @property
+    def rows(self) -> float:
+        return float(self.count[0].sum())
+
+
+def class_bins(probabilities: Probabilities, target: Classes, *, bins: int) -> ClassBins:
+    """Every class's probability in `bins` bins (i / bins, (i + 1) / bins]; ValueError as `scores.brier` raises it."""
+    score = brier(probabilities, target)
     hits = _hits(probabilities, target)
-    rows, classes = hits.shape
+    classes = hits.shape[1]
     inside = np.clip(np.ceil(probabilities * bins).astype(int) - 1, 0, bins - 1) + bins * np.arange(classes)
-    excess = np.bincount(inside.ravel(), weights=(hits - probabilities).ravel(), minlength=bins * classes)
-    return float(np.abs(excess).sum() / (rows * classes))
+
+    def total(weights: np.ndarray | None) -> np.ndarray:
+        found = np.bincount(inside.ravel(), weights=weights, minlength=classes * bins)
+        return found.reshape(classes, bins).astype(float)
+
+    return ClassBins(total(None), total(np.ravel(probabilities)), total(hits.ravel()), float(score.sum()))
+
+
+def class_wise_calibration_error(binned: ClassBins) -> float:
+    """Mean over classes of the equal-width ECE of that class's probability (Kull et al. 2019)."""
+    classes = len(binned.count)
+    return float(np.abs(binned.observed - binned.stated).sum() / (binned.rows * classes))
 
 
 class BrierParts(NamedTuple):
@@ -56,24 +94,16 @@ class BrierParts(NamedTuple):
     """What a bin's unequal forecasts add; 0 where all forecasts of a bin are equal (Stephenson et al. 2008)."""
 
 
-def brier_decomposition(probabilities: Probabilities, target: Classes, *, bins: int) -> BrierParts:
+def brier_decomposition(binned: ClassBins) -> BrierParts:
     """Murphy's (1973) decomposition, class by class over equal-width bins, summed over classes as `scores.brier` is."""
-    score = float(np.mean(brier(probabilities, target)))
-    hits = _hits(probabilities, target)
-    rows, classes = hits.shape
-    inside = (
-        np.clip(np.ceil(probabilities * bins).astype(int) - 1, 0, bins - 1) + bins * np.arange(classes)
-    ).ravel()
-    size = bins * classes
-    count = np.bincount(inside, minlength=size)
-    some = np.maximum(count, 1)
-    stated = np.bincount(inside, weights=np.ravel(probabilities), minlength=size) / some
-    observed = np.bincount(inside, weights=hits.ravel(), minlength=size) / some
-    base = np.repeat(hits.mean(axis=0), bins)
-    reliability = float((count * (stated - observed) ** 2).sum() / rows)
-    resolution = float((count * (observed - base) ** 2).sum() / rows)
-    uncertainty = float((base * (1 - base)).sum() / bins)
-    return BrierParts(reliability, resolution, uncertainty, score - reliability + resolution - uncertainty)
+    some = np.maximum(binned.count, 1)
+    stated, observed = binned.stated / some, binned.observed / some
+    base = binned.observed.sum(axis=1, keepdims=True) / binned.rows
+    reliability = float((binned.count * (stated - observed) ** 2).sum() / binned.rows)
+    resolution = float((binned.count * (observed - base) ** 2).sum() / binned.rows)
+    uncertainty = float((base * (1 - base)).sum())
+    within = binned.brier / binned.rows - reliability + resolution - uncertainty
+    return BrierParts(reliability, resolution, uncertainty, within)
 
 
 def area_under_risk_coverage(confidence: Rows, correct: Bool[np.ndarray, " rows"]) -> float:
@@ -100,8 +130,7 @@ def _equal_mass(
 
 
 def _hits(probabilities: Probabilities, target: Classes) -> Float[np.ndarray, "rows classes"]:
-    """[target = k] for each row and class, after the checks of `scores.brier`."""
-    brier(probabilities, target)
+    """[target = k] for each row and class."""
     hits = np.zeros(probabilities.shape)
     hits[np.arange(len(target)), target] = 1
     return hits

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any, assert_never
 
 import numpy as np
-import pyarrow as pa
 
 from precisionflow.cells import evaluation_inputs, training_identity
 from precisionflow.config import Experiment
 from precisionflow.config.task import Characters, Regression
 from precisionflow.evaluation.distribution import Distribution
-from precisionflow.evaluation.metrics import metrics_table, regression_metrics, token_metrics
+from precisionflow.evaluation.metrics import metrics_table, regression_metrics
 from precisionflow.evaluation.predict import Predictor
 from precisionflow.evaluation.predictions import predictions_table
 from precisionflow.evaluation.recalibrated import held_out, recalibrated_metrics
 from precisionflow.evaluation.scores import Rows
+from precisionflow.evaluation.tokens import score_text
 from precisionflow.records import (
     METRICS,
     PREDICTIONS,
@@ -83,15 +83,17 @@ def _evaluate_cell(
             predicted = predictions(predictor, data / "test.parquet")
             table = predictions_table(predicted, row=row, target=target)
             write(table, out / "predictions.parquet", PREDICTIONS)
-            levels, methods = experiment.evaluation.levels, experiment.evaluation.recalibration
+            levels = experiment.evaluation.levels
+            methods = [m for m in experiment.evaluation.recalibration if m != "temperature"]
             values = regression_metrics(predicted, target, levels=levels)
             if methods:
                 held = held_out(predictor, data)
                 values |= recalibrated_metrics(held, predicted, target, methods=methods, levels=levels)
         case Characters():
-            table = token_predictions(predictor, experiment, data / "test.parquet")
+            scored, after = score_text(predictor, experiment, data)
+            table = scored.table
             write(table, out / "predictions.parquet", TOKEN_PREDICTIONS)
-            values = token_metrics(table, bins=experiment.evaluation.bins)
+            values = scored.metrics | after
         case _:
             assert_never(experiment.task)
     values |= {"validation_loss": card.validation_loss}
@@ -117,11 +119,3 @@ def rows_of(predictor: Predictor, file: Path) -> tuple[np.ndarray, Rows]:
     assert scales is not None
     rows = read(file, REGRESSION_ROWS)
     return rows["row"].to_numpy(), rows["target"].to_numpy() * scales.target_scale + scales.target_mean
-
-
-def token_predictions(predictor: Predictor, experiment: Experiment, file: Path) -> pa.Table:
-    """records.TOKEN_PREDICTIONS of a part; `row` is the position of the target in the part."""
-    scored = list(predictor.scored_tokens(part_batches(experiment, file)))
-    columns = {name: np.concatenate([part[name] for part in scored]) for name in scored[0]}
-    count = len(columns["target"])
-    return pa.table({"row": np.arange(1, count + 1), **columns}, schema=TOKEN_PREDICTIONS)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from precisionflow import records
 from precisionflow.config import Experiment
-from precisionflow.evaluation import calibration, scores, sharpness
+from precisionflow.evaluation import calibration, classification, scores, sharpness
 from precisionflow.evaluation.crps import crps
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.scores import Rows
@@ -49,7 +49,8 @@ def interval_metrics(target: Rows, lower: Rows, upper: Rows, *, level: float) ->
 
 
 def token_metrics(table: pa.Table, *, bins: int) -> dict[str, float]:
-    """nll (nats per character), bits_per_character, ece of `bins` confidence bins, brier and accuracy.
+    """nll (nats per character), bits_per_character, brier, accuracy, aurc and the calibration errors of the most
+    probable character in `bins` bins: ece and mce (equal width), ece_equal_mass.
 
     `table` is a `records.TOKEN_PREDICTIONS`. ValueError for a table without rows or with values that are no
     predictions.
@@ -66,8 +67,24 @@ def token_metrics(table: pa.Table, *, bins: int) -> dict[str, float]:
         "nll": nll,
         "bits_per_character": nll / math.log(2),
         "ece": calibration.expected_calibration_error(confidence, correct, bins=bins),
+        "ece_equal_mass": classification.equal_mass_calibration_error(
+            confidence, correct, bins=min(bins, len(correct))
+        ),
+        "mce": classification.maximum_calibration_error(confidence, correct, bins=bins),
         "brier": float(np.mean(brier)),
         "accuracy": float(np.mean(correct)),
+        "aurc": classification.area_under_risk_coverage(confidence, correct),
+    }
+
+
+def class_metrics(binned: classification.ClassBins) -> dict[str, float]:
+    """class_wise_ece and the parts of the Brier score, of the probabilities of all classes."""
+    parts = classification.brier_decomposition(binned)
+    return {
+        "class_wise_ece": classification.class_wise_calibration_error(binned),
+        "brier_reliability": parts.reliability,
+        "brier_resolution": parts.resolution,
+        "brier_uncertainty": parts.uncertainty,
     }
 
 

@@ -1,6 +1,6 @@
 """A trained network as a predictive distribution, in the units of the data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from precisionflow.config.task import Characters
-from precisionflow.evaluation import scores
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.models.predictive import predictive
 from precisionflow.records import DatasetCard, ModelCard, read_card
-from precisionflow.training.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -125,18 +123,3 @@ class Predictor:
         """log softmax of the logits, float64 on the CPU."""
         with torch.no_grad():
             return self.model(inputs.to(self.device)).double().log_softmax(-1).cpu()
-
-    def scored_tokens(self, batches: list[Batch]) -> Iterator[dict[str, np.ndarray]]:
-        """For each batch the columns of records.TOKEN_PREDICTIONS but `row`."""
-        for batch in batches:
-            log_probabilities = self.token_log_probabilities(batch.inputs).flatten(0, 1).numpy()
-            target = batch.target.flatten().numpy()
-            probabilities = np.exp(log_probabilities)
-            yield {
-                "target": target.astype(np.int32),
-                "log_probability": np.take_along_axis(log_probabilities, target[:, None], axis=1)[:, 0],
-                "confidence": np.minimum(probabilities.max(1), 1.0),
-                "correct": probabilities.argmax(1) == target,
-                "entropy": scores.entropy(probabilities),
-                "brier": scores.brier(probabilities, target),
-            }

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.config.experiment import Recalibration
+from precisionflow.config.experiment import TableRecalibration
 from precisionflow.data.batches import Rows as Part
 from precisionflow.evaluation import conformal, recalibration
 from precisionflow.evaluation.crps import crps
@@ -64,7 +64,7 @@ def recalibrated_metrics(
     predicted: Distribution,
     target: Rows,
     *,
-    methods: Sequence[Recalibration],
+    methods: Sequence[TableRecalibration],
     levels: Sequence[float],
 ) -> dict[str, float]:
     """`<metric>_after_<method>`: every method fitted on `held` alone and applied to the `predicted` test rows.
@@ -90,7 +90,7 @@ def recalibrated_metrics(
     return values
 
 
-def intervals_after(method: Recalibration, held: Held, predicted: Distribution) -> Intervals:
+def intervals_after(method: TableRecalibration, held: Held, predicted: Distribution) -> Intervals:
     """Intervals of the predicted rows after a method has been fitted on the held-out ones."""
     stated, target = held
     match method:

@@ -16,6 +16,16 @@ from precisionflow.report.cells import Predictions, Trained
 from precisionflow.report.svg import legend_sample
 from precisionflow.report.wording import Row
 
+CLASS_CALIBRATION = (
+    "ece_equal_mass",
+    "mce",
+    "class_wise_ece",
+    "brier_reliability",
+    "brier_resolution",
+    "brier_uncertainty",
+    "aurc",
+)
+"""Metrics of a text that have a table of their own."""
 MOST_FIGURES = 6
 """Variants that have figures of their own."""
 CURVES = {
@@ -151,7 +161,8 @@ def _add_scores(
         family: [n for n in names if n.startswith(f"{family}_")]
         for family in ("coverage", "width", "interval_score")
     }
-    spread = [name for of in spreads.values() for name in of]
+    finer = [name for name in CLASS_CALIBRATION if name in names]
+    spread = [*finer, *(name for of in spreads.values() for name in of)]
     scores = [n for n in names if n in wanted or n not in spread]
     group.scores = tables.score_table(rows, scores, caption=f"Scores on {group.dataset}", best=best)
     for family, of in spreads.items():
@@ -159,6 +170,9 @@ def _add_scores(
             measure = family.replace("_", " ").capitalize()
             caption = f"{measure} of central intervals on {group.dataset}, by level in per cent"
             group.intervals.append(tables.score_table(rows, of, caption=caption, best={}))
+    if finer:
+        caption = f"Calibration of all classes, and errors by confidence, on {group.dataset}"
+        group.intervals.append(tables.score_table(rows, finer, caption=caption, best={}))
     if not contrasts:
         where = {row["variant"]: [r for r in rows if r["variant"] == row["variant"]] for row in rows}
         for variant, of in where.items():

@@ -58,7 +58,10 @@ def score_table(
 
 
 def recalibration_table(rows: Sequence[Row], *, caption: str) -> Table | None:
-    """nll, crps, and coverage and width of the highest level, before and after each method; none without a method."""
+    """The proper scores, ece, and coverage and width of the highest level, before and after each method.
+
+    None without a method.
+    """
     where = {(row["variant"], row["metric"]): row for row in rows}
     levels = [
         name.removeprefix("width_")
@@ -66,10 +69,11 @@ def recalibration_table(rows: Sequence[Row], *, caption: str) -> Table | None:
         if name.startswith("width_") and "_after_" not in name
     ]
     highest = max(levels, key=float, default="")
+    compared = ("nll", "crps", "brier", "ece", f"coverage_{highest}", f"width_{highest}")
     body = []
     for (variant, name), row in where.items():
         before, after, method = name.partition("_after_")
-        if after and before in ("nll", "crps", f"coverage_{highest}", f"width_{highest}"):
+        if after and before in compared:
             words = (before, wording.plus_minus(where[variant, before]), wording.plus_minus(row))
             body.append((Entry(variant), Entry(method.replace("_", " ")), *map(Entry, words)))
     body.sort(key=lambda entries: (entries[0].text, entries[1].text))
