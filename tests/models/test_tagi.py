@@ -33,12 +33,12 @@ def test_one_observation_of_one_weight_is_exact_bayes():
     prior["layers.0.weight.variance"][0, 0, 0] = 2.0
     prior["layers.0.weight.mean"][0, 0, 0] = 0.3
     prior["layers.0.bias.mean"][0, 0, 1] = math.log(0.5)
-    x, y = torch.tensor([[[1.5]]]).double(), torch.tensor([[2.0]]).double()
+    x, y = torch.tensor([[[1.5]]]).double(), torch.tensor([[1.2]]).double()
     after = tagi.update(prior, x, y, torch.ones(1, 1).double())
     precision = 1 / 2.0 + 1.5**2 / 0.5
     assert after["layers.0.weight.variance"][0, 0, 0].item() == pytest.approx(1 / precision)
     assert after["layers.0.weight.mean"][0, 0, 0].item() == pytest.approx(
-        (0.3 / 2.0 + 1.5 * 2.0 / 0.5) / precision
+        (0.3 / 2.0 + 1.5 * 1.2 / 0.5) / precision
     )
     assert after["layers.0.weight.mean"][0, 0, 1].item() == 0
 
@@ -105,6 +105,21 @@ def test_networks_do_not_see_each_other(rows):
         alone = tagi.update(one, x, y, used[:1])
         for name, tensor in alone.items():
             torch.testing.assert_close(together[name][network : network + 1], tensor)
+
+
+def test_no_surprise_throws_a_mean_out_of_its_range(rows):
+    """The noise is believed to be tiny and everything misses by far: X would jump by hundreds of deviations."""
+    x, _ = rows
+    prior = beliefs((3, 8, 2))
+    prior["layers.1.bias.mean"][..., 1] = -12
+    target = torch.full(x.shape[:2], 30.0, dtype=x.dtype)
+    after = tagi.update(prior, x, target, torch.ones_like(target))
+    moved = [
+        ((after[name] - prior[name]).abs() / prior[name.replace("mean", "variance")].sqrt()).max().item()
+        for name in prior
+        if name.endswith("mean")
+    ]
+    assert max(moved) == pytest.approx(tagi.LARGEST_MOVE)
 
 
 def test_rows_that_are_not_used_teach_nothing(rows):

@@ -23,6 +23,9 @@ Beliefs = Mapping[str, Tensor]
 LARGEST_LOG = 10.0
 """X is kept below: a standardised target has no larger noise variance than e^10."""
 SMALLEST_VARIANCE = 1e-12
+LARGEST_MOVE = 0.5
+"""Standard deviations that the mean of a weight moves in one batch at most: a batch of surprises is a sum of moves, and
+one that throws X out of its range is never unlearned. (cuTAGI, the authors' library, has such a bound too.)"""
 LEAST_LEFT = 1e-3
 """What a row leaves at least of a variance; and what the noise's update, which may widen one, leaves of a precision."""
 
@@ -135,7 +138,8 @@ def update(beliefs: Beliefs, inputs: Units, target: Rows, used: Rows) -> dict[st
 
     A row asks for the changes m of a mean and s of a variance, over the variance v and its square. One row: v + v^2 s
     and v m, as published. Of several rows the precisions that they add, -s / (1 + v s), are summed with the mean s in
-    the denominator: adding up the changes themselves would take more than all of a variance in a large batch.
+    the denominator: adding up the changes themselves would take more than all of a variance in a large batch. No mean
+    moves further than `LARGEST_MOVE`.
     """
     rows = used.sum(dim=1)[:, None, None]
     units = forward(beliefs, inputs)
@@ -151,7 +155,8 @@ def update(beliefs: Beliefs, inputs: Units, target: Rows, used: Rows) -> dict[st
             shrink = torch.bmm(seen.square().transpose(1, 2), moved.variance)
             left = (1 + beliefs[s] * shrink / rows).clamp_min(LEAST_LEFT)
             after[s] = 1 / (1 / beliefs[s] - shrink / left).clamp_min(LEAST_LEFT / beliefs[s])
-            after[m] = beliefs[m] + after[s] * change / left
+            limit = LARGEST_MOVE * beliefs[s].sqrt()
+            after[m] = beliefs[m] + (after[s] * change / left).clamp(-limit, limit)
         if layer:
             active = (mean > 0).to(mean.dtype)
             moved = Moved(
