@@ -1,5 +1,6 @@
 """`precisionflow predict`: a trained cell and a table in, the table with predictions out; mistakes in one line."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,82 @@ def test_a_table_that_cannot_be_used_is_refused_in_one_line(line: Line, case, re
     spoil(frame).to_csv(tmp_path / "in.csv", index=False)
     assert named in line.fails(*words_of(results, tmp_path / "in.csv", "--out", "out.csv"))
     assert not (tmp_path / "out.csv").exists()
+
+
+OUTSIDE = {
+    "too large for the network": (
+        lambda f: spoiled(f, bmi=[1.0, 2.0, 1e300, 3.0, 4.0, 5.0, 6.0]),
+        "row 2, column 'bmi'",
+    ),
+    "a text": (
+        lambda f: spoiled(f, bmi="1,5"),
+        "row 0 (counted from 0), column 'bmi': '1,5' is no number; replace",
+    ),
+    "another case": (lambda f: f.rename(columns={"bmi": "BMI"}), "column 'bmi' is missing"),
+    "lists": (lambda f: spoiled(f, bmi=[[1.0, 2.0]] * 7), "column 'bmi' holds list<"),
+}
+
+
+@pytest.mark.parametrize("case", OUTSIDE)
+def test_a_parquet_table_is_refused_alike(line: Line, case, results, frame, tmp_path):
+    spoil, named = OUTSIDE[case]
+    spoil(frame).to_parquet(tmp_path / "in.parquet")
+    assert named in line.fails(*words_of(results, tmp_path / "in.parquet", "--out", "out.csv"))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_a_table_that_is_not_there_and_an_output_that_is_a_folder(line: Line, results, frame, tmp_path):
+    missing = line.fails(*words_of(results, tmp_path / "no.csv"))
+    assert missing == f"{tmp_path / 'no.csv'}: does not exist; give a CSV or Parquet file"
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    (tmp_path / "out.csv").mkdir()
+    refusal = line.fails(*words_of(results, tmp_path / "in.csv", "--out", "out.csv"))
+    assert refusal == "--out out.csv: is a folder; give a file in it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"target_scale": 0.0}, "standardisation: target_scale: Input should be greater than 0"),
+        ({"target_scale": -1.0}, "standardisation: target_scale: Input should be greater than 0"),
+        ({"feature_scale": [0.0] * 10}, "standardisation: feature_scale: 0: Input should be greater than 0"),
+        ({"feature_scale": [1.0]}, "10 numbers in feature_mean, 1 in feature_scale"),
+    ],
+)
+def test_scales_that_are_none_are_refused_with_their_file(
+    line: Line, changes, expected, results, frame, tmp_path
+):
+    finished, cell = results
+    (card,) = finished.data.glob("*/split-0/dataset.json")
+    content = json.loads(card.read_text())
+    content["standardisation"] |= changes
+    copy = tmp_path / "data" / card.relative_to(finished.data)
+    copy.parent.mkdir(parents=True)
+    copy.write_text(json.dumps(content))
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    refusal = line.fails(
+        "predict", cell, tmp_path / "in.csv", "--data", tmp_path / "data", "--out", "out.csv"
+    )
+    assert refusal.startswith(f"{copy}: ")
+    assert expected in refusal
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_what_was_constant_in_training_does_not_move_a_prediction(frame, tmp_path):
+    values = load_diabetes(scaled=False, as_frame=True).data.head(60).assign(bmi=20.0, y=range(60))
+    values.to_csv(tmp_path / "constant.csv", index=False)
+    source = {"kind": "table_file", "path": str(tmp_path / "constant.csv"), "target": "y"}
+    finished = tiny.trained(
+        tiny.TABLE | {"task": {"kind": "regression", "source": source}, "seeds": [0], "splits": [0]},
+        tmp_path / "results",
+        **{"training.steps": 2, "training.validate_every": 1},
+    )
+    predictor = finished.predictor()
+    features = frame.drop(columns="patient").assign(bmi=20.0).to_numpy()
+    moved = frame.drop(columns="patient").assign(bmi=1e6).to_numpy()
+    expected, found = predictor.distribution(features), predictor.distribution(moved)
+    np.testing.assert_array_equal(found.mean, expected.mean)
+    np.testing.assert_array_equal(found.std, expected.std)
 
 
 @pytest.mark.parametrize(

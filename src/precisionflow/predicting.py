@@ -39,6 +39,8 @@ def predict_table(
     parquet = out is not None and out.suffix.lower() == ".parquet"
     if out is not None:
         table_file.check_suffix(out)
+        if out.is_dir():
+            raise ValueError(f"--out {out}: is a folder; give a file in it")
         if out.resolve() == table.resolve():
             raise ValueError(f"--out {out}: is the table itself; choose another file")
     check_levels(levels)

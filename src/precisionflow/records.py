@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, model_validator
 
 from precisionflow.config import Experiment
 
@@ -55,6 +55,18 @@ TOKEN_PREDICTIONS = _schema(
 )
 """evaluation/predictions.parquet of a text: nats; confidence is the largest probability, brier the sum over classes of
 (p - y)^2."""
+FIT = _schema(
+    may_be_nan=("target",),
+    x=_real,
+    target=_real,
+    mean=_real,
+    epistemic=_real,
+    low_95=_real,
+    low_50=_real,
+    high_50=_real,
+    high_95=_real,
+)
+"""evaluation/fit.parquet of a table with one feature x: test rows, then a grid whose target is NaN; source units."""
 METRICS = _schema(
     experiment=_text,
     variant=_text,
@@ -110,9 +122,17 @@ class Standardisation(Card):
     """x_standardised = (x - mean) / scale, fitted on the training rows."""
 
     feature_mean: tuple[float, ...]
-    feature_scale: tuple[float, ...]
+    feature_scale: tuple[PositiveFloat, ...]
     target_mean: float
-    target_scale: float
+    target_scale: PositiveFloat
+
+    @model_validator(mode="after")
+    def _one_scale_for_each_mean(self) -> Self:
+        if len(self.feature_mean) != len(self.feature_scale):
+            raise ValueError(
+                f"{len(self.feature_mean)} numbers in feature_mean, {len(self.feature_scale)} in feature_scale"
+            )
+        return self
 
 
 class DatasetCard(Card):
@@ -225,9 +245,6 @@ _CATALOGUE = {
 
 HEADLINE = {"regression": ("nll", "crps", "rmse"), "characters": ("nll", "ece", "brier")}
 """Metrics that are contrasted when the experiment names none."""
-
-
-_AGAIN = "run the stage that writes it again"
 
 
 def check(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:

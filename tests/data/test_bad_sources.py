@@ -66,6 +66,21 @@ def test_bad_table(folder, regression, tmp_path, case):
     assert message.startswith(f"{path}/{name}: {expected}"), message
 
 
+def test_blanks_of_any_kind_stand_between_cells(folder, regression, tmp_path):
+    lines = rows()
+    prepare([regression(folder("plain", data=lines))], out=tmp_path / "out")
+    odd = ["\ufeff" + lines[0], *(f"  {line.replace(' ', chr(9) + ' ')} \r" for line in lines[1:]), "", " \t"]
+    prepare([regression(folder("odd", data=odd))], out=tmp_path / "out")
+    for part in ("train", "valid", "test"):
+        first, second = sorted((tmp_path / "out").glob(f"*/split-0/{part}.parquet"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_one_row(folder, regression, tmp_path):
+    path = folder(data=rows()[:1], index_train_0=["0"], index_test_0=["1"])
+    assert "0 training rows are left of 1; 3 are the fewest" in refused(regression(path), tmp_path / "out")
+
+
 def test_too_few_training_rows(folder, regression, tmp_path):
     message = refused(regression(folder(index_train_0=["1", "2", "3"])), tmp_path / "out")
     assert "data.txt: 2 training rows are left of 3; 3 are the fewest, so give more" in message

@@ -72,7 +72,7 @@ def test_named_features_in_their_order_and_other_columns_may_hold_text(regressio
 def test_a_constant_feature_is_allowed(regression, tmp_path):
     path = write_csv(tmp_path / "beams.csv", [f"7,{b!r},{c!r}" for _, b, c in VALUES.tolist()])
     card, rows = prepared(regression(source(path)), tmp_path / "out")
-    assert card.standardisation.feature_scale[0] == 1.0
+    assert card.standardisation.feature_mean[0] == 7.0
     assert set(rows[:, 0]) == {7.0}
 
 
@@ -99,11 +99,16 @@ BAD = {
     "nan target": (changed(5, "1,2,nan"), NAMES, "row 5 (counted from 0), column 'strength': nan is no finite"),
     "infinite feature": (changed(9, "1,-inf,3"), NAMES, "row 9 (counted from 0), column 'depth': -inf is no"),
     "empty cell": (changed(0, "1,,3"), NAMES, "row 0 (counted from 0), column 'depth': an empty cell is no"),
-    "word": (changed(39, "1,2,x"), NAMES, "column 'strength', row 39 (counted from 0): 'x' is no number"),
+    "word": (changed(39, "1,2,x"), NAMES, "row 39 (counted from 0), column 'strength': 'x' is no number; replace"),
     "short row": (changed(7, "1,2"), NAMES, "cannot be read as a table (CSV parse error: Row #9: Expected 3"),
     "one row": (["1,2,3"], NAMES, "0 training rows are left of 0; 3 are the fewest"),
     "no row": ([""], NAMES, "has no rows; give at least one"),
-    "constant target": (["1,2,3", "2,3,3"] * 20, NAMES, "the target is 3 in every training row"),
+    "constant target": (["1,2,3", "2,3,3"] * 20, NAMES, "the target 'strength' is 3 in every training row"),
+    "huge": (changed(5, "1e300,1,1"), NAMES, "feature 'width' has a spread beyond the range of float64"),
+    "far": (changed(4, "1,1e300,1"), NAMES, "row 4 (counted from 0): feature 'depth' is 1e+300, too far from"),
+    "no comma": (["1;2;3"], ["width;depth;strength"], "its header 'width;depth;strength' is one column; separate"),
+    "no name": (None, ["width", "", "strength"], "column 2 has no name; give it one, or name the others in task."),
+    "other case": (None, ["width", "depth", "STRENGTH"], "did you mean 'STRENGTH'?"),
     "column twice": (None, ["depth", "depth", "strength"], "column 'depth' stands there twice"),
     "no target": (
         None, ["width", "depth", "strenght"],
@@ -126,6 +131,7 @@ def test_bad_csv(regression, tmp_path, case):
     [
         (VALUES[:, :2].tolist(), "column 'strength' holds list<element: double>; should hold one number in each row"),
         ([True] * 40, "column 'strength' holds bool; should hold one number in each row"),
+        ([None] * 40, "row 0 (counted from 0), column 'strength': an empty cell is no finite number"),
         ([None, *VALUES[1:, 2].tolist()], "row 0 (counted from 0), column 'strength': an empty cell is no finite"),
     ],
 )  # fmt: skip
@@ -133,6 +139,23 @@ def test_bad_parquet(regression, tmp_path, column, expected):
     path = tmp_path / "beams.parquet"
     pq.write_table(pa.table({"width": VALUES[:, 0], "strength": column}), path)
     assert expected in refused(regression(source(path)), tmp_path)
+
+
+def test_columns_of_either_kind_of_text_may_hold_numbers(regression, tmp_path):
+    path = tmp_path / "beams.parquet"
+    texts = [pa.array(list(map(repr, column)), kind) for column, kind in zip(
+        VALUES.T.tolist(), (pa.string(), pa.large_string(), pa.large_string()), strict=True
+    )]  # fmt: skip
+    pq.write_table(pa.table(texts, NAMES), path)
+    np.testing.assert_allclose(prepared(regression(source(path)), tmp_path / "out")[1], VALUES, rtol=1e-12)
+
+
+def test_names_that_are_not_utf8(regression, tmp_path):
+    path = tmp_path / "beams.csv"
+    path.write_bytes("größe,strength\n1,2\n".encode("latin-1"))
+    assert refused(regression(source(path)), tmp_path) == (
+        f"{path}: the names of its columns are not UTF-8; save it as UTF-8"
+    )
 
 
 def test_a_file_that_is_no_parquet(regression, tmp_path):

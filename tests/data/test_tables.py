@@ -97,10 +97,21 @@ def test_validation_draw_depends_on_the_split_and_not_on_the_order_of_rows():
 def test_a_constant_feature_becomes_zero(folder, regression, tmp_path):
     values = np.random.default_rng(1).normal(size=(40, 3))
     values[:, 1] = 0.1  # the mean of many 0.1 is not 0.1 in float64
+    values[1::2, 1] = np.nextafter(0.1, 1)  # which no scale should blow up
+    values[0, 1] = 1e6  # row 0 is tested
     out, card = prepared(regression(folder(values=values)), tmp_path / "out")
     assert card.standardisation is not None
-    assert card.standardisation.feature_scale[1] == 1.0
-    assert (read_part(out, "train")[1][:, 1] == 0).all()
+    assert card.standardisation.feature_mean[1] == pytest.approx(0.1, rel=1e-15)
+    for part in PARTS:
+        assert (read_part(out, part)[1][:, 1].astype(np.float32) == 0).all(), part
+
+
+def test_a_feature_is_constant_by_its_training_rows_relative_to_its_size(folder, regression, tmp_path):
+    values = np.random.default_rng(1).normal(size=(40, 3))
+    values[:, 0] = 1e-100 * values[:, 0]
+    values[:, 1] = 1e9 + values[:, 1]
+    out, _ = prepared(regression(folder(values=values)), tmp_path / "out")
+    np.testing.assert_allclose(read_part(out, "train")[1].std(axis=0), 1, rtol=1e-6)
 
 
 @pytest.mark.parametrize("cells", [4, 12, 28])

@@ -14,6 +14,7 @@ from precisionflow.evaluation.calibration import (
     pit_histogram,
     reliability,
     reliability_bins,
+    uniform_band,
     width,
 )
 from precisionflow.evaluation.scores import gaussian_interval, gaussian_pit
@@ -265,3 +266,15 @@ half, true = np.full(2, 0.5), np.ones(2, dtype=bool)
 def test_what_is_no_prediction_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_uniform_band_holds_what_it_promises() -> None:
+    """Of fresh calibrated data sets 95 in 100 fall inside; of a model whose std is half too small none does."""
+    n, cells = 200, 3
+    low, high = uniform_band(pit_error, rows=n, cells=cells, repeats=2000)
+    random = np.random.default_rng(7)
+    means = [np.mean([pit_error(random.random(n)) for _ in range(cells)]) for _ in range(1000)]
+    assert np.mean([low <= m <= high for m in means]) == pytest.approx(0.95, abs=0.025)
+    assert low < 1 / (6 * n) < high
+    narrow = stats.norm.cdf(2 * random.standard_normal((cells, n)))
+    assert np.mean([pit_error(pit) for pit in narrow]) > high

@@ -83,14 +83,39 @@ BAD = [
     ("weight", 3, [1.5, -0.5], r"weight, row 3: given .*; should not be negative"),
     ("location", 5, [1.0], r"location, row 5: given 1; should have 2 components"),
     ("scale", 1, [1.0, float("nan")], r"column 'scale', row 1: nan; every cell needs a finite number"),
+    ("location", 0, [], r"location, row 1: given 2; should have 0 components"),
+    ("belief", 2, [0.1, 0.1], r"belief, row 2: given 2; should have 0 components"),
+    ("degrees_of_freedom", 0, [3.0, 3.0], r"degrees_of_freedom, row 1: given 0; should have 2 components"),
     ("family", 1, "laplace", r"family, row 1: given laplace; should be gaussian, as in row 0"),
 ]
 
 
 @pytest.mark.parametrize(("name", "row", "cell", "message"), BAD)
 def test_a_broken_row_is_named(name, row, cell, message):
-    with pytest.raises(ValueError, match=message):
-        stated_distribution(broken(table_of(invented("gaussian", 2)), name, row, cell))
+    table = broken(table_of(invented("gaussian", 2)), name, row, cell)
+    with pytest.raises(ValueError, match=rf"^p\.parquet: .*{message}"):
+        stated_distribution(table, origin="p.parquet")
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_columns_of_unequal_components(name):
+    longer, table = table_of(invented("student_t", 3)), table_of(invented("student_t", 2))
+    given = [[0.1] * 3] * ROWS if name == "belief" else longer[name].to_pylist()
+    index = table.schema.get_field_index(name)
+    mixed = table.set_column(index, table.schema.field(name), pa.array(given, table.schema.field(name).type))
+    with pytest.raises(
+        ValueError, match=r"^predictions: \w+, row 0: has [23] components, location [23]; should"
+    ):
+        stated_distribution(mixed)
+
+
+@pytest.mark.parametrize("cell", [[0.0, 4.0], [-1.0, 4.0]])
+def test_degrees_of_freedom_are_positive(cell):
+    table = broken(table_of(invented("student_t", 2)), "degrees_of_freedom", 3, cell)
+    with pytest.raises(
+        ValueError, match=r"degrees_of_freedom, row 3: given .*; should be positive; evaluate"
+    ):
+        stated_distribution(table)
 
 
 def test_no_rows_and_unknown_families():

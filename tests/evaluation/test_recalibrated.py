@@ -146,3 +146,18 @@ def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
     rows = records.read(cell_folder(tmp_path, 0, 0) / "metrics.parquet", records.METRICS).to_pylist()
     names = {row["metric"] for row in rows}
     assert set(experiment.metrics) == names
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if name.startswith("conformal")])
+def test_a_level_that_the_held_out_rows_cannot_promise_leaves_no_cell(table, method, tmp_path: Path) -> None:
+    from precisionflow.config import overlay, resolve
+    from precisionflow.evaluation.evaluate import evaluate
+
+    wanted = {"recalibration": [method], "levels": [0.5, 0.99]}
+    changes = {"evaluation": wanted, "seeds": [0], "splits": [0]}
+    experiment = resolve(overlay(table.experiment.model_dump(mode="json"), changes))
+    with pytest.raises(
+        ValueError, match=rf"recalibration {method}.*: 40 calibration rows .* at least 99, or"
+    ):
+        evaluate(experiment, data=table.data, model=table.model, out=tmp_path / "evaluation")
+    assert list(tmp_path.iterdir()) == []

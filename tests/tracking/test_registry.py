@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -17,6 +18,7 @@ from precisionflow.data.prepare import prepare
 from precisionflow.models.build import build
 from precisionflow.tracking import register_models, store, track_cells, track_folder
 from tests import synthetic
+from tests.command_line import Line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -150,6 +152,31 @@ def test_the_best_of_those_that_pass_is_champion_and_says_so(results: Path) -> N
         assert answer["std"].iloc[0] > 0
     finally:
         mlflow.set_tracking_uri(None)
+
+
+def test_predict_takes_the_address_of_a_model(results: Path, line: Line, tmp_path: Path) -> None:
+    import pandas as pd
+
+    assert track_folder(results)
+    cell = stage.cell_folder(results / "model" / "noise" / "diabetes" / "heteroscedastic", 0, 0)
+    names = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
+    table = tmp_path / "rows.csv"
+    pd.DataFrame(np.random.default_rng(0).normal(50, 20, (3, 10)), columns=names).to_csv(table, index=False)
+    of_the_folder = line("predict", cell, table)
+    assert of_the_folder.code == 0
+    assert len(of_the_folder.out.splitlines()) == 4
+    run = versions(results)["heteroscedastic"].run_id
+    for address in (f"models:/{NAME}@champion", f"runs:/{run}/heteroscedastic"):
+        assert line("predict", address, table, "--store", results) == of_the_folder
+    refusal = line.fails("predict", "models:/nobody@champion", table, "--store", results, "--out", "out.csv")
+    assert refusal.startswith(
+        f"models:/nobody@champion: cannot be loaded from sqlite:///{results}/mlflow.db ("
+    )
+    refusal = line.fails("predict", f"models:/{NAME}@champion", table, "--store", tmp_path)
+    assert refusal == f"{tmp_path}: holds no mlflow.db; give the results folder of a tracked run as --store"
+    refusal = line.fails("predict", f"models:/{NAME}@champion", table)
+    assert "set MLFLOW_TRACKING_URI or give --store" in refusal
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_what_misses_the_gate_is_registered_without_the_alias(results: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from precisionflow.config.base import Count, Fraction, Part
+from precisionflow.config.base import NUMBER, Count, Fraction, Part, Seed
 
 
 def _named(path: str) -> str:
@@ -27,6 +27,19 @@ class ScikitLearnTable(Part):
     @property
     def dataset(self) -> str:
         return self.name
+
+
+class HeteroscedasticSine(Part):
+    """A toy with known noise, y = x sin x + 0.3 e1 + 0.3 x e2; split k is a random 90/10 partition, seed k."""
+
+    kind: Literal["heteroscedastic_sine"] = "heteroscedastic_sine"
+    rows: Annotated[int, Field(ge=10), NUMBER] = 500
+    seed: Seed = 0
+    """Of the draw of the rows themselves, the same for all splits."""
+
+    @property
+    def dataset(self) -> str:
+        return self.kind
 
 
 class UciFolder(Part):
@@ -103,6 +116,11 @@ class TinyShakespeare(Part):
         return self.kind
 
 
+TableSource = Annotated[
+    ScikitLearnTable | HeteroscedasticSine | UciFolder | TableFile, Field(discriminator="kind")
+]
+
+
 class Regression(Part):
     """Predict a number with its uncertainty from a row of numbers."""
 
@@ -119,9 +137,7 @@ class Regression(Part):
     )
     """What evaluation measures, beside coverage, width and score of every interval."""
     kind: Literal["regression"] = "regression"
-    source: Annotated[ScikitLearnTable | UciFolder | TableFile, Field(discriminator="kind")] = (
-        ScikitLearnTable()
-    )
+    source: TableSource = ScikitLearnTable()
     validation_fraction: Fraction = 0.1
     """Share of the training rows that early stopping may look at; the test rows are never in it."""
 

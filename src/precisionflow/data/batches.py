@@ -74,6 +74,8 @@ class Rows:
         """The rows in a validated `<part>.parquet`."""
         table = read(path, REGRESSION_ROWS)
         widths = pc.unique(pc.list_value_length(table["features"])).to_pylist()
+        if not widths:
+            raise ValueError(f"{path}: has no rows; run prepare again")
         if len(widths) != 1:
             raise ValueError(f"{path}: column 'features' has {len(widths)} widths; run prepare again")
         features: Float[np.ndarray, "cells"] = pc.list_flatten(table["features"]).to_numpy()

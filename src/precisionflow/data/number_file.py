@@ -44,7 +44,7 @@ def number_batches(path: Path) -> Iterator[Float[np.ndarray, "rows columns"]]:
 
 def filled_lines(path: Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, text) of every line that isn't empty; ValueError for a line without end."""
-    with path.open(encoding="utf-8", errors="backslashreplace") as file:
+    with path.open(encoding="utf-8-sig", errors="backslashreplace") as file:
         for line in itertools.count(1):
             text = file.readline(LONGEST_LINE)
             if not text:

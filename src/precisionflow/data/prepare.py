@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.task import Characters, Regression, ScikitLearnTable, TableFile, UciFolder
+from precisionflow.config.task import (
+    Characters,
+    HeteroscedasticSine,
+    Regression,
+    ScikitLearnTable,
+    TableFile,
+    TableSource,
+    UciFolder,
+)
 from precisionflow.data.parts import Prepared
 from precisionflow.data.scikit_learn import open_scikit_learn
+from precisionflow.data.sine import open_sine
 from precisionflow.data.table import Table, write_table
 from precisionflow.data.table_file import open_table_file
 from precisionflow.data.text import open_text, write_text
@@ -58,10 +67,12 @@ def _open(task: Regression | Characters, split: int) -> tuple[str, Callable[[Pat
             assert_never(task)
 
 
-def _open_table(source: ScikitLearnTable | UciFolder | TableFile, split: int) -> Table:
+def _open_table(source: TableSource, split: int) -> Table:
     match source:
         case ScikitLearnTable():
             return open_scikit_learn(source, split=split)
+        case HeteroscedasticSine():
+            return open_sine(source, split=split)
         case UciFolder():
             return open_uci_folder(source, split=split)
         case TableFile():

@@ -14,6 +14,10 @@ from precisionflow.records import REGRESSION_ROWS, Standardisation
 VALIDATION = 0x7A11D
 """Keeps the draw of validation rows apart from every other use of the split's number as a seed."""
 FEWEST_TRAINING_ROWS = 3
+ROUNDING = 8 * np.finfo(np.float64).eps
+"""A column is constant whose values differ by at most this share of the largest."""
+SCALE_OF_A_CONSTANT = 2.0**1000
+"""No training row says what another value of a constant feature would mean: divided by it, every value is 0."""
 
 Batch = Float[np.ndarray, "rows columns"]
 """Consecutive rows of a source, unstandardised; the target is the last column."""
@@ -32,6 +36,12 @@ class Table:
     features: tuple[str, ...] | None = None
     """Their names, where the source has names."""
     target: str | None = None
+
+    def called(self, column: int) -> str:
+        """A column of its batches in messages."""
+        if column == -1:
+            return "the target" if self.target is None else f"the target {self.target!r}"
+        return f"feature {column + 1}" if self.features is None else f"feature {self.features[column]!r}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +119,10 @@ def write_table(table: Table, folder: Path, *, validation_fraction: float, split
             for part, rows in parts.items():
                 inside = _inside(rows, start, len(batch))
                 if len(inside):
-                    append(part, _rows(inside, (batch[inside - start] - mean) / scale))
+                    values = batch[inside - start]
+                    standardised = (values - mean) / scale
+                    _check_near(standardised, values, table=table, rows=inside)
+                    append(part, _rows(inside, standardised))
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
         standardisation=standardisation,
@@ -141,27 +154,40 @@ def _fit(table: Table, train: Int[np.ndarray, "train"]) -> Standardisation:
                 piece = Moments.of(batch[inside - start])
                 moments = piece if moments is None else moments.merge(piece)
     assert moments is not None, "every training row is in the source"
-    # A mean of equal numbers may differ from them in the last bit, which a tiny scale would blow up.
-    constant = moments.low == moments.high
+    # Rounding in a mean of equal numbers must not pass for a spread, which a tiny scale would blow up.
+    largest = np.maximum(np.abs(moments.low), np.abs(moments.high))
+    constant = moments.high / 2 - moments.low / 2 <= ROUNDING / 2 * largest
     mean = np.where(constant, moments.low, moments.mean)
-    scale = np.where(constant, 1.0, np.sqrt(moments.squares / moments.count))
+    scale = np.where(constant, SCALE_OF_A_CONSTANT, np.sqrt(moments.squares / moments.count))
     if constant[-1]:
         raise ValueError(
-            f"{table.origin}: the target is {mean[-1]:g} in every training row; there is nothing to predict, "
+            f"{table.origin}: {table.called(-1)} is {mean[-1]:g} in every training row; there is nothing to predict, "
             "so choose another target column"
         )
-    if not np.isfinite(scale).all() or not scale.all():
-        column = int(np.argmin(np.isfinite(scale) & (scale > 0)))
-        name = "the target" if column == len(scale) - 1 else f"feature {column + 1}"
-        raise ValueError(
-            f"{table.origin}: {name} has a spread beyond the range of float64; give it in another unit"
-        )
+    for column in (*range(len(scale) - 1), -1):
+        if not (np.isfinite(scale[column]) and scale[column] > 0):
+            raise ValueError(
+                f"{table.origin}: {table.called(column)} has a spread beyond the range of float64; "
+                "give it in another unit"
+            )
     return Standardisation(
         feature_mean=tuple(mean[:-1].tolist()),
         feature_scale=tuple(scale[:-1].tolist()),
         target_mean=float(mean[-1]),
         target_scale=float(scale[-1]),
     )
+
+
+def _check_near(standardised: Batch, values: Batch, *, table: Table, rows: Int[np.ndarray, "rows"]) -> None:
+    """ValueError that names the first cell whose standardised value no network could take."""
+    far = ~(np.abs(standardised) <= np.finfo(np.float32).max)
+    if far.any():
+        row, column = np.argwhere(far)[0]
+        called = table.called(column if column < values.shape[1] - 1 else -1)
+        raise ValueError(
+            f"{table.origin}: row {rows[row]} (counted from 0): {called} is {values[row, column]:g}, too far from the "
+            "training rows for float32; mend the cell or remove its row"
+        )
 
 
 def _rows(rows: Int[np.ndarray, "rows"], values: Batch) -> pa.Table:

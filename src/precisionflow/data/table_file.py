@@ -19,6 +19,8 @@ from precisionflow.data.table import Batch, Table, cut_test
 SUFFIXES = (".csv", ".parquet")
 BATCH_ROWS = 1 << 15
 """Most rows of a Parquet file in memory at once."""
+_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+"""Kinds of columns; a column of nothing but empty cells has the kind null."""
 
 
 def open_table_file(source: TableFile, *, split: int) -> Table:
@@ -34,6 +36,10 @@ def open_table_file(source: TableFile, *, split: int) -> Table:
     check_columns(wanted, there=there, origin=str(path))
     if not features:
         raise ValueError(f"{path}: has no column but the target {source.target!r}; give it features")
+    if "" in features:
+        raise ValueError(
+            f"{path}: column {there.index('') + 1} has no name; give it one, or name the others in task.source.features"
+        )
 
     def batches() -> Iterator[Batch]:
         first = 0
@@ -56,6 +62,8 @@ def column_names(path: Path) -> list[str]:
                 names = reader.schema.names
         else:
             names = pq.read_schema(path).names
+    if len(names) == 1 and _is_csv(path) and any(mark in names[0] for mark in ";\t"):
+        raise ValueError(f"{path}: its header {names[0]!r} is one column; separate columns by commas")
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ValueError(f"{path}: column {name!r} stands there twice; give every column its own name")
@@ -76,7 +84,8 @@ def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -
     """ValueError that names the first wanted column that is not there, the nearest spelling and what there is."""
     for name in wanted:
         if name not in there:
-            near = difflib.get_close_matches(name, there, n=1)
+            near = [other for other in there if other.casefold() == name.casefold()]
+            near = near or difflib.get_close_matches(name, there, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(f"{origin}: column {name!r} is missing (there are {', '.join(there)}){meant}")
 
@@ -88,7 +97,7 @@ def number_columns(
 
     ValueError that names row and column of a cell that is no finite number, or the column that holds no numbers.
     """
-    columns = [_numbers(table[name], where=f"{origin}: column {name!r}", first=first) for name in names]
+    columns = [_numbers(table[name], name, origin=origin, first=first) for name in names]
     values = np.column_stack(columns)
     bad = ~np.isfinite(values)
     if bad.any():
@@ -107,6 +116,10 @@ def readable(path: Path) -> Iterator[None]:
     try:
         check_suffix(path)
         yield
+    except FileNotFoundError:
+        raise ValueError(f"{path}: does not exist; give a CSV or Parquet file") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: the names of its columns are not UTF-8; save it as UTF-8") from None
     except (pa.ArrowInvalid, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise ValueError(f"{path}: cannot be read as a table ({reason}); mend the file") from None
@@ -135,17 +148,19 @@ def _batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
                 yield from file.iter_batches(BATCH_ROWS, columns=list(names))
 
 
-def _numbers(column: pa.Array | pa.ChunkedArray, *, where: str, first: int) -> Float[np.ndarray, "rows"]:
+def _numbers(
+    column: pa.Array | pa.ChunkedArray, name: str, *, origin: str, first: int
+) -> Float[np.ndarray, "rows"]:
     kind = column.type
-    if pa.types.is_string(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         column = pc.utf8_trim_whitespace(column)
-        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, kind), column)
         try:
             column = column.cast(pa.float64())
         except pa.ArrowInvalid:
-            raise _no_number(column, where=where, first=first) from None
-    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise ValueError(f"{where} holds {kind}; should hold one number in each row")
+            raise _no_number(column, name, origin=origin, first=first) from None
+    elif not any(is_kind(kind) for is_kind in _NUMBERS):
+        raise ValueError(f"{origin}: column {name!r} holds {kind}; should hold one number in each row")
     return (
         column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         if isinstance(column, pa.Array)
@@ -153,11 +168,18 @@ def _numbers(column: pa.Array | pa.ChunkedArray, *, where: str, first: int) -> F
     )
 
 
-def _no_number(column: pa.Array | pa.ChunkedArray, *, where: str, first: int) -> ValueError:
+def _no_number(column: pa.Array | pa.ChunkedArray, name: str, *, origin: str, first: int) -> ValueError:
     """The first cell of a column of texts that is no number."""
     for row, cell in enumerate(column):
         try:
             cell.cast(pa.float64())
         except pa.ArrowInvalid:
-            return ValueError(f"{where}, row {first + row} (counted from 0): {cell.as_py()!r} is no number")
+            return ValueError(
+                f"{origin}: row {first + row} (counted from 0), column {name!r}: {_shortened(cell.as_py())!r} "
+                "is no number; replace it or remove its row"
+            )
     raise AssertionError("a cell is no number")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else text[:40] + "..."

@@ -1,5 +1,6 @@
 """Calibration: how often predictions come true against how often they say so, and the band of pure chance."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,27 @@ def pit_error(pit: Rows) -> float:
     n = len(ordered)
     middles = (np.arange(n) + 0.5) / n
     return float(1 / (12 * n**2) + np.mean((ordered - middles) ** 2))
+
+
+def uniform_band(
+    score: Callable[[Rows], float],
+    *,
+    rows: int,
+    cells: int = 1,
+    confidence: float = 0.95,
+    repeats: int = 400,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Central `confidence` quantiles of the mean over `cells` of score(pit), each pit `rows` uniform values.
+
+    Where a calibrated model falls by chance, whatever it predicts: for scores of the PIT alone and independent rows.
+    Exact up to the noise of `repeats` draws.
+    """
+    random = np.random.default_rng(seed)
+    means = [np.mean([score(random.random(rows)) for _ in range(cells)]) for _ in range(repeats)]
+    tail = (1 - fraction("confidence", confidence)) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def expected_calibration_error(confidence: Rows, correct: Bool[np.ndarray, " rows"], *, bins: int) -> float:

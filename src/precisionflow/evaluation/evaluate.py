@@ -10,6 +10,7 @@ from precisionflow.cells import evaluation_inputs, training_identity
 from precisionflow.config import Experiment
 from precisionflow.config.task import Characters, Regression
 from precisionflow.evaluation.distribution import Distribution
+from precisionflow.evaluation.fit import fitted_curve
 from precisionflow.evaluation.metrics import metrics_table, regression_metrics
 from precisionflow.evaluation.predict import Predictor
 from precisionflow.evaluation.predictions import predictions_table
@@ -17,6 +18,7 @@ from precisionflow.evaluation.recalibrated import held_out, recalibrated_metrics
 from precisionflow.evaluation.scores import Rows
 from precisionflow.evaluation.tokens import score_text
 from precisionflow.records import (
+    FIT,
     METRICS,
     PREDICTIONS,
     REGRESSION_ROWS,
@@ -83,6 +85,8 @@ def _evaluate_cell(
             predicted = predictions(predictor, data / "test.parquet")
             table = predictions_table(predicted, row=row, target=target)
             write(table, out / "predictions.parquet", PREDICTIONS)
+            if (curve := fitted_curve(predictor, data)) is not None:
+                write(curve, out / "fit.parquet", FIT)
             levels = experiment.evaluation.levels
             methods = [m for m in experiment.evaluation.recalibration if m != "temperature"]
             values = regression_metrics(predicted, target, levels=levels)

@@ -68,8 +68,17 @@ class Predictor:
             raise ValueError(
                 f"features, row {row}, column {column}: given {features[row, column]}; every cell needs a finite number"
             )
-        standardised = (features - np.array(scales.feature_mean)) / np.array(scales.feature_scale)
-        return self.standardised(torch.from_numpy(standardised.astype(np.float32)))
+        with np.errstate(over="ignore"):
+            standardised = (features - np.array(scales.feature_mean)) / np.array(scales.feature_scale)
+            inputs = standardised.astype(np.float32)
+        far = ~np.isfinite(inputs)
+        if far.any():
+            row, column = np.argwhere(far)[0]
+            raise ValueError(
+                f"features, row {row}, column {self.data_card.feature_names[column]!r}: given {features[row, column]}, "
+                "beyond the range of float32 once standardised; mend the cell"
+            )
+        return self.standardised(torch.from_numpy(inputs))
 
     def standardised(
         self, features: Float[Tensor, "rows features"], *, members: Sequence[int] | None = None

@@ -21,26 +21,36 @@ def predictions_table(predicted: Distribution, *, row: np.ndarray, target: Rows)
     return pa.table({"row": row, "target": target, "family": family, **columns}, schema=records.PREDICTIONS)
 
 
-def stated_distribution(table: pa.Table) -> Distribution:
-    """The distribution of a `records.PREDICTIONS`.
+def stated_distribution(table: pa.Table, *, origin: str = "predictions") -> Distribution:
+    """The distribution of a `records.PREDICTIONS` from `origin`, which messages name.
 
     ValueError for a table without rows, rows of several or unknown families, with unequal numbers of components, or
     with parameters that are none (a scale that is not positive, for instance); it names the row.
     """
     if table.num_rows == 0:
-        raise ValueError("predictions: no rows; give at least one")
-    table = records.check(table, records.PREDICTIONS, "predictions")
+        raise ValueError(f"{origin}: no rows; give at least one")
+    table = records.check(table, records.PREDICTIONS, origin)
+    try:
+        return _distribution(table)
+    except ValueError as error:
+        raise ValueError(f"{origin}: {error}; delete its folder and evaluate again") from None
+
+
+def _distribution(table: pa.Table) -> Distribution:
     families = table["family"].to_numpy()
     refuse(families != families[0], "family", families, wanted=f"should be {families[0]}, as in row 0")
     refuse(~np.isin(families, FAMILIES), "family", families, wanted=f"should be one of {', '.join(FAMILIES)}")
-    location, scale, weight, degrees, belief = (_components(table[name], name) for name in PARAMETERS)
-    for name, values in (("location", location), ("scale", scale), ("weight", weight)):
-        if values is None:
+    parts = {name: _components(table[name], name) for name in PARAMETERS}
+    for name in ("location", "scale", "weight"):
+        if parts[name] is None:
             raise ValueError(f"{name}, row 0: has no component; give at least one")
-    assert location is not None
-    assert scale is not None
-    assert weight is not None
-    return Distribution(families[0], location, scale, weight, degrees, belief)
+    widths = {name: values.shape[1] for name, values in parts.items() if values is not None}
+    for name, width in widths.items():
+        if width != widths["location"]:
+            raise ValueError(
+                f"{name}, row 0: has {width} components, location {widths['location']}; should have equally many"
+            )
+    return Distribution(families[0], **parts)  # type: ignore[arg-type]
 
 
 def pooled(parts: Sequence[Distribution]) -> Distribution:

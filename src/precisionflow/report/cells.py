@@ -95,9 +95,10 @@ def read_trained(folder: Path) -> Trained:
 def read_predictions(folders: Sequence[Path], *, kind: str) -> Predictions:
     """The pooled predictions of cells whose task is of `kind`."""
     schema = records.PREDICTIONS if kind == "regression" else records.TOKEN_PREDICTIONS
-    tables = [records.read(folder / "predictions.parquet", schema) for folder in folders]
+    files = [folder / "predictions.parquet" for folder in folders]
+    tables = [records.read(file, schema) for file in files]
     if kind == "regression":
-        cells = [_stated_columns(table) for table in tables]
+        cells = [_stated_columns(table, file) for table, file in zip(tables, files, strict=True)]
     else:
         cells = [{name: table[name].to_numpy() for name in schema.names} for table in tables]
     columns = {name: np.concatenate([cell[name] for cell in cells]) for name in cells[0]}
@@ -105,8 +106,8 @@ def read_predictions(folders: Sequence[Path], *, kind: str) -> Predictions:
     return Predictions(columns, int(counts.sum() ** 2 / np.square(counts).sum()))
 
 
-def _stated_columns(table: pa.Table) -> dict[str, np.ndarray]:
-    predicted, target = stated_distribution(table), table["target"].to_numpy()
+def _stated_columns(table: pa.Table, file: Path) -> dict[str, np.ndarray]:
+    predicted, target = stated_distribution(table, origin=str(file)), table["target"].to_numpy()
     lower, upper = predicted.interval(0.95)
     return {
         "row": table["row"].to_numpy(),

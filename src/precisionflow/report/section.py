@@ -1,6 +1,6 @@
 """One experiment on the page: its answer, tables and figures."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,11 @@ from precisionflow.ablation.aggregate import Aggregate, Cell, by_dataset, contra
 from precisionflow.ablation.gate import Judgement
 from precisionflow.ablation.grid import Variant
 from precisionflow.config import Experiment
-from precisionflow.report import cells, figures, tables, uncertainty_figures, wording
-from precisionflow.report.cells import Predictions, Trained
+from precisionflow.evaluation import calibration, sharpness
+from precisionflow.evaluation.metrics import per_cent
+from precisionflow.report import cells, figures, pictures, tables, wording
+from precisionflow.report.cells import Predictions
+from precisionflow.report.pictures import MOST_FIGURES, Picture
 from precisionflow.report.svg import legend_sample
 from precisionflow.report.wording import Row
 
@@ -26,22 +29,6 @@ CLASS_CALIBRATION = (
     "aurc",
 )
 """Metrics of a text that have a table of their own."""
-MOST_FIGURES = 6
-"""Variants that have figures of their own."""
-CURVES = {
-    "train_loss": "Loss on the training batches.",
-    "validation_loss": "Loss on the validation part, which early stopping looks at.",
-    "energy": "Energy a sample after settling, of the variants that learn by predictive coding.",
-}
-"""Metrics of history.parquet that are drawn, and what they are."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An SVG and the sentence under it."""
-
-    svg: Markup
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -76,6 +63,7 @@ class Group:
     recalibrated: tables.Table | None = None
     contrasts: tables.Table | None = None
     forests: list[Picture] = field(default_factory=list)
+    fits: list[Picture] = field(default_factory=list)
     calibration: list[Picture] = field(default_factory=list)
     calibration_note: str = ""
     learning: list[Picture] = field(default_factory=list)
@@ -111,14 +99,16 @@ def section(
         name = f"{anchor}-{position}"
         group = Group(dataset)
         group.learning_legend = _legend(variants, name=f"{name}-learning-key")
-        _add_scores(group, experiment, variants, rows, contrasts)
+        pooled = _pooled(variants, experiment, evaluated)
+        _add_scores(group, experiment, pooled, rows, contrasts)
         _add_contrasts(group, experiment, variants, contrasts, name=name)
-        _add_calibration(group, experiment, variants, evaluated, name=name)
+        _add_calibration(group, experiment, variants, pooled, name=name)
+        group.fits = list(pictures.fits(experiment, variants, evaluated, name=name))
         runs = {
             v.name: [cells.read_trained(f) for f in cells.of_variant(trained, v, experiment)]
             for v in variants
         }
-        group.learning = list(_learning(variants, runs, name=name))
+        group.learning = list(pictures.learning(variants, runs, name=name))
         by_variant = {variant: [run.card for run in of] for variant, of in runs.items()}
         group.cost = tables.cost_table(by_variant, caption=f"Training cost on {dataset}")
         group.twins = tables.twin_table(variants, by_variant)
@@ -150,12 +140,16 @@ def _count(n: int, noun: str) -> str:
 
 
 def _add_scores(
-    group: Group, experiment: Experiment, variants: Sequence[Variant], rows: list[Row], contrasts: list[Row]
+    group: Group,
+    experiment: Experiment,
+    pooled: Mapping[str, Predictions],
+    rows: list[Row],
+    contrasts: list[Row],
 ) -> None:
     every = list(dict.fromkeys(row["metric"] for row in rows))
     names = [name for name in every if "_after_" not in name]
     group.recalibrated = tables.recalibration_table(rows, caption=f"Before and after on {group.dataset}")
-    best = {m: v for m in names if (v := tables.proven_best(contrasts, [v.name for v in variants], m))}
+    best = {m: v for m in names if (v := tables.proven_best(contrasts, list(pooled), m))}
     wanted = [m.name for m in contrasted(experiment)]
     spreads = {
         family: [n for n in names if n.startswith(f"{family}_")]
@@ -164,12 +158,16 @@ def _add_scores(
     finer = [name for name in CLASS_CALIBRATION if name in names]
     spread = [*finer, *(name for of in spreads.values() for name in of)]
     scores = [n for n in names if n in wanted or n not in spread]
-    group.scores = tables.score_table(rows, scores, caption=f"Scores on {group.dataset}", best=best)
+    chance = chance_bands(experiment, pooled)
+    group.scores = tables.score_table(
+        rows, scores, caption=f"Scores on {group.dataset}", best=best, chance=chance
+    )
     for family, of in spreads.items():
         if of:
             measure = family.replace("_", " ").capitalize()
             caption = f"{measure} of central intervals on {group.dataset}, by level in per cent"
-            group.intervals.append(tables.score_table(rows, of, caption=caption, best={}))
+            table = tables.score_table(rows, of, caption=caption, best={}, chance=chance)
+            group.intervals.append(table)
     if finer:
         caption = f"Calibration of all classes, and errors by confidence, on {group.dataset}"
         group.intervals.append(tables.score_table(rows, finer, caption=caption, best={}))
@@ -205,23 +203,54 @@ def _add_contrasts(
         group.forests.append(Picture(Markup(svg), caption))
 
 
+def _pooled(
+    variants: Sequence[Variant], experiment: Experiment, evaluated: Mapping[Cell, Path]
+) -> dict[str, Predictions]:
+    kind = variants[0].experiment.task.kind
+    return {
+        v.name: cells.read_predictions(cells.of_variant(evaluated, v, experiment), kind=kind)
+        for v in variants
+    }
+
+
+def chance_bands(experiment: Experiment, pooled: Mapping[str, Predictions]) -> dict[str, tuple[float, float]]:
+    """Metric -> where chance puts a calibrated mean, for measures whose law needs the number of rows alone.
+
+    The rows that several cells predict count once: as many cells as there are independent rows.
+    """
+    if experiment.task.kind != "regression":
+        return {}
+    some = next(iter(pooled.values()))
+    count = len(experiment.seeds) * len(experiment.splits)
+    size = max(1, len(some.pit) // count)
+    law = {"rows": size, "cells": max(1, round(some.rows / size))}
+    confidence = experiment.ablation.confidence
+    bands = {
+        name: calibration.uniform_band(score, **law, confidence=confidence)
+        for name, score in (
+            ("pit_error", calibration.pit_error),
+            ("rmsce", sharpness.root_mean_squared_calibration_error),
+        )
+    }
+    for level in experiment.evaluation.levels:
+        low, high = calibration.coverage_band(some.rows, level=level, confidence=confidence)
+        bands[f"coverage_{per_cent(level)}"] = (float(low), float(high))
+    return bands
+
+
 def _add_calibration(
     group: Group,
     experiment: Experiment,
     variants: Sequence[Variant],
-    evaluated: Mapping[Cell, Path],
+    pooled: Mapping[str, Predictions],
     *,
     name: str,
 ) -> None:
     kind = variants[0].experiment.task.kind
-    pooled = {
-        v.name: cells.read_predictions(cells.of_variant(evaluated, v, experiment), kind=kind)
-        for v in variants
-    }
     rows = min(p.rows for p in pooled.values())
     if kind == "regression":
         group.calibration_legend = _legend(variants, name=f"{name}-calibration-key")
-        group.calibration = list(_regression_calibration(experiment, pooled, name=name))
+        group.calibration = list(pictures.regression_calibration(experiment, pooled, name=name))
         group.calibration_note = (
             f"Band for {rows:,} independent rows. A reliability curve above the diagonal: intervals too wide; "
             "below: too narrow. A PIT histogram is flat where the stated distribution is true, U-shaped where "
@@ -232,69 +261,9 @@ def _add_calibration(
                 f" Figures of single variants: the first {MOST_FIGURES} of {len(variants)}."
             )
     else:
-        group.calibration = list(_language_calibration(experiment, variants, pooled, name=name))
+        group.calibration = list(pictures.language_calibration(experiment, variants, pooled, name=name))
         group.calibration_note = (
             f"Band for {rows:,} independent characters; neighbours depend on each other, so the true band is "
             "wider. Below the diagonal the most probable character is right less often than it is said to be: "
             "overconfident."
         )
-
-
-def _regression_calibration(
-    experiment: Experiment, pooled: Mapping[str, Predictions], *, name: str
-) -> Iterator[Picture]:
-    confidence = experiment.ablation.confidence
-    svg = figures.reliability_curves(pooled, confidence=confidence, name=f"{name}-reliability")
-    yield Picture(Markup(svg), "Share of test targets inside the central interval of each nominal level.")
-    svg = uncertainty_figures.error_against_scale(pooled, name=f"{name}-scale")
-    yield Picture(
-        Markup(svg), "Groups of rows by predicted std: on the diagonal the stated std is the error."
-    )
-    svg = uncertainty_figures.sparsification_curves(pooled, name=f"{name}-sparsification")
-    yield Picture(
-        Markup(svg),
-        "Thin: an oracle that removes the largest errors first. The gap is the AUSE of the table.",
-    )
-    for index, (variant, predictions) in enumerate(list(pooled.items())[:MOST_FIGURES]):
-        figure_name = f"{name}-intervals-{index}"
-        svg = uncertainty_figures.ordered_intervals(variant, predictions, index, name=figure_name)
-        yield Picture(Markup(svg), f"95 % intervals of {variant}, narrowest first; crosses: targets outside.")
-        figure_name = f"{name}-pit-{index}"
-        svg = figures.pit_histogram(variant, predictions, index, confidence=confidence, name=figure_name)
-        yield Picture(Markup(svg), f"Probability integral transform of {variant}.")
-
-
-def _language_calibration(
-    experiment: Experiment, variants: Sequence[Variant], pooled: Mapping[str, Predictions], *, name: str
-) -> Iterator[Picture]:
-    for index, variant in enumerate(variants):
-        svg = figures.confidence_diagram(
-            variant.name,
-            pooled[variant.name],
-            index,
-            bins=variant.experiment.evaluation.bins,
-            confidence=experiment.ablation.confidence,
-            name=f"{name}-confidence-{index}",
-        )
-        yield Picture(
-            Markup(svg), f"Accuracy against confidence of {variant.name}; bars: share of characters."
-        )
-
-
-def _learning(
-    variants: Sequence[Variant], runs: Mapping[str, Sequence[Trained]], *, name: str
-) -> Iterator[Picture]:
-    names = [v.name for v in variants]
-    for metric, caption in CURVES.items():
-        curves = {}
-        for index, variant in enumerate(variants):
-            if metric == "energy" and variant.experiment.learning.kind != "predictive_coding":
-                continue
-            drawn = figures.curve([run.history.get(metric, {}) for run in runs[variant.name]])
-            if len(drawn[0]):
-                curves[index] = drawn
-        if curves:
-            svg = figures.learning_curve(
-                metric, curves, variants=names, name=f"{name}-{metric.replace('_', '-')}"
-            )
-            yield Picture(Markup(svg), caption)

@@ -40,9 +40,17 @@ class Table:
 
 
 def score_table(
-    rows: Sequence[Row], metrics: Sequence[str], *, caption: str, best: Mapping[str, str]
+    rows: Sequence[Row],
+    metrics: Sequence[str],
+    *,
+    caption: str,
+    best: Mapping[str, str],
+    chance: Mapping[str, tuple[float, float]] | None = None,
 ) -> Table:
-    """Variants by metrics: mean ± half the interval; `best` is metric -> the variant to mark."""
+    """Variants by metrics: mean ± half the interval; `best` is metric -> the variant to mark.
+
+    A last line says where chance puts a calibrated model, for the metrics of `chance`.
+    """
     where = {(row["variant"], row["metric"]): row for row in rows}
     catalogue = [records.metric(name) for name in metrics]
     body = []
@@ -53,8 +61,19 @@ def score_table(
             text = wording.plus_minus(where[variant, name])
             entries.append(Entry(text, "best" if marked else "", "best" if marked else ""))
         body.append((*entries, Entry(str(where[variant, metrics[0]]["n"]))))
+    if chance and any(name in chance for name in metrics):
+        body.append(
+            (Entry("calibrated", "by chance"), *(_band(chance.get(name)) for name in metrics), Entry(""))
+        )
     headings = (Entry("variant"), *(Entry(m.name, _note(m)) for m in catalogue), Entry("n"))
     return Table(caption, headings, tuple(body))
+
+
+def _band(ends: tuple[float, float] | None) -> Entry:
+    if ends is None:
+        return Entry("")
+    places = wording.decimals(ends[1] - ends[0], ends[1])
+    return Entry(" to ".join(wording.number(end, decimals=places) for end in ends), kind="chance")
 
 
 def recalibration_table(rows: Sequence[Row], *, caption: str) -> Table | None:

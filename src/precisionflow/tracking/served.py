@@ -20,9 +20,7 @@ def served_predictor(uri: str, *, store: Path | None) -> "Predictor":
         raise ValueError(f"{uri}: set MLFLOW_TRACKING_URI or give --store, the results folder with mlflow.db")
     if store and not os.environ.get("MLFLOW_TRACKING_URI") and not (store / "mlflow.db").exists():
         raise ValueError(f"{store}: holds no mlflow.db; give the results folder of a tracked run as --store")
-    for name, value in stores._DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    with stores._quiet():
+    with stores.quiet():
         served = _load(uri, address)
     predictor = getattr(served, "predictor", None)
     if predictor is None:
@@ -37,11 +35,11 @@ def _load(uri: str, address: str) -> object:
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     mlflow.set_tracking_uri(address)
     try:
-        stores._client(address)
+        stores.connected(address)
         return pyfunc.load_model(uri).unwrap_python_model()
     except (MlflowException, ValueError, OSError, ImportError) as error:
         raise ValueError(
-            f"{uri}: cannot be loaded from {stores.without_password(address)} ({stores._reason(error)})"
+            f"{uri}: cannot be loaded from {stores.without_password(address)} ({stores.reason(error)})"
         ) from None
     finally:
         mlflow.set_tracking_uri(before)

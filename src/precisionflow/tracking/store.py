@@ -45,7 +45,7 @@ def attempt(work: Callable[["MlflowClient"], None], *, store: Path | None, resul
         _warn_once(f"{without_password(address)} {gap}", store=store, results=results)
         return False
     except Exception as error:  # tracking never decides a result, whatever a server or its plug-in raises
-        problem = f"{without_password(address)} does not answer ({_reason(error)})"
+        problem = f"{without_password(address)} does not answer ({reason(error)})"
         _warn_once(problem, store=store, results=results)
         return False
     return True
@@ -56,18 +56,17 @@ def silence(address: str) -> str | None:
     try:
         _do(lambda client: client.search_experiments(max_results=1), address, None)
     except Exception as error:  # whatever a server or its plug-in raises is the answer here
-        return _reason(error)
+        return reason(error)
     return None
 
 
 def _do(work: Callable[["MlflowClient"], object], address: str, store: Path | None) -> None:
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    with _locked(store), _quiet():
-        work(_client(address))
+    with _locked(store), quiet():
+        work(connected(address))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Kind and message of an error in one line, without passwords."""
     return without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
 
 
@@ -99,8 +98,8 @@ def without_password(text: str) -> str:
     return re.sub(r"://\S*@", "://", text)
 
 
-def _client(address: str) -> "MlflowClient":
-    """Raises at once where a database is away."""
+def connected(address: str) -> "MlflowClient":
+    """A client of the server or database at `address`; raises at once where a database is away."""
     from mlflow import MlflowClient
 
     if _is_database(address):
@@ -136,8 +135,10 @@ def _locked(store: Path | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """MLflow, its migrations and its HTTP retries say nothing but errors."""
+def quiet() -> Iterator[None]:
+    """MLflow, its migrations and its HTTP retries say nothing but errors, and an absent server costs seconds."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
         import mlflow  # noqa: F401 - sets levels of its own, so ours come after it

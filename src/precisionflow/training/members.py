@@ -53,7 +53,8 @@ def members(model: Model, *, seed: int, split: int, train: int, valid: int) -> l
         return [Member(seed, split, index, first, second) for index in range(count)]
     if train + valid < ensemble.folds:
         raise ValueError(
-            f"model.posterior.folds {ensemble.folds} needs as many rows; split {split} has {train + valid}"
+            f"model.posterior.folds {ensemble.folds} needs as many rows; split {split} has "
+            f"{train + valid}; give more rows or fewer folds"
         )
     part = fold_of_rows(train + valid, folds=ensemble.folds, seed=seed, split=split)
     return [

@@ -1,0 +1,48 @@
+"""What a model of one feature says along that feature: the curve behind a figure."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from precisionflow.evaluation.predict import Predictor
+from precisionflow.records import FIT, REGRESSION_ROWS, read
+
+POINTS = 200
+MARGIN = 0.1
+"""How far the grid goes beyond the data on either side, as a share of their range."""
+
+
+def fitted_curve(predictor: Predictor, data: Path) -> pa.Table | None:
+    """records.FIT: the test rows, then an even grid over the range of all rows and somewhat beyond (target NaN).
+
+    None for a model of several features: no plane shows it.
+    """
+    scales = predictor.data_card.standardisation
+    assert scales is not None
+    if len(scales.feature_mean) != 1:
+        return None
+    (mean,), (scale,) = scales.feature_mean, scales.feature_scale
+
+    def points(part: str) -> tuple[np.ndarray, np.ndarray]:
+        rows = read(data / f"{part}.parquet", REGRESSION_ROWS)
+        x = np.array(rows["features"].to_pylist())[:, 0] * scale + mean
+        return x, rows["target"].to_numpy() * scales.target_scale + scales.target_mean
+
+    test, target = points("test")
+    seen = np.concatenate([points("train")[0], test])
+    beyond = MARGIN * np.ptp(seen)
+    x = np.concatenate([test, np.linspace(seen.min() - beyond, seen.max() + beyond, POINTS)])
+    predicted = predictor.distribution(x[:, None])
+    (low_95, high_95), (low_50, high_50) = predicted.interval(0.95), predicted.interval(0.5)
+    columns = {
+        "x": x,
+        "target": np.concatenate([target, np.full(POINTS, np.nan)]),
+        "mean": predicted.mean,
+        "epistemic": np.sqrt(predicted.epistemic),
+        "low_95": low_95,
+        "low_50": low_50,
+        "high_50": high_50,
+        "high_95": high_95,
+    }
+    return pa.table(columns, schema=FIT)

@@ -1,0 +1,57 @@
+"""The curve of a one-feature model is what the model predicts there."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from trained import TABLE, Trained, trained
+
+from precisionflow.ablation.grid import expand
+from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.evaluation.fit import MARGIN, POINTS, fitted_curve
+from precisionflow.records import FIT, PREDICTIONS, read
+from precisionflow.report import cells, pictures
+from precisionflow.stage import cell_folder
+
+
+@pytest.fixture(scope="module")
+def sine(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    changes = {"task.source": {"kind": "heteroscedastic_sine", "rows": 60}, "seeds": [0], "splits": [0]}
+    return trained(TABLE, tmp_path_factory.mktemp("sine"), **changes)
+
+
+@pytest.fixture(scope="module")
+def evaluated(sine: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("evaluated")
+    evaluate(sine.experiment, data=sine.data, model=sine.model, out=out)
+    return out
+
+
+def test_the_curve_is_the_prediction_and_its_points_are_the_test_rows(sine, evaluated):
+    curve = read(cell_folder(evaluated, 0, 0) / "fit.parquet", FIT).to_pandas()
+    predictions = read(cell_folder(evaluated, 0, 0) / "predictions.parquet", PREDICTIONS)
+    points, grid = curve[curve.target.notna()], curve[curve.target.isna()]
+    assert len(grid) == POINTS
+    np.testing.assert_allclose(points.target, predictions["target"].to_numpy(), rtol=1e-6)
+    np.testing.assert_allclose(points["mean"], predictions["location"].combine_chunks().values, rtol=1e-5)
+    stated = sine.predictor().distribution(grid.x.to_numpy()[:, None])
+    np.testing.assert_allclose(grid["mean"], stated.mean)
+    np.testing.assert_allclose(grid.low_95, stated.quantile(0.025))
+    np.testing.assert_allclose(grid.high_50, stated.quantile(0.75))
+    assert (points.x.min(), points.x.max()) > (grid.x.min(), 0)
+    width = (grid.x.max() - grid.x.min()) / (1 + 2 * MARGIN)
+    assert width == pytest.approx(10, abs=0.7)
+
+
+def test_several_features_have_no_curve(table):
+    assert fitted_curve(table.predictor(), table.data_of()) is None
+
+
+def test_the_report_draws_it_with_the_truth(sine, evaluated):
+    (variant,) = expand(sine.experiment)
+    found = list(pictures.fits(sine.experiment, [variant], cells.evaluated_cells([evaluated]), name="x"))
+    (picture,) = found
+    assert "6 test rows" in picture.svg
+    assert "true mean" in picture.caption
+    (cell_folder(evaluated, 0, 0) / "fit.parquet").rename(evaluated / "elsewhere.parquet")
+    assert not list(pictures.fits(sine.experiment, [variant], cells.evaluated_cells([evaluated]), name="x"))
