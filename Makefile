@@ -51,6 +51,7 @@ images: ## Build the container images with docker, podman or buildah; writes bui
 	@sh containers/build
 
 bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
+	@$(BIN)/python -m pip install --quiet catboost==1.2.10
 	@mkdir -p runs/benchmarks
 	@for script in $(filter-out %/measured.py, $(wildcard benchmarks/*.py)); do \
 		$(BIN)/python $$script --json runs/benchmarks/$$(basename $$script .py).json || exit 1; done

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from precisionflow import records
 from precisionflow.evaluation.distribution import PARAMETERS, Distribution
 from precisionflow.evaluation.predictions import pooled, predictions_table, stated_distribution
+from precisionflow.report.cells import read_predictions
 
 ROWS, RANDOM = 6, np.random.default_rng(0)
 
@@ -113,7 +115,7 @@ def test_columns_of_unequal_components(name):
 def test_degrees_of_freedom_are_positive(cell):
     table = broken(table_of(invented("student_t", 2)), "degrees_of_freedom", 3, cell)
     with pytest.raises(
-        ValueError, match=r"degrees_of_freedom, row 3: given .*; should be positive; evaluate"
+        ValueError, match=r"degrees_of_freedom, row 3: given .*; should be positive; delete its folder"
     ):
         stated_distribution(table)
 
@@ -125,3 +127,13 @@ def test_no_rows_and_unknown_families():
     cauchy = table.set_column(2, table.schema.field("family"), pa.array(["cauchy"] * ROWS))
     with pytest.raises(ValueError, match="family, row 0: given cauchy; should be one of gaussian"):
         stated_distribution(cauchy)
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"), [([0.0], "scale, row 1: given"), ([np.inf], "'scale', row 1: inf")]
+)
+def test_the_report_names_the_file_of_a_broken_row(cell, message, tmp_path):
+    file = tmp_path / "predictions.parquet"
+    pq.write_table(broken(table_of(invented("gaussian")), "scale", 1, cell), file)
+    with pytest.raises(ValueError, match=rf"^{file}: .*{message}"):
+        read_predictions([tmp_path], kind="regression")
