@@ -5,7 +5,7 @@ with its defaults but for early stopping on the same validation rows. NGBoost it
 which does not go together with this package's. The same rows, scores and intervals as the networks get.
 
     pip install catboost
-    python benchmarks/boosted_trees.py --results FOLDER      # also the differences to a finished `precisionflow run uci`
+    python benchmarks/boosted_trees.py --results FOLDER      # and the differences to a finished run of uci
 """
 
 import sys
