@@ -88,6 +88,8 @@ class Follower:
         for pod in sight.pods:
             if pod.status.phase == "Pending" and (reason := waiting([pod], ())):
                 yield labels.get(node_of(pod), pod.metadata.name), reason
+        if not any(pod.status.phase in ("Pending", "Running") for pod in sight.pods):
+            yield "the run", "it has no pod that runs or is to run; its workflow may have been deleted"
 
 
 def refusal(message: str) -> str:

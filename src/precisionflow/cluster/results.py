@@ -32,7 +32,8 @@ def fetch(run: "V2beta1Run", *, out: Path, connection: Connection) -> tuple[int,
         fetched, kept = copy(store, root, variants=variants, out=out)
     if not fetched + kept:
         raise ClusterError(
-            f"run {run.display_name}: has no results yet; `precisionflow status {run.display_name}` lists its tasks"
+            f"run {run.display_name}: has no results of its own yet, and those that it reuses are known "
+            f"once its report is written; `precisionflow status {run.display_name}` lists its tasks"
         )
     return fetched, kept
 
