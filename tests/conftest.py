@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import Line
+from tests.whole_run import Run, install_wheel, run_tiny
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tiny tensors on shared cores: threads would wait for one another. Set before torch is imported."""
@@ -20,6 +21,18 @@ def raw_data() -> Path:
             "PRECISIONFLOW_DATA names no folder with raw data sets (docs/data.md says where they come from)"
         )
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """bin of an environment that has the wheel of this checkout."""
+    return install_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of two variants and two seeds; look, do not touch."""
+    return run_tiny(installed, tmp_path_factory.mktemp("local"))
 
 
 @pytest.fixture

@@ -25,3 +25,12 @@ TEXTS = (
 )
 """Each one alone; `WHOLE` is all of them in one text."""
 WHOLE = "\n".join(TEXTS)
+
+SECRETS = {
+    "MLFLOW_TRACKING_PASSWORD": "canary-password-83ea",
+    "AWS_ACCESS_KEY_ID": "canary-access-11f0",
+    "AWS_SECRET_ACCESS_KEY": "canary-secret-97b2",
+    "AWS_SESSION_TOKEN": "canary-session-c3d4",
+    "KF_PIPELINES_TOKEN": "canary-token-02aa",
+}
+"""Set while an experiment runs; none of the values may be found afterwards."""

@@ -304,5 +304,21 @@ def test_the_catalogue() -> None:
             ValueError, match=rf"^unknown metric '{name}'; allowed: nll, .*coverage_<per cent>"
         ):
             records.metric(name)
+    assert records.metric("coverage_90_after_quantile_map").nominal == 0.9
+    for name, said in (
+        (
+            "nll_after_",
+            "unknown metric 'nll_after_': no recalibration method is called ''; allowed: variance",
+        ),
+        (
+            "nll_after_nonsense",
+            "unknown metric 'nll_after_nonsense': no recalibration method is called 'nons",
+        ),
+        ("nll_after_temperatur", "unknown metric .*, temperature; did you mean 'temperature'"),
+        ("nll_after_temperature_after_temperature", "unknown metric .* called 'temperature_after_temp"),
+        ("nlll_after_temperature", "unknown metric 'nlll'; allowed: nll, "),
+    ):
+        with pytest.raises(ValueError, match=f"^{said}"):
+            records.metric(name)
     for names in records.HEADLINE.values():
         assert [records.metric(name).name for name in names] == list(names)

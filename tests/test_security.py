@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from precisionflow.ablation.grid import expand
 from precisionflow.cluster import names
 from precisionflow.config import ConfigError, Experiment, load, parse
 from tests.command_line import TINY, Line
-from tests.hostile import CANARY, TEXTS, WHOLE
+from tests.hostile import CANARY, SECRETS, TEXTS, WHOLE
+from tests.whole_run import Run
 
 ROOT = Path(__file__).parents[1]
 CODE = [
@@ -55,15 +57,6 @@ PATTERNS = {
     ),
 }
 """Kind of secret -> pattern, and an example of it put together here."""
-
-SECRETS = {
-    "MLFLOW_TRACKING_PASSWORD": "canary-password-83ea",
-    "AWS_ACCESS_KEY_ID": "canary-access-11f0",
-    "AWS_SECRET_ACCESS_KEY": "canary-secret-97b2",
-    "AWS_SESSION_TOKEN": "canary-session-c3d4",
-    "KF_PIPELINES_TOKEN": "canary-token-02aa",
-}
-"""Set while an experiment runs; none of the values may be found afterwards."""
 
 
 # The repository
@@ -194,12 +187,11 @@ def _safe_loader(call: ast.Call, module: str | None) -> bool:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the results of a whole run, of tracking and of compiling, and with all that they printed."""
     folder = tmp_path_factory.mktemp("secrets")
-    (folder / "tiny.yaml").write_text(TINY.replace("Does it run?", "PLACE"))
-    question = f"question={yaml.safe_dump(WHOLE, default_style=chr(34), width=10**6).strip()}"
-    _command(folder, "run", "tiny.yaml", "--set", question, "--out", "results")
+    shutil.copytree(tiny_run.folder, folder / "results")
+    (folder / "printed-run").write_text(tiny_run.done.stdout + tiny_run.done.stderr)
     away = f"http://user:{SECRETS['MLFLOW_TRACKING_PASSWORD']}@127.0.0.1:9"
     _command(folder, "track", "results", code=3, MLFLOW_TRACKING_URI=away)
     _command(folder, "compile", "--out", "compiled")
@@ -258,8 +250,9 @@ def _content(path: Path) -> str:
     return path.read_bytes().decode("utf-8", errors="replace")
 
 
-def test_a_run_takes_a_hostile_text_as_it_is(finished: Path) -> None:
-    assert not list(finished.rglob(CANARY))
+def test_a_run_takes_a_hostile_text_as_it_is(finished: Path, tiny_run: Run) -> None:
+    for folder in (finished, tiny_run.experiment.parent):
+        assert not list(folder.rglob(CANARY))
     written = parse((finished / "results" / "experiments" / "tiny.yaml").read_text(encoding="utf-8"))
     assert written.question == WHOLE
     page = (finished / "results" / "report" / "report.html").read_text(encoding="utf-8")

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, model_validator
 
 from precisionflow.config import Experiment
+from precisionflow.config.base import nearest
+from precisionflow.config.experiment import RECALIBRATIONS
 
 
 def _schema(*, may_be_nan: tuple[str, ...] = (), **columns: pa.DataType) -> pa.Schema:
@@ -194,8 +196,13 @@ def metric(name: str) -> Metric:
     <metric>_after_<method> is the same of recalibrated predictions.
     """
     before, after, method = name.partition("_after_")
-    if after and method:
+    if after:
         plain = metric(before)
+        if method not in RECALIBRATIONS:
+            raise ValueError(
+                f"unknown metric {name!r}: no recalibration method is called {method!r}; "
+                f"allowed: {', '.join(RECALIBRATIONS)}{nearest(method, RECALIBRATIONS)}"
+            )
         return replace(plain, name=name, title=f"{plain.title} after {method.replace('_', ' ')}")
     for prefix, title, better in (
         ("coverage_", "coverage of the {} % interval", "nominal"),

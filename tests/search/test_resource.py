@@ -2,6 +2,7 @@
 """Studies: every shipped one is valid, and what is wrong with a changed one is said in one line."""
 
 import copy
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from precisionflow.search.resource import read_study
 from tests.search.shipped import FOLDER, complaint, study
 
 SHIPPED = sorted(FOLDER.glob("*.yaml"))
+DOCUMENT = (FOLDER.parent / "docs/search.md").read_text(encoding="utf-8")
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -42,6 +44,15 @@ def test_a_trials_command_has_no_placeholder_left(file: Path, tmp_path: Path) ->
     assert not any("$" in word for word in words)
     assert words[-2:] == ["--out", str(tmp_path)]
     assert all(any(word.endswith(f"={v}") or f"={v}" in word for word in words) for v in values.values())
+
+
+def test_the_document_lists_the_shipped_studies_and_their_algorithms() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| [^|]+ \| `([a-z-]+)`(, medianstop)? \|$", DOCUMENT, re.MULTILINE)
+    listed = {name: (algorithm, bool(stops)) for name, algorithm, stops in rows}
+    specs = {file.stem: study(file.stem)["spec"] for file in SHIPPED}
+    assert listed == {
+        name: (spec["algorithm"]["algorithmName"], "earlyStopping" in spec) for name, spec in specs.items()
+    }
 
 
 def put(value: object, *path: str | int) -> Change:

@@ -77,3 +77,13 @@ def test_numbers_and_names_are_ascii_as_in_katibs_expression() -> None:
     assert parse_line("nll=\u0663", ["nll"]) == []
     assert parse_line("\u00e9nll=1", ["nll"]) == [("nll", 1.0)]
     assert parse_line("nll\u00a0=1", ["nll"]) == []
+
+
+def test_a_parameter_that_the_variant_sets_again_is_refused() -> None:
+    tree = study("mixture-size")
+    (container,) = tree["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    words = container["command"]
+    words[words.index("ablation.axes={}")] = "variant=heteroscedastic"
+    assert complaint(tree).startswith(
+        "spec.parameters: components changes nothing in a trial, which trains variant 'heteroscedastic'"
+    )

@@ -1,8 +1,8 @@
 """Ranks on several nodes: the variables by which Kubeflow's Trainer and Open MPI say who is who."""
 
+import os
 import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,6 @@ def torchrun_of_a_node(node: int, port: str) -> dict[str, str]:
     return rendezvous | {"PET_NNODES": "2", "PET_NPROC_PER_NODE": "1", "PET_NODE_RANK": str(node)}
 
 
-def rank_of_mpirun(rank: int, port: str) -> dict[str, str]:
-    """What mpirun puts into a rank's environment, and what a TrainJob has it pass on."""
-    ours = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    theirs = {"RANK": str(rank), "SIZE": "2", "LOCAL_RANK": "0"}
-    return ours | {f"OMPI_COMM_WORLD_{name}": value for name, value in theirs.items()}
-
-
 @pytest.fixture(scope="module")
 def expected(text_tree, text_data, tmp_path_factory) -> History:
     """The losses of one process without ranks."""
@@ -48,9 +41,7 @@ def expected(text_tree, text_data, tmp_path_factory) -> History:
     return history(out)
 
 
-@pytest.mark.parametrize("variables", [torchrun_of_a_node, rank_of_mpirun])
 def test_two_nodes_train_as_one_process_does(
-    variables: Callable[[int, str], dict[str, str]],
     expected: History,
     text_tree: dict[str, Any],
     text_data: Path,
@@ -60,7 +51,7 @@ def test_two_nodes_train_as_one_process_does(
     file, port, nodes = written(text_tree, CHANGES, tmp_path), free_port(), []
     for node in range(2):
         with monkeypatch.context() as environment:
-            for name, value in variables(node, port).items():
+            for name, value in torchrun_of_a_node(node, port).items():
                 environment.setenv(name, value)
             train = command(file, text_data, tmp_path / "out")
             nodes.append(subprocess.Popen(train, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
@@ -78,3 +69,16 @@ def test_a_rank_of_mpirun_is_no_launcher(monkeypatch):
     assert not launch.launched()
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
     assert launch.launched()
+
+
+def test_a_rank_of_mpirun_has_the_variables_that_torch_reads(monkeypatch):
+    """From what mpirun puts into a rank's environment; tests/cluster trains by it."""
+    given = {
+        f"OMPI_COMM_WORLD_{name}": n for name, n in {"RANK": "3", "SIZE": "4", "LOCAL_RANK": "1"}.items()
+    }
+    monkeypatch.setattr(os, "environ", environment := dict(given))
+    launch.join_mpi()
+    assert environment == given | {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
+    environment["RANK"] = "0"
+    launch.join_mpi()
+    assert environment["RANK"] == "0"

@@ -28,6 +28,7 @@ TableRecalibration = Literal[
 ]
 Recalibration = Literal[TableRecalibration, "temperature"]
 """`temperature` is for characters, all others for tables."""
+RECALIBRATIONS: tuple[str, ...] = get_args(Recalibration)
 
 
 class Evaluation(Part):
@@ -180,7 +181,7 @@ class Experiment(Part):
         text = isinstance(self.task, Characters)
         for method in self.evaluation.recalibration:
             if (method == "temperature") != text:
-                allowed = [m for m in get_args(Recalibration) if (m == "temperature") == text]
+                allowed = [m for m in RECALIBRATIONS if (m == "temperature") == text]
                 raise ValueError(
                     f"evaluation.recalibration: {method} does not fit task.kind {self.task.kind!r}; "
                     f"allowed: {', '.join(allowed)}"

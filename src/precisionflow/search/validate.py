@@ -213,7 +213,8 @@ def _check_placeholders(study: Study) -> None:
 
 
 def _check_fields(study: Study) -> None:
-    """Every value at an end of a range makes a valid experiment, the other parameters being at their first values."""
+    """Every value at an end of a range makes a valid experiment, another one for each, the other parameters being at
+    their first values."""
     words = next(iter(commands(study.spec.trialTemplate.trialSpec)), None)
     if not words:
         raise ConfigError(
@@ -225,6 +226,7 @@ def _check_fields(study: Study) -> None:
     ends = {parameter.name: _ends(parameter) for parameter in study.spec.parameters}
     placeholders = {p.name: p.reference for p in study.spec.trialTemplate.trialParameters}
     for parameter in study.spec.parameters:
+        trials = []
         for value in ends[parameter.name]:
             values = {name: first for name, (first, *_) in ends.items()} | {parameter.name: value}
             filled = [
@@ -232,12 +234,18 @@ def _check_fields(study: Study) -> None:
                 for setting in settings
             ]
             try:
-                single(load(experiment, filled))
+                trials.append((filled, single(load(experiment, filled))))
             except ConfigError as error:
                 given = ", ".join(f"{name} = {one}" for name, one in values.items())
                 raise ConfigError(
                     f"spec.parameters: with {given} a trial is no valid experiment: {error}"
                 ) from None
+        if len({tuple(filled) for filled, _ in trials}) > 1 and all(one == trials[0][1] for _, one in trials):
+            raise ConfigError(
+                f"spec.parameters: {parameter.name} changes nothing in a trial, which trains variant "
+                f"{trials[0][1].variant!r}: a level of its ablation sets the same key; choose another variant, "
+                "or none with --set ablation.axes={}"
+            )
 
 
 def trial_arguments(words: Sequence[str]) -> tuple[str, list[str]]:
