@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
 
 from precisionflow.cluster import results
 from precisionflow.cluster.ending import told_to_stop
@@ -14,6 +15,8 @@ from precisionflow.cluster.pods import task_lines
 from precisionflow.cluster.runs import duration, task_line
 from precisionflow.cluster.tasks import Task, from_workflow, label_of
 from precisionflow.config import resolve
+from precisionflow.records import write_card
+from precisionflow.search.trials import Best
 from precisionflow.stage import cell_folder, finished_key
 from tests.command_line import Line
 from tests.trained import TABLE, trained
@@ -211,3 +214,35 @@ def test_what_belongs_to_no_variant_of_the_run_is_left_alone(tmp_path: Path) -> 
     assert resolve(experiment.model_dump(mode="json")).variant == "default"
     assert results.copy(store, "run", variants=set(), out=tmp_path / "out") == (0, 0)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_search_is_copied_once_and_says_its_best(tmp_path: Path) -> None:
+    store, out = Folder(tmp_path / "store"), tmp_path / "out" / "search"
+    assert results.copy_search(store, "run", out=out) is None
+    folder = store.root / "run" / "launch-search" / "7" / "trials"
+    (folder / "report").mkdir(parents=True)
+    best = Best(study="s", trial="t", settings=("training.steps=7",), metric="nll", value=1.0, trials=2)
+    write_card(best, folder / "best.json")
+    (folder / "report" / "search.html").write_text("page")
+    assert results.copy_search(store, "run", out=out) == best
+    assert (out / "report" / "search.html").read_text() == "page"
+    before = store.downloads
+    assert results.copy_search(store, "run", out=out) == best
+    assert store.downloads == before == 2
+    write_card(best.model_copy(update={"trials": 3}), folder / "best.json")
+    assert results.copy_search(store, "run", out=out).trials == 3
+
+
+def test_what_a_run_trains(tmp_path: Path) -> None:
+    """A run of experiments names them; one that neither has nor searches for them is somebody else's."""
+    text = resolve(TABLE).model_dump_json()
+    ours = V2beta1Run(
+        display_name="mine", runtime_config=V2beta1RuntimeConfig(parameters={"experiments": [text]})
+    )
+    nobody: Any = None
+    assert results.experiments_of(ours, out=tmp_path, connection=nobody) == [resolve(TABLE)]
+    other = V2beta1Run(
+        display_name="other", runtime_config=V2beta1RuntimeConfig(parameters={"experiment": text})
+    )
+    with pytest.raises(ValueError, match=r"^run other: is not a run of precisionflow"):
+        results.experiments_of(other, out=tmp_path, connection=nobody)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from precisionflow.cluster.connection import Access, Connection
-from precisionflow.config import Experiment, parse, to_yaml
+from precisionflow.config import Experiment, to_yaml
 from precisionflow.records import write_text
 
 CRON_FIELDS = 6
@@ -98,18 +98,15 @@ def fetch_results(run: str, *, out: Path, access: Access) -> None:
 
     Of a run that is unfinished or failed, what its tasks have finished.
     """
-    from precisionflow.cluster.results import fetch
+    from precisionflow.cluster.results import experiments_of, fetch
     from precisionflow.cluster.runs import find_run, state_of
-    from precisionflow.cluster.tasks import argument
 
     connection = Connection(access)
     found = find_run(run, connection=connection)
-    experiments = [parse(text) for text in argument(found, "experiments")]
-    if not experiments:
-        raise ValueError(f"run {found.display_name}: is not a run of precisionflow, it has no experiments")
+    experiments = experiments_of(found, out=out, connection=connection)
     for experiment in experiments:
         write_text(to_yaml(experiment), out / "experiments" / f"{experiment.name}.yaml")
-    fetched, kept = fetch(found, out=out, connection=connection)
+    fetched, kept = fetch(found, experiments=experiments, out=out, connection=connection)
     print(f"run {found.display_name}: {state_of(found)}; {fetched} results fetched, {kept} were here")
     _show(experiments, out)
 

@@ -211,16 +211,14 @@ def launch_search(
 @one_line_errors
 def resolve(experiment: str, *, settings: Sequence[str], folder: str) -> list[str]:
     """The experiment with `settings` merged in, in a list of one; of a results `folder`, it becomes the experiment."""
-    from precisionflow.config import overlay, to_yaml
-    from precisionflow.config import resolve as validated
-    from precisionflow.config.load import parse_settings
+    from precisionflow.config import to_yaml, tuned
     from precisionflow.records import write_text
 
-    tuned = validated(overlay(parse(experiment).model_dump(mode="json"), parse_settings(settings)))
+    best = tuned(parse(experiment), settings)
     if folder:
-        write_text(to_yaml(tuned), Path(folder, "experiments", f"{tuned.name}.yaml"))
-    say(f"resolve {tuned.name}: {', '.join(settings)}")
-    return [tuned.model_dump_json()]
+        write_text(to_yaml(best), Path(folder, "experiments", f"{best.name}.yaml"))
+    say(f"resolve {best.name}: {', '.join(settings)}")
+    return [best.model_dump_json()]
 
 
 @one_line_errors

@@ -9,25 +9,32 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from precisionflow.ablation.grid import expand
 from precisionflow.cluster.connection import Connection
 from precisionflow.cluster.errors import ClusterError
 from precisionflow.cluster.objects import Objects, objects
 from precisionflow.cluster.runs import artifacts_of
-from precisionflow.cluster.tasks import argument
-from precisionflow.config import parse
-from precisionflow.records import ModelCard
+from precisionflow.cluster.tasks import argument, text_argument
+from precisionflow.config import Experiment, parse, tuned
+from precisionflow.records import ModelCard, read_card
+from precisionflow.search.trials import Best
 from precisionflow.stage import MARKER, finished_key
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
 
-CONTENTS = "contents.json"
+CONTENTS, BEST = "contents.json", "best.json"
+SEARCH = "trials"
+"""What the component that searches calls its artifact."""
 
 
-def fetch(run: "V2beta1Run", *, out: Path, connection: Connection) -> tuple[int, int]:
+def fetch(
+    run: "V2beta1Run", *, experiments: Sequence[Experiment], out: Path, connection: Connection
+) -> tuple[int, int]:
     """Copy every finished result of a run to where it belongs in `out`; how many were fetched, how many were there."""
     root = artifacts_of(run, connection=connection)
-    variants = {(v.name, v.dataset, v.variant) for v in map(parse, argument(run, "variants"))}
+    expanded = [v.experiment for experiment in experiments for v in expand(experiment)]
+    variants = {(v.name, v.dataset, v.variant) for v in expanded}
     with objects(connection, root=root) as store:
         fetched, kept = copy(store, root, variants=variants, out=out)
     if not fetched + kept:
@@ -36,6 +43,39 @@ def fetch(run: "V2beta1Run", *, out: Path, connection: Connection) -> tuple[int,
             f"once its report is written; `precisionflow status {run.display_name}` lists its tasks"
         )
     return fetched, kept
+
+
+def experiments_of(run: "V2beta1Run", *, out: Path, connection: Connection) -> list[Experiment]:
+    """What a run trains. Of one that searches first: with the best settings, once its search is copied to `out/search`.
+
+    ValueError for a run of something else, ClusterError while the search goes on.
+    """
+    if texts := argument(run, "experiments"):
+        return [parse(text) for text in texts]
+    base = text_argument(run, "experiment")
+    if not base or not text_argument(run, "study"):
+        raise ValueError(f"run {run.display_name}: is not a run of precisionflow, it has no experiments")
+    root = artifacts_of(run, connection=connection)
+    with objects(connection, root=root) as store:
+        best = copy_search(store, root, out=out / "search")
+    if best is None:
+        raise ClusterError(
+            f"run {run.display_name}: its search has not ended yet; "
+            f"`precisionflow status {run.display_name}` lists its tasks"
+        )
+    return [tuned(parse(base), best.settings)]
+
+
+def copy_search(store: Objects, root: str, *, out: Path) -> Best | None:
+    """Copy what a finished search below `root` left, unless it is here; none where there is none."""
+    for key in store.keys(root):
+        path = PurePosixPath(key)
+        if path.name == BEST and path.parent.name == SEARCH:
+            source = f"{root}/{path.parent}"
+            if not (out / BEST).exists() or (out / BEST).read_bytes() != store.read(f"{source}/{BEST}"):
+                _replace(store, source, out)
+            return read_card(out / BEST, Best)
+    return None
 
 
 def copy(store: Objects, root: str, *, variants: Collection[tuple[str, ...]], out: Path) -> tuple[int, int]:
@@ -90,6 +130,12 @@ def _copied(store: Objects, source: str, target: Path) -> bool:
     """Copy a stage's folder, whole or not at all, unless it is here; whether it was copied."""
     if finished_key(target) == json.loads(store.read(f"{source}/{MARKER}"))["key"]:
         return False
+    _replace(store, source, target)
+    return True
+
+
+def _replace(store: Objects, source: str, target: Path) -> None:
+    """Copy a folder, whole or not at all."""
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -100,4 +146,3 @@ def _copied(store: Objects, source: str, target: Path) -> bool:
         partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return True

@@ -187,10 +187,19 @@ def specification(run: "V2beta1Run") -> Node:
 
 def argument(run: "V2beta1Run", name: str) -> list[str]:
     """A list that the run was given, or that its pipeline has as the default; empty where it has neither."""
+    value = _given(run, name)
+    return json.loads(value) if isinstance(value, str) else list(value or [])
+
+
+def text_argument(run: "V2beta1Run", name: str) -> str:
+    """The same for a text."""
+    return str(_given(run, name) or "")
+
+
+def _given(run: "V2beta1Run", name: str) -> Any:
     given = (run.runtime_config.parameters if run.runtime_config else None) or {}
     inputs = specification(run).get("root", {}).get("inputDefinitions", {}).get("parameters", {})
-    value = given.get(name, inputs.get(name, {}).get("defaultValue", []))
-    return json.loads(value) if isinstance(value, str) else list(value)
+    return given.get(name, inputs.get(name, {}).get("defaultValue"))
 
 
 def variant_names(run: "V2beta1Run") -> list[str]:

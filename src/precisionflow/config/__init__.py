@@ -2,7 +2,7 @@
 
 from precisionflow.config.base import ConfigError, Part
 from precisionflow.config.experiment import Experiment, digest
-from precisionflow.config.load import load, overlay, parse, resolve, shipped, to_yaml
+from precisionflow.config.load import load, overlay, parse, resolve, shipped, to_yaml, tuned
 
 __all__ = [
     "ConfigError",
@@ -15,4 +15,5 @@ __all__ = [
     "resolve",
     "shipped",
     "to_yaml",
+    "tuned",
 ]

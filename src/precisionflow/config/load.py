@@ -113,6 +113,11 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     return parsed
 
 
+def tuned(experiment: Experiment, settings: Iterable[str]) -> Experiment:
+    """The experiment with settings such as training.learning_rate=0.01 merged in."""
+    return resolve(overlay(experiment.model_dump(mode="json"), parse_settings(settings)))
+
+
 def overlay(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of `base` with every dotted key set; a new `kind` starts its part afresh.
 
