@@ -45,8 +45,12 @@ def variant_parts(text: str) -> tuple[str, str, str]:
 def prepare(experiments: Sequence[str], *, out: str) -> None:
     """Prepare the data of resolved experiments."""
     from precisionflow.data.prepare import prepare as stage
+    from precisionflow.evaluation.enough import check_held_out
 
-    stage([parse(text) for text in experiments], out=Path(out), report=lambda line: say(f"prepare {line}"))
+    parsed = [parse(text) for text in experiments]
+    stage(parsed, out=Path(out), report=lambda line: say(f"prepare {line}"))
+    for experiment in parsed:
+        check_held_out(experiment, data=Path(out))
 
 
 @one_line_errors

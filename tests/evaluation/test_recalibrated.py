@@ -1,14 +1,17 @@
 """Recalibration inside the pipeline: fitted on held-out rows alone, at the promised level, named in the catalogue."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import trained as tiny
 
 from precisionflow import records
-from precisionflow.config import load
+from precisionflow.config import load, overlay, resolve
+from precisionflow.evaluation import conformal
 from precisionflow.evaluation.distribution import Distribution, gaussian
+from precisionflow.evaluation.enough import check_held_out
 from precisionflow.evaluation.recalibrated import held_out, recalibrated_metrics
 from precisionflow.stage import cell_folder
 from precisionflow.training.members import fold_of_rows
@@ -133,7 +136,6 @@ def test_a_method_of_the_other_task_is_refused(name: str, method: str, allowed: 
 
 
 def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
-    from precisionflow.config import overlay, resolve
     from precisionflow.evaluation.evaluate import evaluate
 
     experiment = resolve(
@@ -150,7 +152,6 @@ def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name.startswith("conformal")])
 def test_a_level_that_the_held_out_rows_cannot_promise_leaves_no_cell(table, method, tmp_path: Path) -> None:
-    from precisionflow.config import overlay, resolve
     from precisionflow.evaluation.evaluate import evaluate
 
     wanted = {"recalibration": [method], "levels": [0.5, 0.99]}
@@ -161,3 +162,30 @@ def test_a_level_that_the_held_out_rows_cannot_promise_leaves_no_cell(table, met
     ):
         evaluate(experiment, data=table.data, model=table.model, out=tmp_path / "evaluation")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("level", "fewest"), [(0.5, 1), (0.9, 9), (0.95, 19), (0.99, 99)])
+def test_the_fewest_rows_are_those_with_which_the_interval_exists(level: float, fewest: int) -> None:
+    assert conformal.fewest_rows(level) == fewest
+    assert np.isfinite(conformal.conformal_quantile(np.arange(fewest, dtype=float), level=level))
+    if fewest > 1:
+        with pytest.raises(ValueError, match="too few"):
+            conformal.conformal_quantile(np.arange(fewest - 1, dtype=float), level=level)
+
+
+def test_too_few_rows_are_told_before_anything_is_trained(table) -> None:
+    def asked(**changes: Any) -> None:
+        wanted = {
+            "evaluation.recalibration": ["variance_scaling", "conformal_split"],
+            "evaluation.levels": [0.99],
+        }
+        check_held_out(
+            resolve(overlay(table.experiment.model_dump(mode="json"), wanted | changes)), data=table.data
+        )
+
+    with pytest.raises(ValueError, match=r"diabetes split 0 has 40 held-out rows, level 0\.99 needs 99"):
+        asked()
+    asked(**{"evaluation.levels": [0.9]})
+    asked(**{"evaluation.recalibration": ["quantile_map"]})
+    posterior = {"kind": "ensemble", "members": 4, "folds": 2}
+    asked(**{"engine": {"kind": "batched"}, "model.posterior": posterior})

@@ -12,15 +12,19 @@ import numpy as np
 from precisionflow.evaluation.scores import Rows, aligned, fraction, refuse
 
 
+def fewest_rows(level: float) -> int:
+    """The smallest n with ceil((n + 1) level) <= n: 19 rows for 0.95, 99 for 0.99."""
+    return math.ceil(fraction("level", level) / (1 - level) - 1e-9)
+
+
 def conformal_quantile(scores: Rows, *, level: float) -> float:
     """The ceil((n + 1) level)-th smallest of n scores. ValueError where n rows are too few for the level."""
     (scores,) = aligned(scores=scores)
     rank = math.ceil((len(scores) + 1) * fraction("level", level) - 1e-9)
     if rank > len(scores):
-        fewest = math.ceil(level / (1 - level) - 1e-9)
         raise ValueError(
             f"{len(scores)} calibration rows are too few for a conformal interval at level {level:g}; "
-            f"give at least {fewest}, or lower the level"
+            f"give at least {fewest_rows(level)}, or lower the level"
         )
     return float(np.partition(scores, rank - 1)[rank - 1])
 
