@@ -9,6 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from precisionflow.report.svg import BETTER, INK, MUTED, RULE, canvas, stroke
 
 Value = int | float | str
+ONE_LINE = 4
+"""Columns whose names stand beside each other; of more, every other one stands lower."""
 BEST_SHARE = 0.25
 """Trials that the parallel coordinates bring out."""
 
@@ -64,8 +66,11 @@ def parallel_coordinates(
         for position, column in enumerate(columns):
             axes.axvline(position, color=RULE, linewidth=1)
             _ends(axes, position, [row[position] for row in table])
-            axes.annotate(column, (position, -0.13), ha="center", va="top", color=INK, annotation_clip=False)
-        axes.set(xlim=(-0.4, len(columns) - 0.6), ylim=(-0.25, 1.1))
+            lower = 0.08 * (position % 2) if len(columns) > ONE_LINE else 0
+            axes.annotate(
+                column, (position, -0.13 - lower), ha="center", va="top", color=INK, annotation_clip=False
+            )
+        axes.set(xlim=(-0.4, len(columns) - 0.6), ylim=(-0.32, 1.1))
         axes.set_axis_off()
     return drawing.svg
 
