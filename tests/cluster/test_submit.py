@@ -195,7 +195,7 @@ def test_what_cannot_start_is_told_and_cancelled(cluster: Cluster) -> None:
     words = ("submit", str(cluster.experiment), "--images", "wrong.json", "--run-name", run, "--wait")
     client = cluster.start(*words, "--set", "seeds=[5]")
     assert client.stdout is not None
-    said = next((line for line in client.stdout if line.startswith("waiting: ")), "")
+    said = next((line for line in client.stdout if ": waits: " in line), "")
     assert "image registry.invalid/none:1 cannot be pulled" in said
     client.send_signal(signal.SIGINT)
     _, err = client.communicate(timeout=30)
