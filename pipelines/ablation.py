@@ -1,6 +1,5 @@
 """Pipeline `ablation`: every variant of one or more experiments, compared in one table and one page."""
 
-import json
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -12,7 +11,7 @@ from precisionflow.components.register import register
 from precisionflow.components.report import report
 from precisionflow.components.train import train
 
-from precisionflow.config import Experiment
+from precisionflow.config import Experiment, as_argument
 from precisionflow.config.base import without_defaults
 
 Equip = Callable[[dsl.PipelineTask], dsl.PipelineTask]
@@ -25,14 +24,13 @@ def unchanged(task: dsl.PipelineTask) -> dsl.PipelineTask:
 
 
 def argument(experiment: Experiment, *, without: Collection[str] = ()) -> str:
-    """The experiment as JSON in which neither KFP nor Argo sees a placeholder: no two braces open at once.
+    """The experiment as JSON in which nothing is replaced on its way to a pod.
 
-    In ASCII, because KFP's database refuses characters of four bytes; without what is at its default, because a process
-    takes no argument above 128 KiB and a list of variants is one. `without` the parts that no task reads,
-    equal work has equal arguments and is found in KFP's cache.
+    Without what is at its default, because a process takes no argument above 128 KiB and a list of variants is one.
+    `without` the parts that no task reads, equal work has equal arguments and is found in KFP's cache.
     """
     content = {name: value for name, value in without_defaults(experiment).items() if name not in without}
-    return json.dumps(content, separators=(",", ":")).replace("{{", r"{\u007b")
+    return as_argument(content)
 
 
 def wire(

@@ -3,7 +3,6 @@
 import builtins
 import contextlib
 import io
-import json
 import logging
 import os
 import re
@@ -19,7 +18,7 @@ from precisionflow.pipelines.ablation import ablation, argument
 from precisionflow.pipelines.search_then_train import search_then_train
 
 from precisionflow.ablation.grid import expand
-from precisionflow.config import Experiment
+from precisionflow.config import Experiment, as_argument
 from precisionflow.search.resource import study_of
 
 LOG = "pipeline.log"
@@ -36,7 +35,7 @@ def run_locally(experiments: Sequence[Experiment], *, folder: Path, screen: Text
 
 def search_and_train_locally(study: str, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
     """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
-    arguments = {"study": json.dumps(study_of(study)), "experiment": argument(experiment)}
+    arguments = {"study": as_argument(study_of(study)), "experiment": argument(experiment)}
     _execute(search_then_train, folder=folder, screen=screen, **{k: _kept(v) for k, v in arguments.items()})
 
 

@@ -1,6 +1,5 @@
 """Pipeline `search-then-train`: the best settings of a study, trained on more seeds, judged and registered."""
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from precisionflow.components.resolve import resolve
 from precisionflow.pipelines.ablation import Equip, ablation, argument, unchanged, wire
 
 from precisionflow.cluster import names
-from precisionflow.config import Experiment
+from precisionflow.config import Experiment, as_argument
 from precisionflow.search.resource import study_of
 
 
@@ -59,7 +58,7 @@ def search_then_train_on_cluster(
     from precisionflow.pipelines.on_cluster import VARIANTS_AT_ONCE, Equipment
 
     equip = Equipment(experiment.cluster, images, tuple(mlflow))
-    given, whole = json.dumps(study_of(study)), argument(experiment)
+    given, whole = as_argument(study_of(study)), argument(experiment)
 
     @dsl.pipeline(name="train")
     def training(experiments: list[str], variants: list[str]):  # type: ignore[no-untyped-def]

@@ -19,6 +19,7 @@ TEXTS = (
     "--config=/etc/passwd",
     "-rf",
     '\\"\\u007b\\u007b\\n\\',
+    "$(MLFLOW_TRACKING_PASSWORD) $$(HOME) $(PATH)",
     "$MLFLOW_TRACKING_PASSWORD ${HOME} $$ %s %(name)s {0} {name}",
     "<script>alert('x')</script>&amp;",
     "é 模 \u202e \u00a0 ~ 😀",

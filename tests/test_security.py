@@ -16,6 +16,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from precisionflow.components.expand import expand as expand_component
+from precisionflow.components.resolve import resolve
 
 from precisionflow.ablation.grid import expand
 from precisionflow.cluster import names
@@ -339,6 +341,23 @@ def test_what_is_submitted_holds_no_placeholder_of_the_user(tmp_path: Path) -> N
     assert set(re.findall(r"\{\{[^}]*", text)) <= {"{{$", "{{$.pipeline_job_uuid"} | set(
         _placeholders(tmp_path)
     )
+
+
+def test_no_argument_of_a_task_names_a_variable_of_its_pod(tmp_path: Path) -> None:
+    """The kubelet replaces $(NAME) in arguments, also by a secret's value; tasks hand on what they were given."""
+    hostile = parse(TINY).model_copy(update={"question": WHOLE})
+    spec, *_ = _compiled(hostile, tmp_path)
+    given = [value["defaultValue"] for value in spec["root"]["inputDefinitions"]["parameters"].values()]
+    handed_on = [
+        resolve.python_func(experiment=hostile.model_dump_json(), settings=["training.steps=3"]),
+        expand_component.python_func(experiments=[hostile.model_dump_json()]),
+    ]
+    texts = [text for several in (*given, *handed_on) for text in several]
+    assert len(texts) == 4
+    for text in texts:
+        assert "$" not in text
+        assert "{{" not in text
+        assert parse(text).question == WHOLE
 
 
 def _placeholders(folder: Path) -> list[str]:

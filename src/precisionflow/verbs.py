@@ -215,22 +215,24 @@ def launch_search(
 @one_line_errors
 def resolve(experiment: str, *, settings: Sequence[str], folder: str) -> list[str]:
     """The experiment with `settings` merged in, in a list of one; of a results `folder`, it becomes the experiment."""
-    from precisionflow.config import to_yaml, tuned
+    from precisionflow.config import as_argument, to_yaml, tuned
     from precisionflow.records import write_text
 
     best = tuned(parse(experiment), settings)
     if folder:
         write_text(to_yaml(best), Path(folder, "experiments", f"{best.name}.yaml"))
     say(f"resolve {best.name}: {', '.join(settings)}")
-    return [best.model_dump_json()]
+    return [as_argument(best.model_dump(mode="json"))]
 
 
 @one_line_errors
 def expand(experiments: Sequence[str]) -> list[str]:
     """Every variant of the experiments, resolved."""
     from precisionflow.ablation.grid import expand as variants_of
+    from precisionflow.config import as_argument
 
-    return [v.experiment.model_dump_json() for text in experiments for v in variants_of(parse(text))]
+    variants = [v.experiment for text in experiments for v in variants_of(parse(text))]
+    return [as_argument(variant.model_dump(mode="json")) for variant in variants]
 
 
 @one_line_errors

@@ -30,8 +30,8 @@ def items(api: "ApiClient", path: str, **query: str) -> list[Json]:
 
 
 def text(api: "ApiClient", path: str, **query: str) -> str:
-    """An answer that isn't JSON, such as a log."""
-    return str(_call(api, "GET", path, query=query, kind="str"))
+    """An answer as it is, such as a log: the client would turn JSON into Python's notation."""
+    return str(_call(api, "GET", path, query=query, decoded=False).data.decode(errors="replace"))
 
 
 def post(api: "ApiClient", path: str, body: Json, **headers: str) -> Json:
@@ -63,7 +63,7 @@ def _call(
     query: dict[str, str] | None = None,
     body: Json | None = None,
     headers: dict[str, str] | None = None,
-    kind: str = "object",
+    decoded: bool = True,
 ) -> Any:
     from urllib3.exceptions import InsecureRequestWarning
 
@@ -75,7 +75,8 @@ def _call(
             query_params=list((query or {}).items()),
             header_params=_HEADERS | (headers or {}),
             body=body,
-            response_type=kind,
+            response_type="object",
+            _preload_content=decoded,
             auth_settings=["BearerToken"],
             _return_http_data_only=True,
             _request_timeout=SECONDS,

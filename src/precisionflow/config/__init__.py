@@ -2,12 +2,13 @@
 
 from precisionflow.config.base import ConfigError, Part
 from precisionflow.config.experiment import Experiment, digest
-from precisionflow.config.load import load, overlay, parse, resolve, shipped, to_yaml, tuned
+from precisionflow.config.load import as_argument, load, overlay, parse, resolve, shipped, to_yaml, tuned
 
 __all__ = [
     "ConfigError",
     "Experiment",
     "Part",
+    "as_argument",
     "digest",
     "load",
     "overlay",
