@@ -205,9 +205,9 @@ def test_a_launcher_that_is_told_to_end_takes_the_training_with_it_and_another_g
 def test_a_launcher_that_is_killed_leaves_a_training_that_the_next_one_follows(
     jobs: TrainJobs, launcher: Launcher
 ):
-    longer = tiny("training.steps=400", "training.validate_every=50", "seeds=[4]")
+    longer = tiny("training.steps=1500", "training.validate_every=50", "seeds=[4]")
     launcher.start(longer)
-    until(lambda: "step 100/400" in launcher.log())
+    until(lambda: "step 100/1500" in launcher.log())
     launcher.delete(grace=0)
     (job,) = [job for job in ours(jobs) if not finished(job)]
     launcher.start(longer)
