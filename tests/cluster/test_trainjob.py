@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from precisionflow.cluster import names
-from precisionflow.cluster.connection import Connection
+from precisionflow.cluster.connection import Access, Connection
 from precisionflow.cluster.errors import ClusterError
 from precisionflow.cluster.trainjob import train_on_nodes
 from precisionflow.cluster.trainjob_api import TrainJobs, finished
@@ -78,6 +78,15 @@ def ours(jobs: TrainJobs) -> list[dict[str, Any]]:
     return list(found["items"])
 
 
+KILL = """
+import os, pathlib
+for file in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+    if b"-u" in file.read_bytes().split(b"\0"):
+        os.kill(int(file.parent.name), 9)
+"""
+"""Program that kills the launcher beside it, without a word before: deleting a pod would let it tidy up."""
+
+
 class Launcher:
     """A pod that does what the task launch_trainjob does."""
 
@@ -98,6 +107,7 @@ class Launcher:
         }
         spec = {
             "restartPolicy": "Never",
+            "shareProcessNamespace": True,
             "serviceAccountName": "pipeline-runner",
             "securityContext": context,
             "containers": [container],
@@ -130,6 +140,16 @@ class Launcher:
             if line.startswith("curve ")
         ]
         return {curve["of"]: curve["rows"] for curve in said}
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is noticed."""
+        from kubernetes.client import CoreV1Api
+        from kubernetes.stream import stream
+
+        core = CoreV1Api(Connection(Access(namespace=self.jobs.namespace)).api)
+        order = ["python3", "-c", KILL]
+        stream(core.connect_get_namespaced_pod_exec, self.name, self.jobs.namespace, command=order, stdout=True)
+        until(lambda: self.phase() == "Failed")
 
     def delete(self, *, grace: int = 10) -> None:
         from kubernetes.client import ApiException
@@ -208,6 +228,7 @@ def test_a_launcher_that_is_killed_leaves_a_training_that_the_next_one_follows(
     longer = tiny("training.steps=1500", "training.validate_every=50", "seeds=[4]")
     launcher.start(longer)
     until(lambda: ": step " in launcher.log())
+    launcher.kill()
     launcher.delete(grace=0)
     (job,) = [job for job in ours(jobs) if not finished(job)]
     launcher.start(longer)
