@@ -81,7 +81,7 @@ def ours(jobs: TrainJobs) -> list[dict[str, Any]]:
 KILL = """
 import os, pathlib
 for file in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-    if b"-u" in file.read_bytes().split(b"\0"):
+    if b"-u" in file.read_bytes().split(b"\\0"):
         os.kill(int(file.parent.name), 9)
 """
 """Program that kills the launcher beside it, without a word before: deleting a pod would let it tidy up."""
