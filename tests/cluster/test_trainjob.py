@@ -148,7 +148,10 @@ class Launcher:
 
         core = CoreV1Api(Connection(Access(namespace=self.jobs.namespace)).api)
         order = ["python3", "-c", KILL]
-        stream(core.connect_get_namespaced_pod_exec, self.name, self.jobs.namespace, command=order, stdout=True)
+        command = {"command": order, "stdout": True, "_preload_content": False}
+        told = stream(core.connect_get_namespaced_pod_exec, self.name, self.jobs.namespace, **command)
+        told.run_forever(timeout=30)
+        told.close()
         until(lambda: self.phase() == "Failed")
 
     def delete(self, *, grace: int = 10) -> None:
