@@ -225,6 +225,9 @@ def test_a_launcher_that_is_told_to_end_takes_the_training_with_it_and_another_g
     assert "step 100/400" not in launcher.log()
 
 
+@pytest.mark.filterwarnings(  # the client's exec leaves its socket to the garbage collector
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:unclosed:ResourceWarning"
+)
 def test_a_launcher_that_is_killed_leaves_a_training_that_the_next_one_follows(
     jobs: TrainJobs, launcher: Launcher
 ):
