@@ -44,13 +44,14 @@ def variant_parts(text: str) -> tuple[str, str, str]:
 @one_line_errors
 def prepare(experiments: Sequence[str], *, out: str) -> None:
     """Prepare the data of resolved experiments."""
+    from precisionflow.ablation.grid import expand as variants_of
     from precisionflow.data.prepare import prepare as stage
     from precisionflow.evaluation.enough import check_held_out
 
     parsed = [parse(text) for text in experiments]
     stage(parsed, out=Path(out), report=lambda line: say(f"prepare {line}"))
-    for experiment in parsed:
-        check_held_out(experiment, data=Path(out))
+    for variant in (v.experiment for experiment in parsed for v in variants_of(experiment)):
+        check_held_out(variant, data=Path(out))
 
 
 @one_line_errors

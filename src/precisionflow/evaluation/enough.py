@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from precisionflow.ablation.grid import expand
 from precisionflow.config import Experiment
 from precisionflow.evaluation.conformal import fewest_rows
 from precisionflow.records import DatasetCard, read_card
@@ -10,20 +9,19 @@ from precisionflow.stage import data_folder
 from precisionflow.training.members import ensemble_of
 
 
-def check_held_out(experiment: Experiment, *, data: Path) -> None:
-    """ValueError where a split's held-out rows are too few for a conformal interval that a variant asks for."""
-    for variant in (v.experiment for v in expand(experiment)):
-        methods = [m for m in variant.evaluation.recalibration if m.startswith("conformal_")]
-        highest = max(variant.evaluation.levels)
-        for split in variant.splits if methods else ():
-            folder = data_folder(data, variant, split)
-            rows = held_out_rows(variant, read_card(folder / "dataset.json", DatasetCard))
-            if rows < fewest_rows(highest):
-                raise ValueError(
-                    f"evaluation.recalibration {methods[0]}: {variant.dataset} split {split} has {rows} held-out rows, "
-                    f"level {highest:g} needs {fewest_rows(highest)}; lower evaluation.levels or raise "
-                    "task.validation_fraction"
-                )
+def check_held_out(variant: Experiment, *, data: Path) -> None:
+    """ValueError where a split's held-out rows are too few for a conformal interval that the variant asks for."""
+    methods = [m for m in variant.evaluation.recalibration if m.startswith("conformal_")]
+    highest = max(variant.evaluation.levels)
+    for split in variant.splits if methods else ():
+        folder = data_folder(data, variant, split)
+        rows = held_out_rows(variant, read_card(folder / "dataset.json", DatasetCard))
+        if rows < fewest_rows(highest):
+            raise ValueError(
+                f"evaluation.recalibration {methods[0]}: {variant.dataset} split {split} has {rows} held-out rows, "
+                f"level {highest:g} needs {fewest_rows(highest)}; lower evaluation.levels or raise "
+                "task.validation_fraction"
+            )
 
 
 def held_out_rows(experiment: Experiment, card: DatasetCard) -> int:
