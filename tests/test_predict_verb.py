@@ -154,8 +154,15 @@ def test_what_was_constant_in_training_does_not_move_a_prediction(frame, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "words", [("--out", "x.txt"), ("--level", "1.5"), ("--level", "0.5", "--level", "0.5")]
+    ("words", "named"),
+    [
+        (("--out", "x.txt"), "x.txt"),
+        (("--level", "1.5"), "1.5"),
+        (("--level", "0.5", "--level", "0.5"), "0.5 twice"),
+    ],
 )
-def test_options_that_mean_nothing_are_refused(line: Line, words, results, frame, tmp_path):
+def test_options_that_mean_nothing_are_refused(line: Line, words, named, results, frame, tmp_path):
     frame.to_csv(tmp_path / "in.csv", index=False)
-    line.fails(*words_of(results, tmp_path / "in.csv", *words))
+    before = sorted(tmp_path.iterdir())
+    assert named in line.fails(*words_of(results, tmp_path / "in.csv", *words))
+    assert sorted(tmp_path.iterdir()) == before

@@ -1,12 +1,11 @@
 """Regression sets that scikit-learn ships inside its wheel: no download."""
 
-import hashlib
 from typing import assert_never
 
 import numpy as np
 
 from precisionflow.config.task import ScikitLearnTable
-from precisionflow.data.table import Batch, Table, cut_test
+from precisionflow.data.table import Batch, Table, table_of
 
 
 def open_scikit_learn(source: ScikitLearnTable, *, split: int) -> Table:
@@ -16,15 +15,8 @@ def open_scikit_learn(source: ScikitLearnTable, *, split: int) -> Table:
     of them, weight in pounds. `diabetes` has no name for its target: "progression".
     """
     values, features, target = _values(source)
-    train, test = cut_test(len(values), split=split)
-    return Table(
-        origin=f"scikit-learn {source.name}",
-        sha256=hashlib.sha256(values.astype("<f8").tobytes()).hexdigest(),
-        train=train,
-        test=test,
-        batches=lambda: iter([values]),
-        features=tuple(features),
-        target=target,
+    return table_of(
+        values, origin=f"scikit-learn {source.name}", features=tuple(features), target=target, split=split
     )
 
 

@@ -1,12 +1,10 @@
 """The toy whose noise is known: a sine of growing amplitude and growing noise."""
 
-import hashlib
-
 import numpy as np
 from jaxtyping import Float
 
 from precisionflow.config.task import HeteroscedasticSine
-from precisionflow.data.table import Table, cut_test
+from precisionflow.data.table import Table, table_of
 
 RANGE = (0.0, 10.0)
 Points = Float[np.ndarray, " rows"]
@@ -23,13 +21,5 @@ def open_sine(source: HeteroscedasticSine, *, split: int) -> Table:
     x = random.uniform(*RANGE, size=source.rows)
     mean, std = truth(x)
     values = np.column_stack([x, mean + std * random.standard_normal(source.rows)])
-    train, test = cut_test(source.rows, split=split)
-    return Table(
-        origin=f"heteroscedastic sine of {source.rows} rows",
-        sha256=hashlib.sha256(values.astype("<f8").tobytes()).hexdigest(),
-        train=train,
-        test=test,
-        batches=lambda: iter([values]),
-        features=("x",),
-        target="y",
-    )
+    origin = f"heteroscedastic sine of {source.rows} rows"
+    return table_of(values, origin=origin, features=("x",), target="y", split=split)

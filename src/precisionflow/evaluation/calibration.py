@@ -1,6 +1,6 @@
 """Calibration: how often predictions come true against how often they say so, and the band of pure chance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,9 +102,14 @@ def uniform_band(
     Exact up to the noise of `repeats` draws.
     """
     random = np.random.default_rng(seed)
-    means = [np.mean([score(random.random(rows)) for _ in range(cells)]) for _ in range(repeats)]
+    means = [float(np.mean([score(random.random(rows)) for _ in range(cells)])) for _ in range(repeats)]
+    return central(means, confidence=confidence)
+
+
+def central(values: Sequence[float], *, confidence: float) -> tuple[float, float]:
+    """The (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of drawn values."""
     tail = (1 - fraction("confidence", confidence)) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from precisionflow.evaluation.calibration import reliability
+from precisionflow.evaluation.calibration import central, reliability
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.scores import Rows, aligned, fraction, refuse
 
@@ -121,7 +121,4 @@ def sampling_band(
     model is not one. Exact up to the noise of `repeats` draws.
     """
     random = np.random.default_rng(seed)
-    values = [score(predicted.sample(random)) for _ in range(repeats)]
-    tail = (1 - fraction("confidence", confidence)) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
+    return central([score(predicted.sample(random)) for _ in range(repeats)], confidence=confidence)
