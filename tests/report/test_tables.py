@@ -3,13 +3,25 @@
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from precisionflow import records
 from precisionflow.ablation.aggregate import read_aggregate
 from precisionflow.ablation.grid import expand
-from precisionflow.report.tables import cost_table, milliseconds, print_tables, proven_best, twin_table
+from precisionflow.config import load
+from precisionflow.evaluation.calibration import coverage_band, pit_error, uniform_band
+from precisionflow.report.cells import Predictions
+from precisionflow.report.section import chance_bands
+from precisionflow.report.tables import (
+    cost_table,
+    milliseconds,
+    print_tables,
+    proven_best,
+    score_table,
+    twin_table,
+)
 from tests.report.conftest import Results
 from tests.synthetic import language, regression
 
@@ -125,3 +137,29 @@ def test_terminal_and_file_agree(results: Results) -> None:
         print_tables(results.experiments, results.aggregate, console)
     assert f"{row['mean']:.3f} ± {row['high'] - row['mean']:.3f}" in capture.get()
     assert not math.isnan(row["high"])
+
+
+def test_a_calibrated_models_line_is_for_as_many_rows_as_are_independent() -> None:
+    """Two splits that predict the same 30 rows are one data set of 30."""
+    experiment = load("quickstart-regression", ["seeds=[0]", "splits=[0, 1]", "evaluation.levels=[0.9]"])
+    pit = np.linspace(0.01, 0.99, 60)
+    bands = {rows: chance_bands(experiment, {"a": Predictions({"pit": pit}, rows)}) for rows in (30, 60)}
+    for rows, found in bands.items():
+        assert found["coverage_90"] == pytest.approx(coverage_band(rows, level=0.9))
+        assert found["pit_error"] == uniform_band(pit_error, rows=30, cells=rows // 30)
+    assert chance_bands(load("quickstart-language"), {}) == {}
+    names = ("coverage_90", "nll")
+    row = {"variant": "a", "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2}
+    table = score_table(
+        [row | {"metric": name} for name in names],
+        names,
+        caption="",
+        best={},
+        chance={"coverage_90": (0.8, 0.95)},
+    )
+    assert [[entry.text for entry in line] for line in table.rows][-1] == [
+        "calibrated",
+        "0.80 to 0.95",
+        "",
+        "",
+    ]
