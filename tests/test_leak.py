@@ -20,7 +20,7 @@ TREE: dict[str, Any] = {
         "kind": "mlp",
         "hidden": [8],
         "inputs": "normal_scores",
-        "posterior": {"kind": "ensemble", "members": 3, "folds": 3},
+        "posterior": {"kind": "ensemble", "members": 4, "folds": 2, "spread": "fitted"},
     },
     "objective": {"kind": "student_t", "beta": 0.5, "mean_warmup": 0.2},
     "training": {

@@ -1,21 +1,27 @@
 """Recalibration inside the pipeline: fitted on held-out rows alone, at the promised level, named in the catalogue."""
 
+import math
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import trained as tiny
+from safetensors.torch import load_file, save_file
 
 from precisionflow import records
 from precisionflow.config import load, overlay, resolve
 from precisionflow.evaluation import conformal
 from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.enough import check_held_out
+from precisionflow.evaluation.predict import Predictor
 from precisionflow.evaluation.recalibrated import held_out, recalibrated_metrics
 from precisionflow.stage import cell_folder
-from precisionflow.training.members import fold_of_rows
+from precisionflow.training.members import left_out_by
 
+PARTS = ("train", "valid")
 METHODS = (
     "variance_scaling",
     "quantile_map",
@@ -79,7 +85,7 @@ def test_too_few_rows_for_a_conformal_level_are_named():
 @pytest.fixture(scope="module")
 def folded(tmp_path_factory: pytest.TempPathFactory) -> tiny.Trained:
     changes = {
-        "model.posterior": {"kind": "ensemble", "members": 4, "folds": 2},
+        "model.posterior": {"kind": "ensemble", "members": 4, "folds": 2, "spread": "fitted"},
         "engine.kind": "batched",
         "seeds": [0],
         "splits": [0],
@@ -93,13 +99,43 @@ def test_held_out_rows_of_an_ensemble_are_predicted_by_those_that_left_them_out(
     stated, target = held_out(predictor, folded.data_of())
     assert len(target) == 398
     assert stated.components == 2
-    first = np.flatnonzero(fold_of_rows(398, folds=2, seed=0, split=0) == 0)
-    whole = predictor.model.predict
-    seen: list[list[int] | None] = []
-    predictor.model.predict = lambda x, members=None: (seen.append(members), whole(x, members=members))[1]
-    held_out(predictor, folded.data_of())
-    assert seen == [[0, 2], [1, 3]]
-    assert len(first) == 199
+    parts = [records.read(folded.data_of() / f"{part}.parquet", records.REGRESSION_ROWS) for part in PARTS]
+    features = np.array([row for part in parts for row in part["features"].to_pylist()], dtype=np.float32)
+    posterior = predictor.experiment_card.experiment.model.posterior
+    apart = left_out_by(posterior, rows=398, seed=0, split=0)
+    assert [sorted(np.unique(column)) for column in apart.T] == [[0, 1], [2, 3]]
+    for row in (0, 397):
+        alone = predictor.standardised(
+            torch.from_numpy(features[row : row + 1]), among=torch.from_numpy(apart[row : row + 1])
+        )
+        np.testing.assert_allclose(stated.rows(slice(row, row + 1)).location, alone.location, rtol=1e-5)
+
+
+def test_the_fitted_spread_lies_beside_the_weights_and_is_on_every_prediction(folded):
+    predictor = folded.predictor()
+    factor = predictor.model.factor
+    assert factor > 0
+    assert factor != 1
+    features = torch.zeros(1, len(predictor.data_card.feature_names))
+    after = predictor.standardised(features)
+    predictor.model.factor = 1.0
+    before = predictor.standardised(features)
+    np.testing.assert_allclose(after.mean, before.mean, rtol=1e-5)
+    np.testing.assert_allclose(after.std, factor * before.std, rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [None, 0.0, -1.0, math.nan])
+def test_weights_with_a_wrong_spread_are_refused(value, folded, tmp_path):
+    model = shutil.copytree(cell_folder(folded.model, 0, 0), tmp_path / "model")
+    weights = load_file(model / "model.safetensors")
+    if value is None:
+        del weights["posterior.spread"]
+    else:
+        weights["posterior.spread"] = torch.tensor(value, dtype=torch.float64)
+    save_file(weights, model / "model.safetensors")
+    card = records.read_card(folded.data_of() / "dataset.json", records.DatasetCard)
+    with pytest.raises(ValueError, match=r"posterior\.spread .*; delete the folder and train again"):
+        Predictor.load(model, card)
 
 
 def test_without_folds_the_validation_rows_are_held_out(table):

@@ -38,8 +38,10 @@ def test_an_ensembles_density_is_the_mean_of_its_members(rows):
         torch.testing.assert_close(
             ensemble.predict(rows).log_density(target), each.logsumexp(0) - math.log(3)
         )
-        some = ensemble.predict(rows, members=[2, 0]).log_density(target)
-    torch.testing.assert_close(some, each[[0, 2]].logsumexp(0) - math.log(2))
+        chosen = torch.tensor([[2, 0], [1, 2], [0, 1]]).repeat(3, 1)
+        some = ensemble.predict(rows, among=chosen).log_density(target)
+    expected = each.gather(0, chosen.T).logsumexp(0) - math.log(2)
+    torch.testing.assert_close(some, expected)
 
 
 def test_dropout_is_sampled_the_same_at_every_call_and_leaves_other_draws_alone(rows):

@@ -16,7 +16,7 @@ from precisionflow.evaluation.predict import Predictor
 from precisionflow.records import HISTORY, DatasetCard, ModelCard, read, read_card
 from precisionflow.stage import cell_folder, data_folder
 from precisionflow.training import variant
-from precisionflow.training.members import Member, batch_indices, fold_of_rows, left_out_by, members
+from precisionflow.training.members import Member, batch_indices, left_out_by, members
 from precisionflow.training.together import Program
 from precisionflow.training.train import train
 
@@ -129,13 +129,11 @@ def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
     scale = dataset.standardisation
     assert scale is not None
     in_units = target * scale.target_scale + scale.target_mean
-    fold = fold_of_rows(len(target), folds=2, seed=0, split=1)
+    apart = left_out_by(experiment.model.posterior, rows=len(target), seed=0, split=1)
     losses = []
-    for part in range(2):
-        for member in left_out_by(experiment.model.posterior, part):
-            rows = np.flatnonzero(fold == part)
-            stated = predictor.standardised(features[rows], members=[member])
-            losses.append(-stated.log_density(in_units[rows]) - np.log(scale.target_scale))
+    for members_apart in torch.from_numpy(apart).T:
+        stated = predictor.standardised(features, among=members_apart[:, None])
+        losses.append(-stated.log_density(in_units) - np.log(scale.target_scale))
     expected = np.concatenate(losses).mean()
     assert card(ensembles, 0, 1).validation_loss == pytest.approx(expected, rel=1e-4)
 
@@ -168,9 +166,9 @@ def test_every_row_is_left_out_by_as_many_members():
     assert (counts == 2).all()
     assert len({member.stream for member in found}) == 6
     assert found[0].stream == 5
-    assert [m.index for m in found if 7 in m.valid] == left_out_by(
-        model.posterior, int(fold_of_rows(25, folds=3, seed=5, split=2)[7])
-    )
+    apart = left_out_by(model.posterior, rows=25, seed=5, split=2)
+    assert [m.index for m in found if 7 in m.valid] == sorted(apart[7])
+    assert not np.array_equal(apart[:, 0], apart[:, 1] - 3), "the rows are cut anew"
 
 
 def test_batches_are_those_of_the_plain_engine():

@@ -78,7 +78,10 @@ class Ensemble(Part):
     members: Annotated[int, Field(ge=2), NUMBER] = 5
     folds: Annotated[int, Field(ge=2), NUMBER] | None = None
     """Training and validation rows are pooled and cut into so many parts; every member leaves out one for its early
-    stopping, so that each row is predicted by members that never saw it. None: all share the validation rows."""
+    stopping, so that each row is predicted by members that never saw it; with twice as many members the rows are cut
+    anew for the second half. None: all share the validation rows."""
+    spread: Literal["stated", "fitted"] = "stated"
+    """fitted: one factor on the spread of all predictions about their means, from the rows that members left out."""
 
     @model_validator(mode="after")
     def _every_row_is_left_out(self) -> Self:
@@ -86,6 +89,11 @@ class Ensemble(Part):
             raise ValueError(
                 f"model.posterior.members {self.members} is not a multiple of model.posterior.folds {self.folds}; "
                 "every part is left out by the same number of members"
+            )
+        if self.spread == "fitted" and self.members < 2 * (self.folds or self.members):
+            raise ValueError(
+                "model.posterior.spread fitted needs rows that two members left out; "
+                f"give model.posterior.folds, {self.members // 2} at most for {self.members} members"
             )
         return self
 

@@ -1,6 +1,5 @@
 """A trained network as a predictive distribution, in the units of the data."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from precisionflow.config.task import Characters
 from precisionflow.evaluation.distribution import Distribution
-from precisionflow.models.predictive import predictive
+from precisionflow.models.predictive import Chosen, Features, predictive
 from precisionflow.records import DatasetCard, ModelCard, read_card
 
 
@@ -80,14 +79,13 @@ class Predictor:
             )
         return self.standardised(torch.from_numpy(inputs))
 
-    def standardised(
-        self, features: Float[Tensor, "rows features"], *, members: Sequence[int] | None = None
-    ) -> Distribution:
-        """The same for standardised features; of an ensemble some `members` alone, if given."""
+    def standardised(self, features: Features, *, among: Chosen | None = None) -> Distribution:
+        """The same for standardised features; of an ensemble, if given, each row's `among` its members alone."""
         scales = self.data_card.standardisation
         assert scales is not None
         with torch.no_grad():
-            stated = self.model.predict(features.to(self.device), members=members)
+            where = None if among is None else among.to(self.device)
+            stated = self.model.predict(features.to(self.device), among=where)
         location, scale, weight = (
             part.double().cpu().numpy()
             for part in (

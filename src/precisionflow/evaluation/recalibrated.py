@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from precisionflow.config.experiment import TableRecalibration
 from precisionflow.data.batches import Rows as Part
@@ -15,9 +14,8 @@ from precisionflow.evaluation.crps import crps
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.metrics import interval_metrics
 from precisionflow.evaluation.predict import Predictor
-from precisionflow.evaluation.predictions import pooled
 from precisionflow.evaluation.scores import Rows
-from precisionflow.training.members import ensemble_of, fold_of_rows, left_out_by
+from precisionflow.training.members import ensemble_of, left_out_by
 
 Held = tuple[Distribution, Float[np.ndarray, "held"]]
 """Predictions of held-out rows and their targets."""
@@ -38,19 +36,10 @@ def held_out(predictor: Predictor, data: Path) -> Held:
     if ensemble is None or ensemble.folds is None:
         return predictor.standardised(torch.from_numpy(valid.features)), _in_units(predictor, valid.target)
     train = Part.read(data / "train.parquet")
-    features = torch.from_numpy(np.concatenate([train.features, valid.features]))
+    features = np.concatenate([train.features, valid.features])
     target = _in_units(predictor, np.concatenate([train.target, valid.target]))
-    fold = fold_of_rows(len(target), folds=ensemble.folds, seed=card.seed, split=card.split)
-    parts = [np.flatnonzero(fold == part) for part in range(ensemble.folds)]
-    stated = [
-        predictor.standardised(_rows(features, rows), members=left_out_by(ensemble, part))
-        for part, rows in enumerate(parts)
-    ]
-    return pooled(stated), target[np.concatenate(parts)]
-
-
-def _rows(features: Tensor, rows: np.ndarray) -> Tensor:
-    return features[torch.from_numpy(rows)]
+    apart = left_out_by(ensemble, rows=len(target), seed=card.seed, split=card.split)
+    return predictor.standardised(torch.from_numpy(features), among=torch.from_numpy(apart)), target
 
 
 def _in_units(predictor: Predictor, target: np.ndarray) -> Rows:

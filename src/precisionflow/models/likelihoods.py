@@ -1,10 +1,11 @@
 """What the raw outputs of a network mean: the parameters of a predictive distribution."""
 
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -64,6 +65,25 @@ class Mixture(NamedTuple):
         if parts.shape[-1] == 1:
             return parts[..., 0]
         return torch.logsumexp(parts + self.log_weight, dim=-1)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Mixture":
+        """The same change to every parameter."""
+        degrees, belief = self.degrees_of_freedom, self.belief
+        return Mixture(
+            self.family,
+            change(self.location),
+            change(self.log_precision),
+            change(self.log_weight),
+            None if degrees is None else change(degrees),
+            None if belief is None else change(belief),
+        )
+
+    def among(self, chosen: Int[Tensor, "*rows chosen"], *, members: int) -> "Mixture":
+        """Of each row the mixture of some of the `members` whose components lie side by side."""
+        each = self.location.shape[-1] // members
+        columns = (chosen[..., None] * each + torch.arange(each, device=chosen.device)).flatten(-2)
+        kept = self.each(lambda part: part.gather(-1, columns))
+        return kept._replace(log_weight=kept.log_weight.log_softmax(-1))
 
     @property
     def mean(self) -> Losses:

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -17,18 +17,30 @@ from precisionflow.models import laplace, tagi
 from precisionflow.models.build import build, features_of
 from precisionflow.models.layered import Layered
 from precisionflow.models.likelihoods import Mixture, mixture
+from precisionflow.models.spread import fitted_factor, spread
 from precisionflow.records import DatasetCard
 
 POSTERIOR = "posterior."
 """Begins the names of what a file of weights holds beside the network's."""
 Features = Float[Tensor, "rows features"]
+Chosen = Int[Tensor, "rows chosen"]
+"""Members of an ensemble, of every row as many."""
+
+
+class TrainingRows(NamedTuple):
+    """What a posterior is fitted to: standardised rows, for the spread of an ensemble the validation rows too."""
+
+    features: Features
+    target: Float[Tensor, "rows"]
+    apart: Chosen | None = None
+    """The members of an ensemble that left each row out."""
 
 
 class Predictive(Protocol):
     """Standardised features in, distributions of the standardised target out."""
 
-    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:
-        """One mixture a row; of an ensemble some `members` alone, if given."""
+    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:
+        """One mixture a row; of an ensemble, if given, each row's `among` its members alone."""
         ...
 
 
@@ -40,7 +52,7 @@ class Network(nn.Module):
         self.model = model
         self.objective = objective
 
-    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:  # noqa: ARG002
+    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
         return mixture(self.objective, self.model(features))
 
 
@@ -48,23 +60,34 @@ class Members(nn.Module):
     """An ensemble: every tensor of its weights has a leading axis of members, which count alike."""
 
     def __init__(
-        self, model: Layered, objective: RegressionObjective, weights: dict[str, Tensor], *, count: int
+        self,
+        model: Layered,
+        objective: RegressionObjective,
+        weights: dict[str, Tensor],
+        *,
+        count: int,
+        factor: float = 1.0,
     ) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
         self.count = count
+        self.factor = factor
+        """On the spread about the mean."""
         self.names = list(weights)
         for index, tensor in enumerate(weights.values()):
             self.register_buffer(f"stacked_{index}", tensor)
 
-    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:
+    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:
         stacked = dict(zip(self.names, self.buffers(recurse=False), strict=True))
         outputs = [
             functional_call(self.model, {name: tensor[member] for name, tensor in stacked.items()}, features)
-            for member in (range(self.count) if members is None else members)
+            for member in range(self.count)
         ]
-        return together([mixture(self.objective, raw) for raw in outputs])
+        stated = together([mixture(self.objective, raw) for raw in outputs])
+        if among is not None:
+            stated = stated.among(among, members=self.count)
+        return stated if self.factor == 1 else spread(stated, self.factor)
 
 
 class Dropout(nn.Module):
@@ -76,7 +99,7 @@ class Dropout(nn.Module):
         self.objective = objective
         self.samples = samples
 
-    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:  # noqa: ARG002
+    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
         self.model.train()
         devices = [features.device] if features.is_cuda else []
         with torch.random.fork_rng(devices):
@@ -97,7 +120,7 @@ class Linearised(nn.Module):
         self.register_buffer("factor", posterior.factor)
         self.register_buffer("prior", posterior.prior)
 
-    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:  # noqa: ARG002
+    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
         stated = mixture(self.objective, self.model(features))
         posterior = laplace.Posterior(self.names, self.get_buffer("factor"), self.get_buffer("prior"))
         epistemic = laplace.mean_variance(self.model, self.objective, posterior, features)[:, None]
@@ -113,7 +136,7 @@ class ClosedForm(nn.Module):
         self.beliefs = beliefs
         self.beliefs.load_state_dict(weights)
 
-    def predict(self, features: Features, *, members: Sequence[int] | None = None) -> Mixture:  # noqa: ARG002
+    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
         one = {name: tensor[None] for name, tensor in self.beliefs.named_parameters()}
         said = tagi.stated(tagi.forward(one, features[None])[-1])
         mean, epistemic, noise = (part[0, :, None] for part in said)
@@ -150,9 +173,12 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: dict[str, Ten
     assert not isinstance(objective, CrossEntropy)
     assert isinstance(experiment.model, MLP)
     match experiment.model.posterior:
-        case Ensemble(members=count):
+        case Ensemble(members=count) as ensemble:
+            times = float(_taken(weights, "spread")) if ensemble.spread == "fitted" else 1.0
+            if not (math.isfinite(times) and times > 0):
+                raise RuntimeError(f"{POSTERIOR}spread is {times}, wanted a positive number")
             _check_stacked(model, weights, count=count)
-            return Members(model, objective, weights, count=count)
+            return Members(model, objective, weights, count=count, factor=times)
         case MonteCarloDropout(samples=samples):
             model.load_state_dict(weights)
             return Dropout(model, objective, samples=samples)
@@ -161,7 +187,7 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: dict[str, Ten
             return Network(model, objective)
         case LaplaceApproximation(weights=chosen):
             assert isinstance(objective, GaussianNLL | Natural)
-            factor, prior = (weights.pop(f"{POSTERIOR}{name}") for name in ("factor", "prior"))
+            factor, prior = _taken(weights, "factor"), _taken(weights, "prior")
             model.load_state_dict(weights)
             names = laplace.names_of(model, weights=chosen)
             return Linearised(model, objective, laplace.Posterior(names, factor, prior))
@@ -170,22 +196,36 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: dict[str, Ten
 
 
 def posterior_of(
-    experiment: Experiment,
-    card: DatasetCard,
-    weights: dict[str, Tensor],
-    features: Features,
-    target: Float[Tensor, "rows"],
+    experiment: Experiment, card: DatasetCard, weights: dict[str, Tensor], rows: TrainingRows
 ) -> dict[str, Tensor]:
-    """What belongs into the file of weights beside the trained network's: nothing but for a Laplace approximation."""
+    """What belongs into the file of weights beside the trained networks'; nothing where no posterior is fitted."""
     posterior = experiment.model.posterior if isinstance(experiment.model, MLP) else None
-    if not isinstance(posterior, LaplaceApproximation):
-        return {}
     objective = experiment.objective
-    assert isinstance(objective, GaussianNLL | Natural)
-    model = build(experiment, card)
-    model.load_state_dict(weights)
-    found = laplace.fit(model.eval(), objective, features, target, weights=posterior.weights)
-    return {f"{POSTERIOR}factor": found.factor, f"{POSTERIOR}prior": found.prior}
+    match posterior:
+        case LaplaceApproximation():
+            assert isinstance(objective, GaussianNLL | Natural)
+            model = build(experiment, card)
+            model.load_state_dict(weights)
+            found = laplace.fit(
+                model.eval(), objective, rows.features, rows.target, weights=posterior.weights
+            )
+            return {f"{POSTERIOR}factor": found.factor, f"{POSTERIOR}prior": found.prior}
+        case Ensemble(members=count, spread="fitted"):
+            assert not isinstance(objective, CrossEntropy)
+            assert rows.apart is not None
+            with torch.no_grad():
+                members = Members(build(experiment, card).eval(), objective, weights, count=count)
+                factor = fitted_factor(members.predict(rows.features), rows.target, rows.apart, members=count)
+            return {f"{POSTERIOR}spread": torch.tensor(factor, dtype=torch.float64)}
+        case _:
+            return {}
+
+
+def _taken(weights: dict[str, Tensor], name: str) -> Tensor:
+    """What `posterior_of` has put beside the networks, taken out."""
+    if f"{POSTERIOR}{name}" not in weights:
+        raise RuntimeError(f"{POSTERIOR}{name} is missing")
+    return weights.pop(f"{POSTERIOR}{name}")
 
 
 def _check_stacked(model: Layered, weights: dict[str, Tensor], *, count: int) -> None:

@@ -56,31 +56,26 @@ def members(model: Model, *, seed: int, split: int, train: int, valid: int) -> l
             f"model.posterior.folds {ensemble.folds} needs as many rows; split {split} has "
             f"{train + valid}; give more rows or fewer folds"
         )
-    part = fold_of_rows(train + valid, folds=ensemble.folds, seed=seed, split=split)
+    apart = left_out_by(ensemble, rows=train + valid, seed=seed, split=split)
     return [
-        Member(
-            seed,
-            split,
-            index,
-            np.flatnonzero(part != index % ensemble.folds),
-            np.flatnonzero(part == index % ensemble.folds),
-        )
+        Member(seed, split, index, np.flatnonzero(~own), np.flatnonzero(own))
         for index in range(ensemble.members)
+        for own in [(apart == index).any(axis=1)]
     ]
 
 
-def fold_of_rows(rows: int, *, folds: int, seed: int, split: int) -> Indices:
-    """The part of each row, sizes equal to one row, drawn by (seed, split) alone."""
-    order = np.random.default_rng([FOLDS, split, seed]).permutation(rows)
-    part = np.empty(rows, dtype=np.int64)
-    part[order] = np.arange(rows) % folds
-    return part
+def left_out_by(ensemble: Ensemble, *, rows: int, seed: int, split: int) -> Int[np.ndarray, "rows repeats"]:
+    """The members, members / folds of them, that never saw a row but to stop early.
 
-
-def left_out_by(ensemble: Ensemble, fold: int) -> list[int]:
-    """The members that never saw a part's rows but to stop early."""
+    For every so many members as there are folds the rows are cut anew; sizes are equal to one row, drawn by
+    (seed, split) alone.
+    """
     assert ensemble.folds is not None
-    return list(range(fold, ensemble.members, ensemble.folds))
+    members = np.empty((rows, ensemble.members // ensemble.folds), dtype=np.int64)
+    for repeat, own in enumerate(members.T):
+        order = np.random.default_rng([FOLDS, split, seed, *([repeat] if repeat else [])]).permutation(rows)
+        own[order] = repeat * ensemble.folds + np.arange(rows) % ensemble.folds
+    return members
 
 
 def batch_indices(

@@ -17,13 +17,13 @@ from precisionflow.models import tagi
 from precisionflow.models.build import build, features_of
 from precisionflow.models.inputs import NormalScores
 from precisionflow.models.layered import Layered
-from precisionflow.models.predictive import posterior_of
+from precisionflow.models.predictive import TrainingRows, posterior_of
 from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
 from precisionflow.stage import cell_folder, checkpoint_folder, data_folder, finished_key, once, stage_key
 from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, save_weights
 from precisionflow.training.closed_form import ClosedFormProgram
 from precisionflow.training.engine import pick_device
-from precisionflow.training.members import Member, ensemble_of, members
+from precisionflow.training.members import Member, ensemble_of, left_out_by, members
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.together import Outcome, Program, Table
 
@@ -209,11 +209,12 @@ def _write(
         if ensemble
         else outcomes[0].weights
     )
-    posterior = fitted_posterior(experiment, data_folder(data, experiment, split), weights=weights)
+    folder_of_data = data_folder(data, experiment, split)
+    posterior = fitted_posterior(experiment, folder_of_data, weights=weights, seed=seed)
     save_weights(weights | posterior, folder / "model.safetensors")
     history = _mean_history(outcomes)
     write(history_table(history), folder / "history.parquet", HISTORY)
-    card = read_card(data_folder(data, experiment, split) / "dataset.json", DatasetCard)
+    card = read_card(folder_of_data / "dataset.json", DatasetCard)
     rows = [len(m.valid) for m in _members_of(experiment, card, seed=seed, split=split)]
     speed = [value for _, name, value in history if name == "seconds_per_step"]
     write_card(
@@ -232,14 +233,24 @@ def _write(
     )
 
 
-def fitted_posterior(experiment: Experiment, data: Path, *, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What is believed about trained weights, from the training rows in `data`; empty where they are certain."""
+def fitted_posterior(
+    experiment: Experiment, data: Path, *, weights: dict[str, Tensor], seed: int
+) -> dict[str, Tensor]:
+    """What is believed about trained weights, from the rows in `data`; empty where they are certain."""
     if experiment.task.kind != "regression":
         return {}
-    rows = Rows.read(data / "train.parquet")
     card = read_card(data / "dataset.json", DatasetCard)
-    features, target = torch.from_numpy(rows.features), torch.from_numpy(rows.target)
-    return posterior_of(experiment, card, weights, features, target)
+    ensemble = ensemble_of(experiment.model)
+    folded = ensemble if ensemble and ensemble.folds else None
+    parts = [Rows.read(data / f"{part}.parquet") for part in (("train", "valid") if folded else ("train",))]
+    features, target = (
+        torch.from_numpy(np.concatenate(of))
+        for of in ([part.features for part in parts], [part.target for part in parts])
+    )
+    apart = None
+    if folded:
+        apart = torch.from_numpy(left_out_by(folded, rows=len(target), seed=seed, split=card.split))
+    return posterior_of(experiment, card, weights, TrainingRows(features, target, apart))
 
 
 def _members_of(experiment: Experiment, card: DatasetCard, *, seed: int, split: int) -> list[Member]:

@@ -1,0 +1,59 @@
+"""One factor on the spread of an ensemble's predictions, fitted on rows that some of its members left out.
+
+K of M members left a row out. Scores of mixtures of k exchangeable members are expected to be a + b / k, for the CRPS
+exactly (Ferro, Richardson & Weigel 2008), for smooth scores to first order. With L_k(s) the mean negative
+log-likelihood of the rows under k of the members that left them out, spread by s about the mixture's mean, that of
+all M members is
+
+    L_M(s) ~ L_K(s) + (L_K(s) - L_1(s)) (1/K - 1/M) / (1 - 1/K)
+
+and the factor is where it is lowest. Without the last term the rows would ask for the spread of K members, which err
+more than M. Where members disagree by more than they state, what the first order leaves out makes the factor too wide.
+"""
+
+import math
+
+from jaxtyping import Float, Int
+from scipy import optimize
+from torch import Tensor
+
+from precisionflow.models.likelihoods import Mixture
+
+LIMIT = 3.0
+"""Largest log factor, either way."""
+
+
+def spread(stated: Mixture, factor: float) -> Mixture:
+    """Locations and scales of every row `factor` times as far from the mixture's mean: the mean stays as it is."""
+    centre = stated.mean[..., None]
+    return stated._replace(
+        location=centre + factor * (stated.location - centre),
+        log_precision=stated.log_precision - 2 * math.log(factor),
+    )
+
+
+def fitted_factor(
+    stated: Mixture, target: Float[Tensor, "rows"], apart: Int[Tensor, "rows left_out"], *, members: int
+) -> float:
+    """The s > 0 that minimises L_M(s) of the module's text, between e^-3 and e^3.
+
+    `stated` holds the components of all members, side by side; `apart` the K >= 2 members that left each row out.
+    """
+    count, target = apart.shape[1], target.double()
+    stated = stated.each(lambda part: part.double())
+    singles = [stated.among(apart[:, [j]], members=members) for j in range(count)]
+    pair = stated.among(apart, members=members)
+    further = (1 / count - 1 / members) / (1 - 1 / count)
+
+    def loss(log_factor: float) -> float:
+        factor = math.exp(log_factor)
+        alone = sum(_loss(single, target, factor) for single in singles) / count
+        together = _loss(pair, target, factor)
+        return together + further * (together - alone)
+
+    found = optimize.minimize_scalar(loss, bounds=(-LIMIT, LIMIT), method="bounded", options={"xatol": 1e-6})
+    return math.exp(found.x)
+
+
+def _loss(stated: Mixture, target: Float[Tensor, "rows"], factor: float) -> float:
+    return -float(spread(stated, factor).log_density(target).mean())
