@@ -12,6 +12,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tiny tensors on shared cores: threads would wait for one another. Set before torch is imported."""
 
 
+SHARED = ("installed", "rank_losses")
+"""Fixtures that take half a minute: the tests that use one of them run in one process."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests of one file run in one process (--dist loadgroup), those of a shared fixture too."""
+    used = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
+    item.add_marker(pytest.mark.xdist_group(used[0] if used else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def raw_data() -> Path:
     """The folder with raw data sets; tests that need it skip where PRECISIONFLOW_DATA names none."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from trained import CONTEXT, Trained
 
 from precisionflow.evaluation.predict import Predictor
@@ -185,6 +185,15 @@ def refused(model: Path, card: DatasetCard) -> str:
         Predictor.load(model, card)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(model, table):
+    weights = model / "model.safetensors"
+    tensors = load_file(weights)
+    name = sorted(tensors)[0]
+    tensors[name].view(-1)[0] = torch.nan
+    save_file(tensors, weights)
+    assert refused(model, card_of(table)).startswith(f"{weights}: {name} holds values that are not finite; ")
 
 
 def test_weights_that_are_damaged_absent_or_foreign_are_refused(model, table, one_noise):

@@ -41,12 +41,19 @@ class Predictor:
             )
         weights = model / "model.safetensors"
         try:
-            network = predictive(model_card.experiment, card, load_file(weights))
+            tensors = load_file(weights)
+            network = predictive(model_card.experiment, card, dict(tensors))
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(
                 f"{weights}: holds no weights of this network ({reason}); delete the folder and train again"
             ) from None
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise ValueError(
+                    f"{weights}: {name} holds values that are not finite; delete the folder and train again, "
+                    "with a lower training.learning_rate if it comes back"
+                )
         where = device or torch.device("cpu")
         return cls(network.to(where).eval(), model_card, card, where)
 
