@@ -58,19 +58,21 @@ def test_two_members_tell_the_factor_of_ten(apart, noise, stated):
     rows, target = drawn(20_000, apart=apart, noise=noise, stated=stated, seed=1)
     columns = torch.from_numpy(np.random.default_rng(2).permuted(np.tile(np.arange(10), (20_000, 1)), axis=1))
     chosen = columns[:, :LEFT_OUT]
-    found = fitted_factor(rows, target, chosen, members=MEMBERS)
+    left = rows.among(chosen, members=MEMBERS)
+    found = fitted_factor(left, target, left_out=LEFT_OUT, members=MEMBERS)
     fresh, hidden = drawn(20_000, apart=apart, noise=noise, stated=stated, seed=3)
     wanted = variance_scale(of_numpy(fresh), hidden.numpy())
-    pair = variance_scale(of_numpy(rows.among(chosen, members=MEMBERS)), target.numpy())
+    pair = variance_scale(of_numpy(left), target.numpy())
     assert 0.98 * wanted < found
     assert found - wanted < 0.5 * (pair - wanted) + 0.02 * wanted
 
 
 def test_where_all_members_left_the_rows_out_the_likelihood_alone_decides():
     stated, target = drawn(500, apart=0.3, noise=0.2, stated=0.3, seed=4)
-    every = torch.arange(MEMBERS).expand(500, MEMBERS)
     expected = variance_scale(of_numpy(stated), target.numpy())
-    assert fitted_factor(stated, target, every, members=MEMBERS) == pytest.approx(expected, rel=1e-4)
+    assert fitted_factor(stated, target, left_out=MEMBERS, members=MEMBERS) == pytest.approx(
+        expected, rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("given", [{"members": 4}, {"members": 4, "folds": 4}])

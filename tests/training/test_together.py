@@ -12,7 +12,10 @@ from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.config.model import MLP, Ensemble
 from precisionflow.data.batches import Rows
 from precisionflow.data.prepare import prepare
+from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predict import Predictor
+from precisionflow.evaluation.recalibrated import held_out
+from precisionflow.evaluation.recalibration import scaled
 from precisionflow.records import HISTORY, DatasetCard, ModelCard, read, read_card
 from precisionflow.stage import cell_folder, data_folder
 from precisionflow.training import variant
@@ -92,7 +95,10 @@ def test_together_equals_each_alone_in_the_plain_engine(changes, data, tmp_path)
         assert_same(tmp_path / "together", tmp_path / "alone", seed, split, tolerance=2e-4)
 
 
-ENSEMBLE = {"model.posterior": {"kind": "ensemble", "members": 4, "folds": 2}, "training.average": 0.9}
+ENSEMBLE = {
+    "model.posterior": {"kind": "ensemble", "members": 4, "folds": 2, "spread": "fitted"},
+    "training.average": 0.9,
+}
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +129,7 @@ def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
     folder = data_folder(data, experiment, 1)
     dataset = read_card(folder / "dataset.json", DatasetCard)
     predictor = Predictor.load(cell_folder(ensembles, 0, 1), dataset)
+    predictor.model.factor = 1.0  # early stopping knows no spread but the stated one
     parts = [Rows.read(folder / f"{part}.parquet") for part in ("train", "valid")]
     features = torch.from_numpy(np.concatenate([part.features for part in parts]))
     target = np.concatenate([part.target for part in parts]).astype(np.float64)
@@ -136,6 +143,28 @@ def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
         losses.append(-stated.log_density(in_units) - np.log(scale.target_scale))
     expected = np.concatenate(losses).mean()
     assert card(ensembles, 0, 1).validation_loss == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_spread_is_fitted_to_the_rows_left_out(data, tmp_path):
+    """Without early stopping the last weights predict them: found again by the path of predictions."""
+    changes = ENSEMBLE | {"training.patience": None, "seeds": [0], "splits": [1]}
+    folder = data_folder(data, trained(changes, data, tmp_path), 1)
+    card = read_card(folder / "dataset.json", DatasetCard)
+    predictor = Predictor.load(cell_folder(tmp_path, 0, 1), card)
+    found, predictor.model.factor = predictor.model.factor, 1.0
+    pair, target = held_out(predictor, folder)
+    columns = {name: getattr(pair, name) for name in ("location", "scale")}
+    singles = [gaussian(columns["location"][:, member], columns["scale"][:, member]) for member in range(2)]
+
+    def loss(factor: float) -> float:
+        one, two = (
+            -np.mean([scaled(part, factor).log_density(target) for part in parts])
+            for parts in (singles, [pair])
+        )
+        return two + (two - one) * (1 / 2 - 1 / 4) / (1 - 1 / 2)
+
+    near = [loss(found * (1 + change)) for change in (-0.01, 0, 0.01)]
+    assert min(near) == near[1]
 
 
 def test_beliefs_learn_together_as_alone_and_predict_what_was_validated(data, tmp_path):

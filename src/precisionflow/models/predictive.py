@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, assert_never
+from typing import Protocol, assert_never
 
 import torch
 from jaxtyping import Float, Int
@@ -25,15 +25,6 @@ POSTERIOR = "posterior."
 Features = Float[Tensor, "rows features"]
 Chosen = Int[Tensor, "rows chosen"]
 """Members of an ensemble, of every row as many."""
-
-
-class TrainingRows(NamedTuple):
-    """What a posterior is fitted to: standardised rows, for the spread of an ensemble the validation rows too."""
-
-    features: Features
-    target: Float[Tensor, "rows"]
-    apart: Chosen | None = None
-    """The members of an ensemble that left each row out."""
 
 
 class Predictive(Protocol):
@@ -196,29 +187,35 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: dict[str, Ten
 
 
 def posterior_of(
-    experiment: Experiment, card: DatasetCard, weights: dict[str, Tensor], rows: TrainingRows
+    experiment: Experiment,
+    card: DatasetCard,
+    weights: dict[str, Tensor],
+    features: Features,
+    target: Float[Tensor, "rows"],
 ) -> dict[str, Tensor]:
-    """What belongs into the file of weights beside the trained networks'; nothing where no posterior is fitted."""
+    """What belongs into the file of weights beside the trained network's: nothing but for a Laplace approximation."""
     posterior = experiment.model.posterior if isinstance(experiment.model, MLP) else None
+    if not isinstance(posterior, LaplaceApproximation):
+        return {}
     objective = experiment.objective
-    match posterior:
-        case LaplaceApproximation():
-            assert isinstance(objective, GaussianNLL | Natural)
-            model = build(experiment, card)
-            model.load_state_dict(weights)
-            found = laplace.fit(
-                model.eval(), objective, rows.features, rows.target, weights=posterior.weights
-            )
-            return {f"{POSTERIOR}factor": found.factor, f"{POSTERIOR}prior": found.prior}
-        case Ensemble(members=count, spread="fitted"):
-            assert not isinstance(objective, CrossEntropy)
-            assert rows.apart is not None
-            with torch.no_grad():
-                members = Members(build(experiment, card).eval(), objective, weights, count=count)
-                factor = fitted_factor(members.predict(rows.features), rows.target, rows.apart, members=count)
-            return {f"{POSTERIOR}spread": torch.tensor(factor, dtype=torch.float64)}
-        case _:
-            return {}
+    assert isinstance(objective, GaussianNLL | Natural)
+    model = build(experiment, card)
+    model.load_state_dict(weights)
+    found = laplace.fit(model.eval(), objective, features, target, weights=posterior.weights)
+    return {f"{POSTERIOR}factor": found.factor, f"{POSTERIOR}prior": found.prior}
+
+
+def spread_of(
+    experiment: Experiment, raw: Sequence[Float[Tensor, "rows outputs"]], target: Float[Tensor, "rows"]
+) -> dict[str, Tensor]:
+    """The same for an ensemble with a fitted spread: `raw` are the outputs of each member that left a row out."""
+    assert isinstance(experiment.model, MLP)
+    ensemble, objective = experiment.model.posterior, experiment.objective
+    assert isinstance(ensemble, Ensemble)
+    assert not isinstance(objective, CrossEntropy)
+    stated = together([mixture(objective, of) for of in raw])
+    factor = fitted_factor(stated, target, left_out=len(raw), members=ensemble.members)
+    return {f"{POSTERIOR}spread": torch.tensor(factor, dtype=torch.float64)}
 
 
 def _taken(weights: dict[str, Tensor], name: str) -> Tensor:

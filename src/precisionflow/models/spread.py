@@ -13,7 +13,8 @@ more than M. Where members disagree by more than they state, what the first orde
 
 import math
 
-from jaxtyping import Float, Int
+import torch
+from jaxtyping import Float
 from scipy import optimize
 from torch import Tensor
 
@@ -32,22 +33,19 @@ def spread(stated: Mixture, factor: float) -> Mixture:
     )
 
 
-def fitted_factor(
-    stated: Mixture, target: Float[Tensor, "rows"], apart: Int[Tensor, "rows left_out"], *, members: int
-) -> float:
-    """The s > 0 that minimises L_M(s) of the module's text, between e^-3 and e^3.
+def fitted_factor(stated: Mixture, target: Float[Tensor, "rows"], *, left_out: int, members: int) -> float:
+    """The s > 0 that minimises L_M(s) of the module's text, between e^-3 and e^3, of M `members`.
 
-    `stated` holds the components of all members, side by side; `apart` the K >= 2 members that left each row out.
+    `stated` holds the components of the K = `left_out` >= 2 members that left each row out, side by side.
     """
-    count, target = apart.shape[1], target.double()
-    stated = stated.each(lambda part: part.double())
-    singles = [stated.among(apart[:, [j]], members=members) for j in range(count)]
-    pair = stated.among(apart, members=members)
-    further = (1 / count - 1 / members) / (1 - 1 / count)
+    target, pair = target.double(), stated.each(lambda part: part.double())
+    one = torch.zeros(len(target), 1, dtype=torch.int64)
+    singles = [pair.among(one + member, members=left_out) for member in range(left_out)]
+    further = (1 / left_out - 1 / members) / (1 - 1 / left_out)
 
     def loss(log_factor: float) -> float:
         factor = math.exp(log_factor)
-        alone = sum(_loss(single, target, factor) for single in singles) / count
+        alone = sum(_loss(single, target, factor) for single in singles) / left_out
         together = _loss(pair, target, factor)
         return together + further * (together - alone)
 

@@ -22,12 +22,14 @@ class ClosedFormProgram(Program):
         weight: Tensor,
     ) -> Float[Tensor, "networks"]:
         weights = self.state.weights
-        losses = (self._validated(weights, inputs, target) * weight).sum(dim=1)
+        losses = (self._scored(self._stated(weights, inputs), target) * weight).sum(dim=1)
         for name, after in tagi.update(weights, inputs, target, (weight > 0).to(inputs.dtype)).items():
             weights[name].copy_(after)
         return losses
 
-    def _validated(self, weights: Stacked, inputs: Tensor, target: Tensor) -> Float[Tensor, "networks rows"]:
-        said = tagi.stated(tagi.forward(weights, inputs)[-1])
+    def _stated(self, weights: Stacked, inputs: Tensor) -> tagi.Stated:
+        return tagi.stated(tagi.forward(weights, inputs)[-1])
+
+    def _scored(self, said: tagi.Stated, target: Tensor) -> Float[Tensor, "networks rows"]:
         variance = said.epistemic + said.noise
         return 0.5 * (torch.log(2 * math.pi * variance) + (target - said.mean).square() / variance)

@@ -21,6 +21,7 @@ from precisionflow.config.engine import Training
 from precisionflow.config.objective import Objective
 from precisionflow.training.checkpoint import reading, saving
 from precisionflow.training.engine import REST
+from precisionflow.training.held_out import HeldOut
 from precisionflow.training.loop import learning_rate
 from precisionflow.training.members import Member, batch_indices, padded
 from precisionflow.training.objectives import teaching_losses, validation_losses
@@ -68,6 +69,8 @@ class Outcome:
     """Validation loss of the weights."""
     steps: int = 0
     history: list[tuple[int, str, float]] = field(default_factory=list)
+    held_out: Float[Tensor, "valid outputs"] | None = None
+    """Raw outputs for the rows that it left out (training/held_out.py), where asked for."""
 
 
 class Program:
@@ -82,6 +85,7 @@ class Program:
         table: Table,
         objective: Objective,
         training: Training,
+        held_out: bool = False,
     ) -> None:
         self.template = template
         self.members = members
@@ -89,6 +93,7 @@ class Program:
         self.objective = objective
         self.training = training
         self.outcomes = [Outcome() for _ in members]
+        self.held_out = HeldOut(members) if held_out else None
         self.device = table.features.device
         weights, buffers = stack_module_state(list(initial))
         assert not buffers, "a network of numbers alone"
@@ -136,6 +141,9 @@ class Program:
                 checkpoint()
                 saved = self.state.step
         self._leave(torch.ones(len(self.state.networks), dtype=torch.bool))
+        if self.held_out and self.held_out.raw is not None:
+            for outcome, raw, member in zip(self.outcomes, self.held_out.raw, self.members, strict=True):
+                outcome.held_out = raw[: len(member.valid)]
         return self.outcomes
 
     def _steps(self, first: int, last: int) -> Float[Tensor, "networks"]:
@@ -175,9 +183,17 @@ class Program:
         state.optimiser.step()
         return losses
 
-    def _validated(self, weights: Stacked, inputs: Tensor, target: Tensor) -> Float[Tensor, "networks rows"]:
+    def _stated(self, weights: Stacked, inputs: Tensor) -> Any:
+        """Raw outputs of each network for its rows."""
+
+        def of_one(one: Stacked, x: Tensor) -> Tensor:
+            return functional_call(self.template, one, (x,))
+
+        return torch.vmap(of_one)(weights, inputs)
+
+    def _scored(self, stated: Any, target: Tensor) -> Float[Tensor, "networks rows"]:
         """Negative log-likelihood of each row."""
-        return self._losses(weights, inputs, target, validation_losses(self.objective))
+        return validation_losses(self.objective)(stated, target)
 
     def _losses(
         self, weights: Stacked, inputs: Tensor, target: Tensor, losses_of: Callable[..., Any]
@@ -193,7 +209,8 @@ class Program:
         state, training = self.state, self.training
         if not training.average:
             state.average = {name: leaf.detach().clone() for name, leaf in state.weights.items()}
-        measured = self._validation_losses(state.average)
+        going = state.stale < (training.patience or math.inf)
+        measured = self._validation_losses(state.average, going)
         for i, network in enumerate(state.networks):
             found = {
                 "train_loss": float(losses[i]),
@@ -207,7 +224,6 @@ class Program:
                     f"seed {self.members[network].seed}, split {self.members[network].split}; "
                     "lower training.learning_rate or training.gradient_clip"
                 )
-        going = state.stale < (training.patience or math.inf)
         kept = going & (measured < state.best_loss if training.patience else True)
         state.best_loss = torch.where(kept, measured, state.best_loss)
         state.best_step[kept] = state.step
@@ -219,15 +235,21 @@ class Program:
         if stopped.sum() > (1 - STILL_RUNNING) * len(stopped) or stopped.all():
             self._leave(stopped)
 
-    def _validation_losses(self, weights: Stacked) -> Float[Tensor, "networks"]:
+    def _validation_losses(
+        self, weights: Stacked, going: Bool[Tensor, "networks"]
+    ) -> Float[Tensor, "networks"]:
         members = [self.members[i] for i in self.state.networks]
         rows, used = padded([m.valid for m in members])
         place = torch.tensor([self.table.place[m.split] for m in members])[:, None]
         chosen = torch.from_numpy(rows)
         inputs, target = self.table.features[place, chosen], self.table.target[place, chosen]
         self.template.eval()
-        losses = self._validated(weights, inputs, target).double().cpu()
+        stated = self._stated(weights, inputs)
+        losses = self._scored(stated, target).double().cpu()
         mask = torch.from_numpy(used)
+        if self.held_out:
+            last = not self.training.patience
+            self.held_out.see(self.state.networks, stated, losses, mask, going=going, last=last)
         return torch.where(mask, losses, 0.0).sum(dim=1) / mask.sum(dim=1)
 
     def _leave(self, gone: Bool[Tensor, "networks"]) -> None:
@@ -275,6 +297,7 @@ class Program:
             "step": state.step,
             "optimiser": state.optimiser.state_dict(),
             "outcomes": [vars(outcome) for outcome in self.outcomes],
+            "held_out": self.held_out and {"best": self.held_out.best, "raw": self.held_out.raw},
         }
         with saving(folder / "program.pt") as file:
             torch.save(content, file)
@@ -290,6 +313,8 @@ class Program:
             setattr(state, name, content[name].cpu())
         state.optimiser.load_state_dict(content["optimiser"])
         self.outcomes = [Outcome(**outcome) for outcome in content["outcomes"]]
+        if self.held_out:
+            self.held_out.best, self.held_out.raw = (content["held_out"][name] for name in ("best", "raw"))
         self.state = state
 
 

@@ -82,7 +82,7 @@ def _train_cell(
         )
         if folder:
             posterior = fitted_posterior(
-                experiment, data_folder(data, experiment, split), weights=fitted.weights, seed=seed
+                experiment, data_folder(data, experiment, split), weights=fitted.weights
             )
             _write(
                 fitted,

@@ -17,13 +17,13 @@ from precisionflow.models import tagi
 from precisionflow.models.build import build, features_of
 from precisionflow.models.inputs import NormalScores
 from precisionflow.models.layered import Layered
-from precisionflow.models.predictive import TrainingRows, posterior_of
+from precisionflow.models.predictive import posterior_of, spread_of
 from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
 from precisionflow.stage import cell_folder, checkpoint_folder, data_folder, finished_key, once, stage_key
 from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, save_weights
 from precisionflow.training.closed_form import ClosedFormProgram
 from precisionflow.training.engine import pick_device
-from precisionflow.training.members import Member, ensemble_of, left_out_by, members
+from precisionflow.training.members import Member, ensemble_of, members
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.together import Outcome, Program, Table
 
@@ -164,6 +164,7 @@ def _train(
 ) -> dict[tuple[int, int], list[Outcome]]:
     """(seed, split) -> what its networks came to."""
     experiment, every = cells.experiment, cells.members()
+    ensemble = ensemble_of(experiment.model)
     networks = [cells.network(member) for member in every]
     kind = ClosedFormProgram if isinstance(experiment.model, TAGI) else Program
     program = kind(
@@ -173,6 +174,7 @@ def _train(
         table=cells.table(pick_device(experiment.engine)),
         objective=experiment.objective,
         training=experiment.training,
+        held_out=ensemble is not None and ensemble.spread == "fitted",
     )
     resume = checkpoints.latest()
     if resume:
@@ -210,12 +212,16 @@ def _write(
         else outcomes[0].weights
     )
     folder_of_data = data_folder(data, experiment, split)
-    posterior = fitted_posterior(experiment, folder_of_data, weights=weights, seed=seed)
+    card = read_card(folder_of_data / "dataset.json", DatasetCard)
+    every = _members_of(experiment, card, seed=seed, split=split)
+    if ensemble and ensemble.spread == "fitted":
+        posterior = _fitted_spread(experiment, folder_of_data, every, outcomes)
+    else:
+        posterior = fitted_posterior(experiment, folder_of_data, weights=weights)
     save_weights(weights | posterior, folder / "model.safetensors")
     history = _mean_history(outcomes)
     write(history_table(history), folder / "history.parquet", HISTORY)
-    card = read_card(folder_of_data / "dataset.json", DatasetCard)
-    rows = [len(m.valid) for m in _members_of(experiment, card, seed=seed, split=split)]
+    rows = [len(member.valid) for member in every]
     speed = [value for _, name, value in history if name == "seconds_per_step"]
     write_card(
         ModelCard(
@@ -233,24 +239,37 @@ def _write(
     )
 
 
-def fitted_posterior(
-    experiment: Experiment, data: Path, *, weights: dict[str, Tensor], seed: int
-) -> dict[str, Tensor]:
-    """What is believed about trained weights, from the rows in `data`; empty where they are certain."""
+def fitted_posterior(experiment: Experiment, data: Path, *, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What is believed about trained weights, from the training rows in `data`; empty where they are certain."""
     if experiment.task.kind != "regression":
         return {}
+    rows = Rows.read(data / "train.parquet")
     card = read_card(data / "dataset.json", DatasetCard)
+    features, target = torch.from_numpy(rows.features), torch.from_numpy(rows.target)
+    return posterior_of(experiment, card, weights, features, target)
+
+
+def _fitted_spread(
+    experiment: Experiment, data: Path, members: Sequence[Member], outcomes: Sequence[Outcome]
+) -> dict[str, Tensor]:
+    """The factor on the spread of an ensemble, from what its members state about the rows that they left out."""
     ensemble = ensemble_of(experiment.model)
-    folded = ensemble if ensemble and ensemble.folds else None
-    parts = [Rows.read(data / f"{part}.parquet") for part in (("train", "valid") if folded else ("train",))]
-    features, target = (
-        torch.from_numpy(np.concatenate(of))
-        for of in ([part.features for part in parts], [part.target for part in parts])
-    )
-    apart = None
-    if folded:
-        apart = torch.from_numpy(left_out_by(folded, rows=len(target), seed=seed, split=card.split))
-    return posterior_of(experiment, card, weights, TrainingRows(features, target, apart))
+    assert ensemble is not None
+    assert ensemble.folds is not None
+    train, valid = (Rows.read(data / f"{part}.parquet") for part in ("train", "valid"))
+    target = _target(train, valid)
+    stated: list[Tensor] = [torch.empty(0)] * (ensemble.members // ensemble.folds)
+    for repeat in range(len(stated)):
+        of = range(repeat * ensemble.folds, (repeat + 1) * ensemble.folds)
+        rows = torch.from_numpy(np.concatenate([members[index].valid for index in of]))
+        raw = torch.cat([_kept(outcomes[index].held_out) for index in of])
+        stated[repeat] = raw[rows.argsort()]
+    return spread_of(experiment, stated, target)
+
+
+def _kept(raw: Tensor | None) -> Tensor:
+    assert raw is not None
+    return raw
 
 
 def _members_of(experiment: Experiment, card: DatasetCard, *, seed: int, split: int) -> list[Member]:

@@ -1,0 +1,58 @@
+"""What networks state about the rows that they left out, by weights that these rows did not choose.
+
+Early stopping takes the weights that are best on the rows left out, which therefore score too well there. So the rows
+of each network are drawn into two halves, and either half is predicted by the weights that are best on the other.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from precisionflow.training.members import Member
+
+HALVES = 0x4A1F
+"""Keeps the draw of the halves apart from every other use of a network's seed."""
+
+Losses = Float[Tensor, "networks rows"]
+
+
+class HeldOut:
+    """Raw outputs of every network for its own rows; `rows` are the most that one of them left out."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        rows = max(len(member.valid) for member in members)
+        self.second = torch.zeros(len(members), rows, dtype=torch.bool)
+        for halves, member in zip(self.second, members, strict=True):
+            random = np.random.default_rng([HALVES, member.split, member.stream])
+            halves[: len(member.valid)] = torch.from_numpy(random.permutation(len(member.valid)) % 2 == 1)
+        self.best = torch.full((len(members), 2), torch.inf, dtype=torch.float64)
+        """Lowest loss of each half so far."""
+        self.raw: Float[Tensor, "networks rows outputs"] | None = None
+
+    def see(
+        self,
+        networks: Sequence[int],
+        raw: Float[Tensor, "networks rows outputs"],
+        losses: Losses,
+        used: Bool[Tensor, "networks rows"],
+        *,
+        going: Bool[Tensor, "networks"],
+        last: bool,
+    ) -> None:
+        """Some networks' outputs at a validation; those `going` are compared, the `last` ones seen kept where asked."""
+        if self.raw is None:
+            self.raw = torch.zeros(*self.second.shape, raw.shape[-1])
+        index, raw = torch.tensor(networks), raw.detach().float().cpu()
+        second = self.second[index, : used.shape[1]]
+        for half, chosen in enumerate((used & ~second, used & second)):
+            chosen = torch.where(chosen.any(dim=1, keepdim=True), chosen, used)
+            loss = torch.where(chosen, losses, 0.0).sum(dim=1) / chosen.sum(dim=1)
+            better = going & (torch.ones_like(going) if last else loss < self.best[index, half])
+            self.best[index, half] = torch.where(better, loss, self.best[index, half])
+            other = (second if half == 0 else ~second) & better[:, None]
+            kept = self.raw[index]
+            kept[:, : used.shape[1]] = torch.where(other[..., None], raw, kept[:, : used.shape[1]])
+            self.raw[index] = kept
