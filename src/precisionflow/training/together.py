@@ -314,7 +314,8 @@ class Program:
         state.optimiser.load_state_dict(content["optimiser"])
         self.outcomes = [Outcome(**outcome) for outcome in content["outcomes"]]
         if self.held_out:
-            self.held_out.best, self.held_out.raw = (content["held_out"][name] for name in ("best", "raw"))
+            kept = content["held_out"]
+            self.held_out.best, self.held_out.raw = kept["best"].cpu(), kept["raw"].cpu()
         self.state = state
 
 

@@ -257,19 +257,13 @@ def _fitted_spread(
     assert ensemble is not None
     assert ensemble.folds is not None
     train, valid = (Rows.read(data / f"{part}.parquet") for part in ("train", "valid"))
-    target = _target(train, valid)
-    stated: list[Tensor] = [torch.empty(0)] * (ensemble.members // ensemble.folds)
-    for repeat in range(len(stated)):
-        of = range(repeat * ensemble.folds, (repeat + 1) * ensemble.folds)
-        rows = torch.from_numpy(np.concatenate([members[index].valid for index in of]))
-        raw = torch.cat([_kept(outcomes[index].held_out) for index in of])
-        stated[repeat] = raw[rows.argsort()]
-    return spread_of(experiment, stated, target)
-
-
-def _kept(raw: Tensor | None) -> Tensor:
-    assert raw is not None
-    return raw
+    raw = []
+    for first in range(0, ensemble.members, ensemble.folds):
+        cut = slice(first, first + ensemble.folds)
+        rows = torch.from_numpy(np.concatenate([member.valid for member in members[cut]]))
+        stated = [outcome.held_out for outcome in outcomes[cut] if outcome.held_out is not None]
+        raw.append(torch.cat(stated)[rows.argsort()])
+    return spread_of(experiment, raw, _target(train, valid))
 
 
 def _members_of(experiment: Experiment, card: DatasetCard, *, seed: int, split: int) -> list[Member]:
