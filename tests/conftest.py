@@ -19,7 +19,7 @@ SHARED = ("installed", "rank_losses")
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests of one file run in one process (--dist loadgroup), those of a shared fixture too."""
     used = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-    item.add_marker(pytest.mark.xdist_group(used[0] if used else item.path.name))
+    item.add_marker(pytest.mark.xdist_group(used[0] if used else str(item.path)))
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,16 @@ def test_strip_leaves_the_same_compiled_files_whenever_it_runs(tmp_path: Path) -
     assert stripped(tmp_path / "two" / "venv") == first
 
 
+def test_what_a_layer_below_has_compiled_is_left_as_it_is(tmp_path: Path) -> None:
+    """Written again it would lie in the layer of `train` a second time."""
+    stripped(tmp_path / "venv")
+    (compiled,) = (tmp_path / "venv").rglob("part.*.pyc")
+    before = compiled.stat()
+    subprocess.run(["sh", ROOT / "containers" / "strip", tmp_path / "venv"], check=True)
+    after = compiled.stat()
+    assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
 def test_without_a_build_the_names_stand_for_themselves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

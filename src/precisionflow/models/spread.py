@@ -38,15 +38,15 @@ def fitted_factor(stated: Mixture, target: Float[Tensor, "rows"], *, left_out: i
 
     `stated` holds the components of the K = `left_out` >= 2 members that left each row out, side by side.
     """
-    target, pair = target.double(), stated.each(lambda part: part.double())
+    target, whole = target.double(), stated.each(lambda part: part.double())
     one = torch.zeros(len(target), 1, dtype=torch.int64)
-    singles = [pair.among(one + member, members=left_out) for member in range(left_out)]
+    singles = [whole.among(one + member, members=left_out) for member in range(left_out)]
     further = (1 / left_out - 1 / members) / (1 - 1 / left_out)
 
     def loss(log_factor: float) -> float:
         factor = math.exp(log_factor)
         alone = sum(_loss(single, target, factor) for single in singles) / left_out
-        together = _loss(pair, target, factor)
+        together = _loss(whole, target, factor)
         return together + further * (together - alone)
 
     found = optimize.minimize_scalar(loss, bounds=(-LIMIT, LIMIT), method="bounded", options={"xatol": 1e-6})
