@@ -14,8 +14,9 @@ from measured import Measured, arguments, present
 
 from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.data.prepare import prepare
-from precisionflow.records import ModelCard, read_card
-from precisionflow.stage import cell_folder
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import cell_folder
 from precisionflow.training.train import train
 
 TREE = {

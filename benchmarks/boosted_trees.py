@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 from measured import Measured, arguments, present
 
-from precisionflow import records
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment, load
 from precisionflow.data.batches import Rows
 from precisionflow.data.prepare import prepare
 from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.metrics import regression_metrics
-from precisionflow.stage import data_folder
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import TABLE
+from precisionflow.results.layout import data_folder
 
 try:
     from catboost import CatBoostRegressor
@@ -54,9 +56,7 @@ def predicted(data: Path) -> tuple[Distribution, np.ndarray]:
     return gaussian(mean, np.sqrt(variance)), test.target.astype(np.float64)
 
 
-def in_units(
-    stated: Distribution, target: np.ndarray, card: records.DatasetCard
-) -> tuple[Distribution, np.ndarray]:
+def in_units(stated: Distribution, target: np.ndarray, card: DatasetCard) -> tuple[Distribution, np.ndarray]:
     """The same in the target's own units."""
     scales = card.standardisation
     assert scales is not None
@@ -70,7 +70,7 @@ def scores(experiment: Experiment, data: Path) -> dict[str, float]:
     found = []
     for split in experiment.splits:
         folder = data_folder(data, experiment, split)
-        card = records.read_card(folder / "dataset.json", records.DatasetCard)
+        card = read_card(folder / "dataset.json", DatasetCard)
         found.append(
             regression_metrics(*in_units(*predicted(folder), card), levels=experiment.evaluation.levels)
         )
@@ -101,7 +101,7 @@ def main() -> None:
     given = parser.parse_args()
     ours = {}
     if given.results:
-        rows = records.read(given.results / "aggregate" / "table.parquet", records.TABLE).to_pylist()
+        rows = read_parquet(given.results / "aggregate" / "table.parquet", TABLE).to_pylist()
         ours = {(row["dataset"], row["metric"]): row["mean"] for row in rows}
     results = []
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ import psutil
 from measured import Measured, arguments, present
 
 from precisionflow import verbs
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.design import expand
 from precisionflow.config import load
 
 QUICKSTART = ("quickstart-language", "quickstart-regression")

@@ -12,11 +12,12 @@ import torch
 from measured import Measured, arguments, present
 
 from precisionflow.config import Experiment, load
-from precisionflow.config.objective import PredictiveCoding
+from precisionflow.config.learning import PredictiveCoding
 from precisionflow.data.prepare import prepare
-from precisionflow.models.build import build
-from precisionflow.records import DatasetCard, read_card
-from precisionflow.stage import data_folder
+from precisionflow.models.networks.build import build
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import data_folder
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.engine import Engine, open_engine
 from precisionflow.training.learner import learner

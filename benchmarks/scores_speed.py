@@ -8,9 +8,22 @@ import numpy as np
 import pyarrow as pa
 from measured import Measured, arguments, present
 
-from precisionflow.evaluation import calibration, metrics, scores, sharpness
-from precisionflow.evaluation.crps import crps
+from precisionflow.evaluation import metrics
+from precisionflow.evaluation.calibration.confidence import expected_calibration_error, reliability_bins
+from precisionflow.evaluation.calibration.coverage import coverage, coverage_band, reliability, width
+from precisionflow.evaluation.calibration.pit import pit_error, pit_histogram
+from precisionflow.evaluation.calibration.scale import expected_normalised_calibration_error
+from precisionflow.evaluation.calibration.sparsification import sparsification
 from precisionflow.evaluation.distribution import Distribution, gaussian
+from precisionflow.evaluation.scores.classes import brier, entropy
+from precisionflow.evaluation.scores.crps import crps
+from precisionflow.evaluation.scores.gaussian import (
+    gaussian_crps,
+    gaussian_interval,
+    gaussian_nll,
+    gaussian_pit,
+    squared_error,
+)
 
 PREDICTIONS = 10**6
 CLASSES = 65
@@ -25,26 +38,26 @@ def gaussian_measures(generator: np.random.Generator) -> dict[str, Callable[[], 
     """Measures of 10^6 Gaussian predictions: each alone, and all of `evaluate` at once."""
     mean, std = generator.normal(size=PREDICTIONS), np.exp(generator.normal(size=PREDICTIONS))
     target = generator.normal(mean, std)
-    pit = scores.gaussian_pit(target, mean, std)
-    lower, upper = scores.gaussian_interval(mean, std, level=0.9)
+    pit = gaussian_pit(target, mean, std)
+    lower, upper = gaussian_interval(mean, std, level=0.9)
     predicted = gaussian(mean, std)
     return {
-        "gaussian_nll": lambda: scores.gaussian_nll(target, mean, std),
-        "gaussian_crps": lambda: scores.gaussian_crps(target, mean, std),
-        "gaussian_interval": lambda: scores.gaussian_interval(mean, std, level=0.9),
-        "gaussian_pit": lambda: scores.gaussian_pit(target, mean, std),
-        "squared_error": lambda: scores.squared_error(target, mean),
-        "coverage": lambda: calibration.coverage(target, lower, upper),
-        "width": lambda: calibration.width(lower, upper),
-        "reliability": lambda: calibration.reliability(pit, levels=np.linspace(0.01, 0.99, 99)),
-        "coverage_band": lambda: calibration.coverage_band(PREDICTIONS, level=np.linspace(0.01, 0.99, 99)),
-        "pit_histogram": lambda: calibration.pit_histogram(pit, bins=20),
-        "pit_error": lambda: calibration.pit_error(pit),
+        "gaussian_nll": lambda: gaussian_nll(target, mean, std),
+        "gaussian_crps": lambda: gaussian_crps(target, mean, std),
+        "gaussian_interval": lambda: gaussian_interval(mean, std, level=0.9),
+        "gaussian_pit": lambda: gaussian_pit(target, mean, std),
+        "squared_error": lambda: squared_error(target, mean),
+        "coverage": lambda: coverage(target, lower, upper),
+        "width": lambda: width(lower, upper),
+        "reliability": lambda: reliability(pit, levels=np.linspace(0.01, 0.99, 99)),
+        "coverage_band": lambda: coverage_band(PREDICTIONS, level=np.linspace(0.01, 0.99, 99)),
+        "pit_histogram": lambda: pit_histogram(pit, bins=20),
+        "pit_error": lambda: pit_error(pit),
         "crps": lambda: crps(predicted, target),
-        "expected_normalised_calibration_error": lambda: sharpness.expected_normalised_calibration_error(
+        "expected_normalised_calibration_error": lambda: expected_normalised_calibration_error(
             target, mean, std
         ),
-        "sparsification": lambda: sharpness.sparsification(target, mean, std),
+        "sparsification": lambda: sparsification(target, mean, std),
         "regression_metrics, all of them": lambda: metrics.regression_metrics(
             predicted, target, levels=LEVELS
         ),
@@ -78,17 +91,15 @@ def token_measures(generator: np.random.Generator) -> dict[str, Callable[[], obj
         "log_probability": np.log(probabilities[np.arange(PREDICTIONS), target]),
         "confidence": confidence,
         "correct": correct,
-        "entropy": scores.entropy(probabilities),
-        "brier": scores.brier(probabilities, target),
+        "entropy": entropy(probabilities),
+        "brier": brier(probabilities, target),
     }
     table = pa.table(columns)
     return {
-        "brier": lambda: scores.brier(probabilities, target),
-        "entropy": lambda: scores.entropy(probabilities),
-        "expected_calibration_error": lambda: calibration.expected_calibration_error(
-            confidence, correct, bins=BINS
-        ),
-        "reliability_bins": lambda: calibration.reliability_bins(confidence, correct, bins=BINS),
+        "brier": lambda: brier(probabilities, target),
+        "entropy": lambda: entropy(probabilities),
+        "expected_calibration_error": lambda: expected_calibration_error(confidence, correct, bins=BINS),
+        "reliability_bins": lambda: reliability_bins(confidence, correct, bins=BINS),
         "token_metrics": lambda: metrics.token_metrics(table, bins=BINS),
     }
 

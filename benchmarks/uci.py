@@ -12,7 +12,8 @@ from pathlib import Path
 
 from measured import Measured, arguments, present
 
-from precisionflow import records
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import TABLE
 
 BEST_NLL = {
     "bostonHousing": 2.35,
@@ -55,7 +56,7 @@ def run(folder: Path, settings: list[str]) -> float:
 
 def table(folder: Path, variant: str | None) -> dict[tuple[str, str], float]:
     """(data set, metric) -> mean over splits, of one variant; none: of the only one."""
-    rows = records.read(folder / "aggregate" / "table.parquet", records.TABLE).to_pylist()
+    rows = read_parquet(folder / "aggregate" / "table.parquet", TABLE).to_pylist()
     return {(r["dataset"], r["metric"]): r["mean"] for r in rows if variant in (None, r["variant"])}
 
 

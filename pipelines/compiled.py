@@ -9,7 +9,7 @@ from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.experiment import experiment
 from precisionflow.pipelines.search_then_train import search_then_train, search_then_train_on_cluster
 
-from precisionflow.cluster import names
+from precisionflow.cluster.access import names
 from precisionflow.config import Experiment, digest
 
 PIPELINES = {"ablation": ablation, "experiment": experiment, "search-then-train": search_then_train}

@@ -17,7 +17,7 @@ from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines.ablation import ablation, argument
 from precisionflow.pipelines.search_then_train import search_then_train
 
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment, as_argument
 from precisionflow.search.resource import study_of
 

@@ -12,8 +12,8 @@ from precisionflow.components.launch_trainjob import launch_trainjob
 from precisionflow.components.train import train
 from precisionflow.pipelines.ablation import argument, wire
 
-from precisionflow.ablation.grid import expand
-from precisionflow.cluster import names
+from precisionflow.ablation.design import expand
+from precisionflow.cluster.access import names
 from precisionflow.config import Experiment
 from precisionflow.config.cluster import Cluster, Resources
 from precisionflow.config.engine import DeepSpeedEngine

@@ -10,7 +10,7 @@ from precisionflow.components.launch_search import launch_search
 from precisionflow.components.resolve import resolve
 from precisionflow.pipelines.ablation import Equip, ablation, argument, unchanged, wire
 
-from precisionflow.cluster import names
+from precisionflow.cluster.access import names
 from precisionflow.config import Experiment, as_argument
 from precisionflow.search.resource import study_of
 

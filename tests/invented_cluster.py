@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from precisionflow import __version__
-from precisionflow.cluster.connection import Access, Connection
-from precisionflow.cluster.doctor import examine
-from precisionflow.cluster.finding import Finding
+from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.doctor.examine import examine
+from precisionflow.cluster.doctor.finding import Finding
 
 Json = dict[str, Any]
 NAMESPACE = "/api/v1/namespaces/runs"

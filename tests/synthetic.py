@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from precisionflow import __version__, records, stage
-from precisionflow.ablation.grid import Variant, expand
+from precisionflow import __version__
+from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment, parse
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import write_card, write_parquet
+from precisionflow.records.schemas import HISTORY, METRICS, PREDICTIONS, TOKEN_PREDICTIONS
+from precisionflow.results.layout import cell_folder
+from precisionflow.results.stage import once
 
 REGRESSION = """
 name: noise
@@ -103,11 +108,9 @@ def _folders(experiment: Experiment, root: Path, verb: str, work: Callable[..., 
         folder = root / verb / experiment.name / variant.dataset / variant.name
         for seed in experiment.seeds:
             for split in experiment.splits:
-                out = stage.cell_folder(folder, seed, split)
+                out = cell_folder(folder, seed, split)
                 inputs = [variant.experiment.hash, seed, split]
-                stage.once(
-                    out, verb=verb, inputs=inputs, work=lambda p, c=(variant, seed, split): work(p, *c)
-                )
+                once(out, verb=verb, inputs=inputs, work=lambda p, c=(variant, seed, split): work(p, *c))
         folders.append(folder)
     return folders
 
@@ -127,10 +130,10 @@ def _evaluate(out: Path, variant: Variant, seed: int, split: int, *, measure: Me
     lines = [
         key | {"metric": m, "value": float(v), "n": 44} for m, v in measure(variant, seed, split).items()
     ]
-    records.write(pa.Table.from_pylist(lines, records.METRICS), out / "metrics.parquet", records.METRICS)
+    write_parquet(pa.Table.from_pylist(lines, METRICS), out / "metrics.parquet", METRICS)
     if rows:
         table, schema = _predictions(variant, _generator(variant, seed, split), rows)
-        records.write(table, out / "predictions.parquet", schema)
+        write_parquet(table, out / "predictions.parquet", schema)
 
 
 def _predictions(variant: Variant, noise: np.random.Generator, rows: int) -> tuple[pa.Table, pa.Schema]:
@@ -138,7 +141,7 @@ def _predictions(variant: Variant, noise: np.random.Generator, rows: int) -> tup
     if variant.experiment.task.kind == "regression":
         target = 150 + 50 * noise.standard_normal(rows)
         mean, std = target + 40 * noise.standard_normal(rows), np.full(rows, 40.0 * 0.9)
-        return predictions_table(gaussian(mean, std), row=index, target=target), records.PREDICTIONS
+        return predictions_table(gaussian(mean, std), row=index, target=target), PREDICTIONS
     confidence = noise.uniform(0.05, 1.0, rows)
     columns = {
         "row": index,
@@ -149,14 +152,14 @@ def _predictions(variant: Variant, noise: np.random.Generator, rows: int) -> tup
         "entropy": -np.log(confidence),
         "brier": 1 - confidence,
     }
-    return pa.table(columns), records.TOKEN_PREDICTIONS
+    return pa.table(columns), TOKEN_PREDICTIONS
 
 
 def _train(out: Path, variant: Variant, seed: int, split: int) -> None:
     noise = _generator(variant, seed, split)
     settles = variant.levels.get("learning") == "predictive_coding"
     experiment = variant.experiment
-    card = records.ModelCard(
+    card = ModelCard(
         experiment=experiment,
         experiment_hash=experiment.hash,
         code_version=__version__,
@@ -167,7 +170,7 @@ def _train(out: Path, variant: Variant, seed: int, split: int) -> None:
         validation_loss=2.0 + 0.01 * settles + 0.001 * noise.standard_normal(),
         seconds_per_step=0.020 * (2.5 if settles else 1.0),
     )
-    records.write_card(card, out / "model.json")
+    write_card(card, out / "model.json")
     history = []
     for step in range(1, 201):
         loss = 2.0 + 1.6 * math.exp(-step / 60) + 0.03 * noise.standard_normal()
@@ -175,4 +178,4 @@ def _train(out: Path, variant: Variant, seed: int, split: int) -> None:
         history.append({"step": step, "metric": "energy", "value": loss * 0.97})
         if step % 20 == 0:
             history.append({"step": step, "metric": "validation_loss", "value": loss + 0.05})
-    records.write(pa.Table.from_pylist(history, records.HISTORY), out / "history.parquet", records.HISTORY)
+    write_parquet(pa.Table.from_pylist(history, HISTORY), out / "history.parquet", HISTORY)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from precisionflow import __version__
-from precisionflow.cluster import checks_pods
-from precisionflow.cluster.checks_namespace import amount
+from precisionflow.cluster.doctor import pods
+from precisionflow.cluster.doctor.namespace import amount
 from tests.command_line import Line
 from tests.invented_cluster import NAMESPACE, TRAINER, Cluster, claim, deployment, listed, node, says
 
@@ -283,7 +283,7 @@ def test_the_program_of_the_probe_tells_what_a_serversays(
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}/")
-    program = compile(checks_pods.ASK_MLFLOW, "probe", "exec")
+    program = compile(pods.ASK_MLFLOW, "probe", "exec")
     try:
         for user, password, expected in (
             ("ann", "hidden", "200\n"),

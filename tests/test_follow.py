@@ -6,10 +6,10 @@ import pytest
 from kfp_server_api import V2beta1Run
 from kubernetes.client import V1ObjectMeta, V1Pod, V1PodStatus
 
-from precisionflow.cluster import follow
-from precisionflow.cluster.errors import ClusterError
-from precisionflow.cluster.follow import GRACE_SECONDS, PATIENCE_SECONDS, Follower, Sight
-from precisionflow.cluster.tasks import Task
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.pipelines import follow
+from precisionflow.cluster.pipelines.follow import GRACE_SECONDS, PATIENCE_SECONDS, Follower, Sight
+from precisionflow.cluster.pipelines.tasks import Task
 
 
 class Clock:

@@ -9,7 +9,7 @@ import pytest
 
 from precisionflow.config import overlay, resolve
 from precisionflow.data.prepare import prepare
-from precisionflow.stage import cell_folder
+from precisionflow.results.layout import cell_folder
 from precisionflow.training.train import train
 
 ROWS, FEATURES = 60, 3

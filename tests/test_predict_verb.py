@@ -11,7 +11,7 @@ import trained as tiny
 from command_line import Line
 from sklearn.datasets import load_diabetes
 
-from precisionflow.stage import cell_folder
+from precisionflow.results.layout import cell_folder
 
 
 @pytest.fixture(scope="module")

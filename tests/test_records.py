@@ -13,9 +13,19 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from precisionflow import records
 from precisionflow.config import load
-from precisionflow.records import HISTORY, METRICS, PREDICTIONS, REGRESSION_ROWS, TABLE, DatasetCard
+from precisionflow.records.cards import DatasetCard, ModelCard, Standardisation
+from precisionflow.records.files import (
+    checked,
+    read_card,
+    read_parquet,
+    replacing,
+    write_card,
+    write_parquet,
+    write_text,
+)
+from precisionflow.records.metrics import HEADLINE, metric_named
+from precisionflow.records.schemas import HISTORY, METRICS, PREDICTIONS, REGRESSION_ROWS, TABLE
 
 FEATURES = REGRESSION_ROWS.field("features").type
 
@@ -32,11 +42,11 @@ def rows(**columns: Any) -> pa.Table:
 def refused(table: pa.Table, schema: pa.Schema, path: Path) -> str:
     """The one line of writing the table; what it says about reading the same is the same."""
     with pytest.raises(ValueError, match=r".") as writing:
-        records.write(table, path, schema)
+        write_parquet(table, path, schema)
     assert not list(path.parent.iterdir())
     pq.write_table(table, path)
     with pytest.raises(ValueError, match=r".") as reading:
-        records.read(path, schema)
+        read_parquet(path, schema)
     assert str(writing.value) == str(reading.value)
     assert "\n" not in str(writing.value)
     return str(writing.value)
@@ -121,7 +131,7 @@ def test_bad_table(case: str, tmp_path: Path) -> None:
 def test_a_column_twice() -> None:
     table = pa.Table.from_arrays([[1], [2], ["a"], [0.5]], names=["step", "step", "metric", "value"])
     with pytest.raises(ValueError, match=r"^x: column 'step' stands there 2 times"):
-        records.check(table, HISTORY, "x")
+        checked(table, HISTORY, "x")
 
 
 def aggregated(**columns: Any) -> pa.Table:
@@ -130,34 +140,34 @@ def aggregated(**columns: Any) -> pa.Table:
 
 
 def test_an_interval_of_one_seed_may_be_nan_but_not_infinite(tmp_path: Path) -> None:
-    records.write(aggregated(), tmp_path / "table.parquet", TABLE)
-    assert math.isnan(records.read(tmp_path / "table.parquet", TABLE)["low"][0].as_py())
+    write_parquet(aggregated(), tmp_path / "table.parquet", TABLE)
+    assert math.isnan(read_parquet(tmp_path / "table.parquet", TABLE)["low"][0].as_py())
     with pytest.raises(ValueError, match=r"'high', row 0: inf; every cell needs a finite number"):
-        records.check(aggregated(high=[INF]), TABLE, "x")
+        checked(aggregated(high=[INF]), TABLE, "x")
     with pytest.raises(ValueError, match=r"'mean', row 0: nan"):
-        records.check(aggregated(mean=[NAN]), TABLE, "x")
+        checked(aggregated(mean=[NAN]), TABLE, "x")
 
 
 def test_whole_numbers_stand_for_real_ones(tmp_path: Path) -> None:
-    table = records.check(history(value=pa.array([1, 2], pa.int32())), HISTORY, "x")
+    table = checked(history(value=pa.array([1, 2], pa.int32())), HISTORY, "x")
     assert table["value"].to_pylist() == [1.0, 2.0]
     assert table.schema == HISTORY
-    assert records.check(history(value=[2**60 + 1, 1]), HISTORY, "x")["value"][0].as_py() == 2.0**60
-    records.write(history(value=[1, 2]), tmp_path / "whole.parquet", HISTORY)
-    records.write(history(value=[1.0, 2.0]), tmp_path / "real.parquet", HISTORY)
+    assert checked(history(value=[2**60 + 1, 1]), HISTORY, "x")["value"][0].as_py() == 2.0**60
+    write_parquet(history(value=[1, 2]), tmp_path / "whole.parquet", HISTORY)
+    write_parquet(history(value=[1.0, 2.0]), tmp_path / "real.parquet", HISTORY)
     assert (tmp_path / "whole.parquet").read_bytes() == (tmp_path / "real.parquet").read_bytes()
 
 
 def test_columns_are_put_in_order_and_others_left_out() -> None:
     table = history(extra=[1, 2]).select(["extra", "value", "metric", "step"])
-    assert records.check(table, HISTORY, "x").schema == HISTORY
+    assert checked(table, HISTORY, "x").schema == HISTORY
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     for table, schema in ((rows(), REGRESSION_ROWS), (history(), HISTORY), (METRICS.empty_table(), METRICS)):
         path = tmp_path / "a" / "b" / "file.parquet"
-        records.write(table, path, schema)
-        assert records.read(path, schema).equals(table.cast(schema))
+        write_parquet(table, path, schema)
+        assert read_parquet(path, schema).equals(table.cast(schema))
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -167,7 +177,7 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
     pieces = pa.concat_tables([whole.slice(0, 7), whole.slice(7)])
     checksums = set()
     for name, table in (("one", whole), ("two", whole), ("pieces", pieces)):
-        records.write(table, tmp_path / name, HISTORY)
+        write_parquet(table, tmp_path / name, HISTORY)
         checksums.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
     assert len(checksums) == 1
 
@@ -175,7 +185,7 @@ def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "middle"])
 def test_a_damaged_file(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "history.parquet"
-    records.write(history(), path, HISTORY)
+    write_parquet(history(), path, HISTORY)
     whole = path.read_bytes()
     damaged = {
         "cut": whole[:-20],
@@ -185,7 +195,7 @@ def test_a_damaged_file(damage: str, tmp_path: Path) -> None:
     }
     path.write_bytes(damaged[damage])
     with pytest.raises(ValueError, match=r".") as caught:
-        records.read(path, HISTORY)
+        read_parquet(path, HISTORY)
     line = str(caught.value)
     assert line.startswith(f"{path}: is no readable Parquet file (")
     assert line.endswith("); delete it and run its stage again")
@@ -196,18 +206,18 @@ def test_a_missing_file(tmp_path: Path) -> None:
     path = tmp_path / "none.parquet"
     wanted = f"{path}: does not exist; run the stage that writes it first"
     with pytest.raises(ValueError, match=r".") as table:
-        records.read(path, HISTORY)
+        read_parquet(path, HISTORY)
     with pytest.raises(ValueError, match=r".") as card:
-        records.read_card(path, DatasetCard)
+        read_card(path, DatasetCard)
     assert [str(table.value), str(card.value)] == [wanted, wanted]
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
-    records.write_text("old", path)
+    write_text("old", path)
 
     def interrupted() -> None:
-        with records.replacing(path) as temporary:
+        with replacing(path) as temporary:
             temporary.write_text("half of the ne")
             raise KeyboardInterrupt
 
@@ -219,8 +229,8 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 
 def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
-    records.write_text("old", path)
-    with records.replacing(path) as temporary:
+    write_text("old", path)
+    with replacing(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -238,8 +248,8 @@ CARD = DatasetCard(
 
 
 def test_cards_survive(tmp_path: Path) -> None:
-    records.write_card(CARD, tmp_path / "dataset.json")
-    assert records.read_card(tmp_path / "dataset.json", DatasetCard) == CARD
+    write_card(CARD, tmp_path / "dataset.json")
+    assert read_card(tmp_path / "dataset.json", DatasetCard) == CARD
     experiment = load("quickstart-regression")
     numbers = {
         "seed": 0,
@@ -249,11 +259,9 @@ def test_cards_survive(tmp_path: Path) -> None:
         "validation_loss": 0.5,
         "seconds_per_step": 0.1,
     }
-    model = records.ModelCard(
-        experiment=experiment, experiment_hash=experiment.hash, code_version="0.1.0", **numbers
-    )
-    records.write_card(model, tmp_path / "model.json")
-    assert records.read_card(tmp_path / "model.json", records.ModelCard) == model
+    model = ModelCard(experiment=experiment, experiment_hash=experiment.hash, code_version="0.1.0", **numbers)
+    write_card(model, tmp_path / "model.json")
+    assert read_card(tmp_path / "model.json", ModelCard) == model
 
 
 BAD_CARDS = {
@@ -281,7 +289,7 @@ def test_bad_card(case: str, tmp_path: Path) -> None:
     path = tmp_path / "dataset.json"
     path.write_text(text)
     with pytest.raises(ValueError, match=r".") as caught:
-        records.read_card(path, DatasetCard)
+        read_card(path, DatasetCard)
     line = str(caught.value)
     assert line.startswith(f"{path}: {wanted}"), line
     assert line.endswith("; delete it and run its stage again")
@@ -291,20 +299,20 @@ def test_bad_card(case: str, tmp_path: Path) -> None:
 def test_a_card_holds_no_nan() -> None:
     scales = {"feature_mean": (0.0,), "feature_scale": (NAN,), "target_mean": 0.0, "target_scale": 1.0}
     with pytest.raises(ValidationError, match="finite"):
-        records.Standardisation(**scales)
+        Standardisation(**scales)
 
 
 def test_the_catalogue() -> None:
-    coverage = records.metric("coverage_97.5")
+    coverage = metric_named("coverage_97.5")
     assert (coverage.better, coverage.nominal, coverage.unit) == ("nominal", 0.975, "1")
-    assert records.metric("width_90").better == "lower"
-    assert records.metric("accuracy").better == "higher"
+    assert metric_named("width_90").better == "lower"
+    assert metric_named("accuracy").better == "higher"
     for name in ("coverage_", "coverage_x", "width", "nlll", "coverage_1.2.3"):
         with pytest.raises(
             ValueError, match=rf"^unknown metric '{name}'; allowed: nll, .*coverage_<per cent>"
         ):
-            records.metric(name)
-    assert records.metric("coverage_90_after_quantile_map").nominal == 0.9
+            metric_named(name)
+    assert metric_named("coverage_90_after_quantile_map").nominal == 0.9
     for name, said in (
         (
             "nll_after_",
@@ -319,6 +327,6 @@ def test_the_catalogue() -> None:
         ("nlll_after_temperature", "unknown metric 'nlll'; allowed: nll, "),
     ):
         with pytest.raises(ValueError, match=f"^{said}"):
-            records.metric(name)
-    for names in records.HEADLINE.values():
-        assert [records.metric(name).name for name in names] == list(names)
+            metric_named(name)
+    for names in HEADLINE.values():
+        assert [metric_named(name).name for name in names] == list(names)

@@ -19,8 +19,8 @@ import yaml
 from precisionflow.components.expand import expand as expand_component
 from precisionflow.components.resolve import resolve
 
-from precisionflow.ablation.grid import expand
-from precisionflow.cluster import names
+from precisionflow.ablation.design import expand
+from precisionflow.cluster.access import names
 from precisionflow.config import ConfigError, Experiment, load, parse
 from tests.command_line import TINY, Line
 from tests.hostile import CANARY, SECRETS, TEXTS, WHOLE

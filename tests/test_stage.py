@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from precisionflow import stage
 from precisionflow.config import load
+from precisionflow.results.identity import stage_key
+from precisionflow.results.layout import cell_folder, checkpoint_folder, data_folder
+from precisionflow.results.locks import exclusive
+from precisionflow.results.stage import finished_key, finished_seconds, input_key, once
 
 Work = Callable[[Path], object]
 
@@ -22,8 +25,8 @@ def writes(text: str) -> Work:
     return lambda folder: (folder / "result.txt").write_text(text)
 
 
-def once(out: Path, work: Work, *, inputs: object = 1) -> bool:
-    return stage.once(out, verb="train", inputs=inputs, work=work)
+def once_for(out: Path, work: Work, *, inputs: object = 1) -> bool:
+    return once(out, verb="train", inputs=inputs, work=work)
 
 
 def must_not_run(_: Path) -> None:
@@ -35,7 +38,7 @@ def program(body: str, *arguments: object) -> list[str]:
     text = """
         import os, signal, sys, time
         from pathlib import Path
-        from precisionflow import stage
+        from precisionflow.results import locks, stage
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts deaf to it
         out = Path(sys.argv[1])
         def once(work, inputs=1):
@@ -54,37 +57,35 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def test_a_result_has_its_files_and_its_identity(tmp_path: Path) -> None:
     out = tmp_path / "a" / "out"
-    assert once(out, writes("x"))
+    assert once_for(out, writes("x"))
     assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
     marker = json.loads((out / "stage.json").read_text())
     assert marker.keys() == {"verb", "key", "version", "seconds"}
     assert marker["verb"] == "train"
-    assert marker["key"] == stage.finished_key(out) == stage.input_key(out) == stage.stage_key("train", 1)
-    assert marker["seconds"] == stage.finished_seconds(out) >= 0
+    assert marker["key"] == finished_key(out) == input_key(out) == stage_key("train", 1)
+    assert marker["seconds"] == finished_seconds(out) >= 0
     assert os.listdir(out.parent) == ["out"]
 
 
 def test_the_same_inputs_are_not_worked_on_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert once(out, writes("x"), inputs={"a": 1, "b": [2]})
+    assert once_for(out, writes("x"), inputs={"a": 1, "b": [2]})
     before = (out / "stage.json").stat()
-    assert not once(out, must_not_run, inputs={"b": [2], "a": 1})
+    assert not once_for(out, must_not_run, inputs={"b": [2], "a": 1})
     assert (out / "stage.json").stat() == before
 
 
 def test_other_inputs_are(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    once(out, lambda folder: (folder / "old.txt").write_text("x"), inputs=[1])
-    assert once(out, writes("y"), inputs=[2])
+    once_for(out, lambda folder: (folder / "old.txt").write_text("x"), inputs=[1])
+    assert once_for(out, writes("y"), inputs=[2])
     assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
-    assert once(out, writes("z"), inputs=[1])
+    assert once_for(out, writes("z"), inputs=[1])
     assert (out / "result.txt").read_text() == "z"
 
 
 def test_verb_and_inputs_are_the_identity() -> None:
-    keys = [
-        stage.stage_key(verb, inputs) for verb in ("train", "evaluate") for inputs in (1, "1", [1], {"1": 1})
-    ]
+    keys = [stage_key(verb, inputs) for verb in ("train", "evaluate") for inputs in (1, "1", [1], {"1": 1})]
     assert len(set(keys)) == 8
 
 
@@ -97,19 +98,19 @@ def test_a_failure_leaves_nothing(error: BaseException, tmp_path: Path) -> None:
         raise error
 
     with pytest.raises(type(error)):
-        once(tmp_path / "deep" / "er" / "out", fails)
+        once_for(tmp_path / "deep" / "er" / "out", fails)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_failure_keeps_the_earlier_result_and_other_files(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    once(out, writes("old"))
+    once_for(out, writes("old"))
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(TypeError):
-        once(out, lambda _: 1 + "1", inputs=2)
+        once_for(out, lambda _: 1 + "1", inputs=2)
     assert sorted(os.listdir(tmp_path)) == ["mine.txt", "out"]
     assert (out / "result.txt").read_text() == "old"
-    assert not once(out, must_not_run)
+    assert not once_for(out, must_not_run)
 
 
 def test_a_killed_stage_leaves_a_hidden_folder_that_the_next_call_removes(tmp_path: Path) -> None:
@@ -124,15 +125,15 @@ def test_a_killed_stage_leaves_a_hidden_folder_that_the_next_call_removes(tmp_pa
     assert killed.returncode == -signal.SIGKILL
     (left,) = tmp_path.iterdir()
     assert left.name == ".out.partial"
-    assert stage.finished_key(out) is None
-    assert once(out, writes("x"))
+    assert finished_key(out) is None
+    assert once_for(out, writes("x"))
     assert os.listdir(tmp_path) == ["out"]
     assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
 
 
 def test_a_stage_killed_while_it_replaces_a_result_is_done_again(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    once(out, writes("old"), inputs="old")
+    once_for(out, writes("old"), inputs="old")
     body = """
         import shutil
         remove = shutil.rmtree
@@ -145,7 +146,7 @@ def test_a_stage_killed_while_it_replaces_a_result_is_done_again(tmp_path: Path)
     """
     assert subprocess.run(program(body, out), check=False).returncode == -signal.SIGKILL
     assert os.listdir(tmp_path) == [".out.partial"]
-    assert once(out, writes("new"), inputs="new")
+    assert once_for(out, writes("new"), inputs="new")
     assert os.listdir(tmp_path) == ["out"]
 
 
@@ -229,17 +230,17 @@ def test_files_that_no_stage_wrote_are_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"mine: holds files that no stage wrote; choose another --out or remove it$"
     ):
-        once(out, must_not_run)
+        once_for(out, must_not_run)
     assert os.listdir(out) == ["thesis.tex"]
     with pytest.raises(ValueError, match=r"thesis\.tex: holds files that no stage wrote"):
-        once(out / "thesis.tex", must_not_run)
+        once_for(out / "thesis.tex", must_not_run)
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    assert once(Path(), writes("x"))
+    assert once_for(Path(), writes("x"))
     assert sorted(os.listdir(here)) == ["result.txt", "stage.json"]
     assert os.listdir(tmp_path) == ["here"]
 
@@ -247,21 +248,21 @@ def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("marker", ["", "{", "[]", '{"key": "x"}', "null", "\xff"])
 def test_a_damaged_marker_is_an_unfinished_stage(marker: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    once(out, writes("x"))
+    once_for(out, writes("x"))
     (out / "stage.json").write_text(marker, encoding="latin-1")
-    assert stage.finished_key(out) is None
-    assert stage.finished_seconds(out) == 0.0
+    assert finished_key(out) is None
+    assert finished_seconds(out) == 0.0
     with pytest.raises(
         ValueError, match=r"out: is not a finished stage; run the stage that writes it first$"
     ):
-        stage.input_key(out)
-    assert once(out, writes("y"))
+        input_key(out)
+    assert once_for(out, writes("y"))
     assert (out / "result.txt").read_text() == "y"
 
 
 def test_a_results_folder_is_held_by_one_process(tmp_path: Path) -> None:
     body = """
-        with stage.exclusive(out):
+        with locks.exclusive(out):
             print("held", flush=True)
             sys.stdin.read()
     """
@@ -271,21 +272,21 @@ def test_a_results_folder_is_held_by_one_process(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     wanted = rf"^{tmp_path}: another run is writing here; wait for it or choose another --out$"
-    with pytest.raises(ValueError, match=wanted), stage.exclusive(tmp_path):
+    with pytest.raises(ValueError, match=wanted), exclusive(tmp_path):
         pytest.fail("held twice")
     process.kill()
     process.wait()
     process.communicate()
-    with stage.exclusive(tmp_path):
+    with exclusive(tmp_path):
         assert os.listdir(tmp_path) == [".lock"]
     assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^x$"), stage.exclusive(tmp_path / "a" / "b"):
+    with pytest.raises(ValueError, match=r"^x$"), exclusive(tmp_path / "a" / "b"):
         raise ValueError("x")
     assert os.listdir(tmp_path) == []
-    with stage.exclusive(tmp_path / "a" / "b"):
+    with exclusive(tmp_path / "a" / "b"):
         pass
     assert (tmp_path / "a" / "b").is_dir()
 
@@ -293,10 +294,10 @@ def test_a_folder_that_was_made_for_nothing_goes(tmp_path: Path) -> None:
 def test_variants_share_their_data_and_seeds_do_not_share_cells(tmp_path: Path) -> None:
     one = load("quickstart-regression")
     other = load("quickstart-regression", ["objective.kind=homoscedastic", "training.steps=1", "seeds=[7]"])
-    assert stage.data_folder(tmp_path, one, 0) == stage.data_folder(tmp_path, other, 0)
+    assert data_folder(tmp_path, one, 0) == data_folder(tmp_path, other, 0)
     fraction = load("quickstart-regression", ["task.validation_fraction=0.2"])
-    assert stage.data_folder(tmp_path, one, 0) != stage.data_folder(tmp_path, fraction, 0)
-    cells = [stage.cell_folder(tmp_path, seed, split) for seed in (0, 1, 10) for split in (0, 1)]
+    assert data_folder(tmp_path, one, 0) != data_folder(tmp_path, fraction, 0)
+    cells = [cell_folder(tmp_path, seed, split) for seed in (0, 1, 10) for split in (0, 1)]
     assert len(set(cells)) == 6
-    assert stage.checkpoint_folder(cells[0]).parent == cells[0].parent
-    assert stage.checkpoint_folder(cells[0]).name.startswith(".")
+    assert checkpoint_folder(cells[0]).parent == cells[0].parent
+    assert checkpoint_folder(cells[0]).name.startswith(".")

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
 
-from precisionflow.cluster import results
-from precisionflow.cluster.ending import told_to_stop
-from precisionflow.cluster.pods import task_lines
-from precisionflow.cluster.runs import duration, task_line
-from precisionflow.cluster.tasks import Task, from_workflow, label_of
+from precisionflow.cluster.pipelines import results
+from precisionflow.cluster.pipelines.ending import told_to_stop
+from precisionflow.cluster.pipelines.pods import task_lines
+from precisionflow.cluster.pipelines.runs import duration, task_line
+from precisionflow.cluster.pipelines.tasks import Task, from_workflow, label_of
 from precisionflow.config import resolve
-from precisionflow.records import write_card
+from precisionflow.records.files import write_card
+from precisionflow.results.layout import cell_folder
+from precisionflow.results.stage import finished_key
 from precisionflow.search.trials import Best
-from precisionflow.stage import cell_folder, finished_key
 from tests.command_line import Line
 from tests.trained import TABLE, trained
 

@@ -20,13 +20,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from precisionflow import records, stage
 from precisionflow.ablation.aggregate import aggregate
-from precisionflow.ablation.grid import Variant, expand
+from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment, to_yaml
 from precisionflow.data.prepare import prepare
-from precisionflow.evaluation.predict import Predictor
-from precisionflow.models.build import build
+from precisionflow.evaluation.predictor import Predictor
+from precisionflow.models.networks.build import build
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet, write_parquet, write_text
+from precisionflow.records.metrics import HEADLINE
+from precisionflow.records.schemas import CONTRASTS, HISTORY, METRICS, TABLE
+from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.tracking import content, runs, store, track_cells, track_folder, track_report, ui_command
 from tests import synthetic
 
@@ -65,7 +69,7 @@ def finished(_no_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A results folder with two experiments, and an MLflow store that is still empty."""
     folder = tmp_path_factory.mktemp("finished")
     for experiment in (NOISE, TWINS):
-        records.write_text(to_yaml(experiment), folder / "experiments" / f"{experiment.name}.yaml")
+        write_text(to_yaml(experiment), folder / "experiments" / f"{experiment.name}.yaml")
         synthetic.models(experiment, folder)
         synthetic.evaluations(experiment, folder, _measure)
         prepare([variant.experiment for variant in expand(experiment)], out=folder / "data")
@@ -73,10 +77,10 @@ def finished(_no_settings: None, tmp_path_factory: pytest.TempPathFactory) -> Pa
     (folder / "evaluate").rename(folder / "evaluation")
     evaluations = [place(folder / "evaluation", v) for e in (NOISE, TWINS) for v in variants(e)]
     aggregate([NOISE, TWINS], evaluations=evaluations, out=folder / "aggregate")
-    records.write_text("<!doctype html><p>A page.</p>", folder / "report" / "report.html")
+    write_text("<!doctype html><p>A page.</p>", folder / "report" / "report.html")
     for variant in (*variants(NOISE), *variants(TWINS)):
         _write_weights(folder, variant)
-    _write_long_history(stage.cell_folder(place(folder / "model", variants(NOISE)[0]), 1, 0))
+    _write_long_history(cell_folder(place(folder / "model", variants(NOISE)[0]), 1, 0))
     _client(folder).search_experiments()
     return folder
 
@@ -134,10 +138,8 @@ def place(root: Path, variant: Experiment) -> Path:
 
 def _write_weights(folder: Path, variant: Experiment) -> None:
     torch.manual_seed(0)
-    card = records.read_card(
-        stage.data_folder(folder / "data", variant, 0) / "dataset.json", records.DatasetCard
-    )
-    target = stage.cell_folder(place(folder / "model", variant), 0, 0) / "model.safetensors"
+    card = read_card(data_folder(folder / "data", variant, 0) / "dataset.json", DatasetCard)
+    target = cell_folder(place(folder / "model", variant), 0, 0) / "model.safetensors"
     save_file(
         {name: tensor.contiguous() for name, tensor in build(variant, card).state_dict().items()}, target
     )
@@ -147,7 +149,7 @@ def _write_long_history(cell: Path) -> None:
     """More points than MLflow takes in one call."""
     steps = np.arange(1, 2501)
     table = pa.table({"step": steps, "metric": ["train_loss"] * len(steps), "value": 3 / np.sqrt(steps)})
-    records.write(table, cell / "history.parquet", records.HISTORY)
+    write_parquet(table, cell / "history.parquet", HISTORY)
 
 
 def _client(folder: Path) -> "MlflowClient":
@@ -222,15 +224,13 @@ def test_metrics_are_those_of_the_files(tracked: Path) -> None:
         for run in _runs(client, experiment.name, verb="evaluate"):
             tags = {name.removeprefix("precisionflow."): value for name, value in run.data.tags.items()}
             cell = Path(experiment.name, tags["dataset"], tags["variant"], f"seed-{tags['seed']}-split-0")
-            history = records.read(tracked / "model" / cell / "history.parquet", records.HISTORY).to_pylist()
+            history = read_parquet(tracked / "model" / cell / "history.parquet", HISTORY).to_pylist()
             wanted = {(row["metric"], row["step"], row["value"]) for row in history}
             names = {name for name in run.data.metrics if not name.startswith(("test.", "model."))}
             points = [point for name in names for point in client.get_metric_history(run.info.run_id, name)]
             assert len(points) == len(history)
             assert {(point.key, point.step, point.value) for point in points} == wanted
-            metrics = records.read(
-                tracked / "evaluation" / cell / "metrics.parquet", records.METRICS
-            ).to_pylist()
+            metrics = read_parquet(tracked / "evaluation" / cell / "metrics.parquet", METRICS).to_pylist()
             assert {name: value for name, value in run.data.metrics.items() if name.startswith("test.")} == {
                 f"test.{row['metric']}": row["value"] for row in metrics if row["metric"] != "validation_loss"
             }
@@ -240,11 +240,11 @@ def test_metrics_are_those_of_the_files(tracked: Path) -> None:
 def test_a_report_puts_means_verdicts_and_files_into_the_parent(tracked: Path) -> None:
     aggregated, report = tracked / "aggregate", tracked / "report"
     client = _client(tracked)
-    table = records.read(aggregated / "table.parquet", records.TABLE).to_pylist()
-    contrasts = records.read(aggregated / "contrasts.parquet", records.CONTRASTS).to_pylist()
+    table = read_parquet(aggregated / "table.parquet", TABLE).to_pylist()
+    contrasts = read_parquet(aggregated / "contrasts.parquet", CONTRASTS).to_pylist()
     for experiment in (NOISE, TWINS):
         (parent,) = _runs(client, experiment.name, verb="report")
-        headline = records.HEADLINE[experiment.task.kind]
+        headline = HEADLINE[experiment.task.kind]
         ours = [row for row in table if row["experiment"] == experiment.name and row["metric"] in headline]
         assert parent.data.metrics == {
             f"{row['metric']}/{row['dataset']}/{row['variant'].replace('+', ' ')}": row["mean"]
@@ -276,7 +276,7 @@ def test_a_new_report_replaces_the_old_one(results: Path) -> None:
     folders = {"aggregate": results / "aggregate", "report": results / "report", "store": results}
     assert track_report([NOISE], **folders)
     before = _rows(results)
-    records.write_text("<!doctype html><p>Another page.</p>", results / "report" / "report.html")
+    write_text("<!doctype html><p>Another page.</p>", results / "report" / "report.html")
     assert track_report([NOISE], **folders)
     client = _client(results)
     (parent,) = _runs(client, "noise", verb="report")
@@ -298,8 +298,8 @@ def test_an_interrupted_upload_is_completed(
     assert _track_variant(results, variant)
     whole = _rows(results)
     assert len(whole["runs"]) == 1 + 2
-    cells = stage.cell_folder(place(results / "model", variant), 0, 0).parent.glob("seed-*")
-    points = [records.read(cell / "history.parquet", records.HISTORY).num_rows for cell in cells]
+    cells = cell_folder(place(results / "model", variant), 0, 0).parent.glob("seed-*")
+    points = [read_parquet(cell / "history.parquet", HISTORY).num_rows for cell in cells]
     assert max(points) >= 2500
     assert len(whole["metrics"]) == sum(points) + 2 * (len(content._OF_THE_MODEL) + 12)
     assert {
@@ -465,13 +465,13 @@ def test_a_store_that_is_no_database_is_a_warning(results: Path, capfd: pytest.C
 def test_a_folder_that_is_no_results_folder_is_a_mistake(results: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no experiments/\*.yaml"):
         track_folder(tmp_path)
-    (stage.cell_folder(place(results / "model", variants(NOISE)[0]), 0, 0) / "history.parquet").unlink()
+    (cell_folder(place(results / "model", variants(NOISE)[0]), 0, 0) / "history.parquet").unlink()
     with pytest.raises(ValueError, match=r"history.parquet: does not exist"):
         track_folder(results)
 
 
 def test_a_cell_that_is_not_evaluated_waits(results: Path) -> None:
-    shutil.rmtree(stage.cell_folder(place(results / "evaluation", variants(NOISE)[0]), 1, 0))
+    shutil.rmtree(cell_folder(place(results / "evaluation", variants(NOISE)[0]), 1, 0))
     assert _track_variant(results, variants(NOISE)[0])
     assert [
         run.data.tags["precisionflow.seed"] for run in _runs(_client(results), "noise", verb="evaluate")
@@ -487,10 +487,8 @@ def _models(folder: Path, name: str) -> dict[str, str]:
 
 
 def _predictor(folder: Path, variant: Experiment) -> Predictor:
-    card = records.read_card(
-        stage.data_folder(folder / "data", variant, 0) / "dataset.json", records.DatasetCard
-    )
-    return Predictor.load(stage.cell_folder(place(folder / "model", variant), 0, 0), card)
+    card = read_card(data_folder(folder / "data", variant, 0) / "dataset.json", DatasetCard)
+    return Predictor.load(cell_folder(place(folder / "model", variant), 0, 0), card)
 
 
 def test_the_models_predict_what_the_weights_do_and_hold_no_pickle(tracked: Path) -> None:
@@ -548,8 +546,8 @@ def test_the_models_predict_what_the_weights_do_and_hold_no_pickle(tracked: Path
 def test_data_are_an_input_with_the_digest_of_their_source(tracked: Path) -> None:
     (run, *_) = _runs(_client(tracked), "noise", verb="evaluate")
     (given,) = run.inputs.dataset_inputs
-    folder = stage.data_folder(tracked / "data", NOISE, 0)
-    card = records.read_card(folder / "dataset.json", records.DatasetCard)
+    folder = data_folder(tracked / "data", NOISE, 0)
+    card = read_card(folder / "dataset.json", DatasetCard)
     assert (given.dataset.name, given.dataset.digest) == ("diabetes", card.source_sha256[:12])
     assert str(folder.parent) in given.dataset.source
 

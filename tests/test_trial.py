@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from precisionflow import records
-from precisionflow.progress import SEARCHED
-from precisionflow.search.metric_lines import parse_line
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import HISTORY
+from precisionflow.search.metric_lines import SEARCHED, parse_line
 from tests.command_line import TINY, Line
 
 STEPS = ("--set", "training.steps=3")
@@ -23,7 +23,7 @@ def reports(printed: str) -> dict[str, list[float]]:
 
 
 def losses(file: Path) -> list[float]:
-    rows = records.read(file, records.HISTORY).to_pylist()
+    rows = read_parquet(file, HISTORY).to_pylist()
     return [row["value"] for row in rows if row["metric"] == "validation_loss"]
 
 

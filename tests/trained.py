@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.data.prepare import prepare
-from precisionflow.evaluation.predict import Predictor
-from precisionflow.records import DatasetCard, read_card
-from precisionflow.stage import cell_folder, data_folder
+from precisionflow.evaluation.predictor import Predictor
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.training.train import train
 
 TABLE: dict[str, Any] = {

@@ -11,8 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precisionflow.cluster.connection import Access, Connection
-from precisionflow.cluster.finding import Finding, Findings, bad, note, ok
+from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, ok
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -24,7 +24,7 @@ _STYLES = {"ok": "green", "bad": "bold red", "note": "yellow"}
 
 def examine_cluster(*, access: Access, images: Path | None) -> bool:
     """Print a line for everything that a run on a cluster needs; whether nothing is wrong."""
-    from precisionflow.cluster.doctor import examine
+    from precisionflow.cluster.doctor.examine import examine
     from precisionflow.components.images import image_references
 
     try:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from precisionflow import records
-from precisionflow.data import table_file
-from precisionflow.stage import data_folder
+from precisionflow.data.readers.table_file import check_columns, check_suffix, number_columns, read_rows
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card, replacing
+from precisionflow.results.layout import data_folder
 
 if TYPE_CHECKING:
-    from precisionflow.evaluation.predict import Predictor
+    from precisionflow.evaluation.predictor import Predictor
 
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
 
@@ -38,21 +39,21 @@ def predict_table(
 
     parquet = out is not None and out.suffix.lower() == ".parquet"
     if out is not None:
-        table_file.check_suffix(out)
+        check_suffix(out)
         if out.is_dir():
             raise ValueError(f"--out {out}: is a folder; give a file in it")
         if out.resolve() == table.resolve():
             raise ValueError(f"--out {out}: is the table itself; choose another file")
     check_levels(levels)
-    given = table_file.read_rows(table, texts=not parquet)
+    given = read_rows(table, texts=not parquet)
     if not given.num_rows:
         raise ValueError(f"{table}: has no rows; give at least one")
     predictor = load_predictor(model, data=data, store=store)
     names = predictor.data_card.feature_names
     if not names:
         raise ValueError(f"{model}: predicts characters of a text; predict takes a model of a table")
-    table_file.check_columns(names, there=given.column_names, origin=str(table))
-    features = table_file.number_columns(given, names, origin=str(table))
+    check_columns(names, there=given.column_names, origin=str(table))
+    features = number_columns(given, names, origin=str(table))
     whole = given
     for name, values in predict_with_uncertainty(predictor, features, levels=levels).items():
         if name in given.column_names:
@@ -62,7 +63,7 @@ def predict_table(
         whole = whole.append_column(str(name), pa.array(values.to_numpy()))
     if out is None:
         return _csv(whole)
-    with records.replacing(out) as temporary:
+    with replacing(out) as temporary:
         if parquet:
             pq.write_table(whole, temporary, compression="zstd")
         else:
@@ -83,15 +84,15 @@ def load_predictor(model: str, *, data: Path | None = None, store: Path | None =
         raise ValueError(
             f"{folder}: holds no trained model; {hint}, or an MLflow URI such as models:/NAME@champion"
         )
-    card = records.read_card(folder / "model.json", records.ModelCard)
+    card = read_card(folder / "model.json", ModelCard)
     above = folder.resolve().parents
     root = data or (above[4] if len(above) > 4 else above[-1]) / "data"
     found = data_folder(root, card.experiment, card.split) / "dataset.json"
     if not found.is_file():
         raise ValueError(f"{found}: does not exist; give the folder that prepare wrote as --data")
-    from precisionflow.evaluation.predict import Predictor
+    from precisionflow.evaluation.predictor import Predictor
 
-    return Predictor.load(folder, records.read_card(found, records.DatasetCard))
+    return Predictor.load(folder, read_card(found, DatasetCard))
 
 
 def _csv(table: pa.Table) -> str:

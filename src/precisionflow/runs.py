@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from precisionflow.config import Experiment, load, to_yaml
-from precisionflow.records import write_text
-from precisionflow.stage import MARKER, exclusive, finished_seconds
+from precisionflow.records.files import write_text
+from precisionflow.results.layout import MARKER
+from precisionflow.results.locks import exclusive
+from precisionflow.results.stage import finished_seconds
 
 
 def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:

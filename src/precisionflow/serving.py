@@ -9,11 +9,12 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from precisionflow.config.task import Characters, Regression
-from precisionflow.records import DatasetCard, read_card
+from precisionflow.config.tasks import Characters, Regression
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
 
 if TYPE_CHECKING:
-    from precisionflow.evaluation.predict import Predictor
+    from precisionflow.evaluation.predictor import Predictor
 
 
 class ServedPredictor(PythonModel):
@@ -23,7 +24,7 @@ class ServedPredictor(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the weights; the model's three files lie in one folder."""
-        from precisionflow.evaluation.predict import Predictor
+        from precisionflow.evaluation.predictor import Predictor
 
         files = {name: Path(file) for name, file in context.artifacts.items()}
         self.predictor = Predictor.load(files["weights"].parent, read_card(files["dataset"], DatasetCard))

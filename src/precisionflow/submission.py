@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from precisionflow.cluster.connection import Access, Connection
+from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.config import Experiment, to_yaml
-from precisionflow.records import write_text
+from precisionflow.records.files import write_text
 
 CRON_FIELDS = 6
 
@@ -34,7 +34,7 @@ def submit_experiment(
         raise ValueError(
             f"--cron {cron!r}: should have {CRON_FIELDS} fields, the first seconds: '0 0 6 * * 1-5'"
         )
-    from precisionflow.cluster.submit import mlflow_variables, refuse_unmet, start
+    from precisionflow.cluster.pipelines.submit import mlflow_variables, refuse_unmet, start
     from precisionflow.components.images import image_references
     from precisionflow.pipelines.compiled import compile_experiment, version_of
     from precisionflow.pipelines.on_cluster import needs
@@ -77,7 +77,7 @@ def _tell(name: str, run_id: str, *, recurring: bool, tracked: bool, connection:
 
 def _followed(name: str, run_id: str, *, connection: Connection) -> bool:
     """Stay until the run ends; Ctrl-C leaves it alone."""
-    from precisionflow.cluster.follow import follow
+    from precisionflow.cluster.pipelines.follow import follow
 
     try:
         good = follow(run_id, connection=connection, screen=sys.stdout)
@@ -98,8 +98,8 @@ def fetch_results(run: str, *, out: Path, access: Access) -> None:
 
     Of a run that is unfinished or failed, what its tasks have finished.
     """
-    from precisionflow.cluster.results import experiments_of, fetch
-    from precisionflow.cluster.runs import find_run, state_of
+    from precisionflow.cluster.pipelines.results import experiments_of, fetch
+    from precisionflow.cluster.pipelines.runs import find_run, state_of
 
     connection = Connection(access)
     found = find_run(run, connection=connection)

@@ -10,11 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from precisionflow import records, verbs
-from precisionflow.cluster.connection import inside
+from precisionflow import verbs
+from precisionflow.cluster.access.connection import inside
 from precisionflow.config import Experiment
-from precisionflow.progress import print_metrics
-from precisionflow.stage import cell_folder
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import HISTORY
+from precisionflow.results.layout import cell_folder
+from precisionflow.search.metric_lines import print_metrics
 
 
 def run_trial(experiment: Experiment, *, out: Path | None) -> None:
@@ -53,7 +55,7 @@ def mean_curves(histories: list[Path]) -> dict[int, dict[str, float]]:
     """step -> metric -> mean over the histories, at the steps that all of them have."""
     values: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
     for file in histories:
-        for row in records.read(file, records.HISTORY).to_pylist():
+        for row in read_parquet(file, HISTORY).to_pylist():
             values[row["step"], row["metric"]].append(row["value"])
     means: defaultdict[int, dict[str, float]] = defaultdict(dict)
     for (step, name), found in sorted(values.items()):

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from precisionflow.cluster.errors import ClusterError
+from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.config import parse
-from precisionflow.progress import explain, fail, metric_lines, say, title, training_progress
+from precisionflow.console import explain, fail, say, title, training_progress
+from precisionflow.search.metric_lines import metric_lines
 
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
@@ -44,9 +45,9 @@ def variant_parts(text: str) -> tuple[str, str, str]:
 @one_line_errors
 def prepare(experiments: Sequence[str], *, out: str) -> None:
     """Prepare the data of resolved experiments."""
-    from precisionflow.ablation.grid import expand as variants_of
+    from precisionflow.ablation.design import expand as variants_of
     from precisionflow.data.prepare import prepare as stage
-    from precisionflow.evaluation.enough import check_held_out
+    from precisionflow.evaluation.recalibration.enough import check_held_out
 
     parsed = [parse(text) for text in experiments]
     stage(parsed, out=Path(out), report=lambda line: say(f"prepare {line}"))
@@ -61,8 +62,8 @@ def train(experiment: str, *, data: str, out: str, folder: str = "", metrics: bo
     Trainings on ranks take turns in a results `folder`: two at once on the cores of one machine wait for each other's
     ranks at every step, and need twice the memory. With `metrics`, validations are printed as Katib reads them.
     """
-    from precisionflow.cells import all_trained
-    from precisionflow.stage import turn
+    from precisionflow.results.cells import all_trained
+    from precisionflow.results.locks import turn
     from precisionflow.training.launch import launch, launched, rank_count
 
     resolved = parse(experiment)
@@ -81,7 +82,7 @@ def train(experiment: str, *, data: str, out: str, folder: str = "", metrics: bo
 @one_line_errors
 def launch_trainjob(experiment: str, *, image: str, data: str, out: str, run: str) -> None:
     """Train a resolved experiment on several nodes of a cluster, in pods of `image`."""
-    from precisionflow.cluster.trainjob import train_on_nodes
+    from precisionflow.cluster.trainjob.launch import train_on_nodes
 
     train_on_nodes(parse(experiment), data=Path(data), out=Path(out), image=image, run=run)
 
@@ -89,7 +90,7 @@ def launch_trainjob(experiment: str, *, image: str, data: str, out: str, run: st
 @one_line_errors
 def evaluate(experiment: str, *, data: str, model: str, out: str) -> None:
     """Evaluate a trained experiment on its test rows."""
-    from precisionflow.cells import all_evaluated
+    from precisionflow.results.cells import all_evaluated
 
     resolved = parse(experiment)
     if all_evaluated(resolved, data=Path(data), model=Path(model), out=Path(out)):
@@ -198,9 +199,9 @@ def launch_search(
 
         best = run_study(tree, out=Path(out))
     else:
-        from precisionflow.cluster.connection import Connection
-        from precisionflow.cluster.katib import run_on_katib
-        from precisionflow.cluster.trainjob_api import TrainJobs
+        from precisionflow.cluster.access.connection import Connection
+        from precisionflow.cluster.katib.run import run_on_katib
+        from precisionflow.cluster.trainjob.api import TrainJobs
 
         connection = Connection()
         owner = TrainJobs(connection).owner()
@@ -217,7 +218,7 @@ def launch_search(
 def resolve(experiment: str, *, settings: Sequence[str], folder: str) -> list[str]:
     """The experiment with `settings` merged in, in a list of one; of a results `folder`, it becomes the experiment."""
     from precisionflow.config import as_argument, to_yaml, tuned
-    from precisionflow.records import write_text
+    from precisionflow.records.files import write_text
 
     best = tuned(parse(experiment), settings)
     if folder:
@@ -229,7 +230,7 @@ def resolve(experiment: str, *, settings: Sequence[str], folder: str) -> list[st
 @one_line_errors
 def expand(experiments: Sequence[str]) -> list[str]:
     """Every variant of the experiments, resolved."""
-    from precisionflow.ablation.grid import expand as variants_of
+    from precisionflow.ablation.design import expand as variants_of
     from precisionflow.config import as_argument
 
     variants = [v.experiment for text in experiments for v in variants_of(parse(text))]
@@ -239,8 +240,8 @@ def expand(experiments: Sequence[str]) -> list[str]:
 @one_line_errors
 def finish(experiments: Sequence[str], *, run: str) -> None:
     """Write how the pipeline run with this id ended into the MLflow runs of its experiments."""
-    from precisionflow.cluster.connection import Connection
-    from precisionflow.cluster.ending import ending
+    from precisionflow.cluster.access.connection import Connection
+    from precisionflow.cluster.pipelines.ending import ending
     from precisionflow.tracking import track_end
 
     wholes = [parse(text) for text in experiments]
@@ -254,7 +255,7 @@ def list_contents(artifacts: Sequence[Any], *, out: str) -> None:
 
     `artifacts` are KFP's; those of train say in their metadata where their data lies.
     """
-    from precisionflow.records import write_text
+    from precisionflow.records.files import write_text
 
     addresses = [
         address

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow import records, stage
 from precisionflow.ablation.aggregate import aggregate, read_aggregate
-from precisionflow.ablation.grid import Variant
+from precisionflow.ablation.design import Variant
 from precisionflow.ablation.statistics import holm
 from precisionflow.config import Experiment
+from precisionflow.records.metrics import HEADLINE
+from precisionflow.results.layout import MARKER
+from precisionflow.results.stage import finished_key
 from tests.synthetic import evaluations, language, plausible, regression
 
 
@@ -87,7 +89,7 @@ def test_every_axis_is_contrasted_at_every_setting_of_the_others(tmp_path: Path)
 def test_the_family_of_holm_is_one_metric_on_one_dataset(tmp_path: Path) -> None:
     experiment = language(("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8]"))
     out = aggregated(experiment, tmp_path)
-    for metric in records.HEADLINE["characters"]:
+    for metric in HEADLINE["characters"]:
         family = rows(out, "contrasts", metric=metric)
         assert [r["p_adjusted"] for r in family] == holm([r["p"] for r in family])
     assert {r["verdict"] for r in rows(out, "contrasts", metric="nll", axis="attention")} == {"better"}
@@ -152,7 +154,7 @@ def test_order_of_inputs_gives_the_same_bytes(tmp_path: Path) -> None:
     aggregate([second, first], evaluations=scattered, out=tmp_path / "b")
     for name in ("table.parquet", "contrasts.parquet"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    assert stage.finished_key(tmp_path / "a") == stage.finished_key(tmp_path / "b")
+    assert finished_key(tmp_path / "a") == finished_key(tmp_path / "b")
 
 
 def test_swapping_the_baseline_is_another_aggregate(tmp_path: Path) -> None:
@@ -196,7 +198,7 @@ def test_a_missing_metric_is_named(tmp_path: Path) -> None:
 def test_an_unfinished_cell_is_refused(tmp_path: Path) -> None:
     experiment = regression()
     folders = evaluations(experiment, tmp_path, plausible)
-    (folders[0] / "seed-0-split-0" / stage.MARKER).unlink()
+    (folders[0] / "seed-0-split-0" / MARKER).unlink()
     with pytest.raises(ValueError, match="seed-0-split-0: is not a finished stage"):
         aggregate([experiment], evaluations=folders, out=tmp_path / "out")
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from precisionflow.ablation.design import Variant
 from precisionflow.ablation.gate import Reading, judge
-from precisionflow.ablation.grid import Variant
 from precisionflow.config import ConfigError, Experiment
-from precisionflow.config.cluster import Bounds
+from precisionflow.config.ablation import Bounds
 from tests import synthetic
 
 LEVELS = {"homoscedastic": 2.0, "heteroscedastic": 1.5}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.design import expand
 from precisionflow.config import ConfigError, load, parse, shipped, to_yaml
 from tests.synthetic import language, regression
 

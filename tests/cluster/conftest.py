@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from precisionflow.components.images import image_references
 
-from precisionflow.cluster.connection import Access, Connection
+from precisionflow.cluster.access.connection import Access, Connection
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from precisionflow.cluster import rest
-from precisionflow.cluster.checks_rights import ACCOUNT, Right
-from precisionflow.cluster.connection import Access, Connection
-from precisionflow.cluster.doctor import examine
-from precisionflow.cluster.finding import Finding
+from precisionflow.cluster.access import rest
+from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.doctor.examine import examine
+from precisionflow.cluster.doctor.finding import Finding
+from precisionflow.cluster.doctor.rights import ACCOUNT, Right
 
 CORE = "/api/v1"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from precisionflow.cluster.connection import Connection
-from precisionflow.cluster.names import MLFLOW
-from precisionflow.cluster.rest import get, items
+from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.names import MLFLOW
+from precisionflow.cluster.access.rest import get, items
 
 if TYPE_CHECKING:
     from kubernetes import client

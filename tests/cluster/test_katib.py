@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from precisionflow import records
-from precisionflow.cluster import names
-from precisionflow.cluster.connection import Access, Connection
-from precisionflow.cluster.errors import ClusterError
-from precisionflow.cluster.katib import run_on_katib
-from precisionflow.cluster.katib_api import INJECTION, KatibExperiments, resource
-from precisionflow.cluster.katib_watch import last_words
+from precisionflow.cluster.access import names
+from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.katib.api import INJECTION, KatibExperiments, resource
+from precisionflow.cluster.katib.run import run_on_katib
+from precisionflow.cluster.katib.watch import last_words
+from precisionflow.records.files import read_card, read_parquet
 from precisionflow.search.trials import TRIALS, Best
 
 STUDY = """
@@ -152,7 +152,7 @@ def test_the_best_settings_come_back_typed_and_a_second_call_takes_them(
 ) -> None:
     best, lines = run(study(), room, tmp_path / "first", images=images)
     assert len([line for line in lines if " succeeded: nll " in line]) == 3
-    rows = records.read(tmp_path / "first" / "trials.parquet", TRIALS).to_pylist()
+    rows = read_parquet(tmp_path / "first" / "trials.parquet", TRIALS).to_pylist()
     assert {row["state"] for row in rows} == {"succeeded"}
     assert {json.loads(row["metrics"])["crps"] for row in rows} == {1e-3}
     assert all(row["seconds"] > 0 for row in rows)
@@ -160,7 +160,7 @@ def test_the_best_settings_come_back_typed_and_a_second_call_takes_them(
     rate, decay = best.settings
     assert rate == f"training.learning_rate={best.value:g}"
     assert decay.startswith("training.weight_decay=0.0")
-    assert records.read_card(tmp_path / "first" / "best.json", Best) == best
+    assert read_card(tmp_path / "first" / "best.json", Best) == best
 
     again, lines = run(study(), room, tmp_path / "second", images=images)
     assert again == best
@@ -179,8 +179,8 @@ def test_a_killed_client_is_followed_by_the_next(
     tree = study(**{"name: study": "name: killed"})
     program = (
         "import json, pathlib, sys\n"
-        "from precisionflow.cluster.connection import Access, Connection\n"
-        "from precisionflow.cluster.katib import run_on_katib\n"
+        "from precisionflow.cluster.access.connection import Access, Connection\n"
+        "from precisionflow.cluster.katib.run import run_on_katib\n"
         "tree, images, out, namespace = map(json.loads, sys.argv[1:])\n"
         "run_on_katib(tree, connection=Connection(Access(namespace=namespace)), images=images, "
         "out=pathlib.Path(out), say=lambda line: print(line, flush=True))\n"

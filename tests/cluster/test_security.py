@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import pytest
 
-from precisionflow.cluster import names, rest
-from precisionflow.cluster.connection import Connection
-from precisionflow.cluster.probe import probe
-from precisionflow.cluster.runs import find_run
+from precisionflow.cluster.access import names, rest
+from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.doctor.probe import probe
+from precisionflow.cluster.pipelines.runs import find_run
 from precisionflow.config import parse, to_yaml
 from tests.command_line import TINY
 from tests.hostile import CANARY, WHOLE

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 import pytest
 
-from precisionflow.cluster.connection import Connection
-from precisionflow.cluster.follow import POLL_SECONDS
-from precisionflow.cluster.runs import runs_called
+from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.pipelines.follow import POLL_SECONDS
+from precisionflow.cluster.pipelines.runs import runs_called
 from precisionflow.config import load, to_yaml
 
 SMALL = (

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from precisionflow.cluster import names
-from precisionflow.cluster.connection import Access, Connection
-from precisionflow.cluster.errors import ClusterError
-from precisionflow.cluster.trainjob import train_on_nodes
-from precisionflow.cluster.trainjob_api import TrainJobs, finished
-from precisionflow.cluster.trainjob_spec import Launch, own_runtime, training_key, trainjob
+from precisionflow.cluster.access import names
+from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.trainjob.api import TrainJobs, finished
+from precisionflow.cluster.trainjob.launch import train_on_nodes
+from precisionflow.cluster.trainjob.spec import Launch, own_runtime, training_key, trainjob
 from precisionflow.config import Experiment, load
 from precisionflow.data.prepare import prepare
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from precisionflow.cluster.connection import Access, Connection
-from precisionflow.cluster.errors import ClusterError
-from precisionflow.cluster.job_logs import LogTail
-from precisionflow.cluster.pod_state import endings, waiting
-from precisionflow.cluster.trainjob import train_on_nodes
-from precisionflow.cluster.trainjob_api import TrainJobs
+from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.pod_state import endings, waiting
+from precisionflow.cluster.trainjob.api import TrainJobs
+from precisionflow.cluster.trainjob.job_logs import LogTail
+from precisionflow.cluster.trainjob.launch import train_on_nodes
 from precisionflow.config import load
 from precisionflow.data.prepare import prepare
 

@@ -7,14 +7,8 @@ from typing import Any
 
 import pytest
 
-from precisionflow.cluster import names
-from precisionflow.cluster.trainjob_spec import (
-    Launch,
-    own_runtime,
-    speaker,
-    training_key,
-    trainjob,
-)
+from precisionflow.cluster.access import names
+from precisionflow.cluster.trainjob.spec import Launch, own_runtime, speaker, training_key, trainjob
 from precisionflow.config import load
 from precisionflow.data.prepare import prepare
 

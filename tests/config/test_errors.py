@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.design import expand
 from precisionflow.config import ConfigError, load, parse, shipped
 
 REGRESSION, LANGUAGE = "quickstart-regression", "quickstart-language"

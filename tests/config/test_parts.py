@@ -10,17 +10,17 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from precisionflow.config import Experiment, Part, digest, load
+from precisionflow.config import Config, Experiment, digest, load
 from precisionflow.config.base import kind_of, members_of
-from precisionflow.config.task import TextFile, UciFolder
-from precisionflow.evaluation.classification import class_bins
+from precisionflow.config.sources import TextFile, UciFolder
+from precisionflow.evaluation.calibration.classes import class_bins
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.metrics import class_metrics, regression_metrics, token_metrics
 
 HEAVY = ("torch", "deepspeed", "mlflow", "kfp", "matplotlib", "scipy", "sklearn", "pandas", "kubernetes")
 
 
-def parts(part: type[Part] = Experiment) -> Iterator[type[Part]]:
+def parts(part: type[Config] = Experiment) -> Iterator[type[Config]]:
     """Every part class of an experiment."""
     yield part
     for field in part.model_fields.values():
@@ -36,14 +36,14 @@ def test_there_are_parts() -> None:
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
-def test_parts_are_frozen_closed_and_hold_no_list(part: type[Part]) -> None:
+def test_parts_are_frozen_closed_and_hold_no_list(part: type[Config]) -> None:
     assert part.model_config["frozen"]
     assert part.model_config["extra"] == "forbid"
     assert not any(typing.get_origin(field.annotation) in (list, set) for field in part.model_fields.values())
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
-def test_a_kind_is_written_in_small_letters_and_names_one_part(part: type[Part]) -> None:
+def test_a_kind_is_written_in_small_letters_and_names_one_part(part: type[Config]) -> None:
     kind = kind_of(part)
     if kind is None:
         return
@@ -125,9 +125,9 @@ def test_the_promised_metrics_of_a_text_are_the_measured_ones() -> None:
         ("precisionflow", ("pydantic", "pyarrow", "numpy", "yaml")),
         ("precisionflow.cli", ("pydantic", "pyarrow", "numpy", "yaml")),
         ("precisionflow.config", ("pyarrow", "numpy")),
-        ("precisionflow.ablation.grid", ("pyarrow", "numpy")),
-        ("precisionflow.records", ()),
-        ("precisionflow.stage", ()),
+        ("precisionflow.ablation.design", ("pyarrow", "numpy")),
+        ("precisionflow.records.files", ()),
+        ("precisionflow.results.stage", ()),
         ("precisionflow.runs", ()),
         ("precisionflow.verbs", ()),
         ("precisionflow.components.images", ()),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment, load, parse, shipped, to_yaml
 from precisionflow.config.base import without_defaults
 from precisionflow.config.schema import json_schema

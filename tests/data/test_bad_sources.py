@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
-from precisionflow.data.number_file import LONGEST_LINE
 from precisionflow.data.prepare import prepare
+from precisionflow.data.readers.number_file import LONGEST_LINE
 
 
 def refused(experiment, out):

@@ -4,9 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from precisionflow import records, stage
 from precisionflow.data.batches import Rows, TokenWindows
 from precisionflow.data.prepare import prepare
+from precisionflow.records import schemas
+from precisionflow.records.files import read_parquet, write_parquet
+from precisionflow.records.schemas import REGRESSION_ROWS
+from precisionflow.results.layout import data_folder
 
 TOKENS = TokenWindows(np.arange(1000, 1103, dtype=np.int32))
 
@@ -99,8 +102,8 @@ def test_a_batch_as_large_as_the_part_is_the_part():
 def test_rows_are_read_back(folder, regression, tmp_path):
     experiment = regression(folder())
     prepare([experiment], out=tmp_path / "out")
-    path = stage.data_folder(tmp_path / "out", experiment, 0) / "valid.parquet"
-    part, table = Rows.read(path), records.read(path, records.REGRESSION_ROWS)
+    path = data_folder(tmp_path / "out", experiment, 0) / "valid.parquet"
+    part, table = Rows.read(path), read_parquet(path, REGRESSION_ROWS)
     assert part.rows.tolist() == table["row"].to_pylist()
     assert part.features.dtype == part.target.dtype == np.float32
     np.testing.assert_allclose(part.features, table["features"].to_pylist(), rtol=1e-6)
@@ -109,7 +112,7 @@ def test_rows_are_read_back(folder, regression, tmp_path):
 
 def test_tokens_are_read_back(tmp_path):
     path = tmp_path / "train.parquet"
-    records.write(pa.table({"token": np.arange(9, dtype=np.int32)}), path, records.TOKENS)
+    write_parquet(pa.table({"token": np.arange(9, dtype=np.int32)}), path, schemas.TOKENS)
     ids = TokenWindows.read(path).ids
     assert ids.dtype == np.int32
     assert ids.tolist() == list(range(9))
@@ -119,12 +122,12 @@ def test_files_of_another_form_are_refused(tmp_path):
     path = tmp_path / "train.parquet"
     with pytest.raises(ValueError, match="does not exist; run the stage"):
         TokenWindows.read(path)
-    records.write(pa.table({"token": np.arange(9, dtype=np.int32)}), path, records.TOKENS)
+    write_parquet(pa.table({"token": np.arange(9, dtype=np.int32)}), path, schemas.TOKENS)
     with pytest.raises(ValueError, match="column 'row' is missing"):
         Rows.read(path)
     ragged = pa.table(
-        {"row": [0, 1], "features": [[1.0], [1.0, 2.0]], "target": [0.0, 1.0]}, schema=records.REGRESSION_ROWS
+        {"row": [0, 1], "features": [[1.0], [1.0, 2.0]], "target": [0.0, 1.0]}, schema=REGRESSION_ROWS
     )
-    records.write(ragged, path, records.REGRESSION_ROWS)
+    write_parquet(ragged, path, REGRESSION_ROWS)
     with pytest.raises(ValueError, match="column 'features' has 2 widths; run prepare again"):
         Rows.read(path)

@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
-from precisionflow import records, stage
-from precisionflow.data import table as table_module
 from precisionflow.data.prepare import prepare
+from precisionflow.data.tasks import regression as table_module
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import data_folder
 
 FILES = ["dataset.json", "stage.json", "test.parquet", "train.parquet", "valid.parquet"]
 
@@ -24,10 +26,10 @@ def contents(folder):
 
 def test_same_source_is_left_alone_and_a_changed_one_is_redone(folder, regression, tmp_path):
     experiment, path, lines = regression(folder()), tmp_path / "raw/toy", []
-    out = stage.data_folder(tmp_path / "out", experiment, 0)
+    out = data_folder(tmp_path / "out", experiment, 0)
     prepare([experiment], out=tmp_path / "out", report=lines.append)
     assert sorted(os.listdir(out)) == FILES
-    before, card = stamps(out), records.read_card(out / "dataset.json", records.DatasetCard)
+    before, card = stamps(out), read_card(out / "dataset.json", DatasetCard)
     prepare([experiment], out=tmp_path / "out", report=lines.append)
     assert stamps(out) == before
 
@@ -37,7 +39,7 @@ def test_same_source_is_left_alone_and_a_changed_one_is_redone(folder, regressio
 
     (path / "index_test_0.txt").write_text("0\n10\n")
     prepare([experiment], out=tmp_path / "out", report=lines.append)
-    changed = records.read_card(out / "dataset.json", records.DatasetCard)
+    changed = read_card(out / "dataset.json", DatasetCard)
     assert changed.source_sha256 != card.source_sha256
     assert changed.rows["test"] == 2
     assert lines == [f"toy split 0: {word}" for word in ("prepared", "unchanged", "unchanged", "prepared")]
@@ -47,11 +49,11 @@ def test_a_changed_text_is_redone(characters, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("ab" * 1000)
     experiment = characters(path)
-    out = stage.data_folder(tmp_path / "out", experiment, 0)
+    out = data_folder(tmp_path / "out", experiment, 0)
     prepare([experiment], out=tmp_path / "out")
     path.write_text("cd" * 1000)
     prepare([experiment], out=tmp_path / "out")
-    assert records.read_card(out / "dataset.json", records.DatasetCard).vocabulary == ("c", "d")
+    assert read_card(out / "dataset.json", DatasetCard).vocabulary == ("c", "d")
 
 
 def test_the_same_source_gives_the_same_bytes(folder, regression, characters, tmp_path):
@@ -60,8 +62,8 @@ def test_the_same_source_gives_the_same_bytes(folder, regression, characters, tm
         prepare(experiments, out=tmp_path / name)
     for experiment in experiments:
         for split in experiment.splits:
-            first = stage.data_folder(tmp_path / "first", experiment, split)
-            second = stage.data_folder(tmp_path / "second", experiment, split)
+            first = data_folder(tmp_path / "first", experiment, split)
+            second = data_folder(tmp_path / "second", experiment, split)
             assert contents(first) == contents(second)
 
 
@@ -88,7 +90,7 @@ def test_a_failed_redo_keeps_the_finished_folder(folder, regression, tmp_path):
     path = folder()
     experiment = regression(path)
     prepare([experiment], out=tmp_path / "out")
-    out = stage.data_folder(tmp_path / "out", experiment, 0)
+    out = data_folder(tmp_path / "out", experiment, 0)
     before = contents(out)
     (path / "data.txt").write_text("1 2 3 nan\n")
     with pytest.raises(ValueError, match="line 1, column 4"):
@@ -101,8 +103,9 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from precisionflow.config import parse
-from precisionflow.data import prepare, table
-table._rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from precisionflow.data import prepare
+from precisionflow.data.tasks import regression
+regression._rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 prepare.prepare([parse(sys.argv[1])], out=Path(sys.argv[2]))
 """
 
@@ -112,7 +115,7 @@ def test_a_killed_process_leaves_nothing_that_looks_finished(folder, regression,
     command = [sys.executable, "-c", KILLED, experiment.model_dump_json(), str(tmp_path / "out")]
     killed = subprocess.run(command, check=False)
     assert killed.returncode == -signal.SIGKILL
-    out = stage.data_folder(tmp_path / "out", experiment, 0)
+    out = data_folder(tmp_path / "out", experiment, 0)
     assert [path.name for path in out.parent.iterdir()] == [".split-0.partial"]
     prepare([experiment], out=tmp_path / "out")
     assert sorted(os.listdir(out)) == FILES

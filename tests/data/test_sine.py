@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow.config.task import HeteroscedasticSine
-from precisionflow.data.sine import RANGE, open_sine, truth
+from precisionflow.config.sources import HeteroscedasticSine
+from precisionflow.data.sources.sine import RANGE, open_sine, truth
 
 
 def drawn(rows: int, seed: int = 0, split: int = 0) -> np.ndarray:

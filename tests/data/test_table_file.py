@@ -6,10 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from precisionflow.config import resolve
-from precisionflow.data import table_file
 from precisionflow.data.prepare import prepare
-from precisionflow.records import REGRESSION_ROWS, DatasetCard, read, read_card
-from precisionflow.stage import data_folder
+from precisionflow.data.readers import table_file
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import REGRESSION_ROWS
+from precisionflow.results.layout import data_folder
 
 VALUES = np.random.default_rng(3).normal(2.0, [1.0, 30.0, 0.5], size=(40, 3))
 NAMES = ["width", "depth", "strength"]
@@ -32,7 +34,7 @@ def prepared(experiment, out, split=0):
     card = read_card(folder / "dataset.json", DatasetCard)
     scales, rows = card.standardisation, {}
     for part in card.rows:
-        for row in read(folder / f"{part}.parquet", REGRESSION_ROWS).to_pylist():
+        for row in read_parquet(folder / f"{part}.parquet", REGRESSION_ROWS).to_pylist():
             features = np.array(row["features"]) * scales.feature_scale + scales.feature_mean
             rows[row["row"]] = [*features, row["target"] * scales.target_scale + scales.target_mean]
     return card, np.array([rows[index] for index in range(len(rows))])
@@ -55,7 +57,7 @@ def test_the_rows_are_those_of_the_file(regression, tmp_path, suffix, monkeypatc
 def test_the_split_is_the_documented_draw(regression, tmp_path):
     experiment = regression(source(write_csv(tmp_path / "beams.csv")), splits=(3,))
     prepare([experiment], out=tmp_path / "out")
-    test = read(data_folder(tmp_path / "out", experiment, 3) / "test.parquet", REGRESSION_ROWS)[
+    test = read_parquet(data_folder(tmp_path / "out", experiment, 3) / "test.parquet", REGRESSION_ROWS)[
         "row"
     ].to_pylist()
     assert test == sorted(np.random.default_rng(3).permutation(40)[:4])

@@ -8,10 +8,14 @@ import pytest
 from sklearn.datasets import load_diabetes, load_linnerud
 from sklearn.preprocessing import StandardScaler
 
-from precisionflow import records, stage
-from precisionflow.data import number_file
+from precisionflow.data.folds import cut_validation
 from precisionflow.data.prepare import prepare
-from precisionflow.data.table import Moments, cut_validation
+from precisionflow.data.readers import number_file
+from precisionflow.data.standardisation import Moments
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import REGRESSION_ROWS
+from precisionflow.results.layout import data_folder
 
 PARTS = ("train", "valid", "test")
 UCI_ROWS = {
@@ -27,14 +31,14 @@ UCI_ROWS = {
 
 def read_part(folder, part):
     """(rows, features, target) of one part."""
-    table = records.read(folder / f"{part}.parquet", records.REGRESSION_ROWS)
+    table = read_parquet(folder / f"{part}.parquet", REGRESSION_ROWS)
     return table["row"].to_numpy(), np.array(table["features"].to_pylist()), table["target"].to_numpy()
 
 
 def prepared(experiment, out, split=0):
     prepare([experiment], out=out)
-    folder = stage.data_folder(out, experiment, split)
-    return folder, records.read_card(folder / "dataset.json", records.DatasetCard)
+    folder = data_folder(out, experiment, split)
+    return folder, read_card(folder / "dataset.json", DatasetCard)
 
 
 def test_parts_hold_the_files_rows_standardised_by_the_training_rows(folder, regression, tmp_path):

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from precisionflow import records, stage
-from precisionflow.data import text as text_module
 from precisionflow.data.prepare import prepare
+from precisionflow.data.sources import text as text_module
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import TOKENS
+from precisionflow.results.layout import data_folder
 
 PARTS = ("train", "valid", "test")
 MIXED = "σ² = 1/π\r\n誤差 🎯 é\tprecision\n" * 40
@@ -15,15 +18,15 @@ MIXED = "σ² = 1/π\r\n誤差 🎯 é\tprecision\n" * 40
 
 def read_text(folder, card):
     """Every part's characters."""
-    tables = {part: records.read(folder / f"{part}.parquet", records.TOKENS) for part in PARTS}
+    tables = {part: read_parquet(folder / f"{part}.parquet", TOKENS) for part in PARTS}
     ids = {part: table["token"].to_pylist() for part, table in tables.items()}
     return {part: "".join(card.vocabulary[i] for i in tokens) for part, tokens in ids.items()}
 
 
 def prepared(experiment, out):
     prepare([experiment], out=out)
-    folder = stage.data_folder(out, experiment, 0)
-    card = records.read_card(folder / "dataset.json", records.DatasetCard)
+    folder = data_folder(out, experiment, 0)
+    card = read_card(folder / "dataset.json", DatasetCard)
     return folder, card
 
 
@@ -73,7 +76,7 @@ def test_tiny_shakespeare(raw_data: Path, characters, tmp_path, monkeypatch):
     assert sum(card.rows.values()) == 1_115_394
     assert len(card.vocabulary) == 65
     assert card.rows["valid"] == card.rows["test"] == 55_769
-    tokens = records.read(folder / "train.parquet", records.TOKENS)["token"].to_numpy()
+    tokens = read_parquet(folder / "train.parquet", TOKENS)["token"].to_numpy()
     assert "".join(np.array(card.vocabulary)[tokens[:13]]) == "First Citizen"
 
 

@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow.evaluation.calibration import (
-    coverage,
-    coverage_band,
-    expected_calibration_error,
-    pit_error,
-    pit_histogram,
-    reliability,
-    reliability_bins,
-    uniform_band,
-    width,
-)
-from precisionflow.evaluation.scores import gaussian_interval, gaussian_pit
+from precisionflow.evaluation.calibration.bands import uniform_band
+from precisionflow.evaluation.calibration.confidence import expected_calibration_error, reliability_bins
+from precisionflow.evaluation.calibration.coverage import coverage, coverage_band, reliability, width
+from precisionflow.evaluation.calibration.pit import pit_error, pit_histogram
+from precisionflow.evaluation.scores.gaussian import gaussian_interval, gaussian_pit
 from tests.oracles import cramer_von_mises_by_integration, expected_calibration_error_by_loop
 
 ROWS = 4000

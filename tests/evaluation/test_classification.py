@@ -6,8 +6,7 @@ import torch
 from sklearn.metrics import brier_score_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from precisionflow.evaluation.calibration import expected_calibration_error
-from precisionflow.evaluation.classification import (
+from precisionflow.evaluation.calibration.classes import (
     adaptive_calibration_error,
     area_under_risk_coverage,
     brier_decomposition,
@@ -16,7 +15,8 @@ from precisionflow.evaluation.classification import (
     equal_mass_calibration_error,
     maximum_calibration_error,
 )
-from precisionflow.evaluation.scores import brier
+from precisionflow.evaluation.calibration.confidence import expected_calibration_error
+from precisionflow.evaluation.scores.classes import brier
 
 ROWS, CLASSES = 3000, 4
 random = np.random.default_rng(8)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow.evaluation.conformal import (
+from precisionflow.evaluation.recalibration.conformal import (
     absolute_interval,
     absolute_scores,
     conformal_quantile,

@@ -5,8 +5,8 @@ import pytest
 import scoringrules
 from scipy import integrate
 
-from precisionflow.evaluation.crps import crps, sample_crps
 from precisionflow.evaluation.distribution import Distribution, Family
+from precisionflow.evaluation.scores.crps import crps, sample_crps
 from tests.evaluation.test_distribution import FAMILIES, ROWS, mixture
 
 TARGET = np.random.default_rng(9).normal(size=ROWS) * 3

@@ -12,17 +12,10 @@ from trained import Trained
 from precisionflow.config import overlay, resolve
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.predictions import stated_distribution
-from precisionflow.records import (
-    METRICS,
-    PREDICTIONS,
-    REGRESSION_ROWS,
-    TOKEN_PREDICTIONS,
-    TOKENS,
-    ModelCard,
-    read,
-    read_card,
-)
-from precisionflow.stage import cell_folder
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import METRICS, PREDICTIONS, REGRESSION_ROWS, TOKEN_PREDICTIONS, TOKENS
+from precisionflow.results.layout import cell_folder
 
 CELLS = [(0, 0), (0, 1), (1, 0), (1, 1)]
 """(seed, split)."""
@@ -43,18 +36,18 @@ def texts(text: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def metrics_of(cell: Path) -> dict[str, float]:
-    rows = read(cell / "metrics.parquet", METRICS).to_pylist()
+    rows = read_parquet(cell / "metrics.parquet", METRICS).to_pylist()
     return {row["metric"]: row["value"] for row in rows}
 
 
 @pytest.mark.parametrize(("seed", "split"), CELLS)
 def test_every_test_row_is_predicted_once_in_its_own_units(seed, split, tables, table):
-    predictions = read(cell_folder(tables, seed, split) / "predictions.parquet", PREDICTIONS)
+    predictions = read_parquet(cell_folder(tables, seed, split) / "predictions.parquet", PREDICTIONS)
     from sklearn.datasets import load_diabetes
 
     features, target = load_diabetes(return_X_y=True, scaled=False)
     rows = predictions["row"].to_numpy()
-    test = read(table.data_of(split) / "test.parquet", REGRESSION_ROWS)["row"].to_numpy()
+    test = read_parquet(table.data_of(split) / "test.parquet", REGRESSION_ROWS)["row"].to_numpy()
     assert sorted(rows) == sorted(test)
     assert len(set(rows)) == len(rows) == 44
     np.testing.assert_allclose(predictions["target"].to_numpy(), target[rows], rtol=1e-12)
@@ -69,7 +62,7 @@ def test_every_test_row_is_predicted_once_in_its_own_units(seed, split, tables, 
 @pytest.mark.parametrize(("seed", "split"), CELLS)
 def test_regression_metrics_follow_from_the_predictions(seed, split, tables, table):
     cell = cell_folder(tables, seed, split)
-    predictions = read(cell / "predictions.parquet", PREDICTIONS)
+    predictions = read_parquet(cell / "predictions.parquet", PREDICTIONS)
     target, found = predictions["target"].to_numpy(), stated_distribution(predictions)
     mean, std = found.mean, found.std
     metrics = metrics_of(cell)
@@ -85,7 +78,7 @@ def test_regression_metrics_follow_from_the_predictions(seed, split, tables, tab
 
 def test_metrics_name_their_cell(tables, table):
     for seed, split in CELLS:
-        rows = read(cell_folder(tables, seed, split) / "metrics.parquet", METRICS).to_pylist()
+        rows = read_parquet(cell_folder(tables, seed, split) / "metrics.parquet", METRICS).to_pylist()
         names = {
             tuple(row[name] for name in METRICS.names if name not in ("metric", "value")) for row in rows
         }
@@ -94,8 +87,8 @@ def test_metrics_name_their_cell(tables, table):
 
 
 def test_every_character_but_the_first_is_predicted_once_in_order(texts, text):
-    predictions = read(cell_folder(texts, 0, 0) / "predictions.parquet", TOKEN_PREDICTIONS)
-    tokens = read(text.data_of() / "test.parquet", TOKENS)["token"].to_numpy()
+    predictions = read_parquet(cell_folder(texts, 0, 0) / "predictions.parquet", TOKEN_PREDICTIONS)
+    tokens = read_parquet(text.data_of() / "test.parquet", TOKENS)["token"].to_numpy()
     assert predictions["row"].to_pylist() == list(range(1, len(tokens)))
     assert np.array_equal(predictions["target"].to_numpy(), tokens[1:])
     vocabulary = text.predictor().data_card.vocabulary
@@ -107,7 +100,7 @@ def test_every_character_but_the_first_is_predicted_once_in_order(texts, text):
 
 def test_token_metrics_follow_from_the_predictions(texts, text):
     cell = cell_folder(texts, 0, 0)
-    predictions = read(cell / "predictions.parquet", TOKEN_PREDICTIONS).to_pandas()
+    predictions = read_parquet(cell / "predictions.parquet", TOKEN_PREDICTIONS).to_pandas()
     metrics = metrics_of(cell)
     assert metrics["nll"] == pytest.approx(-predictions.log_probability.mean(), rel=1e-12)
     assert metrics["bits_per_character"] == pytest.approx(metrics["nll"] / math.log(2), rel=1e-12)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from trained import TABLE, Trained, trained
 
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.design import expand
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.fit import MARGIN, POINTS, fitted_curve
-from precisionflow.records import FIT, PREDICTIONS, read
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import FIT, PREDICTIONS
 from precisionflow.report import cells, pictures
-from precisionflow.stage import cell_folder
+from precisionflow.results.layout import cell_folder
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +29,8 @@ def evaluated(sine: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_curve_is_the_prediction_and_its_points_are_the_test_rows(sine, evaluated):
-    curve = read(cell_folder(evaluated, 0, 0) / "fit.parquet", FIT).to_pandas()
-    predictions = read(cell_folder(evaluated, 0, 0) / "predictions.parquet", PREDICTIONS)
+    curve = read_parquet(cell_folder(evaluated, 0, 0) / "fit.parquet", FIT).to_pandas()
+    predictions = read_parquet(cell_folder(evaluated, 0, 0) / "predictions.parquet", PREDICTIONS)
     points, grid = curve[curve.target.notna()], curve[curve.target.isna()]
     assert len(grid) == POINTS
     np.testing.assert_allclose(points.target, predictions["target"].to_numpy(), rtol=1e-6)

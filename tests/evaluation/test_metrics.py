@@ -8,11 +8,13 @@ import pytest
 import scoringrules
 from scipy import stats
 
-from precisionflow import records
 from precisionflow.config import load
-from precisionflow.evaluation.calibration import expected_calibration_error
+from precisionflow.evaluation.calibration.confidence import expected_calibration_error
 from precisionflow.evaluation.distribution import gaussian as gaussian_distribution
 from precisionflow.evaluation.metrics import metrics_table, regression_metrics, token_metrics
+from precisionflow.records.files import read_parquet, write_parquet
+from precisionflow.records.metrics import metric_named
+from precisionflow.records.schemas import METRICS
 
 LEVELS = (0.5, 0.8, 0.975)
 
@@ -114,9 +116,9 @@ def test_every_metric_is_in_the_catalogue(gaussian, tokens):
     levels = (0.5, 0.57, 0.975, 0.9999999, 1e-7)
     values = gaussian_metrics(**gaussian, levels=levels) | token_metrics(pa.table(tokens), bins=5)
     for name in values:
-        assert records.metric(name).name == name
+        assert metric_named(name).name == name
     for name, level in zip(("50", "57", "97.5", "99.99999", "0.00001"), levels, strict=True):
-        assert records.metric(f"coverage_{name}").nominal == pytest.approx(level)
+        assert metric_named(f"coverage_{name}").nominal == pytest.approx(level)
         assert {f"coverage_{name}", f"width_{name}"} <= values.keys()
 
 
@@ -135,7 +137,7 @@ def test_a_change_of_the_targets_unit(gaussian):
     metres = gaussian_metrics(**gaussian, levels=LEVELS)
     centimetres = gaussian_metrics(**{name: 100 * column for name, column in gaussian.items()}, levels=LEVELS)
     for name, value in metres.items():
-        unit = records.metric(name).unit
+        unit = metric_named(name).unit
         expected = {"nats": value + math.log(100), "target": 100 * value, "1": value}[unit]
         assert centimetres[name] == pytest.approx(expected, rel=1e-9), name
 
@@ -143,9 +145,9 @@ def test_a_change_of_the_targets_unit(gaussian):
 def test_the_metrics_table_survives_its_file(tmp_path):
     experiment = load("quickstart-regression")
     table = metrics_table({"nll": 1.5, "coverage_90": 0.9}, experiment=experiment, seed=3, split=4, n=45)
-    records.write(table, tmp_path / "metrics.parquet", records.METRICS)
+    write_parquet(table, tmp_path / "metrics.parquet", METRICS)
     cell = {"experiment": experiment.name, "variant": "default", "dataset": "diabetes", "seed": 3, "split": 4}
-    assert records.read(tmp_path / "metrics.parquet", records.METRICS).to_pylist() == [
+    assert read_parquet(tmp_path / "metrics.parquet", METRICS).to_pylist() == [
         cell | {"metric": "nll", "value": 1.5, "n": 45},
         cell | {"metric": "coverage_90", "value": 0.9, "n": 45},
     ]

@@ -11,16 +11,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from trained import CONTEXT, Trained
 
-from precisionflow.evaluation.predict import Predictor
-from precisionflow.evaluation.tokens import token_columns
-from precisionflow.records import REGRESSION_ROWS, DatasetCard, read, read_card
-from precisionflow.stage import cell_folder
+from precisionflow.evaluation.predictor import Predictor
+from precisionflow.evaluation.tasks.characters import token_columns
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import REGRESSION_ROWS
+from precisionflow.results.layout import cell_folder
 
 
 def features_of(table: Trained) -> np.ndarray:
     """Features of the test rows in their own units."""
     card = read_card(table.data_of() / "dataset.json", DatasetCard).standardisation
-    rows = np.array(read(table.data_of() / "test.parquet", REGRESSION_ROWS)["features"].to_pylist())
+    rows = np.array(read_parquet(table.data_of() / "test.parquet", REGRESSION_ROWS)["features"].to_pylist())
     return rows * card.feature_scale + card.feature_mean
 
 

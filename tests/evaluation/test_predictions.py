@@ -5,9 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from precisionflow import records
 from precisionflow.evaluation.distribution import PARAMETERS, Distribution
 from precisionflow.evaluation.predictions import pooled, predictions_table, stated_distribution
+from precisionflow.records.files import read_parquet, write_parquet
+from precisionflow.records.schemas import PREDICTIONS
 from precisionflow.report.cells import read_predictions
 
 ROWS, RANDOM = 6, np.random.default_rng(0)
@@ -48,8 +49,8 @@ def assert_same(given, wanted):
 @pytest.mark.parametrize("family", ["gaussian", "student_t", "laplace"])
 def test_through_a_file_and_back(family, components, tmp_path):
     predicted = invented(family, components)
-    records.write(table_of(predicted), tmp_path / "predictions.parquet", records.PREDICTIONS)
-    table = records.read(tmp_path / "predictions.parquet", records.PREDICTIONS)
+    write_parquet(table_of(predicted), tmp_path / "predictions.parquet", PREDICTIONS)
+    table = read_parquet(tmp_path / "predictions.parquet", PREDICTIONS)
     assert_same(stated_distribution(table), predicted)
     np.testing.assert_array_equal(table["target"].to_numpy(), np.linspace(-1, 1, ROWS))
 

@@ -11,15 +11,18 @@ import torch
 import trained as tiny
 from safetensors.torch import load_file, save_file
 
-from precisionflow import records
 from precisionflow.config import load, overlay, resolve
-from precisionflow.evaluation import conformal
+from precisionflow.data.folds import out_of_fold
 from precisionflow.evaluation.distribution import Distribution, gaussian
-from precisionflow.evaluation.enough import check_held_out
-from precisionflow.evaluation.predict import Predictor
-from precisionflow.evaluation.recalibrated import held_out, recalibrated_metrics
-from precisionflow.stage import cell_folder
-from precisionflow.training.members import left_out_by
+from precisionflow.evaluation.predictor import Predictor
+from precisionflow.evaluation.recalibration import conformal
+from precisionflow.evaluation.recalibration.enough import check_held_out
+from precisionflow.evaluation.recalibration.recalibrated import held_out, recalibrated_metrics
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.metrics import metric_named
+from precisionflow.records.schemas import METRICS, REGRESSION_ROWS
+from precisionflow.results.layout import cell_folder
 
 PARTS = ("train", "valid")
 METHODS = (
@@ -66,9 +69,9 @@ def test_the_names_are_those_that_the_experiment_promises():
     after = recalibrated_metrics(held, predicted, target, methods=METHODS, levels=(0.5, 0.9))
     assert set(after) == {name for name in experiment.metrics if "_after_" in name}
     for name in after:
-        found = records.metric(name)
+        found = metric_named(name)
         assert found.name == name
-        assert found.better == records.metric(name.partition("_after_")[0]).better
+        assert found.better == metric_named(name.partition("_after_")[0]).better
     assert load("quickstart-regression", [
         "evaluation.recalibration=[quantile_map]", "gate.coverage_90_after_quantile_map.low=0.85",
     ]).gate  # fmt: skip
@@ -99,10 +102,10 @@ def test_held_out_rows_of_an_ensemble_are_predicted_by_those_that_left_them_out(
     stated, target = held_out(predictor, folded.data_of())
     assert len(target) == 398
     assert stated.components == 2
-    parts = [records.read(folded.data_of() / f"{part}.parquet", records.REGRESSION_ROWS) for part in PARTS]
+    parts = [read_parquet(folded.data_of() / f"{part}.parquet", REGRESSION_ROWS) for part in PARTS]
     features = np.array([row for part in parts for row in part["features"].to_pylist()], dtype=np.float32)
     posterior = predictor.experiment_card.experiment.model.posterior
-    apart = left_out_by(posterior, rows=398, seed=0, split=0)
+    apart = out_of_fold(posterior, rows=398, seed=0, split=0)
     assert [sorted(np.unique(column)) for column in apart.T] == [[0, 1], [2, 3]]
     for row in (0, 397):
         alone = predictor.standardised(
@@ -133,14 +136,14 @@ def test_weights_with_a_wrong_spread_are_refused(value, folded, tmp_path):
     else:
         weights["posterior.spread"] = torch.tensor(value, dtype=torch.float64)
     save_file(weights, model / "model.safetensors")
-    card = records.read_card(folded.data_of() / "dataset.json", records.DatasetCard)
+    card = read_card(folded.data_of() / "dataset.json", DatasetCard)
     with pytest.raises(ValueError, match=r"posterior\.spread .*; delete the folder and train again"):
         Predictor.load(model, card)
 
 
 def test_without_folds_the_validation_rows_are_held_out(table):
     stated, target = held_out(table.predictor(), table.data_of())
-    rows = records.read(table.data_of() / "valid.parquet", records.REGRESSION_ROWS)
+    rows = read_parquet(table.data_of() / "valid.parquet", REGRESSION_ROWS)
     scale = table.predictor().data_card.standardisation
     np.testing.assert_allclose(
         target, rows["target"].to_numpy() * scale.target_scale + scale.target_mean, rtol=1e-5
@@ -181,7 +184,7 @@ def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
         )
     )
     evaluate(experiment, data=table.data, model=table.model, out=tmp_path)
-    rows = records.read(cell_folder(tmp_path, 0, 0) / "metrics.parquet", records.METRICS).to_pylist()
+    rows = read_parquet(cell_folder(tmp_path, 0, 0) / "metrics.parquet", METRICS).to_pylist()
     names = {row["metric"] for row in rows}
     assert set(experiment.metrics) == names
 

@@ -6,13 +6,9 @@ import torch
 from scipy import stats
 
 from precisionflow.evaluation.distribution import Distribution, gaussian
-from precisionflow.evaluation.recalibration import (
-    quantile_map,
-    scaled,
-    temperature,
-    tempered,
-    variance_scale,
-)
+from precisionflow.evaluation.recalibration.quantile_map import quantile_map
+from precisionflow.evaluation.recalibration.temperature import temperature, tempered
+from precisionflow.evaluation.recalibration.variance_scaling import scaled, variance_scale
 from tests.evaluation.test_distribution import mixture
 
 ROWS = 4000

@@ -9,9 +9,8 @@ import torch
 from scipy import stats
 from sklearn.metrics import brier_score_loss
 
-from precisionflow.evaluation.scores import (
-    brier,
-    entropy,
+from precisionflow.evaluation.scores.classes import brier, entropy
+from precisionflow.evaluation.scores.gaussian import (
     gaussian_crps,
     gaussian_interval,
     gaussian_nll,

@@ -6,17 +6,13 @@ import numpy as np
 import pytest
 import scoringrules
 
+from precisionflow.evaluation.calibration.bands import sampling_band
+from precisionflow.evaluation.calibration.coverage import root_mean_squared_calibration_error
+from precisionflow.evaluation.calibration.scale import errors_by_scale, expected_normalised_calibration_error
+from precisionflow.evaluation.calibration.sparsification import sparsification
 from precisionflow.evaluation.distribution import gaussian
-from precisionflow.evaluation.scores import gaussian_interval
-from precisionflow.evaluation.sharpness import (
-    errors_by_scale,
-    expected_normalised_calibration_error,
-    interval_score,
-    pinball,
-    root_mean_squared_calibration_error,
-    sampling_band,
-    sparsification,
-)
+from precisionflow.evaluation.scores.gaussian import gaussian_interval
+from precisionflow.evaluation.scores.interval import interval_score, pinball
 
 with warnings.catch_warnings():  # its plots hold an escape sequence that Python warns of
     warnings.simplefilter("ignore")

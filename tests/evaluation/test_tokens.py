@@ -11,9 +11,10 @@ from scipy import optimize, special
 from trained import Trained
 
 from precisionflow.config import Experiment, overlay, resolve
-from precisionflow.evaluation.predict import Predictor
-from precisionflow.evaluation.tokens import TokenScores, score_text, validation_temperature
-from precisionflow.records import TOKENS, read
+from precisionflow.evaluation.predictor import Predictor
+from precisionflow.evaluation.tasks.characters import TokenScores, score_text, validation_temperature
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import TOKENS
 
 
 class Sharpened(torch.nn.Module):
@@ -39,7 +40,7 @@ def experiment(text: Trained) -> Experiment:
 
 def logits(predictor: Predictor, text: Trained, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Of the part's characters but the first, in windows of the context."""
-    tokens = read(text.data_of() / f"{part}.parquet", TOKENS)["token"].to_numpy()
+    tokens = read_parquet(text.data_of() / f"{part}.parquet", TOKENS)["token"].to_numpy()
     context = text.experiment.task.context
     rows = [
         predictor.token_log_probabilities(torch.tensor(tokens[None, start : start + context].astype(int)))[0]

@@ -16,8 +16,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from precisionflow.cluster import names
-from precisionflow.cluster.checks_rights import ACCOUNT
+from precisionflow.cluster.access import names
+from precisionflow.cluster.doctor.rights import ACCOUNT
 from precisionflow.config.cluster import Cluster
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"

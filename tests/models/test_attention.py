@@ -6,7 +6,7 @@ import oracles
 import pytest
 import torch
 
-from precisionflow.config import model as config
+from precisionflow.config import attention as config
 from precisionflow.models.attention import attention
 from precisionflow.models.attention.kernels import attend
 from precisionflow.models.attention.potential import DotProduct, GaussianPerKey

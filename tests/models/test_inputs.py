@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 from scipy.special import ndtri
 
-from precisionflow.models.inputs import KNOTS, LOWEST_RANK, NormalScores
+from precisionflow.models.networks.inputs import KNOTS, LOWEST_RANK, NormalScores
 
 
 def scores(train: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -8,13 +8,13 @@ import torch
 from scipy import stats
 from torch import nn
 
-from precisionflow.config.model import MLP
-from precisionflow.config.objective import GaussianNLL, Natural
-from precisionflow.models import laplace
-from precisionflow.models.layered import Layered
+from precisionflow.config.likelihoods import GaussianNLL, Natural
+from precisionflow.config.networks import MLP
 from precisionflow.models.likelihoods import heads, mixture
-from precisionflow.models.mlp import mlp
-from precisionflow.models.predictive import Linearised
+from precisionflow.models.networks.layered import Layered
+from precisionflow.models.networks.mlp import mlp
+from precisionflow.models.posteriors import laplace
+from precisionflow.models.posteriors.predictive import Linearised
 
 NOISE = 0.5
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from precisionflow.config.objective import (
+from precisionflow.config.likelihoods import (
     CRPS,
     Faithful,
     GaussianNLL,

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.func import stack_module_state
 
-from precisionflow.config.model import MLP
-from precisionflow.config.objective import GaussianNLL
+from precisionflow.config.likelihoods import GaussianNLL
+from precisionflow.config.networks import MLP
 from precisionflow.models.likelihoods import heads, mixture
-from precisionflow.models.mlp import mlp
-from precisionflow.models.predictive import Dropout, Members
+from precisionflow.models.networks.mlp import mlp
+from precisionflow.models.posteriors.predictive import Dropout, Members
 
 OBJECTIVE = GaussianNLL()
 

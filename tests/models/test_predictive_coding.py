@@ -6,16 +6,22 @@ import pytest
 import torch
 from torch import nn
 
-from precisionflow.config.model import MLP, Attention, GaussianPerKey, Transformer
-from precisionflow.config.objective import Backpropagation, CrossEntropy, GaussianNLL, PredictiveCoding
-from precisionflow.models.layered import Layered
+from precisionflow.config.attention import Attention, GaussianPerKey
+from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL
+from precisionflow.config.networks import MLP, Transformer
+from precisionflow.inference.predictive_coding.energy import (
+    local_surrogate,
+    losses_under_errors,
+    prior_energy,
+)
+from precisionflow.inference.predictive_coding.settle import settle
 from precisionflow.models.likelihoods import heads
-from precisionflow.models.mlp import mlp
-from precisionflow.models.predictive_coding import local_surrogate, losses_under_errors, prior_energy
-from precisionflow.models.transformer import transformer
+from precisionflow.models.networks.layered import Layered
+from precisionflow.models.networks.mlp import mlp
+from precisionflow.models.networks.transformer import transformer
 from precisionflow.training.learner import learner
 from precisionflow.training.objectives import cross_entropy, validation_losses
-from precisionflow.training.settle import settle
 
 VOCABULARY, CONTEXT = 7, 6
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from precisionflow.config.model import Ensemble
+from precisionflow.config.posteriors import Ensemble
 from precisionflow.evaluation.distribution import Distribution
-from precisionflow.evaluation.recalibration import scaled, variance_scale
+from precisionflow.evaluation.recalibration.variance_scaling import scaled, variance_scale
 from precisionflow.models.likelihoods import Mixture
-from precisionflow.models.spread import fitted_factor, spread
+from precisionflow.models.posteriors.spread import fitted_factor, spread
 
 MEMBERS, LEFT_OUT = 10, 2
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.func import stack_module_state
 
-from precisionflow.models import tagi
+from precisionflow.models.posteriors import tagi
 
 
 def beliefs(sizes: tuple[int, ...], networks: int = 1) -> dict[str, torch.Tensor]:

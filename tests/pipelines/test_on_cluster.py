@@ -10,7 +10,7 @@ import pytest
 import yaml
 from precisionflow.pipelines.compiled import compile_all, compile_experiment, version_of
 
-from precisionflow.cluster import names
+from precisionflow.cluster.access import names
 from precisionflow.config import load, parse
 from tests.command_line import Line
 

@@ -13,8 +13,8 @@ from precisionflow.components.resolve import resolve
 from precisionflow.pipelines.local import _kept
 from precisionflow.pipelines.search_then_train import search_then_train_on_cluster
 
-from precisionflow import records
 from precisionflow.config import load, parse
+from precisionflow.records.files import read_card
 from precisionflow.search.trials import Best
 from tests.command_line import AXES, TINY, Line
 
@@ -65,7 +65,7 @@ def test_what_is_found_is_trained_judged_and_registered(line: Line, tmp_path: Pa
         "search", "rates.yaml", "--train", "tiny.yaml", "--set", "seeds=[3, 4]", "--out", "out"
     )
     assert (code, err) == (0, "")
-    best = records.read_card(Path("out", "search", "best.json"), Best)
+    best = read_card(Path("out", "search", "best.json"), Best)
     assert best.trials == 2
     (setting,) = best.settings
     assert setting in ("training.learning_rate=0.001", "training.learning_rate=0.5")

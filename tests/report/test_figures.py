@@ -7,9 +7,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from precisionflow import records
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table, stated_distribution
+from precisionflow.records.files import read_parquet, write_parquet
+from precisionflow.records.metrics import metric_named
+from precisionflow.records.schemas import PREDICTIONS
 from precisionflow.report import cells, figures, svg, tables, uncertainty_figures
 from precisionflow.report.cells import Predictions
 from tests.report.conftest import Results
@@ -42,7 +44,7 @@ def test_predictions_are_worth_their_independent_rows(
         stated = gaussian(np.zeros(n), np.ones(n))
         table = predictions_table(stated, row=np.array(of), target=np.zeros(n))
         file = tmp_path / str(index) / "predictions.parquet"
-        records.write(table, file, records.PREDICTIONS)
+        write_parquet(table, file, PREDICTIONS)
     pooled = cells.read_predictions([tmp_path / str(index) for index in range(len(runs))], kind="regression")
     assert pooled.rows == rows
     assert pooled.pit.tolist() == [0.5] * sum(len(of) for of in runs)
@@ -55,7 +57,7 @@ def test_pooled_predictions(results: Results) -> None:
     pooled = cells.read_predictions(folders, kind="regression")
     assert len(folders) == 14
     assert (len(pooled.pit), pooled.rows) == (14 * 80, 80)
-    first = records.read(folders[0] / "predictions.parquet", records.PREDICTIONS)
+    first = read_parquet(folders[0] / "predictions.parquet", PREDICTIONS)
     assert pooled.columns["mean"][:80].tolist() == stated_distribution(first).mean.tolist()
 
 
@@ -109,9 +111,9 @@ def test_a_figure_of_contrasts_without_intervals_can_be_drawn() -> None:
         "high": np.nan,
         "verdict": "one seed: no interval",
     }
-    text = figures.forest([row], [""], records.metric("nll"), name="f")
+    text = figures.forest([row], [""], metric_named("nll"), name="f")
     assert "better to the left" in text
-    assert "better to the right" in figures.forest([row], [""], records.metric("accuracy"), name="f")
+    assert "better to the right" in figures.forest([row], [""], metric_named("accuracy"), name="f")
 
 
 def test_band_of_the_confidence_diagram_counts_independent_rows() -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from precisionflow import stage
 from precisionflow.config import to_yaml
 from precisionflow.report.page import report
+from precisionflow.results.stage import finished_key
 from tests.report.conftest import Results, results_of
 from tests.synthetic import language, regression
 
@@ -136,7 +136,7 @@ def test_provenance(page: Page, results: Results) -> None:
         assert experiment.hash in page.text
         assert re.sub(r"\s+", " ", to_yaml(experiment)).strip() in page.text
     assert "numpy 2." in page.text
-    assert stage.finished_key(results.aggregate) not in (None, "")
+    assert finished_key(results.aggregate) not in (None, "")
 
 
 def test_nothing_comes_from_outside(html: str, page: Page) -> None:

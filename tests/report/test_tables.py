@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from precisionflow import records
 from precisionflow.ablation.aggregate import read_aggregate
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.design import expand
 from precisionflow.config import load
-from precisionflow.evaluation.calibration import coverage_band, pit_error, uniform_band
+from precisionflow.evaluation.calibration.bands import uniform_band
+from precisionflow.evaluation.calibration.coverage import coverage_band
+from precisionflow.evaluation.calibration.pit import pit_error
+from precisionflow.records.cards import ModelCard
 from precisionflow.report.cells import Predictions
 from precisionflow.report.section import chance_bands
 from precisionflow.report.tables import (
@@ -50,8 +52,8 @@ def test_a_variant_alone_is_not_best() -> None:
     assert proven_best([], ["a"], "nll") is None
 
 
-def card(*, loss: float, seconds: float, steps: int = 10) -> records.ModelCard:
-    return records.ModelCard(
+def card(*, loss: float, seconds: float, steps: int = 10) -> ModelCard:
+    return ModelCard(
         experiment=language(),
         experiment_hash="0",
         code_version="0",
@@ -64,7 +66,7 @@ def card(*, loss: float, seconds: float, steps: int = 10) -> records.ModelCard:
     )
 
 
-def twin_cards(loss: float, seconds: float, *, twin_loss: float = 2.0) -> dict[str, list[records.ModelCard]]:
+def twin_cards(loss: float, seconds: float, *, twin_loss: float = 2.0) -> dict[str, list[ModelCard]]:
     cards = {}
     for variant in expand(language()):
         settles = variant.levels["learning"] == "predictive_coding"

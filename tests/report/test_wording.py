@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from precisionflow import records
+from precisionflow.records.metrics import metric_named
 from precisionflow.report import wording
 
 
@@ -60,10 +60,10 @@ def test_contrast_in_words() -> None:
 
 
 def test_nominal_metrics_are_named_by_their_distance() -> None:
-    coverage = records.metric("coverage_90")
+    coverage = metric_named("coverage_90")
     assert wording.quantity(coverage) == "|coverage_90 − 0.9|"
     assert wording.direction(coverage) == "calibrated at 0.9"
-    assert wording.direction(records.metric("accuracy")) == "higher is better"
+    assert wording.direction(metric_named("accuracy")) == "higher is better"
 
 
 def test_tally_counts_the_decided_first() -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from precisionflow import stage
+from precisionflow.results.locks import exclusive
 from precisionflow.search.journal import TrialCard
 from precisionflow.search.local import run_study
 from tests.command_line import TINY
@@ -212,7 +212,7 @@ def test_a_folder_belongs_to_one_search(tmp_path):
         run_study(study(tmp_path, trials=1), out=out, seed=5, screen=io.StringIO())
     with pytest.raises(ValueError, match=r"holds another search \(parabola with another spec\)"):
         run_study(study(tmp_path, trials=1, reports=3), out=out, screen=io.StringIO())
-    with stage.exclusive(out), pytest.raises(ValueError, match="another run is writing here"):
+    with exclusive(out), pytest.raises(ValueError, match="another run is writing here"):
         run_study(study(tmp_path, trials=1), out=out, screen=io.StringIO())
     with pytest.raises(ValueError, match="holds files that no search wrote"):
         run_study(study(tmp_path), out=tmp_path, screen=io.StringIO())

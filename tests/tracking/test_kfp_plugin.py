@@ -20,10 +20,12 @@ import torch
 from kubernetes.config import kube_config
 from safetensors.torch import save_file
 
-from precisionflow import records, stage
-from precisionflow.ablation.grid import Variant, expand
+from precisionflow.ablation.design import Variant, expand
 from precisionflow.data.prepare import prepare
-from precisionflow.models.build import build
+from precisionflow.models.networks.build import build
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.tracking import store, track_cells
 from tests import synthetic
 
@@ -98,9 +100,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _write_weights(folder: Path, variant: Variant) -> None:
     """Of the one cell whose model is served."""
     torch.manual_seed(0)
-    data = stage.data_folder(folder / "data", variant.experiment, 0) / "dataset.json"
-    weights = build(variant.experiment, records.read_card(data, records.DatasetCard)).state_dict()
-    cell = stage.cell_folder(folder / "train" / NOISE.name / "diabetes" / variant.name, 0, 0)
+    data = data_folder(folder / "data", variant.experiment, 0) / "dataset.json"
+    weights = build(variant.experiment, read_card(data, DatasetCard)).state_dict()
+    cell = cell_folder(folder / "train" / NOISE.name / "diabetes" / variant.name, 0, 0)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, cell / "model.safetensors")
 
 

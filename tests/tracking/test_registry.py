@@ -10,12 +10,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from precisionflow import records, stage
 from precisionflow.ablation.aggregate import aggregate
-from precisionflow.ablation.grid import Variant, expand
+from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment, to_yaml
 from precisionflow.data.prepare import prepare
-from precisionflow.models.build import build
+from precisionflow.models.networks.build import build
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, write_text
+from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.tracking import register_models, store, track_cells, track_folder
 from tests import synthetic
 from tests.command_line import Line
@@ -83,19 +85,17 @@ def measure(variant: Variant, seed: int, split: int) -> dict[str, float]:
 
 def _write_weights(folder: Path, variant: Variant) -> None:
     torch.manual_seed(0)
-    data = stage.data_folder(folder / "data", variant.experiment, 0)
-    weights = build(
-        variant.experiment, records.read_card(data / "dataset.json", records.DatasetCard)
-    ).state_dict()
-    cell = stage.cell_folder(folder / "model" / "noise" / "diabetes" / variant.name, 0, 0)
+    data = data_folder(folder / "data", variant.experiment, 0)
+    weights = build(variant.experiment, read_card(data / "dataset.json", DatasetCard)).state_dict()
+    cell = cell_folder(folder / "model" / "noise" / "diabetes" / variant.name, 0, 0)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, cell / "model.safetensors")
 
 
 def _settle(folder: Path, whole: Experiment) -> None:
     """The folder as if `whole` had been run in it."""
-    records.write_text(to_yaml(whole), folder / "experiments" / "noise.yaml")
+    write_text(to_yaml(whole), folder / "experiments" / "noise.yaml")
     aggregate([whole], evaluations=evaluations(folder), out=folder / "aggregate")
-    records.write_text("<!doctype html><p>A page.</p>", folder / "report" / "report.html")
+    write_text("<!doctype html><p>A page.</p>", folder / "report" / "report.html")
 
 
 def evaluations(folder: Path) -> list[Path]:
@@ -158,7 +158,7 @@ def test_predict_takes_the_address_of_a_model(results: Path, line: Line, tmp_pat
     import pandas as pd
 
     assert track_folder(results)
-    cell = stage.cell_folder(results / "model" / "noise" / "diabetes" / "heteroscedastic", 0, 0)
+    cell = cell_folder(results / "model" / "noise" / "diabetes" / "heteroscedastic", 0, 0)
     names = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
     table = tmp_path / "rows.csv"
     pd.DataFrame(np.random.default_rng(0).normal(50, 20, (3, 10)), columns=names).to_csv(table, index=False)

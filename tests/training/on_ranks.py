@@ -14,12 +14,13 @@ import torch
 from torch import distributed as dist
 
 from precisionflow.config import Experiment, resolve
-from precisionflow.models.build import build
-from precisionflow.records import DatasetCard, read_card
-from precisionflow.stage import data_folder
-from precisionflow.training import zero
+from precisionflow.models.networks.build import build
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import data_folder
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.engine import Engine, open_engine
+from precisionflow.training.engines import zero
 from precisionflow.training.learner import learner
 from precisionflow.training.loop import learning_rate, validation_loss
 from precisionflow.training.ranks import Ranks

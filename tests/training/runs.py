@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from precisionflow.config import Experiment
-from precisionflow.records import HISTORY, read
-from precisionflow.stage import cell_folder, checkpoint_folder
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import HISTORY
+from precisionflow.results.layout import cell_folder, checkpoint_folder
 from precisionflow.training.train import train
 
 History = list[tuple[int, str, float]]
@@ -43,7 +44,7 @@ def finish(experiment: Experiment, data: Path, out: Path) -> list[int]:
 
 def history(out: Path) -> History:
     """The history of seed 0, split 0 but for the times."""
-    rows = read(cell_folder(out, 0, 0) / "history.parquet", HISTORY).to_pylist()
+    rows = read_parquet(cell_folder(out, 0, 0) / "history.parquet", HISTORY).to_pylist()
     return [tuple(row.values()) for row in rows if row["metric"] != "seconds_per_step"]
 
 

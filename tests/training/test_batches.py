@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from precisionflow.config import Experiment
-from precisionflow.config.objective import Backpropagation, PredictiveCoding
-from precisionflow.models.build import build
-from precisionflow.records import DatasetCard, read_card
-from precisionflow.stage import data_folder
+from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.models.networks.build import build
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import data_folder
 from precisionflow.training.batches import Batch, part_batches, training_batches
 from precisionflow.training.engine import _teach
 from precisionflow.training.learner import learner

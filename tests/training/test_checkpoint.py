@@ -11,8 +11,10 @@ from runs import checkpoints, finish, interrupt, result
 
 from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.data.prepare import prepare
-from precisionflow.records import ModelCard, read_card
-from precisionflow.stage import cell_folder, checkpoint_folder, exclusive
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import cell_folder, checkpoint_folder
+from precisionflow.results.locks import exclusive
 
 STEPS, CHECKPOINT_EVERY = 12, 5
 TEXT = {"training.validate_every": 1}

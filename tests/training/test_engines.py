@@ -8,7 +8,7 @@ import pytest
 from on_ranks import STEPS, curve, engine_of
 
 from precisionflow.config import Experiment, resolve
-from precisionflow.stage import data_folder
+from precisionflow.results.layout import data_folder
 from precisionflow.training.ranks import Ranks
 
 PC = {"learning": {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from precisionflow.training.held_out import HeldOut
+from precisionflow.training.cross_fit import HeldOut
 from precisionflow.training.members import Member
 
 VALIDATIONS, OUTPUTS = 7, 2

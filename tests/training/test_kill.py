@@ -15,8 +15,9 @@ import pytest
 from runs import checkpoints, finish, history, result
 
 from precisionflow.config import overlay, resolve
-from precisionflow.records import ModelCard, read_card
-from precisionflow.stage import cell_folder
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import cell_folder
 
 PATIENCE = 300
 """Seconds until a test gives up on another process."""

@@ -11,11 +11,13 @@ from on_ranks import engine_of
 from safetensors.torch import load_file
 
 from precisionflow.config import Experiment, overlay, resolve
-from precisionflow.config.engine import Training
+from precisionflow.config.training import Training
 from precisionflow.data.prepare import prepare
-from precisionflow.models.build import build
-from precisionflow.records import HISTORY, DatasetCard, ModelCard, read, read_card
-from precisionflow.stage import cell_folder, data_folder
+from precisionflow.models.networks.build import build
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import HISTORY
+from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.loop import learning_rate, validation_loss
 from precisionflow.training.objectives import validation_losses
@@ -90,7 +92,7 @@ def trained(changes: dict[str, Any], data: Path, out: Path) -> tuple[Experiment,
 
 
 def validations(cell: Path) -> dict[int, float]:
-    rows = read(cell / "history.parquet", HISTORY).to_pylist()
+    rows = read_parquet(cell / "history.parquet", HISTORY).to_pylist()
     return {row["step"]: row["value"] for row in rows if row["metric"] == "validation_loss"}
 
 

@@ -7,21 +7,21 @@ from jaxtyping import TypeCheckError
 from torch import nn
 from torch.distributions import Categorical, Normal
 
-from precisionflow.config.model import MLP, Attention, GaussianPerKey, Transformer
-from precisionflow.config.objective import (
+from precisionflow.config.attention import Attention, GaussianPerKey
+from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.config.likelihoods import (
     CRPS,
-    Backpropagation,
     CrossEntropy,
     Faithful,
     GaussianNLL,
     Homoscedastic,
     Natural,
-    PredictiveCoding,
     RunningVariance,
 )
+from precisionflow.config.networks import MLP, Transformer
 from precisionflow.models.likelihoods import heads
-from precisionflow.models.mlp import mlp
-from precisionflow.models.transformer import transformer
+from precisionflow.models.networks.mlp import mlp
+from precisionflow.models.networks.transformer import transformer
 from precisionflow.training.learner import learner
 from precisionflow.training.objectives import teaching_losses, validation_losses
 

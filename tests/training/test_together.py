@@ -9,18 +9,22 @@ import torch
 from safetensors.torch import load_file
 
 from precisionflow.config import Experiment, overlay, resolve
-from precisionflow.config.model import MLP, Ensemble
+from precisionflow.config.networks import MLP
+from precisionflow.config.posteriors import Ensemble
 from precisionflow.data.batches import Rows
+from precisionflow.data.folds import out_of_fold
 from precisionflow.data.prepare import prepare
 from precisionflow.evaluation.distribution import gaussian
-from precisionflow.evaluation.predict import Predictor
-from precisionflow.evaluation.recalibrated import held_out
-from precisionflow.evaluation.recalibration import scaled
-from precisionflow.records import HISTORY, DatasetCard, ModelCard, read, read_card
-from precisionflow.stage import cell_folder, data_folder
+from precisionflow.evaluation.predictor import Predictor
+from precisionflow.evaluation.recalibration.recalibrated import held_out
+from precisionflow.evaluation.recalibration.variance_scaling import scaled
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import HISTORY
+from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.training import variant
-from precisionflow.training.members import Member, batch_indices, left_out_by, members
-from precisionflow.training.together import Program
+from precisionflow.training.engines.batched import Program
+from precisionflow.training.members import Member, batch_indices, members
 from precisionflow.training.train import train
 
 TREE: dict[str, Any] = {
@@ -66,7 +70,7 @@ def card(out: Path, seed: int, split: int) -> ModelCard:
 
 
 def validations(out: Path, seed: int, split: int) -> dict[int, float]:
-    rows = read(cell_folder(out, seed, split) / "history.parquet", HISTORY).to_pylist()
+    rows = read_parquet(cell_folder(out, seed, split) / "history.parquet", HISTORY).to_pylist()
     return {row["step"]: row["value"] for row in rows if row["metric"] == "validation_loss"}
 
 
@@ -136,7 +140,7 @@ def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
     scale = dataset.standardisation
     assert scale is not None
     in_units = target * scale.target_scale + scale.target_mean
-    apart = left_out_by(experiment.model.posterior, rows=len(target), seed=0, split=1)
+    apart = out_of_fold(experiment.model.posterior, rows=len(target), seed=0, split=1)
     losses = []
     for members_apart in torch.from_numpy(apart).T:
         stated = predictor.standardised(features, among=members_apart[:, None])
@@ -195,7 +199,7 @@ def test_every_row_is_left_out_by_as_many_members():
     assert (counts == 2).all()
     assert len({member.stream for member in found}) == 6
     assert found[0].stream == 5
-    apart = left_out_by(model.posterior, rows=25, seed=5, split=2)
+    apart = out_of_fold(model.posterior, rows=25, seed=5, split=2)
     assert [m.index for m in found if 7 in m.valid] == sorted(apart[7])
     assert not np.array_equal(apart[:, 0], apart[:, 1] - 3), "the rows are cut anew"
 

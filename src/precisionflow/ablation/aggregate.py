@@ -7,26 +7,14 @@ from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
-from precisionflow import records, stage
 from precisionflow.ablation import statistics
-from precisionflow.ablation.grid import Variant, expand
+from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment
-
-
-class Cell(NamedTuple):
-    """One training run: which variant on which data, with which seed and split."""
-
-    experiment: str
-    dataset: str
-    variant: str
-    seed: int
-    split: int
-
-    def __str__(self) -> str:
-        return (
-            f"experiment {self.experiment!r}, dataset {self.dataset!r}, variant {self.variant!r}, "
-            f"seed {self.seed}, split {self.split}"
-        )
+from precisionflow.records.files import read_parquet, write_parquet
+from precisionflow.records.metrics import HEADLINE, Metric, metric_named
+from precisionflow.records.schemas import CONTRASTS, METRICS, TABLE
+from precisionflow.results.cells import Cell, cell_folders
+from precisionflow.results.stage import input_key, once
 
 
 class Aggregate(NamedTuple):
@@ -51,7 +39,7 @@ def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path],
     cells = cell_folders(evaluations)
     inputs = {
         "experiments": [e.model_dump_json() for e in ordered],
-        "evaluations": sorted({stage.input_key(cell) for cell in cells}),
+        "evaluations": sorted({input_key(cell) for cell in cells}),
     }
 
     def work(folder: Path) -> None:
@@ -63,18 +51,18 @@ def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path],
                 metrics = _check_complete(experiment, variants, measured)
                 rows += _table(experiment, variants, metrics, measured)
                 contrasts += _contrasts(experiment, variants, measured)
-        records.write(pa.Table.from_pylist(rows, records.TABLE), folder / "table.parquet", records.TABLE)
-        contrast_table = pa.Table.from_pylist(contrasts, records.CONTRASTS)
-        records.write(contrast_table, folder / "contrasts.parquet", records.CONTRASTS)
+        write_parquet(pa.Table.from_pylist(rows, TABLE), folder / "table.parquet", TABLE)
+        contrast_table = pa.Table.from_pylist(contrasts, CONTRASTS)
+        write_parquet(contrast_table, folder / "contrasts.parquet", CONTRASTS)
 
-    stage.once(out, verb="aggregate", inputs=inputs, work=work)
+    once(out, verb="aggregate", inputs=inputs, work=work)
 
 
 def read_aggregate(folder: Path) -> Aggregate:
     """The tables that `aggregate` wrote into `folder`."""
     return Aggregate(
-        records.read(folder / "table.parquet", records.TABLE),
-        records.read(folder / "contrasts.parquet", records.CONTRASTS),
+        read_parquet(folder / "table.parquet", TABLE),
+        read_parquet(folder / "contrasts.parquet", CONTRASTS),
     )
 
 
@@ -97,22 +85,11 @@ def by_dataset(experiment: Experiment) -> dict[str, list[Variant]]:
     return groups
 
 
-def cell_folders(roots: Iterable[Path]) -> list[Path]:
-    """The `seed-<s>-split-<k>` folders in the folders of variants; ValueError when one has none."""
-    found: set[Path] = set()
-    for root in roots:
-        inside = {path for path in root.glob("seed-*-split-*") if path.is_dir()}
-        if not inside:
-            raise ValueError(f"{root}: has no seed-*-split-* folder; give the folder of a variant")
-        found |= inside
-    return sorted(found)
-
-
 def read_metrics(cells: Iterable[Path]) -> Measured:
     """All metrics by cell; a result that comes twice counts once, and is an error where the two differ."""
     measured: Measured = {}
     for folder in cells:
-        for row in records.read(folder / "metrics.parquet", records.METRICS).to_pylist():
+        for row in read_parquet(folder / "metrics.parquet", METRICS).to_pylist():
             cell = Cell(*(row[name] for name in Cell._fields))
             metric, value = row["metric"], row["value"]
             known = measured.setdefault(cell, {}).setdefault(metric, value)
@@ -123,11 +100,9 @@ def read_metrics(cells: Iterable[Path]) -> Measured:
     return measured
 
 
-def contrasted(experiment: Experiment) -> list[records.Metric]:
+def contrasted(experiment: Experiment) -> list[Metric]:
     """The metrics that the experiment's contrasts are about."""
-    return [
-        records.metric(name) for name in experiment.ablation.metrics or records.HEADLINE[experiment.task.kind]
-    ]
+    return [metric_named(name) for name in experiment.ablation.metrics or HEADLINE[experiment.task.kind]]
 
 
 def unit_of(experiment: Experiment) -> Literal["seed", "split"]:

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precisionflow.ablation.aggregate import Cell, Measured, cell_folders, cells_of, contrasted, read_metrics
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.aggregate import Measured, cells_of, contrasted, read_metrics
+from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment
-from precisionflow.config.cluster import Bounds
+from precisionflow.config.ablation import Bounds
+from precisionflow.results.cells import Cell, cell_folders
 
 
 @dataclass(frozen=True)

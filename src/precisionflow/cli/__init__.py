@@ -6,8 +6,8 @@ import typer
 
 from precisionflow.cli import laptop, predicting, remote, searching
 from precisionflow.cli.options import app
-from precisionflow.cluster.errors import ClusterError
-from precisionflow.progress import explain, fail
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.console import explain, fail
 
 __all__ = ["app", "laptop", "main", "predicting", "remote", "searching"]
 

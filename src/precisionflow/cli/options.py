@@ -66,13 +66,13 @@ def experiment_named(name: str, settings: list[str] | None) -> "Experiment":
 
 
 def variants_of(experiment: "Experiment") -> "list[Experiment]":
-    from precisionflow.ablation.grid import expand as expand_axes
+    from precisionflow.ablation.design import expand as expand_axes
 
     return [variant.experiment for variant in expand_axes(experiment)]
 
 
 def single_variant(name: str, settings: list[str] | None) -> "Experiment":
     """The one variant of an experiment: of several, the user names one with `--set variant=...`."""
-    from precisionflow.ablation.grid import single
+    from precisionflow.ablation.design import single
 
     return single(experiment_named(name, settings))

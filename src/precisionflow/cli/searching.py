@@ -16,7 +16,7 @@ from precisionflow.cli.options import (
     variants_of,
 )
 from precisionflow.cli.remote import Context, Host, Namespace
-from precisionflow.cluster.connection import Access
+from precisionflow.cluster.access.connection import Access
 
 
 @app.command()

@@ -1,10 +1,10 @@
 """What is compared: axes of overlays, datasets, metrics."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from precisionflow.config.base import Fraction, Label, Part, nearest
+from precisionflow.config.base import NUMBER, Config, Fraction, Label, nearest
 
 Overlay = dict[str, Any]
 """Dotted keys and their values: the same thing as `--set` on the command line."""
@@ -13,7 +13,7 @@ VARIED = ("task", "model", "objective", "learning", "training", "engine")
 """Parts that an overlay may reach into; everything else is the same for all variants, so that they can be compared."""
 
 
-class Ablation(Part):
+class Ablation(Config):
     """Every combination of the axes' levels is a variant; the first level of an axis is its baseline."""
 
     axes: dict[Label, dict[Label, Overlay]] = {}
@@ -53,3 +53,13 @@ class Ablation(Part):
         for axis, levels in self.axes.items():
             found += [(f"ablation.axes.{axis}", level, overlay) for level, overlay in levels.items()]
         return found
+
+
+End = Annotated[float | None, Field(allow_inf_nan=False), NUMBER]
+
+
+class Bounds(Config):
+    """Where a metric must lie, ends included."""
+
+    low: End = None
+    high: End = None

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from precisionflow.config.base import NUMBER, Count, Name, Part, Whole
+from precisionflow.config.base import Config, Count, Name, Whole
 
 
 def _written(value: object) -> object:
@@ -22,7 +22,7 @@ LabelKey = Annotated[
 LabelValue = Annotated[str, Field(pattern=r"^([a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?)?$", max_length=63)]
 
 
-class Toleration(Part):
+class Toleration(Config):
     """A node's taint that pods of this experiment may ignore."""
 
     key: LabelKey
@@ -32,7 +32,7 @@ class Toleration(Part):
     """Empty: every effect."""
 
 
-class Resources(Part):
+class Resources(Config):
     """Of one pod."""
 
     cpu: Quantity = "1"
@@ -45,7 +45,7 @@ class Resources(Part):
     tolerations: tuple[Toleration, ...] = ()
 
 
-class Cluster(Part):
+class Cluster(Config):
     """Settings that matter on a cluster alone."""
 
     train: Resources = Resources(cpu="2", memory="4Gi")
@@ -65,13 +65,3 @@ class Cluster(Part):
     """Time after which a finished TrainJob is removed."""
     priority_class: Name | None = None
     """PriorityClass of training pods."""
-
-
-End = Annotated[float | None, Field(allow_inf_nan=False), NUMBER]
-
-
-class Bounds(Part):
-    """Where a metric must lie, ends included."""
-
-    low: End = None
-    high: End = None

@@ -2,53 +2,31 @@
 
 import hashlib
 import json
-from decimal import Decimal
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Self, get_args
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.ablation import Ablation
-from precisionflow.config.base import NUMBER, Fraction, Label, Name, Part, Seed, nearest
-from precisionflow.config.cluster import Bounds, Cluster
-from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, Engine, TorchEngine, Training
-from precisionflow.config.model import MLP, TAGI, Causal, Ensemble, LaplaceApproximation, Model, Transformer
-from precisionflow.config.objective import (
-    Backpropagation,
+from precisionflow.config.ablation import Ablation, Bounds
+from precisionflow.config.attention import Causal
+from precisionflow.config.base import Config, Label, Name, Seed, nearest
+from precisionflow.config.cluster import Cluster
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, Engine, TorchEngine
+from precisionflow.config.evaluation import RECALIBRATIONS, Evaluation
+from precisionflow.config.learning import Backpropagation, Learning
+from precisionflow.config.likelihoods import (
     CrossEntropy,
     GaussianNLL,
-    Learning,
     Natural,
     Objective,
     RegressionObjective,
 )
-from precisionflow.config.task import Characters, Regression, Task
-
-TableRecalibration = Literal[
-    "variance_scaling", "quantile_map", "conformal_split", "conformal_normalised", "conformal_quantile"
-]
-Recalibration = Literal[TableRecalibration, "temperature"]
-"""`temperature` is for characters, all others for tables."""
-RECALIBRATIONS: tuple[str, ...] = get_args(Recalibration)
+from precisionflow.config.networks import MLP, TAGI, Model, Transformer
+from precisionflow.config.posteriors import Ensemble, LaplaceApproximation
+from precisionflow.config.tasks import Characters, Regression, Task
+from precisionflow.config.training import Training
 
 
-class Evaluation(Part):
-    """How predictions are scored."""
-
-    levels: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.5, 0.8, 0.9, 0.95)
-    """Nominal levels of the central intervals whose coverage, width and score are measured."""
-    bins: Annotated[int, Field(ge=2), NUMBER] = 15
-    """Equal-width confidence bins of the expected calibration error."""
-    recalibration: tuple[Recalibration, ...] = ()
-    """Methods that are fitted on held-out rows; the test rows are scored before and after each."""
-
-    @property
-    def intervals(self) -> tuple[str, ...]:
-        """Metrics of the central intervals by level in per cent: 0.975 -> coverage_97.5, width_97.5, ..."""
-        shown = [format((Decimal(str(level)) * 100).normalize(), "f") for level in self.levels]
-        return tuple(f"{m}_{level}" for m in ("coverage", "width", "interval_score") for level in shown)
-
-
-class Experiment(Part):
+class Experiment(Config):
     """A question about learned precision, and everything that is needed to answer it."""
 
     name: Name
@@ -97,8 +75,8 @@ class Experiment(Part):
     def _parts_fit(self) -> Self:
         match self.task:
             case Regression():
-                models: tuple[type[Part], ...] = (MLP, TAGI)
-                objectives: tuple[type[Part], ...] = get_args(RegressionObjective)
+                models: tuple[type[Config], ...] = (MLP, TAGI)
+                objectives: tuple[type[Config], ...] = get_args(RegressionObjective)
             case Characters():
                 models, objectives = (Transformer,), (CrossEntropy,)
         for field, part, fitting in (

@@ -1,7 +1,7 @@
 """From a name, a file or text to a validated Experiment, with `--set` overlays merged first."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from precisionflow.config.base import ConfigError, Part, default_kinds, explain, nearest
+from precisionflow.config.base import Config, ConfigError, default_kinds, nearest
 from precisionflow.config.experiment import Experiment
+from precisionflow.config.explain import explain
+from precisionflow.config.overlay import overlay
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -74,7 +76,7 @@ def parse(text: str) -> Experiment:
     return resolve(mapping(text, "experiment"))
 
 
-def mapping(text: str, origin: str, *, of: type[Part] = Experiment) -> dict[str, Any]:
+def mapping(text: str, origin: str, *, of: type[Config] = Experiment) -> dict[str, Any]:
     """The mapping in a YAML or JSON text from `origin`; ConfigError with one line where it is none of a part's keys."""
     try:
         content = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, _Loader)
@@ -125,34 +127,6 @@ def as_argument(content: Any) -> str:
 def tuned(experiment: Experiment, settings: Iterable[str]) -> Experiment:
     """The experiment with settings such as training.learning_rate=0.01 merged in."""
     return resolve(overlay(experiment.model_dump(mode="json"), parse_settings(settings)))
-
-
-def overlay(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `base` with every dotted key set; a new `kind` starts its part afresh.
-
-    A part comes before its keys, and its `kind` before the others, whatever the order of `settings`.
-    """
-    result = dict(base)
-    for dotted in sorted(settings, key=_outermost_first):
-        *path, leaf = dotted.split(".")
-        node, value = result, settings[dotted]
-        for depth, step in enumerate(path):
-            child = node.get(step, {})
-            if not isinstance(child, dict):
-                raise ConfigError(
-                    f"{dotted}: {'.'.join(path[: depth + 1])} is {child!r}, not a part with keys"
-                )
-            node[step] = dict(child)
-            node = node[step]
-        if leaf == "kind" and node.get("kind") != value:
-            node.clear()
-        node[leaf] = value
-    return result
-
-
-def _outermost_first(dotted: str) -> tuple[int, bool]:
-    path: Sequence[str] = dotted.split(".")
-    return (len(path) - 1, True) if path[-1] == "kind" else (len(path), False)
 
 
 def resolve(content: Mapping[str, Any]) -> Experiment:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from precisionflow.config.base import Part, members_of
+from precisionflow.config.base import Config, members_of
 from precisionflow.config.experiment import Experiment
 
 
@@ -17,7 +17,7 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
-def _default_kinds(part: type[Part]) -> set[str]:
+def _default_kinds(part: type[Config]) -> set[str]:
     """The kind of every default below a part."""
     kinds: set[str] = set()
     for field in part.model_fields.values():

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow.compute as pc
 from jaxtyping import Float, Float32, Int, Int32
 
-from precisionflow.records import REGRESSION_ROWS, TOKENS, read
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import REGRESSION_ROWS, TOKENS
 
 
 def rank_slice(size: int, *, rank: int, ranks: int) -> slice:
@@ -29,7 +30,7 @@ class TokenWindows:
     @classmethod
     def read(cls, path: Path) -> "TokenWindows":
         """The tokens in a validated `<part>.parquet`."""
-        return cls(read(path, TOKENS)["token"].to_numpy())
+        return cls(read_parquet(path, TOKENS)["token"].to_numpy())
 
     def windows(
         self, step: int, *, seed: int, batch_size: int, context: int, rank: int = 0, ranks: int = 1
@@ -72,7 +73,7 @@ class Rows:
     @classmethod
     def read(cls, path: Path) -> "Rows":
         """The rows in a validated `<part>.parquet`."""
-        table = read(path, REGRESSION_ROWS)
+        table = read_parquet(path, REGRESSION_ROWS)
         widths = pc.unique(pc.list_value_length(table["features"])).to_pylist()
         if not widths:
             raise ValueError(f"{path}: has no rows; run prepare again")

@@ -9,7 +9,8 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from precisionflow import records
+from precisionflow.records.cards import Standardisation
+from precisionflow.records.files import checked
 
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
@@ -21,7 +22,7 @@ class Prepared:
 
     rows: dict[Part, int]
     """Rows of a table or characters of a text, of each part."""
-    standardisation: records.Standardisation | None = None
+    standardisation: Standardisation | None = None
     features: tuple[str, ...] | None = None
     target: str | None = None
     vocabulary: tuple[str, ...] | None = None
@@ -38,6 +39,6 @@ def part_files(folder: Path, schema: pa.Schema) -> Iterator[Callable[[Part, pa.T
         }
 
         def append(part: Part, table: pa.Table) -> None:
-            files[part].write_table(records.check(table, schema, str(paths[part])))
+            files[part].write_table(checked(table, schema, str(paths[part])))
 
         yield append

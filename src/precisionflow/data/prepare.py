@@ -6,24 +6,16 @@ from pathlib import Path
 from typing import assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.task import (
-    Characters,
-    HeteroscedasticSine,
-    Regression,
-    ScikitLearnTable,
-    TableFile,
-    TableSource,
-    UciFolder,
-)
+from precisionflow.config.tasks import Characters, Regression
 from precisionflow.data.parts import Prepared
-from precisionflow.data.scikit_learn import open_scikit_learn
-from precisionflow.data.sine import open_sine
-from precisionflow.data.table import Table, write_table
-from precisionflow.data.table_file import open_table_file
-from precisionflow.data.text import open_text, write_text
-from precisionflow.data.uci_folder import open_uci_folder
-from precisionflow.records import DatasetCard, write_card
-from precisionflow.stage import data_folder, once
+from precisionflow.data.sources.tables import open_table
+from precisionflow.data.sources.text import open_text
+from precisionflow.data.tasks.characters import write_text
+from precisionflow.data.tasks.regression import write_table
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import write_card
+from precisionflow.results.layout import data_folder
+from precisionflow.results.stage import once
 
 
 def _silent(_line: str) -> None:
@@ -52,7 +44,7 @@ def _open(task: Regression | Characters, split: int) -> tuple[str, Callable[[Pat
     """The source's sha256, and what writes its parts into a folder."""
     match task:
         case Regression():
-            table = _open_table(task.source, split)
+            table = open_table(task.source, split)
             fraction = task.validation_fraction
             return table.sha256, partial(write_table, table, validation_fraction=fraction, split=split)
         case Characters():
@@ -65,20 +57,6 @@ def _open(task: Regression | Characters, split: int) -> tuple[str, Callable[[Pat
             return text.sha256, partial(write_text, text, task=task)
         case _:
             assert_never(task)
-
-
-def _open_table(source: TableSource, split: int) -> Table:
-    match source:
-        case ScikitLearnTable():
-            return open_scikit_learn(source, split=split)
-        case HeteroscedasticSine():
-            return open_sine(source, split=split)
-        case UciFolder():
-            return open_uci_folder(source, split=split)
-        case TableFile():
-            return open_table_file(source, split=split)
-        case _:
-            assert_never(source)
 
 
 def _fill(

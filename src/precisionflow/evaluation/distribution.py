@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import special
 
-from precisionflow.evaluation.scores import Rows, aligned, fraction, refuse
+from precisionflow.evaluation.columns import Rows, aligned, fraction, refuse
 
 Family = Literal["gaussian", "student_t", "laplace"]
 Components = Float[np.ndarray, "rows components"]

@@ -6,29 +6,23 @@ from typing import Any, assert_never
 
 import numpy as np
 
-from precisionflow.cells import evaluation_inputs, training_identity
 from precisionflow.config import Experiment
-from precisionflow.config.task import Characters, Regression
+from precisionflow.config.tasks import Characters, Regression
+from precisionflow.evaluation.columns import Rows
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.fit import fitted_curve
 from precisionflow.evaluation.metrics import metrics_table, regression_metrics
-from precisionflow.evaluation.predict import Predictor
 from precisionflow.evaluation.predictions import predictions_table
-from precisionflow.evaluation.recalibrated import held_out, recalibrated_metrics
-from precisionflow.evaluation.scores import Rows
-from precisionflow.evaluation.tokens import score_text
-from precisionflow.records import (
-    FIT,
-    METRICS,
-    PREDICTIONS,
-    REGRESSION_ROWS,
-    TOKEN_PREDICTIONS,
-    DatasetCard,
-    read,
-    read_card,
-    write,
-)
-from precisionflow.stage import cell_folder, data_folder, once
+from precisionflow.evaluation.predictor import Predictor
+from precisionflow.evaluation.recalibration.recalibrated import held_out, recalibrated_metrics
+from precisionflow.evaluation.tasks.characters import score_text
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet, write_parquet
+from precisionflow.records.schemas import FIT, METRICS, PREDICTIONS, REGRESSION_ROWS, TOKEN_PREDICTIONS
+from precisionflow.results.cells import evaluation_inputs
+from precisionflow.results.identity import training_identity
+from precisionflow.results.layout import cell_folder, data_folder
+from precisionflow.results.stage import once
 from precisionflow.training.batches import part_batches
 from precisionflow.training.engine import pick_device
 
@@ -84,9 +78,9 @@ def _evaluate_cell(
             row, target = rows_of(predictor, data / "test.parquet")
             predicted = predictions(predictor, data / "test.parquet")
             table = predictions_table(predicted, row=row, target=target)
-            write(table, out / "predictions.parquet", PREDICTIONS)
+            write_parquet(table, out / "predictions.parquet", PREDICTIONS)
             if (curve := fitted_curve(predictor, data)) is not None:
-                write(curve, out / "fit.parquet", FIT)
+                write_parquet(curve, out / "fit.parquet", FIT)
             levels = experiment.evaluation.levels
             methods = [m for m in experiment.evaluation.recalibration if m != "temperature"]
             values = regression_metrics(predicted, target, levels=levels)
@@ -96,13 +90,13 @@ def _evaluate_cell(
         case Characters():
             scored, after = score_text(predictor, experiment, data)
             table = scored.table
-            write(table, out / "predictions.parquet", TOKEN_PREDICTIONS)
+            write_parquet(table, out / "predictions.parquet", TOKEN_PREDICTIONS)
             values = scored.metrics | after
         case _:
             assert_never(experiment.task)
     values |= {"validation_loss": card.validation_loss}
     metrics = metrics_table(values, experiment=experiment, seed=seed, split=split, n=table.num_rows)
-    write(metrics, out / "metrics.parquet", METRICS)
+    write_parquet(metrics, out / "metrics.parquet", METRICS)
     return values
 
 
@@ -121,5 +115,5 @@ def rows_of(predictor: Predictor, file: Path) -> tuple[np.ndarray, Rows]:
     """Index in the source and target, in its own units, of each row of a part."""
     scales = predictor.data_card.standardisation
     assert scales is not None
-    rows = read(file, REGRESSION_ROWS)
+    rows = read_parquet(file, REGRESSION_ROWS)
     return rows["row"].to_numpy(), rows["target"].to_numpy() * scales.target_scale + scales.target_mean

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from precisionflow.evaluation.predict import Predictor
-from precisionflow.records import FIT, REGRESSION_ROWS, read
+from precisionflow.evaluation.predictor import Predictor
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import FIT, REGRESSION_ROWS
 
 POINTS = 200
 MARGIN = 0.1
@@ -25,7 +26,7 @@ def fitted_curve(predictor: Predictor, data: Path) -> pa.Table | None:
     (mean,), (scale,) = scales.feature_mean, scales.feature_scale
 
     def points(part: str) -> tuple[np.ndarray, np.ndarray]:
-        rows = read(data / f"{part}.parquet", REGRESSION_ROWS)
+        rows = read_parquet(data / f"{part}.parquet", REGRESSION_ROWS)
         x = np.array(rows["features"].to_pylist())[:, 0] * scale + mean
         return x, rows["target"].to_numpy() * scales.target_scale + scales.target_mean
 

@@ -7,12 +7,21 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
-from precisionflow import records
 from precisionflow.config import Experiment
-from precisionflow.evaluation import calibration, classification, scores, sharpness
-from precisionflow.evaluation.crps import crps
+from precisionflow.evaluation.calibration import classes
+from precisionflow.evaluation.calibration.confidence import expected_calibration_error
+from precisionflow.evaluation.calibration.coverage import coverage, root_mean_squared_calibration_error, width
+from precisionflow.evaluation.calibration.pit import pit_error
+from precisionflow.evaluation.calibration.scale import expected_normalised_calibration_error
+from precisionflow.evaluation.calibration.sparsification import sparsification
+from precisionflow.evaluation.columns import Rows, refuse
 from precisionflow.evaluation.distribution import Distribution
-from precisionflow.evaluation.scores import Rows
+from precisionflow.evaluation.scores.crps import crps
+from precisionflow.evaluation.scores.gaussian import squared_error
+from precisionflow.evaluation.scores.interval import interval_score
+from precisionflow.records.files import checked
+from precisionflow.records.metrics import metric_named
+from precisionflow.records.schemas import METRICS, TOKEN_PREDICTIONS
 
 
 def regression_metrics(predicted: Distribution, target: Rows, *, levels: Sequence[float]) -> dict[str, float]:
@@ -25,11 +34,11 @@ def regression_metrics(predicted: Distribution, target: Rows, *, levels: Sequenc
     values = {
         "nll": -float(np.mean(predicted.log_density(target))),
         "crps": float(np.mean(crps(predicted, target))),
-        "rmse": math.sqrt(np.mean(scores.squared_error(target, mean))),
-        "pit_error": calibration.pit_error(pit),
-        "rmsce": sharpness.root_mean_squared_calibration_error(pit),
-        "ence": sharpness.expected_normalised_calibration_error(target, mean, std),
-        "ause": sharpness.sparsification(target, mean, std).area,
+        "rmse": math.sqrt(np.mean(squared_error(target, mean))),
+        "pit_error": pit_error(pit),
+        "rmsce": root_mean_squared_calibration_error(pit),
+        "ence": expected_normalised_calibration_error(target, mean, std),
+        "ause": sparsification(target, mean, std).area,
         "sharpness": float(np.mean(std)),
     }
     for level in levels:
@@ -40,10 +49,10 @@ def regression_metrics(predicted: Distribution, target: Rows, *, levels: Sequenc
 def interval_metrics(target: Rows, lower: Rows, upper: Rows, *, level: float) -> dict[str, float]:
     """coverage_<per cent>, width_<per cent> and interval_score_<per cent> of intervals that promise `level`."""
     return {
-        f"coverage_{per_cent(level)}": calibration.coverage(target, lower, upper),
-        f"width_{per_cent(level)}": calibration.width(lower, upper),
+        f"coverage_{per_cent(level)}": coverage(target, lower, upper),
+        f"width_{per_cent(level)}": width(lower, upper),
         f"interval_score_{per_cent(level)}": float(
-            np.mean(sharpness.interval_score(target, lower, upper, level=level))
+            np.mean(interval_score(target, lower, upper, level=level))
         ),
     }
 
@@ -57,31 +66,31 @@ def token_metrics(table: pa.Table, *, bins: int) -> dict[str, float]:
     """
     if table.num_rows == 0:
         raise ValueError("predictions: no rows; give at least one")
-    table = records.check(table, records.TOKEN_PREDICTIONS, "predictions")
+    table = checked(table, TOKEN_PREDICTIONS, "predictions")
     log_probability, confidence, correct, brier = (
         table[name].to_numpy() for name in ("log_probability", "confidence", "correct", "brier")
     )
-    scores.refuse(log_probability > 0, "log_probability", log_probability, wanted="should not be positive")
+    refuse(log_probability > 0, "log_probability", log_probability, wanted="should not be positive")
     nll = -float(np.mean(log_probability))
     return {
         "nll": nll,
         "bits_per_character": nll / math.log(2),
-        "ece": calibration.expected_calibration_error(confidence, correct, bins=bins),
-        "ece_equal_mass": classification.equal_mass_calibration_error(
+        "ece": expected_calibration_error(confidence, correct, bins=bins),
+        "ece_equal_mass": classes.equal_mass_calibration_error(
             confidence, correct, bins=min(bins, len(correct))
         ),
-        "mce": classification.maximum_calibration_error(confidence, correct, bins=bins),
+        "mce": classes.maximum_calibration_error(confidence, correct, bins=bins),
         "brier": float(np.mean(brier)),
         "accuracy": float(np.mean(correct)),
-        "aurc": classification.area_under_risk_coverage(confidence, correct),
+        "aurc": classes.area_under_risk_coverage(confidence, correct),
     }
 
 
-def class_metrics(binned: classification.ClassBins) -> dict[str, float]:
+def class_metrics(binned: classes.ClassBins) -> dict[str, float]:
     """class_wise_ece and the parts of the Brier score, of the probabilities of all classes."""
-    parts = classification.brier_decomposition(binned)
+    parts = classes.brier_decomposition(binned)
     return {
-        "class_wise_ece": classification.class_wise_calibration_error(binned),
+        "class_wise_ece": classes.class_wise_calibration_error(binned),
         "brier_reliability": parts.reliability,
         "brier_resolution": parts.resolution,
         "brier_uncertainty": parts.uncertainty,
@@ -96,7 +105,7 @@ def metrics_table(
     ValueError for a name that the catalogue does not have and for a value that is not finite.
     """
     for name in values:
-        records.metric(name)
+        metric_named(name)
     rows = [
         {
             "experiment": experiment.name,
@@ -110,7 +119,7 @@ def metrics_table(
         }
         for name, value in values.items()
     ]
-    return records.check(pa.Table.from_pylist(rows, schema=records.METRICS), records.METRICS, "metrics")
+    return checked(pa.Table.from_pylist(rows, schema=METRICS), METRICS, "metrics")
 
 
 def per_cent(level: float) -> str:

@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float
 
-from precisionflow import records
+from precisionflow.evaluation.columns import Rows, refuse
 from precisionflow.evaluation.distribution import PARAMETERS, Components, Distribution
-from precisionflow.evaluation.scores import Rows, refuse
+from precisionflow.records.files import checked
+from precisionflow.records.schemas import PREDICTIONS
 
 FAMILIES = ("gaussian", "student_t", "laplace")
 
@@ -18,7 +19,7 @@ def predictions_table(predicted: Distribution, *, row: np.ndarray, target: Rows)
     """A `records.PREDICTIONS`: `row` is the index in the source, everything else in the target's own units."""
     columns = {name: _lists(getattr(predicted, name), len(target)) for name in PARAMETERS}
     family = pa.array([predicted.family]).take(pa.array(np.zeros(len(target), dtype=np.int64)))
-    return pa.table({"row": row, "target": target, "family": family, **columns}, schema=records.PREDICTIONS)
+    return pa.table({"row": row, "target": target, "family": family, **columns}, schema=PREDICTIONS)
 
 
 def stated_distribution(table: pa.Table, *, origin: str = "predictions") -> Distribution:
@@ -29,7 +30,7 @@ def stated_distribution(table: pa.Table, *, origin: str = "predictions") -> Dist
     """
     if table.num_rows == 0:
         raise ValueError(f"{origin}: no rows; give at least one")
-    table = records.check(table, records.PREDICTIONS, origin)
+    table = checked(table, PREDICTIONS, origin)
     try:
         return _distribution(table)
     except ValueError as error:
@@ -81,7 +82,7 @@ def _lists(values: Components | None, rows: int) -> pa.ListArray:
     flat = np.zeros(0) if values is None else np.ascontiguousarray(values, dtype=np.float64).ravel()
     width = len(flat) // rows
     offsets = np.arange(rows + 1, dtype=np.int32) * width
-    return pa.ListArray.from_arrays(offsets, flat, type=records.PREDICTIONS.field("location").type)
+    return pa.ListArray.from_arrays(offsets, flat, type=PREDICTIONS.field("location").type)
 
 
 def _components(column: pa.ChunkedArray, name: str) -> Components | None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from precisionflow.evaluation.scores import fraction
+from precisionflow.evaluation.columns import fraction
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from precisionflow.evaluation.predict import Predictor
+    from precisionflow.evaluation.predictor import Predictor
 
 
 def predict_with_uncertainty(

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from precisionflow.config.objective import (
+from precisionflow.config.likelihoods import (
     CRPS,
     Faithful,
     GaussianNLL,

@@ -7,18 +7,22 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from precisionflow import records, stage
-from precisionflow.ablation.aggregate import Cell, cell_folders, cells_of
-from precisionflow.ablation.grid import Variant
+from precisionflow.ablation.aggregate import cells_of
+from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
 from precisionflow.evaluation.predictions import stated_distribution
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import HISTORY, METRICS, PREDICTIONS, TOKEN_PREDICTIONS
+from precisionflow.results.cells import Cell, cell_folders
+from precisionflow.results.stage import input_key
 
 
 @dataclass(frozen=True)
 class Trained:
     """One training run: its card, and metric -> step -> value."""
 
-    card: records.ModelCard
+    card: ModelCard
     history: Mapping[str, Mapping[int, float]]
 
 
@@ -54,25 +58,25 @@ def _by_cell(roots: Sequence[Path], identify: Callable[[Path], Cell]) -> dict[Ce
     for folder in cell_folders(roots):
         cell = identify(folder)
         known = found.setdefault(cell, folder)
-        if stage.input_key(known) != stage.input_key(folder):
+        if input_key(known) != input_key(folder):
             raise ValueError(f"{known} and {folder} differ, both are {cell}; keep the results of one run")
     return found
 
 
 def _trained_cell(folder: Path) -> Cell:
-    card = records.read_card(folder / "model.json", records.ModelCard)
+    card = read_card(folder / "model.json", ModelCard)
     e = card.experiment
     return Cell(e.name, e.dataset, e.variant, card.seed, card.split)
 
 
 def _evaluated_cell(folder: Path) -> Cell:
-    first = records.read(folder / "metrics.parquet", records.METRICS).slice(0, 1).to_pylist()[0]
+    first = read_parquet(folder / "metrics.parquet", METRICS).slice(0, 1).to_pylist()[0]
     return Cell(*(first[name] for name in Cell._fields))
 
 
 def keys(folders: Mapping[Cell, Path]) -> list[str]:
     """Sorted keys of the stages that wrote the folders."""
-    return sorted(stage.input_key(folder) for folder in folders.values())
+    return sorted(input_key(folder) for folder in folders.values())
 
 
 def of_variant(folders: Mapping[Cell, Path], variant: Variant, experiment: Experiment) -> list[Path]:
@@ -87,16 +91,16 @@ def of_variant(folders: Mapping[Cell, Path], variant: Variant, experiment: Exper
 def read_trained(folder: Path) -> Trained:
     """Card and history of one cell."""
     history: dict[str, dict[int, float]] = {}
-    for row in records.read(folder / "history.parquet", records.HISTORY).to_pylist():
+    for row in read_parquet(folder / "history.parquet", HISTORY).to_pylist():
         history.setdefault(row["metric"], {})[row["step"]] = row["value"]
-    return Trained(records.read_card(folder / "model.json", records.ModelCard), history)
+    return Trained(read_card(folder / "model.json", ModelCard), history)
 
 
 def read_predictions(folders: Sequence[Path], *, kind: str) -> Predictions:
     """The pooled predictions of cells whose task is of `kind`."""
-    schema = records.PREDICTIONS if kind == "regression" else records.TOKEN_PREDICTIONS
+    schema = PREDICTIONS if kind == "regression" else TOKEN_PREDICTIONS
     files = [folder / "predictions.parquet" for folder in folders]
-    tables = [records.read(file, schema) for file in files]
+    tables = [read_parquet(file, schema) for file in files]
     if kind == "regression":
         cells = [_stated_columns(table, file) for table, file in zip(tables, files, strict=True)]
     else:

@@ -7,8 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from precisionflow.evaluation import calibration
-from precisionflow.records import Metric
+from precisionflow.evaluation.calibration import pit
+from precisionflow.evaluation.calibration.confidence import reliability_bins
+from precisionflow.evaluation.calibration.coverage import coverage_band, reliability
+from precisionflow.records.metrics import Metric
 from precisionflow.report import wording
 from precisionflow.report.cells import Predictions
 from precisionflow.report.svg import BAND, BETTER, INK, MUTED, SURFACE, WORSE, canvas, stroke
@@ -79,12 +81,12 @@ def reliability_curves(predictions: Mapping[str, Predictions], *, confidence: fl
     with canvas(name, alt=alt, width=320, height=320) as drawing:
         axes = drawing.axes
         rows = min(p.rows for p in predictions.values())
-        low, high = calibration.coverage_band(rows, level=LEVELS, confidence=confidence)
+        low, high = coverage_band(rows, level=LEVELS, confidence=confidence)
         axes.fill_between(LEVELS, low, high, color=BAND, linewidth=0)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8)
         for index, p in enumerate(predictions.values()):
             look = stroke(index)
-            covered = calibration.reliability(p.pit, levels=LEVELS)
+            covered = reliability(p.pit, levels=LEVELS)
             axes.plot(
                 LEVELS,
                 covered,
@@ -103,8 +105,8 @@ def reliability_curves(predictions: Mapping[str, Predictions], *, confidence: fl
 def pit_histogram(variant: str, predictions: Predictions, index: int, *, confidence: float, name: str) -> str:
     """Relative frequency of the PIT in equal bins (1 = uniform), with the band of chance for one bin."""
     alt = f"Histogram of the probability integral transform of {variant}; a calibrated model is flat at 1"
-    histogram = calibration.pit_histogram(predictions.pit, bins=PIT_BINS, confidence=confidence)
-    low, high = calibration.coverage_band(predictions.rows, level=1 / PIT_BINS, confidence=confidence)
+    histogram = pit.pit_histogram(predictions.pit, bins=PIT_BINS, confidence=confidence)
+    low, high = coverage_band(predictions.rows, level=1 / PIT_BINS, confidence=confidence)
     with canvas(name, alt=alt, width=320, height=240) as drawing:
         axes = drawing.axes
         density = histogram.counts / histogram.counts.sum() * PIT_BINS
@@ -133,7 +135,7 @@ def confidence_diagram(
     """Accuracy against stated confidence in equal bins, the band of chance of each bin, and where the tokens are."""
     alt = f"Accuracy against confidence of {variant}; a calibrated model lies on the diagonal"
     look = stroke(index)
-    diagram = calibration.reliability_bins(
+    diagram = reliability_bins(
         predictions.columns["confidence"], predictions.columns["correct"], bins=bins, band=confidence
     )
     full = diagram.count > 0
@@ -185,7 +187,7 @@ def curve(runs: Sequence[Mapping[int, float]], *, points: int = 120) -> Curve:
 def _bands(rows: np.ndarray, levels: np.ndarray, *, confidence: float) -> tuple[list[float], list[float]]:
     """Bands of bins with `rows` independent rows each and mean confidence `levels`."""
     ends = [
-        calibration.coverage_band(max(round(n), 1), level=min(level, 1 - 1e-9), confidence=confidence)
+        coverage_band(max(round(n), 1), level=min(level, 1 - 1e-9), confidence=confidence)
         for n, level in zip(rows.tolist(), levels.tolist(), strict=True)
     ]
     return [float(low) for low, _ in ends], [float(high) for _, high in ends]

@@ -10,12 +10,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from precisionflow import __version__, records, stage
+from precisionflow import __version__
 from precisionflow.ablation.aggregate import by_name, read_aggregate
 from precisionflow.ablation.gate import judge
 from precisionflow.config import Experiment, digest, to_yaml
+from precisionflow.records.files import write_text
 from precisionflow.report import cells
 from precisionflow.report.section import Section, section
+from precisionflow.results.stage import input_key, once
 
 LIBRARIES = (
     "torch",
@@ -47,7 +49,7 @@ def report(
     ordered = by_name(experiments)
     trained, evaluated = cells.trained_cells(models), cells.evaluated_cells(evaluations)
     keys = {
-        "aggregate": stage.input_key(aggregate),
+        "aggregate": input_key(aggregate),
         "models": cells.keys(trained),
         "evaluations": cells.keys(evaluated),
     }
@@ -65,12 +67,12 @@ def report(
             )
             for position, experiment in enumerate(ordered)
         ]
-        records.write_text(
+        write_text(
             render(sections, keys={name: digest(key) for name, key in keys.items()}), folder / "report.html"
         )
 
     inputs = {"experiments": [e.model_dump_json() for e in ordered], **keys}
-    stage.once(out, verb="report", inputs=inputs, work=work)
+    once(out, verb="report", inputs=inputs, work=work)
 
 
 def templates() -> Environment:

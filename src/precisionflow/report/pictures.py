@@ -7,14 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 from markupsafe import Markup
 
-from precisionflow import records
-from precisionflow.ablation.aggregate import Cell
-from precisionflow.ablation.grid import Variant
+from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
-from precisionflow.config.task import HeteroscedasticSine
-from precisionflow.data import sine
+from precisionflow.config.sources import HeteroscedasticSine
+from precisionflow.data.sources import sine
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import FIT
 from precisionflow.report import cells, figures, uncertainty_figures
 from precisionflow.report.cells import Predictions, Trained
+from precisionflow.results.cells import Cell
 
 MOST_FIGURES = 6
 """Variants that have figures of their own."""
@@ -44,7 +45,7 @@ def fits(
             return
         task = variant.experiment.task
         truth = sine.truth if isinstance(task.source, HeteroscedasticSine) else None
-        curve: pa.Table = records.read(file, records.FIT)
+        curve: pa.Table = read_parquet(file, FIT)
         svg = uncertainty_figures.fitted_curve(
             variant.name, curve, index, truth=truth, name=f"{name}-fit-{index}"
         )

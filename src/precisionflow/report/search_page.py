@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from markupsafe import Markup
 
-from precisionflow import __version__, records
+from precisionflow import __version__
+from precisionflow.records.files import write_text
 from precisionflow.report import search_figures as figures
 from precisionflow.report.page import templates
 from precisionflow.report.search_figures import Value
@@ -80,7 +81,7 @@ def write_search_page(searched: Searched, file: Path) -> None:
             version=__version__,
         )
     )
-    records.write_text(text, file)
+    write_text(text, file)
 
 
 def importance(attempts: Sequence[Attempt]) -> dict[str, float]:

@@ -6,18 +6,21 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from precisionflow import records
-from precisionflow.ablation.aggregate import Aggregate, Cell, by_dataset, contrasted, unit_of
+from precisionflow.ablation.aggregate import Aggregate, by_dataset, contrasted, unit_of
+from precisionflow.ablation.design import Variant
 from precisionflow.ablation.gate import Judgement
-from precisionflow.ablation.grid import Variant
 from precisionflow.config import Experiment
-from precisionflow.evaluation import calibration, sharpness
+from precisionflow.evaluation.calibration.bands import uniform_band
+from precisionflow.evaluation.calibration.coverage import coverage_band, root_mean_squared_calibration_error
+from precisionflow.evaluation.calibration.pit import pit_error
 from precisionflow.evaluation.metrics import per_cent
+from precisionflow.records.cards import ModelCard
 from precisionflow.report import cells, figures, pictures, tables, wording
 from precisionflow.report.cells import Predictions
 from precisionflow.report.pictures import MOST_FIGURES, Picture
 from precisionflow.report.svg import legend_sample
 from precisionflow.report.wording import Row
+from precisionflow.results.cells import Cell
 
 CLASS_CALIBRATION = (
     "ece_equal_mass",
@@ -79,7 +82,7 @@ class Section:
     groups: tuple[Group, ...]
     gate: tuple[Judgement, ...]
     facts: tuple[str, ...]
-    cards: tuple[records.ModelCard, ...]
+    cards: tuple[ModelCard, ...]
 
 
 def section(
@@ -226,14 +229,14 @@ def chance_bands(experiment: Experiment, pooled: Mapping[str, Predictions]) -> d
     law = {"rows": size, "cells": max(1, round(some.rows / size))}
     confidence = experiment.ablation.confidence
     bands = {
-        name: calibration.uniform_band(score, **law, confidence=confidence)
+        name: uniform_band(score, **law, confidence=confidence)
         for name, score in (
-            ("pit_error", calibration.pit_error),
-            ("rmsce", sharpness.root_mean_squared_calibration_error),
+            ("pit_error", pit_error),
+            ("rmsce", root_mean_squared_calibration_error),
         )
     }
     for level in experiment.evaluation.levels:
-        low, high = calibration.coverage_band(some.rows, level=level, confidence=confidence)
+        low, high = coverage_band(some.rows, level=level, confidence=confidence)
         bands[f"coverage_{per_cent(level)}"] = (float(low), float(high))
     return bands
 

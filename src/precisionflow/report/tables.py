@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from precisionflow import records
 from precisionflow.ablation.aggregate import by_dataset, by_name, contrasted, read_aggregate, unit_of
-from precisionflow.ablation.grid import Variant
+from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.metrics import Metric, metric_named
 from precisionflow.report import wording
 from precisionflow.report.wording import Row
 
@@ -52,7 +53,7 @@ def score_table(
     A last line says where chance puts a calibrated model, for the metrics of `chance`.
     """
     where = {(row["variant"], row["metric"]): row for row in rows}
-    catalogue = [records.metric(name) for name in metrics]
+    catalogue = [metric_named(name) for name in metrics]
     body = []
     for variant in dict.fromkeys(row["variant"] for row in rows):
         entries = [Entry(variant)]
@@ -105,7 +106,7 @@ def contrast_table(rows: Sequence[Row], variants: Mapping[str, Variant], *, capt
     body = [
         (
             Entry(wording.comparison(row, variants[row["variant"]].levels)),
-            Entry(wording.quantity(records.metric(row["metric"]))),
+            Entry(wording.quantity(metric_named(row["metric"]))),
             Entry(wording.effect(row)),
             Entry(wording.probability(row["p"])),
             Entry(wording.probability(row["p_adjusted"])),
@@ -137,7 +138,7 @@ def proven_best(contrasts: Sequence[Row], variants: Sequence[str], metric: str) 
     return None
 
 
-def cost_table(cards: Mapping[str, Sequence[records.ModelCard]], *, caption: str) -> Table:
+def cost_table(cards: Mapping[str, Sequence[ModelCard]], *, caption: str) -> Table:
     """What training took, by variant."""
     body = []
     for variant, runs in cards.items():
@@ -165,7 +166,7 @@ def cost_table(cards: Mapping[str, Sequence[records.ModelCard]], *, caption: str
     return Table(caption, headings, tuple(body))
 
 
-def twin_table(variants: Sequence[Variant], cards: Mapping[str, Sequence[records.ModelCard]]) -> Table | None:
+def twin_table(variants: Sequence[Variant], cards: Mapping[str, Sequence[ModelCard]]) -> Table | None:
     """Predictive coding over backprop, other axes equal; none for experiments that do not vary `learning` so."""
     body = []
     for variant in variants:
@@ -191,7 +192,7 @@ def twin_table(variants: Sequence[Variant], cards: Mapping[str, Sequence[records
     return Table("Predictive coding over its backprop twin", headings, tuple(body)) if body else None
 
 
-def step_seconds(runs: Sequence[records.ModelCard]) -> float:
+def step_seconds(runs: Sequence[ModelCard]) -> float:
     """Median over the runs of a variant."""
     return statistics.median(card.seconds_per_step for card in runs)
 
@@ -216,7 +217,7 @@ def _held(ratio: float, bar: float, *, decimals: int) -> tuple[Entry, Entry]:
     )
 
 
-def _note(metric: records.Metric) -> str:
+def _note(metric: Metric) -> str:
     unit = {"1": "", "target": "target's units, "}.get(metric.unit, f"{metric.unit}, ")
     return unit + wording.direction(metric)
 

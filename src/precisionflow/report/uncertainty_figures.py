@@ -7,7 +7,8 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from precisionflow.evaluation import sharpness
+from precisionflow.evaluation.calibration.scale import errors_by_scale
+from precisionflow.evaluation.calibration.sparsification import sparsification
 from precisionflow.report.cells import Predictions
 from precisionflow.report.svg import BAND, INK, MUTED, WORSE, canvas, stroke
 
@@ -24,7 +25,7 @@ def error_against_scale(predictions: Mapping[str, Predictions], *, name: str) ->
         ends = []
         for index, p in enumerate(predictions.values()):
             c, look = p.columns, stroke(index)
-            groups = sharpness.errors_by_scale(c["target"], c["mean"], c["std"], bins=min(GROUPS, len(p.pit)))
+            groups = errors_by_scale(c["target"], c["mean"], c["std"], bins=min(GROUPS, len(p.pit)))
             axes.plot(
                 groups.stated, groups.observed, color=look.colour, linestyle=look.dash, marker=look.marker
             )
@@ -57,7 +58,7 @@ def sparsification_curves(predictions: Mapping[str, Predictions], *, name: str) 
         axes = drawing.axes
         for index, p in enumerate(predictions.values()):
             c, look = p.columns, stroke(index)
-            curves = sharpness.sparsification(c["target"], c["mean"], c["std"])
+            curves = sparsification(c["target"], c["mean"], c["std"])
             axes.plot(curves.removed, curves.error, color=look.colour, linestyle=look.dash)
             axes.plot(curves.removed, curves.oracle, color=look.colour, linewidth=0.7, alpha=0.6)
         axes.axhline(1, color=MUTED, linewidth=0.8)

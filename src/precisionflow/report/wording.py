@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from precisionflow import records
+from precisionflow.records.metrics import Metric, metric_named
 
 Row = dict[str, Any]
 """A row of records.TABLE or records.CONTRASTS."""
@@ -52,12 +52,12 @@ def probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else number(p, decimals=3)
 
 
-def quantity(metric: records.Metric) -> str:
+def quantity(metric: Metric) -> str:
     """What is contrasted: the metric, or its distance from the calibrated value."""
     return metric.name if metric.nominal is None else f"|{metric.name} − {metric.nominal:g}|"
 
 
-def direction(metric: records.Metric) -> str:
+def direction(metric: Metric) -> str:
     """In words, which values of the metric are good."""
     return f"calibrated at {metric.nominal:g}" if metric.better == "nominal" else f"{metric.better} is better"
 
@@ -81,7 +81,7 @@ def comparison(row: Row, levels: Mapping[str, str]) -> str:
 def finding(row: Row, *, unit: str) -> str:
     """ "nll −0.012 [−0.020, −0.004], n = 3 seeds": what a contrast measured."""
     units = unit if row["n"] == 1 else f"{unit}s"
-    return f"{quantity(records.metric(row['metric']))} {effect(row)}, n = {row['n']} {units}"
+    return f"{quantity(metric_named(row['metric']))} {effect(row)}, n = {row['n']} {units}"
 
 
 def verdict_kind(verdict: str) -> VerdictKind:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from precisionflow import records
+from precisionflow.records.cards import Card
+from precisionflow.records.files import read_card, write_card
 from precisionflow.search.plan import Plan
 from precisionflow.search.samplers import Suggester
 
@@ -12,7 +13,7 @@ Report = tuple[str, float]
 """metric, value: one line that a trial printed."""
 
 
-class TrialCard(records.Card):
+class TrialCard(Card):
     """trials/<number>/trial.json: written before the trial starts, and again when it has ended."""
 
     number: int
@@ -41,7 +42,7 @@ class TrialCard(records.Card):
         return found
 
 
-class StudyCard(records.Card):
+class StudyCard(Card):
     """study.json."""
 
     study: dict[str, Any]
@@ -58,15 +59,15 @@ class Journal:
         file = out / "study.json"
         card = StudyCard(study=dict(study), key=plan.key, seed=seed)
         if file.exists():
-            there = records.read_card(file, StudyCard)
+            there = read_card(file, StudyCard)
             if (there.key, there.seed) != (card.key, card.seed):
                 raise ValueError(
                     f"{out}: holds another search ({_difference(there, card)}); choose another --out"
                 )
         elif any(path.name != ".lock" for path in out.iterdir()):
             raise ValueError(f"{out}: holds files that no search wrote; choose another --out or remove it")
-        records.write_card(card, file)
-        found = [records.read_card(path, TrialCard) for path in (out / "trials").glob("*/trial.json")]
+        write_card(card, file)
+        found = [read_card(path, TrialCard) for path in (out / "trials").glob("*/trial.json")]
         self.cards = {card.number: card for card in sorted(found, key=lambda card: card.number)}
 
     def folder(self, number: int) -> Path:
@@ -74,7 +75,7 @@ class Journal:
 
     def write(self, card: TrialCard) -> None:
         """Keep what is known of a trial."""
-        records.write_card(card, self.folder(card.number) / "trial.json")
+        write_card(card, self.folder(card.number) / "trial.json")
         self.cards[card.number] = card
 
     @property

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from precisionflow.results.locks import exclusive
 from precisionflow.search import medianstop, samplers, space
 from precisionflow.search.conclude import Ended, conclude
 from precisionflow.search.engine import Engine, chosen
 from precisionflow.search.journal import Journal, TrialCard
 from precisionflow.search.plan import Plan, plan_of
 from precisionflow.search.trials import NAN, Best, Trial, searched_settings
-from precisionflow.stage import exclusive
 
 
 def run_study(

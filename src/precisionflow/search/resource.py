@@ -6,25 +6,26 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from precisionflow.config.base import ConfigError, Count, Part, Whole, explain
+from precisionflow.config.base import Config, ConfigError, Count, Whole
+from precisionflow.config.explain import explain
 from precisionflow.config.load import mapping
 
 
-class Setting(Part):
+class Setting(Config):
     """A name and a text."""
 
     name: str
     value: str
 
 
-class MetricStrategy(Part):
+class MetricStrategy(Config):
     """Which of a trial's reports counts."""
 
     name: str
     value: Literal["min", "max", "latest"]
 
 
-class ObjectiveSpec(Part):
+class ObjectiveSpec(Config):
     """What is searched for."""
 
     type: Literal["minimize", "maximize"]
@@ -34,14 +35,14 @@ class ObjectiveSpec(Part):
     metricStrategies: tuple[MetricStrategy, ...] = ()
 
 
-class AlgorithmSpec(Part):
+class AlgorithmSpec(Config):
     """An algorithm's name and its settings."""
 
     algorithmName: str
     algorithmSettings: tuple[Setting, ...] = ()
 
 
-class FeasibleSpace(Part):
+class FeasibleSpace(Config):
     """The values of a parameter: numbers are texts here."""
 
     min: str = ""
@@ -51,7 +52,7 @@ class FeasibleSpace(Part):
     distribution: Literal["uniform", "logUniform", "normal", "logNormal"] | None = None
 
 
-class ParameterSpec(Part):
+class ParameterSpec(Config):
     """A searched parameter."""
 
     name: str
@@ -59,7 +60,7 @@ class ParameterSpec(Part):
     feasibleSpace: FeasibleSpace
 
 
-class TrialParameter(Part):
+class TrialParameter(Config):
     """A placeholder of the template, and the parameter that fills it."""
 
     name: str
@@ -67,7 +68,7 @@ class TrialParameter(Part):
     reference: str
 
 
-class TrialTemplate(Part):
+class TrialTemplate(Config):
     """The resource that is made for each trial."""
 
     retain: bool = False
@@ -79,19 +80,19 @@ class TrialTemplate(Part):
     trialSpec: dict[str, Any]
 
 
-class Collector(Part):
+class Collector(Config):
     """Where metrics are found: in what a trial prints, so that this machine reads what Katib reads."""
 
     kind: Literal["StdOut"]
 
 
-class CollectorSpec(Part):
+class CollectorSpec(Config):
     """Katib's collector with its own filter; a trial prints `metric=value`."""
 
     collector: Collector
 
 
-class StudySpec(Part):
+class StudySpec(Config):
     """Katib's ExperimentSpec, without neural architecture search."""
 
     parameters: tuple[ParameterSpec, ...]
@@ -106,7 +107,7 @@ class StudySpec(Part):
     resumePolicy: Literal["Never", "LongRunning", "FromVolume"] = "Never"
 
 
-class Metadata(Part):
+class Metadata(Config):
     """Of a Kubernetes resource."""
 
     name: str
@@ -115,7 +116,7 @@ class Metadata(Part):
     annotations: dict[str, str] = {}
 
 
-class Study(Part):
+class Study(Config):
     """Katib's Experiment. Ours is the name Study: an experiment is what each trial trains."""
 
     apiVersion: Literal["kubeflow.org/v1beta1"]

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from precisionflow import records
+from precisionflow.records.cards import Card
+from precisionflow.records.files import write_card, write_parquet
 
 TRIALS = pa.schema(
     [
@@ -50,7 +51,7 @@ class Trial:
     """Searched values by the study's names for them."""
 
 
-class Best(records.Card):
+class Best(Card):
     """best.json: the trial with the best objective."""
 
     study: str
@@ -98,8 +99,8 @@ def write_trials(trials: Sequence[Trial], best: Best, out: Path) -> None:
         }
         for trial in trials
     ]
-    records.write(pa.Table.from_pylist(rows, TRIALS), out / "trials.parquet", TRIALS)
-    records.write_card(best, out / "best.json")
+    write_parquet(pa.Table.from_pylist(rows, TRIALS), out / "trials.parquet", TRIALS)
+    write_card(best, out / "best.json")
 
 
 def searched_settings(template: Any, assignments: Mapping[str, str]) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from precisionflow.ablation.grid import single
+from precisionflow.ablation.design import single
 from precisionflow.config import load
 from precisionflow.config.base import ConfigError, nearest
-from precisionflow.progress import SEARCHED
-from precisionflow.records import metric
+from precisionflow.records.metrics import metric_named
 from precisionflow.search.algorithms import MEDIANSTOP, check_algorithm, check_settings
 from precisionflow.search.command import commands
+from precisionflow.search.metric_lines import SEARCHED
 from precisionflow.search.resource import AlgorithmSpec, ParameterSpec, Study
 from precisionflow.search.template import check_template
 
@@ -74,7 +74,7 @@ def _check_objective(study: Study) -> None:
     ours = any("precisionflow" in words for words in commands(study.spec.trialTemplate.trialSpec))
     for key, name in wanted.items():
         try:
-            better = metric(name).better
+            better = metric_named(name).better
         except ValueError as error:
             raise ConfigError(f"spec.objective.{key}: {error}") from None
         if ours and name not in SEARCHED:

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from precisionflow import records, stage
 from precisionflow.ablation.aggregate import contrasted, read_aggregate
 from precisionflow.config import Experiment, digest
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import HISTORY, METRICS
+from precisionflow.results.layout import cell_folder, data_folder
+from precisionflow.results.stage import finished_key, input_key
 
 PREFIX = "precisionflow."
 """Of every tag that is ours."""
@@ -49,7 +53,7 @@ class CellContent:
     seconds_per_step: float
     data: Path
     model: Path
-    dataset: records.DatasetCard
+    dataset: DatasetCard
     served: bool
     """Whether the weights go along: one cell of a variant."""
 
@@ -95,19 +99,19 @@ def finished_cells(experiment: Experiment, *, data: Path, model: Path, evaluatio
         )
         for split in experiment.splits
         for seed in experiment.seeds
-        if stage.finished_key(stage.cell_folder(evaluation, seed, split))
+        if finished_key(cell_folder(evaluation, seed, split))
     ]
 
 
 def _cell(
     experiment: Experiment, seed: int, split: int, *, data: Path, model: Path, evaluation: Path, served: bool
 ) -> CellContent:
-    prepared = stage.data_folder(data, experiment, split)
-    trained = stage.cell_folder(model, seed, split)
-    evaluated = stage.cell_folder(evaluation, seed, split)
-    card = records.read_card(trained / "model.json", records.ModelCard)
-    history = records.read(trained / "history.parquet", records.HISTORY)
-    metrics = records.read(evaluated / "metrics.parquet", records.METRICS)
+    prepared = data_folder(data, experiment, split)
+    trained = cell_folder(model, seed, split)
+    evaluated = cell_folder(evaluation, seed, split)
+    card = read_card(trained / "model.json", ModelCard)
+    history = read_parquet(trained / "history.parquet", HISTORY)
+    metrics = read_parquet(evaluated / "metrics.parquet", METRICS)
     names, values = metrics["metric"].to_pylist(), metrics["value"].to_pylist()
     of_test = {
         f"test.{name}": value for name, value in zip(names, values, strict=True) if name not in _OF_THE_MODEL
@@ -115,18 +119,18 @@ def _cell(
     of_model = {f"model.{name}": float(getattr(card, name)) for name in _OF_THE_MODEL}
     columns = [history[name].to_pylist() for name in ("metric", "step", "value")]
     return CellContent(
-        run=_cell_run(experiment, card, key=stage.input_key(evaluated)),
+        run=_cell_run(experiment, card, key=input_key(evaluated)),
         history=tuple(map(Point, *columns)),
         metrics=tuple(Point(name, card.steps, value) for name, value in (of_model | of_test).items()),
         seconds_per_step=card.seconds_per_step,
         data=prepared,
         model=trained,
-        dataset=records.read_card(prepared / "dataset.json", records.DatasetCard),
+        dataset=read_card(prepared / "dataset.json", DatasetCard),
         served=served,
     )
 
 
-def _cell_run(experiment: Experiment, card: records.ModelCard, *, key: str) -> RunContent:
+def _cell_run(experiment: Experiment, card: ModelCard, *, key: str) -> RunContent:
     """The run of one cell; the key of its evaluation, which stands for everything before it, is its own."""
     tags = {
         "experiment": experiment.name,

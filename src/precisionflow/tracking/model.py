@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import precisionflow
-from precisionflow import records
+from precisionflow.records.cards import DatasetCard
 from precisionflow.tracking.content import PREFIX, CellContent
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
     )
 
 
-def signature(card: records.DatasetCard) -> "ModelSignature":
+def signature(card: DatasetCard) -> "ModelSignature":
     """Of a table: its features -> mean, std, aleatoric, epistemic, lower, upper, with the interval's `level` as
     parameter; of a text: text -> its scores, next_character.
     """

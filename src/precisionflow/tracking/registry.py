@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from precisionflow import stage
-from precisionflow.ablation.aggregate import Cell, read_metrics
+from precisionflow.ablation.aggregate import read_metrics
 from precisionflow.ablation.gate import Judgement, judge
 from precisionflow.config import Experiment, digest
+from precisionflow.results.cells import Cell
+from precisionflow.results.layout import cell_folder
+from precisionflow.results.stage import input_key
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import KEY, PREFIX, allowed_name
 from precisionflow.tracking.store import Gap, attempt
@@ -71,7 +73,7 @@ def register_models(
 def candidates(whole: Experiment, *, evaluations: Sequence[Path]) -> list[Candidate]:
     """The judged variants of an experiment and their models' keys; none where it has no gate."""
     return [
-        Candidate(judgement, stage.input_key(_served(judgement.variant, evaluations)))
+        Candidate(judgement, input_key(_served(judgement.variant, evaluations)))
         for judgement in judge(whole, evaluations=evaluations)
     ]
 
@@ -80,7 +82,7 @@ def _served(variant: Experiment, evaluations: Sequence[Path]) -> Path:
     """The evaluation of the cell whose model is logged: lowest seed and split."""
     seed, split = min(variant.seeds), min(variant.splits)
     wanted = Cell(variant.name, variant.dataset, variant.variant, seed, split)
-    folders = [stage.cell_folder(root, seed, split) for root in evaluations]
+    folders = [cell_folder(root, seed, split) for root in evaluations]
     return next(folder for folder in folders if folder.exists() and wanted in read_metrics([folder]))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from precisionflow.tracking import store as stores
 
 if TYPE_CHECKING:
-    from precisionflow.evaluation.predict import Predictor
+    from precisionflow.evaluation.predictor import Predictor
 
 
 def served_predictor(uri: str, *, store: Path | None) -> "Predictor":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precisionflow.ablation.grid import expand
+from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment, load
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from precisionflow.config import Experiment
-from precisionflow.config.task import Characters, Regression
+from precisionflow.config.tasks import Characters, Regression
 from precisionflow.data.batches import Rows, TokenWindows
 from precisionflow.training.ranks import Ranks
 

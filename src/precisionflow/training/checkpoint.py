@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from precisionflow.records import HISTORY, read, write, write_text
-from precisionflow.stage import exclusive
+from precisionflow.records.files import read_parquet, write_parquet, write_text
+from precisionflow.records.schemas import HISTORY
+from precisionflow.results.locks import exclusive
 from precisionflow.training.ranks import Ranks
 
 UNREADABLE = (
@@ -146,7 +147,7 @@ class Checkpoints:
 
 def write_progress(progress: Progress, folder: Path) -> None:
     """Progress as JSON, Parquet and safetensors."""
-    write(history_table(progress.history), folder / "history.parquet", HISTORY)
+    write_parquet(history_table(progress.history), folder / "history.parquet", HISTORY)
     if progress.best:
         save_weights(progress.best, folder / "best.safetensors")
     numbers = {name: getattr(progress, name) for name in ("step", "best_loss", "best_step", "stale")}
@@ -169,7 +170,7 @@ def read_progress(folder: Path) -> Progress:
     with reading(folder / "progress.json", checkpoint=folder) as path:
         numbers = json.loads(path.read_text(encoding="utf-8"))
     with reading(folder / "history.parquet", checkpoint=folder) as path:
-        table = read(path, HISTORY)
+        table = read_parquet(path, HISTORY)
     history = list(zip(*(table[name].to_pylist() for name in HISTORY.names), strict=True))
     with reading(folder / "best.safetensors", checkpoint=folder) as path:
         best = load_file(path) if path.exists() else {}

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.models import tagi
-from precisionflow.training.together import Program, Stacked
+from precisionflow.models.posteriors import tagi
+from precisionflow.training.engines.batched import Program, Stacked
 
 
 class ClosedFormProgram(Program):

@@ -6,8 +6,9 @@ from typing import Any, Protocol, assert_never, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine, Training
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.engine import Engine as EnginePart
+from precisionflow.config.training import Training
 from precisionflow.training.batches import Batch
 from precisionflow.training.checkpoint import reading, saving
 from precisionflow.training.learner import Learner, Taught
@@ -138,7 +139,7 @@ class _DeepSpeed:
         *,
         resume: Path | None,
     ) -> None:
-        from precisionflow.training import zero
+        from precisionflow.training.engines import zero
 
         self.stage = part.zero_stage
         self.engine = zero.initialise(
@@ -167,7 +168,7 @@ class _DeepSpeed:
             self.engine.save_checkpoint(str(folder), tag="state")
 
     def weights(self) -> dict[str, Tensor]:
-        from precisionflow.training import zero
+        from precisionflow.training.engines import zero
 
         return zero.whole_weights(self.engine.module.model, partitioned=self.stage == 3)
 

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from precisionflow.config.objective import Backpropagation, Learning, Objective, PredictiveCoding
-from precisionflow.models.layered import Layered
-from precisionflow.models.predictive_coding import Losses, local_surrogate
+from precisionflow.config.learning import Backpropagation, Learning, PredictiveCoding
+from precisionflow.config.likelihoods import Objective
+from precisionflow.inference.predictive_coding.energy import Losses, local_surrogate
+from precisionflow.inference.predictive_coding.settle import settle
+from precisionflow.models.networks.layered import Layered
 from precisionflow.training.objectives import teaching_losses, validation_losses
-from precisionflow.training.settle import settle
 
 
 class Taught(NamedTuple):

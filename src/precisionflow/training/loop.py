@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from precisionflow.config.engine import Training
+from precisionflow.config.training import Training
 from precisionflow.training.batches import Batch
 from precisionflow.training.checkpoint import Checkpoints, Interval, Progress
 from precisionflow.training.engine import Engine

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from precisionflow.config.model import MLP, Ensemble, Model
-
-FOLDS = 0xF01D5
-"""Keeps the draw of the parts apart from every other use of a split's number as a seed."""
+from precisionflow.config.networks import Model, ensemble_of
+from precisionflow.data.folds import out_of_fold
 
 Indices = Int[np.ndarray, "rows"]
 
@@ -34,12 +32,6 @@ class Member:
         return int(np.random.SeedSequence([self.seed, self.index]).generate_state(1)[0])
 
 
-def ensemble_of(model: Model) -> Ensemble | None:
-    """The ensemble that a model asks for."""
-    posterior = model.posterior if isinstance(model, MLP) else None
-    return posterior if isinstance(posterior, Ensemble) else None
-
-
 def members(model: Model, *, seed: int, split: int, train: int, valid: int) -> list[Member]:
     """The networks of one cell with so many training and validation rows.
 
@@ -56,26 +48,12 @@ def members(model: Model, *, seed: int, split: int, train: int, valid: int) -> l
             f"model.posterior.folds {ensemble.folds} needs as many rows; split {split} has "
             f"{train + valid}; give more rows or fewer folds"
         )
-    apart = left_out_by(ensemble, rows=train + valid, seed=seed, split=split)
+    apart = out_of_fold(ensemble, rows=train + valid, seed=seed, split=split)
     return [
         Member(seed, split, index, np.flatnonzero(~own), np.flatnonzero(own))
         for index in range(ensemble.members)
         for own in [(apart == index).any(axis=1)]
     ]
-
-
-def left_out_by(ensemble: Ensemble, *, rows: int, seed: int, split: int) -> Int[np.ndarray, "rows repeats"]:
-    """The members, members / folds of them, that never saw a row but to stop early.
-
-    For every so many members as there are folds the rows are cut anew; sizes are equal to one row, drawn by
-    (seed, split) alone.
-    """
-    assert ensemble.folds is not None
-    members = np.empty((rows, ensemble.members // ensemble.folds), dtype=np.int64)
-    for repeat, own in enumerate(members.T):
-        order = np.random.default_rng([FOLDS, split, seed, *([repeat] if repeat else [])]).permutation(rows)
-        own[order] = repeat * ensemble.folds + np.arange(rows) % ensemble.folds
-    return members
 
 
 def batch_indices(

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from precisionflow.config.objective import (
+from precisionflow.config.likelihoods import (
     CRPS,
     CrossEntropy,
     Faithful,
@@ -18,9 +18,9 @@ from precisionflow.config.objective import (
     RegressionObjective,
     RunningVariance,
 )
+from precisionflow.inference.predictive_coding.energy import Losses
 from precisionflow.models.likelihoods import Mixture, mixture
 from precisionflow.models.numerics import at_least_float32
-from precisionflow.models.predictive_coding import Losses
 
 Raw = Float[Tensor, "*rows outputs"]
 Rows = Float[Tensor, "*rows"]

@@ -11,21 +11,18 @@ from torch import Tensor
 from torch import distributed as dist
 
 from precisionflow import __version__
-from precisionflow.cells import training_inputs
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
 from precisionflow.data.batches import Rows
-from precisionflow.models.build import build
-from precisionflow.models.inputs import NormalScores
-from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
-from precisionflow.stage import (
-    cell_folder,
-    checkpoint_folder,
-    data_folder,
-    finished_key,
-    once,
-    stage_key,
-)
+from precisionflow.models.networks.build import build
+from precisionflow.models.networks.inputs import NormalScores
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card, write_card, write_parquet
+from precisionflow.records.schemas import HISTORY
+from precisionflow.results.cells import training_inputs
+from precisionflow.results.identity import stage_key
+from precisionflow.results.layout import cell_folder, checkpoint_folder, data_folder
+from precisionflow.results.stage import finished_key, once
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.checkpoint import (
     Checkpoints,
@@ -145,7 +142,7 @@ def _write(
     parameters: int,
 ) -> None:
     save_weights(fitted.weights | posterior, folder / "model.safetensors")
-    write(history_table(fitted.progress.history), folder / "history.parquet", HISTORY)
+    write_parquet(history_table(fitted.progress.history), folder / "history.parquet", HISTORY)
     validation = [value for _, name, value in fitted.progress.history if name == "validation_loss"]
     card = ModelCard(
         experiment=experiment,
@@ -195,7 +192,7 @@ def _process_group(experiment: Experiment, device: torch.device) -> Iterator[Ran
 
 
 def _open_group(device: torch.device) -> None:
-    from precisionflow.training import zero
+    from precisionflow.training.engines import zero
 
     if device.type == "cpu":
         os.environ.setdefault("DS_ACCELERATOR", "cpu")

@@ -9,23 +9,27 @@ import torch
 from torch import Tensor, nn
 
 from precisionflow import __version__
-from precisionflow.cells import training_inputs
 from precisionflow.config import Experiment, digest
-from precisionflow.config.model import TAGI
+from precisionflow.config.networks import TAGI, ensemble_of
 from precisionflow.data.batches import Rows
-from precisionflow.models import tagi
-from precisionflow.models.build import build, features_of
-from precisionflow.models.inputs import NormalScores
-from precisionflow.models.layered import Layered
-from precisionflow.models.predictive import posterior_of, spread_of
-from precisionflow.records import HISTORY, DatasetCard, ModelCard, read_card, write, write_card
-from precisionflow.stage import cell_folder, checkpoint_folder, data_folder, finished_key, once, stage_key
+from precisionflow.models.networks.build import build, features_of
+from precisionflow.models.networks.inputs import NormalScores
+from precisionflow.models.networks.layered import Layered
+from precisionflow.models.posteriors import tagi
+from precisionflow.models.posteriors.predictive import posterior_of, spread_of
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card, write_card, write_parquet
+from precisionflow.records.schemas import HISTORY
+from precisionflow.results.cells import training_inputs
+from precisionflow.results.identity import stage_key
+from precisionflow.results.layout import cell_folder, checkpoint_folder, data_folder
+from precisionflow.results.stage import finished_key, once
 from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, save_weights
 from precisionflow.training.closed_form import ClosedFormProgram
 from precisionflow.training.engine import pick_device
-from precisionflow.training.members import Member, ensemble_of, members
+from precisionflow.training.engines.batched import Outcome, Program, Table
+from precisionflow.training.members import Member, members
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.together import Outcome, Program, Table
 
 CellReport = Callable[[int, int, int, dict[str, float]], None]
 """(seed, split, step, measured values)."""
@@ -220,7 +224,7 @@ def _write(
         posterior = fitted_posterior(experiment, folder_of_data, weights=weights)
     save_weights(weights | posterior, folder / "model.safetensors")
     history = _mean_history(outcomes)
-    write(history_table(history), folder / "history.parquet", HISTORY)
+    write_parquet(history_table(history), folder / "history.parquet", HISTORY)
     rows = [len(member.valid) for member in every]
     speed = [value for _, name, value in history if name == "seconds_per_step"]
     write_card(

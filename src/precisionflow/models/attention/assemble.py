@@ -5,7 +5,7 @@ from typing import assert_never
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from precisionflow.config import model as config
+from precisionflow.config import attention as config
 from precisionflow.models.attention.kernels import attend
 from precisionflow.models.attention.potential import DotProduct, GaussianPerKey
 from precisionflow.models.attention.prior import CAUSAL, FULL, Prior

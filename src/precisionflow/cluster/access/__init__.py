@@ -1,0 +1,1 @@
+"""The cluster's API: connection, errors, names."""

@@ -1,0 +1,119 @@
+"""How the cluster is reached: a kubeconfig's context from outside, the pod's service account from inside."""
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precisionflow.cluster.access.errors import explained
+
+if TYPE_CHECKING:
+    import kfp
+    from kubernetes.client import ApiClient, CoreV1Api, CustomObjectsApi
+
+SECONDS = 15
+"""Longest wait for a sign of life."""
+_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True)
+class Access:
+    """What the user says about the cluster; everything may be left out."""
+
+    context: str | None = None
+    """Of the kubeconfig; none: its current one."""
+    namespace: str | None = None
+    """Where runs live; none: the pod's own, else the kubeconfig's unless that is default, else kubeflow."""
+    host: str | None = None
+    """Address of KFP's API; none: through the Kubernetes API server, or the service's name inside a cluster."""
+
+    def __post_init__(self) -> None:
+        if self.host and not self.host.startswith(("http://", "https://")):
+            raise ValueError(f"--host {self.host!r}: should begin with http:// or https://")
+
+
+class Connection:
+    """Clients for one cluster; ClusterError with one line where it does not answer."""
+
+    def __init__(self, access: Access = Access()) -> None:
+        self.access = access
+
+    @cached_property
+    def api(self) -> "ApiClient":
+        """The Kubernetes client."""
+        from kubernetes import client, config
+
+        with explained("reading the kubeconfig"):
+            if inside():
+                config.load_incluster_config()
+                return client.ApiClient()
+            return config.new_client_from_config(context=self.access.context)
+
+    @cached_property
+    def core(self) -> "CoreV1Api":
+        """Pods, events, secrets and the like."""
+        from kubernetes import client
+
+        return client.CoreV1Api(self.api)
+
+    @cached_property
+    def custom(self) -> "CustomObjectsApi":
+        """Resources that CRDs define."""
+        from kubernetes import client
+
+        return client.CustomObjectsApi(self.api)
+
+    @cached_property
+    def namespace(self) -> str:
+        """Where runs, TrainJobs and Katib experiments are made."""
+        if self.access.namespace:
+            return self.access.namespace
+        if inside():
+            return _POD.read_text().strip()
+        from kubernetes import config
+
+        with explained("reading the kubeconfig"):
+            contexts, active = config.list_kube_config_contexts()
+        chosen = next((c for c in contexts if c["name"] == self.access.context), active)
+        named = str(chosen["context"].get("namespace") or "default")
+        return "kubeflow" if named == "default" else named
+
+    @cached_property
+    def pipelines(self) -> "kfp.Client":
+        """KFP's client, when KFP answers: the client itself would try for half a minute."""
+        import kfp
+
+        self.owner  # noqa: B018
+        with explained("reaching Kubeflow Pipelines"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # its greeting
+            if self.access.host:
+                return kfp.Client(host=self.access.host)
+            return kfp.Client(namespace=self.namespace, kube_context=self.access.context)
+
+    @cached_property
+    def owner(self) -> str | None:
+        """The namespace that KFP wants to be told: none where all users share one."""
+        import kfp_server_api
+
+        with explained("reaching Kubeflow Pipelines"):
+            if self.access.host or inside():
+                host = self.access.host or f"http://ml-pipeline.{self.namespace}.svc.cluster.local:8888"
+                settings = kfp_server_api.Configuration(host=host.rstrip("/"))
+                settings.retries = False
+                service = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(settings))
+                health = service.healthz_service_get_healthz(_request_timeout=SECONDS)
+                return self.namespace if health.multi_user else None
+            health, _, _ = self.api.call_api(
+                f"/api/v1/namespaces/{self.namespace}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz",
+                "GET",
+                response_type="object",
+                auth_settings=["BearerToken"],
+                _request_timeout=SECONDS,
+            )
+            return self.namespace if health.get("multi_user") else None
+
+
+def inside() -> bool:
+    """Whether this process is a pod's."""
+    return _POD.exists()

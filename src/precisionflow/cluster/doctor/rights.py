@@ -1,0 +1,177 @@
+"""Whether the user and the service account of runs may do what they have to."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.rest import Json, forbidden, get, post
+from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
+from precisionflow.cluster.doctor.platform import PIPELINES, kubectl, provide, whoami
+
+ACCOUNTS = ("pipeline-runner", "default-editor")
+"""Service accounts that KFP gives to runs: installed alone, with Kubeflow's profiles."""
+_REVIEWS = "/apis/authorization.k8s.io/v1"
+
+
+@dataclass(frozen=True)
+class Right:
+    """Verbs on a kind of resource."""
+
+    verbs: tuple[str, ...]
+    resource: str
+    """As kubectl names it: trainjobs.trainer.kubeflow.org, pods/log."""
+    everywhere: bool = False
+    """Of resources that are in no namespace."""
+
+    def attributes(self, verb: str, namespace: str) -> Json:
+        """What an access review asks."""
+        whole, _, part = self.resource.partition("/")
+        name, _, group = whole.partition(".")
+        place = {} if self.everywhere else {"namespace": namespace}
+        return {"verb": verb, "group": group, "resource": name, "subresource": part, **place}
+
+
+TRAINJOBS, RUNTIMES = "trainjobs.trainer.kubeflow.org", "trainingruntimes.trainer.kubeflow.org"
+EXPERIMENTS, TRIALS = "experiments.kubeflow.org", "trials.kubeflow.org"
+_WATCHING = (Right(("list",), "pods"), Right(("get",), "pods/log"), Right(("list",), "events"))
+_SEARCHING = (Right(("create", "list", "delete"), EXPERIMENTS), Right(("list",), TRIALS), *_WATCHING)
+USER = {
+    "submit": (Right(("get", "create"), "services/proxy"),),
+    "status": (Right(("list",), "workflows.argoproj.io"),),
+    "logs": _WATCHING[:2],
+    "fetch": (
+        Right(("get",), "secrets"),
+        Right(("get",), "configmaps"),
+        Right(("get",), "endpoints"),
+        Right(("get", "create"), "pods/portforward"),
+    ),
+    "cancel": (Right(("list", "delete"), TRAINJOBS), Right(("list", "delete"), EXPERIMENTS)),
+    "search --cluster": _SEARCHING,
+}
+"""Command -> what the user must be allowed for it."""
+ACCOUNT = {
+    "training on several nodes": (
+        Right(("create", "list", "delete"), TRAINJOBS),
+        Right(("create", "list", "patch", "delete"), RUNTIMES),
+        Right(("list",), "clustertrainingruntimes.trainer.kubeflow.org", everywhere=True),
+        Right(("get",), "pods"),
+        *_WATCHING,
+    ),
+    "searching on Katib": _SEARCHING,
+}
+"""What a run does -> what its service account must be allowed."""
+
+Review = Callable[[Json], bool]
+
+
+def check_user(connection: Connection) -> Findings:
+    """One line for each group of commands."""
+    user = str(whoami(connection)["username"])
+
+    def allowed(attributes: Json) -> bool:
+        return _allowed(connection, "SelfSubjectAccessReview", {"resourceAttributes": attributes})
+
+    for command, rights in USER.items():
+        if command == "submit" and connection.access.host:
+            continue
+        missing = _missing(rights, allowed, connection.namespace)
+        what = f"your rights for {command}"
+        if missing:
+            mend = _grant(connection, command.split()[0], missing, user)
+            yield bad(what, f"you may not {_shown(missing)} in {connection.namespace}", mend)
+        else:
+            yield ok(what, _shown(rights))
+
+
+def check_account(connection: Connection) -> Findings:
+    """One line for each thing that a run does with the API."""
+    name = account(connection)
+    if name is None:
+        found = f"neither {' nor '.join(ACCOUNTS)} is in namespace {connection.namespace}"
+        yield bad("service account", found, kubectl(connection, PIPELINES))
+        return
+    allowed = _reviewer(connection, name)
+    if allowed is None:
+        yield note(f"rights of {name}", "not checked, you may not ask for other users' rights")
+        return
+    for work, rights in ACCOUNT.items():
+        missing = _missing(rights, allowed, connection.namespace)
+        what = f"rights of {name} for {work}"
+        if missing:
+            yield bad(what, f"may not {_shown(missing)}", provide(connection, name))
+        else:
+            yield ok(what, f"{sum(len(right.verbs) for right in rights)} of them")
+
+
+def account(connection: Connection) -> str | None:
+    """The service account that runs get in this namespace."""
+    path = f"/api/v1/namespaces/{connection.namespace}/serviceaccounts"
+    return next((name for name in ACCOUNTS if get(connection.api, f"{path}/{name}")), None)
+
+
+def _reviewer(connection: Connection, name: str) -> Review | None:
+    """A way to ask for a service account's rights: by review, by impersonation; none where neither is allowed."""
+    from kubernetes.client import ApiException
+
+    user = f"system:serviceaccount:{connection.namespace}:{name}"
+    group = f"system:serviceaccounts:{connection.namespace}"
+    subject = {"user": user, "groups": ["system:serviceaccounts", group, "system:authenticated"]}
+
+    def by_review(attributes: Json) -> bool:
+        return _allowed(connection, "SubjectAccessReview", {**subject, "resourceAttributes": attributes})
+
+    def by_impersonation(attributes: Json) -> bool:
+        spec = {"resourceAttributes": attributes}
+        return _allowed(connection, "SelfSubjectAccessReview", spec, **{"Impersonate-User": user})
+
+    for way in (by_review, by_impersonation):
+        try:
+            way(ACCOUNT["training on several nodes"][0].attributes("get", connection.namespace))
+        except ApiException as error:
+            if not forbidden(error):
+                raise
+            continue
+        return way
+    return None
+
+
+def _allowed(connection: Connection, kind: str, spec: Json, **headers: str) -> bool:
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+    answer = post(connection.api, f"{_REVIEWS}/{kind.lower()}s", body, **headers)
+    return bool(answer["status"]["allowed"])
+
+
+def _missing(rights: Sequence[Right], allowed: Review, namespace: str) -> list[Right]:
+    """The rights that are not there, each with the verbs that are refused."""
+    refused = [
+        Right(
+            tuple(v for v in right.verbs if not allowed(right.attributes(v, namespace))),
+            right.resource,
+            right.everywhere,
+        )
+        for right in rights
+    ]
+    return [right for right in refused if right.verbs]
+
+
+def _shown(rights: Sequence[Right]) -> str:
+    verbs: dict[str, list[str]] = {}
+    for right in rights:
+        verbs.setdefault(right.resource, []).extend(right.verbs)
+    return "; ".join(f"{', '.join(each)} {resource}" for resource, each in verbs.items())
+
+
+def _grant(connection: Connection, name: str, rights: Sequence[Right], user: str) -> str:
+    """Commands that give a user the rights in the namespace of runs: one role for each set of verbs."""
+    resources: dict[tuple[str, ...], list[str]] = {}
+    for right in rights:
+        resources.setdefault(right.verbs, []).append(right.resource)
+    commands = []
+    for number, (verbs, kinds) in enumerate(resources.items(), 1):
+        role = f"precisionflow-{name}" + (f"-{number}" if number > 1 else "")
+        commands += [
+            f"create role {role} --verb={','.join(verbs)} --resource={','.join(kinds)}",
+            f"create rolebinding {role} --role={role} --user={shlex.quote(user)}",
+        ]
+    return " && ".join(kubectl(connection, f"-n {connection.namespace} {command}") for command in commands)

@@ -1,0 +1,150 @@
+"""Fetching what a run has written into the folders that a run on this machine has."""
+
+import io
+import json
+import shutil
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from precisionflow.ablation.design import expand
+from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.pipelines.objects import Objects, objects
+from precisionflow.cluster.pipelines.runs import artifacts_of
+from precisionflow.cluster.pipelines.tasks import argument, text_argument
+from precisionflow.config import Experiment, parse, tuned
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import MARKER
+from precisionflow.results.stage import finished_key
+from precisionflow.search.trials import Best
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1Run
+
+CONTENTS, BEST = "contents.json", "best.json"
+SEARCH = "trials"
+"""What the component that searches calls its artifact."""
+
+
+def fetch(
+    run: "V2beta1Run", *, experiments: Sequence[Experiment], out: Path, connection: Connection
+) -> tuple[int, int]:
+    """Copy every finished result of a run to where it belongs in `out`; how many were fetched, how many were there."""
+    root = artifacts_of(run, connection=connection)
+    expanded = [v.experiment for experiment in experiments for v in expand(experiment)]
+    variants = {(v.name, v.dataset, v.variant) for v in expanded}
+    with objects(connection, root=root) as store:
+        fetched, kept = copy(store, root, variants=variants, out=out)
+    if not fetched + kept:
+        raise ClusterError(
+            f"run {run.display_name}: has no results of its own yet, and those that it reuses are known "
+            f"once its report is written; `precisionflow status {run.display_name}` lists its tasks"
+        )
+    return fetched, kept
+
+
+def experiments_of(run: "V2beta1Run", *, out: Path, connection: Connection) -> list[Experiment]:
+    """What a run trains. Of one that searches first: with the best settings, once its search is copied to `out/search`.
+
+    ValueError for a run of something else, ClusterError while the search goes on.
+    """
+    if texts := argument(run, "experiments"):
+        return [parse(text) for text in texts]
+    base = text_argument(run, "experiment")
+    if not base or not text_argument(run, "study"):
+        raise ValueError(f"run {run.display_name}: is not a run of precisionflow, it has no experiments")
+    root = artifacts_of(run, connection=connection)
+    with objects(connection, root=root) as store:
+        best = copy_search(store, root, out=out / "search")
+    if best is None:
+        raise ClusterError(
+            f"run {run.display_name}: its search has not ended yet; "
+            f"`precisionflow status {run.display_name}` lists its tasks"
+        )
+    return [tuned(parse(base), best.settings)]
+
+
+def copy_search(store: Objects, root: str, *, out: Path) -> Best | None:
+    """Copy what a finished search below `root` left, unless it is here; none where there is none."""
+    for key in store.keys(root):
+        path = PurePosixPath(key)
+        if path.name == BEST and path.parent.name == SEARCH:
+            source = f"{root}/{path.parent}"
+            if not (out / BEST).exists() or (out / BEST).read_bytes() != store.read(f"{source}/{BEST}"):
+                _replace(store, source, out)
+            return read_card(out / BEST, Best)
+    return None
+
+
+def copy(store: Objects, root: str, *, variants: Collection[tuple[str, ...]], out: Path) -> tuple[int, int]:
+    """The same for the results below `root`, and those that its report lists, of these variants alone."""
+    copied: list[bool] = []
+    for address in addresses(store, root):
+        stages = _stages(store.keys(address))
+        place = _place(store, address, stages=stages) if stages else None
+        if place is not None and (len(place) < 2 or place[1:] in variants):
+            target = out.joinpath(*place)
+            copied += [_copied(store, f"{address}/{s}".rstrip("/"), target / s) for s in stages]
+    return sum(copied), len(copied) - sum(copied)
+
+
+def addresses(store: Objects, root: str) -> list[str]:
+    """Where the run's results lie: what its report lists, which KFP may have taken from earlier runs, and its own."""
+    own = store.keys(root)
+    outputs = ["/".join(key.split("/")[:3]) for key in own if key.count("/") > 2]
+    listed = [key for key in own if PurePosixPath(key).name == CONTENTS]
+    earlier = [address for key in listed for address in json.loads(store.read(f"{root}/{key}"))]
+    return list(dict.fromkeys([*earlier, *(f"{root}/{output}" for output in outputs)]))
+
+
+def _stages(keys: Iterable[str]) -> list[str]:
+    """Folders of finished stages below an artifact; "" for the artifact itself."""
+    markers = [PurePosixPath(key) for key in keys if PurePosixPath(key).name == MARKER]
+    return sorted("" if marker.parent == PurePosixPath() else str(marker.parent) for marker in markers)
+
+
+def _place(store: Objects, address: str, *, stages: Sequence[str]) -> tuple[str, ...] | None:
+    """Where an artifact's stages belong in a results folder, by what its component calls it and by what is in it."""
+    first = f"{address}/{stages[0]}".rstrip("/")
+    match PurePosixPath(address).name:
+        case "data":
+            return ("data",)
+        case "model":
+            card = ModelCard.model_validate_json(store.read(f"{first}/model.json"))
+            made = card.experiment
+            return ("model", made.name, made.dataset, made.variant)
+        case "evaluation":
+            table = pq.read_table(io.BytesIO(store.read(f"{first}/metrics.parquet")))
+            row = table.slice(0, 1).to_pylist()[0]
+            return ("evaluation", row["experiment"], row["dataset"], row["variant"])
+        case "table":
+            return ("aggregate",)
+        case "results":
+            return ()
+    return None
+
+
+def _copied(store: Objects, source: str, target: Path) -> bool:
+    """Copy a stage's folder, whole or not at all, unless it is here; whether it was copied."""
+    if finished_key(target) == json.loads(store.read(f"{source}/{MARKER}"))["key"]:
+        return False
+    _replace(store, source, target)
+    return True
+
+
+def _replace(store: Objects, source: str, target: Path) -> None:
+    """Copy a folder, whole or not at all."""
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        for key in store.keys(source):
+            store.download(f"{source}/{key}", partial / key)
+        if target.exists():
+            shutil.rmtree(target)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,136 @@
+"""Putting a pipeline on the cluster and starting it: all of it, or nothing is left behind."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+from precisionflow.cluster.access import names
+from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.errors import ClusterError, explained
+from precisionflow.cluster.pipelines.runs import runs_called
+
+
+def start(
+    file: Path, *, pipeline: str, version: str, run_name: str, cron: str | None, connection: Connection
+) -> str:
+    """Upload `version` of `pipeline` unless it is there, and run it; id of the run, with `cron` of the recurring run.
+
+    The KFP experiment is called like the pipeline and made when absent. ClusterError where the run's name is taken;
+    after any refusal the cluster is as it was.
+    """
+    import kfp_server_api as kfp
+
+    refuse_taken(run_name, connection=connection)
+    client = connection.pipelines
+    with contextlib.ExitStack() as undo, explained(f"submitting {run_name}"):
+        reference = _version(file, pipeline=pipeline, version=version, connection=connection, undo=undo)
+        content: dict[str, Any] = {
+            "display_name": run_name,
+            "experiment_id": _experiment(pipeline, connection=connection, undo=undo),
+            "pipeline_version_reference": reference,
+            "runtime_config": kfp.V2beta1RuntimeConfig(),
+        }
+        if cron:
+            recurring = kfp.V2beta1RecurringRun(
+                **content,
+                trigger=kfp.V2beta1Trigger(cron_schedule=kfp.V2beta1CronSchedule(cron=cron)),
+                mode=kfp.RecurringRunMode.ENABLE,
+                max_concurrency="1",
+                no_catchup=True,
+            )
+            made = client.recurring_runs.recurring_run_service_create_recurring_run(recurring_run=recurring)
+            started = made.recurring_run_id
+        else:
+            started = client.runs.run_service_create_run(run=kfp.V2beta1Run(**content)).run_id
+        undo.pop_all()
+    return str(started)
+
+
+def refuse_taken(run_name: str, *, connection: Connection) -> None:
+    """ClusterError where a run, or a recurring one, has this name."""
+    taken = [f"run {run.run_id}" for run in runs_called(run_name, connection=connection)]
+    with explained("looking for recurring runs"):
+        recurring = connection.pipelines.list_recurring_runs(
+            page_size=1, filter=_called(run_name), namespace=connection.owner
+        )
+    taken += [f"recurring run {one.recurring_run_id}" for one in recurring.recurring_runs or ()]
+    if taken:
+        raise ClusterError(f"run name {run_name!r} is taken by {taken[0]}; give another one with --run-name")
+
+
+def _version(
+    file: Path, *, pipeline: str, version: str, connection: Connection, undo: contextlib.ExitStack
+) -> Any:
+    """The version of a pipeline that KFP has or is given here."""
+    import kfp_server_api as kfp
+
+    client, owner = connection.pipelines, connection.owner
+    known = client.list_pipelines(filter=_called(pipeline), namespace=owner).pipelines
+    if known:
+        pipeline_id = known[0].pipeline_id
+    else:
+        wanted = kfp.V2beta1Pipeline(display_name=pipeline, namespace=owner)
+        pipeline_id = client.pipelines.pipeline_service_create_pipeline(pipeline=wanted).pipeline_id
+        undo.callback(client.delete_pipeline, pipeline_id)
+    same = client.list_pipeline_versions(pipeline_id, filter=_called(version)).pipeline_versions
+    if same:
+        version_id = same[0].pipeline_version_id
+    else:
+        uploaded = client.pipeline_uploads.upload_pipeline_version(
+            str(file), name=version, pipelineid=pipeline_id
+        )
+        version_id = uploaded.pipeline_version_id
+        undo.callback(client.delete_pipeline_version, pipeline_id, version_id)
+    return kfp.V2beta1PipelineVersionReference(pipeline_id=pipeline_id, pipeline_version_id=version_id)
+
+
+def _experiment(name: str, *, connection: Connection, undo: contextlib.ExitStack) -> str:
+    import kfp_server_api as kfp
+
+    client, owner = connection.pipelines, connection.owner
+    known = client.list_experiments(filter=_called(name), namespace=owner).experiments
+    if known:
+        return str(known[0].experiment_id)
+    wanted = kfp.V2beta1Experiment(display_name=name, namespace=owner)
+    made = client.experiments.experiment_service_create_experiment(experiment=wanted).experiment_id
+    undo.callback(client.delete_experiment, made)
+    return str(made)
+
+
+def _called(name: str) -> str:
+    """KFP's filter for what has this name."""
+    equal = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [equal]})
+
+
+def mlflow_variables(connection: Connection) -> tuple[str, ...]:
+    """The variables that the namespace's ConfigMap and Secret have values for; all where that may not be looked at."""
+    from kubernetes.client import ApiException
+
+    core, found = connection.core, []
+    for read, expected in (
+        (core.read_namespaced_config_map, names.MLFLOW_VARIABLES),
+        (core.read_namespaced_secret, names.MLFLOW_SECRETS),
+    ):
+        with explained(f"looking for MLflow's settings {names.MLFLOW} in namespace {connection.namespace}"):
+            try:
+                held = read(names.MLFLOW, connection.namespace).data or {}
+            except ApiException as error:
+                if error.status not in (403, 404):
+                    raise
+                held = {} if error.status == 404 else dict.fromkeys(expected, "")
+        found += [name for name in expected if name in held]
+    return tuple(found)
+
+
+def refuse_unmet(*, trainer: bool, volume: str | None, connection: Connection) -> None:
+    """ClusterError where Kubeflow Trainer is wanted and not installed, or the workspace is wanted and not there."""
+
+    if trainer:
+        with explained("looking for Kubeflow Trainer, which engine.nodes > 1 needs"):
+            place = ("trainer.kubeflow.org", "v1alpha1", connection.namespace, "trainjobs")
+            connection.custom.list_namespaced_custom_object(*place, limit=1)
+    if volume:
+        with explained(f"looking for the workspace {volume!r} (cluster.workspace)"):
+            connection.core.read_namespaced_persistent_volume_claim(volume, connection.namespace)

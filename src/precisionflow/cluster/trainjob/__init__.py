@@ -1,0 +1,1 @@
+"""Training on several nodes: TrainJobs of Kubeflow Trainer."""

@@ -1,0 +1,273 @@
+"""The TrainJob of an experiment on several nodes, and its runtime, as the Trainer's API takes them."""
+
+import copy
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from precisionflow.cluster.access import names
+from precisionflow.config import Experiment
+from precisionflow.config.cluster import Resources
+from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.results.cells import training_inputs
+from precisionflow.results.identity import stage_key
+
+GROUP = "trainer.kubeflow.org"
+VERSION = "v1alpha1"
+MANAGER = "precisionflow.org/launcher"
+"""Whose patches of the runtime these are."""
+CONTAINER = "node"
+"""The container that trains, in every job of the Trainer's runtimes."""
+PORT = "29500"
+"""Where rank 0 listens for the ranks that mpirun starts."""
+USER = 1000
+"""Of the project's images, and the group that the workspace's files belong to."""
+
+Object = dict[str, Any]
+"""A Kubernetes object as the API server takes it."""
+
+
+def training_key(experiment: Experiment, *, data: Path) -> str:
+    """Identity of all weights that a variant's training gives; ValueError when its data is not prepared."""
+    cells = [
+        training_inputs(experiment, data=data, seed=seed, split=split)
+        for split in experiment.splits
+        for seed in experiment.seeds
+    ]
+    return stage_key("launch_trainjob", cells)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One TrainJob to be: what it trains, for whom."""
+
+    experiment: Experiment
+    """Resolved."""
+    image: str
+    """With torch and DeepSpeed."""
+    key: str
+    """Of `training_key`."""
+    run: str
+    """Id of the KFP run; empty outside of one."""
+    owner: Object | None = None
+    """Owner reference to what takes the TrainJob with it when it is deleted: the run's Argo Workflow."""
+
+    @cached_property
+    def name(self) -> str:
+        """The same for the same weights: a retry finds it. Pods' names add up to 19 characters, 63 are allowed."""
+        return f"train-{self.experiment.name[:24].strip('-')}-{self.key}"
+
+    @cached_property
+    def folder(self) -> PurePosixPath:
+        """In the workspace, as every pod sees it."""
+        return PurePosixPath(names.WORKSPACE) / self.key
+
+    @cached_property
+    def nodes(self) -> int:
+        engine = self.experiment.engine
+        return engine.nodes if isinstance(engine, DeepSpeedEngine) else 1
+
+    @cached_property
+    def ranks(self) -> int:
+        """Processes in all."""
+        engine = self.experiment.engine
+        return engine.ranks if isinstance(engine, DeepSpeedEngine) else 1
+
+    @cached_property
+    def runtime(self) -> str:
+        """Name of the Trainer's runtime: torchrun's for one node, where MPI's would make two pods."""
+        return self.experiment.cluster.runtime if self.nodes > 1 else "torch-distributed"
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        run = {names.RUN: self.run} if self.run else {}
+        return names.MANAGED | run | {names.KEY: self.key}
+
+    @cached_property
+    def metadata(self) -> Object:
+        """Of the TrainJob and of its runtime."""
+        owners = [self.owner] if self.owner else []
+        return {"name": self.name, "labels": self.labels, "ownerReferences": owners}
+
+
+def own_runtime(found: Object, launch: Launch) -> Object:
+    """A TrainingRuntime like the one found, with what a TrainJob cannot say for itself.
+
+    That is: the image of MPI's node pods, the priority class, how often and when pods may start again, and when the
+    finished ones go. One failure ends the containers of all nodes, so the limit is multiplied by their number. A pod
+    that is being deleted is replaced when it has ended: two of them would write the same checkpoints.
+    """
+    cluster = launch.experiment.cluster
+    spec = copy.deepcopy(found["spec"])
+    jobset = spec["template"].setdefault("spec", {})
+    jobset["ttlSecondsAfterFinished"] = cluster.keep_seconds
+    for job in jobset["replicatedJobs"]:
+        patience = {
+            "backoffLimit": 2 * (cluster.retries + 1) * launch.nodes,
+            "podReplacementPolicy": "Failed",
+        }
+        job["template"]["spec"] |= patience
+        pod = job["template"]["spec"]["template"]["spec"]
+        if cluster.priority_class:
+            pod["priorityClassName"] = cluster.priority_class
+        for container in pod["containers"]:
+            if container["name"] == CONTAINER:
+                container["image"] = launch.image
+    kept = {
+        key: value
+        for key, value in found["metadata"].get("labels", {}).items()
+        if key == f"{GROUP}/framework"
+    }
+    metadata = launch.metadata | {"labels": kept | launch.labels}
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "TrainingRuntime",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+def trainjob(runtime: Object, launch: Launch) -> Object:
+    """The TrainJob that trains with a runtime of `own_runtime`."""
+    cluster = launch.experiment.cluster
+    share = _share(cluster.train)
+    patched = [
+        {"name": job["name"], "template": {"spec": {"template": _pod(launch)}}} for job in _jobs(runtime)
+    ]
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "TrainJob",
+        "metadata": launch.metadata,
+        "spec": {
+            "runtimeRef": {"apiGroup": GROUP, "kind": "TrainingRuntime", "name": launch.name},
+            "activeDeadlineSeconds": cluster.deadline_seconds,
+            "trainer": {
+                "image": launch.image,
+                "numNodes": launch.nodes,
+                "numProcPerNode": launch.ranks // launch.nodes,
+                "command": _command(runtime, launch),
+                "env": _environment(launch),
+                "resourcesPerNode": {"requests": share, "limits": share},
+            },
+            "runtimePatches": [
+                {
+                    "manager": MANAGER,
+                    "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": patched}}},
+                }
+            ],
+        },
+    }
+
+
+def speaker(runtime: Object) -> str:
+    """The job whose first pod prints the progress: the nodes', or MPI's launcher."""
+    return "launcher" if uses_mpi(runtime) else str(_jobs(runtime)[0]["name"])
+
+
+def uses_mpi(runtime: Object) -> bool:
+    """Whether the ranks are started by mpirun; else by torchrun."""
+    return "mpi" in (runtime["spec"].get("mlPolicy") or {})
+
+
+def _jobs(runtime: Object) -> list[Object]:
+    """The runtime's jobs whose pods train: not those that fetch data or models."""
+    return [
+        job
+        for job in runtime["spec"]["template"]["spec"]["replicatedJobs"]
+        if any(
+            container["name"] == CONTAINER
+            for container in job["template"]["spec"]["template"]["spec"]["containers"]
+        )
+    ]
+
+
+def _command(runtime: Object, launch: Launch) -> list[str]:
+    """The CLI's own verb: it finds torchrun's rendezvous in its environment, or is started by mpirun rank by rank."""
+    folder = launch.folder
+    verb = ["train", f"{folder}/experiment.json", "--data", f"{folder}/data", "--out", f"{folder}/model"]
+    plain = ["python3", "-m", "precisionflow", *verb]
+    if not uses_mpi(runtime):
+        return plain
+    own = runtime["spec"]["mlPolicy"]["mpi"].get(
+        "runLauncherAsNode"
+    )  # mpirun's own host takes the first ranks
+    first = f"{launch.name}-{'launcher' if own else CONTAINER}-0-0.{launch.name}"
+    passed = [f"MASTER_ADDR={first}", f"MASTER_PORT={PORT}", "PATH"]
+    passed += [variable["name"] for variable in _environment(launch) if "value" in variable]
+    exported = [word for name in passed for word in ("-x", name)]
+    return ["mpirun", "-n", str(launch.ranks), "--bind-to", "none", *exported, *plain]
+
+
+def _environment(launch: Launch) -> list[Object]:
+    """Threads for each rank's share of the processors, a home that can be written, MLflow by reference."""
+    processes = launch.ranks // launch.nodes
+    threads = max(1, int(_cores(launch.experiment.cluster.train.cpu)) // processes)
+    plain = {"OMP_NUM_THREADS": str(threads), "HOME": "/tmp", "PYTHONUNBUFFERED": "1"}
+    referred = [(name, "configMapKeyRef") for name in names.MLFLOW_VARIABLES]
+    referred += [(name, "secretKeyRef") for name in names.MLFLOW_SECRETS]
+    return [{"name": name, "value": value} for name, value in plain.items()] + [
+        {"name": name, "valueFrom": {kind: {"name": names.MLFLOW, "key": name, "optional": True}}}
+        for name, kind in referred
+    ]
+
+
+def _cores(quantity: str) -> float:
+    match = re.fullmatch(r"([0-9.]+)(m?)", quantity)
+    return float(match[1]) / (1000 if match[2] else 1) if match else 1.0
+
+
+def _share(resources: Resources) -> dict[str, str]:
+    """Requests and limits of one pod: equal, so that a neighbour's hunger is not a rank's delay."""
+    gpus = {resources.gpu_resource: str(resources.gpus)} if resources.gpus else {}
+    return {"cpu": resources.cpu, "memory": resources.memory} | gpus
+
+
+def _pod(launch: Launch) -> Object:
+    """Patch of a pod: the workspace, room for temporary files and shared memory, where it runs, what it may not do."""
+    resources = launch.experiment.cluster.train
+    volumes: dict[str, tuple[str, Object]] = {
+        "workspace": (
+            names.WORKSPACE,
+            {"persistentVolumeClaim": {"claimName": launch.experiment.cluster.workspace}},
+        ),
+        "scratch": ("/tmp", {"emptyDir": {}}),
+    }
+    if resources.shared_memory:
+        volumes["shared-memory"] = (
+            "/dev/shm",
+            {"emptyDir": {"medium": "Memory", "sizeLimit": resources.shared_memory}},
+        )
+    container = {
+        "name": CONTAINER,
+        "volumeMounts": [{"name": name, "mountPath": path} for name, (path, _) in volumes.items()],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+        },
+    }
+    spec: Object = {
+        "volumes": [{"name": name, **source} for name, (_, source) in volumes.items()],
+        "containers": [container],
+        "securityContext": {
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    if resources.node_selector:
+        spec["nodeSelector"] = resources.node_selector
+    if resources.tolerations:
+        spec["tolerations"] = [
+            {key: value for key, value in toleration.model_dump().items() if value}
+            for toleration in resources.tolerations
+        ]
+    unmeshed = {"sidecar.istio.io/inject": "false"}
+    return {"metadata": {"labels": launch.labels | unmeshed}, "spec": spec}

@@ -1,0 +1,47 @@
+"""Attention: a potential, a prior over edges, a value."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from precisionflow.config.base import Config, Positive
+
+
+class DotProduct(Config):
+    """log potential = <q, k> / sqrt(width of a head)."""
+
+    kind: Literal["dot_product"] = "dot_product"
+
+
+class GaussianPerKey(Config):
+    """log potential = log N(q; k, diag(1 / precision(k))): every key states how far it is to be trusted."""
+
+    kind: Literal["gaussian_per_key"] = "gaussian_per_key"
+    initial_precision: Positive | None = None
+    """Precision of every channel before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
+
+
+class Causal(Config):
+    """A token attends to itself and to earlier tokens, all alike a priori."""
+
+    kind: Literal["causal"] = "causal"
+
+
+class Full(Config):
+    """A token attends to every token, all alike a priori."""
+
+    kind: Literal["full"] = "full"
+
+
+class Neighbour(Config):
+    """A linear map of the token that is attended to."""
+
+    kind: Literal["neighbour"] = "neighbour"
+
+
+class Attention(Config):
+    """Attention as structural inference: a potential, a prior over edges, a value."""
+
+    potential: Annotated[DotProduct | GaussianPerKey, Field(discriminator="kind")] = DotProduct()
+    prior: Annotated[Causal | Full, Field(discriminator="kind")] = Causal()
+    value: Annotated[Neighbour, Field(discriminator="kind")] = Neighbour()

@@ -1,0 +1,32 @@
+"""How predictions are scored and recalibrated."""
+
+from decimal import Decimal
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
+
+from precisionflow.config.base import NUMBER, Config, Fraction
+
+TableRecalibration = Literal[
+    "variance_scaling", "quantile_map", "conformal_split", "conformal_normalised", "conformal_quantile"
+]
+Recalibration = Literal[TableRecalibration, "temperature"]
+"""`temperature` is for characters, all others for tables."""
+RECALIBRATIONS: tuple[str, ...] = get_args(Recalibration)
+
+
+class Evaluation(Config):
+    """How predictions are scored."""
+
+    levels: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.5, 0.8, 0.9, 0.95)
+    """Nominal levels of the central intervals whose coverage, width and score are measured."""
+    bins: Annotated[int, Field(ge=2), NUMBER] = 15
+    """Equal-width confidence bins of the expected calibration error."""
+    recalibration: tuple[Recalibration, ...] = ()
+    """Methods that are fitted on held-out rows; the test rows are scored before and after each."""
+
+    @property
+    def intervals(self) -> tuple[str, ...]:
+        """Metrics of the central intervals by level in per cent: 0.975 -> coverage_97.5, width_97.5, ..."""
+        shown = [format((Decimal(str(level)) * 100).normalize(), "f") for level in self.levels]
+        return tuple(f"{m}_{level}" for m in ("coverage", "width", "interval_score") for level in shown)

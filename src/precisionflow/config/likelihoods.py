@@ -1,0 +1,104 @@
+"""Likelihoods and their weightings: what is minimised."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from precisionflow.config.base import NUMBER, Config, NonNegative
+
+Share = Annotated[float, Field(ge=0, lt=1), NUMBER]
+Unit = Annotated[float, Field(ge=0, le=1), NUMBER]
+
+
+class _TwoHeads(Config):
+    """What every objective offers whose network states a mean and, beside it, how far the mean is to be trusted."""
+
+    mean_warmup: Share = 0.0
+    """Share of the steps, from the first, in which the mean alone learns, by squared error (Sluijterman 2024)."""
+    precision_weight_decay: NonNegative | None = None
+    """Weight decay of the head beside the mean; none: training.weight_decay, as for all other weights."""
+    variance_penalty: NonNegative = 0.0
+    """Times the predicted variance of the standardised target, added to the loss."""
+
+
+class _Weighted(_TwoHeads):
+    """An objective whose rows can be weighted."""
+
+    beta: Unit = 0.0
+    """Every row's loss times its predicted squared scale to the power of beta, as a constant (Seitzer 2022): 0 leaves
+    the likelihood as it is, 1 gives the mean the gradient of a squared error."""
+
+
+class GaussianNLL(_Weighted):
+    """-log N(y; mean, 1 / precision), averaged over rows, in nats; the network states mean and log precision."""
+
+    kind: Literal["gaussian_nll"] = "gaussian_nll"
+
+
+class Natural(_TwoHeads):
+    """The same likelihood in natural parameters: eta1 = precision * mean is free, eta2 = -precision / 2 < 0."""
+
+    kind: Literal["natural"] = "natural"
+
+
+class Faithful(_TwoHeads):
+    """The mean learns by squared error alone; the precision by the likelihood, not through the trunk (Stirn 2023)."""
+
+    kind: Literal["faithful"] = "faithful"
+
+
+class StudentT(_Weighted):
+    """-log of Student's t: location, log precision and degrees of freedom (above 2, so that a variance exists)."""
+
+    kind: Literal["student_t"] = "student_t"
+
+
+class LaplaceNLL(_Weighted):
+    """-log of exp(-|y - location| / scale) / (2 scale)."""
+
+    kind: Literal["laplace"] = "laplace"
+
+
+class MixtureDensity(_TwoHeads):
+    """-log of a mixture of Gaussians: its locations, log precisions and weights (Bishop 1994)."""
+
+    kind: Literal["mixture"] = "mixture"
+    components: Annotated[int, Field(ge=2), NUMBER] = 3
+
+
+class CRPS(_TwoHeads):
+    """Continuous ranked probability score of a Gaussian: proper, and robust where the likelihood is not."""
+
+    kind: Literal["crps"] = "crps"
+
+
+class Homoscedastic(Config):
+    """-log N(y; mean, 1 / precision) with one learned precision for all rows: the baseline."""
+
+    kind: Literal["homoscedastic"] = "homoscedastic"
+
+
+class RunningVariance(Config):
+    """Squared error; one variance for all rows that follows the squared residuals and teaches the mean nothing."""
+
+    kind: Literal["running_variance"] = "running_variance"
+
+
+class CrossEntropy(Config):
+    """-log p(next token), averaged over tokens, in nats."""
+
+    kind: Literal["cross_entropy"] = "cross_entropy"
+
+
+RegressionObjective = (
+    GaussianNLL
+    | Natural
+    | Faithful
+    | StudentT
+    | LaplaceNLL
+    | MixtureDensity
+    | CRPS
+    | Homoscedastic
+    | RunningVariance
+)
+Objective = Annotated[RegressionObjective | CrossEntropy, Field(discriminator="kind")]

@@ -1,0 +1,70 @@
+"""The networks: fully connected ones for tables, a causal transformer for text."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from precisionflow.config.attention import Attention
+from precisionflow.config.base import NUMBER, Config, Count
+from precisionflow.config.posteriors import Ensemble, MonteCarloDropout, Point, Posterior
+
+
+class Transformer(Config):
+    """Pre-norm transformer; each residual branch (attention, feed-forward) is one layer."""
+
+    kind: Literal["transformer"] = "transformer"
+    blocks: Count = 2
+    heads: Count = 4
+    width: Count = 64
+    attention: Attention = Attention()
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(
+                f"model.width {self.width} is not a multiple of model.heads {self.heads}; change one of them"
+            )
+        return self
+
+
+class MLP(Config):
+    """Fully connected network; the objective says which parameters its heads state."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
+    """Widths of the hidden layers."""
+    activation: Literal["silu", "relu", "tanh"] = "silu"
+    layer_norm: bool = False
+    """Before each activation."""
+    dropout: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.0
+    """Share of each hidden layer's outputs that is set to 0 while training."""
+    separate_heads: bool = False
+    """Each head has a hidden layer of half the last width of its own."""
+    inputs: Literal["standardised", "normal_scores"] = "standardised"
+    """normal_scores: beside each feature stands the normal quantile of its rank among the training rows."""
+    posterior: Posterior = Point()
+
+    @model_validator(mode="after")
+    def _dropout_can_be_sampled(self) -> Self:
+        if isinstance(self.posterior, MonteCarloDropout) and not self.dropout:
+            raise ValueError(
+                "model.posterior.kind mc_dropout needs model.dropout above 0; give it, such as 0.1"
+            )
+        return self
+
+
+class TAGI(Config):
+    """Gaussian beliefs over all weights, learned in closed form, the noise too (Goulet 2021, Deka 2024)."""
+
+    kind: Literal["tagi_v"] = "tagi_v"
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
+    """Widths of the hidden layers, rectified linear units."""
+
+
+Model = Annotated[Transformer | MLP | TAGI, Field(discriminator="kind")]
+
+
+def ensemble_of(model: Model) -> Ensemble | None:
+    """The ensemble that a model asks for."""
+    posterior = model.posterior if isinstance(model, MLP) else None
+    return posterior if isinstance(posterior, Ensemble) else None

@@ -1,0 +1,61 @@
+"""What is believed about the weights after training."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from precisionflow.config.base import NUMBER, Config
+
+
+class Point(Config):
+    """The trained weights, taken as certain."""
+
+    kind: Literal["point"] = "point"
+
+
+class Ensemble(Config):
+    """Networks that differ in initial weights, order of batches and, with `folds`, rows (Lakshminarayanan 2017)."""
+
+    kind: Literal["ensemble"] = "ensemble"
+    members: Annotated[int, Field(ge=2), NUMBER] = 5
+    folds: Annotated[int, Field(ge=2), NUMBER] | None = None
+    """Training and validation rows are pooled and cut into so many parts; every member leaves out one for its early
+    stopping, so that each row is predicted by members that never saw it; with twice as many members the rows are cut
+    anew for the second half. None: all share the validation rows."""
+    spread: Literal["stated", "fitted"] = "stated"
+    """fitted: one factor on the spread of all predictions about their means, from the rows that members left out."""
+
+    @model_validator(mode="after")
+    def _every_row_is_left_out(self) -> Self:
+        if self.folds and self.members % self.folds:
+            raise ValueError(
+                f"model.posterior.members {self.members} is not a multiple of model.posterior.folds {self.folds}; "
+                "every part is left out by the same number of members"
+            )
+        if self.spread == "fitted" and self.members < 2 * (self.folds or self.members):
+            raise ValueError(
+                "model.posterior.spread fitted needs rows that two members left out; "
+                f"give model.posterior.folds, {self.members // 2} at most for {self.members} members"
+            )
+        return self
+
+
+class MonteCarloDropout(Config):
+    """Dropout stays on while predicting (Gal & Ghahramani 2016); needs model.dropout."""
+
+    kind: Literal["mc_dropout"] = "mc_dropout"
+    samples: Annotated[int, Field(ge=2), NUMBER] = 50
+
+
+class LaplaceApproximation(Config):
+    """A Gaussian over weights around the optimum, two prior precisions by marginal likelihood (Immer 2023)."""
+
+    kind: Literal["laplace_approximation"] = "laplace_approximation"
+    weights: Literal["all", "last_layer"] = "last_layer"
+    """all: one full matrix, for at most 5000 weights; last_layer: those of the heads."""
+
+
+Posterior = Annotated[
+    Point | Ensemble | MonteCarloDropout | LaplaceApproximation, Field(discriminator="kind")
+]
+"""What is believed about the weights after training."""

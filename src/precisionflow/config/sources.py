@@ -1,0 +1,121 @@
+"""Where data come from: tables and texts."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from precisionflow.config.base import NUMBER, Config, Seed
+
+
+def _named(path: str) -> str:
+    """A data set is called after the last part of its path."""
+    if PurePosixPath(path).name in ("", "..") or "\0" in path:
+        raise ValueError("should end in the name of a file or folder")
+    return path
+
+
+NamedPath = Annotated[str, AfterValidator(_named)]
+
+
+class ScikitLearnTable(Config):
+    """A regression set that scikit-learn ships; split k is a random 90/10 partition drawn with seed k."""
+
+    kind: Literal["scikit_learn"] = "scikit_learn"
+    name: Literal["diabetes", "linnerud"] = "diabetes"
+
+    @property
+    def dataset(self) -> str:
+        return self.name
+
+
+class HeteroscedasticSine(Config):
+    """A toy with known noise, y = x sin x + 0.3 e1 + 0.3 x e2; split k is a random 90/10 partition, seed k."""
+
+    kind: Literal["heteroscedastic_sine"] = "heteroscedastic_sine"
+    rows: Annotated[int, Field(ge=10), NUMBER] = 500
+    seed: Seed = 0
+    """Of the draw of the rows themselves, the same for all splits."""
+
+    @property
+    def dataset(self) -> str:
+        return self.kind
+
+
+class UciFolder(Config):
+    """The standard UCI form: `data.txt`, `index_{features,target}.txt`, `index_{train,test}_<k>.txt`."""
+
+    kind: Literal["uci_folder"] = "uci_folder"
+    path: NamedPath
+    """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+
+    @property
+    def dataset(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+class TableFile(Config):
+    """A CSV or Parquet file with named columns; split k is a random 90/10 partition drawn with seed k."""
+
+    kind: Literal["table_file"] = "table_file"
+    path: NamedPath
+    """`.csv` or `.parquet`; absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+    target: str
+    """Column to predict."""
+    features: tuple[str, ...] | None = None
+    """Columns to predict it from; none: all others."""
+
+    @model_validator(mode="after")
+    def _names_columns(self) -> Self:
+        if PurePosixPath(self.path).suffix not in (".csv", ".parquet"):
+            raise ValueError(f"path {self.path!r} should end in .csv or .parquet")
+        if self.features is not None:
+            if not self.features:
+                raise ValueError("features names no column; name one, or leave it out for all but the target")
+            for index, name in enumerate(self.features):
+                if name == self.target:
+                    raise ValueError(f"features names the target {name!r}; leave it out")
+                if name in self.features[:index]:
+                    raise ValueError(f"features names {name!r} twice; name it once")
+        return self
+
+    @property
+    def dataset(self) -> str:
+        return PurePosixPath(self.path).stem
+
+
+class PydocTopics(Config):
+    """The English text of Python's own `pydoc_data.topics`: part of every Python installation."""
+
+    kind: Literal["pydoc_topics"] = "pydoc_topics"
+
+    @property
+    def dataset(self) -> str:
+        return self.kind
+
+
+class TextFile(Config):
+    """Any UTF-8 text file."""
+
+    kind: Literal["text_file"] = "text_file"
+    path: NamedPath
+    """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+
+    @property
+    def dataset(self) -> str:
+        return PurePosixPath(self.path).stem
+
+
+class TinyShakespeare(Config):
+    """`tinyshakespeare/input.txt` in the folder that PRECISIONFLOW_DATA names."""
+
+    kind: Literal["tiny_shakespeare"] = "tiny_shakespeare"
+
+    @property
+    def dataset(self) -> str:
+        return self.kind
+
+
+TableSource = Annotated[
+    ScikitLearnTable | HeteroscedasticSine | UciFolder | TableFile, Field(discriminator="kind")
+]

@@ -1,0 +1,49 @@
+"""Cuts of rows into training, validation and test rows, and into folds."""
+
+import numpy as np
+from jaxtyping import Int
+
+from precisionflow.config.posteriors import Ensemble
+
+VALIDATION = 0x7A11D
+"""Keeps the draw of validation rows apart from every other use of the split's number as a seed."""
+
+
+def cut_test(rows: int, *, split: int) -> tuple[Int[np.ndarray, "train"], Int[np.ndarray, "test"]]:
+    """(training rows, test rows) of a source without splits of its own: a tenth (rounded, at least one) is tested.
+
+    The partition is `numpy.random.default_rng(split).permutation(rows)`, test rows first.
+    """
+    order = np.random.default_rng(split).permutation(rows)
+    tests = max(1, round(rows / 10))
+    return order[tests:], order[:tests]
+
+
+def cut_validation(
+    train: Int[np.ndarray, "train"], *, fraction: float, split: int
+) -> tuple[Int[np.ndarray, "rest"], Int[np.ndarray, "valid"]]:
+    """(training rows, validation rows), both sorted; the latter are round(fraction * train), at least one.
+
+    They are drawn at random; the draw depends on the set of rows and on `split` only.
+    """
+    count = max(1, round(fraction * len(train)))
+    drawn = np.random.default_rng([VALIDATION, split]).permutation(np.sort(train))
+    return np.sort(drawn[count:]), np.sort(drawn[:count])
+
+
+FOLDS = 0xF01D5
+"""Keeps the draw of the parts apart from every other use of a split's number as a seed."""
+
+
+def out_of_fold(ensemble: Ensemble, *, rows: int, seed: int, split: int) -> Int[np.ndarray, "rows repeats"]:
+    """The members, members / folds of them, that never saw a row but to stop early.
+
+    For every so many members as there are folds the rows are cut anew; sizes are equal to one row, drawn by
+    (seed, split) alone.
+    """
+    assert ensemble.folds is not None
+    members = np.empty((rows, ensemble.members // ensemble.folds), dtype=np.int64)
+    for repeat, own in enumerate(members.T):
+        order = np.random.default_rng([FOLDS, split, seed, *([repeat] if repeat else [])]).permutation(rows)
+        own[order] = repeat * ensemble.folds + np.arange(rows) % ensemble.folds
+    return members

@@ -1,0 +1,30 @@
+"""The table of a source."""
+
+from typing import assert_never
+
+from precisionflow.config.sources import (
+    HeteroscedasticSine,
+    ScikitLearnTable,
+    TableFile,
+    TableSource,
+    UciFolder,
+)
+from precisionflow.data.sources.scikit_learn import open_scikit_learn
+from precisionflow.data.sources.sine import open_sine
+from precisionflow.data.sources.table_file import open_table_file
+from precisionflow.data.sources.uci_folder import open_uci_folder
+from precisionflow.data.table import Table
+
+
+def open_table(source: TableSource, split: int) -> Table:
+    match source:
+        case ScikitLearnTable():
+            return open_scikit_learn(source, split=split)
+        case HeteroscedasticSine():
+            return open_sine(source, split=split)
+        case UciFolder():
+            return open_uci_folder(source, split=split)
+        case TableFile():
+            return open_table_file(source, split=split)
+        case _:
+            assert_never(source)

@@ -1,0 +1,44 @@
+"""Mean and scale of every column, from one pass over the training rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+ROUNDING = 8 * np.finfo(np.float64).eps
+"""A column is constant whose values differ by at most this share of the largest."""
+SCALE_OF_A_CONSTANT = 2.0**1000
+"""No training row says what another value of a constant feature would mean: divided by it, every value is 0."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean, sum of squared deviations and range of every column.
+
+    `merge` is the pairwise update of Chan, Golub and LeVeque (1979): no large sums are subtracted.
+    """
+
+    count: int
+    mean: Float[np.ndarray, "columns"]
+    squares: Float[np.ndarray, "columns"]
+    low: Float[np.ndarray, "columns"]
+    high: Float[np.ndarray, "columns"]
+
+    @classmethod
+    def of(cls, values: Float[np.ndarray, "rows columns"]) -> "Moments":
+        """Moments of at least one row."""
+        mean = values.mean(axis=0)
+        squares = np.square(values - mean).sum(axis=0)
+        return cls(len(values), mean, squares, values.min(axis=0), values.max(axis=0))
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Moments of both sets of rows together."""
+        count = self.count + other.count
+        shift = other.mean - self.mean
+        return Moments(
+            count,
+            self.mean + shift * (other.count / count),
+            self.squares + other.squares + np.square(shift) * (self.count * other.count / count),
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+        )

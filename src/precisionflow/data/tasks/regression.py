@@ -1,0 +1,117 @@
+"""Tables: standardised on the training rows, written as three parts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
+
+from precisionflow.data.folds import cut_validation
+from precisionflow.data.parts import Part, Prepared, part_files
+from precisionflow.data.standardisation import ROUNDING, SCALE_OF_A_CONSTANT, Moments
+from precisionflow.data.table import Batch, Table
+from precisionflow.records.cards import Standardisation
+from precisionflow.records.schemas import REGRESSION_ROWS
+
+FEWEST_TRAINING_ROWS = 3
+
+
+def write_table(table: Table, folder: Path, *, validation_fraction: float, split: int) -> Prepared:
+    """Write the parts of one split into `folder`, in the source's order of rows.
+
+    Reads the source twice: to fit (training rows only) and to write. Raises ValueError for a bad source.
+    """
+    train, valid = cut_validation(table.train, fraction=validation_fraction, split=split)
+    if len(train) < FEWEST_TRAINING_ROWS:
+        raise ValueError(
+            f"{table.origin}: {len(train)} training rows are left of {len(table.train)}; "
+            f"{FEWEST_TRAINING_ROWS} are the fewest, so give more rows or lower task.validation_fraction"
+        )
+    parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(table.test)}
+    standardisation = _fit(table, train)
+    mean = np.array([*standardisation.feature_mean, standardisation.target_mean])
+    scale = np.array([*standardisation.feature_scale, standardisation.target_scale])
+    with part_files(folder, REGRESSION_ROWS) as append:
+        for start, batch in _numbered(table):
+            for part, rows in parts.items():
+                inside = _inside(rows, start, len(batch))
+                if len(inside):
+                    values = batch[inside - start]
+                    standardised = (values - mean) / scale
+                    _check_near(standardised, values, table=table, rows=inside)
+                    append(part, _rows(inside, standardised))
+    return Prepared(
+        {part: len(rows) for part, rows in parts.items()},
+        standardisation=standardisation,
+        features=table.features,
+        target=table.target,
+    )
+
+
+def _numbered(table: Table) -> Iterator[tuple[int, Batch]]:
+    start = 0
+    for batch in table.batches():
+        yield start, batch
+        start += len(batch)
+
+
+def _inside(rows: Int[np.ndarray, "rows"], start: int, length: int) -> Int[np.ndarray, "inside"]:
+    """Those of the sorted `rows` that lie in [start, start + length)."""
+    low, high = np.searchsorted(rows, [start, start + length])
+    return rows[low:high]
+
+
+def _fit(table: Table, train: Int[np.ndarray, "train"]) -> Standardisation:
+    """Mean and population standard deviation of the training rows, from a pass over the whole source."""
+    moments: Moments | None = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start, batch in _numbered(table):
+            inside = _inside(train, start, len(batch))
+            if len(inside):
+                piece = Moments.of(batch[inside - start])
+                moments = piece if moments is None else moments.merge(piece)
+    assert moments is not None, "every training row is in the source"
+    # Rounding in a mean of equal numbers must not pass for a spread, which a tiny scale would blow up.
+    largest = np.maximum(np.abs(moments.low), np.abs(moments.high))
+    constant = moments.high / 2 - moments.low / 2 <= ROUNDING / 2 * largest
+    mean = np.where(constant, moments.low, moments.mean)
+    scale = np.where(constant, SCALE_OF_A_CONSTANT, np.sqrt(moments.squares / moments.count))
+    if constant[-1]:
+        raise ValueError(
+            f"{table.origin}: {table.called(-1)} is {mean[-1]:g} in every training row; there is nothing to predict, "
+            "so choose another target column"
+        )
+    for column in (*range(len(scale) - 1), -1):
+        if not (np.isfinite(scale[column]) and scale[column] > 0):
+            raise ValueError(
+                f"{table.origin}: {table.called(column)} has a spread beyond the range of float64; "
+                "give it in another unit"
+            )
+    return Standardisation(
+        feature_mean=tuple(mean[:-1].tolist()),
+        feature_scale=tuple(scale[:-1].tolist()),
+        target_mean=float(mean[-1]),
+        target_scale=float(scale[-1]),
+    )
+
+
+def _check_near(standardised: Batch, values: Batch, *, table: Table, rows: Int[np.ndarray, "rows"]) -> None:
+    """ValueError that names the first cell whose standardised value no network could take."""
+    far = ~(np.abs(standardised) <= np.finfo(np.float32).max)
+    if far.any():
+        row, column = np.argwhere(far)[0]
+        called = table.called(column if column < values.shape[1] - 1 else -1)
+        raise ValueError(
+            f"{table.origin}: row {rows[row]} (counted from 0): {called} is {values[row, column]:g}, too far from the "
+            "training rows for float32; mend the cell or remove its row"
+        )
+
+
+def _rows(rows: Int[np.ndarray, "rows"], values: Batch) -> pa.Table:
+    width = values.shape[1] - 1
+    offsets = np.arange(0, len(rows) * width + 1, width, dtype=np.int32)
+    features = pa.ListArray.from_arrays(
+        offsets, np.ascontiguousarray(values[:, :-1]).ravel(), type=REGRESSION_ROWS.field("features").type
+    )
+    return pa.table([pa.array(rows, pa.int64()), features, pa.array(values[:, -1])], schema=REGRESSION_ROWS)

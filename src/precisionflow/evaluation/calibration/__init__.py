@@ -1,0 +1,1 @@
+"""Calibration: how often predictions come true against how often they say so."""

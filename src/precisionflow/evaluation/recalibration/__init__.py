@@ -1,0 +1,1 @@
+"""Maps that make predictions true on average, fitted on held-out rows."""

@@ -1,0 +1,32 @@
+"""Whether a split has enough rows for the recalibration that is asked for: said before hours of training."""
+
+from pathlib import Path
+
+from precisionflow.config import Experiment
+from precisionflow.config.networks import ensemble_of
+from precisionflow.evaluation.recalibration.conformal import fewest_rows
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import data_folder
+
+
+def check_held_out(variant: Experiment, *, data: Path) -> None:
+    """ValueError where a split's held-out rows are too few for a conformal interval that the variant asks for."""
+    methods = [m for m in variant.evaluation.recalibration if m.startswith("conformal_")]
+    highest = max(variant.evaluation.levels)
+    for split in variant.splits if methods else ():
+        folder = data_folder(data, variant, split)
+        rows = held_out_rows(variant, read_card(folder / "dataset.json", DatasetCard))
+        if rows < fewest_rows(highest):
+            raise ValueError(
+                f"evaluation.recalibration {methods[0]}: {variant.dataset} split {split} has {rows} held-out rows, "
+                f"level {highest:g} needs {fewest_rows(highest)}; lower evaluation.levels or raise "
+                "task.validation_fraction"
+            )
+
+
+def held_out_rows(experiment: Experiment, card: DatasetCard) -> int:
+    """The validation rows; of an ensemble with folds the training rows too, as each is left out by some member."""
+    ensemble = ensemble_of(experiment.model)
+    pooled = ensemble is not None and ensemble.folds is not None
+    return card.rows["valid"] + (card.rows["train"] if pooled else 0)

@@ -1,0 +1,1 @@
+"""Predictive coding: energy, settling."""

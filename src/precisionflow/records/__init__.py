@@ -1,0 +1,1 @@
+"""The files that pass between stages: schemas, cards, metrics, reading and writing."""

@@ -1,0 +1,71 @@
+"""JSON files beside the tables: data set, model."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
+
+from precisionflow.config import Experiment
+
+
+class Card(BaseModel):
+    """A JSON file beside the tables."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
+
+
+class Standardisation(Card):
+    """x_standardised = (x - mean) / scale, fitted on the training rows."""
+
+    feature_mean: tuple[float, ...]
+    feature_scale: tuple[PositiveFloat, ...]
+    target_mean: float
+    target_scale: PositiveFloat
+
+    @model_validator(mode="after")
+    def _one_scale_for_each_mean(self) -> Self:
+        if len(self.feature_mean) != len(self.feature_scale):
+            raise ValueError(
+                f"{len(self.feature_mean)} numbers in feature_mean, {len(self.feature_scale)} in feature_scale"
+            )
+        return self
+
+
+class DatasetCard(Card):
+    """data/dataset.json."""
+
+    dataset: str
+    task: dict[str, Any]
+    source_sha256: str
+    split: int
+    rows: dict[Literal["train", "valid", "test"], int]
+    standardisation: Standardisation | None = None
+    features: tuple[str, ...] | None = None
+    """Names of a table's features, where its source has names."""
+    target: str | None = None
+    """Name of a table's target, where its source has names."""
+    vocabulary: tuple[str, ...] | None = None
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """What a table's features are called: x0, x1, ... where its source has no names; a text has none."""
+        if self.features is not None or self.standardisation is None:
+            return self.features or ()
+        return tuple(f"x{i}" for i in range(len(self.standardisation.feature_mean)))
+
+
+class ModelCard(Card):
+    """model/model.json."""
+
+    experiment: Experiment
+    experiment_hash: str
+    code_version: str
+    seed: int
+    split: int
+    parameters: int
+    """Number of trained scalars."""
+    steps: int
+    """Optimiser steps taken."""
+    validation_loss: float
+    """Of the weights that were kept, in nats."""
+    seconds_per_step: float
+    """Median over the steps, validation and checkpoints left out."""

@@ -1,0 +1,112 @@
+"""Atomic, validated reading and writing of Parquet, JSON and text."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+
+from precisionflow.records.cards import Card
+
+
+def checked(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
+    """`table` cast to `schema`; ValueError that names file, column, what came in and what to do."""
+    for name in schema.names:
+        count = table.column_names.count(name)
+        if count != 1:
+            there = ", ".join(table.column_names)
+            problem = "is missing" if count == 0 else f"stands there {count} times"
+            raise ValueError(
+                f"{origin}: column {name!r} {problem} (there are {there}); run the stage that writes it again"
+            )
+    return pa.table([_column(table[field.name], field, origin) for field in schema], schema=schema)
+
+
+def _column(column: pa.ChunkedArray, field: pa.Field, origin: str) -> pa.ChunkedArray:
+    """One column in the type of its field; whole numbers may stand for real ones."""
+    where = f"{origin}: column {field.name!r}"
+    if pa.types.is_integer(column.type) and pa.types.is_floating(field.type):
+        column = column.cast(field.type, safe=False)
+    if column.type != field.type:
+        raise ValueError(
+            f"{where} is {column.type}, should be {field.type}; run the stage that writes it again"
+        )
+    nested = pa.types.is_list(column.type)
+    cells = pc.list_flatten(column) if nested else column
+    if empty := column.null_count + nested * cells.null_count:
+        raise ValueError(f"{where} has {empty} empty cells; every cell needs a value")
+    if pa.types.is_floating(cells.type):
+        bad = ~pc.is_finite(cells).to_numpy() if field.metadata is None else pc.is_inf(cells).to_numpy()
+        if bad.any():
+            index = int(np.flatnonzero(bad)[0])
+            row = pc.list_parent_indices(column)[index].as_py() if nested else index
+            raise ValueError(f"{where}, row {row}: {cells[index].as_py()}; every cell needs a finite number")
+    return column
+
+
+def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
+    """A validated Parquet file."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: does not exist; run the stage that writes it first") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(
+            f"{path}: is no readable Parquet file ({str(error).splitlines()[0]}); delete it and run its stage again"
+        ) from None
+    return checked(table, schema, str(path))
+
+
+def write_parquet(table: pa.Table, path: Path, schema: pa.Schema) -> None:
+    """Validate, then write atomically; the same table gives the same bytes."""
+    valid = checked(table, schema, str(path))
+    with replacing(path) as temporary:
+        pq.write_table(valid, temporary, compression="zstd")
+
+
+CardType = TypeVar("CardType", bound=Card)
+
+
+def read_card(path: Path, kind: type[CardType]) -> CardType:
+    """A validated JSON card."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path}: does not exist; run the stage that writes it first") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{step}: " for step in first["loc"])
+        raise ValueError(f"{path}: {where}{first['msg']}; delete it and run its stage again") from None
+
+
+def write_card(card: Card, path: Path) -> None:
+    """Write a card atomically."""
+    write_text(card.model_dump_json(indent=1) + "\n", path)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its name when the block ends well and is removed otherwise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""The catalogue of metrics: title, unit, which direction is better."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from precisionflow.config.base import nearest
+from precisionflow.config.evaluation import RECALIBRATIONS
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured quantity: its name in files, how it reads, which direction is better."""
+
+    name: str
+    title: str
+    unit: str
+    better: Literal["lower", "higher", "nominal"]
+    nominal: float | None = None
+    """The value of a calibrated model, where `better` is nominal."""
+
+
+def metric_named(name: str) -> Metric:
+    """The catalogue's entry of a metric; coverage_, width_, interval_score_NN for every level in per cent.
+
+    <metric>_after_<method> is the same of recalibrated predictions.
+    """
+    before, after, method = name.partition("_after_")
+    if after:
+        plain = metric_named(before)
+        if method not in RECALIBRATIONS:
+            raise ValueError(
+                f"unknown metric {name!r}: no recalibration method is called {method!r}; "
+                f"allowed: {', '.join(RECALIBRATIONS)}{nearest(method, RECALIBRATIONS)}"
+            )
+        return replace(plain, name=name, title=f"{plain.title} after {method.replace('_', ' ')}")
+    for prefix, title, better in (
+        ("coverage_", "coverage of the {} % interval", "nominal"),
+        ("width_", "width of the {} % interval", "lower"),
+        ("interval_score_", "interval score of the {} % interval", "lower"),
+    ):
+        level = name.removeprefix(prefix)
+        if name.startswith(prefix) and level.replace(".", "", 1).isdigit():
+            nominal = float(level) / 100 if better == "nominal" else None
+            return Metric(name, title.format(level), "1" if nominal else "target", better, nominal)  # type: ignore[arg-type]
+    try:
+        return _CATALOGUE[name]
+    except KeyError:
+        raise ValueError(
+            f"unknown metric {name!r}; allowed: {', '.join(_CATALOGUE)}, "
+            "coverage_<per cent>, width_<per cent>, interval_score_<per cent>"
+        ) from None
+
+
+_CATALOGUE = {
+    m.name: m
+    for m in (
+        Metric("nll", "negative log-likelihood", "nats", "lower"),
+        Metric("crps", "continuous ranked probability score", "target", "lower"),
+        Metric("rmse", "root mean squared error", "target", "lower"),
+        Metric("pit_error", "PIT distance from uniform (Cramér-von Mises)", "1", "lower"),
+        Metric("rmsce", "root mean squared calibration error of central intervals", "1", "lower"),
+        Metric("ence", "expected normalised calibration error of the std", "1", "lower"),
+        Metric("ause", "area under the sparsification error", "1", "lower"),
+        Metric("sharpness", "mean predicted std", "target", "lower"),
+        Metric("bits_per_character", "bits per character", "bits", "lower"),
+        Metric("ece", "expected calibration error", "1", "lower"),
+        Metric("ece_equal_mass", "expected calibration error, bins of equal mass", "1", "lower"),
+        Metric("mce", "maximum calibration error", "1", "lower"),
+        Metric("class_wise_ece", "class-wise expected calibration error", "1", "lower"),
+        Metric("brier", "Brier score", "1", "lower"),
+        Metric("brier_reliability", "reliability part of the Brier score", "1", "lower"),
+        Metric("brier_resolution", "resolution part of the Brier score", "1", "higher"),
+        Metric("brier_uncertainty", "uncertainty part of the Brier score", "1", "lower"),
+        Metric("aurc", "area under the risk-coverage curve", "1", "lower"),
+        Metric("accuracy", "accuracy", "1", "higher"),
+        Metric("samples_per_second", "rows or sequences trained in a second", "1/s", "higher"),
+        Metric("seconds_per_step", "time of a training step", "s", "lower"),
+        Metric("validation_loss", "validation loss of the kept weights", "nats", "lower"),
+    )
+}
+
+HEADLINE = {"regression": ("nll", "crps", "rmse"), "characters": ("nll", "ece", "brier")}
+"""Metrics that are contrasted when the experiment names none."""

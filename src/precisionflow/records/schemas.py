@@ -1,0 +1,98 @@
+"""Columns of every Parquet file that passes between stages."""
+
+import pyarrow as pa
+
+
+def _schema(*, may_be_nan: tuple[str, ...] = (), **columns: pa.DataType) -> pa.Schema:
+    fields = [pa.field(name, kind, nullable=False) for name, kind in columns.items()]
+    return pa.schema([f.with_metadata(_NAN) if f.name in may_be_nan else f for f in fields])
+
+
+_NAN = {"nan": "allowed"}
+_text, _real, _whole = pa.string(), pa.float64(), pa.int64()
+_reals = pa.list_(pa.field("element", _real, nullable=False))
+
+REGRESSION_ROWS = _schema(row=_whole, features=_reals, target=_real)
+"""data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
+TOKENS = _schema(token=pa.int32())
+"""data/<part>.parquet of a text: one row a character, index into the vocabulary."""
+HISTORY = _schema(step=_whole, metric=_text, value=_real)
+"""model/history.parquet: what was measured while training."""
+PREDICTIONS = _schema(
+    row=_whole,
+    target=_real,
+    family=_text,
+    location=_reals,
+    scale=_reals,
+    weight=_reals,
+    degrees_of_freedom=_reals,
+    belief=_reals,
+)
+"""evaluation/predictions.parquet of a table, in the target's own units: the parameters of `distribution.Distribution`,
+one number for each component; empty lists where the family has no such parameter."""
+TOKEN_PREDICTIONS = _schema(
+    row=_whole,
+    target=pa.int32(),
+    log_probability=_real,
+    confidence=_real,
+    correct=pa.bool_(),
+    entropy=_real,
+    brier=_real,
+)
+"""evaluation/predictions.parquet of a text: nats; confidence is the largest probability, brier the sum over classes of
+(p - y)^2."""
+FIT = _schema(
+    may_be_nan=("target",),
+    x=_real,
+    target=_real,
+    mean=_real,
+    epistemic=_real,
+    low_95=_real,
+    low_50=_real,
+    high_50=_real,
+    high_95=_real,
+)
+"""evaluation/fit.parquet of a table with one feature x: test rows, then a grid whose target is NaN; source units."""
+METRICS = _schema(
+    experiment=_text,
+    variant=_text,
+    dataset=_text,
+    seed=_whole,
+    split=_whole,
+    metric=_text,
+    value=_real,
+    n=_whole,
+)
+"""evaluation/metrics.parquet: n is the number of rows or tokens behind the value."""
+TABLE = _schema(
+    may_be_nan=("low", "high", "std"),
+    experiment=_text,
+    dataset=_text,
+    variant=_text,
+    metric=_text,
+    mean=_real,
+    low=_real,
+    high=_real,
+    std=_real,
+    n=_whole,
+)
+"""aggregate/table.parquet: n independent units; low, high and std are NaN where n = 1."""
+CONTRASTS = _schema(
+    may_be_nan=("low", "high", "p", "p_adjusted"),
+    experiment=_text,
+    dataset=_text,
+    metric=_text,
+    axis=_text,
+    level=_text,
+    baseline=_text,
+    variant=_text,
+    baseline_variant=_text,
+    effect=_real,
+    low=_real,
+    high=_real,
+    p=_real,
+    p_adjusted=_real,
+    n=_whole,
+    verdict=_text,
+)
+"""aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired; NaN where n = 1."""

@@ -1,0 +1,75 @@
+"""Cells of a variant, one for each seed and split: their inputs, whether they are finished."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from precisionflow.config import Experiment
+from precisionflow.results.identity import Inputs, stage_key, training_identity
+from precisionflow.results.layout import cell_folder, data_folder
+from precisionflow.results.stage import finished_key, input_key
+
+
+def training_inputs(experiment: Experiment, *, data: Path, seed: int, split: int) -> Inputs:
+    """Inputs of `stage.once` for a trained cell; `data` is the folder of all prepared data."""
+    prepared = input_key(data_folder(data, experiment, split))
+    return {"experiment": training_identity(experiment), "data": prepared, "seed": seed, "split": split}
+
+
+def evaluation_inputs(experiment: Experiment, *, data: Path, model: Path, seed: int, split: int) -> Inputs:
+    """Inputs of `stage.once` for an evaluated cell; `model` is the variant's folder."""
+    return {
+        "data": input_key(data_folder(data, experiment, split)),
+        "model": input_key(cell_folder(model, seed, split)),
+        "evaluation": experiment.evaluation.model_dump(mode="json"),
+        "cell": [experiment.name, experiment.variant, experiment.dataset, seed, split],
+    }
+
+
+def all_trained(experiment: Experiment, *, data: Path, out: Path) -> bool:
+    """Whether every cell in `out` is finished; ValueError when its data is not prepared."""
+    return all(
+        finished_key(cell_folder(out, seed, split))
+        == stage_key("train", training_inputs(experiment, data=data, seed=seed, split=split))
+        for split in experiment.splits
+        for seed in experiment.seeds
+    )
+
+
+def all_evaluated(experiment: Experiment, *, data: Path, model: Path, out: Path) -> bool:
+    """Whether every cell in `out` is finished; ValueError when its data or its model is not."""
+    return all(
+        finished_key(cell_folder(out, seed, split))
+        == stage_key(
+            "evaluate", evaluation_inputs(experiment, data=data, model=model, seed=seed, split=split)
+        )
+        for split in experiment.splits
+        for seed in experiment.seeds
+    )
+
+
+class Cell(NamedTuple):
+    """One training run: which variant on which data, with which seed and split."""
+
+    experiment: str
+    dataset: str
+    variant: str
+    seed: int
+    split: int
+
+    def __str__(self) -> str:
+        return (
+            f"experiment {self.experiment!r}, dataset {self.dataset!r}, variant {self.variant!r}, "
+            f"seed {self.seed}, split {self.split}"
+        )
+
+
+def cell_folders(roots: Iterable[Path]) -> list[Path]:
+    """The `seed-<s>-split-<k>` folders in the folders of variants; ValueError when one has none."""
+    found: set[Path] = set()
+    for root in roots:
+        inside = {path for path in root.glob("seed-*-split-*") if path.is_dir()}
+        if not inside:
+            raise ValueError(f"{root}: has no seed-*-split-* folder; give the folder of a variant")
+        found |= inside
+    return sorted(found)

@@ -1,0 +1,143 @@
+"""DeepSpeed's own words: settings, initialisation, checkpoints for another number of ranks, whole weights."""
+
+import argparse
+import contextlib
+import io
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.training import Training
+from precisionflow.training.checkpoint import reading
+from precisionflow.training.ranks import Ranks
+
+NEVER = 1 << 62
+
+
+def settings(part: DeepSpeedEngine, training: Training, ranks: Ranks) -> dict[str, Any]:
+    """DeepSpeed's configuration: one micro-batch a step, ZeRO stage, clipping; bfloat16 is the learner's autocast."""
+    return {
+        "train_micro_batch_size_per_gpu": training.batch_size // ranks.count,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": training.gradient_clip or 0.0,
+        "steps_per_print": NEVER,
+        "zero_optimization": {"stage": part.zero_stage},
+        "zero_allow_untested_optimizer": True,
+    }
+
+
+def initialise(
+    learner: nn.Module,
+    optimiser: Callable[[nn.Module], torch.optim.Optimizer],
+    configuration: dict[str, Any],
+    *,
+    resume: Path | None,
+    ranks: Ranks,
+) -> Any:
+    """A DeepSpeed engine, at the checkpoint in `resume` if given.
+
+    A checkpoint of another number of ranks is first converted to the universal form by the first rank. Stage 0 keeps
+    everything on every rank, so any rank's state serves any number. ValueError for a checkpoint that is not whole.
+    """
+    import deepspeed
+
+    _stages_are_saved_as_numbers()
+    stage = configuration["zero_optimization"]["stage"]
+    universal = bool(resume and stage > 0 and _saved_ranks(resume) != ranks.count)
+    if universal:
+        configuration = configuration | {"checkpoint": {"load_universal": True}}
+    engine, *_ = deepspeed.initialize(
+        model=learner,
+        optimizer=optimiser(learner),
+        config=configuration,
+        dist_init_required=False,
+    )
+    if resume:
+        with reading(resume / "state", checkpoint=resume.parent), _trusted_types_only():
+            if universal and ranks.first:
+                _to_universal(resume)
+            ranks.barrier()
+            loaded, _ = engine.load_checkpoint(str(resume), tag="universal" if universal else "state")
+            if loaded is None:
+                raise FileNotFoundError("a file is missing")
+    return engine
+
+
+def quiet() -> None:
+    """Only errors are logged; a deprecated collective that DeepSpeed calls is not the user's to mend.
+
+    Its own shared-memory collective needs a C++ compiler at run time: torch's is taken.
+    """
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
+    from deepspeed.ops import __compatible_ops__ as operations
+
+    operations["deepspeed_shm_comm"] = False
+
+
+def whole_weights(model: nn.Module, *, partitioned: bool) -> dict[str, Tensor]:
+    """All weights on the CPU; of a partitioned (stage 3) model gathered one by one, complete on the first rank."""
+    import deepspeed
+
+    weights = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if partitioned:
+            with deepspeed.zero.GatheredParameters([tensor]):
+                weights[name] = tensor.detach().cpu().clone()
+        else:
+            weights[name] = tensor.detach().cpu().clone()
+    return weights
+
+
+def _saved_ranks(checkpoint: Path) -> int:
+    """Ranks that wrote the optimiser's shards."""
+    return len(list((checkpoint / "state").glob("*_optim_states.pt")))
+
+
+def _to_universal(checkpoint: Path) -> None:
+    from deepspeed.checkpoint import ds_to_universal
+
+    shutil.rmtree(checkpoint / "universal", ignore_errors=True)
+    arguments = argparse.Namespace(
+        input_folder=str(checkpoint / "state"),
+        output_folder=str(checkpoint / "universal"),
+        num_extract_workers=1,
+        num_merge_workers=1,
+        keep_temp_folder=False,
+        strict=True,
+        inject_missing_state=True,
+    )
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        ds_to_universal.main(arguments)
+
+
+def _stages_are_saved_as_numbers() -> None:
+    """Python 3.11.0 to 3.11.3 pickle a member of an enumeration as a call of getattr, which no checkpoint may make."""
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+
+    ZeroStageEnum.__reduce_ex__ = lambda member, _protocol: (ZeroStageEnum, (member.value,))
+
+
+@contextlib.contextmanager
+def _trusted_types_only() -> Iterator[None]:
+    """Every torch.load inside reads tensors, plain containers and the types of DeepSpeed's checkpoints, no more."""
+    from deepspeed.runtime.fp16.loss_scaler import LossScaler
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
+
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        with torch.serialization.safe_globals([ZeroStageEnum, LossScaler, fragment_address]):
+            yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.__setitem__(name, before)
