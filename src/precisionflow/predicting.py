@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from precisionflow.data.readers.table_file import check_columns, check_suffix, number_columns, read_rows
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, replacing
-from precisionflow.results.layout import data_folder
+from precisionflow.results.layout import PreparedSplit, Results, TrainedCell, data_folder
 
 if TYPE_CHECKING:
     from precisionflow.evaluation.predictor import Predictor
@@ -78,16 +78,17 @@ def load_predictor(model: str, *, data: Path | None = None, store: Path | None =
 
         return served_predictor(model, store=store)
     folder = Path(model)
-    if not (folder / "model.json").is_file():
-        cells = sorted(path.parent for path in folder.glob("**/model.json"))
-        hint = f"give one of its cells, such as {cells[0]}" if cells else "give a folder that train wrote"
+    if not TrainedCell(folder).card.is_file():
+        cells = TrainedCell.below(folder)
+        hint = (
+            f"give one of its cells, such as {cells[0].folder}" if cells else "give a folder that train wrote"
+        )
         raise ValueError(
             f"{folder}: holds no trained model; {hint}, or an MLflow URI such as models:/NAME@champion"
         )
-    card = read_card(folder / "model.json", ModelCard)
-    above = folder.resolve().parents
-    root = data or (above[4] if len(above) > 4 else above[-1]) / "data"
-    found = data_folder(root, card.experiment, card.split) / "dataset.json"
+    card = read_card(TrainedCell(folder).card, ModelCard)
+    root = data or Results.around(folder).data
+    found = PreparedSplit(data_folder(root, card.experiment, card.split)).card
     if not found.is_file():
         raise ValueError(f"{found}: does not exist; give the folder that prepare wrote as --data")
     from precisionflow.evaluation.predictor import Predictor

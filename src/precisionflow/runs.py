@@ -8,7 +8,7 @@ from pathlib import Path
 
 from precisionflow.config import Experiment, load, to_yaml
 from precisionflow.records.files import write_text
-from precisionflow.results.layout import MARKER
+from precisionflow.results.layout import MARKER, Reported, Results
 from precisionflow.results.locks import exclusive
 from precisionflow.results.stage import finished_seconds
 
@@ -22,7 +22,7 @@ def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
 
     with _told(folder) as done:
         for experiment in experiments:
-            write_text(to_yaml(experiment), folder / "experiments" / f"{experiment.name}.yaml")
+            write_text(to_yaml(experiment), Results(folder).experiment(experiment.name))
         run_locally(experiments, folder=folder, screen=sys.stdout)
         done += experiments
 
@@ -33,7 +33,7 @@ def search_and_train(study: str, experiment: Experiment, *, folder: Path) -> Non
 
     with _told(folder) as done:
         search_and_train_locally(study, experiment, folder=folder, screen=sys.stdout)
-        done.append(load(str(folder / "experiments" / f"{experiment.name}.yaml")))
+        done.append(load(str(Results(folder).experiment(experiment.name))))
 
 
 @contextlib.contextmanager
@@ -50,7 +50,7 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
         yield experiments
         seconds = time.perf_counter() - start
         console = Console()
-        print_tables(experiments, folder / "aggregate", console)
+        print_tables(experiments, Results(folder).aggregate, console)
         after = finished_stages(folder)
     done = {path: spent for path, spent in after.items() if path not in before or before[path] != spent}
     console.print(
@@ -59,7 +59,7 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
         highlight=False,
         soft_wrap=True,
     )
-    console.print(f"report: {folder / 'report' / 'report.html'}", highlight=False, soft_wrap=True)
+    console.print(f"report: {Reported(Results(folder).report).page}", highlight=False, soft_wrap=True)
     console.print(f"mlflow: {ui_command(folder)}", highlight=False, soft_wrap=True)
 
 

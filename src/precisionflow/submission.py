@@ -9,6 +9,7 @@ from pathlib import Path
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.config import Experiment, to_yaml
 from precisionflow.records.files import write_text
+from precisionflow.results.layout import Reported, Results
 
 CRON_FIELDS = 6
 
@@ -105,7 +106,7 @@ def fetch_results(run: str, *, out: Path, access: Access) -> None:
     found = find_run(run, connection=connection)
     experiments = experiments_of(found, out=out, connection=connection)
     for experiment in experiments:
-        write_text(to_yaml(experiment), out / "experiments" / f"{experiment.name}.yaml")
+        write_text(to_yaml(experiment), Results(out).experiment(experiment.name))
     fetched, kept = fetch(found, experiments=experiments, out=out, connection=connection)
     print(f"run {found.display_name}: {state_of(found)}; {fetched} results fetched, {kept} were here")
     _show(experiments, out)
@@ -116,9 +117,9 @@ def _show(experiments: Sequence[Experiment], out: Path) -> None:
 
     from precisionflow.report.tables import print_tables
 
-    if not (out / "report" / "report.html").exists():
+    if not Reported(Results(out).report).page.exists():
         print(f"no report yet: {out} has what is finished")
         return
     console = Console()
-    print_tables(experiments, out / "aggregate", console)
-    console.print(f"\nreport: {out / 'report' / 'report.html'}", highlight=False, soft_wrap=True)
+    print_tables(experiments, Results(out).aggregate, console)
+    console.print(f"\nreport: {Reported(Results(out).report).page}", highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from precisionflow.cluster.access.connection import inside
 from precisionflow.config import Experiment
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import HISTORY
-from precisionflow.results.layout import cell_folder
+from precisionflow.results.layout import TrainedCell, cell_folder
 from precisionflow.search.metric_lines import print_metrics
 
 
@@ -37,7 +37,7 @@ def run_trial(experiment: Experiment, *, out: Path | None) -> None:
             return
         verbs.train(text, data=str(folder / "data"), out=str(model))
         if os.environ.get("PET_NODE_RANK", "0") == "0":
-            histories = [cell_folder(model, seed, split) / "history.parquet" for seed, split in cells]
+            histories = [TrainedCell(cell_folder(model, seed, split)).history for seed, split in cells]
             for measured in mean_curves(histories).values():
                 print_metrics(measured, experiment)
 

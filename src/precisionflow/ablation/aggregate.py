@@ -13,7 +13,8 @@ from precisionflow.config import Experiment
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.metrics import HEADLINE, Metric, metric_named
 from precisionflow.records.schemas import CONTRASTS, METRICS, TABLE
-from precisionflow.results.cells import Cell, cell_folders
+from precisionflow.results.cells import Cell
+from precisionflow.results.layout import Aggregated, EvaluatedCell, cell_folders
 from precisionflow.results.stage import input_key, once
 
 
@@ -51,9 +52,9 @@ def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path],
                 metrics = _check_complete(experiment, variants, measured)
                 rows += _table(experiment, variants, metrics, measured)
                 contrasts += _contrasts(experiment, variants, measured)
-        write_parquet(pa.Table.from_pylist(rows, TABLE), folder / "table.parquet", TABLE)
+        write_parquet(pa.Table.from_pylist(rows, TABLE), Aggregated(folder).table, TABLE)
         contrast_table = pa.Table.from_pylist(contrasts, CONTRASTS)
-        write_parquet(contrast_table, folder / "contrasts.parquet", CONTRASTS)
+        write_parquet(contrast_table, Aggregated(folder).contrasts, CONTRASTS)
 
     once(out, verb="aggregate", inputs=inputs, work=work)
 
@@ -61,8 +62,8 @@ def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path],
 def read_aggregate(folder: Path) -> Aggregate:
     """The tables that `aggregate` wrote into `folder`."""
     return Aggregate(
-        read_parquet(folder / "table.parquet", TABLE),
-        read_parquet(folder / "contrasts.parquet", CONTRASTS),
+        read_parquet(Aggregated(folder).table, TABLE),
+        read_parquet(Aggregated(folder).contrasts, CONTRASTS),
     )
 
 
@@ -89,7 +90,7 @@ def read_metrics(cells: Iterable[Path]) -> Measured:
     """All metrics by cell; a result that comes twice counts once, and is an error where the two differ."""
     measured: Measured = {}
     for folder in cells:
-        for row in read_parquet(folder / "metrics.parquet", METRICS).to_pylist():
+        for row in read_parquet(EvaluatedCell(folder).metrics, METRICS).to_pylist():
             cell = Cell(*(row[name] for name in Cell._fields))
             metric, value = row["metric"], row["value"]
             known = measured.setdefault(cell, {}).setdefault(metric, value)

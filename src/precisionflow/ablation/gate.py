@@ -9,7 +9,8 @@ from precisionflow.ablation.aggregate import Measured, cells_of, contrasted, rea
 from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment
 from precisionflow.config.ablation import Bounds
-from precisionflow.results.cells import Cell, cell_folders
+from precisionflow.results.cells import Cell
+from precisionflow.results.layout import cell_folders
 
 
 @dataclass(frozen=True)

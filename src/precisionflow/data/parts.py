@@ -4,16 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from precisionflow.records.cards import Standardisation
 from precisionflow.records.files import checked
-
-Part = Literal["train", "valid", "test"]
-PARTS: tuple[Part, ...] = ("train", "valid", "test")
+from precisionflow.results.layout import PARTS, Part, PreparedSplit
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class Prepared:
 def part_files(folder: Path, schema: pa.Schema) -> Iterator[Callable[[Part, pa.Table], None]]:
     """A function (part, table) that appends validated rows to `<part>.parquet`; one row group a call."""
     with ExitStack() as stack:
-        paths = {part: folder / f"{part}.parquet" for part in PARTS}
+        paths = {part: PreparedSplit(folder).part(part) for part in PARTS}
         files = {
             part: stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
             for part, path in paths.items()

@@ -14,7 +14,7 @@ from precisionflow.data.tasks.characters import write_text
 from precisionflow.data.tasks.regression import write_table
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import write_card
-from precisionflow.results.layout import data_folder
+from precisionflow.results.layout import PreparedSplit, data_folder
 from precisionflow.results.stage import once
 
 
@@ -80,4 +80,4 @@ def _fill(
         target=prepared.target,
         vocabulary=prepared.vocabulary,
     )
-    write_card(card, folder / "dataset.json")
+    write_card(card, PreparedSplit(folder).card)

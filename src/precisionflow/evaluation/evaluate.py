@@ -21,7 +21,7 @@ from precisionflow.records.files import read_card, read_parquet, write_parquet
 from precisionflow.records.schemas import FIT, METRICS, PREDICTIONS, REGRESSION_ROWS, TOKEN_PREDICTIONS
 from precisionflow.results.cells import evaluation_inputs
 from precisionflow.results.identity import training_identity
-from precisionflow.results.layout import cell_folder, data_folder
+from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
 from precisionflow.results.stage import once
 from precisionflow.training.batches import part_batches
 from precisionflow.training.engine import pick_device
@@ -65,7 +65,7 @@ def _evaluate_cell(
     experiment: Experiment, data: Path, model: Path, out: Path, *, seed: int, split: int
 ) -> dict[str, float]:
     predictor = Predictor.load(
-        model, read_card(data / "dataset.json", DatasetCard), device=pick_device(experiment.engine)
+        model, read_card(PreparedSplit(data).card, DatasetCard), device=pick_device(experiment.engine)
     )
     card = predictor.experiment_card
     if (_taught(card.experiment), card.seed) != (_taught(experiment), seed):
@@ -75,12 +75,12 @@ def _evaluate_cell(
         )
     match experiment.task:
         case Regression():
-            row, target = rows_of(predictor, data / "test.parquet")
-            predicted = predictions(predictor, data / "test.parquet")
+            row, target = rows_of(predictor, PreparedSplit(data).part("test"))
+            predicted = predictions(predictor, PreparedSplit(data).part("test"))
             table = predictions_table(predicted, row=row, target=target)
-            write_parquet(table, out / "predictions.parquet", PREDICTIONS)
+            write_parquet(table, EvaluatedCell(out).predictions, PREDICTIONS)
             if (curve := fitted_curve(predictor, data)) is not None:
-                write_parquet(curve, out / "fit.parquet", FIT)
+                write_parquet(curve, EvaluatedCell(out).fit, FIT)
             levels = experiment.evaluation.levels
             methods = [m for m in experiment.evaluation.recalibration if m != "temperature"]
             values = regression_metrics(predicted, target, levels=levels)
@@ -90,13 +90,13 @@ def _evaluate_cell(
         case Characters():
             scored, after = score_text(predictor, experiment, data)
             table = scored.table
-            write_parquet(table, out / "predictions.parquet", TOKEN_PREDICTIONS)
+            write_parquet(table, EvaluatedCell(out).predictions, TOKEN_PREDICTIONS)
             values = scored.metrics | after
         case _:
             assert_never(experiment.task)
     values |= {"validation_loss": card.validation_loss}
     metrics = metrics_table(values, experiment=experiment, seed=seed, split=split, n=table.num_rows)
-    write_parquet(metrics, out / "metrics.parquet", METRICS)
+    write_parquet(metrics, EvaluatedCell(out).metrics, METRICS)
     return values
 
 
@@ -116,4 +116,4 @@ def rows_of(predictor: Predictor, file: Path) -> tuple[np.ndarray, Rows]:
     scales = predictor.data_card.standardisation
     assert scales is not None
     rows = read_parquet(file, REGRESSION_ROWS)
-    return rows["row"].to_numpy(), rows["target"].to_numpy() * scales.target_scale + scales.target_mean
+    return rows["row"].to_numpy(), scales.restore_target(rows["target"].to_numpy())

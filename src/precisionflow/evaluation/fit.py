@@ -8,6 +8,7 @@ import pyarrow as pa
 from precisionflow.evaluation.predictor import Predictor
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import FIT, REGRESSION_ROWS
+from precisionflow.results.layout import Part, PreparedSplit
 
 POINTS = 200
 MARGIN = 0.1
@@ -23,12 +24,11 @@ def fitted_curve(predictor: Predictor, data: Path) -> pa.Table | None:
     assert scales is not None
     if len(scales.feature_mean) != 1:
         return None
-    (mean,), (scale,) = scales.feature_mean, scales.feature_scale
 
-    def points(part: str) -> tuple[np.ndarray, np.ndarray]:
-        rows = read_parquet(data / f"{part}.parquet", REGRESSION_ROWS)
-        x = np.array(rows["features"].to_pylist())[:, 0] * scale + mean
-        return x, rows["target"].to_numpy() * scales.target_scale + scales.target_mean
+    def points(part: Part) -> tuple[np.ndarray, np.ndarray]:
+        rows = read_parquet(PreparedSplit(data).part(part), REGRESSION_ROWS)
+        x = scales.restore_features(np.array(rows["features"].to_pylist()))[:, 0]
+        return x, scales.restore_target(rows["target"].to_numpy())
 
     test, target = points("test")
     seen = np.concatenate([points("train")[0], test])

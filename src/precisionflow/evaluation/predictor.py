@@ -16,6 +16,7 @@ from precisionflow.evaluation.distribution import Distribution
 from precisionflow.models.posteriors.predictive import Chosen, Features, predictive
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card
+from precisionflow.results.layout import TrainedCell
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,13 @@ class Predictor:
 
         ValueError for the card of other data and for weights that cannot be read or are of another network.
         """
-        model_card = read_card(model / "model.json", ModelCard)
+        model_card = read_card(TrainedCell(model).card, ModelCard)
         if (card.task, card.split) != (model_card.experiment.task.model_dump(mode="json"), model_card.split):
             raise ValueError(
                 f"{model}: was not trained on {card.dataset} split {card.split} as it is prepared here; "
                 "give the data that it was trained on or train again"
             )
-        weights = model / "model.safetensors"
+        weights = TrainedCell(model).weights
         try:
             tensors = load_file(weights)
             network = predictive(model_card.experiment, card, dict(tensors))
@@ -76,7 +77,7 @@ class Predictor:
                 f"features, row {row}, column {column}: given {features[row, column]}; every cell needs a finite number"
             )
         with np.errstate(over="ignore"):
-            standardised = (features - np.array(scales.feature_mean)) / np.array(scales.feature_scale)
+            standardised = scales.standardise(features)
             inputs = standardised.astype(np.float32)
         far = ~np.isfinite(inputs)
         if far.any():
@@ -108,11 +109,11 @@ class Predictor:
         )
         return Distribution(
             stated.family,
-            location * scales.target_scale + scales.target_mean,
-            scale * scales.target_scale,
+            scales.restore_target(location),
+            scales.restore_spread(scale),
             weight / weight.sum(axis=1, keepdims=True),
             degrees,
-            None if belief is None else belief * scales.target_scale,
+            None if belief is None else scales.restore_spread(belief),
         )
 
     def log_probabilities(self, text: str) -> Float[np.ndarray, "positions vocabulary"]:

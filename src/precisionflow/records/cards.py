@@ -2,6 +2,8 @@
 
 from typing import Any, Literal, Self
 
+import numpy as np
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
 
 from precisionflow.config import Experiment
@@ -28,6 +30,26 @@ class Standardisation(Card):
                 f"{len(self.feature_mean)} numbers in feature_mean, {len(self.feature_scale)} in feature_scale"
             )
         return self
+
+    def standardise(self, rows: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
+        """(x - mean) / scale of every column: the features in their order, the target last where it is there."""
+        columns = rows.shape[1]
+        mean = np.array([*self.feature_mean, self.target_mean])[:columns]
+        return (rows - mean) / np.array([*self.feature_scale, self.target_scale])[:columns]
+
+    def restore_features(
+        self, standardised: Float[np.ndarray, "rows features"]
+    ) -> Float[np.ndarray, "rows features"]:
+        """x_standardised * scale + mean of every feature, in its own units, float64."""
+        return standardised.astype(np.float64) * np.array(self.feature_scale) + np.array(self.feature_mean)
+
+    def restore_target(self, standardised: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """y_standardised * scale + mean, in the target's own units, float64: targets and locations."""
+        return standardised.astype(np.float64) * self.target_scale + self.target_mean
+
+    def restore_spread(self, standardised: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Scale of the target times a standard deviation of the standardised target, float64."""
+        return standardised.astype(np.float64) * self.target_scale
 
 
 class DatasetCard(Card):

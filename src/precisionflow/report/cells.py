@@ -14,7 +14,8 @@ from precisionflow.evaluation.predictions import stated_distribution
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY, METRICS, PREDICTIONS, TOKEN_PREDICTIONS
-from precisionflow.results.cells import Cell, cell_folders
+from precisionflow.results.cells import Cell
+from precisionflow.results.layout import EvaluatedCell, TrainedCell, cell_folders
 from precisionflow.results.stage import input_key
 
 
@@ -64,13 +65,13 @@ def _by_cell(roots: Sequence[Path], identify: Callable[[Path], Cell]) -> dict[Ce
 
 
 def _trained_cell(folder: Path) -> Cell:
-    card = read_card(folder / "model.json", ModelCard)
+    card = read_card(TrainedCell(folder).card, ModelCard)
     e = card.experiment
     return Cell(e.name, e.dataset, e.variant, card.seed, card.split)
 
 
 def _evaluated_cell(folder: Path) -> Cell:
-    first = read_parquet(folder / "metrics.parquet", METRICS).slice(0, 1).to_pylist()[0]
+    first = read_parquet(EvaluatedCell(folder).metrics, METRICS).slice(0, 1).to_pylist()[0]
     return Cell(*(first[name] for name in Cell._fields))
 
 
@@ -91,15 +92,15 @@ def of_variant(folders: Mapping[Cell, Path], variant: Variant, experiment: Exper
 def read_trained(folder: Path) -> Trained:
     """Card and history of one cell."""
     history: dict[str, dict[int, float]] = {}
-    for row in read_parquet(folder / "history.parquet", HISTORY).to_pylist():
+    for row in read_parquet(TrainedCell(folder).history, HISTORY).to_pylist():
         history.setdefault(row["metric"], {})[row["step"]] = row["value"]
-    return Trained(read_card(folder / "model.json", ModelCard), history)
+    return Trained(read_card(TrainedCell(folder).card, ModelCard), history)
 
 
 def read_predictions(folders: Sequence[Path], *, kind: str) -> Predictions:
     """The pooled predictions of cells whose task is of `kind`."""
     schema = PREDICTIONS if kind == "regression" else TOKEN_PREDICTIONS
-    files = [folder / "predictions.parquet" for folder in folders]
+    files = [EvaluatedCell(folder).predictions for folder in folders]
     tables = [read_parquet(file, schema) for file in files]
     if kind == "regression":
         cells = [_stated_columns(table, file) for table, file in zip(tables, files, strict=True)]

@@ -17,6 +17,7 @@ from precisionflow.config import Experiment, digest, to_yaml
 from precisionflow.records.files import write_text
 from precisionflow.report import cells
 from precisionflow.report.section import Section, section
+from precisionflow.results.layout import Reported
 from precisionflow.results.stage import input_key, once
 
 LIBRARIES = (
@@ -68,7 +69,7 @@ def report(
             for position, experiment in enumerate(ordered)
         ]
         write_text(
-            render(sections, keys={name: digest(key) for name, key in keys.items()}), folder / "report.html"
+            render(sections, keys={name: digest(key) for name, key in keys.items()}), Reported(folder).page
         )
 
     inputs = {"experiments": [e.model_dump_json() for e in ordered], **keys}

@@ -16,6 +16,7 @@ from precisionflow.records.schemas import FIT
 from precisionflow.report import cells, figures, uncertainty_figures
 from precisionflow.report.cells import Predictions, Trained
 from precisionflow.results.cells import Cell
+from precisionflow.results.layout import EvaluatedCell
 
 MOST_FIGURES = 6
 """Variants that have figures of their own."""
@@ -40,7 +41,7 @@ def fits(
 ) -> Iterator[Picture]:
     """The first cell of each variant along its feature; nothing where a table has several features."""
     for index, variant in enumerate(variants[:MOST_FIGURES]):
-        file = cells.of_variant(evaluated, variant, experiment)[0] / "fit.parquet"
+        file = EvaluatedCell(cells.of_variant(evaluated, variant, experiment)[0]).fit
         if not file.exists():
             return
         task = variant.experiment.task

@@ -1,6 +1,5 @@
 """Cells of a variant, one for each seed and split: their inputs, whether they are finished."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,14 +61,3 @@ class Cell(NamedTuple):
             f"experiment {self.experiment!r}, dataset {self.dataset!r}, variant {self.variant!r}, "
             f"seed {self.seed}, split {self.split}"
         )
-
-
-def cell_folders(roots: Iterable[Path]) -> list[Path]:
-    """The `seed-<s>-split-<k>` folders in the folders of variants; ValueError when one has none."""
-    found: set[Path] = set()
-    for root in roots:
-        inside = {path for path in root.glob("seed-*-split-*") if path.is_dir()}
-        if not inside:
-            raise ValueError(f"{root}: has no seed-*-split-* folder; give the folder of a variant")
-        found |= inside
-    return sorted(found)

@@ -1,15 +1,165 @@
-"""Where everything of a results folder lies."""
+"""Where everything of a results folder lies: the only place that joins its paths."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from precisionflow.config import Experiment, digest
 
 MARKER = "stage.json"
+"""What a finished stage leaves beside its files: key, version, seconds."""
+Part = Literal["train", "valid", "test"]
+PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
 
-def checkpoint_folder(out: Path) -> Path:
-    """Where an unfinished training run keeps its checkpoints: beside its output, so that they outlive a kill."""
-    return out.with_name(f".{out.name}.checkpoint")
+@dataclass(frozen=True)
+class Results:
+    """The folder of a run on this machine."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        """Prepared data of all tasks and splits."""
+        return self.folder / "data"
+
+    def model(self, variant: Experiment) -> Path:
+        """Trained cells of a resolved variant."""
+        return self.folder.joinpath("model", *variant_path(variant))
+
+    def evaluation(self, variant: Experiment) -> Path:
+        """Evaluated cells of a resolved variant."""
+        return self.folder.joinpath("evaluation", *variant_path(variant))
+
+    @property
+    def aggregate(self) -> Path:
+        """Table and contrasts."""
+        return self.folder / "aggregate"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / "report"
+
+    @property
+    def search(self) -> Path:
+        """A search whose best settings the run trains with."""
+        return self.folder / "search"
+
+    def experiment(self, name: str) -> Path:
+        """The YAML file of an experiment before its axes are expanded."""
+        return self.folder / "experiments" / f"{name}.yaml"
+
+    @property
+    def experiments(self) -> list[Path]:
+        """The YAML files of all experiments, sorted."""
+        return sorted((self.folder / "experiments").glob("*.yaml"))
+
+    @classmethod
+    def around(cls, cell: Path) -> "Results":
+        """The results folder that a cell of `model` or `evaluation` lies in: five folders above."""
+        above = cell.resolve().parents
+        return cls(above[min(4, len(above) - 1)])
+
+
+def variant_path(variant: Experiment) -> tuple[str, str, str]:
+    """Folders of a variant inside `model` and `evaluation`: experiment, data set, variant."""
+    return variant.name, variant.dataset, variant.variant
+
+
+@dataclass(frozen=True)
+class PreparedSplit:
+    """Prepared data of one task and split."""
+
+    folder: Path
+
+    @property
+    def card(self) -> Path:
+        """records.cards.DatasetCard."""
+        return self.folder / "dataset.json"
+
+    def part(self, part: Part) -> Path:
+        """Rows of a table or tokens of a text."""
+        return self.folder / f"{part}.parquet"
+
+
+@dataclass(frozen=True)
+class TrainedCell:
+    """What training leaves of one (seed, split)."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """Tensors by name."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def card(self) -> Path:
+        """records.cards.ModelCard."""
+        return self.folder / "model.json"
+
+    @property
+    def history(self) -> Path:
+        """records.schemas.HISTORY."""
+        return self.folder / "history.parquet"
+
+    @classmethod
+    def below(cls, folder: Path) -> "list[TrainedCell]":
+        """Every trained cell inside a folder, sorted."""
+        return [cls(card.parent) for card in sorted(folder.glob("**/model.json"))]
+
+
+@dataclass(frozen=True)
+class EvaluatedCell:
+    """What evaluation leaves of one (seed, split)."""
+
+    folder: Path
+
+    @property
+    def predictions(self) -> Path:
+        """Predictions of the test rows, in the task's schema."""
+        return self.folder / "predictions.parquet"
+
+    @property
+    def metrics(self) -> Path:
+        """records.schemas.METRICS."""
+        return self.folder / "metrics.parquet"
+
+    @property
+    def fit(self) -> Path:
+        """records.schemas.FIT, of a table with one feature."""
+        return self.folder / "fit.parquet"
+
+
+@dataclass(frozen=True)
+class Aggregated:
+    """What aggregate leaves."""
+
+    folder: Path
+
+    @property
+    def table(self) -> Path:
+        """records.schemas.TABLE."""
+        return self.folder / "table.parquet"
+
+    @property
+    def contrasts(self) -> Path:
+        """records.schemas.CONTRASTS."""
+        return self.folder / "contrasts.parquet"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What report leaves."""
+
+    folder: Path
+
+    @property
+    def page(self) -> Path:
+        """One self-contained HTML file."""
+        return self.folder / "report.html"
 
 
 def data_folder(data: Path, experiment: Experiment, split: int) -> Path:
@@ -20,3 +170,19 @@ def data_folder(data: Path, experiment: Experiment, split: int) -> Path:
 def cell_folder(root: Path, seed: int, split: int) -> Path:
     """The folder of one (seed, split) inside a variant's `model` or `evaluation` folder."""
     return root / f"seed-{seed}-split-{split}"
+
+
+def cell_folders(roots: Iterable[Path]) -> list[Path]:
+    """The cells' folders in the folders of variants, sorted; ValueError when one has none."""
+    found: set[Path] = set()
+    for root in roots:
+        inside = {path for path in root.glob("seed-*-split-*") if path.is_dir()}
+        if not inside:
+            raise ValueError(f"{root}: has no seed-*-split-* folder; give the folder of a variant")
+        found |= inside
+    return sorted(found)
+
+
+def checkpoint_folder(out: Path) -> Path:
+    """Where an unfinished training run keeps its checkpoints: beside its output, so that they outlive a kill."""
+    return out.with_name(f".{out.name}.checkpoint")

@@ -12,7 +12,15 @@ from precisionflow.config import Experiment, digest
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY, METRICS
-from precisionflow.results.layout import cell_folder, data_folder
+from precisionflow.results.layout import (
+    Aggregated,
+    EvaluatedCell,
+    PreparedSplit,
+    Reported,
+    TrainedCell,
+    cell_folder,
+    data_folder,
+)
 from precisionflow.results.stage import finished_key, input_key
 
 PREFIX = "precisionflow."
@@ -109,9 +117,9 @@ def _cell(
     prepared = data_folder(data, experiment, split)
     trained = cell_folder(model, seed, split)
     evaluated = cell_folder(evaluation, seed, split)
-    card = read_card(trained / "model.json", ModelCard)
-    history = read_parquet(trained / "history.parquet", HISTORY)
-    metrics = read_parquet(evaluated / "metrics.parquet", METRICS)
+    card = read_card(TrainedCell(trained).card, ModelCard)
+    history = read_parquet(TrainedCell(trained).history, HISTORY)
+    metrics = read_parquet(EvaluatedCell(evaluated).metrics, METRICS)
     names, values = metrics["metric"].to_pylist(), metrics["value"].to_pylist()
     of_test = {
         f"test.{name}": value for name, value in zip(names, values, strict=True) if name not in _OF_THE_MODEL
@@ -125,7 +133,7 @@ def _cell(
         seconds_per_step=card.seconds_per_step,
         data=prepared,
         model=trained,
-        dataset=read_card(prepared / "dataset.json", DatasetCard),
+        dataset=read_card(PreparedSplit(prepared).card, DatasetCard),
         served=served,
     )
 
@@ -148,7 +156,7 @@ def _cell_run(experiment: Experiment, card: ModelCard, *, key: str) -> RunConten
 
 def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> ReportContent:
     """What the report says of one experiment; ValueError for a file that is missing or broken."""
-    files = (report / "report.html", aggregate / "table.parquet", aggregate / "contrasts.parquet")
+    files = (Reported(report).page, Aggregated(aggregate).table, Aggregated(aggregate).contrasts)
     tables = read_aggregate(aggregate)
     headline = {metric.name for metric in contrasted(whole)}
     rows = [r for r in tables.table.to_pylist() if r["experiment"] == whole.name and r["metric"] in headline]

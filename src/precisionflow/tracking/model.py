@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import precisionflow
 from precisionflow.records.cards import DatasetCard
+from precisionflow.results.layout import PreparedSplit, TrainedCell
 from precisionflow.tracking.content import PREFIX, CellContent
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
         str(folder),
         python_model=str(Path(precisionflow.__file__).with_name("serving.py")),
         artifacts={
-            "weights": str(cell.model / "model.safetensors"),
-            "model": str(cell.model / "model.json"),
-            "dataset": str(cell.data / "dataset.json"),
+            "weights": str(TrainedCell(cell.model).weights),
+            "model": str(TrainedCell(cell.model).card),
+            "dataset": str(PreparedSplit(cell.data).card),
         },
         signature=signature(cell.dataset),
         pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment, load
+from precisionflow.results.layout import Reported, Results
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content
 from precisionflow.tracking.registry import candidates, register
@@ -66,12 +67,12 @@ def track_folder(folder: Path) -> bool:
 
     ValueError when the folder is none that `precisionflow run` made, or when a result in it is broken.
     """
-    wholes = [load(str(file)) for file in sorted((folder / "experiments").glob("*.yaml"))]
+    wholes = [load(str(file)) for file in Results(folder).experiments]
     if not wholes:
         raise ValueError(f"{folder}: has no experiments/*.yaml; give a folder that `precisionflow run` made")
     cells = {whole.name: _cells(folder, whole) for whole in wholes}
-    aggregate, report = folder / "aggregate", folder / "report"
-    finished = (report / "report.html").exists()
+    aggregate, report = Results(folder).aggregate, Results(folder).report
+    finished = Reported(report).page.exists()
     contents = {w.name: report_content(w, aggregate=aggregate, report=report) for w in wholes if finished}
     rivals = {w.name: candidates(w, evaluations=_evaluations(folder, w)) for w in wholes if finished}
 
@@ -86,15 +87,19 @@ def track_folder(folder: Path) -> bool:
 
 
 def _evaluations(folder: Path, whole: Experiment) -> list[Path]:
-    return [folder / "evaluation" / whole.name / v.dataset / v.name for v in expand(whole)]
+    return [Results(folder).evaluation(v.experiment) for v in expand(whole)]
 
 
 def _cells(folder: Path, whole: Experiment) -> list[CellContent]:
     found = []
     for variant in expand(whole):
-        place = Path(whole.name, variant.dataset, variant.name)
-        model, evaluation = folder / "model" / place, folder / "evaluation" / place
-        found += finished_cells(variant.experiment, data=folder / "data", model=model, evaluation=evaluation)
+        results, resolved = Results(folder), variant.experiment
+        found += finished_cells(
+            resolved,
+            data=results.data,
+            model=results.model(resolved),
+            evaluation=results.evaluation(resolved),
+        )
     return found
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Characters, Regression
 from precisionflow.data.batches import Rows, TokenWindows
+from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.ranks import Ranks
 
 
@@ -53,14 +54,14 @@ def training_batches(
     }
     match experiment.task:
         case Characters(context=context):
-            windows = TokenWindows.read(data / "train.parquet")
+            windows = TokenWindows.read(PreparedSplit(data).part("train"))
             return lambda step: _windows(windows.windows(step, context=context, **share)).to(ranks.device)
         case Regression():
-            rows = Rows.read(data / "train.parquet")
+            file = PreparedSplit(data).part("train")
+            rows = Rows.read(file)
             if len(rows) < ranks.count:
                 raise ValueError(
-                    f"{data / 'train.parquet'}: {len(rows)} rows are too few for engine.ranks {ranks.count}; "
-                    "use fewer ranks"
+                    f"{file}: {len(rows)} rows are too few for engine.ranks {ranks.count}; use fewer ranks"
                 )
             equal_share = min(size, len(rows)) / ranks.count
 

@@ -21,7 +21,13 @@ from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.results.cells import training_inputs
 from precisionflow.results.identity import stage_key
-from precisionflow.results.layout import cell_folder, checkpoint_folder, data_folder
+from precisionflow.results.layout import (
+    PreparedSplit,
+    TrainedCell,
+    cell_folder,
+    checkpoint_folder,
+    data_folder,
+)
 from precisionflow.results.stage import finished_key, once
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.checkpoint import (
@@ -102,9 +108,9 @@ def _fit(
     experiment: Experiment, data: Path, *, seed: int, ranks: Ranks, checkpoints: Checkpoints, report: Report
 ) -> tuple[Fitted, int]:
     torch.manual_seed(seed)
-    model = build(experiment, read_card(data / "dataset.json", DatasetCard))
+    model = build(experiment, read_card(PreparedSplit(data).card, DatasetCard))
     if isinstance(model.inputs, NormalScores):
-        model.inputs.fit(Rows.read(data / "train.parquet").features)
+        model.inputs.fit(Rows.read(PreparedSplit(data).part("train")).features)
     parameters = sum(p.numel() for p in model.parameters())
     taught = learner(
         model,
@@ -121,7 +127,7 @@ def _fit(
         engine,
         training=experiment.training,
         batch=training_batches(experiment, data, seed=seed, ranks=ranks),
-        valid=part_batches(experiment, data / "valid.parquet"),
+        valid=part_batches(experiment, PreparedSplit(data).part("valid")),
         ranks=ranks,
         checkpoints=checkpoints,
         progress=read_progress(resume) if resume else Progress(),
@@ -141,8 +147,8 @@ def _write(
     split: int,
     parameters: int,
 ) -> None:
-    save_weights(fitted.weights | posterior, folder / "model.safetensors")
-    write_parquet(history_table(fitted.progress.history), folder / "history.parquet", HISTORY)
+    save_weights(fitted.weights | posterior, TrainedCell(folder).weights)
+    write_parquet(history_table(fitted.progress.history), TrainedCell(folder).history, HISTORY)
     validation = [value for _, name, value in fitted.progress.history if name == "validation_loss"]
     card = ModelCard(
         experiment=experiment,
@@ -155,7 +161,7 @@ def _write(
         validation_loss=validation[-1] if experiment.training.patience is None else fitted.progress.best_loss,
         seconds_per_step=fitted.seconds_per_step,
     )
-    write_card(card, folder / "model.json")
+    write_card(card, TrainedCell(folder).card)
 
 
 @contextlib.contextmanager

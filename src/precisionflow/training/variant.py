@@ -22,7 +22,14 @@ from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.results.cells import training_inputs
 from precisionflow.results.identity import stage_key
-from precisionflow.results.layout import cell_folder, checkpoint_folder, data_folder
+from precisionflow.results.layout import (
+    PARTS,
+    PreparedSplit,
+    TrainedCell,
+    cell_folder,
+    checkpoint_folder,
+    data_folder,
+)
 from precisionflow.results.stage import finished_key, once
 from precisionflow.training.checkpoint import Checkpoints, Progress, history_table, save_weights
 from precisionflow.training.closed_form import ClosedFormProgram
@@ -46,10 +53,10 @@ class Cells:
         self.cells = cells
         folders = {split: data_folder(data, experiment, split) for _, split in cells}
         self.cards = {
-            split: read_card(folder / "dataset.json", DatasetCard) for split, folder in folders.items()
+            split: read_card(PreparedSplit(folder).card, DatasetCard) for split, folder in folders.items()
         }
         parts = {
-            split: [Rows.read(folder / f"{part}.parquet") for part in ("train", "valid")]
+            split: [Rows.read(PreparedSplit(folder).part(part)) for part in PARTS[:2]]
             for split, folder in folders.items()
         }
         self.sizes = {split: (len(train), len(valid)) for split, (train, valid) in parts.items()}
@@ -152,7 +159,7 @@ def _groups(experiment: Experiment, data: Path, cells: list[tuple[int, int]]) ->
     """Cells in groups that fit into memory."""
     if not cells:
         return []
-    card = read_card(data_folder(data, experiment, cells[0][1]) / "dataset.json", DatasetCard)
+    card = read_card(PreparedSplit(data_folder(data, experiment, cells[0][1])).card, DatasetCard)
     ensemble = ensemble_of(experiment.model)
     each = _count(initial(experiment, card)) * (ensemble.members if ensemble else 1)
     size = max(1, MOST_NUMBERS // each)
@@ -216,15 +223,15 @@ def _write(
         else outcomes[0].weights
     )
     folder_of_data = data_folder(data, experiment, split)
-    card = read_card(folder_of_data / "dataset.json", DatasetCard)
+    card = read_card(PreparedSplit(folder_of_data).card, DatasetCard)
     every = _members_of(experiment, card, seed=seed, split=split)
     if ensemble and ensemble.spread == "fitted":
         posterior = _fitted_spread(experiment, folder_of_data, every, outcomes)
     else:
         posterior = fitted_posterior(experiment, folder_of_data, weights=weights)
-    save_weights(weights | posterior, folder / "model.safetensors")
+    save_weights(weights | posterior, TrainedCell(folder).weights)
     history = _mean_history(outcomes)
-    write_parquet(history_table(history), folder / "history.parquet", HISTORY)
+    write_parquet(history_table(history), TrainedCell(folder).history, HISTORY)
     rows = [len(member.valid) for member in every]
     speed = [value for _, name, value in history if name == "seconds_per_step"]
     write_card(
@@ -239,7 +246,7 @@ def _write(
             validation_loss=float(np.average([outcome.loss for outcome in outcomes], weights=rows)),
             seconds_per_step=float(np.median(speed)),
         ),
-        folder / "model.json",
+        TrainedCell(folder).card,
     )
 
 
@@ -247,8 +254,8 @@ def fitted_posterior(experiment: Experiment, data: Path, *, weights: dict[str, T
     """What is believed about trained weights, from the training rows in `data`; empty where they are certain."""
     if experiment.task.kind != "regression":
         return {}
-    rows = Rows.read(data / "train.parquet")
-    card = read_card(data / "dataset.json", DatasetCard)
+    rows = Rows.read(PreparedSplit(data).part("train"))
+    card = read_card(PreparedSplit(data).card, DatasetCard)
     features, target = torch.from_numpy(rows.features), torch.from_numpy(rows.target)
     return posterior_of(experiment, card, weights, features, target)
 
@@ -260,7 +267,7 @@ def _fitted_spread(
     ensemble = ensemble_of(experiment.model)
     assert ensemble is not None
     assert ensemble.folds is not None
-    train, valid = (Rows.read(data / f"{part}.parquet") for part in ("train", "valid"))
+    train, valid = (Rows.read(PreparedSplit(data).part(part)) for part in PARTS[:2])
     raw = []
     for first in range(0, ensemble.members, ensemble.folds):
         cut = slice(first, first + ensemble.folds)

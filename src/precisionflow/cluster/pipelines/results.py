@@ -18,7 +18,7 @@ from precisionflow.cluster.pipelines.tasks import argument, text_argument
 from precisionflow.config import Experiment, parse, tuned
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
-from precisionflow.results.layout import MARKER
+from precisionflow.results.layout import MARKER, EvaluatedCell, TrainedCell
 from precisionflow.results.stage import finished_key
 from precisionflow.search.trials import Best
 
@@ -114,11 +114,11 @@ def _place(store: Objects, address: str, *, stages: Sequence[str]) -> tuple[str,
         case "data":
             return ("data",)
         case "model":
-            card = ModelCard.model_validate_json(store.read(f"{first}/model.json"))
+            card = ModelCard.model_validate_json(store.read(f"{first}/{TrainedCell(Path()).card}"))
             made = card.experiment
             return ("model", made.name, made.dataset, made.variant)
         case "evaluation":
-            table = pq.read_table(io.BytesIO(store.read(f"{first}/metrics.parquet")))
+            table = pq.read_table(io.BytesIO(store.read(f"{first}/{EvaluatedCell(Path()).metrics}")))
             row = table.slice(0, 1).to_pylist()[0]
             return ("evaluation", row["experiment"], row["dataset"], row["variant"])
         case "table":

@@ -8,9 +8,10 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from precisionflow.config.tasks import Characters
-from precisionflow.data.parts import PARTS, Part, Prepared, part_files
+from precisionflow.data.parts import Prepared, part_files
 from precisionflow.data.sources.text import Text
 from precisionflow.records.schemas import TOKENS
+from precisionflow.results.layout import PARTS, Part
 
 _CODE_POINTS = 0x110000
 

@@ -8,11 +8,12 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from precisionflow.data.folds import cut_validation
-from precisionflow.data.parts import Part, Prepared, part_files
+from precisionflow.data.parts import Prepared, part_files
 from precisionflow.data.standardisation import ROUNDING, SCALE_OF_A_CONSTANT, Moments
 from precisionflow.data.table import Batch, Table
 from precisionflow.records.cards import Standardisation
 from precisionflow.records.schemas import REGRESSION_ROWS
+from precisionflow.results.layout import Part
 
 FEWEST_TRAINING_ROWS = 3
 
@@ -30,15 +31,13 @@ def write_table(table: Table, folder: Path, *, validation_fraction: float, split
         )
     parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(table.test)}
     standardisation = _fit(table, train)
-    mean = np.array([*standardisation.feature_mean, standardisation.target_mean])
-    scale = np.array([*standardisation.feature_scale, standardisation.target_scale])
     with part_files(folder, REGRESSION_ROWS) as append:
         for start, batch in _numbered(table):
             for part, rows in parts.items():
                 inside = _inside(rows, start, len(batch))
                 if len(inside):
                     values = batch[inside - start]
-                    standardised = (values - mean) / scale
+                    standardised = standardisation.standardise(values)
                     _check_near(standardised, values, table=table, rows=inside)
                     append(part, _rows(inside, standardised))
     return Prepared(

@@ -7,7 +7,7 @@ from precisionflow.config.networks import ensemble_of
 from precisionflow.evaluation.recalibration.conformal import fewest_rows
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
-from precisionflow.results.layout import data_folder
+from precisionflow.results.layout import PreparedSplit, data_folder
 
 
 def check_held_out(variant: Experiment, *, data: Path) -> None:
@@ -16,7 +16,7 @@ def check_held_out(variant: Experiment, *, data: Path) -> None:
     highest = max(variant.evaluation.levels)
     for split in variant.splits if methods else ():
         folder = data_folder(data, variant, split)
-        rows = held_out_rows(variant, read_card(folder / "dataset.json", DatasetCard))
+        rows = held_out_rows(variant, read_card(PreparedSplit(folder).card, DatasetCard))
         if rows < fewest_rows(highest):
             raise ValueError(
                 f"evaluation.recalibration {methods[0]}: {variant.dataset} split {split} has {rows} held-out rows, "

@@ -19,6 +19,7 @@ from precisionflow.evaluation.recalibration import conformal
 from precisionflow.evaluation.recalibration.quantile_map import quantile_map
 from precisionflow.evaluation.recalibration.variance_scaling import scaled, variance_scale
 from precisionflow.evaluation.scores.crps import crps
+from precisionflow.results.layout import PreparedSplit
 
 Held = tuple[Distribution, Float[np.ndarray, "held"]]
 """Predictions of held-out rows and their targets."""
@@ -34,11 +35,11 @@ def held_out(predictor: Predictor, data: Path) -> Held:
     than a test row.
     """
     card = predictor.experiment_card
-    valid = Part.read(data / "valid.parquet")
+    valid = Part.read(PreparedSplit(data).part("valid"))
     ensemble = ensemble_of(card.experiment.model)
     if ensemble is None or ensemble.folds is None:
         return predictor.standardised(torch.from_numpy(valid.features)), _in_units(predictor, valid.target)
-    train = Part.read(data / "train.parquet")
+    train = Part.read(PreparedSplit(data).part("train"))
     features = np.concatenate([train.features, valid.features])
     target = _in_units(predictor, np.concatenate([train.target, valid.target]))
     apart = out_of_fold(ensemble, rows=len(target), seed=card.seed, split=card.split)
@@ -48,7 +49,7 @@ def held_out(predictor: Predictor, data: Path) -> Held:
 def _in_units(predictor: Predictor, target: np.ndarray) -> Rows:
     scales = predictor.data_card.standardisation
     assert scales is not None
-    return target.astype(np.float64) * scales.target_scale + scales.target_mean
+    return scales.restore_target(target)
 
 
 def recalibrated_metrics(

@@ -16,6 +16,7 @@ from precisionflow.evaluation.predictor import Predictor
 from precisionflow.evaluation.recalibration.temperature import temperature
 from precisionflow.evaluation.scores.classes import brier, entropy
 from precisionflow.records.schemas import TOKEN_PREDICTIONS
+from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import part_batches
 
 LogProbabilities = Float[np.ndarray, "tokens classes"]
@@ -79,7 +80,7 @@ def score_text(
     factor = None
     if "temperature" in experiment.evaluation.recalibration:
         factor = validation_temperature(predictor, experiment, data)
-    for log_probabilities, target in _stated(predictor, experiment, data / "test.parquet"):
+    for log_probabilities, target in _stated(predictor, experiment, PreparedSplit(data).part("test")):
         plain.add(log_probabilities, target)
         if factor is not None:
             tempered.add(special.log_softmax(log_probabilities / factor, axis=1), target)
@@ -91,7 +92,7 @@ def score_text(
 def validation_temperature(predictor: Predictor, experiment: Experiment, data: Path) -> float:
     """T of `recalibration.temperature` on the first `FITTED_TOKENS` characters of the validation part."""
     parts, count = [], 0
-    for log_probabilities, target in _stated(predictor, experiment, data / "valid.parquet"):
+    for log_probabilities, target in _stated(predictor, experiment, PreparedSplit(data).part("valid")):
         parts.append((np.exp(log_probabilities), target))
         count += len(target)
         if count >= FITTED_TOKENS:
