@@ -10,7 +10,7 @@ from pathlib import Path
 from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines.local import _Relay
 
-from precisionflow.runs import finished_stages
+from precisionflow.app.run import finished_stages
 from tests.command_line import Line
 from tests.whole_run import Run
 

@@ -66,7 +66,7 @@ def run(
     experiments = [experiment_named(name, settings) for name in names]
     for experiment in experiments:
         variants_of(experiment)
-    from precisionflow.runs import run_experiments
+    from precisionflow.app.run import run_experiments
 
     run_experiments(experiments, folder=out or Path("runs") / "+".join(e.name for e in experiments))
 

@@ -43,7 +43,7 @@ def predict(
 
     All columns of TABLE are kept; the added ones are in the target's units.
     """
-    from precisionflow.predicting import predict_table
+    from precisionflow.app.predict import predict_table
 
     text = predict_table(model, table, levels=level or (0.95,), out=out, data=data, store=store)
     if text is not None:

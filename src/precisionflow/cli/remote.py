@@ -41,7 +41,7 @@ def submit(
     """Run an experiment on Kubeflow Pipelines."""
     experiment = experiment_named(name, settings)
     variants_of(experiment)
-    from precisionflow.submission import submit_experiment
+    from precisionflow.app.submit import submit_experiment
 
     access = Access(context, namespace, host)
     good = submit_experiment(
@@ -84,7 +84,7 @@ def fetch(
     host: Host = None,
 ) -> None:
     """The results of a run into a folder as `precisionflow run` makes it, and its tables on the screen."""
-    from precisionflow.submission import fetch_results
+    from precisionflow.app.submit import fetch_results
 
     fetch_results(run, out=out or Path("runs") / run, access=Access(context, namespace, host))
 
@@ -106,7 +106,7 @@ def doctor(
     host: Host = None,
 ) -> None:
     """Check everything that a run needs: each line says ok, or what is wrong and the command that mends it."""
-    from precisionflow.doctor import examine_cluster, examine_machine
+    from precisionflow.app.doctor import examine_cluster, examine_machine
 
     access = Access(context, namespace, host)
     if not (examine_machine() if local else examine_cluster(access=access, images=images)):

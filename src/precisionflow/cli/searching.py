@@ -53,11 +53,11 @@ def search(
             "--set: settings are of the experiment that --train names; trials get theirs in FILE"
         )
     if on_cluster:
-        from precisionflow.searches import search_on_cluster
+        from precisionflow.app.search import search_on_cluster
 
         search_on_cluster(file, out=out, access=Access(context, namespace, host), images=images)
         return
-    from precisionflow.searches import search_here
+    from precisionflow.app.search import search_here
 
     search_here(file, out=out, parallel=parallel, seed=seed)
 
@@ -78,7 +78,7 @@ def _search_and_train(
     variants_of(experiment)
     study = read_study(file)
     if access:
-        from precisionflow.submission import submit_experiment
+        from precisionflow.app.submit import submit_experiment
 
         good = submit_experiment(
             experiment,
@@ -92,7 +92,7 @@ def _search_and_train(
         if not good:
             raise typer.Exit(1)
         return
-    from precisionflow.runs import search_and_train
+    from precisionflow.app.run import search_and_train
 
     folder = out or Path("runs") / f"{study['metadata']['name']}+{experiment.name}"
     search_and_train(json.dumps(study), experiment, folder=folder)
@@ -107,6 +107,6 @@ def trial(
     ] = None,
 ) -> None:
     """Train one variant and print its validation metrics as Katib reads them: `metric=value` lines."""
-    from precisionflow.trial import run_trial
+    from precisionflow.app.trial import run_trial
 
     run_trial(single_variant(name, settings), out=out)

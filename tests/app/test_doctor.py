@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from precisionflow import doctor
+from precisionflow.app import doctor
 from tests.command_line import Line
 
 

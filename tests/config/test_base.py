@@ -128,7 +128,7 @@ def test_the_promised_metrics_of_a_text_are_the_measured_ones() -> None:
         ("precisionflow.ablation.design", ("pyarrow", "numpy")),
         ("precisionflow.records.files", ()),
         ("precisionflow.results.stage", ()),
-        ("precisionflow.runs", ()),
+        ("precisionflow.app.run", ()),
         ("precisionflow.verbs", ()),
         ("precisionflow.components.images", ()),
     ],

@@ -1,0 +1,1 @@
+"""One command each, from start to what is told at the end."""
