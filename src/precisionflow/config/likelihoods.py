@@ -10,7 +10,7 @@ Share = Annotated[float, Field(ge=0, lt=1), NUMBER]
 Unit = Annotated[float, Field(ge=0, le=1), NUMBER]
 
 
-class _TwoHeads(Config):
+class TwoHeads(Config):
     """What every objective offers whose network states a mean and, beside it, how far the mean is to be trusted."""
 
     mean_warmup: Share = 0.0
@@ -21,7 +21,7 @@ class _TwoHeads(Config):
     """Times the predicted variance of the standardised target, added to the loss."""
 
 
-class _Weighted(_TwoHeads):
+class Weighted(TwoHeads):
     """An objective whose rows can be weighted."""
 
     beta: Unit = 0.0
@@ -29,44 +29,44 @@ class _Weighted(_TwoHeads):
     the likelihood as it is, 1 gives the mean the gradient of a squared error."""
 
 
-class GaussianNLL(_Weighted):
+class GaussianNLL(Weighted):
     """-log N(y; mean, 1 / precision), averaged over rows, in nats; the network states mean and log precision."""
 
     kind: Literal["gaussian_nll"] = "gaussian_nll"
 
 
-class Natural(_TwoHeads):
+class Natural(TwoHeads):
     """The same likelihood in natural parameters: eta1 = precision * mean is free, eta2 = -precision / 2 < 0."""
 
     kind: Literal["natural"] = "natural"
 
 
-class Faithful(_TwoHeads):
+class Faithful(TwoHeads):
     """The mean learns by squared error alone; the precision by the likelihood, not through the trunk (Stirn 2023)."""
 
     kind: Literal["faithful"] = "faithful"
 
 
-class StudentT(_Weighted):
+class StudentT(Weighted):
     """-log of Student's t: location, log precision and degrees of freedom (above 2, so that a variance exists)."""
 
     kind: Literal["student_t"] = "student_t"
 
 
-class LaplaceNLL(_Weighted):
+class LaplaceNLL(Weighted):
     """-log of exp(-|y - location| / scale) / (2 scale)."""
 
     kind: Literal["laplace"] = "laplace"
 
 
-class MixtureDensity(_TwoHeads):
+class MixtureDensity(TwoHeads):
     """-log of a mixture of Gaussians: its locations, log precisions and weights (Bishop 1994)."""
 
     kind: Literal["mixture"] = "mixture"
     components: Annotated[int, Field(ge=2), NUMBER] = 3
 
 
-class CRPS(_TwoHeads):
+class CRPS(TwoHeads):
     """Continuous ranked probability score of a Gaussian: proper, and robust where the likelihood is not."""
 
     kind: Literal["crps"] = "crps"

@@ -24,7 +24,7 @@ from precisionflow.results.identity import training_identity
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
 from precisionflow.results.stage import once
 from precisionflow.training.batches import part_batches
-from precisionflow.training.engine import pick_device
+from precisionflow.training.device import pick_device
 
 VERB = "evaluate"
 

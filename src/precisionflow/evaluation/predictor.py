@@ -9,11 +9,15 @@ import torch
 from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from precisionflow.config import Experiment
 from precisionflow.config.tasks import Characters
 from precisionflow.evaluation.distribution import Distribution
-from precisionflow.models.posteriors.predictive import Chosen, Features, predictive
+from precisionflow.models.networks.build import build
+from precisionflow.models.posteriors.build import predictive
+from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import TrainedCell
@@ -44,7 +48,7 @@ class Predictor:
         weights = TrainedCell(model).weights
         try:
             tensors = load_file(weights)
-            network = predictive(model_card.experiment, card, dict(tensors))
+            network = _network(model_card.experiment, card, Weights.of(tensors))
         except (OSError, SafetensorError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ValueError(
@@ -105,7 +109,7 @@ class Predictor:
         )
         belief, degrees = (
             None if part is None else part.double().cpu().numpy()
-            for part in (stated.belief, stated.degrees_of_freedom)
+            for part in (stated.location_std, stated.degrees_of_freedom)
         )
         return Distribution(
             stated.family,
@@ -139,3 +143,11 @@ class Predictor:
         """log softmax of the logits, float64 on the CPU."""
         with torch.no_grad():
             return self.model(inputs.to(self.device)).double().log_softmax(-1).cpu()
+
+
+def _network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+    if not isinstance(experiment.task, Characters):
+        return predictive(experiment, card, weights)
+    network = build(experiment, card)
+    network.load_state_dict(weights.network)
+    return network

@@ -18,6 +18,8 @@ TOKENS = _schema(token=pa.int32())
 """data/<part>.parquet of a text: one row a character, index into the vocabulary."""
 HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
+NETWORK_HISTORY = _schema(network=_whole, step=_whole, metric=_text, value=_real)
+"""history.parquet of a checkpoint: the same of every network that trains."""
 PREDICTIONS = _schema(
     row=_whole,
     target=_real,

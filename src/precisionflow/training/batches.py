@@ -20,6 +20,8 @@ class Batch(NamedTuple):
 
     inputs: Tensor
     target: Tensor
+    mask: Tensor | None = None
+    """True at real tokens; none: every place is real."""
     progress: float = 1.0
     """Share of the steps that had been taken when it was drawn."""
     weight: float = 1.0

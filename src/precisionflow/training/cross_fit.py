@@ -1,7 +1,8 @@
-"""What networks state about the rows that they left out, by weights that these rows did not choose.
+"""Cross-fitting: out-of-fold rows predicted by weights that these rows did not choose.
 
-Early stopping takes the weights that are best on the rows left out, which therefore score too well there. So the rows
-of each network are drawn into two halves, and either half is predicted by the weights that are best on the other.
+Early stopping takes the weights that are best on a network's out-of-fold rows, which therefore score too well there. So
+the rows of each network are drawn into two halves, and either half is predicted by the weights that are best on the
+other.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,8 @@ HALVES = 0x4A1F
 Losses = Float[Tensor, "networks rows"]
 
 
-class HeldOut:
-    """Raw outputs of every network for its own rows; `rows` are the most that one of them left out."""
+class CrossFit:
+    """Raw outputs of every network for its own validation rows."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         rows = max(len(member.valid) for member in members)
@@ -56,3 +57,12 @@ class HeldOut:
             kept = self.raw[index]
             kept[:, : used.shape[1]] = torch.where(other[..., None], raw, kept[:, : used.shape[1]])
             self.raw[index] = kept
+
+    @property
+    def state(self) -> dict[str, Tensor | None]:
+        """For a checkpoint."""
+        return {"best": self.best, "raw": self.raw}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """From a checkpoint that was written after a validation."""
+        self.best, self.raw = state["best"].cpu(), None if state["raw"] is None else state["raw"].cpu()

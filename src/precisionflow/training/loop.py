@@ -1,127 +1,97 @@
-"""The training loop: steps, validation, early stopping, checkpoints, progress."""
+"""The training loop of every engine: steps, validation, early stopping, checkpoints, progress."""
 
 import math
-import statistics
-import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from precisionflow.config.training import Training
-from precisionflow.training.batches import Batch
-from precisionflow.training.checkpoint import Checkpoints, Interval, Progress
-from precisionflow.training.engine import Engine
+from precisionflow.training.checkpoint import Checkpoints
+from precisionflow.training.engines.engine import Engine
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.schedule import checkpoint_due, next_stop, validation_due
+from precisionflow.training.standing import Interval, Standing
 
-Report = Callable[[int, dict[str, float]], None]
-"""(step, measured values): called on the first rank at every validation."""
+STILL_RUNNING = 0.8
+"""When fewer than this share of the networks are still training, the others are taken out."""
 
-
-ONE_CYCLE_RISE = 0.1
-"""Share of the steps in which the one-cycle schedule rises."""
-
-
-class Fitted(NamedTuple):
-    """A finished run."""
-
-    weights: dict[str, Tensor]
-    """On the first rank."""
-    progress: Progress
-    seconds_per_step: float
-    """Median over validation intervals."""
+Measured = dict[str, Tensor]
+"""Metric -> value of each network, float64."""
+Report = Callable[[int, Sequence[int], Measured], None]
+"""(step, indices of the networks, what was measured of each): called on the first rank at every validation."""
 
 
-def learning_rate(step: int, training: Training) -> float:
-    """Linear warm-up from 0, then constant, or a cosine to a tenth of the peak at the last step.
-
-    one_cycle: f = step / steps; f / 0.1 of the peak up to f = 0.1, then (1 + cos(pi (f - 0.1) / 0.9)) / 2 of it.
-    """
-    if training.schedule == "one_cycle":
-        share = step / training.steps
-        rising = share < ONE_CYCLE_RISE
-        fallen = 0.5 * (1 + math.cos(math.pi * (share - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)))
-        return training.learning_rate * (share / ONE_CYCLE_RISE if rising else fallen)
-    if step < training.warmup_steps:
-        return training.learning_rate * (step + 1) / training.warmup_steps
-    if training.schedule == "constant":
-        return training.learning_rate
-    done = (step - training.warmup_steps) / max(1, training.steps - training.warmup_steps - 1)
-    return training.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, done)))
-
-
-def fit(
+def train(
     engine: Engine,
+    standing: Standing,
     *,
     training: Training,
-    batch: Callable[[int], Batch],
-    valid: Sequence[Batch],
     ranks: Ranks,
     checkpoints: Checkpoints,
-    progress: Progress,
     report: Report,
-) -> Fitted:
-    """Train from `progress.step` to the end; the same result whether or not the run was interrupted."""
-    checkpoint_every = training.checkpoint_every or math.ceil(training.steps / 10)
-    while progress.step < training.steps and not _stopped(progress, training):
-        start = time.perf_counter()
-        taught = engine.step(batch(progress.step), learning_rate(progress.step, training))
-        progress.step += 1
-        progress.interval.add(taught.loss, taught.energy, time.perf_counter() - start)
-        if progress.step % training.validate_every == 0 or progress.step == training.steps:
-            measured = _close(progress.interval, ranks)
-            measured["validation_loss"] = validation_loss(engine, valid, ranks=ranks)
-            _record(progress, measured, engine, keep_best=training.patience is not None)
+    names: Sequence[str],
+) -> Standing:
+    """Train from `standing.step` to the end; the same result whether or not the training was interrupted.
+
+    `names` say in messages which network is meant. ValueError for a validation loss that is not finite.
+    """
+    while standing.networks and standing.step < training.steps:
+        stop = next_stop(standing.step, training)
+        engine.advance(standing.step, stop, standing.interval)
+        standing.step = stop
+        if validation_due(stop, training):
+            measured = _validate(engine, standing, training=training, ranks=ranks, names=names)
             if ranks.first:
-                report(progress.step, measured)
-        if progress.step % checkpoint_every == 0 and progress.step < training.steps:
-            checkpoints.save(progress, engine.save)
-    weights = progress.best if training.patience is not None else engine.weights()
-    seconds = [value for _, name, value in progress.history if name == "seconds_per_step"]
-    return Fitted(weights, progress, statistics.median(seconds))
+                report(stop, standing.networks, measured)
+            _let_go(engine, standing, training=training)
+        if checkpoint_due(stop, training) and standing.networks:
+            checkpoints.save(standing, engine.save)
+    if standing.networks:
+        _leave(engine, standing, torch.ones(len(standing.networks), dtype=torch.bool), training=training)
+    return standing
 
 
-def validation_loss(engine: Engine, valid: Sequence[Batch], *, ranks: Ranks) -> float:
-    """Mean loss over all validation samples, in nats; ranks take batches in turn, all of them the same number."""
-    total = torch.zeros(2, dtype=torch.float64, device=ranks.device)
-    for first in range(0, len(valid), ranks.count):
-        index = first + ranks.index
-        losses = engine.losses(valid[min(index, len(valid) - 1)].to(ranks.device)).double()
-        if index < len(valid):
-            total += torch.stack(
-                [losses.sum(), torch.tensor(float(losses.numel()), device=ranks.device).double()]
+def _validate(
+    engine: Engine, standing: Standing, *, training: Training, ranks: Ranks, names: Sequence[str]
+) -> Measured:
+    """Measure, write into the histories, keep the best weights."""
+    means, seconds = standing.interval.means(ranks)
+    going = standing.stale < (training.patience or math.inf)
+    losses = engine.validate(going)
+    measured = dict(zip(engine.measures, means.unbind(dim=1), strict=True))
+    measured["seconds_per_step"] = torch.full_like(losses, seconds)
+    measured["validation_loss"] = losses
+    _record(standing, measured)
+    _check_finite(standing, losses, names)
+    engine.keep(standing.judge(losses, patience=training.patience))
+    standing.interval = Interval.empty(len(standing.networks), len(engine.measures))
+    return measured
+
+
+def _record(standing: Standing, measured: Measured) -> None:
+    for place, network in enumerate(standing.networks):
+        entries = [(standing.step, name, float(values[place])) for name, values in measured.items()]
+        standing.outcomes[network].history += entries
+
+
+def _check_finite(standing: Standing, losses: Float64[Tensor, "networks"], names: Sequence[str]) -> None:
+    for network, loss in zip(standing.networks, losses.tolist(), strict=True):
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"validation loss is {loss} at step {standing.step} of {names[network]}; "
+                "lower training.learning_rate or training.gradient_clip"
             )
-    loss, count = ranks.sum(total).tolist()
-    return float(loss / count)
 
 
-def _stopped(progress: Progress, training: Training) -> bool:
-    return training.patience is not None and progress.stale >= training.patience
+def _let_go(engine: Engine, standing: Standing, *, training: Training) -> None:
+    """Take out networks that have stopped, once they are enough to make the others faster."""
+    stopped = standing.stale >= (training.patience or math.inf)
+    if stopped.sum() > (1 - STILL_RUNNING) * len(stopped) or stopped.all():
+        _leave(engine, standing, stopped, training=training)
 
 
-def _record(progress: Progress, measured: dict[str, float], engine: Engine, *, keep_best: bool) -> None:
-    progress.history += [(progress.step, name, value) for name, value in measured.items()]
-    progress.interval = Interval()
-    loss = measured["validation_loss"]
-    if not math.isfinite(loss):
-        raise ValueError(
-            f"validation loss is {loss} at step {progress.step}; "
-            "lower training.learning_rate or training.gradient_clip"
-        )
-    if loss < progress.best_loss:
-        progress.best_loss, progress.best_step, progress.stale = loss, progress.step, 0
-        if keep_best:
-            progress.best = engine.weights()
-    else:
-        progress.stale += 1
-
-
-def _close(interval: Interval, ranks: Ranks) -> dict[str, float]:
-    """Means over the interval's steps and over ranks."""
-    start = time.perf_counter()
-    loss, energy = interval.sums.tolist()
-    seconds = interval.seconds + time.perf_counter() - start
-    sums = ranks.sum(torch.tensor([loss, energy, seconds], dtype=torch.float64, device=ranks.device))
-    names = ("train_loss", "energy", "seconds_per_step")
-    return dict(zip(names, (sums / (ranks.count * interval.steps)).tolist(), strict=True))
+def _leave(engine: Engine, standing: Standing, gone: Tensor, *, training: Training) -> None:
+    engine.leave(gone)
+    standing.leave(gone, patience=training.patience, validate_every=training.validate_every)

@@ -1,49 +1,35 @@
-"""The `train` stage: every cell of a variant, in one process or on the ranks of one launch."""
+"""The stage `train`: every cell of a variant, in one process or on the ranks of one launch."""
 
 import contextlib
+import functools
 import logging
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
 from torch import distributed as dist
 
-from precisionflow import __version__
-from precisionflow.config import Experiment
+from precisionflow.config import Experiment, digest
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
-from precisionflow.data.batches import Rows
-from precisionflow.models.networks.build import build
-from precisionflow.models.networks.inputs import NormalScores
-from precisionflow.records.cards import DatasetCard, ModelCard
-from precisionflow.records.files import read_card, write_card, write_parquet
-from precisionflow.records.schemas import HISTORY
 from precisionflow.results.cells import training_inputs
 from precisionflow.results.identity import stage_key
-from precisionflow.results.layout import (
-    PreparedSplit,
-    TrainedCell,
-    cell_folder,
-    checkpoint_folder,
-    data_folder,
-)
+from precisionflow.results.layout import PreparedSplit, cell_folder, checkpoint_folder, data_folder
 from precisionflow.results.stage import finished_key, once
-from precisionflow.training.batches import part_batches, training_batches
-from precisionflow.training.checkpoint import (
-    Checkpoints,
-    Progress,
-    history_table,
-    read_progress,
-    save_weights,
-)
-from precisionflow.training.engine import open_engine, pick_device
+from precisionflow.training.checkpoint import Checkpoints
+from precisionflow.training.device import pick_device
 from precisionflow.training.launch import end_with_launcher, join_mpi, launched
-from precisionflow.training.learner import learner
-from precisionflow.training.loop import Fitted, Report, fit
+from precisionflow.training.loop import Measured, Report
+from precisionflow.training.loop import train as train_networks
+from precisionflow.training.outcome import Trained, pooled, write_cell
+from precisionflow.training.population import CellOf, Population, groups, population
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.variant import CellReport, fitted_posterior, train_variant
+from precisionflow.training.standing import Standing
 
+CellReport = Callable[[int, int, int, dict[str, float]], None]
+"""(seed, split, step, measured values)."""
 VERB = "train"
 
 
@@ -56,112 +42,105 @@ def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport =
     join_mpi()
     device = pick_device(experiment.engine)
     torch.set_flush_denormal(True)
-    if isinstance(experiment.engine, BatchedEngine):
-        train_variant(experiment, data=data, out=out, report=report)
-        return
+    cells = [CellOf(seed, split) for split in experiment.splits for seed in experiment.seeds]
+    inputs = {
+        cell: training_inputs(experiment, data=data, seed=cell.seed, split=cell.split) for cell in cells
+    }
     with _process_group(experiment, device) as ranks:
-        for split in experiment.splits:
-            for seed in experiment.seeds:
-                target = cell_folder(out, seed, split)
-                _train_cell(experiment, data, target, seed=seed, split=split, ranks=ranks, report=report)
+        missing = [
+            cell
+            for cell, of in inputs.items()
+            if not ranks.all(not ranks.first or finished_key(cell_folder(out, *cell)) == stage_key(VERB, of))
+        ]
+        for group in groups(experiment, data, missing):
+            _train_group(experiment, {cell: inputs[cell] for cell in group}, data, out, ranks, report)
 
 
-def _train_cell(
-    experiment: Experiment, data: Path, out: Path, *, seed: int, split: int, ranks: Ranks, report: CellReport
+def _train_group(
+    experiment: Experiment,
+    inputs: Mapping[CellOf, Any],
+    data: Path,
+    out: Path,
+    ranks: Ranks,
+    report: CellReport,
 ) -> None:
-    inputs = training_inputs(experiment, data=data, seed=seed, split=split)
-    if ranks.all(not ranks.first or finished_key(out) == stage_key(VERB, inputs)):
-        return
-    checkpoints = Checkpoints(checkpoint_folder(out), key=stage_key(VERB, inputs), ranks=ranks)
+    """Train the cells of a group at once; each is written as a stage of its own."""
+    keys = [stage_key(VERB, of) for of in inputs.values()]
+    if isinstance(experiment.engine, BatchedEngine):
+        place, key = out / "batched", digest(keys)
+    else:
+        (cell,), (key,) = inputs, keys
+        place = cell_folder(out, *cell)
+    checkpoints = Checkpoints(checkpoint_folder(place), key=key, ranks=ranks)
 
-    def work(folder: Path | None) -> None:
-        fitted, parameters = _fit(
-            experiment,
-            data_folder(data, experiment, split),
-            seed=seed,
-            ranks=ranks,
-            checkpoints=checkpoints,
-            report=lambda *m: report(seed, split, *m),
-        )
-        if folder:
-            posterior = fitted_posterior(
-                experiment, data_folder(data, experiment, split), weights=fitted.weights
-            )
-            _write(
-                fitted,
-                experiment,
-                folder,
-                posterior=posterior,
-                seed=seed,
-                split=split,
-                parameters=parameters,
-            )
+    @functools.cache
+    def trained() -> dict[CellOf, Trained]:
+        return _trained(population(experiment, data, list(inputs)), experiment, checkpoints, ranks, report)
 
     with checkpoints.held():
-        if ranks.first:
-            once(out, verb=VERB, inputs=inputs, work=work)
-        else:
-            work(None)
+        for cell, of in inputs.items():
+            prepared = PreparedSplit(data_folder(data, experiment, cell.split))
+
+            def work(folder: Path, *, cell: CellOf = cell, prepared: PreparedSplit = prepared) -> None:
+                write_cell(experiment, prepared, folder, trained()[cell])
+
+            if ranks.first:
+                once(cell_folder(out, *cell), verb=VERB, inputs=of, work=work)
+            else:
+                trained()
 
 
-def _fit(
-    experiment: Experiment, data: Path, *, seed: int, ranks: Ranks, checkpoints: Checkpoints, report: Report
-) -> tuple[Fitted, int]:
-    torch.manual_seed(seed)
-    model = build(experiment, read_card(PreparedSplit(data).card, DatasetCard))
-    if isinstance(model.inputs, NormalScores):
-        model.inputs.fit(Rows.read(PreparedSplit(data).part("train")).features)
-    parameters = sum(p.numel() for p in model.parameters())
-    taught = learner(
-        model,
-        experiment.objective,
-        experiment.learning,
-        dtype=experiment.engine.dtype,
-        total=ranks.sum,
-    )
+def _trained(
+    networks: Population,
+    experiment: Experiment,
+    checkpoints: Checkpoints,
+    ranks: Ranks,
+    report: CellReport,
+) -> dict[CellOf, Trained]:
+    """What every cell's networks came to; complete on the first rank."""
     resume = checkpoints.latest()
-    engine = open_engine(
-        taught, experiment.engine, experiment.training, ranks, resume=resume and resume / "engine"
+    engine = networks.open(ranks, resume and resume / "engine")
+    standing = (
+        Standing.read(resume) if resume else Standing.start(engine.count, measures=len(engine.measures))
     )
-    fitted = fit(
+    train_networks(
         engine,
+        standing,
         training=experiment.training,
-        batch=training_batches(experiment, data, seed=seed, ranks=ranks),
-        valid=part_batches(experiment, PreparedSplit(data).part("valid")),
         ranks=ranks,
         checkpoints=checkpoints,
-        progress=read_progress(resume) if resume else Progress(),
-        report=report,
+        report=_of_cells(networks.cells, report),
+        names=[f"seed {cell.seed}, split {cell.split}" for cell in networks.cells],
     )
+    weights, raw = engine.weights(), engine.out_of_fold()
     engine.close()
-    return fitted, parameters
+    places: dict[CellOf, list[int]] = defaultdict(list)
+    for index, cell in enumerate(networks.cells):
+        places[cell].append(index)
+    return {
+        cell: Trained(
+            cell,
+            [standing.outcomes[i] for i in of],
+            [networks.whole(cell, weights[i]) for i in of],
+            [networks.validation_rows[i] for i in of],
+            [raw[i] for i in of] if raw else [],
+        )
+        for cell, of in places.items()
+    }
 
 
-def _write(
-    fitted: Fitted,
-    experiment: Experiment,
-    folder: Path,
-    *,
-    posterior: dict[str, Tensor],
-    seed: int,
-    split: int,
-    parameters: int,
-) -> None:
-    save_weights(fitted.weights | posterior, TrainedCell(folder).weights)
-    write_parquet(history_table(fitted.progress.history), TrainedCell(folder).history, HISTORY)
-    validation = [value for _, name, value in fitted.progress.history if name == "validation_loss"]
-    card = ModelCard(
-        experiment=experiment,
-        experiment_hash=experiment.hash,
-        code_version=__version__,
-        seed=seed,
-        split=split,
-        parameters=parameters,
-        steps=fitted.progress.step,
-        validation_loss=validation[-1] if experiment.training.patience is None else fitted.progress.best_loss,
-        seconds_per_step=fitted.seconds_per_step,
-    )
-    write_card(card, TrainedCell(folder).card)
+def _of_cells(cells: Sequence[CellOf], report: CellReport) -> Report:
+    """From what is measured of networks to what is told of cells."""
+
+    def tell(step: int, networks: Sequence[int], measured: Measured) -> None:
+        places: dict[CellOf, list[int]] = defaultdict(list)
+        for place, network in enumerate(networks):
+            places[cells[network]].append(place)
+        for cell, of in places.items():
+            told = {name: pooled(name, values[of].tolist()) for name, values in measured.items()}
+            report(cell.seed, cell.split, step, told)
+
+    return tell
 
 
 @contextlib.contextmanager
@@ -189,10 +168,11 @@ def _process_group(experiment: Experiment, device: torch.device) -> Iterator[Ran
                 raise SystemExit(f"rank {ranks.index}: lost another rank ({reason})") from None
             finally:
                 dist.destroy_process_group()
-        case _:
+        case one:
             if ranks.count != 1:
                 raise ValueError(
-                    f"engine.kind torch is one process, but {ranks.count} ranks were started; use engine.kind deepspeed"
+                    f"engine.kind {one.kind} is one process, but {ranks.count} ranks were started; "
+                    "use engine.kind deepspeed"
                 )
             yield ranks
 

@@ -1,32 +1,37 @@
 """From a configuration and a dataset card to a network."""
 
+from functools import partial
 from typing import assert_never
 
 from precisionflow.config import Experiment
 from precisionflow.config.likelihoods import CrossEntropy
-from precisionflow.config.networks import MLP, TAGI, Transformer
-from precisionflow.config.tasks import Characters
-from precisionflow.models.likelihoods import heads
+from precisionflow.config.networks import MLP, Transformer
+from precisionflow.config.tasks import Characters, Regression
+from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
-from precisionflow.models.networks.transformer import transformer
+from precisionflow.models.networks.transformer import next_token_readout, transformer
 from precisionflow.records.cards import DatasetCard
 
 
 def build(experiment: Experiment, card: DatasetCard) -> Layered:
-    """The network of a resolved experiment for prepared data."""
-    match experiment.model:
-        case Transformer() as part:
-            assert isinstance(experiment.task, Characters)
-            assert card.vocabulary is not None
-            return transformer(part, vocabulary=len(card.vocabulary), context=experiment.task.context)
-        case MLP() as part:
+    """The network of a resolved experiment for prepared data, its weights drawn from torch's generator."""
+    match experiment.task:
+        case Regression():
+            assert isinstance(experiment.model, MLP), "beliefs about weights are no network of layers"
             assert not isinstance(experiment.objective, CrossEntropy)
-            return mlp(part, features=features_of(card), asked=heads(experiment.objective))
-        case TAGI(hidden=hidden):
-            raise TypeError(f"beliefs over {hidden} are no network of layers; see models.tagi")
+            return mlp(
+                experiment.model, features=features_of(card), asked=density(experiment.objective).heads
+            )
+        case Characters(context=context):
+            assert isinstance(experiment.model, Transformer)
+            assert card.vocabulary is not None
+            readout = partial(next_token_readout, vocabulary=len(card.vocabulary))
+            return transformer(
+                experiment.model, vocabulary=len(card.vocabulary), context=context, readout=readout
+            )
         case _:
-            assert_never(experiment.model)
+            assert_never(experiment.task)
 
 
 def features_of(card: DatasetCard) -> int:

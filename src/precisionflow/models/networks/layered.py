@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
+from jaxtyping import Bool
 from torch import Tensor, nn
+
+from precisionflow.models.attention.sites import Sites
+
+Mask = Bool[Tensor, "batch tokens"]
+"""True at real tokens, False at padding."""
+Where = tuple[Sites, ...]
+"""Sites of the tokens that a layer is told; empty where a network has rows, not tokens."""
 
 
 class Layered(nn.Module):
@@ -25,20 +33,38 @@ class Layered(nn.Module):
         """What the first layer sees."""
         return inputs if self.inputs is None else self.inputs(inputs)  # type: ignore[no-any-return]
 
-    def forward(self, inputs: Tensor) -> Any:
-        state = self.enter(inputs)
+    def where(self, inputs: Tensor, mask: Mask | None) -> Where:  # noqa: ARG002 - rows stand nowhere
+        """Further arguments of every layer and of the readout: nothing for rows of numbers."""
+        return ()
+
+    def forward(self, inputs: Tensor, mask: Mask | None = None) -> Any:
+        state, where = self.enter(inputs), self.where(inputs, mask)
         for layer in self.layers:
-            state = layer(state)
-        return self.readout(state)
+            state = layer(state, *where)
+        return self.readout(state, *where)
+
+
+class TokenNetwork(Layered):
+    """A network of token sequences: every layer and the readout are told where the tokens stand."""
+
+    def where(self, inputs: Tensor, mask: Mask | None) -> Where:
+        return (Sites.of(inputs, mask),)
 
 
 class Residual(nn.Module):
-    """x + branch(norm(x))."""
+    """x + branch(norm(x), sites)."""
 
     def __init__(self, norm: nn.Module, branch: nn.Module) -> None:
         super().__init__()
         self.norm = norm
         self.branch = branch
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.branch(self.norm(x))
+    def forward(self, x: Tensor, at: Sites) -> Tensor:
+        return x + self.branch(self.norm(x), at)
+
+
+class TokenWise(nn.Sequential):
+    """Modules one after the other, each token by itself: sites make no difference."""
+
+    def forward(self, x: Tensor, at: Sites) -> Tensor:  # type: ignore[override]  # noqa: ARG002
+        return super().forward(x)  # type: ignore[no-any-return]

@@ -5,7 +5,7 @@ from itertools import pairwise
 from torch import nn
 
 from precisionflow.config.networks import MLP
-from precisionflow.models.likelihoods import Heads
+from precisionflow.models.likelihoods.density import Heads
 from precisionflow.models.networks.inputs import NormalScores
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.readout import Readout
@@ -16,7 +16,7 @@ ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 def mlp(part: MLP, *, features: int, asked: Heads) -> Layered:
     """A trunk of hidden layers and the heads that the objective asks for.
 
-    inputs: Float "rows features", standardised; output: Float "rows outputs", see `likelihoods.mixture`.
+    inputs: Float "rows features", standardised; output: Float "rows outputs", see `likelihoods.density`.
     """
     inputs = NormalScores(features) if part.inputs == "normal_scores" else None
     widths = (features * (2 if inputs else 1), *part.hidden)

@@ -4,26 +4,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from precisionflow.models.likelihoods import Heads
+from precisionflow.models.likelihoods.density import Heads
 from precisionflow.models.numerics import at_least_float32
 
 
 class Readout(nn.Module):
-    """The heads' outputs side by side: locations first, then everything else, which starts at 0 (precision 1)."""
+    """The heads' outputs side by side: locations, then the precision head's, which start at 0 (precision 1)."""
 
     def __init__(self, width: int, asked: Heads, *, hidden: int | None = None) -> None:
         super().__init__()
-        self.mean = _head(width, asked.locations, hidden=hidden)
+        self.location_head = _head(width, asked.locations, hidden=hidden)
         self.stops_gradients = asked.stops_gradients
-        self.rest = _head(width, asked.others, hidden=hidden) if asked.others else SharedPrecision()
-        last = list(self.rest.modules())[-1]
+        self.precision_head = _head(width, asked.others, hidden=hidden) if asked.others else SharedPrecision()
+        last = list(self.precision_head.modules())[-1]
         if isinstance(last, nn.Linear):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
     def forward(self, features: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows outputs"]:
-        rest = self.rest(features.detach() if self.stops_gradients else features)
-        return torch.cat([at_least_float32(self.mean(features)), at_least_float32(rest)], dim=-1)
+        precisions = self.precision_head(features.detach() if self.stops_gradients else features)
+        return torch.cat(
+            [at_least_float32(self.location_head(features)), at_least_float32(precisions)], dim=-1
+        )
 
 
 class SharedPrecision(nn.Module):
@@ -35,6 +37,16 @@ class SharedPrecision(nn.Module):
 
     def forward(self, features: Float[Tensor, "*rows width"]) -> Float[Tensor, "*rows 1"]:
         return self.log_precision.expand(*features.shape[:-1], 1)
+
+
+def precision_head_names(model: nn.Module) -> frozenset[str]:
+    """Names of the parameters that belong to precision heads, as `model` calls them."""
+    return frozenset(
+        f"{place}.precision_head.{name}".removeprefix(".")
+        for place, module in model.named_modules()
+        if isinstance(module, Readout)
+        for name, _ in module.precision_head.named_parameters()
+    )
 
 
 def _head(width: int, outputs: int, *, hidden: int | None) -> nn.Module:

@@ -1,12 +1,15 @@
-"""Pre-norm causal transformer over characters, assembled from bricks."""
+"""Pre-norm transformer over tokens, assembled from bricks."""
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from precisionflow.config.networks import Transformer
-from precisionflow.models.attention import attention
-from precisionflow.models.networks.layered import Layered, Residual
+from precisionflow.models.attention.attention import attention
+from precisionflow.models.attention.sites import Sites
+from precisionflow.models.networks.layered import Residual, TokenNetwork, TokenWise
 
 EMBEDDING_STD = 0.3
 """Initial standard deviation of embeddings. Layer norm amplifies an error by 1 / (scale of the state), so the usual
@@ -23,27 +26,51 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.tokens.weight, std=EMBEDDING_STD)
         nn.init.normal_(self.positions.weight, std=EMBEDDING_STD)
 
-    def forward(self, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens channels"]:
-        positions = torch.arange(tokens.shape[-1], device=tokens.device)
-        return self.tokens(tokens) + self.positions(positions)
+    def forward(
+        self, tokens: Int[Tensor, "batch tokens"], at: Sites
+    ) -> Float[Tensor, "batch tokens channels"]:
+        return self.tokens(tokens) + self.positions(at.positions)
 
 
-def transformer(part: Transformer, *, vocabulary: int, context: int) -> Layered:
-    """Embedding, then attention and feed-forward residual branches in turn; logits of the next token.
+class PooledReadout(nn.Module):
+    """Logits of a sequence from the mean over its real tokens."""
 
-    inputs: Int "batch tokens", at most `context` tokens; output: Float "batch tokens vocabulary".
+    def __init__(self, width: int, *, classes: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.classes = nn.Linear(width, classes)
+
+    def forward(self, x: Float[Tensor, "batch tokens channels"], at: Sites) -> Float[Tensor, "batch classes"]:
+        present = at.present
+        if present is None:
+            present = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+        real = present[..., None].to(x.dtype)
+        mean = (self.norm(x) * real).sum(dim=1) / real.sum(dim=1)
+        return self.classes(mean)  # type: ignore[no-any-return]
+
+
+def next_token_readout(width: int, *, vocabulary: int) -> nn.Module:
+    """Logits of the next token at every token: output Float "batch tokens vocabulary"."""
+    return TokenWise(nn.LayerNorm(width), nn.Linear(width, vocabulary))
+
+
+def transformer(
+    config: Transformer, *, vocabulary: int, context: int, readout: Callable[[int], nn.Module]
+) -> TokenNetwork:
+    """Embedding, then attention and feed-forward residual branches in turn, then the `readout` of that width.
+
+    inputs: Int "batch tokens", at most `context` tokens; output: what the readout gives.
     """
-    layers: list[nn.Module] = [TokenEmbedding(vocabulary, context, part.width)]
-    for _ in range(part.blocks):
-        attend = attention(part.attention, width=part.width, heads=part.heads)
+    layers: list[nn.Module] = [TokenEmbedding(vocabulary, context, config.width)]
+    for _ in range(config.blocks):
+        attend = attention(config.attention, width=config.width, heads=config.heads)
         layers += [
-            Residual(nn.LayerNorm(part.width), attend),
-            Residual(nn.LayerNorm(part.width), feed_forward(part.width)),
+            Residual(nn.LayerNorm(config.width), attend),
+            Residual(nn.LayerNorm(config.width), feed_forward(config.width)),
         ]
-    readout = nn.Sequential(nn.LayerNorm(part.width), nn.Linear(part.width, vocabulary))
-    return Layered(layers, readout)
+    return TokenNetwork(layers, readout(config.width))
 
 
 def feed_forward(width: int) -> nn.Module:
     """Two linear maps with a GELU between, four times as wide inside."""
-    return nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+    return TokenWise(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))

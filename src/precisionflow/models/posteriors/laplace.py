@@ -11,26 +11,29 @@ The network is linearised for predictions: its mean has the variance j (H + D)^-
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-from precisionflow.config.likelihoods import GaussianNLL, Natural
-from precisionflow.models.likelihoods import mixture
+from precisionflow.models.likelihoods.density import FisherDensity
+from precisionflow.models.likelihoods.mixture import Mixture
 from precisionflow.models.networks.layered import Layered
+from precisionflow.models.networks.readout import precision_head_names
+from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.weights import Weights
 
-REST, READOUT = "readout.rest.", "readout."
 MOST_WEIGHTS = 5000
 """Their full matrix has 200 MB and takes seconds to factorise."""
 BLOCK = 256
 LIMIT = 12.0
 """Largest log prior precision, either way."""
 
-Stated = GaussianNLL | Natural
+Scope = Literal["all", "last_layer"]
+"""The weights that a posterior is over: every one, or those of the readout."""
 
 
 class Posterior(NamedTuple):
@@ -44,9 +47,10 @@ class Posterior(NamedTuple):
     log_marginal_likelihood: float = float("nan")
 
 
-def names_of(model: Layered, *, weights: str) -> tuple[str, ...]:
-    """The weights that a posterior is over: `all` or those of the `last_layer`, the readout."""
-    chosen = [name for name, _ in model.named_parameters() if weights == "all" or name.startswith(READOUT)]
+def names_of(model: Layered, *, weights: Scope) -> tuple[str, ...]:
+    """Names of the weights in a scope; ValueError where they are too many for a full matrix."""
+    readout = {id(parameter) for parameter in model.readout.parameters()}
+    chosen = [name for name, p in model.named_parameters() if weights == "all" or id(p) in readout]
     count = sum(model.get_parameter(name).numel() for name in chosen)
     if count > MOST_WEIGHTS:
         raise ValueError(
@@ -58,24 +62,24 @@ def names_of(model: Layered, *, weights: str) -> tuple[str, ...]:
 
 def fit(
     model: Layered,
-    objective: Stated,
+    likelihood: FisherDensity,
     features: Float[Tensor, "rows features"],
     target: Float[Tensor, "rows"],
     *,
-    weights: str,
+    weights: Scope,
 ) -> Posterior:
     """The posterior of a trained network in evaluation mode, its two prior precisions by marginal likelihood."""
-    names = names_of(model, weights=weights)
-    gauss_newton = _gauss_newton(model, objective, features, names)
+    names, precision_head = names_of(model, weights=weights), precision_head_names(model)
+    gauss_newton = _gauss_newton(model, likelihood, features, names)
     values = torch.cat([model.get_parameter(name).detach().flatten() for name in names]).double()
     beside = torch.cat(
         [
-            torch.full((model.get_parameter(name).numel(),), name.startswith(REST), dtype=torch.bool)
+            torch.full((model.get_parameter(name).numel(),), name in precision_head, dtype=torch.bool)
             for name in names
         ]
     )
     with torch.no_grad():
-        log_likelihood = float(mixture(objective, model(features)).log_density(target).double().sum())
+        log_likelihood = float(likelihood.predictive(model(features)).log_density(target).double().sum())
     counts = torch.stack([(~beside).sum(), beside.sum()])
     squares = torch.stack([values[~beside].square().sum(), values[beside].square().sum()])
 
@@ -116,28 +120,13 @@ def _jacobians(
     return torch.cat([found[name].flatten(2) for name in names], dim=2).double().detach()
 
 
-def fisher_root(objective: Stated, raw: Float[Tensor, "rows 2"]) -> Float[Tensor, "rows 2 2"]:
-    """R with R^T R = F, the Fisher information of the stated Gaussian in its raw outputs.
-
-    In (mean, log precision) F = diag(precision, 1/2). In natural parameters d mean = d eta1 / precision - mean d s.
-    """
-    stated = mixture(objective, raw.double())
-    mean, log_precision = stated.location[..., 0], stated.log_precision[..., 0]
-    root = torch.zeros(*raw.shape[:-1], 2, 2, dtype=torch.float64, device=raw.device)
-    root[..., 0, 0], root[..., 1, 1] = (0.5 * log_precision).exp(), 0.5**0.5
-    if isinstance(objective, Natural):
-        root[..., 0, 1] = -(0.5 * log_precision).exp() * mean
-        root[..., 0, 0] = (-0.5 * log_precision).exp()
-    return root
-
-
 def _gauss_newton(
-    model: Layered, objective: Stated, features: Tensor, names: tuple[str, ...]
+    model: Layered, likelihood: FisherDensity, features: Tensor, names: tuple[str, ...]
 ) -> Float[Tensor, "weights weights"]:
     total: Tensor | None = None
     for rows in features.split(BLOCK):
         with torch.no_grad():
-            root = fisher_root(objective, model(rows))
+            root = likelihood.fisher_root(model(rows))
         scaled = (root @ _jacobians(model, rows, names)).flatten(0, 1)
         part = scaled.T @ scaled
         total = part if total is None else total + part
@@ -146,18 +135,46 @@ def _gauss_newton(
 
 
 def mean_variance(
-    model: Layered, objective: Stated, posterior: Posterior, features: Float[Tensor, "rows features"]
+    model: Layered, likelihood: FisherDensity, posterior: Posterior, features: Float[Tensor, "rows features"]
 ) -> Float[Tensor, "rows"]:
     """Epistemic variance of each row's mean, of the standardised target; float64."""
     parts = []
     for rows in features.split(BLOCK):
         jacobian = _jacobians(model, rows, posterior.names)
-        gradient = jacobian[:, 0]
-        if isinstance(objective, Natural):
-            with torch.no_grad():
-                stated = mixture(objective, model(rows).double())
-            mean, log_precision = stated.location, stated.log_precision
-            gradient = torch.exp(-log_precision) * gradient - mean * jacobian[:, 1]
+        with torch.no_grad():
+            gradient = likelihood.location_gradient(model(rows), jacobian)
         solved = torch.linalg.solve_triangular(posterior.factor, gradient.T, upper=False)
         parts.append(solved.square().sum(dim=0))
     return torch.cat(parts)
+
+
+class LaplaceApproximation(nn.Module):
+    """A network linearised around its trained weights: the mean has a variance of its own."""
+
+    def __init__(self, model: Layered, likelihood: FisherDensity, posterior: Posterior) -> None:
+        super().__init__()
+        self.model = model
+        self.likelihood = likelihood
+        self.names = posterior.names
+        self.register_buffer("factor", posterior.factor)
+        self.register_buffer("prior", posterior.prior)
+
+    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
+        predictive = self.likelihood.predictive(self.model(features))
+        posterior = Posterior(self.names, self.get_buffer("factor"), self.get_buffer("prior"))
+        epistemic = mean_variance(self.model, self.likelihood, posterior, features)[:, None]
+        noise = torch.exp(-predictive.log_precision.double())
+        return predictive._replace(log_precision=-torch.log(noise + epistemic), location_std=epistemic.sqrt())
+
+
+def laplace_approximation(
+    model: Layered, likelihood: FisherDensity, weights: Weights, *, scope: Scope
+) -> LaplaceApproximation:
+    """The posterior of a file of weights, around the trained `model`; RuntimeError where the file lacks it."""
+    factor, prior = weights.believed("factor"), weights.believed("prior")
+    return LaplaceApproximation(model, likelihood, Posterior(names_of(model, weights=scope), factor, prior))
+
+
+def as_tensors(posterior: Posterior) -> dict[str, Tensor]:
+    """A fitted posterior as the tensors of a file."""
+    return {"factor": posterior.factor, "prior": posterior.prior}

@@ -1,9 +1,9 @@
-"""One factor on the spread of an ensemble's predictions, fitted on rows that some of its members left out.
+"""One factor on the spread of an ensemble's predictions, fitted on rows that are out of fold for some of its members.
 
-K of M members left a row out. Scores of mixtures of k exchangeable members are expected to be a + b / k, for the CRPS
-exactly (Ferro, Richardson & Weigel 2008), for smooth scores to first order. With L_k(s) the mean negative
-log-likelihood of the rows under k of the members that left them out, spread by s about the mixture's mean, that of
-all M members is
+A row is out of fold for K of M members. Scores of mixtures of k exchangeable members are expected to be a + b / k, for
+the CRPS exactly (Ferro, Richardson & Weigel 2008), for smooth scores to first order. With L_k(s) the mean negative
+log-likelihood of the rows under k of the members that did not train on them, spread by s about the mixture's mean,
+that of all M members is
 
     L_M(s) ~ L_K(s) + (L_K(s) - L_1(s)) (1/K - 1/M) / (1 - 1/K)
 
@@ -18,40 +18,42 @@ from jaxtyping import Float
 from scipy import optimize
 from torch import Tensor
 
-from precisionflow.models.likelihoods import Mixture
+from precisionflow.models.likelihoods.mixture import Mixture
 
 LIMIT = 3.0
 """Largest log factor, either way."""
 
 
-def spread(stated: Mixture, factor: float) -> Mixture:
+def spread(predictive: Mixture, factor: float) -> Mixture:
     """Locations and scales of every row `factor` times as far from the mixture's mean: the mean stays as it is."""
-    centre = stated.mean[..., None]
-    return stated._replace(
-        location=centre + factor * (stated.location - centre),
-        log_precision=stated.log_precision - 2 * math.log(factor),
+    centre = predictive.mean[..., None]
+    return predictive._replace(
+        location=centre + factor * (predictive.location - centre),
+        log_precision=predictive.log_precision - 2 * math.log(factor),
     )
 
 
-def fitted_factor(stated: Mixture, target: Float[Tensor, "rows"], *, left_out: int, members: int) -> float:
+def fitted_factor(
+    predictive: Mixture, target: Float[Tensor, "rows"], *, out_of_fold: int, members: int
+) -> float:
     """The s > 0 that minimises L_M(s) of the module's text, between e^-3 and e^3, of M `members`.
 
-    `stated` holds the components of the K = `left_out` >= 2 members that left each row out, side by side.
+    `predictive` holds, side by side, the components of the K = `out_of_fold` >= 2 members that did not train on a row.
     """
-    target, whole = target.double(), stated.each(lambda part: part.double())
+    target, whole = target.double(), predictive.each(lambda part: part.double())
     one = torch.zeros(len(target), 1, dtype=torch.int64)
-    singles = [whole.among(one + member, members=left_out) for member in range(left_out)]
-    further = (1 / left_out - 1 / members) / (1 - 1 / left_out)
+    singles = [whole.among(one + member, members=out_of_fold) for member in range(out_of_fold)]
+    further = (1 / out_of_fold - 1 / members) / (1 - 1 / out_of_fold)
 
     def loss(log_factor: float) -> float:
         factor = math.exp(log_factor)
-        alone = sum(_loss(single, target, factor) for single in singles) / left_out
-        together = _loss(whole, target, factor)
-        return together + further * (together - alone)
+        alone = sum(_loss(single, target, factor) for single in singles) / out_of_fold
+        pooled = _loss(whole, target, factor)
+        return pooled + further * (pooled - alone)
 
     found = optimize.minimize_scalar(loss, bounds=(-LIMIT, LIMIT), method="bounded", options={"xatol": 1e-6})
     return math.exp(found.x)
 
 
-def _loss(stated: Mixture, target: Float[Tensor, "rows"], factor: float) -> float:
-    return -float(spread(stated, factor).log_density(target).mean())
+def _loss(predictive: Mixture, target: Float[Tensor, "rows"], factor: float) -> float:
+    return -float(spread(predictive, factor).log_density(target).mean())

@@ -14,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.config.networks import TAGI
+from precisionflow.models.likelihoods.mixture import Mixture
+from precisionflow.models.posteriors.predictive import Chosen, Features
 
 Units = Float[Tensor, "networks rows units"]
 Rows = Float[Tensor, "networks rows"]
@@ -37,8 +39,8 @@ class Normal(NamedTuple):
     variance: Units
 
 
-class Stated(NamedTuple):
-    """What the outputs say of a target: N(mean, epistemic + noise)."""
+class Predicted(NamedTuple):
+    """The predictive distribution of a target: N(mean, epistemic + noise)."""
 
     mean: Rows
     epistemic: Rows
@@ -99,10 +101,10 @@ def forward(beliefs: Beliefs, inputs: Units) -> list[Normal]:
     return units
 
 
-def stated(outputs: Normal) -> Stated:
+def predicted(outputs: Normal) -> Predicted:
     """The noise is E exp(X), log-normal."""
     x, variance = outputs.mean[..., 1].clamp(max=LARGEST_LOG), outputs.variance[..., 1]
-    return Stated(
+    return Predicted(
         outputs.mean[..., 0], outputs.variance[..., 0], torch.exp((x + 0.5 * variance).clamp(max=LARGEST_LOG))
     )
 
@@ -113,7 +115,7 @@ def observe(outputs: Normal, target: Rows) -> Moved:
     V and Z are updated as Gaussians; the square of V then updates its expectation exp(X), whose prior moments are
     log-normal, and exp(X) updates X (Deka et al. 2024, from Goulet & Nguyen's variance inference).
     """
-    prior = stated(outputs)
+    prior = predicted(outputs)
     total = prior.epistemic + prior.noise
     miss = target - prior.mean
     v_mean, v_variance = prior.noise / total * miss, prior.noise - prior.noise.square() / total
@@ -164,3 +166,25 @@ def update(beliefs: Beliefs, inputs: Units, target: Rows, used: Rows) -> dict[st
                 active * torch.bmm(moved.variance, w.square().transpose(1, 2)),
             )
     return after
+
+
+class TAGIPredictive(nn.Module):
+    """The trained beliefs: what is believed about the mean and the expected noise are told apart."""
+
+    def __init__(self, beliefs: BeliefNetwork, weights: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.beliefs = beliefs
+        self.beliefs.load_state_dict(weights)
+
+    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
+        one = {name: tensor[None] for name, tensor in self.beliefs.named_parameters()}
+        moments = predicted(forward(one, features[None])[-1])
+        mean, epistemic, noise = (part[0, :, None] for part in moments)
+        log_precision = -torch.log(epistemic + noise)
+        return Mixture(
+            "gaussian",
+            mean,
+            log_precision,
+            torch.zeros_like(mean),
+            location_std=epistemic.clamp_min(0).sqrt(),
+        )

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,27 @@ from torch import Tensor, nn
 
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.training import Training
-from precisionflow.training.checkpoint import reading
+from precisionflow.training.files import reading
 from precisionflow.training.ranks import Ranks
 
 NEVER = 1 << 62
 
 
-def settings(part: DeepSpeedEngine, training: Training, ranks: Ranks) -> dict[str, Any]:
+def settings(config: DeepSpeedEngine, training: Training, ranks: Ranks) -> dict[str, Any]:
     """DeepSpeed's configuration: one micro-batch a step, ZeRO stage, clipping; bfloat16 is the learner's autocast."""
     return {
         "train_micro_batch_size_per_gpu": training.batch_size // ranks.count,
         "gradient_accumulation_steps": 1,
         "gradient_clipping": training.gradient_clip or 0.0,
         "steps_per_print": NEVER,
-        "zero_optimization": {"stage": part.zero_stage},
+        "zero_optimization": {"stage": config.zero_stage},
         "zero_allow_untested_optimizer": True,
     }
 
 
 def initialise(
     learner: nn.Module,
-    optimiser: Callable[[nn.Module], torch.optim.Optimizer],
+    optimiser: torch.optim.Optimizer,
     configuration: dict[str, Any],
     *,
     resume: Path | None,
@@ -56,7 +56,7 @@ def initialise(
         configuration = configuration | {"checkpoint": {"load_universal": True}}
     engine, *_ = deepspeed.initialize(
         model=learner,
-        optimizer=optimiser(learner),
+        optimizer=optimiser,
         config=configuration,
         dist_init_required=False,
     )

@@ -1,0 +1,87 @@
+"""The attention module: potential, prior and value, and the choice of each from a configuration."""
+
+from typing import Any, NamedTuple, assert_never
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from precisionflow.config import attention as config
+from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.potentials.dot_product import DotProduct
+from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
+from precisionflow.models.attention.priors.causal import Causal
+from precisionflow.models.attention.priors.full import Full
+from precisionflow.models.attention.priors.padding import padding
+from precisionflow.models.attention.sites import Sites
+from precisionflow.models.attention.values.neighbour import Neighbour
+
+Tokens = Float[Tensor, "batch tokens channels"]
+
+
+class Memory(NamedTuple):
+    """What tokens offer to those that attend to them: the key side, values and sites. A cache keeps it."""
+
+    keys: Float[Tensor, "batch heads keys augmented"]
+    values: Float[Tensor, "batch heads keys width"]
+    at: Sites
+
+
+class Attention(nn.Module):
+    """Multi-head attention: the posterior over edges averages the values, one linear map mixes the heads."""
+
+    def __init__(self, *, potential: Any, prior: Any, value: nn.Module, width: int) -> None:
+        """`potential` is a `Potential`, `prior` a `Prior`; both are modules."""
+        super().__init__()
+        self.potential = potential
+        self.prior = prior
+        self.value = value
+        self.mix = nn.Linear(width, width)
+
+    def forward(self, x: Tokens, at: Sites) -> Tokens:
+        """Every token attends to the tokens of its own sequence."""
+        queries, keys = self.potential.both(x, at)
+        return self._read(queries, at, Memory(keys, self.value(x, at), at))
+
+    def memory(self, y: Tokens, at: Sites) -> Memory:
+        """What the tokens `y` offer."""
+        return Memory(self.potential.key(y, at), self.value(y, at), at)
+
+    def attend(self, x: Tokens, at: Sites, memory: Memory) -> Tokens:
+        """The tokens `x` attend to what others offer."""
+        return self._read(self.potential.query(x, at), at, memory)
+
+    def _read(self, queries: Tensor, at: Sites, memory: Memory) -> Tokens:
+        prior = self.prior.log(at, memory.at) * padding(memory.at)
+        posterior = Posterior(self.potential.lowering, queries, memory.keys, prior)
+        mixed = posterior.expectation(memory.values)
+        return self.mix(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
+
+
+def attention(part: config.Attention, *, width: int, heads: int) -> Attention:
+    """Attention as the configuration describes it."""
+    return Attention(
+        potential=_potential(part, width=width, heads=heads),
+        prior=_prior(part),
+        value=Neighbour(width, heads=heads),
+        width=width,
+    )
+
+
+def _potential(part: config.Attention, *, width: int, heads: int) -> nn.Module:
+    match part.potential:
+        case config.DotProduct():
+            return DotProduct(width, heads=heads)
+        case config.GaussianPerKey(initial_precision=initial):
+            return GaussianPerKey(width, heads=heads, initial_precision=initial)
+        case _:
+            assert_never(part.potential)
+
+
+def _prior(part: config.Attention) -> nn.Module:
+    match part.prior:
+        case config.Causal():
+            return Causal()
+        case config.Full():
+            return Full()
+        case _:
+            assert_never(part.prior)

@@ -1,0 +1,34 @@
+"""Edge potentials log p(x | edge i -> j), one file each: a query side, a key side, and how they are lowered.
+
+The query side of a token and the key side of another are made apart, each from its tokens and their sites, so that a
+cache keeps what the key side gave. `both` makes the two sides of the same tokens at once.
+"""
+
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.models.attention.edges import Lowering
+from precisionflow.models.attention.sites import Sites
+
+Tokens = Float[Tensor, "batch tokens channels"]
+Lowered = Float[Tensor, "batch heads tokens augmented"]
+
+
+class Potential(Protocol):
+    """What attention asks of a potential."""
+
+    lowering: Lowering
+
+    def query(self, x: Tokens, at: Sites) -> Lowered:
+        """The query side of tokens."""
+        ...
+
+    def key(self, y: Tokens, at: Sites) -> Lowered:
+        """The key side of tokens."""
+        ...
+
+    def both(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+        """Query side and key side of the same tokens."""
+        ...

@@ -1,0 +1,34 @@
+"""The dot product, scaled by the width of a head."""
+
+import math
+
+from torch import nn
+
+from precisionflow.models.attention.edges import InnerProduct
+from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.sites import Sites
+
+
+class DotProduct(nn.Module):
+    """log potential = <q_i, k_j> / sqrt(d) (Vaswani et al. 2017, equation 1)."""
+
+    lowering = InnerProduct()
+
+    def __init__(self, width: int, *, heads: int) -> None:
+        super().__init__()
+        self.queries_keys = QueriesAndKeys(width, heads=heads)
+
+    def query(self, x: Tokens, at: Sites) -> Lowered:  # noqa: ARG002 - every position alike
+        return self._scaled(self.queries_keys(x, "query"))
+
+    def key(self, y: Tokens, at: Sites) -> Lowered:  # noqa: ARG002
+        return self.queries_keys(y, "key")  # type: ignore[no-any-return]
+
+    def both(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
+        queries, keys = self.queries_keys(x).chunk(2, dim=1)
+        return self._scaled(queries), keys
+
+    @staticmethod
+    def _scaled(queries: Heads) -> Lowered:
+        return queries / math.sqrt(queries.shape[-1])

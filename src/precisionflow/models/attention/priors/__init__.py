@@ -1,0 +1,14 @@
+"""Priors over edges, log p(edge i -> j), one file each; a product of several is the sum of their logarithms."""
+
+from typing import Protocol
+
+from precisionflow.models.attention.edges import LogPrior
+from precisionflow.models.attention.sites import Sites
+
+
+class Prior(Protocol):
+    """What attention asks of a prior."""
+
+    def log(self, queries: Sites, keys: Sites) -> LogPrior:
+        """log p(edge) from every query to every key, by where they stand."""
+        ...

@@ -1,0 +1,150 @@
+"""Objectives: a likelihood and how its rows are weighted, made of a configuration."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, assert_never
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.config import likelihoods as config
+from precisionflow.models.likelihoods.categorical import cross_entropy
+from precisionflow.models.likelihoods.crps import GaussianCRPS
+from precisionflow.models.likelihoods.density import Density, Raw, Rows, squared_errors
+from precisionflow.models.likelihoods.faithful import Faithful
+from precisionflow.models.likelihoods.gaussian import Gaussian
+from precisionflow.models.likelihoods.homoscedastic import Homoscedastic
+from precisionflow.models.likelihoods.laplace import Laplace
+from precisionflow.models.likelihoods.mixture import Mixture
+from precisionflow.models.likelihoods.mixture_density import MixtureDensity
+from precisionflow.models.likelihoods.natural import Natural
+from precisionflow.models.likelihoods.running_variance import RunningVariance
+from precisionflow.models.likelihoods.student_t import StudentT
+
+Losses = Callable[[Any, Tensor], Float[Tensor, "..."]]
+"""Loss of each sample (row or token) from the network's output and the target."""
+
+
+class Objective(Protocol):
+    """What is minimised, and what validation measures."""
+
+    @property
+    def precision_weight_decay(self) -> float | None:
+        """Weight decay of the precision head; none: that of all other weights."""
+        ...
+
+    def losses(self, *, progress: float) -> Losses:
+        """The losses whose gradient is followed when the share `progress` of the steps has been taken."""
+        ...
+
+    @property
+    def negative_log_likelihood(self) -> Losses:
+        """The losses that validation measures, in nats, whatever is minimised."""
+        ...
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """How the rows' losses are weighted, and what is added to them."""
+
+    beta: float = 0.0
+    """Every row's loss times its predicted squared scale to the power of beta, as a constant (Seitzer 2022)."""
+    mean_warmup: float = 0.0
+    """Share of the steps, from the first, in which the mean alone learns, by squared error."""
+    variance_penalty: float = 0.0
+    """Times the predicted variance, added to the loss."""
+
+    def weighted(self, losses: Rows, predictive: Mixture) -> Rows:
+        if self.beta:
+            losses = losses * torch.exp(-self.beta * predictive.log_precision[..., 0]).detach()
+        if self.variance_penalty:
+            losses = losses + self.variance_penalty * _variance(predictive)
+        return losses
+
+
+@dataclass(frozen=True)
+class DensityObjective:
+    """Of a real target: a likelihood and a weighting."""
+
+    likelihood: Density
+    weighting: Weighting = Weighting()
+    precision_weight_decay: float | None = None
+
+    def losses(self, *, progress: float) -> Losses:
+        return partial(self._losses, progress=progress)
+
+    @property
+    def negative_log_likelihood(self) -> Losses:
+        return self.likelihood.negative_log_likelihood
+
+    def _losses(self, raw: Raw, target: Rows, *, progress: float) -> Rows:
+        predictive = self.likelihood.predictive(raw)
+        if progress < self.weighting.mean_warmup:
+            return squared_errors(predictive, target)
+        return self.weighting.weighted(self.likelihood.losses(predictive, target), predictive)
+
+
+class ClassObjective:
+    """Of a class: cross-entropy is loss and negative log-likelihood."""
+
+    precision_weight_decay: float | None = None
+
+    def losses(self, *, progress: float) -> Losses:  # noqa: ARG002 - the same from the first step to the last
+        return cross_entropy
+
+    @property
+    def negative_log_likelihood(self) -> Losses:
+        return cross_entropy
+
+
+def objective(part: config.Objective) -> DensityObjective | ClassObjective:
+    """The objective of a configuration."""
+    match part:
+        case config.CrossEntropy():
+            return ClassObjective()
+        case _:
+            return density_objective(part)
+
+
+def density_objective(part: config.RegressionObjective) -> DensityObjective:
+    """The objective of a real target."""
+    match part:
+        case config.Weighted():
+            weighting = Weighting(part.beta, part.mean_warmup, part.variance_penalty)
+        case config.TwoHeads():
+            weighting = Weighting(0.0, part.mean_warmup, part.variance_penalty)
+        case _:
+            return DensityObjective(density(part))
+    return DensityObjective(density(part), weighting, part.precision_weight_decay)
+
+
+def density(part: config.RegressionObjective) -> Density:
+    """The likelihood of a real target."""
+    match part:
+        case config.GaussianNLL():
+            return Gaussian()
+        case config.Natural():
+            return Natural()
+        case config.Faithful():
+            return Faithful()
+        case config.StudentT():
+            return StudentT()
+        case config.LaplaceNLL():
+            return Laplace()
+        case config.MixtureDensity(components=components):
+            return MixtureDensity(components)
+        case config.CRPS():
+            return GaussianCRPS()
+        case config.Homoscedastic():
+            return Homoscedastic()
+        case config.RunningVariance():
+            return RunningVariance()
+        case _:
+            assert_never(part)
+
+
+def _variance(predictive: Mixture) -> Rows:
+    """Mean over components of the squared scale."""
+    return (predictive.log_weight.exp() * torch.exp(-predictive.log_precision)).sum(-1)

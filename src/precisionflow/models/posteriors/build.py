@@ -1,0 +1,97 @@
+"""From a configuration and trained weights to predictive distributions; from training rows to a posterior."""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from precisionflow.config import Experiment
+from precisionflow.config import posteriors as config
+from precisionflow.config.likelihoods import CrossEntropy
+from precisionflow.config.networks import MLP, TAGI, Transformer
+from precisionflow.models.likelihoods.density import Density
+from precisionflow.models.likelihoods.gaussian import Gaussian
+from precisionflow.models.likelihoods.mixture import pooled
+from precisionflow.models.likelihoods.natural import Natural
+from precisionflow.models.likelihoods.objective import density
+from precisionflow.models.networks.build import build, features_of
+from precisionflow.models.posteriors import ensemble, laplace, tagi
+from precisionflow.models.posteriors.dropout import Dropout
+from precisionflow.models.posteriors.point import Point
+from precisionflow.models.posteriors.predictive import Features
+from precisionflow.models.posteriors.spread import fitted_factor
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard
+
+FISHER = (Gaussian, Natural)
+"""Likelihoods whose Fisher information is known."""
+
+
+def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+    """The trained model of a table, a `Predictive`; RuntimeError for weights of another network."""
+    match experiment.model:
+        case TAGI() as model:
+            beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
+            return tagi.TAGIPredictive(beliefs, weights.network)
+        case MLP(posterior=posterior):
+            return _of_posterior(posterior, experiment, card, weights)
+        case Transformer():
+            raise TypeError("a network of tokens states classes; build it and load its weights")
+        case _:
+            assert_never(experiment.model)
+
+
+def _of_posterior(
+    posterior: config.Posterior, experiment: Experiment, card: DatasetCard, weights: Weights
+) -> nn.Module:
+    model, likelihood = build(experiment, card), _likelihood(experiment)
+    if isinstance(posterior, config.Ensemble):
+        return ensemble.ensemble(posterior, model, likelihood, weights)
+    model.load_state_dict(weights.network)
+    match posterior:
+        case config.MonteCarloDropout(samples=samples):
+            return Dropout(model, likelihood, samples=samples)
+        case config.Point():
+            return Point(model, likelihood)
+        case config.LaplaceApproximation(weights=scope):
+            assert isinstance(likelihood, FISHER)
+            return laplace.laplace_approximation(model, likelihood, weights, scope=scope)
+        case _:
+            assert_never(posterior)
+
+
+def fitted_posterior(
+    experiment: Experiment,
+    card: DatasetCard,
+    network: dict[str, Tensor],
+    features: Features,
+    target: Float[Tensor, "rows"],
+) -> dict[str, Tensor]:
+    """What is believed beside the trained network, from training rows: nothing but for a Laplace approximation."""
+    posterior = experiment.model.posterior if isinstance(experiment.model, MLP) else None
+    if not isinstance(posterior, config.LaplaceApproximation):
+        return {}
+    model, likelihood = build(experiment, card), _likelihood(experiment)
+    assert isinstance(likelihood, FISHER)
+    model.load_state_dict(network)
+    found = laplace.fit(model.eval(), likelihood, features, target, weights=posterior.weights)
+    return laplace.as_tensors(found)
+
+
+def fitted_spread(
+    experiment: Experiment,
+    raw: Sequence[Float[Tensor, "rows outputs"]],
+    target: Float[Tensor, "rows"],
+    *,
+    members: int,
+) -> dict[str, Tensor]:
+    """The spread of an ensemble of `members`; `raw` are outputs of each member that a row is out of fold for."""
+    likelihood = _likelihood(experiment)
+    mixtures = pooled([likelihood.predictive(of) for of in raw])
+    return ensemble.as_tensor(fitted_factor(mixtures, target, out_of_fold=len(raw), members=members))
+
+
+def _likelihood(experiment: Experiment) -> Density:
+    assert not isinstance(experiment.objective, CrossEntropy)
+    return density(experiment.objective)

@@ -1,0 +1,76 @@
+"""Ensembles: networks that differ in initial weights, order of batches and rows, all of equal weight."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from precisionflow.config.posteriors import Ensemble as EnsembleConfig
+from precisionflow.models.likelihoods.density import Density
+from precisionflow.models.likelihoods.mixture import Mixture, pooled
+from precisionflow.models.networks.layered import Layered
+from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.spread import spread
+from precisionflow.models.posteriors.weights import Weights
+
+SPREAD = "spread"
+"""The posterior's tensor of an ensemble whose spread is fitted: one factor."""
+
+
+class Ensemble(nn.Module):
+    """The members side by side: every tensor of the weights has a leading axis of members."""
+
+    def __init__(
+        self,
+        model: Layered,
+        likelihood: Density,
+        weights: dict[str, Tensor],
+        *,
+        members: int,
+        factor: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.likelihood = likelihood
+        self.members = members
+        self.factor = factor
+        """On the spread about the mean."""
+        self.names = list(weights)
+        for index, tensor in enumerate(weights.values()):
+            self.register_buffer(f"stacked_{index}", tensor)
+
+    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:
+        stacked = dict(zip(self.names, self.buffers(recurse=False), strict=True))
+        outputs = [
+            functional_call(self.model, {name: tensor[member] for name, tensor in stacked.items()}, features)
+            for member in range(self.members)
+        ]
+        predictive = pooled([self.likelihood.predictive(raw) for raw in outputs])
+        if among is not None:
+            predictive = predictive.among(among, members=self.members)
+        return predictive if self.factor == 1 else spread(predictive, self.factor)
+
+
+def ensemble(config: EnsembleConfig, model: Layered, likelihood: Density, weights: Weights) -> Ensemble:
+    """The ensemble of trained weights; RuntimeError for weights of another network."""
+    factor = float(weights.believed(SPREAD)) if config.spread == "fitted" else 1.0
+    if not (math.isfinite(factor) and factor > 0):
+        raise RuntimeError(f"posterior.spread is {factor}, wanted a positive number")
+    _check_stacked(model, weights.network, members=config.members)
+    return Ensemble(model, likelihood, weights.network, members=config.members, factor=factor)
+
+
+def _check_stacked(model: Layered, weights: dict[str, Tensor], *, members: int) -> None:
+    wanted = {name: (members, *tensor.shape) for name, tensor in model.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if wanted != given:
+        different = sorted(name for name in wanted | given if wanted.get(name) != given.get(name))
+        raise RuntimeError(
+            f"{different[0]} has the shape {given.get(different[0])}, wanted {wanted.get(different[0])}"
+        )
+
+
+def as_tensor(factor: float) -> dict[str, Tensor]:
+    """A fitted factor as the posterior's tensors."""
+    return {SPREAD: torch.tensor(factor, dtype=torch.float64)}

@@ -1,0 +1,50 @@
+"""What the training loop asks of an engine."""
+
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from precisionflow.training.standing import Interval
+
+
+class Engine(Protocol):
+    """Steps, validations and weights of one network or many; every method is called by all ranks at once."""
+
+    measures: ClassVar[tuple[str, ...]]
+    """What is measured at every step."""
+    count: int
+    """Networks that it started with."""
+
+    def advance(self, first: int, last: int, interval: Interval) -> None:
+        """Optimiser steps [first, last); what they measure is added to the interval."""
+        ...
+
+    def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:
+        """Validation loss of each network, in nats; those `going` have not stopped."""
+        ...
+
+    def keep(self, which: Bool[Tensor, "networks"]) -> None:
+        """Remember the weights that were validated last, of some networks."""
+        ...
+
+    def leave(self, gone: Bool[Tensor, "networks"]) -> None:
+        """Go on without some networks, whose kept weights are final."""
+        ...
+
+    def weights(self) -> list[dict[str, Tensor]]:
+        """Kept weights of every network that has left, on the CPU, complete on the first rank."""
+        ...
+
+    def out_of_fold(self) -> list[Float[Tensor, "valid outputs"]]:
+        """Of every network the raw outputs for its own validation rows; empty where not asked for."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """All that is needed to go on, into an empty folder."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        ...

@@ -1,0 +1,117 @@
+"""What training leaves of a cell: weights with what is believed beside them, history, model card."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow import __version__
+from precisionflow.config import Experiment
+from precisionflow.config.networks import ensemble_of
+from precisionflow.config.posteriors import Ensemble
+from precisionflow.data.batches import Rows
+from precisionflow.models.posteriors.build import fitted_posterior, fitted_spread
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card, write_card, write_parquet
+from precisionflow.records.schemas import HISTORY
+from precisionflow.results.layout import PreparedSplit, TrainedCell
+from precisionflow.training.files import save_weights
+from precisionflow.training.population import CellOf, count_parameters, members_of, pooled_target
+from precisionflow.training.standing import Entry, Outcome, history_table
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The networks of one cell."""
+
+    cell: CellOf
+    outcomes: Sequence[Outcome]
+    weights: Sequence[dict[str, Tensor]]
+    """Of each network, as its file holds them."""
+    validation_rows: Sequence[int]
+    out_of_fold: Sequence[Float[Tensor, "valid outputs"]]
+    """Raw outputs of each network for its own validation rows; empty where the posterior needs none."""
+
+
+def write_cell(experiment: Experiment, data: PreparedSplit, folder: Path, trained: Trained) -> None:
+    """Write the cell's files into `folder`."""
+    place, outcomes = TrainedCell(folder), trained.outcomes
+    card = read_card(data.card, DatasetCard)
+    save_weights(_weights(experiment, data, trained).tensors, place.weights)
+    history = mean_history(outcomes)
+    write_parquet(history_table(history), place.history, HISTORY)
+    speed = [value for _, name, value in history if name == "seconds_per_step"]
+    write_card(
+        ModelCard(
+            experiment=experiment,
+            experiment_hash=experiment.hash,
+            code_version=__version__,
+            seed=trained.cell.seed,
+            split=trained.cell.split,
+            parameters=count_parameters(experiment, card) * len(outcomes),
+            steps=max(outcome.steps for outcome in outcomes),
+            validation_loss=float(
+                np.average([outcome.loss for outcome in outcomes], weights=trained.validation_rows)
+            ),
+            seconds_per_step=float(np.median(speed)),
+        ),
+        place.card,
+    )
+
+
+def _weights(experiment: Experiment, data: PreparedSplit, trained: Trained) -> Weights:
+    """The weights of the cell: of an ensemble side by side."""
+    ensemble = ensemble_of(experiment.model)
+    if ensemble is None:
+        (network,) = trained.weights
+        return Weights(network, _posterior(experiment, data, network))
+    names = trained.weights[0]
+    network = {name: torch.stack([one[name] for one in trained.weights]) for name in names}
+    if ensemble.spread == "fitted":
+        return Weights(network, _spread(experiment, ensemble, data, trained))
+    return Weights(network)
+
+
+def _posterior(experiment: Experiment, data: PreparedSplit, network: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What is believed about trained weights, from the training rows; empty where they are certain."""
+    if experiment.task.kind != "regression":
+        return {}
+    rows, card = Rows.read(data.part("train")), read_card(data.card, DatasetCard)
+    features, target = torch.from_numpy(rows.features), torch.from_numpy(rows.target)
+    return fitted_posterior(experiment, card, network, features, target)
+
+
+def _spread(
+    experiment: Experiment, ensemble: Ensemble, data: PreparedSplit, trained: Trained
+) -> dict[str, Tensor]:
+    """The factor on the spread of an ensemble, from its members' outputs for their out-of-fold rows."""
+    assert ensemble.folds is not None
+    card = read_card(data.card, DatasetCard)
+    members = members_of(experiment, card, trained.cell)
+    raw = []
+    for first in range(0, ensemble.members, ensemble.folds):
+        cut = slice(first, first + ensemble.folds)
+        rows = torch.from_numpy(np.concatenate([member.valid for member in members[cut]]))
+        raw.append(torch.cat(list(trained.out_of_fold[cut]))[rows.argsort()])
+    target = pooled_target(Rows.read(data.part("train")), Rows.read(data.part("valid")))
+    return fitted_spread(experiment, raw, target, members=ensemble.members)
+
+
+def mean_history(outcomes: Sequence[Outcome]) -> list[Entry]:
+    """Means over the networks of a cell at the steps that all of them reached; seconds are summed."""
+    values: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for outcome in outcomes:
+        for step, name, value in outcome.history:
+            values[step, name].append(value)
+    return [(step, name, pooled(name, of)) for (step, name), of in values.items() if len(of) == len(outcomes)]
+
+
+def pooled(name: str, values: Sequence[float]) -> float:
+    """One number for the networks of a cell: their mean; of seconds their sum."""
+    return sum(values) / (1 if name == "seconds_per_step" else len(values))

@@ -1,0 +1,255 @@
+"""What trains at once: the cells of a group, their networks and data, and the engine over them."""
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol, assert_never
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from precisionflow.config import Experiment
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.config.networks import TAGI, ensemble_of
+from precisionflow.data.batches import Rows
+from precisionflow.models.likelihoods.objective import objective
+from precisionflow.models.networks.build import build, features_of
+from precisionflow.models.networks.inputs import NormalScores
+from precisionflow.models.networks.layered import Layered
+from precisionflow.models.posteriors import tagi
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import PreparedSplit, data_folder
+from precisionflow.training.batches import part_batches, training_batches
+from precisionflow.training.engines.batched import Batched, Table
+from precisionflow.training.engines.engine import Engine
+from precisionflow.training.engines.single import Feed
+from precisionflow.training.engines.torch_engine import Torch
+from precisionflow.training.members import Member, members
+from precisionflow.training.ranks import Ranks
+from precisionflow.training.rules.closed_form import ClosedForm
+from precisionflow.training.rules.learner import Learner, learner
+from precisionflow.training.rules.stacked import StackedRule
+from precisionflow.training.rules.stacked_gradient import StackedGradient
+
+MOST_NUMBERS = 30_000_000
+"""Weights of all networks that train at once; AdamW, averages and the best ones are five more of each."""
+
+
+class CellOf(NamedTuple):
+    """One (seed, split) of a variant."""
+
+    seed: int
+    split: int
+
+
+class Population(Protocol):
+    """Networks that train at once; networks of a cell stand one after the other."""
+
+    cells: list[CellOf]
+    """The cell of each network."""
+    validation_rows: list[int]
+    """Weight of each network's validation loss in that of its cell."""
+
+    def open(self, ranks: Ranks, resume: Path | None) -> Engine:
+        """The engine, at the state in `resume` (a folder that `save` filled) if given."""
+        ...
+
+    def whole(self, cell: CellOf, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A network's weights as its file holds them."""
+        ...
+
+
+def population(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> Population:
+    """The networks of a group of cells, for the experiment's engine; `data` is the folder of all prepared data."""
+    match experiment.engine:
+        case BatchedEngine():
+            return Stacked(experiment, data, cells)
+        case TorchEngine() | DeepSpeedEngine():
+            (cell,) = cells
+            return Single(experiment, data, cell)
+        case _:
+            assert_never(experiment.engine)
+
+
+def groups(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> list[list[CellOf]]:
+    """Cells that train at once: one by one, or as many as fit into memory."""
+    if not isinstance(experiment.engine, BatchedEngine):
+        return [[cell] for cell in cells]
+    if not cells:
+        return []
+    card = read_card(PreparedSplit(data_folder(data, experiment, cells[0].split)).card, DatasetCard)
+    ensemble = ensemble_of(experiment.model)
+    each = count_parameters(experiment, card) * (ensemble.members if ensemble else 1)
+    size = max(1, MOST_NUMBERS // each)
+    return [list(cells[first : first + size]) for first in range(0, len(cells), size)]
+
+
+def initial(experiment: Experiment, card: DatasetCard) -> nn.Module:
+    """A network, or beliefs about one, before any data."""
+    if isinstance(experiment.model, TAGI):
+        return tagi.BeliefNetwork(tagi.sizes(experiment.model, features_of(card)))
+    return build(experiment, card)
+
+
+def count_parameters(experiment: Experiment, card: DatasetCard) -> int:
+    """Trained scalars of one network."""
+    return sum(parameter.numel() for parameter in initial(experiment, card).parameters())
+
+
+class Single:
+    """One network, for an engine of single networks."""
+
+    def __init__(self, experiment: Experiment, data: Path, cell: CellOf) -> None:
+        self.experiment = experiment
+        self.data = PreparedSplit(data_folder(data, experiment, cell.split))
+        self.cells = [cell]
+        self.validation_rows = [1]
+
+    def open(self, ranks: Ranks, resume: Path | None) -> Engine:
+        experiment, seed = self.experiment, self.cells[0].seed
+        learner = self._learner(ranks)
+        feed = Feed(
+            training_batches(experiment, self.data.folder, seed=seed, ranks=ranks),
+            part_batches(experiment, self.data.part("valid")),
+        )
+        match experiment.engine:
+            case TorchEngine():
+                return Torch(learner, experiment.training, feed, ranks, resume=resume)
+            case DeepSpeedEngine() as config:
+                from precisionflow.training.engines.deepspeed_engine import DeepSpeed
+
+                return DeepSpeed(learner, config, experiment.training, feed, ranks, resume=resume)
+            case BatchedEngine():
+                raise TypeError("networks that train at once are no engine of one network")
+            case _:
+                assert_never(experiment.engine)
+
+    def _learner(self, ranks: Ranks) -> Learner:
+        experiment = self.experiment
+        torch.manual_seed(self.cells[0].seed)
+        model = build(experiment, read_card(self.data.card, DatasetCard))
+        if isinstance(model.inputs, NormalScores):
+            model.inputs.fit(Rows.read(self.data.part("train")).features)
+        return learner(
+            model,
+            objective(experiment.objective),
+            experiment.learning,
+            dtype=experiment.engine.dtype,
+            total=ranks.sum,
+        )
+
+    def whole(self, cell: CellOf, weights: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+        return weights
+
+
+class Stacked:
+    """The networks of several cells, ensembles among them, and the rows that they learn from."""
+
+    def __init__(self, experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> None:
+        self.experiment = experiment
+        self.splits = {
+            split: PreparedSplit(data_folder(data, experiment, split))
+            for split in dict.fromkeys(cell.split for cell in cells)
+        }
+        self.members = [member for cell in cells for member in self._members(cell)]
+        self.cells = [CellOf(member.seed, member.split) for member in self.members]
+        self.validation_rows = [len(member.valid) for member in self.members]
+
+    def _members(self, cell: CellOf) -> list[Member]:
+        return members_of(self.experiment, self._card(cell.split), cell)
+
+    def _card(self, split: int) -> DatasetCard:
+        return read_card(self.splits[split].card, DatasetCard)
+
+    @functools.cached_property
+    def rows(self) -> dict[int, tuple[Rows, Rows]]:
+        """split -> training rows, validation rows."""
+        return {
+            split: (Rows.read(of.part("train")), Rows.read(of.part("valid")))
+            for split, of in self.splits.items()
+        }
+
+    @functools.cached_property
+    def inputs(self) -> dict[int, NormalScores | None]:
+        """split -> the map of the inputs, of which nothing is learned by gradients."""
+        return {split: self._fitted_inputs(split) for split in self.splits}
+
+    def _fitted_inputs(self, split: int) -> NormalScores | None:
+        network = initial(self.experiment, self._card(split))
+        inputs = network.inputs if isinstance(network, Layered) else None
+        if isinstance(inputs, NormalScores):
+            inputs.fit(self.rows[split][0].features)
+            return inputs
+        return None
+
+    def open(self, ranks: Ranks, resume: Path | None) -> Engine:
+        table = self._table(ranks.device)
+        ensemble = ensemble_of(self.experiment.model)
+        networks = [self._network(member) for member in self.members]
+        return Batched(
+            self._rule(networks[0]),
+            networks,
+            members=self.members,
+            table=table,
+            training=self.experiment.training,
+            cross_fit=ensemble is not None and ensemble.spread == "fitted",
+            resume=resume,
+        )
+
+    def _rule(self, template: nn.Module) -> StackedRule:
+        if isinstance(self.experiment.model, TAGI):
+            return ClosedForm()
+        return StackedGradient(template, objective(self.experiment.objective))
+
+    def _network(self, member: Member) -> nn.Module:
+        """A network with its initial weights, without the map of its inputs."""
+        torch.manual_seed(member.stream)
+        model = initial(self.experiment, self._card(member.split))
+        if isinstance(model, Layered):
+            model.inputs = None
+        return model
+
+    def _table(self, device: torch.device) -> Table:
+        """Rows of all splits, training rows before validation rows, as the first layers see them."""
+        features = {split: self._seen(split) for split in self.splits}
+        targets = {split: pooled_target(*parts) for split, parts in self.rows.items()}
+        longest = max(len(target) for target in targets.values())
+
+        def filled(values: Tensor) -> Tensor:
+            return torch.cat([values, values.new_zeros(longest - len(values), *values.shape[1:])])
+
+        return Table(
+            torch.stack([filled(of) for of in features.values()]).to(device),
+            torch.stack([filled(of) for of in targets.values()]).to(device),
+            {split: place for place, split in enumerate(self.splits)},
+        )
+
+    def _seen(self, split: int) -> Tensor:
+        train, valid = self.rows[split]
+        features = torch.from_numpy(np.concatenate([train.features, valid.features]))
+        inputs = self.inputs[split]
+        return features if inputs is None else inputs(features)
+
+    def whole(self, cell: CellOf, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        inputs = self.inputs[cell.split]
+        if inputs is None:
+            return weights
+        return weights | {f"inputs.{name}": tensor for name, tensor in inputs.state_dict().items()}
+
+
+def members_of(experiment: Experiment, card: DatasetCard, cell: CellOf) -> list[Member]:
+    """The networks of one cell."""
+    return members(
+        experiment.model,
+        seed=cell.seed,
+        split=cell.split,
+        train=card.rows["train"],
+        valid=card.rows["valid"],
+    )
+
+
+def pooled_target(train: Rows, valid: Rows) -> Tensor:
+    """Targets of the training rows, then of the validation rows."""
+    return torch.from_numpy(np.concatenate([train.target, valid.target]))

@@ -1,0 +1,57 @@
+"""What the engine `batched` asks of a rule: many networks of one form learn at once, each from its own rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+Stacked = Mapping[str, Tensor]
+"""Weights by name, each with a leading axis of networks."""
+NetworkLosses = Float[Tensor, "networks"]
+
+
+class StackedBatch(NamedTuple):
+    """Rows of a step, those of each network; the weights of a network's rows sum to 1, unused rows weigh 0."""
+
+    inputs: Float[Tensor, "networks rows features"]
+    target: Float[Tensor, "networks rows"]
+    weight: Float[Tensor, "networks rows"]
+    progress: float
+    """Share of the steps that had been taken when it was drawn."""
+
+
+class Gradients(NamedTuple):
+    """Each network's loss, and the gradients of the weights in their order: the optimiser takes a step."""
+
+    losses: NetworkLosses
+    gradients: Sequence[Tensor]
+
+
+class NewWeights(NamedTuple):
+    """Each network's loss before the batch, and the weights after it: no optimiser, no learning rate."""
+
+    losses: NetworkLosses
+    weights: Stacked
+
+
+class StackedRule(Protocol):
+    """A way of learning for many networks."""
+
+    precision_head: frozenset[str]
+    """Names of the parameters of the precision head."""
+    precision_weight_decay: float | None
+
+    def learn(self, weights: Stacked, batch: StackedBatch) -> Gradients | NewWeights:
+        """What a batch teaches."""
+        ...
+
+    def outputs(self, weights: Stacked, inputs: Float[Tensor, "networks rows features"]) -> Any:
+        """What each network says of its rows, as in evaluation."""
+        ...
+
+    def negative_log_likelihood(
+        self, outputs: Any, target: Float[Tensor, "networks rows"]
+    ) -> Float[Tensor, "networks rows"]:
+        """Of each row, in nats: what validation measures."""
+        ...

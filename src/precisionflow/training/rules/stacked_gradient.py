@@ -1,0 +1,50 @@
+"""Backpropagation of many networks as one program: `vmap` over the ordinary network."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from precisionflow.models.likelihoods.objective import Losses, Objective
+from precisionflow.models.networks.readout import precision_head_names
+from precisionflow.training.rules.stacked import Gradients, Stacked, StackedBatch
+
+
+class StackedGradient:
+    """The loss is the sum over networks of each one's mean, so each gets its own gradient."""
+
+    def __init__(self, template: nn.Module, objective: Objective) -> None:
+        """`template` has the form of every network; its own weights are never used."""
+        self.template = template
+        self.objective = objective
+        self.precision_head = precision_head_names(template)
+        self.precision_weight_decay = objective.precision_weight_decay
+
+    def learn(self, weights: Stacked, batch: StackedBatch) -> Gradients:
+        self.template.train()
+        each = self._losses(weights, batch, self.objective.losses(progress=batch.progress))
+        losses = (each * batch.weight).sum(dim=1)
+        return Gradients(losses, torch.autograd.grad(losses.sum(), list(weights.values())))
+
+    def outputs(self, weights: Stacked, inputs: Float[Tensor, "networks rows features"]) -> Any:
+        self.template.eval()
+
+        def of_one(one: Stacked, x: Tensor) -> Any:
+            return functional_call(self.template, dict(one), (x,))
+
+        return torch.vmap(of_one)(weights, inputs)
+
+    def negative_log_likelihood(
+        self, outputs: Any, target: Float[Tensor, "networks rows"]
+    ) -> Float[Tensor, "networks rows"]:
+        return self.objective.negative_log_likelihood(outputs, target)
+
+    def _losses(
+        self, weights: Stacked, batch: StackedBatch, losses: Losses
+    ) -> Float[Tensor, "networks rows"]:
+        def of_one(one: Stacked, x: Tensor, y: Tensor) -> Tensor:
+            return losses(functional_call(self.template, dict(one), (x,)), y)
+
+        return torch.vmap(of_one, randomness="different")(weights, batch.inputs, batch.target)

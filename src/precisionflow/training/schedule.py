@@ -1,0 +1,46 @@
+"""When something is due: the learning rate of a step, validations, checkpoints."""
+
+import math
+
+from precisionflow.config.training import Training
+
+ONE_CYCLE_RISE = 0.1
+"""Share of the steps in which the one-cycle schedule rises."""
+
+
+def learning_rate(step: int, training: Training) -> float:
+    """Linear warm-up from 0, then constant, or a cosine to a tenth of the peak at the last step.
+
+    one_cycle: f = step / steps; f / 0.1 of the peak up to f = 0.1, then (1 + cos(pi (f - 0.1) / 0.9)) / 2 of it.
+    """
+    if training.schedule == "one_cycle":
+        share = step / training.steps
+        rising = share < ONE_CYCLE_RISE
+        fallen = 0.5 * (1 + math.cos(math.pi * (share - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)))
+        return training.learning_rate * (share / ONE_CYCLE_RISE if rising else fallen)
+    if step < training.warmup_steps:
+        return training.learning_rate * (step + 1) / training.warmup_steps
+    if training.schedule == "constant":
+        return training.learning_rate
+    done = (step - training.warmup_steps) / max(1, training.steps - training.warmup_steps - 1)
+    return training.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, done)))
+
+
+def validation_due(step: int, training: Training) -> bool:
+    """After every `validate_every` steps, and after the last."""
+    return step % training.validate_every == 0 or step == training.steps
+
+
+def checkpoint_due(step: int, training: Training) -> bool:
+    """After every `checkpoint_every` steps, by default a tenth of them, but not after the last."""
+    return step % _checkpoint_every(training) == 0 and step < training.steps
+
+
+def next_stop(step: int, training: Training) -> int:
+    """The first step after `step` at which a validation or a checkpoint is due."""
+    every = (training.validate_every, _checkpoint_every(training))
+    return min(training.steps, *((step // interval + 1) * interval for interval in every))
+
+
+def _checkpoint_every(training: Training) -> int:
+    return training.checkpoint_every or math.ceil(training.steps / 10)

@@ -1,0 +1,171 @@
+"""Where a training stands: of every network its history, its best validation, whether it still trains."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from jaxtyping import Bool, Float, Float64, Int
+from torch import Tensor
+
+from precisionflow.records.files import read_parquet, write_parquet, write_text
+from precisionflow.records.schemas import HISTORY, NETWORK_HISTORY
+from precisionflow.training.files import reading
+from precisionflow.training.ranks import Ranks
+
+Entry = tuple[int, str, float]
+"""step, metric, value."""
+
+
+@dataclass
+class Interval:
+    """Sums over the steps since the last validation, on this rank."""
+
+    sums: Float64[Tensor, "networks measures"]
+    """Of the losses, and of whatever else the engine measures at every step."""
+    steps: int = 0
+    seconds: float = 0.0
+    """For one network."""
+
+    @classmethod
+    def empty(cls, networks: int, measures: int) -> "Interval":
+        return cls(torch.zeros(networks, measures, dtype=torch.float64))
+
+    def add(self, values: Float[Tensor, "networks measures"], *, seconds: float) -> None:
+        """One step."""
+        self.sums = self.sums.to(values.device) + values.detach().double()
+        self.steps += 1
+        self.seconds += seconds
+
+    def share(self, ranks: Ranks) -> None:
+        """Give every rank the mean over ranks, so that what the first one writes stands for all of them."""
+        total = ranks.sum(self._flat().to(ranks.device)) / ranks.count
+        *sums, self.seconds = total.tolist()
+        self.sums = torch.tensor(sums, dtype=torch.float64).view(self.sums.shape)
+
+    def means(self, ranks: Ranks) -> tuple[Float64[Tensor, "networks measures"], float]:
+        """Means over steps and ranks: what was measured, and seconds a step."""
+        total = ranks.sum(self._flat().to(ranks.device)) / (ranks.count * self.steps)
+        return total[:-1].view(self.sums.shape).cpu(), float(total[-1])
+
+    def _flat(self) -> Tensor:
+        return torch.tensor([*self.sums.flatten().tolist(), self.seconds], dtype=torch.float64)
+
+
+@dataclass
+class Outcome:
+    """What training leaves of one network."""
+
+    history: list[Entry] = field(default_factory=list)
+    loss: float = math.inf
+    """Validation loss of the weights that are kept."""
+    steps: int = 0
+    """Optimiser steps taken."""
+
+
+@dataclass
+class Standing:
+    """All networks of a training; the vectors are of those that are still in it, in the order of `networks`."""
+
+    outcomes: list[Outcome]
+    networks: list[int]
+    interval: Interval
+    best_loss: Float64[Tensor, "networks"]
+    best_step: Int[Tensor, "networks"]
+    stale: Int[Tensor, "networks"]
+    """Validations since the best."""
+    step: int = 0
+    """Optimiser steps taken."""
+
+    @classmethod
+    def start(cls, count: int, *, measures: int) -> "Standing":
+        """Before the first step of `count` networks."""
+        return cls(
+            [Outcome() for _ in range(count)],
+            list(range(count)),
+            Interval.empty(count, measures),
+            torch.full((count,), math.inf, dtype=torch.float64),
+            torch.zeros(count, dtype=torch.int64),
+            torch.zeros(count, dtype=torch.int64),
+        )
+
+    def judge(self, losses: Float64[Tensor, "networks"], *, patience: int | None) -> Bool[Tensor, "networks"]:
+        """Take in a validation; whose weights are to be kept: with `patience` the best, else the last."""
+        going = self.stale < (patience or math.inf)
+        kept = going & (losses < self.best_loss) if patience else going
+        self.best_loss = torch.where(kept, losses, self.best_loss)
+        self.best_step[kept] = self.step
+        self.stale = torch.where(kept, 0, self.stale + 1)
+        return kept
+
+    def leave(self, gone: Bool[Tensor, "networks"], *, patience: int | None, validate_every: int) -> None:
+        """Write down what the networks that are `gone` came to, and go on without them."""
+        for i in torch.nonzero(gone).flatten().tolist():
+            outcome = self.outcomes[self.networks[i]]
+            outcome.loss = float(self.best_loss[i])
+            stopped = patience and int(self.stale[i]) >= patience
+            last = int(self.best_step[i]) + (patience or 0) * validate_every
+            outcome.steps = min(last, self.step) if stopped else self.step
+            outcome.history = [entry for entry in outcome.history if entry[0] <= outcome.steps]
+        stay = torch.nonzero(~gone).flatten()
+        self.networks = [self.networks[i] for i in stay.tolist()]
+        self.best_loss, self.best_step, self.stale = (
+            of[stay] for of in (self.best_loss, self.best_step, self.stale)
+        )
+        self.interval = Interval.empty(len(stay), self.interval.sums.shape[1])
+
+    def write(self, folder: Path) -> None:
+        """Numbers as JSON, histories as Parquet."""
+        write_parquet(_histories(self.outcomes), folder / "history.parquet", NETWORK_HISTORY)
+        numbers = {
+            "step": self.step,
+            "networks": self.networks,
+            "best_loss": self.best_loss.tolist(),
+            "best_step": self.best_step.tolist(),
+            "stale": self.stale.tolist(),
+            "outcomes": [[outcome.loss, outcome.steps] for outcome in self.outcomes],
+            "interval": {
+                "sums": self.interval.sums.tolist(),
+                "steps": self.interval.steps,
+                "seconds": self.interval.seconds,
+            },
+        }
+        write_text(json.dumps(numbers), folder / "progress.json")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Standing":
+        """What `write` wrote; ValueError when it is not whole."""
+        with reading(folder / "progress.json", checkpoint=folder) as path:
+            numbers: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        with reading(folder / "history.parquet", checkpoint=folder) as path:
+            rows = read_parquet(path, NETWORK_HISTORY).to_pylist()
+        outcomes = [Outcome(loss=loss, steps=steps) for loss, steps in numbers["outcomes"]]
+        for row in rows:
+            outcomes[row["network"]].history.append((row["step"], row["metric"], row["value"]))
+        kept = numbers["interval"]
+        sums = torch.tensor(kept["sums"], dtype=torch.float64)
+        return cls(
+            outcomes,
+            numbers["networks"],
+            Interval(sums, kept["steps"], kept["seconds"]),
+            torch.tensor(numbers["best_loss"], dtype=torch.float64),
+            torch.tensor(numbers["best_step"], dtype=torch.int64),
+            torch.tensor(numbers["stale"], dtype=torch.int64),
+            numbers["step"],
+        )
+
+
+def _histories(outcomes: Sequence[Outcome]) -> pa.Table:
+    rows = [(network, *entry) for network, outcome in enumerate(outcomes) for entry in outcome.history]
+    columns = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return pa.table(dict(zip(NETWORK_HISTORY.names, columns, strict=True)), schema=NETWORK_HISTORY)
+
+
+def history_table(history: Sequence[Entry]) -> pa.Table:
+    """records.schemas.HISTORY."""
+    columns = zip(*history, strict=True) if history else ((), (), ())
+    return pa.table(dict(zip(HISTORY.names, columns, strict=True)), schema=HISTORY)
