@@ -14,16 +14,13 @@ import torch
 from torch import distributed as dist
 
 from precisionflow.config import Experiment, resolve
-from precisionflow.models.networks.build import build
-from precisionflow.records.cards import DatasetCard
-from precisionflow.records.files import read_card
 from precisionflow.results.layout import data_folder
-from precisionflow.training.batches import part_batches, training_batches
-from precisionflow.training.engine import Engine, open_engine
+from precisionflow.training.batches import part_batches
 from precisionflow.training.engines import zero
-from precisionflow.training.learner import learner
-from precisionflow.training.loop import learning_rate, validation_loss
+from precisionflow.training.engines.single import SingleNetwork
+from precisionflow.training.population import CellOf, Single
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.schedule import learning_rate
 
 STEPS = 6
 BROKEN = (
@@ -33,29 +30,21 @@ BROKEN = (
 """Checkpoint, file, what happens to it."""
 
 
-def engine_of(experiment: Experiment, data: Path, ranks: Ranks, resume: Path | None = None) -> Engine:
-    torch.manual_seed(0)
-    model = build(experiment, read_card(data / "dataset.json", DatasetCard))
-    taught = learner(
-        model,
-        experiment.objective,
-        experiment.learning,
-        dtype=experiment.engine.dtype,
-        total=ranks.sum,
-    )
-    return open_engine(taught, experiment.engine, experiment.training, ranks, resume=resume)
+def engine_of(experiment: Experiment, data: Path, ranks: Ranks, resume: Path | None = None) -> SingleNetwork:
+    """The engine of seed 0, split 0; `data` is the folder of all prepared data."""
+    engine = Single(experiment, data, CellOf(0, 0)).open(ranks, resume)
+    assert isinstance(engine, SingleNetwork)
+    valid = data_folder(data, experiment, 0) / "valid.parquet"
+    engine.feed = engine.feed._replace(valid=part_batches(experiment, valid, batch_size=7))
+    return engine
 
 
-def curve(engine: Engine, experiment: Experiment, data: Path, ranks: Ranks, steps: range) -> list[float]:
-    batch = training_batches(experiment, data, seed=0, ranks=ranks)
+def curve(engine: SingleNetwork, experiment: Experiment, ranks: Ranks, steps: range) -> list[float]:
     means = []
     for step in steps:
-        taught = engine.step(batch(step), learning_rate(step, experiment.training))
-        means.append(float(ranks.sum(taught.loss.detach().double().clone()) / ranks.count))
-    means.append(
-        validation_loss(engine, part_batches(experiment, data / "valid.parquet", batch_size=7), ranks=ranks)
-    )
-    return means
+        lesson = engine.step(engine.feed.batch(step), learning_rate(step, experiment.training))
+        means.append(float(ranks.sum(lesson.loss.detach().double().clone()) / ranks.count))
+    return [*means, engine.validation_loss()]
 
 
 def refusal(checkpoint: Path, file: str, damage: Callable[[Path], None], *start: Any) -> str:
@@ -80,24 +69,24 @@ def main(folder: Path) -> None:
     results: dict[str, Any] = {}
     for name, changes in cases.items():
         experiment = resolve(tree | changes)
-        data = data_folder(folder / "data", experiment, 0)
+        data = folder / "data"
         checkpoint = folder / "checkpoints" / name
         if ranks.count == 2:
             engine = engine_of(experiment, data, ranks)
-            results[name] = curve(engine, experiment, data, ranks, range(STEPS // 2))[:-1]
+            results[name] = curve(engine, experiment, ranks, range(STEPS // 2))[:-1]
             if ranks.first:
                 checkpoint.mkdir(parents=True)
             ranks.barrier()
             engine.save(checkpoint)
-            results[name] += curve(engine, experiment, data, ranks, range(STEPS // 2, STEPS))
-            weights = engine.weights()
+            results[name] += curve(engine, experiment, ranks, range(STEPS // 2, STEPS))
+            weights = engine.whole_weights()
             results[f"{name} weight"] = [float(sum(w.double().abs().sum() for w in weights.values()))]
             engine.close()
         engine = engine_of(experiment, data, ranks, resume=checkpoint)
-        results[f"{name} resumed"] = curve(engine, experiment, data, ranks, range(STEPS // 2, STEPS))
+        results[f"{name} resumed"] = curve(engine, experiment, ranks, range(STEPS // 2, STEPS))
         engine.close()
     if ranks.count == 1:
-        data = data_folder(folder / "data", resolve(tree), 0)
+        data = folder / "data"
         results["refused"] = [
             refusal(folder / "checkpoints" / name, file, damage, resolve(tree | cases[name]), data, ranks)
             for name, file, damage in BROKEN

@@ -7,14 +7,14 @@ import torch
 
 from precisionflow.config import Experiment
 from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import data_folder
 from precisionflow.training.batches import Batch, part_batches, training_batches
-from precisionflow.training.engine import _teach
-from precisionflow.training.learner import learner
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.rules.learner import learner
 
 CPU = torch.device("cpu")
 
@@ -63,13 +63,13 @@ def test_the_mean_over_unequal_shares_is_the_gradient_of_the_whole_batch(
     data = data_folder(table_data, table_experiment, 0)
     torch.manual_seed(0)
     model = build(table_experiment, read_card(data / "dataset.json", DatasetCard))
-    taught = learner(model, table_experiment.objective, learning)
+    taught = learner(model, objective(table_experiment.objective), learning)
     weights = list(model.parameters())
 
     def lesson(ranks: int) -> list[torch.Tensor]:
         parts = shares(table_experiment, data, step=0, ranks=ranks)
         assert ranks == 1 or len({len(part.target) for part in parts}) == 2
-        lessons = [_teach(taught, part) for part in parts]
+        lessons = [taught(part).weighted(part.weight) for part in parts]
         gradients = [torch.autograd.grad(each.surrogate, weights, retain_graph=True) for each in lessons]
         losses = [torch.stack([each.loss, each.energy]) for each in lessons]
         return [torch.stack(each).mean(0) for each in (*zip(*gradients, strict=True), losses)]

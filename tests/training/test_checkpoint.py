@@ -141,7 +141,7 @@ DAMAGE: list[tuple[str, Callable[[Path], None]]] = [
     ("engine/state.pt", lambda path: path.write_bytes(b"")),
     ("engine/state.pt", lambda path: path.write_text("no weights")),
     ("engine/state.pt", Path.unlink),
-    ("best.safetensors", lambda path: os.truncate(path, path.stat().st_size // 2)),
+    ("engine/best.safetensors", lambda path: os.truncate(path, path.stat().st_size // 2)),
     ("history.parquet", lambda path: os.truncate(path, path.stat().st_size // 2)),
     ("history.parquet", Path.unlink),
     ("progress.json", lambda path: os.truncate(path, 10)),

@@ -10,7 +10,7 @@ PROGRAM = """
 import resource, signal, sys
 from pathlib import Path
 import torch
-from precisionflow.training.checkpoint import save_weights, saving
+from precisionflow.training.files import save_weights, saving
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 tensors = {"weight": torch.zeros(100_000)}

@@ -13,15 +13,15 @@ from safetensors.torch import load_file
 from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.config.training import Training
 from precisionflow.data.prepare import prepare
+from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.results.layout import cell_folder, data_folder
-from precisionflow.training.batches import part_batches, training_batches
-from precisionflow.training.loop import learning_rate, validation_loss
-from precisionflow.training.objectives import validation_losses
+from precisionflow.training.batches import part_batches
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.schedule import checkpoint_due, learning_rate, next_stop, validation_due
 from precisionflow.training.train import train
 
 
@@ -44,26 +44,40 @@ def test_a_cosine_of_one_step_is_the_peak():
     assert learning_rate(0, Training(steps=1, learning_rate=0.5, schedule="cosine")) == 0.5
 
 
+@pytest.mark.parametrize(
+    ("validate_every", "checkpoint_every"), [(4, 5), (3, 3), (50, 1), (1, None), (7, 100)]
+)
+def test_the_loop_stops_where_something_is_due_and_nowhere_else(validate_every, checkpoint_every):
+    training = Training(steps=23, validate_every=validate_every, checkpoint_every=checkpoint_every)
+    due = [s for s in range(1, 24) if validation_due(s, training) or checkpoint_due(s, training)]
+    stops, step = [], 0
+    while step < 23:
+        step = next_stop(step, training)
+        stops.append(step)
+    assert stops == due
+    assert stops[-1] == 23
+    assert not checkpoint_due(23, training)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_validation_loss_is_the_mean_over_tokens_however_they_are_batched(
     batch_size, text_experiment, text_data
 ):
     """One token each: the last, shorter window must not count for more than its tokens."""
-    data = data_folder(text_data, text_experiment, 0)
-    engine = engine_of(text_experiment, data, Ranks())
-    batches = part_batches(text_experiment, data / "valid.parquet", batch_size=batch_size)
+    file = data_folder(text_data, text_experiment, 0) / "valid.parquet"
+    engine = engine_of(text_experiment, text_data, Ranks())
+    batches = part_batches(text_experiment, file, batch_size=batch_size)
+    engine.feed = engine.feed._replace(valid=batches)
     assert len({batch.target.shape for batch in batches}) > 1
     tokens = [float(loss) for batch in batches for loss in engine.losses(batch).double().flatten()]
-    measured = validation_loss(engine, batches, ranks=Ranks())
-    assert measured == pytest.approx(math.fsum(tokens) / len(tokens), rel=1e-12)
+    assert engine.validation_loss() == pytest.approx(math.fsum(tokens) / len(tokens), rel=1e-12)
 
 
 @pytest.mark.parametrize("clip", [None, 0.05])
 def test_the_gradient_is_as_long_as_the_clip_allows(clip, text_tree, text_data):
     experiment = resolve(overlay(text_tree, {"training.gradient_clip": clip}))
-    data = data_folder(text_data, experiment, 0)
-    engine = engine_of(experiment, data, Ranks())
-    engine.step(training_batches(experiment, data, seed=0, ranks=Ranks())(0), 0.01)
+    engine = engine_of(experiment, text_data, Ranks())
+    engine.step(engine.feed.batch(0), 0.01)
     length = torch.cat([p.grad.flatten() for p in engine.learner.parameters()]).norm().item()
     assert length == pytest.approx(0.05, rel=1e-4) if clip else length > 0.5
 
@@ -104,7 +118,11 @@ def loss_of_weights(experiment: Experiment, cell: Path, data: Path) -> float:
     (batch,) = part_batches(experiment, folder / "valid.parquet")
     with torch.no_grad():
         return (
-            validation_losses(experiment.objective)(model(batch.inputs), batch.target).double().mean().item()
+            objective(experiment.objective)
+            .negative_log_likelihood(model(batch.inputs), batch.target)
+            .double()
+            .mean()
+            .item()
         )
 
 
@@ -132,7 +150,7 @@ def test_without_patience_the_last_weights_are_kept(diabetes, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_in_one_line(diabetes, tmp_path):
     with pytest.raises(
-        ValueError, match=r"^validation loss is (inf|nan) at step \d+; lower training"
+        ValueError, match=r"^validation loss is (inf|nan) at step \d+ of seed 0, split 0; lower training"
     ) as caught:
         trained({"training.learning_rate": 1e30}, diabetes, tmp_path)
     assert "\n" not in str(caught.value)

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, assert_never
+from typing import NamedTuple, Protocol, assert_never, runtime_checkable
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class CellOf(NamedTuple):
     split: int
 
 
+@runtime_checkable
 class Population(Protocol):
     """Networks that train at once; networks of a cell stand one after the other."""
 

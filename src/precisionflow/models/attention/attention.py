@@ -39,7 +39,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tokens, at: Sites) -> Tokens:
         """Every token attends to the tokens of its own sequence."""
-        queries, keys = self.potential.both(x, at)
+        queries, keys = self.potential(x, at)
         return self._read(queries, at, Memory(keys, self.value(x, at), at))
 
     def memory(self, y: Tokens, at: Sites) -> Memory:

@@ -6,7 +6,7 @@ its expectation is one fused kernel, its matrix is made only where it is asked f
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -60,6 +60,7 @@ EVERY_EDGE = LogPrior()
 """All edges exist, all alike."""
 
 
+@runtime_checkable
 class Lowering(Protocol):
     """How queries and keys give the log potentials."""
 

@@ -1,6 +1,6 @@
 """What every likelihood of a real target offers: heads, predictive distribution, loss, negative log-likelihood."""
 
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -46,6 +46,7 @@ class Density:
         return -self.predictive(raw).log_density(target)
 
 
+@runtime_checkable
 class FisherDensity(Protocol):
     """A likelihood whose Fisher information in the raw outputs is known: what a Laplace approximation needs."""
 

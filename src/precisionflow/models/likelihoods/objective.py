@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, assert_never
+from typing import Any, Protocol, assert_never, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -27,6 +27,7 @@ Losses = Callable[[Any, Tensor], Float[Tensor, "..."]]
 """Loss of each sample (row or token) from the network's output and the target."""
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is minimised, and what validation measures."""
 

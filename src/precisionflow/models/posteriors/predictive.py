@@ -1,6 +1,6 @@
 """What every posterior offers: a predictive distribution of each row."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -12,6 +12,7 @@ Chosen = Int[Tensor, "rows chosen"]
 """Members of an ensemble, of every row as many."""
 
 
+@runtime_checkable
 class Predictive(Protocol):
     """Standardised features in, distributions of the standardised target out."""
 

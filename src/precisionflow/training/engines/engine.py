@@ -1,7 +1,7 @@
 """What the training loop asks of an engine."""
 
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from precisionflow.training.standing import Interval
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Steps, validations and weights of one network or many; every method is called by all ranks at once."""
 

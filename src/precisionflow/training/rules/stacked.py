@@ -1,7 +1,7 @@
 """What the engine `batched` asks of a rule: many networks of one form learn at once, each from its own rows."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -35,6 +35,7 @@ class NewWeights(NamedTuple):
     weights: Stacked
 
 
+@runtime_checkable
 class StackedRule(Protocol):
     """A way of learning for many networks."""
 

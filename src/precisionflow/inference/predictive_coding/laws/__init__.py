@@ -4,12 +4,13 @@ A law is a module: parameters that it learns are the learner's, so the optimiser
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 
+@runtime_checkable
 class Law(Protocol):
     """The distribution of the errors of one or more layers."""
 

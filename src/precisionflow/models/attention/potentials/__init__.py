@@ -1,10 +1,10 @@
 """Edge potentials log p(x | edge i -> j), one file each: a query side, a key side, and how they are lowered.
 
 The query side of a token and the key side of another are made apart, each from its tokens and their sites, so that a
-cache keeps what the key side gave. `both` makes the two sides of the same tokens at once.
+cache keeps what the key side gave. called as a module it gives the two sides of the same tokens at once.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -16,6 +16,7 @@ Tokens = Float[Tensor, "batch tokens channels"]
 Lowered = Float[Tensor, "batch heads tokens augmented"]
 
 
+@runtime_checkable
 class Potential(Protocol):
     """What attention asks of a potential."""
 
@@ -29,6 +30,6 @@ class Potential(Protocol):
         """The key side of tokens."""
         ...
 
-    def both(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+    def __call__(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
         """Query side and key side of the same tokens."""
         ...

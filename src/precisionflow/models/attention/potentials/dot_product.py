@@ -25,7 +25,7 @@ class DotProduct(nn.Module):
     def key(self, y: Tokens, at: Sites) -> Lowered:  # noqa: ARG002
         return self.queries_keys(y, "key")  # type: ignore[no-any-return]
 
-    def both(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
+    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
         queries, keys = self.queries_keys(x).chunk(2, dim=1)
         return self._scaled(queries), keys
 

@@ -38,7 +38,7 @@ class GaussianPerKey(nn.Module):
     def key(self, y: Tokens, at: Sites) -> Lowered:  # noqa: ARG002
         return self.augmented_keys(at_least_float32(self.queries_keys(y, "key")), self._log_precision(y))
 
-    def both(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
+    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
         queries, keys = at_least_float32(self.queries_keys(x)).chunk(2, dim=1)
         return self.augmented_queries(queries), self.augmented_keys(keys, self._log_precision(x))
 

@@ -1,11 +1,12 @@
 """Priors over edges, log p(edge i -> j), one file each; a product of several is the sum of their logarithms."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from precisionflow.models.attention.edges import LogPrior
 from precisionflow.models.attention.sites import Sites
 
 
+@runtime_checkable
 class Prior(Protocol):
     """What attention asks of a prior."""
 

@@ -22,8 +22,8 @@ from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.results.layout import cell_folder, data_folder
-from precisionflow.training import variant
-from precisionflow.training.engines.batched import Program
+from precisionflow.training import population
+from precisionflow.training.engines.batched import Batched
 from precisionflow.training.members import Member, batch_indices, members
 from precisionflow.training.train import train
 
@@ -216,19 +216,24 @@ def test_batches_are_those_of_the_plain_engine():
 def test_a_run_that_was_interrupted_goes_on_with_the_same_bits(data, tmp_path, monkeypatch):
     changes = ENSEMBLE | {"training.steps": 40, "training.patience": 2, "training.checkpoint_every": 10}
     trained(changes, data, tmp_path / "whole")
-    steps = Program._steps
+    advance = Batched.advance
 
-    def killed(self, first, last):
+    def killed(self, first, last, interval):
         if first >= 20:
             raise KeyboardInterrupt
-        return steps(self, first, last)
+        advance(self, first, last, interval)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Program, "_steps", killed)
+        patch.setattr(Batched, "advance", killed)
         with pytest.raises(KeyboardInterrupt):
             trained(changes, data, tmp_path / "halves")
     begun = []
-    monkeypatch.setattr(Program, "_steps", lambda self, a, b: (begun.append(a), steps(self, a, b))[1])
+
+    def noted(self, first, last, interval):
+        begun.append(first)
+        advance(self, first, last, interval)
+
+    monkeypatch.setattr(Batched, "advance", noted)
     trained(changes, data, tmp_path / "halves")
     assert begun[0] == 20
     for cell in CELLS:
@@ -239,7 +244,7 @@ def test_a_run_that_was_interrupted_goes_on_with_the_same_bits(data, tmp_path, m
 
 
 def test_cells_that_do_not_fit_at_once_train_in_groups(data, ensembles, tmp_path, monkeypatch):
-    monkeypatch.setattr(variant, "MOST_NUMBERS", 1)
+    monkeypatch.setattr(population, "MOST_NUMBERS", 1)
     trained(ENSEMBLE, data, tmp_path)
     for seed, split in CELLS:
         assert_same(tmp_path, ensembles, seed, split, tolerance=2e-4)

@@ -73,7 +73,7 @@ def test_a_product_of_two_gaussians_has_the_stated_variance():
 def test_the_noise_is_the_mean_of_a_log_normal():
     outputs = tagi.Normal(torch.tensor([[[0.0, 0.4]]]), torch.tensor([[[0.1, 0.3]]]))
     draws = torch.exp(0.4 + 0.3**0.5 * torch.randn(400_000, generator=torch.Generator().manual_seed(0)))
-    assert tagi.stated(outputs).noise.item() == pytest.approx(draws.mean().item(), rel=0.01)
+    assert tagi.predicted(outputs).noise.item() == pytest.approx(draws.mean().item(), rel=0.01)
 
 
 @pytest.mark.parametrize("miss", [0.1, 3.0])
@@ -144,7 +144,7 @@ def test_a_noise_that_depends_on_the_input_is_found_and_variances_stay_positive(
         for batch in order.split(20):
             found = tagi.update(found, x[:, batch], y[:, batch], used)
     assert all((tensor > 0).all() for name, tensor in found.items() if name.endswith("variance"))
-    said = tagi.stated(tagi.forward(found, x)[-1])
+    said = tagi.predicted(tagi.forward(found, x)[-1])
     assert ((said.mean - torch.sin(2 * x[..., 0])).abs()[true < 0.1]).mean() < 0.2
     left, right = said.noise[0][true[0] < 0.1].sqrt().mean(), said.noise[0][true[0] > 0.1].sqrt().mean()
     assert left < 0.25

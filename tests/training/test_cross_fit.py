@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from precisionflow.training.cross_fit import HeldOut
+from precisionflow.training.cross_fit import CrossFit
 from precisionflow.training.members import Member
 
 VALIDATIONS, OUTPUTS = 7, 2
@@ -30,7 +30,7 @@ def validations() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("last", [False, True])
 def test_either_half_is_predicted_by_the_weights_that_are_best_on_the_other(last, members):
     """Network 1 stops after four validations and is taken out of the program after five."""
-    held = HeldOut(members)
+    held = CrossFit(members)
     raw, losses, used = validations()
     for time in range(VALIDATIONS):
         networks = [0, 1, 2] if time < 5 else [0, 2]
@@ -55,12 +55,12 @@ def test_either_half_is_predicted_by_the_weights_that_are_best_on_the_other(last
 
 
 def test_halves_are_drawn_for_each_network_alone(members):
-    alone = HeldOut(members[1:2])
-    assert torch.equal(alone.second[0, :4], HeldOut(members).second[1, :4])
+    alone = CrossFit(members[1:2])
+    assert torch.equal(alone.second[0, :4], CrossFit(members).second[1, :4])
 
 
 def test_a_single_row_is_predicted_by_the_weights_that_it_chose():
-    held = HeldOut([Member(seed=0, split=0, index=0, train=np.arange(3), valid=np.arange(1))])
+    held = CrossFit([Member(seed=0, split=0, index=0, train=np.arange(3), valid=np.arange(1))])
     going = torch.tensor([True])
     for value, loss in ((1.0, 3.0), (2.0, 1.0), (3.0, 2.0)):
         rows = torch.full((1, 1, 1), value)

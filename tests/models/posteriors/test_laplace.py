@@ -8,13 +8,12 @@ import torch
 from scipy import stats
 from torch import nn
 
-from precisionflow.config.likelihoods import GaussianNLL, Natural
 from precisionflow.config.networks import MLP
-from precisionflow.models.likelihoods import heads, mixture
+from precisionflow.models.likelihoods.gaussian import Gaussian
+from precisionflow.models.likelihoods.natural import Natural
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.models.posteriors import laplace
-from precisionflow.models.posteriors.predictive import Linearised
 
 NOISE = 0.5
 
@@ -49,12 +48,12 @@ def line(x: torch.Tensor, y: torch.Tensor, *, prior: float) -> Layered:
 
 def test_a_linear_model_gets_its_exact_posterior_and_evidence(rows):
     x, y = rows
-    found = laplace.fit(line(x, y, prior=1e-8), GaussianNLL(), x, y, weights="all")
+    found = laplace.fit(line(x, y, prior=1e-8), Gaussian(), x, y, weights="all")
     prior = float(found.prior[0])
     precision = (x.T @ x / NOISE**2 + prior * torch.eye(3)).double()
     torch.testing.assert_close(found.factor @ found.factor.T, precision, rtol=1e-5, atol=1e-5)
     grid = torch.randn(7, 3, generator=torch.Generator().manual_seed(1))
-    variance = laplace.mean_variance(line(x, y, prior=prior), GaussianNLL(), found, grid)
+    variance = laplace.mean_variance(line(x, y, prior=prior), Gaussian(), found, grid)
     expected = torch.einsum("ni,ij,nj->n", grid.double(), torch.linalg.inv(precision), grid.double())
     torch.testing.assert_close(variance, expected, rtol=1e-5, atol=1e-8)
 
@@ -67,78 +66,86 @@ def exact_evidence(x: torch.Tensor, y: torch.Tensor, prior: float) -> float:
 def test_the_evidence_at_the_mode_of_its_prior_is_exact(rows):
     x, y = rows
     prior = 0.8
-    found = laplace.fit(line(x, y, prior=prior), GaussianNLL(), x, y, weights="all")
+    found = laplace.fit(line(x, y, prior=prior), Gaussian(), x, y, weights="all")
     for _ in range(5):
         prior = float(found.prior[0])
-        found = laplace.fit(line(x, y, prior=prior), GaussianNLL(), x, y, weights="all")
+        found = laplace.fit(line(x, y, prior=prior), Gaussian(), x, y, weights="all")
     assert found.log_marginal_likelihood == pytest.approx(exact_evidence(x, y, prior), abs=1e-3)
     nearby = [exact_evidence(x, y, prior * factor) for factor in (0.8, 1.25)]
     assert max(nearby) < found.log_marginal_likelihood
 
 
-@pytest.mark.parametrize("objective", [GaussianNLL(), Natural()])
-def test_the_fisher_information_is_the_mean_of_the_squared_score(objective):
+@pytest.mark.parametrize("likelihood", [Gaussian(), Natural()])
+def test_the_fisher_information_is_the_mean_of_the_squared_score(likelihood):
     raw = torch.tensor([[0.7, 0.4]], dtype=torch.float64)
-    stated = mixture(objective, raw)
-    draws = stated.location + torch.exp(-0.5 * stated.log_precision) * torch.randn(
+    predictive = likelihood.predictive(raw)
+    draws = predictive.location + torch.exp(-0.5 * predictive.log_precision) * torch.randn(
         400_000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
     many = raw.expand(len(draws), 2).clone().requires_grad_()
-    (score,) = torch.autograd.grad(mixture(objective, many).log_density(draws[:, 0]).sum(), many)
-    root = laplace.fisher_root(objective, raw)[0]
+    (score,) = torch.autograd.grad(likelihood.predictive(many).log_density(draws[:, 0]).sum(), many)
+    root = likelihood.fisher_root(raw)[0]
     torch.testing.assert_close(root.T @ root, score.T @ score / len(draws), rtol=0.02, atol=0.02)
 
 
 @pytest.fixture
 def network() -> Layered:
     torch.manual_seed(0)
-    model = mlp(MLP(hidden=(6,)), features=3, asked=heads(GaussianNLL()))
-    nn.init.normal_(model.readout.rest.weight, std=0.2)
+    model = mlp(MLP(hidden=(6,)), features=3, asked=Gaussian().heads)
+    nn.init.normal_(model.readout.precision_head.weight, std=0.2)
     return model.eval()
 
 
 def test_uncertainty_grows_away_from_the_data_and_shrinks_with_it(network, rows):
     x, y = rows
-    few = laplace.fit(network, GaussianNLL(), x[:20], y[:20], weights="all")
-    many = laplace.fit(network, GaussianNLL(), x.repeat(4, 1), y.repeat(4), weights="all")
+    few = laplace.fit(network, Gaussian(), x[:20], y[:20], weights="all")
+    many = laplace.fit(network, Gaussian(), x.repeat(4, 1), y.repeat(4), weights="all")
     near, far = (
-        laplace.mean_variance(network, GaussianNLL(), few, scale * torch.ones(1, 3)) for scale in (0.1, 5.0)
+        laplace.mean_variance(network, Gaussian(), few, scale * torch.ones(1, 3)) for scale in (0.1, 5.0)
     )
     assert far > 3 * near
     assert (
-        laplace.mean_variance(network, GaussianNLL(), many, x).mean()
-        < laplace.mean_variance(network, GaussianNLL(), few, x).mean()
+        laplace.mean_variance(network, Gaussian(), many, x).mean()
+        < laplace.mean_variance(network, Gaussian(), few, x).mean()
     )
 
 
 def test_the_last_layer_is_a_block_of_all(network, rows):
     x, y = rows
     names = laplace.names_of(network, weights="all")
-    whole = laplace._gauss_newton(network, GaussianNLL(), x, names)
+    whole = laplace._gauss_newton(network, Gaussian(), x, names)
     last = laplace.names_of(network, weights="last_layer")
     assert (
         last
         == names[-4:]
-        == tuple(f"readout.{n}" for n in ("mean.weight", "mean.bias", "rest.weight", "rest.bias"))
+        == tuple(
+            f"readout.{n}"
+            for n in (
+                "location_head.weight",
+                "location_head.bias",
+                "precision_head.weight",
+                "precision_head.bias",
+            )
+        )
     )
-    block = laplace._gauss_newton(network, GaussianNLL(), x, last)
+    block = laplace._gauss_newton(network, Gaussian(), x, last)
     torch.testing.assert_close(block, whole[-14:, -14:])
-    assert laplace.fit(network, GaussianNLL(), x, y, weights="last_layer").factor.shape == (14, 14)
+    assert laplace.fit(network, Gaussian(), x, y, weights="last_layer").factor.shape == (14, 14)
 
 
 def test_the_prediction_keeps_noise_and_belief_apart(network, rows):
     x, y = rows
-    posterior = laplace.fit(network, GaussianNLL(), x, y, weights="all")
+    posterior = laplace.fit(network, Gaussian(), x, y, weights="all")
     with torch.no_grad():
-        stated = Linearised(network, GaussianNLL(), posterior).predict(x)
-        noise = torch.exp(-mixture(GaussianNLL(), network(x)).log_precision.double())
-    variance = laplace.mean_variance(network, GaussianNLL(), posterior, x)[:, None]
-    torch.testing.assert_close(torch.exp(-stated.log_precision), noise + variance)
-    torch.testing.assert_close(stated.belief.square(), variance)
+        predictive = laplace.LaplaceApproximation(network, Gaussian(), posterior).predict(x)
+        noise = torch.exp(-Gaussian().predictive(network(x)).log_precision.double())
+    variance = laplace.mean_variance(network, Gaussian(), posterior, x)[:, None]
+    torch.testing.assert_close(torch.exp(-predictive.log_precision), noise + variance)
+    torch.testing.assert_close(predictive.location_std.square(), variance)
 
 
 def test_a_matrix_that_is_too_large_is_refused():
-    model = mlp(MLP(hidden=(80, 80)), features=3, asked=heads(GaussianNLL()))
+    model = mlp(MLP(hidden=(80, 80)), features=3, asked=Gaussian().heads)
     with pytest.raises(
         ValueError, match=r"6962 weights are too many for a full matrix, 5000 the most; use last_layer"
     ):

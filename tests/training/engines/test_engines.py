@@ -8,15 +8,13 @@ import pytest
 from on_ranks import STEPS, curve, engine_of
 
 from precisionflow.config import Experiment, resolve
-from precisionflow.results.layout import data_folder
 from precisionflow.training.ranks import Ranks
 
 PC = {"learning": {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}}
 
 
 def torch_curve(experiment: Experiment, data: Path) -> list[float]:
-    folder = data_folder(data, experiment, 0)
-    return curve(engine_of(experiment, folder, Ranks()), experiment, folder, Ranks(), range(STEPS))
+    return curve(engine_of(experiment, data, Ranks()), experiment, Ranks(), range(STEPS))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from precisionflow.config.likelihoods import (
     RunningVariance,
     StudentT,
 )
-from precisionflow.models.likelihoods import heads, mixture
+from precisionflow.models.likelihoods.objective import density
 
 EVERY = [
     GaussianNLL(),
@@ -32,20 +32,20 @@ EVERY = [
 
 
 def raw_outputs(part, rows: int = 20) -> torch.Tensor:
-    asked = heads(part)
+    asked = density(part).heads
     width = asked.locations + max(asked.others, 1)
     return torch.randn(rows, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("part", EVERY, ids=lambda part: part.kind)
 def test_every_density_integrates_to_one(part):
-    stated = mixture(part, raw_outputs(part, rows=1))
+    stated = density(part).predictive(raw_outputs(part, rows=1))
 
-    def density(y: float) -> float:
+    def pdf(y: float) -> float:
         return float(stated.log_density(torch.tensor([y], dtype=torch.float64)).exp())
 
     points = sorted(stated.location[0].tolist())
-    total, _ = integrate.quad(density, -60, 60, points=points, limit=400)
+    total, _ = integrate.quad(pdf, -60, 60, points=points, limit=400)
     tails = 0.0
     if part.kind == "student_t":
         t = stats.t(
@@ -60,7 +60,7 @@ def test_every_density_integrates_to_one(part):
 @pytest.mark.parametrize("part", EVERY, ids=lambda part: part.kind)
 def test_every_density_is_that_of_scipy(part):
     raw = raw_outputs(part)
-    stated, target = mixture(part, raw), np.linspace(-3, 3, len(raw))
+    stated, target = density(part).predictive(raw), np.linspace(-3, 3, len(raw))
     location, weight = stated.location.numpy(), stated.log_weight.exp().numpy()
     scale = torch.exp(-0.5 * stated.log_precision).numpy()
     match stated.family:
@@ -78,11 +78,11 @@ def test_every_density_is_that_of_scipy(part):
 
 
 def test_students_t_always_has_a_variance():
-    stated = mixture(StudentT(), torch.tensor([[0.0, 0.0, -1e4], [0.0, 0.0, 0.0]]))
+    stated = density(StudentT()).predictive(torch.tensor([[0.0, 0.0, -1e4], [0.0, 0.0, 0.0]]))
     assert stated.degrees_of_freedom.flatten().tolist() == pytest.approx([2.1, 2.1 + np.log1p(np.exp(3))])
 
 
 @pytest.mark.parametrize("extreme", [-1e6, 1e6])
 def test_precisions_stay_within_their_limits(extreme):
-    stated = mixture(GaussianNLL(), torch.tensor([[0.0, extreme]]))
+    stated = density(GaussianNLL()).predictive(torch.tensor([[0.0, extreme]]))
     assert stated.log_precision.item() == np.sign(extreme) * 10

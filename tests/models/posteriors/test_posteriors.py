@@ -7,19 +7,19 @@ import torch
 from torch import nn
 from torch.func import stack_module_state
 
-from precisionflow.config.likelihoods import GaussianNLL
 from precisionflow.config.networks import MLP
-from precisionflow.models.likelihoods import heads, mixture
+from precisionflow.models.likelihoods.gaussian import Gaussian
 from precisionflow.models.networks.mlp import mlp
-from precisionflow.models.posteriors.predictive import Dropout, Members
+from precisionflow.models.posteriors.dropout import Dropout
+from precisionflow.models.posteriors.ensemble import Ensemble
 
-OBJECTIVE = GaussianNLL()
+LIKELIHOOD = Gaussian()
 
 
 def network(part: MLP, seed: int = 0, features: int = 4):
     torch.manual_seed(seed)
-    model = mlp(part, features=features, asked=heads(OBJECTIVE))
-    nn.init.normal_(list(model.readout.rest.modules())[-1].weight, std=0.3)
+    model = mlp(part, features=features, asked=LIKELIHOOD.heads)
+    nn.init.normal_(list(model.readout.precision_head.modules())[-1].weight, std=0.3)
     return model.eval()
 
 
@@ -31,10 +31,10 @@ def rows() -> torch.Tensor:
 def test_an_ensembles_density_is_the_mean_of_its_members(rows):
     models = [network(MLP(hidden=(6,)), seed) for seed in range(3)]
     weights, _ = stack_module_state(models)
-    ensemble = Members(models[0], OBJECTIVE, {n: w.detach() for n, w in weights.items()}, count=3)
+    ensemble = Ensemble(models[0], LIKELIHOOD, {n: w.detach() for n, w in weights.items()}, members=3)
     target = torch.linspace(-2, 2, 9)
     with torch.no_grad():
-        each = torch.stack([mixture(OBJECTIVE, model(rows)).log_density(target) for model in models])
+        each = torch.stack([LIKELIHOOD.predictive(model(rows)).log_density(target) for model in models])
         torch.testing.assert_close(
             ensemble.predict(rows).log_density(target), each.logsumexp(0) - math.log(3)
         )
@@ -46,13 +46,13 @@ def test_an_ensembles_density_is_the_mean_of_its_members(rows):
 
 def test_dropout_is_sampled_the_same_at_every_call_and_leaves_other_draws_alone(rows):
     model = network(MLP(hidden=(16,), dropout=0.5))
-    sampled = Dropout(model, OBJECTIVE, samples=8)
+    sampled = Dropout(model, LIKELIHOOD, samples=8)
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
     with torch.no_grad():
         first, second = sampled.predict(rows), sampled.predict(rows)
-        once = mixture(OBJECTIVE, model(rows))
+        once = LIKELIHOOD.predictive(model(rows))
     assert torch.equal(torch.rand(3), expected)
     assert torch.equal(first.location, second.location)
     assert first.location.shape == (9, 8)

@@ -1,5 +1,7 @@
 """Losses against torch.distributions, their shapes, and the number formats in which they are computed."""
 
+from functools import partial
+
 import pytest
 import scoringrules
 import torch
@@ -19,11 +21,19 @@ from precisionflow.config.likelihoods import (
     RunningVariance,
 )
 from precisionflow.config.networks import MLP, Transformer
-from precisionflow.models.likelihoods import heads
+from precisionflow.models.likelihoods.objective import density, objective
 from precisionflow.models.networks.mlp import mlp
-from precisionflow.models.networks.transformer import transformer
-from precisionflow.training.learner import learner
-from precisionflow.training.objectives import teaching_losses, validation_losses
+from precisionflow.models.networks.transformer import next_token_readout, transformer
+from precisionflow.training.batches import Batch
+from precisionflow.training.rules.learner import learner
+
+
+def validation_losses(part):
+    return objective(part).negative_log_likelihood
+
+
+def teaching_losses(part, *, progress):
+    return objective(part).losses(progress=progress)
 
 
 @pytest.fixture
@@ -92,12 +102,12 @@ def test_a_faithful_mean_learns_as_from_the_squared_error(rows):
 
 
 def test_a_faithful_precision_teaches_nothing_below_its_head(generator):
-    model = mlp(MLP(hidden=(6,)), features=3, asked=heads(Faithful()))
-    rest = model.readout.rest
-    torch.nn.init.normal_(rest.weight, generator=generator)
+    model = mlp(MLP(hidden=(6,)), features=3, asked=density(Faithful()).heads)
+    head = model.readout.precision_head
+    torch.nn.init.normal_(head.weight, generator=generator)
     model(torch.randn(9, 3, generator=generator))[:, 1].sum().backward()
     assert all(p.grad is None or not p.grad.any() for p in model.layers.parameters())
-    assert rest.weight.grad.abs().sum() > 0
+    assert head.weight.grad.abs().sum() > 0
 
 
 def test_natural_parameters_state_the_same_gaussian(rows):
@@ -165,14 +175,14 @@ def seen_dtypes(model: nn.Module, kind: type[nn.Module], inputs: torch.Tensor, r
 
 def language():
     part = Transformer(blocks=1, heads=2, width=8, attention=Attention(potential=GaussianPerKey()))
-    model = transformer(part, vocabulary=7, context=6)
+    model = transformer(part, vocabulary=7, context=6, readout=partial(next_token_readout, vocabulary=7))
     windows = torch.randint(0, 7, (3, 7), generator=torch.Generator().manual_seed(0))
     potential = type(next(m for m in model.modules() if type(m).__name__ == "GaussianPerKey"))
     return model, windows[:, :-1], windows[:, 1:], CrossEntropy(), potential
 
 
 def table():
-    model = mlp(MLP(hidden=(8,)), features=4, asked=heads(GaussianNLL()))
+    model = mlp(MLP(hidden=(8,)), features=4, asked=density(GaussianNLL()).heads)
     rows = torch.randn(9, 5, generator=torch.Generator().manual_seed(0))
     return model, rows[:, :4], rows[:, 4], GaussianNLL(), type(model.readout)
 
@@ -182,14 +192,14 @@ def table():
 def test_bfloat16_computes_maps_in_half_and_precisions_and_losses_in_full(problem, learning):
     torch.manual_seed(0)
     model, inputs, target, loss, with_precision = problem()
-    taught = learner(model, loss, learning, dtype="bfloat16")
-    half = seen_dtypes(model, nn.Linear, inputs, lambda x: taught(x, target))
-    full = seen_dtypes(model, with_precision, inputs, lambda x: taught(x, target))
+    taught = learner(model, objective(loss), learning, dtype="bfloat16")
+    half = seen_dtypes(model, nn.Linear, inputs, lambda x: taught(Batch(x, target)))
+    full = seen_dtypes(model, with_precision, inputs, lambda x: taught(Batch(x, target)))
     assert half == {torch.bfloat16}
     assert full == {torch.float32}
-    lesson = taught(inputs, target)
-    assert {part.dtype for part in lesson} == {torch.float32}
-    assert taught.eval()(inputs, target).dtype is torch.float32
+    lesson = taught(Batch(inputs, target))
+    assert {part.dtype for part in lesson[:3]} == {torch.float32}
+    assert taught.eval()(Batch(inputs, target)).dtype is torch.float32
     lesson.surrogate.backward()
     assert {p.dtype for p in model.parameters()} == {torch.float32}
     assert {p.grad.dtype for p in model.parameters()} == {torch.float32}

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from precisionflow.config.posteriors import Ensemble
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.recalibration.variance_scaling import scaled, variance_scale
-from precisionflow.models.likelihoods import Mixture
+from precisionflow.models.likelihoods.mixture import Mixture
 from precisionflow.models.posteriors.spread import fitted_factor, spread
 
 MEMBERS, LEFT_OUT = 10, 2
@@ -59,7 +59,7 @@ def test_two_members_tell_the_factor_of_ten(apart, noise, stated):
     columns = torch.from_numpy(np.random.default_rng(2).permuted(np.tile(np.arange(10), (20_000, 1)), axis=1))
     chosen = columns[:, :LEFT_OUT]
     left = rows.among(chosen, members=MEMBERS)
-    found = fitted_factor(left, target, left_out=LEFT_OUT, members=MEMBERS)
+    found = fitted_factor(left, target, out_of_fold=LEFT_OUT, members=MEMBERS)
     fresh, hidden = drawn(20_000, apart=apart, noise=noise, stated=stated, seed=3)
     wanted = variance_scale(of_numpy(fresh), hidden.numpy())
     pair = variance_scale(of_numpy(left), target.numpy())
@@ -70,7 +70,7 @@ def test_two_members_tell_the_factor_of_ten(apart, noise, stated):
 def test_where_all_members_left_the_rows_out_the_likelihood_alone_decides():
     stated, target = drawn(500, apart=0.3, noise=0.2, stated=0.3, seed=4)
     expected = variance_scale(of_numpy(stated), target.numpy())
-    assert fitted_factor(stated, target, left_out=MEMBERS, members=MEMBERS) == pytest.approx(
+    assert fitted_factor(stated, target, out_of_fold=MEMBERS, members=MEMBERS) == pytest.approx(
         expected, rel=1e-4
     )
 

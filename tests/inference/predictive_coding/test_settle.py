@@ -1,6 +1,8 @@
 """Predictive coding against backprop, autograd and the closed form of a linear network."""
 
 import itertools
+import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,18 +12,17 @@ from precisionflow.config.attention import Attention, GaussianPerKey
 from precisionflow.config.learning import Backpropagation, PredictiveCoding
 from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL
 from precisionflow.config.networks import MLP, Transformer
-from precisionflow.inference.predictive_coding.energy import (
-    local_surrogate,
-    losses_under_errors,
-    prior_energy,
-)
+from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.laws.assigned import Laws, laws
+from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
 from precisionflow.inference.predictive_coding.settle import settle
-from precisionflow.models.likelihoods import heads
+from precisionflow.models.likelihoods.categorical import cross_entropy
+from precisionflow.models.likelihoods.objective import density, objective
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
-from precisionflow.models.networks.transformer import transformer
-from precisionflow.training.learner import learner
-from precisionflow.training.objectives import cross_entropy, validation_losses
+from precisionflow.models.networks.transformer import next_token_readout, transformer
+from precisionflow.training.batches import Batch
+from precisionflow.training.rules.learner import learner
 
 VOCABULARY, CONTEXT = 7, 6
 
@@ -31,7 +32,12 @@ def language():
     """A tiny transformer in double precision, a batch, and its loss."""
     torch.manual_seed(0)
     part = Transformer(blocks=2, heads=2, width=8, attention=Attention(potential=GaussianPerKey()))
-    model = transformer(part, vocabulary=VOCABULARY, context=CONTEXT).double()
+    model = transformer(
+        part,
+        vocabulary=VOCABULARY,
+        context=CONTEXT,
+        readout=partial(next_token_readout, vocabulary=VOCABULARY),
+    ).double()
     windows = torch.randint(0, VOCABULARY, (3, CONTEXT + 1))
     return model, windows[:, :-1], windows[:, 1:], cross_entropy
 
@@ -39,9 +45,14 @@ def language():
 @pytest.fixture
 def regression():
     torch.manual_seed(0)
-    model = mlp(MLP(hidden=(6, 5)), features=4, asked=heads(GaussianNLL())).double()
+    model = mlp(MLP(hidden=(6, 5)), features=4, asked=density(GaussianNLL()).heads).double()
     inputs = torch.randn(9, 4, dtype=torch.float64)
-    return model, inputs, torch.randn(9, dtype=torch.float64), validation_losses(GaussianNLL())
+    return (
+        model,
+        inputs,
+        torch.randn(9, dtype=torch.float64),
+        objective(GaussianNLL()).negative_log_likelihood,
+    )
 
 
 @pytest.fixture(params=["language", "regression"])
@@ -49,8 +60,21 @@ def problem(request):
     return request.getfixturevalue(request.param)
 
 
+def gaussian(model: Layered, precision: float) -> Laws:
+    return Laws([Gaussian(precision)], [0] * len(model.layers))
+
+
+def settled(model, losses, inputs, target, *, part, **total):
+    clamped = Clamped(model, losses, inputs, target)
+    return settle(clamped, laws(part, layers=len(model.layers)), config=part, **total)
+
+
+def losses_under_errors(model, losses, inputs, target, errors):
+    return Clamped(model, losses, inputs, target).loss(errors)
+
+
 def local_gradients(model, losses, inputs, target, errors, precision):
-    surrogate = local_surrogate(model, losses, inputs, target, errors, precision=precision)
+    surrogate = Clamped(model, losses, inputs, target).local_surrogate(errors, gaussian(model, precision))
     return torch.autograd.grad(surrogate, list(model.parameters()))
 
 
@@ -64,7 +88,7 @@ def layer_vectors(model: Layered, gradients) -> list[torch.Tensor]:
 def test_one_step_from_zero_is_parallel_to_backprop_in_every_layer(problem):
     model, inputs, target, losses = problem
     part = PredictiveCoding(iterations=1, step_size=1e-5, precision=2.0)
-    errors = settle(model, losses, inputs, target, part=part).errors
+    errors = settled(model, losses, inputs, target, part=part).errors
     local = layer_vectors(model, local_gradients(model, losses, inputs, target, errors, 2.0))
     backprop = layer_vectors(
         model, torch.autograd.grad(losses(model(inputs), target).sum(), list(model.parameters()))
@@ -78,7 +102,7 @@ def test_one_step_from_zero_is_parallel_to_backprop_in_every_layer(problem):
 def test_at_the_settled_point_the_local_gradient_is_the_energys(problem):
     model, inputs, target, losses = problem
     part = PredictiveCoding(iterations=150, step_size=0.3, precision=300.0)
-    errors = settle(model, losses, inputs, target, part=part).errors
+    errors = settled(model, losses, inputs, target, part=part).errors
     local = local_gradients(model, losses, inputs, target, errors, part.precision)
     full = torch.autograd.grad(
         losses_under_errors(model, losses, inputs, target, errors), list(model.parameters())
@@ -90,7 +114,7 @@ def test_at_the_settled_point_the_local_gradient_is_the_energys(problem):
 
 def test_energy_falls_at_every_step(problem):
     model, inputs, target, losses = problem
-    energies = settle(
+    energies = settled(
         model, losses, inputs, target, part=PredictiveCoding(iterations=40, step_size=0.1, precision=5.0)
     ).energies
     assert len(energies) == 40
@@ -100,10 +124,10 @@ def test_energy_falls_at_every_step(problem):
 def test_tolerance_ends_settling(problem):
     model, inputs, target, losses = problem
     part = PredictiveCoding(iterations=500, step_size=0.1, precision=5.0, tolerance=1e-3)
-    energies = settle(model, losses, inputs, target, part=part).energies
+    energies = settled(model, losses, inputs, target, part=part).energies
     assert 2 < len(energies) < 500
     assert (energies[-2] - energies[-1]) / energies[-2].abs() <= 1e-3
-    far = settle(model, losses, inputs, target, part=part, total=lambda energy: energy + 1e9)
+    far = settled(model, losses, inputs, target, part=part, total=lambda energy: energy + 1e9)
     assert len(far.energies) == 2, "the energy of the whole batch decides, of which this rank may hold little"
 
 
@@ -119,7 +143,7 @@ def test_a_linear_network_settles_to_the_closed_form():
     inputs, target = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
     precision = 3.0
     part = PredictiveCoding(iterations=300, step_size=0.2, precision=precision)
-    errors = settle(model, squared_error, inputs, target, part=part).errors
+    errors = settled(model, squared_error, inputs, target, part=part).errors
 
     first, second, out = (layer.weight.detach() for layer in maps)
     residual = inputs @ (out @ second @ first).T - target
@@ -127,7 +151,7 @@ def test_a_linear_network_settles_to_the_closed_form():
     inverse = torch.linalg.inv(both @ both.T / precision + torch.eye(2, dtype=torch.float64))
     closed = -(residual @ inverse) @ both / precision
     torch.testing.assert_close(torch.cat(errors, dim=1), closed, rtol=1e-8, atol=1e-8)
-    energy = prior_energy(errors, precision=precision) + losses_under_errors(
+    energy = gaussian(model, precision).energy(errors) + losses_under_errors(
         model, squared_error, inputs, target, errors
     )
     torch.testing.assert_close(energy, 0.5 * torch.einsum("ni,ij,nj->", residual, inverse, residual))
@@ -148,9 +172,9 @@ def test_evaluation_is_one_forward_pass_that_sees_no_target(language, learning):
     model, inputs, target, losses = language
     seen = []
     model.register_forward_hook(lambda _model, _inputs, output: seen.append(output.detach().clone()))
-    taught = learner(model, CrossEntropy(), learning).eval()
+    taught = learner(model, objective(CrossEntropy()), learning).eval()
     with torch.no_grad():
-        first, second = taught(inputs, target), taught(inputs, (target + 1) % VOCABULARY)
+        first, second = taught(Batch(inputs, target)), taught(Batch(inputs, (target + 1) % VOCABULARY))
         assert len(seen) == 2
         assert torch.equal(seen[0], seen[1])
         assert torch.equal(first, losses(seen[0], target))
@@ -159,11 +183,33 @@ def test_evaluation_is_one_forward_pass_that_sees_no_target(language, learning):
 
 def test_high_precision_teaches_what_backprop_teaches(problem):
     model, inputs, target, losses = problem
-    objective = GaussianNLL() if target.is_floating_point() else CrossEntropy()
+    minimised = objective(GaussianNLL() if target.is_floating_point() else CrossEntropy())
     gradients = {}
     for learning in (Backpropagation(), PredictiveCoding(iterations=1, step_size=1.0, precision=1e7)):
-        taught = learner(model, objective, learning)(inputs, target)
+        taught = learner(model, minimised, learning)(Batch(inputs, target))
         gradients[learning.kind] = torch.autograd.grad(taught.surrogate, list(model.parameters()))
         assert taught.loss == pytest.approx(losses(model(inputs), target).mean().item())
     for mine, reference in zip(gradients["predictive_coding"], gradients["backprop"], strict=True):
         torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-6)
+
+
+def test_energy_and_normaliser_are_the_log_density_of_the_errors(regression):
+    """Layers with laws of their own: -log p(e) from torch's normal distribution."""
+    model, inputs, _, _ = regression
+    mixed = Laws([Gaussian(4.0), Gaussian(0.3)], [1, 0])
+    errors = [torch.randn(len(inputs), width, dtype=torch.float64) for width in (6, 5)]
+    expected = -sum(
+        torch.distributions.Normal(0.0, 1 / math.sqrt(precision)).log_prob(error).sum()
+        for precision, error in zip((0.3, 4.0), errors, strict=True)
+    )
+    torch.testing.assert_close(mixed.energy(errors) + mixed.log_normaliser(errors), expected)
+    assert len(model.layers) == len(mixed.of_layer)
+
+
+def test_what_a_law_teaches_is_the_gradient_of_its_energy(regression):
+    _, inputs, _, _ = regression
+    law, state = Gaussian(2.5), torch.randn(len(inputs), 6, dtype=torch.float64)
+    prediction = torch.randn_like(state).requires_grad_()
+    (energy,) = torch.autograd.grad(law.energy([state - prediction]), prediction)
+    (lesson,) = torch.autograd.grad(law.lesson(prediction, (state - prediction).detach()), prediction)
+    torch.testing.assert_close(lesson, energy)

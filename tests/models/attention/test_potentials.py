@@ -1,0 +1,184 @@
+"""Lowered attention against the naive form, its invariances, and causality."""
+
+import math
+
+import oracles
+import pytest
+import torch
+
+from precisionflow.config import attention as config
+from precisionflow.models.attention.attention import attention
+from precisionflow.models.attention.edges import EVERY_EDGE, InnerProduct, LogPrior, Posterior
+from precisionflow.models.attention.potentials.dot_product import DotProduct
+from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
+from precisionflow.models.attention.priors.causal import Causal
+from precisionflow.models.attention.sites import Sites
+
+SHAPE = {"batch": 2, "heads": 3, "tokens": 11, "width": 8}
+
+
+def lowered(queries, keys, log_precision):
+    return GaussianPerKey.augmented_queries(queries), GaussianPerKey.augmented_keys(keys, log_precision)
+
+
+def attend(sides, values, *, causal):
+    return Posterior(InnerProduct(), *sides, LogPrior(causal=causal)).expectation(values)
+
+
+def sites(x, present=None):
+    return Sites(torch.arange(x.shape[1]), present)
+
+
+@pytest.fixture
+def qkvl():
+    """Queries, keys, values and log precisions that require gradients."""
+    generator = torch.Generator().manual_seed(1)
+    tensors = torch.randn(4, *SHAPE.values(), generator=generator, dtype=torch.float64)
+    return [tensor.clone().requires_grad_() for tensor in tensors]
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_gaussian_per_key_equals_the_naive_form(qkvl, causal):
+    queries, keys, values, log_precision = qkvl
+    fast = attend(lowered(queries, keys, log_precision), values, causal=causal)
+    naive = oracles.naive_attention(
+        oracles.gaussian_log_potential(queries, keys, log_precision), values, causal=causal
+    )
+    torch.testing.assert_close(fast, naive, rtol=1e-9, atol=1e-9)
+    weights = torch.randn(fast.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    for fast_gradient, naive_gradient in zip(
+        torch.autograd.grad((fast * weights).sum(), qkvl),
+        torch.autograd.grad((naive * weights).sum(), qkvl),
+        strict=True,
+    ):
+        torch.testing.assert_close(fast_gradient, naive_gradient, rtol=1e-8, atol=1e-8)
+
+
+def test_float32_stays_within_a_hundred_thousandth(qkvl):
+    queries, keys, values, log_precision = (tensor.detach().float().requires_grad_() for tensor in qkvl)
+    log_precision = (log_precision - 0.5 * math.log(SHAPE["width"])).detach().requires_grad_()
+    fast = attend(lowered(queries, keys, log_precision), values, causal=True)
+    naive = oracles.naive_attention(
+        oracles.gaussian_log_potential(queries, keys, log_precision), values, causal=True
+    )
+    assert (fast - naive).abs().max() < 1e-5
+    inputs = (queries, keys, values, log_precision)
+    pairs = zip(
+        torch.autograd.grad(fast.sum(), inputs), torch.autograd.grad(naive.sum(), inputs), strict=True
+    )
+    assert max((a - b).abs().max().item() for a, b in pairs) < 1e-5
+
+
+def test_dot_product_is_scaled_dot_product_attention():
+    torch.manual_seed(0)
+    potential = DotProduct(24, heads=3).double()
+    x = torch.randn(2, 11, 24, dtype=torch.float64)
+    queries, keys = potential(x, sites(x))
+    projection = potential.queries_keys
+    projected = torch.nn.functional.linear(x, projection.weight, projection.bias)
+    projected_queries, projected_keys = projected.chunk(2, dim=-1)
+    torch.testing.assert_close(queries[:, 1] * math.sqrt(8), projected_queries[..., 8:16])
+    torch.testing.assert_close(keys[:, 2], projected_keys[..., 16:24])
+
+
+def test_equal_precision_at_every_key_forgets_the_normaliser(qkvl):
+    queries, keys, values, _ = qkvl
+    low, high = (
+        attend(lowered(queries, keys, torch.full_like(keys, level)), values, causal=False)
+        for level in (-60.0, math.log(1e4))
+    )
+    torch.testing.assert_close(low, values.mean(2, keepdim=True).expand_as(values), rtol=1e-9, atol=1e-9)
+    nearest = torch.cdist(queries, keys).argmin(-1)
+    torch.testing.assert_close(
+        high, values.gather(2, nearest[..., None].expand_as(values)), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_permuting_keys_changes_nothing_without_an_order(qkvl):
+    queries, keys, values, log_precision = qkvl
+    order = torch.randperm(SHAPE["tokens"], generator=torch.Generator().manual_seed(3))
+    before = attend(lowered(queries, keys, log_precision), values, causal=False)
+    after = attend(
+        lowered(queries, keys[:, :, order], log_precision[:, :, order]),
+        values[:, :, order],
+        causal=False,
+    )
+    torch.testing.assert_close(before, after)
+
+
+def test_a_key_with_its_own_precision_gets_its_own_gradient():
+    torch.manual_seed(0)
+    module = attention(config.Attention(potential=config.GaussianPerKey()), width=16, heads=2)
+    x = torch.randn(1, 5, 16)
+    module(x, sites(x)).square().sum().backward()
+    gradient = module.potential.log_precision.weight.grad
+    assert gradient.abs().sum() > 0
+
+
+def test_initial_precision_is_what_the_keys_start_with():
+    module = GaussianPerKey(16, heads=2, initial_precision=3.0)
+    torch.testing.assert_close(module.log_precision(torch.randn(1, 5, 16)).exp(), torch.full((1, 5, 16), 3.0))
+
+
+def test_the_full_prior_sees_later_tokens():
+    torch.manual_seed(0)
+    module = attention(config.Attention(prior=config.Full()), width=16, heads=2)
+    x = torch.randn(1, 5, 16)
+    changed = x.clone()
+    changed[:, -1] += 1
+    assert not torch.equal(module(x, sites(x))[:, 0], module(changed, sites(changed))[:, 0])
+
+
+EVERY_ATTENTION = [
+    config.Attention(potential=potential, prior=prior)
+    for potential in (config.DotProduct(), config.GaussianPerKey())
+    for prior in (config.Causal(), config.Full())
+]
+
+
+@pytest.fixture(params=EVERY_ATTENTION, ids=lambda c: f"{c.potential.kind}-{c.prior.kind}")
+def module(request):
+    torch.manual_seed(0)
+    made = attention(request.param, width=16, heads=2).double()
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return made
+
+
+def test_sides_made_apart_attend_as_tokens_do_to_themselves(module):
+    """What a cache keeps: the key side of each token, made when the token came."""
+    x = torch.randn(2, 7, 16, dtype=torch.float64)
+    whole, at = module(x, sites(x)), sites(x)
+    torch.testing.assert_close(module.attend(x, at, module.memory(x, at)), whole)
+    for token in range(7) if isinstance(module.prior, Causal) else ():
+        seen, here = Sites(at.positions[: token + 1]), Sites(at.positions[token : token + 1])
+        one = module.attend(x[:, token : token + 1], here, module.memory(x[:, : token + 1], seen))
+        torch.testing.assert_close(one, whole[:, token : token + 1])
+
+
+def test_padding_changes_nothing_at_real_tokens(module):
+    x = torch.randn(2, 5, 16, dtype=torch.float64)
+    longer = torch.cat([x, torch.randn(2, 3, 16, dtype=torch.float64) * 50], dim=1)
+    present = torch.arange(8) < torch.tensor([[5], [5]])
+    torch.testing.assert_close(module(longer, sites(longer, present))[:, :5], module(x, sites(x)))
+
+
+def test_the_posterior_is_a_distribution_whose_expectation_is_the_kernels(module):
+    x = torch.randn(2, 6, 16, dtype=torch.float64)
+    at = sites(x, torch.arange(6) < torch.tensor([[6], [4]]))
+    memory = module.memory(x, at)
+    prior = module.prior.log(at, at) * LogPrior(allowed=at.present[:, None, None, :])
+    posterior = Posterior(module.potential.lowering, module.potential.query(x, at), memory.keys, prior)
+    weights = posterior.probabilities()
+    torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
+    assert not weights[1, :, :, 4:].any()
+    torch.testing.assert_close(weights @ memory.values, posterior.expectation(memory.values))
+
+
+def test_priors_multiply():
+    first = LogPrior(bias=torch.randn(1, 1, 3, 3))
+    both = (first * LogPrior(causal=True)) * LogPrior(allowed=torch.eye(3, dtype=torch.bool)[None, None])
+    matrix = both.matrix(3, 3, device=torch.device("cpu"), dtype=torch.float32)[0, 0]
+    assert torch.equal(matrix.isfinite(), torch.eye(3, dtype=torch.bool))
+    torch.testing.assert_close(matrix.diagonal(), first.bias[0, 0].diagonal())
+    assert EVERY_EDGE * EVERY_EDGE == EVERY_EDGE
