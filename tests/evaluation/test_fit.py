@@ -55,7 +55,7 @@ def test_the_report_draws_it_with_the_truth(sine, evaluated):
         known = cells.evaluated_cells([evaluated])
         variants = expand(sine.experiment)
         return list(
-            fits(Group(sine.experiment, "sine", variants, (), (), trained={}, evaluated=known, name="x"))
+            fits(Group(sine.experiment, "sine", variants, (), (), trained={}, evaluated=known, anchor="x"))
         )
 
     (picture,) = drawn()

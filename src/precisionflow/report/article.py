@@ -38,6 +38,8 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 class Article:
     """One experiment on the page."""
 
+    anchor: str
+    """Id of its element."""
     experiment: Experiment
     facts: tuple[str, ...]
     sections: tuple[Section | None, ...]
@@ -46,7 +48,8 @@ class Article:
 
 def article(material: Material) -> Article:
     """Put the material into words, tables and figures."""
-    return Article(material.experiment, _facts(material), tuple(build(material) for build in SECTIONS))
+    sections = tuple(build(material) for build in SECTIONS)
+    return Article(material.anchor, material.experiment, _facts(material), sections)
 
 
 def _facts(material: Material) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class Group:
     """Rows of records.CONTRASTS; none where no axis is varied."""
     trained: Mapping[Cell, Path]
     evaluated: Mapping[Cell, Path]
-    name: str
+    anchor: str
     """Start of the ids of all its figures."""
 
     @property
@@ -70,6 +70,8 @@ class Material:
     experiment: Experiment
     groups: tuple[Group, ...]
     gate: tuple[Judgement, ...]
+    anchor: str
+    """Id of the article, and start of all ids in it."""
 
     @property
     def several(self) -> bool:
@@ -86,7 +88,7 @@ def gather(
     gate: Sequence[Judgement],
     anchor: str,
 ) -> Material:
-    """The material of one experiment out of the results of all; ids start with `anchor`."""
+    """The material of one experiment out of the results of all; `anchor` is the id of its article."""
     scores, contrasts = results.table.to_pylist(), results.contrasts.to_pylist()
     groups = tuple(
         Group(
@@ -97,8 +99,8 @@ def gather(
             contrasts=tuple(tables.select(contrasts, experiment, dataset)),
             trained=trained,
             evaluated=evaluated,
-            name=f"{anchor}-{position}",
+            anchor=f"{anchor}-{position}",
         )
         for position, (dataset, variants) in enumerate(by_dataset(experiment).items())
     )
-    return Material(experiment, groups, tuple(gate))
+    return Material(experiment, groups, tuple(gate), anchor)

@@ -29,19 +29,15 @@ def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Co
         for dataset, variants in by_dataset(experiment).items():
             rows = tables.select(scores, experiment, dataset)
             compared = tables.select(contrasts, experiment, dataset)
-            for table in _tables(experiment, dataset, variants, rows, compared):
+            for table in _tables(experiment, variants, scores=rows, contrasts=compared):
                 console.print()
                 console.print(_rich(table))
 
 
 def _tables(
-    experiment: Experiment,
-    dataset: str,
-    variants: Sequence[Variant],
-    scores: Sequence[Row],
-    contrasts: Sequence[Row],
+    experiment: Experiment, variants: Sequence[Variant], *, scores: Sequence[Row], contrasts: Sequence[Row]
 ) -> Iterator[Table]:
-    where, metrics = f"{experiment.name} on {dataset}", [m.name for m in contrasted(experiment)]
+    where, metrics = f"{experiment.name} on {variants[0].dataset}", [m.name for m in contrasted(experiment)]
     interval = wording.interval_name(experiment.ablation.confidence)
     caption = f"{where}: mean ± half of the {interval}, n {unit_of(experiment)}s"
     best = tables.proven_bests(contrasts, [v.name for v in variants], metrics)

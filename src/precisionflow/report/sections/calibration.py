@@ -38,4 +38,4 @@ def _group(group: Group) -> Calibrated:
         for of in group.task_report.finer(tables.metric_names(group.scores), dataset=group.dataset)
     )
     recalibrated = tables.recalibration_table(group.scores, caption=f"Before and after on {group.dataset}")
-    return Calibrated(group.dataset, group.task_report.calibration(name=group.name), finer, recalibrated)
+    return Calibrated(group.dataset, group.task_report.calibration(name=group.anchor), finer, recalibrated)

@@ -36,7 +36,7 @@ def _forests(group: Group) -> Iterator[Picture]:
     for index, metric in enumerate(contrasted(group.experiment)):
         rows = [row for row in group.contrasts if row["metric"] == metric.name]
         settings = [wording.setting(row, levels[row["variant"]]) for row in rows]
-        svg = forest(rows, settings, metric, name=f"{group.name}-forest-{index}")
+        svg = forest(rows, settings, metric, name=f"{group.anchor}-forest-{index}")
         yield Picture(svg, f"Differences in {metric.title} on {group.dataset}.")
 
 

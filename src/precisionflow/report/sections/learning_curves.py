@@ -31,7 +31,7 @@ def section(material: Material) -> Section:
     groups = [
         Curves(
             group.dataset,
-            tuple(legend(group.names, name=f"{group.name}-learning-key")),
+            tuple(legend(group.names, name=f"{group.anchor}-learning-key")),
             tuple(_pictures(group)),
         )
         for group in material.groups
@@ -50,5 +50,5 @@ def _pictures(group: Group) -> Iterator[Picture]:
             if len(curve.steps):
                 curves[index] = curve
         if curves:
-            name = f"{group.name}-{metric.replace('_', '-')}"
+            name = f"{group.anchor}-{metric.replace('_', '-')}"
             yield Picture(learning_curve(metric, curves, variants=group.names, name=name), caption)
