@@ -11,7 +11,9 @@ from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.fit import MARGIN, POINTS, fitted_curve
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import FIT, PREDICTIONS
-from precisionflow.report import cells, pictures
+from precisionflow.report import cells
+from precisionflow.report.material import Group
+from precisionflow.report.sections.fit import fits
 from precisionflow.results.layout import cell_folder
 
 
@@ -49,10 +51,15 @@ def test_several_features_have_no_curve(table):
 
 
 def test_the_report_draws_it_with_the_truth(sine, evaluated):
-    (variant,) = expand(sine.experiment)
-    found = list(pictures.fits(sine.experiment, [variant], cells.evaluated_cells([evaluated]), name="x"))
-    (picture,) = found
+    def drawn() -> list:
+        known = cells.evaluated_cells([evaluated])
+        variants = expand(sine.experiment)
+        return list(
+            fits(Group(sine.experiment, "sine", variants, (), (), trained={}, evaluated=known, anchor="x"))
+        )
+
+    (picture,) = drawn()
     assert "6 test rows" in picture.svg
     assert "true mean" in picture.caption
     (cell_folder(evaluated, 0, 0) / "fit.parquet").rename(evaluated / "elsewhere.parquet")
-    assert not list(pictures.fits(sine.experiment, [variant], cells.evaluated_cells([evaluated]), name="x"))
+    assert not drawn()

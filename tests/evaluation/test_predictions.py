@@ -9,7 +9,7 @@ from precisionflow.evaluation.distribution import PARAMETERS, Distribution
 from precisionflow.evaluation.predictions import pooled, predictions_table, stated_distribution
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.schemas import PREDICTIONS
-from precisionflow.report.cells import read_predictions
+from precisionflow.report.predictions import read_numbers
 
 ROWS, RANDOM = 6, np.random.default_rng(0)
 
@@ -137,4 +137,4 @@ def test_the_report_names_the_file_of_a_broken_row(cell, message, tmp_path):
     file = tmp_path / "predictions.parquet"
     pq.write_table(broken(table_of(invented("gaussian")), "scale", 1, cell), file)
     with pytest.raises(ValueError, match=rf"^{file}: .*{message}"):
-        read_predictions([tmp_path], kind="regression")
+        read_numbers([tmp_path])

@@ -41,7 +41,7 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
     """Hold a results folder; at the end, tables of the experiments that the block lists, times, and where all is."""
     from rich.console import Console
 
-    from precisionflow.report.tables import print_tables
+    from precisionflow.report.terminal import print_tables
     from precisionflow.tracking import ui_command
 
     start, experiments = time.perf_counter(), list[Experiment]()

@@ -115,7 +115,7 @@ def fetch_results(run: str, *, out: Path, access: Access) -> None:
 def _show(experiments: Sequence[Experiment], out: Path) -> None:
     from rich.console import Console
 
-    from precisionflow.report.tables import print_tables
+    from precisionflow.report.terminal import print_tables
 
     if not Reported(Results(out).report).page.exists():
         print(f"no report yet: {out} has what is finished")

@@ -4,16 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
 from precisionflow.ablation.aggregate import cells_of
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
-from precisionflow.evaluation.predictions import stated_distribution
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_parquet
-from precisionflow.records.schemas import HISTORY, METRICS, PREDICTIONS, TOKEN_PREDICTIONS
+from precisionflow.records.schemas import HISTORY, METRICS
 from precisionflow.results.cells import Cell
 from precisionflow.results.layout import EvaluatedCell, TrainedCell, cell_folders
 from precisionflow.results.stage import input_key
@@ -25,22 +21,6 @@ class Trained:
 
     card: ModelCard
     history: Mapping[str, Mapping[int, float]]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """The predictions of several cells, one after the other, and how many independent rows they are worth."""
-
-    columns: Mapping[str, np.ndarray]
-    """Of a text: those of records.TOKEN_PREDICTIONS. Of a table: target, mean, std, pit, and the ends lower and
-    upper of the 95 % interval."""
-    rows: int
-    """(sum_r c_r)^2 / sum_r c_r^2, c_r the number of cells that predict row r (Kish 1965): what a sampling band may
-    count if predicting a row again says nothing new."""
-
-    @property
-    def pit(self) -> np.ndarray:
-        return self.columns["pit"]
 
 
 def trained_cells(roots: Sequence[Path]) -> dict[Cell, Path]:
@@ -95,31 +75,3 @@ def read_trained(folder: Path) -> Trained:
     for row in read_parquet(TrainedCell(folder).history, HISTORY).to_pylist():
         history.setdefault(row["metric"], {})[row["step"]] = row["value"]
     return Trained(read_card(TrainedCell(folder).card, ModelCard), history)
-
-
-def read_predictions(folders: Sequence[Path], *, kind: str) -> Predictions:
-    """The pooled predictions of cells whose task is of `kind`."""
-    schema = PREDICTIONS if kind == "regression" else TOKEN_PREDICTIONS
-    files = [EvaluatedCell(folder).predictions for folder in folders]
-    tables = [read_parquet(file, schema) for file in files]
-    if kind == "regression":
-        cells = [_stated_columns(table, file) for table, file in zip(tables, files, strict=True)]
-    else:
-        cells = [{name: table[name].to_numpy() for name in schema.names} for table in tables]
-    columns = {name: np.concatenate([cell[name] for cell in cells]) for name in cells[0]}
-    _, counts = np.unique(columns["row"], return_counts=True)
-    return Predictions(columns, int(counts.sum() ** 2 / np.square(counts).sum()))
-
-
-def _stated_columns(table: pa.Table, file: Path) -> dict[str, np.ndarray]:
-    predicted, target = stated_distribution(table, origin=str(file)), table["target"].to_numpy()
-    lower, upper = predicted.interval(0.95)
-    return {
-        "row": table["row"].to_numpy(),
-        "target": target,
-        "mean": predicted.mean,
-        "std": predicted.std,
-        "pit": predicted.cdf(target),
-        "lower": lower,
-        "upper": upper,
-    }

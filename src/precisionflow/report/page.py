@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -13,10 +12,12 @@ from markupsafe import Markup, escape
 from precisionflow import __version__
 from precisionflow.ablation.aggregate import by_name, read_aggregate
 from precisionflow.ablation.gate import judge
-from precisionflow.config import Experiment, digest, to_yaml
+from precisionflow.config import Experiment, digest
 from precisionflow.records.files import write_text
 from precisionflow.report import cells
-from precisionflow.report.section import Section, section
+from precisionflow.report.article import Article, article
+from precisionflow.report.material import gather
+from precisionflow.report.section import Section
 from precisionflow.results.layout import Reported
 from precisionflow.results.stage import input_key, once
 
@@ -57,20 +58,21 @@ def report(
 
     def work(folder: Path) -> None:
         results = read_aggregate(aggregate)
-        sections = [
-            section(
-                experiment,
-                trained=trained,
-                evaluated=evaluated,
-                results=results,
-                gate=judge(experiment, evaluations=evaluations),
-                anchor=f"x{position}",
+        articles = [
+            article(
+                gather(
+                    experiment,
+                    trained=trained,
+                    evaluated=evaluated,
+                    results=results,
+                    gate=judge(experiment, evaluations=evaluations),
+                    anchor=f"x{position}",
+                )
             )
             for position, experiment in enumerate(ordered)
         ]
-        write_text(
-            render(sections, keys={name: digest(key) for name, key in keys.items()}), Reported(folder).page
-        )
+        text = render(articles, keys={name: digest(key) for name, key in keys.items()})
+        write_text(text, Reported(folder).page)
 
     inputs = {"experiments": [e.model_dump_json() for e in ordered], **keys}
     once(out, verb="report", inputs=inputs, work=work)
@@ -89,41 +91,32 @@ def templates() -> Environment:
     return environment
 
 
-def render(sections: Sequence[Section], *, keys: dict[str, str]) -> str:
+def render(articles: Sequence[Article], *, keys: dict[str, str]) -> str:
     """The page's text; `keys` name the inputs of the stage."""
-    here = Path(__file__).parent
-    return (
-        templates()
-        .get_template("page.html.jinja")
-        .render(
-            sections=[(s, provenance(s)) for s in sections],
-            style=(here / "page.css").read_text(encoding="utf-8"),
-            version=__version__,
-            machine={
-                "python": platform.python_version(),
-                "platform": f"{platform.system()} {platform.machine()}",
-                "libraries": ", ".join(f"{name} {version}" for name, version in library_versions().items()),
-            },
-            keys=keys,
-        )
+    environment = templates()
+    return environment.get_template("page.html.jinja").render(
+        articles=[(shown, [_rendered(s, environment) for s in shown.sections]) for shown in articles],
+        style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
+        version=__version__,
+        machine={
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "libraries": ", ".join(f"{name} {version}" for name, version in library_versions().items()),
+        },
+        keys=keys,
     )
+
+
+def _rendered(section: Section | None, environment: Environment) -> Markup | None:
+    if section is None:
+        return None
+    template = environment.get_template(section.template)
+    return Markup(template.render(section.context, title=section.title))
 
 
 def breakable(text: str) -> Markup:
     """Escaped text that may break after the joints of a variant's name."""
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_+=])(?=.)", text))
-
-
-def provenance(shown: Section) -> dict[str, Any]:
-    """Where an experiment's numbers come from: configuration, hashes, code."""
-    variants = {(c.experiment.dataset, c.experiment.variant): c.experiment_hash for c in shown.cards}
-    return {
-        "hash": shown.experiment.hash,
-        "yaml": to_yaml(shown.experiment),
-        "code": ", ".join(sorted({c.code_version for c in shown.cards})),
-        "runs": len(shown.cards),
-        "variants": [(dataset, variant, value) for (dataset, variant), value in variants.items()],
-    }
 
 
 def library_versions() -> dict[str, str]:

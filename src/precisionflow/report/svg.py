@@ -31,6 +31,9 @@ INK, MUTED, RULE, BAND, BETTER, WORSE, SURFACE = (
     _COLOURS[name] for name in ("ink", "muted", "rule", "band", "better", "worse", "surface")
 )
 
+TITLE_CHARACTERS = 46
+"""Characters that fit above a figure or beside a line of it."""
+
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _MARKERS = "osD^vPX*"
 
@@ -109,6 +112,11 @@ def canvas(name: str, *, alt: str, width: float = 320, height: float = 250) -> I
             transparent=True,
         )
     drawing.parts.append(_inline(buffer.getvalue(), name, alt))
+
+
+def shortened(text: str) -> str:
+    """At most TITLE_CHARACTERS; an ellipsis stands for the rest."""
+    return text if len(text) <= TITLE_CHARACTERS else text[: TITLE_CHARACTERS - 1] + "…"
 
 
 def legend_sample(index: int, *, name: str) -> str:

@@ -1,7 +1,7 @@
 """Numbers and verdicts in words, the same on the page and in the terminal."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from precisionflow.records.metrics import Metric, metric_named
@@ -52,6 +52,16 @@ def probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else number(p, decimals=3)
 
 
+def count(n: int, noun: str) -> str:
+    """ "3 seeds"."""
+    return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
+def interval_name(confidence: float) -> str:
+    """ "95 % interval"."""
+    return f"{100 * confidence:g} % interval"
+
+
 def quantity(metric: Metric) -> str:
     """What is contrasted: the metric, or its distance from the calibrated value."""
     return metric.name if metric.nominal is None else f"|{metric.name} − {metric.nominal:g}|"
@@ -80,8 +90,7 @@ def comparison(row: Row, levels: Mapping[str, str]) -> str:
 
 def finding(row: Row, *, unit: str) -> str:
     """ "nll −0.012 [−0.020, −0.004], n = 3 seeds": what a contrast measured."""
-    units = unit if row["n"] == 1 else f"{unit}s"
-    return f"{quantity(metric_named(row['metric']))} {effect(row)}, n = {row['n']} {units}"
+    return f"{quantity(metric_named(row['metric']))} {effect(row)}, n = {count(row['n'], unit)}"
 
 
 def verdict_kind(verdict: str) -> VerdictKind:
@@ -95,14 +104,13 @@ def verdict_kind(verdict: str) -> VerdictKind:
             return "too-few"
 
 
-def tally(rows: list[Row]) -> str:
+def tally(rows: Sequence[Row]) -> str:
     """ "12 contrasts: 2 better, 10 no difference shown"."""
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
     order = sorted(counts, key=lambda v: (("better", "worse", "open", "too-few").index(verdict_kind(v)), v))
-    contrasts = "contrast" if len(rows) == 1 else "contrasts"
-    return f"{len(rows)} {contrasts}: " + ", ".join(f"{counts[v]} {_counted(v)}" for v in order)
+    return f"{count(len(rows), 'contrast')}: " + ", ".join(f"{counts[v]} {_counted(v)}" for v in order)
 
 
 def _counted(verdict: str) -> str:

@@ -1,0 +1,65 @@
+"""The article about one experiment: its facts, and its sections in the order of the page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from precisionflow.ablation.aggregate import unit_of
+from precisionflow.config import Experiment
+from precisionflow.report import wording
+from precisionflow.report.material import Material
+from precisionflow.report.section import Section
+from precisionflow.report.sections import (
+    answer,
+    calibration,
+    contrasts,
+    fit,
+    gate,
+    learning_curves,
+    provenance,
+    scores,
+    training_cost,
+)
+
+SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
+    answer.section,
+    scores.section,
+    gate.section,
+    contrasts.section,
+    fit.section,
+    calibration.section,
+    learning_curves.section,
+    training_cost.section,
+    provenance.section,
+)
+"""Each builds one section, or none where it has nothing to show."""
+
+
+@dataclass(frozen=True)
+class Article:
+    """One experiment on the page."""
+
+    anchor: str
+    """Id of its element."""
+    experiment: Experiment
+    facts: tuple[str, ...]
+    sections: tuple[Section | None, ...]
+    """One for each of SECTIONS."""
+
+
+def article(material: Material) -> Article:
+    """Put the material into words, tables and figures."""
+    sections = tuple(build(material) for build in SECTIONS)
+    return Article(material.anchor, material.experiment, _facts(material), sections)
+
+
+def _facts(material: Material) -> tuple[str, ...]:
+    experiment, groups = material.experiment, material.groups
+    unit = unit_of(experiment)
+    n = len(experiment.splits if unit == "split" else experiment.seeds)
+    return (
+        ("datasets " if material.several else "dataset ") + ", ".join(group.dataset for group in groups),
+        wording.count(len(groups[0].variants), "variant"),
+        f"{wording.count(len(experiment.seeds), 'seed')} × {wording.count(len(experiment.splits), 'split')}",
+        f"n = {wording.count(n, unit)}",
+        f"{wording.interval_name(experiment.ablation.confidence)}s",
+    )

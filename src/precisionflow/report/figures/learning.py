@@ -1,0 +1,48 @@
+"""Figures of learning: a measured quantity over the optimiser's steps."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from precisionflow.report.svg import canvas, stroke
+
+
+class Curve(NamedTuple):
+    """Values over steps, one number for each step."""
+
+    steps: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    """Lowest and highest over the runs."""
+
+
+def learning_curve(metric: str, curves: Mapping[int, Curve], *, variants: Sequence[str], name: str) -> str:
+    """Mean over the runs of each variant, and their range; keys of `curves` are indices into `variants`."""
+    alt = f"{metric} over training steps for {', '.join(variants[i] for i in curves)}: mean and range over the runs"
+    with canvas(name, alt=alt) as drawing:
+        axes = drawing.axes
+        for index, (steps, mean, low, high) in curves.items():
+            look = stroke(index)
+            axes.fill_between(steps, low, high, color=look.colour, alpha=0.16, linewidth=0)
+            marker = look.marker if len(steps) < 12 else ""
+            axes.plot(steps, mean, color=look.colour, linestyle=look.dash, marker=marker)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_title(metric.replace("_", " "))
+        axes.set_xlabel("optimiser step")
+        axes.set_ylabel("nats")
+    return drawing.svg
+
+
+def mean_and_range(runs: Sequence[Mapping[int, float]], *, points: int = 120) -> Curve:
+    """Mean and range at the steps that every run has, at most about `points` of them.
+
+    Runs that stop early would otherwise leave the mean to the survivors.
+    """
+    steps = np.array(sorted(set.intersection(*(set(run) for run in runs))), dtype=int)
+    if len(steps) > points:
+        steps = steps[np.unique(np.linspace(0, len(steps) - 1, points).round().astype(int))]
+    values = np.array([[run[int(step)] for step in steps] for run in runs])
+    return Curve(steps, values.mean(axis=0), values.min(axis=0), values.max(axis=0))

@@ -1,0 +1,1 @@
+"""The sections of an article: one file each, with its template beside it."""

@@ -1,0 +1,68 @@
+"""Answer: every pair of variants that differs in one level, in one sentence for each metric."""
+
+from dataclasses import dataclass
+
+from precisionflow.ablation.aggregate import contrasted, unit_of
+from precisionflow.report import wording
+from precisionflow.report.material import Group, Material
+from precisionflow.report.section import Section
+from precisionflow.report.wording import Row
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measured contrast in words, and its verdict."""
+
+    text: str
+    verdict: str
+    kind: wording.VerdictKind
+
+
+@dataclass(frozen=True)
+class Answer:
+    """All findings about one pair of variants, or the means of a variant where nothing is contrasted."""
+
+    title: str
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers on one data set, and how many verdicts there are of each kind; no tally without contrasts."""
+
+    dataset: str
+    tally: str | None
+    answers: tuple[Answer, ...]
+
+
+def section(material: Material) -> Section:
+    """Findings about the pairs of variants on every data set."""
+    groups = [_compared(group) if group.contrasts else _measured(group) for group in material.groups]
+    context = {"groups": groups, "several": material.several}
+    return Section("Answer", "sections/answer.html.jinja", context)
+
+
+def _compared(group: Group) -> Answers:
+    unit, levels = unit_of(group.experiment), {v.name: v.levels for v in group.variants}
+    pairs: dict[tuple[str, str], list[Row]] = {}
+    for row in group.contrasts:
+        pairs.setdefault((row["variant"], row["baseline_variant"]), []).append(row)
+    answers = []
+    for (variant, _), rows in pairs.items():
+        findings = tuple(
+            Finding(wording.finding(row, unit=unit), row["verdict"], wording.verdict_kind(row["verdict"]))
+            for row in rows
+        )
+        answers.append(Answer(wording.comparison(rows[0], levels[variant]), findings))
+    return Answers(group.dataset, wording.tally(group.contrasts), tuple(answers))
+
+
+def _measured(group: Group) -> Answers:
+    wanted = {metric.name for metric in contrasted(group.experiment)}
+    means: dict[str, list[str]] = {}
+    for row in group.scores:
+        texts = means.setdefault(row["variant"], [])
+        if row["metric"] in wanted:
+            texts.append(f"{row['metric']} {wording.plus_minus(row)}")
+    answers = tuple(Answer(f"{variant}: {', '.join(texts)}") for variant, texts in means.items())
+    return Answers(group.dataset, None, answers)

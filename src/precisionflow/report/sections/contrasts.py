@@ -1,0 +1,44 @@
+"""Contrasts: the paired difference of every level from its baseline, drawn and as a table."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from precisionflow.ablation.aggregate import contrasted
+from precisionflow.report import tables, wording
+from precisionflow.report.figures.contrasts import forest
+from precisionflow.report.material import Group, Material
+from precisionflow.report.pictures import Picture
+from precisionflow.report.section import Section
+from precisionflow.report.tables import Table
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """One forest for each metric, and all contrasts on one data set."""
+
+    forests: tuple[Picture, ...]
+    table: Table
+
+
+def section(material: Material) -> Section | None:
+    """Forests and table of every data set; none where no axis is varied."""
+    if not material.groups[0].contrasts:
+        return None
+    context = {
+        "groups": [Contrasts(tuple(_forests(group)), _table(group)) for group in material.groups],
+        "several_splits": len(material.experiment.splits) > 1,
+    }
+    return Section("Contrasts", "sections/contrasts.html.jinja", context)
+
+
+def _forests(group: Group) -> Iterator[Picture]:
+    levels = {v.name: v.levels for v in group.variants}
+    for index, metric in enumerate(contrasted(group.experiment)):
+        rows = [row for row in group.contrasts if row["metric"] == metric.name]
+        settings = [wording.setting(row, levels[row["variant"]]) for row in rows]
+        svg = forest(rows, settings, metric, name=f"{group.anchor}-forest-{index}")
+        yield Picture(svg, f"Differences in {metric.title} on {group.dataset}.")
+
+
+def _table(group: Group) -> Table:
+    return tables.contrast_table(group.contrasts, group.variants, caption=f"Contrasts on {group.dataset}")

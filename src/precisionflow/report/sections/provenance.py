@@ -1,0 +1,19 @@
+"""Provenance: configuration, hashes and code behind an experiment's numbers."""
+
+from precisionflow.config import to_yaml
+from precisionflow.report.material import Material
+from precisionflow.report.section import Section
+
+
+def section(material: Material) -> Section:
+    """The resolved experiment, its hash and those of its variants, and the code that trained them."""
+    cards = [card for group in material.groups for of in group.cards.values() for card in of]
+    variants = {(c.experiment.dataset, c.experiment.variant): c.experiment_hash for c in cards}
+    context = {
+        "hash": material.experiment.hash,
+        "yaml": to_yaml(material.experiment),
+        "code": ", ".join(sorted({card.code_version for card in cards})),
+        "runs": len(cards),
+        "variants": [(dataset, variant, value) for (dataset, variant), value in variants.items()],
+    }
+    return Section("Provenance", "sections/provenance.html.jinja", context)

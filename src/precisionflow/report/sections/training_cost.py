@@ -1,0 +1,104 @@
+"""Training cost: steps, time and loss of every variant, and predictive coding over its backprop twin."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from precisionflow.ablation.design import Variant
+from precisionflow.records.cards import ModelCard
+from precisionflow.report import wording
+from precisionflow.report.material import Material
+from precisionflow.report.section import Section
+from precisionflow.report.tables import Entry, Table
+
+LOSS_BAR, TIME_BAR = 1.02, 3.0
+"""What predictive coding may cost over its backprop twin: validation loss and seconds a step, as ratios."""
+
+
+def section(material: Material) -> Section:
+    """The cost table of every data set, and the twins where there are any."""
+    tables = []
+    for group in material.groups:
+        tables.append(cost_table(group.cards, caption=f"Training cost on {group.dataset}"))
+        if twins := twin_table(group.variants, group.cards):
+            tables.append(twins)
+    return Section("Training cost", "sections/training_cost.html.jinja", {"tables": tables})
+
+
+def cost_table(cards: Mapping[str, Sequence[ModelCard]], *, caption: str) -> Table:
+    """What training took, by variant."""
+    body = []
+    for variant, runs in cards.items():
+        steps = sorted(card.steps for card in runs)
+        loss = statistics.fmean(card.validation_loss for card in runs)
+        spread = max(card.validation_loss for card in runs) - min(card.validation_loss for card in runs)
+        body.append(
+            (
+                Entry(variant),
+                Entry(wording.number(loss, decimals=wording.decimals(spread, loss))),
+                Entry(milliseconds(step_seconds(runs))),
+                Entry(str(steps[0]) if steps[0] == steps[-1] else f"{steps[0]} to {steps[-1]}"),
+                Entry(f"{runs[0].parameters:,}".replace(",", "\u202f")),
+                Entry(str(len(runs))),
+            )
+        )
+    headings = (
+        Entry("variant"),
+        Entry("validation loss", "nats, mean"),
+        Entry("time per step", "ms, median"),
+        Entry("steps"),
+        Entry("parameters"),
+        Entry("runs"),
+    )
+    return Table(caption, headings, tuple(body))
+
+
+def twin_table(variants: Sequence[Variant], cards: Mapping[str, Sequence[ModelCard]]) -> Table | None:
+    """Predictive coding over backprop, other axes equal; none for experiments that do not vary `learning` so."""
+    body = []
+    for variant in variants:
+        if variant.levels.get("learning") != "predictive_coding":
+            continue
+        wanted = variant.levels | {"learning": "backprop"}
+        twins = [v.name for v in variants if v.levels == wanted]
+        if not twins:
+            continue
+        settings = ", ".join(f"{a}={level}" for a, level in variant.levels.items() if a != "learning")
+        ours, theirs = cards[variant.name], cards[twins[0]]
+        loss = _ratio(*(statistics.fmean(c.validation_loss for c in runs) for runs in (ours, theirs)))
+        seconds = _ratio(step_seconds(ours), step_seconds(theirs))
+        loss_entries = _held(loss, LOSS_BAR, decimals=4)
+        body.append((Entry(settings or "all"), *loss_entries, *_held(seconds, TIME_BAR, decimals=2)))
+    headings = (
+        Entry("setting"),
+        Entry("validation loss ratio"),
+        Entry(f"at most {LOSS_BAR:g}?"),
+        Entry("step time ratio"),
+        Entry(f"at most {TIME_BAR:g}?"),
+    )
+    return Table("Predictive coding over its backprop twin", headings, tuple(body)) if body else None
+
+
+def step_seconds(runs: Sequence[ModelCard]) -> float:
+    """Median over the runs of a variant."""
+    return statistics.median(card.seconds_per_step for card in runs)
+
+
+def milliseconds(seconds: float) -> str:
+    """Three digits."""
+    places = max(0, 2 - math.floor(math.log10(seconds * 1000))) if seconds > 0 else 0
+    return wording.number(seconds * 1000, decimals=min(places, 4))
+
+
+def _ratio(ours: float, theirs: float) -> float:
+    """NaN where the denominator is not positive: a ratio of such losses says nothing."""
+    return ours / theirs if theirs > 0 else math.nan
+
+
+def _held(ratio: float, bar: float, *, decimals: int) -> tuple[Entry, Entry]:
+    if math.isnan(ratio):
+        return Entry("—"), Entry("no ratio", "the twin's loss is not positive")
+    held = ratio <= bar
+    return Entry(wording.number(ratio, decimals=decimals)), Entry(
+        "holds" if held else "does not hold", kind="better" if held else "worse"
+    )

@@ -1,0 +1,1 @@
+"""What the report needs of each task."""

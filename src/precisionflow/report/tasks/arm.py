@@ -1,0 +1,35 @@
+"""The report's arm for the task: the only place of this package that asks which task an experiment has."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import assert_never
+
+from precisionflow.ablation.design import Variant
+from precisionflow.config import Experiment
+from precisionflow.config.tasks import Characters, Regression
+from precisionflow.report.tasks.base import TaskReport
+from precisionflow.report.tasks.classes import Classes, ClassWords
+from precisionflow.report.tasks.numbers import Numbers
+
+CHARACTERS = ClassWords(
+    rows="characters",
+    answer="character",
+    dependence="; neighbours depend on each other, so the true band is wider",
+)
+
+
+def of_task(
+    experiment: Experiment, *, variants: Sequence[Variant], folders: Mapping[str, Sequence[Path]]
+) -> TaskReport:
+    """The task's part of the report on the data set that `variants` share.
+
+    `folders` maps the names of the variants to their evaluated cells.
+    """
+    given = (experiment, tuple(variants), folders)
+    match experiment.task:
+        case Regression():
+            return Numbers(*given)
+        case Characters():
+            return Classes(*given, CHARACTERS)
+        case _ as unknown:
+            assert_never(unknown)

@@ -1,0 +1,73 @@
+"""The tables of a run in the terminal."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from precisionflow.ablation.aggregate import by_dataset, by_name, contrasted, read_aggregate, unit_of
+from precisionflow.ablation.design import Variant
+from precisionflow.config import Experiment
+from precisionflow.report import tables, wording
+from precisionflow.report.tables import Table
+from precisionflow.report.wording import Row
+
+NAME_WIDTH = 18
+"""Characters of the first column, so that common names are not broken."""
+STYLES = {"better": "green", "worse": "red", "best": "bold", "too-few": "dim"}
+"""Kind of an entry -> how rich shows it."""
+
+
+def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Console) -> None:
+    """Show the tables of an aggregate folder: by experiment and data set the contrasted metrics, then the contrasts."""
+    results = read_aggregate(aggregate)
+    scores, contrasts = results.table.to_pylist(), results.contrasts.to_pylist()
+    for experiment in by_name(experiments):
+        for dataset, variants in by_dataset(experiment).items():
+            rows = tables.select(scores, experiment, dataset)
+            compared = tables.select(contrasts, experiment, dataset)
+            for table in _tables(experiment, variants, scores=rows, contrasts=compared):
+                console.print()
+                console.print(_rich(table))
+
+
+def _tables(
+    experiment: Experiment, variants: Sequence[Variant], *, scores: Sequence[Row], contrasts: Sequence[Row]
+) -> Iterator[Table]:
+    where, metrics = f"{experiment.name} on {variants[0].dataset}", [m.name for m in contrasted(experiment)]
+    interval = wording.interval_name(experiment.ablation.confidence)
+    caption = f"{where}: mean ± half of the {interval}, n {unit_of(experiment)}s"
+    best = tables.proven_bests(contrasts, [v.name for v in variants], metrics)
+    yield tables.score_table(scores, metrics, caption=caption, best=best)
+    if contrasts:
+        table = tables.contrast_table(contrasts, variants, caption=f"{where}: {wording.tally(contrasts)}")
+        yield _without(table, ("p", "p (Holm)"))
+
+
+def _without(table: Table, headings: Sequence[str]) -> Table:
+    """Fewer columns, for a terminal of 80 characters."""
+    kept = [index for index, heading in enumerate(table.columns) if heading.text not in headings]
+    rows = tuple(tuple(row[index] for index in kept) for row in table.rows)
+    return Table(table.caption, tuple(table.columns[index] for index in kept), rows)
+
+
+def _rich(table: Table) -> RichTable:
+    made = RichTable(
+        title=table.caption, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    for index, heading in enumerate(table.columns):
+        text = Text(heading.text if not heading.note else f"{heading.text}\n{heading.note}")
+        outer = index in (0, len(table.columns) - 1)
+        made.add_column(
+            text,
+            justify="left" if outer else "right",
+            no_wrap=not outer and not heading.note,
+            overflow="fold",
+            min_width=NAME_WIDTH if index == 0 else None,
+        )
+    for row in table.rows:
+        made.add_row(*(Text(f"{e.text} {e.note}".strip(), style=STYLES.get(e.kind, "")) for e in row))
+    return made

@@ -1,0 +1,35 @@
+"""Figures of uncertainty: what they say that they show."""
+
+import re
+
+import numpy as np
+
+from precisionflow.evaluation.distribution import gaussian
+from precisionflow.report.figures.uncertainty import (
+    error_against_scale,
+    ordered_intervals,
+    sparsification_curves,
+)
+from precisionflow.report.predictions import NumberPredictions
+
+
+def predictions_of(rows: int = 400, *, factor: float = 1.0) -> NumberPredictions:
+    """Targets whose errors have `factor` times the std that is stated."""
+    generator = np.random.default_rng(0)
+    std = generator.uniform(0.5, 3, rows)
+    target = factor * std * generator.normal(size=rows)
+    stated = gaussian(np.zeros(rows), std)
+    lower, upper = stated.interval(0.95)
+    return NumberPredictions(target, stated.mean, std, stated.cdf(target), lower, upper, rows)
+
+
+def test_figures_of_uncertainty_say_what_they_show() -> None:
+    both = {"true": predictions_of(), "narrow": predictions_of(factor=3.0)}
+    for draw in (error_against_scale, sparsification_curves):
+        text = draw(both, name="f")
+        assert "true, narrow" in text
+        assert text == draw(both, name="f")
+    narrow = ordered_intervals("narrow", both["narrow"], 0, name="f")
+    outside = int(re.search(r"(\d+) targets outside", narrow)[1])
+    assert 50 < outside < 100
+    assert "150 rows of narrow" in narrow

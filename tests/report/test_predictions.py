@@ -1,0 +1,59 @@
+"""Pooled predictions: their columns, and how many independent rows they are worth."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from precisionflow.evaluation.distribution import gaussian
+from precisionflow.evaluation.predictions import predictions_table, stated_distribution
+from precisionflow.records.files import read_parquet, write_parquet
+from precisionflow.records.schemas import PREDICTIONS, TOKEN_PREDICTIONS
+from precisionflow.report import cells
+from precisionflow.report.predictions import read_classes, read_numbers
+from tests.report.conftest import Results
+from tests.synthetic import expand
+
+
+@pytest.mark.parametrize(
+    ("runs", "rows"),
+    [
+        ([[0, 1, 2], [0, 1, 2], [0, 1, 2]], 3),
+        ([[0, 1], [2, 3]], 4),
+        ([[0, 1], [1, 2]], 2),  # (1 + 2 + 1)^2 / (1 + 4 + 1) = 2.67, rounded down
+    ],
+)
+def test_predictions_are_worth_their_independent_rows(
+    runs: list[list[int]], rows: int, tmp_path: Path
+) -> None:
+    for index, of in enumerate(runs):
+        n = len(of)
+        stated = gaussian(np.zeros(n), np.ones(n))
+        table = predictions_table(stated, row=np.array(of), target=np.zeros(n))
+        file = tmp_path / str(index) / "predictions.parquet"
+        write_parquet(table, file, PREDICTIONS)
+    pooled = read_numbers([tmp_path / str(index) for index in range(len(runs))])
+    assert pooled.effective_rows == rows
+    assert pooled.pit.tolist() == [0.5] * sum(len(of) for of in runs)
+
+
+def test_pooled_predictions(results: Results) -> None:
+    experiment = results.experiments[1]
+    variant = expand(experiment)[0]
+    folders = cells.of_variant(cells.evaluated_cells(results.evaluations), variant, experiment)
+    pooled = read_numbers(folders)
+    assert len(folders) == 14
+    assert (len(pooled.pit), pooled.effective_rows) == (14 * 80, 80)
+    first = read_parquet(folders[0] / "predictions.parquet", PREDICTIONS)
+    assert pooled.mean[:80].tolist() == stated_distribution(first).mean.tolist()
+
+
+def test_pooled_classes(results: Results) -> None:
+    experiment = results.experiments[0]
+    variant = expand(experiment)[0]
+    folders = cells.of_variant(cells.evaluated_cells(results.evaluations), variant, experiment)
+    pooled = read_classes(folders)
+    assert (len(pooled.correct), pooled.effective_rows) == (3 * 80, 80)
+    last = read_parquet(folders[-1] / "predictions.parquet", TOKEN_PREDICTIONS)
+    assert pooled.confidence[-80:].tolist() == last["confidence"].to_pylist()
+    assert pooled.correct[-80:].tolist() == last["correct"].to_pylist()

@@ -1,0 +1,32 @@
+"""The tables in the terminal: the same numbers as in the files."""
+
+import math
+
+from rich.console import Console
+
+from precisionflow.ablation.aggregate import read_aggregate
+from precisionflow.report.terminal import print_tables
+from tests.report.conftest import Results
+
+
+def test_terminal_shows_scores_and_contrasts_of_every_experiment(results: Results) -> None:
+    console = Console(width=160)
+    with console.capture() as capture:
+        print_tables(results.experiments, results.aggregate, console)
+    text = capture.get()
+    assert "noise on diabetes: mean ± half of the 95 % interval, n splits" in text
+    assert "noise on diabetes: 3 contrasts: 3 better" in text
+    assert "twins on pydoc_topics: 12 contrasts: 12 undecidable (3 seeds cannot reach significance)" in text
+    assert "predictive_coding vs backprop (attention=precision)" in text
+    assert text.count("best") == 3
+    assert text.count("± 0.") == 2 * 3 + 4 * 3
+
+
+def test_terminal_and_file_agree(results: Results) -> None:
+    table = read_aggregate(results.aggregate).table.to_pylist()
+    row = next(r for r in table if (r["variant"], r["metric"]) == ("homoscedastic", "nll"))
+    console = Console(width=160)
+    with console.capture() as capture:
+        print_tables(results.experiments, results.aggregate, console)
+    assert f"{row['mean']:.3f} ± {row['high'] - row['mean']:.3f}" in capture.get()
+    assert not math.isnan(row["high"])
