@@ -14,24 +14,18 @@ from measured import Measured, arguments, present
 from precisionflow.config import Experiment, load
 from precisionflow.config.learning import PredictiveCoding
 from precisionflow.data.prepare import prepare
-from precisionflow.models.networks.build import build
-from precisionflow.records.cards import DatasetCard
-from precisionflow.records.files import read_card
-from precisionflow.results.layout import data_folder
-from precisionflow.training.batches import part_batches, training_batches
-from precisionflow.training.engine import Engine, open_engine
-from precisionflow.training.learner import learner
-from precisionflow.training.loop import learning_rate, validation_loss
+from precisionflow.training.engines.single import SingleNetwork
+from precisionflow.training.population import CellOf, Single
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.schedule import learning_rate
 
 PRECISIONS = (10.0, 100.0, 1000.0, 10000.0)
 
 
-def engine_of(experiment: Experiment, data: Path) -> Engine:
-    torch.manual_seed(0)
-    model = build(experiment, read_card(data / "dataset.json", DatasetCard))
-    taught = learner(model, experiment.objective, experiment.learning)
-    return open_engine(taught, experiment.engine, experiment.training, Ranks())
+def engine_of(experiment: Experiment, data: Path) -> SingleNetwork:
+    engine = Single(experiment, data, CellOf(0, 0)).open(Ranks(), None)
+    assert isinstance(engine, SingleNetwork)
+    return engine
 
 
 def main() -> None:
@@ -51,17 +45,14 @@ def main() -> None:
     default = f"precision {PredictiveCoding().precision:g}"
     with tempfile.TemporaryDirectory() as folder:
         prepare([twins["backprop"]], out=Path(folder))
-        data = data_folder(Path(folder), twins["backprop"], 0)
-        engines = {name: engine_of(experiment, data) for name, experiment in twins.items()}
-        batch = training_batches(twins["backprop"], data, seed=0, ranks=Ranks())
+        engines = {name: engine_of(experiment, Path(folder)) for name, experiment in twins.items()}
         spent: dict[str, list[float]] = {name: [] for name in twins}
         for step in range(given.steps):
             for name, engine in engines.items():
                 start = time.perf_counter()
-                engine.step(batch(step), learning_rate(step, twins[name].training))
+                engine.step(engine.feed.batch(step), learning_rate(step, twins[name].training))
                 spent[name].append(time.perf_counter() - start)
-        valid = part_batches(twins["backprop"], data / "valid.parquet")
-        loss = {name: validation_loss(engine, valid, ranks=Ranks()) for name, engine in engines.items()}
+        loss = {name: engine.validation_loss() for name, engine in engines.items()}
     step_time = {name: statistics.median(times) for name, times in spent.items()}
     results = [Measured("backprop, validation loss", loss["backprop"], "nats")]
     results += [Measured("backprop, step", 1000 * step_time["backprop"], "ms")]
