@@ -13,6 +13,14 @@ class DotProduct(Config):
     kind: Literal["dot_product"] = "dot_product"
 
 
+class GaussianIsotropic(Config):
+    """log potential = log N(q; k, I / precision): one learned precision for every head."""
+
+    kind: Literal["gaussian_isotropic"] = "gaussian_isotropic"
+    initial_precision: Positive | None = None
+    """Precision before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
+
+
 class GaussianPerKey(Config):
     """log potential = log N(q; k, diag(1 / precision(k))): every key states how far it is to be trusted."""
 
@@ -42,6 +50,8 @@ class Neighbour(Config):
 class Attention(Config):
     """Attention as structural inference: a potential, a prior over edges, a value."""
 
-    potential: Annotated[DotProduct | GaussianPerKey, Field(discriminator="kind")] = DotProduct()
+    potential: Annotated[DotProduct | GaussianIsotropic | GaussianPerKey, Field(discriminator="kind")] = (
+        DotProduct()
+    )
     prior: Annotated[Causal | Full, Field(discriminator="kind")] = Causal()
     value: Annotated[Neighbour, Field(discriminator="kind")] = Neighbour()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from precisionflow.config import attention as config
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.potentials.dot_product import DotProduct
+from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
 from precisionflow.models.attention.priors.causal import Causal
 from precisionflow.models.attention.priors.full import Full
@@ -71,6 +72,8 @@ def _potential(part: config.Attention, *, width: int, heads: int) -> nn.Module:
     match part.potential:
         case config.DotProduct():
             return DotProduct(width, heads=heads)
+        case config.GaussianIsotropic(initial_precision=initial):
+            return GaussianIsotropic(width, heads=heads, initial_precision=initial)
         case config.GaussianPerKey(initial_precision=initial):
             return GaussianPerKey(width, heads=heads, initial_precision=initial)
         case _:

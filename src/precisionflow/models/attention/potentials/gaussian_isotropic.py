@@ -1,0 +1,47 @@
+"""The Gaussian potential with one precision for every head."""
+
+import math
+
+import torch
+from torch import nn
+
+from precisionflow.models.attention.edges import InnerProduct
+from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.sites import Sites
+from precisionflow.models.numerics import at_least_float32
+
+
+class GaussianIsotropic(nn.Module):
+    """log potential = log N(q_i; k_j, I / l), l = exp(log_precision) learned for every head.
+
+    -l / 2 ||q_i - k_j||^2 is, up to a constant of each query, the inner product of q' = [l q, -l / 2] and
+    k' = [k, ||k||^2], of width d + 1 (Singh & Buckley 2023, table 1). With keys of one length it is the dot product.
+    """
+
+    lowering = InnerProduct()
+
+    def __init__(self, width: int, *, heads: int, initial_precision: float | None = None) -> None:
+        super().__init__()
+        self.queries_keys = QueriesAndKeys(width, heads=heads)
+        start = -0.5 * math.log(width // heads) if initial_precision is None else math.log(initial_precision)
+        self.log_precision = nn.Parameter(torch.full((heads, 1, 1), start))
+
+    def query(self, x: Tokens, at: Sites) -> Lowered:  # noqa: ARG002 - every position alike
+        return self._queries(at_least_float32(self.queries_keys(x, "query")))
+
+    def key(self, y: Tokens, at: Sites) -> Lowered:  # noqa: ARG002
+        return self._keys(at_least_float32(self.queries_keys(y, "key")))
+
+    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
+        queries, keys = at_least_float32(self.queries_keys(x)).chunk(2, dim=1)
+        return self._queries(queries), self._keys(keys)
+
+    def _queries(self, queries: Heads) -> Lowered:
+        precision = self.log_precision.exp()
+        half = (-0.5 * precision).expand(*queries.shape[:-1], 1)
+        return torch.cat([precision * queries, half], dim=-1)
+
+    @staticmethod
+    def _keys(keys: Heads) -> Lowered:
+        return torch.cat([keys, keys.square().sum(-1, keepdim=True)], dim=-1)
