@@ -12,10 +12,10 @@ from torch import Tensor
 
 from precisionflow import __version__
 from precisionflow.config import Experiment
-from precisionflow.config.networks import ensemble_of
-from precisionflow.config.posteriors import Ensemble
+from precisionflow.config.networks import MLP, ensemble_of
+from precisionflow.config.posteriors import Ensemble, LaplaceApproximation
 from precisionflow.data.batches import Rows
-from precisionflow.models.posteriors.build import fitted_posterior, fitted_spread
+from precisionflow.models.posteriors.build import fitted_laplace, fitted_spread
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, write_card, write_parquet
@@ -80,11 +80,12 @@ def _weights(experiment: Experiment, data: PreparedSplit, trained: Trained) -> W
 
 def _posterior(experiment: Experiment, data: PreparedSplit, network: dict[str, Tensor]) -> dict[str, Tensor]:
     """What is believed about trained weights, from the training rows; empty where they are certain."""
-    if experiment.task.kind != "regression":
+    model = experiment.model
+    if not (isinstance(model, MLP) and isinstance(model.posterior, LaplaceApproximation)):
         return {}
     rows, card = Rows.read(data.part("train")), read_card(data.card, DatasetCard)
     features, target = torch.from_numpy(rows.features), torch.from_numpy(rows.target)
-    return fitted_posterior(experiment, card, network, features, target)
+    return fitted_laplace(experiment, card, network, features, target, scope=model.posterior.weights)
 
 
 def _spread(

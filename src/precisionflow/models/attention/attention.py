@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, assert_never
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from precisionflow.config import attention as config
+from precisionflow.config import attention as kinds
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
@@ -58,33 +58,33 @@ class Attention(nn.Module):
         return self.mix(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
 
 
-def attention(part: config.Attention, *, width: int, heads: int) -> Attention:
+def attention(config: kinds.Attention, *, width: int, heads: int) -> Attention:
     """Attention as the configuration describes it."""
     return Attention(
-        potential=_potential(part, width=width, heads=heads),
-        prior=_prior(part),
+        potential=_potential(config, width=width, heads=heads),
+        prior=_prior(config),
         value=Neighbour(width, heads=heads),
         width=width,
     )
 
 
-def _potential(part: config.Attention, *, width: int, heads: int) -> nn.Module:
-    match part.potential:
-        case config.DotProduct():
+def _potential(config: kinds.Attention, *, width: int, heads: int) -> nn.Module:
+    match config.potential:
+        case kinds.DotProduct():
             return DotProduct(width, heads=heads)
-        case config.GaussianIsotropic(initial_precision=initial):
+        case kinds.GaussianIsotropic(initial_precision=initial):
             return GaussianIsotropic(width, heads=heads, initial_precision=initial)
-        case config.GaussianPerKey(initial_precision=initial):
+        case kinds.GaussianPerKey(initial_precision=initial):
             return GaussianPerKey(width, heads=heads, initial_precision=initial)
         case _:
-            assert_never(part.potential)
+            assert_never(config.potential)
 
 
-def _prior(part: config.Attention) -> nn.Module:
-    match part.prior:
-        case config.Causal():
+def _prior(config: kinds.Attention) -> nn.Module:
+    match config.prior:
+        case kinds.Causal():
             return Causal()
-        case config.Full():
+        case kinds.Full():
             return Full()
         case _:
-            assert_never(part.prior)
+            assert_never(config.prior)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.config import likelihoods as config
+from precisionflow.config import likelihoods as kinds
 from precisionflow.models.likelihoods.categorical import cross_entropy
 from precisionflow.models.likelihoods.crps import GaussianCRPS
 from precisionflow.models.likelihoods.density import Density, Raw, Rows, squared_errors
@@ -100,50 +100,50 @@ class ClassObjective:
         return cross_entropy
 
 
-def objective(part: config.Objective) -> DensityObjective | ClassObjective:
+def objective(config: kinds.Objective) -> DensityObjective | ClassObjective:
     """The objective of a configuration."""
-    match part:
-        case config.CrossEntropy():
+    match config:
+        case kinds.CrossEntropy():
             return ClassObjective()
         case _:
-            return density_objective(part)
+            return density_objective(config)
 
 
-def density_objective(part: config.RegressionObjective) -> DensityObjective:
+def density_objective(config: kinds.RegressionObjective) -> DensityObjective:
     """The objective of a real target."""
-    match part:
-        case config.Weighted():
-            weighting = Weighting(part.beta, part.mean_warmup, part.variance_penalty)
-        case config.TwoHeads():
-            weighting = Weighting(0.0, part.mean_warmup, part.variance_penalty)
+    match config:
+        case kinds.Weighted():
+            weighting = Weighting(config.beta, config.mean_warmup, config.variance_penalty)
+        case kinds.TwoHeads():
+            weighting = Weighting(0.0, config.mean_warmup, config.variance_penalty)
         case _:
-            return DensityObjective(density(part))
-    return DensityObjective(density(part), weighting, part.precision_weight_decay)
+            return DensityObjective(density(config))
+    return DensityObjective(density(config), weighting, config.precision_weight_decay)
 
 
-def density(part: config.RegressionObjective) -> Density:
+def density(config: kinds.RegressionObjective) -> Density:
     """The likelihood of a real target."""
-    match part:
-        case config.GaussianNLL():
+    match config:
+        case kinds.GaussianNLL():
             return Gaussian()
-        case config.Natural():
+        case kinds.Natural():
             return Natural()
-        case config.Faithful():
+        case kinds.Faithful():
             return Faithful()
-        case config.StudentT():
+        case kinds.StudentT():
             return StudentT()
-        case config.LaplaceNLL():
+        case kinds.LaplaceNLL():
             return Laplace()
-        case config.MixtureDensity(components=components):
+        case kinds.MixtureDensity(components=components):
             return MixtureDensity(components)
-        case config.CRPS():
+        case kinds.CRPS():
             return GaussianCRPS()
-        case config.Homoscedastic():
+        case kinds.Homoscedastic():
             return Homoscedastic()
-        case config.RunningVariance():
+        case kinds.RunningVariance():
             return RunningVariance()
         case _:
-            assert_never(part)
+            assert_never(config)
 
 
 def _variance(predictive: Mixture) -> Rows:

@@ -13,23 +13,23 @@ from precisionflow.models.networks.readout import Readout
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
 
-def mlp(part: MLP, *, features: int, asked: Heads) -> Layered:
+def mlp(config: MLP, *, features: int, asked: Heads) -> Layered:
     """A trunk of hidden layers and the heads that the objective asks for.
 
     inputs: Float "rows features", standardised; output: Float "rows outputs", see `likelihoods.density`.
     """
-    inputs = NormalScores(features) if part.inputs == "normal_scores" else None
-    widths = (features * (2 if inputs else 1), *part.hidden)
-    trunk = [_layer(part, narrow, wide) for narrow, wide in pairwise(widths)]
-    hidden = max(1, widths[-1] // 2) if part.separate_heads else None
+    inputs = NormalScores(features) if config.inputs == "normal_scores" else None
+    widths = (features * (2 if inputs else 1), *config.hidden)
+    trunk = [_layer(config, narrow, wide) for narrow, wide in pairwise(widths)]
+    hidden = max(1, widths[-1] // 2) if config.separate_heads else None
     return Layered(trunk, Readout(widths[-1], asked, hidden=hidden), inputs=inputs)
 
 
-def _layer(part: MLP, narrow: int, wide: int) -> nn.Sequential:
+def _layer(config: MLP, narrow: int, wide: int) -> nn.Sequential:
     modules: list[nn.Module] = [nn.Linear(narrow, wide)]
-    if part.layer_norm:
+    if config.layer_norm:
         modules.append(nn.LayerNorm(wide))
-    modules.append(ACTIVATIONS[part.activation]())
-    if part.dropout:
-        modules.append(nn.Dropout(part.dropout))
+    modules.append(ACTIVATIONS[config.activation]())
+    if config.dropout:
+        modules.append(nn.Dropout(config.dropout))
     return nn.Sequential(*modules)

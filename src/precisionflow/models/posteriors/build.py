@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
-from precisionflow.config import posteriors as config
+from precisionflow.config import posteriors as kinds
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import MLP, TAGI, Transformer
 from precisionflow.models.likelihoods.density import Density
@@ -43,40 +43,38 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
 
 
 def _of_posterior(
-    posterior: config.Posterior, experiment: Experiment, card: DatasetCard, weights: Weights
+    posterior: kinds.Posterior, experiment: Experiment, card: DatasetCard, weights: Weights
 ) -> nn.Module:
     model, likelihood = build(experiment, card), _likelihood(experiment)
-    if isinstance(posterior, config.Ensemble):
+    if isinstance(posterior, kinds.Ensemble):
         return ensemble.ensemble(posterior, model, likelihood, weights)
     model.load_state_dict(weights.network)
     match posterior:
-        case config.MonteCarloDropout(samples=samples):
+        case kinds.MonteCarloDropout(samples=samples):
             return Dropout(model, likelihood, samples=samples)
-        case config.Point():
+        case kinds.Point():
             return Point(model, likelihood)
-        case config.LaplaceApproximation(weights=scope):
+        case kinds.LaplaceApproximation(weights=scope):
             assert isinstance(likelihood, FISHER)
             return laplace.laplace_approximation(model, likelihood, weights, scope=scope)
         case _:
             assert_never(posterior)
 
 
-def fitted_posterior(
+def fitted_laplace(
     experiment: Experiment,
     card: DatasetCard,
     network: dict[str, Tensor],
     features: Features,
     target: Float[Tensor, "rows"],
+    *,
+    scope: laplace.Scope,
 ) -> dict[str, Tensor]:
-    """What is believed beside the trained network, from training rows: nothing but for a Laplace approximation."""
-    posterior = experiment.model.posterior if isinstance(experiment.model, MLP) else None
-    if not isinstance(posterior, config.LaplaceApproximation):
-        return {}
+    """The Laplace approximation around a trained network, from training rows."""
     model, likelihood = build(experiment, card), _likelihood(experiment)
     assert isinstance(likelihood, FISHER)
     model.load_state_dict(network)
-    found = laplace.fit(model.eval(), likelihood, features, target, weights=posterior.weights)
-    return laplace.as_tensors(found)
+    return laplace.as_tensors(laplace.fit(model.eval(), likelihood, features, target, weights=scope))
 
 
 def fitted_spread(

@@ -70,9 +70,9 @@ class BeliefNetwork(nn.Module):
             self.layers.append(layer)
 
 
-def sizes(part: TAGI, features: int) -> tuple[int, ...]:
+def sizes(config: TAGI, features: int) -> tuple[int, ...]:
     """Widths of all layers, from the features to the two outputs."""
-    return (features, *part.hidden, 2)
+    return (features, *config.hidden, 2)
 
 
 def layers_of(beliefs: Beliefs) -> int:

@@ -6,7 +6,7 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor, nn
 
-from precisionflow.config import learning as config
+from precisionflow.config import learning as kinds
 from precisionflow.models.likelihoods.objective import Objective
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.readout import precision_head_names
@@ -48,16 +48,16 @@ class Learner(nn.Module):
 def learner(
     model: Layered,
     objective: Objective,
-    learning: config.Learning,
+    learning: kinds.Learning,
     *,
     dtype: str = "float32",
     total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> Learner:
     """A learner as the configuration describes it; `total` sums a copy over ranks."""
     match learning:
-        case config.Backpropagation():
+        case kinds.Backpropagation():
             rule: nn.Module = Backpropagation()
-        case config.PredictiveCoding():
+        case kinds.PredictiveCoding():
             rule = PredictiveCoding(learning, layers=len(model.layers), total=total)
         case _:
             assert_never(learning)
