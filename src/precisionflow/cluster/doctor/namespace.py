@@ -1,14 +1,14 @@
-"""Whether the namespace of runs has what runs need: labels, room under its quota, volumes, nodes with resources."""
+"""Namespace of runs: its label, room under its quota, volumes, nodes with resources."""
 
 from decimal import Decimal
 
 from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.names import INJECTION
 from precisionflow.cluster.access.rest import Json, get, items
+from precisionflow.cluster.doctor.commands import kubectl, provide
 from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, ok
-from precisionflow.cluster.doctor.platform import kubectl, provide
 from precisionflow.config.cluster import Cluster
 
-INJECTION = "katib.kubeflow.org/metrics-collector-injection"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 GPUS = ("nvidia.com/gpu", "amd.com/gpu")
 
