@@ -139,9 +139,11 @@ class Table(ApiServer):
         super().__init__()
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
         self.asked: list[tuple[str, str]] = []
+        self.queries: list[str] = []
 
     def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:  # noqa: ARG002
         self.asked.append((verb, path))
+        self.queries.append(query)
         missing = {"message": "the server could not find the requested resource"}
         return self.answers.get((verb, path), (404, missing))
 
