@@ -21,7 +21,7 @@ def amount(quantity: str) -> Decimal:
 
 
 def check_namespace(connection: Connection) -> Findings:
-    """It is there, Katib may add its collector to pods, and what Pod Security asks of them."""
+    """The namespace is there, with which level of Pod Security, and Katib may add its collector to pods."""
     name = connection.namespace
     namespace = get(connection.api, f"/api/v1/namespaces/{name}")
     if namespace is None:
@@ -40,7 +40,7 @@ def check_namespace(connection: Connection) -> Findings:
 
 
 def check_quota(connection: Connection) -> Findings:
-    """What is left under each quota is enough for one training pod."""
+    """Room under each quota is enough for one training pod."""
     quotas = items(connection.api, f"/api/v1/namespaces/{connection.namespace}/resourcequotas")
     if not quotas:
         yield ok("quota", "none in force")

@@ -80,7 +80,7 @@ Review = Callable[[Json], bool]
 
 
 def check_user(connection: Connection) -> Findings:
-    """One line for each group of commands."""
+    """Rights of the user: one line for each command."""
     user = str(whoami(connection)["username"])
 
     def allowed(attributes: Json) -> bool:
@@ -99,7 +99,7 @@ def check_user(connection: Connection) -> Findings:
 
 
 def check_account(connection: Connection) -> Findings:
-    """One line for each thing that a run does with the API."""
+    """Rights of the service account of runs: one line for each kind of work."""
     name = account(connection)
     if name is None:
         found = f"neither {' nor '.join(ACCOUNTS)} is in namespace {connection.namespace}"
