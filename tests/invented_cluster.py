@@ -1,14 +1,16 @@
-"""An API server on the loopback whose answers are invented, and what the doctor says about it."""
+"""Invented clusters: API servers on the loopback that answer from a table, and pods in any state."""
 
+import contextlib
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import yaml
+from kubernetes import client
 
 from precisionflow import __version__
 from precisionflow.cluster.access.connection import Access, Connection
@@ -88,10 +90,77 @@ def healthy() -> dict[str, Any]:
     return answers
 
 
-class Cluster:
-    """An API server on the loopback with invented answers, and the doctor's lines about it."""
+class ApiServer:
+    """An API server on the loopback; what it answers is a subclass's."""
+
+    def __init__(self) -> None:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                path, _, query = self.path.partition("?")
+                body = json.loads(sent) if sent else {}
+                status, content = server.answer(self.command, path, query=query, body=body)
+                text = content if isinstance(content, str) else json.dumps(content)
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(text.encode())))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            do_GET = do_POST = do_DELETE = do_PATCH = answer
+
+            def log_message(self, *_: object) -> None:
+                """The tests' screen stays clean."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:
+        """Status and content for a request."""
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """The server answers as long as the block runs."""
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield
+        finally:
+            self.server.shutdown()
+            self.server.server_close()
+
+
+class Table(ApiServer):
+    """An API server that answers (verb, path) with (status, content), else 404; what was asked is kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.asked: list[tuple[str, str]] = []
+        self.queries: list[str] = []
+
+    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:  # noqa: ARG002
+        self.asked.append((verb, path))
+        self.queries.append(query)
+        missing = {"message": "the server could not find the requested resource"}
+        return self.answers.get((verb, path), (404, missing))
+
+    def connection(self) -> Connection:
+        """Clients for namespace here."""
+        configuration = client.Configuration()
+        configuration.host = self.address
+        reached = Connection(Access(namespace="here"))
+        reached.__dict__["api"] = client.ApiClient(configuration)
+        return reached
+
+
+class Cluster(ApiServer):
+    """An API server for the doctor, with the answers of a healthy cluster until a test changes them."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self.answers = healthy()
         self.refused: set[str] = set()
         """Verbs with resources that nobody may."""
@@ -101,60 +170,46 @@ class Cluster:
         self.log: Callable[[Json], str] = says
         self.made: list[Json] = []
         self.removed: list[str] = []
-        cluster = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                path, _, query = self.path.partition("?")
-                field = re.search(r"fieldSelector=([^&]*)", query)
-                key = f"{path} {field.group(1).replace('%3D', '=')}" if field else path
-                if path.startswith(f"{NAMESPACE}/pods/"):
-                    pod = {"status": {"containerStatuses": [cluster.pod]}}
-                    self._send(cluster.log(cluster.made[-1]) if path.endswith("/log") else pod)
-                else:
-                    self._send(cluster.answers.get(key), cluster.status.get(path))
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if body["kind"] == "SelfSubjectReview":
-                    self._send({"status": {"userInfo": {"username": "ann"}}}, cluster.status.get(self.path))
-                elif body["kind"].endswith("AccessReview"):
-                    asked = body["spec"]["resourceAttributes"]
-                    allowed = f"{asked['verb']} {asked['resource']}" not in cluster.refused
-                    self._send({"status": {"allowed": allowed}}, cluster.status.get(self.path))
-                else:
-                    cluster.made.append(body)
-                    self._send(body, cluster.status.get(self.path))
-
-            def do_DELETE(self) -> None:
-                cluster.removed.append(self.path.rsplit("/", 1)[-1])
-                self._send({})
-
-            def _send(self, content: Any, status: int | None = None) -> None:
-                code = status or (404 if content is None else 200)
-                body = {"message": f'User "ann" cannot see {self.path}'} if code >= 400 else content
-                data = (body if isinstance(body, str) else json.dumps(body)).encode()
-                self.send_response(code)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: object) -> None:
-                """The tests' screen stays clean."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
         settings = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "here",
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{self.server.server_port}"}}],
+            "clusters": [{"name": "c", "cluster": {"server": self.address}}],
             "users": [{"name": "u", "user": {"token": "t"}}],
             "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "runs"}}],
         }
         self.kubeconfig = folder / "kubeconfig"
         self.kubeconfig.write_text(yaml.safe_dump(settings))
+
+    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:
+        match verb:
+            case "DELETE":
+                self.removed.append(path.rsplit("/", 1)[-1])
+                return 200, {}
+            case "POST":
+                content = self._made(body)
+            case _:
+                content = self._found(path, query)
+        of_pod = verb == "GET" and path.startswith(f"{NAMESPACE}/pods/")
+        status = (not of_pod and self.status.get(path)) or (404 if content is None else 200)
+        refusal = {"message": f'User "ann" cannot see {path}'}
+        return status, refusal if status >= 400 else content
+
+    def _found(self, path: str, query: str) -> Any:
+        if path.startswith(f"{NAMESPACE}/pods/"):
+            pod = {"status": {"containerStatuses": [self.pod]}}
+            return self.log(self.made[-1]) if path.endswith("/log") else pod
+        field = re.search(r"fieldSelector=([^&]*)", query)
+        return self.answers.get(f"{path} {field.group(1).replace('%3D', '=')}" if field else path)
+
+    def _made(self, body: Json) -> Json:
+        if body["kind"] == "SelfSubjectReview":
+            return {"status": {"userInfo": {"username": "ann"}}}
+        if body["kind"].endswith("AccessReview"):
+            asked = body["spec"]["resourceAttributes"]
+            return {"status": {"allowed": f"{asked['verb']} {asked['resource']}" not in self.refused}}
+        self.made.append(body)
+        return body
 
     def findings(self, *, images: tuple[str, ...] = ("core",), context: str | None = None) -> list[Finding]:
         return list(
@@ -173,3 +228,38 @@ def says(pod: Json) -> str:
     """What a probe prints where all is well."""
     words = pod["spec"]["containers"][0]["command"]
     return f"precisionflow {__version__}\n" if "--version" in words else "200\n"
+
+
+def pod(*, phase: str = "Pending", condition: str = "", **state: Any) -> client.V1Pod:
+    """A pod whose container is in a state."""
+    container = client.V1ContainerStatus(
+        name="node",
+        image="registry.example/train:1",
+        image_id="",
+        ready=False,
+        restart_count=state.pop("restarts", 0),
+        last_state=client.V1ContainerState(terminated=state.pop("last", None)),
+        state=client.V1ContainerState(**state),
+    )
+    unscheduled = client.V1PodCondition(type="PodScheduled", status="False", message=condition)
+    return client.V1Pod(
+        metadata=client.V1ObjectMeta(name="train-x-node-0-1", uid="u"),
+        status=client.V1PodStatus(
+            phase=phase,
+            conditions=[unscheduled] if condition else [],
+            container_statuses=[container] if state else [],
+        ),
+    )
+
+
+def event(reason: str, message: str) -> client.CoreV1Event:
+    return client.CoreV1Event(
+        metadata=client.V1ObjectMeta(name="e"),
+        involved_object=client.V1ObjectReference(name="train-x-node-0"),
+        reason=reason,
+        message=message,
+    )
+
+
+def stuck(reason: str, message: str | None = None) -> client.V1Pod:
+    return pod(waiting=client.V1ContainerStateWaiting(reason=reason, message=message))

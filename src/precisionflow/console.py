@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from precisionflow.config import Experiment
 
+ERROR = "precisionflow: error: "
+"""Beginning of the line that says why a process ends."""
+
 
 def say(line: str) -> None:
     """One line of progress on standard output, at once."""
@@ -17,7 +20,7 @@ def say(line: str) -> None:
 
 def fail(message: str, *, code: int = 2) -> NoReturn:
     """End the process with one line on standard error; exit code 2: the user's mistake, 3: the cluster's."""
-    print(f"precisionflow: error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    print(f"{ERROR}{' '.join(message.split())}", file=sys.stderr, flush=True)
     sys.exit(code)
 
 

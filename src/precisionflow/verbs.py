@@ -200,11 +200,11 @@ def launch_search(
         best = run_study(tree, out=Path(out))
     else:
         from precisionflow.cluster.access.connection import Connection
-        from precisionflow.cluster.katib.run import run_on_katib
-        from precisionflow.cluster.trainjob.api import TrainJobs
+        from precisionflow.cluster.access.owner import workflow_owner
+        from precisionflow.cluster.katib.launch import run_on_katib
 
         connection = Connection()
-        owner = TrainJobs(connection).owner()
+        owner = workflow_owner(connection)
         best = run_on_katib(
             tree, connection=connection, images=images, out=Path(out), say=say, run=run, owner=owner
         )

@@ -1,64 +1,15 @@
-"""A real cluster, any: PRECISIONFLOW_KUBECONFIG names its kubeconfig, without it these tests skip."""
+"""Invented clusters for the tests of what talks to one; tests/live asks a real one."""
 
-import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from precisionflow.components.images import image_references
 
-from precisionflow.cluster.access.connection import Access, Connection
-
-ROOT = Path(__file__).parents[2]
+from tests.invented_cluster import Table
 
 
-@pytest.fixture(scope="session")
-def kubeconfig() -> Iterator[Path]:
-    """The file that reaches the cluster, for this process and for those that tests start."""
-    given = os.environ.get("PRECISIONFLOW_KUBECONFIG")
-    if not given:
-        pytest.skip("PRECISIONFLOW_KUBECONFIG names no kubeconfig of a cluster with Kubeflow")
-    from kubernetes.config import kube_config
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("KUBECONFIG", given)
-        patch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", given)  # read once, at import
-        yield Path(given)
-
-
-@pytest.fixture(scope="session")
-def namespace(kubeconfig: Path) -> str:
-    """Where Kubeflow Pipelines is: PRECISIONFLOW_NAMESPACE, else the first namespace with a service ml-pipeline."""
-    from kubernetes.client import CoreV1Api
-
-    if given := os.environ.get("PRECISIONFLOW_NAMESPACE"):
-        return given
-    found = CoreV1Api(Connection(Access(namespace="default")).api).list_service_for_all_namespaces(
-        field_selector="metadata.name=ml-pipeline"
-    )
-    if not found.items:
-        pytest.skip(
-            f"{kubeconfig}: the cluster has no service ml-pipeline, Kubeflow Pipelines is not installed"
-        )
-    return str(found.items[0].metadata.namespace)
-
-
-@pytest.fixture(scope="session")
-def connection(namespace: str) -> Connection:
-    """Clients for the namespace of Kubeflow Pipelines."""
-    return Connection(Access(namespace=namespace))
-
-
-@pytest.fixture(scope="session")
-def images_file() -> Path:
-    """What `make images` wrote: PRECISIONFLOW_IMAGES, else build/images.json."""
-    file = Path(os.environ.get("PRECISIONFLOW_IMAGES") or ROOT / "build" / "images.json")
-    if not file.exists():
-        pytest.skip(f"{file} does not exist: run `make images` and bring the images to the cluster")
-    return file
-
-
-@pytest.fixture(scope="session")
-def images(images_file: Path) -> Mapping[str, str]:
-    """core, train -> reference."""
-    return image_references(images_file)
+@pytest.fixture
+def table() -> Iterator[Table]:
+    """An API server that knows nothing until a test fills its table."""
+    made = Table()
+    with made.running():
+        yield made

@@ -72,7 +72,7 @@ def test_a_rank_of_mpirun_is_no_launcher(monkeypatch):
 
 
 def test_a_rank_of_mpirun_has_the_variables_that_torch_reads(monkeypatch):
-    """From what mpirun puts into a rank's environment; tests/cluster trains by it."""
+    """From what mpirun puts into a rank's environment; tests/live trains by it."""
     given = {
         f"OMPI_COMM_WORLD_{name}": n for name, n in {"RANK": "3", "SIZE": "4", "LOCAL_RANK": "1"}.items()
     }

@@ -1,4 +1,4 @@
-"""`precisionflow doctor`: what a run needs, checked and explained; on a cluster, or on this machine."""
+"""Examination of a cluster, or of this machine: everything that a run needs, one line for each thing."""
 
 import os
 import shlex
@@ -45,7 +45,7 @@ def examine_machine() -> bool:
 
 
 def check_packages() -> Findings:
-    """Python, and what the package's own metadata asks for, in its versions."""
+    """Python and packages, in the versions that this package's metadata asks for."""
     python = ".".join(map(str, sys.version_info[:3]))
     yield ok("Python", f"{python} at {sys.executable}")
     purposes = {"": "packages", "train": "training", "cluster": "clusters", "search": "searching"}
@@ -66,7 +66,7 @@ def check_packages() -> Findings:
 
 
 def requirements(extra: str) -> "list[Requirement]":
-    """What the package needs itself, or what one of its extras adds."""
+    """Requirements of the package itself, or those that one of its extras adds."""
     from packaging.requirements import Requirement
 
     parsed = [Requirement(line) for line in metadata.requires("precisionflow") or []]
@@ -77,7 +77,7 @@ def requirements(extra: str) -> "list[Requirement]":
 
 
 def problem(requirement: "Requirement") -> str | None:
-    """What is wrong with an installed package; none: nothing."""
+    """Difference between a requirement and the installed package; none where it is met."""
     try:
         version = metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
@@ -121,7 +121,7 @@ def core_count() -> int:
 
 
 def free_memory() -> int:
-    """Bytes that programs can still have; of systems that don't tell, all there are."""
+    """Bytes of memory that programs can still have; all there are, on systems that don't tell."""
     file = Path("/proc/meminfo")
     if file.exists():
         lines = dict(line.split(":") for line in file.read_text().splitlines())
@@ -170,7 +170,7 @@ def check_settings() -> Findings:
 
 
 def _tracking() -> Finding:
-    """Whether the MLflow server that is set answers; its password is never printed."""
+    """Finding about the MLflow server that is set; its password is never printed."""
     from precisionflow.tracking import store
 
     address = os.environ.get("MLFLOW_TRACKING_URI")
@@ -184,7 +184,7 @@ def _tracking() -> Finding:
 
 
 def _told(findings: Findings) -> bool:
-    """Print each finding as it comes, and how many there were of each kind."""
+    """Print each finding as it comes, then their numbers; whether none is bad."""
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)

@@ -24,7 +24,7 @@ def search_here(file: Path, *, out: Path | None, parallel: int | None, seed: int
 
 def search_on_cluster(file: Path, *, out: Path | None, access: Access, images: Path | None) -> None:
     """Run a study on Katib; an experiment of the same content that is there is followed instead."""
-    from precisionflow.cluster.katib.run import run_on_katib
+    from precisionflow.cluster.katib.launch import run_on_katib
     from precisionflow.components.images import image_references
 
     study = read_study(file)

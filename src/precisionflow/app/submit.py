@@ -99,8 +99,9 @@ def fetch_results(run: str, *, out: Path, access: Access) -> None:
 
     Of a run that is unfinished or failed, what its tasks have finished.
     """
-    from precisionflow.cluster.pipelines.results import experiments_of, fetch
-    from precisionflow.cluster.pipelines.runs import find_run, state_of
+    from precisionflow.cluster.pipelines.fetch import experiments_of, fetch
+    from precisionflow.cluster.pipelines.runs import find_run
+    from precisionflow.cluster.pipelines.status import state_of
 
     connection = Connection(access)
     found = find_run(run, connection=connection)

@@ -54,7 +54,7 @@ def submit(
 @app.command()
 def status(run: Run, context: Context = None, namespace: Namespace = None, host: Host = None) -> None:
     """The state of a run and of each of its tasks."""
-    from precisionflow.cluster.pipelines.runs import print_status
+    from precisionflow.cluster.pipelines.status import print_status
 
     print_status(run, access=Access(context, namespace, host), screen=sys.stdout)
 
@@ -70,7 +70,7 @@ def logs(
     host: Host = None,
 ) -> None:
     """What the tasks of a run printed."""
-    from precisionflow.cluster.pipelines.runs import print_logs
+    from precisionflow.cluster.pipelines.logs import print_logs
 
     print_logs(run, task=task, access=Access(context, namespace, host), screen=sys.stdout)
 
@@ -92,7 +92,7 @@ def fetch(
 @app.command()
 def cancel(run: Run, context: Context = None, namespace: Namespace = None, host: Host = None) -> None:
     """Stop a run and its training jobs; what is finished stays."""
-    from precisionflow.cluster.pipelines.runs import cancel_run
+    from precisionflow.cluster.pipelines.cancel import cancel_run
 
     cancel_run(run, access=Access(context, namespace, host))
 

@@ -1,1 +1,1 @@
-"""Kubeflow on a cluster: runs, TrainJobs, Katib, checks. Nothing else talks to Kubernetes or to KFP's API."""
+"""Kubeflow on a cluster: access, pipelines, trainjob, katib, doctor. Nothing else talks to Kubernetes or KFP."""

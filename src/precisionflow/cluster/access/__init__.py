@@ -1,1 +1,1 @@
-"""The cluster's API: connection, errors, names."""
+"""Access to a cluster: connection, errors, names, objects, pods. It knows nothing of experiments."""

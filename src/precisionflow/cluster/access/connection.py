@@ -1,4 +1,4 @@
-"""How the cluster is reached: a kubeconfig's context from outside, the pod's service account from inside."""
+"""Connection to a cluster: by a kubeconfig's context from outside, by the pod's service account from inside."""
 
 import warnings
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 SECONDS = 15
 """Longest wait for a sign of life."""
-_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True)
 class Access:
-    """What the user says about the cluster; everything may be left out."""
+    """Cluster that the user names; everything may be left out."""
 
     context: str | None = None
-    """Of the kubeconfig; none: its current one."""
+    """Context of the kubeconfig; none: its current one."""
     namespace: str | None = None
-    """Where runs live; none: the pod's own, else the kubeconfig's unless that is default, else kubeflow."""
+    """Namespace of runs; none: the pod's own, else the kubeconfig's unless that is default, else kubeflow."""
     host: str | None = None
     """Address of KFP's API; none: through the Kubernetes API server, or the service's name inside a cluster."""
 
@@ -52,25 +52,25 @@ class Connection:
 
     @cached_property
     def core(self) -> "CoreV1Api":
-        """Pods, events, secrets and the like."""
+        """Client for pods, events, secrets and the like."""
         from kubernetes import client
 
         return client.CoreV1Api(self.api)
 
     @cached_property
     def custom(self) -> "CustomObjectsApi":
-        """Resources that CRDs define."""
+        """Client for objects of kinds that CRDs bring."""
         from kubernetes import client
 
         return client.CustomObjectsApi(self.api)
 
     @cached_property
     def namespace(self) -> str:
-        """Where runs, TrainJobs and Katib experiments are made."""
+        """Namespace in which runs, TrainJobs and Katib experiments are made."""
         if self.access.namespace:
             return self.access.namespace
         if inside():
-            return _POD.read_text().strip()
+            return _NAMESPACE.read_text().strip()
         from kubernetes import config
 
         with explained("reading the kubeconfig"):
@@ -81,10 +81,10 @@ class Connection:
 
     @cached_property
     def pipelines(self) -> "kfp.Client":
-        """KFP's client, when KFP answers: the client itself would try for half a minute."""
+        """KFP's client, once KFP has answered: the client itself would try for half a minute."""
         import kfp
 
-        self.owner  # noqa: B018
+        self.kfp_namespace  # noqa: B018
         with explained("reaching Kubeflow Pipelines"), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # its greeting
             if self.access.host:
@@ -92,8 +92,8 @@ class Connection:
             return kfp.Client(namespace=self.namespace, kube_context=self.access.context)
 
     @cached_property
-    def owner(self) -> str | None:
-        """The namespace that KFP wants to be told: none where all users share one."""
+    def kfp_namespace(self) -> str | None:
+        """Namespace that KFP wants to be told; none where all users share one."""
         import kfp_server_api
 
         with explained("reaching Kubeflow Pipelines"):
@@ -116,4 +116,4 @@ class Connection:
 
 def inside() -> bool:
     """Whether this process is a pod's."""
-    return _POD.exists()
+    return _NAMESPACE.exists()

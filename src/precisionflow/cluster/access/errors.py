@@ -1,4 +1,4 @@
-"""What can go wrong on the other side: one line with the cause and the remedy, exit code 3."""
+"""Errors of the cluster: one line with the cause and the remedy, exit code 3."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ class ClusterError(Exception):
 
 @contextlib.contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Turn the clients' exceptions into a ClusterError that begins with `what` was being done."""
+    """Turn the clients' exceptions into a ClusterError that begins with `what`, the thing that was being done."""
     import kfp_server_api
     from kubernetes.client import ApiException
     from kubernetes.config import ConfigException
@@ -32,13 +32,14 @@ def explained(what: str) -> Iterator[None]:
 
 
 def _innermost(error: Exception) -> str:
-    """What the network said, without the layers around it."""
+    """Message of the innermost exception, which is the network's."""
     while isinstance(inner := getattr(error, "reason", None) or error.__context__, Exception):
         error = inner
     return " ".join(str(error).split())[:200]
 
 
 def _refusal(error: Exception) -> str:
+    """Cause and remedy of an answer that is no success."""
     status = getattr(error, "status", None)
     cause = _message(error)
     match status:
@@ -57,7 +58,7 @@ def _refusal(error: Exception) -> str:
 
 
 def _message(error: Exception) -> str:
-    """What the server says: Kubernetes' Status or KFP's error, cut to a line."""
+    """Message of the server, from Kubernetes' Status or KFP's error, cut to a line."""
     body = getattr(error, "body", None) or ""
     try:
         content = json.loads(body)

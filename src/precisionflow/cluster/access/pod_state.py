@@ -1,4 +1,4 @@
-"""Why the pods of a training do not run, or how they ended: in one line, from their states and events."""
+"""State of pods in one line: why they do not run, or how their containers ended, from their states and events."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1ContainerStateTerminated, V1ContainerStatus, V1Pod
 
+# reasons for which a container waits
 NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 NO_START = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 NOT_MADE = ("FailedCreate", "TrainJobResourcesCreationFailed")
@@ -19,18 +20,19 @@ class Ending:
 
     pod: "V1Pod"
     number: int
-    """How often the container had started again before."""
+    """Number of the container's restarts before."""
     again: bool
     """Whether it has started again since."""
     cause: str
 
     @property
     def identity(self) -> tuple[str, int]:
+        """Uid of the pod and number of restarts, equal for looks at the same ending."""
         return self.pod.metadata.uid, self.number
 
 
 def waiting(pods: Sequence["V1Pod"], events: Iterable["CoreV1Event"]) -> str | None:
-    """What keeps pods from running, and the remedy; none where all run, or where they only take their time."""
+    """Cause that keeps pods from running, and the remedy; none where all run, or only take their time."""
     for pod in pods:
         if reason := _unscheduled(pod) or _unstarted(pod):
             return reason
@@ -57,11 +59,12 @@ def endings(pods: Iterable["V1Pod"], *, container: str) -> list[Ending]:
 
 
 def failed(ended: "V1ContainerStateTerminated | None") -> bool:
+    """Whether a container has ended with an error."""
     return bool(ended and ended.exit_code)
 
 
 def cause(ended: "V1ContainerStateTerminated") -> str:
-    """How a container ended."""
+    """Exit code of a container, what it said about it, and the remedy where one is known."""
     if ended.reason == "OOMKilled":
         return "used more memory than it may (OOMKilled); raise cluster.train.memory or lower training.batch_size"
     said = f", {_line(ended.message)}" if ended.message else ""

@@ -1,4 +1,4 @@
-"""Plain requests to the Kubernetes API: a path in, JSON out; what is not there is None."""
+"""Requests to the Kubernetes API by path, for any kind: JSON in and out, None where there is nothing."""
 
 import warnings
 from typing import TYPE_CHECKING, Any

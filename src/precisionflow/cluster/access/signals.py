@@ -1,4 +1,4 @@
-"""What a task of a pipeline has made and must not leave behind when it is told to end."""
+"""Signals to a task of a pipeline: what it has made is undone when it is told to end."""
 
 import contextlib
 import signal

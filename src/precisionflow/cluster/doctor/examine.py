@@ -1,4 +1,4 @@
-"""Every check of a cluster, one after the other; a check that fails stops no other."""
+"""Examination of a cluster: every check, one after the other; a check that fails stops no other."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,8 +7,15 @@ from functools import partial
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.rest import forbidden
-from precisionflow.cluster.doctor import namespace, platform, pods, rights
+from precisionflow.cluster.doctor import namespace, pods, rights
 from precisionflow.cluster.doctor.finding import Findings, bad, note
+from precisionflow.cluster.doctor.platform import (
+    check_object_store,
+    check_operators,
+    check_pipelines,
+    check_runtimes,
+    reach,
+)
 
 Check = Callable[[Connection], Findings]
 
@@ -19,7 +26,7 @@ def examine(connection: Connection, *, images: Mapping[str, str]) -> Findings:
     `images`: name -> reference; empty where they are not known, and then nothing is asked from inside a pod.
     """
     try:
-        yield from platform.reach(connection)
+        yield from reach(connection)
     except ClusterError as error:
         what, found = _cause(error)
         if "no answer" in found:
@@ -28,10 +35,10 @@ def examine(connection: Connection, *, images: Mapping[str, str]) -> Findings:
         return
     core = next(iter(images.values()), None)
     checks: dict[str, Check] = {
-        "Kubeflow Pipelines": platform.check_pipelines,
-        "Kubeflow": platform.check_parts,
-        "training runtimes": platform.check_runtimes,
-        "object store": platform.check_object_store,
+        "Kubeflow Pipelines": check_pipelines,
+        "Kubeflow": check_operators,
+        "training runtimes": check_runtimes,
+        "object store": check_object_store,
         "namespace": namespace.check_namespace,
         "quota": namespace.check_quota,
         "storage": namespace.check_storage,
@@ -46,7 +53,7 @@ def examine(connection: Connection, *, images: Mapping[str, str]) -> Findings:
 
 
 def _alone(what: str, check: Check, connection: Connection) -> Findings:
-    """A check whose refusal is a finding too."""
+    """Findings of a check; its refusal is a finding too."""
     from kubernetes.client import ApiException
 
     try:
@@ -62,7 +69,7 @@ def _alone(what: str, check: Check, connection: Connection) -> Findings:
 
 
 def _cause(error: ClusterError) -> tuple[str, str]:
-    """What was asked, and the answer without its hint at this command."""
+    """The thing that was asked, and the answer without its hint at this command."""
     what, _, found = str(error).partition(": ")
     return what, found.partition("; `precisionflow doctor`")[0]
 

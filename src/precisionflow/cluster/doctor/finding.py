@@ -1,4 +1,4 @@
-"""What an examination finds: a line that says ok, or what is wrong and the command that mends it."""
+"""Findings: lines that say ok, or what is wrong and the command that mends it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ class Finding:
     state: Literal["ok", "bad", "note"]
     """note: nothing that stops a run, or something that could not be looked at."""
     what: str
+    """Thing that was looked at."""
     found: str
     mend: str | None = None
     """A command for a shell, complete."""

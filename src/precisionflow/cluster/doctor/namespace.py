@@ -1,14 +1,14 @@
-"""Whether the namespace of runs has what runs need: labels, room under its quota, volumes, nodes with resources."""
+"""Namespace of runs: its label, room under its quota, volumes, nodes with resources."""
 
 from decimal import Decimal
 
 from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.names import INJECTION
 from precisionflow.cluster.access.rest import Json, get, items
+from precisionflow.cluster.doctor.commands import kubectl, provide
 from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, ok
-from precisionflow.cluster.doctor.platform import kubectl, provide
 from precisionflow.config.cluster import Cluster
 
-INJECTION = "katib.kubeflow.org/metrics-collector-injection"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 GPUS = ("nvidia.com/gpu", "amd.com/gpu")
 
@@ -21,7 +21,7 @@ def amount(quantity: str) -> Decimal:
 
 
 def check_namespace(connection: Connection) -> Findings:
-    """It is there, Katib may add its collector to pods, and what Pod Security asks of them."""
+    """The namespace is there, with which level of Pod Security, and Katib may add its collector to pods."""
     name = connection.namespace
     namespace = get(connection.api, f"/api/v1/namespaces/{name}")
     if namespace is None:
@@ -40,7 +40,7 @@ def check_namespace(connection: Connection) -> Findings:
 
 
 def check_quota(connection: Connection) -> Findings:
-    """What is left under each quota is enough for one training pod."""
+    """Room under each quota is enough for one training pod."""
     quotas = items(connection.api, f"/api/v1/namespaces/{connection.namespace}/resourcequotas")
     if not quotas:
         yield ok("quota", "none in force")

@@ -1,4 +1,4 @@
-"""What only a pod can tell: whether images can be pulled, and whether MLflow takes the credentials."""
+"""Answers from inside pods: whether images start, and whether MLflow takes the credentials."""
 
 import re
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from precisionflow import __version__
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.names import MLFLOW, MLFLOW_SECRETS, MLFLOW_VARIABLES
 from precisionflow.cluster.access.rest import get
+from precisionflow.cluster.doctor.commands import kubectl, provide
 from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
-from precisionflow.cluster.doctor.platform import kubectl, provide
 from precisionflow.cluster.doctor.probe import probe
 from precisionflow.cluster.doctor.rights import account
 
 SERVER = "apply -k manifests/overlays/dev"
-"""What installs an MLflow server."""
+"""Words for kubectl that install an MLflow server."""
 ASK_MLFLOW = """
 import base64, os, time, urllib.error, urllib.request
 address = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
@@ -33,7 +33,7 @@ for pause in (2, 6, 0):  # a pod's first seconds may be without names
         time.sleep(pause)
 print(said)
 """
-"""Program of the probe: fixed text, everything else comes by environment and never is printed."""
+"""Program of the probe, a fixed text: everything else comes by the environment and is never printed."""
 
 
 def check_images(connection: Connection, images: Mapping[str, str]) -> Findings:

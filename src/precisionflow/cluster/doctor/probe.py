@@ -1,4 +1,4 @@
-"""A short pod that answers one question from inside the cluster, and is removed."""
+"""Probe: a short pod that answers one question from inside the cluster, and is removed."""
 
 import contextlib
 import time
@@ -7,29 +7,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from precisionflow.cluster.access.connection import Connection
-from precisionflow.cluster.access.names import MANAGED
+from precisionflow.cluster.access.names import MANAGED, UNMESHED
+from precisionflow.cluster.access.pod_state import NO_IMAGE, NO_START
 from precisionflow.cluster.access.rest import Json, delete, get, post, text
 
 PULL_SECONDS = 300
 """Longest wait for an image and for the command in it."""
-_REFUSED = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "CreateContainerConfigError",
-}
-_REFUSED |= {"CreateContainerError", "RunContainerError"}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a probe."""
+    """Outcome of a probe."""
 
     code: int | None
     """Exit code of the command; none: it never ran."""
     said: str
-    """Its output, or why it didn't run."""
+    """Output of the command, or why it didn't run."""
 
 
 @contextlib.contextmanager
@@ -73,7 +66,7 @@ def _pod(name: str, image: str, command: Sequence[str], account: str | None, env
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": MANAGED, "annotations": {"sidecar.istio.io/inject": "false"}},
+        "metadata": {"name": name, "labels": MANAGED, "annotations": UNMESHED},
         "spec": {
             "restartPolicy": "Never",
             "activeDeadlineSeconds": PULL_SECONDS,
@@ -103,7 +96,7 @@ def _answer(connection: Connection, path: str) -> Answer:
                     int(ended["exitCode"]),
                     said.strip() or f"{ended.get('reason')}: {ended.get('message', '')}",
                 )
-            if waiting and waiting["reason"] in _REFUSED:
+            if waiting and waiting["reason"] in (*NO_IMAGE, *NO_START):
                 return Answer(None, f"{waiting['reason']}: {waiting.get('message', '')}")
         for condition in status.get("conditions", []):
             if condition["type"] == "PodScheduled" and condition["status"] == "False":

@@ -1,16 +1,25 @@
-"""Whether the user and the service account of runs may do what they have to."""
+"""Rights of the user, and of the service account of runs, against those that they need."""
 
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.kinds import (
+    CLUSTER_RUNTIMES,
+    EXPERIMENTS,
+    RUNTIMES,
+    TRAINJOBS,
+    TRIALS,
+    WORKFLOWS,
+)
 from precisionflow.cluster.access.rest import Json, forbidden, get, post
+from precisionflow.cluster.doctor.commands import INSTALL_PIPELINES, kubectl, provide
 from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
-from precisionflow.cluster.doctor.platform import PIPELINES, kubectl, provide, whoami
+from precisionflow.cluster.doctor.platform import whoami
 
 ACCOUNTS = ("pipeline-runner", "default-editor")
-"""Service accounts that KFP gives to runs: installed alone, with Kubeflow's profiles."""
+"""Service accounts of runs: of KFP installed alone, with Kubeflow's profiles."""
 _REVIEWS = "/apis/authorization.k8s.io/v1"
 
 
@@ -22,23 +31,25 @@ class Right:
     resource: str
     """As kubectl names it: trainjobs.trainer.kubeflow.org, pods/log."""
     everywhere: bool = False
-    """Of resources that are in no namespace."""
+    """Whether the resource is in no namespace."""
 
     def attributes(self, verb: str, namespace: str) -> Json:
-        """What an access review asks."""
+        """Attributes of an access review that asks for one of the verbs."""
         whole, _, part = self.resource.partition("/")
         name, _, group = whole.partition(".")
         place = {} if self.everywhere else {"namespace": namespace}
         return {"verb": verb, "group": group, "resource": name, "subresource": part, **place}
 
 
-TRAINJOBS, RUNTIMES = "trainjobs.trainer.kubeflow.org", "trainingruntimes.trainer.kubeflow.org"
-EXPERIMENTS, TRIALS = "experiments.kubeflow.org", "trials.kubeflow.org"
 _WATCHING = (Right(("list",), "pods"), Right(("get",), "pods/log"), Right(("list",), "events"))
-_SEARCHING = (Right(("create", "list", "delete"), EXPERIMENTS), Right(("list",), TRIALS), *_WATCHING)
+_SEARCHING = (
+    Right(("create", "list", "delete"), EXPERIMENTS.resource),
+    Right(("list",), TRIALS.resource),
+    *_WATCHING,
+)
 USER = {
     "submit": (Right(("get", "create"), "services/proxy"),),
-    "status": (Right(("list",), "workflows.argoproj.io"),),
+    "status": (Right(("list",), WORKFLOWS.resource),),
     "logs": _WATCHING[:2],
     "fetch": (
         Right(("get",), "secrets"),
@@ -46,27 +57,30 @@ USER = {
         Right(("get",), "endpoints"),
         Right(("get", "create"), "pods/portforward"),
     ),
-    "cancel": (Right(("list", "delete"), TRAINJOBS), Right(("list", "delete"), EXPERIMENTS)),
+    "cancel": (
+        Right(("list", "delete"), TRAINJOBS.resource),
+        Right(("list", "delete"), EXPERIMENTS.resource),
+    ),
     "search --cluster": _SEARCHING,
 }
-"""Command -> what the user must be allowed for it."""
+"""Command -> rights that its user needs."""
 ACCOUNT = {
     "training on several nodes": (
-        Right(("create", "list", "delete"), TRAINJOBS),
-        Right(("create", "list", "patch", "delete"), RUNTIMES),
-        Right(("list",), "clustertrainingruntimes.trainer.kubeflow.org", everywhere=True),
+        Right(("create", "list", "delete"), TRAINJOBS.resource),
+        Right(("create", "list", "patch", "delete"), RUNTIMES.resource),
+        Right(("list",), CLUSTER_RUNTIMES.resource, everywhere=True),
         Right(("get",), "pods"),
         *_WATCHING,
     ),
     "searching on Katib": _SEARCHING,
 }
-"""What a run does -> what its service account must be allowed."""
+"""Work of a run -> rights that its service account needs."""
 
 Review = Callable[[Json], bool]
 
 
 def check_user(connection: Connection) -> Findings:
-    """One line for each group of commands."""
+    """Rights of the user: one line for each command."""
     user = str(whoami(connection)["username"])
 
     def allowed(attributes: Json) -> bool:
@@ -85,11 +99,11 @@ def check_user(connection: Connection) -> Findings:
 
 
 def check_account(connection: Connection) -> Findings:
-    """One line for each thing that a run does with the API."""
+    """Rights of the service account of runs: one line for each kind of work."""
     name = account(connection)
     if name is None:
         found = f"neither {' nor '.join(ACCOUNTS)} is in namespace {connection.namespace}"
-        yield bad("service account", found, kubectl(connection, PIPELINES))
+        yield bad("service account", found, kubectl(connection, INSTALL_PIPELINES))
         return
     allowed = _reviewer(connection, name)
     if allowed is None:
@@ -111,7 +125,7 @@ def account(connection: Connection) -> str | None:
 
 
 def _reviewer(connection: Connection, name: str) -> Review | None:
-    """A way to ask for a service account's rights: by review, by impersonation; none where neither is allowed."""
+    """Way to ask for a service account's rights: by review, else by impersonation; none where neither is allowed."""
     from kubernetes.client import ApiException
 
     user = f"system:serviceaccount:{connection.namespace}:{name}"
@@ -143,7 +157,7 @@ def _allowed(connection: Connection, kind: str, spec: Json, **headers: str) -> b
 
 
 def _missing(rights: Sequence[Right], allowed: Review, namespace: str) -> list[Right]:
-    """The rights that are not there, each with the verbs that are refused."""
+    """Rights that are lacking, each with the verbs that are refused."""
     refused = [
         Right(
             tuple(v for v in right.verbs if not allowed(right.attributes(v, namespace))),

@@ -1,1 +1,1 @@
-"""Searches on Katib."""
+"""Searches on Katib: the experiment of a study, described, launched and watched to its end."""

@@ -2,30 +2,30 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from precisionflow.cluster.access import names
+from precisionflow.cluster.access import objects
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
-from precisionflow.config import digest
+from precisionflow.cluster.access.kinds import EXPERIMENTS, TRIALS
+from precisionflow.cluster.access.names import INJECTION
+from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.access.patience import came_true
+from precisionflow.cluster.access.pod_logs import read_log
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Pod
 
-Object = dict[str, Any]
-GROUP, VERSION = "kubeflow.org", "v1beta1"
-INJECTION = "katib.kubeflow.org/metrics-collector-injection"
-"""Label of namespaces whose trials Katib listens to."""
 OF_EXPERIMENT, OF_TRIAL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
 """Labels of trials and of their pods."""
-UNAVAILABLE = "unavailable"
-"""What Katib writes where a trial did not print a metric."""
+GONE_SECONDS = 180.0
+"""Longest time that a removed experiment's pods take to end."""
 
 
 def condition(thing: Object, *kinds: str) -> Object | None:
-    """The condition of an experiment or a trial that holds and is one of `kinds`."""
+    """The condition of an experiment or a trial that holds and is one of `kinds`, the first of them first."""
     held = [dict(c) for c in thing.get("status", {}).get("conditions") or () if c.get("status") == "True"]
     return next((c for kind in kinds for c in held if c["type"] == kind), None)
 
@@ -37,8 +37,9 @@ class Look:
     experiment: Object | None
     """None: there is no such experiment."""
     trials: list[Object]
-    """In the order of their making."""
+    """In the order in which they were made."""
     pods: "list[V1Pod]"
+    """Pods of its trials."""
     events: "list[CoreV1Event]"
     """Warnings about the experiment and its parts."""
 
@@ -49,7 +50,7 @@ class Look:
 
 
 class KatibExperiments:
-    """Those of one namespace."""
+    """Katib experiments of one namespace."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -58,63 +59,52 @@ class KatibExperiments:
     def get(self, name: str) -> Object | None:
         """An experiment; none where there is none. ClusterError where Katib is not installed."""
         with explained("looking for Katib experiments"), _installed():
-            selector = f"metadata.name={name}"
-            found = self.connection.custom.list_namespaced_custom_object(
-                *self._experiments, field_selector=selector
-            )
-        return next(iter(found["items"]), None)
+            return objects.named(self.connection, EXPERIMENTS, name)
 
-    def make(self, resource: Object) -> Object:
-        """Create an experiment; ClusterError with Katib's own words where it refuses the resource."""
-        name = resource["metadata"]["name"]
+    def make(self, experiment: Object) -> Object:
+        """Create an experiment; ClusterError with Katib's own words where it refuses it."""
+        name = experiment["metadata"]["name"]
         self._check_injection()
         with explained(f"making Katib experiment {name}"), _accepted(name):
-            return dict(self.connection.custom.create_namespaced_custom_object(*self._experiments, resource))
+            return objects.make(self.connection, EXPERIMENTS, experiment)
 
     def delete(self, name: str) -> None:
         """Have an experiment, its trials and their pods removed; they go a little later."""
-        from kubernetes.client import ApiException
-
         with explained(f"removing Katib experiment {name}"):
-            try:
-                self.connection.custom.delete_namespaced_custom_object(
-                    *self._experiments, name, propagation_policy="Foreground"
-                )
-            except ApiException as error:
-                if error.status != 404:
-                    raise
+            objects.remove(self.connection, EXPERIMENTS, name, propagation="Foreground")
+
+    def remove(self, name: str) -> None:
+        """Remove an experiment and wait until it is gone: the name is free then."""
+        self.delete(name)
+        if not came_true(lambda: self.get(name) is None, seconds=GONE_SECONDS):
+            raise ClusterError(
+                f"Katib experiment {name} does not go away; look at `kubectl describe experiment {name}`"
+            )
 
     def look(self, name: str) -> Look:
-        of = f"{OF_EXPERIMENT}={name}"
+        """An experiment, its trials, their pods, and the warnings about them."""
+        labels = {OF_EXPERIMENT: name}
         with explained(f"watching Katib experiment {name}"):
             experiment = self.get(name)
-            trials = self.connection.custom.list_namespaced_custom_object(
-                GROUP, VERSION, self.namespace, "trials", label_selector=of
-            )["items"]
-            pods = self.connection.core.list_namespaced_pod(self.namespace, label_selector=of).items
-            warnings = self.connection.core.list_namespaced_event(
-                self.namespace, field_selector="type=Warning"
-            ).items
+            trials = objects.listed(self.connection, TRIALS, labels=labels)
+            pods = objects.pods(self.connection, labels=labels)
+            warnings = objects.warnings(self.connection)
         trials.sort(key=lambda trial: (trial["metadata"]["creationTimestamp"], trial["metadata"]["name"]))
         about = [e for e in warnings if (e.involved_object.name or "").startswith(f"{name}-")]
         of_trials = [pod for pod in pods if OF_TRIAL in (pod.metadata.labels or {})]
         return Look(experiment, trials, of_trials, about)
 
     def log(self, pod: "V1Pod", container: str, *, lines: int) -> str:
-        """The end of what a container printed; empty where nothing can be read any more."""
-        from kubernetes.client import ApiException
-
-        try:
-            return str(
-                self.connection.core.read_namespaced_pod_log(
-                    pod.metadata.name, self.namespace, container=container, tail_lines=lines
-                )
-            )
-        except ApiException:
-            return ""
+        """The last lines that a container printed; empty where nothing can be read any more."""
+        with contextlib.suppress(ClusterError), explained("reading a trial's log"):
+            return read_log(self.connection, pod, container=container, tail_lines=lines)
+        return ""
 
     def _check_injection(self) -> None:
-        """Without the label, Katib would wait for metrics for ever. Who may not read namespaces isn't asked."""
+        """ClusterError without the label, since Katib would wait for metrics for ever.
+
+        A user who may not read namespaces is not asked.
+        """
         from kubernetes.client import ApiException
 
         try:
@@ -130,41 +120,10 @@ class KatibExperiments:
                 f"say `kubectl label namespace {self.namespace} {INJECTION}=enabled`"
             )
 
-    @property
-    def _experiments(self) -> tuple[str, str, str, str]:
-        return GROUP, VERSION, self.namespace, "experiments"
-
-
-def resource(
-    study: Object, *, namespace: str, images: Mapping[str, str], run: str = "", owner: Object | None = None
-) -> Object:
-    """A study as it is sent: its own namespace, labels, owner and images; the rest stands as it is in the file."""
-    given = study["metadata"]
-    spec = _with_images(study["spec"], images)
-    labels = {**given.get("labels", {}), **names.MANAGED, names.KEY: digest(spec)}
-    labels |= {names.RUN: run} if run else {}
-    metadata = {**given, "namespace": namespace, "labels": labels}
-    metadata |= {"ownerReferences": [owner]} if owner else {}
-    return {**study, "metadata": metadata, "spec": spec}
-
-
-def _with_images(node: Any, images: Mapping[str, str]) -> Any:
-    """Every `image: precisionflow-python-NAME:...` replaced by the reference of NAME."""
-    if isinstance(node, dict):
-        return {
-            key: _reference(value, images) if key == "image" else _with_images(value, images)
-            for key, value in node.items()
-        }
-    return [_with_images(item, images) for item in node] if isinstance(node, list) else node
-
-
-def _reference(image: Any, images: Mapping[str, str]) -> Any:
-    plain = str(image).rpartition("/")[2].partition("@")[0].partition(":")[0]
-    return images.get(plain.removeprefix("precisionflow-python-"), image)
-
 
 @contextlib.contextmanager
 def _installed() -> Iterator[None]:
+    """Turn an unknown kind into a ClusterError that says so."""
     from kubernetes.client import ApiException
 
     try:
@@ -172,15 +131,15 @@ def _installed() -> Iterator[None]:
     except ApiException as error:
         if error.status == 404:
             raise ClusterError(
-                f"Katib is not installed: the API has no {GROUP}/{VERSION} experiments; have it installed, "
-                "or search on this machine without --cluster"
+                f"Katib is not installed: the API has no {EXPERIMENTS.api_version} {EXPERIMENTS.plural}; have it "
+                "installed, or search on this machine without --cluster"
             ) from None
         raise
 
 
 @contextlib.contextmanager
 def _accepted(name: str) -> Iterator[None]:
-    """A refusal by Katib's webhook is no matter of rights."""
+    """Turn a refusal by Katib's webhook into a ClusterError: it is no matter of rights."""
     from kubernetes.client import ApiException
 
     try:

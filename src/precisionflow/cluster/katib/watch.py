@@ -1,4 +1,4 @@
-"""Following one Katib experiment to its end: a line for each finished trial, what is waited for, why it failed."""
+"""Watch over one Katib experiment to its end: each finished trial, what is waited for, why it failed."""
 
 import re
 import time
@@ -6,40 +6,28 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.access.patience import Patience, Shortage
 from precisionflow.cluster.access.pod_state import endings, waiting
-from precisionflow.cluster.katib.api import OF_TRIAL, KatibExperiments, Look, Object, condition
+from precisionflow.cluster.katib.api import OF_TRIAL, KatibExperiments, Look, condition
+from precisionflow.cluster.katib.trials import ending, unread
+from precisionflow.console import ERROR
 
 if TYPE_CHECKING:
     from kubernetes.client import V1Pod
 
-PATIENCE = 600.0
-"""Seconds that no trial may have what it needs, and that the API may not answer."""
 STALL, LINGER = 60.0, 10.0
-"""Seconds after which metrics of an ended trial do not come any more; after the experiment's end."""
+"""Seconds after which metrics of an ended trial do not come any more: while the experiment goes on, after its end."""
 PAUSE = 1.0
 """Seconds between looks: Katib removes a failed trial's pods within seconds, and their last words with them."""
-ENDS = ("EarlyStopped", "Succeeded", "Failed", "Killed", "MetricsUnavailable")
-"""Conditions of a trial that has ended, the one that tells most first."""
 COLLECTOR = "metrics-logger-and-collector"
 """The container that Katib adds; what the trial prints goes through it."""
 _SAID = re.compile(r"^I\d{4} \S+ +\d+ \S+\] ")
-"""How the collector's log begins a line of the trial."""
-_REFUSAL = "precisionflow: error: "
-
-
-def ending(trial: Object) -> str | None:
-    """How a trial ended; none while it has not."""
-    found = condition(trial, *ENDS)
-    return found["type"] if found else None
-
-
-def unread(trial: Object) -> bool:
-    """Whether Katib has stopped a trial and not read its metrics yet."""
-    return ending(trial) == "EarlyStopped" and not trial["status"].get("observation")
+"""Beginning of a line of the trial in the collector's log."""
 
 
 class Watch:
-    """A look at one experiment every second."""
+    """One experiment, looked at every second."""
 
     def __init__(
         self,
@@ -54,7 +42,6 @@ class Watch:
         self.name = experiment["metadata"]["name"]
         self.uid = experiment["metadata"]["uid"]
         self.container = experiment["spec"]["trialTemplate"].get("primaryContainerName", "")
-        self.patience = patience
         self.report = report
         self.say = say
         self.told: set[str] = set()
@@ -63,36 +50,28 @@ class Watch:
         """Trial -> what its first failed pod said."""
         self.hopeless = False
         """Whether the experiment waits for what it does not get."""
-        self.lack: str | None = None
-        self.lacking_since = self.answered = self.moved = self.ended = time.monotonic()
+        self.silence = Patience(patience)
+        self.shortage = Shortage(patience)
+        self.stall = Patience(STALL)
+        self.lingering = Patience(LINGER)
 
     def until_finished(self) -> Look:
         """The experiment when it has succeeded; ClusterError with the first cause where it has not."""
         while True:
-            look = self._look()
+            look = self.silence.ask(lambda: self.experiments.look(self.name))
             if look and self._over(look):
                 return look
             time.sleep(PAUSE)
 
-    def _look(self) -> Look | None:
-        """None while the API does not answer, for as long as patience lasts."""
-        try:
-            look = self.experiments.look(self.name)
-        except ClusterError:
-            if time.monotonic() - self.answered > self.patience:
-                raise
-            return None
-        self.answered = time.monotonic()
-        return look
-
     def _over(self, look: Look) -> bool:
+        """Whether the experiment has succeeded and every trial is reported; ClusterError where it has failed."""
         if look.experiment is None or look.experiment["metadata"]["uid"] != self.uid:
             raise ClusterError(f"Katib experiment {self.name} was deleted; run again to start it anew")
         self._follow_failures(look)
         end = look.end
         if end is None:
-            self.ended = time.monotonic()
-        late = time.monotonic() - self.ended > LINGER
+            self.lingering.renew()
+        late = self.lingering.over
         for trial in look.trials:
             name = trial["metadata"]["name"]
             if name not in self.told and ending(trial) and (late or not unread(trial)):
@@ -107,6 +86,7 @@ class Watch:
         return late or not any(map(unread, look.trials))
 
     def _follow_failures(self, look: Look) -> None:
+        """Keep what the first failed pod of each trial said: Katib removes the pods soon."""
         for failed in endings(look.pods, container=self.container):
             trial = failed.pod.metadata.labels[OF_TRIAL]
             if trial not in self.causes:
@@ -136,17 +116,19 @@ class Watch:
         active = {t["metadata"]["name"] for t in look.trials if not ending(t)}
         pods = [pod for pod in look.pods if pod.metadata.labels[OF_TRIAL] in active]
         lack = waiting(pods, look.events) if active else None
-        if lack is None or self.lack is None:
-            self.lacking_since = time.monotonic()
-        if lack and lack != self.lack:
+        before = self.shortage.follow(lack)
+        if lack and lack != before:
             self.say(f"waiting, {lack}")
-        self.lack = lack
-        if lack and time.monotonic() - self.lacking_since > self.patience:
+        if self.shortage.unbearable:
             self.hopeless = True
-            raise ClusterError(f"Katib experiment {self.name}: after {self.patience:.0f} s {lack}")
+            seconds = self.shortage.patience.seconds
+            raise ClusterError(f"Katib experiment {self.name}: after {seconds:.0f} s {lack}")
 
     def _follow_stall(self, look: Look) -> None:
-        """Katib 0.19 can lose a stopped trial's metrics: it removes the trial too early, or the collector ends."""
+        """Raise when metrics of ended trials do not come: Katib 0.19 can lose those of a trial that it stops.
+
+        It removes the trial too early, or the collector ends.
+        """
         over = {
             name
             for name, pods in _by_trial(look.pods).items()
@@ -158,8 +140,8 @@ class Watch:
             if unread(trial) or (not ending(trial) and trial["metadata"]["name"] in over)
         ]
         if not silent or any(not ending(t) and t["metadata"]["name"] not in over for t in look.trials):
-            self.moved = time.monotonic()
-        elif time.monotonic() - self.moved > STALL:
+            self.stall.renew()
+        elif self.stall.over:
             raise ClusterError(
                 f"Katib experiment {self.name} waits for metrics of {silent[0]}, which has ended; let the study say "
                 "spec.trialTemplate.retain: true, delete the experiment and run again"
@@ -177,6 +159,6 @@ def last_words(log: str) -> str | None:
     """The trial's own line of error in its collector's log, else its last line; none where it said nothing."""
     said = [_SAID.sub("", line).strip() for line in log.splitlines() if _SAID.match(line)]
     lines = [line for line in said if line and not line.startswith("Trial Name: ")]
-    own = [line.removeprefix(_REFUSAL) for line in lines if line.startswith(_REFUSAL)]
+    own = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     found = own or lines
     return found[-1] if found else None

@@ -1,4 +1,4 @@
-"""How a run is about to end, as its last task sees it from inside the cluster."""
+"""End of a run, as its last task sees it from inside the cluster: succeeded, failed with its cause, or stopped."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -6,18 +6,20 @@ from typing import Literal
 from precisionflow.ablation.design import expand
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.pipelines.pods import failure, pods_of
-from precisionflow.cluster.pipelines.tasks import Node, from_workflow, short_names, workflow_of
+from precisionflow.cluster.pipelines.specification import short_names
+from precisionflow.cluster.pipelines.tasks import from_workflow, workflow_of
 from precisionflow.config import Experiment
 
 End = Literal["FINISHED", "FAILED", "KILLED"]
-"""MLflow's words."""
+"""Status of an ended run in MLflow."""
 
 
 def ending(experiments: Sequence[Experiment], *, run: str, connection: Connection) -> tuple[End, str]:
-    """The state of a run whose other tasks are over, and the cause of a bad end.
+    """Status of a run whose other tasks are over, and the cause where it failed or was stopped.
 
-    Asked of Argo's workflow: KFP 2.14 fills the status of its exit handlers before it knows it. ClusterError where
+    Argo's workflow is asked: KFP 2.14 fills the status of its exit handlers before it knows it. ClusterError where
     the workflow cannot be seen.
     """
     workflow = workflow_of(run, connection=connection)
@@ -39,6 +41,6 @@ def ending(experiments: Sequence[Experiment], *, run: str, connection: Connectio
     )
 
 
-def told_to_stop(workflow: Node) -> bool:
+def told_to_stop(workflow: Object) -> bool:
     """Whether a workflow was ended from outside: KFP takes all its time away, Argo has a field of its own."""
     return workflow["spec"].get("activeDeadlineSeconds") == 0 or bool(workflow["spec"].get("shutdown"))

@@ -1,4 +1,4 @@
-"""Following a run: a line for each change of a task, what keeps it waiting, a bar in a terminal, the verdict."""
+"""Following of a run: a line for each change of a task, what keeps it waiting, a bar in a terminal, the verdict."""
 
 import contextlib
 import time
@@ -8,28 +8,31 @@ from typing import TYPE_CHECKING, TextIO
 
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
+from precisionflow.cluster.access.patience import PATIENCE
 from precisionflow.cluster.access.pod_state import waiting
 from precisionflow.cluster.pipelines.pods import failure, node_of, pods_of
-from precisionflow.cluster.pipelines.runs import state_of, task_line
-from precisionflow.cluster.pipelines.tasks import ENDED, Task, read_run, task_count, tasks_of
+from precisionflow.cluster.pipelines.runs import ENDED, read_run
+from precisionflow.cluster.pipelines.specification import task_count
+from precisionflow.cluster.pipelines.status import state_of, task_line
+from precisionflow.cluster.pipelines.tasks import Task, tasks_of
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
     from kubernetes.client import V1Pod
 
 POLL_SECONDS = 3.0
-PATIENCE_SECONDS = 600.0
-"""How long a run may do nothing but wait for the same thing before it is no longer followed."""
+PATIENCE_SECONDS = PATIENCE
+"""Seconds that a run may do nothing but wait for the same thing before it is no longer followed."""
 SILENCES = 20
 """Polls in a row that may fail: a server that restarts is no reason to stop following."""
 GRACE_SECONDS = 20.0
-"""A pod that waits shorter than this is not worth a line."""
+"""Seconds that a pod waits before that is worth a line."""
 _OVER = ("done", "cached", "skipped", "failed", "stopped")
 
 
 @dataclass
 class Follower:
-    """What was said about a run, so that every change is said once."""
+    """Lines about a run, so that every change is said once."""
 
     connection: Connection
     say: Callable[[str], None]
@@ -47,6 +50,7 @@ class Follower:
             self._waits(sight)
 
     def _changed(self, task: Task, pods: "list[V1Pod]") -> None:
+        """Say the task's state where it is a new one."""
         if self.said.get(task.label) == task.state or task.state in ("waiting", "skipped"):
             return
         self.said[task.label] = task.state
@@ -56,7 +60,7 @@ class Follower:
             self.say(task_line(task))
 
     def _tried(self, task: Task, pods: "list[V1Pod]") -> None:
-        """A try that failed, while there are more to come."""
+        """Say that a try has failed, while there are more to come."""
         for number, node in enumerate(task.failed_tries, start=1):
             if node not in self.said and task.state not in _OVER:
                 self.said[node] = "failed"
@@ -64,6 +68,7 @@ class Follower:
                 self.say(f"{task.label}: try {number} failed, another follows: {cause}")
 
     def _waits(self, sight: "Sight") -> None:
+        """Say what has kept tasks waiting for a while; ClusterError when nothing else has gone on for too long."""
         reasons = dict(self._reasons(sight))
         now = time.monotonic()
         self.stuck = {label: self.stuck.get(label, now) for label in reasons}
@@ -121,7 +126,7 @@ def look(run_id: str, *, connection: Connection) -> Sight:
 def follow(run_id: str, *, connection: Connection, screen: TextIO) -> bool:
     """Stay with a run until it ends; whether it succeeded. ClusterError when it only waits, or nobody answers.
 
-    What happens to this process does not change the run.
+    The run goes on, whatever happens to this process.
     """
     with _shown(screen) as (say, advance):
         follower, sight = Follower(connection, say), look(run_id, connection=connection)
@@ -147,7 +152,7 @@ def _next(run_id: str, *, connection: Connection) -> Sight:
 
 @contextlib.contextmanager
 def _shown(screen: TextIO) -> Iterator[tuple[Callable[[str], None], Callable[[int, int], None]]]:
-    """Functions for a line, and for how many tasks of how many are over: a bar in a terminal, else nothing."""
+    """Functions that show a line, and the number of tasks that are over of all: a bar in a terminal, else nothing."""
     if not screen.isatty():
         yield lambda line: print(line, file=screen, flush=True), lambda *_: None
         return

@@ -1,66 +1,50 @@
-"""The pods of a run: which task each belongs to, and what it printed."""
+"""Pods of a run: the task that each belongs to, what it printed, why it failed."""
 
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from precisionflow.cluster.access import objects
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import explained
+from precisionflow.cluster.access.names import KFP_RUN
+from precisionflow.cluster.access.pod_logs import read_log
 from precisionflow.cluster.access.pod_state import endings
-from precisionflow.cluster.pipelines.tasks import NODE, RUN_LABEL, Task
-
-_AROUND = re.compile(r"[IWE]\d{4} [\d:.]+ +\d+ |time=\"|\[KFP Executor ")
-"""The launcher's lines, Argo's, the executor's."""
+from precisionflow.cluster.pipelines.tasks import NODE, Task
+from precisionflow.console import ERROR
 
 if TYPE_CHECKING:
     from kubernetes.client import V1Pod
 
 CONTAINER = "main"
-"""Of a pod, in which the task runs."""
-MARK = "precisionflow: error: "
-"""How the line begins that says why a task of ours failed."""
+"""Container of a pod in which the task runs."""
 LAST_LINES = 50
-"""Of a log, in which that line is looked for."""
+"""Number of lines at a log's end in which the cause of a failure is looked for."""
+_AROUND = re.compile(r"[IWE]\d{4} [\d:.]+ +\d+ |time=\"|\[KFP Executor ")
+"""Beginnings of lines that are the launcher's, Argo's, the executor's."""
 
 
 def pods_of(run_id: str, *, connection: Connection) -> "list[V1Pod]":
-    """Pods that still exist, the oldest first."""
-
+    """Pods of a run that still exist, the oldest first."""
     with explained("looking for the run's pods"):
-        found = connection.core.list_namespaced_pod(
-            connection.namespace, label_selector=f"{RUN_LABEL}={run_id}"
-        )
-    return sorted(found.items, key=lambda pod: pod.metadata.creation_timestamp)
+        found = objects.pods(connection, labels={KFP_RUN: run_id})
+    return sorted(found, key=lambda pod: pod.metadata.creation_timestamp)
 
 
 def node_of(pod: "V1Pod") -> str:
-    """The node of Argo's workflow that a pod is: path of the task in the pipeline."""
+    """Name of a pod's node in Argo's workflow: path of the task in the pipeline."""
     return str((pod.metadata.annotations or {}).get(NODE, ""))
 
 
 def log_of(pod: "V1Pod", *, connection: Connection, last: int | None = None) -> str:
     """What a pod's task printed, or only the `last` lines; empty while it has not begun."""
-    from kubernetes.client import ApiException
-
+    options = {"tail_lines": last} if last else {}
     with explained(f"reading the log of {pod.metadata.name}"):
-        try:
-            # the client would turn bytes into their Python notation
-            answer = connection.core.read_namespaced_pod_log(
-                pod.metadata.name,
-                pod.metadata.namespace,
-                container=CONTAINER,
-                _preload_content=False,
-                **({"tail_lines": last} if last else {}),
-            )
-        except ApiException as error:
-            if error.status in (400, 404):
-                return ""
-            raise
-    return str(answer.data.decode(errors="replace"))
+        return read_log(connection, pod, container=CONTAINER, **options)
 
 
 def task_lines(log: str) -> list[str]:
-    """A log without what KFP and Argo print around a task: their own lines, and the JSON that some of them end with."""
+    """Lines of a log without those of KFP and Argo, and without the JSON that some of these end with."""
     kept, within = [], False
     for line in log.splitlines():
         if within:
@@ -75,7 +59,7 @@ def task_lines(log: str) -> list[str]:
 def error_line(pod: "V1Pod", *, connection: Connection) -> str:
     """The cause that a task of ours printed last; empty where it printed none."""
     lines = log_of(pod, connection=connection, last=LAST_LINES).splitlines()
-    ours = [line.split(MARK, 1)[1] for line in lines if MARK in line]
+    ours = [line.split(ERROR, 1)[1] for line in lines if ERROR in line]
     return ours[-1] if ours else ""
 
 

@@ -1,14 +1,14 @@
-"""Putting a pipeline on the cluster and starting it: all of it, or nothing is left behind."""
+"""Submission of a pipeline: what is refused before, then its version and its run, or nothing is left behind."""
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any
 
-from precisionflow.cluster.access import names
+from precisionflow.cluster.access import names, objects
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
-from precisionflow.cluster.pipelines.runs import runs_called
+from precisionflow.cluster.access.kinds import TRAINJOBS
+from precisionflow.cluster.pipelines.runs import called, runs_called
 
 
 def start(
@@ -52,7 +52,7 @@ def refuse_taken(run_name: str, *, connection: Connection) -> None:
     taken = [f"run {run.run_id}" for run in runs_called(run_name, connection=connection)]
     with explained("looking for recurring runs"):
         recurring = connection.pipelines.list_recurring_runs(
-            page_size=1, filter=_called(run_name), namespace=connection.owner
+            page_size=1, filter=called(run_name), namespace=connection.kfp_namespace
         )
     taken += [f"recurring run {one.recurring_run_id}" for one in recurring.recurring_runs or ()]
     if taken:
@@ -62,18 +62,18 @@ def refuse_taken(run_name: str, *, connection: Connection) -> None:
 def _version(
     file: Path, *, pipeline: str, version: str, connection: Connection, undo: contextlib.ExitStack
 ) -> Any:
-    """The version of a pipeline that KFP has or is given here."""
+    """Reference to a version of a pipeline, uploaded unless KFP has it."""
     import kfp_server_api as kfp
 
-    client, owner = connection.pipelines, connection.owner
-    known = client.list_pipelines(filter=_called(pipeline), namespace=owner).pipelines
+    client, owner = connection.pipelines, connection.kfp_namespace
+    known = client.list_pipelines(filter=called(pipeline), namespace=owner).pipelines
     if known:
         pipeline_id = known[0].pipeline_id
     else:
         wanted = kfp.V2beta1Pipeline(display_name=pipeline, namespace=owner)
         pipeline_id = client.pipelines.pipeline_service_create_pipeline(pipeline=wanted).pipeline_id
         undo.callback(client.delete_pipeline, pipeline_id)
-    same = client.list_pipeline_versions(pipeline_id, filter=_called(version)).pipeline_versions
+    same = client.list_pipeline_versions(pipeline_id, filter=called(version)).pipeline_versions
     if same:
         version_id = same[0].pipeline_version_id
     else:
@@ -86,10 +86,11 @@ def _version(
 
 
 def _experiment(name: str, *, connection: Connection, undo: contextlib.ExitStack) -> str:
+    """Id of KFP's experiment of that name, made unless it is there."""
     import kfp_server_api as kfp
 
-    client, owner = connection.pipelines, connection.owner
-    known = client.list_experiments(filter=_called(name), namespace=owner).experiments
+    client, owner = connection.pipelines, connection.kfp_namespace
+    known = client.list_experiments(filter=called(name), namespace=owner).experiments
     if known:
         return str(known[0].experiment_id)
     wanted = kfp.V2beta1Experiment(display_name=name, namespace=owner)
@@ -98,14 +99,8 @@ def _experiment(name: str, *, connection: Connection, undo: contextlib.ExitStack
     return str(made)
 
 
-def _called(name: str) -> str:
-    """KFP's filter for what has this name."""
-    equal = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    return json.dumps({"predicates": [equal]})
-
-
 def mlflow_variables(connection: Connection) -> tuple[str, ...]:
-    """The variables that the namespace's ConfigMap and Secret have values for; all where that may not be looked at."""
+    """MLflow's variables that the namespace's ConfigMap and Secret give; all of one that may not be looked at."""
     from kubernetes.client import ApiException
 
     core, found = connection.core, []
@@ -126,11 +121,9 @@ def mlflow_variables(connection: Connection) -> tuple[str, ...]:
 
 def refuse_unmet(*, trainer: bool, volume: str | None, connection: Connection) -> None:
     """ClusterError where Kubeflow Trainer is wanted and not installed, or the workspace is wanted and not there."""
-
     if trainer:
         with explained("looking for Kubeflow Trainer, which engine.nodes > 1 needs"):
-            place = ("trainer.kubeflow.org", "v1alpha1", connection.namespace, "trainjobs")
-            connection.custom.list_namespaced_custom_object(*place, limit=1)
+            objects.listed(connection, TRAINJOBS, limit=1)
     if volume:
         with explained(f"looking for the workspace {volume!r} (cluster.workspace)"):
             connection.core.read_namespaced_persistent_volume_claim(volume, connection.namespace)

@@ -1,27 +1,25 @@
-"""The tasks of a run and their states: from its Argo workflow while that exists, later from KFP's own record."""
+"""Tasks of a run and their states: from its Argo workflow while that exists, later from KFP's own record."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from precisionflow.cluster.access import objects
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import explained
-from precisionflow.config import Experiment, parse
+from precisionflow.cluster.access.kinds import WORKFLOWS
+from precisionflow.cluster.access.names import KFP_RUN
+from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.pipelines.runs import ENDED, stopped
+from precisionflow.cluster.pipelines.specification import task_names, variant_names
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
 
 State = Literal["waiting", "running", "done", "cached", "failed", "stopped", "skipped"]
-WORKFLOWS = ("argoproj.io", "v1alpha1", "workflows")
-RUN_LABEL = "pipeline/runid"
-"""Label that KFP gives the workflow and the pods of a run."""
 NODE = "workflows.argoproj.io/node-name"
-"""Annotation of a pod: which node of the workflow it is."""
-ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
-"""States of a run that no longer changes."""
+"""Annotation of a pod: name of its node in the workflow."""
 DEADLINE = "Step exceeded its deadline"
 """What Argo says of a task whose run was told to stop."""
 _ARGO: Mapping[str, State] = {
@@ -41,7 +39,6 @@ _KFP: Mapping[str, State] = {
     "CANCELED": "failed",
 }
 _ITERATION = re.compile(r"\((\d+)(:\d+)?\)$")
-Node = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,31 +51,28 @@ class Task:
     message: str = ""
     """What Argo says about it."""
     tries: tuple[str, ...] = ()
-    """Names of the nodes of its tries."""
+    """Names of its tries' nodes in the workflow."""
     failed_tries: tuple[str, ...] = ()
     """Those that failed; after them it is tried again as often as the experiment says."""
 
 
-def workflow_of(run_id: str, *, connection: Connection) -> Node | None:
+def workflow_of(run_id: str, *, connection: Connection) -> Object | None:
     """The run's Argo workflow; none when it is gone, hidden from this user, or too large to carry its nodes."""
-    from kubernetes.client import ApiException, CustomObjectsApi
+    from kubernetes.client import ApiException
 
-    group, version, plural = WORKFLOWS
     with explained("looking for the run's workflow"):
         try:
-            found = CustomObjectsApi(connection.api).list_namespaced_custom_object(
-                group, version, connection.namespace, plural, label_selector=f"{RUN_LABEL}={run_id}"
-            )
+            found = objects.listed(connection, WORKFLOWS, labels={KFP_RUN: run_id})
         except ApiException as error:
             if error.status in (403, 404):
                 return None
             raise
-    whole = [item for item in found["items"] if item.get("status", {}).get("nodes")]
+    whole = [item for item in found if item.get("status", {}).get("nodes")]
     return dict(whole[0]) if whole else None
 
 
 def tasks_of(run: "V2beta1Run", *, connection: Connection) -> list[Task]:
-    """In the order in which they began."""
+    """Tasks of a run in the order in which they began."""
     workflow = workflow_of(str(run.run_id), connection=connection)
     if workflow:
         found = from_workflow(workflow, variants=variant_names(run))
@@ -90,21 +84,16 @@ def tasks_of(run: "V2beta1Run", *, connection: Connection) -> list[Task]:
 
 
 def _ended(task: Task) -> Task:
-    """As it is after its run: what was at work when the run was told to stop has not failed by itself."""
+    """A task after its run was told to stop: what was at work then has not failed by itself."""
     if task.state in ("waiting", "running") or DEADLINE in task.message:
         return replace(task, state="stopped", message="")
     return task
 
 
-def stopped(run: "V2beta1Run") -> bool:
-    """Whether somebody has told the run to stop: KFP calls what comes of it a failure."""
-    return any(past.state == "CANCELING" for past in run.state_history or ())
+def from_workflow(workflow: Object, *, variants: Sequence[str]) -> list[Task]:
+    """Tasks with a container: nodes that have a node called executor, or whose driver has made it unnecessary.
 
-
-def from_workflow(workflow: Node, *, variants: Sequence[str]) -> list[Task]:
-    """A container task is a node that has, or whose driver has made unnecessary, a node called executor.
-
-    KFP's own pods count when they fail: nobody else tells why.
+    KFP's own drivers are told too when they fail: nobody else says why.
     """
     nodes = {node["name"]: node for node in workflow["status"]["nodes"].values()}
     tasks = []
@@ -117,7 +106,7 @@ def from_workflow(workflow: Node, *, variants: Sequence[str]) -> list[Task]:
     return tasks
 
 
-def _container_task(node: Node, nodes: Mapping[str, Node], *, label: str) -> Task:
+def _container_task(node: Object, nodes: Mapping[str, Object], *, label: str) -> Task:
     executor = f"{node['name']}.executor"
     tries = sorted(other for other in nodes if other.startswith(f"{executor}("))
     tries = tries or [other for other in nodes if other == executor]
@@ -132,7 +121,7 @@ def _container_task(node: Node, nodes: Mapping[str, Node], *, label: str) -> Tas
     return Task(label, state, message, tuple(tries), tuple(failed))
 
 
-def _parameters(node: Node) -> dict[str, str]:
+def _parameters(node: Object) -> dict[str, str]:
     return {p["name"]: p.get("value", "") for p in node.get("outputs", {}).get("parameters", [])}
 
 
@@ -148,7 +137,7 @@ def label_of(name: str, variants: Sequence[str]) -> str:
 
 
 def from_details(details: "Sequence[V2beta1PipelineTaskDetail]", *, names: Sequence[str]) -> list[Task]:
-    """KFP's record does not say which variant a task is of: they are numbered as they began."""
+    """Tasks of KFP's record, numbered as they began: it does not say which variant a task is of."""
     chosen = sorted(
         (d for d in details if d.display_name in names),
         key=lambda detail: (detail.start_time, detail.task_id),
@@ -163,75 +152,3 @@ def from_details(details: "Sequence[V2beta1PipelineTaskDetail]", *, names: Seque
         label = f"{name} {counts[name]}" if several else name
         tasks.append(Task(label, _KFP.get(str(detail.state), "skipped"), message or ""))
     return tasks
-
-
-def read_run(run_id: str, *, connection: Connection) -> "V2beta1Run":
-    """A run with the pipeline that it runs, which KFP keeps with the pipeline's version."""
-    run = connection.pipelines.get_run(run_id)
-    used = run.pipeline_version_reference
-    if run.pipeline_spec is None and used is not None:
-        run.pipeline_spec = _compiled(connection, used.pipeline_id, used.pipeline_version_id)
-    return run
-
-
-@lru_cache(maxsize=8)
-def _compiled(connection: Connection, pipeline_id: str, version_id: str) -> Any:
-    return connection.pipelines.get_pipeline_version(pipeline_id, version_id).pipeline_spec
-
-
-def specification(run: "V2beta1Run") -> Node:
-    """The compiled pipeline of a run."""
-    content = run.pipeline_spec or {}
-    return dict(content.get("pipeline_spec", content))
-
-
-def argument(run: "V2beta1Run", name: str) -> list[str]:
-    """A list that the run was given, or that its pipeline has as the default; empty where it has neither."""
-    value = _given(run, name)
-    return json.loads(value) if isinstance(value, str) else list(value or [])
-
-
-def text_argument(run: "V2beta1Run", name: str) -> str:
-    """The same for a text."""
-    return str(_given(run, name) or "")
-
-
-def _given(run: "V2beta1Run", name: str) -> Any:
-    given = (run.runtime_config.parameters if run.runtime_config else None) or {}
-    inputs = specification(run).get("root", {}).get("inputDefinitions", {}).get("parameters", {})
-    return given.get(name, inputs.get(name, {}).get("defaultValue"))
-
-
-def variant_names(run: "V2beta1Run") -> list[str]:
-    """What the tasks of each variant are called."""
-    return short_names([parse(text) for text in argument(run, "variants")])
-
-
-def short_names(variants: Sequence[Experiment]) -> list[str]:
-    """Names of variants; with the data set where there are several."""
-    several = len({variant.dataset for variant in variants}) > 1
-    return [f"{variant.dataset} {variant.variant}" if several else variant.variant for variant in variants]
-
-
-def task_names(run: "V2beta1Run") -> list[str]:
-    """Names of the tasks that run a container."""
-    return [name for name, _ in _containers(specification(run), "root", times=1)]
-
-
-def task_count(run: "V2beta1Run") -> int:
-    """How many tasks the run will have."""
-    times = len(argument(run, "variants"))
-    return sum(count for _, count in _containers(specification(run), "root", times=times))
-
-
-def _containers(spec: Node, component: str, *, times: int) -> Iterator[tuple[str, int]]:
-    """Container tasks below a component, and how often each runs when a loop runs `times` times."""
-    content = spec["root"] if component == "root" else spec["components"][component]
-    for name, task in content.get("dag", {}).get("tasks", {}).items():
-        called = task["componentRef"]["name"]
-        if "executorLabel" in spec["components"][called]:
-            yield name, 1
-        else:
-            repeated = times if "parameterIterator" in task else 1
-            for inner, count in _containers(spec, called, times=times):
-                yield inner, count * repeated

@@ -1,1 +1,1 @@
-"""Training on several nodes: TrainJobs of Kubeflow Trainer."""
+"""Training on several nodes: a TrainJob of Kubeflow Trainer, described, launched and watched to its end."""

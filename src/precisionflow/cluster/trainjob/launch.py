@@ -1,4 +1,4 @@
-"""Training on several nodes: a variant's TrainJob made or found again, followed, its model taken from the workspace."""
+"""Training on several nodes: a TrainJob made or found again, followed, its models taken from the workspace."""
 
 import shutil
 import time
@@ -8,10 +8,13 @@ from pathlib import Path
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.access.owner import workflow_owner
+from precisionflow.cluster.access.patience import PATIENCE
 from precisionflow.cluster.access.signals import undone_when_stopped
 from precisionflow.cluster.trainjob.api import TrainJobs, finished
-from precisionflow.cluster.trainjob.spec import Launch, Object, training_key
-from precisionflow.cluster.trainjob.watch import PATIENCE, Replaced, Watch
+from precisionflow.cluster.trainjob.spec import Launch, training_key
+from precisionflow.cluster.trainjob.watch import Replaced, Watch
 from precisionflow.config import Experiment
 from precisionflow.console import say, title
 from precisionflow.records.files import write_text
@@ -46,9 +49,8 @@ def train_on_nodes(
             f"{workspace}: the workspace is not mounted; mount PersistentVolumeClaim {experiment.cluster.workspace}"
         )
     jobs = TrainJobs(connection or Connection())
-    launch = Launch(
-        experiment, image=image, key=training_key(experiment, data=data), run=run, owner=jobs.owner()
-    )
+    key, owner = training_key(experiment, data=data), workflow_owner(jobs.connection)
+    launch = Launch(experiment, image=image, key=key, run=run, owner=owner)
     place = workspace / launch.key
     runtime = jobs.runtime(launch.runtime)
     _tidy(jobs, workspace, keep=launch.key, seconds=experiment.cluster.keep_seconds)
@@ -73,7 +75,7 @@ def _train(
     patience: float,
     report: Callable[[str], None],
 ) -> None:
-    """Until the TrainJob is complete; one that another run made and removed is made again."""
+    """Follow the TrainJob until it is complete; one that another run made and removed is made again."""
     while True:
         with turn(place):
             job = _found_or_made(jobs, launch, runtime=runtime)

@@ -1,32 +1,28 @@
-"""The TrainJob of an experiment on several nodes, and its runtime, as the Trainer's API takes them."""
+"""TrainJob of an experiment on several nodes, and its runtime, as the Trainer's API takes them."""
 
 import copy
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from precisionflow.cluster.access import names
+from precisionflow.cluster.access.kinds import TRAINJOBS
+from precisionflow.cluster.access.objects import Object
 from precisionflow.config import Experiment
 from precisionflow.config.cluster import Resources
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.results.cells import training_inputs
 from precisionflow.results.identity import stage_key
 
-GROUP = "trainer.kubeflow.org"
-VERSION = "v1alpha1"
 MANAGER = "precisionflow.org/launcher"
-"""Whose patches of the runtime these are."""
+"""Author of the patches of the runtime."""
 CONTAINER = "node"
 """The container that trains, in every job of the Trainer's runtimes."""
 PORT = "29500"
-"""Where rank 0 listens for the ranks that mpirun starts."""
+"""Port on which rank 0 listens for the ranks that mpirun starts."""
 USER = 1000
-"""Of the project's images, and the group that the workspace's files belong to."""
-
-Object = dict[str, Any]
-"""A Kubernetes object as the API server takes it."""
+"""User id of the project's images, and the group that the workspace's files belong to."""
 
 
 def training_key(experiment: Experiment, *, data: Path) -> str:
@@ -41,14 +37,14 @@ def training_key(experiment: Experiment, *, data: Path) -> str:
 
 @dataclass(frozen=True)
 class Launch:
-    """One TrainJob to be: what it trains, for whom."""
+    """What a TrainJob trains, with which image, for which run."""
 
     experiment: Experiment
-    """Resolved."""
+    """One resolved variant."""
     image: str
-    """With torch and DeepSpeed."""
+    """Reference of an image with torch and DeepSpeed."""
     key: str
-    """Of `training_key`."""
+    """Identity of its weights, from `training_key`."""
     run: str
     """Id of the KFP run; empty outside of one."""
     owner: Object | None = None
@@ -56,22 +52,26 @@ class Launch:
 
     @cached_property
     def name(self) -> str:
-        """The same for the same weights: a retry finds it. Pods' names add up to 19 characters, 63 are allowed."""
+        """Name of the TrainJob, equal for equal weights: a retry finds it.
+
+        Pods' names add up to 19 characters, and 63 are allowed.
+        """
         return f"train-{self.experiment.name[:24].strip('-')}-{self.key}"
 
     @cached_property
     def folder(self) -> PurePosixPath:
-        """In the workspace, as every pod sees it."""
+        """Its folder in the workspace, as every pod sees it."""
         return PurePosixPath(names.WORKSPACE) / self.key
 
     @cached_property
     def nodes(self) -> int:
+        """Nodes that train."""
         engine = self.experiment.engine
         return engine.nodes if isinstance(engine, DeepSpeedEngine) else 1
 
     @cached_property
     def ranks(self) -> int:
-        """Processes in all."""
+        """Processes on all nodes together."""
         engine = self.experiment.engine
         return engine.ranks if isinstance(engine, DeepSpeedEngine) else 1
 
@@ -82,18 +82,19 @@ class Launch:
 
     @cached_property
     def labels(self) -> dict[str, str]:
+        """Labels of the TrainJob, of its runtime and of its pods."""
         run = {names.RUN: self.run} if self.run else {}
         return names.MANAGED | run | {names.KEY: self.key}
 
     @cached_property
     def metadata(self) -> Object:
-        """Of the TrainJob and of its runtime."""
+        """Metadata of the TrainJob and of its runtime."""
         owners = [self.owner] if self.owner else []
         return {"name": self.name, "labels": self.labels, "ownerReferences": owners}
 
 
 def own_runtime(found: Object, launch: Launch) -> Object:
-    """A TrainingRuntime like the one found, with what a TrainJob cannot say for itself.
+    """A copy of the runtime that was found, with what a TrainJob cannot say for itself.
 
     That is: the image of MPI's node pods, the priority class, how often and when pods may start again, and when the
     finished ones go. One failure ends the containers of all nodes, so the limit is multiplied by their number. A pod
@@ -118,11 +119,11 @@ def own_runtime(found: Object, launch: Launch) -> Object:
     kept = {
         key: value
         for key, value in found["metadata"].get("labels", {}).items()
-        if key == f"{GROUP}/framework"
+        if key == f"{TRAINJOBS.group}/framework"
     }
     metadata = launch.metadata | {"labels": kept | launch.labels}
     return {
-        "apiVersion": f"{GROUP}/{VERSION}",
+        "apiVersion": TRAINJOBS.api_version,
         "kind": "TrainingRuntime",
         "metadata": metadata,
         "spec": spec,
@@ -137,11 +138,11 @@ def trainjob(runtime: Object, launch: Launch) -> Object:
         {"name": job["name"], "template": {"spec": {"template": _pod(launch)}}} for job in _jobs(runtime)
     ]
     return {
-        "apiVersion": f"{GROUP}/{VERSION}",
+        "apiVersion": TRAINJOBS.api_version,
         "kind": "TrainJob",
         "metadata": launch.metadata,
         "spec": {
-            "runtimeRef": {"apiGroup": GROUP, "kind": "TrainingRuntime", "name": launch.name},
+            "runtimeRef": {"apiGroup": TRAINJOBS.group, "kind": "TrainingRuntime", "name": launch.name},
             "activeDeadlineSeconds": cluster.deadline_seconds,
             "trainer": {
                 "image": launch.image,
@@ -162,7 +163,7 @@ def trainjob(runtime: Object, launch: Launch) -> Object:
 
 
 def speaker(runtime: Object) -> str:
-    """The job whose first pod prints the progress: the nodes', or MPI's launcher."""
+    """Name of the job whose first pod prints the progress: the nodes', or MPI's launcher."""
     return "launcher" if uses_mpi(runtime) else str(_jobs(runtime)[0]["name"])
 
 
@@ -172,7 +173,7 @@ def uses_mpi(runtime: Object) -> bool:
 
 
 def _jobs(runtime: Object) -> list[Object]:
-    """The runtime's jobs whose pods train: not those that fetch data or models."""
+    """Jobs of the runtime whose pods train: not those that fetch data or models."""
     return [
         job
         for job in runtime["spec"]["template"]["spec"]["replicatedJobs"]
@@ -184,7 +185,7 @@ def _jobs(runtime: Object) -> list[Object]:
 
 
 def _command(runtime: Object, launch: Launch) -> list[str]:
-    """The CLI's own verb: it finds torchrun's rendezvous in its environment, or is started by mpirun rank by rank."""
+    """The verb `train`: it finds torchrun's rendezvous in its environment, or is started by mpirun rank by rank."""
     folder = launch.folder
     verb = ["train", f"{folder}/experiment.json", "--data", f"{folder}/data", "--out", f"{folder}/model"]
     plain = ["python3", "-m", "precisionflow", *verb]
@@ -201,7 +202,7 @@ def _command(runtime: Object, launch: Launch) -> list[str]:
 
 
 def _environment(launch: Launch) -> list[Object]:
-    """Threads for each rank's share of the processors, a home that can be written, MLflow by reference."""
+    """Variables of a pod: threads for a rank's share of its processors, a home that can be written, MLflow's."""
     processes = launch.ranks // launch.nodes
     threads = max(1, int(_cores(launch.experiment.cluster.train.cpu)) // processes)
     plain = {"OMP_NUM_THREADS": str(threads), "HOME": "/tmp", "PYTHONUNBUFFERED": "1"}
@@ -214,6 +215,7 @@ def _environment(launch: Launch) -> list[Object]:
 
 
 def _cores(quantity: str) -> float:
+    """Processors of a Kubernetes quantity: 500m -> 0.5."""
     match = re.fullmatch(r"([0-9.]+)(m?)", quantity)
     return float(match[1]) / (1000 if match[2] else 1) if match else 1.0
 
@@ -269,5 +271,4 @@ def _pod(launch: Launch) -> Object:
             {key: value for key, value in toleration.model_dump().items() if value}
             for toleration in resources.tolerations
         ]
-    unmeshed = {"sidecar.istio.io/inject": "false"}
-    return {"metadata": {"labels": launch.labels | unmeshed}, "spec": spec}
+    return {"metadata": {"labels": launch.labels | names.UNMESHED}, "spec": spec}

@@ -1,26 +1,27 @@
-"""Following one TrainJob to its end: what it prints, what it waits for, how often it starts again, why it failed."""
+"""Watch over one TrainJob to its end: what it prints, what it waits for, how often it starts again, why it failed."""
 
 import time
 from collections.abc import Callable
 
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.errors import ClusterError, explained
+from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.access.patience import Patience, Shortage
+from precisionflow.cluster.access.pod_logs import read_log
 from precisionflow.cluster.access.pod_state import Ending, endings, waiting
 from precisionflow.cluster.trainjob.api import State, TrainJobs
-from precisionflow.cluster.trainjob.job_logs import LogTail
-from precisionflow.cluster.trainjob.spec import CONTAINER, Launch, Object, speaker, uses_mpi
-from precisionflow.console import say, title
+from precisionflow.cluster.trainjob.log_tail import LogTail
+from precisionflow.cluster.trainjob.spec import CONTAINER, Launch, speaker, uses_mpi
+from precisionflow.console import ERROR, say, title
 from precisionflow.training.launch import STOPPED
 
-PATIENCE = 600.0
-"""Seconds that pods may lack a node, an image or quota, and that the API may not answer."""
 PAUSE = 2.0
 """Seconds between looks."""
 MPI_STARTS = 5
-"""How often MPI's launcher may end before the names of its nodes resolve."""
+"""Ends of MPI's launcher that are borne before the names of its nodes resolve."""
 CONTINUE = "run again to go on from the last checkpoint"
-REFUSAL = "precisionflow: error: train: "
-"""How a line begins in which a rank says why it ends."""
+REFUSAL = f"{ERROR}train: "
+"""Beginning of the line in which a rank says why it ends."""
 
 
 class Replaced(Exception):
@@ -28,7 +29,7 @@ class Replaced(Exception):
 
 
 class Watch:
-    """A look at one TrainJob every few seconds."""
+    """One TrainJob, looked at every few seconds."""
 
     def __init__(
         self,
@@ -42,19 +43,20 @@ class Watch:
     ) -> None:
         self.jobs = jobs
         self.launch = launch
-        self.patience = patience
         self.report = report
         self.uid = job["metadata"]["uid"]
         self.own = job["metadata"].get("labels", {}).get(names.RUN, "") == launch.run
         self.speaker = speaker(runtime)
         self.starts = launch.experiment.cluster.retries + (MPI_STARTS if uses_mpi(runtime) else 0)
-        self.logs = LogTail(jobs.connection.core, namespace=jobs.namespace, container=CONTAINER)
+        self.logs = LogTail(jobs.connection, container=CONTAINER)
         self.judged = False
         """Whether the TrainJob itself has failed, rather than the connection to it."""
         self.known: dict[tuple[str, int], Ending] = {}
-        self.failures: dict[int, str] = {}
-        self.lack: str | None = None
-        self.lacking_since = self.answered = time.monotonic()
+        """Identity of an ending -> the ending, in the order in which they were seen."""
+        self.attempts: set[int] = set()
+        """Numbers of the attempts whose failure was told."""
+        self.silence = Patience(patience)
+        self.shortage = Shortage(patience)
 
     def until_complete(self) -> None:
         """Return when the TrainJob is complete.
@@ -62,28 +64,23 @@ class Watch:
         ValueError with the training's own refusal, ClusterError with what else ended it, Replaced.
         """
         while True:
-            state = self._look()
+            state = self.silence.ask(self._look)
             if state and self._over(state):
                 return
             time.sleep(PAUSE)
 
-    def _look(self) -> State | None:
-        """The TrainJob's state; none while the API does not answer, for as long as patience lasts."""
-        try:
-            state = self.jobs.state(self.launch.name)
-            with explained("reading the training's log"):
-                for pod in state.pods:
-                    if self._speaks(pod.metadata.labels):
-                        for line in self.logs.lines(pod):
-                            self.report(line)
-        except ClusterError:
-            if time.monotonic() - self.answered > self.patience:
-                raise
-            return None
-        self.answered = time.monotonic()
+    def _look(self) -> State:
+        """The TrainJob's state, once its new lines are reported."""
+        state = self.jobs.state(self.launch.name)
+        with explained("reading the training's log"):
+            for pod in state.pods:
+                if self._speaks(pod.metadata.labels):
+                    for line in self.logs.lines(pod):
+                        self.report(line)
         return state
 
     def _speaks(self, labels: dict[str, str]) -> bool:
+        """Whether a pod is the one whose first rank prints the progress."""
         return (
             labels.get("jobset.sigs.k8s.io/replicatedjob-name") == self.speaker
             and labels.get("batch.kubernetes.io/job-completion-index", "0") == "0"
@@ -120,8 +117,8 @@ class Watch:
             attempt = ending.number + 1
             if attempt > self.starts:
                 raise ClusterError(f"{cause}; {CONTINUE}")
-            if attempt not in self.failures:
-                self.failures[attempt] = cause
+            if attempt not in self.attempts:
+                self.attempts.add(attempt)
                 say(
                     f"train {title(self.launch.experiment)}: {cause}; starting again from the last checkpoint, "
                     f"{attempt} of {self.starts}"
@@ -131,9 +128,9 @@ class Watch:
         """The last line in which a rank of that container says why it ended."""
         try:
             with explained("reading the training's log"):
-                text = self.jobs.connection.core.read_namespaced_pod_log(
-                    ending.pod.metadata.name,
-                    self.jobs.namespace,
+                text = read_log(
+                    self.jobs.connection,
+                    ending.pod,
                     container=CONTAINER,
                     previous=ending.again,
                     tail_lines=100,
@@ -142,7 +139,8 @@ class Watch:
             return None
         said = [line.removeprefix(REFUSAL) for line in text.splitlines() if line.startswith(REFUSAL)]
         own = [line for line in said if not line.startswith(STOPPED)]
-        return (own or said or [None])[-1]
+        found = own or said
+        return found[-1] if found else None
 
     def _failure(self, end: Object) -> str:
         """Why a TrainJob has failed, and what to do."""
@@ -158,10 +156,8 @@ class Watch:
     def _follow_lack(self, state: State) -> None:
         """Say what pods wait for; raise when they have waited too long."""
         lack = waiting(state.pods, state.events)
-        if lack is None or self.lack is None:
-            self.lacking_since = time.monotonic()
-        if lack and self.lack is None:
+        before = self.shortage.follow(lack)
+        if lack and before is None:
             say(f"train {title(self.launch.experiment)}: waiting, {lack}")
-        self.lack = lack
-        if lack and time.monotonic() - self.lacking_since > self.patience:
-            raise ClusterError(f"after {self.patience:.0f} s {lack}")
+        if self.shortage.unbearable:
+            raise ClusterError(f"after {self.shortage.patience.seconds:.0f} s {lack}")

@@ -1,6 +1,5 @@
-"""Studies on Katib: what is sent, what comes back, and every way to fail, on a real cluster where there is one."""
+"""Studies on Katib on a real cluster: what comes back, and every way to fail."""
 
-import copy
 import json
 import os
 import signal
@@ -13,107 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from precisionflow.cluster.access import names
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.errors import ClusterError
-from precisionflow.cluster.katib.api import INJECTION, KatibExperiments, resource
-from precisionflow.cluster.katib.run import run_on_katib
-from precisionflow.cluster.katib.watch import last_words
+from precisionflow.cluster.access.names import INJECTION
+from precisionflow.cluster.katib.api import KatibExperiments
+from precisionflow.cluster.katib.launch import run_on_katib
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.search.trials import TRIALS, Best
-
-STUDY = """
-apiVersion: kubeflow.org/v1beta1
-kind: Experiment
-metadata: {name: study, labels: {team: a}}
-spec:
-  objective: {type: minimize, objectiveMetricName: nll, additionalMetricNames: [crps]}
-  algorithm: {algorithmName: random}
-  parallelTrialCount: 2
-  maxTrialCount: 3
-  maxFailedTrialCount: 1
-  parameters:
-  - {name: lr, parameterType: discrete, feasibleSpace: {list: ["0.25", "0.5"]}}
-  - {name: decay, parameterType: double, feasibleSpace: {min: "0.0", max: "0.1"}}
-  trialTemplate:
-    retain: true
-    primaryContainerName: training
-    trialParameters:
-    - {name: rate, reference: lr, description: ""}
-    - {name: weightDecay, reference: decay, description: ""}
-    trialSpec:
-      apiVersion: batch/v1
-      kind: Job
-      spec:
-        backoffLimit: 0
-        template:
-          spec:
-            restartPolicy: Never
-            containers:
-            - name: training
-              image: precisionflow-python-core:0.1.0
-              command:
-              - sh
-              - -c
-              - >-
-                { : --set training.learning_rate=${trialParameters.rate}
-                --set training.weight_decay=${trialParameters.weightDecay} --set training.steps=3;
-                echo nll=9; sleep 3; echo nll=${trialParameters.rate}; echo crps=1e-3; }
-"""
-
-
-def study(**changes: str) -> dict[str, Any]:
-    text = STUDY
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    return yaml.safe_load(text)
-
-
-def test_what_is_sent_is_the_file_but_for_place_labels_and_images() -> None:
-    given = study()
-    kept = copy.deepcopy(given)
-    sent = resource(given, namespace="here", images={"core": "registry.example/core@sha256:1"}, run="r1")
-    assert given == kept
-    labels = sent["metadata"].pop("labels")
-    assert labels == {"team": "a", **names.MANAGED, names.RUN: "r1", names.KEY: labels[names.KEY]}
-    assert sent["metadata"] == {"name": "study", "namespace": "here"}
-    (container,) = sent["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "registry.example/core@sha256:1"
-    container["image"] = "precisionflow-python-core:0.1.0"
-    assert sent["spec"] == given["spec"]
-
-
-def test_the_key_changes_with_the_study_and_with_its_images_only() -> None:
-    def key(tree: dict[str, Any], image: str = "a", run: str = "") -> str:
-        sent = resource(tree, namespace="here", images={"core": image}, run=run)
-        return str(sent["metadata"]["labels"][names.KEY])
-
-    assert key(study()) == key(study(), run="other")
-    assert (
-        len({key(study()), key(study(), image="b"), key(study(**{"maxTrialCount: 3": "maxTrialCount: 4"}))})
-        == 3
-    )
-
-
-def test_images_of_others_stay() -> None:
-    tree = study(**{"precisionflow-python-core:0.1.0": "quay.io/other/core:1"})
-    sent = resource(tree, namespace="here", images={"train": "b"})
-    assert "quay.io/other/core:1" in json.dumps(sent)
-
-
-def test_last_words_are_the_trials_own() -> None:
-    log = (
-        "I1123 05:55:00.259884      21 main.go:400] Trial Name: study-x\n"
-        "I1123 05:55:00.405338      21 main.go:143] precisionflow: error: train: too hot; cool it\n"
-        "I1123 05:55:00.405339      21 main.go:143] bye\n"
-        "F1123 05:55:01.405348      21 main.go:421] Failed to wait for worker container\n"
-    )
-    assert last_words(log) == "train: too hot; cool it"
-    assert last_words(log.replace("precisionflow: error: ", "")) == "bye"
-    assert last_words(log.splitlines()[0]) is None
+from tests.studies_of_katib import study
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +87,7 @@ def test_a_killed_client_is_followed_by_the_next(
     program = (
         "import json, pathlib, sys\n"
         "from precisionflow.cluster.access.connection import Access, Connection\n"
-        "from precisionflow.cluster.katib.run import run_on_katib\n"
+        "from precisionflow.cluster.katib.launch import run_on_katib\n"
         "tree, images, out, namespace = map(json.loads, sys.argv[1:])\n"
         "run_on_katib(tree, connection=Connection(Access(namespace=namespace)), images=images, "
         "out=pathlib.Path(out), say=lambda line: print(line, flush=True))\n"

@@ -1,23 +1,22 @@
-"""A search on a cluster: a Katib experiment made or found again, followed, its best settings brought back."""
+"""Search on Katib: an experiment made or found again, followed, its best settings brought back."""
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.connection import Connection, inside
 from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.access.patience import PATIENCE
 from precisionflow.cluster.access.signals import undone_when_stopped
-from precisionflow.cluster.katib.api import UNAVAILABLE, KatibExperiments, Object, condition, resource
-from precisionflow.cluster.katib.watch import PATIENCE, Watch, ending
+from precisionflow.cluster.katib.api import KatibExperiments, condition
+from precisionflow.cluster.katib.spec import katib_experiment
+from precisionflow.cluster.katib.trials import trial_of
+from precisionflow.cluster.katib.watch import Watch
 from precisionflow.search.conclude import Ended, conclude
-from precisionflow.search.plan import Plan, plan_of
-from precisionflow.search.space import typed
-from precisionflow.search.trials import NAN, Best, State, Trial, searched_settings
-
-GONE_SECONDS = 180.0
-"""Longest time that a removed experiment's pods take to end."""
+from precisionflow.search.plan import plan_of
+from precisionflow.search.trials import Best, Trial
 
 
 def run_on_katib(
@@ -39,12 +38,12 @@ def run_on_katib(
     pipeline that is told to end removes it. `run` is the id of that pipeline's run, and with `owner` it goes too.
     """
     experiments = KatibExperiments(connection)
-    sent = resource(study, namespace=connection.namespace, images=images, run=run, owner=owner)
+    sent = katib_experiment(study, namespace=connection.namespace, images=images, run=run, owner=owner)
     experiment, made = _found_or_made(experiments, sent, say=say)
     plan, told = plan_of(study), dict[str, Trial]()
 
     def report(found: Object) -> None:
-        trial = told[found["metadata"]["name"]] = _trial(found, plan, cause=watch.cause(found))
+        trial = told[found["metadata"]["name"]] = trial_of(found, plan, cause=watch.cause(found))
         say(f"search {_told(trial, plan.metric)}")
 
     watch = Watch(experiments, experiment, patience=patience, report=report, say=say)
@@ -68,47 +67,6 @@ def run_on_katib(
     return conclude(plan, ended, out=out, store=None if inside() else out)
 
 
-def _trial(found: Object, plan: Plan, *, cause: str) -> Trial:
-    """What Katib says about a finished trial."""
-    end, status = ending(found), found["status"]
-    metrics = {
-        metric["name"]: float(value)
-        for metric in (status.get("observation") or {}).get("metrics") or ()
-        if (value := _extracted(metric, plan.strategies[metric["name"]])) != UNAVAILABLE
-    }
-    state = _STATES.get(end or "", "failed")
-    assignments = {given["name"]: given["value"] for given in found["spec"]["parameterAssignments"]}
-    return Trial(
-        name=found["metadata"]["name"],
-        state=state,
-        settings=searched_settings(plan.template, assignments),
-        parameters={p.name: typed(assignments[p.name], p) for p in plan.parameters},
-        metrics=metrics,
-        value=metrics.get(plan.metric, NAN) if state != "failed" else NAN,
-        seconds=_seconds(status),
-        cause=cause if state == "failed" else "",
-    )
-
-
-_STATES: dict[str, State] = {"Succeeded": "succeeded", "EarlyStopped": "stopped"}
-"""Katib's conditions of a trial that counts."""
-
-
-def _extracted(metric: Mapping[str, str], strategy: str) -> str:
-    """A metric's lowest, highest or latest value, as the objective asks; the latest of values that are no numbers."""
-    value = metric[strategy]
-    return metric["latest"] if value == UNAVAILABLE else value
-
-
-def _seconds(status: Object) -> float:
-    from datetime import datetime
-
-    if not (status.get("startTime") and status.get("completionTime")):
-        return NAN
-    start, end = (datetime.fromisoformat(status[name]) for name in ("startTime", "completionTime"))
-    return (end - start).total_seconds()
-
-
 def _told(trial: Trial, metric: str) -> str:
     value = trial.cause if trial.state == "failed" else f"{metric} {trial.value:.6g}"
     return f"{trial.name} {trial.state}: {value} ({', '.join(trial.settings)})"
@@ -130,19 +88,7 @@ def _found_or_made(
         say(f"Katib experiment {name} {state}")
         return there, False
     if there:
-        _remove(experiments, name)
+        experiments.remove(name)
     made = experiments.make(sent)
     say(f"Katib experiment {name} in namespace {experiments.namespace}")
     return made, True
-
-
-def _remove(experiments: KatibExperiments, name: str) -> None:
-    """Remove an experiment and wait until it is gone."""
-    experiments.delete(name)
-    end = time.monotonic() + GONE_SECONDS
-    while experiments.get(name):
-        if time.monotonic() > end:
-            raise ClusterError(
-                f"Katib experiment {name} does not go away; look at `kubectl describe experiment {name}`"
-            )
-        time.sleep(0.5)

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from precisionflow.cluster.access import names
+from precisionflow.cluster.access import names, objects
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.kinds import TRAINJOBS
 from precisionflow.cluster.trainjob.api import TrainJobs, finished
 from precisionflow.cluster.trainjob.launch import train_on_nodes
 from precisionflow.cluster.trainjob.spec import Launch, own_runtime, training_key, trainjob
@@ -27,19 +28,24 @@ TINY = (
     'cluster.train={cpu: "1", memory: 2Gi}',
 )
 PROGRAM = """
-import json, sys
+import json, subprocess, sys
 from pathlib import Path
-from precisionflow import verbs
-from precisionflow.records import HISTORY, read
+from precisionflow.cluster.trainjob.launch import train_on_nodes
+from precisionflow.config import parse
+from precisionflow.data.prepare import prepare
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import HISTORY
 
 text, image, alone = json.loads(sys.argv[1])
-data, folder = "/workspace/test-data", Path("/workspace/test-out")
-verbs.prepare([text], out=data)
-verbs.launch_trainjob(text, image=image, data=data, out=str(folder / "nodes"), run="test-run")
+data, folder, experiment = Path("/workspace/test-data"), Path("/workspace/test-out"), parse(text)
+prepare([experiment], out=data)
+train_on_nodes(experiment, data=data, out=folder / "nodes", image=image, run="test-run")
 if alone:
-    verbs.train(text, data=data, out=str(folder / "alone"))
+    Path("/tmp/experiment.json").write_text(text)
+    words = ["train", "/tmp/experiment.json", "--data", str(data), "--out", str(folder / "alone")]
+    subprocess.run([sys.executable, "-m", "precisionflow", *words], check=True)
 for file in sorted(folder.glob("*/*/history.parquet")):
-    rows = [row for row in read(file, HISTORY).to_pylist() if row["metric"] != "seconds_per_step"]
+    rows = [row for row in read_parquet(file, HISTORY).to_pylist() if row["metric"] != "seconds_per_step"]
     print("curve", json.dumps({"of": file.parts[3], "rows": [list(row.values()) for row in rows]}), flush=True)
 """
 
@@ -68,14 +74,7 @@ def claim(jobs: TrainJobs) -> Iterator[str]:
 
 
 def ours(jobs: TrainJobs) -> list[dict[str, Any]]:
-    found = jobs.connection.custom.list_namespaced_custom_object(
-        "trainer.kubeflow.org",
-        "v1alpha1",
-        jobs.namespace,
-        "trainjobs",
-        label_selector=f"{names.RUN}=test-run",
-    )
-    return list(found["items"])
+    return objects.listed(jobs.connection, TRAINJOBS, labels={names.RUN: "test-run"})
 
 
 KILL = """
@@ -288,7 +287,7 @@ def test_what_the_cluster_lacks_is_said_and_nothing_is_left(
 def test_the_api_server_takes_the_trainjob(runtime: str, jobs: TrainJobs):
     launch = Launch(tiny(), image="registry.example/train:1", key="0123456789ab", run="test-dry")
     own = own_runtime(jobs.runtime(runtime), launch)
-    api = ("trainer.kubeflow.org", "v1alpha1", jobs.namespace)
+    api = (TRAINJOBS.group, TRAINJOBS.version, jobs.namespace)
     strict = {"dry_run": "All", "field_validation": "Strict"}
     made = jobs.connection.custom.create_namespaced_custom_object(*api, "trainingruntimes", own, **strict)
     assert made["spec"]["template"]["spec"]["replicatedJobs"]

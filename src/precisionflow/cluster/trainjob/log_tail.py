@@ -1,11 +1,14 @@
-"""What a pod's container prints, line by line, through restarts of the container."""
+"""Log of one container as it grows, line by line, through restarts of the container."""
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.pod_logs import read_log
 
 if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Api, V1Pod
+    from kubernetes.client import V1Pod
 
 MARGIN = 10
 """Seconds of log that are read twice, for the clocks of this pod and of the node."""
@@ -14,13 +17,13 @@ MARGIN = 10
 class LogTail:
     """The lines of one container that were not read before; time stamps tell them apart."""
 
-    def __init__(self, core: "CoreV1Api", *, namespace: str, container: str) -> None:
-        self.core = core
-        self.namespace = namespace
+    def __init__(self, connection: Connection, *, container: str) -> None:
+        self.connection = connection
         self.container = container
         self.last: dict[str, str] = {}
         """Pod's uid -> time stamp of the last line that was read."""
         self.restarts: dict[str, int] = {}
+        """Pod's uid -> restarts of its container at the last call."""
         self.asked = time.monotonic()
 
     def lines(self, pod: "V1Pod") -> Iterator[str]:
@@ -36,27 +39,15 @@ class LogTail:
         uid = pod.metadata.uid
         if status.restart_count > self.restarts.get(uid, 0):
             self.restarts[uid] = status.restart_count
-            yield from self._read(pod, previous=True, since=None)
+            yield from self._unread(pod, previous=True)
         if status.state.running or status.state.terminated:
-            yield from self._read(pod, previous=False, since=since if uid in self.last else None)
+            recent = {"since_seconds": since} if uid in self.last else {}
+            yield from self._unread(pod, previous=False, **recent)
 
-    def _read(self, pod: "V1Pod", *, previous: bool, since: int | None) -> Iterator[str]:
-        from kubernetes.client import ApiException
-
-        asked = {"since_seconds": since} if since is not None else {}
-        try:
-            text = self.core.read_namespaced_pod_log(
-                pod.metadata.name,
-                self.namespace,
-                container=self.container,
-                previous=previous,
-                timestamps=True,
-                **asked,
-            )
-        except ApiException as error:
-            if error.status not in (400, 404):
-                raise
-            return
+    def _unread(self, pod: "V1Pod", *, previous: bool, **options: Any) -> Iterator[str]:
+        text = read_log(
+            self.connection, pod, container=self.container, previous=previous, timestamps=True, **options
+        )
         seen = self.last.get(pod.metadata.uid, "")  # a line without a stamp is the kubelet's own excuse
         for line in text.splitlines():
             stamp, _, said = line.partition(" ")

@@ -1,4 +1,4 @@
-"""The TrainJob that an experiment becomes, against the types of Kubeflow Trainer's API."""
+"""TrainJob of an experiment, against the types of Kubeflow Trainer's API."""
 
 import copy
 import re

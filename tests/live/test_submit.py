@@ -16,7 +16,7 @@ import pytest
 
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.pipelines.follow import POLL_SECONDS
-from precisionflow.cluster.pipelines.runs import runs_called
+from precisionflow.cluster.pipelines.runs import called, runs_called
 from precisionflow.config import load, to_yaml
 
 SMALL = (
@@ -75,7 +75,7 @@ def cluster(
 def _remove(name: str, connection: Connection) -> None:
     """Everything that KFP holds under the name of an experiment."""
     client = connection.pipelines
-    for experiment in client.list_experiments(filter=_called(name)).experiments or ():
+    for experiment in client.list_experiments(filter=called(name)).experiments or ():
         for run in client.list_runs(experiment_id=experiment.experiment_id, page_size=50).runs or ():
             client.delete_run(run.run_id)
         for recurring in (
@@ -83,15 +83,10 @@ def _remove(name: str, connection: Connection) -> None:
         ):
             client.delete_recurring_run(recurring.recurring_run_id)
         client.delete_experiment(experiment.experiment_id)
-    for pipeline in client.list_pipelines(filter=_called(name)).pipelines or ():
+    for pipeline in client.list_pipelines(filter=called(name)).pipelines or ():
         for version in client.list_pipeline_versions(pipeline.pipeline_id).pipeline_versions or ():
             client.delete_pipeline_version(pipeline.pipeline_id, version.pipeline_version_id)
         client.delete_pipeline(pipeline.pipeline_id)
-
-
-def _called(name: str) -> str:
-    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
-    return json.dumps({"predicates": [predicate]})
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +173,8 @@ def test_a_refused_schedule_leaves_nothing(cluster: Cluster, connection: Connect
     (cluster.folder / "cron.yaml").write_text(to_yaml(load(str(cluster.experiment), [f"name={other}"])))
     code, out, err = cluster("submit", "cron.yaml", "--cron", "99 99 * * * *")
     assert (code, out, err.count("\n")) == (3, "", 1), err
-    assert not connection.pipelines.list_pipelines(filter=_called(other)).pipelines
-    assert not connection.pipelines.list_experiments(filter=_called(other)).experiments
+    assert not connection.pipelines.list_pipelines(filter=called(other)).pipelines
+    assert not connection.pipelines.list_experiments(filter=called(other)).experiments
     code, out, err = cluster("submit", str(cluster.experiment), "--cron", "0 0 3 * * *", "--run-name", other)
     assert (code, err) == (0, "")
     assert out.startswith(f"recurring run {other} (")

@@ -1,4 +1,4 @@
-"""Fetching what a run has written into the folders that a run on this machine has."""
+"""Results of a run, fetched from the object store into the folders that a run on this machine has."""
 
 import io
 import json
@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from precisionflow.ablation.design import expand
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError
-from precisionflow.cluster.pipelines.objects import Objects, objects
+from precisionflow.cluster.pipelines.object_store import ObjectStore, object_store
 from precisionflow.cluster.pipelines.runs import artifacts_of
-from precisionflow.cluster.pipelines.tasks import argument, text_argument
+from precisionflow.cluster.pipelines.specification import argument, text_argument
 from precisionflow.config import Experiment, parse, tuned
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 CONTENTS, BEST = "contents.json", "best.json"
 SEARCH = "trials"
-"""What the component that searches calls its artifact."""
+"""Name of the artifact of the component that searches."""
 
 
 def fetch(
     run: "V2beta1Run", *, experiments: Sequence[Experiment], out: Path, connection: Connection
 ) -> tuple[int, int]:
-    """Copy every finished result of a run to where it belongs in `out`; how many were fetched, how many were there."""
+    """Copy every finished result of a run to where it belongs in `out`; numbers of those fetched, and already there."""
     root = artifacts_of(run, connection=connection)
     expanded = [v.experiment for experiment in experiments for v in expand(experiment)]
     variants = {(v.name, v.dataset, v.variant) for v in expanded}
-    with objects(connection, root=root) as store:
+    with object_store(connection, root=root) as store:
         fetched, kept = copy(store, root, variants=variants, out=out)
     if not fetched + kept:
         raise ClusterError(
@@ -48,7 +48,7 @@ def fetch(
 
 
 def experiments_of(run: "V2beta1Run", *, out: Path, connection: Connection) -> list[Experiment]:
-    """What a run trains. Of one that searches first: with the best settings, once its search is copied to `out/search`.
+    """Experiments that a run trains; one that searches first gets the best settings, its search goes to `out/search`.
 
     ValueError for a run of something else, ClusterError while the search goes on.
     """
@@ -58,7 +58,7 @@ def experiments_of(run: "V2beta1Run", *, out: Path, connection: Connection) -> l
     if not base or not text_argument(run, "study"):
         raise ValueError(f"run {run.display_name}: is not a run of precisionflow, it has no experiments")
     root = artifacts_of(run, connection=connection)
-    with objects(connection, root=root) as store:
+    with object_store(connection, root=root) as store:
         best = copy_search(store, root, out=out / "search")
     if best is None:
         raise ClusterError(
@@ -68,8 +68,8 @@ def experiments_of(run: "V2beta1Run", *, out: Path, connection: Connection) -> l
     return [tuned(parse(base), best.settings)]
 
 
-def copy_search(store: Objects, root: str, *, out: Path) -> Best | None:
-    """Copy what a finished search below `root` left, unless it is here; none where there is none."""
+def copy_search(store: ObjectStore, root: str, *, out: Path) -> Best | None:
+    """Copy a finished search below `root`, unless it is here; its best settings, none where there is no such search."""
     for key in store.keys(root):
         path = PurePosixPath(key)
         if path.name == BEST and path.parent.name == SEARCH:
@@ -80,8 +80,10 @@ def copy_search(store: Objects, root: str, *, out: Path) -> Best | None:
     return None
 
 
-def copy(store: Objects, root: str, *, variants: Collection[tuple[str, ...]], out: Path) -> tuple[int, int]:
-    """The same for the results below `root`, and those that its report lists, of these variants alone."""
+def copy(
+    store: ObjectStore, root: str, *, variants: Collection[tuple[str, ...]], out: Path
+) -> tuple[int, int]:
+    """Copy the results of these variants below `root`, and those that its report lists; numbers as of `fetch`."""
     copied: list[bool] = []
     for address in addresses(store, root):
         stages = _stages(store.keys(address))
@@ -92,8 +94,8 @@ def copy(store: Objects, root: str, *, variants: Collection[tuple[str, ...]], ou
     return sum(copied), len(copied) - sum(copied)
 
 
-def addresses(store: Objects, root: str) -> list[str]:
-    """Where the run's results lie: what its report lists, which KFP may have taken from earlier runs, and its own."""
+def addresses(store: ObjectStore, root: str) -> list[str]:
+    """Addresses of a run's results: those that its report lists, some of earlier runs by KFP's cache, and its own."""
     own = store.keys(root)
     outputs = ["/".join(key.split("/")[:3]) for key in own if key.count("/") > 2]
     listed = [key for key in own if PurePosixPath(key).name == CONTENTS]
@@ -107,8 +109,8 @@ def _stages(keys: Iterable[str]) -> list[str]:
     return sorted("" if marker.parent == PurePosixPath() else str(marker.parent) for marker in markers)
 
 
-def _place(store: Objects, address: str, *, stages: Sequence[str]) -> tuple[str, ...] | None:
-    """Where an artifact's stages belong in a results folder, by what its component calls it and by what is in it."""
+def _place(store: ObjectStore, address: str, *, stages: Sequence[str]) -> tuple[str, ...] | None:
+    """Place of an artifact's stages in a results folder, by the artifact's name and content; none for others."""
     first = f"{address}/{stages[0]}".rstrip("/")
     match PurePosixPath(address).name:
         case "data":
@@ -128,7 +130,7 @@ def _place(store: Objects, address: str, *, stages: Sequence[str]) -> tuple[str,
     return None
 
 
-def _copied(store: Objects, source: str, target: Path) -> bool:
+def _copied(store: ObjectStore, source: str, target: Path) -> bool:
     """Copy a stage's folder, whole or not at all, unless it is here; whether it was copied."""
     if finished_key(target) == json.loads(store.read(f"{source}/{MARKER}"))["key"]:
         return False
@@ -136,7 +138,7 @@ def _copied(store: Objects, source: str, target: Path) -> bool:
     return True
 
 
-def _replace(store: Objects, source: str, target: Path) -> None:
+def _replace(store: ObjectStore, source: str, target: Path) -> None:
     """Copy a folder, whole or not at all."""
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The doctor and a cluster whose answers are invented; tests/cluster asks a real one."""
+"""The doctor and a cluster whose answers are invented; tests/live asks a real one."""
 
 import re
 import threading
@@ -21,9 +21,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
     made = Cluster(tmp_path)
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(made.kubeconfig))
     monkeypatch.setenv("KUBECONFIG", str(made.kubeconfig))
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with made.running():
+        yield made
 
 
 NO_GPU = "note GPUs: no node offers nvidia.com/gpu or amd.com/gpu; keep cluster.train.gpus at 0"

@@ -14,13 +14,13 @@ import yaml
 
 from precisionflow.cluster.access import rest
 from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.access.names import INJECTION
 from precisionflow.cluster.doctor.examine import examine
 from precisionflow.cluster.doctor.finding import Finding
 from precisionflow.cluster.doctor.rights import ACCOUNT, Right
 
 CORE = "/api/v1"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
-INJECTION = "katib.kubeflow.org/metrics-collector-injection"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""KFP's object store: listing and reading what the tasks of a run wrote."""
+"""Object store of KFP: objects that the tasks of a run wrote, listed, read, downloaded."""
 
 import base64
 import contextlib
@@ -10,27 +10,24 @@ from urllib.parse import urlsplit
 
 from precisionflow.cluster.access.connection import Connection, inside
 from precisionflow.cluster.access.errors import ClusterError, explained
-from precisionflow.cluster.access.forward import forwarded
+from precisionflow.cluster.access.names import LAUNCHER, PIPELINE_ROOT, STORE, STORE_LOGIN
+from precisionflow.cluster.access.port_forward import forwarded
 
 if TYPE_CHECKING:
     from kubernetes.client import V1Secret
 
-DEFAULT_ROOT = "minio://mlpipeline/v2/artifacts"
-"""Where KFP puts artifacts unless its ConfigMap kfp-launcher says otherwise."""
-SERVICE, SECRET = "minio-service", "mlpipeline-minio-artifact"
-"""KFP's own store, whatever program it is, and its login."""
 REGION = "minio"
-"""For which KFP's launcher signs."""
+"""Region for which KFP's launcher signs."""
 
 
 @dataclass(frozen=True)
-class Objects:
-    """The objects under addresses such as minio://bucket/key; ClusterError where the store does not answer."""
+class ObjectStore:
+    """Objects at addresses such as minio://bucket/key; ClusterError where the store does not answer."""
 
     client: Any
 
     def keys(self, address: str) -> list[str]:
-        """What lies under `address`, which is a folder or an object: paths below it, "" for the object itself."""
+        """Paths of the objects below `address`, a folder; "" where `address` is itself an object."""
         bucket, prefix = split(address)
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         with stored(address):
@@ -46,7 +43,7 @@ class Objects:
             return bytes(self.client.get_object(Bucket=bucket, Key=key)["Body"].read())
 
     def download(self, address: str, path: Path) -> None:
-        """An object into a file."""
+        """Copy an object into a file."""
         bucket, key = split(address)
         path.parent.mkdir(parents=True, exist_ok=True)
         with stored(address):
@@ -73,7 +70,7 @@ def stored(address: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def objects(connection: Connection, *, root: str) -> Iterator[Objects]:
+def object_store(connection: Connection, *, root: str) -> Iterator[ObjectStore]:
     """The store that holds the pipeline root `root`: KFP's own, or S3 with the login of this machine."""
     import boto3
     from botocore.config import Config
@@ -82,7 +79,7 @@ def objects(connection: Connection, *, root: str) -> Iterator[Objects]:
         case "minio":
             with _address(connection) as address:
                 access, secret = _login(connection)
-                yield Objects(
+                yield ObjectStore(
                     boto3.client(
                         "s3",
                         endpoint_url=f"http://{address}",
@@ -95,7 +92,7 @@ def objects(connection: Connection, *, root: str) -> Iterator[Objects]:
                     )
                 )
         case "s3":
-            yield Objects(boto3.client("s3"))
+            yield ObjectStore(boto3.client("s3"))
         case other:
             raise ClusterError(
                 f"{root}: results in a store of kind {other!r} are not fetched; copy them with its own program"
@@ -104,17 +101,18 @@ def objects(connection: Connection, *, root: str) -> Iterator[Objects]:
 
 @contextlib.contextmanager
 def _address(connection: Connection) -> Iterator[str]:
+    """Host and port of KFP's own store, as this process reaches it."""
     if inside():
-        yield f"{SERVICE}.{connection.namespace}:9000"
+        yield f"{STORE}.{connection.namespace}:9000"
         return
-    with forwarded(connection, service=SERVICE, namespace=connection.namespace) as address:
+    with forwarded(connection, service=STORE, namespace=connection.namespace) as address:
         yield address
 
 
 def _login(connection: Connection) -> tuple[str, str]:
-
-    with explained(f"reading secret {SECRET} in namespace {connection.namespace}"):
-        secret: V1Secret = connection.core.read_namespaced_secret(SECRET, connection.namespace)
+    """Access key and secret key of KFP's own store."""
+    with explained(f"reading secret {STORE_LOGIN} in namespace {connection.namespace}"):
+        secret: V1Secret = connection.core.read_namespaced_secret(STORE_LOGIN, connection.namespace)
     key, password = (
         base64.b64decode((secret.data or {})[name]).decode() for name in ("accesskey", "secretkey")
     )
@@ -122,14 +120,14 @@ def _login(connection: Connection) -> tuple[str, str]:
 
 
 def pipeline_root(connection: Connection) -> str:
-    """Where the namespace's runs put their artifacts unless they name a place of their own."""
+    """Address below which the namespace's runs put their artifacts unless they name another."""
     from kubernetes.client import ApiException
 
-    with explained(f"reading ConfigMap kfp-launcher in namespace {connection.namespace}"):
+    with explained(f"reading ConfigMap {LAUNCHER} in namespace {connection.namespace}"):
         try:
-            found = connection.core.read_namespaced_config_map("kfp-launcher", connection.namespace)
+            found = connection.core.read_namespaced_config_map(LAUNCHER, connection.namespace)
         except ApiException as error:
             if error.status != 404:
                 raise
-            return DEFAULT_ROOT
-    return str((found.data or {}).get("defaultPipelineRoot") or DEFAULT_ROOT)
+            return PIPELINE_ROOT
+    return str((found.data or {}).get("defaultPipelineRoot") or PIPELINE_ROOT)

@@ -1,4 +1,4 @@
-"""A port on this machine's loopback that leads to a pod, through the Kubernetes API."""
+"""Port on this machine's loopback that leads to a pod, through the Kubernetes API."""
 
 import contextlib
 import socket
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kubernetes.client import V1EndpointSubset
 
 CHUNK = 1 << 16
+"""Bytes that are read at once."""
 
 
 @contextlib.contextmanager
@@ -37,7 +38,6 @@ def forwarded(connection: Connection, *, service: str, namespace: str) -> Iterat
 
 def _target(connection: Connection, *, service: str, namespace: str) -> tuple[str, int]:
     """Name of a ready pod behind a service, and the pod's port."""
-
     with explained(f"looking for service {service} in namespace {namespace}"):
         endpoints = connection.core.read_namespaced_endpoints(service, namespace)
     subsets: list[V1EndpointSubset] = endpoints.subsets or []

@@ -14,6 +14,7 @@ import pytest
 
 from precisionflow.cluster.access import names, rest
 from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.kinds import WORKFLOWS
 from precisionflow.cluster.doctor.probe import probe
 from precisionflow.cluster.pipelines.runs import find_run
 from precisionflow.config import parse, to_yaml
@@ -21,7 +22,7 @@ from tests.command_line import TINY
 from tests.hostile import CANARY, WHOLE
 
 COMMAND = (sys.executable, "-m", "precisionflow")
-SECRETS = {names.MLFLOW: ("MLFLOW_TRACKING_PASSWORD",), "mlpipeline-minio-artifact": ("secretkey",)}
+SECRETS = {names.MLFLOW: ("MLFLOW_TRACKING_PASSWORD",), names.STORE_LOGIN: ("secretkey",)}
 """Secrets that pods of a run are given -> their keys that are no mere names."""
 ASK_RUNS = """
 import base64, json, os, sys, urllib.request
@@ -147,8 +148,8 @@ def test_mlflow_holds_no_secret(
 def _of_the_cluster(run: Run, connection: Connection) -> dict[str, str]:
     """Name -> text of everything that the cluster keeps about a run: objects, logs, events."""
     folder = f"/api/v1/namespaces/{connection.namespace}"
-    workflows = f"/apis/argoproj.io/v1alpha1/namespaces/{connection.namespace}/workflows"
-    of_run = {"labelSelector": f"pipeline/runid={run.id}"}
+    workflows = f"/apis/{WORKFLOWS.api_version}/namespaces/{connection.namespace}/{WORKFLOWS.plural}"
+    of_run = {"labelSelector": f"{names.KFP_RUN}={run.id}"}
     texts = {"run": json.dumps(connection.pipelines.get_run(run.id).to_dict(), default=str)}
     for workflow in rest.items(connection.api, workflows, **of_run):
         texts[f"workflow {workflow['metadata']['name']}"] = json.dumps(workflow)

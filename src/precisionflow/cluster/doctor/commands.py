@@ -1,0 +1,38 @@
+"""Commands that mend a cluster: kubectl for the one that is examined, installation, rights."""
+
+import shlex
+
+from precisionflow.cluster.access.connection import Connection
+
+_TRAINER = "https://github.com/kubeflow/trainer.git/manifests/overlays"
+INSTALL_PIPELINES = (
+    'apply -k "github.com/kubeflow/pipelines/manifests/kustomize/env/platform-agnostic?ref=2.17.0"'
+)
+"""Words for kubectl that install KFP, its object store and its service account."""
+INSTALL_TRAINER = f'apply --server-side -k "{_TRAINER}/manager?ref=v2.3.0"'
+"""Words for kubectl that install Kubeflow Trainer and JobSet."""
+INSTALL_RUNTIMES = f'apply --server-side -k "{_TRAINER}/runtimes?ref=v2.3.0"'
+"""Words for kubectl that install the Trainer's runtimes."""
+INSTALL_KATIB = (
+    'apply -k "github.com/kubeflow/katib.git/manifests/v1beta1/installs/katib-standalone?ref=v0.19.0"'
+)
+"""Words for kubectl that install Katib."""
+
+
+def kubectl(connection: Connection, words: str) -> str:
+    """kubectl with these words, for the cluster that is examined."""
+    context = connection.access.context
+    return f"kubectl --context {shlex.quote(context)} {words}" if context else f"kubectl {words}"
+
+
+def provide(connection: Connection, account: str | None = None) -> str:
+    """Command that gives the namespace of runs its rights, its workspace and MLflow's address."""
+    if connection.namespace == "kubeflow":
+        return kubectl(connection, "apply -k manifests/runs")
+    where = connection.namespace
+    words = f"s/namespace: kubeflow/namespace: {where}/; s/name: precisionflow-runs/&-{where}/"
+    if account and account != "pipeline-runner":
+        words += f"; s/name: pipeline-runner/name: {account}/"
+    return (
+        f"kubectl kustomize manifests/runs | sed {shlex.quote(words)} | {kubectl(connection, 'apply -f -')}"
+    )

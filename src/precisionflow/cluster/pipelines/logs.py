@@ -1,0 +1,53 @@
+"""Logs of a run's tasks: from their pods, or from the object store when those are gone."""
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, TextIO
+
+from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.pipelines.object_store import object_store
+from precisionflow.cluster.pipelines.pods import log_of, node_of, pods_of, task_lines
+from precisionflow.cluster.pipelines.runs import artifacts_of, find_run
+from precisionflow.cluster.pipelines.specification import variant_names
+from precisionflow.cluster.pipelines.tasks import label_of
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1Run
+
+
+def print_logs(run: str, *, task: str | None, access: Access, screen: TextIO) -> None:
+    """Print what the containers of a run's tasks printed; ValueError where nothing is kept of a task so called."""
+    connection = Connection(access)
+    found = find_run(run, connection=connection)
+    variants = variant_names(found)
+    shown = 0
+    for pod in pods_of(found.run_id, connection=connection):
+        node = node_of(pod)
+        label = label_of(node, variants)
+        if ".executor" in node and label.startswith(task or ""):
+            shown += 1
+            print(f"== {label} ({pod.metadata.name}, {pod.status.phase})", file=screen)
+            _print_lines(log_of(pod, connection=connection), screen)
+    shown = shown or _print_stored(found, task=task or "", connection=connection, screen=screen)
+    if not shown:
+        wanted = f" whose name begins with {task!r}" if task else ""
+        raise ValueError(
+            f"run {found.display_name}: no task{wanted} has printed anything that is still kept; "
+            f"`precisionflow status {found.display_name}` lists the tasks"
+        )
+
+
+def _print_lines(log: str, screen: TextIO) -> None:
+    for line in task_lines(log):
+        print(line, file=screen)
+
+
+def _print_stored(run: "V2beta1Run", *, task: str, connection: Connection, screen: TextIO) -> int:
+    """Print the logs that KFP's launcher has put beside the artifacts; their number."""
+    address = artifacts_of(run, connection=connection)
+    with object_store(connection, root=address) as store:
+        logs = [key for key in store.keys(address) if PurePosixPath(key).name == "executor-logs"]
+        chosen = [key for key in logs if key.startswith(task)]
+        for key in chosen:
+            print(f"== {key.split('/')[0]} (stored)", file=screen)
+            _print_lines(store.read(f"{address}/{key}").decode(errors="replace"), screen)
+    return len(chosen)

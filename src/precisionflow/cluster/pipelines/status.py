@@ -1,0 +1,51 @@
+"""State of a run and of its tasks, in lines."""
+
+from typing import TYPE_CHECKING, TextIO
+
+from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.pipelines.runs import ENDED, find_run, stopped
+from precisionflow.cluster.pipelines.tasks import Task, tasks_of
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1Run
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+def print_status(run: str, *, access: Access, screen: TextIO) -> None:
+    """Print the state of a run and of each of its tasks."""
+    connection = Connection(access)
+    found = find_run(run, connection=connection)
+    print(f"run {found.display_name} ({found.run_id}): {state_of(found)}", file=screen)
+    for task in tasks_of(found, connection=connection):
+        print(f"  {task_line(task)}", file=screen)
+
+
+def state_of(run: "V2beta1Run") -> str:
+    """State of a run in a word or two, and how long it took where it has ended."""
+    state = str(run.state or "PENDING").lower()
+    if run.state not in ENDED:
+        return state
+    if run.state == "FAILED" and stopped(run):
+        state = "canceled"
+    seconds = (run.finished_at - run.created_at).total_seconds()
+    return f"{state} after {duration(seconds)}"
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: 3 d 4 h, 5 min 6 s."""
+    whole = max(0, int(seconds))
+    for (size, unit), (smaller, below) in zip(_UNITS, (*_UNITS[1:], (1, "s")), strict=True):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {below}"
+    return f"{whole} s"
+
+
+def task_line(task: Task) -> str:
+    """Label and state of a task, and the reason where it waits or has failed."""
+    words = {"cached": "taken from the cache"}.get(task.state, task.state)
+    tried = f", try {len(task.failed_tries) + 1}" if task.failed_tries and task.state == "running" else ""
+    why = (
+        f": {' '.join(task.message.split())}" if task.message and task.state in ("waiting", "failed") else ""
+    )
+    return f"{task.label}: {words}{tried}{why}"

@@ -1,0 +1,104 @@
+"""Results of a run, copied from a store into the folders of a run on this machine."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
+
+from precisionflow.cluster.pipelines import fetch
+from precisionflow.config import resolve
+from precisionflow.records.files import write_card
+from precisionflow.results.layout import cell_folder
+from precisionflow.results.stage import finished_key
+from precisionflow.search.trials import Best
+from tests.trained import TABLE, trained
+
+
+class Folder:
+    """A store whose addresses are paths below a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.downloads = 0
+
+    def keys(self, address: str) -> list[str]:
+        place = self.root / address
+        return sorted(str(file.relative_to(place)) for file in place.rglob("*") if file.is_file())
+
+    def read(self, address: str) -> bytes:
+        return (self.root / address).read_bytes()
+
+    def download(self, address: str, path: Path) -> None:
+        self.downloads += 1
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.root / address, path)
+
+
+def test_results_go_where_a_run_on_this_machine_has_them(tmp_path: Path) -> None:
+    """Data and weights of an earlier run, which the report lists; the rest of this one."""
+    small = {"seeds": [0], "splits": [0, 1], "training.steps": 2, "training.validate_every": 1}
+    experiment, data, model = trained(TABLE, tmp_path / "here", **small)
+    store, out = Folder(tmp_path / "store"), tmp_path / "out"
+    shutil.copytree(data, store.root / "old" / "prepare" / "1" / "data")
+    shutil.copytree(model, store.root / "old" / "train" / "2" / "model")
+    (store.root / "new" / "report" / "3" / "results").mkdir(parents=True)
+    listed = ["old/train/2/model", "old/prepare/1/data"]
+    (store.root / "new" / "report" / "3" / "results" / "contents.json").write_text(json.dumps(listed))
+    assert fetch.addresses(store, "new") == [*listed, "new/report/3/results"]
+    known = {(experiment.name, experiment.dataset, experiment.variant)}
+    assert fetch.copy(store, "new", variants=known, out=out) == (4, 0)
+    for seed, split in ((0, 0), (0, 1)):
+        where = ("model", experiment.name, experiment.dataset, experiment.variant)
+        assert finished_key(cell_folder(out.joinpath(*where), seed, split))
+    assert sorted(str(f.relative_to(out / "data")) for f in (out / "data").rglob("*")) == sorted(
+        str(f.relative_to(data)) for f in data.rglob("*")
+    )
+    before = store.downloads
+    assert fetch.copy(store, "new", variants=known, out=out) == (0, 4)
+    assert store.downloads == before
+    (out.joinpath(*where) / "seed-0-split-0" / "stage.json").unlink()
+    assert fetch.copy(store, "new", variants=known, out=out) == (1, 3)
+
+
+def test_what_belongs_to_no_variant_of_the_run_is_left_alone(tmp_path: Path) -> None:
+    experiment, _, model = trained(TABLE, tmp_path / "here", seeds=[0], splits=[0], **{"training.steps": 20})
+    store = Folder(tmp_path / "store")
+    shutil.copytree(model, store.root / "run" / "train" / "1" / "model")
+    assert resolve(experiment.model_dump(mode="json")).variant == "default"
+    assert fetch.copy(store, "run", variants=set(), out=tmp_path / "out") == (0, 0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_search_is_copied_once_and_says_its_best(tmp_path: Path) -> None:
+    store, out = Folder(tmp_path / "store"), tmp_path / "out" / "search"
+    assert fetch.copy_search(store, "run", out=out) is None
+    folder = store.root / "run" / "launch-search" / "7" / "trials"
+    (folder / "report").mkdir(parents=True)
+    best = Best(study="s", trial="t", settings=("training.steps=7",), metric="nll", value=1.0, trials=2)
+    write_card(best, folder / "best.json")
+    (folder / "report" / "search.html").write_text("page")
+    assert fetch.copy_search(store, "run", out=out) == best
+    assert (out / "report" / "search.html").read_text() == "page"
+    before = store.downloads
+    assert fetch.copy_search(store, "run", out=out) == best
+    assert store.downloads == before == 2
+    write_card(best.model_copy(update={"trials": 3}), folder / "best.json")
+    assert fetch.copy_search(store, "run", out=out).trials == 3
+
+
+def test_what_a_run_trains(tmp_path: Path) -> None:
+    """A run of experiments names them; one that neither has nor searches for them is somebody else's."""
+    text = resolve(TABLE).model_dump_json()
+    ours = V2beta1Run(
+        display_name="mine", runtime_config=V2beta1RuntimeConfig(parameters={"experiments": [text]})
+    )
+    nobody: Any = None
+    assert fetch.experiments_of(ours, out=tmp_path, connection=nobody) == [resolve(TABLE)]
+    other = V2beta1Run(
+        display_name="other", runtime_config=V2beta1RuntimeConfig(parameters={"experiment": text})
+    )
+    with pytest.raises(ValueError, match=r"^run other: is not a run of precisionflow"):
+        fetch.experiments_of(other, out=tmp_path, connection=nobody)
