@@ -29,17 +29,19 @@ TINY = (
 PROGRAM = """
 import json, sys
 from pathlib import Path
-from precisionflow import verbs
-from precisionflow.records import HISTORY, read
+from precisionflow import stages
+from precisionflow.config import parse
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import HISTORY
 
 text, image, alone = json.loads(sys.argv[1])
-data, folder = "/workspace/test-data", Path("/workspace/test-out")
-verbs.prepare([text], out=data)
-verbs.launch_trainjob(text, image=image, data=data, out=str(folder / "nodes"), run="test-run")
+variant, data, folder = parse(text), Path("/workspace/test-data"), Path("/workspace/test-out")
+stages.prepare([variant], out=data)
+stages.launch_trainjob(variant, image=image, data=data, out=folder / "nodes", run="test-run")
 if alone:
-    verbs.train(text, data=data, out=str(folder / "alone"))
+    stages.train(variant, data=data, out=folder / "alone")
 for file in sorted(folder.glob("*/*/history.parquet")):
-    rows = [row for row in read(file, HISTORY).to_pylist() if row["metric"] != "seconds_per_step"]
+    rows = [row for row in read_parquet(file, HISTORY).to_pylist() if row["metric"] != "seconds_per_step"]
     print("curve", json.dumps({"of": file.parts[3], "rows": [list(row.values()) for row in rows]}), flush=True)
 """
 
