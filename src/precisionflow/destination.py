@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from precisionflow import tracking
 from precisionflow.config import Experiment, to_yaml
 from precisionflow.records.files import write_text
 from precisionflow.results.layout import Reported, Results
@@ -73,9 +72,11 @@ class LocalResults:
     ) -> None:
         """Nothing: `after_report` uploads the cells."""
 
-    def after_report(self, _experiments: Sequence[Experiment], *, aggregate: Path, report: Path) -> None:  # noqa: ARG002
+    def after_report(self, experiments: Sequence[Experiment], *, aggregate: Path, report: Path) -> None:  # noqa: ARG002 - all lie in the folder
         """Everything: cells, table, page, and the registry with what passes the gate."""
-        tracking.track_folder(self.results.folder)
+        from precisionflow.tracking import track_folder
+
+        track_folder(self.results.folder)
 
     def after_register(self, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> None:
         """Nothing: `after_report` has filled the registry."""
@@ -135,20 +136,28 @@ class ClusterArtifacts:
         evaluation: Path,
     ) -> None:
         """The cells of the variant, under its experiment among `experiments`."""
+        from precisionflow.tracking import track_cells
+
         whole = next(experiment for experiment in experiments if experiment.name == variant.name)
-        tracking.track_cells(variant, data=data, model=model, evaluation=evaluation, store=None, whole=whole)
+        track_cells(variant, data=data, model=model, evaluation=evaluation, store=None, whole=whole)
 
     def after_report(self, experiments: Sequence[Experiment], *, aggregate: Path, report: Path) -> None:
         """Table and page."""
-        tracking.track_report(experiments, aggregate=aggregate, report=report, store=None)
+        from precisionflow.tracking import track_report
+
+        track_report(experiments, aggregate=aggregate, report=report, store=None)
 
     def after_register(self, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> None:
         """The registry, with what passes the gate."""
-        tracking.register_models(experiments, evaluations=evaluations, store=None)
+        from precisionflow.tracking import register_models
+
+        register_models(experiments, evaluations=evaluations, store=None)
 
     def after_finish(self, experiments: Sequence[Experiment], *, state: str, cause: str) -> None:
         """How the pipeline ended."""
-        tracking.track_end(experiments, state=state, cause=cause)
+        from precisionflow.tracking import track_end
+
+        track_end(experiments, state=state, cause=cause)
 
 
 Destination = LocalResults | ClusterArtifacts
