@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 from measured import Measured, arguments, present
 
-from precisionflow import verbs
-from precisionflow.ablation.design import expand
+from precisionflow import stages
 from precisionflow.config import load
+from precisionflow.results.layout import Results
 
 QUICKSTART = ("quickstart-language", "quickstart-regression")
 
@@ -24,31 +24,31 @@ QUICKSTART = ("quickstart-language", "quickstart-regression")
 def bare(settings: list[str], folder: Path) -> dict[str, float]:
     """Seconds of each verb, all variants together."""
     experiments = [load(name, settings) for name in QUICKSTART]
-    variants = [variant.experiment for experiment in experiments for variant in expand(experiment)]
-    wholes = [experiment.model_dump_json() for experiment in experiments]
-    texts = [variant.model_dump_json() for variant in variants]
-    places = [Path(v.name, v.dataset, v.variant) for v in variants]
-    models, evaluations = (
-        [str(folder / kind / place) for place in places] for kind in ("model", "evaluation")
-    )
-    data, table, page = (str(folder / kind) for kind in ("data", "aggregate", "report"))
+    variants, results = stages.expand(experiments), Results(folder)
+    models = [results.model(variant) for variant in variants]
+    evaluations = [results.evaluation(variant) for variant in variants]
 
     def train() -> None:
-        for text, model in zip(texts, models, strict=True):
-            verbs.train(text, data=data, out=model)
+        for variant, model in zip(variants, models, strict=True):
+            stages.train(variant, data=results.data, out=model)
 
     def evaluate() -> None:
-        for text, model, evaluation in zip(texts, models, evaluations, strict=True):
-            verbs.evaluate(text, data=data, model=model, out=evaluation)
+        for variant, model, out in zip(variants, models, evaluations, strict=True):
+            stages.evaluate(variant, data=results.data, model=model, out=out)
+
+    def aggregate() -> None:
+        stages.aggregate(experiments, evaluations=evaluations, out=results.aggregate)
+
+    def report() -> None:
+        made = {"models": models, "evaluations": evaluations, "aggregate": results.aggregate}
+        stages.report(experiments, **made, out=results.report)
 
     return {
-        "prepare": seconds(lambda: verbs.prepare(texts, out=data)),
+        "prepare": seconds(lambda: stages.prepare(variants, out=results.data)),
         "train": seconds(train),
         "evaluate": seconds(evaluate),
-        "aggregate": seconds(lambda: verbs.aggregate(wholes, evaluations=evaluations, out=table)),
-        "report": seconds(
-            lambda: verbs.report(wholes, models=models, evaluations=evaluations, aggregate=table, out=page)
-        ),
+        "aggregate": seconds(aggregate),
+        "report": seconds(report),
     }
 
 

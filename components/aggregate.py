@@ -9,7 +9,7 @@ def aggregate(  # type: ignore[no-untyped-def]
     experiments: list[str],
     evaluations: dsl.Input[list[dsl.Artifact]],
     table: dsl.Output[dsl.Dataset],
-    folder: str = "",
+    destination: str,
 ):
     """Aggregate the metrics of every variant.
 
@@ -17,9 +17,11 @@ def aggregate(  # type: ignore[no-untyped-def]
         experiments: Experiments with their ablations, as JSON or YAML.
         evaluations: Outputs of evaluate, one for each variant.
         table: Table and contrasts.
-        folder: Results folder on this machine; empty on a cluster.
+        destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
-    from precisionflow import verbs
+    from precisionflow import entrypoints
 
-    table.path = verbs.place(table.path, folder, "aggregate")
-    verbs.aggregate(experiments, evaluations=[e.path for e in evaluations], out=table.path)
+    paths = [evaluation.path for evaluation in evaluations]
+    table.path = entrypoints.aggregate(
+        experiments, evaluations=paths, table=table.path, destination=destination
+    )

@@ -11,11 +11,9 @@ def evaluate(  # type: ignore[no-untyped-def]
     data: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     evaluation: dsl.Output[dsl.Artifact],
-    folder: str = "",
+    destination: str,
 ):
     """Evaluate every seed and split of one resolved experiment on test rows.
-
-    On a cluster the results are tracked at once; on this machine the report's task tracks all of them in one process.
 
     Args:
         experiments: Experiments with their ablations, as JSON or YAML: whose MLflow runs the results belong to.
@@ -23,12 +21,15 @@ def evaluate(  # type: ignore[no-untyped-def]
         data: Output of prepare.
         model: Output of train.
         evaluation: One folder for each seed and split.
-        folder: Results folder on this machine; empty on a cluster.
+        destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
-    from precisionflow import verbs
+    from precisionflow import entrypoints
 
-    evaluation.path = verbs.place(evaluation.path, folder, "evaluation", *verbs.variant_parts(experiment))
-    verbs.evaluate(experiment, data=data.path, model=model.path, out=evaluation.path)
-    if not folder:
-        paths = {"data": data.path, "model": model.path, "evaluation": evaluation.path}
-        verbs.track_cells(experiments, experiment, **paths)
+    evaluation.path = entrypoints.evaluate(
+        experiments,
+        experiment,
+        data=data.path,
+        model=model.path,
+        evaluation=evaluation.path,
+        destination=destination,
+    )

@@ -14,6 +14,6 @@ def expand(experiments: list[str]) -> list[str]:
     Returns:
         Output: All their variants as JSON.
     """
-    from precisionflow import verbs
+    from precisionflow import entrypoints
 
-    return verbs.expand(experiments)
+    return entrypoints.expand(experiments)

@@ -12,6 +12,6 @@ def finish(experiments: list[str], run: str):  # type: ignore[no-untyped-def]
         experiments: Experiments with their ablations, as JSON or YAML.
         run: Id of the pipeline run.
     """
-    from precisionflow import verbs
+    from precisionflow import entrypoints
 
-    verbs.finish(experiments, run=run)
+    entrypoints.finish(experiments, run=run)

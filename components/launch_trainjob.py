@@ -17,7 +17,7 @@ def launch_trainjob(  # type: ignore[no-untyped-def]
         model: One folder for each seed and split.
         run: Id of the pipeline run, by which the TrainJob is found.
     """
-    from precisionflow import verbs
+    from precisionflow import entrypoints
 
     model.metadata["data"] = data.uri
-    verbs.launch_trainjob(experiment, image=image, data=data.path, out=model.path, run=run)
+    entrypoints.launch_trainjob(experiment, image=image, run=run, data=data.path, model=model.path)

@@ -6,20 +6,19 @@ from precisionflow.components.images import CORE
 
 @dsl.component(base_image=CORE, install_kfp_package=False)
 def register(
-    experiments: list[str], evaluations: dsl.Input[list[dsl.Artifact]], folder: str = ""
+    experiments: list[str], evaluations: dsl.Input[list[dsl.Artifact]], destination: str
 ) -> list[str]:
     """Hold every variant against its experiment's gate; the best that passes becomes champion.
-
-    On this machine the report's task has filled MLflow already, the registry included.
 
     Args:
         experiments: Experiments with their ablations, as JSON or YAML.
         evaluations: Outputs of evaluate, one for each variant.
-        folder: Results folder on this machine; empty on a cluster.
+        destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
 
     Returns:
         Output: What the gate says, a line for each variant; empty where no experiment has one.
     """
-    from precisionflow import verbs
+    from precisionflow import entrypoints
 
-    return verbs.register(experiments, evaluations=[e.path for e in evaluations], folder=folder)
+    paths = [evaluation.path for evaluation in evaluations]
+    return entrypoints.register(experiments, evaluations=paths, destination=destination)

@@ -12,7 +12,7 @@ def report(  # type: ignore[no-untyped-def]
     table: dsl.Input[dsl.Dataset],
     page: dsl.Output[dsl.HTML],
     results: dsl.Output[dsl.Artifact],
-    folder: str = "",
+    destination: str,
 ):
     """Write the report, and track it.
 
@@ -23,18 +23,17 @@ def report(  # type: ignore[no-untyped-def]
         table: Output of aggregate.
         page: The page.
         results: The page with the record of its making, and where every result of the run lies.
-        folder: Results folder on this machine; empty on a cluster.
+        destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
-    from precisionflow import verbs
+    from precisionflow import entrypoints
 
-    made = verbs.place(results.path + "/report", folder, "report")
-    verbs.report(
+    page.path = entrypoints.report(
         experiments,
-        models=[m.path for m in models],
-        evaluations=[e.path for e in evaluations],
-        aggregate=table.path,
-        out=made,
+        models=[model.path for model in models],
+        evaluations=[evaluation.path for evaluation in evaluations],
+        table=table.path,
+        page=page.path,
+        results=results.path,
+        destination=destination,
     )
-    page.path = verbs.publish(made + "/report.html", page.path, folder)
-    verbs.list_contents([*models, *evaluations, table], out=results.path)
-    verbs.track_report(experiments, aggregate=table.path, report=made, folder=folder)
+    entrypoints.list_contents([*models, *evaluations, table], results=results.path)

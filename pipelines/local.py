@@ -14,11 +14,14 @@ from typing import TextIO
 
 from kfp import local
 from kfp.local.config import LocalExecutionConfig
-from precisionflow.pipelines.ablation import ablation, argument
+from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.search_then_train import search_then_train
 
-from precisionflow.ablation.design import expand
-from precisionflow.config import Experiment, as_argument
+from precisionflow import stages
+from precisionflow.arguments import as_argument, experiment_argument, on_this_machine
+from precisionflow.config import Experiment
+from precisionflow.destination import LocalResults
+from precisionflow.results.layout import Results
 from precisionflow.search.resource import study_of
 
 LOG = "pipeline.log"
@@ -28,20 +31,19 @@ TASKS_AT_ONCE = 2
 
 def run_locally(experiments: Sequence[Experiment], *, folder: Path, screen: TextIO) -> None:
     """Execute the ablation pipeline with results in `folder`; ValueError with the failed task's line otherwise."""
-    variants = [_kept(argument(v.experiment)) for experiment in experiments for v in expand(experiment)]
-    wholes = [_kept(argument(experiment)) for experiment in experiments]
+    wholes = [_text(experiment) for experiment in experiments]
+    variants = [_text(variant) for variant in stages.expand(experiments)]
     _execute(ablation, folder=folder, screen=screen, experiments=wholes, variants=variants)
 
 
 def search_and_train_locally(study: str, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
     """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
-    arguments = {"study": as_argument(study_of(study)), "experiment": argument(experiment)}
-    _execute(search_then_train, folder=folder, screen=screen, **{k: _kept(v) for k, v in arguments.items()})
+    tree = on_this_machine(as_argument(study_of(study)))
+    _execute(search_then_train, folder=folder, screen=screen, study=tree, experiment=_text(experiment))
 
 
-def _kept(text: str) -> str:
-    """JSON in which kfp.local finds no `python3`: it puts this machine's Python wherever it sees the word."""
-    return text.replace("python3", r"\u0070ython3")
+def _text(experiment: Experiment) -> str:
+    return on_this_machine(experiment_argument(experiment))
 
 
 def _execute(pipeline: Callable[..., object], *, folder: Path, screen: TextIO, **arguments: object) -> None:
@@ -51,7 +53,7 @@ def _execute(pipeline: Callable[..., object], *, folder: Path, screen: TextIO, *
         _subprocess_runner(folder / ".kfp"),
     ):
         try:
-            pipeline(**arguments, folder=str(folder.resolve()))
+            pipeline(**arguments, destination=str(LocalResults(Results(folder.resolve()))))
         except RuntimeError as failure:
             cause = relay.error or " ".join(_COLOUR.sub("", str(failure)).split())
             raise ValueError(f"{cause} (log: {folder / LOG})") from None

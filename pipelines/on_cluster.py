@@ -10,13 +10,15 @@ from kfp.dsl.graph_component import GraphComponent
 from precisionflow.components.finish import finish
 from precisionflow.components.launch_trainjob import launch_trainjob
 from precisionflow.components.train import train
-from precisionflow.pipelines.ablation import argument, wire
+from precisionflow.pipelines.ablation import wire
 
-from precisionflow.ablation.design import expand
+from precisionflow import stages
+from precisionflow.arguments import experiment_argument
 from precisionflow.cluster.access import names
 from precisionflow.config import Experiment
 from precisionflow.config.cluster import Cluster, Resources
 from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.destination import ClusterArtifacts
 
 BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 15, 600
 """Pause before the first retry, doubled before each further one."""
@@ -47,7 +49,7 @@ class Needs:
 
 def needs(experiment: Experiment) -> Needs:
     """What its variants need."""
-    variants = [variant.experiment for variant in expand(experiment)]
+    variants = stages.expand([experiment])
     return Needs(
         trainer=any(isinstance(v.engine, DeepSpeedEngine) and v.engine.nodes > 1 for v in variants),
         files=any(v.task.source.kind in FILES for v in variants),
@@ -63,10 +65,13 @@ def on_cluster(
     variables that the namespace has values for: KFP's backend waits forever for one that is absent.
     """
     wanted = needs(experiment)
-    variants = [variant.experiment for variant in expand(experiment)]
+    variants = stages.expand([experiment])
+    destination = str(ClusterArtifacts())
     launch = partial(launch_trainjob, image=images["train"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
-    training, unread = (launch, ()) if wanted.trainer else (train, ("cluster",))
-    whole, resolved = [argument(experiment)], [argument(variant, without=unread) for variant in variants]
+    alone = partial(train, destination=destination)
+    training, unread = (launch, ()) if wanted.trainer else (alone, ("cluster",))
+    whole = [experiment_argument(experiment)]
+    resolved = [experiment_argument(variant, without=unread) for variant in variants]
     equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting)
 
     @dsl.pipeline(
@@ -77,7 +82,14 @@ def on_cluster(
     def pipeline(experiments: list[str] = whole, variants: list[str] = resolved):  # type: ignore[no-untyped-def]
         last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
         with dsl.ExitHandler(last, name="ablation"):
-            wire(experiments, variants, training=training, equip=equip, parallelism=VARIANTS_AT_ONCE)
+            wire(
+                experiments,
+                variants,
+                destination=destination,
+                training=training,
+                equip=equip,
+                parallelism=VARIANTS_AT_ONCE,
+            )
 
     return pipeline
 

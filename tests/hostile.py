@@ -11,7 +11,7 @@ TEXTS = (
     f"x | touch {CANARY} # rest",
     "two\nlines: {a: b}\n---\nthird: !!null",
     "{{workflow.name}} {{pod.name}} {{inputs.parameters.component}}",
-    "{{$}} {{$.inputs.parameters['folder']}} {{$.json_escape[1]}}",
+    "{{$}} {{$.inputs.parameters['destination']}} {{$.json_escape[1]}}",
     "{{{{workflow.name}}}} {{=sprig.env('PATH')}}",
     "${trialParameters.x} ${trialSpec.Name}",
     f"!!python/object/apply:os.system ['touch {CANARY}']",

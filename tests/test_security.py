@@ -349,7 +349,9 @@ def test_no_argument_of_a_task_names_a_variable_of_its_pod(tmp_path: Path) -> No
     spec, *_ = _compiled(hostile, tmp_path)
     given = [value["defaultValue"] for value in spec["root"]["inputDefinitions"]["parameters"].values()]
     handed_on = [
-        resolve.python_func(experiment=hostile.model_dump_json(), settings=["training.steps=3"]),
+        resolve.python_func(
+            experiment=hostile.model_dump_json(), settings=["training.steps=3"], destination="kfp"
+        ),
         expand_component.python_func(experiments=[hostile.model_dump_json()]),
     ]
     texts = [text for several in (*given, *handed_on) for text in several]

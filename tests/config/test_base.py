@@ -129,7 +129,10 @@ def test_the_promised_metrics_of_a_text_are_the_measured_ones() -> None:
         ("precisionflow.records.files", ()),
         ("precisionflow.results.stage", ()),
         ("precisionflow.app.run", ()),
-        ("precisionflow.verbs", ()),
+        ("precisionflow.stages", ("pydantic", "pyarrow", "numpy", "yaml")),
+        ("precisionflow.entrypoints", ("pydantic", "pyarrow", "numpy", "yaml")),
+        ("precisionflow.destination", ()),
+        ("precisionflow.arguments", ("pyarrow", "numpy")),
         ("precisionflow.components.images", ()),
     ],
 )

@@ -28,22 +28,19 @@ TINY = (
     'cluster.train={cpu: "1", memory: 2Gi}',
 )
 PROGRAM = """
-import json, subprocess, sys
+import json, sys
 from pathlib import Path
-from precisionflow.cluster.trainjob.launch import train_on_nodes
+from precisionflow import stages
 from precisionflow.config import parse
-from precisionflow.data.prepare import prepare
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import HISTORY
 
 text, image, alone = json.loads(sys.argv[1])
-data, folder, experiment = Path("/workspace/test-data"), Path("/workspace/test-out"), parse(text)
-prepare([experiment], out=data)
-train_on_nodes(experiment, data=data, out=folder / "nodes", image=image, run="test-run")
+variant, data, folder = parse(text), Path("/workspace/test-data"), Path("/workspace/test-out")
+stages.prepare([variant], out=data)
+stages.launch_trainjob(variant, image=image, data=data, out=folder / "nodes", run="test-run")
 if alone:
-    Path("/tmp/experiment.json").write_text(text)
-    words = ["train", "/tmp/experiment.json", "--data", str(data), "--out", str(folder / "alone")]
-    subprocess.run([sys.executable, "-m", "precisionflow", *words], check=True)
+    stages.train(variant, data=data, out=folder / "alone")
 for file in sorted(folder.glob("*/*/history.parquet")):
     rows = [row for row in read_parquet(file, HISTORY).to_pylist() if row["metric"] != "seconds_per_step"]
     print("curve", json.dumps({"of": file.parts[3], "rows": [list(row.values()) for row in rows]}), flush=True)

@@ -67,8 +67,7 @@ def test_the_tasks_are_those_of_this_machine_and_one_that_finishes(
     cluster = tasks(pipeline)
     assert sorted(cluster) == sorted([*local, "finish"]) == sorted([*TASKS, "finish"])
     for name, task in local.items():
-        inputs = {key: value for key, value in task["inputs"]["parameters"].items() if key != "folder"}
-        assert sorted(inputs) == sorted(cluster[name]["inputs"]["parameters"])
+        assert sorted(task["inputs"]["parameters"]) == sorted(cluster[name]["inputs"]["parameters"])
         assert sorted(task["inputs"].get("artifacts", {})) == sorted(
             cluster[name]["inputs"].get("artifacts", {})
         )

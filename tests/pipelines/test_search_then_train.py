@@ -10,7 +10,6 @@ import yaml
 from precisionflow.components.expand import expand
 from precisionflow.components.images import CORE
 from precisionflow.components.resolve import resolve
-from precisionflow.pipelines.local import _kept
 from precisionflow.pipelines.search_then_train import search_then_train_on_cluster
 
 from precisionflow.config import load, parse
@@ -94,7 +93,9 @@ def test_a_cluster_that_is_not_known_is_one_line(line: Line, tmp_path: Path) -> 
 
 
 def test_settings_win_over_the_experiment_and_its_axes_stay() -> None:
-    (text,) = resolve.python_func(experiment=TINY + AXES, settings=["model.hidden=[5]", "training.steps=7"])
+    (text,) = resolve.python_func(
+        experiment=TINY + AXES, settings=["model.hidden=[5]", "training.steps=7"], destination="kfp"
+    )
     assert parse(text).model.hidden == (5,)
     variants = [parse(variant) for variant in expand.python_func(experiments=[text])]
     assert [variant.variant for variant in variants] == ["one", "other"]
@@ -103,15 +104,9 @@ def test_settings_win_over_the_experiment_and_its_axes_stay() -> None:
 
 def test_a_setting_that_fits_no_experiment_ends_the_task(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        resolve.python_func(experiment=TINY, settings=["training.stepps=7"])
+        resolve.python_func(experiment=TINY, settings=["training.stepps=7"], destination="kfp")
     assert caught.value.code == 2
     assert "training.stepps" in capsys.readouterr().err
-
-
-def test_a_word_that_kfp_would_replace_is_written_otherwise() -> None:
-    text = json.dumps({"question": "python3?"})
-    assert "python3" not in _kept(text)
-    assert json.loads(_kept(text)) == json.loads(text)
 
 
 def test_on_a_cluster_study_and_experiment_are_the_arguments_and_tasks_are_equipped(tmp_path: Path) -> None:

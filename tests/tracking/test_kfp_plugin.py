@@ -117,7 +117,12 @@ def test_the_plugins_run_is_resumed(
     from mlflow import MlflowClient
 
     variant = expand(NOISE)[0]
-    inputs = {"experiments": [NOISE.name], "experiment": variant.experiment.name, "folder": "", "name": 1}
+    inputs = {
+        "experiments": [NOISE.name],
+        "experiment": variant.experiment.name,
+        "destination": "kfp",
+        "name": 1,
+    }
     driver = MlflowClient(server)
     experiment = driver.create_experiment(f"pipelines-{login}")
     pipeline = driver.create_run(experiment, run_name="pipeline")

@@ -1,7 +1,6 @@
 """MLflow's registry: what passes the gate becomes champion, once, and what misses it says why."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,21 +41,6 @@ def gated(bounds: str) -> Experiment:
 
 
 BOTH = gated("{high: 2.6}")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_settings() -> Iterator[None]:
-    """No MLflow settings from outside."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in (
-            "MLFLOW_TRACKING_URI",
-            "MLFLOW_RUN_ID",
-            "MLFLOW_EXPERIMENT_NAME",
-            "MLFLOW_EXPERIMENT_ID",
-        ):
-            patch.delenv(name, raising=False)
-        patch.setattr(store, "_warnings", [])
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from precisionflow.config import Experiment, load, to_yaml
-from precisionflow.records.files import write_text
+from precisionflow.config import Experiment, load
+from precisionflow.destination import LocalResults
 from precisionflow.results.layout import MARKER, Reported, Results
 from precisionflow.results.locks import exclusive
 from precisionflow.results.stage import finished_seconds
@@ -22,7 +22,7 @@ def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
 
     with _told(folder) as done:
         for experiment in experiments:
-            write_text(to_yaml(experiment), Results(folder).experiment(experiment.name))
+            LocalResults(Results(folder)).keep(experiment)
         run_locally(experiments, folder=folder, screen=sys.stdout)
         done += experiments
 

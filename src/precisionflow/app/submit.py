@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from precisionflow.cluster.access.connection import Access, Connection
-from precisionflow.config import Experiment, to_yaml
-from precisionflow.records.files import write_text
+from precisionflow.config import Experiment
+from precisionflow.destination import LocalResults
 from precisionflow.results.layout import Reported, Results
 
 CRON_FIELDS = 6
@@ -107,7 +107,7 @@ def fetch_results(run: str, *, out: Path, access: Access) -> None:
     found = find_run(run, connection=connection)
     experiments = experiments_of(found, out=out, connection=connection)
     for experiment in experiments:
-        write_text(to_yaml(experiment), Results(out).experiment(experiment.name))
+        LocalResults(Results(out)).keep(experiment)
     fetched, kept = fetch(found, experiments=experiments, out=out, connection=connection)
     print(f"run {found.display_name}: {state_of(found)}; {fetched} results fetched, {kept} were here")
     _show(experiments, out)

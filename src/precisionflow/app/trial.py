@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from precisionflow import verbs
+from precisionflow import stages
 from precisionflow.cluster.access.connection import inside
 from precisionflow.config import Experiment
+from precisionflow.entrypoints import one_line_errors
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.results.layout import TrainedCell, cell_folder
@@ -27,15 +28,15 @@ def run_trial(experiment: Experiment, *, out: Path | None) -> None:
     """
     if inside():
         signal.signal(signal.SIGTERM, _end_late)
-    text = experiment.model_dump_json()
     cells = [(seed, split) for split in experiment.splits for seed in experiment.seeds]
     with _results(out) as folder:
-        verbs.prepare([text], out=str(folder / "data"))
-        model = folder / "model"
+        data, model = folder / "data", folder / "model"
+        with one_line_errors("prepare"):
+            stages.prepare([experiment], out=data)
+        with one_line_errors("train"):
+            stages.train(experiment, data=data, out=model, metrics=len(cells) == 1)
         if len(cells) == 1:
-            verbs.train(text, data=str(folder / "data"), out=str(model), metrics=True)
             return
-        verbs.train(text, data=str(folder / "data"), out=str(model))
         if os.environ.get("PET_NODE_RANK", "0") == "0":
             histories = [TrainedCell(cell_folder(model, seed, split)).history for seed, split in cells]
             for measured in mean_curves(histories).values():

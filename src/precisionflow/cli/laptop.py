@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from precisionflow import stages
 from precisionflow.cli.options import (
     Data,
     Evaluations,
@@ -21,6 +22,7 @@ from precisionflow.cli.options import (
     single_variant,
     variants_of,
 )
+from precisionflow.entrypoints import one_line_errors
 
 
 @app.command("list")
@@ -74,9 +76,9 @@ def run(
 @app.command()
 def prepare(name: Name, out: Out, settings: Settings = None) -> None:
     """Raw data to Parquet: every task and split of the experiment's variants."""
-    from precisionflow import verbs
-
-    verbs.prepare([v.model_dump_json() for v in variants_of(experiment_named(name, settings))], out=str(out))
+    variants = variants_of(experiment_named(name, settings))
+    with one_line_errors("prepare"):
+        stages.prepare(variants, out=out)
 
 
 @app.command()
@@ -90,29 +92,25 @@ def train(
     ] = False,
 ) -> None:
     """Train one resolved variant; starts its ranks itself, or joins those of torchrun."""
-    from precisionflow import verbs
-
-    text = single_variant(name, settings).model_dump_json()
-    verbs.train(text, data=str(data), out=str(out), metrics=metrics)
+    variant = single_variant(name, settings)
+    with one_line_errors("train"):
+        stages.train(variant, data=data, out=out, metrics=metrics)
 
 
 @app.command()
 def evaluate(name: Name, data: Data, model: Model, out: Out, settings: Settings = None) -> None:
     """Score one trained variant on its test rows."""
-    from precisionflow import verbs
-
-    verbs.evaluate(
-        single_variant(name, settings).model_dump_json(), data=str(data), model=str(model), out=str(out)
-    )
+    variant = single_variant(name, settings)
+    with one_line_errors("evaluate"):
+        stages.evaluate(variant, data=data, model=model, out=out)
 
 
 @app.command()
 def aggregate(name: Name, evaluation: Evaluations, out: Out, settings: Settings = None) -> None:
     """Metrics of all variants to a table with intervals and contrasts."""
-    from precisionflow import verbs
-
-    texts = [experiment_named(name, settings).model_dump_json()]
-    verbs.aggregate(texts, evaluations=[str(path) for path in evaluation], out=str(out))
+    experiment = experiment_named(name, settings)
+    with one_line_errors("aggregate"):
+        stages.aggregate([experiment], evaluations=evaluation, out=out)
 
 
 @app.command()
@@ -125,15 +123,9 @@ def report(
     settings: Settings = None,
 ) -> None:
     """Everything to one self-contained HTML page."""
-    from precisionflow import verbs
-
-    verbs.report(
-        [experiment_named(name, settings).model_dump_json()],
-        models=[str(path) for path in model],
-        evaluations=[str(path) for path in evaluation],
-        aggregate=str(aggregated),
-        out=str(out),
-    )
+    experiment = experiment_named(name, settings)
+    with one_line_errors("report"):
+        stages.report([experiment], models=model, evaluations=evaluation, aggregate=aggregated, out=out)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from precisionflow import __version__
+from precisionflow import __version__, stages
 
 if TYPE_CHECKING:
     from precisionflow.config import Experiment
@@ -66,9 +66,7 @@ def experiment_named(name: str, settings: list[str] | None) -> "Experiment":
 
 
 def variants_of(experiment: "Experiment") -> "list[Experiment]":
-    from precisionflow.ablation.design import expand as expand_axes
-
-    return [variant.experiment for variant in expand_axes(experiment)]
+    return stages.expand([experiment])
 
 
 def single_variant(name: str, settings: list[str] | None) -> "Experiment":

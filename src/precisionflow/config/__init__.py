@@ -2,14 +2,13 @@
 
 from precisionflow.config.base import Config, ConfigError
 from precisionflow.config.experiment import Experiment, digest
-from precisionflow.config.load import as_argument, load, parse, resolve, shipped, to_yaml, tuned
+from precisionflow.config.load import load, parse, resolve, shipped, to_yaml, tuned
 from precisionflow.config.overlay import overlay
 
 __all__ = [
     "Config",
     "ConfigError",
     "Experiment",
-    "as_argument",
     "digest",
     "load",
     "overlay",

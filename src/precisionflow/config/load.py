@@ -115,15 +115,6 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     return parsed
 
 
-def as_argument(content: Any) -> str:
-    """JSON that reaches a pod as it is written: no two braces open at once, no dollar, ASCII.
-
-    KFP and Argo replace what stands in two braces; the kubelet replaces $(NAME) in a container's arguments by the
-    variable of that name, a password for instance, and $$ by $; KFP's database refuses characters of four bytes.
-    """
-    return json.dumps(content, separators=(",", ":")).replace("{{", r"{\u007b").replace("$", r"\u0024")
-
-
 def tuned(experiment: Experiment, settings: Iterable[str]) -> Experiment:
     """The experiment with settings such as training.learning_rate=0.01 merged in."""
     return resolve(overlay(experiment.model_dump(mode="json"), parse_settings(settings)))

@@ -1,6 +1,6 @@
 """Results in MLflow: a parent run for an experiment, a nested run for a cell (variant, dataset, seed, split).
 
-The Parquet files are the truth; what is here copies them, as often as it is called and without duplicates.
+The Parquet files are the truth; tracking copies them, and a second copy adds nothing.
 """
 
 from precisionflow.tracking.registry import register_models

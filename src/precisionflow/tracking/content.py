@@ -24,13 +24,13 @@ from precisionflow.results.layout import (
 from precisionflow.results.stage import finished_key, input_key
 
 PREFIX = "precisionflow."
-"""Of every tag that is ours."""
+"""Beginning of every tag that this package writes."""
 KEY, WHOLE, REPORT = f"{PREFIX}key", f"{PREFIX}whole", f"{PREFIX}report"
-"""Which run this is; that a cell, or which report, is in it: set last, so a run without it is half."""
+"""Tags of a run: its key; that its cell is whole; key of its report. The last two are set at the very end."""
 _OF_THE_MODEL = ("parameters", "steps", "seconds_per_step", "validation_loss")
-"""Fields of the card that are metrics of the run; none of them is of the test rows."""
+"""Fields of the model card that become metrics of the run; none is measured on test rows."""
 _LONGEST_KEY, _LONGEST_PARAMETER = 250, 6000
-_NOT_WANTED = re.compile(r"[^\w.\- :/]")
+_FORBIDDEN = re.compile(r"[^\w.\- :/]")
 
 
 class Point(NamedTuple):
@@ -43,7 +43,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class RunContent:
-    """Who a run is: enough to find or to create it."""
+    """Identity of a run: enough to find or to create it."""
 
     key: str
     name: str
@@ -63,7 +63,7 @@ class CellContent:
     model: Path
     dataset: DatasetCard
     served: bool
-    """Whether the weights go along: one cell of a variant."""
+    """Whether its model is uploaded: that of one cell of each variant."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class ReportContent:
 
 
 def parent_run(whole: Experiment) -> RunContent:
-    """The run of an experiment; name and configuration identify it."""
+    """Identity of an experiment's run: name and configuration."""
     tags = {
         "experiment": whole.name,
         "verb": "report",
@@ -139,7 +139,7 @@ def _cell(
 
 
 def _cell_run(experiment: Experiment, card: ModelCard, *, key: str) -> RunContent:
-    """The run of one cell; the key of its evaluation, which stands for everything before it, is its own."""
+    """Identity of a cell's run: the key of its evaluation, which stands for everything before it."""
     tags = {
         "experiment": experiment.name,
         "verb": "evaluate",
@@ -213,5 +213,5 @@ def _tags(ours: dict[str, str], key: str) -> dict[str, str]:
 
 
 def allowed_name(text: str) -> str:
-    """As MLflow allows: a "+" between levels becomes a blank."""
-    return _NOT_WANTED.sub(" ", text)[:_LONGEST_KEY]
+    """A name that MLflow allows: a "+" between levels becomes a blank."""
+    return _FORBIDDEN.sub(" ", text)[:_LONGEST_KEY]

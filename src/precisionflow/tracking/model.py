@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import precisionflow
+from precisionflow import serving
 from precisionflow.records.cards import DatasetCard
 from precisionflow.results.layout import PreparedSplit, TrainedCell
 from precisionflow.tracking.content import PREFIX, CellContent
@@ -51,7 +51,7 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
 
     pyfunc.save_model(
         str(folder),
-        python_model=str(Path(precisionflow.__file__).with_name("serving.py")),
+        python_model=str(Path(serving.__file__).with_name("predictor.py")),
         artifacts={
             "weights": str(TrainedCell(cell.model).weights),
             "model": str(TrainedCell(cell.model).card),

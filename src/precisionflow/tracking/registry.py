@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """Of bounds and readings: the same model is judged again where the gate has moved."""
+        """Digest of bounds and readings: where the gate has moved, the same model is judged again."""
         return digest([repr(reading) for reading in self.judgement.readings])
 
     @property
@@ -94,7 +94,7 @@ def model_name(whole: Experiment, dataset: str) -> str:
 def register(
     client: "MlflowClient", whole: Experiment, rivals: Sequence[Candidate], *, store: Path | None
 ) -> None:
-    """Bring the registry to the state of the judgements; what it says already is left alone."""
+    """Bring the registry to the state of the judgements; what is there already is left alone."""
     if not rivals:
         return
     parent = runs.parent(client, whole, store=store)
@@ -140,7 +140,7 @@ def _version(client: "MlflowClient", name: str, cell: "Run") -> "ModelVersion":
 
 
 def _crown(client: "MlflowClient", versions: Sequence[Registered]) -> None:
-    """The best that passed becomes champion; where none did, a champion among them is one no longer."""
+    """Make the best that passed the champion; where none passed, a champion among them loses the alias."""
     passed = [(candidate, version) for candidate, version in versions if candidate.judgement.passed]
     if passed:
         _, best = min(passed, key=lambda registered: registered[0].judgement.loss)

@@ -1,0 +1,178 @@
+"""Where a run goes, a results folder of this machine or KFP's artifacts, and what MLflow gets there at which stage."""
+
+import contextlib
+import shutil
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from precisionflow.config import Experiment, to_yaml
+from precisionflow.records.files import write_text
+from precisionflow.results.layout import Reported, Results
+from precisionflow.results.locks import turn
+
+
+@dataclass(frozen=True)
+class LocalResults:
+    """A results folder of this machine; MLflow gets all of it at once, in one process, when the report is written."""
+
+    results: Results
+
+    def __str__(self) -> str:
+        """`folder:/path`: the destination as an argument of KFP."""
+        return f"{_FOLDER}{self.results.folder}"
+
+    def data(self, _artifact: Path) -> Path:
+        """Output of prepare."""
+        return self.results.data
+
+    def model(self, variant: Experiment, _artifact: Path) -> Path:
+        """Output of train."""
+        return self.results.model(variant)
+
+    def evaluation(self, variant: Experiment, _artifact: Path) -> Path:
+        """Output of evaluate."""
+        return self.results.evaluation(variant)
+
+    def aggregate(self, _artifact: Path) -> Path:
+        """Output of aggregate."""
+        return self.results.aggregate
+
+    def report(self, _artifact: Path) -> Path:
+        """Output of report."""
+        return self.results.report
+
+    def search(self, _artifact: Path) -> Path:
+        """Output of launch_search."""
+        return self.results.search
+
+    def page(self, report: Path, _artifact: Path) -> Path:
+        """The page is shown where report made it."""
+        return Reported(report).page
+
+    def keep(self, experiment: Experiment) -> None:
+        """Write a resolved experiment to the folder: the report and a later `track` read it from there."""
+        write_text(to_yaml(experiment), self.results.experiment(experiment.name))
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Trainings on ranks take turns: two at once on the cores of one machine wait for each other's ranks at every
+        step, and need twice the memory.
+        """
+        return turn(self.results.folder)
+
+    def after_evaluate(
+        self,
+        variant: Experiment,
+        *,
+        experiments: Sequence[Experiment],
+        data: Path,
+        model: Path,
+        evaluation: Path,
+    ) -> None:
+        """Nothing: `after_report` uploads the cells."""
+
+    def after_report(self, experiments: Sequence[Experiment], *, aggregate: Path, report: Path) -> None:  # noqa: ARG002 - all lie in the folder
+        """Everything: cells, table, page, and the registry with what passes the gate."""
+        from precisionflow.tracking import track_folder
+
+        track_folder(self.results.folder)
+
+    def after_register(self, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> None:
+        """Nothing: `after_report` has filled the registry."""
+
+
+@dataclass(frozen=True)
+class ClusterArtifacts:
+    """KFP's artifacts on a cluster; MLflow's server gets from each task what this task made."""
+
+    def __str__(self) -> str:
+        """`kfp`: the destination as an argument of KFP."""
+        return _KFP
+
+    def data(self, artifact: Path) -> Path:
+        """Output of prepare."""
+        return artifact
+
+    def model(self, _variant: Experiment, artifact: Path) -> Path:
+        """Output of train."""
+        return artifact
+
+    def evaluation(self, _variant: Experiment, artifact: Path) -> Path:
+        """Output of evaluate."""
+        return artifact
+
+    def aggregate(self, artifact: Path) -> Path:
+        """Output of aggregate."""
+        return artifact
+
+    def report(self, artifact: Path) -> Path:
+        """Output of report, in a folder of its own beside the list of the run's artifacts."""
+        return artifact / "report"
+
+    def search(self, artifact: Path) -> Path:
+        """Output of launch_search."""
+        return artifact
+
+    def page(self, report: Path, artifact: Path) -> Path:
+        """KFP shows a copy of the page."""
+        shutil.copyfile(Reported(report).page, artifact)
+        return artifact
+
+    def keep(self, experiment: Experiment) -> None:
+        """Nothing: a resolved experiment goes on as the task's output."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Every training has a pod of its own."""
+        return contextlib.nullcontext()
+
+    def after_evaluate(
+        self,
+        variant: Experiment,
+        *,
+        experiments: Sequence[Experiment],
+        data: Path,
+        model: Path,
+        evaluation: Path,
+    ) -> None:
+        """The cells of the variant, under its experiment among `experiments`."""
+        from precisionflow.tracking import track_cells
+
+        whole = next(experiment for experiment in experiments if experiment.name == variant.name)
+        track_cells(variant, data=data, model=model, evaluation=evaluation, store=None, whole=whole)
+
+    def after_report(self, experiments: Sequence[Experiment], *, aggregate: Path, report: Path) -> None:
+        """Table and page."""
+        from precisionflow.tracking import track_report
+
+        track_report(experiments, aggregate=aggregate, report=report, store=None)
+
+    def after_register(self, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> None:
+        """The registry, with what passes the gate."""
+        from precisionflow.tracking import register_models
+
+        register_models(experiments, evaluations=evaluations, store=None)
+
+    def after_finish(self, experiments: Sequence[Experiment], *, state: str, cause: str) -> None:
+        """How the pipeline ended."""
+        from precisionflow.tracking import track_end
+
+        track_end(experiments, state=state, cause=cause)
+
+
+Destination = LocalResults | ClusterArtifacts
+
+_FOLDER, _KFP = "folder:", "kfp"
+
+
+def destination_of(argument: str) -> Destination:
+    """The destination that an argument of KFP names; ValueError where it names none."""
+    path = argument.removeprefix(_FOLDER)
+    if argument == _KFP:
+        return ClusterArtifacts()
+    if argument.startswith(_FOLDER) and path:
+        return LocalResults(Results(Path(path)))
+    raise ValueError(
+        f"destination {argument!r}: should be {_KFP}, for the artifacts of Kubeflow Pipelines, or {_FOLDER}PATH, for a "
+        "results folder on this machine"
+    )

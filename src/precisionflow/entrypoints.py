@@ -1,0 +1,187 @@
+"""What KFP's tasks call: text becomes objects, the stage runs, MLflow gets its share, an error becomes one line."""
+
+import contextlib
+import functools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, assert_never
+
+from precisionflow import stages
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.console import explain, fail
+
+if TYPE_CHECKING:
+    from precisionflow.config import Experiment
+    from precisionflow.destination import Destination
+
+
+@contextlib.contextmanager
+def one_line_errors(verb: str | None = None) -> Iterator[None]:
+    """An error inside ends the process with one line that begins with the `verb`.
+
+    Exit code 2: a user's mistake or a full disk, 3: a cluster.
+    """
+    begun = f"{verb}: " if verb else ""
+    try:
+        yield
+    except (ValueError, OSError, MemoryError) as error:
+        fail(f"{begun}{explain(error)}")
+    except ClusterError as error:
+        fail(f"{begun}{error}", code=3)
+
+
+@functools.cache
+def _experiment(text: str) -> "Experiment":
+    """Parsed once in a process, however many arguments hold the same text."""
+    from precisionflow.config import parse
+
+    return parse(text)
+
+
+def _experiments(texts: Sequence[str]) -> "list[Experiment]":
+    return [_experiment(text) for text in texts]
+
+
+def _paths(texts: Sequence[str]) -> list[Path]:
+    return [Path(text) for text in texts]
+
+
+def _destination(text: str) -> "Destination":
+    from precisionflow.destination import destination_of
+
+    return destination_of(text)
+
+
+@one_line_errors("expand")
+def expand(experiments: Sequence[str]) -> list[str]:
+    """Every variant of the experiments, resolved."""
+    from precisionflow.arguments import experiment_argument
+
+    return [experiment_argument(variant) for variant in stages.expand(_experiments(experiments))]
+
+
+@one_line_errors("resolve")
+def resolve(experiment: str, *, settings: Sequence[str], destination: str) -> list[str]:
+    """The experiment with `settings` merged in, in a list of one; in a results folder it becomes the experiment."""
+    from precisionflow.arguments import experiment_argument
+
+    resolved = stages.resolve(_experiment(experiment), settings=settings)
+    _destination(destination).keep(resolved)
+    return [experiment_argument(resolved)]
+
+
+@one_line_errors("launch_search")
+def launch_search(
+    study: str, *, images: Mapping[str, str], run: str, trials: str, destination: str
+) -> tuple[tuple[list[str], float, str], str]:
+    """Run a study here or on Katib: (the best settings, their value, the name of the trial), where its results are."""
+    from precisionflow.destination import ClusterArtifacts, LocalResults
+    from precisionflow.search.resource import study_of
+
+    tree, there = study_of(study), _destination(destination)
+    out = there.search(Path(trials))
+    match there:
+        case LocalResults():
+            best = stages.search(tree, out=out)
+        case ClusterArtifacts():
+            best = stages.search_on_katib(tree, images=images, run=run, out=out)
+        case _:
+            assert_never(there)
+    return (list(best.settings), best.value, best.trial), str(out)
+
+
+@one_line_errors("prepare")
+def prepare(variants: Sequence[str], *, data: str, destination: str) -> str:
+    """Prepare the data of resolved experiments; where they are."""
+    out = _destination(destination).data(Path(data))
+    stages.prepare(_experiments(variants), out=out)
+    return str(out)
+
+
+@one_line_errors("train")
+def train(experiment: str, *, data: str, model: str, destination: str) -> str:
+    """Train a resolved experiment; where its models are."""
+    variant, there = _experiment(experiment), _destination(destination)
+    out = there.model(variant, Path(model))
+    stages.train(variant, data=Path(data), out=out, turn=there.turn)
+    return str(out)
+
+
+@one_line_errors("launch_trainjob")
+def launch_trainjob(experiment: str, *, image: str, run: str, data: str, model: str) -> None:
+    """Train a resolved experiment on several nodes of a cluster."""
+    stages.launch_trainjob(_experiment(experiment), image=image, run=run, data=Path(data), out=Path(model))
+
+
+@one_line_errors("evaluate")
+def evaluate(
+    experiments: Sequence[str], experiment: str, *, data: str, model: str, evaluation: str, destination: str
+) -> str:
+    """Evaluate a trained experiment, one of the variants of `experiments`; where its predictions and metrics are."""
+    variant, there = _experiment(experiment), _destination(destination)
+    given = {"data": Path(data), "model": Path(model)}
+    out = there.evaluation(variant, Path(evaluation))
+    stages.evaluate(variant, **given, out=out)
+    there.after_evaluate(variant, experiments=_experiments(experiments), **given, evaluation=out)
+    return str(out)
+
+
+@one_line_errors("aggregate")
+def aggregate(experiments: Sequence[str], *, evaluations: Sequence[str], table: str, destination: str) -> str:
+    """Put the metrics of all variants into a table; where it is."""
+    out = _destination(destination).aggregate(Path(table))
+    stages.aggregate(_experiments(experiments), evaluations=_paths(evaluations), out=out)
+    return str(out)
+
+
+@one_line_errors("report")
+def report(
+    experiments: Sequence[str],
+    *,
+    models: Sequence[str],
+    evaluations: Sequence[str],
+    table: str,
+    page: str,
+    results: str,
+    destination: str,
+) -> str:
+    """Write the HTML page; where it is shown."""
+    wholes, there = _experiments(experiments), _destination(destination)
+    out, aggregated = there.report(Path(results)), Path(table)
+    stages.report(
+        wholes, models=_paths(models), evaluations=_paths(evaluations), aggregate=aggregated, out=out
+    )
+    shown = there.page(out, Path(page))
+    there.after_report(wholes, aggregate=aggregated, report=out)
+    return str(shown)
+
+
+def list_contents(artifacts: Sequence[Any], *, results: str) -> None:
+    """Where the results of a run lie in KFP's object store, those taken from earlier runs too: `contents.json`.
+
+    `artifacts` are KFP's; those of train say in their metadata where their data lies.
+    """
+    from precisionflow.records.files import write_text
+
+    found = [address for each in artifacts for address in (each.metadata.get("data"), each.uri) if address]
+    write_text(json.dumps(list(dict.fromkeys(found)), indent=1) + "\n", Path(results, "contents.json"))
+
+
+@one_line_errors("register")
+def register(experiments: Sequence[str], *, evaluations: Sequence[str], destination: str) -> list[str]:
+    """What the gate of each experiment says, a line for each variant; the registry gets what passes."""
+    wholes, paths = _experiments(experiments), _paths(evaluations)
+    lines = stages.judge(wholes, evaluations=paths)
+    _destination(destination).after_register(wholes, evaluations=paths)
+    return lines
+
+
+@one_line_errors("finish")
+def finish(experiments: Sequence[str], *, run: str) -> None:
+    """Write how the pipeline run with this id ended into the MLflow runs of its experiments."""
+    from precisionflow.destination import ClusterArtifacts
+
+    wholes = _experiments(experiments)
+    state, cause = stages.finish(wholes, run=run)
+    ClusterArtifacts().after_finish(wholes, state=state, cause=cause)

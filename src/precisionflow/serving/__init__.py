@@ -1,0 +1,1 @@
+"""A trained model behind the interface of those who serve it."""

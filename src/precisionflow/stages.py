@@ -1,0 +1,162 @@
+"""The verbs on objects and paths: experiments and folders in, folders out, one line of progress for what is done."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from precisionflow.console import say, title, training_progress
+from precisionflow.search.metric_lines import metric_lines
+
+if TYPE_CHECKING:
+    from precisionflow.cluster.pipelines.ending import End
+    from precisionflow.config import Experiment
+    from precisionflow.search.trials import Best
+
+
+def expand(experiments: "Sequence[Experiment]") -> "list[Experiment]":
+    """Every variant of the experiments, resolved."""
+    from precisionflow.ablation.design import expand as variants_of
+
+    return [variant.experiment for experiment in experiments for variant in variants_of(experiment)]
+
+
+def resolve(experiment: "Experiment", *, settings: Sequence[str]) -> "Experiment":
+    """The experiment with settings such as training.learning_rate=0.01 merged in."""
+    from precisionflow.config import tuned
+
+    resolved = tuned(experiment, settings)
+    say(f"resolve {resolved.name}: {', '.join(settings)}")
+    return resolved
+
+
+def search(study: dict[str, Any], *, out: Path) -> "Best":
+    """Run a study on this machine."""
+    from precisionflow.search.local import run_study
+
+    return _told(run_study(study, out=out))
+
+
+def search_on_katib(study: dict[str, Any], *, images: Mapping[str, str], run: str, out: Path) -> "Best":
+    """Run a study on Katib from inside a pipeline run with the id `run`, whose end is the study's end too."""
+    from precisionflow.cluster.access.connection import Connection
+    from precisionflow.cluster.access.owner import workflow_owner
+    from precisionflow.cluster.katib.launch import run_on_katib
+
+    connection = Connection()
+    owner = workflow_owner(connection)
+    return _told(
+        run_on_katib(study, connection=connection, images=images, out=out, say=say, run=run, owner=owner)
+    )
+
+
+def _told(best: "Best") -> "Best":
+    found = f"best {best.metric} {best.value:.6g} of {best.trials} trials"
+    say(f"search {best.study}: {found}, {', '.join(best.settings)}")
+    return best
+
+
+def prepare(variants: "Sequence[Experiment]", *, out: Path) -> None:
+    """Prepare the data of resolved experiments; ValueError where a split has too few rows for what they ask for."""
+    from precisionflow.data.prepare import prepare as stage
+    from precisionflow.evaluation.recalibration.enough import check_held_out
+
+    stage(variants, out=out, report=lambda line: say(f"prepare {line}"))
+    for variant in variants:
+        check_held_out(variant, data=out)
+
+
+def train(
+    variant: "Experiment",
+    *,
+    data: Path,
+    out: Path,
+    metrics: bool = False,
+    turn: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+) -> None:
+    """Train a resolved experiment: in this process, or on the ranks that its engine asks for.
+
+    With `metrics`, validations are printed as Katib reads them. Ranks run inside a `turn`.
+    """
+    from precisionflow.results.cells import all_trained
+    from precisionflow.training.launch import launch, launched, rank_count
+
+    if not launched():
+        if all_trained(variant, data=data, out=out):
+            return
+        if rank_count(variant):
+            with turn():
+                launch(variant, data=data, out=out, metrics=metrics)
+            return
+    from precisionflow.training.train import train as stage
+
+    with metric_lines(variant) if metrics else training_progress(variant) as report:
+        stage(variant, data=data, out=out, report=report)
+
+
+def launch_trainjob(variant: "Experiment", *, image: str, run: str, data: Path, out: Path) -> None:
+    """Train a resolved experiment on several nodes of a cluster, in pods of `image`."""
+    from precisionflow.cluster.trainjob.launch import train_on_nodes
+
+    train_on_nodes(variant, data=data, out=out, image=image, run=run)
+
+
+def evaluate(variant: "Experiment", *, data: Path, model: Path, out: Path) -> None:
+    """Evaluate a trained experiment on its test rows."""
+    from precisionflow.results.cells import all_evaluated
+
+    if all_evaluated(variant, data=data, model=model, out=out):
+        return
+    from precisionflow.evaluation.evaluate import evaluate as stage
+
+    def report(seed: int, split: int, metrics: dict[str, float]) -> None:
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
+        say(f"evaluate {title(variant)} seed {seed} split {split}: {shown}")
+
+    stage(variant, data=data, model=model, out=out, report=report)
+
+
+def aggregate(experiments: "Sequence[Experiment]", *, evaluations: Sequence[Path], out: Path) -> None:
+    """Put the metrics of all variants into a table with intervals and contrasts."""
+    from precisionflow.ablation.aggregate import aggregate as stage
+
+    stage(experiments, evaluations=evaluations, out=out)
+    say(f"aggregate {out}")
+
+
+def report(
+    experiments: "Sequence[Experiment]",
+    *,
+    models: Sequence[Path],
+    evaluations: Sequence[Path],
+    aggregate: Path,
+    out: Path,
+) -> None:
+    """Write the HTML page."""
+    from precisionflow.report.page import report as stage
+    from precisionflow.results.layout import Reported
+
+    stage(experiments, models=models, evaluations=evaluations, aggregate=aggregate, out=out)
+    say(f"report {Reported(out).page}")
+
+
+def judge(experiments: "Sequence[Experiment]", *, evaluations: Sequence[Path]) -> list[str]:
+    """What the gate of each experiment says, a line for each variant; empty where no experiment has one."""
+    from precisionflow.ablation.gate import judge as stage
+
+    judgements = [found for whole in experiments for found in stage(whole, evaluations=evaluations)]
+    lines = [f"{title(judgement.variant)} {judgement.reason}" for judgement in judgements]
+    for line in lines:
+        say(f"gate {line}")
+    return lines
+
+
+def finish(experiments: "Sequence[Experiment]", *, run: str) -> "tuple[End, str]":
+    """How the pipeline run with this id ends: its state, and the cause of a bad end."""
+    from precisionflow.cluster.access.connection import Connection
+    from precisionflow.cluster.pipelines.ending import ending
+
+    state, cause = ending(experiments, run=run, connection=Connection())
+    say(f"finish {state}{f': {cause}' if cause else ''}")
+    return state, cause

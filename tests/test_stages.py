@@ -1,0 +1,62 @@
+"""The verbs on objects and paths: ranks start in a turn, and only where there is something to train."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from precisionflow import stages
+from precisionflow.config import Experiment, parse
+from precisionflow.training import launch
+from tests.command_line import TINY
+
+RANKS = TINY + "engine: {kind: deepspeed, ranks: 2}\n"
+
+
+@pytest.fixture
+def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What happened; ranks do not start."""
+    said: list[str] = []
+
+    def launched(variant: Experiment, *, data: Path, out: Path, metrics: bool) -> None:
+        said.append(f"{variant.name} {data.name} {out.name} {metrics}")
+
+    monkeypatch.setattr(launch, "launch", launched)
+    for name in ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    return said
+
+
+def test_ranks_start_inside_a_turn(events: list[str], tmp_path: Path) -> None:
+    @contextlib.contextmanager
+    def turn() -> Iterator[None]:
+        events.append("begins")
+        yield
+        events.append("ends")
+
+    variant = parse(RANKS)
+    stages.prepare([variant], out=tmp_path / "data")
+    stages.train(variant, data=tmp_path / "data", out=tmp_path / "model", metrics=True, turn=turn)
+    assert events == ["begins", "tiny data model True", "ends"]
+
+
+def test_one_process_waits_for_no_turn_and_trains_once(
+    events: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def turn() -> contextlib.nullcontext[None]:
+        raise AssertionError("no ranks start")
+
+    variant, places = parse(TINY), {"data": tmp_path / "data", "out": tmp_path / "model"}
+    stages.prepare([variant], out=places["data"])
+    stages.train(variant, **places, turn=turn)
+    assert "train tiny linnerud default seed 0 split 0: step 2/2" in capsys.readouterr().out
+    stages.train(variant, **places, turn=turn)
+    assert capsys.readouterr().out == ""
+    assert events == []
+
+
+def test_every_variant_of_every_experiment() -> None:
+    axes = "ablation: {axes: {steps: {few: {training.steps: 1}, more: {training.steps: 3}}}}\n"
+    variants = stages.expand([parse(TINY + axes), parse(TINY)])
+    assert [(v.variant, v.training.steps) for v in variants] == [("few", 1), ("more", 3), ("default", 2)]

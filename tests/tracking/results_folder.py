@@ -1,0 +1,70 @@
+"""Two experiments with all that a run of them leaves, and what MLflow holds of them."""
+
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precisionflow.ablation.design import expand
+from precisionflow.config import Experiment
+from precisionflow.tracking import track_cells
+from tests import synthetic
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+NOISE = synthetic.regression(("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [0]"))
+TWINS = synthetic.language(
+    ("seeds: [0, 1, 2]", "seeds: [0]"),
+    ("      dot_product: {model.attention.potential.kind: dot_product}\n", ""),
+)
+CELLS = 6
+"""2 variants x 2 seeds of one experiment, 2 variants of the other."""
+
+
+def variants(experiment: Experiment) -> list[Experiment]:
+    return [variant.experiment for variant in expand(experiment)]
+
+
+def place(root: Path, variant: Experiment) -> Path:
+    return root / variant.name / variant.dataset / variant.variant
+
+
+def client_in(folder: Path) -> "MlflowClient":
+    return client_of(f"sqlite:///{folder}/mlflow.db")
+
+
+def client_of(address: str) -> "MlflowClient":
+    from mlflow import MlflowClient
+
+    return MlflowClient(address)
+
+
+def runs_of(client: "MlflowClient", name: str, **tags: str) -> list["Run"]:
+    """The runs of the MLflow experiment `name` with our tags."""
+    found = client.get_experiment_by_name(name)
+    assert found is not None
+    where = " and ".join(f"tags.`precisionflow.{tag}` = '{value}'" for tag, value in tags.items())
+    return list(client.search_runs([found.experiment_id], where))
+
+
+def track_variant(folder: Path, variant: Experiment, **rest: object) -> bool:
+    model, evaluation = place(folder / "model", variant), place(folder / "evaluation", variant)
+    whole = next(experiment for experiment in (NOISE, TWINS) if experiment.name == variant.name)
+    keywords = {"store": folder, "whole": whole} | rest
+    return track_cells(variant, data=folder / "data", model=model, evaluation=evaluation, **keywords)  # type: ignore[arg-type]
+
+
+def rows_in(folder: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Everything in the store."""
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
+        rows = {name: sorted(database.execute(f"select * from {name}"), key=repr) for name in tables}
+    database.close()
+    return rows
+
+
+def files_in(folder: Path) -> dict[str, int]:
+    """When each artifact was last written."""
+    return {str(f): f.stat().st_ctime_ns for f in (folder / "mlartifacts").rglob("*") if f.is_file()}

@@ -1,0 +1,155 @@
+"""Runs of MLflow: found or made once, whoever uploads, interrupted or at the same time."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import HISTORY
+from precisionflow.results.layout import cell_folder
+from precisionflow.tracking import content, runs, track_folder
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+from tests.tracking.results_folder import (
+    CELLS,
+    NOISE,
+    client_in,
+    place,
+    rows_in,
+    runs_of,
+    track_variant,
+    variants,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",  # MLflow's own
+    "ignore:.*Any type hint is inferred as AnyType:UserWarning",  # its own classes
+)
+
+
+@pytest.mark.parametrize("broken", ["log_points", "logged_model"])
+def test_an_interrupted_upload_is_completed(
+    results: Path, monkeypatch: pytest.MonkeyPatch, broken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variant = variants(NOISE)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, broken, _full_disk)
+        assert not track_variant(results, variant)
+    assert "No space left" in capsys.readouterr().err
+    halves = runs_of(client_in(results), "noise", verb="evaluate")
+    assert [run.info.status for run in halves] == ["RUNNING"]
+    assert track_variant(results, variant)
+    whole = rows_in(results)
+    assert len(whole["runs"]) == 1 + 2
+    cells = cell_folder(place(results / "model", variant), 0, 0).parent.glob("seed-*")
+    points = [read_parquet(cell / "history.parquet", HISTORY).num_rows for cell in cells]
+    assert max(points) >= 2500
+    assert len(whole["metrics"]) == sum(points) + 2 * (len(content._OF_THE_MODEL) + 12)
+    assert {
+        run.data.tags["precisionflow.whole"] for run in runs_of(client_in(results), "noise", verb="evaluate")
+    } == {"true"}
+
+
+def _full_disk(*_arguments: object, **_keywords: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_killed_upload_leaves_no_second_model(results: Path) -> None:
+    variant = variants(NOISE)[0]
+    assert track_variant(results, variant)
+    client = client_in(results)
+    (run,) = runs_of(client, "noise", verb="evaluate", seed="0")
+    client.delete_tag(run.info.run_id, content.WHOLE)
+    (model,) = client.search_logged_models([run.info.experiment_id])
+    half = client.create_logged_model(run.info.experiment_id, source_run_id=run.info.run_id)
+    assert track_variant(results, variant)
+    assert [m.model_id for m in client.search_logged_models([run.info.experiment_id])] == [model.model_id]
+    assert half.model_id != model.model_id
+
+
+def test_two_processes_at_once_make_one_parent(finished: Path, tmp_path: Path) -> None:
+    """On a folder without a store, so that they also create it at once."""
+    folder = Path(
+        shutil.copytree(finished, tmp_path / "results", ignore=shutil.ignore_patterns("mlflow.db", "twins*"))
+    )
+    program = (
+        "import pathlib, sys, precisionflow.tracking as t; assert t.track_folder(pathlib.Path(sys.argv[1]))"
+    )
+    command = [sys.executable, "-c", program, str(folder)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert said == [b"", b""]
+    client = client_in(folder)
+    assert len(runs_of(client, "noise", verb="report")) == 1
+    assert len(runs_of(client, "noise", verb="evaluate")) == 4
+    assert len(rows_in(folder)["runs"]) == 1 + 4
+
+
+def test_of_two_parents_the_oldest_is_kept(results: Path) -> None:
+    client = client_in(results)
+    experiment_id = client.create_experiment("noise")
+    tags = content.parent_run(NOISE).tags
+    _, old = (client.create_run(experiment_id, start_time=start, tags=tags) for start in (2000, 1000))
+    assert track_variant(results, variants(NOISE)[0])
+    cells = runs_of(client, "noise", verb="evaluate")
+    assert {cell.data.tags["mlflow.parentRunId"] for cell in cells} == {old.info.run_id}
+
+
+def test_a_parent_that_another_machine_made_meanwhile_is_taken(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_in(results)
+    experiment_id = client.create_experiment("noise")
+    create = runs._create
+    rivals = []
+
+    def create_second(*arguments: object, **keywords: object) -> "Run":
+        if not rivals:
+            rivals.append(
+                client.create_run(experiment_id, start_time=1000, tags=content.parent_run(NOISE).tags)
+            )
+        return create(*arguments, **keywords)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runs, "_create", create_second)
+    assert track_variant(results, variants(NOISE)[0])
+    (parent,) = runs_of(client, "noise", verb="report")
+    assert parent.info.run_id == rivals[0].info.run_id
+    cells = runs_of(client, "noise", verb="evaluate")
+    assert {cell.data.tags["mlflow.parentRunId"] for cell in cells} == {parent.info.run_id}
+
+
+def test_a_run_that_the_environment_names_is_the_parent(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_in(results)
+    given = client.create_run(client.create_experiment("theirs"), tags={"owner": "pipeline"})
+    client.log_param(given.info.run_id, "cfg.name", "theirs")
+    monkeypatch.setenv("MLFLOW_RUN_ID", given.info.run_id)
+    assert track_folder(results)
+    assert os.environ["MLFLOW_RUN_ID"] == given.info.run_id
+    parent = client.get_run(given.info.run_id)
+    assert parent.info.status == "RUNNING"
+    assert parent.data.tags["owner"] == "pipeline"
+    assert parent.data.params["cfg.name"] == "theirs"
+    assert parent.data.params["cfg.model.kind"] == "mlp"
+    cells = runs_of(client, "theirs", verb="evaluate")
+    assert len(cells) == CELLS
+    assert {cell.data.tags["mlflow.parentRunId"] for cell in cells} == {given.info.run_id}
+
+
+def test_the_environment_names_the_experiment(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "shared")
+    assert track_variant(results, variants(NOISE)[0])
+    assert len(runs_of(client_in(results), "shared", verb="evaluate")) == 2
+    found = client_in(results).get_experiment_by_name("shared")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", found.experiment_id)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    assert track_variant(results, variants(NOISE)[1])
+    assert len(runs_of(client_in(results), "shared", verb="evaluate")) == 4

@@ -1,0 +1,166 @@
+"""What a results folder gives MLflow: what is there equals the Parquet files, once, however often."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet, write_text
+from precisionflow.records.metrics import HEADLINE
+from precisionflow.records.schemas import CONTRASTS, HISTORY, METRICS, TABLE
+from precisionflow.results.layout import cell_folder, data_folder
+from precisionflow.tracking import track_folder, track_report
+from tests.tracking.results_folder import (
+    CELLS,
+    NOISE,
+    TWINS,
+    client_in,
+    files_in,
+    place,
+    rows_in,
+    runs_of,
+    track_variant,
+    variants,
+)
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",  # MLflow's own
+    "ignore:.*Any type hint is inferred as AnyType:UserWarning",  # its own classes
+)
+
+
+def test_one_parent_for_an_experiment_and_one_nested_run_for_a_cell(tracked: Path) -> None:
+    client = client_in(tracked)
+    (parent,) = runs_of(client, "noise", verb="report")
+    cells = runs_of(client, "noise", verb="evaluate")
+    assert parent.info.run_name == "noise"
+    assert parent.data.tags["precisionflow.config_hash"] == NOISE.hash
+    assert {cell.data.tags["mlflow.parentRunId"] for cell in cells} == {parent.info.run_id}
+    names = ("variant", "dataset", "seed", "split")
+    assert sorted(tuple(cell.data.tags[f"precisionflow.{name}"] for name in names) for cell in cells) == [
+        (variant, "diabetes", seed, "0")
+        for variant in ("heteroscedastic", "homoscedastic")
+        for seed in ("0", "1")
+    ]
+    assert {run.info.status for run in (parent, *cells)} == {"FINISHED"}
+    assert len(runs_of(client, "twins", verb="evaluate")) == 2
+
+
+def test_parameters_are_the_resolved_configuration_under_a_prefix(tracked: Path) -> None:
+    for run in runs_of(client_in(tracked), "noise", verb="evaluate", variant="heteroscedastic"):
+        assert all(name.startswith("cfg.") for name in run.data.params)
+        assert run.data.params["cfg.objective.kind"] == "gaussian_nll"
+        assert run.data.params["cfg.model.hidden"] == "8"
+        assert run.data.params["cfg.seeds"] == "0, 1"
+        assert run.data.params["cfg.training.patience"] == "none"
+        assert run.data.params["cfg.training.learning_rate"] == "0.001"
+
+
+def test_metrics_are_those_of_the_files(tracked: Path) -> None:
+    client = client_in(tracked)
+    for experiment in (NOISE, TWINS):
+        for run in runs_of(client, experiment.name, verb="evaluate"):
+            tags = {name.removeprefix("precisionflow."): value for name, value in run.data.tags.items()}
+            cell = Path(experiment.name, tags["dataset"], tags["variant"], f"seed-{tags['seed']}-split-0")
+            history = read_parquet(tracked / "model" / cell / "history.parquet", HISTORY).to_pylist()
+            wanted = {(row["metric"], row["step"], row["value"]) for row in history}
+            names = {name for name in run.data.metrics if not name.startswith(("test.", "model."))}
+            points = [point for name in names for point in client.get_metric_history(run.info.run_id, name)]
+            assert len(points) == len(history)
+            assert {(point.key, point.step, point.value) for point in points} == wanted
+            metrics = read_parquet(tracked / "evaluation" / cell / "metrics.parquet", METRICS).to_pylist()
+            assert {name: value for name, value in run.data.metrics.items() if name.startswith("test.")} == {
+                f"test.{row['metric']}": row["value"] for row in metrics if row["metric"] != "validation_loss"
+            }
+            assert run.data.metrics["model.parameters"] == 1234
+
+
+def test_a_report_puts_means_verdicts_and_files_into_the_parent(tracked: Path) -> None:
+    aggregated, report = tracked / "aggregate", tracked / "report"
+    client = client_in(tracked)
+    table = read_parquet(aggregated / "table.parquet", TABLE).to_pylist()
+    contrasts = read_parquet(aggregated / "contrasts.parquet", CONTRASTS).to_pylist()
+    for experiment in (NOISE, TWINS):
+        (parent,) = runs_of(client, experiment.name, verb="report")
+        headline = HEADLINE[experiment.task.kind]
+        ours = [row for row in table if row["experiment"] == experiment.name and row["metric"] in headline]
+        assert parent.data.metrics == {
+            f"{row['metric']}/{row['dataset']}/{row['variant'].replace('+', ' ')}": row["mean"]
+            for row in ours
+        }
+        verdicts = {name: value for name, value in parent.data.tags.items() if name.startswith("verdict/")}
+        assert sorted(verdicts.values()) == sorted(
+            row["verdict"] for row in contrasts if row["experiment"] == experiment.name
+        )
+        assert parent.data.tags["mlflow.note.content"] == experiment.question
+        page = client.download_artifacts(parent.info.run_id, "report/report.html")
+        assert Path(page).read_bytes() == (report / "report.html").read_bytes()
+        assert {Path(file.path).name for file in client.list_artifacts(parent.info.run_id, "report")} == {
+            "report.html", "table.parquet", "contrasts.parquet",
+        }  # fmt: skip
+
+
+def test_data_are_an_input_with_the_digest_of_their_source(tracked: Path) -> None:
+    (run, *_) = runs_of(client_in(tracked), "noise", verb="evaluate")
+    (given,) = run.inputs.dataset_inputs
+    folder = data_folder(tracked / "data", NOISE, 0)
+    card = read_card(folder / "dataset.json", DatasetCard)
+    assert (given.dataset.name, given.dataset.digest) == ("diabetes", card.source_sha256[:12])
+    assert str(folder.parent) in given.dataset.source
+
+
+def test_a_second_call_changes_nothing(tracked: Path) -> None:
+    rows, files = rows_in(tracked), files_in(tracked)
+    assert len(rows["runs"]) == 2 + CELLS
+    assert track_folder(tracked)
+    assert track_variant(tracked, variants(NOISE)[0])
+    assert track_report([TWINS], aggregate=tracked / "aggregate", report=tracked / "report", store=tracked)
+    assert rows_in(tracked) == rows
+    assert files_in(tracked) == files
+
+
+def test_a_new_report_replaces_the_old_one(results: Path) -> None:
+    folders = {"aggregate": results / "aggregate", "report": results / "report", "store": results}
+    assert track_report([NOISE], **folders)
+    before = rows_in(results)
+    write_text("<!doctype html><p>Another page.</p>", results / "report" / "report.html")
+    assert track_report([NOISE], **folders)
+    client = client_in(results)
+    (parent,) = runs_of(client, "noise", verb="report")
+    assert "Another" in Path(client.download_artifacts(parent.info.run_id, "report/report.html")).read_text()
+    assert rows_in(results)["metrics"] == before["metrics"]
+
+
+def test_variants_that_are_tracked_apart_share_the_parent_of_the_folder(results: Path) -> None:
+    for variant in variants(NOISE):
+        assert track_variant(results, variant)
+    assert len(runs_of(client_in(results), "noise", verb="report")) == 1
+
+
+def test_the_whole_experiment_names_the_parent_where_no_folder_does(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{results}/mlflow.db")
+    monkeypatch.chdir(results)
+    for variant in variants(NOISE):
+        assert track_variant(results, variant, store=None)
+    assert track_report([NOISE], aggregate=results / "aggregate", report=results / "report", store=None)
+    assert len(runs_of(client_in(results), "noise", verb="report")) == 1
+    assert len(runs_of(client_in(results), "noise", verb="evaluate")) == 4
+
+
+def test_a_folder_that_is_no_results_folder_is_a_mistake(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"has no experiments/\*.yaml"):
+        track_folder(tmp_path)
+    (cell_folder(place(results / "model", variants(NOISE)[0]), 0, 0) / "history.parquet").unlink()
+    with pytest.raises(ValueError, match=r"history.parquet: does not exist"):
+        track_folder(results)
+
+
+def test_a_cell_that_is_not_evaluated_waits(results: Path) -> None:
+    shutil.rmtree(cell_folder(place(results / "evaluation", variants(NOISE)[0]), 1, 0))
+    assert track_variant(results, variants(NOISE)[0])
+    assert [
+        run.data.tags["precisionflow.seed"] for run in runs_of(client_in(results), "noise", verb="evaluate")
+    ] == ["0"]
