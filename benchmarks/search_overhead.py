@@ -13,17 +13,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from measured import Measured, arguments, present
 
-from precisionflow.search.local import run_study
+from precisionflow.search.runner.run import run_study
+from precisionflow.search.study import Study, parse_study
 
 COUNT = "import sys\nfor _ in range(int(sys.argv[1])): pass\nprint('loss=' + sys.argv[2])"
 PARALLEL, CORES = 4, 2
 
 
-def study(rounds: int, *, trials: int, parallel: int) -> dict[str, Any]:
+def study(rounds: int, *, trials: int, parallel: int) -> Study:
     """A Katib Experiment whose trials do nothing but count."""
     words = [sys.executable, "-I", "-S", "-c", COUNT, str(rounds), "${trialParameters.x}"]
     template = {
@@ -31,7 +31,9 @@ def study(rounds: int, *, trials: int, parallel: int) -> dict[str, Any]:
         "trialParameters": [{"name": "x", "reference": "x"}],
         "trialSpec": {"spec": {"template": {"spec": {"containers": [{"name": "trial", "command": words}]}}}},
     }
-    return {
+    content = {
+        "apiVersion": "kubeflow.org/v1beta1",
+        "kind": "Experiment",
         "metadata": {"name": "counting"},
         "spec": {
             "objective": {"type": "minimize", "objectiveMetricName": "loss"},
@@ -44,6 +46,7 @@ def study(rounds: int, *, trials: int, parallel: int) -> dict[str, Any]:
             "trialTemplate": template,
         },
     }
+    return parse_study(content)
 
 
 class Screen(io.StringIO):
@@ -58,10 +61,10 @@ class Screen(io.StringIO):
         return super().write(text)
 
 
-def searched(tree: dict[str, Any], out: Path) -> tuple[float, float]:
+def searched(given: Study, out: Path) -> tuple[float, float]:
     """Seconds of the trials, and of what is done once."""
     screen, start = Screen(), time.perf_counter()
-    run_study(tree, out=out, screen=screen)
+    run_study(given, out=out, screen=screen)
     whole, trials = time.perf_counter() - start, screen.times[-1] - screen.times[0]
     return trials, whole - trials
 

@@ -11,6 +11,7 @@ from precisionflow.pipelines.search_then_train import search_then_train, search_
 
 from precisionflow.cluster.access import names
 from precisionflow.config import Experiment, digest
+from precisionflow.search.study import Study
 
 PIPELINES = {"ablation": ablation, "experiment": experiment, "search-then-train": search_then_train}
 
@@ -32,11 +33,11 @@ def compile_experiment(
     folder: Path,
     mlflow: Collection[str] = names.MLFLOW_ALL,
     manifests: bool = False,
-    study: str | None = None,
+    study: Study | None = None,
 ) -> Path:
     """Write `<experiment>.yaml`, the pipeline as it is submitted; the same experiment gives the same bytes.
 
-    With a `study`, a Katib Experiment as YAML, it searches before it trains. `mlflow` are the variables that the
+    With a `study` it searches before it trains. `mlflow` are the variables that the
     namespace has values for. As `manifests` it is the resources Pipeline and PipelineVersion, for a repository that a
     cluster follows.
     """

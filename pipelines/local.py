@@ -22,7 +22,7 @@ from precisionflow.arguments import as_argument, experiment_argument, on_this_ma
 from precisionflow.config import Experiment
 from precisionflow.destination import LocalResults
 from precisionflow.results.layout import Results
-from precisionflow.search.resource import study_of
+from precisionflow.search.study import Study
 
 LOG = "pipeline.log"
 TASKS_AT_ONCE = 2
@@ -36,10 +36,10 @@ def run_locally(experiments: Sequence[Experiment], *, folder: Path, screen: Text
     _execute(ablation, folder=folder, screen=screen, experiments=wholes, variants=variants)
 
 
-def search_and_train_locally(study: str, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
+def search_and_train_locally(study: Study, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
     """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
-    tree = on_this_machine(as_argument(study_of(study)))
-    _execute(search_then_train, folder=folder, screen=screen, study=tree, experiment=_text(experiment))
+    text = on_this_machine(as_argument(study.content))
+    _execute(search_then_train, folder=folder, screen=screen, study=text, experiment=_text(experiment))
 
 
 def _text(experiment: Experiment) -> str:

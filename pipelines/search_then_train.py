@@ -16,7 +16,7 @@ from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.cluster.access import names
 from precisionflow.config import Experiment
 from precisionflow.destination import ClusterArtifacts
-from precisionflow.search.resource import study_of
+from precisionflow.search.study import Study
 
 
 def _wire(
@@ -57,7 +57,7 @@ def search_then_train(study: str, experiment: str, destination: str):  # type: i
 
 
 def search_then_train_on_cluster(
-    study: str,
+    study: Study,
     experiment: Experiment,
     *,
     images: Mapping[str, str],
@@ -70,7 +70,7 @@ def search_then_train_on_cluster(
     from precisionflow.pipelines.on_cluster import VARIANTS_AT_ONCE, Equipment
 
     equip, place = Equipment(experiment.cluster, images, tuple(mlflow)), str(ClusterArtifacts())
-    given, whole = as_argument(study_of(study)), experiment_argument(experiment)
+    given, whole = as_argument(study.content), experiment_argument(experiment)
 
     @dsl.pipeline(name="train")
     def training(experiments: list[str], variants: list[str]):  # type: ignore[no-untyped-def]

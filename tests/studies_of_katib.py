@@ -1,8 +1,8 @@
 """A study of three trials that end within seconds, for Katib."""
 
-from typing import Any
-
 import yaml
+
+from precisionflow.search.study import Study, parse_study
 
 STUDY = """
 apiVersion: kubeflow.org/v1beta1
@@ -44,9 +44,9 @@ spec:
 """
 
 
-def study(**changes: str) -> dict[str, Any]:
+def study(**changes: str) -> Study:
     text = STUDY
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
-    return yaml.safe_load(text)
+    return parse_study(yaml.safe_load(text))

@@ -77,15 +77,15 @@ def launch_search(
 ) -> tuple[tuple[list[str], float, str], str]:
     """Run a study here or on Katib: (the best settings, their value, the name of the trial), where its results are."""
     from precisionflow.destination import ClusterArtifacts, LocalResults
-    from precisionflow.search.resource import study_of
+    from precisionflow.search.read import study_of
 
-    tree, there = study_of(study), _destination(destination)
+    parsed, there = study_of(study), _destination(destination)
     out = there.search(Path(trials))
     match there:
         case LocalResults():
-            best = stages.search(tree, out=out)
+            best = stages.search(parsed, out=out)
         case ClusterArtifacts():
-            best = stages.search_on_katib(tree, images=images, run=run, out=out)
+            best = stages.search_on_katib(parsed, images=images, run=run, out=out)
         case _:
             assert_never(there)
     return (list(best.settings), best.value, best.trial), str(out)

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from precisionflow.console import say, title, training_progress
 from precisionflow.search.metric_lines import metric_lines
@@ -12,7 +12,8 @@ from precisionflow.search.metric_lines import metric_lines
 if TYPE_CHECKING:
     from precisionflow.cluster.pipelines.ending import End
     from precisionflow.config import Experiment
-    from precisionflow.search.trials import Best
+    from precisionflow.records.search import Best
+    from precisionflow.search.study import Study
 
 
 def expand(experiments: "Sequence[Experiment]") -> "list[Experiment]":
@@ -31,14 +32,14 @@ def resolve(experiment: "Experiment", *, settings: Sequence[str]) -> "Experiment
     return resolved
 
 
-def search(study: dict[str, Any], *, out: Path) -> "Best":
+def search(study: "Study", *, out: Path) -> "Best":
     """Run a study on this machine."""
-    from precisionflow.search.local import run_study
+    from precisionflow.search.runner.run import run_study
 
     return _told(run_study(study, out=out))
 
 
-def search_on_katib(study: dict[str, Any], *, images: Mapping[str, str], run: str, out: Path) -> "Best":
+def search_on_katib(study: "Study", *, images: Mapping[str, str], run: str, out: Path) -> "Best":
     """Run a study on Katib from inside a pipeline run with the id `run`, whose end is the study's end too."""
     from precisionflow.cluster.access.connection import Connection
     from precisionflow.cluster.access.owner import workflow_owner

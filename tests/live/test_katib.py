@@ -19,7 +19,9 @@ from precisionflow.cluster.access.names import INJECTION
 from precisionflow.cluster.katib.api import KatibExperiments
 from precisionflow.cluster.katib.launch import run_on_katib
 from precisionflow.records.files import read_card, read_parquet
-from precisionflow.search.trials import TRIALS, Best
+from precisionflow.records.schemas import TRIALS
+from precisionflow.records.search import Best
+from precisionflow.search.study import Study
 from tests.studies_of_katib import study
 
 
@@ -38,18 +40,16 @@ def room(kubeconfig: Path) -> Iterator[Connection]:  # noqa: ARG001 - reaches th
 
 
 def run(
-    tree: dict[str, Any], room: Connection, out: Path, *, images: Mapping[str, str], **rest: Any
+    given: Study, room: Connection, out: Path, *, images: Mapping[str, str], **rest: Any
 ) -> tuple[Best, list[str]]:
     lines: list[str] = []
-    best = run_on_katib(tree, connection=room, images=images, out=out, say=lines.append, **rest)
+    best = run_on_katib(given, connection=room, images=images, out=out, say=lines.append, **rest)
     return best, lines
 
 
-def fails(
-    tree: dict[str, Any], room: Connection, out: Path, *, images: Mapping[str, str], **rest: Any
-) -> str:
+def fails(given: Study, room: Connection, out: Path, *, images: Mapping[str, str], **rest: Any) -> str:
     with pytest.raises(ClusterError) as caught:
-        run(tree, room, out, images=images, **rest)
+        run(given, room, out, images=images, **rest)
     assert not list(out.iterdir())
     return str(caught.value)
 
@@ -83,22 +83,25 @@ def test_the_best_settings_come_back_typed_and_a_second_call_takes_them(
 def test_a_killed_client_is_followed_by_the_next(
     room: Connection, images: Mapping[str, str], tmp_path: Path
 ) -> None:
-    tree = study(**{"name: study": "name: killed"})
+    given = study(**{"name: study": "name: killed"})
     program = (
         "import json, pathlib, sys\n"
         "from precisionflow.cluster.access.connection import Access, Connection\n"
         "from precisionflow.cluster.katib.launch import run_on_katib\n"
-        "tree, images, out, namespace = map(json.loads, sys.argv[1:])\n"
-        "run_on_katib(tree, connection=Connection(Access(namespace=namespace)), images=images, "
+        "from precisionflow.search.study import parse_study\n"
+        "content, images, out, namespace = map(json.loads, sys.argv[1:])\n"
+        "run_on_katib(parse_study(content), connection=Connection(Access(namespace=namespace)), images=images, "
         "out=pathlib.Path(out), say=lambda line: print(line, flush=True))\n"
     )
-    arguments = [json.dumps(a) for a in (tree, dict(images), str(tmp_path / "first"), room.namespace)]
+    arguments = [
+        json.dumps(a) for a in (given.content, dict(images), str(tmp_path / "first"), room.namespace)
+    ]
     client = subprocess.Popen([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True)
     assert client.stdout is not None
     assert client.stdout.readline().startswith("Katib experiment killed in namespace")
     os.kill(client.pid, signal.SIGKILL)
     client.communicate()
-    best, lines = run(tree, room, tmp_path / "second", images=images)
+    best, lines = run(given, room, tmp_path / "second", images=images)
     assert lines[0] == "Katib experiment killed is there already, following it"
     assert best.trials == 3
 
@@ -118,8 +121,8 @@ def test_a_failing_trial_says_why_and_mended_it_runs(
 
 
 def test_an_image_that_is_not_there_is_told_and_nothing_stays(room: Connection, tmp_path: Path) -> None:
-    tree = study(**{"name: study": "name: imageless"})
-    message = fails(tree, room, tmp_path, images={"core": "no.such.example/core:1"}, patience=5)
+    given = study(**{"name: study": "name: imageless"})
+    message = fails(given, room, tmp_path, images={"core": "no.such.example/core:1"}, patience=5)
     assert "image no.such.example/core:1 cannot be pulled" in message
     end = time.monotonic() + 60
     while KatibExperiments(room).get("imageless") and time.monotonic() < end:
@@ -128,8 +131,8 @@ def test_an_image_that_is_not_there_is_told_and_nothing_stays(room: Connection, 
 
 
 def test_what_katib_refuses_is_a_line_and_nothing_is_made(room: Connection, tmp_path: Path) -> None:
-    tree = study(**{"name: study": "name: refused", "algorithmName: random": "algorithmName: none-such"})
-    message = fails(tree, room, tmp_path, images={})
+    given = study(**{"name: study": "name: refused", "algorithmName: random": "algorithmName: none-such"})
+    message = fails(given, room, tmp_path, images={})
     assert message.startswith("Katib refuses experiment refused (spec.algorithm.algorithmName: ")
     assert KatibExperiments(room).get("refused") is None
 

@@ -14,7 +14,8 @@ from precisionflow.pipelines.search_then_train import search_then_train_on_clust
 
 from precisionflow.config import load, parse
 from precisionflow.records.files import read_card
-from precisionflow.search.trials import Best
+from precisionflow.records.search import Best
+from precisionflow.search.study import parse_study
 from tests.command_line import AXES, TINY, Line
 
 GATED = TINY + "seeds: [0, 1]\ngate: {nll: {high: 1000}, rmse: {high: 1}}\n"
@@ -112,12 +113,12 @@ def test_a_setting_that_fits_no_experiment_ends_the_task(capsys: pytest.CaptureF
 def test_on_a_cluster_study_and_experiment_are_the_arguments_and_tasks_are_equipped(tmp_path: Path) -> None:
     images = {"core": "here/python-core:1", "train": "here/python-train:1"}
     (tmp_path / "tiny.yaml").write_text(TINY)
-    given = yaml.safe_dump(study(tmp_path / "tiny.yaml"))
-    pipeline = search_then_train_on_cluster(given, parse(GATED), images=images)
+    given = study(tmp_path / "tiny.yaml")
+    pipeline = search_then_train_on_cluster(parse_study(given), parse(GATED), images=images)
     content = pipeline.pipeline_spec
     parameters = content.root.input_definitions.parameters
     assert parse(parameters["experiment"].default_value.string_value) == parse(GATED)
-    assert json.loads(parameters["study"].default_value.string_value) == yaml.safe_load(given)
+    assert json.loads(parameters["study"].default_value.string_value) == given
     assert sorted(content.root.dag.tasks) == ["expand", "launch-search", "resolve", "train"]
     used = {
         label.removeprefix("exec-"): executor["container"]["image"]

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from precisionflow.config.base import ConfigError
-from precisionflow.search.resource import parse_study
-from precisionflow.search.validate import check_study
+from precisionflow.search.checks.study import check_study
+from precisionflow.search.study import parse_study
 
 FOLDER = Path(__file__).parents[2] / "katib"
 

@@ -1,10 +1,28 @@
-"""Studies whose trials cost nothing."""
+"""Studies whose trials cost nothing, and parts of studies."""
 
 import sys
 from pathlib import Path
 
+from precisionflow.search.study import Algorithm, Parameter, parse_study
 
-def study(
+
+def parameter(name, kind, **space):
+    """A parameter as a study gives it; `space` has Katib's names."""
+    return Parameter.model_validate({"name": name, "parameterType": kind, "feasibleSpace": space})
+
+
+def algorithm(name, **settings):
+    """An algorithm, or an early stopping, as a study gives it."""
+    given = [{"name": setting, "value": value} for setting, value in settings.items()]
+    return Algorithm.model_validate({"algorithmName": name, "algorithmSettings": given})
+
+
+def study(*args, **changes):
+    """The study that `content` describes."""
+    return parse_study(content(*args, **changes))
+
+
+def content(
     folder: Path, *, algorithm="random", settings=None, trials=4, parallel=2, reports=5, pause=0.0, **spec
 ):
     """A Katib Experiment over x in [-10, 10] whose trials run `trial_program.py` and leave traces in `folder`."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from precisionflow.search.metric_lines import parse_line
+from precisionflow.search.metric_lines import Strategy, chosen, observed, parse_line
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,21 @@ from precisionflow.search.metric_lines import parse_line
 )
 def test_a_line_reports_what_the_collectors_filter_finds(line: str, found: list[tuple[str, float]]) -> None:
     assert parse_line(line, ("nll", "rmse")) == found
+
+
+def test_numbers_and_names_are_ascii_as_in_katibs_expression() -> None:
+    assert parse_line("nll=\u0663", ["nll"]) == []
+    assert parse_line("\u00e9nll=1", ["nll"]) == [("nll", 1.0)]
+    assert parse_line("nll\u00a0=1", ["nll"]) == []
+
+
+@pytest.mark.parametrize(("strategy", "value"), [("min", 1.0), ("max", 3.0), ("latest", 2.0)])
+def test_one_report_counts_here_and_on_katib(strategy: Strategy, value: float) -> None:
+    assert chosen([3.0, 1.0, 2.0], strategy) == value
+    assert observed({"min": "1.0", "max": "3.0", "latest": "2.0"}, strategy) == value
+
+
+def test_katib_has_no_lowest_of_reports_that_are_no_numbers() -> None:
+    silent = dict.fromkeys(("min", "max", "latest"), "unavailable")
+    assert observed(silent | {"latest": "2.0"}, "min") == 2.0
+    assert observed(silent, "max") is None

@@ -3,8 +3,10 @@ from dataclasses import replace
 import pytest
 from mlflow import MlflowClient
 
+from precisionflow.records.search import Search, Trial
+from precisionflow.results.layout import SearchResults
 from precisionflow.tracking import store
-from precisionflow.tracking.search import Recorded, RecordedTrial, track_search
+from precisionflow.tracking.search import track_search
 
 
 @pytest.fixture(autouse=True)
@@ -14,24 +16,41 @@ def _own_store(monkeypatch):
     monkeypatch.setattr(store, "_warnings", [])
 
 
-def recorded(folder):
-    trials = (
-        RecordedTrial(
-            "s-0",
-            "succeeded",
-            {"rate": 0.1},
-            ("training.rate=0.1",),
-            {"nll": 1.0},
-            "",
-            (("nll", 3.0), ("nll", 1.0)),
-        ),
-        RecordedTrial("s-1", "failed", {"rate": 9.0}, ("training.rate=9.0",), {}, "exit code 1", ()),
-    )
-    (folder / "report").mkdir()
-    files = (folder / "report" / "search.html", folder / "best.json")
-    for file in files:
+TRIALS = (
+    Trial(
+        name="s-0",
+        number=0,
+        end=0,
+        state="succeeded",
+        value=1.0,
+        parameters={"rate": 0.1},
+        settings=("training.rate=0.1",),
+        metrics={"nll": 1.0},
+        reports=(("nll", 3.0), ("nll", 1.0)),
+    ),
+    Trial(
+        name="s-1",
+        number=1,
+        end=1,
+        state="failed",
+        parameters={"rate": 9.0},
+        settings=("training.rate=9.0",),
+        cause="exit code 1",
+    ),
+)
+
+
+def searched():
+    return Search("s", "key", "nll", "minimize", "tpe", ("rate",), frozenset(), TRIALS)
+
+
+@pytest.fixture
+def results(tmp_path):
+    found = SearchResults(tmp_path)
+    found.page.parent.mkdir()
+    for file in (found.page, found.trials, found.best):
         file.write_text("content")
-    return Recorded("s", "key", "nll", "tpe", "s-0", 1.0, ("training.rate=0.1",), trials, files)
+    return found
 
 
 def runs_of(folder):
@@ -41,10 +60,10 @@ def runs_of(folder):
     )
 
 
-def test_a_search_is_a_parent_with_a_run_for_each_trial_however_often_it_is_uploaded(tmp_path):
-    search = recorded(tmp_path)
+def test_a_search_is_a_parent_with_a_run_for_each_trial_however_often_it_is_uploaded(tmp_path, results):
+    search = searched()
     for _ in range(2):
-        assert track_search(search, store=tmp_path)
+        assert track_search(search, results=results, store=tmp_path)
         client, found = runs_of(tmp_path)
         named = {run.info.run_name: run for run in found}
         assert sorted(named) == ["s", "s-0", "s-1"]
@@ -66,25 +85,34 @@ def test_a_search_is_a_parent_with_a_run_for_each_trial_however_often_it_is_uplo
         assert parent.data.tags["precisionflow.best"] == "s-0"
         assert {f.path for f in client.list_artifacts(parent.info.run_id, "search")} == {
             "search/search.html",
+            "search/trials.parquet",
             "search/best.json",
         }
 
 
-def test_more_trials_are_added_to_the_same_parent(tmp_path):
-    search = recorded(tmp_path)
-    track_search(search, store=tmp_path)
-    third = RecordedTrial(
-        "s-2", "stopped", {"rate": 0.2}, ("training.rate=0.2",), {"nll": 0.5}, "", (("nll", 0.5),)
+def test_more_trials_are_added_to_the_same_parent(tmp_path, results):
+    search = searched()
+    track_search(search, results=results, store=tmp_path)
+    third = Trial(
+        name="s-2",
+        number=2,
+        end=2,
+        state="stopped",
+        value=0.5,
+        parameters={"rate": 0.2},
+        settings=("training.rate=0.2",),
+        metrics={"nll": 0.5},
+        reports=(("nll", 0.5),),
     )
-    more = replace(search, trials=(*search.trials, third), best="s-2", value=0.5)
-    track_search(more, store=tmp_path)
+    more = replace(search, trials=(*search.trials, third))
+    track_search(more, results=results, store=tmp_path)
     _, found = runs_of(tmp_path)
     assert sorted(run.info.run_name for run in found) == ["s", "s-0", "s-1", "s-2"]
     parent = next(run for run in found if run.info.run_name == "s")
     assert parent.data.metrics == {"best.nll": 0.5}
 
 
-def test_a_server_that_is_away_costs_one_warning(tmp_path, monkeypatch, capsys):
+def test_a_server_that_is_away_costs_one_warning(results, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert not track_search(recorded(tmp_path), store=tmp_path)
+    assert not track_search(searched(), results=results, store=results.folder)
     assert capsys.readouterr().err.count("precisionflow: tracking:") == 1

@@ -11,6 +11,7 @@ from precisionflow.destination import LocalResults
 from precisionflow.results.layout import MARKER, Reported, Results
 from precisionflow.results.locks import exclusive
 from precisionflow.results.stage import finished_seconds
+from precisionflow.search.study import Study
 
 
 def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
@@ -27,8 +28,8 @@ def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
         done += experiments
 
 
-def search_and_train(study: str, experiment: Experiment, *, folder: Path) -> None:
-    """Search with a `study`, a Katib Experiment as YAML, train `experiment` with what was found, say what came out."""
+def search_and_train(study: Study, experiment: Experiment, *, folder: Path) -> None:
+    """Search with a `study`, train `experiment` with what was found, say what came out."""
     from precisionflow.pipelines.local import search_and_train_locally
 
     with _told(folder) as done:

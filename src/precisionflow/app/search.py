@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.console import say
-from precisionflow.search.resource import read_study
+from precisionflow.results.layout import SearchResults
+from precisionflow.search.read import read_study
 
 if TYPE_CHECKING:
-    from precisionflow.search.trials import Best
+    from precisionflow.records.search import Best
 
 
 def search_here(file: Path, *, out: Path | None, parallel: int | None, seed: int | None) -> None:
     """Run a study's trials on this machine; those that `out` already holds are not run again."""
-    from precisionflow.search.local import run_study
+    from precisionflow.search.runner.run import run_study
 
     study = read_study(file)
-    folder = out or _folder(study["metadata"]["name"])
+    folder = out or _folder(study.name)
     best = run_study(study, out=folder, parallel=parallel, seed=seed, screen=sys.stdout)
     _tell(best, folder)
 
@@ -28,7 +29,7 @@ def search_on_cluster(file: Path, *, out: Path | None, access: Access, images: P
     from precisionflow.components.images import image_references
 
     study = read_study(file)
-    folder = out or _folder(study["metadata"]["name"])
+    folder = out or _folder(study.name)
     references = image_references(images)
     best = run_on_katib(study, connection=Connection(access), images=references, out=folder, say=say)
     _tell(best, folder)
@@ -45,5 +46,5 @@ def _tell(best: "Best", folder: Path) -> None:
     print(f"\nbest {best.metric} {best.value:.6g}, trial {best.trial} of {best.trials}:")
     for setting in best.settings:
         print(f"  --set {setting}")
-    print(f"report: {folder / 'report' / 'search.html'}")
+    print(f"report: {SearchResults(folder).page}")
     print(f"mlflow: {ui_command(folder)}")

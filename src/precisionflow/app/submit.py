@@ -10,6 +10,7 @@ from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.config import Experiment
 from precisionflow.destination import LocalResults
 from precisionflow.results.layout import Reported, Results
+from precisionflow.search.study import Study
 
 CRON_FIELDS = 6
 
@@ -22,11 +23,11 @@ def submit_experiment(
     run_name: str | None,
     cron: str | None,
     wait: bool,
-    study: str | None = None,
+    study: Study | None = None,
 ) -> bool:
     """Run an experiment on Kubeflow Pipelines, or with `cron` again and again; False when it was followed and failed.
 
-    With a `study`, a Katib Experiment as YAML, the run searches first and trains with what was found. ValueError for a
+    With a `study`, the run searches first and trains with what was found. ValueError for a
     user's mistake, ClusterError for a refusal; both leave the cluster as it was.
     """
     if cron and wait:

@@ -1,6 +1,5 @@
 """Commands for searches: a Katib Experiment on this machine or on a cluster, and one trial of it."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +71,7 @@ def _search_and_train(
     images: Path | None,
 ) -> None:
     """The pipeline search-then-train, on this machine or, with `access`, as a run on a cluster that is followed."""
-    from precisionflow.search.resource import read_study
+    from precisionflow.search.read import read_study
 
     experiment = experiment_named(name, settings)
     variants_of(experiment)
@@ -87,15 +86,15 @@ def _search_and_train(
             run_name=None,
             cron=None,
             wait=True,
-            study=json.dumps(study),
+            study=study,
         )
         if not good:
             raise typer.Exit(1)
         return
     from precisionflow.app.run import search_and_train
 
-    folder = out or Path("runs") / f"{study['metadata']['name']}+{experiment.name}"
-    search_and_train(json.dumps(study), experiment, folder=folder)
+    folder = out or Path("runs") / f"{study.name}+{experiment.name}"
+    search_and_train(study, experiment, folder=folder)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.fields import FieldInfo
 
 
 def _number(given: Any) -> Any:
@@ -71,6 +72,11 @@ def without_defaults(part: Config) -> dict[str, Any]:
         if name == "kind" or field.is_required() or value != field.get_default(call_default_factory=True):
             said[name] = without_defaults(value) if isinstance(value, Config) else whole[name]
     return said
+
+
+def keys_of(part: type[Config]) -> dict[str, FieldInfo]:
+    """Key under which a file gives a field -> the field; a resource of others keeps its own names as aliases."""
+    return {field.alias or name: field for name, field in part.model_fields.items()}
 
 
 def members_of(annotation: Any) -> list[type[Config]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from precisionflow.config.base import Config, kind_of, members_of, nearest
+from precisionflow.config.base import Config, keys_of, kind_of, members_of, nearest
 
 _PATTERNS = {
     r"^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$": "should be letters, digits and _ . + -, the first a letter or a digit",
@@ -61,7 +61,7 @@ def _expectation(kind: str, message: str, context: Mapping[str, Any], parts: Seq
     """What should have stood there."""
     match kind:
         case "model_type" | "model_attributes_type" | "dict_type":
-            keys = sorted({name for part in parts for name in part.model_fields})
+            keys = sorted({name for part in parts for name in keys_of(part)})
             return (
                 f"should be a mapping with keys such as {', '.join(keys)}" if keys else "should be a mapping"
             )
@@ -86,11 +86,11 @@ def _descend(location: Sequence[Any], root: type[Config]) -> tuple[list[str], li
     parts: list[type[Config]] = [root]
     for step in location:
         tagged = [part for part in parts if kind_of(part) == step]
-        if tagged and not any(step in part.model_fields for part in parts):
+        if tagged and not any(step in keys_of(part) for part in parts):
             parts = tagged
             continue
         key.append(str(step))
-        known = [part.model_fields[step] for part in parts if step in part.model_fields]
+        known = [keys_of(part)[step] for part in parts if step in keys_of(part)]
         if known or step != location[-1]:
             parts = [member for field in known for member in members_of(field.annotation)]
     return key, parts
@@ -98,7 +98,7 @@ def _descend(location: Sequence[Any], root: type[Config]) -> tuple[list[str], li
 
 def _allowed_keys(key: Sequence[str], parts: Sequence[type[Config]], root: type[Config]) -> str:
     """The keys that could stand where an unknown one is, and where its name would be right."""
-    valid = sorted({name for part in parts for name in part.model_fields})
+    valid = sorted({name for part in parts for name in keys_of(part)})
     elsewhere = {path: kind for path, kind in _paths(root) if path.split(".")[-1] == key[-1]}
     if ".".join(key) in elsewhere:
         hint = f"; it is a key of kind {elsewhere['.'.join(key)]!r}"
@@ -111,7 +111,7 @@ def _allowed_keys(key: Sequence[str], parts: Sequence[type[Config]], root: type[
 
 def _paths(part: type[Config], prefix: str = "") -> Iterator[tuple[str, str | None]]:
     """Every dotted key below a part, and the kind of the part that it stands in."""
-    for name, field in part.model_fields.items():
+    for name, field in keys_of(part).items():
         yield prefix + name, kind_of(part)
         for member in members_of(field.annotation):
             yield from _paths(member, f"{prefix}{name}.")

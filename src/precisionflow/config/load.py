@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from precisionflow.config.base import Config, ConfigError, default_kinds, nearest
+from precisionflow.config.base import Config, ConfigError, default_kinds, keys_of, nearest
 from precisionflow.config.experiment import Experiment
 from precisionflow.config.explain import explain
 from precisionflow.config.overlay import overlay
@@ -86,7 +86,7 @@ def mapping(text: str, origin: str, *, of: type[Config] = Experiment) -> dict[st
         raise ConfigError(f"{origin}: not valid YAML: {_problem(error)}") from None
     if isinstance(content, dict):
         return content
-    keys = ", ".join(of.model_fields)
+    keys = ", ".join(keys_of(of))
     found = "is empty" if content is None else f"is a {type(content).__name__}"
     raise ConfigError(f"{origin}: {found}; it should be a mapping with the keys {keys}")
 

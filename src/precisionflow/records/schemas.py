@@ -98,3 +98,16 @@ CONTRASTS = _schema(
     verdict=_text,
 )
 """aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired; NaN where n = 1."""
+TRIALS = _schema(
+    may_be_nan=("value", "seconds"),
+    trial=_text,
+    state=_text,
+    value=_real,
+    settings=_text,
+    parameters=_text,
+    metrics=_text,
+    seconds=_real,
+    cause=_text,
+)
+"""trials.parquet of a search: value and seconds are NaN where there are none; settings, parameters and metrics are
+JSON."""

@@ -186,3 +186,61 @@ def cell_folders(roots: Iterable[Path]) -> list[Path]:
 def checkpoint_folder(out: Path) -> Path:
     """Where an unfinished training run keeps its checkpoints: beside its output, so that they outlive a kill."""
     return out.with_name(f".{out.name}.checkpoint")
+
+
+@dataclass(frozen=True)
+class SearchResults:
+    """The folder of a search."""
+
+    folder: Path
+
+    @property
+    def study(self) -> Path:
+        """search.journal.StudyCard."""
+        return self.folder / "study.json"
+
+    @property
+    def trials(self) -> Path:
+        """Row for each trial."""
+        return self.folder / "trials.parquet"
+
+    @property
+    def best(self) -> Path:
+        """records.search.Best."""
+        return self.folder / "best.json"
+
+    @property
+    def page(self) -> Path:
+        """The report."""
+        return self.folder / "report" / "search.html"
+
+    def trial(self, number: int) -> "TrialResults":
+        """The trial with this number."""
+        return TrialResults(self.folder / "trials" / str(number))
+
+    @property
+    def begun(self) -> list["TrialResults"]:
+        """Trials that have a card, in any order."""
+        return [TrialResults(card.parent) for card in (self.folder / "trials").glob("*/trial.json")]
+
+
+@dataclass(frozen=True)
+class TrialResults:
+    """The folder of one trial on this machine."""
+
+    folder: Path
+
+    @property
+    def card(self) -> Path:
+        """search.journal.TrialCard."""
+        return self.folder / "trial.json"
+
+    @property
+    def log(self) -> Path:
+        """What the trial printed."""
+        return self.folder / "log.txt"
+
+    @property
+    def results(self) -> Path:
+        """What the trial trains."""
+        return self.folder / "results"

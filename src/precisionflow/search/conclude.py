@@ -2,62 +2,39 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from precisionflow.report.search_page import Attempt, Searched, write_search_page
-from precisionflow.search.plan import Plan
-from precisionflow.search.trials import Best, Trial, best_of, write_trials
-from precisionflow.tracking.search import Recorded, RecordedTrial, track_search
-
-
-class Ended(NamedTuple):
-    """A finished trial and what is shown of it beside its result."""
-
-    trial: Trial
-    number: int
-    """In the order of their making."""
-    end: int
-    """The how manieth to end."""
-    reports: tuple[tuple[str, float], ...] = ()
-    """Every report in its order: metric, value."""
+from precisionflow.records.files import write_card
+from precisionflow.records.search import Best, Search, Trial, write_trials
+from precisionflow.report.search.page import write_search_page
+from precisionflow.results.layout import SearchResults
+from precisionflow.search.study import Study
+from precisionflow.tracking.search import track_search
 
 
-def conclude(plan: Plan, ended: Sequence[Ended], *, out: Path, store: Path | None) -> Best:
+def conclude(study: Study, trials: Sequence[Trial], *, out: Path, store: Path | None) -> Best:
     """Write `trials.parquet`, `best.json` and `report/search.html` into `out`, and track all.
 
-    ValueError where no trial measured the objective.
+    `trials` have ended and are in the order in which they were made. ValueError where none measured the objective.
     """
-    trials = [one.trial for one in ended]
-    best = best_of(trials, study=plan.name, metric=plan.metric, better=plan.better)
-    write_trials(trials, best, out)
-    searched = Searched(
-        name=plan.name,
-        metric=plan.metric,
-        better=plan.better,
-        algorithm=plan.algorithm,
-        parameters=tuple(parameter.name for parameter in plan.parameters),
-        logarithmic=frozenset(p.name for p in plan.parameters if p.space.distribution.startswith("log")),
-        attempts=tuple(
-            Attempt(one.number, one.end, t.state, t.value, t.seconds, t.parameters, t.cause)
-            for one, t in zip(ended, trials, strict=True)
-        ),
-        best=best.trial,
-        settings=best.settings,
-    )
-    write_search_page(searched, out / "report" / "search.html")
-    recorded = Recorded(
-        name=plan.name,
-        key=plan.key,
-        metric=plan.metric,
-        algorithm=plan.algorithm,
-        best=best.trial,
-        value=best.value,
-        settings=best.settings,
-        trials=tuple(
-            RecordedTrial(t.name, t.state, t.parameters, t.settings, t.metrics, t.cause, one.reports)
-            for one, t in zip(ended, trials, strict=True)
-        ),
-        files=(out / "report" / "search.html", out / "trials.parquet", out / "best.json"),
-    )
-    track_search(recorded, store=store)
+    search, results = search_of(study, trials), SearchResults(out)
+    best = search.best_card
+    write_trials(search, results.trials)
+    write_card(best, results.best)
+    write_search_page(search, results.page)
+    track_search(search, results=results, store=store)
     return best
+
+
+def search_of(study: Study, trials: Sequence[Trial]) -> Search:
+    """The record of a study whose trials have ended."""
+    spec = study.spec
+    return Search(
+        name=study.name,
+        key=study.key,
+        metric=spec.objective.metric,
+        better=spec.objective.better,
+        algorithm=spec.algorithm.name,
+        parameters=tuple(parameter.name for parameter in spec.parameters),
+        logarithmic=frozenset(p.name for p in spec.parameters if p.space.logarithmic),
+        trials=tuple(trials),
+    )

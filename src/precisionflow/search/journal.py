@@ -1,45 +1,66 @@
-"""A search's folder: the study it belongs to and a small file for every trial, from which a killed search goes on."""
+"""Journal of a search: the study and a small file for each trial, from which a killed search goes on."""
 
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from precisionflow.records.cards import Card
 from precisionflow.records.files import read_card, write_card
-from precisionflow.search.plan import Plan
-from precisionflow.search.samplers import Suggester
-
-Report = tuple[str, float]
-"""metric, value: one line that a trial printed."""
+from precisionflow.records.search import Report, Trial
+from precisionflow.results.layout import SearchResults, TrialResults
+from precisionflow.search.algorithms.samplers import Suggester
+from precisionflow.search.metric_lines import chosen
+from precisionflow.search.study import Study
+from precisionflow.search.trial import trial_record
 
 
 class TrialCard(Card):
     """trials/<number>/trial.json: written before the trial starts, and again when it has ended."""
 
     number: int
-    """From 0, in the order of asking."""
+    """Index of the trial in the order in which trials were suggested."""
     assignments: dict[str, str]
+    """Parameter of the study -> suggested value."""
     told: int
-    """How many ends of trials the algorithm knew when it was asked."""
+    """Number of trials that had ended when the algorithm suggested this one."""
     threshold: float | None = None
-    """Of the early stopping, fixed at the start."""
+    """Threshold of early stopping, fixed when the trial is made."""
     state: Literal["begun", "succeeded", "stopped", "failed"] = "begun"
     end: int | None = None
-    """The how manieth trial to end, from 0."""
+    """Index of the trial in the order in which trials ended; none while it runs."""
     reports: tuple[Report, ...] = ()
+    """Every report in the order of printing."""
     value: float | None = None
-    """Of the objective."""
+    """Objective; none where it was not measured."""
     seconds: float = 0.0
+    """Wall time of the trial's process."""
     cause: str = ""
-    """Why it failed."""
+    """Why the trial failed."""
 
     @property
     def values(self) -> dict[str, list[float]]:
-        """metric -> its reports in their order."""
+        """Metric -> its reports in the order of printing."""
         found: dict[str, list[float]] = {}
         for metric, value in self.reports:
             found.setdefault(metric, []).append(value)
         return found
+
+    def record(self, study: Study) -> Trial:
+        """The trial as it is shown, tracked and written; it has ended."""
+        assert self.end is not None
+        assert self.state != "begun"
+        strategies = study.spec.objective.strategies
+        return trial_record(
+            study,
+            name=f"{study.name}-{self.number}",
+            number=self.number,
+            end=self.end,
+            state=self.state,
+            assignments=self.assignments,
+            metrics={metric: chosen(values, strategies[metric]) for metric, values in self.values.items()},
+            seconds=self.seconds,
+            cause=self.cause,
+            reports=self.reports,
+        )
 
 
 class StudyCard(Card):
@@ -53,41 +74,45 @@ class StudyCard(Card):
 class Journal:
     """The trials of a search, in its folder."""
 
-    def __init__(self, out: Path, *, plan: Plan, study: Mapping[str, Any], seed: int) -> None:
+    def __init__(self, out: Path, *, study: Study, seed: int) -> None:
         """ValueError where the folder holds another search."""
-        self._out, self._plan = out, plan
-        file = out / "study.json"
-        card = StudyCard(study=dict(study), key=plan.key, seed=seed)
-        if file.exists():
-            there = read_card(file, StudyCard)
+        self._out, self._results = out, SearchResults(out)
+        card = StudyCard(study=study.content, key=study.key, seed=seed)
+        if self._results.study.exists():
+            there = read_card(self._results.study, StudyCard)
             if (there.key, there.seed) != (card.key, card.seed):
                 raise ValueError(
                     f"{out}: holds another search ({_difference(there, card)}); choose another --out"
                 )
         elif any(path.name != ".lock" for path in out.iterdir()):
             raise ValueError(f"{out}: holds files that no search wrote; choose another --out or remove it")
-        write_card(card, file)
-        found = [read_card(path, TrialCard) for path in (out / "trials").glob("*/trial.json")]
+        write_card(card, self._results.study)
+        found = [read_card(trial.card, TrialCard) for trial in self._results.begun]
         self.cards = {card.number: card for card in sorted(found, key=lambda card: card.number)}
 
-    def folder(self, number: int) -> Path:
-        return self._out / "trials" / str(number)
+    def results(self, card: TrialCard) -> TrialResults:
+        """Where the trial's log and results lie."""
+        return self._results.trial(card.number)
 
     def write(self, card: TrialCard) -> None:
         """Keep what is known of a trial."""
-        write_card(card, self.folder(card.number) / "trial.json")
+        write_card(card, self.results(card).card)
         self.cards[card.number] = card
 
     @property
-    def ended(self) -> list[TrialCard]:
-        """Trials that have ended, in the order of their ends."""
-        return sorted(
-            (card for card in self.cards.values() if card.end is not None), key=lambda card: card.end or 0
-        )
+    def begun(self) -> list[TrialCard]:
+        """Trials that have not ended, in the order in which they were suggested."""
+        return [card for card in self.cards.values() if card.end is None]
 
     @property
-    def ends(self) -> int:
-        """Number of the next end."""
+    def ended(self) -> list[TrialCard]:
+        """Trials that have ended, in the order in which they ended."""
+        ended = [card for card in self.cards.values() if card.end is not None]
+        return sorted(ended, key=lambda card: card.end or 0)
+
+    @property
+    def next_end(self) -> int:
+        """Index that the next trial to end gets."""
         return max((card.end for card in self.cards.values() if card.end is not None), default=-1) + 1
 
     def reopen_failed(self) -> None:
@@ -97,34 +122,33 @@ class Journal:
                 fresh = TrialCard(
                     number=card.number, assignments=card.assignments, told=card.told, threshold=card.threshold
                 )
-                (self.folder(card.number) / "log.txt").unlink(missing_ok=True)
+                self.results(card).log.unlink(missing_ok=True)
                 self.write(fresh)
 
     def replay(self, suggester: Suggester) -> None:
-        """Bring a fresh algorithm to where it was: asked and told in the same order.
+        """Bring a fresh algorithm to the state of this search: ask and tell it all in the same order.
 
         ValueError where it suggests something else.
         """
-        ended = iter(self.ended)
-        following = next(ended, None)
+        untold = self.ended
         for card in self.cards.values():
-            while following and following.end is not None and following.end < card.told:
-                suggester.tell(following.number, following.value)
-                following = next(ended, None)
+            while untold and untold[0].end is not None and untold[0].end < card.told:
+                _tell(suggester, untold.pop(0))
             if suggester.ask() != card.assignments:
                 raise ValueError(
                     f"{self._out}: trial {card.number} cannot be suggested again, the search was begun with other "
                     "versions of precisionflow or Optuna; choose another --out"
                 )
-        for card in _rest(following, ended):
-            suggester.tell(card.number, card.value)
+        for card in untold:
+            _tell(suggester, card)
 
 
-def _rest(first: TrialCard | None, others: Iterable[TrialCard]) -> list[TrialCard]:
-    return [first, *others] if first else []
+def _tell(suggester: Suggester, card: TrialCard) -> None:
+    suggester.tell(card.number, card.value)
 
 
 def _difference(there: StudyCard, card: StudyCard) -> str:
+    """How two studies or their seeds differ, in a few words."""
     if there.key == card.key:
         return f"with seed {there.seed}, not {card.seed}"
     old, new = (c.study.get("metadata", {}).get("name") for c in (there, card))

@@ -1,17 +1,22 @@
-"""The protocol `metric=value`: what a trial prints, read as Katib's text collector reads it."""
+"""The protocol `metric=value`: what a trial prints, how it is read as Katib's text collector reads it, what counts."""
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from precisionflow.config import Experiment
-import re
-from collections.abc import Collection
 
 SEARCHED = ("validation_loss", "seconds_per_step", "samples_per_second")
 """Metrics that a search may look at: none of them needs test rows."""
+Strategy = Literal["min", "max", "latest"]
+"""Which of a trial's reports of a metric counts."""
+UNAVAILABLE = "unavailable"
+"""What Katib writes where a trial did not print a metric."""
+_METRIC = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)", re.ASCII)
+"""Katib's default filter for texts (file metrics collector 0.19): NAME = NUMBER, anywhere in a line, ASCII as Go's."""
 
 
 @contextlib.contextmanager
@@ -23,15 +28,11 @@ def metric_lines(
 
 
 def print_metrics(measured: Mapping[str, float], experiment: "Experiment") -> None:
-    """The searched metrics of one validation; a value that is not finite is left out, since Katib cannot read it."""
+    """Print the searched metrics of one validation; one that is not finite is left out, since Katib cannot read it."""
     throughput = experiment.training.batch_size / measured["seconds_per_step"]
     for name, value in zip(SEARCHED, (measured[SEARCHED[0]], measured[SEARCHED[1]], throughput), strict=True):
         if math.isfinite(value):
             print(f"{name}={value:.9g}", flush=True)
-
-
-_METRIC = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)", re.ASCII)
-"""Katib's default filter for texts (file metrics collector 0.19): NAME = NUMBER, anywhere in a line, ASCII as Go's."""
 
 
 def parse_line(line: str, names: Collection[str]) -> list[tuple[str, float]]:
@@ -49,3 +50,23 @@ def _number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def chosen(values: Sequence[float], strategy: Strategy) -> float:
+    """The report that counts."""
+    match strategy:
+        case "min":
+            return min(values)
+        case "max":
+            return max(values)
+        case "latest":
+            return values[-1]
+
+
+def observed(metric: Mapping[str, str], strategy: Strategy) -> float | None:
+    """The report that counts in Katib's observation, which has `min`, `max` and `latest` of a metric; none without one.
+
+    Lowest and highest are unavailable where a report is no number: then the latest counts.
+    """
+    value = metric["latest"] if metric[strategy] == UNAVAILABLE else metric[strategy]
+    return None if value == UNAVAILABLE else float(value)

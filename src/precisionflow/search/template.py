@@ -1,49 +1,111 @@
-"""The resource of a trial: what Katib must find in it, and the one command that this machine runs."""
+"""Template of a study's trials: the resource that Katib makes for each, its placeholders and its commands."""
 
-from precisionflow.config.base import ConfigError
-from precisionflow.search.command import commands
-from precisionflow.search.resource import TrialTemplate
+import itertools
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-_KEY = "spec.trialTemplate"
-_KINDS = {"Job": "batch/v1", "TrainJob": "trainer.kubeflow.org/v1alpha1"}
-"""Resources whose end Katib knows by itself."""
-_NODE = "node"
-"""The training container in a TrainJob's pods."""
+from pydantic import Field
+
+from precisionflow.config.base import Config
+
+Assignments = dict[str, str]
+"""Parameter of the study -> value of a trial, as the text that Katib puts into the trial's command."""
+PLACEHOLDER = re.compile(r"\$\{(trialParameters|trialSpec)\.([^}]+)\}")
+OF_TRIAL = "${trialSpec."
+"""Beginning of a reference to the trial's own resource; what it gives here is the trial's name."""
 
 
-def check_template(template: TrialTemplate) -> None:
-    """ConfigError for a resource that Katib could not make, follow to its end or collect from."""
-    spec = template.trialSpec
-    for field in ("apiVersion", "kind"):
-        if not isinstance(spec.get(field), str):
-            raise ConfigError(f"{_KEY}.trialSpec.{field}: missing; give that of a Job or a TrainJob")
-    kind, version = spec["kind"], spec["apiVersion"]
-    if _KINDS.get(kind) not in (None, version):
-        raise ConfigError(f"{_KEY}.trialSpec.apiVersion: given {version!r}; a {kind} has {_KINDS[kind]}")
-    if kind not in _KINDS and not template.successCondition:
-        raise ConfigError(
-            f"{_KEY}.successCondition: missing; Katib knows the end of {', '.join(_KINDS)}, not of {kind}"
+class TrialParameter(Config):
+    """A placeholder of the template, and the parameter of the study that fills it."""
+
+    name: str
+    description: str = ""
+    reference: str
+
+
+class Template(Config):
+    """Katib's TrialTemplate."""
+
+    retain: bool = False
+    primary_labels: dict[str, str] = Field({}, alias="primaryPodLabels")
+    primary_container: str = Field(alias="primaryContainerName")
+    success: str = Field("", alias="successCondition")
+    failure: str = Field("", alias="failureCondition")
+    parameters: tuple[TrialParameter, ...] = Field(alias="trialParameters")
+    resource: dict[str, Any] = Field(alias="trialSpec")
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """Command and arguments of every container that has some, in the resource's order."""
+        return list(_commands(self.resource))
+
+    @property
+    def placeholders(self) -> set[str]:
+        """Names of the trial parameters that stand anywhere in the resource."""
+        found = (match for text in _texts(self.resource) for match in PLACEHOLDER.findall(text))
+        return {name for kind, name in found if kind == "trialParameters"}
+
+    def filled(self, word: str, assignments: Mapping[str, str], *, name: str) -> str:
+        """A word of a command with its placeholders replaced; `name` is the trial's."""
+        values = {
+            parameter.name: name
+            if parameter.reference.startswith(OF_TRIAL)
+            else assignments[parameter.reference]
+            for parameter in self.parameters
+        }
+
+        def value(match: re.Match[str]) -> str:
+            kind, key = match.groups()
+            return name if kind == "trialSpec" else values[key]
+
+        return PLACEHOLDER.sub(value, word)
+
+    def settings(self, assignments: Mapping[str, str], *, name: str) -> tuple[str, ...]:
+        """Settings of a trial's experiment that take a parameter, such as training.learning_rate=0.01.
+
+        A setting without a placeholder is the trials' own and left out.
+        """
+        searched = dict.fromkeys(
+            setting
+            for words in self.commands
+            for setting in _settings(words)
+            if any(kind == "trialParameters" for kind, _ in PLACEHOLDER.findall(setting))
         )
-    if len(list(commands(spec))) > 1:
-        raise ConfigError(
-            f"{_KEY}.trialSpec: several containers have a command; a trial on this machine is one, leave one"
-        )
-    _check_primary(template)
+        return tuple(self.filled(setting, assignments, name=name) for setting in searched)
 
 
-def _check_primary(template: TrialTemplate) -> None:
-    """The collector goes beside the primary container; Katib itself notices a wrong name only in the pod."""
-    match template.trialSpec:
-        case {"kind": "TrainJob"}:
-            names = [_NODE]
-        case {"kind": "Job", "spec": {"template": {"spec": {"containers": [*containers]}}}}:
-            names = [str(container.get("name")) for container in containers]
-        case {"kind": "Job"}:
-            raise ConfigError(f"{_KEY}.trialSpec.spec.template.spec.containers: missing; give the trial's")
+def _commands(node: Any) -> Iterator[list[str]]:
+    match node:
+        case Mapping():
+            words = [str(word) for key in ("command", "args") for word in node.get(key) or ()]
+            if words:
+                yield words
+            for value in node.values():
+                yield from _commands(value)
+        case list():
+            for item in node:
+                yield from _commands(item)
         case _:
             return
-    if template.primaryContainerName not in names:
-        raise ConfigError(
-            f"{_KEY}.primaryContainerName: given {template.primaryContainerName!r}; "
-            f"there is {', '.join(names)}"
-        )
+
+
+def _settings(words: list[str]) -> Iterator[str]:
+    """What follows `--set` in a command, in the text of a shell too."""
+    split = [part for word in words for part in shlex.split(word, comments=False)]
+    return (word.rstrip(";") for flag, word in itertools.pairwise(split) if flag == "--set")
+
+
+def _texts(node: Any) -> Iterator[str]:
+    match node:
+        case str():
+            yield node
+        case Mapping():
+            for value in node.values():
+                yield from _texts(value)
+        case list():
+            for value in node:
+                yield from _texts(value)
+        case _:
+            return

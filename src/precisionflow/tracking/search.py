@@ -1,12 +1,12 @@
 """A search in MLflow: one parent run, a nested run for each trial with what it reported."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precisionflow.config import digest
+from precisionflow.records.search import Search, Trial
+from precisionflow.results.layout import SearchResults
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import KEY, PREFIX, REPORT, WHOLE, Point, RunContent, allowed_name
 from precisionflow.tracking.store import attempt
@@ -16,38 +16,11 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-@dataclass(frozen=True)
-class RecordedTrial:
-    """A finished trial."""
+def track_search(search: Search, *, results: SearchResults, store: Path | None) -> bool:
+    """Bring MLflow to the state of a search; whether MLflow took it. A second call adds only what is missing.
 
-    name: str
-    state: str
-    parameters: Mapping[str, int | float | str]
-    settings: tuple[str, ...]
-    metrics: Mapping[str, float]
-    """The report of each metric that counts."""
-    cause: str
-    reports: tuple[tuple[str, float], ...]
-    """Every report in its order: metric, value."""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A search that has ended."""
-
-    name: str
-    key: str
-    metric: str
-    algorithm: str
-    best: str
-    value: float
-    settings: tuple[str, ...]
-    trials: tuple[RecordedTrial, ...]
-    files: tuple[Path, ...]
-
-
-def track_search(search: Recorded, *, store: Path | None) -> bool:
-    """Bring MLflow to the state of a search; whether MLflow took it. A second call adds only what is missing."""
+    `results` has the page and the tables, which are uploaded.
+    """
 
     def work(client: "MlflowClient") -> None:
         parent = runs.open_run(client, search.name, _parent(search), store=store)
@@ -55,18 +28,18 @@ def track_search(search: Recorded, *, store: Path | None) -> bool:
         for trial in search.trials:
             content = _trial(search, trial)
             _fill(client, trial, content, parent=parent, known=known.get(content.key))
-        _conclude(client, search, parent)
+        _conclude(client, search, results, parent)
 
-    return attempt(work, store=store, results=search.files[0].parent.parent)
+    return attempt(work, store=store, results=results.folder)
 
 
-def _parent(search: Recorded) -> RunContent:
+def _parent(search: Search) -> RunContent:
     key = digest({"search": search.name, "key": search.key})
     tags = {"search": search.name, "verb": "search", "algorithm": search.algorithm, "metric": search.metric}
     return RunContent(key, search.name, {f"{PREFIX}{name}": v for name, v in tags.items()} | {KEY: key}, {})
 
 
-def _trial(search: Recorded, trial: RecordedTrial) -> RunContent:
+def _trial(search: Search, trial: Trial) -> RunContent:
     """The run of a trial; one that ran again after it failed is another."""
     key = digest(
         {
@@ -87,7 +60,7 @@ def _trial(search: Recorded, trial: RecordedTrial) -> RunContent:
 
 
 def _fill(
-    client: "MlflowClient", trial: RecordedTrial, content: RunContent, *, parent: "Run", known: "Run | None"
+    client: "MlflowClient", trial: Trial, content: RunContent, *, parent: "Run", known: "Run | None"
 ) -> None:
     """Bring a trial's run to the state of its record; the last tag marks it as whole."""
     if known and WHOLE in known.data.tags:
@@ -105,20 +78,21 @@ def _fill(
     client.set_tag(run.info.run_id, WHOLE, "true")
 
 
-def _conclude(client: "MlflowClient", search: Recorded, run: "Run") -> None:
+def _conclude(client: "MlflowClient", search: Search, results: SearchResults, run: "Run") -> None:
     """Best trial, page and tables into the parent run."""
-    state = digest([search.best, repr(search.value), [[t.name, t.state] for t in search.trials]])
+    best = search.best
+    state = digest([best.name, repr(best.value), [[t.name, t.state] for t in search.trials]])
     if run.data.tags.get(REPORT) == state:
         return
-    for file in search.files:
+    for file in (results.page, results.trials, results.best):
         client.log_artifact(run.info.run_id, str(file), "search")
     runs.log_points(
         client,
         run,
-        [Point(f"best.{allowed_name(search.metric)}", len(search.trials), search.value)],
+        [Point(f"best.{allowed_name(search.metric)}", len(search.trials), best.value)],
         milliseconds=1.0,
     )
-    client.set_tag(run.info.run_id, f"{PREFIX}best", search.best)
-    client.set_tag(run.info.run_id, f"{PREFIX}settings", " ".join(search.settings))
+    client.set_tag(run.info.run_id, f"{PREFIX}best", best.name)
+    client.set_tag(run.info.run_id, f"{PREFIX}settings", " ".join(best.settings))
     runs.finish(client, run)
     client.set_tag(run.info.run_id, REPORT, state)

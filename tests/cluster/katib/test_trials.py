@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 from precisionflow.cluster.katib.trials import ending, trial_of, unread
-from precisionflow.search.plan import plan_of
 from tests.studies_of_katib import study
 
 
@@ -36,14 +35,15 @@ def test_how_a_trial_ended() -> None:
 
 
 def test_a_trial_that_succeeded_has_the_value_of_its_strategy() -> None:
-    found = trial_of(trial("Succeeded", nll=NLL), plan_of(study()), cause="none")
+    found = trial_of(trial("Succeeded", nll=NLL), study(), end=2, cause="none")
     assert (found.state, found.value, found.cause, found.seconds) == ("succeeded", 0.25, "", 90)
+    assert (found.name, found.end) == ("study-a", 2)
     assert found.parameters == {"lr": 0.25, "decay": 0.05}
     assert found.settings == ("training.learning_rate=0.25", "training.weight_decay=0.05")
 
 
 def test_a_trial_that_failed_has_its_cause_and_no_value() -> None:
-    found = trial_of(trial("Failed", nll=NLL), plan_of(study()), cause="too hot")
+    found = trial_of(trial("Failed", nll=NLL), study(), end=2, cause="too hot")
     assert (found.state, found.cause) == ("failed", "too hot")
     assert math.isnan(found.value)
 
@@ -51,7 +51,5 @@ def test_a_trial_that_failed_has_its_cause_and_no_value() -> None:
 def test_a_metric_that_is_no_number_is_taken_as_it_was_last_or_left_out() -> None:
     gone = {"min": "unavailable", "max": "unavailable", "latest": "unavailable"}
     late = {"min": "unavailable", "max": "unavailable", "latest": "nan"}
-    assert trial_of(trial("Succeeded", nll=NLL, crps=gone), plan_of(study()), cause="").metrics == {
-        "nll": 0.25
-    }
-    assert math.isnan(trial_of(trial("Succeeded", nll=late), plan_of(study()), cause="").value)
+    assert trial_of(trial("Succeeded", nll=NLL, crps=gone), study(), end=2, cause="").metrics == {"nll": 0.25}
+    assert math.isnan(trial_of(trial("Succeeded", nll=late), study(), end=2, cause="").value)

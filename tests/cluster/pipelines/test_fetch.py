@@ -11,9 +11,9 @@ from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
 from precisionflow.cluster.pipelines import fetch
 from precisionflow.config import resolve
 from precisionflow.records.files import write_card
+from precisionflow.records.search import Best
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import finished_key
-from precisionflow.search.trials import Best
 from tests.trained import TABLE, trained
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from precisionflow.cluster.access import names
@@ -14,13 +15,13 @@ from precisionflow.cluster.katib.api import KatibExperiments, condition
 from precisionflow.cluster.katib.spec import katib_experiment
 from precisionflow.cluster.katib.trials import trial_of
 from precisionflow.cluster.katib.watch import Watch
-from precisionflow.search.conclude import Ended, conclude
-from precisionflow.search.plan import plan_of
-from precisionflow.search.trials import Best, Trial
+from precisionflow.records.search import Best, Trial
+from precisionflow.search.conclude import conclude
+from precisionflow.search.study import Study
 
 
 def run_on_katib(
-    study: Object,
+    study: Study,
     *,
     connection: Connection,
     images: Mapping[str, str],
@@ -40,31 +41,31 @@ def run_on_katib(
     experiments = KatibExperiments(connection)
     sent = katib_experiment(study, namespace=connection.namespace, images=images, run=run, owner=owner)
     experiment, made = _found_or_made(experiments, sent, say=say)
-    plan, told = plan_of(study), dict[str, Trial]()
+    told = dict[str, Trial]()
 
     def report(found: Object) -> None:
-        trial = told[found["metadata"]["name"]] = trial_of(found, plan, cause=watch.cause(found))
-        say(f"search {_told(trial, plan.metric)}")
+        trial = trial_of(found, study, end=len(told), cause=watch.cause(found))
+        told[trial.name] = trial
+        say(f"search {_told(trial, study.spec.objective.metric)}")
 
     watch = Watch(experiments, experiment, patience=patience, report=report, say=say)
     # a client outside a pipeline leaves it running, to be followed again
     removed = (
-        undone_when_stopped(lambda: experiments.delete(plan.name)) if inside() else contextlib.nullcontext()
+        undone_when_stopped(lambda: experiments.delete(study.name)) if inside() else contextlib.nullcontext()
     )
     with removed:
         try:
             look = watch.until_finished()
         except ClusterError:
             if made and watch.hopeless:
-                experiments.delete(plan.name)
+                experiments.delete(study.name)
             raise
-    ends = {name: position for position, name in enumerate(told)}
     ended = [
-        Ended(told[name], number, ends[name])
+        replace(told[name], number=number)
         for number, name in enumerate(found["metadata"]["name"] for found in look.trials)
         if name in told
     ]
-    return conclude(plan, ended, out=out, store=None if inside() else out)
+    return conclude(study, ended, out=out, store=None if inside() else out)
 
 
 def _told(trial: Trial, metric: str) -> str:

@@ -6,19 +6,20 @@ from typing import Any
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.objects import Object
 from precisionflow.config import digest
+from precisionflow.search.study import Study
 
 
 def katib_experiment(
-    study: Object, *, namespace: str, images: Mapping[str, str], run: str = "", owner: Object | None = None
+    study: Study, *, namespace: str, images: Mapping[str, str], run: str = "", owner: Object | None = None
 ) -> Object:
     """A study with the namespace, labels, owner and images that it is sent with; the rest stands as in its file."""
-    given = study["metadata"]
-    spec = _with_images(study["spec"], images)
+    given = study.content["metadata"]
+    spec = _with_images(study.content["spec"], images)
     labels = {**given.get("labels", {}), **names.MANAGED, names.KEY: digest(spec)}
     labels |= {names.RUN: run} if run else {}
     metadata = {**given, "namespace": namespace, "labels": labels}
     metadata |= {"ownerReferences": [owner]} if owner else {}
-    return {**study, "metadata": metadata, "spec": spec}
+    return {**study.content, "metadata": metadata, "spec": spec}
 
 
 def _with_images(node: Any, images: Mapping[str, str]) -> Any:

@@ -1,18 +1,16 @@
 """Trials of Katib: how they ended, and the record that the search keeps of each."""
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.katib.api import condition
-from precisionflow.search.plan import Plan
-from precisionflow.search.space import typed
-from precisionflow.search.trials import NAN, State, Trial, searched_settings
+from precisionflow.records.search import NAN, State, Trial
+from precisionflow.search.metric_lines import observed
+from precisionflow.search.study import Study
+from precisionflow.search.trial import trial_record
 
 ENDS = ("EarlyStopped", "Succeeded", "Failed", "Killed", "MetricsUnavailable")
 """Conditions of a trial that has ended, the one that tells most first."""
-UNAVAILABLE = "unavailable"
-"""Value of a metric that the trial did not print, in Katib's words."""
 _STATES: dict[str, State] = {"Succeeded": "succeeded", "EarlyStopped": "stopped"}
 """Conditions of a trial that counts."""
 
@@ -28,32 +26,27 @@ def unread(trial: Object) -> bool:
     return ending(trial) == "EarlyStopped" and not trial["status"].get("observation")
 
 
-def trial_of(found: Object, plan: Plan, *, cause: str) -> Trial:
-    """Record of a trial that has ended; `cause` is kept where it failed."""
-    end, status = ending(found), found["status"]
-    metrics = {
-        metric["name"]: float(value)
+def trial_of(found: Object, study: Study, *, end: int, cause: str) -> Trial:
+    """Record of a trial that has ended; `cause` is kept where it failed.
+
+    `end` is its index in the order of ends, and stands for its number until all trials are made.
+    """
+    status, strategies = found["status"], study.spec.objective.strategies
+    values = {
+        metric["name"]: observed(metric, strategies[metric["name"]])
         for metric in (status.get("observation") or {}).get("metrics") or ()
-        if (value := _extracted(metric, plan.strategies[metric["name"]])) != UNAVAILABLE
     }
-    state = _STATES.get(end or "", "failed")
-    assignments = {given["name"]: given["value"] for given in found["spec"]["parameterAssignments"]}
-    return Trial(
+    return trial_record(
+        study,
         name=found["metadata"]["name"],
-        state=state,
-        settings=searched_settings(plan.template, assignments),
-        parameters={p.name: typed(assignments[p.name], p) for p in plan.parameters},
-        metrics=metrics,
-        value=metrics.get(plan.metric, NAN) if state != "failed" else NAN,
+        number=end,
+        end=end,
+        state=_STATES.get(ending(found) or "", "failed"),
+        assignments={given["name"]: given["value"] for given in found["spec"]["parameterAssignments"]},
+        metrics={name: value for name, value in values.items() if value is not None},
         seconds=_seconds(status),
-        cause=cause if state == "failed" else "",
+        cause=cause,
     )
-
-
-def _extracted(metric: Mapping[str, str], strategy: str) -> str:
-    """Lowest, highest or latest value of a metric, as the objective asks; the latest where that is no number."""
-    value = metric[strategy]
-    return metric["latest"] if value == UNAVAILABLE else value
 
 
 def _seconds(status: Object) -> float:

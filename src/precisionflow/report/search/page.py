@@ -1,0 +1,153 @@
+"""The page of a search: self-contained HTML with its best trial, three figures and every trial."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from precisionflow import __version__
+from precisionflow.records.files import write_text
+from precisionflow.records.search import Search, Trial, Value
+from precisionflow.report.page import templates
+from precisionflow.report.search import figures
+from precisionflow.report.tables import Entry, Table
+
+FEWEST_FOR_IMPORTANCE = 4
+"""Below, the trees of fANOVA have nothing to split."""
+SURE_FROM = 50
+"""Trials from which on an importance is more than a hint."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and what it says."""
+
+    svg: Markup
+    caption: str
+
+
+def write_search_page(search: Search, file: Path) -> None:
+    """Write the page; at least one trial has a value."""
+    report, best = Path(__file__).parents[1], search.best
+    text = (
+        templates()
+        .get_template("search/page.html.jinja")
+        .render(
+            search=search,
+            best=best,
+            facts=_facts(search),
+            pictures=_pictures(search),
+            trials=_table(search, best),
+            style=(report / "page.css").read_text(encoding="utf-8"),
+            version=__version__,
+        )
+    )
+    write_text(text, file)
+
+
+def importance(trials: Sequence[Trial]) -> dict[str, float]:
+    """fANOVA's share of the objective's variance by parameter (Hutter et al. 2014); empty where there is too little.
+
+    `trials` have values.
+    """
+    import optuna
+
+    names = trials[0].parameters.keys() if trials else ()
+    varied = [name for name in names if len({trial.parameters[name] for trial in trials}) > 1]
+    values = {trial.value for trial in trials}
+    if len(trials) < FEWEST_FOR_IMPORTANCE or not varied or len(values) < 2:
+        return {}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    spaces = {name: _space([trial.parameters[name] for trial in trials]) for name in varied}
+    study = optuna.create_study()
+    for trial in trials:
+        parameters = {name: trial.parameters[name] for name in varied}
+        study.add_trial(optuna.trial.create_trial(params=parameters, distributions=spaces, value=trial.value))
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return {
+            name: float(v)
+            for name, v in optuna.importance.get_param_importances(study, evaluator=evaluator).items()
+        }
+
+
+def _space(values: Sequence[Value]) -> Any:
+    """What Optuna takes the values to be drawn from: what lies between those that were."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if any(isinstance(value, str) for value in values):
+        return CategoricalDistribution(sorted(set(values), key=str))
+    numbers = [value for value in values if not isinstance(value, str)]
+    if all(isinstance(value, int) for value in numbers):
+        return IntDistribution(int(min(numbers)), int(max(numbers)))
+    return FloatDistribution(float(min(numbers)), float(max(numbers)))
+
+
+def _facts(search: Search) -> list[str]:
+    states = [trial.state for trial in search.trials]
+    counts = [
+        f"{states.count(state)} {state}" for state in ("succeeded", "stopped", "failed") if state in states
+    ]
+    seconds = sum(trial.seconds for trial in search.trials)
+    return [
+        search.algorithm,
+        f"{len(states)} trials: {', '.join(counts)}",
+        f"{seconds:.0f} s inside the trials",
+    ]
+
+
+def _pictures(search: Search) -> list[Picture]:
+    maximize = search.better == "maximize"
+    measured = search.measured
+    in_order = sorted(search.trials, key=lambda trial: trial.end)
+    path = figures.history(
+        [trial.value for trial in in_order], metric=search.metric, maximize=maximize, name="history"
+    )
+    lines = figures.parallel_coordinates(
+        [trial.parameters for trial in measured],
+        [trial.value for trial in measured],
+        logarithmic=search.logarithmic,
+        metric=search.metric,
+        maximize=maximize,
+        name="coordinates",
+    )
+    pictures = [
+        Picture(Markup(path), "Dots: trials in the order of their ends. Line: the best so far."),
+        Picture(
+            Markup(lines),
+            "A line a trial; the best quarter is drawn strongly. Each coordinate has its own scale.",
+        ),
+    ]
+    shares = importance(measured)
+    if shares:
+        n = len(measured)
+        caveat = "a hint, no measurement" if n < SURE_FROM else "of the region that was searched"
+        svg = Markup(figures.importance_bars(shares, name="importance"))
+        pictures.append(
+            Picture(svg, f"From {n} trials: {caveat}; a parameter that was hardly varied looks unimportant.")
+        )
+    return pictures
+
+
+def _table(search: Search, best: Trial) -> Table:
+    headings = ("trial", "state", search.metric, *search.parameters, "seconds")
+    rows = []
+    for trial in search.trials:
+        known = trial.value == trial.value
+        value = Entry(f"{trial.value:.6g}" if known else "–", "", "")
+        if trial is best:
+            value = Entry(value.text, "best", "best")
+        state = Entry(trial.state, trial.cause)
+        settings = [Entry(_shown(trial.parameters[name])) for name in search.parameters]
+        rows.append((Entry(str(trial.number)), state, value, *settings, Entry(f"{trial.seconds:.1f}")))
+    return Table(
+        "Trials in the order in which they were suggested", tuple(Entry(h) for h in headings), tuple(rows)
+    )
+
+
+def _shown(value: Value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,191 @@
+"""Loop of a search: makes trials, keeps as many running as may run, keeps what each of them reached."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from precisionflow.records.search import Report
+from precisionflow.search.algorithms.medianstop import MedianStop
+from precisionflow.search.algorithms.samplers import Suggester
+from precisionflow.search.journal import Journal, TrialCard
+from precisionflow.search.metric_lines import chosen, parse_line
+from precisionflow.search.runner.process import Exit, TrialProcess
+from precisionflow.search.study import Objective, Study
+from precisionflow.search.trial import trial_command
+
+
+class Loop:
+    """Runs the trials of a study that its journal lacks, `parallel` at once.
+
+    `told` is called for every trial that ends. Only the thread of `run` touches journal and suggester; each running
+    trial has a thread that waits for its process.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        *,
+        parallel: int,
+        journal: Journal,
+        suggester: Suggester,
+        stopping: MedianStop | None,
+        told: Callable[[TrialCard], None],
+    ) -> None:
+        self._study, self._objective, self._parallel = study, study.spec.objective, parallel
+        self._journal, self._suggester = journal, suggester
+        self._stopping, self._told = stopping, told
+        self._results: queue.SimpleQueue[TrialCard] = queue.SimpleQueue()
+        self._lock, self._closing = threading.Lock(), False
+        self._processes: dict[int, TrialProcess | None] = {}
+
+    @property
+    def goal_reached(self) -> bool:
+        """Whether a trial is as good as the objective's goal."""
+        values = [card.value for card in self._journal.ended if card.value is not None]
+        return any(self._objective.reached(value) for value in values)
+
+    @property
+    def failed(self) -> bool:
+        """Whether as many trials failed as the study allows."""
+        allowed = self._study.spec.failures
+        failures = sum(card.state == "failed" for card in self._journal.ended)
+        return allowed is not None and failures >= max(1, allowed)
+
+    def run(self) -> None:
+        """Run until nothing is left to try, the goal is reached or too many trials failed; then no trial runs."""
+        waiting = self._journal.begun
+        try:
+            while not self.goal_reached and not self.failed:
+                while len(self._processes) < self._parallel:
+                    card = waiting.pop(0) if waiting else self._made()
+                    if card is None:
+                        break
+                    self._start(card)
+                if not self._processes:
+                    return
+                self._finish(self._results.get())
+        finally:
+            self._end_all()
+
+    def _made(self) -> TrialCard | None:
+        """A new trial, in the journal; none where there are enough, or where none can be suggested yet."""
+        number, journal, most = len(self._journal.cards), self._journal, self._study.spec.trials
+        if most is not None and number >= most:
+            return None
+        assignments = self._suggester.ask()
+        if assignments is None:
+            return None
+        succeeded = [card for card in journal.ended if card.state == "succeeded"]
+        histories = [card.values[self._objective.metric] for card in succeeded]
+        threshold = self._stopping.threshold(histories) if self._stopping else None
+        card = TrialCard(number=number, assignments=assignments, told=journal.next_end, threshold=threshold)
+        journal.write(card)
+        return card
+
+    def _start(self, card: TrialCard) -> None:
+        self._processes[card.number] = None
+        threading.Thread(target=self._work, args=[card], daemon=True).start()
+
+    def _work(self, card: TrialCard) -> None:
+        """Run one trial; the target of its thread."""
+        try:
+            self._results.put(self._ended(card))
+        except (OSError, ValueError) as error:
+            self._results.put(card.model_copy(update={"state": "failed", "cause": str(error)}))
+
+    def _ended(self, card: TrialCard) -> TrialCard:
+        """The card of a trial when its process has ended; lines that it printed before a kill count."""
+        study, results = self._study, self._journal.results(card)
+        command = trial_command(
+            study.spec.template, card.assignments, name=f"{study.name}-{card.number}", out=results.results
+        )
+        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // self._parallel))
+        earlier = [line for line in _lines(results.log) if line.endswith("\n")]
+        results.log.write_text("".join(earlier), encoding="utf-8")
+        environment = {"OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
+        process = TrialProcess(command, log=results.log, environment=environment)
+        with self._lock:
+            self._processes[card.number] = process
+            if self._closing:
+                process.end()
+        listener = Listener(
+            self._objective, stopping=self._stopping, threshold=card.threshold, stop=process.end
+        )
+        for line in earlier:
+            listener.read(line)
+        ended = process.follow(listener.read)
+        return _judged(card, listener, ended, objective=self._objective)
+
+    def _finish(self, card: TrialCard) -> None:
+        """Keep a trial that has ended in the journal, then tell the algorithm and the screen."""
+        del self._processes[card.number]
+        whole = card.model_copy(update={"end": self._journal.next_end})
+        self._journal.write(whole)
+        self._suggester.tell(whole.number, whole.value)
+        self._told(whole)
+
+    def _end_all(self) -> None:
+        """End the running trials; in the journal they stay begun."""
+        with self._lock:
+            self._closing = True
+            for process in self._processes.values():
+                if process:
+                    process.end()
+        while self._processes:
+            del self._processes[self._results.get().number]
+
+
+class Listener:
+    """Reads the lines of one trial: collects its reports, and calls `stop` when early stopping ends it.
+
+    What is printed after the stop does not count.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        *,
+        stopping: MedianStop | None,
+        threshold: float | None,
+        stop: Callable[[], None],
+    ) -> None:
+        self._metric, self._strategies = objective.metric, objective.strategies
+        self._stopping, self._threshold, self._stop = stopping, threshold, stop
+        self.reports: list[Report] = []
+        self.measured: list[float] = []
+        """Reports of the objective."""
+        self.stopped = False
+
+    def read(self, line: str) -> None:
+        """Take one line."""
+        if self.stopped:
+            return
+        found = parse_line(line, self._strategies)
+        self.reports.extend(found)
+        self.measured.extend(value for metric, value in found if metric == self._metric)
+        if found and self._stopping and self._stopping.stops(self.measured, self._threshold):
+            self.stopped = True
+            self._stop()
+
+
+def _judged(card: TrialCard, listener: Listener, ended: Exit, *, objective: Objective) -> TrialCard:
+    """The card with the trial's state, reports, value and seconds."""
+    metric, measured = objective.metric, listener.measured
+    if listener.stopped:
+        state, cause = "stopped", ""
+    elif ended.code:
+        state, cause = "failed", ended.cause
+    elif not measured:
+        state, cause = "failed", f"printed no line {metric}=VALUE"
+    else:
+        state, cause = "succeeded", ""
+    value = chosen(measured, objective.strategies[metric]) if state != "failed" else None
+    update = {"state": state, "cause": cause, "reports": tuple(listener.reports), "value": value}
+    return card.model_copy(update=update | {"seconds": round(ended.seconds, 3)})
+
+
+def _lines(log: Path) -> list[str]:
+    """What a trial printed before the search was killed: training goes on from its checkpoint and prints the rest."""
+    return log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []

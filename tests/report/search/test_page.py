@@ -1,0 +1,88 @@
+import re
+from math import nan
+
+import pytest
+
+from precisionflow.records.search import Search, Trial
+from precisionflow.report.search.page import importance, write_search_page
+
+SETTINGS = ("model.rate=0.4", "model.kind=<a>")
+
+
+def trial(number, value, parameters, **rest):
+    given = {
+        "name": f"a-{number}",
+        "number": number,
+        "end": number,
+        "state": "succeeded",
+        "value": value,
+        "seconds": 1.5,
+        "parameters": parameters,
+        "settings": SETTINGS,
+    }
+    return Trial(**given | rest)
+
+
+def trials(count):
+    """The objective is that of `rate` alone; `noise` has nothing to do with it."""
+    places = [(0.1 + 0.9 * ((7 * n) % count) / count, (5 * n) % 3) for n in range(count)]
+    return [
+        trial(n, (rate - 0.4) ** 2, {"rate": rate, "noise": noise, "kind": "ab"[n % 2]}, end=count - n)
+        for n, (rate, noise) in enumerate(places)
+    ]
+
+
+def searched(found, **changes):
+    given = {
+        "name": "a <b> search",
+        "key": "key",
+        "metric": "nll",
+        "better": "minimize",
+        "algorithm": "tpe",
+        "parameters": ("rate", "noise", "kind"),
+        "logarithmic": frozenset({"rate"}),
+        "trials": tuple(found),
+    }
+    return Search(**given | changes)
+
+
+def test_the_page_holds_every_trial_and_three_figures(tmp_path):
+    failed = {"state": "failed", "seconds": 0.5, "cause": "exit code 1: <no>"}
+    found = [*trials(9), trial(9, nan, {"rate": 1.0, "noise": 1, "kind": "a"}, end=10, **failed)]
+    write_search_page(searched(found), tmp_path / "search.html")
+    page = (tmp_path / "search.html").read_text()
+    assert page.count("<tr>") == 1 + 10
+    assert re.findall(r'aria-label="(\w+)', page)[:3] == ["nll", "Parallel", "Importance"]
+    assert "exit code 1: &lt;no&gt;" in page
+    assert "--set model.kind=&lt;a&gt;" in page
+    assert "<b>" not in page
+    assert "From 9 trials: a hint, no measurement" in page
+    assert "10 trials: 9 succeeded, 1 failed" in page
+    assert "http" not in page.replace("Content-Security-Policy", "").replace("http-equiv", "")
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize(("better", "number"), [("minimize", "7"), ("maximize", "2")])
+def test_the_best_trial_is_marked(tmp_path, better, number):
+    values = [3.0, 5.0, 9.0, 4.0, 3.0, 8.0, 4.0, 1.0]
+    found = [trial(n, value, {"rate": n + 1.0}) for n, value in enumerate(values)]
+    write_search_page(searched(found, better=better, parameters=("rate",)), tmp_path / "search.html")
+    rows = (tmp_path / "search.html").read_text().split("<tr>")[2:]
+    assert [row.split(">")[1].split("<")[0] for row in rows if "mark best" in row] == [number]
+
+
+def test_importance_names_what_mattered():
+    shares = importance(trials(40))
+    assert set(shares) == {"rate", "noise", "kind"}
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["rate"] > 0.8
+
+
+@pytest.mark.parametrize("found", [trials(3), [trial(n, 1.0, {"rate": float(n)}) for n in range(9)], []])
+def test_there_is_no_importance_of_too_little(found):
+    assert importance(found) == {}
+
+
+def test_a_search_of_one_trial_has_a_page(tmp_path):
+    write_search_page(searched(trials(1)), tmp_path / "search.html")
+    assert "Importance" not in (tmp_path / "search.html").read_text()

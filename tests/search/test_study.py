@@ -1,0 +1,57 @@
+"""Studies: read once, with the content as it stands in the file and the key that a results folder keeps."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from precisionflow.config.base import ConfigError
+from precisionflow.search.study import Study, parse_study
+from tests.search.shipped import study
+
+
+def test_a_study_keeps_the_content_of_its_file() -> None:
+    tree = study("zero-throughput")
+    assert parse_study(tree).content == tree
+
+
+def test_the_key_is_that_of_searches_that_have_begun() -> None:
+    assert parse_study(study("regression-width")).key == "7e048dcd9e62"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "same"),
+    [
+        ("maxTrialCount", 7, True),
+        ("parallelTrialCount", 1, True),
+        ("maxFailedTrialCount", None, True),
+        ("algorithm", {"algorithmName": "random"}, False),
+        ("objective", {"type": "maximize", "objectiveMetricName": "validation_loss"}, False),
+    ],
+)
+def test_the_key_changes_with_what_decides_which_trials_are_made(field: str, value: Any, same: bool) -> None:
+    tree = study("regression-width")
+    before = parse_study(tree).key
+    tree["spec"][field] = value
+    assert (parse_study(tree).key == before) is same
+
+
+def test_the_strategy_is_the_best_report_where_the_study_names_none() -> None:
+    objective = parse_study(study("zero-throughput")).spec.objective
+    assert objective.strategies == {"samples_per_second": "latest", "validation_loss": "max"}
+    assert not objective.reached(1e9)
+
+
+def test_fields_are_given_by_katibs_names_alone() -> None:
+    tree = study()
+    tree["spec"]["parallel"] = tree["spec"].pop("parallelTrialCount")
+    with pytest.raises(
+        ConfigError, match=r"spec.parallel: unknown key \(given 2\); allowed: algorithm, earlyStop"
+    ):
+        parse_study(tree)
+
+
+def test_a_study_does_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        parse_study(study()).kind = "Other"  # type: ignore[assignment,misc]
+    assert isinstance(parse_study(study()), Study)
