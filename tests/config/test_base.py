@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from precisionflow.config import Config, Experiment, digest, load
-from precisionflow.config.base import kind_of, members_of
+from precisionflow.config.base import keys_of, kind_of, members_of
 from precisionflow.config.sources import TextFile, UciFolder
 from precisionflow.evaluation.calibration.classes import class_bins
 from precisionflow.evaluation.distribution import gaussian
@@ -140,3 +140,14 @@ def test_importing_is_light(module: str, also: tuple[str, ...]) -> None:
     program = f"import sys, {module}; print(*({{*{HEAVY + also}}} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_field_with_an_alias_is_given_by_it_alone() -> None:
+    class Resource(Config):
+        metric: str = Field(alias="objectiveMetricName")
+        goal: float = 0.0
+
+    assert list(keys_of(Resource)) == ["objectiveMetricName", "goal"]
+    assert Resource.model_validate({"objectiveMetricName": "nll"}).metric == "nll"
+    with pytest.raises(ValidationError):
+        Resource.model_validate({"metric": "nll"})

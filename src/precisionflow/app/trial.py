@@ -23,8 +23,8 @@ from precisionflow.search.metric_lines import print_metrics
 def run_trial(experiment: Experiment, *, out: Path | None) -> None:
     """Train every (seed, split) of a variant; `metric=value` on a line of its own for each validation.
 
-    A variant of one cell prints while it trains. Of several cells, the means at each step follow when all have trained,
-    as far as every one of them got: a search must not mistake one cell for all. No test row is scored.
+    A variant of one cell prints while it trains. With several cells, the means over them follow when all have trained,
+    for the steps that every cell reached: a search must not mistake one cell for all. No test row is scored.
     """
     if inside():
         signal.signal(signal.SIGTERM, _end_late)
@@ -44,7 +44,7 @@ def run_trial(experiment: Experiment, *, out: Path | None) -> None:
 
 
 COLLECTED_SECONDS = 3.0
-"""What Katib's collector needs to report a trial that it stops: when the trial has ended, the collector ends too."""
+"""Time that Katib's collector needs to report a trial that it stops; it ends when the trial does."""
 
 
 def _end_late(number: int, _frame: object) -> None:
@@ -53,7 +53,7 @@ def _end_late(number: int, _frame: object) -> None:
 
 
 def mean_curves(histories: list[Path]) -> dict[int, dict[str, float]]:
-    """step -> metric -> mean over the histories, at the steps that all of them have."""
+    """Step -> metric -> mean over the histories, at the steps that all of them have."""
     values: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
     for file in histories:
         for row in read_parquet(file, HISTORY).to_pylist():

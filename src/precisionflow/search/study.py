@@ -120,7 +120,9 @@ class Spec(Config):
     stopping: Algorithm | None = Field(None, alias="earlyStopping")
     template: Template = Field(alias="trialTemplate")
     parallel: Count = Field(3, alias="parallelTrialCount")
+    """Trials at once."""
     trials: Count | None = Field(None, alias="maxTrialCount")
+    """Trials after which the search ends; none: when the algorithm ends."""
     failures: Whole | None = Field(None, alias="maxFailedTrialCount")
     """Failed trials at which the search fails."""
     collector: CollectorSpec | None = Field(None, alias="metricsCollectorSpec")

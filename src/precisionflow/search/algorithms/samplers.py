@@ -26,7 +26,7 @@ class Suggester(Protocol):
     """Suggests trials and learns from them; trials have numbers from 0 in the order in which they are suggested."""
 
     def ask(self) -> Assignments | None:
-        """The next trial; none until a running one has ended, and none at all where none runs."""
+        """The next trial; none where a running one has to end first, and, when none runs, at the end."""
 
     def tell(self, number: int, value: float | None) -> None:
         """Objective of a trial; none where it failed."""
