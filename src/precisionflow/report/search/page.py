@@ -2,16 +2,14 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from markupsafe import Markup
 
 from precisionflow import __version__
 from precisionflow.records.files import write_text
 from precisionflow.records.search import Search, Trial, Value
 from precisionflow.report.page import templates
+from precisionflow.report.pictures import Picture
 from precisionflow.report.search import figures
 from precisionflow.report.tables import Entry, Table
 
@@ -19,14 +17,6 @@ FEWEST_FOR_IMPORTANCE = 4
 """Below, the trees of fANOVA have nothing to split."""
 SURE_FROM = 50
 """Trials from which on an importance is more than a hint."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure and what it says."""
-
-    svg: Markup
-    caption: str
 
 
 def write_search_page(search: Search, file: Path) -> None:
@@ -116,9 +106,9 @@ def _pictures(search: Search) -> list[Picture]:
         name="coordinates",
     )
     pictures = [
-        Picture(Markup(path), "Dots: trials in the order of their ends. Line: the best so far."),
+        Picture(path, "Dots: trials in the order of their ends. Line: the best so far."),
         Picture(
-            Markup(lines),
+            lines,
             "A line a trial; the best quarter is drawn strongly. Each coordinate has its own scale.",
         ),
     ]
@@ -126,7 +116,7 @@ def _pictures(search: Search) -> list[Picture]:
     if shares:
         n = len(measured)
         caveat = "a hint, no measurement" if n < SURE_FROM else "of the region that was searched"
-        svg = Markup(figures.importance_bars(shares, name="importance"))
+        svg = figures.importance_bars(shares, name="importance")
         pictures.append(
             Picture(svg, f"From {n} trials: {caveat}; a parameter that was hardly varied looks unimportant.")
         )
