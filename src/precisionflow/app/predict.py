@@ -109,14 +109,12 @@ def _delimited(table: pa.Table, delimiter: str, *, out: Path | None) -> str:
     ValueError for a cell with a tab or a line break where columns are separated by tabs, which know no quotation.
     """
     text = io.StringIO()
-    quoted = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    writer = csv.writer(
-        text,
-        delimiter=delimiter,
-        quoting=quoted,
-        quotechar='"' if quoted == csv.QUOTE_MINIMAL else None,
-        lineterminator="\n",
-    )
+    if delimiter == ",":
+        writer = csv.writer(text, lineterminator="\n")
+    else:
+        writer = csv.writer(
+            text, delimiter=delimiter, quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n"
+        )
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
     try:
         writer.writerow(table.column_names)

@@ -1,4 +1,4 @@
-"""CSV, TSV and Parquet sources: the same numbers as the file, and what is refused in one line with nothing left behind."""
+"""CSV, TSV and Parquet sources: the numbers of the file, and what is refused in one line with nothing left behind."""
 
 import numpy as np
 import pyarrow as pa

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 PARQUET = ".parquet"
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-"""Of the files of text; in .tsv a quotation mark is a character like any other, so no cell holds a tab or a line break."""
+"""Between columns; in .tsv a quotation mark is a character like any other: no cell holds a tab or a line break."""
 _CALLED = {",": "commas", "\t": "tabs"}
 BATCH_ROWS = 1 << 15
 """Most rows of a Parquet file in memory at once."""
@@ -41,7 +41,7 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, *, texts: bool) -> pa.Table:
-    """The whole file; of CSV and TSV with `texts` every cell as it is written there, else in the type that it seems to have."""
+    """The whole file; of CSV and TSV with `texts` every cell as it is written, else in its seeming type."""
     there = column_names(path)
     with readable(path):
         delimiter = delimiter_of(path)
