@@ -67,7 +67,7 @@ def test_a_quantile_map_and_its_quantiles_are_inverse() -> None:
 
 def test_equal_values_and_ends_give_a_map_that_rises() -> None:
     fitted = quantile_map(np.array([0.0, 0.0, 0.4, 0.4, 0.4, 1.0]))
-    assert np.all(np.diff(fitted.stated) > 0)
+    assert np.all(np.diff(fitted.forecast) > 0)
     assert np.all(np.diff(fitted.observed) >= 0)
 
 

@@ -54,10 +54,12 @@ def predict_table(
     given = read_rows(table, texts=delimiter is not None)
     if not given.num_rows:
         raise ValueError(f"{table}: has no rows; give at least one")
-    predictor = load_predictor(model, data=data, store=store)
+    predictor = find_predictor(model, data=data, store=store)
+    from precisionflow.evaluation.tasks.regression import TablePredictor
+
+    if not isinstance(predictor, TablePredictor):
+        raise ValueError(f"{model}: predicts {predictor.predicts}; predict takes a model of a table")
     names = predictor.data_card.feature_names
-    if not names:
-        raise ValueError(f"{model}: predicts characters of a text; predict takes a model of a table")
     check_columns(names, there=given.column_names, origin=str(table))
     features = number_columns(given, names, origin=str(table))
     whole = given
@@ -78,7 +80,7 @@ def predict_table(
     return None
 
 
-def load_predictor(model: str, *, data: Path | None = None, store: Path | None = None) -> "Predictor":
+def find_predictor(model: str, *, data: Path | None = None, store: Path | None = None) -> "Predictor":
     """The model of a cell's folder, with its data's card from `data` or the results folder; or of an MLflow URI."""
     if _URI.match(model):
         from precisionflow.tracking.served import served_predictor
@@ -98,9 +100,9 @@ def load_predictor(model: str, *, data: Path | None = None, store: Path | None =
     found = PreparedSplit(data_folder(root, card.experiment, card.split)).card
     if not found.is_file():
         raise ValueError(f"{found}: does not exist; give the folder that prepare wrote as --data")
-    from precisionflow.evaluation.predictor import Predictor
+    from precisionflow.evaluation.predictor import load_predictor
 
-    return Predictor.load(folder, read_card(found, DatasetCard))
+    return load_predictor(folder, read_card(found, DatasetCard))
 
 
 def _delimited(table: pa.Table, delimiter: str, *, out: Path | None) -> str:

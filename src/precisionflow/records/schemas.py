@@ -28,11 +28,11 @@ PREDICTIONS = _schema(
     scale=_reals,
     weight=_reals,
     degrees_of_freedom=_reals,
-    belief=_reals,
+    location_std=_reals,
 )
 """evaluation/predictions.parquet of a table, in the target's own units: the parameters of `distribution.Distribution`,
 one number for each component; empty lists where the family has no such parameter."""
-TOKEN_PREDICTIONS = _schema(
+CLASS_PREDICTIONS = _schema(
     row=_whole,
     target=pa.int32(),
     log_probability=_real,
@@ -41,8 +41,8 @@ TOKEN_PREDICTIONS = _schema(
     entropy=_real,
     brier=_real,
 )
-"""evaluation/predictions.parquet of a text: nats; confidence is the largest probability, brier the sum over classes of
-(p - y)^2."""
+"""evaluation/predictions.parquet of classes, such as the next character: nats; confidence is the largest probability,
+brier the sum over classes of (p - y)^2."""
 FIT = _schema(
     may_be_nan=("target",),
     x=_real,

@@ -9,12 +9,13 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from precisionflow.config.tasks import Characters, Regression
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 
 if TYPE_CHECKING:
     from precisionflow.evaluation.predictor import Predictor
+    from precisionflow.evaluation.tasks.characters import TokenPredictor
+    from precisionflow.evaluation.tasks.regression import TablePredictor
 
 
 class ServedPredictor(PythonModel):
@@ -24,10 +25,10 @@ class ServedPredictor(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the weights; the model's three files lie in one folder."""
-        from precisionflow.evaluation.predictor import Predictor
+        from precisionflow.evaluation.predictor import load_predictor
 
         files = {name: Path(file) for name, file in context.artifacts.items()}
-        self.predictor = Predictor.load(files["weights"].parent, read_card(files["dataset"], DatasetCard))
+        self.predictor = load_predictor(files["weights"].parent, read_card(files["dataset"], DatasetCard))
 
     def predict(
         self,
@@ -43,17 +44,19 @@ class ServedPredictor(PythonModel):
         from the second character on, each given those before it in its window), bits_per_character, and the most
         probable next_character. ValueError for a missing column and for a text that the model cannot read.
         """
-        task = self.predictor.experiment_card.experiment.task
-        match task:
-            case Regression():
-                return _intervals(self.predictor, model_input, level=(params or {}).get("level", 0.95))
-            case Characters():
-                return pd.DataFrame([_scores(self.predictor, text) for text in model_input["text"]])
+        from precisionflow.evaluation.tasks.characters import TokenPredictor
+        from precisionflow.evaluation.tasks.regression import TablePredictor
+
+        match self.predictor:
+            case TablePredictor() as predictor:
+                return _intervals(predictor, model_input, level=(params or {}).get("level", 0.95))
+            case TokenPredictor() as predictor:
+                return pd.DataFrame([_scores(predictor, text) for text in model_input["text"]])
             case _:
-                assert_never(task)
+                assert_never(self.predictor)
 
 
-def _intervals(predictor: "Predictor", table: pd.DataFrame, *, level: float) -> pd.DataFrame:
+def _intervals(predictor: "TablePredictor", table: pd.DataFrame, *, level: float) -> pd.DataFrame:
     from precisionflow.evaluation.uncertainty import ends, predict_with_uncertainty
 
     names = predictor.data_card.feature_names
@@ -67,13 +70,12 @@ def _intervals(predictor: "Predictor", table: pd.DataFrame, *, level: float) -> 
     return predicted.rename(columns=dict(zip(ends(level), ("lower", "upper"), strict=True)))
 
 
-def _scores(predictor: "Predictor", text: str) -> dict[str, float | str]:
+def _scores(predictor: "TokenPredictor", text: str) -> dict[str, float | str]:
     if len(text) < 2:
         raise ValueError(
             f"text {text!r} has fewer than two characters; a score needs one to predict and one before it"
         )
-    vocabulary = predictor.data_card.vocabulary
-    assert vocabulary is not None
+    vocabulary = predictor.data_card.tokens
     log_probabilities = predictor.log_probabilities(text)
     seen = [vocabulary.index(character) for character in text[1:]]
     nll = -float(log_probabilities[np.arange(len(seen)), seen].mean())

@@ -3,10 +3,12 @@
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from precisionflow import serving
-from precisionflow.records.cards import DatasetCard
+from precisionflow.config.tasks import Characters, Regression, Task
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card
 from precisionflow.results.layout import PreparedSplit, TrainedCell
 from precisionflow.tracking.content import PREFIX, CellContent
 
@@ -49,6 +51,7 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
     from mlflow import pyfunc
     from mlflow.models import Model
 
+    task = read_card(TrainedCell(cell.model).card, ModelCard).experiment.task
     pyfunc.save_model(
         str(folder),
         python_model=str(Path(serving.__file__).with_name("predictor.py")),
@@ -57,29 +60,33 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
             "model": str(TrainedCell(cell.model).card),
             "dataset": str(PreparedSplit(cell.data).card),
         },
-        signature=signature(cell.dataset),
+        signature=signature(task, cell.dataset),
         pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],
         mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
     )
 
 
-def signature(card: DatasetCard) -> "ModelSignature":
+def signature(task: Task, card: DatasetCard) -> "ModelSignature":
     """Of a table: its features -> mean, std, aleatoric, epistemic, lower, upper, with the interval's `level` as
     parameter; of a text: text -> its scores, next_character.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    if card.standardisation is not None:
-        columns = ("mean", "std", "aleatoric", "epistemic", "lower", "upper")
-        return ModelSignature(
-            Schema([ColSpec("double", name) for name in card.feature_names]),
-            Schema([ColSpec("double", name) for name in columns]),
-            ParamSchema([ParamSpec("level", "double", 0.95)]),
-        )
-    scores = [
-        ColSpec("double", "nll"),
-        ColSpec("double", "bits_per_character"),
-        ColSpec("string", "next_character"),
-    ]
-    return ModelSignature(Schema([ColSpec("string", "text")]), Schema(scores))
+    match task:
+        case Regression():
+            columns = ("mean", "std", "aleatoric", "epistemic", "lower", "upper")
+            return ModelSignature(
+                Schema([ColSpec("double", name) for name in card.feature_names]),
+                Schema([ColSpec("double", name) for name in columns]),
+                ParamSchema([ParamSpec("level", "double", 0.95)]),
+            )
+        case Characters():
+            scores = [
+                ColSpec("double", "nll"),
+                ColSpec("double", "bits_per_character"),
+                ColSpec("string", "next_character"),
+            ]
+            return ModelSignature(Schema([ColSpec("string", "text")]), Schema(scores))
+        case _:
+            assert_never(task)
