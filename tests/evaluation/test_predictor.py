@@ -59,7 +59,7 @@ def test_weights_that_are_damaged_absent_or_foreign_are_refused(model, table, on
     shutil.copyfile(cell_folder(one_noise.model, 0, 0) / weights.name, weights)
     message = refused(model, card_of(table))
     assert message.startswith(f"{weights}: holds no weights of this network (")
-    assert "readout.rest.weight" in message
+    assert "readout.precision_head.weight" in message
     os.truncate(weights, 100)
     assert refused(model, card_of(table)).startswith(f"{weights}: holds no weights of this network (")
     weights.unlink()

@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from precisionflow.config import Experiment
-
 from precisionflow.models.networks.build import build
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard

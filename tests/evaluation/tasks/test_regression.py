@@ -37,7 +37,7 @@ def by_hand(table: Trained, features: np.ndarray) -> tuple[np.ndarray, np.ndarra
     hidden = hidden / (1 + np.exp(-hidden))
     mean, log_precision = (
         (hidden @ w[f"readout.{name}.weight"].T + w[f"readout.{name}.bias"])[:, 0]
-        for name in ("mean", "rest")
+        for name in ("location_head", "precision_head")
     )
     std = np.exp(-log_precision / 2)
     return mean * scales.target_scale + scales.target_mean, std * scales.target_scale
@@ -56,7 +56,7 @@ def test_regression_is_the_standardised_network_in_the_targets_units(table):
 def test_a_homoscedastic_model_has_one_std_for_all_rows(one_noise):
     mean, std = moments(one_noise, features_of(one_noise))
     log_precision = load_file(cell_folder(one_noise.model, 0, 0) / "model.safetensors")[
-        "readout.rest.log_precision"
+        "readout.precision_head.log_precision"
     ]
     scale = one_noise.predictor().data_card.standardisation.target_scale
     np.testing.assert_allclose(std, scale * math.exp(-0.5 * log_precision.item()), rtol=1e-6)
