@@ -8,7 +8,7 @@ import pytest
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table, predictive_distribution
 from precisionflow.records.files import read_parquet, write_parquet
-from precisionflow.records.schemas import PREDICTIONS, CLASS_PREDICTIONS
+from precisionflow.records.schemas import CLASS_PREDICTIONS, PREDICTIONS
 from precisionflow.report import cells
 from precisionflow.report.predictions import read_classes, read_numbers
 from tests.report.conftest import Results

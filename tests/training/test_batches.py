@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from precisionflow.training.engine import _teach
-from precisionflow.training.learner import learner
 
 from precisionflow.config import Experiment
 from precisionflow.config.learning import Backpropagation, PredictiveCoding

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from precisionflow.evaluation.columns import Rows
 from precisionflow.evaluation.predictions import predictive_distribution
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import PREDICTIONS, CLASS_PREDICTIONS
+from precisionflow.records.schemas import CLASS_PREDICTIONS, PREDICTIONS
 from precisionflow.results.layout import EvaluatedCell
 
 
