@@ -23,6 +23,7 @@ class Prepared:
     features: tuple[str, ...] | None = None
     target: str | None = None
     vocabulary: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -60,5 +60,6 @@ def _fill(folder: Path, *, opened: Opened, dataset: str, task: dict[str, Any], s
         features=prepared.features,
         target=prepared.target,
         vocabulary=prepared.vocabulary,
+        classes=prepared.classes,
     )
     write_card(card, PreparedSplit(folder).card)

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from precisionflow.config import Experiment
 
@@ -68,6 +68,8 @@ class DatasetCard(Card):
     """Name of a table's target, where its source has names."""
     vocabulary: tuple[str, ...] | None = None
     """Of a text: what each token stands for; read it as `tokens`."""
+    classes: tuple[str, ...] | None = Field(default=None, exclude_if=lambda names: names is None)
+    """Of classified texts: the name of each class; read it as `class_names`."""
 
     @property
     def table(self) -> Standardisation:
@@ -84,6 +86,13 @@ class DatasetCard(Card):
         if self.vocabulary is None:
             raise ValueError(f"{self.dataset}: its card has no vocabulary; give the card of a text")
         return self.vocabulary
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class; ValueError for a card of other data."""
+        if self.classes is None:
+            raise ValueError(f"{self.dataset}: its card has no classes; give the card of classified texts")
+        return self.classes
 
     @property
     def feature_names(self) -> tuple[str, ...]:

@@ -16,6 +16,10 @@ REGRESSION_ROWS = _schema(row=_whole, features=_reals, target=_real)
 """data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
 TOKENS = _schema(token=pa.int32())
 """data/<part>.parquet of a text: one row a character, index into the vocabulary."""
+SEQUENCES = _schema(
+    row=_whole, tokens=pa.list_(pa.field("element", pa.int32(), nullable=False)), target=pa.int32()
+)
+"""data/<part>.parquet of classified texts: index of the row in the source; indices into vocabulary and classes."""
 HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
 NETWORK_HISTORY = _schema(network=_whole, step=_whole, metric=_text, value=_real)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Characters, Regression, Task
-from precisionflow.data.batches import Rows, TokenWindows
+from precisionflow.data.batches import Rows, Sequences, TokenWindows
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.ranks import Ranks
 
@@ -96,7 +96,23 @@ class TextWindows:
         return [_windows(part) for part in self.tokens.consecutive(self.context, batch_size=batch_size)]
 
 
-Samples = TableRows | TextWindows
+@dataclass(frozen=True)
+class ClassifiedTexts:
+    """Texts of unequal length; the target of a text is its class."""
+
+    texts: Sequences
+
+    def size(self, batch_size: int) -> int:
+        return min(batch_size, len(self.texts))
+
+    def share(self, step: int, **share: int) -> Batch:
+        return _sequences(self.texts.batch(step, **share))
+
+    def whole(self, *, batch_size: int) -> list[Batch]:
+        return [_sequences(part) for part in self.texts.consecutive(batch_size=batch_size)]
+
+
+Samples = TableRows | TextWindows | ClassifiedTexts
 """The samples of one part of a data set."""
 
 
@@ -113,6 +129,11 @@ def read_samples(task: Task, file: Path) -> Samples:
 
 def _rows(rows: Rows) -> Batch:
     return Batch(torch.from_numpy(rows.features), torch.from_numpy(rows.target))
+
+
+def _sequences(texts: Sequences) -> Batch:
+    tokens, mask = padded(texts.tokens)
+    return Batch(tokens, torch.from_numpy(texts.target.astype(np.int64)), mask)
 
 
 def _windows(tokens: np.ndarray) -> Batch:
