@@ -58,8 +58,7 @@ def predicted(data: Path) -> tuple[Distribution, np.ndarray]:
 
 def in_units(stated: Distribution, target: np.ndarray, card: DatasetCard) -> tuple[Distribution, np.ndarray]:
     """The same in the target's own units."""
-    scales = card.standardisation
-    assert scales is not None
+    scales = card.table
     shift, scale = scales.target_mean, scales.target_scale
     return gaussian(stated.mean * scale + shift, stated.std * scale), target * scale + shift
 

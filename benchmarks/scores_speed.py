@@ -100,7 +100,7 @@ def token_measures(generator: np.random.Generator) -> dict[str, Callable[[], obj
         "entropy": lambda: entropy(probabilities),
         "expected_calibration_error": lambda: expected_calibration_error(confidence, correct, bins=BINS),
         "reliability_bins": lambda: reliability_bins(confidence, correct, bins=BINS),
-        "token_metrics": lambda: metrics.token_metrics(table, bins=BINS),
+        "class_metrics": lambda: metrics.class_metrics(table, bins=BINS),
     }
 
 

@@ -25,8 +25,6 @@ BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 15, 600
 ALWAYS_AGAIN = ("report", "register", "finish")
 """Tasks that write into MLflow; all others are functions of their inputs and may be taken from KFP's cache."""
 VARIANTS_AT_ONCE = 8
-FILES = ("uci_folder", "text_file", "tiny_shakespeare")
-"""Sources that are read from a folder with raw data sets."""
 DATA = f"{names.WORKSPACE}/data"
 """Folder with raw data sets in the workspace."""
 
@@ -52,7 +50,7 @@ def needs(experiment: Experiment) -> Needs:
     variants = stages.expand([experiment])
     return Needs(
         trainer=any(isinstance(v.engine, DeepSpeedEngine) and v.engine.nodes > 1 for v in variants),
-        files=any(v.task.source.kind in FILES for v in variants),
+        files=any(v.task.source.raw_files for v in variants),
     )
 
 

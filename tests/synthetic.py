@@ -15,7 +15,7 @@ from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import write_card, write_parquet
-from precisionflow.records.schemas import HISTORY, METRICS, PREDICTIONS, TOKEN_PREDICTIONS
+from precisionflow.records.schemas import CLASS_PREDICTIONS, HISTORY, METRICS, PREDICTIONS
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import once
 
@@ -152,7 +152,7 @@ def _predictions(variant: Variant, noise: np.random.Generator, rows: int) -> tup
         "entropy": -np.log(confidence),
         "brier": 1 - confidence,
     }
-    return pa.table(columns), TOKEN_PREDICTIONS
+    return pa.table(columns), CLASS_PREDICTIONS
 
 
 def _train(out: Path, variant: Variant, seed: int, split: int) -> None:

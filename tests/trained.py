@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.data.prepare import prepare
-from precisionflow.evaluation.predictor import Predictor
+from precisionflow.evaluation.predictor import Predictor, load_predictor
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import cell_folder, data_folder
@@ -43,7 +43,7 @@ class Trained(NamedTuple):
 
     def predictor(self, seed: int = 0, split: int = 0) -> Predictor:
         card = read_card(self.data_of(split) / "dataset.json", DatasetCard)
-        return Predictor.load(cell_folder(self.model, seed, split), card)
+        return load_predictor(cell_folder(self.model, seed, split), card)
 
 
 def trained(tree: dict[str, Any], folder: Path, **changes: Any) -> Trained:

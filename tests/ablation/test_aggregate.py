@@ -12,7 +12,6 @@ from precisionflow.ablation.aggregate import aggregate, read_aggregate
 from precisionflow.ablation.design import Variant
 from precisionflow.ablation.statistics import holm
 from precisionflow.config import Experiment
-from precisionflow.records.metrics import HEADLINE
 from precisionflow.results.layout import MARKER
 from precisionflow.results.stage import finished_key
 from tests.synthetic import evaluations, language, plausible, regression
@@ -89,7 +88,7 @@ def test_every_axis_is_contrasted_at_every_setting_of_the_others(tmp_path: Path)
 def test_the_family_of_holm_is_one_metric_on_one_dataset(tmp_path: Path) -> None:
     experiment = language(("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8]"))
     out = aggregated(experiment, tmp_path)
-    for metric in HEADLINE["characters"]:
+    for metric in experiment.task.headline:
         family = rows(out, "contrasts", metric=metric)
         assert [r["p_adjusted"] for r in family] == holm([r["p"] for r in family])
     assert {r["verdict"] for r in rows(out, "contrasts", metric="nll", axis="attention")} == {"better"}

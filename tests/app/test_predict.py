@@ -1,5 +1,6 @@
 """`precisionflow predict`: a trained cell and a table in, the table with predictions out; mistakes in one line."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -56,6 +57,20 @@ def test_without_a_file_the_table_is_printed(line: Line, results, frame, tmp_pat
     assert len(lines) == 8
 
 
+def test_columns_between_tabs_come_and_go(line: Line, results, frame, tmp_path):
+    noted = frame.assign(patient=['5" tall', *frame["patient"][1:]])
+    noted.to_csv(tmp_path / "in.csv", index=False)
+    cells = [map(str, row) for row in (noted.columns, *noted.itertuples(index=False))]
+    (tmp_path / "in.tsv").write_text("".join("\t".join(row) + "\n" for row in cells))
+    for name in ("csv", "tsv"):
+        assert line(*words_of(results, tmp_path / f"in.{name}", "--out", f"out.{name}")).code == 0
+    from_commas = list(csv.reader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [row.split("\t") for row in (tmp_path / "out.tsv").read_text().splitlines()] == from_commas
+    frame.assign(patient="a\tb").to_csv(tmp_path / "in.csv", index=False)
+    refusal = line.fails(*words_of(results, tmp_path / "in.csv", "--out", "no.tsv"))
+    assert refusal == "--out no.tsv: a cell holds a tab or a line break; give a file .csv or .parquet"
+
+
 def spoiled(frame: pd.DataFrame, **cells) -> pd.DataFrame:
     return frame.assign(**cells)
 
@@ -101,7 +116,7 @@ def test_a_parquet_table_is_refused_alike(line: Line, case, results, frame, tmp_
 
 def test_a_table_that_is_not_there_and_an_output_that_is_a_folder(line: Line, results, frame, tmp_path):
     missing = line.fails(*words_of(results, tmp_path / "no.csv"))
-    assert missing == f"{tmp_path / 'no.csv'}: does not exist; give a CSV or Parquet file"
+    assert missing == f"{tmp_path / 'no.csv'}: does not exist; give a CSV, TSV or Parquet file"
     frame.to_csv(tmp_path / "in.csv", index=False)
     (tmp_path / "out.csv").mkdir()
     refusal = line.fails(*words_of(results, tmp_path / "in.csv", "--out", "out.csv"))

@@ -6,16 +6,16 @@ import typing
 from collections.abc import Iterator
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from pydantic import Field, ValidationError
 
 from precisionflow.config import Config, Experiment, digest, load
 from precisionflow.config.base import keys_of, kind_of, members_of
 from precisionflow.config.sources import TextFile, UciFolder
-from precisionflow.evaluation.calibration.classes import class_bins
+from precisionflow.evaluation.classes import ClassScores
 from precisionflow.evaluation.distribution import gaussian
-from precisionflow.evaluation.metrics import class_metrics, regression_metrics, token_metrics
+from precisionflow.evaluation.metrics import regression_metrics
+from precisionflow.evaluation.tasks.characters import character_metrics
 
 HEAVY = ("torch", "deepspeed", "mlflow", "kfp", "matplotlib", "scipy", "sklearn", "pandas", "kubernetes")
 
@@ -103,18 +103,9 @@ def test_the_promised_metrics_of_a_table_are_the_measured_ones() -> None:
 
 
 def test_the_promised_metrics_of_a_text_are_the_measured_ones() -> None:
-    columns = {
-        "row": np.arange(3),
-        "target": np.arange(3, dtype=np.int32),
-        "log_probability": np.full(3, -1.0),
-        "confidence": np.full(3, 0.5),
-        "correct": np.array([True, False, True]),
-        "entropy": np.ones(3),
-        "brier": np.full(3, 0.5),
-    }
-    measured = token_metrics(pa.table(columns), bins=15)
-    probabilities = np.full((3, 4), 0.25)
-    measured |= class_metrics(class_bins(probabilities, columns["target"], bins=15))
+    scores = ClassScores(bins=15)
+    scores.add(np.log(np.full((3, 4), 0.25)), np.arange(3))
+    measured = character_metrics(scores)
     experiment = load("quickstart-language", ["evaluation.recalibration=[]"])
     assert {*measured, "validation_loss"} == set(experiment.metrics)
 

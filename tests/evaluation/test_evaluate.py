@@ -11,10 +11,10 @@ from trained import Trained
 
 from precisionflow.config import overlay, resolve
 from precisionflow.evaluation.evaluate import evaluate
-from precisionflow.evaluation.predictions import stated_distribution
+from precisionflow.evaluation.predictions import predictive_distribution
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_parquet
-from precisionflow.records.schemas import METRICS, PREDICTIONS, REGRESSION_ROWS, TOKEN_PREDICTIONS, TOKENS
+from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS, PREDICTIONS, REGRESSION_ROWS, TOKENS
 from precisionflow.results.layout import cell_folder
 
 CELLS = [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -53,7 +53,7 @@ def test_every_test_row_is_predicted_once_in_its_own_units(seed, split, tables, 
     np.testing.assert_allclose(predictions["target"].to_numpy(), target[rows], rtol=1e-12)
     expected, found = (
         table.predictor(seed, split).distribution(features[rows]),
-        stated_distribution(predictions),
+        predictive_distribution(predictions),
     )
     np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-5)
     np.testing.assert_allclose(found.std, expected.std, rtol=1e-5)
@@ -63,7 +63,7 @@ def test_every_test_row_is_predicted_once_in_its_own_units(seed, split, tables, 
 def test_regression_metrics_follow_from_the_predictions(seed, split, tables, table):
     cell = cell_folder(tables, seed, split)
     predictions = read_parquet(cell / "predictions.parquet", PREDICTIONS)
-    target, found = predictions["target"].to_numpy(), stated_distribution(predictions)
+    target, found = predictions["target"].to_numpy(), predictive_distribution(predictions)
     mean, std = found.mean, found.std
     metrics = metrics_of(cell)
     assert metrics["nll"] == pytest.approx(-stats.norm.logpdf(target, mean, std).mean(), rel=1e-12)
@@ -87,20 +87,20 @@ def test_metrics_name_their_cell(tables, table):
 
 
 def test_every_character_but_the_first_is_predicted_once_in_order(texts, text):
-    predictions = read_parquet(cell_folder(texts, 0, 0) / "predictions.parquet", TOKEN_PREDICTIONS)
+    predictions = read_parquet(cell_folder(texts, 0, 0) / "predictions.parquet", CLASS_PREDICTIONS)
     tokens = read_parquet(text.data_of() / "test.parquet", TOKENS)["token"].to_numpy()
     assert predictions["row"].to_pylist() == list(range(1, len(tokens)))
     assert np.array_equal(predictions["target"].to_numpy(), tokens[1:])
-    vocabulary = text.predictor().data_card.vocabulary
+    vocabulary = text.predictor().data_card.tokens
     context = text.experiment.task.context
     first = text.predictor().log_probabilities("".join(vocabulary[i] for i in tokens[:context]))
     expected = first[np.arange(context), tokens[1 : context + 1]]
     np.testing.assert_allclose(predictions["log_probability"].to_numpy()[:context], expected, atol=1e-5)
 
 
-def test_token_metrics_follow_from_the_predictions(texts, text):
+def test_character_metrics_follow_from_the_predictions(texts, text):
     cell = cell_folder(texts, 0, 0)
-    predictions = read_parquet(cell / "predictions.parquet", TOKEN_PREDICTIONS).to_pandas()
+    predictions = read_parquet(cell / "predictions.parquet", CLASS_PREDICTIONS).to_pandas()
     metrics = metrics_of(cell)
     assert metrics["nll"] == pytest.approx(-predictions.log_probability.mean(), rel=1e-12)
     assert metrics["bits_per_character"] == pytest.approx(metrics["nll"] / math.log(2), rel=1e-12)

@@ -47,7 +47,11 @@ def test_the_curve_is_the_prediction_and_its_points_are_the_test_rows(sine, eval
 
 
 def test_several_features_have_no_curve(table):
-    assert fitted_curve(table.predictor(), table.data_of()) is None
+    predictor = table.predictor()
+    assert (
+        fitted_curve(table.data_of(), scales=predictor.data_card.table, predict=predictor.distribution)
+        is None
+    )
 
 
 def test_the_report_draws_it_with_the_truth(sine, evaluated):

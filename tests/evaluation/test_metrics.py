@@ -11,7 +11,7 @@ from scipy import stats
 from precisionflow.config import load
 from precisionflow.evaluation.calibration.confidence import expected_calibration_error
 from precisionflow.evaluation.distribution import gaussian as gaussian_distribution
-from precisionflow.evaluation.metrics import metrics_table, regression_metrics, token_metrics
+from precisionflow.evaluation.metrics import class_metrics, metrics_table, regression_metrics
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.metrics import metric_named
 from precisionflow.records.schemas import METRICS
@@ -83,18 +83,17 @@ def test_what_a_wrong_law_costs(mean, std, nll, crps, coverage, pit_error):
     assert got["pit_error"] == pytest.approx(pit_error, abs=6e-6)
 
 
-def test_token_metrics_are_means_of_the_columns(tokens):
-    metrics = token_metrics(pa.table(tokens), bins=15)
+def test_class_metrics_are_means_of_the_columns(tokens):
+    metrics = class_metrics(pa.table(tokens), bins=15)
     assert metrics["nll"] == pytest.approx(-tokens["log_probability"].mean())
-    assert 2 ** metrics["bits_per_character"] == pytest.approx(math.exp(metrics["nll"]))
     assert metrics["brier"] == pytest.approx(tokens["brier"].mean())
     assert metrics["accuracy"] == tokens["correct"].mean()
     expected = expected_calibration_error(tokens["confidence"], tokens["correct"], bins=15)
     assert metrics["ece"] == expected
-    assert token_metrics(pa.table(tokens), bins=3)["ece"] != expected
+    assert class_metrics(pa.table(tokens), bins=3)["ece"] != expected
 
 
-def test_a_uniform_model_of_eight_characters_spends_three_bits():
+def test_a_uniform_model_of_eight_classes():
     n, k = 64, 8
     table = pa.table(
         {
@@ -107,14 +106,14 @@ def test_a_uniform_model_of_eight_characters_spends_three_bits():
             "brier": np.full(n, 1 - 1 / k),
         }
     )
-    expected = {"nll": math.log(8), "bits_per_character": 3, "ece": 0, "brier": 7 / 8, "accuracy": 1 / 8}
+    expected = {"nll": math.log(8), "ece": 0, "brier": 7 / 8, "accuracy": 1 / 8}
     expected |= {"mce": 0, "aurc": 7 / 8, "ece_equal_mass": 0}
-    assert token_metrics(table, bins=8) == pytest.approx(expected)
+    assert class_metrics(table, bins=8) == pytest.approx(expected)
 
 
 def test_every_metric_is_in_the_catalogue(gaussian, tokens):
     levels = (0.5, 0.57, 0.975, 0.9999999, 1e-7)
-    values = gaussian_metrics(**gaussian, levels=levels) | token_metrics(pa.table(tokens), bins=5)
+    values = gaussian_metrics(**gaussian, levels=levels) | class_metrics(pa.table(tokens), bins=5)
     for name in values:
         assert metric_named(name).name == name
     for name, level in zip(("50", "57", "97.5", "99.99999", "0.00001"), levels, strict=True):
@@ -125,8 +124,8 @@ def test_every_metric_is_in_the_catalogue(gaussian, tokens):
 def test_the_order_of_rows_does_not_matter(gaussian, tokens):
     order = np.random.default_rng(2).permutation(300)
     shuffled = pa.table(tokens).take(order)
-    assert token_metrics(shuffled, bins=9) == pytest.approx(
-        token_metrics(pa.table(tokens), bins=9), rel=1e-12
+    assert class_metrics(shuffled, bins=9) == pytest.approx(
+        class_metrics(pa.table(tokens), bins=9), rel=1e-12
     )
     order = np.random.default_rng(2).permutation(500)
     mixed = gaussian_metrics(**{name: column[order] for name, column in gaussian.items()}, levels=LEVELS)
@@ -175,12 +174,12 @@ def test_a_target_that_is_no_number_is_refused(value, gaussian):
 
 def test_tables_without_rows_or_columns_are_refused(tokens):
     with pytest.raises(ValueError, match="predictions: no rows"):
-        token_metrics(pa.table(tokens)[:0], bins=15)
+        class_metrics(pa.table(tokens)[:0], bins=15)
     with pytest.raises(ValueError, match="predictions: column 'brier' is missing"):
-        token_metrics(pa.table(tokens).drop_columns("brier"), bins=15)
+        class_metrics(pa.table(tokens).drop_columns("brier"), bins=15)
 
 
 def test_a_probability_above_1_is_refused(tokens):
     tokens["log_probability"][7] = 0.5
     with pytest.raises(ValueError, match=r"log_probability, row 7: given 0\.5; should not be positive"):
-        token_metrics(pa.table(tokens), bins=15)
+        class_metrics(pa.table(tokens), bins=15)

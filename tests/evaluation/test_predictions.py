@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from precisionflow.evaluation.distribution import PARAMETERS, Distribution
-from precisionflow.evaluation.predictions import pooled, predictions_table, stated_distribution
+from precisionflow.evaluation.predictions import pooled, predictions_table, predictive_distribution
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.schemas import PREDICTIONS
 from precisionflow.report.predictions import read_numbers
@@ -14,7 +14,7 @@ from precisionflow.report.predictions import read_numbers
 ROWS, RANDOM = 6, np.random.default_rng(0)
 
 
-def invented(family, components=1, *, belief=False):
+def invented(family, components=1, *, location_std=False):
     shape = (ROWS, components)
     scale = RANDOM.uniform(0.5, 2.0, shape)
     weight = RANDOM.uniform(0.1, 1.0, shape)
@@ -24,7 +24,7 @@ def invented(family, components=1, *, belief=False):
         scale,
         weight / weight.sum(axis=1, keepdims=True),
         RANDOM.uniform(3, 9, shape) if family == "student_t" else None,
-        0.5 * scale if belief else None,
+        0.5 * scale if location_std else None,
     )
 
 
@@ -51,18 +51,18 @@ def test_through_a_file_and_back(family, components, tmp_path):
     predicted = invented(family, components)
     write_parquet(table_of(predicted), tmp_path / "predictions.parquet", PREDICTIONS)
     table = read_parquet(tmp_path / "predictions.parquet", PREDICTIONS)
-    assert_same(stated_distribution(table), predicted)
+    assert_same(predictive_distribution(table), predicted)
     np.testing.assert_array_equal(table["target"].to_numpy(), np.linspace(-1, 1, ROWS))
 
 
-def test_a_belief_comes_back():
-    predicted = invented("gaussian", 2, belief=True)
-    assert_same(stated_distribution(table_of(predicted)), predicted)
+def test_the_std_of_a_location_comes_back():
+    predicted = invented("gaussian", 2, location_std=True)
+    assert_same(predictive_distribution(table_of(predicted)), predicted)
 
 
 def test_some_rows_of_a_table_are_those_rows():
     predicted = invented("student_t", 2)
-    assert_same(stated_distribution(table_of(predicted).slice(2, 3)), predicted.rows(slice(2, 5)))
+    assert_same(predictive_distribution(table_of(predicted).slice(2, 3)), predicted.rows(slice(2, 5)))
 
 
 def test_pooled_rows_keep_their_densities():
@@ -73,8 +73,8 @@ def test_pooled_rows_keep_their_densities():
     np.testing.assert_allclose(both.std, np.concatenate([part.std for part in parts]), rtol=1e-12)
 
 
-def test_pooled_beliefs_and_degrees():
-    assert pooled([invented("gaussian", belief=True)] * 2).belief.shape == (2 * ROWS, 1)
+def test_pooled_location_stds_and_degrees():
+    assert pooled([invented("gaussian", location_std=True)] * 2).location_std.shape == (2 * ROWS, 1)
     assert pooled([invented("student_t"), invented("student_t", 3)]).degrees_of_freedom.shape == (2 * ROWS, 3)
 
 
@@ -87,7 +87,7 @@ BAD = [
     ("location", 5, [1.0], r"location, row 5: given 1; should have 2 components"),
     ("scale", 1, [1.0, float("nan")], r"column 'scale', row 1: nan; every cell needs a finite number"),
     ("location", 0, [], r"location, row 1: given 2; should have 0 components"),
-    ("belief", 2, [0.1, 0.1], r"belief, row 2: given 2; should have 0 components"),
+    ("location_std", 2, [0.1, 0.1], r"location_std, row 2: given 2; should have 0 components"),
     ("degrees_of_freedom", 0, [3.0, 3.0], r"degrees_of_freedom, row 1: given 0; should have 2 components"),
     ("family", 1, "laplace", r"family, row 1: given laplace; should be gaussian, as in row 0"),
 ]
@@ -97,19 +97,19 @@ BAD = [
 def test_a_broken_row_is_named(name, row, cell, message):
     table = broken(table_of(invented("gaussian", 2)), name, row, cell)
     with pytest.raises(ValueError, match=rf"^p\.parquet: .*{message}"):
-        stated_distribution(table, origin="p.parquet")
+        predictive_distribution(table, origin="p.parquet")
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_columns_of_unequal_components(name):
     longer, table = table_of(invented("student_t", 3)), table_of(invented("student_t", 2))
-    given = [[0.1] * 3] * ROWS if name == "belief" else longer[name].to_pylist()
+    given = [[0.1] * 3] * ROWS if name == "location_std" else longer[name].to_pylist()
     index = table.schema.get_field_index(name)
     mixed = table.set_column(index, table.schema.field(name), pa.array(given, table.schema.field(name).type))
     with pytest.raises(
         ValueError, match=r"^predictions: \w+, row 0: has [23] components, location [23]; should"
     ):
-        stated_distribution(mixed)
+        predictive_distribution(mixed)
 
 
 @pytest.mark.parametrize("cell", [[0.0, 4.0], [-1.0, 4.0]])
@@ -118,16 +118,16 @@ def test_degrees_of_freedom_are_positive(cell):
     with pytest.raises(
         ValueError, match=r"degrees_of_freedom, row 3: given .*; should be positive; delete its folder"
     ):
-        stated_distribution(table)
+        predictive_distribution(table)
 
 
 def test_no_rows_and_unknown_families():
     table = table_of(invented("gaussian"))
     with pytest.raises(ValueError, match="no rows; give at least one"):
-        stated_distribution(table.slice(0, 0))
+        predictive_distribution(table.slice(0, 0))
     cauchy = table.set_column(2, table.schema.field("family"), pa.array(["cauchy"] * ROWS))
     with pytest.raises(ValueError, match="family, row 0: given cauchy; should be one of gaussian"):
-        stated_distribution(cauchy)
+        predictive_distribution(cauchy)
 
 
 @pytest.mark.parametrize(

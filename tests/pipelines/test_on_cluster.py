@@ -196,6 +196,12 @@ def test_raw_data_sets_are_read_from_the_workspace_and_never_cached(compiled: Co
     assert not tasks(pipeline)["prepare"]["cachingOptions"]
 
 
+def test_a_table_of_ones_own_is_read_from_the_workspace(compiled: Compiled) -> None:
+    source = "task.source={kind: table_file, path: beams.csv, target: strength}"
+    _, platform = compiled(source, "cluster.workspace=mine")
+    assert pods(platform)["prepare"]["pvcMount"][0]["constant"] == "mine"
+
+
 def test_a_placeholder_in_a_question_is_only_text(compiled: Compiled) -> None:
     question = "{{workflow.name}} {{{$.pipeline_job_uuid}}} '\"\\n---\\nkind: Secret"
     pipeline, _ = compiled(f"question={json.dumps(question)}")

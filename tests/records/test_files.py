@@ -14,6 +14,8 @@ import pytest
 from pydantic import ValidationError
 
 from precisionflow.config import load
+from precisionflow.config.base import members_of
+from precisionflow.config.tasks import Task
 from precisionflow.records.cards import DatasetCard, ModelCard, Standardisation
 from precisionflow.records.files import (
     checked,
@@ -24,7 +26,7 @@ from precisionflow.records.files import (
     write_parquet,
     write_text,
 )
-from precisionflow.records.metrics import HEADLINE, metric_named
+from precisionflow.records.metrics import metric_named
 from precisionflow.records.schemas import HISTORY, METRICS, PREDICTIONS, REGRESSION_ROWS, TABLE
 
 FEATURES = REGRESSION_ROWS.field("features").type
@@ -328,5 +330,5 @@ def test_the_catalogue() -> None:
     ):
         with pytest.raises(ValueError, match=f"^{said}"):
             metric_named(name)
-    for names in HEADLINE.values():
-        assert [metric_named(name).name for name in names] == list(names)
+    for task in members_of(Task):
+        assert [metric_named(name).name for name in task.headline] == list(task.headline)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from precisionflow.evaluation.distribution import gaussian
-from precisionflow.evaluation.predictions import predictions_table, stated_distribution
+from precisionflow.evaluation.predictions import predictions_table, predictive_distribution
 from precisionflow.records.files import read_parquet, write_parquet
-from precisionflow.records.schemas import PREDICTIONS, TOKEN_PREDICTIONS
+from precisionflow.records.schemas import CLASS_PREDICTIONS, PREDICTIONS
 from precisionflow.report import cells
 from precisionflow.report.predictions import read_classes, read_numbers
 from tests.report.conftest import Results
@@ -45,7 +45,7 @@ def test_pooled_predictions(results: Results) -> None:
     assert len(folders) == 14
     assert (len(pooled.pit), pooled.effective_rows) == (14 * 80, 80)
     first = read_parquet(folders[0] / "predictions.parquet", PREDICTIONS)
-    assert pooled.mean[:80].tolist() == stated_distribution(first).mean.tolist()
+    assert pooled.mean[:80].tolist() == predictive_distribution(first).mean.tolist()
 
 
 def test_pooled_classes(results: Results) -> None:
@@ -54,6 +54,6 @@ def test_pooled_classes(results: Results) -> None:
     folders = cells.of_variant(cells.evaluated_cells(results.evaluations), variant, experiment)
     pooled = read_classes(folders)
     assert (len(pooled.correct), pooled.effective_rows) == (3 * 80, 80)
-    last = read_parquet(folders[-1] / "predictions.parquet", TOKEN_PREDICTIONS)
+    last = read_parquet(folders[-1] / "predictions.parquet", CLASS_PREDICTIONS)
     assert pooled.confidence[-80:].tolist() == last["confidence"].to_pylist()
     assert pooled.correct[-80:].tolist() == last["correct"].to_pylist()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from precisionflow.config import Experiment
-from precisionflow.evaluation.predictor import Predictor
+from precisionflow.evaluation.predictor import Predictor, load_predictor
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import cell_folder, data_folder
@@ -28,7 +28,7 @@ def _models(folder: Path, name: str) -> dict[str, str]:
 
 def _predictor(folder: Path, variant: Experiment) -> Predictor:
     card = read_card(data_folder(folder / "data", variant, 0) / "dataset.json", DatasetCard)
-    return Predictor.load(cell_folder(place(folder / "model", variant), 0, 0), card)
+    return load_predictor(cell_folder(place(folder / "model", variant), 0, 0), card)
 
 
 def test_the_models_predict_what_the_weights_do_and_hold_no_pickle(tracked: Path) -> None:
@@ -69,8 +69,7 @@ def test_the_models_predict_what_the_weights_do_and_hold_no_pickle(tracked: Path
         texts = ["a class statement defines a class", "if"]
         answer = model.predict(pd.DataFrame({"text": texts}))
         predictor = _predictor(tracked, twin)
-        vocabulary = predictor.data_card.vocabulary
-        assert vocabulary is not None
+        vocabulary = predictor.data_card.tokens
         for text, nll, bits, following in zip(texts, *(answer[c] for c in answer.columns), strict=True):
             table = predictor.log_probabilities(text)
             terms = [table[i, vocabulary.index(text[i + 1])] for i in range(len(text) - 1)]

@@ -7,7 +7,6 @@ import pytest
 
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet, write_text
-from precisionflow.records.metrics import HEADLINE
 from precisionflow.records.schemas import CONTRASTS, HISTORY, METRICS, TABLE
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.tracking import track_folder, track_report
@@ -83,7 +82,7 @@ def test_a_report_puts_means_verdicts_and_files_into_the_parent(tracked: Path) -
     contrasts = read_parquet(aggregated / "contrasts.parquet", CONTRASTS).to_pylist()
     for experiment in (NOISE, TWINS):
         (parent,) = runs_of(client, experiment.name, verb="report")
-        headline = HEADLINE[experiment.task.kind]
+        headline = experiment.task.headline
         ours = [row for row in table if row["experiment"] == experiment.name and row["metric"] in headline]
         assert parent.data.metrics == {
             f"{row['metric']}/{row['dataset']}/{row['variant'].replace('+', ' ')}": row["mean"]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import data_folder
-from precisionflow.training.batches import Batch, part_batches, training_batches
+from precisionflow.training.batches import Batch, padded, part_batches, training_batches
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules.learner import learner
 
@@ -96,3 +97,37 @@ def test_a_parts_batches_hold_every_target_once_and_in_order(batch_size, text_ex
     card = read_card(file.with_name("dataset.json"), DatasetCard)
     assert len(targets) == card.rows["valid"] - 1
     assert torch.equal(inputs[1:], targets[:-1])
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_equal_shares_weigh_one(ranks, text_experiment, text_data):
+    data = data_folder(text_data, text_experiment, 0)
+    for part in shares(text_experiment, data, step=3, ranks=ranks):
+        assert part.weight == 1.0
+        assert part.mask is None
+        assert part.lengths.tolist() == [text_experiment.task.context] * len(part.inputs)
+
+
+def test_sequences_of_unequal_length_are_filled_up_to_the_longest():
+    sequences = [np.array([3, 1]), np.array([2]), np.array([5, 4, 6, 7])]
+    tokens, mask = padded(sequences)
+    assert tokens.tolist() == [[3, 1, 0, 0], [2, 0, 0, 0], [5, 4, 6, 7]]
+    assert mask.tolist() == [[True, True, False, False], [True, False, False, False], [True] * 4]
+    for row, real, sequence in zip(tokens, mask, sequences, strict=True):
+        assert row[real].tolist() == sequence.tolist()
+    batch = Batch(tokens, torch.tensor([0, 1, 1]), mask)
+    assert batch.lengths.tolist() == [2, 1, 4]
+    assert torch.equal(batch.to(CPU).mask, mask)
+    assert batch.to(torch.device("meta")).mask.is_meta
+
+
+def test_equally_long_sequences_have_no_mask():
+    tokens, mask = padded([np.array([3, 1]), np.array([2, 2])])
+    assert tokens.tolist() == [[3, 1], [2, 2]]
+    assert mask is None
+
+
+@pytest.mark.parametrize("sequences", [[], [np.array([1]), np.array([], dtype=int)]])
+def test_a_sequence_without_tokens_is_refused(sequences):
+    with pytest.raises(ValueError, match="give at least one, each with at least one token"):
+        padded(sequences)

@@ -11,7 +11,7 @@ from precisionflow.ablation import statistics
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment
 from precisionflow.records.files import read_parquet, write_parquet
-from precisionflow.records.metrics import HEADLINE, Metric, metric_named
+from precisionflow.records.metrics import Metric, metric_named
 from precisionflow.records.schemas import CONTRASTS, METRICS, TABLE
 from precisionflow.results.cells import Cell
 from precisionflow.results.layout import Aggregated, EvaluatedCell, cell_folders
@@ -103,7 +103,7 @@ def read_metrics(cells: Iterable[Path]) -> Measured:
 
 def contrasted(experiment: Experiment) -> list[Metric]:
     """The metrics that the experiment's contrasts are about."""
-    return [metric_named(name) for name in experiment.ablation.metrics or HEADLINE[experiment.task.kind]]
+    return [metric_named(name) for name in experiment.ablation.metrics or experiment.task.headline]
 
 
 def unit_of(experiment: Experiment) -> Literal["seed", "split"]:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from precisionflow.data.readers.table_file import check_columns, check_suffix, number_columns, read_rows
+from precisionflow.data.readers.table_file import (
+    check_columns,
+    check_suffix,
+    delimiter_of,
+    number_columns,
+    read_rows,
+)
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, replacing
 from precisionflow.results.layout import PreparedSplit, Results, TrainedCell, data_folder
@@ -37,7 +43,7 @@ def predict_table(
     """
     from precisionflow.evaluation.uncertainty import check_levels, predict_with_uncertainty
 
-    parquet = out is not None and out.suffix.lower() == ".parquet"
+    delimiter = "," if out is None else delimiter_of(out)
     if out is not None:
         check_suffix(out)
         if out.is_dir():
@@ -45,13 +51,15 @@ def predict_table(
         if out.resolve() == table.resolve():
             raise ValueError(f"--out {out}: is the table itself; choose another file")
     check_levels(levels)
-    given = read_rows(table, texts=not parquet)
+    given = read_rows(table, texts=delimiter is not None)
     if not given.num_rows:
         raise ValueError(f"{table}: has no rows; give at least one")
-    predictor = load_predictor(model, data=data, store=store)
+    predictor = find_predictor(model, data=data, store=store)
+    from precisionflow.evaluation.tasks.regression import TablePredictor
+
+    if not isinstance(predictor, TablePredictor):
+        raise ValueError(f"{model}: predicts {predictor.predicts}; predict takes a model of a table")
     names = predictor.data_card.feature_names
-    if not names:
-        raise ValueError(f"{model}: predicts characters of a text; predict takes a model of a table")
     check_columns(names, there=given.column_names, origin=str(table))
     features = number_columns(given, names, origin=str(table))
     whole = given
@@ -61,17 +69,18 @@ def predict_table(
                 f"{table}: has a column {name!r} already; rename it, predictions are written there"
             )
         whole = whole.append_column(str(name), pa.array(values.to_numpy()))
+    text = None if delimiter is None else _delimited(whole, delimiter, out=out)
     if out is None:
-        return _csv(whole)
+        return text
     with replacing(out) as temporary:
-        if parquet:
+        if text is None:
             pq.write_table(whole, temporary, compression="zstd")
         else:
-            temporary.write_text(_csv(whole), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
     return None
 
 
-def load_predictor(model: str, *, data: Path | None = None, store: Path | None = None) -> "Predictor":
+def find_predictor(model: str, *, data: Path | None = None, store: Path | None = None) -> "Predictor":
     """The model of a cell's folder, with its data's card from `data` or the results folder; or of an MLflow URI."""
     if _URI.match(model):
         from precisionflow.tracking.served import served_predictor
@@ -91,15 +100,29 @@ def load_predictor(model: str, *, data: Path | None = None, store: Path | None =
     found = PreparedSplit(data_folder(root, card.experiment, card.split)).card
     if not found.is_file():
         raise ValueError(f"{found}: does not exist; give the folder that prepare wrote as --data")
-    from precisionflow.evaluation.predictor import Predictor
+    from precisionflow.evaluation.predictor import load_predictor
 
-    return Predictor.load(folder, read_card(found, DatasetCard))
+    return load_predictor(folder, read_card(found, DatasetCard))
 
 
-def _csv(table: pa.Table) -> str:
-    """Every text as it is, every number in the fewest digits that give it back."""
+def _delimited(table: pa.Table, delimiter: str, *, out: Path | None) -> str:
+    """Every text as it is, every number in the fewest digits that give it back.
+
+    ValueError for a cell with a tab or a line break where columns are separated by tabs, which know no quotation.
+    """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.column_names)
-    writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    if delimiter == ",":
+        writer = csv.writer(text, lineterminator="\n")
+    else:
+        writer = csv.writer(
+            text, delimiter=delimiter, quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n"
+        )
+    rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+    try:
+        writer.writerow(table.column_names)
+        writer.writerows(rows)
+    except csv.Error:
+        raise ValueError(
+            f"--out {out}: a cell holds a tab or a line break; give a file .csv or .parquet"
+        ) from None
     return text.getvalue()

@@ -19,12 +19,12 @@ def predict(
         ),
     ],
     table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="CSV or Parquet file with a column for each feature.")
+        Path, typer.Argument(metavar="TABLE", help="CSV, TSV or Parquet file with a column for each feature.")
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", metavar="FILE", help="File .csv or .parquet to write [default: CSV on the screen]."
+            "--out", metavar="FILE", help="File .csv, .tsv or .parquet to write [default: CSV on the screen]."
         ),
     ] = None,
     level: Annotated[

@@ -1,6 +1,6 @@
 """Attention: a potential, a prior over edges, a value."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,13 +32,19 @@ class GaussianPerKey(Config):
 class Causal(Config):
     """A token attends to itself and to earlier tokens, all alike a priori."""
 
+    causal: ClassVar = True
+    """Whether no token attends to a later one."""
     kind: Literal["causal"] = "causal"
 
 
 class Full(Config):
     """A token attends to every token, all alike a priori."""
 
+    causal: ClassVar = False
     kind: Literal["full"] = "full"
+
+
+Prior = Annotated[Causal | Full, Field(discriminator="kind")]
 
 
 class Neighbour(Config):
@@ -53,5 +59,5 @@ class Attention(Config):
     potential: Annotated[DotProduct | GaussianIsotropic | GaussianPerKey, Field(discriminator="kind")] = (
         DotProduct()
     )
-    prior: Annotated[Causal | Full, Field(discriminator="kind")] = Causal()
+    prior: Prior = Causal()
     value: Annotated[Neighbour, Field(discriminator="kind")] = Neighbour()

@@ -1,15 +1,20 @@
 """The machinery under training: one process, many networks as one program, DeepSpeed's ranks."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from precisionflow.config.base import Config, Count
+from precisionflow.config.learning import Backpropagation, PredictiveCoding
 
 
 class TorchEngine(Config):
     """One process, plain torch."""
 
+    learnings: ClassVar = (Backpropagation, PredictiveCoding)
+    """Ways of learning that it offers."""
+    averages: ClassVar = False
+    """Whether it keeps a running mean of the weights."""
     kind: Literal["torch"] = "torch"
     dtype: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: by autocast; weights stay float32."""
@@ -20,6 +25,8 @@ class TorchEngine(Config):
 class BatchedEngine(Config):
     """One process; all seeds, splits and ensemble members of a variant train as one tensor program."""
 
+    learnings: ClassVar = (Backpropagation,)
+    averages: ClassVar = True
     kind: Literal["batched"] = "batched"
     dtype: Literal["float32"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -28,6 +35,8 @@ class BatchedEngine(Config):
 class DeepSpeedEngine(Config):
     """DeepSpeed ZeRO on 1..N ranks: gloo between CPU processes, nccl or rccl between GPUs."""
 
+    learnings: ClassVar = (Backpropagation, PredictiveCoding)
+    averages: ClassVar = False
     kind: Literal["deepspeed"] = "deepspeed"
     zero_stage: Literal[0, 1, 2, 3] = 1
     ranks: Count = 1

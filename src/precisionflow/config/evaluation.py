@@ -10,8 +10,9 @@ from precisionflow.config.base import NUMBER, Config, Fraction
 TableRecalibration = Literal[
     "variance_scaling", "quantile_map", "conformal_split", "conformal_normalised", "conformal_quantile"
 ]
-Recalibration = Literal[TableRecalibration, "temperature"]
-"""`temperature` is for characters, all others for tables."""
+ClassRecalibration = Literal["temperature"]
+Recalibration = Literal[TableRecalibration, ClassRecalibration]
+"""Methods for distributions of a number, and for probabilities of classes."""
 RECALIBRATIONS: tuple[str, ...] = get_args(Recalibration)
 
 

@@ -1,17 +1,24 @@
 """The networks: fully connected ones for tables, a causal transformer for text."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import Field, model_validator
 
 from precisionflow.config.attention import Attention
 from precisionflow.config.base import NUMBER, Config, Count
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.config.learning import Backpropagation
+from precisionflow.config.likelihoods import GaussianNLL
 from precisionflow.config.posteriors import Ensemble, MonteCarloDropout, Point, Posterior
 
 
 class Transformer(Config):
     """Pre-norm transformer; each residual branch (attention, feed-forward) is one layer."""
 
+    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
+    """Engines that can train it."""
+    leaves: ClassVar[dict[str, Config]] = {}
+    """Parts that have to stay as given here, since the network learns in closed form."""
     kind: Literal["transformer"] = "transformer"
     blocks: Count = 2
     heads: Count = 4
@@ -30,6 +37,8 @@ class Transformer(Config):
 class MLP(Config):
     """Fully connected network; the objective says which parameters its heads state."""
 
+    engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
+    leaves: ClassVar[dict[str, Config]] = {}
     kind: Literal["mlp"] = "mlp"
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
     """Widths of the hidden layers."""
@@ -56,6 +65,8 @@ class MLP(Config):
 class TAGI(Config):
     """Gaussian beliefs over all weights, learned in closed form, the noise too (Goulet 2021, Deka 2024)."""
 
+    engines: ClassVar = (BatchedEngine,)
+    leaves: ClassVar[dict[str, Config]] = {"objective": GaussianNLL(), "learning": Backpropagation()}
     kind: Literal["tagi_v"] = "tagi_v"
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
     """Widths of the hidden layers, rectified linear units."""
@@ -64,7 +75,18 @@ class TAGI(Config):
 Model = Annotated[Transformer | MLP | TAGI, Field(discriminator="kind")]
 
 
+def posterior_of(model: Model) -> Posterior | None:
+    """The posterior that a network lets choose; none of one without a choice."""
+    match model:
+        case MLP(posterior=posterior):
+            return posterior
+        case Transformer() | TAGI():
+            return None
+        case _:
+            assert_never(model)
+
+
 def ensemble_of(model: Model) -> Ensemble | None:
     """The ensemble that a model asks for."""
-    posterior = model.posterior if isinstance(model, MLP) else None
+    posterior = posterior_of(model)
     return posterior if isinstance(posterior, Ensemble) else None

@@ -1,21 +1,29 @@
 """What is believed about the weights after training."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from precisionflow.config.base import NUMBER, Config
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.config.likelihoods import GaussianNLL, Natural, RegressionObjective
 
 
 class Point(Config):
     """The trained weights, taken as certain."""
 
+    likelihoods: ClassVar = get_args(RegressionObjective)
+    """Objectives that it fits."""
+    engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
+    """Engines that can train it."""
     kind: Literal["point"] = "point"
 
 
 class Ensemble(Config):
     """Networks that differ in initial weights, order of batches and, with `folds`, rows (Lakshminarayanan 2017)."""
 
+    likelihoods: ClassVar = get_args(RegressionObjective)
+    engines: ClassVar = (BatchedEngine,)
     kind: Literal["ensemble"] = "ensemble"
     members: Annotated[int, Field(ge=2), NUMBER] = 5
     folds: Annotated[int, Field(ge=2), NUMBER] | None = None
@@ -43,6 +51,8 @@ class Ensemble(Config):
 class MonteCarloDropout(Config):
     """Dropout stays on while predicting (Gal & Ghahramani 2016); needs model.dropout."""
 
+    likelihoods: ClassVar = get_args(RegressionObjective)
+    engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     kind: Literal["mc_dropout"] = "mc_dropout"
     samples: Annotated[int, Field(ge=2), NUMBER] = 50
 
@@ -50,6 +60,8 @@ class MonteCarloDropout(Config):
 class LaplaceApproximation(Config):
     """A Gaussian over weights around the optimum, two prior precisions by marginal likelihood (Immer 2023)."""
 
+    likelihoods: ClassVar = (GaussianNLL, Natural)
+    engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     kind: Literal["laplace_approximation"] = "laplace_approximation"
     weights: Literal["all", "last_layer"] = "last_layer"
     """all: one full matrix, for at most 5000 weights; last_layer: those of the heads."""

@@ -1,7 +1,7 @@
 """Where data come from: tables and texts."""
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -21,6 +21,8 @@ NamedPath = Annotated[str, AfterValidator(_named)]
 class ScikitLearnTable(Config):
     """A regression set that scikit-learn ships; split k is a random 90/10 partition drawn with seed k."""
 
+    raw_files: ClassVar = False
+    """Whether it reads files of the user's, which a cluster's pods need in their workspace."""
     kind: Literal["scikit_learn"] = "scikit_learn"
     name: Literal["diabetes", "linnerud"] = "diabetes"
 
@@ -32,6 +34,7 @@ class ScikitLearnTable(Config):
 class HeteroscedasticSine(Config):
     """A toy with known noise, y = x sin x + 0.3 e1 + 0.3 x e2; split k is a random 90/10 partition, seed k."""
 
+    raw_files: ClassVar = False
     kind: Literal["heteroscedastic_sine"] = "heteroscedastic_sine"
     rows: Annotated[int, Field(ge=10), NUMBER] = 500
     seed: Seed = 0
@@ -45,6 +48,7 @@ class HeteroscedasticSine(Config):
 class UciFolder(Config):
     """The standard UCI form: `data.txt`, `index_{features,target}.txt`, `index_{train,test}_<k>.txt`."""
 
+    raw_files: ClassVar = True
     kind: Literal["uci_folder"] = "uci_folder"
     path: NamedPath
     """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
@@ -55,11 +59,12 @@ class UciFolder(Config):
 
 
 class TableFile(Config):
-    """A CSV or Parquet file with named columns; split k is a random 90/10 partition drawn with seed k."""
+    """A CSV, TSV or Parquet file with named columns; split k is a random 90/10 partition drawn with seed k."""
 
+    raw_files: ClassVar = True
     kind: Literal["table_file"] = "table_file"
     path: NamedPath
-    """`.csv` or `.parquet`; absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+    """`.csv`, `.tsv` or `.parquet`; absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
     target: str
     """Column to predict."""
     features: tuple[str, ...] | None = None
@@ -67,8 +72,8 @@ class TableFile(Config):
 
     @model_validator(mode="after")
     def _names_columns(self) -> Self:
-        if PurePosixPath(self.path).suffix not in (".csv", ".parquet"):
-            raise ValueError(f"path {self.path!r} should end in .csv or .parquet")
+        if PurePosixPath(self.path).suffix not in (".csv", ".tsv", ".parquet"):
+            raise ValueError(f"path {self.path!r} should end in .csv, .tsv or .parquet")
         if self.features is not None:
             if not self.features:
                 raise ValueError("features names no column; name one, or leave it out for all but the target")
@@ -87,6 +92,7 @@ class TableFile(Config):
 class PydocTopics(Config):
     """The English text of Python's own `pydoc_data.topics`: part of every Python installation."""
 
+    raw_files: ClassVar = False
     kind: Literal["pydoc_topics"] = "pydoc_topics"
 
     @property
@@ -97,6 +103,7 @@ class PydocTopics(Config):
 class TextFile(Config):
     """Any UTF-8 text file."""
 
+    raw_files: ClassVar = True
     kind: Literal["text_file"] = "text_file"
     path: NamedPath
     """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
@@ -109,6 +116,7 @@ class TextFile(Config):
 class TinyShakespeare(Config):
     """`tinyshakespeare/input.txt` in the folder that PRECISIONFLOW_DATA names."""
 
+    raw_files: ClassVar = True
     kind: Literal["tiny_shakespeare"] = "tiny_shakespeare"
 
     @property
@@ -119,3 +127,4 @@ class TinyShakespeare(Config):
 TableSource = Annotated[
     ScikitLearnTable | HeteroscedasticSine | UciFolder | TableFile, Field(discriminator="kind")
 ]
+TextSource = Annotated[PydocTopics | TextFile | TinyShakespeare, Field(discriminator="kind")]

@@ -1,16 +1,34 @@
-"""What is learned: `regression` on tables, `characters` on text."""
+"""What is learned: a number from a row of numbers, the next character of a text; what fits with each."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from precisionflow.config.base import Config, Count, Fraction
-from precisionflow.config.sources import PydocTopics, ScikitLearnTable, TableSource, TextFile, TinyShakespeare
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.config.evaluation import ClassRecalibration, Evaluation, TableRecalibration
+from precisionflow.config.likelihoods import CrossEntropy, RegressionObjective
+from precisionflow.config.networks import MLP, TAGI, Transformer
+from precisionflow.config.sources import PydocTopics, ScikitLearnTable, TableSource, TextSource
 
 
 class Regression(Config):
     """Predict a number with its uncertainty from a row of numbers."""
 
+    networks: ClassVar = (MLP, TAGI)
+    """Networks that can learn it."""
+    likelihoods: ClassVar = get_args(RegressionObjective)
+    """Objectives that it can be learned by."""
+    engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
+    """Engines that can train it."""
+    recalibrations: ClassVar = get_args(TableRecalibration)
+    """Methods that its predictions can be recalibrated by."""
+    has_splits: ClassVar = True
+    """Whether its data can be cut anew."""
+    causal: ClassVar = False
+    """Whether a place of a sequence has to be kept from seeing later ones."""
+    headline: ClassVar = ("nll", "crps", "rmse")
+    """Metrics that are contrasted when the experiment names none."""
     metrics: ClassVar = (
         "nll",
         "crps",
@@ -28,10 +46,25 @@ class Regression(Config):
     validation_fraction: Fraction = 0.1
     """Share of the training rows that early stopping may look at; the test rows are never in it."""
 
+    @classmethod
+    def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:
+        """Names of all metrics; every method gives intervals anew, variance_scaling a density too."""
+        after = [f"{m}_after_{method}" for method in evaluation.recalibration for m in evaluation.intervals]
+        if "variance_scaling" in evaluation.recalibration:
+            after += ["nll_after_variance_scaling", "crps_after_variance_scaling"]
+        return (*cls.metrics, *evaluation.intervals, *after)
+
 
 class Characters(Config):
     """Predict the next character of a text."""
 
+    networks: ClassVar = (Transformer,)
+    likelihoods: ClassVar = (CrossEntropy,)
+    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
+    recalibrations: ClassVar = get_args(ClassRecalibration)
+    has_splits: ClassVar = False
+    causal: ClassVar = True
+    headline: ClassVar = ("nll", "ece", "brier")
     metrics: ClassVar = (
         "nll",
         "bits_per_character",
@@ -49,13 +82,19 @@ class Characters(Config):
     )
     """What evaluation measures."""
     kind: Literal["characters"] = "characters"
-    source: Annotated[PydocTopics | TextFile | TinyShakespeare, Field(discriminator="kind")] = PydocTopics()
+    source: TextSource = PydocTopics()
     context: Count = 64
     """Characters that the model sees at once."""
     validation_fraction: Fraction = 0.05
     """Share of the text, by position after the training part."""
     test_fraction: Fraction = 0.05
     """Share of the text, by position at its end."""
+
+    @classmethod
+    def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:
+        """Names of all metrics; every method gives all but the validation loss anew."""
+        scored = [m for m in cls.metrics if m != "validation_loss"]
+        return (*cls.metrics, *(f"{m}_after_{method}" for method in evaluation.recalibration for m in scored))
 
     @model_validator(mode="after")
     def _leaves_training_text(self) -> Self:

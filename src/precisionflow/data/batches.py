@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from jaxtyping import Float, Float32, Int, Int32
 
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import REGRESSION_ROWS, TOKENS
+from precisionflow.records.schemas import REGRESSION_ROWS, SEQUENCES, TOKENS
 
 
 def rank_slice(size: int, *, rank: int, ranks: int) -> slice:
@@ -95,16 +95,58 @@ class Rows:
         The steps walk through one permutation of all rows after another, so every row comes once an epoch and
         a batch may lie across two epochs. A batch size of at least all rows is the whole part at every step.
         """
-        count = len(self)
-        if batch_size >= count:
-            chosen = np.arange(count)
-        else:
-            epoch, place = divmod(step * batch_size, count)
-            end = place + batch_size
-            current, following = _order(count, seed, epoch), _order(count, seed, epoch + 1)
-            chosen = np.concatenate([current[place:end], following[: max(end - count, 0)]])
-        chosen = chosen[rank_slice(len(chosen), rank=rank, ranks=ranks)]
+        chosen = drawn(len(self), step, seed=seed, batch_size=batch_size, rank=rank, ranks=ranks)
         return Rows(self.rows[chosen], self.features[chosen], self.target[chosen])
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Classified texts: a whole part, or one batch of it."""
+
+    rows: Int[np.ndarray, "rows"]
+    """Index of each text in the source."""
+    tokens: tuple[Int32[np.ndarray, "_"], ...]
+    target: Int32[np.ndarray, "rows"]
+    """Index of each text's class."""
+
+    @classmethod
+    def read(cls, path: Path) -> "Sequences":
+        """The texts in a validated `<part>.parquet`."""
+        table = read_parquet(path, SEQUENCES)
+        flat = pc.list_flatten(table["tokens"]).to_numpy()
+        lengths = pc.list_value_length(table["tokens"]).to_numpy()
+        tokens = tuple(np.split(flat, np.cumsum(lengths)[:-1]))
+        return cls(table["row"].to_numpy(), tokens, table["target"].to_numpy())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def among(self, chosen: Int[np.ndarray, "chosen"]) -> "Sequences":
+        """Some of the texts."""
+        return Sequences(self.rows[chosen], tuple(self.tokens[i] for i in chosen), self.target[chosen])
+
+    def batch(self, step: int, *, seed: int, batch_size: int, rank: int = 0, ranks: int = 1) -> "Sequences":
+        """This rank's share of the step's batch, drawn as `Rows.batch` draws."""
+        return self.among(drawn(len(self), step, seed=seed, batch_size=batch_size, rank=rank, ranks=ranks))
+
+    def consecutive(self, *, batch_size: int) -> Iterator["Sequences"]:
+        """All texts in order."""
+        for first in range(0, len(self), batch_size):
+            yield self.among(np.arange(first, min(first + batch_size, len(self))))
+
+
+def drawn(
+    count: int, step: int, *, seed: int, batch_size: int, rank: int, ranks: int
+) -> Int[np.ndarray, "share"]:
+    """This rank's share of the step's batch among `count` samples, every one of which comes once an epoch."""
+    if batch_size >= count:
+        chosen = np.arange(count)
+    else:
+        epoch, place = divmod(step * batch_size, count)
+        end = place + batch_size
+        current, following = _order(count, seed, epoch), _order(count, seed, epoch + 1)
+        chosen = np.concatenate([current[place:end], following[: max(end - count, 0)]])
+    return chosen[rank_slice(len(chosen), rank=rank, ranks=ranks)]
 
 
 @functools.lru_cache(maxsize=2)

@@ -15,7 +15,7 @@ from precisionflow.results.layout import PARTS, Part, PreparedSplit
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a task's writer reports for the data set's card."""
+    """What the data set's card says of the parts that were written."""
 
     rows: dict[Part, int]
     """Rows of a table or characters of a text, of each part."""
@@ -23,6 +23,16 @@ class Prepared:
     features: tuple[str, ...] | None = None
     target: str | None = None
     vocabulary: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source whose bytes are known and whose parts can be written."""
+
+    sha256: str
+    write: Callable[[Path], Prepared]
+    """Writes the three parts into a folder."""
 
 
 @contextmanager

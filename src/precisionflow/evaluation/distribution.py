@@ -18,7 +18,7 @@ Family = Literal["gaussian", "student_t", "laplace"]
 Components = Float[np.ndarray, "rows components"]
 """One number for each component of each row."""
 
-PARAMETERS = ("location", "scale", "weight", "degrees_of_freedom", "belief")
+PARAMETERS = ("location", "scale", "weight", "degrees_of_freedom", "location_std")
 """The arrays of a distribution."""
 WEIGHT_TOLERANCE = 1e-6
 """How far from 1 the weights of a row may sum."""
@@ -38,17 +38,15 @@ class Distribution:
     weight: Components
     degrees_of_freedom: Components | None = None
     """Of Student's t alone."""
-    belief: Components | None = None
-    """Std of a Gaussian belief about the location that `scale` includes; of Gaussians alone. None: no such belief."""
+    location_std: Components | None = None
+    """Std of the location itself, which `scale` includes; of Gaussians alone. None: the location is certain."""
 
     def __post_init__(self) -> None:
         rows = self.location.shape
         if (self.degrees_of_freedom is None) != (self.family != "student_t"):
             raise ValueError(f"family {self.family!r}: degrees_of_freedom belong to 'student_t' alone")
-        if self.belief is not None and self.family != "gaussian":
-            raise ValueError(
-                f"family {self.family!r}: a belief about the location belongs to 'gaussian' alone"
-            )
+        if self.location_std is not None and self.family != "gaussian":
+            raise ValueError(f"family {self.family!r}: location_std belongs to 'gaussian' alone")
         for name in PARAMETERS:
             values = getattr(self, name)
             if values is None:
@@ -66,9 +64,9 @@ class Distribution:
         if self.degrees_of_freedom is not None:
             low = self.degrees_of_freedom.min(axis=1) <= 0
             refuse(low, "degrees_of_freedom", self.degrees_of_freedom, wanted="should be positive")
-        if self.belief is not None:
-            wrong = (self.belief.min(axis=1) < 0) | ((self.scale - self.belief).min(axis=1) < 0)
-            refuse(wrong, "belief", self.belief, wanted="should lie between 0 and scale")
+        if self.location_std is not None:
+            wrong = (self.location_std.min(axis=1) < 0) | ((self.scale - self.location_std).min(axis=1) < 0)
+            refuse(wrong, "location_std", self.location_std, wanted="should lie between 0 and scale")
 
     @property
     def components(self) -> int:
@@ -144,7 +142,7 @@ class Distribution:
 
     @cached_property
     def aleatoric(self) -> Rows:
-        """Mean of the components' variances: the noise that they state, in squared units of the target.
+        """Mean of the components' variances: the noise, in squared units of the target.
 
         ValueError where Student's t has no variance (degrees_of_freedom <= 2).
         """
@@ -159,14 +157,14 @@ class Distribution:
                 unit = self.degrees_of_freedom / (self.degrees_of_freedom - 2)
             case _:
                 assert_never(self.family)
-        believed = 0.0 if self.belief is None else self.belief**2
-        return np.einsum("nk,nk->n", self.weight, unit * self.scale**2 - believed)
+        uncertain = 0.0 if self.location_std is None else self.location_std**2
+        return np.einsum("nk,nk->n", self.weight, unit * self.scale**2 - uncertain)
 
     @cached_property
     def epistemic(self) -> Rows:
-        """Variance of the components' locations, how far an ensemble's members disagree, and of the belief in each."""
-        believed = 0.0 if self.belief is None else self.belief**2
-        return np.einsum("nk,nk->n", self.weight, (self.location - self.mean[:, None]) ** 2 + believed)
+        """Variance of the components' locations, how far members disagree, and of each location itself."""
+        uncertain = 0.0 if self.location_std is None else self.location_std**2
+        return np.einsum("nk,nk->n", self.weight, (self.location - self.mean[:, None]) ** 2 + uncertain)
 
     @property
     def std(self) -> Rows:

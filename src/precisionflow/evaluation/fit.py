@@ -1,11 +1,14 @@
 """What a model of one feature says along that feature: the curve behind a figure."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float
 
-from precisionflow.evaluation.predictor import Predictor
+from precisionflow.evaluation.distribution import Distribution
+from precisionflow.records.cards import Standardisation
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import FIT, REGRESSION_ROWS
 from precisionflow.results.layout import Part, PreparedSplit
@@ -15,13 +18,16 @@ MARGIN = 0.1
 """How far the grid goes beyond the data on either side, as a share of their range."""
 
 
-def fitted_curve(predictor: Predictor, data: Path) -> pa.Table | None:
+def fitted_curve(
+    data: Path,
+    *,
+    scales: Standardisation,
+    predict: Callable[[Float[np.ndarray, "rows features"]], Distribution],
+) -> pa.Table | None:
     """records.FIT: the test rows, then an even grid over the range of all rows and somewhat beyond (target NaN).
 
-    None for a model of several features: no plane shows it.
+    `predict` takes features in their own units. None for a model of several features: no plane shows it.
     """
-    scales = predictor.data_card.standardisation
-    assert scales is not None
     if len(scales.feature_mean) != 1:
         return None
 
@@ -34,7 +40,7 @@ def fitted_curve(predictor: Predictor, data: Path) -> pa.Table | None:
     seen = np.concatenate([points("train")[0], test])
     beyond = MARGIN * np.ptp(seen)
     x = np.concatenate([test, np.linspace(seen.min() - beyond, seen.max() + beyond, POINTS)])
-    predicted = predictor.distribution(x[:, None])
+    predicted = predict(x[:, None])
     (low_95, high_95), (low_50, high_50) = predicted.interval(0.95), predicted.interval(0.5)
     columns = {
         "x": x,

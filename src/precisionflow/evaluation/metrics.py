@@ -21,7 +21,7 @@ from precisionflow.evaluation.scores.gaussian import squared_error
 from precisionflow.evaluation.scores.interval import interval_score
 from precisionflow.records.files import checked
 from precisionflow.records.metrics import metric_named
-from precisionflow.records.schemas import METRICS, TOKEN_PREDICTIONS
+from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
 
 
 def regression_metrics(predicted: Distribution, target: Rows, *, levels: Sequence[float]) -> dict[str, float]:
@@ -57,24 +57,22 @@ def interval_metrics(target: Rows, lower: Rows, upper: Rows, *, level: float) ->
     }
 
 
-def token_metrics(table: pa.Table, *, bins: int) -> dict[str, float]:
-    """nll (nats per character), bits_per_character, brier, accuracy, aurc and the calibration errors of the most
-    probable character in `bins` bins: ece and mce (equal width), ece_equal_mass.
+def class_metrics(table: pa.Table, *, bins: int) -> dict[str, float]:
+    """nll (nats per target), brier, accuracy, aurc and the calibration errors of the most probable class in `bins`
+    bins: ece and mce (equal width), ece_equal_mass.
 
-    `table` is a `records.TOKEN_PREDICTIONS`. ValueError for a table without rows or with values that are no
+    `table` is a `records.CLASS_PREDICTIONS`. ValueError for a table without rows or with values that are no
     predictions.
     """
     if table.num_rows == 0:
         raise ValueError("predictions: no rows; give at least one")
-    table = checked(table, TOKEN_PREDICTIONS, "predictions")
+    table = checked(table, CLASS_PREDICTIONS, "predictions")
     log_probability, confidence, correct, brier = (
         table[name].to_numpy() for name in ("log_probability", "confidence", "correct", "brier")
     )
     refuse(log_probability > 0, "log_probability", log_probability, wanted="should not be positive")
-    nll = -float(np.mean(log_probability))
     return {
-        "nll": nll,
-        "bits_per_character": nll / math.log(2),
+        "nll": -float(np.mean(log_probability)),
         "ece": expected_calibration_error(confidence, correct, bins=bins),
         "ece_equal_mass": classes.equal_mass_calibration_error(
             confidence, correct, bins=min(bins, len(correct))
@@ -86,7 +84,7 @@ def token_metrics(table: pa.Table, *, bins: int) -> dict[str, float]:
     }
 
 
-def class_metrics(binned: classes.ClassBins) -> dict[str, float]:
+def class_wise_metrics(binned: classes.ClassBins) -> dict[str, float]:
     """class_wise_ece and the parts of the Brier score, of the probabilities of all classes."""
     parts = classes.brier_decomposition(binned)
     return {

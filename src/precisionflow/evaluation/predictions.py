@@ -22,7 +22,7 @@ def predictions_table(predicted: Distribution, *, row: np.ndarray, target: Rows)
     return pa.table({"row": row, "target": target, "family": family, **columns}, schema=PREDICTIONS)
 
 
-def stated_distribution(table: pa.Table, *, origin: str = "predictions") -> Distribution:
+def predictive_distribution(table: pa.Table, *, origin: str = "predictions") -> Distribution:
     """The distribution of a `records.PREDICTIONS` from `origin`, which messages name.
 
     ValueError for a table without rows, rows of several or unknown families, with unequal numbers of components, or

@@ -11,18 +11,21 @@ from precisionflow.evaluation.columns import fraction
 if TYPE_CHECKING:
     import pandas as pd
 
-    from precisionflow.evaluation.predictor import Predictor
+    from precisionflow.evaluation.tasks.regression import TablePredictor
 
 
 def predict_with_uncertainty(
-    predictor: "Predictor", features: Float[np.ndarray, "rows features"], *, levels: Sequence[float] = (0.95,)
+    predictor: "TablePredictor",
+    features: Float[np.ndarray, "rows features"],
+    *,
+    levels: Sequence[float] = (0.95,),
 ) -> "pd.DataFrame":
     """One row for each row of `features` (in their own units), everything in the target's units.
 
     Columns: `mean`; `std`; `aleatoric`, the std of the noise that the model states; `epistemic`, the std of what it
     does not know (zero for a single network): std^2 = aleatoric^2 + epistemic^2 (law of total variance); for each level
-    `lower_<per cent>` and `upper_<per cent>`, the predictive quantiles (1 -+ level) / 2. ValueError for a model of
-    characters, features that `Predictor.distribution` refuses, and a level outside (0, 1) or given twice.
+    `lower_<per cent>` and `upper_<per cent>`, the predictive quantiles (1 -+ level) / 2. ValueError for
+    features that `TablePredictor.distribution` refuses, and for a level outside (0, 1) or given twice.
     """
     import pandas as pd
 

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 from precisionflow.config import Experiment
 
@@ -61,18 +61,43 @@ class DatasetCard(Card):
     split: int
     rows: dict[Literal["train", "valid", "test"], int]
     standardisation: Standardisation | None = None
+    """Of a table of numbers; read it as `table`."""
     features: tuple[str, ...] | None = None
     """Names of a table's features, where its source has names."""
     target: str | None = None
     """Name of a table's target, where its source has names."""
     vocabulary: tuple[str, ...] | None = None
+    """Of a text: what each token stands for; read it as `tokens`."""
+    classes: tuple[str, ...] | None = Field(default=None, exclude_if=lambda names: names is None)
+    """Of classified texts: the name of each class; read it as `class_names`."""
+
+    @property
+    def table(self) -> Standardisation:
+        """Means and scales of a table of numbers; ValueError for a card of other data."""
+        if self.standardisation is None:
+            raise ValueError(
+                f"{self.dataset}: its card has no standardisation; give the card of a table of numbers"
+            )
+        return self.standardisation
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What each token of a text stands for; ValueError for a card of other data."""
+        if self.vocabulary is None:
+            raise ValueError(f"{self.dataset}: its card has no vocabulary; give the card of a text")
+        return self.vocabulary
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Name of each class; ValueError for a card of other data."""
+        if self.classes is None:
+            raise ValueError(f"{self.dataset}: its card has no classes; give the card of classified texts")
+        return self.classes
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """What a table's features are called: x0, x1, ... where its source has no names; a text has none."""
-        if self.features is not None or self.standardisation is None:
-            return self.features or ()
-        return tuple(f"x{i}" for i in range(len(self.standardisation.feature_mean)))
+        """Names of a table's features: x0, x1, ... where its source has no names."""
+        return self.features or tuple(f"x{i}" for i in range(len(self.table.feature_mean)))
 
 
 class ModelCard(Card):

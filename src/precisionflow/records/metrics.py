@@ -78,6 +78,3 @@ _CATALOGUE = {
         Metric("validation_loss", "validation loss of the kept weights", "nats", "lower"),
     )
 }
-
-HEADLINE = {"regression": ("nll", "crps", "rmse"), "characters": ("nll", "ece", "brier")}
-"""Metrics that are contrasted when the experiment names none."""

@@ -16,6 +16,10 @@ REGRESSION_ROWS = _schema(row=_whole, features=_reals, target=_real)
 """data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
 TOKENS = _schema(token=pa.int32())
 """data/<part>.parquet of a text: one row a character, index into the vocabulary."""
+SEQUENCES = _schema(
+    row=_whole, tokens=pa.list_(pa.field("element", pa.int32(), nullable=False)), target=pa.int32()
+)
+"""data/<part>.parquet of classified texts: index of the row in the source; indices into vocabulary and classes."""
 HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
 NETWORK_HISTORY = _schema(network=_whole, step=_whole, metric=_text, value=_real)
@@ -28,11 +32,11 @@ PREDICTIONS = _schema(
     scale=_reals,
     weight=_reals,
     degrees_of_freedom=_reals,
-    belief=_reals,
+    location_std=_reals,
 )
 """evaluation/predictions.parquet of a table, in the target's own units: the parameters of `distribution.Distribution`,
 one number for each component; empty lists where the family has no such parameter."""
-TOKEN_PREDICTIONS = _schema(
+CLASS_PREDICTIONS = _schema(
     row=_whole,
     target=pa.int32(),
     log_probability=_real,
@@ -41,8 +45,8 @@ TOKEN_PREDICTIONS = _schema(
     entropy=_real,
     brier=_real,
 )
-"""evaluation/predictions.parquet of a text: nats; confidence is the largest probability, brier the sum over classes of
-(p - y)^2."""
+"""evaluation/predictions.parquet of classes, such as the next character: nats; confidence is the largest probability,
+brier the sum over classes of (p - y)^2."""
 FIT = _schema(
     may_be_nan=("target",),
     x=_real,

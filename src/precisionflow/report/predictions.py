@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from precisionflow.evaluation.columns import Rows
-from precisionflow.evaluation.predictions import stated_distribution
+from precisionflow.evaluation.predictions import predictive_distribution
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import PREDICTIONS, TOKEN_PREDICTIONS
+from precisionflow.records.schemas import CLASS_PREDICTIONS, PREDICTIONS
 from precisionflow.results.layout import EvaluatedCell
 
 
@@ -55,7 +55,7 @@ def read_numbers(folders: Sequence[Path]) -> NumberPredictions:
     cells, rows = [], []
     for file in (EvaluatedCell(folder).predictions for folder in folders):
         table = read_parquet(file, PREDICTIONS)
-        predicted, target = stated_distribution(table, origin=str(file)), table["target"].to_numpy()
+        predicted, target = predictive_distribution(table, origin=str(file)), table["target"].to_numpy()
         cells.append(
             (target, predicted.mean, predicted.std, predicted.cdf(target), *predicted.interval(0.95))
         )
@@ -65,8 +65,8 @@ def read_numbers(folders: Sequence[Path]) -> NumberPredictions:
 
 
 def read_classes(folders: Sequence[Path]) -> ClassPredictions:
-    """The pooled records.TOKEN_PREDICTIONS of evaluated cells."""
-    tables = [read_parquet(EvaluatedCell(folder).predictions, TOKEN_PREDICTIONS) for folder in folders]
+    """The pooled records.CLASS_PREDICTIONS of evaluated cells."""
+    tables = [read_parquet(EvaluatedCell(folder).predictions, CLASS_PREDICTIONS) for folder in folders]
     row, confidence, correct = (
         np.concatenate([table[name].to_numpy() for table in tables])
         for name in ("row", "confidence", "correct")

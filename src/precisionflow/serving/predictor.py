@@ -1,17 +1,15 @@
 """A trained network behind MLflow's `predict`: the file that an MLflow model carries as its code."""
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from precisionflow.config.tasks import Characters, Regression
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
+from precisionflow.serving.answers import answers_of
 
 if TYPE_CHECKING:
     from precisionflow.evaluation.predictor import Predictor
@@ -24,10 +22,10 @@ class ServedPredictor(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the weights; the model's three files lie in one folder."""
-        from precisionflow.evaluation.predictor import Predictor
+        from precisionflow.evaluation.predictor import load_predictor
 
         files = {name: Path(file) for name, file in context.artifacts.items()}
-        self.predictor = Predictor.load(files["weights"].parent, read_card(files["dataset"], DatasetCard))
+        self.predictor = load_predictor(files["weights"].parent, read_card(files["dataset"], DatasetCard))
 
     def predict(
         self,
@@ -44,41 +42,7 @@ class ServedPredictor(PythonModel):
         probable next_character. ValueError for a missing column and for a text that the model cannot read.
         """
         task = self.predictor.experiment_card.experiment.task
-        match task:
-            case Regression():
-                return _intervals(self.predictor, model_input, level=(params or {}).get("level", 0.95))
-            case Characters():
-                return pd.DataFrame([_scores(self.predictor, text) for text in model_input["text"]])
-            case _:
-                assert_never(task)
-
-
-def _intervals(predictor: "Predictor", table: pd.DataFrame, *, level: float) -> pd.DataFrame:
-    from precisionflow.evaluation.uncertainty import ends, predict_with_uncertainty
-
-    names = predictor.data_card.feature_names
-    absent = [name for name in names if name not in table.columns]
-    if absent:
-        raise ValueError(
-            f"column {absent[0]!r} is missing (there are {', '.join(map(str, table.columns))}); "
-            f"the model takes {', '.join(names)}"
-        )
-    predicted = predict_with_uncertainty(predictor, table[list(names)].to_numpy(np.float64), levels=(level,))
-    return predicted.rename(columns=dict(zip(ends(level), ("lower", "upper"), strict=True)))
-
-
-def _scores(predictor: "Predictor", text: str) -> dict[str, float | str]:
-    if len(text) < 2:
-        raise ValueError(
-            f"text {text!r} has fewer than two characters; a score needs one to predict and one before it"
-        )
-    vocabulary = predictor.data_card.vocabulary
-    assert vocabulary is not None
-    log_probabilities = predictor.log_probabilities(text)
-    seen = [vocabulary.index(character) for character in text[1:]]
-    nll = -float(log_probabilities[np.arange(len(seen)), seen].mean())
-    following = vocabulary[int(log_probabilities[-1].argmax())]
-    return {"nll": nll, "bits_per_character": nll / math.log(2), "next_character": following}
+        return answers_of(task).answer(self.predictor, model_input, params or {})  # type: ignore[arg-type]
 
 
 set_model(ServedPredictor())  # how MLflow finds the model in a file

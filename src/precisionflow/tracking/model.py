@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precisionflow import serving
-from precisionflow.records.cards import DatasetCard
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card
 from precisionflow.results.layout import PreparedSplit, TrainedCell
+from precisionflow.serving.answers import answers_of
 from precisionflow.tracking.content import PREFIX, CellContent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-    from mlflow.models import ModelSignature
 
 
 def logged_model(client: "MlflowClient", run: "Run", cell: CellContent) -> None:
@@ -49,6 +50,7 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
     from mlflow import pyfunc
     from mlflow.models import Model
 
+    task = read_card(TrainedCell(cell.model).card, ModelCard).experiment.task
     pyfunc.save_model(
         str(folder),
         python_model=str(Path(serving.__file__).with_name("predictor.py")),
@@ -57,29 +59,7 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
             "model": str(TrainedCell(cell.model).card),
             "dataset": str(PreparedSplit(cell.data).card),
         },
-        signature=signature(cell.dataset),
+        signature=answers_of(task).signature(cell.dataset),
         pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],
         mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
     )
-
-
-def signature(card: DatasetCard) -> "ModelSignature":
-    """Of a table: its features -> mean, std, aleatoric, epistemic, lower, upper, with the interval's `level` as
-    parameter; of a text: text -> its scores, next_character.
-    """
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-
-    if card.standardisation is not None:
-        columns = ("mean", "std", "aleatoric", "epistemic", "lower", "upper")
-        return ModelSignature(
-            Schema([ColSpec("double", name) for name in card.feature_names]),
-            Schema([ColSpec("double", name) for name in columns]),
-            ParamSchema([ParamSpec("level", "double", 0.95)]),
-        )
-    scores = [
-        ColSpec("double", "nll"),
-        ColSpec("double", "bits_per_character"),
-        ColSpec("string", "next_character"),
-    ]
-    return ModelSignature(Schema([ColSpec("string", "text")]), Schema(scores))

@@ -1,34 +1,139 @@
-"""Prepared data as tensors: the batch of a step, the batches of a part."""
+"""Prepared data as tensors: the batch of a step, the batches of a part, sequences of unequal length as one batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, assert_never
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Characters, Regression
-from precisionflow.data.batches import Rows, TokenWindows
+from precisionflow.config.tasks import Characters, Regression, Task
+from precisionflow.data.batches import Rows, Sequences, TokenWindows
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.ranks import Ranks
 
 
 class Batch(NamedTuple):
-    """Inputs and targets with the samples along the first axis."""
+    """Inputs and targets with the samples along the first axis, the places of a sequence along the second."""
 
     inputs: Tensor
     target: Tensor
-    mask: Tensor | None = None
-    """True at real tokens; none: every place is real."""
+    mask: Bool[Tensor, "batch places"] | None = None
+    """True at real places, False at padding; none where every place is real. Losses and metrics count real places."""
     progress: float = 1.0
     """Share of the steps that had been taken when it was drawn."""
     weight: float = 1.0
     """Samples over an equal share of the step's batch: the weighted mean over ranks is the mean over all samples."""
 
+    @property
+    def lengths(self) -> Int[Tensor, "batch"]:
+        """Number of real places of each sequence."""
+        if self.mask is None:
+            return torch.full(self.inputs.shape[:1], self.inputs.shape[1], device=self.inputs.device)
+        return self.mask.sum(dim=1)
+
     def to(self, device: torch.device) -> "Batch":
-        return self._replace(inputs=self.inputs.to(device), target=self.target.to(device))
+        mask = None if self.mask is None else self.mask.to(device)
+        return self._replace(inputs=self.inputs.to(device), target=self.target.to(device), mask=mask)
+
+
+def padded(
+    sequences: Sequence[Int[np.ndarray, "_"]],
+) -> tuple[Int[Tensor, "batch places"], Bool[Tensor, "batch places"] | None]:
+    """(tokens, mask) of sequences, filled up with token 0 to the longest; no mask where all are equally long.
+
+    ValueError for no sequence and for one without tokens.
+    """
+    lengths = torch.tensor([len(sequence) for sequence in sequences])
+    if not len(lengths) or not lengths.min():
+        raise ValueError(
+            f"sequences of {lengths.tolist()} tokens; give at least one, each with at least one token"
+        )
+    tokens = torch.zeros(len(sequences), int(lengths.max()), dtype=torch.int64)
+    for row, sequence in zip(tokens, sequences, strict=True):
+        row[: len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
+    mask = torch.arange(tokens.shape[1]) < lengths[:, None]
+    return tokens, None if bool(mask.all()) else mask
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Rows of a table; the whole part is one batch."""
+
+    rows: Rows
+
+    def size(self, batch_size: int) -> int:
+        """Number of samples that a step takes over all ranks."""
+        return min(batch_size, len(self.rows))
+
+    def share(self, step: int, **share: int) -> Batch:
+        """This rank's share of the step's batch; a pure function of (seed, step)."""
+        return _rows(self.rows.batch(step, **share))
+
+    def whole(self, *, batch_size: int) -> list[Batch]:  # noqa: ARG002
+        """All samples in order, every target once."""
+        return [_rows(self.rows)]
+
+
+@dataclass(frozen=True)
+class TextWindows:
+    """Windows of a text; the target of a character is the next one."""
+
+    tokens: TokenWindows
+    context: int
+
+    def size(self, batch_size: int) -> int:
+        return batch_size
+
+    def share(self, step: int, **share: int) -> Batch:
+        return _windows(self.tokens.windows(step, context=self.context, **share))
+
+    def whole(self, *, batch_size: int) -> list[Batch]:
+        return [_windows(part) for part in self.tokens.consecutive(self.context, batch_size=batch_size)]
+
+
+@dataclass(frozen=True)
+class ClassifiedTexts:
+    """Texts of unequal length; the target of a text is its class."""
+
+    texts: Sequences
+
+    def size(self, batch_size: int) -> int:
+        return min(batch_size, len(self.texts))
+
+    def share(self, step: int, **share: int) -> Batch:
+        return _sequences(self.texts.batch(step, **share))
+
+    def whole(self, *, batch_size: int) -> list[Batch]:
+        return [_sequences(part) for part in self.texts.consecutive(batch_size=batch_size)]
+
+
+Samples = TableRows | TextWindows | ClassifiedTexts
+"""The samples of one part of a data set."""
+
+
+def read_samples(task: Task, file: Path) -> Samples:
+    """The samples in `<part>.parquet`."""
+    match task:
+        case Regression():
+            return TableRows(Rows.read(file))
+        case Characters(context=context):
+            return TextWindows(TokenWindows.read(file), context)
+        case _:
+            assert_never(task)
+
+
+def _rows(rows: Rows) -> Batch:
+    return Batch(torch.from_numpy(rows.features), torch.from_numpy(rows.target))
+
+
+def _sequences(texts: Sequences) -> Batch:
+    tokens, mask = padded(texts.tokens)
+    return Batch(tokens, torch.from_numpy(texts.target.astype(np.int64)), mask)
 
 
 def _windows(tokens: np.ndarray) -> Batch:
@@ -36,55 +141,29 @@ def _windows(tokens: np.ndarray) -> Batch:
     return Batch(windows[:, :-1].contiguous(), windows[:, 1:].contiguous())
 
 
-def _rows(rows: Rows) -> Batch:
-    return Batch(torch.from_numpy(rows.features), torch.from_numpy(rows.target))
-
-
 def training_batches(
     experiment: Experiment, data: Path, *, seed: int, ranks: Ranks
 ) -> Callable[[int], Batch]:
     """step -> this rank's share of the step's batch; a pure function of (seed, step).
 
-    ValueError for a table with fewer training rows than ranks.
+    ValueError for a part with fewer training rows than ranks.
     """
-    size = experiment.training.batch_size
-    share = {
-        "seed": seed,
-        "batch_size": size,
-        "rank": ranks.index,
-        "ranks": ranks.count,
-    }
-    match experiment.task:
-        case Characters(context=context):
-            windows = TokenWindows.read(PreparedSplit(data).part("train"))
-            return lambda step: _windows(windows.windows(step, context=context, **share)).to(ranks.device)
-        case Regression():
-            file = PreparedSplit(data).part("train")
-            rows = Rows.read(file)
-            if len(rows) < ranks.count:
-                raise ValueError(
-                    f"{file}: {len(rows)} rows are too few for engine.ranks {ranks.count}; use fewer ranks"
-                )
-            equal_share = min(size, len(rows)) / ranks.count
+    file, training = PreparedSplit(data).part("train"), experiment.training
+    samples = read_samples(experiment.task, file)
+    size = samples.size(training.batch_size)
+    if size < ranks.count:
+        raise ValueError(f"{file}: {size} rows are too few for engine.ranks {ranks.count}; use fewer ranks")
 
-            def weighted(step: int) -> Batch:
-                part = _rows(rows.batch(step, **share))
-                return part._replace(
-                    progress=step / experiment.training.steps, weight=len(part.target) / equal_share
-                ).to(ranks.device)
+    def share(step: int) -> Batch:
+        drawn = samples.share(
+            step, seed=seed, batch_size=training.batch_size, rank=ranks.index, ranks=ranks.count
+        )
+        weight = len(drawn.target) / (size / ranks.count)
+        return drawn._replace(progress=step / training.steps, weight=weight).to(ranks.device)
 
-            return weighted
-        case _:
-            assert_never(experiment.task)
+    return share
 
 
 def part_batches(experiment: Experiment, file: Path, *, batch_size: int = 64) -> list[Batch]:
     """All samples of a part in order, every target once."""
-    match experiment.task:
-        case Characters(context=context):
-            windows = TokenWindows.read(file)
-            return [_windows(tokens) for tokens in windows.consecutive(context, batch_size=batch_size)]
-        case Regression():
-            return [_rows(Rows.read(file))]
-        case _:
-            assert_never(experiment.task)
+    return read_samples(experiment.task, file).whole(batch_size=batch_size)

@@ -15,9 +15,9 @@ from precisionflow.data.batches import Rows
 from precisionflow.data.folds import out_of_fold
 from precisionflow.data.prepare import prepare
 from precisionflow.evaluation.distribution import gaussian
-from precisionflow.evaluation.predictor import Predictor
-from precisionflow.evaluation.recalibration.recalibrated import held_out
+from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.evaluation.recalibration.variance_scaling import scaled
+from precisionflow.evaluation.tasks.regression import cross_fit_predictions
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY
@@ -132,7 +132,7 @@ def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
     experiment = resolve(overlay(TREE, ENSEMBLE))
     folder = data_folder(data, experiment, 1)
     dataset = read_card(folder / "dataset.json", DatasetCard)
-    predictor = Predictor.load(cell_folder(ensembles, 0, 1), dataset)
+    predictor = load_predictor(cell_folder(ensembles, 0, 1), dataset)
     predictor.model.factor = 1.0  # early stopping knows no spread but the stated one
     parts = [Rows.read(folder / f"{part}.parquet") for part in ("train", "valid")]
     features = torch.from_numpy(np.concatenate([part.features for part in parts]))
@@ -154,9 +154,9 @@ def test_the_spread_is_fitted_to_the_rows_left_out(data, tmp_path):
     changes = ENSEMBLE | {"training.patience": None, "seeds": [0], "splits": [1]}
     folder = data_folder(data, trained(changes, data, tmp_path), 1)
     card = read_card(folder / "dataset.json", DatasetCard)
-    predictor = Predictor.load(cell_folder(tmp_path, 0, 1), card)
+    predictor = load_predictor(cell_folder(tmp_path, 0, 1), card)
     found, predictor.model.factor = predictor.model.factor, 1.0
-    pair, target = held_out(predictor, folder)
+    pair, target = cross_fit_predictions(predictor, folder)
     columns = {name: getattr(pair, name) for name in ("location", "scale")}
     singles = [gaussian(columns["location"][:, member], columns["scale"][:, member]) for member in range(2)]
 
@@ -177,10 +177,10 @@ def test_beliefs_learn_together_as_alone_and_predict_what_was_validated(data, tm
     trained(changes | {"seeds": [1], "splits": [0]}, data, tmp_path / "alone")
     assert_same(tmp_path / "together", tmp_path / "alone", 1, 0, tolerance=2e-4)
     folder = data_folder(data, experiment, 0)
-    predictor = Predictor.load(
+    predictor = load_predictor(
         cell_folder(tmp_path / "together", 1, 0), read_card(folder / "dataset.json", DatasetCard)
     )
-    valid, scale = Rows.read(folder / "valid.parquet"), predictor.data_card.standardisation
+    valid, scale = Rows.read(folder / "valid.parquet"), predictor.data_card.table
     stated = predictor.standardised(torch.from_numpy(valid.features))
     target = valid.target.astype(np.float64) * scale.target_scale + scale.target_mean
     loss = -stated.log_density(target).mean() - np.log(scale.target_scale)

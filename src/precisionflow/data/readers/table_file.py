@@ -1,4 +1,4 @@
-"""CSV and Parquet files with named columns, read as numbers: every cell finite, every column named once."""
+"""CSV, TSV and Parquet files with named columns, read as numbers: every cell finite, every column named once."""
 
 import difflib
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,10 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
-SUFFIXES = (".csv", ".parquet")
+PARQUET = ".parquet"
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+"""Between columns; in .tsv a quotation mark is a character like any other: no cell holds a tab or a line break."""
+_CALLED = {",": "commas", "\t": "tabs"}
 BATCH_ROWS = 1 << 15
 """Most rows of a Parquet file in memory at once."""
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
@@ -22,13 +25,15 @@ _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.t
 def column_names(path: Path) -> list[str]:
     """The names of all columns; ValueError for one that stands there twice, or a file that cannot be read."""
     with readable(path):
-        if _is_csv(path):
-            with pcsv.open_csv(path) as reader:
-                names = reader.schema.names
-        else:
+        delimiter = delimiter_of(path)
+        if delimiter is None:
             names = pq.read_schema(path).names
-    if len(names) == 1 and _is_csv(path) and any(mark in names[0] for mark in ";\t"):
-        raise ValueError(f"{path}: its header {names[0]!r} is one column; separate columns by commas")
+        else:
+            with pcsv.open_csv(path, parse_options=_parsing(delimiter)) as reader:
+                names = reader.schema.names
+    if delimiter is not None and len(names) == 1 and any(m in names[0] for m in {*";\t,"} - {delimiter}):
+        called = _CALLED[delimiter]
+        raise ValueError(f"{path}: its header {names[0]!r} is one column; separate columns by {called}")
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ValueError(f"{path}: column {name!r} stands there twice; give every column its own name")
@@ -36,13 +41,15 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, *, texts: bool) -> pa.Table:
-    """The whole file; of CSV with `texts` every cell as it is written there, else in the type that it seems to have."""
+    """The whole file; of CSV and TSV with `texts` every cell as it is written, else in its seeming type."""
     there = column_names(path)
     with readable(path):
-        if not _is_csv(path):
+        delimiter = delimiter_of(path)
+        if delimiter is None:
             return pq.ParquetFile(path).read()
         types = {name: pa.string() for name in there} if texts else None
-        return pcsv.read_csv(path, convert_options=pcsv.ConvertOptions(column_types=types))
+        convert = pcsv.ConvertOptions(column_types=types)
+        return pcsv.read_csv(path, parse_options=_parsing(delimiter), convert_options=convert)
 
 
 def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -> None:
@@ -82,7 +89,7 @@ def readable(path: Path) -> Iterator[None]:
         check_suffix(path)
         yield
     except FileNotFoundError:
-        raise ValueError(f"{path}: does not exist; give a CSV or Parquet file") from None
+        raise ValueError(f"{path}: does not exist; give a CSV, TSV or Parquet file") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: the names of its columns are not UTF-8; save it as UTF-8") from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -92,25 +99,32 @@ def readable(path: Path) -> Iterator[None]:
 
 def check_suffix(path: Path) -> None:
     """ValueError unless the name says what a file holds."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(f"{path}: should end in {' or '.join(SUFFIXES)}")
+    if path.suffix.lower() not in (*DELIMITERS, PARQUET):
+        raise ValueError(f"{path}: should end in {', '.join(DELIMITERS)} or {PARQUET}")
 
 
-def _is_csv(path: Path) -> bool:
-    return path.suffix.lower() == ".csv"
+def delimiter_of(path: Path) -> str | None:
+    """The character between the columns of a file of text; none: the file is Parquet."""
+    return DELIMITERS.get(path.suffix.lower())
 
 
-def _batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _parsing(delimiter: str) -> pcsv.ParseOptions:
+    return pcsv.ParseOptions(delimiter=delimiter, quote_char='"' if delimiter == "," else False)
+
+
+def column_batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The named columns of all rows in order; of a file of text every cell as it is written there."""
     with readable(path):
-        if _is_csv(path):
+        delimiter = delimiter_of(path)
+        if delimiter is None:
+            with pq.ParquetFile(path) as file:
+                yield from file.iter_batches(BATCH_ROWS, columns=list(names))
+        else:
             convert = pcsv.ConvertOptions(
                 include_columns=list(names), column_types={name: pa.string() for name in names}
             )
-            with pcsv.open_csv(path, convert_options=convert) as reader:
+            with pcsv.open_csv(path, parse_options=_parsing(delimiter), convert_options=convert) as reader:
                 yield from reader
-        else:
-            with pq.ParquetFile(path) as file:
-                yield from file.iter_batches(BATCH_ROWS, columns=list(names))
 
 
 def _numbers(

@@ -1,10 +1,10 @@
-"""The user's own CSV or Parquet file."""
+"""The user's own CSV, TSV or Parquet file."""
 
 from collections.abc import Iterator
 
 from precisionflow.config.sources import TableFile
 from precisionflow.data.folds import cut_test
-from precisionflow.data.readers.table_file import _batches, check_columns, column_names, number_columns
+from precisionflow.data.readers.table_file import check_columns, column_batches, column_names, number_columns
 from precisionflow.data.sources.raw import file_sha256, raw_path
 from precisionflow.data.table import Batch, Table
 
@@ -29,11 +29,11 @@ def open_table_file(source: TableFile, *, split: int) -> Table:
 
     def batches() -> Iterator[Batch]:
         first = 0
-        for batch in _batches(path, wanted):
+        for batch in column_batches(path, wanted):
             yield number_columns(batch, wanted, origin=str(path), first=first)
             first += batch.num_rows
 
-    rows = sum(batch.num_rows for batch in _batches(path, wanted))
+    rows = sum(batch.num_rows for batch in column_batches(path, wanted))
     if not rows:
         raise ValueError(f"{path}: has no rows; give at least one")
     train, test = cut_test(rows, split=split)

@@ -1,6 +1,7 @@
 """Texts as character tokens: one pass for the vocabulary, one that writes the three parts."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from precisionflow.config.tasks import Characters
-from precisionflow.data.parts import Prepared, part_files
-from precisionflow.data.sources.text import Text
+from precisionflow.data.parts import Opened, Prepared, part_files
+from precisionflow.data.sources.texts import open_text
+from precisionflow.data.text import Text
 from precisionflow.records.schemas import TOKENS
 from precisionflow.results.layout import PARTS, Part
 
@@ -19,6 +21,17 @@ _CODE_POINTS = 0x110000
 def _code_points(text: Text) -> Iterator[Int[np.ndarray, "characters"]]:
     for chunk in text.chunks():
         yield np.frombuffer(chunk.encode("utf-32-le"), dtype="<u4")
+
+
+def open_characters(task: Characters, *, split: int) -> Opened:
+    """The text; ValueError for a bad source and for a split but 0."""
+    if split:
+        raise ValueError(
+            f"splits: a text is cut by position, so it has no split {split}; "
+            "keep splits at [0] and repeat with seeds"
+        )
+    text = open_text(task.source)
+    return Opened(text.sha256, partial(write_text, text, task=task))
 
 
 def write_text(text: Text, folder: Path, *, task: Characters) -> Prepared:

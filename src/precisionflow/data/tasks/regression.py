@@ -1,14 +1,17 @@
 """Tables: standardised on the training rows, written as three parts."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
+from precisionflow.config.tasks import Regression
 from precisionflow.data.folds import cut_validation
-from precisionflow.data.parts import Prepared, part_files
+from precisionflow.data.parts import Opened, Prepared, part_files
+from precisionflow.data.sources.tables import open_table
 from precisionflow.data.standardisation import ROUNDING, SCALE_OF_A_CONSTANT, Moments
 from precisionflow.data.table import Batch, Table
 from precisionflow.records.cards import Standardisation
@@ -16,6 +19,13 @@ from precisionflow.records.schemas import REGRESSION_ROWS
 from precisionflow.results.layout import Part
 
 FEWEST_TRAINING_ROWS = 3
+
+
+def open_regression(task: Regression, *, split: int) -> Opened:
+    """The table of a split; ValueError for a bad source."""
+    table = open_table(task.source, split)
+    write = partial(write_table, table, validation_fraction=task.validation_fraction, split=split)
+    return Opened(table.sha256, write)
 
 
 def write_table(table: Table, folder: Path, *, validation_fraction: float, split: int) -> Prepared:

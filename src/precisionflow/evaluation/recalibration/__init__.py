@@ -1,1 +1,1 @@
-"""Maps that make predictions true on average, fitted on held-out rows."""
+"""Maps that make predictions true on average, fitted on rows that trained no predicting network."""

@@ -10,13 +10,13 @@ from precisionflow.records.files import read_card
 from precisionflow.results.layout import PreparedSplit, data_folder
 
 
-def check_held_out(variant: Experiment, *, data: Path) -> None:
-    """ValueError where a split's held-out rows are too few for a conformal interval that the variant asks for."""
+def check_calibration_rows(variant: Experiment, *, data: Path) -> None:
+    """ValueError where a split's calibration rows are too few for a conformal interval that the variant asks for."""
     methods = [m for m in variant.evaluation.recalibration if m.startswith("conformal_")]
     highest = max(variant.evaluation.levels)
     for split in variant.splits if methods else ():
         folder = data_folder(data, variant, split)
-        rows = held_out_rows(variant, read_card(PreparedSplit(folder).card, DatasetCard))
+        rows = calibration_rows(variant, read_card(PreparedSplit(folder).card, DatasetCard))
         if rows < fewest_rows(highest):
             raise ValueError(
                 f"evaluation.recalibration {methods[0]}: {variant.dataset} split {split} has {rows} held-out rows, "
@@ -25,8 +25,8 @@ def check_held_out(variant: Experiment, *, data: Path) -> None:
             )
 
 
-def held_out_rows(experiment: Experiment, card: DatasetCard) -> int:
-    """The validation rows; of an ensemble with folds the training rows too, as each is left out by some member."""
+def calibration_rows(experiment: Experiment, card: DatasetCard) -> int:
+    """The validation rows; of an ensemble with folds the training rows too, as each is out of some member's fold."""
     ensemble = ensemble_of(experiment.model)
     pooled = ensemble is not None and ensemble.folds is not None
     return card.rows["valid"] + (card.rows["train"] if pooled else 0)

@@ -1,4 +1,4 @@
-"""A monotone map of predicted probabilities, fitted on held-out rows."""
+"""A monotone map of predicted probabilities, fitted on calibration rows."""
 
 from dataclasses import dataclass
 
@@ -13,19 +13,19 @@ from precisionflow.evaluation.distribution import Distribution
 class QuantileMap:
     """A monotone map R of [0, 1] with R(F(y)) uniform on the calibration rows (Kuleshov et al. 2018)."""
 
-    stated: Float[np.ndarray, " knots"]
+    forecast: Float[np.ndarray, " knots"]
     """Predicted probabilities, rising strictly from 0 to 1."""
     observed: Float[np.ndarray, " knots"]
     """How often they came true, rising from 0 to 1."""
 
     def probability(self, pit: Rows) -> Rows:
         """R(pit): the probability integral transform after recalibration."""
-        return np.interp(pit, self.stated, self.observed)
+        return np.interp(pit, self.forecast, self.observed)
 
     def quantile(self, predicted: Distribution, probability: float) -> Rows:
         """The recalibrated quantile: F^-1(R^-1(probability)), row by row."""
-        stated = float(np.interp(fraction("probability", probability), self.observed, self.stated))
-        return predicted.quantile(min(max(stated, 1e-12), 1 - 1e-12))
+        forecast = float(np.interp(fraction("probability", probability), self.observed, self.forecast))
+        return predicted.quantile(min(max(forecast, 1e-12), 1 - 1e-12))
 
     def interval(self, predicted: Distribution, level: float) -> tuple[Rows, Rows]:
         """The recalibrated central interval."""
@@ -44,9 +44,9 @@ def quantile_map(pit: Rows, *, knots: int = 50) -> QuantileMap:
     if len(pit) < 2:
         raise ValueError("a quantile map needs at least 2 calibration rows")
     chosen = np.unique(np.linspace(0, len(pit) - 1, min(knots, len(pit))).astype(int))
-    stated, observed = np.sort(pit)[chosen], (chosen + 1) / (len(pit) + 1)
-    inside = (stated > 0) & (stated < 1)
-    stated, first = np.unique(stated[inside], return_index=True)
+    forecast, observed = np.sort(pit)[chosen], (chosen + 1) / (len(pit) + 1)
+    inside = (forecast > 0) & (forecast < 1)
+    forecast, first = np.unique(forecast[inside], return_index=True)
     return QuantileMap(
-        np.concatenate([[0.0], stated, [1.0]]), np.concatenate([[0.0], observed[inside][first], [1.0]])
+        np.concatenate([[0.0], forecast, [1.0]]), np.concatenate([[0.0], observed[inside][first], [1.0]])
     )

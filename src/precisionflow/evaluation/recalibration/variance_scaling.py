@@ -39,5 +39,5 @@ def scaled(predicted: Distribution, factor: float) -> Distribution:
         factor * predicted.scale,
         predicted.weight,
         predicted.degrees_of_freedom,
-        None if predicted.belief is None else factor * predicted.belief,
+        None if predicted.location_std is None else factor * predicted.location_std,
     )

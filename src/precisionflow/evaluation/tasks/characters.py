@@ -1,109 +1,78 @@
-"""Scores of next-character predictions, batch by batch: only what the metrics need is kept."""
+"""Characters: probabilities of the next character of a text, and their scores."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
-from jaxtyping import Float, Integer
-from scipy import special
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from precisionflow.config import Experiment
-from precisionflow.evaluation.calibration.classes import ClassBins, class_bins
-from precisionflow.evaluation.metrics import class_metrics, token_metrics
-from precisionflow.evaluation.predictor import Predictor
-from precisionflow.evaluation.recalibration.temperature import temperature
-from precisionflow.evaluation.scores.classes import brier, entropy
-from precisionflow.records.schemas import TOKEN_PREDICTIONS
-from precisionflow.results.layout import PreparedSplit
-from precisionflow.training.batches import part_batches
-
-LogProbabilities = Float[np.ndarray, "tokens classes"]
-"""Nats."""
-Targets = Integer[np.ndarray, " tokens"]
-
-FITTED_TOKENS = 10_000
-"""Validation tokens that a temperature is fitted on: its standard error is then about one per cent."""
+from precisionflow.config.tasks import Characters
+from precisionflow.evaluation.classes import ClassScores, score_classes
+from precisionflow.evaluation.network import TrainedNetwork, network_of
+from precisionflow.evaluation.scored import Scored
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.schemas import CLASS_PREDICTIONS
+from precisionflow.training.batches import Batch
 
 
-@dataclass
-class TokenScores:
-    """The predictions of a part, so far."""
+@dataclass(frozen=True)
+class TokenPredictor(TrainedNetwork):
+    """Texts in, probabilities of the next character out."""
 
-    bins: int
-    columns: list[dict[str, np.ndarray]] = field(default_factory=list)
-    classes: ClassBins | None = None
+    predicts: ClassVar = "characters of a text"
 
-    def add(self, log_probabilities: LogProbabilities, target: Targets) -> None:
-        """Score one batch."""
-        self.columns.append(token_columns(log_probabilities, target))
-        found = class_bins(np.exp(log_probabilities), target, bins=self.bins)
-        self.classes = found if self.classes is None else self.classes + found
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The network with its weights; RuntimeError for weights of another network."""
+        return network_of(experiment, card, weights)
 
-    @property
-    def table(self) -> pa.Table:
-        """records.TOKEN_PREDICTIONS; `row` is the position of the target in the part."""
-        columns = {name: np.concatenate([part[name] for part in self.columns]) for name in self.columns[0]}
-        count = len(columns["target"])
-        return pa.table({"row": np.arange(1, count + 1), **columns}, schema=TOKEN_PREDICTIONS)
+    def log_probabilities(self, text: str) -> Float[np.ndarray, "positions vocabulary"]:
+        """log p(next character) after each character of `text`, in nats.
 
-    @property
-    def metrics(self) -> dict[str, float]:
-        """All metrics of a text."""
-        assert self.classes is not None
-        return token_metrics(self.table, bins=self.bins) | class_metrics(self.classes)
+        The text is cut into windows of the trained context, so a character is predicted from those before it in its
+        window. ValueError for no text and for a character that the training text did not have.
+        """
+        index = {character: i for i, character in enumerate(self.data_card.tokens)}
+        unknown = sorted(set(text) - set(index))
+        if not text:
+            raise ValueError("text has no characters; give at least one")
+        if unknown:
+            raise ValueError(f"text has characters that the model never saw: {unknown[:5]}; leave them out")
+        tokens = torch.tensor([index[character] for character in text])
+        task = self.experiment_card.experiment.task
+        assert isinstance(task, Characters)
+        parts = [self.token_log_probabilities(window[None])[0] for window in tokens.split(task.context)]
+        return torch.cat(parts).numpy()
 
+    def token_log_probabilities(self, inputs: Tensor) -> Float[Tensor, "windows tokens vocabulary"]:
+        """log softmax of the logits, float64 on the CPU."""
+        with torch.no_grad():
+            return self.model(inputs.to(self.device)).double().log_softmax(-1).cpu()
 
-def token_columns(log_probabilities: LogProbabilities, target: Targets) -> dict[str, np.ndarray]:
-    """The columns of records.TOKEN_PREDICTIONS but `row`."""
-    probabilities = np.exp(log_probabilities)
-    return {
-        "target": target.astype(np.int32),
-        "log_probability": np.take_along_axis(log_probabilities, target[:, None], axis=1)[:, 0],
-        "confidence": np.minimum(probabilities.max(1), 1.0),
-        "correct": probabilities.argmax(1) == target,
-        "entropy": entropy(probabilities),
-        "brier": brier(probabilities, target),
-    }
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test characters' probabilities and all their metrics, before and after temperature.
 
+        `row` is the position of the target in the part.
+        """
+        plain, tempered = score_classes(self.predict, experiment, data)
+        metrics = character_metrics(plain)
+        if tempered is not None:
+            after = character_metrics(tempered)
+            metrics |= {f"{name}_after_temperature": value for name, value in after.items()}
+        return Scored(plain.table(np.arange(1, plain.count + 1)), CLASS_PREDICTIONS, metrics)
 
-def score_text(
-    predictor: Predictor, experiment: Experiment, data: Path
-) -> tuple[TokenScores, dict[str, float]]:
-    """Scores of the test part, and `<metric>_after_temperature` where the experiment asks for it.
-
-    The temperature is fitted on characters of the validation part, which early stopping has looked at.
-    """
-    bins = experiment.evaluation.bins
-    plain, tempered = TokenScores(bins), TokenScores(bins)
-    factor = None
-    if "temperature" in experiment.evaluation.recalibration:
-        factor = validation_temperature(predictor, experiment, data)
-    for log_probabilities, target in _stated(predictor, experiment, PreparedSplit(data).part("test")):
-        plain.add(log_probabilities, target)
-        if factor is not None:
-            tempered.add(special.log_softmax(log_probabilities / factor, axis=1), target)
-    if factor is None:
-        return plain, {}
-    return plain, {f"{name}_after_temperature": value for name, value in tempered.metrics.items()}
+    def predict(self, batch: Batch) -> Float[Tensor, "windows tokens vocabulary"]:
+        """log p(next character) at every place of a batch."""
+        return self.token_log_probabilities(batch.inputs)
 
 
-def validation_temperature(predictor: Predictor, experiment: Experiment, data: Path) -> float:
-    """T of `recalibration.temperature` on the first `FITTED_TOKENS` characters of the validation part."""
-    parts, count = [], 0
-    for log_probabilities, target in _stated(predictor, experiment, PreparedSplit(data).part("valid")):
-        parts.append((np.exp(log_probabilities), target))
-        count += len(target)
-        if count >= FITTED_TOKENS:
-            break
-    probabilities, targets = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return temperature(probabilities, targets)
-
-
-def _stated(
-    predictor: Predictor, experiment: Experiment, file: Path
-) -> Iterator[tuple[LogProbabilities, Targets]]:
-    for batch in part_batches(experiment, file):
-        stated = predictor.token_log_probabilities(batch.inputs).flatten(0, 1).numpy()
-        yield stated, batch.target.flatten().numpy()
+def character_metrics(scores: ClassScores) -> dict[str, float]:
+    """All metrics of a text: those of class probabilities, and the bits that a character takes."""
+    metrics = scores.metrics
+    return {"nll": metrics["nll"], "bits_per_character": metrics["nll"] / math.log(2)} | metrics

@@ -25,16 +25,13 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             )
         case Characters(context=context):
             assert isinstance(experiment.model, Transformer)
-            assert card.vocabulary is not None
-            readout = partial(next_token_readout, vocabulary=len(card.vocabulary))
-            return transformer(
-                experiment.model, vocabulary=len(card.vocabulary), context=context, readout=readout
-            )
+            vocabulary = len(card.tokens)
+            readout = partial(next_token_readout, vocabulary=vocabulary)
+            return transformer(experiment.model, vocabulary=vocabulary, context=context, readout=readout)
         case _:
             assert_never(experiment.task)
 
 
 def features_of(card: DatasetCard) -> int:
     """Number of features of a table."""
-    assert card.standardisation is not None
-    return len(card.standardisation.feature_mean)
+    return len(card.table.feature_mean)

@@ -1,4 +1,4 @@
-"""CSV and Parquet sources: the same numbers as the file, and what is refused in one line with nothing left behind."""
+"""CSV, TSV and Parquet sources: the numbers of the file, and what is refused in one line with nothing left behind."""
 
 import numpy as np
 import pyarrow as pa
@@ -174,7 +174,7 @@ def test_a_target_without_features(regression, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"path": "beams.txt"}, "should end in .csv or .parquet"),
+        ({"path": "beams.txt"}, "should end in .csv, .tsv or .parquet"),
         ({"features": []}, "features names no column"),
         ({"features": ["width", "strength"]}, "features names the target 'strength'"),
         ({"features": ["width", "width"]}, "features names 'width' twice"),
@@ -193,3 +193,29 @@ def refused(experiment, folder):
     assert "\n" not in str(caught.value)
     assert not (folder / "out").exists()
     return str(caught.value)
+
+
+def test_columns_between_tabs_hold_the_same_numbers(regression, tmp_path):
+    text = write_csv(tmp_path / "beams.csv").read_text()
+    (tmp_path / "beams.tsv").write_text(text.replace(",", "\t"))
+    _, expected = prepared(regression(source(tmp_path / "beams.csv")), tmp_path / "csv")
+    card, rows = prepared(regression(source(tmp_path / "beams.tsv")), tmp_path / "tsv")
+    assert (card.dataset, card.features, card.target) == ("beams", ("width", "depth"), "strength")
+    assert np.array_equal(rows, expected)
+
+
+def test_a_quotation_mark_between_tabs_is_a_character(tmp_path):
+    path = tmp_path / "said.tsv"
+    path.write_text('text\tlabel\n"so, she said\t1\nan "end"\t0\n', encoding="utf-8")
+    assert table_file.column_names(path) == ["text", "label"]
+    texts = pa.Table.from_batches(table_file.column_batches(path, ["text"]))["text"].to_pylist()
+    assert texts == ['"so, she said', 'an "end"']
+    assert table_file.read_rows(path, texts=True)["text"].to_pylist() == texts
+
+
+def test_a_tsv_with_commas_is_refused(regression, tmp_path):
+    path = tmp_path / "beams.tsv"
+    write_csv(tmp_path / "beams.csv").rename(path)
+    assert refused(regression(source(path)), tmp_path) == (
+        f"{path}: its header 'width,depth,strength' is one column; separate columns by tabs"
+    )

@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 from precisionflow.config import load, overlay, resolve
 from precisionflow.data.folds import out_of_fold
 from precisionflow.evaluation.distribution import Distribution, gaussian
-from precisionflow.evaluation.predictor import Predictor
+from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.evaluation.recalibration import conformal
-from precisionflow.evaluation.recalibration.enough import check_held_out
-from precisionflow.evaluation.recalibration.recalibrated import held_out, recalibrated_metrics
+from precisionflow.evaluation.recalibration.enough import check_calibration_rows
+from precisionflow.evaluation.recalibration.recalibrated import recalibrated_metrics
+from precisionflow.evaluation.tasks.regression import cross_fit_predictions
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.metrics import metric_named
@@ -99,7 +100,7 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> tiny.Trained:
 
 def test_held_out_rows_of_an_ensemble_are_predicted_by_those_that_left_them_out(folded):
     predictor = folded.predictor()
-    stated, target = held_out(predictor, folded.data_of())
+    stated, target = cross_fit_predictions(predictor, folded.data_of())
     assert len(target) == 398
     assert stated.components == 2
     parts = [read_parquet(folded.data_of() / f"{part}.parquet", REGRESSION_ROWS) for part in PARTS]
@@ -138,13 +139,13 @@ def test_weights_with_a_wrong_spread_are_refused(value, folded, tmp_path):
     save_file(weights, model / "model.safetensors")
     card = read_card(folded.data_of() / "dataset.json", DatasetCard)
     with pytest.raises(ValueError, match=r"posterior\.spread .*; delete the folder and train again"):
-        Predictor.load(model, card)
+        load_predictor(model, card)
 
 
-def test_without_folds_the_validation_rows_are_held_out(table):
-    stated, target = held_out(table.predictor(), table.data_of())
+def test_without_folds_the_validation_rows_are_cross_fit_predictions(table):
+    stated, target = cross_fit_predictions(table.predictor(), table.data_of())
     rows = read_parquet(table.data_of() / "valid.parquet", REGRESSION_ROWS)
-    scale = table.predictor().data_card.standardisation
+    scale = table.predictor().data_card.table
     np.testing.assert_allclose(
         target, rows["target"].to_numpy() * scale.target_scale + scale.target_mean, rtol=1e-5
     )
@@ -218,7 +219,7 @@ def test_too_few_rows_are_told_before_anything_is_trained(table) -> None:
             "evaluation.recalibration": ["variance_scaling", "conformal_split"],
             "evaluation.levels": [0.99],
         }
-        check_held_out(
+        check_calibration_rows(
             resolve(overlay(table.experiment.model_dump(mode="json"), wanted | changes)), data=table.data
         )
 

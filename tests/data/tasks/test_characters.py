@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from precisionflow.data.prepare import prepare
-from precisionflow.data.sources import text as text_module
+from precisionflow.data.sources import text_file
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import TOKENS
@@ -54,7 +54,7 @@ def test_characters_across_chunk_borders(characters, tmp_path, monkeypatch, chun
     for path in paths:
         path.write_bytes(MIXED.encode())
     whole, card = prepared(characters(paths[0], context=8), tmp_path / "out")
-    monkeypatch.setattr(text_module, "CHUNK", chunk)
+    monkeypatch.setattr(text_file, "CHUNK", chunk)
     chunked, chunked_card = prepared(characters(paths[1], context=8), tmp_path / "out")
     assert card.vocabulary == chunked_card.vocabulary
     assert read_text(whole, card) == read_text(chunked, chunked_card)

@@ -1,0 +1,161 @@
+"""What fits with what: every check across the parts of an experiment; the classes declare, this file compares."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from precisionflow.config.attention import Prior
+from precisionflow.config.base import Config, kind_of, members_of, nearest
+from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.networks import Transformer, posterior_of
+from precisionflow.config.tasks import Task
+
+if TYPE_CHECKING:
+    from precisionflow.config.experiment import Experiment
+
+
+def check(experiment: "Experiment") -> None:
+    """ValueError with the first part that does not fit the others, and what would."""
+    _task_is_learnable(experiment)
+    _attention_sees_no_target(experiment)
+    _ranks_share_alike(experiment)
+    _engine_trains_it(experiment)
+    _closed_form_is_left_alone(experiment)
+    _posterior_fits_the_objective(experiment)
+    _names_differ(experiment)
+    _recalibration_fits_the_task(experiment)
+    _data_can_be_cut(experiment)
+    _metrics_are_measured(experiment)
+    _gate_can_be_passed_and_missed(experiment)
+
+
+def _task_is_learnable(experiment: "Experiment") -> None:
+    task = experiment.task
+    for field, part, fitting in (
+        ("model", experiment.model, task.networks),
+        ("objective", experiment.objective, task.likelihoods),
+    ):
+        if not isinstance(part, fitting):
+            raise ValueError(
+                f"{field}.kind: {part.kind!r} does not fit task.kind {task.kind!r}; allowed: {_kinds(fitting)}"
+            )
+
+
+def _attention_sees_no_target(experiment: "Experiment") -> None:
+    if not isinstance(experiment.model, Transformer):
+        return
+    prior = experiment.model.attention.prior
+    if experiment.task.causal and not prior.causal:
+        causal = [member for member in members_of(Prior) if member.causal]  # type: ignore[attr-defined]
+        raise ValueError(
+            f"model.attention.prior.kind: {prior.kind!r} lets a character model see the "
+            f"character that it is to predict; allowed: {_kinds(causal)}"
+        )
+
+
+def _ranks_share_alike(experiment: "Experiment") -> None:
+    engine, size = experiment.engine, experiment.training.batch_size
+    if isinstance(engine, DeepSpeedEngine) and size % engine.ranks:
+        raise ValueError(
+            f"training.batch_size {size} is not a multiple of "
+            f"engine.ranks {engine.ranks}; every rank takes an equal share"
+        )
+
+
+def _engine_trains_it(experiment: "Experiment") -> None:
+    engine, posterior = experiment.engine, posterior_of(experiment.model)
+    if not (
+        isinstance(engine, experiment.task.engines) and isinstance(experiment.learning, engine.learnings)
+    ):
+        tasks = [task for task in members_of(Task) if type(engine) in task.engines]  # type: ignore[attr-defined]
+        raise ValueError(
+            f"engine.kind: {engine.kind} trains task.kind {_kinds(tasks)} by "
+            f"learning.kind {_kinds(engine.learnings)}; use engine.kind torch"
+        )
+    if experiment.training.average and not engine.averages:
+        raise ValueError(
+            f"training.average needs engine.kind batched, given {engine.kind}; change one of them"
+        )
+    if posterior is not None and not isinstance(engine, posterior.engines):
+        raise ValueError(
+            f"model.posterior.kind: {posterior.kind} needs engine.kind {_kinds(posterior.engines)}; "
+            "change one of them"
+        )
+
+
+def _closed_form_is_left_alone(experiment: "Experiment") -> None:
+    model = experiment.model
+    for field, only in model.leaves.items():
+        if getattr(experiment, field) != only:
+            raise ValueError(
+                f"{field}: model.kind {model.kind} learns a Gaussian in closed form; "
+                f"leave {field}.kind {kind_of(type(only))} with its defaults"
+            )
+    if not isinstance(experiment.engine, model.engines):
+        raise ValueError(
+            f"model.kind: {model.kind} needs engine.kind {_kinds(model.engines)}; change one of them"
+        )
+
+
+def _posterior_fits_the_objective(experiment: "Experiment") -> None:
+    posterior = posterior_of(experiment.model)
+    if posterior is not None and not isinstance(experiment.objective, posterior.likelihoods):
+        raise ValueError(
+            f"model.posterior.kind: {posterior.kind} does not fit objective.kind {experiment.objective.kind!r}; "
+            f"allowed: {_kinds(posterior.likelihoods)}"
+        )
+
+
+def _names_differ(experiment: "Experiment") -> None:
+    for key, names in (
+        ("seeds", experiment.seeds),
+        ("splits", experiment.splits),
+        ("evaluation.levels", experiment.evaluation.levels),
+        ("ablation.metrics", experiment.ablation.metrics),
+        ("evaluation.recalibration", experiment.evaluation.recalibration),
+    ):
+        for name in names:
+            if list(names).count(name) > 1:
+                raise ValueError(f"{key}: names {name} twice; name it once")
+
+
+def _recalibration_fits_the_task(experiment: "Experiment") -> None:
+    task = experiment.task
+    for method in experiment.evaluation.recalibration:
+        if method not in task.recalibrations:
+            raise ValueError(
+                f"evaluation.recalibration: {method} does not fit task.kind {task.kind!r}; "
+                f"allowed: {', '.join(task.recalibrations)}"
+            )
+
+
+def _data_can_be_cut(experiment: "Experiment") -> None:
+    if experiment.splits != (0,) and not experiment.task.has_splits:
+        raise ValueError(
+            f"splits: given {list(experiment.splits)}; a text is cut by position, once; "
+            "keep [0] and repeat with seeds"
+        )
+
+
+def _metrics_are_measured(experiment: "Experiment") -> None:
+    measured = experiment.metrics
+    named = [("ablation.metrics", name) for name in experiment.ablation.metrics]
+    for key, name in [*named, *(("gate", name) for name in experiment.gate)]:
+        if name not in measured:
+            raise ValueError(
+                f"{key}: task.kind {experiment.task.kind!r} has no metric {name!r}; "
+                f"allowed: {', '.join(measured)}{nearest(name, measured)}"
+            )
+
+
+def _gate_can_be_passed_and_missed(experiment: "Experiment") -> None:
+    for metric, bounds in experiment.gate.items():
+        if bounds.low is None and bounds.high is None:
+            raise ValueError(f"gate.{metric}: has neither low nor high; give one of them")
+        if bounds.low is not None and bounds.high is not None and bounds.low > bounds.high:
+            raise ValueError(
+                f"gate.{metric}: low {bounds.low:g} is above high {bounds.high:g}; exchange them"
+            )
+
+
+def _kinds(parts: Iterable[type[Config]]) -> str:
+    return ", ".join(str(kind_of(part)) for part in parts)

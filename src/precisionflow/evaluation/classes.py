@@ -1,0 +1,129 @@
+"""Scores of class probabilities, batch by batch: only what the metrics need is kept."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float, Integer
+from scipy import special
+from torch import Tensor
+
+from precisionflow.config import Experiment
+from precisionflow.evaluation.calibration.classes import ClassBins, class_bins
+from precisionflow.evaluation.metrics import class_metrics, class_wise_metrics
+from precisionflow.evaluation.recalibration.temperature import temperature
+from precisionflow.evaluation.scores.classes import brier, entropy
+from precisionflow.records.schemas import CLASS_PREDICTIONS
+from precisionflow.results.layout import PreparedSplit
+from precisionflow.training.batches import Batch, part_batches
+
+LogProbabilities = Float[np.ndarray, "rows classes"]
+"""Nats."""
+Targets = Integer[np.ndarray, " rows"]
+Predict = Callable[[Batch], Float[Tensor, "... classes"]]
+"""log p(class) of every target of a batch, in nats."""
+
+FITTED_TARGETS = 10_000
+"""Validation targets that a temperature is fitted on: its standard error is then about one per cent."""
+
+
+@dataclass
+class ClassScores:
+    """The scores of the predictions that were added so far."""
+
+    bins: int
+    columns: list[dict[str, np.ndarray]] = field(default_factory=list)
+    classes: ClassBins | None = None
+
+    def add(self, log_probabilities: LogProbabilities, target: Targets) -> None:
+        """Score one batch."""
+        self.columns.append(class_columns(log_probabilities, target))
+        found = class_bins(np.exp(log_probabilities), target, bins=self.bins)
+        self.classes = found if self.classes is None else self.classes + found
+
+    @property
+    def count(self) -> int:
+        """Number of predictions."""
+        return sum(len(part["target"]) for part in self.columns)
+
+    def table(self, row: Targets) -> pa.Table:
+        """A records.CLASS_PREDICTIONS; `row` says where each target stands."""
+        columns = {name: np.concatenate([part[name] for part in self.columns]) for name in self.columns[0]}
+        return pa.table({"row": row, **columns}, schema=CLASS_PREDICTIONS)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All metrics of class probabilities."""
+        assert self.classes is not None
+        table = self.table(np.arange(self.count))
+        return class_metrics(table, bins=self.bins) | class_wise_metrics(self.classes)
+
+
+def class_columns(log_probabilities: LogProbabilities, target: Targets) -> dict[str, np.ndarray]:
+    """The columns of records.CLASS_PREDICTIONS but `row`."""
+    probabilities = np.exp(log_probabilities)
+    return {
+        "target": target.astype(np.int32),
+        "log_probability": np.take_along_axis(log_probabilities, target[:, None], axis=1)[:, 0],
+        "confidence": np.minimum(probabilities.max(1), 1.0),
+        "correct": probabilities.argmax(1) == target,
+        "entropy": entropy(probabilities),
+        "brier": brier(probabilities, target),
+    }
+
+
+def real_places(
+    log_probabilities: Float[np.ndarray, "*places classes"],
+    target: Integer[np.ndarray, "*places"],
+    mask: Bool[np.ndarray, "*places"] | None = None,
+) -> tuple[LogProbabilities, Targets]:
+    """One row for each place where the mask is True; without a mask, for each place."""
+    if mask is not None:
+        return log_probabilities[mask], target[mask]
+    return log_probabilities.reshape(-1, log_probabilities.shape[-1]), target.ravel()
+
+
+def score_classes(
+    predict: Predict, experiment: Experiment, data: Path
+) -> tuple[ClassScores, ClassScores | None]:
+    """Scores of the test part as predicted, and after temperature where the experiment asks for it.
+
+    The temperature is fitted on the validation part, which early stopping has looked at.
+    """
+    bins = experiment.evaluation.bins
+    plain = ClassScores(bins)
+    if "temperature" not in experiment.evaluation.recalibration:
+        for log_probabilities, target in _predicted(predict, experiment, PreparedSplit(data).part("test")):
+            plain.add(log_probabilities, target)
+        return plain, None
+    tempered = ClassScores(bins)
+    factor = validation_temperature(predict, experiment, data)
+    for log_probabilities, target in _predicted(predict, experiment, PreparedSplit(data).part("test")):
+        plain.add(log_probabilities, target)
+        tempered.add(special.log_softmax(log_probabilities / factor, axis=1), target)
+    return plain, tempered
+
+
+def validation_temperature(predict: Predict, experiment: Experiment, data: Path) -> float:
+    """T of `recalibration.temperature` on the first `FITTED_TARGETS` targets of the validation part."""
+    parts, count = [], 0
+    for log_probabilities, target in _predicted(predict, experiment, PreparedSplit(data).part("valid")):
+        parts.append((np.exp(log_probabilities), target))
+        count += len(target)
+        if count >= FITTED_TARGETS:
+            break
+    probabilities, targets = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return temperature(probabilities, targets)
+
+
+def _predicted(
+    predict: Predict, experiment: Experiment, file: Path
+) -> Iterator[tuple[LogProbabilities, Targets]]:
+    """Every target of a part with its predicted probabilities; a mask applies to targets that stand at places."""
+    for batch in part_batches(experiment, file):
+        mask = None if batch.mask is None else batch.mask.numpy()
+        target = batch.target.numpy()
+        at_places = mask is not None and mask.shape == target.shape
+        yield real_places(predict(batch).numpy(), target, mask if at_places else None)

@@ -1,0 +1,78 @@
+"""A trained network with the cards of its training and of its data, loaded from the folder of a cell."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from precisionflow.config import Experiment
+from precisionflow.models.networks.build import build
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.results.layout import TrainedCell
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network and what its inputs and outputs mean. Prediction is one forward pass and sees no target."""
+
+    model: Any
+    """What `network` gives."""
+    experiment_card: ModelCard
+    data_card: DatasetCard
+    device: torch.device
+
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The model of an experiment with trained weights; RuntimeError for weights of another network."""
+        raise NotImplementedError
+
+
+Kind = TypeVar("Kind", bound=TrainedNetwork)
+
+
+def network_of(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+    """The network of layers with its weights, taken as certain; RuntimeError for weights of another network."""
+    network = build(experiment, card)
+    network.load_state_dict(weights.network)
+    return network
+
+
+def load_network(
+    kind: type[Kind],
+    model: Path,
+    *,
+    model_card: ModelCard,
+    card: DatasetCard,
+    device: torch.device | None = None,
+) -> Kind:
+    """From a folder with `model.safetensors`, its card, and the card of the data that it was trained on.
+
+    ValueError for the card of other data and for weights that cannot be read or are of another network.
+    """
+    if (card.task, card.split) != (model_card.experiment.task.model_dump(mode="json"), model_card.split):
+        raise ValueError(
+            f"{model}: was not trained on {card.dataset} split {card.split} as it is prepared here; "
+            "give the data that it was trained on or train again"
+        )
+    weights = TrainedCell(model).weights
+    try:
+        tensors = load_file(weights)
+        network = kind.network(model_card.experiment, card, Weights.of(tensors))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{weights}: holds no weights of this network ({reason}); delete the folder and train again"
+        ) from None
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(
+                f"{weights}: {name} holds values that are not finite; delete the folder and train again, "
+                "with a lower training.learning_rate if it comes back"
+            )
+    where = device or torch.device("cpu")
+    return kind(network.to(where).eval(), model_card, card, where)

@@ -1,0 +1,17 @@
+"""What evaluation finds out about one cell, whatever its task."""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+
+class Scored(NamedTuple):
+    """Predictions of the test rows and what follows from them."""
+
+    predictions: pa.Table
+    """One row for each target."""
+    schema: pa.Schema
+    """Of the predictions, from `records.schemas`."""
+    metrics: dict[str, float]
+    fit: pa.Table | None = None
+    """A records.FIT where the inputs are one number; none: no curve shows them."""

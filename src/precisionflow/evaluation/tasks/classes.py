@@ -1,0 +1,56 @@
+"""Classified sequences: probabilities of the class of a sequence of tokens, and their scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from precisionflow.config import Experiment
+from precisionflow.evaluation.classes import score_classes
+from precisionflow.evaluation.network import TrainedNetwork, network_of
+from precisionflow.evaluation.scored import Scored
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import CLASS_PREDICTIONS, SEQUENCES
+from precisionflow.results.layout import PreparedSplit
+from precisionflow.training.batches import Batch, padded
+
+
+@dataclass(frozen=True)
+class ClassPredictor(TrainedNetwork):
+    """Sequences of tokens in, probabilities of their classes out."""
+
+    predicts: ClassVar = "classes of texts"
+
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The network with its weights; RuntimeError for weights of another network."""
+        return network_of(experiment, card, weights)
+
+    def log_probabilities(
+        self, sequences: Sequence[Int[np.ndarray, "_"]]
+    ) -> Float[np.ndarray, "sequences classes"]:
+        """log p(class) of each sequence, in nats; ValueError for a sequence without tokens."""
+        inputs, mask = padded(sequences)
+        return self.predict(Batch(inputs, torch.zeros(len(inputs), dtype=torch.int64), mask)).numpy()
+
+    def predict(self, batch: Batch) -> Float[Tensor, "sequences classes"]:
+        """log softmax of the logits of every sequence of a batch, float64 on the CPU."""
+        given = batch.to(self.device)
+        with torch.no_grad():
+            return self.model(given.inputs, given.mask).double().log_softmax(-1).cpu()
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test sequences' class probabilities and all their metrics, before and after temperature."""
+        plain, tempered = score_classes(self.predict, experiment, data)
+        metrics = plain.metrics
+        if tempered is not None:
+            metrics |= {f"{name}_after_temperature": value for name, value in tempered.metrics.items()}
+        row = read_parquet(PreparedSplit(data).part("test"), SEQUENCES)["row"].to_numpy()
+        return Scored(plain.table(row), CLASS_PREDICTIONS, metrics)

@@ -1,0 +1,133 @@
+"""Regression: distributions of a number for rows of features, and their scores."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from precisionflow.config import Experiment
+from precisionflow.config.networks import ensemble_of
+from precisionflow.data.batches import Rows
+from precisionflow.data.folds import out_of_fold
+from precisionflow.evaluation.distribution import Distribution
+from precisionflow.evaluation.fit import fitted_curve
+from precisionflow.evaluation.metrics import regression_metrics
+from precisionflow.evaluation.network import TrainedNetwork
+from precisionflow.evaluation.predictions import predictions_table
+from precisionflow.evaluation.recalibration.recalibrated import Calibration, recalibrated_metrics
+from precisionflow.evaluation.scored import Scored
+from precisionflow.models.posteriors.build import predictive
+from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import PREDICTIONS, REGRESSION_ROWS
+from precisionflow.results.layout import PreparedSplit
+
+
+@dataclass(frozen=True)
+class TablePredictor(TrainedNetwork):
+    """Rows of features in, distributions of the target out, both in their own units."""
+
+    predicts: ClassVar = "numbers of a table"
+    """What it predicts, in messages."""
+
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The model with what is believed about its weights; RuntimeError for weights of another network."""
+        return predictive(experiment, card, weights)
+
+    def distribution(self, features: Float[np.ndarray, "rows features"]) -> Distribution:
+        """The prediction for features in their own units, in the target's own units.
+
+        ValueError for another number of features and for a value that is not finite.
+        """
+        scales = self.data_card.table
+        wanted = len(scales.feature_mean)
+        if features.ndim != 2 or features.shape[1] != wanted:
+            raise ValueError(f"features have the shape {features.shape}; this model takes (rows, {wanted})")
+        bad = ~np.isfinite(features)
+        if bad.any():
+            row, column = np.argwhere(bad)[0]
+            raise ValueError(
+                f"features, row {row}, column {column}: given {features[row, column]}; every cell needs a finite number"
+            )
+        with np.errstate(over="ignore"):
+            standardised = scales.standardise(features)
+            inputs = standardised.astype(np.float32)
+        far = ~np.isfinite(inputs)
+        if far.any():
+            row, column = np.argwhere(far)[0]
+            raise ValueError(
+                f"features, row {row}, column {self.data_card.feature_names[column]!r}: given {features[row, column]}, "
+                "beyond the range of float32 once standardised; mend the cell"
+            )
+        return self.standardised(torch.from_numpy(inputs))
+
+    def standardised(self, features: Features, *, among: Chosen | None = None) -> Distribution:
+        """The same for standardised features; of an ensemble, if given, each row's `among` its members alone."""
+        scales = self.data_card.table
+        with torch.no_grad():
+            where = None if among is None else among.to(self.device)
+            mixture = self.model.predict(features.to(self.device), among=where)
+        location, scale, weight = (
+            part.double().cpu().numpy()
+            for part in (
+                mixture.location,
+                torch.exp(-0.5 * mixture.log_precision.double()),
+                mixture.log_weight.double().exp(),
+            )
+        )
+        location_std, degrees = (
+            None if part is None else part.double().cpu().numpy()
+            for part in (mixture.location_std, mixture.degrees_of_freedom)
+        )
+        return Distribution(
+            mixture.family,
+            scales.restore_target(location),
+            scales.restore_spread(scale),
+            weight / weight.sum(axis=1, keepdims=True),
+            degrees,
+            None if location_std is None else scales.restore_spread(location_std),
+        )
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test rows' distributions and all their metrics, before and after recalibration."""
+        test, levels = PreparedSplit(data).part("test"), experiment.evaluation.levels
+        rows, scales = read_parquet(test, REGRESSION_ROWS), self.data_card.table
+        target = scales.restore_target(rows["target"].to_numpy())
+        predicted = self.standardised(torch.from_numpy(Rows.read(test).features))
+        metrics = regression_metrics(predicted, target, levels=levels)
+        methods = [m for m in experiment.evaluation.recalibration if m != "temperature"]
+        if methods:
+            calibration = cross_fit_predictions(self, data)
+            metrics |= recalibrated_metrics(calibration, predicted, target, methods=methods, levels=levels)
+        return Scored(
+            predictions_table(predicted, row=rows["row"].to_numpy(), target=target),
+            PREDICTIONS,
+            metrics,
+            fitted_curve(data, scales=scales, predict=self.distribution),
+        )
+
+
+def cross_fit_predictions(predictor: TablePredictor, data: Path) -> Calibration:
+    """Predictions and targets of rows that the predicting networks did not train on, in the target's units.
+
+    The validation rows; of an ensemble with folds all training and validation rows, each predicted by the members of
+    whose folds it is out. Early stopping has looked at these rows, so they are predicted a little too well, and by
+    fewer members than a test row.
+    """
+    card, scales = predictor.experiment_card, predictor.data_card.table
+    valid = Rows.read(PreparedSplit(data).part("valid"))
+    ensemble = ensemble_of(card.experiment.model)
+    if ensemble is None or ensemble.folds is None:
+        return predictor.standardised(torch.from_numpy(valid.features)), scales.restore_target(valid.target)
+    train = Rows.read(PreparedSplit(data).part("train"))
+    features = np.concatenate([train.features, valid.features])
+    target = scales.restore_target(np.concatenate([train.target, valid.target]))
+    members = out_of_fold(ensemble, rows=len(target), seed=card.seed, split=card.split)
+    return predictor.standardised(torch.from_numpy(features), among=torch.from_numpy(members)), target

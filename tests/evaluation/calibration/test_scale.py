@@ -1,0 +1,38 @@
+"""Predicted stds against errors in groups of rows."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from precisionflow.evaluation.calibration.scale import errors_by_scale, expected_normalised_calibration_error
+
+with warnings.catch_warnings():  # its plots hold an escape sequence that Python warns of
+    warnings.simplefilter("ignore")
+
+ROWS = 2000
+random = np.random.default_rng(4)
+MEAN, STD = random.normal(size=ROWS), np.exp(random.normal(size=ROWS))
+NOISY = MEAN + 2 * random.normal(size=ROWS)
+
+
+def test_errors_by_scale_equal_a_loop() -> None:
+    found = errors_by_scale(NOISY, MEAN, STD, bins=7)
+    groups = np.array_split(np.argsort(STD, kind="stable"), 7)
+    stated = [np.sqrt(np.mean(STD[g] ** 2)) for g in groups]
+    np.testing.assert_allclose(found.stated, stated, rtol=0.01)
+    assert np.all(np.diff(found.stated) > 0)
+    ence = np.mean(np.abs(found.stated - found.observed) / found.stated)
+    assert expected_normalised_calibration_error(NOISY, MEAN, STD, bins=7) == pytest.approx(ence)
+
+
+def test_ence_of_a_std_that_is_twice_too_large_is_a_half() -> None:
+    many = np.random.default_rng(0).normal(size=200_000)
+    ones = np.full(len(many), 2.0) + np.arange(len(many)) * 1e-9
+    assert expected_normalised_calibration_error(many, 0 * many, ones) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("bins", [0, ROWS + 1])
+def test_more_groups_than_rows_are_refused(bins: int) -> None:
+    with pytest.raises(ValueError, match="between 1 and the number of rows, 2000"):
+        errors_by_scale(NOISY, MEAN, STD, bins=bins)
