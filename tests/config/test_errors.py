@@ -145,7 +145,10 @@ BAD_FILES = {
         b"question: gr\xf6\xdfer\n",
         "{}: cannot be read (not UTF-8 text); give a YAML file or a name *",
     ),
-    "unfinished": (b"name: a\n", "task: missing; give a mapping with a kind, one of: regression, characters"),
+    "unfinished": (
+        b"name: a\n",
+        "task: missing; give a mapping with a kind, one of: regression, characters, *",
+    ),
     "cut JSON": (b'{"name": ', "{}: not valid YAML: * line 1 column *"),
     "deep JSON": (b'{"a":' * 20000, "{}: not valid YAML: nested too deeply"),
     "deep": (b"a: " + b"[" * 5000 + b"]" * 5000, "a: unknown key (given [[[*"),

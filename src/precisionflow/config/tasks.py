@@ -1,4 +1,4 @@
-"""What is learned: a number from a row of numbers, the next character of a text; what fits with each."""
+"""What is learned: a number from a row, the next character of a text, the class of a text; what fits with each."""
 
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
@@ -9,7 +9,23 @@ from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEng
 from precisionflow.config.evaluation import ClassRecalibration, Evaluation, TableRecalibration
 from precisionflow.config.likelihoods import CrossEntropy, RegressionObjective
 from precisionflow.config.networks import MLP, TAGI, Transformer
-from precisionflow.config.sources import PydocTopics, ScikitLearnTable, TableSource, TextSource
+from precisionflow.config.sources import PydocTopics, ScikitLearnTable, TableFile, TableSource, TextSource
+
+CLASS_METRICS = (
+    "nll",
+    "ece",
+    "ece_equal_mass",
+    "mce",
+    "class_wise_ece",
+    "brier",
+    "brier_reliability",
+    "brier_resolution",
+    "brier_uncertainty",
+    "accuracy",
+    "aurc",
+    "validation_loss",
+)
+"""What evaluation measures of class probabilities."""
 
 
 class Regression(Config):
@@ -65,21 +81,7 @@ class Characters(Config):
     has_splits: ClassVar = False
     causal: ClassVar = True
     headline: ClassVar = ("nll", "ece", "brier")
-    metrics: ClassVar = (
-        "nll",
-        "bits_per_character",
-        "ece",
-        "ece_equal_mass",
-        "mce",
-        "class_wise_ece",
-        "brier",
-        "brier_reliability",
-        "brier_resolution",
-        "brier_uncertainty",
-        "accuracy",
-        "aurc",
-        "validation_loss",
-    )
+    metrics: ClassVar = ("nll", "bits_per_character", *CLASS_METRICS[1:])
     """What evaluation measures."""
     kind: Literal["characters"] = "characters"
     source: TextSource = PydocTopics()
@@ -93,8 +95,7 @@ class Characters(Config):
     @classmethod
     def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:
         """Names of all metrics; every method gives all but the validation loss anew."""
-        scored = [m for m in cls.metrics if m != "validation_loss"]
-        return (*cls.metrics, *(f"{m}_after_{method}" for method in evaluation.recalibration for m in scored))
+        return _measured(cls.metrics, evaluation)
 
     @model_validator(mode="after")
     def _leaves_training_text(self) -> Self:
@@ -106,4 +107,51 @@ class Characters(Config):
         return self
 
 
-Task = Annotated[Regression | Characters, Field(discriminator="kind")]
+class SequenceClassification(Config):
+    """Predict the class of a text."""
+
+    networks: ClassVar = (Transformer,)
+    likelihoods: ClassVar = (CrossEntropy,)
+    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
+    recalibrations: ClassVar = get_args(ClassRecalibration)
+    has_splits: ClassVar = True
+    causal: ClassVar = False
+    headline: ClassVar = ("nll", "ece", "accuracy")
+    metrics: ClassVar = CLASS_METRICS
+    kind: Literal["sequence_classification"] = "sequence_classification"
+    source: TableFile
+    """`features` names the column with the text, `target` the column with the class."""
+    tokens: Literal["characters", "words"] = "words"
+    """words: what stands between blanks."""
+    least_count: Count = 2
+    """Times that the training texts hold a token of the vocabulary; rarer ones are all one unknown token."""
+    context: Count = 64
+    """Tokens of the longest sequence; what a text has beyond them is cut off."""
+    validation_fraction: Fraction = 0.1
+    """Share of the training texts that early stopping may look at; the test texts are never in it."""
+
+    @property
+    def text(self) -> str:
+        """Name of the column with the text."""
+        assert self.source.features is not None
+        return self.source.features[0]
+
+    @classmethod
+    def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:
+        """Names of all metrics; every method gives all but the validation loss anew."""
+        return _measured(cls.metrics, evaluation)
+
+    @model_validator(mode="after")
+    def _names_the_text(self) -> Self:
+        if self.source.features is None or len(self.source.features) != 1:
+            given = "none" if self.source.features is None else ", ".join(self.source.features)
+            raise ValueError(f"task.source.features: given {given}; name the one column with the text")
+        return self
+
+
+def _measured(metrics: tuple[str, ...], evaluation: Evaluation) -> tuple[str, ...]:
+    scored = [m for m in metrics if m != "validation_loss"]
+    return (*metrics, *(f"{m}_after_{method}" for method in evaluation.recalibration for m in scored))
+
+
+Task = Annotated[Regression | Characters | SequenceClassification, Field(discriminator="kind")]

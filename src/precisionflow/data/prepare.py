@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Characters, Regression, Task
+from precisionflow.config.tasks import Characters, Regression, SequenceClassification, Task
 from precisionflow.data.parts import Opened
 from precisionflow.data.tasks.characters import open_characters
 from precisionflow.data.tasks.regression import open_regression
+from precisionflow.data.tasks.sequence_classification import open_sequence_classification
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import write_card
 from precisionflow.results.layout import PreparedSplit, data_folder
@@ -44,6 +45,8 @@ def _open(task: Task, split: int) -> Opened:
             return open_regression(task, split=split)
         case Characters():
             return open_characters(task, split=split)
+        case SequenceClassification():
+            return open_sequence_classification(task, split=split)
         case _:
             assert_never(task)
 

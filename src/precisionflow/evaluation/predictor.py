@@ -5,15 +5,16 @@ from typing import assert_never
 
 import torch
 
-from precisionflow.config.tasks import Characters, Regression
+from precisionflow.config.tasks import Characters, Regression, SequenceClassification
 from precisionflow.evaluation.network import load_network
 from precisionflow.evaluation.tasks.characters import TokenPredictor
+from precisionflow.evaluation.tasks.classes import ClassPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import TrainedCell
 
-Predictor = TablePredictor | TokenPredictor
+Predictor = TablePredictor | TokenPredictor | ClassPredictor
 
 
 def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | None = None) -> Predictor:
@@ -27,5 +28,7 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
             return load_network(TablePredictor, model, model_card=model_card, card=card, device=device)
         case Characters():
             return load_network(TokenPredictor, model, model_card=model_card, card=card, device=device)
+        case SequenceClassification():
+            return load_network(ClassPredictor, model, model_card=model_card, card=card, device=device)
         case _:
             assert_never(task)

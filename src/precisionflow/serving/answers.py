@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 import pandas as pd
 
-from precisionflow.config.tasks import Characters, Regression, Task
+from precisionflow.config.tasks import Characters, Regression, SequenceClassification, Task
+from precisionflow.data.tasks.sequence_classification import tokens_of
 from precisionflow.records.cards import DatasetCard
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
     from precisionflow.evaluation.tasks.characters import TokenPredictor
+    from precisionflow.evaluation.tasks.classes import ClassPredictor
     from precisionflow.evaluation.tasks.regression import TablePredictor
 
 LEVEL = 0.95
@@ -69,13 +72,44 @@ class NextCharacters:
         return pd.DataFrame([_scores(predictor, text) for text in table["text"]])
 
 
-def answers_of(task: Task) -> Intervals | NextCharacters:
+@dataclass(frozen=True)
+class ClassesOfTexts:
+    """Of classified texts: texts in, the most probable class and the probabilities of all classes out."""
+
+    task: SequenceClassification
+
+    def signature(self, card: DatasetCard) -> "ModelSignature":
+        """text -> class, confidence, p_<class> of every class."""
+        probabilities = dict.fromkeys((f"p_{name}" for name in card.class_names), "double")
+        return _signature({"text": "string"}, {"class": "string", "confidence": "double"} | probabilities)
+
+    def answer(
+        self,
+        predictor: "ClassPredictor",
+        table: pd.DataFrame,
+        params: Mapping[str, Any],  # noqa: ARG002 - a text has none
+    ) -> pd.DataFrame:
+        """One row for each text; ValueError for a text without tokens."""
+        index = {token: i for i, token in enumerate(predictor.data_card.tokens)}
+        sequences = [np.array(tokens_of(text, task=self.task, index=index)) for text in table["text"]]
+        probabilities = np.exp(predictor.log_probabilities(sequences))
+        names = predictor.data_card.class_names
+        said = {
+            "class": [names[i] for i in probabilities.argmax(axis=1)],
+            "confidence": probabilities.max(axis=1),
+        }
+        return pd.DataFrame(said | {f"p_{name}": probabilities[:, i] for i, name in enumerate(names)})
+
+
+def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts:
     """What a model of the task is asked and answers."""
     match task:
         case Regression():
             return Intervals()
         case Characters():
             return NextCharacters()
+        case SequenceClassification():
+            return ClassesOfTexts(task)
         case _:
             assert_never(task)
 

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Characters, Regression, Task
+from precisionflow.config.tasks import Characters, Regression, SequenceClassification, Task
 from precisionflow.data.batches import Rows, Sequences, TokenWindows
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.ranks import Ranks
@@ -123,6 +123,8 @@ def read_samples(task: Task, file: Path) -> Samples:
             return TableRows(Rows.read(file))
         case Characters(context=context):
             return TextWindows(TokenWindows.read(file), context)
+        case SequenceClassification():
+            return ClassifiedTexts(Sequences.read(file))
         case _:
             assert_never(task)
 

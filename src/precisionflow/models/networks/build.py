@@ -6,11 +6,11 @@ from typing import assert_never
 from precisionflow.config import Experiment
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import MLP, Transformer
-from precisionflow.config.tasks import Characters, Regression
+from precisionflow.config.tasks import Characters, Regression, SequenceClassification
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
-from precisionflow.models.networks.transformer import next_token_readout, transformer
+from precisionflow.models.networks.transformer import PooledReadout, next_token_readout, transformer
 from precisionflow.records.cards import DatasetCard
 
 
@@ -28,6 +28,10 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             vocabulary = len(card.tokens)
             readout = partial(next_token_readout, vocabulary=vocabulary)
             return transformer(experiment.model, vocabulary=vocabulary, context=context, readout=readout)
+        case SequenceClassification(context=context):
+            assert isinstance(experiment.model, Transformer)
+            pooled = partial(PooledReadout, classes=len(card.class_names))
+            return transformer(experiment.model, vocabulary=len(card.tokens), context=context, readout=pooled)
         case _:
             assert_never(experiment.task)
 

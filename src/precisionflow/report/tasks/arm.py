@@ -6,7 +6,7 @@ from typing import assert_never
 
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Characters, Regression
+from precisionflow.config.tasks import Characters, Regression, SequenceClassification
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.tasks.classes import Classes, ClassWords
 from precisionflow.report.tasks.numbers import Numbers
@@ -16,6 +16,8 @@ CHARACTERS = ClassWords(
     answer="character",
     dependence="; neighbours depend on each other, so the true band is wider",
 )
+
+TEXTS = ClassWords(rows="texts", answer="class", dependence="")
 
 
 def of_task(
@@ -31,5 +33,7 @@ def of_task(
             return Numbers(*given)
         case Characters():
             return Classes(*given, CHARACTERS)
+        case SequenceClassification():
+            return Classes(*given, TEXTS)
         case _ as unknown:
             assert_never(unknown)

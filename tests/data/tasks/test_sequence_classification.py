@@ -1,0 +1,103 @@
+"""Classified texts: the vocabulary of the training texts alone, sorted classes, the cut of a table, refusals."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from precisionflow.config import ConfigError, resolve
+from precisionflow.data.batches import Sequences
+from precisionflow.data.prepare import prepare
+from precisionflow.data.tokens import PADDING, UNKNOWN
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import data_folder
+
+TEXTS = [f"{'good' if i % 2 else 'bad'} film number {i}" for i in range(40)]
+
+
+def write(path: Path, texts=TEXTS, labels=None) -> Path:
+    labels = labels or ["positive" if i % 2 else "negative" for i in range(len(texts))]
+    lines = ["sentence\tlabel", *(f"{text}\t{label}" for text, label in zip(texts, labels, strict=True))]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def experiment(path: Path, **task: object):
+    source = {"kind": "table_file", "path": str(path), "features": ["sentence"], "target": "label"}
+    return resolve(
+        {
+            "name": "films",
+            "task": {"kind": "sequence_classification", "source": source} | task,
+            "model": {"kind": "transformer"},
+            "objective": {"kind": "cross_entropy"},
+        }
+    )
+
+
+def prepared(given, out: Path) -> tuple[DatasetCard, dict[str, Sequences]]:
+    prepare([given], out=out)
+    folder = data_folder(out, given, 0)
+    card = read_card(folder / "dataset.json", DatasetCard)
+    return card, {part: Sequences.read(folder / f"{part}.parquet") for part in card.rows}
+
+
+def test_rows_are_cut_as_those_of_a_table_and_read_back(tmp_path):
+    card, parts = prepared(experiment(write(tmp_path / "films.tsv"), least_count=1), tmp_path / "out")
+    assert card.rows == {"train": 32, "valid": 4, "test": 4}
+    assert card.class_names == ("negative", "positive")
+    assert card.tokens[:2] == (PADDING, UNKNOWN)
+    assert list(card.tokens[2:]) == sorted(card.tokens[2:])
+    assert parts["test"].rows.tolist() == sorted(np.random.default_rng(0).permutation(40)[:4])
+    for part in parts.values():
+        for row, tokens, target in zip(part.rows, part.tokens, part.target, strict=True):
+            words = TEXTS[row].split()
+            read = [card.tokens[i] for i in tokens]
+            assert [a for a, b in zip(read, words, strict=True) if a not in (b, UNKNOWN)] == []
+            assert card.class_names[target] == ("positive" if row % 2 else "negative")
+    for tokens in parts["train"].tokens:
+        assert 1 not in tokens
+
+
+def test_the_vocabulary_knows_no_word_of_validation_and_test_texts_alone(tmp_path):
+    card, parts = prepared(experiment(write(tmp_path / "films.tsv"), least_count=1), tmp_path / "out")
+    apart = [*parts["valid"].rows, *parts["test"].rows]
+    assert not {str(row) for row in apart} & set(card.tokens)
+    assert all(tokens[-1] == 1 for part in ("valid", "test") for tokens in parts[part].tokens)
+    rare, _ = prepared(experiment(tmp_path / "films.tsv"), tmp_path / "out")
+    assert rare.tokens == (PADDING, UNKNOWN, "bad", "film", "good", "number")
+
+
+def test_long_texts_are_cut_and_characters_are_tokens(tmp_path):
+    path = write(tmp_path / "films.tsv")
+    card, parts = prepared(experiment(path, context=3, tokens="characters"), tmp_path / "out")
+    assert {len(tokens) for part in parts.values() for tokens in part.tokens} == {3}
+    assert {card.tokens[i] for i in parts["train"].tokens[0]} <= set("good") | set("bad")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"texts": [*TEXTS[:5], " ", *TEXTS[6:]]},
+            "row 5 (counted from 0), column 'sentence': an empty cell",
+        ),
+        ({"labels": ["x"] * 40}, "column 'label' is 'x' in every training row"),
+        ({"texts": TEXTS[:2]}, "has 2 rows; 3 are the fewest"),
+    ],
+)
+def test_bad_files(tmp_path, changes, expected):
+    path = write(tmp_path / "films.tsv", **changes)
+    with pytest.raises(ValueError, match=r".") as caught:
+        prepare([experiment(path)], out=tmp_path / "out")
+    assert str(caught.value).startswith(str(path))
+    assert expected in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_column_has_to_be_the_text():
+    source = {"kind": "table_file", "path": "films.tsv", "target": "label"}
+    with pytest.raises(
+        ConfigError, match=r"^task\.source\.features: given none; name the one column with the text"
+    ):
+        experiment(Path("films.tsv"), source=source)

@@ -1,0 +1,72 @@
+"""A classifier of texts from file to metrics: it learns, padding changes nothing, every metric is measured."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from trained import TEXT, Trained, trained
+
+from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
+from precisionflow.results.layout import cell_folder
+from precisionflow.serving.answers import answers_of
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("films")
+    random = np.random.default_rng(0)
+    lines = ["sentence\tlabel"]
+    for i in range(200):
+        words = [
+            "fine" if i % 2 else "dull",
+            *(f"w{n}" for n in random.integers(9, size=random.integers(1, 7))),
+        ]
+        lines.append(f"{' '.join(random.permutation(words))}\t{'up' if i % 2 else 'down'}")
+    (folder / "films.tsv").write_text("\n".join(lines) + "\n")
+    source = {"path": str(folder / "films.tsv"), "features": ["sentence"], "target": "label"}
+    task = {"kind": "sequence_classification", "source": source, "context": 8}
+    changes = {"model.attention.prior.kind": "full", "evaluation.recalibration": ["temperature"]}
+    return trained(TEXT | {"task": task}, folder, **changes)
+
+
+def answers(films: Trained, *texts: str) -> pd.DataFrame:
+    task = films.experiment.task
+    return answers_of(task).answer(films.predictor(), pd.DataFrame({"text": list(texts)}), {})
+
+
+def test_it_learns_the_word_that_tells(films):
+    found = answers(films, "w1 fine w2", "dull", "w3 w4 dull w5")
+    assert found["class"].tolist() == ["up", "down", "down"]
+    np.testing.assert_allclose(found["p_up"] + found["p_down"], 1)
+    np.testing.assert_allclose(found["confidence"], found[["p_up", "p_down"]].max(axis=1))
+
+
+def test_a_texts_prediction_does_not_depend_on_longer_ones_beside_it(films):
+    alone, beside = answers(films, "w1 fine"), answers(films, "w1 fine", "w1 w2 w3 dull w4 w5")
+    np.testing.assert_allclose(beside["p_up"][:1], alone["p_up"], atol=1e-5)
+
+
+def test_a_text_without_words_is_refused(films):
+    with pytest.raises(ValueError, match=r"^text ' ' has no words; give at least one$"):
+        answers(films, "fine", " ")
+
+
+def test_the_signature_names_what_is_answered(films):
+    signature = answers_of(films.experiment.task).signature(films.predictor().data_card)
+    assert signature.inputs.input_names() == ["text"]
+    assert signature.outputs.input_names() == list(answers(films, "fine").columns)
+
+
+def test_every_promised_metric_is_measured_on_the_test_rows(films, tmp_path: Path):
+    evaluate(films.experiment, data=films.data, model=films.model, out=tmp_path)
+    cell = cell_folder(tmp_path, 0, 0)
+    metrics = read_parquet(cell / "metrics.parquet", METRICS).to_pylist()
+    assert {row["metric"] for row in metrics} == set(films.experiment.metrics)
+    predictions = read_parquet(cell / "predictions.parquet", CLASS_PREDICTIONS)
+    assert predictions["row"].to_pylist() == sorted(np.random.default_rng(0).permutation(200)[:20])
+    values = {row["metric"]: row["value"] for row in metrics}
+    assert values["accuracy"] == pytest.approx(np.mean(predictions["correct"].to_numpy()))
+    assert values["accuracy"] > 0.9
