@@ -33,7 +33,7 @@ def one_line_errors(verb: str | None = None) -> Iterator[None]:
 
 @functools.cache
 def _experiment(text: str) -> "Experiment":
-    """Parsed once in a process, however many arguments hold the same text."""
+    """The experiment in a text, parsed once in a process however many arguments hold it."""
     from precisionflow.config import parse
 
     return parse(text)

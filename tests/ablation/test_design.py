@@ -2,7 +2,7 @@
 
 import pytest
 
-from precisionflow.ablation.design import expand
+from precisionflow.ablation.design import expand, single
 from precisionflow.config import ConfigError, load, parse, shipped, to_yaml
 from tests.synthetic import language, regression
 
@@ -90,3 +90,10 @@ def test_every_shipped_experiment_expands(name: str) -> None:
     assert all(
         v.experiment.name == experiment.name and v.experiment.seeds == experiment.seeds for v in variants
     )
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_a_variant_is_its_own_single_variant_and_is_not_validated_again(name: str) -> None:
+    for variant in expand(load(name)):
+        assert single(variant.experiment) is variant.experiment
+        assert [again.experiment for again in expand(variant.experiment)] == [variant.experiment]

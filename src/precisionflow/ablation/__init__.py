@@ -1,1 +1,1 @@
-"""From resolved variants and their metrics to a table with intervals and contrasts."""
+"""Ablation: variants of an experiment, and the table of intervals and contrasts of their metrics."""

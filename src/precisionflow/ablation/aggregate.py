@@ -19,7 +19,7 @@ from precisionflow.results.stage import input_key, once
 
 
 class Aggregate(NamedTuple):
-    """The two tables of the stage, with the schemas records.TABLE and records.CONTRASTS."""
+    """The two tables of the stage, with the schemas records.schemas.TABLE and records.schemas.CONTRASTS."""
 
     table: pa.Table
     contrasts: pa.Table
@@ -129,7 +129,7 @@ def _check_complete(experiment: Experiment, variants: list[Variant], measured: M
 
 
 def _reading_order(metric: str) -> tuple[str, float]:
-    """coverage_50 before coverage_9.5e1: the family of a metric, then its level."""
+    """coverage_50 before coverage_95: the family of a metric, then its level."""
     family, _, level = metric.rpartition("_")
     return (family, float(level)) if level.replace(".", "", 1).isdigit() else (metric, 0.0)
 

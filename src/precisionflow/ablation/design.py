@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from precisionflow.config import ConfigError, Experiment, overlay, resolve
+from precisionflow.config.ablation import Ablation
 from precisionflow.config.base import nearest
 
 
@@ -67,6 +68,8 @@ def _where(dataset: str, levels: dict[str, str]) -> str:
 
 def single(experiment: Experiment) -> Experiment:
     """The one variant of an experiment, or of several the one that its `variant` names; ConfigError otherwise."""
+    if experiment.ablation == Ablation():
+        return experiment
     variants = [variant.experiment for variant in expand(experiment)]
     names = list(dict.fromkeys(variant.variant for variant in variants))
     given = names[0] if len(names) == 1 and experiment.variant == "default" else experiment.variant

@@ -1,1 +1,1 @@
-"""One command each, from start to what is told at the end."""
+"""Commands, one file each, from start to what is told at the end."""

@@ -60,12 +60,14 @@ def _main(
 
 
 def experiment_named(name: str, settings: list[str] | None) -> "Experiment":
+    """The experiment of a name or file, with `--set` settings merged in."""
     from precisionflow.config import load
 
     return load(name, settings or [])
 
 
 def variants_of(experiment: "Experiment") -> "list[Experiment]":
+    """Every variant of an experiment, resolved."""
     return stages.expand([experiment])
 
 

@@ -1,4 +1,4 @@
-"""What is compared: axes of overlays, datasets, metrics."""
+"""Ablations: axes of overlays, datasets, metrics."""
 
 from typing import Annotated, Any, Self
 

@@ -60,15 +60,15 @@ def default_kinds(content: Mapping[Any, Any], part: type[Config]) -> dict[Any, A
     return completed
 
 
-def without_defaults(part: Config) -> dict[str, Any]:
-    """What has to be said of a part: every `kind`, and every field that is not at its default; JSON values.
+def without_defaults(config: Config) -> dict[str, Any]:
+    """What has to be said of a configuration: every `kind`, and every field that is not at its default; JSON values.
 
-    `default_kinds` and validation give the whole part back.
+    `default_kinds` and validation give the whole configuration back.
     """
     said: dict[str, Any] = {}
-    whole = part.model_dump(mode="json")
-    for name, field in type(part).model_fields.items():
-        value = getattr(part, name)
+    whole = config.model_dump(mode="json")
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
         if name == "kind" or field.is_required() or value != field.get_default(call_default_factory=True):
             said[name] = without_defaults(value) if isinstance(value, Config) else whole[name]
     return said

@@ -30,13 +30,13 @@ def check(experiment: "Experiment") -> None:
 
 def _task_is_learnable(experiment: "Experiment") -> None:
     task = experiment.task
-    for field, part, fitting in (
+    for field, config, fitting in (
         ("model", experiment.model, task.networks),
         ("objective", experiment.objective, task.likelihoods),
     ):
-        if not isinstance(part, fitting):
+        if not isinstance(config, fitting):
             raise ValueError(
-                f"{field}.kind: {part.kind!r} does not fit task.kind {task.kind!r}; allowed: {_kinds(fitting)}"
+                f"{field}.kind: {config.kind!r} does not fit task.kind {task.kind!r}; allowed: {_kinds(fitting)}"
             )
 
 

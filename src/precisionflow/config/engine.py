@@ -1,4 +1,4 @@
-"""The machinery under training: one process, many networks as one program, DeepSpeed's ranks."""
+"""Engines under training: one process, many networks as one program, DeepSpeed's ranks."""
 
 from typing import Annotated, ClassVar, Literal, Self
 

@@ -1,4 +1,4 @@
-"""Likelihoods and their weightings: what is minimised."""
+"""Objectives: likelihoods and their weightings."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The networks: fully connected ones for tables, a causal transformer for text."""
+"""Networks: fully connected ones for tables, a transformer for text."""
 
 from typing import Annotated, ClassVar, Literal, Self, assert_never
 

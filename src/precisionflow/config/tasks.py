@@ -1,4 +1,4 @@
-"""What is learned: a number from a row, the next character of a text, the class of a text; what fits with each."""
+"""Tasks: a number from a row, the next character of a text, the class of a text; what fits with each."""
 
 from typing import Annotated, ClassVar, Literal, Self, get_args
 

@@ -1,1 +1,1 @@
-"""Data sources and the `prepare` stage."""
+"""Data: sources, tasks, the `prepare` stage, batches of what it wrote."""

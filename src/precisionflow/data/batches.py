@@ -1,4 +1,4 @@
-"""What training and evaluation read: windows of tokens, batches of rows; pure functions of (seed, step).
+"""Batches of prepared data: windows of tokens, rows, sequences; pure functions of (seed, step).
 
 Nothing here keeps a position, so a resumed run and a run on another number of ranks see the same data.
 """
@@ -138,7 +138,7 @@ class Sequences:
 def drawn(
     count: int, step: int, *, seed: int, batch_size: int, rank: int, ranks: int
 ) -> Int[np.ndarray, "share"]:
-    """This rank's share of the step's batch among `count` samples, every one of which comes once an epoch."""
+    """Indices of this rank's share of the step's batch; each of `count` samples comes once an epoch."""
     if batch_size >= count:
         chosen = np.arange(count)
     else:

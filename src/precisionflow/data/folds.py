@@ -36,10 +36,10 @@ FOLDS = 0xF01D5
 
 
 def out_of_fold(ensemble: Ensemble, *, rows: int, seed: int, split: int) -> Int[np.ndarray, "rows repeats"]:
-    """The members, members / folds of them, that never saw a row but to stop early.
+    """Members that did not train on a row, members / folds of them for each row.
 
-    For every so many members as there are folds the rows are cut anew; sizes are equal to one row, drawn by
-    (seed, split) alone.
+    The rows are cut into folds anew for every `folds` members. Sizes of folds differ by one row at most; the cuts
+    depend on (seed, split) alone.
     """
     assert ensemble.folds is not None
     members = np.empty((rows, ensemble.members // ensemble.folds), dtype=np.int64)

@@ -15,10 +15,10 @@ from precisionflow.results.layout import PARTS, Part, PreparedSplit
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the data set's card says of the parts that were written."""
+    """Content of the data set's card about the parts that were written."""
 
     rows: dict[Part, int]
-    """Rows of a table or characters of a text, of each part."""
+    """Number of rows, texts or characters of each part."""
     standardisation: Standardisation | None = None
     features: tuple[str, ...] | None = None
     target: str | None = None

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float
 
 ROUNDING = 8 * np.finfo(np.float64).eps
-"""A column is constant whose values differ by at most this share of the largest."""
+"""A column is constant if its values differ by at most this share of the largest."""
 SCALE_OF_A_CONSTANT = 2.0**1000
-"""No training row says what another value of a constant feature would mean: divided by it, every value is 0."""
+"""Scale of a constant feature: every value becomes 0, since no training row says what another value would mean."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Table:
     target: str | None = None
 
     def called(self, column: int) -> str:
-        """A column of its batches in messages."""
+        """Name of a column of its batches in messages."""
         if column == -1:
             return "the target" if self.target is None else f"the target {self.target!r}"
         return f"feature {column + 1}" if self.features is None else f"feature {self.features[column]!r}"

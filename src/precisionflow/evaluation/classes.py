@@ -49,7 +49,7 @@ class ClassScores:
         return sum(len(part["target"]) for part in self.columns)
 
     def table(self, row: Targets) -> pa.Table:
-        """A records.CLASS_PREDICTIONS; `row` says where each target stands."""
+        """A records.schemas.CLASS_PREDICTIONS; `row` says where each target stands."""
         columns = {name: np.concatenate([part[name] for part in self.columns]) for name in self.columns[0]}
         return pa.table({"row": row, **columns}, schema=CLASS_PREDICTIONS)
 
@@ -62,7 +62,7 @@ class ClassScores:
 
 
 def class_columns(log_probabilities: LogProbabilities, target: Targets) -> dict[str, np.ndarray]:
-    """The columns of records.CLASS_PREDICTIONS but `row`."""
+    """The columns of records.schemas.CLASS_PREDICTIONS but `row`."""
     probabilities = np.exp(log_probabilities)
     return {
         "target": target.astype(np.int32),

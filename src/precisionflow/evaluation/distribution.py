@@ -29,7 +29,7 @@ class Distribution:
     """p(y) = sum_k weight_k f((y - location_k) / scale_k) / scale_k in the target's units, f the family's density.
 
     f is the standard normal density, Student's t with `degrees_of_freedom`, or exp(-|z|) / 2. ValueError for arrays of
-    unequal shapes, values that are not finite, scales or degrees that are not positive, weights that sum to no 1.
+    unequal shapes, values that are not finite, scales or degrees that are not positive, weights that do not sum to 1.
     """
 
     family: Family
@@ -37,7 +37,7 @@ class Distribution:
     scale: Components
     weight: Components
     degrees_of_freedom: Components | None = None
-    """Of Student's t alone."""
+    """Degrees of freedom of Student's t; None in the other families."""
     location_std: Components | None = None
     """Std of the location itself, which `scale` includes; of Gaussians alone. None: the location is certain."""
 

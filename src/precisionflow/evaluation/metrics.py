@@ -1,4 +1,4 @@
-"""From a table of predictions to the metrics of the catalogue in `records`."""
+"""Metrics of the catalogue in `records.metrics`, computed from predictions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ def class_metrics(table: pa.Table, *, bins: int) -> dict[str, float]:
     """nll (nats per target), brier, accuracy, aurc and the calibration errors of the most probable class in `bins`
     bins: ece and mce (equal width), ece_equal_mass.
 
-    `table` is a `records.CLASS_PREDICTIONS`. ValueError for a table without rows or with values that are no
+    `table` is a `records.schemas.CLASS_PREDICTIONS`. ValueError for a table without rows or with values that are no
     predictions.
     """
     if table.num_rows == 0:
@@ -98,7 +98,7 @@ def class_wise_metrics(binned: classes.ClassBins) -> dict[str, float]:
 def metrics_table(
     values: Mapping[str, float], *, experiment: Experiment, seed: int, split: int, n: int
 ) -> pa.Table:
-    """A `records.METRICS` with one row for each value of one cell; n rows or tokens stand behind each.
+    """A `records.schemas.METRICS` with one row for each value of one cell; n rows or tokens stand behind each.
 
     ValueError for a name that the catalogue does not have and for a value that is not finite.
     """

@@ -16,14 +16,14 @@ FAMILIES = ("gaussian", "student_t", "laplace")
 
 
 def predictions_table(predicted: Distribution, *, row: np.ndarray, target: Rows) -> pa.Table:
-    """A `records.PREDICTIONS`: `row` is the index in the source, everything else in the target's own units."""
+    """A `records.schemas.PREDICTIONS`: `row` is the index in the source, everything else in the target's own units."""
     columns = {name: _lists(getattr(predicted, name), len(target)) for name in PARAMETERS}
     family = pa.array([predicted.family]).take(pa.array(np.zeros(len(target), dtype=np.int64)))
     return pa.table({"row": row, "target": target, "family": family, **columns}, schema=PREDICTIONS)
 
 
 def predictive_distribution(table: pa.Table, *, origin: str = "predictions") -> Distribution:
-    """The distribution of a `records.PREDICTIONS` from `origin`, which messages name.
+    """The distribution of a `records.schemas.PREDICTIONS` from `origin`, which messages name.
 
     ValueError for a table without rows, rows of several or unknown families, with unequal numbers of components, or
     with parameters that are none (a scale that is not positive, for instance); it names the row.

@@ -1,4 +1,4 @@
-"""From the folder of a trained cell to the predictor of its task."""
+"""Predictor of a trained cell, by its task."""
 
 from pathlib import Path
 from typing import assert_never

@@ -1,4 +1,4 @@
-"""What evaluation finds out about one cell, whatever its task."""
+"""Scores of one cell, whatever its task."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ class Scored(NamedTuple):
     predictions: pa.Table
     """One row for each target."""
     schema: pa.Schema
-    """Of the predictions, from `records.schemas`."""
+    """Schema of the predictions, from `records.schemas`."""
     metrics: dict[str, float]
     fit: pa.Table | None = None
-    """A records.FIT where the inputs are one number; none: no curve shows them."""
+    """A records.schemas.FIT where the inputs are one number; none: no curve shows them."""

@@ -1,4 +1,4 @@
-"""What a trained model says of rows of features: mean, standard deviations and intervals, as a table."""
+"""Predictions of a trained model for rows of features: mean, standard deviations and intervals, as a table."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

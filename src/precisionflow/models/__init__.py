@@ -1,1 +1,1 @@
-"""Networks, assembled from bricks."""
+"""Models: attention, likelihoods, networks, posteriors over their weights."""

@@ -1,4 +1,4 @@
-"""Number formats."""
+"""Number formats: the least precision of likelihoods and precisions."""
 
 import torch
 from torch import Tensor

@@ -15,7 +15,7 @@ _reals = pa.list_(pa.field("element", _real, nullable=False))
 REGRESSION_ROWS = _schema(row=_whole, features=_reals, target=_real)
 """data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
 TOKENS = _schema(token=pa.int32())
-"""data/<part>.parquet of a text: one row a character, index into the vocabulary."""
+"""data/<part>.parquet of a text: one row for each character, index into the vocabulary."""
 SEQUENCES = _schema(
     row=_whole, tokens=pa.list_(pa.field("element", pa.int32(), nullable=False)), target=pa.int32()
 )

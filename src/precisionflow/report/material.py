@@ -26,9 +26,9 @@ class Group:
     dataset: str
     variants: tuple[Variant, ...]
     scores: tuple[Row, ...]
-    """Rows of records.TABLE."""
+    """Rows of records.schemas.TABLE."""
     contrasts: tuple[Row, ...]
-    """Rows of records.CONTRASTS; none where no axis is varied."""
+    """Rows of records.schemas.CONTRASTS; none where no axis is varied."""
     trained: Mapping[Cell, Path]
     evaluated: Mapping[Cell, Path]
     anchor: str

@@ -51,7 +51,7 @@ def effective_rows(row: np.ndarray) -> int:
 
 
 def read_numbers(folders: Sequence[Path]) -> NumberPredictions:
-    """The pooled records.PREDICTIONS of evaluated cells; ValueError names the file of a broken row."""
+    """The pooled records.schemas.PREDICTIONS of evaluated cells; ValueError names the file of a broken row."""
     cells, rows = [], []
     for file in (EvaluatedCell(folder).predictions for folder in folders):
         table = read_parquet(file, PREDICTIONS)
@@ -65,7 +65,7 @@ def read_numbers(folders: Sequence[Path]) -> NumberPredictions:
 
 
 def read_classes(folders: Sequence[Path]) -> ClassPredictions:
-    """The pooled records.CLASS_PREDICTIONS of evaluated cells."""
+    """The pooled records.schemas.CLASS_PREDICTIONS of evaluated cells."""
     tables = [read_parquet(EvaluatedCell(folder).predictions, CLASS_PREDICTIONS) for folder in folders]
     row, confidence, correct = (
         np.concatenate([table[name].to_numpy() for table in tables])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from precisionflow.records.metrics import Metric, metric_named
 
 Row = dict[str, Any]
-"""A row of records.TABLE or records.CONTRASTS."""
+"""A row of records.schemas.TABLE or records.schemas.CONTRASTS."""
 
 VerdictKind = Literal["better", "worse", "open", "too-few"]
 

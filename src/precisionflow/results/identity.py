@@ -1,4 +1,4 @@
-"""What determines a result: the key of a stage."""
+"""Identity of a result: the key of a stage."""
 
 from typing import Any
 

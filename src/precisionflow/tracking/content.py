@@ -1,4 +1,4 @@
-"""What a results folder says, as the plain keys and values of MLflow runs; reads files, knows no MLflow."""
+"""Content of a results folder as the plain keys and values of MLflow runs; reads files, knows no MLflow."""
 
 import hashlib
 import re
@@ -155,7 +155,7 @@ def _cell_run(experiment: Experiment, card: ModelCard, *, key: str) -> RunConten
 
 
 def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> ReportContent:
-    """What the report says of one experiment; ValueError for a file that is missing or broken."""
+    """Content of the report for one experiment; ValueError for a file that is missing or broken."""
     files = (Reported(report).page, Aggregated(aggregate).table, Aggregated(aggregate).contrasts)
     tables = read_aggregate(aggregate)
     headline = {metric.name for metric in contrasted(whole)}

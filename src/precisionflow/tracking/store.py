@@ -1,4 +1,4 @@
-"""Where runs go: a tracking server or the SQLite file of a results folder; one warning when it is away."""
+"""Store of MLflow runs: a tracking server or the SQLite file of a results folder; one warning when it is away."""
 
 import contextlib
 import fcntl

@@ -1,1 +1,1 @@
-"""Objectives, settling, the loop and the engines under it."""
+"""Training: the stage, the loop, the engines under it and the rules that they follow."""

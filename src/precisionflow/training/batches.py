@@ -25,9 +25,9 @@ class Batch(NamedTuple):
     mask: Bool[Tensor, "batch places"] | None = None
     """True at real places, False at padding; none where every place is real. Losses and metrics count real places."""
     progress: float = 1.0
-    """Share of the steps that had been taken when it was drawn."""
+    """Share of the training steps that come before this batch."""
     weight: float = 1.0
-    """Samples over an equal share of the step's batch: the weighted mean over ranks is the mean over all samples."""
+    """Samples over an equal share of the step's batch, so that the weighted mean over ranks is that over samples."""
 
     @property
     def lengths(self) -> Int[Tensor, "batch"]:
@@ -44,7 +44,7 @@ class Batch(NamedTuple):
 def padded(
     sequences: Sequence[Int[np.ndarray, "_"]],
 ) -> tuple[Int[Tensor, "batch places"], Bool[Tensor, "batch places"] | None]:
-    """(tokens, mask) of sequences, filled up with token 0 to the longest; no mask where all are equally long.
+    """(tokens, mask) of sequences, padded with token 0 to the longest; no mask where all are equally long.
 
     ValueError for no sequence and for one without tokens.
     """

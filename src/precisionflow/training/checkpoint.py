@@ -12,7 +12,7 @@ from precisionflow.training.standing import Standing
 
 
 class Checkpoints:
-    """The checkpoint folder of one run; `key` is the identity of the work, and other work's checkpoints are dropped."""
+    """Checkpoint folder of one run; `key` identifies its work, and the checkpoints of other work are dropped."""
 
     def __init__(self, folder: Path, *, key: str, ranks: Ranks) -> None:
         self.folder = folder

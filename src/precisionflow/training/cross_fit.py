@@ -21,7 +21,7 @@ Losses = Float[Tensor, "networks rows"]
 
 
 class CrossFit:
-    """Raw outputs of every network for its own validation rows."""
+    """Raw outputs of every network for its validation rows, each half by weights that the other half chose."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         rows = max(len(member.valid) for member in members)
@@ -29,6 +29,7 @@ class CrossFit:
         for halves, member in zip(self.second, members, strict=True):
             random = np.random.default_rng([HALVES, member.split, member.stream])
             halves[: len(member.valid)] = torch.from_numpy(random.permutation(len(member.valid)) % 2 == 1)
+        """True where a row is in the second half."""
         self.best = torch.full((len(members), 2), torch.inf, dtype=torch.float64)
         """Lowest loss of each half so far."""
         self.raw: Float[Tensor, "networks rows outputs"] | None = None
@@ -43,7 +44,7 @@ class CrossFit:
         going: Bool[Tensor, "networks"],
         last: bool,
     ) -> None:
-        """Some networks' outputs at a validation; those `going` are compared, the `last` ones seen kept where asked."""
+        """Take in a validation of some networks: of those still `going`, the best outputs so far, with `last` the latest."""
         if self.raw is None:
             self.raw = torch.zeros(*self.second.shape, raw.shape[-1])
         index, raw = torch.tensor(networks), raw.detach().float().cpu()
@@ -60,9 +61,9 @@ class CrossFit:
 
     @property
     def state(self) -> dict[str, Tensor | None]:
-        """For a checkpoint."""
+        """Tensors for a checkpoint."""
         return {"best": self.best, "raw": self.raw}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """From a checkpoint that was written after a validation."""
+        """Go on from the tensors of a checkpoint that was written after a validation."""
         self.best, self.raw = state["best"].cpu(), None if state["raw"] is None else state["raw"].cpu()

@@ -21,11 +21,11 @@ UNREADABLE = (
 )
 """What torch, safetensors, DeepSpeed (which asserts) and our own records raise for damaged files."""
 DAMAGED = (None, errno.ENOENT, errno.EINVAL)
-"""Numbers of the OSErrors that a missing file or one cut short gives; the others are about the disk."""
+"""errno of an OSError that a missing or truncated file gives; all others are about the disk."""
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Tensors by name as safetensors."""
+    """Write tensors by name as safetensors."""
     with saving(path):
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
 

@@ -40,7 +40,7 @@ def join_mpi() -> None:
 
 
 def rank_count(experiment: Experiment) -> int | None:
-    """Ranks to start; none where the engine is one plain process."""
+    """Number of ranks to start; none where the engine is one plain process."""
     match experiment.engine:
         case DeepSpeedEngine(ranks=ranks):
             return ranks
@@ -85,7 +85,7 @@ _CONTINUE = "run again to go on from the last checkpoint"
 
 
 def _cause(error: "ChildFailedError") -> str:
-    """What ended first: a rank that was killed takes the others with it, so it is named before them."""
+    """Rank that ended first, and how; a killed rank takes the others with it, so it is named before them."""
     rank, failure = error.get_first_failure()
     for other, one in error.failures.items():
         if one.exitcode == -signal.SIGKILL:

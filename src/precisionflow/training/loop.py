@@ -35,7 +35,7 @@ def train(
 ) -> Standing:
     """Train from `standing.step` to the end; the same result whether or not the training was interrupted.
 
-    `names` say in messages which network is meant. ValueError for a validation loss that is not finite.
+    `names` are those of the networks in messages. ValueError for a validation loss that is not finite.
     """
     while standing.networks and standing.step < training.steps:
         stop = next_stop(standing.step, training)
@@ -56,7 +56,7 @@ def train(
 def _validate(
     engine: Engine, standing: Standing, *, training: Training, ranks: Ranks, names: Sequence[str]
 ) -> Measured:
-    """Measure, write into the histories, keep the best weights."""
+    """Measure every network, extend its history, keep its best weights."""
     means, seconds = standing.interval.means(ranks)
     going = standing.stale < (training.patience or math.inf)
     losses = engine.validate(going)
@@ -86,7 +86,7 @@ def _check_finite(standing: Standing, losses: Float64[Tensor, "networks"], names
 
 
 def _let_go(engine: Engine, standing: Standing, *, training: Training) -> None:
-    """Take out networks that have stopped, once they are enough to make the others faster."""
+    """Take out the stopped networks, once they are so many that the others gain by it."""
     stopped = standing.stale >= (training.patience or math.inf)
     if stopped.sum() > (1 - STILL_RUNNING) * len(stopped) or stopped.all():
         _leave(engine, standing, stopped, training=training)

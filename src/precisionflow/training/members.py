@@ -1,4 +1,4 @@
-"""Which networks a variant trains, on which rows, in which order, and from which random numbers."""
+"""Members: the networks that a variant trains, their rows, their order of batches, their random streams."""
 
 import math
 from collections.abc import Sequence
@@ -35,8 +35,9 @@ class Member:
 def members(model: Model, *, seed: int, split: int, train: int, valid: int) -> list[Member]:
     """The networks of one cell with so many training and validation rows.
 
-    Without folds all train on the training rows and stop early by the validation rows. With folds each leaves out its
-    own part of both together. ValueError for fewer rows than folds.
+    Without folds every network trains on the training rows and stops early by the validation rows. With folds these
+    rows are pooled; every network stops early by its own fold and trains on the others. ValueError for fewer rows than
+    folds.
     """
     ensemble = ensemble_of(model)
     first, second = np.arange(train), np.arange(train, train + valid)
@@ -48,18 +49,20 @@ def members(model: Model, *, seed: int, split: int, train: int, valid: int) -> l
             f"model.posterior.folds {ensemble.folds} needs as many rows; split {split} has "
             f"{train + valid}; give more rows or fewer folds"
         )
-    apart = out_of_fold(ensemble, rows=train + valid, seed=seed, split=split)
+    excluded = out_of_fold(ensemble, rows=train + valid, seed=seed, split=split)
     return [
         Member(seed, split, index, np.flatnonzero(~own), np.flatnonzero(own))
         for index in range(ensemble.members)
-        for own in [(apart == index).any(axis=1)]
+        for own in [(excluded == index).any(axis=1)]
     ]
 
 
 def batch_indices(
     members: Sequence[Member], first: int, last: int, *, batch_size: int
 ) -> tuple[Int[np.ndarray, "networks steps rows"], Float[np.ndarray, "networks rows"]]:
-    """Rows of the batches of steps [first, last), as `data.batches.Rows.batch` draws them; 1 where one is used, else 0.
+    """(indices, used) of the batches of steps [first, last), as `data.batches.Rows.batch` draws them.
+
+        `used` is 1 at a row of the batch, 0 at padding.
 
     A network with no more rows than a batch sees all of them at every step.
     """
@@ -85,7 +88,7 @@ def batch_indices(
 def padded(
     lists: Sequence[Int[np.ndarray, "..."]],
 ) -> tuple[Int[np.ndarray, "lists longest"], Bool[np.ndarray, "lists longest"]]:
-    """Lists of indices side by side, filled up with their first; where they are their own."""
+    """(indices, mask): each list padded with its first index to the longest; True at an index of the list itself."""
     longest = max(map(len, lists))
     rows = np.stack([np.concatenate([of, np.full(longest - len(of), of[0])]) for of in lists])
     return rows, np.arange(longest)[None] < np.array([len(of) for of in lists])[:, None]

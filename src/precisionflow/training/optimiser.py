@@ -27,6 +27,6 @@ def adamw(
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """The same for all groups."""
+    """Give all parameter groups one learning rate."""
     for group in optimiser.param_groups:
         group["lr"] = learning_rate

@@ -1,4 +1,4 @@
-"""What training leaves of a cell: weights with what is believed beside them, history, model card."""
+"""Outcome of a cell's training as files: weights and posterior, history, model card."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Trained:
     cell: CellOf
     outcomes: Sequence[Outcome]
     weights: Sequence[dict[str, Tensor]]
-    """Of each network, as its file holds them."""
+    """Weights of each network, as its file holds them."""
     validation_rows: Sequence[int]
     out_of_fold: Sequence[Float[Tensor, "valid outputs"]]
     """Raw outputs of each network for its own validation rows; empty where the posterior needs none."""
@@ -66,7 +66,7 @@ def write_cell(experiment: Experiment, data: PreparedSplit, folder: Path, traine
 
 
 def _weights(experiment: Experiment, data: PreparedSplit, trained: Trained) -> Weights:
-    """The weights of the cell: of an ensemble side by side."""
+    """Weights of the cell; those of an ensemble have a leading axis of members."""
     ensemble = ensemble_of(experiment.model)
     if ensemble is None:
         (network,) = trained.weights
@@ -79,7 +79,7 @@ def _weights(experiment: Experiment, data: PreparedSplit, trained: Trained) -> W
 
 
 def _posterior(experiment: Experiment, data: PreparedSplit, network: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What is believed about trained weights, from the training rows; empty where they are certain."""
+    """Posterior of trained weights, fitted on the training rows; empty where they are taken as certain."""
     model = experiment.model
     if not (isinstance(model, MLP) and isinstance(model.posterior, LaplaceApproximation)):
         return {}
@@ -91,7 +91,7 @@ def _posterior(experiment: Experiment, data: PreparedSplit, network: dict[str, T
 def _spread(
     experiment: Experiment, ensemble: Ensemble, data: PreparedSplit, trained: Trained
 ) -> dict[str, Tensor]:
-    """The factor on the spread of an ensemble, from its members' outputs for their out-of-fold rows."""
+    """Factor on the spread of an ensemble, fitted on its members' outputs for their out-of-fold rows."""
     assert ensemble.folds is not None
     card = read_card(data.card, DatasetCard)
     members = members_of(experiment, card, trained.cell)
@@ -114,5 +114,5 @@ def mean_history(outcomes: Sequence[Outcome]) -> list[Entry]:
 
 
 def pooled(name: str, values: Sequence[float]) -> float:
-    """One number for the networks of a cell: their mean; of seconds their sum."""
+    """Mean over the networks of a cell; of seconds the sum."""
     return sum(values) / (1 if name == "seconds_per_step" else len(values))

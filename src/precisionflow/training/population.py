@@ -1,4 +1,4 @@
-"""What trains at once: the cells of a group, their networks and data, and the engine over them."""
+"""Populations: networks that train at once, their cells and data, and the engine over them."""
 
 import functools
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from precisionflow.training.rules.stacked import StackedRule
 from precisionflow.training.rules.stacked_gradient import StackedGradient
 
 MOST_NUMBERS = 30_000_000
-"""Weights of all networks that train at once; AdamW, averages and the best ones are five more of each."""
+"""Most weights that train at once; gradients, AdamW's moments, averages and the best weights are five more of each."""
 
 
 class CellOf(NamedTuple):
@@ -46,7 +46,7 @@ class CellOf(NamedTuple):
 
 @runtime_checkable
 class Population(Protocol):
-    """Networks that train at once; networks of a cell stand one after the other."""
+    """Networks that train at once; those of a cell stand one after the other."""
 
     cells: list[CellOf]
     """The cell of each network."""
@@ -75,7 +75,7 @@ def population(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> P
 
 
 def groups(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> list[list[CellOf]]:
-    """Cells that train at once: one by one, or as many as fit into memory."""
+    """Groups of cells that train at once: one cell each, or as many as fit into memory."""
     if not isinstance(experiment.engine, BatchedEngine):
         return [[cell] for cell in cells]
     if not cells:
@@ -88,7 +88,7 @@ def groups(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> list[
 
 
 def initial(experiment: Experiment, card: DatasetCard) -> nn.Module:
-    """A network, or beliefs about one, before any data."""
+    """A network before training; of TAGI, the beliefs about one."""
     if isinstance(experiment.model, TAGI):
         return tagi.BeliefNetwork(tagi.sizes(experiment.model, features_of(card)))
     return build(experiment, card)
@@ -146,7 +146,7 @@ class Single:
 
 
 class Stacked:
-    """The networks of several cells, ensembles among them, and the rows that they learn from."""
+    """The networks of several cells as one batched program, and the rows that they learn from."""
 
     def __init__(self, experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> None:
         self.experiment = experiment
@@ -174,7 +174,7 @@ class Stacked:
 
     @functools.cached_property
     def inputs(self) -> dict[int, NormalScores | None]:
-        """split -> the map of the inputs, of which nothing is learned by gradients."""
+        """split -> the map of the inputs, which no gradient changes."""
         return {split: self._fitted_inputs(split) for split in self.splits}
 
     def _fitted_inputs(self, split: int) -> NormalScores | None:

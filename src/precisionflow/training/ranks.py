@@ -1,4 +1,4 @@
-"""The processes of one training run: who is who, and what they agree on."""
+"""Ranks: the processes of one training run, and what they compute together."""
 
 import os
 from dataclasses import dataclass

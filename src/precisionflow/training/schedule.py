@@ -1,4 +1,4 @@
-"""When something is due: the learning rate of a step, validations, checkpoints."""
+"""Schedules: the learning rate of a step, the steps of validations and checkpoints."""
 
 import math
 

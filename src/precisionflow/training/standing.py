@@ -1,4 +1,4 @@
-"""Where a training stands: of every network its history, its best validation, whether it still trains."""
+"""Standing of a training: the history of every network, its best validation, whether it still trains."""
 
 import json
 import math
@@ -26,17 +26,17 @@ class Interval:
     """Sums over the steps since the last validation, on this rank."""
 
     sums: Float64[Tensor, "networks measures"]
-    """Of the losses, and of whatever else the engine measures at every step."""
+    """Sum of every measure of the engine."""
     steps: int = 0
     seconds: float = 0.0
-    """For one network."""
+    """Seconds of one network."""
 
     @classmethod
     def empty(cls, networks: int, measures: int) -> "Interval":
         return cls(torch.zeros(networks, measures, dtype=torch.float64))
 
     def add(self, values: Float[Tensor, "networks measures"], *, seconds: float) -> None:
-        """One step."""
+        """Add what one step measured."""
         self.sums = self.sums.to(values.device) + values.detach().double()
         self.steps += 1
         self.seconds += seconds
@@ -48,7 +48,7 @@ class Interval:
         self.sums = torch.tensor(sums, dtype=torch.float64).view(self.sums.shape)
 
     def means(self, ranks: Ranks) -> tuple[Float64[Tensor, "networks measures"], float]:
-        """Means over steps and ranks: what was measured, and seconds a step."""
+        """Means over steps and ranks: of every measure, and of the seconds of a step."""
         total = ranks.sum(self._flat().to(ranks.device)) / (ranks.count * self.steps)
         return total[:-1].view(self.sums.shape).cpu(), float(total[-1])
 
@@ -69,7 +69,7 @@ class Outcome:
 
 @dataclass
 class Standing:
-    """All networks of a training; the vectors are of those that are still in it, in the order of `networks`."""
+    """All networks of a training; the vectors are of those that still train, in the order of `networks`."""
 
     outcomes: list[Outcome]
     networks: list[int]
@@ -83,7 +83,7 @@ class Standing:
 
     @classmethod
     def start(cls, count: int, *, measures: int) -> "Standing":
-        """Before the first step of `count` networks."""
+        """Standing of `count` networks before their first step."""
         return cls(
             [Outcome() for _ in range(count)],
             list(range(count)),
@@ -94,7 +94,7 @@ class Standing:
         )
 
     def judge(self, losses: Float64[Tensor, "networks"], *, patience: int | None) -> Bool[Tensor, "networks"]:
-        """Take in a validation; whose weights are to be kept: with `patience` the best, else the last."""
+        """Take in a validation; True where the weights are to be kept: with `patience` the best, else the last."""
         going = self.stale < (patience or math.inf)
         kept = going & (losses < self.best_loss) if patience else going
         self.best_loss = torch.where(kept, losses, self.best_loss)
@@ -103,7 +103,7 @@ class Standing:
         return kept
 
     def leave(self, gone: Bool[Tensor, "networks"], *, patience: int | None, validate_every: int) -> None:
-        """Write down what the networks that are `gone` came to, and go on without them."""
+        """Record the outcome of the networks that are `gone`, and go on without them."""
         for i in torch.nonzero(gone).flatten().tolist():
             outcome = self.outcomes[self.networks[i]]
             outcome.loss = float(self.best_loss[i])
@@ -138,7 +138,7 @@ class Standing:
 
     @classmethod
     def read(cls, folder: Path) -> "Standing":
-        """What `write` wrote; ValueError when it is not whole."""
+        """The standing that `write` wrote; ValueError when it is not whole."""
         with reading(folder / "progress.json", checkpoint=folder) as path:
             numbers: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         with reading(folder / "history.parquet", checkpoint=folder) as path:
@@ -166,6 +166,6 @@ def _histories(outcomes: Sequence[Outcome]) -> pa.Table:
 
 
 def history_table(history: Sequence[Entry]) -> pa.Table:
-    """records.schemas.HISTORY."""
+    """A history as a table of records.schemas.HISTORY."""
     columns = zip(*history, strict=True) if history else ((), (), ())
     return pa.table(dict(zip(HISTORY.names, columns, strict=True)), schema=HISTORY)

@@ -97,7 +97,7 @@ def _trained(
     ranks: Ranks,
     report: CellReport,
 ) -> dict[CellOf, Trained]:
-    """What every cell's networks came to; complete on the first rank."""
+    """Networks of every cell after training; complete on the first rank."""
     resume = checkpoints.latest()
     engine = networks.open(ranks, resume and resume / "engine")
     standing = (
@@ -130,7 +130,7 @@ def _trained(
 
 
 def _of_cells(cells: Sequence[CellOf], report: CellReport) -> Report:
-    """From what is measured of networks to what is told of cells."""
+    """A report of networks that reports their cells: means over the networks of each."""
 
     def tell(step: int, networks: Sequence[int], measured: Measured) -> None:
         places: dict[CellOf, list[int]] = defaultdict(list)

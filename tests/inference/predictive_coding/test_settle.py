@@ -45,7 +45,7 @@ def language():
 @pytest.fixture
 def regression():
     torch.manual_seed(0)
-    model = mlp(MLP(hidden=(6, 5)), features=4, asked=density(GaussianNLL()).heads).double()
+    model = mlp(MLP(hidden=(6, 5)), features=4, heads=density(GaussianNLL()).heads).double()
     inputs = torch.randn(9, 4, dtype=torch.float64)
     return (
         model,

@@ -102,7 +102,7 @@ def test_a_faithful_mean_learns_as_from_the_squared_error(rows):
 
 
 def test_a_faithful_precision_teaches_nothing_below_its_head(generator):
-    model = mlp(MLP(hidden=(6,)), features=3, asked=density(Faithful()).heads)
+    model = mlp(MLP(hidden=(6,)), features=3, heads=density(Faithful()).heads)
     head = model.readout.precision_head
     torch.nn.init.normal_(head.weight, generator=generator)
     model(torch.randn(9, 3, generator=generator))[:, 1].sum().backward()
@@ -182,7 +182,7 @@ def language():
 
 
 def table():
-    model = mlp(MLP(hidden=(8,)), features=4, asked=density(GaussianNLL()).heads)
+    model = mlp(MLP(hidden=(8,)), features=4, heads=density(GaussianNLL()).heads)
     rows = torch.randn(9, 5, generator=torch.Generator().manual_seed(0))
     return model, rows[:, :4], rows[:, 4], GaussianNLL(), type(model.readout)
 

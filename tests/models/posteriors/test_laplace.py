@@ -91,7 +91,7 @@ def test_the_fisher_information_is_the_mean_of_the_squared_score(likelihood):
 @pytest.fixture
 def network() -> Layered:
     torch.manual_seed(0)
-    model = mlp(MLP(hidden=(6,)), features=3, asked=Gaussian().heads)
+    model = mlp(MLP(hidden=(6,)), features=3, heads=Gaussian().heads)
     nn.init.normal_(model.readout.precision_head.weight, std=0.2)
     return model.eval()
 
@@ -145,7 +145,7 @@ def test_the_prediction_keeps_noise_and_belief_apart(network, rows):
 
 
 def test_a_matrix_that_is_too_large_is_refused():
-    model = mlp(MLP(hidden=(80, 80)), features=3, asked=Gaussian().heads)
+    model = mlp(MLP(hidden=(80, 80)), features=3, heads=Gaussian().heads)
     with pytest.raises(
         ValueError, match=r"6962 weights are too many for a full matrix, 5000 the most; use last_layer"
     ):

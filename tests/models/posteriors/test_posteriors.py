@@ -18,7 +18,7 @@ LIKELIHOOD = Gaussian()
 
 def network(part: MLP, seed: int = 0, features: int = 4):
     torch.manual_seed(seed)
-    model = mlp(part, features=features, asked=LIKELIHOOD.heads)
+    model = mlp(part, features=features, heads=LIKELIHOOD.heads)
     nn.init.normal_(list(model.readout.precision_head.modules())[-1].weight, std=0.3)
     return model.eval()
 

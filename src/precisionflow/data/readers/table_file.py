@@ -41,7 +41,7 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, *, texts: bool) -> pa.Table:
-    """The whole file; of CSV and TSV with `texts` every cell as it is written, else in its seeming type."""
+    """All rows of a file; with `texts` the cells of CSV and TSV as they are written, else in the type that they seem to have."""
     there = column_names(path)
     with readable(path):
         delimiter = delimiter_of(path)
@@ -113,7 +113,7 @@ def _parsing(delimiter: str) -> pcsv.ParseOptions:
 
 
 def column_batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The named columns of all rows in order; of a file of text every cell as it is written there."""
+    """The named columns of all rows in order; the cells of CSV and TSV as they are written."""
     with readable(path):
         delimiter = delimiter_of(path)
         if delimiter is None:

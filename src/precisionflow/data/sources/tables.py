@@ -17,6 +17,7 @@ from precisionflow.data.table import Table
 
 
 def open_table(source: TableSource, split: int) -> Table:
+    """The table, cut by the split; ValueError for a bad source."""
     match source:
         case ScikitLearnTable():
             return open_scikit_learn(source, split=split)

@@ -10,6 +10,7 @@ from precisionflow.data.text import Text
 
 
 def open_text(source: TextSource) -> Text:
+    """The text; ValueError for a bad source."""
     match source:
         case PydocTopics():
             return open_pydoc_topics()

@@ -1,1 +1,1 @@
-"""What `prepare` writes for each task."""
+"""Parts that `prepare` writes, one file for each task."""

@@ -24,7 +24,7 @@ def _code_points(text: Text) -> Iterator[Int[np.ndarray, "characters"]]:
 
 
 def open_characters(task: Characters, *, split: int) -> Opened:
-    """The text; ValueError for a bad source and for a split but 0."""
+    """The text; ValueError for a bad source and for a split other than 0."""
     if split:
         raise ValueError(
             f"splits: a text is cut by position, so it has no split {split}; "

@@ -1,4 +1,4 @@
-"""Whether a split has enough rows for the recalibration that is asked for: said before hours of training."""
+"""Check that a split has enough rows for its recalibration, made before hours of training."""
 
 from pathlib import Path
 

@@ -10,7 +10,7 @@ from precisionflow.evaluation.columns import Rows, aligned
 from precisionflow.evaluation.distribution import BLOCK, Components, Distribution
 
 NODES = 96
-"""Of the quadrature for mixtures of Student's t."""
+"""Nodes of the quadrature for mixtures of Student's t, on either side of the centre."""
 
 
 def crps(predicted: Distribution, target: Rows) -> Rows:

@@ -1,1 +1,1 @@
-"""How each task is evaluated."""
+"""Predictors and their scores, one file for each task."""

@@ -38,7 +38,7 @@ class TablePredictor(TrainedNetwork):
 
     @staticmethod
     def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The model with what is believed about its weights; RuntimeError for weights of another network."""
+        """The network with the posterior of its weights; RuntimeError for weights of another network."""
         return predictive(experiment, card, weights)
 
     def distribution(self, features: Float[np.ndarray, "rows features"]) -> Distribution:
@@ -69,7 +69,7 @@ class TablePredictor(TrainedNetwork):
         return self.standardised(torch.from_numpy(inputs))
 
     def standardised(self, features: Features, *, among: Chosen | None = None) -> Distribution:
-        """The same for standardised features; of an ensemble, if given, each row's `among` its members alone."""
+        """The prediction for standardised features; with `among`, that of these members of an ensemble alone."""
         scales = self.data_card.table
         with torch.no_grad():
             where = None if among is None else among.to(self.device)

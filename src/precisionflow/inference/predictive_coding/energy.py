@@ -18,7 +18,7 @@ from precisionflow.models.networks.layered import Layered, Mask
 
 @dataclass(frozen=True)
 class Clamped:
-    """A network whose inputs and target are held fixed: what is left to vary are the errors."""
+    """A network with its inputs and target held fixed; the errors are the variables."""
 
     model: Layered
     losses: Losses

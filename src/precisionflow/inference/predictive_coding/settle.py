@@ -12,7 +12,7 @@ from precisionflow.inference.predictive_coding.laws.assigned import Laws
 
 
 class Settled(NamedTuple):
-    """Errors after settling and what was seen on the way."""
+    """Errors after settling, and the energies on the way."""
 
     errors: list[Tensor]
     """e_i, each in the shape of state i."""

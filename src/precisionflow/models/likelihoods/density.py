@@ -16,12 +16,12 @@ Rows = Float[Tensor, "*rows"]
 
 
 class Heads(NamedTuple):
-    """Raw outputs that a network has to give."""
+    """Numbers of raw outputs that a network has to give."""
 
     locations: int
-    """The first: what the mean is read from."""
+    """Outputs of the location head, the first ones: the mean is read from them."""
     others: int
-    """All the rest, the precision head's; 0: one log precision for all rows, a weight of its own."""
+    """Outputs of the precision head, all others; 0: one log precision for all rows, a weight of its own."""
     stops_gradients: bool = False
     """Whether the precision head teaches itself alone, not the layers below."""
 
@@ -55,7 +55,7 @@ class FisherDensity(Protocol):
     def predictive(self, raw: Raw) -> Mixture: ...
 
     def fisher_root(self, raw: Float[Tensor, "rows outputs"]) -> Float[Tensor, "rows outputs outputs"]:
-        """R with R^T R = F, the Fisher information of the stated distribution in its raw outputs; float64."""
+        """R with R^T R = F, the Fisher information of the predictive distribution in its raw outputs; float64."""
         ...
 
     def location_gradient(
@@ -71,7 +71,7 @@ def squared_errors(predictive: Mixture, target: Rows) -> Rows:
 
 
 def without_location(predictive: Mixture) -> Mixture:
-    """The same numbers; the locations learn nothing from them."""
+    """The same distribution; its locations pass no gradient."""
     return predictive._replace(location=predictive.location.detach())
 
 

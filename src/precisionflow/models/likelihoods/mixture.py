@@ -48,7 +48,7 @@ class Mixture(NamedTuple):
         return torch.logsumexp(parts + self.log_weight, dim=-1)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Mixture":
-        """The same change to every parameter."""
+        """The mixture with one change made to every parameter."""
         degrees, location_std = self.degrees_of_freedom, self.location_std
         return Mixture(
             self.family,
@@ -60,7 +60,7 @@ class Mixture(NamedTuple):
         )
 
     def among(self, chosen: Int[Tensor, "*rows chosen"], *, members: int) -> "Mixture":
-        """Of each row the mixture of some of the `members` whose components lie side by side."""
+        """Mixture of each row's `chosen` members; the components of all `members` lie side by side."""
         each = self.location.shape[-1] // members
         columns = (chosen[..., None] * each + torch.arange(each, device=chosen.device)).flatten(-2)
         kept = self.each(lambda part: part.gather(-1, columns))

@@ -1,4 +1,4 @@
-"""Objectives: a likelihood and how its rows are weighted, made of a configuration."""
+"""Objectives: a likelihood and a weighting of its rows, made of a configuration."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Objective(Protocol):
         ...
 
     def losses(self, *, progress: float) -> Losses:
-        """The losses whose gradient is followed when the share `progress` of the steps has been taken."""
+        """The losses to minimise once the share `progress` of the steps has been taken."""
         ...
 
     @property
@@ -55,7 +55,7 @@ class Weighting:
     mean_warmup: float = 0.0
     """Share of the steps, from the first, in which the mean alone learns, by squared error."""
     variance_penalty: float = 0.0
-    """Times the predicted variance, added to the loss."""
+    """Factor of the predicted variance that is added to the loss."""
 
     def weighted(self, losses: Rows, predictive: Mixture) -> Rows:
         if self.beta:
@@ -67,7 +67,7 @@ class Weighting:
 
 @dataclass(frozen=True)
 class DensityObjective:
-    """Of a real target: a likelihood and a weighting."""
+    """Objective of a real target: a likelihood and a weighting."""
 
     likelihood: Density
     weighting: Weighting = Weighting()
@@ -88,7 +88,7 @@ class DensityObjective:
 
 
 class ClassObjective:
-    """Of a class: cross-entropy is loss and negative log-likelihood."""
+    """Objective of a class: cross-entropy is loss and negative log-likelihood."""
 
     precision_weight_decay: float | None = None
 

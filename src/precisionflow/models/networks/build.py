@@ -1,4 +1,4 @@
-"""From a configuration and a dataset card to a network."""
+"""Construction of a network from a configuration and a dataset card."""
 
 from functools import partial
 from typing import assert_never
@@ -21,7 +21,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert isinstance(experiment.model, MLP), "beliefs about weights are no network of layers"
             assert not isinstance(experiment.objective, CrossEntropy)
             return mlp(
-                experiment.model, features=features_of(card), asked=density(experiment.objective).heads
+                experiment.model, features=features_of(card), heads=density(experiment.objective).heads
             )
         case Characters(context=context):
             assert isinstance(experiment.model, Transformer)

@@ -1,4 +1,4 @@
-"""What a network sees of a table's features."""
+"""Maps of a table's features in front of the first layer."""
 
 import numpy as np
 import torch
@@ -7,13 +7,13 @@ from scipy import special
 from torch import Tensor, nn
 
 KNOTS = 1024
-"""Most different values of a feature that are told apart exactly; beyond, scores are linear between knots."""
+"""Number of different values of a feature up to which scores are exact; beyond, they are linear between knots."""
 LOWEST_RANK = 1e-3
 """Ranks are kept within [LOWEST_RANK, 1 - LOWEST_RANK]: an outlier's score is at most 3.09 in size."""
 
 
 class NormalScores(nn.Module):
-    """Beside each feature stands z = Phi^-1((r - 1/2) / n) of its rank r among n training rows, ties sharing a rank.
+    """Each feature and, beside it, z = Phi^-1((r - 1/2) / n) of its rank r among n training rows, ties sharing a rank.
 
     Between the training values z is linear, outside it is constant: features with long tails arrive without them
     (van der Waerden scores). Nothing here is learned by gradients.

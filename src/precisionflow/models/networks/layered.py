@@ -11,7 +11,7 @@ from precisionflow.models.attention.sites import Sites
 Mask = Bool[Tensor, "batch tokens"]
 """True at real tokens, False at padding."""
 Where = tuple[Sites, ...]
-"""Sites of the tokens that a layer is told; empty where a network has rows, not tokens."""
+"""Sites of the tokens, which every layer is told; empty where a network has rows, not tokens."""
 
 
 class Layered(nn.Module):
@@ -30,7 +30,7 @@ class Layered(nn.Module):
         self.readout = readout
 
     def enter(self, inputs: Tensor) -> Tensor:
-        """What the first layer sees."""
+        """Input of the first layer."""
         return inputs if self.inputs is None else self.inputs(inputs)  # type: ignore[no-any-return]
 
     def where(self, inputs: Tensor, mask: Mask | None) -> Where:  # noqa: ARG002 - rows stand nowhere

@@ -13,7 +13,7 @@ from precisionflow.models.networks.readout import Readout
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
 
-def mlp(config: MLP, *, features: int, asked: Heads) -> Layered:
+def mlp(config: MLP, *, features: int, heads: Heads) -> Layered:
     """A trunk of hidden layers and the heads that the objective asks for.
 
     inputs: Float "rows features", standardised; output: Float "rows outputs", see `likelihoods.density`.
@@ -22,7 +22,7 @@ def mlp(config: MLP, *, features: int, asked: Heads) -> Layered:
     widths = (features * (2 if inputs else 1), *config.hidden)
     trunk = [_layer(config, narrow, wide) for narrow, wide in pairwise(widths)]
     hidden = max(1, widths[-1] // 2) if config.separate_heads else None
-    return Layered(trunk, Readout(widths[-1], asked, hidden=hidden), inputs=inputs)
+    return Layered(trunk, Readout(widths[-1], heads, hidden=hidden), inputs=inputs)
 
 
 def _layer(config: MLP, narrow: int, wide: int) -> nn.Sequential:

@@ -11,11 +11,11 @@ from precisionflow.models.numerics import at_least_float32
 class Readout(nn.Module):
     """The heads' outputs side by side: locations, then the precision head's, which start at 0 (precision 1)."""
 
-    def __init__(self, width: int, asked: Heads, *, hidden: int | None = None) -> None:
+    def __init__(self, width: int, heads: Heads, *, hidden: int | None = None) -> None:
         super().__init__()
-        self.location_head = _head(width, asked.locations, hidden=hidden)
-        self.stops_gradients = asked.stops_gradients
-        self.precision_head = _head(width, asked.others, hidden=hidden) if asked.others else SharedPrecision()
+        self.location_head = _head(width, heads.locations, hidden=hidden)
+        self.stops_gradients = heads.stops_gradients
+        self.precision_head = _head(width, heads.others, hidden=hidden) if heads.others else SharedPrecision()
         last = list(self.precision_head.modules())[-1]
         if isinstance(last, nn.Linear):
             nn.init.zeros_(last.weight)

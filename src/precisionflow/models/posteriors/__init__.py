@@ -1,1 +1,1 @@
-"""What is believed about the weights, and the distributions that follow from it."""
+"""Posteriors over the weights, one file each, and the predictive distributions that follow."""

@@ -1,4 +1,4 @@
-"""From a configuration and trained weights to predictive distributions; from training rows to a posterior."""
+"""Construction of predictive distributions from trained weights, and of posteriors from training rows."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -84,7 +84,7 @@ def fitted_spread(
     *,
     members: int,
 ) -> dict[str, Tensor]:
-    """The spread of an ensemble of `members`; `raw` are outputs of each member that a row is out of fold for."""
+    """The spread of an ensemble of `members`; `raw` are the outputs of each member that a row is out of fold for."""
     likelihood = _likelihood(experiment)
     mixtures = pooled([likelihood.predictive(of) for of in raw])
     return ensemble.as_tensor(fitted_factor(mixtures, target, out_of_fold=len(raw), members=members))

@@ -2,7 +2,7 @@
 
 Around the trained weights theta* the posterior is N(theta*, (H + D)^-1): H is the generalised Gauss-Newton matrix, the
 sum over training rows of J^T F J with J the Jacobian of the raw outputs and F the Fisher information of the Gaussian in
-them; D is diagonal with one prior precision d for the P weights of the head beside the mean and one for all others.
+them; D is diagonal with one prior precision d for the P weights of the precision head and one for all others.
 Both maximise
 
     log p(D) ~ log p(y | theta*) - 1/2 sum_g d_g |theta_g|^2 + 1/2 sum_g P_g log d_g - 1/2 log det(H + D) .
@@ -27,10 +27,10 @@ from precisionflow.models.posteriors.predictive import Chosen, Features
 from precisionflow.models.posteriors.weights import Weights
 
 MOST_WEIGHTS = 5000
-"""Their full matrix has 200 MB and takes seconds to factorise."""
+"""Most weights in a posterior: their full matrix has 200 MB and takes seconds to factorise."""
 BLOCK = 256
 LIMIT = 12.0
-"""Largest log prior precision, either way."""
+"""Largest size of a log prior precision."""
 
 Scope = Literal["all", "last_layer"]
 """The weights that a posterior is over: every one, or those of the readout."""
@@ -43,7 +43,7 @@ class Posterior(NamedTuple):
     factor: Float[Tensor, "weights weights"]
     """Lower Cholesky factor of H + D, float64."""
     prior: Float[Tensor, "2"]
-    """Prior precision of the weights that the mean needs, and of those of the head beside it."""
+    """Prior precision of the weights that the mean needs, and of those of the precision head."""
     log_marginal_likelihood: float = float("nan")
 
 

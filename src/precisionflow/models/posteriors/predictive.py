@@ -1,4 +1,4 @@
-"""What every posterior offers: a predictive distribution of each row."""
+"""Interface of every posterior: a predictive distribution of each row."""
 
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +9,7 @@ from precisionflow.models.likelihoods.mixture import Mixture
 
 Features = Float[Tensor, "rows features"]
 Chosen = Int[Tensor, "rows chosen"]
-"""Members of an ensemble, of every row as many."""
+"""Indices of members of an ensemble, equally many for every row."""
 
 
 @runtime_checkable
@@ -17,5 +17,5 @@ class Predictive(Protocol):
     """Standardised features in, distributions of the standardised target out."""
 
     def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:
-        """One mixture a row; of an ensemble, if given, each row's `among` its members alone."""
+        """One mixture for each row; with `among`, that of these members of an ensemble alone."""
         ...

@@ -21,7 +21,7 @@ from torch import Tensor
 from precisionflow.models.likelihoods.mixture import Mixture
 
 LIMIT = 3.0
-"""Largest log factor, either way."""
+"""Largest size of the log factor."""
 
 
 def spread(predictive: Mixture, factor: float) -> Mixture:

@@ -23,13 +23,13 @@ Beliefs = Mapping[str, Tensor]
 """layers.<l>.<weight|bias>.<mean|variance> of each layer l."""
 
 LARGEST_LOG = 10.0
-"""X is kept below: a standardised target has no larger noise variance than e^10."""
+"""Upper limit of X: a standardised target has no larger noise variance than e^10."""
 SMALLEST_VARIANCE = 1e-12
 LARGEST_MOVE = 0.5
 """Standard deviations that the mean of a weight moves in one batch at most: a batch of surprises is a sum of moves, and
 one that throws X out of its range is never unlearned. (cuTAGI, the authors' library, has such a bound too.)"""
 LEAST_LEFT = 1e-3
-"""What a row leaves at least of a variance; and what the noise's update, which may widen one, leaves of a precision."""
+"""Least share that a row leaves of a variance, and that the noise's update, which may widen one, leaves of a precision."""
 
 
 class Normal(NamedTuple):
@@ -169,7 +169,7 @@ def update(beliefs: Beliefs, inputs: Units, target: Rows, used: Rows) -> dict[st
 
 
 class TAGIPredictive(nn.Module):
-    """The trained beliefs: what is believed about the mean and the expected noise are told apart."""
+    """Trained beliefs as a `Predictive`: the variance of the mean and the expected noise are told apart."""
 
     def __init__(self, beliefs: BeliefNetwork, weights: dict[str, Tensor]) -> None:
         super().__init__()

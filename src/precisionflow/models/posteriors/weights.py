@@ -11,7 +11,7 @@ POSTERIOR = "posterior."
 
 @dataclass(frozen=True)
 class Weights:
-    """Tensors by name."""
+    """Tensors by name, the network's and the posterior's apart."""
 
     network: dict[str, Tensor]
     """The network's state; of an ensemble each with a leading axis of members."""
@@ -20,13 +20,13 @@ class Weights:
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> "Weights":
-        """From the tensors of a file."""
+        """Weights in the tensors of a file."""
         beside = {n.removeprefix(POSTERIOR): t for n, t in tensors.items() if n.startswith(POSTERIOR)}
         return cls({n: t for n, t in tensors.items() if not n.startswith(POSTERIOR)}, beside)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
-        """For a file."""
+        """Tensors for a file."""
         return self.network | {f"{POSTERIOR}{name}": tensor for name, tensor in self.posterior.items()}
 
     def believed(self, name: str) -> Tensor:

@@ -1,1 +1,1 @@
-"""The machinery under training: plain torch, DeepSpeed ZeRO, many networks as one program."""
+"""Engines, one file each: plain torch, DeepSpeed ZeRO, many networks as one program."""

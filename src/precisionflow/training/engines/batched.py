@@ -30,7 +30,7 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of every split, filled up with rows that nobody reads; as the networks see them, standardised."""
+    """Standardised rows of every split as the networks see them, padded to the longest split."""
 
     features: Float[Tensor, "splits rows features"]
     target: Float[Tensor, "splits rows"]
@@ -113,7 +113,7 @@ class Batched:
             interval.add(losses.detach().cpu()[:, None], seconds=seconds)
 
     def _learn(self, step: int, batch: StackedBatch) -> Float[Tensor, "networks"]:
-        """One step; each network's loss before it."""
+        """Take one step; each network's loss before it."""
         program, training = self.program, self.training
         match self.rule.learn(program.weights, batch):
             case NewWeights(losses=losses, weights=after):
@@ -208,7 +208,7 @@ class Batched:
 
 
 def _clipped(gradients: Sequence[Tensor], clip: float | None) -> Sequence[Tensor]:
-    """Each network's gradient, no longer than `clip` over all its tensors."""
+    """Gradients of each network, scaled to a norm over all its tensors of at most `clip`."""
     if not clip:
         return gradients
     squares = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients]).sum(dim=0)

@@ -14,9 +14,9 @@ class Engine(Protocol):
     """Steps, validations and weights of one network or many; every method is called by all ranks at once."""
 
     measures: ClassVar[tuple[str, ...]]
-    """What is measured at every step."""
+    """Names of what is measured at every step."""
     count: int
-    """Networks that it started with."""
+    """Number of networks that it started with."""
 
     def advance(self, first: int, last: int, interval: Interval) -> None:
         """Optimiser steps [first, last); what they measure is added to the interval."""
@@ -27,7 +27,7 @@ class Engine(Protocol):
         ...
 
     def keep(self, which: Bool[Tensor, "networks"]) -> None:
-        """Remember the weights that were validated last, of some networks."""
+        """Keep the weights of some networks as they were validated last."""
         ...
 
     def leave(self, gone: Bool[Tensor, "networks"]) -> None:
@@ -39,7 +39,7 @@ class Engine(Protocol):
         ...
 
     def out_of_fold(self) -> list[Float[Tensor, "valid outputs"]]:
-        """Of every network the raw outputs for its own validation rows; empty where not asked for."""
+        """Raw outputs of every network for its validation rows; empty where not asked for."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -47,5 +47,5 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the memory."""
+        """Free the memory."""
         ...

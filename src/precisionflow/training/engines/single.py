@@ -1,4 +1,4 @@
-"""One network in a plain loop of steps: what plain torch and DeepSpeed have in common."""
+"""One network in a plain loop of steps: the part that plain torch and DeepSpeed share."""
 
 import time
 from abc import ABC, abstractmethod
@@ -33,7 +33,7 @@ class Feed(NamedTuple):
 
 
 class SingleNetwork(ABC):
-    """An `Engine` of one network; a member makes one optimiser step and evaluates one batch."""
+    """An `Engine` of one network; a subclass takes one optimiser step and evaluates one batch."""
 
     measures: ClassVar[tuple[str, ...]] = ("train_loss", "energy")
     count = 1
@@ -65,7 +65,7 @@ class SingleNetwork(ABC):
         """Weights and optimiser state."""
 
     def step(self, batch: Batch, learning_rate: float) -> Lesson:
-        """All steps on a batch; the lesson of the first."""
+        """Take all steps on a batch; the lesson of the first."""
         first = lesson = self.learn(batch, learning_rate, None)
         while lesson.carried is not None:
             lesson = self.learn(batch, learning_rate, lesson.carried)
@@ -82,7 +82,7 @@ class SingleNetwork(ABC):
         return torch.tensor([self.validation_loss()], dtype=torch.float64)
 
     def validation_loss(self) -> float:
-        """Mean loss over all validation samples; ranks take batches in turn, all of them the same number."""
+        """Mean loss over all validation samples; ranks take batches in turn, each the same number of them."""
         valid, ranks = self.feed.valid, self.ranks
         total = torch.zeros(2, dtype=torch.float64, device=ranks.device)
         for first in range(0, len(valid), ranks.count):

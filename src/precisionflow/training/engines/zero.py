@@ -1,4 +1,4 @@
-"""DeepSpeed's own words: settings, initialisation, checkpoints for another number of ranks, whole weights."""
+"""DeepSpeed's interface: settings, initialisation, checkpoints for another number of ranks, whole weights."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""Ways of learning, one file each: from a network and a batch to what the optimiser follows.
+"""Rules, the ways of learning, one file each: from a network and a batch to what the optimiser follows.
 
 A rule of one network gives a lesson, a scalar with the gradient of the weights; a rule that takes several steps on a
 batch says what the next lesson goes on from. A rule of many networks gives gradients or new weights.

@@ -12,13 +12,13 @@ NetworkLosses = Float[Tensor, "networks"]
 
 
 class StackedBatch(NamedTuple):
-    """Rows of a step, those of each network; the weights of a network's rows sum to 1, unused rows weigh 0."""
+    """Rows of one step for each network; the weights of a network's rows sum to 1, unused rows weigh 0."""
 
     inputs: Float[Tensor, "networks rows features"]
     target: Float[Tensor, "networks rows"]
     weight: Float[Tensor, "networks rows"]
     progress: float
-    """Share of the steps that had been taken when it was drawn."""
+    """Share of the training steps that come before this batch."""
 
 
 class Gradients(NamedTuple):
@@ -48,11 +48,11 @@ class StackedRule(Protocol):
         ...
 
     def outputs(self, weights: Stacked, inputs: Float[Tensor, "networks rows features"]) -> Any:
-        """What each network says of its rows, as in evaluation."""
+        """Outputs of each network for its rows, in evaluation mode."""
         ...
 
     def negative_log_likelihood(
         self, outputs: Any, target: Float[Tensor, "networks rows"]
     ) -> Float[Tensor, "networks rows"]:
-        """Of each row, in nats: what validation measures."""
+        """-log p(target) of each row, in nats: what validation measures."""
         ...

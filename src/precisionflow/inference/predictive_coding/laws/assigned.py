@@ -1,4 +1,4 @@
-"""Which law governs which layer."""
+"""Assignment of error laws to layers."""
 
 import functools
 import operator

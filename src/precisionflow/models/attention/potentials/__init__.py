@@ -1,7 +1,7 @@
 """Edge potentials log p(x | edge i -> j), one file each: a query side, a key side, and how they are lowered.
 
 The query side of a token and the key side of another are made apart, each from its tokens and their sites, so that a
-cache keeps what the key side gave. called as a module it gives the two sides of the same tokens at once.
+cache keeps what the key side gave. Called as a module it gives the two sides of the same tokens at once.
 """
 
 from typing import Protocol, runtime_checkable
