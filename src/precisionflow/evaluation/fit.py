@@ -24,7 +24,7 @@ def fitted_curve(
     scales: Standardisation,
     predict: Callable[[Float[np.ndarray, "rows features"]], Distribution],
 ) -> pa.Table | None:
-    """records.schemas.FIT: the test rows, then an even grid over the range of all rows and somewhat beyond (target NaN).
+    """records.schemas.FIT: the test rows, then an even grid over the range of all rows and beyond (target NaN).
 
     `predict` takes features in their own units. None for a model of several features: no plane shows it.
     """

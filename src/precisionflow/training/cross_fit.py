@@ -44,7 +44,7 @@ class CrossFit:
         going: Bool[Tensor, "networks"],
         last: bool,
     ) -> None:
-        """Take in a validation of some networks: of those still `going`, the best outputs so far, with `last` the latest."""
+        """Take in a validation: of networks still `going`, keep the best outputs, with `last` the latest."""
         if self.raw is None:
             self.raw = torch.zeros(*self.second.shape, raw.shape[-1])
         index, raw = torch.tensor(networks), raw.detach().float().cpu()

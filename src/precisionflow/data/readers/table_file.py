@@ -41,7 +41,7 @@ def column_names(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, *, texts: bool) -> pa.Table:
-    """All rows of a file; with `texts` the cells of CSV and TSV as they are written, else in the type that they seem to have."""
+    """All rows of a file; with `texts` the cells of CSV and TSV as they are written, else in their seeming type."""
     there = column_names(path)
     with readable(path):
         delimiter = delimiter_of(path)

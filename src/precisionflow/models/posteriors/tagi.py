@@ -29,7 +29,7 @@ LARGEST_MOVE = 0.5
 """Standard deviations that the mean of a weight moves in one batch at most: a batch of surprises is a sum of moves, and
 one that throws X out of its range is never unlearned. (cuTAGI, the authors' library, has such a bound too.)"""
 LEAST_LEFT = 1e-3
-"""Least share that a row leaves of a variance, and that the noise's update, which may widen one, leaves of a precision."""
+"""Least share of a variance that a row leaves, and of a precision that the noise's update leaves."""
 
 
 class Normal(NamedTuple):
