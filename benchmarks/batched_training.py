@@ -46,22 +46,22 @@ def main() -> None:
     """Print seconds of both ways, their ratio, and how far their results are apart."""
     given = arguments(__doc__).parse_args()
     torch.set_num_threads(1)
-    together = resolve(overlay(TREE, {"engine": {"kind": "batched", "device": "cpu"}}))
+    batched = resolve(overlay(TREE, {"engine": {"kind": "batched", "device": "cpu"}}))
     alone = resolve(overlay(TREE, {"engine": {"kind": "torch", "device": "cpu"}}))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        prepare([together], out=root / "data")
+        prepare([batched], out=root / "data")
         spent = {
             name: seconds(experiment, root / "data", root / name)
-            for name, experiment in (("together", together), ("alone", alone))
+            for name, experiment in (("batched", batched), ("alone", alone))
         }
-        apart = np.abs(losses(together, root / "together") - losses(alone, root / "alone")).max()
-    count = len(together.seeds) * len(together.splits)
+        apart = np.abs(losses(batched, root / "batched") - losses(alone, root / "alone")).max()
+    count = len(batched.seeds) * len(batched.splits)
     present(
         [
-            Measured(f"{count} networks together", spent["together"], "s"),
+            Measured(f"{count} networks together", spent["batched"], "s"),
             Measured(f"{count} networks one by one", spent["alone"], "s"),
-            Measured("together over one by one", spent["together"] / spent["alone"], "1", bar=0.1),
+            Measured("together over one by one", spent["batched"] / spent["alone"], "1", bar=0.1),
             Measured("largest difference of a validation loss", float(apart), "nats", bar=0.01),
         ],
         given.json,

@@ -56,11 +56,13 @@ def predicted(data: Path) -> tuple[Distribution, np.ndarray]:
     return gaussian(mean, np.sqrt(variance)), test.target.astype(np.float64)
 
 
-def in_units(stated: Distribution, target: np.ndarray, card: DatasetCard) -> tuple[Distribution, np.ndarray]:
+def in_units(
+    predictive: Distribution, target: np.ndarray, card: DatasetCard
+) -> tuple[Distribution, np.ndarray]:
     """The same in the target's own units."""
     scales = card.table
     shift, scale = scales.target_mean, scales.target_scale
-    return gaussian(stated.mean * scale + shift, stated.std * scale), target * scale + shift
+    return gaussian(predictive.mean * scale + shift, predictive.std * scale), target * scale + shift
 
 
 def scores(experiment: Experiment, data: Path) -> dict[str, float]:

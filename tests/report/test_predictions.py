@@ -28,8 +28,8 @@ def test_predictions_are_worth_their_independent_rows(
 ) -> None:
     for index, of in enumerate(runs):
         n = len(of)
-        stated = gaussian(np.zeros(n), np.ones(n))
-        table = predictions_table(stated, row=np.array(of), target=np.zeros(n))
+        predictive = gaussian(np.zeros(n), np.ones(n))
+        table = predictions_table(predictive, row=np.array(of), target=np.zeros(n))
         file = tmp_path / str(index) / "predictions.parquet"
         write_parquet(table, file, PREDICTIONS)
     pooled = read_numbers([tmp_path / str(index) for index in range(len(runs))])

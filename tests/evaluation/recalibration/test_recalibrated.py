@@ -100,9 +100,9 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> tiny.Trained:
 
 def test_held_out_rows_of_an_ensemble_are_predicted_by_those_that_left_them_out(folded):
     predictor = folded.predictor()
-    stated, target = cross_fit_predictions(predictor, folded.data_of())
+    predictive, target = cross_fit_predictions(predictor, folded.data_of())
     assert len(target) == 398
-    assert stated.components == 2
+    assert predictive.components == 2
     parts = [read_parquet(folded.data_of() / f"{part}.parquet", REGRESSION_ROWS) for part in PARTS]
     features = np.array([row for part in parts for row in part["features"].to_pylist()], dtype=np.float32)
     posterior = predictor.experiment_card.experiment.model.posterior
@@ -112,7 +112,7 @@ def test_held_out_rows_of_an_ensemble_are_predicted_by_those_that_left_them_out(
         alone = predictor.standardised(
             torch.from_numpy(features[row : row + 1]), among=torch.from_numpy(apart[row : row + 1])
         )
-        np.testing.assert_allclose(stated.rows(slice(row, row + 1)).location, alone.location, rtol=1e-5)
+        np.testing.assert_allclose(predictive.rows(slice(row, row + 1)).location, alone.location, rtol=1e-5)
 
 
 def test_the_fitted_spread_lies_beside_the_weights_and_is_on_every_prediction(folded):
@@ -143,13 +143,13 @@ def test_weights_with_a_wrong_spread_are_refused(value, folded, tmp_path):
 
 
 def test_without_folds_the_validation_rows_are_cross_fit_predictions(table):
-    stated, target = cross_fit_predictions(table.predictor(), table.data_of())
+    predictive, target = cross_fit_predictions(table.predictor(), table.data_of())
     rows = read_parquet(table.data_of() / "valid.parquet", REGRESSION_ROWS)
     scale = table.predictor().data_card.table
     np.testing.assert_allclose(
         target, rows["target"].to_numpy() * scale.target_scale + scale.target_mean, rtol=1e-5
     )
-    assert len(stated.mean) == len(target)
+    assert len(predictive.mean) == len(target)
 
 
 def test_widths_do_not_change_with_the_test_targets():

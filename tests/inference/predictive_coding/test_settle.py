@@ -31,9 +31,9 @@ VOCABULARY, CONTEXT = 7, 6
 def language():
     """A tiny transformer in double precision, a batch, and its loss."""
     torch.manual_seed(0)
-    part = Transformer(blocks=2, heads=2, width=8, attention=Attention(potential=GaussianPerKey()))
+    config = Transformer(blocks=2, heads=2, width=8, attention=Attention(potential=GaussianPerKey()))
     model = transformer(
-        part,
+        config,
         vocabulary=VOCABULARY,
         context=CONTEXT,
         readout=partial(next_token_readout, vocabulary=VOCABULARY),
@@ -64,9 +64,9 @@ def gaussian(model: Layered, precision: float) -> Laws:
     return Laws([Gaussian(precision)], [0] * len(model.layers))
 
 
-def settled(model, losses, inputs, target, *, part, **total):
+def settled(model, losses, inputs, target, *, config, **total):
     clamped = Clamped(model, losses, inputs, target)
-    return settle(clamped, laws(part, layers=len(model.layers)), config=part, **total)
+    return settle(clamped, laws(config, layers=len(model.layers)), config=config, **total)
 
 
 def losses_under_errors(model, losses, inputs, target, errors):
@@ -87,8 +87,8 @@ def layer_vectors(model: Layered, gradients) -> list[torch.Tensor]:
 
 def test_one_step_from_zero_is_parallel_to_backprop_in_every_layer(problem):
     model, inputs, target, losses = problem
-    part = PredictiveCoding(iterations=1, step_size=1e-5, precision=2.0)
-    errors = settled(model, losses, inputs, target, part=part).errors
+    config = PredictiveCoding(iterations=1, step_size=1e-5, precision=2.0)
+    errors = settled(model, losses, inputs, target, config=config).errors
     local = layer_vectors(model, local_gradients(model, losses, inputs, target, errors, 2.0))
     backprop = layer_vectors(
         model, torch.autograd.grad(losses(model(inputs), target).sum(), list(model.parameters()))
@@ -101,9 +101,9 @@ def test_one_step_from_zero_is_parallel_to_backprop_in_every_layer(problem):
 
 def test_at_the_settled_point_the_local_gradient_is_the_energys(problem):
     model, inputs, target, losses = problem
-    part = PredictiveCoding(iterations=150, step_size=0.3, precision=300.0)
-    errors = settled(model, losses, inputs, target, part=part).errors
-    local = local_gradients(model, losses, inputs, target, errors, part.precision)
+    config = PredictiveCoding(iterations=150, step_size=0.3, precision=300.0)
+    errors = settled(model, losses, inputs, target, config=config).errors
+    local = local_gradients(model, losses, inputs, target, errors, config.precision)
     full = torch.autograd.grad(
         losses_under_errors(model, losses, inputs, target, errors), list(model.parameters())
     )
@@ -115,7 +115,7 @@ def test_at_the_settled_point_the_local_gradient_is_the_energys(problem):
 def test_energy_falls_at_every_step(problem):
     model, inputs, target, losses = problem
     energies = settled(
-        model, losses, inputs, target, part=PredictiveCoding(iterations=40, step_size=0.1, precision=5.0)
+        model, losses, inputs, target, config=PredictiveCoding(iterations=40, step_size=0.1, precision=5.0)
     ).energies
     assert len(energies) == 40
     assert all(after < before for before, after in itertools.pairwise(energies))
@@ -123,11 +123,11 @@ def test_energy_falls_at_every_step(problem):
 
 def test_tolerance_ends_settling(problem):
     model, inputs, target, losses = problem
-    part = PredictiveCoding(iterations=500, step_size=0.1, precision=5.0, tolerance=1e-3)
-    energies = settled(model, losses, inputs, target, part=part).energies
+    config = PredictiveCoding(iterations=500, step_size=0.1, precision=5.0, tolerance=1e-3)
+    energies = settled(model, losses, inputs, target, config=config).energies
     assert 2 < len(energies) < 500
     assert (energies[-2] - energies[-1]) / energies[-2].abs() <= 1e-3
-    far = settled(model, losses, inputs, target, part=part, total=lambda energy: energy + 1e9)
+    far = settled(model, losses, inputs, target, config=config, total=lambda energy: energy + 1e9)
     assert len(far.energies) == 2, "the energy of the whole batch decides, of which this rank may hold little"
 
 
@@ -142,8 +142,8 @@ def test_a_linear_network_settles_to_the_closed_form():
     model = Layered(maps[:2], maps[2])
     inputs, target = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
     precision = 3.0
-    part = PredictiveCoding(iterations=300, step_size=0.2, precision=precision)
-    errors = settled(model, squared_error, inputs, target, part=part).errors
+    config = PredictiveCoding(iterations=300, step_size=0.2, precision=precision)
+    errors = settled(model, squared_error, inputs, target, config=config).errors
 
     first, second, out = (layer.weight.detach() for layer in maps)
     residual = inputs @ (out @ second @ first).T - target

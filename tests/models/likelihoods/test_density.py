@@ -31,58 +31,60 @@ EVERY = [
 ]
 
 
-def raw_outputs(part, rows: int = 20) -> torch.Tensor:
-    asked = density(part).heads
-    width = asked.locations + max(asked.others, 1)
+def raw_outputs(config, rows: int = 20) -> torch.Tensor:
+    heads = density(config).heads
+    width = heads.locations + max(heads.others, 1)
     return torch.randn(rows, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("part", EVERY, ids=lambda part: part.kind)
-def test_every_density_integrates_to_one(part):
-    stated = density(part).predictive(raw_outputs(part, rows=1))
+@pytest.mark.parametrize("config", EVERY, ids=lambda config: config.kind)
+def test_every_density_integrates_to_one(config):
+    predictive = density(config).predictive(raw_outputs(config, rows=1))
 
     def pdf(y: float) -> float:
-        return float(stated.log_density(torch.tensor([y], dtype=torch.float64)).exp())
+        return float(predictive.log_density(torch.tensor([y], dtype=torch.float64)).exp())
 
-    points = sorted(stated.location[0].tolist())
+    points = sorted(predictive.location[0].tolist())
     total, _ = integrate.quad(pdf, -60, 60, points=points, limit=400)
     tails = 0.0
-    if part.kind == "student_t":
+    if config.kind == "student_t":
         t = stats.t(
-            float(stated.degrees_of_freedom[0]),
-            float(stated.location[0]),
-            float(torch.exp(-0.5 * stated.log_precision[0])),
+            float(predictive.degrees_of_freedom[0]),
+            float(predictive.location[0]),
+            float(torch.exp(-0.5 * predictive.log_precision[0])),
         )
         tails = t.cdf(-60) + t.sf(60)
     assert total + tails == pytest.approx(1, abs=1e-6)
 
 
-@pytest.mark.parametrize("part", EVERY, ids=lambda part: part.kind)
-def test_every_density_is_that_of_scipy(part):
-    raw = raw_outputs(part)
-    stated, target = density(part).predictive(raw), np.linspace(-3, 3, len(raw))
-    location, weight = stated.location.numpy(), stated.log_weight.exp().numpy()
-    scale = torch.exp(-0.5 * stated.log_precision).numpy()
-    match stated.family:
+@pytest.mark.parametrize("config", EVERY, ids=lambda config: config.kind)
+def test_every_density_is_that_of_scipy(config):
+    raw = raw_outputs(config)
+    predictive, target = density(config).predictive(raw), np.linspace(-3, 3, len(raw))
+    location, weight = predictive.location.numpy(), predictive.log_weight.exp().numpy()
+    scale = torch.exp(-0.5 * predictive.log_precision).numpy()
+    match predictive.family:
         case "gaussian":
             parts = stats.norm.pdf(target[:, None], location, scale)
         case "laplace":
             parts = stats.laplace.pdf(target[:, None], location, scale)
         case "student_t":
-            parts = stats.t.pdf(target[:, None], stated.degrees_of_freedom.numpy(), location, scale)
+            parts = stats.t.pdf(target[:, None], predictive.degrees_of_freedom.numpy(), location, scale)
     np.testing.assert_allclose(weight.sum(axis=1), 1, rtol=1e-12)
     np.testing.assert_allclose(
-        stated.log_density(torch.from_numpy(target)).numpy(), np.log((weight * parts).sum(axis=1)), rtol=1e-9
+        predictive.log_density(torch.from_numpy(target)).numpy(),
+        np.log((weight * parts).sum(axis=1)),
+        rtol=1e-9,
     )
-    np.testing.assert_allclose(stated.mean.numpy(), (weight * location).sum(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(predictive.mean.numpy(), (weight * location).sum(axis=1), rtol=1e-9)
 
 
 def test_students_t_always_has_a_variance():
-    stated = density(StudentT()).predictive(torch.tensor([[0.0, 0.0, -1e4], [0.0, 0.0, 0.0]]))
-    assert stated.degrees_of_freedom.flatten().tolist() == pytest.approx([2.1, 2.1 + np.log1p(np.exp(3))])
+    predictive = density(StudentT()).predictive(torch.tensor([[0.0, 0.0, -1e4], [0.0, 0.0, 0.0]]))
+    assert predictive.degrees_of_freedom.flatten().tolist() == pytest.approx([2.1, 2.1 + np.log1p(np.exp(3))])
 
 
 @pytest.mark.parametrize("extreme", [-1e6, 1e6])
 def test_precisions_stay_within_their_limits(extreme):
-    stated = density(GaussianNLL()).predictive(torch.tensor([[0.0, extreme]]))
-    assert stated.log_precision.item() == np.sign(extreme) * 10
+    predictive = density(GaussianNLL()).predictive(torch.tensor([[0.0, extreme]]))
+    assert predictive.log_precision.item() == np.sign(extreme) * 10

@@ -28,12 +28,12 @@ from precisionflow.training.batches import Batch
 from precisionflow.training.rules.learner import learner
 
 
-def validation_losses(part):
-    return objective(part).negative_log_likelihood
+def validation_losses(config):
+    return objective(config).negative_log_likelihood
 
 
-def teaching_losses(part, *, progress):
-    return objective(part).losses(progress=progress)
+def teaching_losses(config, *, progress):
+    return objective(config).losses(progress=progress)
 
 
 @pytest.fixture
@@ -73,9 +73,9 @@ def test_a_column_against_a_row_is_refused(wrong, generator):
         validation_losses(GaussianNLL())(given["raw"], given["target"])
 
 
-def gradients(part, raw, target, *, progress=1.0):
+def gradients(config, raw, target, *, progress=1.0):
     raw = raw.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(teaching_losses(part, progress=progress)(raw, target).sum(), raw)
+    (gradient,) = torch.autograd.grad(teaching_losses(config, progress=progress)(raw, target).sum(), raw)
     return gradient
 
 
@@ -130,16 +130,19 @@ def test_crps_is_that_of_an_independent_library(rows):
 
 def test_the_warm_up_is_a_squared_error_until_its_share(rows):
     raw, target = rows
-    part = GaussianNLL(mean_warmup=0.25)
-    before, after = gradients(part, raw, target, progress=0.2499), gradients(part, raw, target, progress=0.25)
+    config = GaussianNLL(mean_warmup=0.25)
+    before, after = (
+        gradients(config, raw, target, progress=0.2499),
+        gradients(config, raw, target, progress=0.25),
+    )
     torch.testing.assert_close(before, torch.stack([raw[:, 0] - target, torch.zeros(40).double()], dim=-1))
     torch.testing.assert_close(after, gradients(GaussianNLL(), raw, target))
 
 
 def test_the_penalty_is_the_variance(rows):
     raw, target = rows
-    part = GaussianNLL(variance_penalty=0.3)
-    extra = gradients(part, raw, target) - gradients(GaussianNLL(), raw, target)
+    config = GaussianNLL(variance_penalty=0.3)
+    extra = gradients(config, raw, target) - gradients(GaussianNLL(), raw, target)
     torch.testing.assert_close(extra[:, 1], -0.3 * torch.exp(-raw[:, 1]))
     assert not extra[:, 0].any()
 
@@ -155,8 +158,8 @@ def test_a_running_variance_rests_at_the_mean_squared_residual(rows):
 def test_the_likelihood_is_validated_whatever_is_minimised(rows):
     raw, target = rows
     expected = validation_losses(GaussianNLL())(raw, target)
-    for part in (CRPS(), Faithful(), GaussianNLL(beta=1.0), Homoscedastic(), RunningVariance()):
-        torch.testing.assert_close(validation_losses(part)(raw, target), expected)
+    for config in (CRPS(), Faithful(), GaussianNLL(beta=1.0), Homoscedastic(), RunningVariance()):
+        torch.testing.assert_close(validation_losses(config)(raw, target), expected)
 
 
 def seen_dtypes(model: nn.Module, kind: type[nn.Module], inputs: torch.Tensor, run) -> set[torch.dtype]:
@@ -174,8 +177,8 @@ def seen_dtypes(model: nn.Module, kind: type[nn.Module], inputs: torch.Tensor, r
 
 
 def language():
-    part = Transformer(blocks=1, heads=2, width=8, attention=Attention(potential=GaussianPerKey()))
-    model = transformer(part, vocabulary=7, context=6, readout=partial(next_token_readout, vocabulary=7))
+    config = Transformer(blocks=1, heads=2, width=8, attention=Attention(potential=GaussianPerKey()))
+    model = transformer(config, vocabulary=7, context=6, readout=partial(next_token_readout, vocabulary=7))
     windows = torch.randint(0, 7, (3, 7), generator=torch.Generator().manual_seed(0))
     potential = type(next(m for m in model.modules() if type(m).__name__ == "GaussianPerKey"))
     return model, windows[:, :-1], windows[:, 1:], CrossEntropy(), potential

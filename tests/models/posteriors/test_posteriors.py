@@ -16,9 +16,9 @@ from precisionflow.models.posteriors.ensemble import Ensemble
 LIKELIHOOD = Gaussian()
 
 
-def network(part: MLP, seed: int = 0, features: int = 4):
+def network(config: MLP, seed: int = 0, features: int = 4):
     torch.manual_seed(seed)
-    model = mlp(part, features=features, heads=LIKELIHOOD.heads)
+    model = mlp(config, features=features, heads=LIKELIHOOD.heads)
     nn.init.normal_(list(model.readout.precision_head.modules())[-1].weight, std=0.3)
     return model.eval()
 
@@ -93,7 +93,7 @@ class SharedTrunk(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("by_hand", "part"),
+    ("by_hand", "config"),
     [
         (
             SeparateHeads,
@@ -102,8 +102,8 @@ class SharedTrunk(nn.Module):
         (SharedTrunk, MLP(hidden=(32, 32), activation="relu")),
     ],
 )
-def test_the_networks_of_the_texts_are_settings_of_one(by_hand, part, rows):
-    model, hand = network(part), by_hand(4).eval()
+def test_the_networks_of_the_texts_are_settings_of_one(by_hand, config, rows):
+    model, hand = network(config), by_hand(4).eval()
     for mine, theirs in zip(model.parameters(), hand.parameters(), strict=True):
         theirs.data.copy_(mine.data)
     torch.testing.assert_close(model(rows), hand(rows))

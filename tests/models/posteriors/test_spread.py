@@ -14,14 +14,14 @@ from precisionflow.models.posteriors.spread import fitted_factor, spread
 MEMBERS, LEFT_OUT = 10, 2
 
 
-def of_numpy(stated: Mixture) -> Distribution:
+def of_numpy(predictive: Mixture) -> Distribution:
     """The same in double precision."""
-    degrees = stated.degrees_of_freedom
+    degrees = predictive.degrees_of_freedom
     return Distribution(
-        stated.family,
-        stated.location.double().numpy(),
-        torch.exp(-0.5 * stated.log_precision.double()).numpy(),
-        stated.log_weight.double().exp().numpy(),
+        predictive.family,
+        predictive.location.double().numpy(),
+        torch.exp(-0.5 * predictive.log_precision.double()).numpy(),
+        predictive.log_weight.double().exp().numpy(),
         None if degrees is None else degrees.double().numpy(),
     )
 
@@ -43,10 +43,10 @@ def drawn(rows: int, *, apart: float, noise: float, stated: float, seed: int) ->
 
 @pytest.mark.parametrize("factor", [0.3, 1.0, 2.5])
 def test_a_mixture_is_spread_about_its_mean(factor):
-    stated, target = drawn(20, apart=0.5, noise=0.2, stated=0.3, seed=0)
-    wider, expected = of_numpy(spread(stated, factor)), scaled(of_numpy(stated), factor)
+    predictive, target = drawn(20, apart=0.5, noise=0.2, stated=0.3, seed=0)
+    wider, expected = of_numpy(spread(predictive, factor)), scaled(of_numpy(predictive), factor)
     np.testing.assert_allclose(wider.location, expected.location, rtol=1e-12)
-    np.testing.assert_allclose(wider.std, factor * of_numpy(stated).std, rtol=1e-12)
+    np.testing.assert_allclose(wider.std, factor * of_numpy(predictive).std, rtol=1e-12)
     np.testing.assert_allclose(wider.log_density(target.numpy()), expected.log_density(target.numpy()))
 
 
@@ -68,9 +68,9 @@ def test_two_members_tell_the_factor_of_ten(apart, noise, stated):
 
 
 def test_where_all_members_left_the_rows_out_the_likelihood_alone_decides():
-    stated, target = drawn(500, apart=0.3, noise=0.2, stated=0.3, seed=4)
-    expected = variance_scale(of_numpy(stated), target.numpy())
-    assert fitted_factor(stated, target, out_of_fold=MEMBERS, members=MEMBERS) == pytest.approx(
+    predictive, target = drawn(500, apart=0.3, noise=0.2, stated=0.3, seed=4)
+    expected = variance_scale(of_numpy(predictive), target.numpy())
+    assert fitted_factor(predictive, target, out_of_fold=MEMBERS, members=MEMBERS) == pytest.approx(
         expected, rel=1e-4
     )
 

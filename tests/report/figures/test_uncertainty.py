@@ -18,9 +18,9 @@ def predictions_of(rows: int = 400, *, factor: float = 1.0) -> NumberPredictions
     generator = np.random.default_rng(0)
     std = generator.uniform(0.5, 3, rows)
     target = factor * std * generator.normal(size=rows)
-    stated = gaussian(np.zeros(rows), std)
-    lower, upper = stated.interval(0.95)
-    return NumberPredictions(target, stated.mean, std, stated.cdf(target), lower, upper, rows)
+    predictive = gaussian(np.zeros(rows), std)
+    lower, upper = predictive.interval(0.95)
+    return NumberPredictions(target, predictive.mean, std, predictive.cdf(target), lower, upper, rows)
 
 
 def test_figures_of_uncertainty_say_what_they_show() -> None:

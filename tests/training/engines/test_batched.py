@@ -143,8 +143,8 @@ def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
     apart = out_of_fold(experiment.model.posterior, rows=len(target), seed=0, split=1)
     losses = []
     for members_apart in torch.from_numpy(apart).T:
-        stated = predictor.standardised(features, among=members_apart[:, None])
-        losses.append(-stated.log_density(in_units) - np.log(scale.target_scale))
+        predictive = predictor.standardised(features, among=members_apart[:, None])
+        losses.append(-predictive.log_density(in_units) - np.log(scale.target_scale))
     expected = np.concatenate(losses).mean()
     assert card(ensembles, 0, 1).validation_loss == pytest.approx(expected, rel=1e-4)
 
@@ -181,12 +181,12 @@ def test_beliefs_learn_together_as_alone_and_predict_what_was_validated(data, tm
         cell_folder(tmp_path / "together", 1, 0), read_card(folder / "dataset.json", DatasetCard)
     )
     valid, scale = Rows.read(folder / "valid.parquet"), predictor.data_card.table
-    stated = predictor.standardised(torch.from_numpy(valid.features))
+    predictive = predictor.standardised(torch.from_numpy(valid.features))
     target = valid.target.astype(np.float64) * scale.target_scale + scale.target_mean
-    loss = -stated.log_density(target).mean() - np.log(scale.target_scale)
+    loss = -predictive.log_density(target).mean() - np.log(scale.target_scale)
     assert card(tmp_path / "together", 1, 0).validation_loss == pytest.approx(loss, rel=1e-5)
-    assert (stated.epistemic > 0).all()
-    assert (stated.aleatoric > stated.epistemic).any()
+    assert (predictive.epistemic > 0).all()
+    assert (predictive.aleatoric > predictive.epistemic).any()
 
 
 def test_every_row_is_left_out_by_as_many_members():

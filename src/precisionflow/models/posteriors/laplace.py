@@ -69,23 +69,23 @@ def fit(
     weights: Scope,
 ) -> Posterior:
     """The posterior of a trained network in evaluation mode, its two prior precisions by marginal likelihood."""
-    names, precision_head = names_of(model, weights=weights), precision_head_names(model)
+    names, head_names = names_of(model, weights=weights), precision_head_names(model)
     gauss_newton = _gauss_newton(model, likelihood, features, names)
     values = torch.cat([model.get_parameter(name).detach().flatten() for name in names]).double()
-    beside = torch.cat(
+    precision_head = torch.cat(
         [
-            torch.full((model.get_parameter(name).numel(),), name in precision_head, dtype=torch.bool)
+            torch.full((model.get_parameter(name).numel(),), name in head_names, dtype=torch.bool)
             for name in names
         ]
     )
     with torch.no_grad():
         log_likelihood = float(likelihood.predictive(model(features)).log_density(target).double().sum())
-    counts = torch.stack([(~beside).sum(), beside.sum()])
-    squares = torch.stack([values[~beside].square().sum(), values[beside].square().sum()])
+    counts = torch.stack([(~precision_head).sum(), precision_head.sum()])
+    squares = torch.stack([values[~precision_head].square().sum(), values[precision_head].square().sum()])
 
     def evidence(log_prior: np.ndarray) -> tuple[float, Tensor]:
         prior = torch.exp(torch.from_numpy(log_prior))
-        diagonal = torch.where(beside, prior[1], prior[0])
+        diagonal = torch.where(precision_head, prior[1], prior[0])
         factor = torch.linalg.cholesky(gauss_newton + torch.diag(diagonal))
         fit_terms = 0.5 * (counts * torch.log(prior) - prior * squares).sum() - factor.diagonal().log().sum()
         return log_likelihood + float(fit_terms), factor
