@@ -9,6 +9,9 @@ from typer.main import get_command
 from precisionflow.cli import app
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "precisionflow"
+ROOTS = (ROOT, PACKAGE)
+FOLDERS = {path.name for root in ROOTS for path in root.iterdir() if path.is_dir()} - {"build", "runs"}
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -18,6 +21,27 @@ def test_links_lead_to_files(document):
     targets = [target for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in target]
     missing = [target for target in targets if not (document.parent / target).exists()]
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_and_modules_exist(document):
+    """`folder/file.py`, `folder/` and `precisionflow.module.name`, from the checkout's root or the package's."""
+    quoted = re.findall(r"`([^`\n]+)`", document.read_text(encoding="utf-8"))
+    paths = [word for word in quoted if re.fullmatch(r"[\w./-]+/[\w-]+\.(py|toml)|[\w-]+/[\w/-]*/", word)]
+    ours = [path for path in paths if path.split("/")[0] in FOLDERS]
+    missing = [path for path in ours if not any((root / path).exists() for root in ROOTS)]
+    names = [word.split(".") for word in quoted if re.fullmatch(r"precisionflow(\.[a-z_]+)+", word)]
+    inside = [name[1:] for name in names if (PACKAGE / name[1]).is_dir()]
+    missing += [".".join(name) for name in inside if not _is_module(name) and not _file(name[:-1]).is_file()]
+    assert not missing
+
+
+def _file(name: list[str]) -> Path:
+    return PACKAGE.joinpath(*name).with_suffix(".py")
+
+
+def _is_module(name: list[str]) -> bool:
+    return PACKAGE.joinpath(*name).is_dir() or _file(name).is_file()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
