@@ -1,4 +1,4 @@
-"""What a user sees: lines of progress, a bar while training in a terminal, one line for a mistake."""
+"""Output for the user: lines of progress, a bar while training in a terminal, one line for a mistake."""
 
 import contextlib
 import os

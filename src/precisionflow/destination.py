@@ -1,4 +1,4 @@
-"""Where a run goes, a results folder of this machine or KFP's artifacts, and what MLflow gets there at which stage."""
+"""Destinations of a run: a results folder of this machine or KFP's artifacts; what MLflow gets there at which stage."""
 
 import contextlib
 import shutil

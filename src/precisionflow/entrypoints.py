@@ -1,4 +1,4 @@
-"""What KFP's tasks call: text becomes objects, the stage runs, MLflow gets its share, an error becomes one line."""
+"""Entry points of KFP's tasks: text becomes objects, a stage runs, MLflow gets its share, errors become one line."""
 
 import contextlib
 import functools
@@ -170,7 +170,7 @@ def list_contents(artifacts: Sequence[Any], *, results: str) -> None:
 
 @one_line_errors("register")
 def register(experiments: Sequence[str], *, evaluations: Sequence[str], destination: str) -> list[str]:
-    """What the gate of each experiment says, a line for each variant; the registry gets what passes."""
+    """Register what passes the experiments' gates; what these say, a line for each variant."""
     wholes, paths = _experiments(experiments), _paths(evaluations)
     lines = stages.judge(wholes, evaluations=paths)
     _destination(destination).after_register(wholes, evaluations=paths)

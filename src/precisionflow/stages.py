@@ -143,7 +143,7 @@ def report(
 
 
 def judge(experiments: "Sequence[Experiment]", *, evaluations: Sequence[Path]) -> list[str]:
-    """What the gate of each experiment says, a line for each variant; empty where no experiment has one."""
+    """Verdicts of the experiments' gates, a line for each variant; empty where no experiment has one."""
     from precisionflow.ablation.gate import judge as stage
 
     judgements = [found for whole in experiments for found in stage(whole, evaluations=evaluations)]
@@ -154,7 +154,7 @@ def judge(experiments: "Sequence[Experiment]", *, evaluations: Sequence[Path]) -
 
 
 def finish(experiments: "Sequence[Experiment]", *, run: str) -> "tuple[End, str]":
-    """How the pipeline run with this id ends: its state, and the cause of a bad end."""
+    """End of the pipeline run with this id: its state, and the cause of a bad end."""
     from precisionflow.cluster.access.connection import Connection
     from precisionflow.cluster.pipelines.ending import ending
 

@@ -107,7 +107,7 @@ def contrasted(experiment: Experiment) -> list[Metric]:
 
 
 def unit_of(experiment: Experiment) -> Literal["seed", "split"]:
-    """What counts as independent: a split where there are several (seeds of one split share its data), else a seed."""
+    """Independent unit: a split where there are several (seeds of one split share its data), else a seed."""
     return "split" if len(experiment.splits) > 1 else "seed"
 
 

@@ -40,7 +40,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the gate says about one variant on one data set."""
+    """Verdict of the gate on one variant and data set."""
 
     variant: Experiment
     readings: tuple[Reading, ...]

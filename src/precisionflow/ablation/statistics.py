@@ -108,7 +108,7 @@ def verdict(
     family: int,
     confidence: float,
 ) -> str:
-    """What a contrast shows at level 1 - confidence.
+    """Verdict of a contrast at level 1 - confidence.
 
     One of "better", "worse", "no difference shown", "<n> <unit>s cannot reach significance" (where even the smallest
     possible p, times the `family` of contrasts that Holm corrects for, is above the level), "one <unit>: no interval".

@@ -40,7 +40,7 @@ def _folder(name: str) -> Path:
 
 
 def _tell(best: "Best", folder: Path) -> None:
-    """What was found, as it is used: `--set` for each setting."""
+    """Print what was found, as it is used: `--set` for each setting."""
     from precisionflow.tracking import ui_command
 
     print(f"\nbest {best.metric} {best.value:.6g}, trial {best.trial} of {best.trials}:")

@@ -1,4 +1,4 @@
-"""What an experiment asks of a cluster: resources, scheduling, patience. It never changes a result."""
+"""Cluster settings of an experiment: resources, scheduling, patience. They never change a result."""
 
 from typing import Annotated, Literal
 

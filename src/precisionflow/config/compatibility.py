@@ -1,4 +1,4 @@
-"""What fits with what: every check across the parts of an experiment; the classes declare, this file compares."""
+"""Checks of what fits with what, across the parts of an experiment; the classes declare, this file compares."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""How predictions are scored and recalibrated."""
+"""Evaluation: how predictions are scored and recalibrated."""
 
 from decimal import Decimal
 from typing import Annotated, Literal, get_args

@@ -1,4 +1,4 @@
-"""From a name, a file or text to a validated Experiment, with `--set` overlays merged first."""
+"""Loading: from a name, a file or text to a validated Experiment, with `--set` overlays merged first."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""What is believed about the weights after training."""
+"""Posteriors: what is believed about the weights after training."""
 
 from typing import Annotated, ClassVar, Literal, Self, get_args
 

@@ -1,4 +1,4 @@
-"""Where data come from: tables and texts."""
+"""Sources: where data come from, tables and texts."""
 
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, Literal, Self

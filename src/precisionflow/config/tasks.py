@@ -25,7 +25,7 @@ CLASS_METRICS = (
     "aurc",
     "validation_loss",
 )
-"""What evaluation measures of class probabilities."""
+"""Metrics of class probabilities that evaluation measures."""
 
 
 class Regression(Config):
@@ -71,18 +71,33 @@ class Regression(Config):
         return (*cls.metrics, *evaluation.intervals, *after)
 
 
-class Characters(Config):
-    """Predict the next character of a text."""
+class ClassTask(Config):
+    """Tasks whose targets are classes: networks of tokens, cross-entropy, temperature."""
 
     networks: ClassVar = (Transformer,)
     likelihoods: ClassVar = (CrossEntropy,)
     engines: ClassVar = (TorchEngine, DeepSpeedEngine)
     recalibrations: ClassVar = get_args(ClassRecalibration)
+    metrics: ClassVar[tuple[str, ...]] = CLASS_METRICS
+    """What evaluation measures."""
+
+    @classmethod
+    def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:
+        """Names of all metrics; every method gives all but the validation loss anew."""
+        again = [metric for metric in cls.metrics if metric != "validation_loss"]
+        return (
+            *cls.metrics,
+            *(f"{metric}_after_{method}" for method in evaluation.recalibration for metric in again),
+        )
+
+
+class Characters(ClassTask):
+    """Predict the next character of a text."""
+
     has_splits: ClassVar = False
     causal: ClassVar = True
     headline: ClassVar = ("nll", "ece", "brier")
     metrics: ClassVar = ("nll", "bits_per_character", *CLASS_METRICS[1:])
-    """What evaluation measures."""
     kind: Literal["characters"] = "characters"
     source: TextSource = PydocTopics()
     context: Count = 64
@@ -91,11 +106,6 @@ class Characters(Config):
     """Share of the text, by position after the training part."""
     test_fraction: Fraction = 0.05
     """Share of the text, by position at its end."""
-
-    @classmethod
-    def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:
-        """Names of all metrics; every method gives all but the validation loss anew."""
-        return _measured(cls.metrics, evaluation)
 
     @model_validator(mode="after")
     def _leaves_training_text(self) -> Self:
@@ -107,17 +117,12 @@ class Characters(Config):
         return self
 
 
-class SequenceClassification(Config):
+class SequenceClassification(ClassTask):
     """Predict the class of a text."""
 
-    networks: ClassVar = (Transformer,)
-    likelihoods: ClassVar = (CrossEntropy,)
-    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
-    recalibrations: ClassVar = get_args(ClassRecalibration)
     has_splits: ClassVar = True
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")
-    metrics: ClassVar = CLASS_METRICS
     kind: Literal["sequence_classification"] = "sequence_classification"
     source: TableFile
     """`features` names the column with the text, `target` the column with the class."""
@@ -136,22 +141,12 @@ class SequenceClassification(Config):
         assert self.source.features is not None
         return self.source.features[0]
 
-    @classmethod
-    def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:
-        """Names of all metrics; every method gives all but the validation loss anew."""
-        return _measured(cls.metrics, evaluation)
-
     @model_validator(mode="after")
     def _names_the_text(self) -> Self:
         if self.source.features is None or len(self.source.features) != 1:
             given = "none" if self.source.features is None else ", ".join(self.source.features)
             raise ValueError(f"task.source.features: given {given}; name the one column with the text")
         return self
-
-
-def _measured(metrics: tuple[str, ...], evaluation: Evaluation) -> tuple[str, ...]:
-    scored = [m for m in metrics if m != "validation_loss"]
-    return (*metrics, *(f"{m}_after_{method}" for method in evaluation.recalibration for m in scored))
 
 
 Task = Annotated[Regression | Characters | SequenceClassification, Field(discriminator="kind")]

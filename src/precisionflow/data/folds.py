@@ -6,7 +6,7 @@ from jaxtyping import Int
 from precisionflow.config.posteriors import Ensemble
 
 VALIDATION = 0x7A11D
-"""Keeps the draw of validation rows apart from every other use of the split's number as a seed."""
+"""Part of a seed that keeps the draw of validation rows apart from every other use of the split's number."""
 
 
 def cut_test(rows: int, *, split: int) -> tuple[Int[np.ndarray, "train"], Int[np.ndarray, "test"]]:
@@ -32,7 +32,7 @@ def cut_validation(
 
 
 FOLDS = 0xF01D5
-"""Keeps the draw of the parts apart from every other use of a split's number as a seed."""
+"""Part of a seed that keeps the draw of the folds apart from every other use of the split's number."""
 
 
 def out_of_fold(ensemble: Ensemble, *, rows: int, seed: int, split: int) -> Int[np.ndarray, "rows repeats"]:

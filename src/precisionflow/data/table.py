@@ -18,7 +18,7 @@ class Table:
     """A source of rows that can be read any number of times."""
 
     origin: str
-    """What the source is called in messages."""
+    """Name of the source in messages."""
     sha256: str
     train: Int[np.ndarray, "train"]
     test: Int[np.ndarray, "test"]

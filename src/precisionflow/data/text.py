@@ -12,6 +12,6 @@ class Text:
     """A source of characters that can be read any number of times."""
 
     origin: str
-    """What the source is called in messages."""
+    """Name of the source in messages."""
     sha256: str
     chunks: Callable[[], Iterator[str]]

@@ -75,5 +75,5 @@ def _evaluate_cell(
 
 
 def _taught(experiment: Experiment) -> dict[str, Any]:
-    """What determines a network's weights, but for the engine, which may differ by rounding only."""
+    """Identity of a network's weights without the engine, which changes them by rounding only."""
     return {key: value for key, value in training_identity(experiment).items() if key != "engine"}

@@ -21,7 +21,7 @@ class TrainedNetwork:
     """A network and what its inputs and outputs mean. Prediction is one forward pass and sees no target."""
 
     model: Any
-    """What `network` gives."""
+    """Module that `network` gives."""
     experiment_card: ModelCard
     data_card: DatasetCard
     device: torch.device
@@ -50,7 +50,7 @@ def load_network(
     card: DatasetCard,
     device: torch.device | None = None,
 ) -> Kind:
-    """From a folder with `model.safetensors`, its card, and the card of the data that it was trained on.
+    """A predictor from a folder with `model.safetensors`, its card, and the card of the data that it was trained on.
 
     ValueError for the card of other data and for weights that cannot be read or are of another network.
     """

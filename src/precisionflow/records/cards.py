@@ -61,15 +61,15 @@ class DatasetCard(Card):
     split: int
     rows: dict[Literal["train", "valid", "test"], int]
     standardisation: Standardisation | None = None
-    """Of a table of numbers; read it as `table`."""
+    """Means and scales of a table of numbers; read them as `table`."""
     features: tuple[str, ...] | None = None
     """Names of a table's features, where its source has names."""
     target: str | None = None
     """Name of a table's target, where its source has names."""
     vocabulary: tuple[str, ...] | None = None
-    """Of a text: what each token stands for; read it as `tokens`."""
+    """Text that each token of a text stands for; read it as `tokens`."""
     classes: tuple[str, ...] | None = Field(default=None, exclude_if=lambda names: names is None)
-    """Of classified texts: the name of each class; read it as `class_names`."""
+    """Name of each class of classified texts; read it as `class_names`."""
 
     @property
     def table(self) -> Standardisation:
@@ -113,6 +113,6 @@ class ModelCard(Card):
     steps: int
     """Optimiser steps taken."""
     validation_loss: float
-    """Of the weights that were kept, in nats."""
+    """Validation loss of the kept weights, in nats."""
     seconds_per_step: float
     """Median over the steps, validation and checkpoints left out."""

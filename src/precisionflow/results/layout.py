@@ -1,4 +1,4 @@
-"""Where everything of a results folder lies: the only place that joins its paths."""
+"""Layout of a results folder: the only place that joins its paths."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Literal
 from precisionflow.config import Experiment, digest
 
 MARKER = "stage.json"
-"""What a finished stage leaves beside its files: key, version, seconds."""
+"""File that a finished stage leaves beside its results: key, version, seconds."""
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 
@@ -86,7 +86,7 @@ class PreparedSplit:
 
 @dataclass(frozen=True)
 class TrainedCell:
-    """What training leaves of one (seed, split)."""
+    """Files that training leaves of one (seed, split)."""
 
     folder: Path
 
@@ -113,7 +113,7 @@ class TrainedCell:
 
 @dataclass(frozen=True)
 class EvaluatedCell:
-    """What evaluation leaves of one (seed, split)."""
+    """Files that evaluation leaves of one (seed, split)."""
 
     folder: Path
 
@@ -135,7 +135,7 @@ class EvaluatedCell:
 
 @dataclass(frozen=True)
 class Aggregated:
-    """What aggregate leaves."""
+    """Files that aggregate leaves."""
 
     folder: Path
 
@@ -152,7 +152,7 @@ class Aggregated:
 
 @dataclass(frozen=True)
 class Reported:
-    """What report leaves."""
+    """Files that report leaves."""
 
     folder: Path
 
@@ -184,7 +184,7 @@ def cell_folders(roots: Iterable[Path]) -> list[Path]:
 
 
 def checkpoint_folder(out: Path) -> Path:
-    """Where an unfinished training run keeps its checkpoints: beside its output, so that they outlive a kill."""
+    """Folder of the checkpoints of an unfinished training run: beside its output, so that they outlive a kill."""
     return out.with_name(f".{out.name}.checkpoint")
 
 

@@ -1,4 +1,4 @@
-"""What a served model takes and answers, for each task: its signature, and tables of answers."""
+"""Answers of a served model, for each task: its signature, and tables of answers."""
 
 import math
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ LEVEL = 0.95
 
 
 class Intervals:
-    """Of a table: rows of features in, mean, std and the ends of an interval out."""
+    """Answers for a table: rows of features in, mean, std and the ends of an interval out."""
 
     def signature(self, card: DatasetCard) -> "ModelSignature":
         """The features -> mean, std, aleatoric, epistemic, lower, upper, with the interval's `level` as parameter."""
@@ -55,7 +55,7 @@ class Intervals:
 
 
 class NextCharacters:
-    """Of a text: texts in, their scores and the most probable next character out."""
+    """Answers for a text: texts in, their scores and the most probable next character out."""
 
     def signature(self, card: DatasetCard) -> "ModelSignature":  # noqa: ARG002 - the same for every text
         """text -> nll, bits_per_character, next_character."""
@@ -74,7 +74,7 @@ class NextCharacters:
 
 @dataclass(frozen=True)
 class ClassesOfTexts:
-    """Of classified texts: texts in, the most probable class and the probabilities of all classes out."""
+    """Answers for classified texts: texts in, the most probable class and the probabilities of all classes out."""
 
     task: SequenceClassification
 
@@ -102,7 +102,7 @@ class ClassesOfTexts:
 
 
 def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts:
-    """What a model of the task is asked and answers."""
+    """Signature and answers of a model of the task."""
     match task:
         case Regression():
             return Intervals()

@@ -78,7 +78,7 @@ def tracking_uri(store: Path | None) -> str | None:
 
 
 def artifact_root(store: Path | None) -> str | None:
-    """Where the artifacts of new MLflow experiments go; none: where the server wants them."""
+    """Folder of the artifacts of new MLflow experiments; none: where the server wants them."""
     if store is None or os.environ.get("MLFLOW_TRACKING_URI"):
         return None
     return (store.resolve() / "mlartifacts").as_uri()
@@ -151,7 +151,7 @@ def quiet() -> Iterator[None]:
 
 
 _warnings: list[str] = []
-"""What this process has said."""
+"""Warnings that this process has printed."""
 
 
 def _warn_once(problem: str, *, store: Path | None, results: Path | str) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from precisionflow.training.members import Member
 
 HALVES = 0x4A1F
-"""Keeps the draw of the halves apart from every other use of a network's seed."""
+"""Part of a seed that keeps the draw of the halves apart from every other use of a network's stream."""
 
 Losses = Float[Tensor, "networks rows"]
 

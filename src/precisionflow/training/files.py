@@ -19,7 +19,7 @@ UNREADABLE = (
     UnpicklingError,
     SafetensorError,
 )
-"""What torch, safetensors, DeepSpeed (which asserts) and our own records raise for damaged files."""
+"""Errors of torch, safetensors, DeepSpeed (which asserts) and our own records for damaged files."""
 DAMAGED = (None, errno.ENOENT, errno.EINVAL)
 """errno of an OSError that a missing or truncated file gives; all others are about the disk."""
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 PR_SET_PDEATHSIG = 1
-"""From linux/prctl.h."""
+"""Number of the option in linux/prctl.h."""
 STOPPED = "training stopped"
-"""How the message begins when a rank ended, whatever the cause."""
+"""Beginning of the message when a rank ended, whatever the cause."""
 _OPEN_MPI = {
     "RANK": "OMPI_COMM_WORLD_RANK",
     "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",

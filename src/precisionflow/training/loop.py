@@ -15,7 +15,7 @@ from precisionflow.training.schedule import checkpoint_due, next_stop, validatio
 from precisionflow.training.standing import Interval, Standing
 
 STILL_RUNNING = 0.8
-"""When fewer than this share of the networks are still training, the others are taken out."""
+"""Share of the networks: when fewer are still training, the others are taken out."""
 
 Measured = dict[str, Tensor]
 """Metric -> value of each network, float64."""

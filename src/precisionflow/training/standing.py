@@ -58,7 +58,7 @@ class Interval:
 
 @dataclass
 class Outcome:
-    """What training leaves of one network."""
+    """Outcome of the training of one network."""
 
     history: list[Entry] = field(default_factory=list)
     loss: float = math.inf

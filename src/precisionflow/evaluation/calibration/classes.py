@@ -39,7 +39,7 @@ def adaptive_calibration_error(probabilities: Probabilities, target: Classes, *,
 
 @dataclass(frozen=True)
 class ClassBins:
-    """What is left of class probabilities in equal-width bins; the bins of two sets of rows add up."""
+    """Sums of class probabilities in equal-width bins; those of two sets of rows add up."""
 
     count: Float[np.ndarray, "classes bins"]
     stated: Float[np.ndarray, "classes bins"]

@@ -34,7 +34,7 @@ class TablePredictor(TrainedNetwork):
     """Rows of features in, distributions of the target out, both in their own units."""
 
     predicts: ClassVar = "numbers of a table"
-    """What it predicts, in messages."""
+    """Name of what it predicts, in messages."""
 
     @staticmethod
     def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:

@@ -62,7 +62,7 @@ EVERY_EDGE = LogPrior()
 
 @runtime_checkable
 class Lowering(Protocol):
-    """How queries and keys give the log potentials."""
+    """Map from queries and keys to the log potentials."""
 
     def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
         """The matrix of log potentials, up to a constant of each query."""

@@ -1,4 +1,4 @@
-"""Where tokens stand: their positions, and which of them are real."""
+"""Sites of tokens: their positions, and which of them are real."""
 
 from typing import NamedTuple
 

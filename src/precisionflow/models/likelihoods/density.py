@@ -1,4 +1,4 @@
-"""What every likelihood of a real target offers: heads, predictive distribution, loss, negative log-likelihood."""
+"""Interface of every likelihood of a real target: heads, predictive distribution, loss, negative log-likelihood."""
 
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 

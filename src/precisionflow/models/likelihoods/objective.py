@@ -29,7 +29,7 @@ Losses = Callable[[Any, Tensor], Float[Tensor, "..."]]
 
 @runtime_checkable
 class Objective(Protocol):
-    """What is minimised, and what validation measures."""
+    """Losses to minimise, and those that validation measures."""
 
     @property
     def precision_weight_decay(self) -> float | None:
@@ -48,7 +48,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Weighting:
-    """How the rows' losses are weighted, and what is added to them."""
+    """Weights of the rows' losses, and a penalty that is added to them."""
 
     beta: float = 0.0
     """Every row's loss times its predicted squared scale to the power of beta, as a constant (Seitzer 2022)."""

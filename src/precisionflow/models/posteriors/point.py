@@ -9,7 +9,7 @@ from precisionflow.models.posteriors.predictive import Chosen, Features
 
 
 class Point(nn.Module):
-    """One network."""
+    """One network and its likelihood."""
 
     def __init__(self, model: Layered, likelihood: Density) -> None:
         super().__init__()

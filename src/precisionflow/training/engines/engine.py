@@ -1,4 +1,4 @@
-"""What the training loop asks of an engine."""
+"""Interface of an engine to the training loop."""
 
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable

@@ -19,7 +19,7 @@ STATE = "state.pt"
 
 
 class Torch(SingleNetwork):
-    """No DeepSpeed, no ranks."""
+    """Weights and optimiser of this process alone."""
 
     def __init__(
         self, learner: Learner, training: Training, feed: Feed, ranks: Ranks, *, resume: Path | None

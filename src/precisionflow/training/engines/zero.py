@@ -72,7 +72,7 @@ def initialise(
 
 
 def quiet() -> None:
-    """Only errors are logged; a deprecated collective that DeepSpeed calls is not the user's to mend.
+    """Let DeepSpeed log errors alone; a deprecated collective that it calls is not the user's to mend.
 
     Its own shared-memory collective needs a C++ compiler at run time: torch's is taken.
     """

@@ -1,4 +1,4 @@
-"""What the engine `batched` asks of a rule: many networks of one form learn at once, each from its own rows."""
+"""Interface of a rule to the engine `batched`: many networks of one form learn at once, each from its own rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable

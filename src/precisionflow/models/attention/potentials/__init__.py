@@ -18,7 +18,7 @@ Lowered = Float[Tensor, "batch heads tokens augmented"]
 
 @runtime_checkable
 class Potential(Protocol):
-    """What attention asks of a potential."""
+    """Interface of a potential to attention."""
 
     lowering: Lowering
 

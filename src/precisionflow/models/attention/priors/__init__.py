@@ -8,7 +8,7 @@ from precisionflow.models.attention.sites import Sites
 
 @runtime_checkable
 class Prior(Protocol):
-    """What attention asks of a prior."""
+    """Interface of a prior to attention."""
 
     def log(self, queries: Sites, keys: Sites) -> LogPrior:
         """log p(edge) from every query to every key, by where they stand."""

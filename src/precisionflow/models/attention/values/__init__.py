@@ -1,1 +1,1 @@
-"""What attention averages, one file each: values of the tokens at the other end of the edges."""
+"""Values that attention averages, one file each: maps of the tokens at the other end of the edges."""
