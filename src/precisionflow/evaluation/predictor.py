@@ -18,7 +18,7 @@ Predictor = TablePredictor | TokenPredictor | ClassPredictor
 
 
 def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | None = None) -> Predictor:
-    """The predictor in a folder with `model.safetensors` and `model.json`; `card` is that of the data it was trained on.
+    """The predictor in a folder with `model.safetensors` and `model.json`; `card` is that of its training data.
 
     ValueError for the card of other data and for weights that cannot be read or are of another network.
     """
