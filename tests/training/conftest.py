@@ -40,6 +40,10 @@ CASES: dict[str, dict[str, Any]] = {
         "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3},
         "learning": PREDICTIVE_CODING,
     },
+    **{
+        f"stage {stage} several steps": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}}
+        for stage in (1, 3)
+    },
     "stage 2 odd rows": TABLE | {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2}},
 }
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from several_steps import SeveralSteps
 from torch import distributed as dist
+from torch import nn
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.results.layout import data_folder
@@ -20,6 +22,7 @@ from precisionflow.training.engines import zero
 from precisionflow.training.engines.single import SingleNetwork
 from precisionflow.training.population import CellOf, Single
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.rules.learner import Learner
 from precisionflow.training.schedule import learning_rate
 
 STEPS = 6
@@ -28,11 +31,34 @@ BROKEN = (
     ("stage 1", "zero_pp_rank_1_*_optim_states.pt", lambda path: os.truncate(path, path.stat().st_size // 2)),
 )
 """Checkpoint, file, what happens to it."""
+RULES: dict[str, type[nn.Module]] = {"several steps": SeveralSteps}
+"""End of a case's name -> the rule that learns in place of the configured one."""
 
 
-def engine_of(experiment: Experiment, data: Path, ranks: Ranks, resume: Path | None = None) -> SingleNetwork:
-    """The engine of seed 0, split 0; `data` is the folder of all prepared data."""
-    engine = Single(experiment, data, CellOf(0, 0)).open(ranks, resume)
+class UnderRule(Single):
+    """A network that learns by a rule of no configuration."""
+
+    rule: nn.Module | None = None
+
+    def _learner(self, ranks: Ranks) -> Learner:
+        learner = super()._learner(ranks)
+        if self.rule is not None:
+            learner.rule = self.rule
+        return learner
+
+
+def engine_of(
+    experiment: Experiment,
+    data: Path,
+    ranks: Ranks,
+    resume: Path | None = None,
+    *,
+    rule: nn.Module | None = None,
+) -> SingleNetwork:
+    """The engine of seed 0, split 0; `data` is the folder of all prepared data; `rule`: in place of its own."""
+    network = UnderRule(experiment, data, CellOf(0, 0))
+    network.rule = rule
+    engine = network.open(ranks, resume)
     assert isinstance(engine, SingleNetwork)
     valid = data_folder(data, experiment, 0) / "valid.parquet"
     engine.feed = engine.feed._replace(valid=part_batches(experiment, valid, batch_size=7))
@@ -71,8 +97,12 @@ def main(folder: Path) -> None:
         experiment = resolve(tree | changes)
         data = folder / "data"
         checkpoint = folder / "checkpoints" / name
+
+        def rule(name: str = name) -> nn.Module | None:
+            return next((of() for ending, of in RULES.items() if name.endswith(ending)), None)
+
         if ranks.count == 2:
-            engine = engine_of(experiment, data, ranks)
+            engine = engine_of(experiment, data, ranks, rule=rule())
             results[name] = curve(engine, experiment, ranks, range(STEPS // 2))[:-1]
             if ranks.first:
                 checkpoint.mkdir(parents=True)
@@ -82,7 +112,7 @@ def main(folder: Path) -> None:
             weights = engine.whole_weights()
             results[f"{name} weight"] = [float(sum(w.double().abs().sum() for w in weights.values()))]
             engine.close()
-        engine = engine_of(experiment, data, ranks, resume=checkpoint)
+        engine = engine_of(experiment, data, ranks, resume=checkpoint, rule=rule())
         results[f"{name} resumed"] = curve(engine, experiment, ranks, range(STEPS // 2, STEPS))
         engine.close()
     if ranks.count == 1:

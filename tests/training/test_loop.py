@@ -1,9 +1,10 @@
-"""The loop: learning rate, validation, early stopping, clipping, numbers that are none."""
+"""The loop: learning rate, validation, early stopping of one and of many, clipping, numbers that are none."""
 
 import itertools
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,8 +21,12 @@ from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.training.batches import part_batches
+from precisionflow.training.checkpoint import Checkpoints
+from precisionflow.training.engines.engine import Engine
+from precisionflow.training.loop import train as train_networks
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.schedule import checkpoint_due, learning_rate, next_stop, validation_due
+from precisionflow.training.standing import Interval, Standing
 from precisionflow.training.train import train
 
 
@@ -168,3 +173,146 @@ def test_two_seeds_in_one_call_equal_each_alone(diabetes, tmp_path):
         assert weights[-1] == (alone / "model.safetensors").read_bytes()
         assert validations(both) == validations(alone)
     assert weights[0] != weights[1]
+
+
+class Scripted:
+    """An `Engine` whose networks have the validation losses that a test gives; it remembers what is asked of it."""
+
+    measures: ClassVar[tuple[str, ...]] = ("train_loss",)
+
+    def __init__(self, losses: Sequence[Sequence[float]]) -> None:
+        """`losses[network][validation]`."""
+        self.losses = losses
+        self.count = len(losses)
+        self.networks = list(range(self.count))
+        self.seen = 0
+        self.kept: dict[int, int] = {}
+        """network -> validation whose weights are kept."""
+        self.left: list[list[int]] = []
+        self.advanced: list[tuple[int, int]] = []
+        self.saved: list[int] = []
+
+    def advance(self, first: int, last: int, interval: Interval) -> None:
+        self.advanced.append((first, last))
+        for _ in range(first, last):
+            interval.add(torch.tensor([[float(network)] for network in self.networks]), seconds=0.0)
+
+    def validate(self, going: torch.Tensor) -> torch.Tensor:
+        assert len(going) == len(self.networks)
+        self.seen += 1
+        now = [self.losses[network][self.seen - 1] for network in self.networks]
+        return torch.tensor(now, dtype=torch.float64)
+
+    def keep(self, which: torch.Tensor) -> None:
+        self.kept |= {n: self.seen for n, kept in zip(self.networks, which.tolist(), strict=True) if kept}
+
+    def leave(self, gone: torch.Tensor) -> None:
+        flags = gone.tolist()
+        self.left.append([n for n, out in zip(self.networks, flags, strict=True) if out])
+        self.networks = [n for n, out in zip(self.networks, flags, strict=True) if not out]
+
+    def weights(self) -> list[dict[str, torch.Tensor]]:
+        return [{} for _ in self.losses]
+
+    def out_of_fold(self) -> list[torch.Tensor]:
+        return []
+
+    def save(self, folder: Path) -> None:
+        (folder / "state").write_text(str(self.seen))
+        self.saved.append(self.advanced[-1][1])
+
+    def close(self) -> None:
+        pass
+
+
+def train_scripted(
+    losses: Sequence[Sequence[float]], folder: Path, standing: Standing | None = None, **training: Any
+) -> tuple[Scripted, Standing, dict[int, list[int]]]:
+    """The engine, where its training stands at the end, and step -> networks that were reported."""
+    engine, told = Scripted(losses), {}
+    assert isinstance(engine, Engine)
+    standing = train_networks(
+        engine,
+        standing or Standing.start(engine.count, measures=1),
+        training=Training(**training),
+        ranks=Ranks(),
+        checkpoints=Checkpoints(folder, key="key", ranks=Ranks()),
+        report=lambda step, networks, _measured: told.update({step: list(networks)}),
+        names=[f"network {n}" for n in range(engine.count)],
+    )
+    return engine, standing, told
+
+
+def test_every_network_stops_by_its_own_validations_and_laggards_go_on_alone(tmp_path):
+    falling = [10.0 - n for n in range(8)]
+    rising = [1.0, *(2.0 + n for n in range(7))]
+    losses = [falling, rising, falling, falling, falling, rising]
+    engine, standing, told = train_scripted(
+        losses, tmp_path, steps=80, validate_every=10, patience=2, checkpoint_every=80
+    )
+    assert engine.left == [[1, 5], [0, 2, 3, 4]], (
+        "two of six have stopped at validation 3: fewer than 0.8 go on"
+    )
+    assert told == {s: [0, 1, 2, 3, 4, 5] if s <= 30 else [0, 2, 3, 4] for s in range(10, 90, 10)}
+    assert engine.kept == {0: 8, 1: 1, 2: 8, 3: 8, 4: 8, 5: 1}
+    assert [(of.loss, of.steps) for of in standing.outcomes] == [
+        (1.0, 30) if n in (1, 5) else (3.0, 80) for n in range(6)
+    ]
+    validated = [step for step, name, _ in standing.outcomes[1].history if name == "validation_loss"]
+    assert validated == [10, 20, 30]
+
+
+def test_a_few_that_have_stopped_stay_until_they_are_worth_it(tmp_path):
+    falling = [10.0 - n for n in range(4)]
+    losses = [falling] * 9 + [[1.0, 2.0, 3.0, 0.5]]
+    engine, standing, told = train_scripted(losses, tmp_path, steps=40, validate_every=10, patience=1)
+    assert engine.left == [list(range(10))], "one of ten is no more than a fifth"
+    assert told[40] == list(range(10))
+    assert (standing.outcomes[9].loss, standing.outcomes[9].steps) == (1.0, 20)
+    assert engine.kept[9] == 1, "the better loss after its patience came too late"
+    assert max(step for step, *_ in standing.outcomes[9].history) == 20
+
+
+def test_when_all_have_stopped_training_ends(tmp_path):
+    engine, standing, _ = train_scripted(
+        [[1.0, 2.0, 3.0]] * 3, tmp_path, steps=900, validate_every=10, patience=2
+    )
+    assert engine.advanced[-1] == (20, 30)
+    assert [of.steps for of in standing.outcomes] == [30] * 3
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_the_network_whose_loss_is_no_number_is_named(value, tmp_path):
+    losses = [[1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 2.0, value]]
+    with pytest.raises(
+        ValueError, match=rf"^validation loss is {value} at step 40 of network 2; lower training"
+    ):
+        train_scripted(losses, tmp_path, steps=40, validate_every=10, patience=1)
+
+
+def test_means_of_an_interval_are_of_the_networks_that_are_left(tmp_path):
+    losses = [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]
+    _, standing, _ = train_scripted(losses, tmp_path, steps=30, validate_every=10, patience=1)
+    for network, outcome in enumerate(standing.outcomes):
+        assert {value for _, name, value in outcome.history if name == "train_loss"} == {float(network)}
+
+
+def test_checkpoints_are_written_when_due_but_not_at_the_end(tmp_path):
+    losses = [[4.0, 3.0, 2.0]] * 2
+    engine, _, _ = train_scripted(losses, tmp_path, steps=12, validate_every=4, checkpoint_every=5)
+    assert engine.advanced == [(0, 4), (4, 5), (5, 8), (8, 10), (10, 12)]
+    assert engine.saved == [5, 10]
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-10"]
+    resumed = Standing.read(tmp_path / "step-10")
+    assert (resumed.step, resumed.interval.steps) == (10, 2)
+    engine, standing, told = train_scripted(
+        [[2.0]] * 2, tmp_path, resumed, steps=12, validate_every=4, checkpoint_every=5
+    )
+    assert engine.advanced == [(10, 12)]
+    assert told == {12: [0, 1]}
+    assert [entry[0] for entry in standing.outcomes[0].history if entry[1] == "validation_loss"] == [4, 8, 12]
+
+
+def test_by_default_a_tenth_of_the_steps_lies_between_checkpoints(tmp_path):
+    engine, _, _ = train_scripted([[1.0]], tmp_path, steps=25, validate_every=25)
+    assert engine.saved == list(range(3, 25, 3))

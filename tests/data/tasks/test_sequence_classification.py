@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from precisionflow.config import ConfigError, resolve
@@ -93,6 +95,69 @@ def test_bad_files(tmp_path, changes, expected):
     assert str(caught.value).startswith(str(path))
     assert expected in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_vocabulary_without_a_word_is_refused(tmp_path):
+    path = write(tmp_path / "films.tsv")
+    with pytest.raises(ValueError, match=r"hold none of their words 99 times; lower task\.least_count$"):
+        prepare([experiment(path, least_count=99)], out=tmp_path / "out")
+
+
+PARQUET_LABELS = [i % 2 for i in range(40)]
+
+
+def parquet(path: Path, text: pa.Array, label: pa.Array) -> Path:
+    pq.write_table(pa.table({"sentence": text, "label": label}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("label", "classes"),
+    [
+        (pa.array(PARQUET_LABELS), ("0", "1")),
+        (pa.array([bool(i) for i in PARQUET_LABELS]), ("false", "true")),
+        (pa.array(["ab"[i] for i in PARQUET_LABELS]).dictionary_encode(), ("a", "b")),
+    ],
+)
+def test_classes_of_a_parquet_file_are_texts_or_whole_numbers(tmp_path, label, classes):
+    path = parquet(tmp_path / "films.parquet", pa.array(TEXTS), label)
+    card, _ = prepared(experiment(path), tmp_path / "out")
+    assert card.class_names == classes
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "named"),
+    [
+        (pa.array([[1, 2]] * 40), pa.array(PARQUET_LABELS), "'sentence' holds list<"),
+        (pa.array([b"\xff"] * 40), pa.array(PARQUET_LABELS), "'sentence' holds binary;"),
+        (pa.array(TEXTS), pa.array([0.0, float("nan")] * 20), "'label' holds double;"),
+    ],
+)
+def test_a_column_of_another_kind_is_named(tmp_path, text, label, named):
+    path = parquet(tmp_path / "films.parquet", text, label)
+    with pytest.raises(ValueError, match=r"should hold a text or a whole number in each row$") as caught:
+        prepare([experiment(path)], out=tmp_path / "out")
+    assert str(caught.value).startswith(f"{path}: column {named}")
+
+
+def test_a_lone_quotation_mark_between_tabs_is_a_character_and_commas_may_be_quoted(tmp_path):
+    texts = ['"good film', *TEXTS[1:]]
+    tabs, _ = prepared(experiment(write(tmp_path / "films.tsv", texts), least_count=1), tmp_path / "tabs")
+    assert '"good' in tabs.tokens
+    rows = [f'"{text}, they said ""so""",{i % 2}' for i, text in enumerate(TEXTS)]
+    (tmp_path / "films.csv").write_text("\n".join(["sentence,label", *rows]) + "\n")
+    commas, _ = prepared(experiment(tmp_path / "films.csv"), tmp_path / "commas")
+    assert '"so"' in commas.tokens
+
+
+def test_a_class_of_a_test_text_alone_is_a_class(tmp_path):
+    (test_row, *_) = np.random.default_rng(0).permutation(40)[:4]
+    labels = ["positive" if i % 2 else "negative" for i in range(40)]
+    labels[test_row] = "neither"
+    card, parts = prepared(experiment(write(tmp_path / "films.tsv", labels=labels)), tmp_path / "out")
+    assert card.class_names == ("negative", "neither", "positive")
+    assert 1 in parts["test"].target
+    assert 1 not in parts["train"].target
 
 
 def test_one_column_has_to_be_the_text():

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 from on_ranks import STEPS, curve, engine_of
+from several_steps import SeveralSteps
+from torch import nn
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.training.ranks import Ranks
@@ -13,8 +15,8 @@ from precisionflow.training.ranks import Ranks
 PC = {"learning": {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}}
 
 
-def torch_curve(experiment: Experiment, data: Path) -> list[float]:
-    return curve(engine_of(experiment, data, Ranks()), experiment, Ranks(), range(STEPS))
+def torch_curve(experiment: Experiment, data: Path, rule: nn.Module | None = None) -> list[float]:
+    return curve(engine_of(experiment, data, Ranks(), rule=rule), experiment, Ranks(), range(STEPS))
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +27,7 @@ def torch_curves(
         "odd rows": torch_curve(table_experiment, table_data),
         "backprop": torch_curve(resolve(text_tree), text_data),
         "predictive coding": torch_curve(resolve(text_tree | PC), text_data),
+        "several steps": torch_curve(resolve(text_tree), text_data, SeveralSteps()),
     }
 
 
@@ -38,6 +41,16 @@ def test_predictive_coding_under_zero_equals_torch(stage, rank_losses, torch_cur
     assert rank_losses[2][f"stage {stage} predictive coding"] == pytest.approx(
         torch_curves["predictive coding"], rel=2e-5
     )
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_several_steps_on_a_batch_by_a_rule_with_a_parameter_under_zero_equal_torch(
+    stage, rank_losses, torch_curves
+):
+    assert rank_losses[2][f"stage {stage} several steps"] == pytest.approx(
+        torch_curves["several steps"], rel=2e-5
+    )
+    assert torch_curves["several steps"] != pytest.approx(torch_curves["backprop"], rel=1e-3)
 
 
 @pytest.mark.parametrize("case", ["stage 2 odd rows", "stage 2 odd rows resumed"])
@@ -65,7 +78,18 @@ def test_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):
 
 
 @pytest.mark.parametrize("ranks", [2, 1])
-@pytest.mark.parametrize("case", ["stage 0", "stage 1", "stage 2", "stage 3", "stage 1 predictive coding"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "stage 0",
+        "stage 1",
+        "stage 2",
+        "stage 3",
+        "stage 1 predictive coding",
+        "stage 1 several steps",
+        "stage 3 several steps",
+    ],
+)
 def test_a_checkpoint_of_two_ranks_goes_on_with(ranks, case, rank_losses):
     whole = rank_losses[2][case]
     assert rank_losses[ranks][f"{case} resumed"] == pytest.approx(whole[STEPS // 2 :], rel=2e-5)

@@ -13,13 +13,22 @@ from precisionflow.data.folds import cut_test, cut_validation
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.readers.table_file import check_columns, column_batches, column_names
 from precisionflow.data.sources.raw import file_sha256, raw_path
-from precisionflow.data.tokens import indices_of, split_text, vocabulary_of
+from precisionflow.data.tokens import PADDING, UNKNOWN, indices_of, split_text, vocabulary_of
 from precisionflow.records.schemas import SEQUENCES
 from precisionflow.results.layout import PARTS, Part
 
 Row = tuple[int, str, str]
 """(index in the file from 0, text, class)."""
 FEWEST_ROWS = 3
+_TEXTS = (
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_integer,
+    pa.types.is_boolean,
+    pa.types.is_null,
+)
+"""Kinds of columns; a column of nothing but empty cells has the kind null."""
 
 
 def open_sequence_classification(task: SequenceClassification, *, split: int) -> Opened:
@@ -47,6 +56,11 @@ def write_sequences(path: Path, folder: Path, *, task: SequenceClassification, s
     classes = tuple(sorted(set(labels)))
     training = (split_text(t, kind=task.tokens) for row, t, _ in _rows(path, task) if part_of[row] == "train")
     vocabulary = vocabulary_of(training, least_count=task.least_count)
+    if not set(vocabulary) - {PADDING, UNKNOWN}:
+        raise ValueError(
+            f"{path}: the training texts hold none of their {task.tokens} {task.least_count} times; "
+            "lower task.least_count"
+        )
     read = partial(tokens_of, task=task, index={token: i for i, token in enumerate(vocabulary)})
     columns: dict[Part, list[tuple[int, list[int], int]]] = {part: [] for part in PARTS}
     for row, text, label in _rows(path, task):
@@ -85,11 +99,11 @@ def _parts(rows: int, *, task: SequenceClassification, split: int, origin: str) 
 
 
 def _rows(path: Path, task: SequenceClassification) -> Iterator[Row]:
-    """All rows in order; ValueError names an empty cell."""
+    """All rows in order; ValueError names an empty cell, or a column of another kind than texts."""
     row = 0
     names = (task.text, task.source.target)
     for batch in column_batches(path, names):
-        columns = [pc.cast(batch[name], pa.string()).to_pylist() for name in names]
+        columns = [_texts(batch[name], name, origin=str(path)) for name in names]
         for text, label in zip(*columns, strict=True):
             for name, cell in zip(names, (text, label), strict=True):
                 if cell is None or not cell.strip():
@@ -99,3 +113,13 @@ def _rows(path: Path, task: SequenceClassification) -> Iterator[Row]:
                     )
             yield row, text, label.strip()
             row += 1
+
+
+def _texts(column: pa.Array, name: str, *, origin: str) -> list[str | None]:
+    """Cells as texts; whole numbers and truth values are read as they are written."""
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not any(is_kind(kind) for is_kind in _TEXTS):
+        raise ValueError(
+            f"{origin}: column {name!r} holds {kind}; should hold a text or a whole number in each row"
+        )
+    return pc.cast(column, pa.string()).to_pylist()  # type: ignore[no-any-return]

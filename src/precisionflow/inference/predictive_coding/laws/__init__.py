@@ -1,6 +1,7 @@
 """Error laws, one file each: -log p(error) of the layers that a law governs, its normaliser, and what it teaches.
 
-A law is a module: parameters that it learns are the learner's, so the optimiser sees them.
+A law is a module: parameters that it learns are the learner's, so the optimiser sees them. Each has at least one axis:
+DeepSpeed broadcasts none without.
 """
 
 from collections.abc import Sequence
@@ -30,5 +31,8 @@ class Law(Protocol):
         ...
 
     def lesson(self, prediction: Tensor, error: Tensor) -> Float[Tensor, ""]:
-        """A scalar whose gradient in `prediction` is d energy(state - prediction) at the fixed state."""
+        """A scalar whose gradient in `prediction` is d energy(state - prediction) at the fixed state.
+
+        Its gradient in the law's own parameters is that of energy + log_normaliser at the fixed error.
+        """
         ...

@@ -1,0 +1,132 @@
+"""Plain torch: several optimiser steps on a batch, and parameters that a rule or an error law has of its own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from on_ranks import engine_of
+from several_steps import STEPS_OF_A_BATCH, SeveralSteps
+from torch import Tensor, nn
+
+from precisionflow.config import resolve
+from precisionflow.config.learning import PredictiveCoding as PredictiveCodingConfig
+from precisionflow.inference.predictive_coding.laws.assigned import Laws
+from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
+from precisionflow.training.engines.torch_engine import Torch
+from precisionflow.training.ranks import Ranks
+from precisionflow.training.rules.predictive_coding import PredictiveCoding
+
+LEARNING_RATE = 0.01
+
+
+class LearnedPrecision(nn.Module):
+    """The Gaussian law with one precision that is learned as its logarithm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_precision = nn.Parameter(torch.zeros(1))
+
+    def fixed(self) -> Gaussian:
+        return Gaussian(self.log_precision.detach().exp().item())
+
+    def energy(self, errors: Sequence[Tensor]) -> Tensor:
+        return (self.log_precision.exp() * Gaussian(1.0).energy(errors)).sum()
+
+    def log_normaliser(self, errors: Sequence[Tensor]) -> Tensor:
+        numbers = sum(error.numel() for error in errors)
+        return Gaussian(1.0).log_normaliser(errors) - 0.5 * numbers * self.log_precision.sum()
+
+    def descended(self, error: Tensor, gradient: Tensor, *, step_size: float) -> Tensor:
+        return self.fixed().descended(error, gradient, step_size=step_size)
+
+    def lesson(self, prediction: Tensor, error: Tensor) -> Tensor:
+        own = self.energy([error]) + self.log_normaliser([error])
+        return self.fixed().lesson(prediction, error) + own
+
+
+def learned_law(layers: int) -> PredictiveCoding:
+    rule = PredictiveCoding(PredictiveCodingConfig(iterations=3), layers=layers)
+    rule.laws = Laws([LearnedPrecision()], [0] * layers)
+    return rule
+
+
+def engine(text_tree, text_data, rule: nn.Module, resume: Path | None = None) -> Torch:
+    found = engine_of(resolve(text_tree), text_data, Ranks(), resume, rule=rule)
+    assert isinstance(found, Torch)
+    return found
+
+
+def parameters(of: Torch) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in of.learner.named_parameters()}
+
+
+def test_several_steps_on_a_batch_are_that_many_of_adamw(text_tree, text_data):
+    mine, by_hand = (engine(text_tree, text_data, SeveralSteps()) for _ in range(2))
+    model, rule, losses = by_hand.learner.model, by_hand.learner.rule, by_hand.learner.objective
+    learned = [*model.parameters(), *rule.parameters()]
+    optimiser = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=0.0)
+    for step in range(2):
+        batch = mine.feed.batch(step)
+        first = mine.step(batch, LEARNING_RATE)
+        seen = []
+        for _ in range(STEPS_OF_A_BATCH):
+            loss = losses.negative_log_likelihood(model(batch.inputs), batch.target).mean()
+            optimiser.zero_grad()
+            rule.surrogate(loss).backward()
+            nn.utils.clip_grad_norm_(learned, by_hand.training.gradient_clip)
+            optimiser.step()
+            seen.append(loss.detach())
+        assert first.loss == seen[0], "the loss of a batch is that before its first step"
+        assert seen[1] < seen[0]
+    for name, expected in parameters(by_hand).items():
+        assert torch.equal(parameters(mine)[name], expected), name
+    (counted,) = {int(state["step"]) for state in mine.optimiser.state.values()}
+    assert counted == 2 * STEPS_OF_A_BATCH
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("rule.log_weight", SeveralSteps),
+        ("rule.laws.laws.0.log_precision", lambda: learned_law(layers=3)),
+    ],
+)
+def test_a_parameter_of_a_rule_or_a_law_is_trained_saved_and_restored(
+    name, rule, text_tree, text_data, tmp_path
+):
+    first = engine(text_tree, text_data, rule())
+    before = parameters(first)[name]
+    assert any(
+        p is first.learner.get_parameter(name) for g in first.optimiser.param_groups for p in g["params"]
+    )
+    for step in range(3):
+        first.step(first.feed.batch(step), LEARNING_RATE)
+    first.save(tmp_path)
+    saved = parameters(first)
+    assert (saved[name] - before).abs() > 0.01
+    assert name not in first.whole_weights(), "the weights of a cell are those of its network"
+
+    resumed = engine(text_tree, text_data, rule(), resume=tmp_path)
+    assert torch.equal(parameters(resumed)[name], saved[name])
+    for going in (first, resumed):
+        going.step(going.feed.batch(3), LEARNING_RATE)
+    for key, expected in parameters(first).items():
+        assert torch.equal(parameters(resumed)[key], expected), key
+    assert not torch.equal(parameters(first)[name], saved[name])
+
+
+def test_a_law_learns_the_gradient_of_its_energy_and_normaliser(text_tree, text_data):
+    """Of a Gaussian: d/d log precision = precision / 2 sum of squares - numbers / 2."""
+    of = engine(text_tree, text_data, learned_law(layers=3))
+    law = of.learner.get_submodule("rule.laws.laws.0")
+    errors = [torch.randn(2, 5, 16), torch.randn(2, 5, 16)]
+    terms = torch.stack([law.lesson(torch.zeros_like(error), error) for error in errors]).sum()
+    (found,) = torch.autograd.grad(terms, law.log_precision)
+    (expected,) = torch.autograd.grad(law.energy(errors) + law.log_normaliser(errors), law.log_precision)
+    torch.testing.assert_close(found, expected)
+    of.learner.train()
+    lesson = of.learner(of.feed.batch(0))
+    lesson.surrogate.backward()
+    gradient = law.log_precision.grad
+    assert gradient < 0, "errors smaller than the precision says: it rises"

@@ -1,0 +1,77 @@
+"""Which cells train at once: one by one, or as many networks as fit into memory."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from precisionflow.config import Experiment, overlay, resolve
+from precisionflow.data.prepare import prepare
+from precisionflow.training import population
+from precisionflow.training.population import CellOf, Single, Stacked, count_parameters, groups
+
+TREE: dict[str, Any] = {
+    "name": "cells",
+    "task": {"kind": "regression", "source": {"kind": "scikit_learn", "name": "linnerud"}},
+    "model": {"kind": "mlp", "hidden": [3]},
+    "objective": {"kind": "gaussian_nll"},
+    "splits": [0, 1],
+    "seeds": [0, 1],
+}
+CELLS = [CellOf(seed, split) for split in (0, 1) for seed in (0, 1)]
+PARAMETERS = 3 * 3 + 3 + 3 * 2 + 2
+"""Three features, three hidden units, mean and log precision."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cells")
+    prepare([resolve(TREE)], out=folder)
+    return folder
+
+
+def experiment(engine: str, **changes: Any) -> Experiment:
+    engine_of = {"kind": engine, "device": "cpu"}
+    return resolve(overlay(TREE, {"engine": engine_of} | changes))
+
+
+ENSEMBLE = {"model.posterior": {"kind": "ensemble", "members": 5}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "room", "sizes"),
+    [
+        ({}, 4 * PARAMETERS, [4]),
+        ({}, 4 * PARAMETERS - 1, [3, 1]),
+        ({}, 2 * PARAMETERS, [2, 2]),
+        ({}, 1, [1, 1, 1, 1]),
+        (ENSEMBLE, 10 * PARAMETERS, [2, 2]),
+        (ENSEMBLE, 10 * PARAMETERS - 1, [1, 1, 1, 1]),
+    ],
+)
+def test_batched_cells_are_as_many_as_there_is_room_for(changes, room, sizes, data, monkeypatch):
+    monkeypatch.setattr(population, "MOST_NUMBERS", room)
+    found = groups(experiment("batched", **changes), data, CELLS)
+    assert [len(group) for group in found] == sizes
+    assert [cell for group in found for cell in group] == CELLS
+
+
+def test_single_networks_train_one_by_one_without_a_look_at_the_data(tmp_path):
+    for engine in ("torch", "deepspeed"):
+        assert groups(experiment(engine), tmp_path, CELLS) == [[cell] for cell in CELLS]
+
+
+@pytest.mark.parametrize("engine", ["torch", "batched"])
+def test_no_cell_is_no_group(engine, tmp_path):
+    assert groups(experiment(engine), tmp_path, []) == []
+
+
+def test_networks_of_a_cell_stand_one_after_the_other(data):
+    many = population.population(experiment("batched", **ENSEMBLE), data, CELLS)
+    assert isinstance(many, Stacked)
+    assert many.cells == [cell for cell in CELLS for _ in range(5)]
+    assert len(many.validation_rows) == len(many.cells)
+    one = population.population(experiment("torch"), data, CELLS[:1])
+    assert isinstance(one, Single)
+    assert one.cells == CELLS[:1]
+    assert count_parameters(experiment("torch"), many._card(0)) == PARAMETERS
