@@ -58,7 +58,10 @@ def predict_table(
     from precisionflow.evaluation.tasks.regression import TablePredictor
 
     if not isinstance(predictor, TablePredictor):
-        raise ValueError(f"{model}: predicts {predictor.predicts}; predict takes a model of a table")
+        raise ValueError(
+            f"{model}: predicts {predictor.predicts}; predict takes a model of task.kind regression, "
+            "MLflow serves the others"
+        )
     names = predictor.data_card.feature_names
     check_columns(names, there=given.column_names, origin=str(table))
     features = number_columns(given, names, origin=str(table))

@@ -1,0 +1,115 @@
+"""A transformer over sequences of unequal length: the pooled readout, and padding that changes nothing."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from precisionflow.config.attention import (
+    Attention,
+    Causal,
+    DotProduct,
+    Full,
+    GaussianIsotropic,
+    GaussianPerKey,
+)
+from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.config.likelihoods import CrossEntropy
+from precisionflow.config.networks import Transformer
+from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.settle import settle
+from precisionflow.models.attention.sites import Sites
+from precisionflow.models.likelihoods.categorical import cross_entropy
+from precisionflow.models.likelihoods.objective import objective
+from precisionflow.models.networks.layered import TokenNetwork
+from precisionflow.models.networks.transformer import PooledReadout, transformer
+from precisionflow.training.batches import Batch
+from precisionflow.training.rules.learner import learner
+from precisionflow.training.rules.predictive_coding import PredictiveCoding as PredictiveCodingRule
+
+VOCABULARY, CONTEXT, WIDTH, CLASSES = 9, 8, 8, 3
+LENGTHS = (5, 2, 4)
+SETTLING = PredictiveCoding(iterations=4, step_size=0.5, precision=3.0)
+
+
+def test_the_pooled_readout_is_the_plain_mean_over_real_tokens():
+    torch.manual_seed(0)
+    readout, x = PooledReadout(WIDTH, classes=CLASSES), torch.randn(3, 5, WIDTH)
+    present = torch.arange(5) < torch.tensor(LENGTHS)[:, None]
+    expected = [
+        readout.classes(torch.stack([readout.norm(token) for token in sequence[:length]]).mean(dim=0))
+        for sequence, length in zip(x, LENGTHS, strict=True)
+    ]
+    found = readout(x, Sites(torch.arange(5), present))
+    torch.testing.assert_close(found, torch.stack(expected))
+    torch.testing.assert_close(
+        readout(x, Sites(torch.arange(5))), readout.classes(readout.norm(x).mean(dim=1))
+    )
+
+
+def network(potential: object = None, prior: object = None) -> TokenNetwork:
+    torch.manual_seed(0)
+    config = Transformer(
+        blocks=2,
+        heads=2,
+        width=WIDTH,
+        attention=Attention(potential=potential or GaussianPerKey(), prior=prior or Full()),
+    )
+    pooled = partial(PooledReadout, classes=CLASSES)
+    return transformer(config, vocabulary=VOCABULARY, context=CONTEXT, readout=pooled).double()
+
+
+def batch(places: int, filler: int = 0) -> Batch:
+    """Sequences of LENGTHS tokens filled up to `places` with any token."""
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(1, VOCABULARY, (3, max(LENGTHS)), generator=generator)
+    inputs = torch.full((3, places), filler)
+    for row, (sequence, length) in enumerate(zip(tokens, LENGTHS, strict=True)):
+        inputs[row, :length] = sequence[:length]
+    mask = torch.arange(places) < torch.tensor(LENGTHS)[:, None]
+    return Batch(inputs, torch.tensor([0, 2, 1]), mask)
+
+
+def taught(model: TokenNetwork, learning: object, given: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """(loss, gradients of all weights)."""
+    lesson = learner(model, objective(CrossEntropy()), learning)(given)
+    return lesson.loss, torch.autograd.grad(lesson.surrogate, list(model.parameters()))
+
+
+@pytest.mark.parametrize("prior", [Full(), Causal()])
+@pytest.mark.parametrize("potential", [DotProduct(), GaussianIsotropic(), GaussianPerKey()])
+@pytest.mark.parametrize("learning", [Backpropagation(), SETTLING])
+def test_padding_changes_neither_loss_nor_gradients(learning, potential, prior):
+    model = network(potential, prior)
+    loss, gradients = taught(model, learning, batch(max(LENGTHS)))
+    for places, filler in ((CONTEXT, 0), (CONTEXT, 4), (max(LENGTHS), 7)):
+        other, found = taught(model, learning, batch(places, filler))
+        torch.testing.assert_close(other, loss, rtol=1e-12, atol=0)
+        for mine, expected in zip(found, gradients, strict=True):
+            torch.testing.assert_close(mine, expected, rtol=1e-9, atol=1e-12)
+    assert any(gradient.abs().max() > 1e-3 for gradient in gradients)
+
+
+@pytest.mark.parametrize("learning", [Backpropagation(), SETTLING])
+def test_a_batch_teaches_the_mean_of_what_its_sequences_teach_alone(learning):
+    model, whole = network(), batch(CONTEXT)
+    loss, gradients = taught(model, learning, whole)
+    alone = [
+        taught(model, learning, Batch(whole.inputs[i : i + 1, :length], whole.target[i : i + 1]))
+        for i, length in enumerate(LENGTHS)
+    ]
+    torch.testing.assert_close(loss, torch.stack([one for one, _ in alone]).mean(), rtol=1e-12, atol=0)
+    for index, gradient in enumerate(gradients):
+        expected = torch.stack([of[index] for _, of in alone]).mean(dim=0)
+        torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_errors_at_padded_places_stay_zero():
+    model, given = network(), batch(CONTEXT, filler=4)
+    rule = PredictiveCodingRule(SETTLING, layers=len(model.layers))
+    clamped = Clamped(model, cross_entropy, given.inputs, given.target, given.mask)
+    errors = settle(clamped, rule.laws, config=SETTLING).errors
+    assert len(errors) == len(model.layers)
+    for error in errors:
+        assert torch.equal(error[~given.mask], torch.zeros_like(error[~given.mask]))
+        assert (error[given.mask].abs().sum(dim=-1) > 0).all()

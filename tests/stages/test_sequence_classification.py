@@ -1,0 +1,137 @@
+"""Classified texts through all five verbs in one process: the table has their metrics, the report their figures."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from precisionflow import stages
+from precisionflow.app.predict import predict_table
+from precisionflow.config import Experiment, resolve
+from precisionflow.config.tasks import SequenceClassification
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import CONTRASTS, TABLE
+from precisionflow.results.layout import Aggregated, Reported, Results, TrainedCell
+
+VARIANTS = ("backprop", "predictive_coding")
+SPLITS = (0, 1)
+
+
+class Run(NamedTuple):
+    experiment: Experiment
+    results: Results
+    texts: Path
+
+
+def write(file: Path) -> Path:
+    """90 texts of three classes, each told by one of its words."""
+    random = np.random.default_rng(0)
+    lines = ["sentence\tlabel"]
+    for i in range(90):
+        label = ("low", "middle", "high")[i % 3]
+        words = [f"{label}est", *(f"w{n}" for n in random.integers(5, size=random.integers(1, 6)))]
+        lines.append(f"{' '.join(random.permutation(words))}\t{label}")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
+
+
+def experiment(texts: Path) -> Experiment:
+    return resolve(
+        {
+            "name": "texts",
+            "task": {
+                "kind": "sequence_classification",
+                "source": {
+                    "kind": "table_file",
+                    "path": str(texts),
+                    "features": ["sentence"],
+                    "target": "label",
+                },
+                "context": 8,
+            },
+            "model": {
+                "kind": "transformer",
+                "blocks": 1,
+                "heads": 2,
+                "width": 8,
+                "attention": {"prior": {"kind": "full"}},
+            },
+            "objective": {"kind": "cross_entropy"},
+            "training": {"steps": 12, "batch_size": 32, "learning_rate": 0.03, "validate_every": 6},
+            "engine": {"kind": "torch", "device": "cpu"},
+            "evaluation": {"recalibration": ["temperature"]},
+            "splits": SPLITS,
+            "ablation": {
+                "axes": {
+                    "learning": {
+                        "backprop": {"learning.kind": "backprop"},
+                        "predictive_coding": {"learning": {"kind": "predictive_coding", "iterations": 2}},
+                    }
+                }
+            },
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("texts")
+    texts = write(folder / "texts.tsv")
+    whole, results = experiment(texts), Results(folder / "results")
+    variants = stages.expand([whole])
+    models, evaluations = ([of(v) for v in variants] for of in (results.model, results.evaluation))
+    stages.prepare(variants, out=results.data)
+    for variant, model, evaluation in zip(variants, models, evaluations, strict=True):
+        stages.train(variant, data=results.data, out=model)
+        stages.evaluate(variant, data=results.data, model=model, out=evaluation)
+    stages.aggregate([whole], evaluations=evaluations, out=results.aggregate)
+    stages.report(
+        [whole], models=models, evaluations=evaluations, aggregate=results.aggregate, out=results.report
+    )
+    return Run(whole, results, texts)
+
+
+def test_the_table_has_every_metric_of_every_variant(run: Run) -> None:
+    rows = read_parquet(Aggregated(run.results.aggregate).table, TABLE).to_pylist()
+    found = {(row["variant"], row["metric"]): row for row in rows}
+    assert set(found) == {(variant, metric) for variant in VARIANTS for metric in run.experiment.metrics}
+    assert {row["n"] for row in rows} == {len(SPLITS)}
+    for variant in VARIANTS:
+        value = {metric: found[variant, metric]["mean"] for metric in run.experiment.metrics}
+        assert 0 <= value["accuracy"] <= 1
+        parts = value["brier_reliability"] - value["brier_resolution"] + value["brier_uncertainty"]
+        assert parts == pytest.approx(value["brier"], abs=0.05)
+    contrasts = read_parquet(Aggregated(run.results.aggregate).contrasts, CONTRASTS).to_pylist()
+    assert [row["metric"] for row in contrasts] == list(SequenceClassification.headline)
+
+
+def test_the_report_has_its_figures_and_its_words(run: Run) -> None:
+    page = Reported(run.results.report).page.read_text(encoding="utf-8")
+    for variant in VARIANTS:
+        assert f"Accuracy against confidence of {variant}; bars: share of texts." in page
+    shown = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "Below the diagonal the most probable class is right less often" in shown
+    for metric in ("class_wise_ece", "brier_resolution", "aurc", "accuracy"):
+        assert metric in shown
+    assert "temperature" in shown
+    assert "characters" not in re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
+    learning_curves = ("train loss", "validation loss", "energy")
+    assert page.count("<figcaption") == len(VARIANTS) + len(SequenceClassification.headline) + len(
+        learning_curves
+    )
+
+
+def test_a_second_run_does_nothing_anew(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for variant in stages.expand([run.experiment]):
+        stages.train(variant, data=run.results.data, out=run.results.model(variant))
+    assert capsys.readouterr().out == ""
+
+
+def test_predictions_for_a_table_of_texts_are_refused_in_one_line(run: Run) -> None:
+    cell = TrainedCell.below(run.results.model(stages.expand([run.experiment])[0]))[0]
+    with pytest.raises(
+        ValueError, match=r": predicts classes of texts; predict takes a model of task\.kind regr"
+    ):
+        predict_table(str(cell.folder), run.texts, levels=(0.95,), out=None)
