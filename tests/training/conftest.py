@@ -41,8 +41,12 @@ CASES: dict[str, dict[str, Any]] = {
         "learning": PREDICTIVE_CODING,
     },
     **{
-        f"stage {stage} several steps": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}}
-        for stage in (1, 3)
+        case: {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}}
+        for case, stage in (
+            ("stage 1 several steps", 1),
+            ("stage 3 several steps", 3),
+            ("stage 3 learned law", 3),
+        )
     },
     "stage 2 odd rows": TABLE | {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2}},
 }

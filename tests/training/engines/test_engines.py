@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from on_ranks import STEPS, curve, engine_of
-from several_steps import SeveralSteps
+from rules_of_tests import SeveralSteps, learned_law
 from torch import nn
 
 from precisionflow.config import Experiment, resolve
@@ -28,6 +28,7 @@ def torch_curves(
         "backprop": torch_curve(resolve(text_tree), text_data),
         "predictive coding": torch_curve(resolve(text_tree | PC), text_data),
         "several steps": torch_curve(resolve(text_tree), text_data, SeveralSteps()),
+        "learned law": torch_curve(resolve(text_tree), text_data, learned_law()),
     }
 
 
@@ -43,14 +44,13 @@ def test_predictive_coding_under_zero_equals_torch(stage, rank_losses, torch_cur
     )
 
 
-@pytest.mark.parametrize("stage", [1, 3])
-def test_several_steps_on_a_batch_by_a_rule_with_a_parameter_under_zero_equal_torch(
-    stage, rank_losses, torch_curves
+@pytest.mark.parametrize("case", ["stage 1 several steps", "stage 3 several steps", "stage 3 learned law"])
+def test_a_rule_of_several_steps_and_one_with_a_learned_law_under_zero_equal_torch(
+    case, rank_losses, torch_curves
 ):
-    assert rank_losses[2][f"stage {stage} several steps"] == pytest.approx(
-        torch_curves["several steps"], rel=2e-5
-    )
-    assert torch_curves["several steps"] != pytest.approx(torch_curves["backprop"], rel=1e-3)
+    alone = torch_curves[case.split(maxsplit=2)[2]]
+    assert rank_losses[2][case] == pytest.approx(alone, rel=2e-5)
+    assert alone != pytest.approx(torch_curves["backprop"], rel=1e-3)
 
 
 @pytest.mark.parametrize("case", ["stage 2 odd rows", "stage 2 odd rows resumed"])
@@ -88,6 +88,7 @@ def test_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):
         "stage 1 predictive coding",
         "stage 1 several steps",
         "stage 3 several steps",
+        "stage 3 learned law",
     ],
 )
 def test_a_checkpoint_of_two_ranks_goes_on_with(ranks, case, rank_losses):

@@ -1,54 +1,18 @@
 """Plain torch: several optimiser steps on a batch, and parameters that a rule or an error law has of its own."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 from on_ranks import engine_of
-from several_steps import STEPS_OF_A_BATCH, SeveralSteps
+from rules_of_tests import STEPS_OF_A_BATCH, SeveralSteps, learned_law
 from torch import Tensor, nn
 
 from precisionflow.config import resolve
-from precisionflow.config.learning import PredictiveCoding as PredictiveCodingConfig
-from precisionflow.inference.predictive_coding.laws.assigned import Laws
-from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
 from precisionflow.training.engines.torch_engine import Torch
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.rules.predictive_coding import PredictiveCoding
 
 LEARNING_RATE = 0.01
-
-
-class LearnedPrecision(nn.Module):
-    """The Gaussian law with one precision that is learned as its logarithm."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.log_precision = nn.Parameter(torch.zeros(1))
-
-    def fixed(self) -> Gaussian:
-        return Gaussian(self.log_precision.detach().exp().item())
-
-    def energy(self, errors: Sequence[Tensor]) -> Tensor:
-        return (self.log_precision.exp() * Gaussian(1.0).energy(errors)).sum()
-
-    def log_normaliser(self, errors: Sequence[Tensor]) -> Tensor:
-        numbers = sum(error.numel() for error in errors)
-        return Gaussian(1.0).log_normaliser(errors) - 0.5 * numbers * self.log_precision.sum()
-
-    def descended(self, error: Tensor, gradient: Tensor, *, step_size: float) -> Tensor:
-        return self.fixed().descended(error, gradient, step_size=step_size)
-
-    def lesson(self, prediction: Tensor, error: Tensor) -> Tensor:
-        own = self.energy([error]) + self.log_normaliser([error])
-        return self.fixed().lesson(prediction, error) + own
-
-
-def learned_law(layers: int) -> PredictiveCoding:
-    rule = PredictiveCoding(PredictiveCodingConfig(iterations=3), layers=layers)
-    rule.laws = Laws([LearnedPrecision()], [0] * layers)
-    return rule
 
 
 def engine(text_tree, text_data, rule: nn.Module, resume: Path | None = None) -> Torch:
@@ -89,7 +53,7 @@ def test_several_steps_on_a_batch_are_that_many_of_adamw(text_tree, text_data):
     ("name", "rule"),
     [
         ("rule.log_weight", SeveralSteps),
-        ("rule.laws.laws.0.log_precision", lambda: learned_law(layers=3)),
+        ("rule.laws.laws.0.log_precision", learned_law),
     ],
 )
 def test_a_parameter_of_a_rule_or_a_law_is_trained_saved_and_restored(
@@ -118,7 +82,7 @@ def test_a_parameter_of_a_rule_or_a_law_is_trained_saved_and_restored(
 
 def test_a_law_learns_the_gradient_of_its_energy_and_normaliser(text_tree, text_data):
     """Of a Gaussian: d/d log precision = precision / 2 sum of squares - numbers / 2."""
-    of = engine(text_tree, text_data, learned_law(layers=3))
+    of = engine(text_tree, text_data, learned_law())
     law = of.learner.get_submodule("rule.laws.laws.0")
     errors = [torch.randn(2, 5, 16), torch.randn(2, 5, 16)]
     terms = torch.stack([law.lesson(torch.zeros_like(error), error) for error in errors]).sum()
@@ -127,6 +91,8 @@ def test_a_law_learns_the_gradient_of_its_energy_and_normaliser(text_tree, text_
     torch.testing.assert_close(found, expected)
     of.learner.train()
     lesson = of.learner(of.feed.batch(0))
+    assert not lesson.loss.requires_grad
+    assert not lesson.energy.requires_grad
     lesson.surrogate.backward()
     gradient = law.log_precision.grad
     assert gradient < 0, "errors smaller than the precision says: it rises"

@@ -42,7 +42,7 @@ def settle(
         for iteration in range(config.iterations):
             if iteration:
                 loss = clamped.loss(errors)
-            energies.append(loss.detach() + laws.energy([error.detach() for error in errors]))
+            energies.append((loss + laws.energy([error.detach() for error in errors])).detach())
             if config.tolerance and iteration and _settled(energies, config.tolerance, total):
                 break
             gradients = torch.autograd.grad(loss, errors)
