@@ -26,7 +26,7 @@ NETWORKS = {
 
 def network(name: str) -> nn.Module:
     config, likelihood = NETWORKS[name]
-    return mlp(config, features=2, asked=density(likelihood).heads)
+    return mlp(config, features=2, heads=density(likelihood).heads)
 
 
 def decays(optimiser: torch.optim.Optimizer, named: dict[str, Any]) -> dict[str, float]:

@@ -87,7 +87,6 @@ def test_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):
         "stage 3",
         "stage 1 predictive coding",
         "stage 1 several steps",
-        "stage 3 several steps",
         "stage 3 learned law",
     ],
 )
