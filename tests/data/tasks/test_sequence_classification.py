@@ -99,7 +99,10 @@ def test_bad_files(tmp_path, changes, expected):
 
 def test_a_vocabulary_without_a_word_is_refused(tmp_path):
     path = write(tmp_path / "films.tsv")
-    with pytest.raises(ValueError, match=r"hold none of their words 99 times; lower task\.least_count$"):
+    with pytest.raises(
+        ValueError,
+        match=r": none of the words stands 99 times in the training texts; lower task\.least_count$",
+    ):
         prepare([experiment(path, least_count=99)], out=tmp_path / "out")
 
 

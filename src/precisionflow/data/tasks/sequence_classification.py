@@ -58,7 +58,7 @@ def write_sequences(path: Path, folder: Path, *, task: SequenceClassification, s
     vocabulary = vocabulary_of(training, least_count=task.least_count)
     if not set(vocabulary) - {PADDING, UNKNOWN}:
         raise ValueError(
-            f"{path}: the training texts hold none of their {task.tokens} {task.least_count} times; "
+            f"{path}: none of the {task.tokens} stands {task.least_count} times in the training texts; "
             "lower task.least_count"
         )
     read = partial(tokens_of, task=task, index={token: i for i, token in enumerate(vocabulary)})
