@@ -10,10 +10,8 @@ from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import MLP, TAGI, Transformer
-from precisionflow.models.likelihoods.density import Density
-from precisionflow.models.likelihoods.gaussian import Gaussian
+from precisionflow.models.likelihoods.density import Density, FisherDensity
 from precisionflow.models.likelihoods.mixture import pooled
-from precisionflow.models.likelihoods.natural import Natural
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.build import build, features_of
 from precisionflow.models.posteriors import ensemble, laplace, tagi
@@ -23,9 +21,6 @@ from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.spread import fitted_factor
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
-
-FISHER = (Gaussian, Natural)
-"""Likelihoods whose Fisher information is known."""
 
 
 def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
@@ -55,7 +50,7 @@ def _of_posterior(
         case kinds.Point():
             return Point(model, likelihood)
         case kinds.LaplaceApproximation(weights=scope):
-            assert isinstance(likelihood, FISHER)
+            assert isinstance(likelihood, FisherDensity)
             return laplace.laplace_approximation(model, likelihood, weights, scope=scope)
         case _:
             assert_never(posterior)
@@ -72,7 +67,7 @@ def fitted_laplace(
 ) -> dict[str, Tensor]:
     """The Laplace approximation around a trained network, from training rows."""
     model, likelihood = build(experiment, card), _likelihood(experiment)
-    assert isinstance(likelihood, FISHER)
+    assert isinstance(likelihood, FisherDensity)
     model.load_state_dict(network)
     return laplace.as_tensors(laplace.fit(model.eval(), likelihood, features, target, weights=scope))
 
