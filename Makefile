@@ -28,7 +28,7 @@ run: $(INSTALLED) ## Run the quickstart: two experiments, a table, a report, an 
 	@$(BIN)/precisionflow run quickstart-language quickstart-regression --out $(RESULTS)
 
 test: $(INSTALLED) ## The whole test suite.
-	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) ## Lint, format, types, layers, compiled pipelines.
 	@$(BIN)/ruff check .

@@ -2,8 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.command_line import Line
 from tests.whole_run import Run, install_wheel, run_tiny
@@ -12,14 +14,41 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tiny tensors on shared cores: threads would wait for one another. Set before torch is imported."""
 
 
-SHARED = ("installed", "rank_losses")
-"""Fixtures that take half a minute: the tests that use one of them run in one process."""
+OF_THE_WHEEL = ("tests/test_wheel.py", "tests/test_security.py", "tests/pipelines/test_local.py")
+"""Files whose tests look at one run of the installed wheel, which takes a minute: they run in one process."""
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests of one file run in one process (--dist loadgroup), those of a shared fixture too."""
-    used = [name for name in SHARED if name in getattr(item, "fixturenames", ())]
-    item.add_marker(pytest.mark.xdist_group(used[0] if used else str(item.path)))
+SLOW = (
+    *OF_THE_WHEEL,
+    "tests/training/test_kill.py",
+    "tests/training/engines/test_engines.py",
+    "tests/pipelines/test_search_then_train.py",
+    "tests/tracking/test_store.py",
+    "tests/training/test_nodes.py",
+)
+"""Files that take longest begin first, so that no process is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        file = item.nodeid.split("::", maxsplit=1)[0]
+        return SLOW.index(file) if file in SLOW else len(SLOW)
+
+    items.sort(key=place)
+
+
+class FilesTogether(LoadScopeScheduling):
+    """Tests of one file run in one process, and those of files that share a slow fixture."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", maxsplit=1)[0]
+        return OF_THE_WHEEL[0] if file in OF_THE_WHEEL else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Groups by marks (--dist loadgroup) are lost between pytest 9.2 and pytest-xdist 3.8."""
+    return FilesTogether(config, log)
 
 
 @pytest.fixture(scope="session")
