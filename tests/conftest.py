@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 """Tiny tensors on shared cores: threads would wait for one another. Set before torch is imported."""
 
 
-OF_THE_WHEEL = ("tests/test_wheel.py", "tests/test_security.py", "tests/pipelines/test_local.py")
+OF_THE_WHEEL = ("tests/test_wheel.py", "tests/security/test_runs.py", "tests/pipelines/test_local.py")
 """Files whose tests look at one run of the installed wheel, which takes a minute: they run in one process."""
 
 

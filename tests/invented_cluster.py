@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -90,7 +91,7 @@ def healthy() -> dict[str, Any]:
     return answers
 
 
-class ApiServer:
+class ApiServer(ABC):
     """An API server on the loopback; what it answers is a subclass's."""
 
     def __init__(self) -> None:
@@ -117,9 +118,9 @@ class ApiServer:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"
 
+    @abstractmethod
     def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:
         """Status and content for a request."""
-        raise NotImplementedError
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

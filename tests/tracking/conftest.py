@@ -23,6 +23,17 @@ from precisionflow.tracking import store, track_folder
 from tests import synthetic
 from tests.tracking.results_folder import NOISE, TWINS, client_in, place, variants
 
+OF_MLFLOW = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",
+    "ignore:.*Any type hint is inferred as AnyType:UserWarning",
+)
+"""Warnings of MLflow's own code and classes."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.add_marker(OF_MLFLOW)
+
+
 SETTINGS = ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID")
 
 

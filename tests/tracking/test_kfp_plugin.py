@@ -33,11 +33,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",  # MLflow's own
-    "ignore:.*Any type hint is inferred as AnyType:UserWarning",  # its own classes
-)
-
 NOISE = synthetic.regression(("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [0]"))
 TOKEN = "token-of-the-service-account"
 KUBECONFIG = {

@@ -12,11 +12,6 @@ from precisionflow.records.files import read_card
 from precisionflow.results.layout import cell_folder, data_folder
 from tests.tracking.results_folder import NOISE, TWINS, client_in, place, variants
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",  # MLflow's own
-    "ignore:.*Any type hint is inferred as AnyType:UserWarning",  # its own classes
-)
-
 
 def _models(folder: Path, name: str) -> dict[str, str]:
     """variant -> address of its model."""

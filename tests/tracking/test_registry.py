@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",  # MLflow's own
-    "ignore:.*Any type hint is inferred as AnyType:UserWarning",  # its own classes
-)
-
 LEVELS = {"homoscedastic": 2.0, "heteroscedastic": 1.5}
 NAME = "noise-diabetes"
 

@@ -27,11 +27,6 @@ from tests.tracking.results_folder import (
     variants,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",  # MLflow's own
-    "ignore:.*Any type hint is inferred as AnyType:UserWarning",  # its own classes
-)
-
 
 @pytest.mark.parametrize("broken", ["log_points", "logged_model"])
 def test_an_interrupted_upload_is_completed(

@@ -26,11 +26,6 @@ from tests.tracking.results_folder import (
     variants,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",  # MLflow's own
-    "ignore:.*Any type hint is inferred as AnyType:UserWarning",  # its own classes
-)
-
 
 @pytest.fixture(scope="session", autouse=True)
 def server(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

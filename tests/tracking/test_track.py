@@ -23,11 +23,6 @@ from tests.tracking.results_folder import (
     variants,
 )
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning",  # MLflow's own
-    "ignore:.*Any type hint is inferred as AnyType:UserWarning",  # its own classes
-)
-
 
 def test_one_parent_for_an_experiment_and_one_nested_run_for_a_cell(tracked: Path) -> None:
     client = client_in(tracked)

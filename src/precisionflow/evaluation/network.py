@@ -1,5 +1,6 @@
 """A trained network with the cards of its training and of its data, loaded from the folder of a cell."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from precisionflow.results.layout import TrainedCell
 
 
 @dataclass(frozen=True)
-class TrainedNetwork:
+class TrainedNetwork(ABC):
     """A network and what its inputs and outputs mean. Prediction is one forward pass and sees no target."""
 
     model: Any
@@ -27,9 +28,9 @@ class TrainedNetwork:
     device: torch.device
 
     @staticmethod
+    @abstractmethod
     def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
         """The model of an experiment with trained weights; RuntimeError for weights of another network."""
-        raise NotImplementedError
 
 
 Kind = TypeVar("Kind", bound=TrainedNetwork)
