@@ -20,6 +20,7 @@ from precisionflow.results.layout import data_folder
 from precisionflow.training.batches import part_batches
 from precisionflow.training.engines import zero
 from precisionflow.training.engines.single import SingleNetwork
+from precisionflow.training.launch import leave
 from precisionflow.training.population import CellOf, Single
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules.learner import Learner
@@ -129,3 +130,4 @@ def main(folder: Path) -> None:
 if __name__ == "__main__":
     os.environ["DS_ACCELERATOR"] = "cpu"
     main(Path(sys.argv[1]))
+    leave()

@@ -1,5 +1,8 @@
 """Who starts ranks, what they refuse, and what is said when one of them ends."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import distributed as dist
@@ -37,6 +40,15 @@ def test_a_rank_is_known_by_its_environment(ranks):
     ranks(3, 2)
     assert launch.launched()
     assert Ranks.of_process(torch.device("cpu")) == Ranks(2, 3, torch.device("cpu"))
+
+
+def test_a_rank_that_is_done_says_all_and_skips_the_end_of_the_interpreter():
+    program = (
+        "import atexit, os; from precisionflow.training.launch import leave; "
+        "atexit.register(os.abort); print('done'); leave()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n")
 
 
 @pytest.mark.parametrize(

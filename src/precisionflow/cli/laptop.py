@@ -92,9 +92,13 @@ def train(
     ] = False,
 ) -> None:
     """Train one resolved variant; starts its ranks itself, or joins those of torchrun."""
+    from precisionflow.training.launch import launched, leave
+
     variant = single_variant(name, settings)
     with one_line_errors("train"):
         stages.train(variant, data=data, out=out, metrics=metrics)
+    if launched():
+        leave()
 
 
 @app.command()

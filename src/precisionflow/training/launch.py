@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
@@ -99,3 +99,14 @@ def end_with_launcher() -> None:
     """Have Linux kill this rank when its launcher dies: no rank goes on writing where a new run will start."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def leave() -> NoReturn:
+    """End a rank whose work is done, without the end of the interpreter.
+
+    A thread of gloo may let go of its last tensor after the process group is destroyed. When the interpreter ends at
+    the same moment, that thread aborts the rank, and torchrun stops the others while they still write.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
