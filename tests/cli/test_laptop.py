@@ -79,6 +79,24 @@ def test_verbs_say_what_they_do_on_standard_output(stages: Stages, line: Line) -
     assert "train tiny linnerud default seed 0 split 0: step 2/2, train loss" in out.splitlines()[-1]
 
 
+def test_a_rank_leaves_when_it_has_written_its_cell(
+    stages: Stages, line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    left = []
+
+    def leave() -> None:
+        left.append(len(list((tmp_path / "rank").rglob("stage.json"))))
+
+    monkeypatch.setattr("precisionflow.training.launch.leave", leave)
+    verb = ("train", stages.experiment, "--data", stages.data, "--out")
+    line(*verb, tmp_path / "alone")
+    assert left == []
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert line(*verb, tmp_path / "rank")[0] == 0
+    assert left == [1]
+
+
 CUT, GONE = None, b""
 
 

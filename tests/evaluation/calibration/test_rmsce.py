@@ -7,15 +7,11 @@ import pytest
 
 from precisionflow.evaluation.calibration.coverage import root_mean_squared_calibration_error
 from precisionflow.evaluation.distribution import gaussian
+from tests.noisy_predictions import MEAN, NOISY, STD
 
 with warnings.catch_warnings():  # its plots hold an escape sequence that Python warns of
     warnings.simplefilter("ignore")
     from uncertainty_toolbox import metrics_calibration
-
-ROWS = 2000
-random = np.random.default_rng(4)
-MEAN, STD = random.normal(size=ROWS), np.exp(random.normal(size=ROWS))
-NOISY = MEAN + 2 * random.normal(size=ROWS)
 
 
 def test_rmsce_equals_uncertainty_toolbox() -> None:

@@ -1,19 +1,10 @@
 """Predicted stds against errors in groups of rows."""
 
-import warnings
-
 import numpy as np
 import pytest
 
 from precisionflow.evaluation.calibration.scale import errors_by_scale, expected_normalised_calibration_error
-
-with warnings.catch_warnings():  # its plots hold an escape sequence that Python warns of
-    warnings.simplefilter("ignore")
-
-ROWS = 2000
-random = np.random.default_rng(4)
-MEAN, STD = random.normal(size=ROWS), np.exp(random.normal(size=ROWS))
-NOISY = MEAN + 2 * random.normal(size=ROWS)
+from tests.noisy_predictions import MEAN, NOISY, ROWS, STD
 
 
 def test_errors_by_scale_equal_a_loop() -> None:

@@ -1,20 +1,10 @@
 """Sparsification against its oracle and a loop."""
 
-import warnings
-
 import numpy as np
 import pytest
 
 from precisionflow.evaluation.calibration.sparsification import sparsification
-
-with warnings.catch_warnings():  # its plots hold an escape sequence that Python warns of
-    warnings.simplefilter("ignore")
-
-ROWS = 2000
-random = np.random.default_rng(4)
-MEAN, STD = random.normal(size=ROWS), np.exp(random.normal(size=ROWS))
-CALIBRATED = MEAN + STD * random.normal(size=ROWS)
-NOISY = MEAN + 2 * random.normal(size=ROWS)
+from tests.noisy_predictions import CALIBRATED, MEAN, NOISY, ROWS, STD
 
 
 def test_sparsification_by_the_true_errors_is_the_oracle() -> None:

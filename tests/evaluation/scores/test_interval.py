@@ -9,15 +9,11 @@ import scoringrules
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.scores.gaussian import gaussian_interval
 from precisionflow.evaluation.scores.interval import interval_score, pinball
+from tests.noisy_predictions import MEAN, NOISY, STD
 
 with warnings.catch_warnings():  # its plots hold an escape sequence that Python warns of
     warnings.simplefilter("ignore")
     from uncertainty_toolbox import metrics_scoring_rule
-
-ROWS = 2000
-random = np.random.default_rng(4)
-MEAN, STD = random.normal(size=ROWS), np.exp(random.normal(size=ROWS))
-NOISY = MEAN + 2 * random.normal(size=ROWS)
 
 
 def test_the_interval_score_equals_two_libraries() -> None:
