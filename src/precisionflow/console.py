@@ -82,7 +82,7 @@ def training_progress(
 
 
 def _measured(measured: dict[str, float]) -> str:
-    return f"train loss {measured['train_loss']:.3f}, validation loss {measured['validation_loss']:.3f}"
+    return f"train loss {measured['train_loss']:.4g}, validation loss {measured['validation_loss']:.4g}"
 
 
 def _tenth(step: int, experiment: "Experiment") -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
 from precisionflow.records.metrics import Metric, metric_named
-from precisionflow.report import wording
+from precisionflow.report import digits, wording
 from precisionflow.report.wording import Row
 
 
@@ -69,10 +69,7 @@ def score_table(
 
 
 def _band(ends: tuple[float, float] | None) -> Entry:
-    if ends is None:
-        return Entry("")
-    places = wording.decimals(ends[1] - ends[0], ends[1])
-    return Entry(" to ".join(wording.number(end, decimals=places) for end in ends), kind="chance")
+    return Entry("") if ends is None else Entry(digits.span(*ends), kind="chance")
 
 
 def _note(metric: Metric) -> str:

@@ -1,10 +1,11 @@
-"""Numbers and verdicts in words, the same on the page and in the terminal."""
+"""Measured rows and verdicts in words, the same on the page and in the terminal."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from precisionflow.records.metrics import Metric, metric_named
+from precisionflow.report import digits
+from precisionflow.report.digits import Digits
 
 Row = dict[str, Any]
 """A row of records.schemas.TABLE or records.schemas.CONTRASTS."""
@@ -12,44 +13,19 @@ Row = dict[str, Any]
 VerdictKind = Literal["better", "worse", "open", "too-few"]
 
 
-def number(value: float, *, decimals: int, sign: bool = False) -> str:
-    """Fixed point with a true minus sign; an em dash for NaN."""
-    if math.isnan(value):
-        return "—"
-    text = f"{value:+.{decimals}f}" if sign else f"{value:.{decimals}f}"
-    if float(text) == 0:
-        text = text.lstrip("+-")
-    return text.replace("-", "−")
-
-
-def decimals(spread: float, value: float) -> int:
-    """Decimals that show two digits of `spread`, or four digits of `value` where the spread is none or rounding."""
-    size, digits = (spread, 2) if spread > 1e-9 * abs(value) else (abs(value), 4)
-    if not size > 0 or math.isinf(size):
-        return 3
-    return min(max(digits - 1 - math.floor(math.log10(size)), 0), 8)
-
-
 def plus_minus(row: Row) -> str:
     """mean ± half the width of the interval; the mean alone where there is none."""
-    half = row["high"] - row["mean"]
-    places = decimals(half, row["mean"])
-    mean = number(row["mean"], decimals=places)
-    return mean if math.isnan(half) else f"{mean} ± {number(half, decimals=places)}"
+    return digits.plus_minus(row["mean"], row["high"] - row["mean"])
 
 
 def effect(row: Row) -> str:
     """effect [low, high]; the effect alone where there is no interval."""
-    places = decimals(row["high"] - row["effect"], row["effect"])
-    text = number(row["effect"], decimals=places, sign=True)
-    if math.isnan(row["low"]):
-        return text
-    return f"{text} [{number(row['low'], decimals=places)}, {number(row['high'], decimals=places)}]"
+    return digits.with_interval(row["effect"], row["low"], row["high"])
 
 
 def probability(p: float) -> str:
     """Three decimals; "< 0.001" below; an em dash for NaN."""
-    return "< 0.001" if p < 0.001 else number(p, decimals=3)
+    return "< 0.001" if p < 0.001 else Digits(3).number(p)
 
 
 def count(n: int, noun: str) -> str:

@@ -37,7 +37,7 @@ def twin_cards(loss: float, seconds: float, *, twin_loss: float = 2.0) -> dict[s
     [
         (2.04, 0.06, ["1.0200", "holds", "3.00", "holds"]),
         (2.05, 0.02, ["1.0250", "does not hold", "1.00", "holds"]),
-        (1.9, 0.07, ["0.9500", "holds", "3.50", "does not hold"]),
+        (1.9, 0.07, ["0.95000", "holds", "3.50", "does not hold"]),
     ],
 )
 def test_twin_ratios_and_their_bars(loss: float, seconds: float, texts: list[str]) -> None:
@@ -68,7 +68,8 @@ def test_cost_is_the_mean_loss_and_the_median_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.00123456, "1.23"), (0.0456, "45.6"), (1.5, "1500"), (0.0, "0")]
+    ("seconds", "text"),
+    [(0.00123456, "1.23"), (0.0456, "45.6"), (1.5, "1500"), (0.0, "0.000"), (2.5e-8, "2.50×10⁻⁵")],
 )
 def test_milliseconds(seconds: float, text: str) -> None:
     assert milliseconds(seconds) == text

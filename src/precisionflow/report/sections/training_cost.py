@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from precisionflow.ablation.design import Variant
 from precisionflow.records.cards import ModelCard
-from precisionflow.report import wording
+from precisionflow.report.digits import significant
 from precisionflow.report.material import Material
 from precisionflow.report.section import Section
 from precisionflow.report.tables import Entry, Table
@@ -35,7 +35,7 @@ def cost_table(cards: Mapping[str, Sequence[ModelCard]], *, caption: str) -> Tab
         body.append(
             (
                 Entry(variant),
-                Entry(wording.number(loss, decimals=wording.decimals(spread, loss))),
+                Entry(significant(loss, spread=spread)),
                 Entry(milliseconds(step_seconds(runs))),
                 Entry(str(steps[0]) if steps[0] == steps[-1] else f"{steps[0]} to {steps[-1]}"),
                 Entry(f"{runs[0].parameters:,}".replace(",", "\u202f")),
@@ -67,8 +67,8 @@ def twin_table(variants: Sequence[Variant], cards: Mapping[str, Sequence[ModelCa
         ours, theirs = cards[variant.name], cards[twins[0]]
         loss = _ratio(*(statistics.fmean(c.validation_loss for c in runs) for runs in (ours, theirs)))
         seconds = _ratio(step_seconds(ours), step_seconds(theirs))
-        loss_entries = _held(loss, LOSS_BAR, decimals=4)
-        body.append((Entry(settings or "all"), *loss_entries, *_held(seconds, TIME_BAR, decimals=2)))
+        loss_entries = _held(loss, LOSS_BAR, digits=5)
+        body.append((Entry(settings or "all"), *loss_entries, *_held(seconds, TIME_BAR, digits=3)))
     headings = (
         Entry("setting"),
         Entry("validation loss ratio"),
@@ -86,8 +86,7 @@ def step_seconds(runs: Sequence[ModelCard]) -> float:
 
 def milliseconds(seconds: float) -> str:
     """Three digits."""
-    places = max(0, 2 - math.floor(math.log10(seconds * 1000))) if seconds > 0 else 0
-    return wording.number(seconds * 1000, decimals=min(places, 4))
+    return significant(seconds * 1000, digits=3)
 
 
 def _ratio(ours: float, theirs: float) -> float:
@@ -95,10 +94,10 @@ def _ratio(ours: float, theirs: float) -> float:
     return ours / theirs if theirs > 0 else math.nan
 
 
-def _held(ratio: float, bar: float, *, decimals: int) -> tuple[Entry, Entry]:
+def _held(ratio: float, bar: float, *, digits: int) -> tuple[Entry, Entry]:
     if math.isnan(ratio):
         return Entry("—"), Entry("no ratio", "the twin's loss is not positive")
     held = ratio <= bar
-    return Entry(wording.number(ratio, decimals=decimals)), Entry(
+    return Entry(significant(ratio, digits=digits)), Entry(
         "holds" if held else "does not hold", kind="better" if held else "worse"
     )
