@@ -37,7 +37,7 @@ ablation:
 LANGUAGE = """
 name: twins
 question: Does predictive coding match <script>alert("backprop")</script> & co.?
-task: {kind: characters, source: {kind: pydoc_topics}, context: 16}
+task: {kind: characters, source: {kind: scikit_learn_text}, context: 16}
 model: {kind: transformer, blocks: 1, heads: 2, width: 8}
 objective: {kind: cross_entropy}
 seeds: [0, 1, 2]

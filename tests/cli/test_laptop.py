@@ -187,7 +187,7 @@ def test_data_that_are_not_prepared_stop_before_ranks_start(line: Line, tmp_path
     name = "quickstart-language"
     variant = ["--set", "variant=backprop+precision"]
     message = line.fails("train", name, *variant, "--data", "data", "--out", "out")
-    assert message.startswith("train: data/pydoc_topics-")
+    assert message.startswith("train: data/scikit_learn_text-")
     assert message.endswith("/split-0: is not a finished stage; run the stage that writes it first")
     assert list(tmp_path.iterdir()) == []
 

@@ -57,7 +57,7 @@ def test_a_changed_text_is_redone(characters, tmp_path):
 
 
 def test_the_same_source_gives_the_same_bytes(folder, regression, characters, tmp_path):
-    experiments = [regression(folder(), splits=(0, 1)), characters({"kind": "pydoc_topics"})]
+    experiments = [regression(folder(), splits=(0, 1)), characters({"kind": "scikit_learn_text"})]
     for name in ("first", "second"):
         prepare(experiments, out=tmp_path / name)
     for experiment in experiments:

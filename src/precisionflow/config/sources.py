@@ -89,11 +89,11 @@ class TableFile(Config):
         return PurePosixPath(self.path).stem
 
 
-class PydocTopics(Config):
-    """The English text of Python's own `pydoc_data.topics`: part of every Python installation."""
+class ScikitLearnText(Config):
+    """English text of scikit-learn: its descriptions of data sets, and docstrings of three of its parts."""
 
     raw_files: ClassVar = False
-    kind: Literal["pydoc_topics"] = "pydoc_topics"
+    kind: Literal["scikit_learn_text"] = "scikit_learn_text"
 
     @property
     def dataset(self) -> str:
@@ -127,4 +127,4 @@ class TinyShakespeare(Config):
 TableSource = Annotated[
     ScikitLearnTable | HeteroscedasticSine | UciFolder | TableFile, Field(discriminator="kind")
 ]
-TextSource = Annotated[PydocTopics | TextFile | TinyShakespeare, Field(discriminator="kind")]
+TextSource = Annotated[ScikitLearnText | TextFile | TinyShakespeare, Field(discriminator="kind")]

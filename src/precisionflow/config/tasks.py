@@ -9,7 +9,7 @@ from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEng
 from precisionflow.config.evaluation import ClassRecalibration, Evaluation, TableRecalibration
 from precisionflow.config.likelihoods import CrossEntropy, RegressionObjective
 from precisionflow.config.networks import MLP, TAGI, Transformer
-from precisionflow.config.sources import PydocTopics, ScikitLearnTable, TableFile, TableSource, TextSource
+from precisionflow.config.sources import ScikitLearnTable, ScikitLearnText, TableFile, TableSource, TextSource
 
 CLASS_METRICS = (
     "nll",
@@ -99,7 +99,7 @@ class Characters(ClassTask):
     headline: ClassVar = ("nll", "ece", "brier")
     metrics: ClassVar = ("nll", "bits_per_character", *CLASS_METRICS[1:])
     kind: Literal["characters"] = "characters"
-    source: TextSource = PydocTopics()
+    source: TextSource = ScikitLearnText()
     context: Count = 64
     """Characters that the model sees at once."""
     validation_fraction: Fraction = 0.05

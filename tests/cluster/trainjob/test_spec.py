@@ -223,7 +223,7 @@ def test_names_leave_room_for_those_of_pods():
 
 
 def test_the_key_is_that_of_the_weights(tmp_path: Path):
-    small = ("task.source={kind: pydoc_topics}", "training.steps=30")
+    small = ("task.source={kind: scikit_learn_text}", "training.steps=30")
     experiment = load("quickstart-language", [*TWO_NODES, *small])
     prepare([experiment], out=tmp_path)
     key = training_key(experiment, data=tmp_path)

@@ -157,7 +157,7 @@ def test_text_that_is_missing_or_empty(characters, tmp_path, content):
 
 
 def test_a_text_has_one_split(characters, tmp_path):
-    experiment = characters({"kind": "pydoc_topics"}).model_copy(update={"splits": (1,)})
+    experiment = characters({"kind": "scikit_learn_text"}).model_copy(update={"splits": (1,)})
     assert "a text is cut by position, so it has no split 1" in refused(experiment, tmp_path / "out")
 
 

@@ -60,16 +60,6 @@ def test_characters_across_chunk_borders(characters, tmp_path, monkeypatch, chun
     assert read_text(whole, card) == read_text(chunked, chunked_card)
 
 
-def test_topics_of_pydoc_in_the_order_of_their_names(characters, tmp_path, monkeypatch):
-    from pydoc_data.topics import topics
-
-    monkeypatch.setattr("pydoc_data.topics.topics", dict(reversed(topics.items())))
-    folder, card = prepared(characters({"kind": "pydoc_topics"}), tmp_path)
-    parts = read_text(folder, card)
-    whole = "\n".join(content for _, content in sorted(topics.items()))
-    assert "".join(parts[part] for part in PARTS) == whole
-
-
 def test_tiny_shakespeare(raw_data: Path, characters, tmp_path, monkeypatch):
     monkeypatch.setenv("PRECISIONFLOW_DATA", str(raw_data))
     folder, card = prepared(characters({"kind": "tiny_shakespeare"}), tmp_path)
