@@ -1,5 +1,9 @@
 """Lines of metrics as Katib's collector reads them."""
 
+import math
+import random
+import re
+
 import pytest
 
 from precisionflow.search.metric_lines import Strategy, chosen, observed, parse_line
@@ -16,6 +20,13 @@ from precisionflow.search.metric_lines import Strategy, chosen, observed, parse_
         ("nll=nan", []),
         ("nll=", []),
         ("nll=inf", []),
+        ("nll=1e400 rmse=2", [("rmse", 2.0)]),
+        ("nll=-" + "9" * 400, []),
+        ("nll=1e-400", [("nll", 0.0)]),
+        ("nll= rmse=2", [("rmse", 2.0)]),
+        ("nll=1rmse=2", [("nll", 1.0), ("rmse", 2.0)]),
+        ("nll=rmse=2", [("rmse", 2.0)]),
+        ("nll nll = 2", [("nll", 2.0)]),
         ("validation-nll=1", []),
         ("nll=1 nll=2", [("nll", 1.0), ("nll", 2.0)]),
         ("other=1", []),
@@ -23,6 +34,32 @@ from precisionflow.search.metric_lines import Strategy, chosen, observed, parse_
 )
 def test_a_line_reports_what_the_collectors_filter_finds(line: str, found: list[tuple[str, float]]) -> None:
     assert parse_line(line, ("nll", "rmse")) == found
+
+
+KATIBS = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)", re.ASCII)
+"""Katib's filter as it stands in its file metrics collector."""
+
+
+def test_pairs_are_those_of_katibs_expression_on_any_text() -> None:
+    draws = random.Random(0)
+    for _ in range(3000):
+        line = "".join(draws.choices("nl-|= .5e+/\t", k=draws.randrange(30)))
+        expected = [(name, float(value)) for name, value in KATIBS.findall(line) if number(value)]
+        assert parse_line(line, {name for name, _ in expected}) == expected, line
+
+
+def number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("noise", ["x", "x=", " ", "1", "-", "x ", "=", "nll=1 ", "e"])
+def test_a_long_line_is_read_in_one_pass(noise: str) -> None:
+    """A limit of minutes for a quadratic reading; a linear one takes under a second."""
+    line = noise * 400_000 + " rmse=0.5\n"
+    assert parse_line(line, ["rmse"]) == [("rmse", 0.5)]
 
 
 def test_numbers_and_names_are_ascii_as_in_katibs_expression() -> None:
@@ -41,3 +78,5 @@ def test_katib_has_no_lowest_of_reports_that_are_no_numbers() -> None:
     silent = dict.fromkeys(("min", "max", "latest"), "unavailable")
     assert observed(silent | {"latest": "2.0"}, "min") == 2.0
     assert observed(silent, "max") is None
+    assert observed(silent | {"latest": "1e400"}, "min") is None
+    assert observed(dict.fromkeys(silent, "nan"), "latest") is None

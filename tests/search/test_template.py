@@ -38,9 +38,16 @@ def test_a_reference_to_the_trial_itself_gives_its_name() -> None:
     [
         (["precisionflow", "trial", "x"], ["--set", "a.b=${trialParameters.rate}", "--set", "steps=3"]),
         (["precisionflow", "trial", "x", "--set"], ["a.b=${trialParameters.rate}"]),
+        (["precisionflow", "trial", "x", "--set=a.b=${trialParameters.rate}"], []),
         (["sh", "-c", "{ precisionflow trial x --set a.b=${trialParameters.rate}; }"], []),
     ],
 )
 def test_settings_are_those_that_take_a_parameter(command: list[str], args: list[str]) -> None:
     found = template({"command": command, "args": args}, rate="lr")
     assert found.settings({"lr": "0.5"}, name="t") == ("a.b=0.5",)
+
+
+def test_a_setting_is_one_word_whatever_stands_in_it() -> None:
+    command = ["precisionflow", "trial", "it's", "--set", "model.hidden=[${trialParameters.rate}, 3]"]
+    found = template({"command": command}, rate="lr")
+    assert found.settings({"lr": "5"}, name="t") == ("model.hidden=[5, 3]",)

@@ -15,8 +15,12 @@ Strategy = Literal["min", "max", "latest"]
 """Which of a trial's reports of a metric counts."""
 UNAVAILABLE = "unavailable"
 """What Katib writes where a trial did not print a metric."""
-_METRIC = re.compile(r"([\w|-]+)\s*=\s*([+-]?\d*(?:\.\d+)?(?:[Ee][+-]?\d+)?)", re.ASCII)
-"""Katib's default filter for texts (file metrics collector 0.19): NAME = NUMBER, anywhere in a line, ASCII as Go's."""
+_METRIC = re.compile(r"([\w|-]++)(?:\s*+=\s*+([+-]?\d*+(?:\.\d++)?+(?:[Ee][+-]?\d++)?+))?+", re.ASCII)
+"""Katib's default filter for texts (file metrics collector 0.19): NAME = NUMBER, anywhere in a line, ASCII as Go's.
+
+Its number is optional here and nothing is given back, so that no character is looked at more than twice: Go's
+expressions are linear, Python's would begin anew within every long word.
+"""
 
 
 @contextlib.contextmanager
@@ -38,18 +42,20 @@ def print_metrics(measured: Mapping[str, float], experiment: "Experiment") -> No
 def parse_line(line: str, names: Collection[str]) -> list[tuple[str, float]]:
     """The (metric, value) pairs of a line whose metric is one of `names`, in their order.
 
-    A name ends at what is no word character, | or -, so that `val/nll=0.3` reports nll; a value that is no number, such
-    as nan, is left out; `nll: 0.3` reports nothing.
+    A name ends at what is no word character, | or -, so that `val/nll=0.3` reports nll; a value that is no finite
+    number, such as nan or 1e400, is left out; `nll: 0.3` reports nothing.
     """
-    return [(name, float(value)) for name, value in _METRIC.findall(line) if name in names and _number(value)]
+    found = ((match[1], _finite(match[2] or "")) for match in _METRIC.finditer(line) if match[1] in names)
+    return [(name, value) for name, value in found if value is not None]
 
 
-def _number(text: str) -> bool:
+def _finite(text: str) -> float | None:
+    """The number that a text states; none where it states none that a float holds."""
     try:
-        float(text)
+        value = float(text)
     except ValueError:
-        return False
-    return True
+        return None
+    return value if math.isfinite(value) else None
 
 
 def chosen(values: Sequence[float], strategy: Strategy) -> float:
@@ -66,7 +72,6 @@ def chosen(values: Sequence[float], strategy: Strategy) -> float:
 def observed(metric: Mapping[str, str], strategy: Strategy) -> float | None:
     """The report that counts in Katib's observation, which has `min`, `max` and `latest` of a metric; none without one.
 
-    Lowest and highest are unavailable where a report is no number: then the latest counts.
+    Lowest and highest are unavailable where a report is no number: then the latest counts, unless it is none itself.
     """
-    value = metric["latest"] if metric[strategy] == UNAVAILABLE else metric[strategy]
-    return None if value == UNAVAILABLE else float(value)
+    return _finite(metric["latest"] if metric[strategy] == UNAVAILABLE else metric[strategy])

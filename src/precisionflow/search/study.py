@@ -31,7 +31,7 @@ class Objective(Config):
     """What is searched for."""
 
     better: Better = Field(alias="type")
-    goal: float | None = None
+    goal: float | None = Field(None, allow_inf_nan=False)
     metric: str = Field(alias="objectiveMetricName")
     additional: tuple[str, ...] = Field((), alias="additionalMetricNames")
     given: tuple[MetricStrategy, ...] = Field((), alias="metricStrategies")

@@ -1,9 +1,8 @@
 """Template of a study's trials: the resource that Katib makes for each, its placeholders and its commands."""
 
-import itertools
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -70,7 +69,7 @@ class Template(Config):
         searched = dict.fromkeys(
             setting
             for words in self.commands
-            for setting in _settings(words)
+            for setting in settings_of(words)
             if any(kind == "trialParameters" for kind, _ in PLACEHOLDER.findall(setting))
         )
         return tuple(self.filled(setting, assignments, name=name) for setting in searched)
@@ -91,10 +90,23 @@ def _commands(node: Any) -> Iterator[list[str]]:
             return
 
 
-def _settings(words: list[str]) -> Iterator[str]:
-    """What follows `--set` in a command, in the text of a shell too."""
-    split = [part for word in words for part in shlex.split(word, comments=False)]
-    return (word.rstrip(";") for flag, word in itertools.pairwise(split) if flag == "--set")
+def settings_of(words: Sequence[str]) -> Iterator[str]:
+    """Values of `--set` in a command, and in a word of it that is the text of a shell."""
+    for index, word in enumerate(words):
+        if word == "--set" and index + 1 < len(words):
+            yield words[index + 1].rstrip(";")
+        elif word.startswith("--set="):
+            yield word.removeprefix("--set=").rstrip(";")
+        elif " --set" in word:
+            yield from settings_of(_of_a_shell(word))
+
+
+def _of_a_shell(text: str) -> list[str]:
+    """Words of a shell's text; none of a text with an open quotation, such as a sentence with an apostrophe."""
+    try:
+        return shlex.split(text, comments=False)
+    except ValueError:
+        return []
 
 
 def _texts(node: Any) -> Iterator[str]:

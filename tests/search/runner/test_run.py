@@ -15,6 +15,7 @@ from precisionflow.results.locks import exclusive
 from precisionflow.search.journal import TrialCard
 from precisionflow.search.runner.run import run_study
 from precisionflow.search.study import parse_study
+from precisionflow.search.trial import trial_command
 from tests.command_line import TINY
 from tests.search.studies import content, listed, study
 
@@ -158,7 +159,57 @@ def test_a_failed_trial_is_a_result_where_failures_are_allowed(tmp_path):
 def test_a_trial_that_measures_nothing_has_failed(tmp_path):
     with pytest.raises(ValueError, match="study parabola: none of 2 trials measured loss"):
         run_study(study(tmp_path, reports=0, trials=2), out=tmp_path / "out", screen=io.StringIO())
-    assert cards(tmp_path / "out")[0].cause == "printed no line loss=VALUE"
+    assert cards(tmp_path / "out")[0].cause == "printed no line loss=VALUE with a finite number"
+
+
+@pytest.mark.parametrize("printed", ["1e400", "-1e999", "inf", "nan", ""])
+def test_a_trial_without_a_finite_value_has_failed(tmp_path, printed):
+    tree = content(tmp_path, algorithm="grid", parallel=1, trials=2)
+    container(tree)["command"] = [
+        sys.executable,
+        "-ISc",
+        f"import sys; x = sys.argv[1]; print('loss=' + ({printed!r} if x == '7' else x))",
+        "${trialParameters.place}",
+    ]
+    tree["spec"]["parameters"] = listed([7, 8])
+    best = run_study(parse_study(tree), out=tmp_path / "out", screen=io.StringIO())
+    assert (best.trial, best.value) == ("parabola-1", 8.0)
+    assert [card.state for card in cards(tmp_path / "out")] == ["failed", "succeeded"]
+    row = pq.read_table(tmp_path / "out" / "trials.parquet").to_pylist()[0]
+    assert row["cause"] == "printed no line loss=VALUE with a finite number"
+
+
+def test_any_error_of_a_trials_thread_fails_that_trial_alone(tmp_path, monkeypatch):
+    def command(template, assignments, **words):
+        if assignments["x"] == "4":
+            raise RuntimeError("no\nluck")
+        return trial_command(template, assignments, **words)
+
+    monkeypatch.setattr("precisionflow.search.runner.loop.trial_command", command)
+    grid = study(tmp_path, algorithm="grid", parameters=listed([3, 4, 5]), trials=3)
+    best = run_study(grid, out=tmp_path / "out", screen=io.StringIO())
+    assert [card.state for card in cards(tmp_path / "out")] == ["succeeded", "failed", "succeeded"]
+    assert cards(tmp_path / "out")[1].cause == "RuntimeError: no luck"
+    assert best.parameters == {"x": 3}
+
+
+def test_a_command_with_an_apostrophe_is_a_command(tmp_path):
+    tree = content(tmp_path, trials=1)
+    container(tree)["command"].append("it's")
+    assert run_study(parse_study(tree), out=tmp_path / "out", screen=io.StringIO()).settings == ()
+
+
+def test_a_huge_grid_is_walked_one_trial_at_a_time(tmp_path):
+    fine = {"min": "0", "max": "1", "step": "1e-9"}
+    axes = [{"name": name, "parameterType": "double", "feasibleSpace": fine} for name in "yx"]
+    grid = study(tmp_path, algorithm="grid", trials=3, parallel=1, reports=1, parameters=axes)
+    run_study(grid, out=tmp_path / "out", screen=io.StringIO())
+    asked = [card.assignments for card in cards(tmp_path / "out")]
+    assert asked == [{"y": "0.0", "x": x} for x in ("0.0", "1e-09", "2e-09")]
+
+
+def container(tree):
+    return tree["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]
 
 
 SEARCH = """
@@ -257,7 +308,7 @@ def test_trials_train_an_experiment(tmp_path):
         "--set",
         "training.learning_rate=${trialParameters.place}",
     ]
-    tree["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"] = words
+    container(tree)["command"] = words
     tree["spec"]["parameters"] = listed([0.001, 0.01])
     tree["spec"]["objective"] = {"type": "minimize", "objectiveMetricName": "validation_loss"}
     best = run_study(parse_study(tree), out=tmp_path / "out", screen=io.StringIO())

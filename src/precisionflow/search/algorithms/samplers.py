@@ -1,7 +1,7 @@
 """Algorithms of a search by Katib's names and settings, run by Optuna or by a few lines of our own."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from precisionflow.records.search import Better
@@ -63,7 +63,7 @@ def suggester(
 class Listed:
     """Trials that are known beforehand."""
 
-    def __init__(self, trials: Sequence[Assignments]) -> None:
+    def __init__(self, trials: Iterable[Assignments]) -> None:
         self._trials = iter(trials)
 
     def ask(self) -> Assignments | None:

@@ -1,12 +1,10 @@
 """Values of a study's parameters: drawn by Optuna, on a grid, at a fraction of a range; always the text of Katib."""
 
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from precisionflow.records.search import Value
 from precisionflow.search.study import Parameter
@@ -61,48 +59,77 @@ def _axis(parameter: Parameter, shape: Shape, algorithm: str) -> Axis:
     return Axis(name, FloatDistribution(low, high, step=float(space.step) if space.step else None))
 
 
+@dataclass(frozen=True)
+class Steps:
+    """Values low + k * step up to the highest one, in exact arithmetic on the decimals that the study states.
+
+    In binary floats 0.1 + 2 * 0.1 is above 0.3.
+    """
+
+    low: Fraction
+    step: Fraction
+    count: int
+    """Number of values, both ends counted."""
+
+    def __getitem__(self, index: int) -> Fraction:
+        return self.low + index * self.step
+
+    def nearest(self, value: float) -> Fraction:
+        """The step that is nearest to a value, an end for a value outside."""
+        return self[min(max(round((Fraction(value) - self.low) / self.step), 0), self.count - 1)]
+
+
+def steps_of(parameter: Parameter) -> Steps | None:
+    """Steps of a numeric parameter: those of a whole number are 1 where it states none; none for a double without."""
+    space = parameter.space
+    if parameter.kind == "double" and not space.step:
+        return None
+    low, high, step = (_exact(number, parameter) for number in (space.low, space.high, space.step or "1"))
+    return Steps(low, step, math.floor((high - low) / step) + 1)
+
+
+def _exact(number: str, parameter: Parameter) -> Fraction:
+    return Fraction(int(number)) if parameter.kind == "int" else Fraction(repr(float(number)))
+
+
 def _normal_quantile(parameter: Parameter) -> Callable[[float], str]:
     """From a probability to a value; the range is six standard deviations wide, as in Katib, and is not left."""
     space = parameter.space
-    logarithmic = space.logarithmic
+    logarithmic, steps = space.logarithmic, steps_of(parameter)
     low, high = float(space.low), float(space.high)
-    step = float(space.step) if space.step else 1.0 if parameter.kind == "int" else None
 
     def value(probability: float) -> str:
         from scipy.stats import truncnorm
 
         ends = (math.log(low), math.log(high)) if logarithmic else (low, high)
         drawn = float(truncnorm.ppf(probability, -3, 3, loc=sum(ends) / 2, scale=(ends[1] - ends[0]) / 6))
-        drawn = math.exp(drawn) if logarithmic else drawn
-        if step:
-            drawn = low + round((drawn - low) / step) * step
-        return text(min(max(drawn, low), high), parameter)
+        drawn = min(max(math.exp(drawn) if logarithmic else drawn, low), high)
+        return text(steps.nearest(drawn) if steps else drawn, parameter)
 
     return value
 
 
-def grid_values(parameter: Parameter) -> list[str]:
-    """Values of a parameter on Katib's grid; ValueError for a double without a step."""
-    space = parameter.space
+def grid_values(parameter: Parameter) -> Iterable[str]:
+    """Values of a parameter on a grid, made one after the other; ValueError for a double without a step."""
     if not parameter.numeric:
-        return list(space.choices)
-    if parameter.kind == "int":
-        return [str(value) for value in range(int(space.low), int(space.high) + 1, int(space.step or 1))]
-    if not space.step:
+        return parameter.space.choices
+    steps = steps_of(parameter)
+    if steps is None:
         raise ValueError(
             f"parameter {parameter.name}: a grid needs the step of a double; add feasibleSpace.step"
         )
-    low, high, step = float(space.low), float(space.high), float(space.step)
-    values = [float(value) for value in np.arange(low, high + step, step)]
-    return [str(value) for value in values if value <= high]
+    return (text(steps[index], parameter) for index in range(steps.count))
 
 
-def grid(parameters: Sequence[Parameter]) -> list[Assignments]:
-    """Combinations of all values, the last parameter changing fastest."""
-    names = [parameter.name for parameter in parameters]
-    return [
-        dict(zip(names, values, strict=True)) for values in itertools.product(*map(grid_values, parameters))
-    ]
+def grid(parameters: Sequence[Parameter]) -> Iterator[Assignments]:
+    """Combinations of all values, the last parameter changing fastest; a grid of any size takes no memory."""
+    if not parameters:
+        yield {}
+        return
+    first, *others = parameters
+    for value in grid_values(first):
+        for assignments in grid(others):
+            yield {first.name: value} | assignments
 
 
 def at_fraction(parameter: Parameter, fraction: float) -> str:
@@ -110,17 +137,16 @@ def at_fraction(parameter: Parameter, fraction: float) -> str:
     space = parameter.space
     if not parameter.numeric:
         return space.choices[int(fraction * len(space.choices))]
-    low, high = float(space.low), float(space.high)
-    step = float(space.step) if space.step else 1.0 if parameter.kind == "int" else None
-    if step is None:
+    steps = steps_of(parameter)
+    if steps is None:
+        low, high = float(space.low), float(space.high)
         return str(low + fraction * (high - low))
-    steps = math.floor((high - low) / step + 1e-9) + 1
-    return text(low + int(fraction * steps) * step, parameter)
+    return text(steps[math.floor(Fraction(fraction) * steps.count)], parameter)
 
 
-def text(value: float, parameter: Parameter) -> str:
+def text(value: float | Fraction, parameter: Parameter) -> str:
     """A number as Katib writes it."""
-    return str(round(value)) if parameter.kind == "int" else str(value)
+    return str(round(value)) if parameter.kind == "int" else str(float(value))
 
 
 def typed(value: str, parameter: Parameter) -> Value:

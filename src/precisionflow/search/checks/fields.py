@@ -1,12 +1,12 @@
 """Checks of the experiment that trials train: every value of a parameter makes a valid one, and another one."""
 
-import itertools
 from collections.abc import Sequence
 
 from precisionflow.ablation.design import single
 from precisionflow.config import Experiment, load
 from precisionflow.config.base import ConfigError
 from precisionflow.search.study import Study
+from precisionflow.search.template import settings_of
 
 
 def check_fields(study: Study) -> None:
@@ -56,5 +56,4 @@ def _trial_arguments(words: Sequence[str]) -> tuple[str, list[str]]:
             f"spec.trialTemplate.trialSpec: the command is `{' '.join(words)}`; "
             "it should be `precisionflow trial NAME ...`"
         )
-    settings = [value for option, value in itertools.pairwise(ours) if option == "--set"]
-    return ours[1], settings
+    return ours[1], list(settings_of(ours))

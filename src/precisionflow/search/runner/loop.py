@@ -89,11 +89,14 @@ class Loop:
         threading.Thread(target=self._work, args=[card], daemon=True).start()
 
     def _work(self, card: TrialCard) -> None:
-        """Run one trial; the target of its thread."""
+        """Run one trial; the target of its thread.
+
+        Whatever goes wrong fails this trial alone: `run` waits for a card of each thread, and would wait forever.
+        """
         try:
             self._results.put(self._ended(card))
-        except (OSError, ValueError) as error:
-            self._results.put(card.model_copy(update={"state": "failed", "cause": str(error)}))
+        except Exception as error:
+            self._results.put(card.model_copy(update={"state": "failed", "cause": _told(error)}))
 
     def _ended(self, card: TrialCard) -> TrialCard:
         """The card of a trial when its process has ended; lines that it printed before a kill count."""
@@ -170,6 +173,12 @@ class Listener:
             self._stop()
 
 
+def _told(error: Exception) -> str:
+    """An error in one line, with its type where the message alone would say little, as that of a KeyError."""
+    message = " ".join(str(error).split())
+    return message if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {message}"
+
+
 def _judged(card: TrialCard, listener: Listener, ended: Exit, *, objective: Objective) -> TrialCard:
     """The card with the trial's state, reports, value and seconds."""
     metric, measured = objective.metric, listener.measured
@@ -178,7 +187,7 @@ def _judged(card: TrialCard, listener: Listener, ended: Exit, *, objective: Obje
     elif ended.code:
         state, cause = "failed", ended.cause
     elif not measured:
-        state, cause = "failed", f"printed no line {metric}=VALUE"
+        state, cause = "failed", f"printed no line {metric}=VALUE with a finite number"
     else:
         state, cause = "succeeded", ""
     value = chosen(measured, objective.strategies[metric]) if state != "failed" else None

@@ -15,6 +15,8 @@ from precisionflow.search.runner import parent_death
 
 GRACE_SECONDS = 10.0
 """Time between asking a trial to end and killing it."""
+LONGEST_CAUSE = 200
+"""Characters of a process's last line that its cause quotes."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Exit:
     def cause(self) -> str:
         """Why the process failed, in a few words."""
         how = f"killed by {signal.Signals(-self.code).name}" if self.code < 0 else f"exit code {self.code}"
-        return f"{how}: {self.last}" if self.last else how
+        said = self.last if len(self.last) <= LONGEST_CAUSE else f"{self.last[:LONGEST_CAUSE]}..."
+        return f"{how}: {said}" if said else how
 
 
 class TrialProcess:
@@ -57,18 +60,21 @@ class TrialProcess:
         )
 
     def follow(self, read: Callable[[str], None]) -> Exit:
-        """Wait for the exit; `read` gets every line when it is written."""
+        """Wait for the exit; `read` gets every line when it is written. Where it raises, the group is killed too."""
         assert self._process.stdout is not None
         last = ""
-        with self._process.stdout as lines, self._log.open("a", encoding="utf-8") as log:
-            for line in lines:
-                log.write(line)
-                log.flush()
-                last = line.strip() or last
-                read(line)
-        code = self._process.wait()
-        self._signal(signal.SIGKILL)
-        self._over.set()
+        try:
+            with self._process.stdout as lines, self._log.open("a", encoding="utf-8") as log:
+                for line in lines:
+                    log.write(line)
+                    log.flush()
+                    last = line.strip() or last
+                    read(line)
+            code = self._process.wait()
+        finally:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            self._over.set()
         return Exit(code, time.perf_counter() - self._start, last)
 
     def end(self) -> None:
