@@ -3,18 +3,19 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Integer
-from scipy import special
 from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.evaluation.calibration.classes import ClassBins, class_bins
 from precisionflow.evaluation.metrics import class_metrics, class_wise_metrics
-from precisionflow.evaluation.recalibration.temperature import temperature
+from precisionflow.evaluation.recalibration.temperature import log_tempered, temperature
 from precisionflow.evaluation.scores.classes import brier, entropy
+from precisionflow.records.recalibration import TemperatureFit
 from precisionflow.records.schemas import CLASS_PREDICTIONS
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, part_batches
@@ -61,6 +62,18 @@ class ClassScores:
         return class_metrics(table, bins=self.bins) | class_wise_metrics(self.classes)
 
 
+class Tempered(NamedTuple):
+    """Scores after temperature."""
+
+    scores: ClassScores
+    fit: TemperatureFit
+
+
+def fits_of(tempered: Tempered | None) -> tuple[TemperatureFit, ...]:
+    """The fit, where there is one."""
+    return () if tempered is None else (tempered.fit,)
+
+
 def class_columns(log_probabilities: LogProbabilities, target: Targets) -> dict[str, np.ndarray]:
     """The columns of records.schemas.CLASS_PREDICTIONS but `row`."""
     probabilities = np.exp(log_probabilities)
@@ -87,7 +100,7 @@ def real_places(
 
 def score_classes(
     predict: Predict, experiment: Experiment, data: Path
-) -> tuple[ClassScores, ClassScores | None]:
+) -> tuple[ClassScores, Tempered | None]:
     """Scores of the test part as predicted, and after temperature where the experiment asks for it.
 
     The temperature is fitted on the validation part, which early stopping has looked at.
@@ -102,8 +115,8 @@ def score_classes(
     factor = validation_temperature(predict, experiment, data)
     for log_probabilities, target in _predicted(predict, experiment, PreparedSplit(data).part("test")):
         plain.add(log_probabilities, target)
-        tempered.add(special.log_softmax(log_probabilities / factor, axis=1), target)
-    return plain, tempered
+        tempered.add(log_tempered(log_probabilities, factor), target)
+    return plain, Tempered(tempered, TemperatureFit(factor=factor))
 
 
 def validation_temperature(predict: Predict, experiment: Experiment, data: Path) -> float:

@@ -8,12 +8,13 @@ from precisionflow.config import Experiment
 from precisionflow.evaluation.metrics import metrics_table
 from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.records.cards import DatasetCard
-from precisionflow.records.files import read_card, write_parquet
+from precisionflow.records.files import read_card, write_card, write_parquet
+from precisionflow.records.recalibration import RecalibrationCard
 from precisionflow.records.schemas import FIT, METRICS
 from precisionflow.results.cells import evaluation_inputs
 from precisionflow.results.identity import training_identity
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
-from precisionflow.results.stage import once
+from precisionflow.results.stage import input_key, once
 from precisionflow.training.device import pick_device
 
 VERB = "evaluate"
@@ -66,6 +67,8 @@ def _evaluate_cell(
     write_parquet(scored.predictions, files.predictions, scored.schema)
     if scored.fit is not None:
         write_parquet(scored.fit, files.fit, FIT)
+    if scored.recalibrations:
+        write_card(RecalibrationCard(model=input_key(model), fits=scored.recalibrations), files.recalibration)
     values = scored.metrics | {"validation_loss": card.validation_loss}
     count = scored.predictions.num_rows
     write_parquet(

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from precisionflow.records.recalibration import Fit
+
 
 class Scored(NamedTuple):
     """Predictions of the test rows and what follows from them."""
@@ -15,3 +17,5 @@ class Scored(NamedTuple):
     metrics: dict[str, float]
     fit: pa.Table | None = None
     """A records.schemas.FIT where the inputs are one number; none: no curve shows them."""
+    recalibrations: tuple[Fit, ...] = ()
+    """What the recalibrations of the metrics were fitted to."""

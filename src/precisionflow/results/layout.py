@@ -132,6 +132,11 @@ class EvaluatedCell:
         """records.schemas.FIT, of a table with one feature."""
         return self.folder / "fit.parquet"
 
+    @property
+    def recalibration(self) -> Path:
+        """records.recalibration.RecalibrationCard, where the experiment asks for recalibrations."""
+        return self.folder / "recalibration.json"
+
 
 @dataclass(frozen=True)
 class Aggregated:

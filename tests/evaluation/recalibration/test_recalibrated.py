@@ -17,13 +17,19 @@ from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.evaluation.recalibration import conformal
 from precisionflow.evaluation.recalibration.enough import check_calibration_rows
-from precisionflow.evaluation.recalibration.recalibrated import recalibrated_metrics
+from precisionflow.evaluation.recalibration.recalibrated import (
+    fitted_recalibrations,
+    intervals_after,
+    recalibrated_metrics,
+)
 from precisionflow.evaluation.tasks.regression import cross_fit_predictions
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.metrics import metric_named
+from precisionflow.records.recalibration import RecalibrationCard
 from precisionflow.records.schemas import METRICS, REGRESSION_ROWS
 from precisionflow.results.layout import cell_folder
+from precisionflow.results.stage import input_key
 
 PARTS = ("train", "valid")
 METHODS = (
@@ -42,19 +48,24 @@ def overconfident(rows: int, seed: int) -> tuple[Distribution, np.ndarray]:
     return gaussian(mean, std / 2), generator.normal(mean, std)
 
 
+def measured(held, predicted, target, *, methods, levels) -> dict[str, float]:
+    fits = fitted_recalibrations(held, methods=methods, levels=levels)
+    return recalibrated_metrics(fits, predicted, target, levels=levels)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_brings_the_coverage_to_its_level(method):
     held, (predicted, target) = overconfident(4000, 0), overconfident(4000, 1)
     before = [predicted.interval(level) for level in (0.5, 0.9)]
     assert np.mean((before[1][0] <= target) & (target <= before[1][1])) < 0.7
-    after = recalibrated_metrics(held, predicted, target, methods=[method], levels=(0.5, 0.9))
+    after = measured(held, predicted, target, methods=[method], levels=(0.5, 0.9))
     assert after[f"coverage_50_after_{method}"] == pytest.approx(0.5, abs=0.03)
     assert after[f"coverage_90_after_{method}"] == pytest.approx(0.9, abs=0.02)
 
 
 def test_the_scale_of_the_closed_form_is_found():
     held, (predicted, target) = overconfident(4000, 0), overconfident(4000, 1)
-    after = recalibrated_metrics(held, predicted, target, methods=["variance_scaling"], levels=(0.9,))
+    after = measured(held, predicted, target, methods=["variance_scaling"], levels=(0.9,))
     z = (held[1] - held[0].mean) / held[0].std
     expected = gaussian(predicted.mean, predicted.std * np.sqrt(np.mean(z**2)))
     assert after["nll_after_variance_scaling"] == pytest.approx(
@@ -67,7 +78,7 @@ def test_the_names_are_those_that_the_experiment_promises():
         "quickstart-regression", [f"evaluation.recalibration={list(METHODS)}", "evaluation.levels=[0.5, 0.9]"]
     )
     held, (predicted, target) = overconfident(50, 0), overconfident(40, 1)
-    after = recalibrated_metrics(held, predicted, target, methods=METHODS, levels=(0.5, 0.9))
+    after = measured(held, predicted, target, methods=METHODS, levels=(0.5, 0.9))
     assert set(after) == {name for name in experiment.metrics if "_after_" in name}
     for name in after:
         found = metric_named(name)
@@ -78,12 +89,38 @@ def test_the_names_are_those_that_the_experiment_promises():
     ]).gate  # fmt: skip
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_what_is_kept_in_the_file_gives_the_same_intervals_to_the_last_bit(scale):
+    (held, seen), (predicted, _) = overconfident(200, 0), overconfident(100, 1)
+    held, predicted = (
+        gaussian(held.mean * scale, held.std * scale),
+        gaussian(predicted.mean * scale, predicted.std * scale),
+    )
+    fits = fitted_recalibrations((held, seen * scale), methods=METHODS, levels=(0.5, 0.9))
+    kept = RecalibrationCard.model_validate_json(
+        RecalibrationCard(model="key", fits=fits).model_dump_json()
+    ).fits
+    assert [fit.method for fit in kept] == list(METHODS)
+    for fit, again in zip(fits, kept, strict=True):
+        for level in (0.5, 0.9):
+            np.testing.assert_array_equal(
+                intervals_after(fit, predicted)(level), intervals_after(again, predicted)(level)
+            )
+
+
+def test_a_level_that_a_conformal_method_was_not_fitted_at_is_refused():
+    held, (predicted, _) = overconfident(200, 0), overconfident(10, 1)
+    (fit,) = fitted_recalibrations(held, methods=["conformal_split"], levels=(0.5, 0.9))
+    with pytest.raises(ValueError, match=r"^level 0\.95: conformal_split was fitted at 0\.5, 0\.9; give one"):
+        intervals_after(fit, predicted)(0.95)
+
+
 def test_too_few_rows_for_a_conformal_level_are_named():
     held, (predicted, target) = overconfident(50, 0), overconfident(40, 1)
     with pytest.raises(
         ValueError, match=r"^evaluation\.recalibration conformal_split, evaluation\.levels: 50 "
     ):
-        recalibrated_metrics(held, predicted, target, methods=["conformal_split"], levels=(0.99,))
+        measured(held, predicted, target, methods=["conformal_split"], levels=(0.99,))
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +192,7 @@ def test_without_folds_the_validation_rows_are_cross_fit_predictions(table):
 def test_widths_do_not_change_with_the_test_targets():
     held, (predicted, target) = overconfident(200, 0), overconfident(100, 1)
     one, other = (
-        recalibrated_metrics(held, predicted, values, methods=METHODS, levels=(0.9,))
+        measured(held, predicted, values, methods=METHODS, levels=(0.9,))
         for values in (target, target[::-1].copy())
     )
     assert one["coverage_90_after_conformal_split"] != other["coverage_90_after_conformal_split"]
@@ -188,6 +225,10 @@ def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
     rows = read_parquet(cell_folder(tmp_path, 0, 0) / "metrics.parquet", METRICS).to_pylist()
     names = {row["metric"] for row in rows}
     assert set(experiment.metrics) == names
+    kept = read_card(cell_folder(tmp_path, 0, 0) / "recalibration.json", RecalibrationCard)
+    assert kept.model == input_key(cell_folder(table.model, 0, 0))
+    held, target = cross_fit_predictions(table.predictor(), table.data_of())
+    assert kept.fits[0].factor == pytest.approx(np.sqrt(np.mean(((target - held.mean) / held.std) ** 2)))
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name.startswith("conformal")])

@@ -1,6 +1,7 @@
-"""Test predictions after recalibration on rows that neither trained the network nor are scored."""
+"""Recalibrations of predicted distributions: fitted on held-out rows, applied to any rows."""
 
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 import numpy as np
 from jaxtyping import Float
@@ -10,9 +11,10 @@ from precisionflow.evaluation.columns import Rows
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.metrics import interval_metrics
 from precisionflow.evaluation.recalibration import conformal
-from precisionflow.evaluation.recalibration.quantile_map import quantile_map
+from precisionflow.evaluation.recalibration.quantile_map import QuantileMap, quantile_map
 from precisionflow.evaluation.recalibration.variance_scaling import scaled, variance_scale
 from precisionflow.evaluation.scores.crps import crps
+from precisionflow.records.recalibration import ConformalFit, MapFit, SpreadFit, TableFit
 
 Calibration = tuple[Distribution, Float[np.ndarray, "calibration"]]
 """Predictions of rows by networks that did not train on them, and their targets."""
@@ -20,63 +22,103 @@ Intervals = Callable[[float], tuple[Rows, Rows]]
 """level -> ends of each row's interval."""
 
 
-def recalibrated_metrics(
-    calibration: Calibration,
-    predicted: Distribution,
-    target: Rows,
-    *,
-    methods: Sequence[TableRecalibration],
-    levels: Sequence[float],
-) -> dict[str, float]:
-    """`<metric>_after_<method>`: every method fitted on `calibration` alone, applied to the test rows.
+def fitted(method: TableRecalibration, calibration: Calibration, *, levels: Sequence[float]) -> TableFit:
+    """What a method learns from the calibration rows; a conformal one learns it for these `levels` alone.
 
-    Coverage, width and interval score of each level; nll and crps where the method gives a density. ValueError for
-    fewer calibration rows than a conformal level needs.
+    ValueError for fewer rows than a conformal level needs.
     """
-    values: dict[str, float] = {}
-    for method in methods:
-        after: dict[str, float] = {}
-        if method == "variance_scaling":
-            whole = scaled(predicted, variance_scale(*calibration))
-            after["nll"] = -float(np.mean(whole.log_density(target)))
-            after["crps"] = float(np.mean(crps(whole, target)))
-        intervals = intervals_after(method, calibration, predicted)
-        for level in levels:
-            try:
-                ends = intervals(level)
-            except ValueError as error:
-                raise ValueError(f"evaluation.recalibration {method}, evaluation.levels: {error}") from None
-            after |= interval_metrics(target, *ends, level=level)
-        values |= {f"{name}_after_{method}": value for name, value in after.items()}
-    return values
-
-
-def intervals_after(
-    method: TableRecalibration, calibration: Calibration, predicted: Distribution
-) -> Intervals:
-    """Intervals of the predicted rows after a method has been fitted on the calibration rows."""
     predictive, target = calibration
     match method:
         case "variance_scaling":
-            return scaled(predicted, variance_scale(predictive, target)).interval
+            return SpreadFit(factor=variance_scale(predictive, target))
         case "quantile_map":
-            fitted = quantile_map(predictive.cdf(target))
-            return lambda level: fitted.interval(predicted, level)
+            found = quantile_map(predictive.cdf(target))
+            return MapFit(forecast=tuple(found.forecast.tolist()), observed=tuple(found.observed.tolist()))
+        case "conformal_split" | "conformal_normalised" | "conformal_quantile":
+            quantiles = [
+                conformal.conformal_quantile(_misses(method, predictive, target, level=level), level=level)
+                for level in levels
+            ]
+            return ConformalFit(method=method, levels=tuple(levels), quantiles=tuple(quantiles))
+        case _:
+            assert_never(method)
+
+
+def _misses(method: str, predictive: Distribution, target: Rows, *, level: float) -> Rows:
+    """Scores of a conformal method; those of `conformal_quantile` depend on the level."""
+    match method:
         case "conformal_split":
-            misses = conformal.absolute_scores(target, predictive.mean)
-            return lambda level: conformal.absolute_interval(
-                predicted.mean, quantile=conformal.conformal_quantile(misses, level=level)
-            )
+            return conformal.absolute_scores(target, predictive.mean)
         case "conformal_normalised":
-            ratios = conformal.normalised_scores(target, predictive.mean, predictive.std)
-            return lambda level: conformal.normalised_interval(
-                predicted.mean, predicted.std, quantile=conformal.conformal_quantile(ratios, level=level)
-            )
+            return conformal.normalised_scores(target, predictive.mean, predictive.std)
+        case _:
+            return conformal.quantile_scores(target, *predictive.interval(level))
+
+
+def spread_after(fit: TableFit, predicted: Distribution) -> Distribution:
+    """The distribution after a recalibration; those that give intervals alone leave it as it is."""
+    return scaled(predicted, fit.factor) if isinstance(fit, SpreadFit) else predicted
+
+
+def intervals_after(fit: TableFit, predicted: Distribution) -> Intervals:
+    """Intervals of the predicted rows after a recalibration; ValueError for a level that a conformal one lacks."""
+    match fit:
+        case SpreadFit():
+            return spread_after(fit, predicted).interval
+        case MapFit():
+            found = QuantileMap(np.array(fit.forecast), np.array(fit.observed))
+            return lambda level: found.interval(predicted, level)
+        case ConformalFit():
+            return lambda level: _conformal_ends(fit, predicted, level)
+        case _:
+            assert_never(fit)
+
+
+def _conformal_ends(fit: ConformalFit, predicted: Distribution, level: float) -> tuple[Rows, Rows]:
+    known = dict(zip(fit.levels, fit.quantiles, strict=True))
+    if level not in known:
+        raise ValueError(
+            f"level {level:g}: {fit.method} was fitted at {', '.join(f'{each:g}' for each in known)}; give one of "
+            "these, or add the level to evaluation.levels and evaluate again"
+        )
+    match fit.method:
+        case "conformal_split":
+            return conformal.absolute_interval(predicted.mean, quantile=known[level])
+        case "conformal_normalised":
+            return conformal.normalised_interval(predicted.mean, predicted.std, quantile=known[level])
         case "conformal_quantile":
+            return conformal.quantile_interval(*predicted.interval(level), quantile=known[level])
 
-            def widened(level: float) -> tuple[Rows, Rows]:
-                outside = conformal.quantile_scores(target, *predictive.interval(level))
-                quantile = conformal.conformal_quantile(outside, level=level)
-                return conformal.quantile_interval(*predicted.interval(level), quantile=quantile)
 
-            return widened
+def fitted_recalibrations(
+    calibration: Calibration, *, methods: Sequence[TableRecalibration], levels: Sequence[float]
+) -> tuple[TableFit, ...]:
+    """Every method fitted on `calibration`; ValueError that names the method whose rows are too few."""
+    fits = []
+    for method in methods:
+        try:
+            fits.append(fitted(method, calibration, levels=levels))
+        except ValueError as error:
+            raise ValueError(f"evaluation.recalibration {method}, evaluation.levels: {error}") from None
+    return tuple(fits)
+
+
+def recalibrated_metrics(
+    fits: Sequence[TableFit], predicted: Distribution, target: Rows, *, levels: Sequence[float]
+) -> dict[str, float]:
+    """`<metric>_after_<method>` of every fit on the predicted rows.
+
+    Coverage, width and interval score of each level; nll and crps where the method gives a density.
+    """
+    values: dict[str, float] = {}
+    for fit in fits:
+        after: dict[str, float] = {}
+        if isinstance(fit, SpreadFit):
+            whole = spread_after(fit, predicted)
+            after["nll"] = -float(np.mean(whole.log_density(target)))
+            after["crps"] = float(np.mean(crps(whole, target)))
+        intervals = intervals_after(fit, predicted)
+        for level in levels:
+            after |= interval_metrics(target, *intervals(level), level=level)
+        values |= {f"{name}_after_{fit.method}": value for name, value in after.items()}
+    return values

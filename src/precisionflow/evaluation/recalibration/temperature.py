@@ -1,6 +1,7 @@
 """One temperature for the logits of all rows, fitted by likelihood."""
 
 import numpy as np
+from jaxtyping import Float
 from scipy import optimize, special
 
 from precisionflow.evaluation.scores.classes import Probabilities
@@ -19,7 +20,8 @@ def temperature(probabilities: Probabilities, target: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def tempered(probabilities: Probabilities, factor: float) -> Probabilities:
-    """p_k^(1/T) / sum_j p_j^(1/T), T = `factor`."""
-    logits = np.log(np.maximum(np.asarray(probabilities, dtype=float), np.finfo(float).tiny)) / factor
-    return special.softmax(logits, axis=1)
+def log_tempered(
+    log_probabilities: Float[np.ndarray, "rows classes"], factor: float
+) -> Float[np.ndarray, "rows classes"]:
+    """log of p_k^(1/T) / sum_j p_j^(1/T), T = `factor`, in nats."""
+    return special.log_softmax(log_probabilities / factor, axis=1)

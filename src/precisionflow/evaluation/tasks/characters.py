@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Characters
-from precisionflow.evaluation.classes import ClassScores, score_classes
+from precisionflow.evaluation.classes import ClassScores, fits_of, score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.posteriors.weights import Weights
@@ -63,9 +63,10 @@ class TokenPredictor(TrainedNetwork):
         plain, tempered = score_classes(self.predict, experiment, data)
         metrics = character_metrics(plain)
         if tempered is not None:
-            after = character_metrics(tempered)
+            after = character_metrics(tempered.scores)
             metrics |= {f"{name}_after_temperature": value for name, value in after.items()}
-        return Scored(plain.table(np.arange(1, plain.count + 1)), CLASS_PREDICTIONS, metrics)
+        rows = plain.table(np.arange(1, plain.count + 1))
+        return Scored(rows, CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))
 
     def predict(self, batch: Batch) -> Float[Tensor, "windows tokens vocabulary"]:
         """log p(next character) at every place of a batch."""

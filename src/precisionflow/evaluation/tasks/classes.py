@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
-from precisionflow.evaluation.classes import score_classes
+from precisionflow.evaluation.classes import fits_of, score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.posteriors.weights import Weights
@@ -51,6 +51,6 @@ class ClassPredictor(TrainedNetwork):
         plain, tempered = score_classes(self.predict, experiment, data)
         metrics = plain.metrics
         if tempered is not None:
-            metrics |= {f"{name}_after_temperature": value for name, value in tempered.metrics.items()}
+            metrics |= {f"{name}_after_temperature": value for name, value in tempered.scores.metrics.items()}
         row = read_parquet(PreparedSplit(data).part("test"), SEQUENCES)["row"].to_numpy()
-        return Scored(plain.table(row), CLASS_PREDICTIONS, metrics)
+        return Scored(plain.table(row), CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))

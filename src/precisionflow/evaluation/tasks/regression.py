@@ -18,13 +18,18 @@ from precisionflow.evaluation.fit import fitted_curve
 from precisionflow.evaluation.metrics import regression_metrics
 from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.predictions import predictions_table
-from precisionflow.evaluation.recalibration.recalibrated import Calibration, recalibrated_metrics
+from precisionflow.evaluation.recalibration.recalibrated import (
+    Calibration,
+    fitted_recalibrations,
+    recalibrated_metrics,
+)
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Chosen, Features
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_parquet
+from precisionflow.records.recalibration import TableFit
 from precisionflow.records.schemas import PREDICTIONS, REGRESSION_ROWS
 from precisionflow.results.layout import PreparedSplit
 
@@ -103,14 +108,16 @@ class TablePredictor(TrainedNetwork):
         predicted = self.standardised(torch.from_numpy(Rows.read(test).features))
         metrics = regression_metrics(predicted, target, levels=levels)
         methods = [m for m in experiment.evaluation.recalibration if m != "temperature"]
+        fits: tuple[TableFit, ...] = ()
         if methods:
-            calibration = cross_fit_predictions(self, data)
-            metrics |= recalibrated_metrics(calibration, predicted, target, methods=methods, levels=levels)
+            fits = fitted_recalibrations(cross_fit_predictions(self, data), methods=methods, levels=levels)
+            metrics |= recalibrated_metrics(fits, predicted, target, levels=levels)
         return Scored(
             predictions_table(predicted, row=rows["row"].to_numpy(), target=target),
             PREDICTIONS,
             metrics,
             fitted_curve(data, scales=scales, predict=self.distribution),
+            fits,
         )
 
 

@@ -1,0 +1,63 @@
+"""evaluation/recalibration.json: what each recalibration of a cell was fitted to, enough to serve it."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from precisionflow.records.cards import Card
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class SpreadFit(Card):
+    """One factor on the spread of every prediction."""
+
+    method: Literal["variance_scaling"] = "variance_scaling"
+    factor: PositiveFloat
+
+
+class MapFit(Card):
+    """Knots of a monotone map of probabilities: predicted -> observed."""
+
+    method: Literal["quantile_map"] = "quantile_map"
+    forecast: tuple[Probability, ...]
+    observed: tuple[Probability, ...]
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        if len(self.forecast) != len(self.observed):
+            raise ValueError(f"{len(self.forecast)} numbers in forecast, {len(self.observed)} in observed")
+        return self
+
+
+class ConformalFit(Card):
+    """Quantile of the calibration scores at each level that was judged."""
+
+    method: Literal["conformal_split", "conformal_normalised", "conformal_quantile"]
+    levels: tuple[Probability, ...]
+    quantiles: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        if len(self.levels) != len(self.quantiles):
+            raise ValueError(f"{len(self.levels)} numbers in levels, {len(self.quantiles)} in quantiles")
+        return self
+
+
+class TemperatureFit(Card):
+    """One temperature for the logits of all rows."""
+
+    method: Literal["temperature"] = "temperature"
+    factor: PositiveFloat
+
+
+TableFit = SpreadFit | MapFit | ConformalFit
+Fit = TableFit | TemperatureFit
+
+
+class RecalibrationCard(Card):
+    """evaluation/recalibration.json."""
+
+    model: str
+    """Key of the trained cell that was recalibrated."""
+    fits: tuple[Annotated[Fit, Field(discriminator="method")], ...]
