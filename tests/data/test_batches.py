@@ -6,6 +6,7 @@ import pytest
 
 from precisionflow.data.batches import Rows, TokenWindows
 from precisionflow.data.prepare import prepare
+from precisionflow.data.streams import Stream
 from precisionflow.records import schemas
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.schemas import REGRESSION_ROWS
@@ -20,7 +21,9 @@ def rows(count):
 
 
 def test_windows_are_consecutive_tokens_from_everywhere():
-    windows = np.concatenate([TOKENS.windows(step, seed=1, batch_size=50, context=7) for step in range(60)])
+    windows = np.concatenate(
+        [TOKENS.windows(step, stream=Stream(1), batch_size=50, context=7) for step in range(60)]
+    )
     assert windows.shape == (3000, 8)
     assert windows.dtype == np.int32
     assert (np.diff(windows, axis=1) == 1).all()
@@ -32,7 +35,7 @@ def test_windows_are_consecutive_tokens_from_everywhere():
 
 def test_windows_depend_on_seed_and_step_only():
     def draw(step, seed):
-        return TOKENS.windows(step, seed=seed, batch_size=6, context=5)
+        return TOKENS.windows(step, stream=Stream(seed), batch_size=6, context=5)
 
     late = draw(9, 2)
     draw(0, 0)
@@ -44,8 +47,13 @@ def test_windows_depend_on_seed_and_step_only():
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 5])
 def test_ranks_share_the_windows_in_order(ranks):
-    shares = [TOKENS.windows(4, seed=0, batch_size=12, context=5, rank=r, ranks=ranks) for r in range(ranks)]
-    np.testing.assert_array_equal(np.concatenate(shares), TOKENS.windows(4, seed=0, batch_size=12, context=5))
+    shares = [
+        TOKENS.windows(4, stream=Stream(0), batch_size=12, context=5, rank=r, ranks=ranks)
+        for r in range(ranks)
+    ]
+    np.testing.assert_array_equal(
+        np.concatenate(shares), TOKENS.windows(4, stream=Stream(0), batch_size=12, context=5)
+    )
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
@@ -65,7 +73,10 @@ def test_every_row_comes_once_an_epoch(count, batch_size):
     steps = 3 * count
     drawn, other = (
         np.concatenate(
-            [rows(count).batch(step, seed=seed, batch_size=batch_size).rows for step in range(steps)]
+            [
+                rows(count).batch(step, stream=Stream(seed), batch_size=batch_size).rows
+                for step in range(steps)
+            ]
         )
         for seed in (1, 2)
     )
@@ -76,16 +87,18 @@ def test_every_row_comes_once_an_epoch(count, batch_size):
 
 
 def test_batches_depend_on_seed_and_step_only():
-    late = rows(17).batch(40, seed=3, batch_size=5).rows.copy()
-    rows(17).batch(0, seed=0, batch_size=5)
-    np.testing.assert_array_equal(rows(17).batch(40, seed=3, batch_size=5).rows, late)
+    late = rows(17).batch(40, stream=Stream(3), batch_size=5).rows.copy()
+    rows(17).batch(0, stream=Stream(0), batch_size=5)
+    np.testing.assert_array_equal(rows(17).batch(40, stream=Stream(3), batch_size=5).rows, late)
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 @pytest.mark.parametrize("batch_size", [6, 12, 17, 100])
 def test_ranks_share_the_rows_in_order(ranks, batch_size):
-    whole = rows(17).batch(5, seed=0, batch_size=batch_size)
-    shares = [rows(17).batch(5, seed=0, batch_size=batch_size, rank=r, ranks=ranks) for r in range(ranks)]
+    whole = rows(17).batch(5, stream=Stream(0), batch_size=batch_size)
+    shares = [
+        rows(17).batch(5, stream=Stream(0), batch_size=batch_size, rank=r, ranks=ranks) for r in range(ranks)
+    ]
     assert len(whole) == min(batch_size, 17)
     for name in ("rows", "features", "target"):
         joined = np.concatenate([getattr(share, name) for share in shares])
@@ -96,7 +109,7 @@ def test_ranks_share_the_rows_in_order(ranks, batch_size):
 
 def test_a_batch_as_large_as_the_part_is_the_part():
     for step in (0, 1):
-        assert rows(5).batch(step, seed=0, batch_size=5).rows.tolist() == [0, 1, 2, 3, 4]
+        assert rows(5).batch(step, stream=Stream(0), batch_size=5).rows.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_rows_are_read_back(folder, regression, tmp_path):

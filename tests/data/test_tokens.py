@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from precisionflow.data.batches import Sequences
+from precisionflow.data.streams import Stream
 from precisionflow.data.tokens import PADDING, UNKNOWN, indices_of, split_text, vocabulary_of
 from precisionflow.records.files import write_parquet
 from precisionflow.records.schemas import SEQUENCES
@@ -37,7 +38,9 @@ def test_sequences_come_back(sequences):
 
 
 def test_every_sequence_comes_once_an_epoch_and_ranks_share_a_batch(sequences):
-    epoch = [sequences.batch(step, seed=3, batch_size=5) for step in range(2)]
+    epoch = [sequences.batch(step, stream=Stream(3), batch_size=5) for step in range(2)]
     assert sorted(row for batch in epoch for row in batch.rows) == list(range(5, 15))
-    shares = [sequences.batch(1, seed=3, batch_size=5, rank=rank, ranks=2).rows for rank in range(2)]
+    shares = [
+        sequences.batch(1, stream=Stream(3), batch_size=5, rank=rank, ranks=2).rows for rank in range(2)
+    ]
     assert np.concatenate(shares).tolist() == epoch[1].rows.tolist()

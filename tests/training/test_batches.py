@@ -8,6 +8,7 @@ import torch
 
 from precisionflow.config import Experiment
 from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.data.streams import Stream
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard
@@ -28,7 +29,7 @@ def prepared(request: pytest.FixtureRequest) -> tuple[Experiment, Path]:
 
 def shares(experiment: Experiment, data: Path, *, step: int, ranks: int, seed: int = 0) -> list[Batch]:
     return [
-        training_batches(experiment, data, seed=seed, ranks=Ranks(index, ranks, CPU))(step)
+        training_batches(experiment, data, stream=Stream(seed), ranks=Ranks(index, ranks, CPU))(step)
         for index in range(ranks)
     ]
 
@@ -84,7 +85,7 @@ def test_more_ranks_than_rows_are_refused(table_experiment, table_data):
     with pytest.raises(
         ValueError, match=r"train\.parquet: 15 rows are too few for engine\.ranks 16; use fewer ranks"
     ):
-        training_batches(table_experiment, data, seed=0, ranks=Ranks(0, 16, CPU))
+        training_batches(table_experiment, data, stream=Stream(0), ranks=Ranks(0, 16, CPU))
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])

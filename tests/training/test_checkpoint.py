@@ -21,7 +21,7 @@ TEXT = {"training.validate_every": 1}
 DIABETES: dict[str, Any] = {
     "name": "diabetes",
     "task": {"kind": "regression", "source": {"kind": "scikit_learn", "name": "diabetes"}},
-    "model": {"kind": "mlp", "hidden": [16]},
+    "model": {"kind": "mlp", "hidden": [16], "dropout": 0.1},
     "objective": {"kind": "gaussian_nll"},
     "training": {"steps": 80, "batch_size": 64, "learning_rate": 0.1, "patience": 3, "validate_every": 2},
     "engine": {"kind": "torch", "device": "cpu"},

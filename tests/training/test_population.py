@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.data.prepare import prepare
+from precisionflow.data.streams import Use
 from precisionflow.training import population
 from precisionflow.training.population import CellOf, Single, Stacked, count_parameters, groups
+from precisionflow.training.ranks import Ranks
 
 TREE: dict[str, Any] = {
     "name": "cells",
@@ -64,6 +67,17 @@ def test_single_networks_train_one_by_one_without_a_look_at_the_data(tmp_path):
 @pytest.mark.parametrize("engine", ["torch", "batched"])
 def test_no_cell_is_no_group(engine, tmp_path):
     assert groups(experiment(engine), tmp_path, []) == []
+
+
+def test_every_network_starts_with_weights_and_batches_of_its_own(data):
+    """Those of (seed, split, member), whatever the engine and the other networks."""
+    ensembles = population.population(experiment("batched", **ENSEMBLE), data, CELLS)
+    first = ensembles.open(Ranks(), None).program.weights["layers.0.0.weight"]
+    assert len({tuple(network.flatten().tolist()) for network in first}) == 5 * len(CELLS)
+    for index, cell in enumerate(CELLS):
+        alone = Single(experiment("torch"), data, cell).open(Ranks(), None)
+        assert torch.equal(alone.learner.model.layers[0][0].weight, first[5 * index])
+    assert len({member.stream.number(Use.BATCHES) for member in ensembles.members}) == 5 * len(CELLS)
 
 
 def test_networks_of_a_cell_stand_one_after_the_other(data):

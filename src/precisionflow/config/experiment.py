@@ -35,7 +35,7 @@ class Experiment(Config):
     gate: dict[str, Bounds] = {}
     """Metric -> where its mean over seeds and splits must lie for the model to become champion in MLflow's registry."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
-    """One training run for each seed (initial weights, order of batches)."""
+    """One training run for each seed, which with split and member decides initial weights and all draws."""
     splits: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     """Cuts of the data into training, validation and test rows."""
     ablation: Ablation = Ablation()

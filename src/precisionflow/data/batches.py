@@ -1,4 +1,4 @@
-"""Batches of prepared data: windows of tokens, rows, sequences; pure functions of (seed, step).
+"""Batches of prepared data: windows of tokens, rows, sequences; pure functions of (stream, step).
 
 Nothing here keeps a position, so a resumed run and a run on another number of ranks see the same data.
 """
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 from jaxtyping import Float, Float32, Int, Int32
 
+from precisionflow.data.streams import Stream, Use
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import REGRESSION_ROWS, SEQUENCES, TOKENS
 
@@ -33,13 +34,14 @@ class TokenWindows:
         return cls(read_parquet(path, TOKENS)["token"].to_numpy())
 
     def windows(
-        self, step: int, *, seed: int, batch_size: int, context: int, rank: int = 0, ranks: int = 1
+        self, step: int, *, stream: Stream, batch_size: int, context: int, rank: int = 0, ranks: int = 1
     ) -> Int32[np.ndarray, "share window"]:
-        """This rank's share of the step's batch; windows start anywhere, drawn by default_rng([seed, step]).
+        """This rank's share of the step's batch; windows start anywhere, drawn anew at every step.
 
         A window has context + 1 tokens: window[:-1] is what the model reads, window[1:] what it predicts.
         """
-        starts = np.random.default_rng([seed, step]).integers(0, len(self.ids) - context, size=batch_size)
+        random = stream.generator(Use.BATCHES, step)
+        starts = random.integers(0, len(self.ids) - context, size=batch_size)
         share = starts[rank_slice(batch_size, rank=rank, ranks=ranks)]
         return self.ids[share[:, None] + np.arange(context + 1)]
 
@@ -89,13 +91,13 @@ class Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, step: int, *, seed: int, batch_size: int, rank: int = 0, ranks: int = 1) -> "Rows":
+    def batch(self, step: int, *, stream: Stream, batch_size: int, rank: int = 0, ranks: int = 1) -> "Rows":
         """This rank's share of the step's batch.
 
         The steps walk through one permutation of all rows after another, so every row comes once an epoch and
         a batch may lie across two epochs. A batch size of at least all rows is the whole part at every step.
         """
-        chosen = drawn(len(self), step, seed=seed, batch_size=batch_size, rank=rank, ranks=ranks)
+        chosen = drawn(len(self), step, stream=stream, batch_size=batch_size, rank=rank, ranks=ranks)
         return Rows(self.rows[chosen], self.features[chosen], self.target[chosen])
 
 
@@ -125,9 +127,13 @@ class Sequences:
         """Some of the texts."""
         return Sequences(self.rows[chosen], tuple(self.tokens[i] for i in chosen), self.target[chosen])
 
-    def batch(self, step: int, *, seed: int, batch_size: int, rank: int = 0, ranks: int = 1) -> "Sequences":
+    def batch(
+        self, step: int, *, stream: Stream, batch_size: int, rank: int = 0, ranks: int = 1
+    ) -> "Sequences":
         """This rank's share of the step's batch, drawn as `Rows.batch` draws."""
-        return self.among(drawn(len(self), step, seed=seed, batch_size=batch_size, rank=rank, ranks=ranks))
+        return self.among(
+            drawn(len(self), step, stream=stream, batch_size=batch_size, rank=rank, ranks=ranks)
+        )
 
     def consecutive(self, *, batch_size: int) -> Iterator["Sequences"]:
         """All texts in order."""
@@ -136,7 +142,7 @@ class Sequences:
 
 
 def drawn(
-    count: int, step: int, *, seed: int, batch_size: int, rank: int, ranks: int
+    count: int, step: int, *, stream: Stream, batch_size: int, rank: int, ranks: int
 ) -> Int[np.ndarray, "share"]:
     """Indices of this rank's share of the step's batch; each of `count` samples comes once an epoch."""
     if batch_size >= count:
@@ -144,12 +150,12 @@ def drawn(
     else:
         epoch, place = divmod(step * batch_size, count)
         end = place + batch_size
-        current, following = _order(count, seed, epoch), _order(count, seed, epoch + 1)
+        current, following = order(count, stream, epoch), order(count, stream, epoch + 1)
         chosen = np.concatenate([current[place:end], following[: max(end - count, 0)]])
     return chosen[rank_slice(len(chosen), rank=rank, ranks=ranks)]
 
 
 @functools.lru_cache(maxsize=2)
-def _order(size: int, seed: int, epoch: int) -> Int[np.ndarray, "size"]:
+def order(size: int, stream: Stream, epoch: int) -> Int[np.ndarray, "size"]:
     """The order of all rows in one epoch."""
-    return np.random.default_rng([seed, epoch]).permutation(size)
+    return stream.generator(Use.BATCHES, epoch).permutation(size)

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Int
 
 from precisionflow.config.posteriors import Ensemble
+from precisionflow.data.streams import Stream, Use
 
 VALIDATION = 0x7A11D
 """Part of a seed that keeps the draw of validation rows apart from every other use of the split's number."""
@@ -31,10 +32,6 @@ def cut_validation(
     return np.sort(drawn[count:]), np.sort(drawn[:count])
 
 
-FOLDS = 0xF01D5
-"""Part of a seed that keeps the draw of the folds apart from every other use of the split's number."""
-
-
 def out_of_fold(ensemble: Ensemble, *, rows: int, seed: int, split: int) -> Int[np.ndarray, "rows repeats"]:
     """Members that did not train on a row, members / folds of them for each row.
 
@@ -44,6 +41,6 @@ def out_of_fold(ensemble: Ensemble, *, rows: int, seed: int, split: int) -> Int[
     assert ensemble.folds is not None
     members = np.empty((rows, ensemble.members // ensemble.folds), dtype=np.int64)
     for repeat, own in enumerate(members.T):
-        order = np.random.default_rng([FOLDS, split, seed, *([repeat] if repeat else [])]).permutation(rows)
+        order = Stream(seed, split).generator(Use.FOLDS, repeat).permutation(rows)
         own[order] = repeat * ensemble.folds + np.arange(rows) % ensemble.folds
     return members

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Characters, Regression, SequenceClassification, Task
-from precisionflow.data.batches import Rows, Sequences, TokenWindows
+from precisionflow.data.batches import Rows, Sequences, TokenWindows, rank_slice
+from precisionflow.data.streams import Stream, Use
+from precisionflow.models.networks.dropout import Draw, derived
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.ranks import Ranks
 
@@ -28,6 +30,8 @@ class Batch(NamedTuple):
     """Share of the training steps that come before this batch."""
     weight: float = 1.0
     """Samples over an equal share of the step's batch, so that the weighted mean over ranks is that over samples."""
+    draw: Draw | None = None
+    """Decides the units that are dropped; none: nothing is learned from this batch."""
 
     @property
     def lengths(self) -> Int[Tensor, "batch"]:
@@ -38,7 +42,10 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         mask = None if self.mask is None else self.mask.to(device)
-        return self._replace(inputs=self.inputs.to(device), target=self.target.to(device), mask=mask)
+        draw = None if self.draw is None else self.draw.to(device)
+        return self._replace(
+            inputs=self.inputs.to(device), target=self.target.to(device), mask=mask, draw=draw
+        )
 
 
 def padded(
@@ -70,8 +77,8 @@ class TableRows:
         """Number of samples that a step takes over all ranks."""
         return min(batch_size, len(self.rows))
 
-    def share(self, step: int, **share: int) -> Batch:
-        """This rank's share of the step's batch; a pure function of (seed, step)."""
+    def share(self, step: int, **share: Any) -> Batch:
+        """This rank's share of the step's batch; a pure function of (stream, step)."""
         return _rows(self.rows.batch(step, **share))
 
     def whole(self, *, batch_size: int) -> list[Batch]:  # noqa: ARG002
@@ -89,7 +96,7 @@ class TextWindows:
     def size(self, batch_size: int) -> int:
         return batch_size
 
-    def share(self, step: int, **share: int) -> Batch:
+    def share(self, step: int, **share: Any) -> Batch:
         return _windows(self.tokens.windows(step, context=self.context, **share))
 
     def whole(self, *, batch_size: int) -> list[Batch]:
@@ -105,7 +112,7 @@ class ClassifiedTexts:
     def size(self, batch_size: int) -> int:
         return min(batch_size, len(self.texts))
 
-    def share(self, step: int, **share: int) -> Batch:
+    def share(self, step: int, **share: Any) -> Batch:
         return _sequences(self.texts.batch(step, **share))
 
     def whole(self, *, batch_size: int) -> list[Batch]:
@@ -144,9 +151,9 @@ def _windows(tokens: np.ndarray) -> Batch:
 
 
 def training_batches(
-    experiment: Experiment, data: Path, *, seed: int, ranks: Ranks
+    experiment: Experiment, data: Path, *, stream: Stream, ranks: Ranks
 ) -> Callable[[int], Batch]:
-    """step -> this rank's share of the step's batch; a pure function of (seed, step).
+    """step -> this rank's share of the step's batch; a pure function of (stream, step).
 
     ValueError for a part with fewer training rows than ranks.
     """
@@ -156,12 +163,16 @@ def training_batches(
     if size < ranks.count:
         raise ValueError(f"{file}: {size} rows are too few for engine.ranks {ranks.count}; use fewer ranks")
 
+    key = torch.tensor(stream.number(Use.DROPOUT))
+
     def share(step: int) -> Batch:
         drawn = samples.share(
-            step, seed=seed, batch_size=training.batch_size, rank=ranks.index, ranks=ranks.count
+            step, stream=stream, batch_size=training.batch_size, rank=ranks.index, ranks=ranks.count
         )
         weight = len(drawn.target) / (size / ranks.count)
-        return drawn._replace(progress=step / training.steps, weight=weight).to(ranks.device)
+        places = rank_slice(size, rank=ranks.index, ranks=ranks.count)
+        draw = Draw(derived(key, step), torch.arange(places.start, places.stop))
+        return drawn._replace(progress=step / training.steps, weight=weight, draw=draw).to(ranks.device)
 
     return share
 

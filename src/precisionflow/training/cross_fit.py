@@ -7,15 +7,12 @@ other.
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from precisionflow.data.streams import Use
 from precisionflow.training.members import Member
-
-HALVES = 0x4A1F
-"""Part of a seed that keeps the draw of the halves apart from every other use of a network's stream."""
 
 Losses = Float[Tensor, "networks rows"]
 
@@ -27,7 +24,7 @@ class CrossFit:
         rows = max(len(member.valid) for member in members)
         self.second = torch.zeros(len(members), rows, dtype=torch.bool)
         for halves, member in zip(self.second, members, strict=True):
-            random = np.random.default_rng([HALVES, member.split, member.stream])
+            random = member.stream.generator(Use.HALVES)
             halves[: len(member.valid)] = torch.from_numpy(random.permutation(len(member.valid)) % 2 == 1)
         """True where a row is in the second half."""
         self.best = torch.full((len(members), 2), torch.inf, dtype=torch.float64)

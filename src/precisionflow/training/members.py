@@ -8,7 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from precisionflow.config.networks import Model, ensemble_of
+from precisionflow.data.batches import order
 from precisionflow.data.folds import out_of_fold
+from precisionflow.data.streams import Stream
 
 Indices = Int[np.ndarray, "rows"]
 
@@ -25,11 +27,9 @@ class Member:
     valid: Int[np.ndarray, "valid"]
 
     @property
-    def stream(self) -> int:
-        """Seed of its initial weights and of its order of batches: the cell's own for the first member."""
-        if not self.index:
-            return self.seed
-        return int(np.random.SeedSequence([self.seed, self.index]).generate_state(1)[0])
+    def stream(self) -> Stream:
+        """Of its initial weights, its order of batches, the units that it drops."""
+        return Stream(self.seed, self.split, self.index)
 
 
 def members(model: Model, *, seed: int, split: int, train: int, valid: int) -> list[Member]:
@@ -77,10 +77,7 @@ def batch_indices(
             continue
         epoch, place = divmod(first * batch_size, count)
         end = last * batch_size - epoch * count
-        orders = [
-            np.random.default_rng([member.stream, e]).permutation(count)
-            for e in range(epoch, epoch + math.ceil(end / count))
-        ]
+        orders = [order(count, member.stream, e) for e in range(epoch, epoch + math.ceil(end / count))]
         indices[i] = member.train[np.concatenate(orders)[place:end]].reshape(last - first, batch_size)
     return indices, used
 

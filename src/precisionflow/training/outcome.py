@@ -12,9 +12,11 @@ from torch import Tensor
 
 from precisionflow import __version__
 from precisionflow.config import Experiment
-from precisionflow.config.networks import MLP, ensemble_of
-from precisionflow.config.posteriors import Ensemble, LaplaceApproximation
+from precisionflow.config.networks import ensemble_of, posterior_of
+from precisionflow.config.posteriors import Ensemble, LaplaceApproximation, MonteCarloDropout
 from precisionflow.data.batches import Rows
+from precisionflow.data.streams import Stream, Use
+from precisionflow.models.posteriors import dropout
 from precisionflow.models.posteriors.build import fitted_laplace, fitted_spread
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
@@ -70,7 +72,7 @@ def _weights(experiment: Experiment, data: PreparedSplit, trained: Trained) -> W
     ensemble = ensemble_of(experiment.model)
     if ensemble is None:
         (network,) = trained.weights
-        return Weights(network, _posterior(experiment, data, network))
+        return Weights(network, _posterior(experiment, data, network, trained.cell))
     names = trained.weights[0]
     network = {name: torch.stack([one[name] for one in trained.weights]) for name in names}
     if ensemble.spread == "fitted":
@@ -78,14 +80,18 @@ def _weights(experiment: Experiment, data: PreparedSplit, trained: Trained) -> W
     return Weights(network)
 
 
-def _posterior(experiment: Experiment, data: PreparedSplit, network: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Posterior of trained weights, fitted on the training rows; empty where they are taken as certain."""
-    model = experiment.model
-    if not (isinstance(model, MLP) and isinstance(model.posterior, LaplaceApproximation)):
+def _posterior(
+    experiment: Experiment, data: PreparedSplit, network: dict[str, Tensor], cell: CellOf
+) -> dict[str, Tensor]:
+    """What is believed beside trained weights; empty where they are taken as certain."""
+    posterior = posterior_of(experiment.model)
+    if isinstance(posterior, MonteCarloDropout):
+        return dropout.as_tensor(Stream(*cell).number(Use.PREDICTION))
+    if not isinstance(posterior, LaplaceApproximation):
         return {}
     rows, card = Rows.read(data.part("train")), read_card(data.card, DatasetCard)
     features, target = torch.from_numpy(rows.features), torch.from_numpy(rows.target)
-    return fitted_laplace(experiment, card, network, features, target, scope=model.posterior.weights)
+    return fitted_laplace(experiment, card, network, features, target, scope=posterior.weights)
 
 
 def _spread(

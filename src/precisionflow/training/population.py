@@ -1,9 +1,9 @@
 """Populations: networks that train at once, their cells and data, and the engine over them."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, assert_never, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, assert_never, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.networks import TAGI, ensemble_of
 from precisionflow.data.batches import Rows
+from precisionflow.data.streams import Stream, Use
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build, features_of
 from precisionflow.models.networks.inputs import NormalScores
@@ -32,6 +33,8 @@ from precisionflow.training.rules.closed_form import ClosedForm
 from precisionflow.training.rules.learner import Learner, learner
 from precisionflow.training.rules.stacked import StackedRule
 from precisionflow.training.rules.stacked_gradient import StackedGradient
+
+Network = TypeVar("Network", bound=nn.Module)
 
 MOST_NUMBERS = 30_000_000
 """Most weights that train at once; gradients, AdamW's moments, averages and the best weights are five more of each."""
@@ -87,6 +90,13 @@ def groups(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> list[
     return [list(cells[first : first + size]) for first in range(0, len(cells), size)]
 
 
+def seeded(stream: Stream, made: Callable[[], Network]) -> Network:
+    """A network with the initial weights of a stream; torch's own generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream.number(Use.WEIGHTS))
+        return made()
+
+
 def initial(experiment: Experiment, card: DatasetCard) -> nn.Module:
     """A network before training; of TAGI, the beliefs about one."""
     if isinstance(experiment.model, TAGI):
@@ -109,10 +119,10 @@ class Single:
         self.validation_rows = [1]
 
     def open(self, ranks: Ranks, resume: Path | None) -> Engine:
-        experiment, seed = self.experiment, self.cells[0].seed
+        experiment = self.experiment
         learner = self._learner(ranks)
         feed = Feed(
-            training_batches(experiment, self.data.folder, seed=seed, ranks=ranks),
+            training_batches(experiment, self.data.folder, stream=Stream(*self.cells[0]), ranks=ranks),
             part_batches(experiment, self.data.part("valid")),
         )
         match experiment.engine:
@@ -129,8 +139,8 @@ class Single:
 
     def _learner(self, ranks: Ranks) -> Learner:
         experiment = self.experiment
-        torch.manual_seed(self.cells[0].seed)
-        model = build(experiment, read_card(self.data.card, DatasetCard))
+        card = read_card(self.data.card, DatasetCard)
+        model = seeded(Stream(*self.cells[0]), lambda: build(experiment, card))
         if isinstance(model.inputs, NormalScores):
             model.inputs.fit(Rows.read(self.data.part("train")).features)
         return learner(
@@ -206,8 +216,8 @@ class Stacked:
 
     def _network(self, member: Member) -> nn.Module:
         """A network with its initial weights, without the map of its inputs."""
-        torch.manual_seed(member.stream)
-        model = initial(self.experiment, self._card(member.split))
+        card = self._card(member.split)
+        model = seeded(member.stream, lambda: initial(self.experiment, card))
         if isinstance(model, Layered):
             model.inputs = None
         return model

@@ -9,6 +9,7 @@ from torch.func import stack_module_state
 
 from precisionflow.config.networks import MLP
 from precisionflow.models.likelihoods.gaussian import Gaussian
+from precisionflow.models.networks.dropout import Draw, derived, dropping
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.models.posteriors.dropout import Dropout
 from precisionflow.models.posteriors.ensemble import Ensemble
@@ -44,9 +45,12 @@ def test_an_ensembles_density_is_the_mean_of_its_members(rows):
     torch.testing.assert_close(some, expected)
 
 
+KEY = torch.tensor(5)
+
+
 def test_dropout_is_sampled_the_same_at_every_call_and_leaves_other_draws_alone(rows):
     model = network(MLP(hidden=(16,), dropout=0.5))
-    sampled = Dropout(model, LIKELIHOOD, samples=8)
+    sampled = Dropout(model, LIKELIHOOD, key=KEY, samples=8)
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
@@ -59,6 +63,22 @@ def test_dropout_is_sampled_the_same_at_every_call_and_leaves_other_draws_alone(
     assert (first.location.std(dim=1) > 0).all()
     assert once.location.shape == (9, 1)
     assert not model.training
+
+
+def test_a_sample_of_dropout_is_one_network_for_all_rows(rows):
+    """A row's answer depends neither on its neighbours nor on its place among them."""
+    model = network(MLP(hidden=(16, 16), dropout=0.5)).double()
+    sampled, rows = Dropout(model, LIKELIHOOD, key=KEY, samples=8), rows.double()
+    with torch.no_grad():
+        together, turned = sampled.predict(rows), sampled.predict(rows.flip(0))
+        alone = torch.cat([sampled.predict(row[None]).location for row in rows])
+        with dropping(model, Draw(derived(KEY, 3), torch.zeros(1, dtype=torch.int64))):
+            fourth = LIKELIHOOD.predictive(model(rows)).location
+        other = Dropout(model, LIKELIHOOD, key=KEY + 1, samples=8).predict(rows)
+    torch.testing.assert_close(together.location, alone)
+    torch.testing.assert_close(together.location, turned.location.flip(0))
+    torch.testing.assert_close(together.location[:, 3:4], fourth)
+    assert not torch.isclose(other.location, together.location).any()
 
 
 class SeparateHeads(nn.Module):

@@ -6,6 +6,7 @@ from torch import nn
 
 from precisionflow.config.networks import MLP
 from precisionflow.models.likelihoods.density import Heads
+from precisionflow.models.networks.dropout import Dropout
 from precisionflow.models.networks.inputs import NormalScores
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.readout import Readout
@@ -20,16 +21,16 @@ def mlp(config: MLP, *, features: int, heads: Heads) -> Layered:
     """
     inputs = NormalScores(features) if config.inputs == "normal_scores" else None
     widths = (features * (2 if inputs else 1), *config.hidden)
-    trunk = [_layer(config, narrow, wide) for narrow, wide in pairwise(widths)]
+    trunk = [_layer(config, *pair, layer=layer) for layer, pair in enumerate(pairwise(widths))]
     hidden = max(1, widths[-1] // 2) if config.separate_heads else None
     return Layered(trunk, Readout(widths[-1], heads, hidden=hidden), inputs=inputs)
 
 
-def _layer(config: MLP, narrow: int, wide: int) -> nn.Sequential:
+def _layer(config: MLP, narrow: int, wide: int, *, layer: int) -> nn.Sequential:
     modules: list[nn.Module] = [nn.Linear(narrow, wide)]
     if config.layer_norm:
         modules.append(nn.LayerNorm(wide))
     modules.append(ACTIVATIONS[config.activation]())
     if config.dropout:
-        modules.append(nn.Dropout(config.dropout))
+        modules.append(Dropout(config.dropout, layer=layer))
     return nn.Sequential(*modules)

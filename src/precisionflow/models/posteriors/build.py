@@ -15,7 +15,7 @@ from precisionflow.models.likelihoods.mixture import pooled
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.build import build, features_of
 from precisionflow.models.posteriors import ensemble, laplace, tagi
-from precisionflow.models.posteriors.dropout import Dropout
+from precisionflow.models.posteriors.dropout import KEY, Dropout
 from precisionflow.models.posteriors.point import Point
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.spread import fitted_factor
@@ -46,7 +46,7 @@ def _of_posterior(
     model.load_state_dict(weights.network)
     match posterior:
         case kinds.MonteCarloDropout(samples=samples):
-            return Dropout(model, likelihood, samples=samples)
+            return Dropout(model, likelihood, key=weights.believed(KEY), samples=samples)
         case kinds.Point():
             return Point(model, likelihood)
         case kinds.LaplaceApproximation(weights=scope):

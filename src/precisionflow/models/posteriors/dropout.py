@@ -1,28 +1,40 @@
 """Monte Carlo dropout: networks that differ in the units that are dropped (Gal & Ghahramani 2016)."""
 
 import torch
-from torch import nn
+from jaxtyping import Int
+from torch import Tensor, nn
 
 from precisionflow.models.likelihoods.density import Density
 from precisionflow.models.likelihoods.mixture import Mixture, pooled
+from precisionflow.models.networks.dropout import Draw, derived, dropping
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.posteriors.predictive import Chosen, Features
 
+KEY = "dropout"
+"""The posterior's tensor: the key of the samples."""
+
+
+def as_tensor(key: int) -> dict[str, Tensor]:
+    """A key as the posterior's tensors."""
+    return {KEY: torch.tensor(key)}
+
 
 class Dropout(nn.Module):
-    """Units are dropped anew for each sample, the same at every call."""
+    """A sample is a network: it drops the same units of every row, at every call."""
 
-    def __init__(self, model: Layered, likelihood: Density, *, samples: int) -> None:
+    def __init__(self, model: Layered, likelihood: Density, *, key: Int[Tensor, ""], samples: int) -> None:
+        """`key` decides which units."""
         super().__init__()
         self.model = model
         self.likelihood = likelihood
         self.samples = samples
+        self.key: Tensor
+        self.register_buffer("key", key)
 
     def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
-        self.model.train()
-        devices = [features.device] if features.is_cuda else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(0)
-            outputs = [self.model(features) for _ in range(self.samples)]
-        self.model.eval()
+        every_row = torch.zeros(1, dtype=torch.int64, device=features.device)
+        outputs = []
+        for sample in range(self.samples):
+            with dropping(self.model, Draw(derived(self.key, sample), every_row)):
+                outputs.append(self.model(features))
         return pooled([self.likelihood.predictive(raw) for raw in outputs])

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.func import stack_module_state
 
 from precisionflow.config.training import Training
+from precisionflow.data.streams import Use
+from precisionflow.models.networks.dropout import derived
 from precisionflow.training.cross_fit import CrossFit
 from precisionflow.training.files import reading, saving
 from precisionflow.training.members import Member, batch_indices, padded
@@ -100,11 +102,13 @@ class Batched:
         place = torch.tensor([self.table.place[m.split] for m in members])[:, None]
         rows, weight = torch.from_numpy(indices), torch.from_numpy(used).to(self.device)
         weight = weight / weight.sum(dim=1, keepdim=True)
+        keys = torch.tensor([m.stream.number(Use.DROPOUT) for m in members], device=self.device)
         for step in range(first, last):
             start = time.perf_counter()
             chosen = rows[:, step - first]
             inputs, target = self.table.features[place, chosen], self.table.target[place, chosen]
-            losses = self._learn(step, StackedBatch(inputs, target, weight, step / training.steps))
+            batch = StackedBatch(inputs, target, weight, step / training.steps, derived(keys, step))
+            losses = self._learn(step, batch)
             if training.average:
                 share = 1 - min(training.average, (step + 1) / (step + 10))
                 means, leaves = list(program.average.values()), program.weights.values()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from precisionflow.config import learning as kinds
 from precisionflow.models.likelihoods.objective import Objective
+from precisionflow.models.networks.dropout import dropping
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.readout import precision_head_names
 from precisionflow.training.batches import Batch
@@ -36,7 +37,8 @@ class Learner(nn.Module):
         with torch.autocast(device, self.dtype, enabled=self.dtype is not torch.float32):
             if self.training:
                 losses = self.objective.losses(progress=batch.progress)
-                return self.rule(self.model, losses, batch, carried)  # type: ignore[no-any-return]
+                with dropping(self.model, batch.draw):
+                    return self.rule(self.model, losses, batch, carried)  # type: ignore[no-any-return]
             return self.objective.negative_log_likelihood(self.model(batch.inputs, batch.mask), batch.target)
 
     @property

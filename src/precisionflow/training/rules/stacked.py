@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Stacked = Mapping[str, Tensor]
@@ -19,6 +19,8 @@ class StackedBatch(NamedTuple):
     weight: Float[Tensor, "networks rows"]
     progress: float
     """Share of the training steps that come before this batch."""
+    keys: Int[Tensor, "networks"]
+    """Decide the units that each network drops."""
 
 
 class Gradients(NamedTuple):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from precisionflow.models.likelihoods.objective import Losses, Objective
+from precisionflow.models.networks.dropout import Draw, dropping
 from precisionflow.models.networks.readout import precision_head_names
 from precisionflow.training.rules.stacked import Gradients, Stacked, StackedBatch
 
@@ -44,7 +45,10 @@ class StackedGradient:
     def _losses(
         self, weights: Stacked, batch: StackedBatch, losses: Losses
     ) -> Float[Tensor, "networks rows"]:
-        def of_one(one: Stacked, x: Tensor, y: Tensor) -> Tensor:
-            return losses(functional_call(self.template, dict(one), (x,)), y)
+        rows = torch.arange(batch.inputs.shape[1], device=batch.inputs.device)
 
-        return torch.vmap(of_one, randomness="different")(weights, batch.inputs, batch.target)
+        def of_one(one: Stacked, x: Tensor, y: Tensor, key: Tensor) -> Tensor:
+            with dropping(self.template, Draw(key, rows)):
+                return losses(functional_call(self.template, dict(one), (x,)), y)
+
+        return torch.vmap(of_one)(weights, batch.inputs, batch.target, batch.keys)
