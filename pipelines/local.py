@@ -16,9 +16,10 @@ from kfp import local
 from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.search_then_train import search_then_train
+from precisionflow.pipelines.task_process import tasks_as_processes
 
 from precisionflow import stages
-from precisionflow.arguments import as_argument, experiment_argument, on_this_machine
+from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.config import Experiment
 from precisionflow.destination import LocalResults
 from precisionflow.results.layout import Results
@@ -31,25 +32,22 @@ TASKS_AT_ONCE = 2
 
 def run_locally(experiments: Sequence[Experiment], *, folder: Path, screen: TextIO) -> None:
     """Execute the ablation pipeline with results in `folder`; ValueError with the failed task's line otherwise."""
-    wholes = [_text(experiment) for experiment in experiments]
-    variants = [_text(variant) for variant in stages.expand(experiments)]
+    wholes = [experiment_argument(experiment) for experiment in experiments]
+    variants = [experiment_argument(variant) for variant in stages.expand(experiments)]
     _execute(ablation, folder=folder, screen=screen, experiments=wholes, variants=variants)
 
 
 def search_and_train_locally(study: Study, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
     """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
-    text = on_this_machine(as_argument(study.content))
-    _execute(search_then_train, folder=folder, screen=screen, study=text, experiment=_text(experiment))
-
-
-def _text(experiment: Experiment) -> str:
-    return on_this_machine(experiment_argument(experiment))
+    arguments = {"study": as_argument(study.content), "experiment": experiment_argument(experiment)}
+    _execute(search_then_train, folder=folder, screen=screen, **arguments)
 
 
 def _execute(pipeline: Callable[..., object], *, folder: Path, screen: TextIO, **arguments: object) -> None:
     with (
         (folder / LOG).open("a", encoding="utf-8") as log,
         _relayed(log, screen) as relay,
+        tasks_as_processes(),
         _subprocess_runner(folder / ".kfp"),
     ):
         try:

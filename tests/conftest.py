@@ -65,7 +65,7 @@ def raw_data() -> Path:
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """bin of an environment that has the wheel of this checkout."""
-    return install_wheel(tmp_path_factory.mktemp("wheel"))
+    return install_wheel(tmp_path_factory.mktemp("a wheel"))
 
 
 @pytest.fixture(scope="session")

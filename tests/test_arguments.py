@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from precisionflow.arguments import as_argument, experiment_argument, on_this_machine
+from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.config import load, parse, shipped
 
 
@@ -15,12 +15,6 @@ def test_nothing_is_left_that_a_platform_replaces(text: str) -> None:
     assert "{{" not in argument
     assert "$" not in argument
     assert argument.isascii()
-
-
-def test_a_word_that_kfp_local_would_replace_is_written_otherwise() -> None:
-    text = json.dumps({"question": "python3?"})
-    assert "python3" not in on_this_machine(text)
-    assert json.loads(on_this_machine(text)) == json.loads(text)
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import sysconfig
 import venv
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import yaml
 
 from tests.command_line import AXES, TINY
-from tests.hostile import SECRETS, WHOLE
+from tests.hostile import SECRETS, WHOLE, write_modules
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,14 +58,17 @@ def install_wheel(folder: Path) -> Path:
     own = command(
         binaries / "python", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder
     ).stdout
-    Path(own.strip(), "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    dependencies = [path for path in sys.path if path.endswith("site-packages")]
+    Path(own.strip(), "dependencies.pth").write_text("\n".join(dependencies) + "\n")
     command(binaries / "python", "-m", "pip", "install", "--quiet", "--no-deps", wheel, cwd=folder)
     return binaries
 
 
 def run_tiny(binaries: Path, root: Path) -> Run:
-    """`precisionflow run` with secrets around it and a question that nothing may act upon."""
-    experiment, folder = root / "tiny.yaml", root / "seed=1" / "my results"
+    """`precisionflow run` with secrets around it, a question that nothing may act upon, and scripts in its folder that
+    nothing may import."""
+    experiment, folder = root / "tiny.yaml", root / "seed=1" / "my python3 results"
+    write_modules(root)
     question = yaml.safe_dump(WHOLE, default_style='"', width=10**6).strip()
     experiment.write_text(TINY.replace("Does it run?", question) + "seeds: [0, 1]\n" + AXES)
     plain = {name: v for name, v in os.environ.items() if not name.startswith(("MLFLOW_", "PRECISIONFLOW_"))}

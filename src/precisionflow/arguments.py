@@ -25,8 +25,3 @@ def experiment_argument(experiment: Experiment, *, without: Collection[str] = ()
     """
     content = {name: value for name, value in without_defaults(experiment).items() if name not in without}
     return as_argument(content)
-
-
-def on_this_machine(argument: str) -> str:
-    """JSON in which kfp.local finds no `python3`: it puts this machine's Python wherever it sees the word."""
-    return argument.replace("python3", r"\u0070ython3")

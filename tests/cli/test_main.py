@@ -15,6 +15,7 @@ from precisionflow import __version__
 from precisionflow.config import load, parse, shipped, to_yaml
 from precisionflow.config.schema import json_schema
 from tests.command_line import Line
+from tests.hostile import write_modules
 
 
 def process(*words: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -166,6 +167,15 @@ def test_as_a_module_in_a_process(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("precisionflow: error: unknown experiment 'quickstart-regresion'")
     assert done.stderr.count("\n") == 1
+
+
+def test_as_a_module_it_imports_nothing_from_the_current_folder(tmp_path: Path) -> None:
+    write_modules(tmp_path)
+    for seen_by_python_itself in ("precisionflow", "types"):
+        (tmp_path / f"{seen_by_python_itself}.py").unlink()
+    done = process("show", "quickstart-regression", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert parse(done.stdout) == load("quickstart-regression")
 
 
 def test_a_reader_that_goes_away_is_no_mistake() -> None:

@@ -17,7 +17,7 @@ def test_a_trials_command_has_no_placeholder_left(file: Path, tmp_path: Path) ->
     spec = read_study(file).spec
     values = {parameter.name: parameter.ends[0] for parameter in spec.parameters}
     words = trial_command(spec.template, values, name="t", out=tmp_path)
-    assert words[:3] == [sys.executable, "-m", "precisionflow"]
+    assert words[:4] == [sys.executable, "-P", "-m", "precisionflow"]
     assert not any("$" in word for word in words)
     assert words[-2:] == ["--out", str(tmp_path)]
     assert all(any(word.endswith(f"={v}") or f"={v}" in word for word in words) for v in values.values())

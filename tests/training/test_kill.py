@@ -27,7 +27,7 @@ PATIENCE = 300
 def command(experiment: Path, data: Path, out: Path, *settings: str) -> list[str]:
     changes = [argument for setting in settings for argument in ("--set", setting)]
     places = ["--data", str(data), "--out", str(out)]
-    return [sys.executable, "-m", "precisionflow", "train", str(experiment), *places, *changes]
+    return [sys.executable, "-P", "-m", "precisionflow", "train", str(experiment), *places, *changes]
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

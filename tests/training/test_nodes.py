@@ -12,6 +12,7 @@ from test_kill import PATIENCE, command, written
 
 from precisionflow.config import overlay, resolve
 from precisionflow.training import launch
+from tests.hostile import write_modules
 
 CHANGES: dict[str, Any] = {
     "training.steps": 6,
@@ -41,7 +42,7 @@ def expected(text_tree, text_data, tmp_path_factory) -> History:
     return history(out)
 
 
-def test_two_nodes_train_as_one_process_does(
+def test_two_nodes_train_as_one_process_does_whatever_scripts_lie_in_their_folder(
     expected: History,
     text_tree: dict[str, Any],
     text_data: Path,
@@ -49,12 +50,18 @@ def test_two_nodes_train_as_one_process_does(
     monkeypatch: pytest.MonkeyPatch,
 ):
     file, port, nodes = written(text_tree, CHANGES, tmp_path), free_port(), []
+    (scripts := tmp_path / "scripts").mkdir()
+    write_modules(scripts)
     for node in range(2):
         with monkeypatch.context() as environment:
             for name, value in torchrun_of_a_node(node, port).items():
                 environment.setenv(name, value)
             train = command(file, text_data, tmp_path / "out")
-            nodes.append(subprocess.Popen(train, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+            nodes.append(
+                subprocess.Popen(
+                    train, cwd=scripts, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                )
+            )
     outputs = [node.communicate(timeout=PATIENCE)[0] for node in nodes]
     assert [node.returncode for node in nodes] == [0, 0], outputs
     assert ["step 6/6" in output for output in outputs] == [True, False]

@@ -16,7 +16,8 @@ def trial_command(template: Template, assignments: Mapping[str, str], *, name: s
     """Words of the template's first command with the parameters filled in; no shell reads them.
 
     `name` is the trial's. A command that starts precisionflow, with or without torchrun before it, starts this
-    Python's and keeps its results in `out`. ValueError where no container has a command.
+    Python's, which imports nothing from the current folder, and keeps its results in `out`. ValueError where no
+    container has a command.
     """
     if not template.commands:
         raise ValueError(
@@ -27,7 +28,7 @@ def trial_command(template: Template, assignments: Mapping[str, str], *, name: s
         return words
     ours = words[words.index(_OURS) + 1 :]
     kept = [] if "--out" in ours else ["--out", str(out)]
-    return [sys.executable, "-m", _OURS, *ours, *kept]
+    return [sys.executable, "-P", "-m", _OURS, *ours, *kept]
 
 
 def trial_record(

@@ -74,13 +74,15 @@ def launch(experiment: Experiment, *, data: Path, out: Path, metrics: bool = Fal
         ]
         alone = [] if "PET_NNODES" in os.environ else ["--standalone", "--nproc-per-node", str(count)]
         try:
-            run(get_args_parser().parse_args([*alone, "-m", "precisionflow", *verb]))
+            run(get_args_parser().parse_args([*alone, "--no-python", *_RANK, *verb]))
         except ChildFailedError as error:
             raise ValueError(f"{STOPPED}: {_cause(error)}; {_CONTINUE}") from None
         except SignalException as error:
             raise ValueError(f"{STOPPED} by {error.sigval.name}; {_CONTINUE}") from None
 
 
+_RANK = (sys.executable, "-P", "-u", "-m", "precisionflow")
+"""Command of a rank: this Python, without the modules of the current folder, its output unbuffered."""
 _CONTINUE = "run again to go on from the last checkpoint"
 
 

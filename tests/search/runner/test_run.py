@@ -17,6 +17,7 @@ from precisionflow.search.runner.run import run_study
 from precisionflow.search.study import parse_study
 from precisionflow.search.trial import trial_command
 from tests.command_line import TINY
+from tests.hostile import write_modules
 from tests.search.studies import content, listed, study
 
 
@@ -297,7 +298,19 @@ def test_hyperband_runs_its_brackets(tmp_path):
     assert [card.assignments["steps"] for card in cards(tmp_path / "out")] == list("111122422244444")[:15]
 
 
-def test_trials_train_an_experiment(tmp_path):
+def test_a_command_of_the_users_own_has_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("def loss(x):\n    return float(x) ** 2\n")
+    program = "import mine, sys; print('loss=%s' % mine.loss(sys.argv[1]))"
+    tree = content(tmp_path, algorithm="grid", trials=1)
+    container(tree)["command"] = [sys.executable, "-Sc", program, "${trialParameters.place}"]
+    tree["spec"]["parameters"] = listed([3])
+    assert run_study(parse_study(tree), out=tmp_path / "out", screen=io.StringIO()).value == 9.0
+
+
+def test_trials_train_an_experiment_whatever_scripts_lie_in_the_current_folder(tmp_path, monkeypatch):
+    (scripts := tmp_path / "scripts").mkdir()
+    monkeypatch.chdir(write_modules(scripts))
     experiment = tmp_path / "tiny.yaml"
     experiment.write_text(TINY)
     tree = content(tmp_path, algorithm="grid", parallel=1, trials=2)
