@@ -62,7 +62,10 @@ def healthy() -> dict[str, Any]:
         f"{TRAINER}/clustertrainingruntimes": listed(
             {"metadata": {"name": "torch-distributed"}}, {"metadata": {"name": "deepspeed-distributed"}}
         ),
-        f"{NAMESPACE}/services/minio-service": {"metadata": {"name": "minio-service"}},
+        f"{NAMESPACE}/services/seaweedfs": {
+            "metadata": {"name": "seaweedfs"},
+            "spec": {"ports": [{"name": "http-iam", "port": 8111}, {"name": "http-s3", "port": 8333}]},
+        },
         "/apis/discovery.k8s.io/v1/namespaces/runs/endpointslices": listed(
             {"endpoints": [{"conditions": {"ready": True}}]}
         ),

@@ -32,7 +32,9 @@ PROVIDE = (
 )
 PIPELINES = (
     "mend: kubectl apply -k "
-    '"github.com/kubeflow/pipelines/manifests/kustomize/env/platform-agnostic?ref=2.17.0"'
+    '"github.com/kubeflow/pipelines/manifests/kustomize/cluster-scoped-resources?ref=2.17.0" '
+    "&& kubectl wait --for condition=established --timeout=60s crd/applications.app.k8s.io "
+    '&& kubectl apply -k "github.com/kubeflow/pipelines/manifests/kustomize/env/platform-agnostic?ref=2.17.0"'
 )
 
 
@@ -44,6 +46,7 @@ def test_nothing_is_wrong_with_a_healthy_cluster(cluster: Cluster) -> None:
     assert found["Kubernetes API"].startswith("v1.34.0 at http://127.0.0.1:")
     assert found["you"] == "are ann, runs go to namespace runs"
     assert found["Katib"] == "experiments.kubeflow.org v1beta1, katib-controller:v1 in kubeflow"
+    assert found["object store"] == "minio://mlpipeline/v2/artifacts, seaweedfs in runs, port 8333, 1 ready"
     assert found["GPUs"] == "4 nvidia.com/gpu"
     assert found["image train"] == f"registry.example/train:1, precisionflow {__version__}"
     assert found["MLflow"] == "http://mlflow:5000 answers from inside"
@@ -87,8 +90,26 @@ TROUBLES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda answers: answers.update(
             {"/apis/discovery.k8s.io/v1/namespaces/runs/endpointslices": listed()}
         ),
-        "bad  object store: minio-service in runs has no pod that is ready; "
-        "mend: kubectl -n runs get pods,endpointslices -l app=minio",
+        "bad  object store: seaweedfs in runs has no pod that is ready; "
+        "mend: kubectl -n runs describe service seaweedfs",
+    ),
+    "no service of the store": (
+        lambda answers: answers.pop(f"{NAMESPACE}/services/seaweedfs"),
+        "bad  object store: minio://mlpipeline/v2/artifacts needs the service seaweedfs or minio-service; "
+        f"{PIPELINES}",
+    ),
+    "a store elsewhere": (
+        lambda answers: answers.update(
+            {
+                f"{NAMESPACE}/configmaps/kfp-launcher": {
+                    "data": {
+                        "defaultPipelineRoot": "s3://b/p",
+                        "providers": "s3: {default: {endpoint: s3.example.com, credentials: {fromEnv: true}}}",
+                    }
+                }
+            }
+        ),
+        "note object store: artifacts go to s3://b/p at s3.example.com; it is not asked",
     ),
     "no label": (
         lambda answers: answers[NAMESPACE]["metadata"].pop("labels"),
@@ -155,8 +176,7 @@ TROUBLES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     ),
     "no Pipelines": (
         lambda answers: answers.pop(f"{NAMESPACE}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz"),
-        "bad  Kubeflow Pipelines: no service ml-pipeline in runs or kubeflow; mend: kubectl apply -k "
-        '"github.com/kubeflow/pipelines/manifests/kustomize/env/platform-agnostic?ref=2.17.0"',
+        f"bad  Kubeflow Pipelines: no service ml-pipeline in runs or kubeflow; {PIPELINES}",
     ),
 }
 

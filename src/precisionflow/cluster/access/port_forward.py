@@ -17,9 +17,11 @@ CHUNK = 1 << 16
 
 
 @contextlib.contextmanager
-def forwarded(connection: Connection, *, service: str, namespace: str) -> Iterator[str]:
-    """`127.0.0.1:port`, as long as the block runs, for the first port of a service with a ready pod."""
-    pod, port = _target(connection, service=service, namespace=namespace)
+def forwarded(
+    connection: Connection, *, service: str, namespace: str, port_name: str | None
+) -> Iterator[str]:
+    """`127.0.0.1:port`, as long as the block runs, for the port of that name of a service with a ready pod."""
+    pod, port = _target(connection, service=service, namespace=namespace, port_name=port_name)
     listener = socket.create_server(("127.0.0.1", 0))
     accepting = threading.Thread(
         target=_accept,
@@ -36,15 +38,18 @@ def forwarded(connection: Connection, *, service: str, namespace: str) -> Iterat
         accepting.join()
 
 
-def _target(connection: Connection, *, service: str, namespace: str) -> tuple[str, int]:
-    """Name of a ready pod behind a service, and the pod's port."""
+def _target(
+    connection: Connection, *, service: str, namespace: str, port_name: str | None
+) -> tuple[str, int]:
+    """Name of a ready pod behind a service, and the pod's own number of the port of that name."""
     with explained(f"looking for service {service} in namespace {namespace}"):
         endpoints = connection.core.read_namespaced_endpoints(service, namespace)
     subsets: list[V1EndpointSubset] = endpoints.subsets or []
     for subset in subsets:
+        ports = [port.port for port in subset.ports or () if port.name == port_name]
         for address in subset.addresses or ():
-            if address.target_ref and subset.ports:
-                return str(address.target_ref.name), int(subset.ports[0].port)
+            if address.target_ref and ports:
+                return str(address.target_ref.name), int(ports[0])
     raise ClusterError(
         f"service {service} in namespace {namespace} has no ready pod; "
         f"`kubectl -n {namespace} get pods` shows what it waits for"

@@ -1,14 +1,19 @@
 """Commands that mend a cluster: kubectl for the one that is examined, installation, rights."""
 
 import shlex
+from collections.abc import Callable
+from functools import partial
 
 from precisionflow.cluster.access.connection import Connection
 
 _TRAINER = "https://github.com/kubeflow/trainer.git/manifests/overlays"
+_PIPELINES = "github.com/kubeflow/pipelines/manifests/kustomize"
 INSTALL_PIPELINES = (
-    'apply -k "github.com/kubeflow/pipelines/manifests/kustomize/env/platform-agnostic?ref=2.17.0"'
+    f'apply -k "{_PIPELINES}/cluster-scoped-resources?ref=2.17.0"',
+    "wait --for condition=established --timeout=60s crd/applications.app.k8s.io",
+    f'apply -k "{_PIPELINES}/env/platform-agnostic?ref=2.17.0"',
 )
-"""Words for kubectl that install KFP, its object store and its service account."""
+"""Words for kubectl, one after the other, that install KFP: its kinds, then it, its object store and its account."""
 INSTALL_TRAINER = f'apply --server-side -k "{_TRAINER}/manager?ref=v2.3.0"'
 """Words for kubectl that install Kubeflow Trainer and JobSet."""
 INSTALL_RUNTIMES = f'apply --server-side -k "{_TRAINER}/runtimes?ref=v2.3.0"'
@@ -23,6 +28,16 @@ def kubectl(connection: Connection, words: str) -> str:
     """kubectl with these words, for the cluster that is examined."""
     context = connection.access.context
     return f"kubectl --context {shlex.quote(context)} {words}" if context else f"kubectl {words}"
+
+
+def once(words: str) -> Callable[[Connection], str]:
+    """kubectl with these words, for the cluster that is given then."""
+    return partial(kubectl, words=words)
+
+
+def install_pipelines(connection: Connection) -> str:
+    """Command that installs KFP."""
+    return " && ".join(kubectl(connection, words) for words in INSTALL_PIPELINES)
 
 
 def provide(connection: Connection, account: str | None = None) -> str:

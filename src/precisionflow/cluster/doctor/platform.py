@@ -2,9 +2,11 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
+from precisionflow.cluster.access.artifact_store import ArtifactStore, launcher_settings, service_of
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import explained
 from precisionflow.cluster.access.kinds import (
@@ -15,14 +17,15 @@ from precisionflow.cluster.access.kinds import (
     WORKFLOWS,
     Kind,
 )
-from precisionflow.cluster.access.names import LAUNCHER, PIPELINE_ROOT, STORE
+from precisionflow.cluster.access.names import STORES
 from precisionflow.cluster.access.rest import Json, forbidden, get, items, post
 from precisionflow.cluster.doctor.commands import (
     INSTALL_KATIB,
-    INSTALL_PIPELINES,
     INSTALL_RUNTIMES,
     INSTALL_TRAINER,
+    install_pipelines,
     kubectl,
+    once,
 )
 from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
 from precisionflow.config.cluster import Cluster
@@ -39,15 +42,15 @@ class Operator:
     kind: Kind
     controller: str
     """Name of the controller's deployment."""
-    install: str
-    """Words for kubectl that install it."""
+    install: Callable[[Connection], str]
+    """Command that installs it."""
 
 
 OPERATORS = (
-    Operator("Argo Workflows", WORKFLOWS, "workflow-controller", INSTALL_PIPELINES),
-    Operator("Trainer", TRAINJOBS, "kubeflow-trainer-controller-manager", INSTALL_TRAINER),
-    Operator("JobSet", JOBSETS, "jobset-controller-manager", INSTALL_TRAINER),
-    Operator("Katib", EXPERIMENTS, "katib-controller", INSTALL_KATIB),
+    Operator("Argo Workflows", WORKFLOWS, "workflow-controller", install_pipelines),
+    Operator("Trainer", TRAINJOBS, "kubeflow-trainer-controller-manager", once(INSTALL_TRAINER)),
+    Operator("JobSet", JOBSETS, "jobset-controller-manager", once(INSTALL_TRAINER)),
+    Operator("Katib", EXPERIMENTS, "katib-controller", once(INSTALL_KATIB)),
 )
 
 
@@ -80,9 +83,7 @@ def check_pipelines(connection: Connection) -> Findings:
         deployment = get(connection.api, f"/apis/apps/v1/namespaces/{where}/deployments/ml-pipeline")
         yield ok(what, f"{_sort(health)}, {_image(deployment) if deployment else 'API'} in {where}")
     elif get(connection.api, "/api/v1/namespaces/kubeflow/services/ml-pipeline") is None:
-        yield bad(
-            what, f"no service ml-pipeline in {where} or kubeflow", kubectl(connection, INSTALL_PIPELINES)
-        )
+        yield bad(what, f"no service ml-pipeline in {where} or kubeflow", install_pipelines(connection))
     else:
         context = f" --context {shlex.quote(connection.access.context)}" if connection.access.context else ""
         mend = f"precisionflow doctor --namespace kubeflow{context}"
@@ -120,7 +121,7 @@ def check_operators(connection: Connection) -> Findings:
         if kind.plural not in {resource["name"] for resource in kinds.get("resources", [])}:
             served = [str(version["version"]) for version in (group or {}).get("versions", [])]
             only = f" (its group is served in {', '.join(served)})" if served else ""
-            mend = kubectl(connection, operator.install)
+            mend = operator.install(connection)
             yield bad(operator.what, f"{wanted} is not installed{only}", mend)
             continue
         yield from _controller(connection, operator, wanted)
@@ -142,7 +143,7 @@ def _controller(connection: Connection, operator: Operator, served: str) -> Find
         yield bad(
             operator.what,
             f"{served} is served, but no deployment {operator.controller} acts on it",
-            kubectl(connection, operator.install),
+            operator.install(connection),
         )
         return
     for deployment in found:
@@ -172,27 +173,27 @@ def check_runtimes(connection: Connection) -> Findings:
 
 
 def check_object_store(connection: Connection) -> Findings:
-    """Where KFP keeps artifacts: its own store answers, or another one is named."""
-    launcher = get(connection.api, f"/api/v1/namespaces/{connection.namespace}/configmaps/{LAUNCHER}")
-    root = ((launcher or {}).get("data") or {}).get("defaultPipelineRoot") or PIPELINE_ROOT
-    if not root.startswith("minio://"):
-        yield note("object store", f"artifacts go to {root}; it is not asked")
-        return
-    for namespace in dict.fromkeys((connection.namespace, "kubeflow")):
-        if get(connection.api, f"/api/v1/namespaces/{namespace}/services/{STORE}") is None:
-            continue
-        count = ready_endpoints(connection, namespace, STORE)
-        if count:
-            yield ok("object store", f"{root}, {STORE} in {namespace}, {count} ready")
+    """Where KFP keeps artifacts: the service that leads there has a ready pod, or a store outside is named."""
+    store = ArtifactStore.of(launcher_settings(connection))
+    service = service_of(store, connection)
+    if service is None:
+        if store.kind == "minio" and store.endpoint is None:
+            wanted = f"{store.root} needs the service {' or '.join(STORES)}"
+            yield bad("object store", wanted, install_pipelines(connection))
         else:
-            look = f"-n {namespace} get pods,endpointslices -l app=minio"
-            yield bad(
-                "object store",
-                f"{STORE} in {namespace} has no pod that is ready",
-                kubectl(connection, look),
-            )
+            at = f" at {store.endpoint}" if store.endpoint else ""
+            yield note("object store", f"artifacts go to {store.root}{at}; it is not asked")
         return
-    yield bad("object store", f"{root} needs the service {STORE}", kubectl(connection, INSTALL_PIPELINES))
+    count = ready_endpoints(connection, service.namespace, service.name)
+    if count:
+        where = f"{service.name} in {service.namespace}, port {service.port}"
+        yield ok("object store", f"{store.root}, {where}, {count} ready")
+    else:
+        yield bad(
+            "object store",
+            f"{service.name} in {service.namespace} has no pod that is ready",
+            kubectl(connection, f"-n {service.namespace} describe service {service.name}"),
+        )
 
 
 def ready_endpoints(connection: Connection, namespace: str, service: str) -> int:

@@ -14,7 +14,7 @@ from precisionflow.cluster.access.kinds import (
     WORKFLOWS,
 )
 from precisionflow.cluster.access.rest import Json, forbidden, get, post
-from precisionflow.cluster.doctor.commands import INSTALL_PIPELINES, kubectl, provide
+from precisionflow.cluster.doctor.commands import install_pipelines, kubectl, provide
 from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
 from precisionflow.cluster.doctor.platform import whoami
 
@@ -54,6 +54,7 @@ USER = {
     "fetch": (
         Right(("get",), "secrets"),
         Right(("get",), "configmaps"),
+        Right(("get",), "services"),
         Right(("get",), "endpoints"),
         Right(("get", "create"), "pods/portforward"),
     ),
@@ -103,7 +104,7 @@ def check_account(connection: Connection) -> Findings:
     name = account(connection)
     if name is None:
         found = f"neither {' nor '.join(ACCOUNTS)} is in namespace {connection.namespace}"
-        yield bad("service account", found, kubectl(connection, INSTALL_PIPELINES))
+        yield bad("service account", found, install_pipelines(connection))
         return
     allowed = _reviewer(connection, name)
     if allowed is None:

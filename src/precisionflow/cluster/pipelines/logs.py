@@ -1,5 +1,7 @@
 """Logs of a run's tasks: from their pods, or from the object store when those are gone."""
 
+import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,6 +14,8 @@ from precisionflow.cluster.pipelines.tasks import label_of
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
+
+_LOG = re.compile(r"executor-logs(?:-(\d+))?")
 
 
 def print_logs(run: str, *, task: str | None, access: Access, screen: TextIO) -> None:
@@ -45,9 +49,22 @@ def _print_stored(run: "V2beta1Run", *, task: str, connection: Connection, scree
     """Print the logs that KFP's launcher has put beside the artifacts; their number."""
     address = artifacts_of(run, connection=connection)
     with object_store(connection, root=address) as store:
-        logs = [key for key in store.keys(address) if PurePosixPath(key).name == "executor-logs"]
-        chosen = [key for key in logs if key.startswith(task)]
+        chosen = [key for key in stored_logs(store.keys(address)) if key.startswith(task)]
         for key in chosen:
-            print(f"== {key.split('/')[0]} (stored)", file=screen)
+            number = try_of(key)
+            which = f"stored, try {number + 1}" if number else "stored"
+            print(f"== {key.split('/')[0]} ({which})", file=screen)
             _print_lines(store.read(f"{address}/{key}").decode(errors="replace"), screen)
     return len(chosen)
+
+
+def stored_logs(keys: Iterable[str]) -> list[str]:
+    """Those of a run's objects that are logs, by task, the tries of each in their order."""
+    logs = [key for key in keys if _LOG.fullmatch(PurePosixPath(key).name)]
+    return sorted(logs, key=lambda key: (str(PurePosixPath(key).parent), try_of(key) or 0))
+
+
+def try_of(key: str) -> int | None:
+    """Number of the try whose log this is, from 0; none before KFP 2.16.1, where each try overwrites the log before."""
+    found = _LOG.fullmatch(PurePosixPath(key).name)
+    return int(found.group(1)) if found and found.group(1) else None

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from precisionflow.cluster.access.artifact_store import (
+    ArtifactStore,
+    Login,
+    launcher_settings,
+    service_of,
+)
 from precisionflow.cluster.access.connection import Connection, inside
 from precisionflow.cluster.access.errors import ClusterError, explained
-from precisionflow.cluster.access.names import LAUNCHER, PIPELINE_ROOT, STORE, STORE_LOGIN
+from precisionflow.cluster.access.names import KFP_NAMESPACE, LAUNCHER, STORES
 from precisionflow.cluster.access.port_forward import forwarded
 
 if TYPE_CHECKING:
     from kubernetes.client import V1Secret
-
-REGION = "minio"
-"""Region for which KFP's launcher signs."""
 
 
 @dataclass(frozen=True)
@@ -71,63 +74,74 @@ def stored(address: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def object_store(connection: Connection, *, root: str) -> Iterator[ObjectStore]:
-    """The store that holds the pipeline root `root`: KFP's own, or S3 with the login of this machine."""
+    """The store that holds the pipeline root `root`, reached as KFP's launcher reaches it.
+
+    A store inside the cluster is reached through the Kubernetes API, one outside by its own address; where the
+    launcher's ConfigMap names no login, by that of this machine.
+    """
     import boto3
     from botocore.config import Config
 
-    match urlsplit(root).scheme:
-        case "minio":
-            with _address(connection) as address:
-                access, secret = _login(connection)
-                yield ObjectStore(
-                    boto3.client(
-                        "s3",
-                        endpoint_url=f"http://{address}",
-                        region_name=REGION,
-                        aws_access_key_id=access,
-                        aws_secret_access_key=secret,
-                        config=Config(
-                            s3={"addressing_style": "path"}, retries={"max_attempts": 4, "mode": "standard"}
-                        ),
-                    )
-                )
-        case "s3":
-            yield ObjectStore(boto3.client("s3"))
-        case other:
-            raise ClusterError(
-                f"{root}: results in a store of kind {other!r} are not fetched; copy them with its own program"
+    with explained(f"reading ConfigMap {LAUNCHER} in namespace {connection.namespace}"):
+        store = ArtifactStore.of(launcher_settings(connection), root=root)
+    if store.kind not in ("minio", "s3"):
+        raise ClusterError(
+            f"{root}: results in a store of kind {store.kind!r} are not fetched; copy them with its own program"
+        )
+    with _address(store, connection) as address:
+        access, secret = _login(connection, store.login) if store.login else (None, None)
+        scheme = "https" if store.tls else "http"
+        yield ObjectStore(
+            boto3.client(
+                "s3",
+                endpoint_url=f"{scheme}://{address}" if address else None,
+                region_name=store.region,
+                aws_access_key_id=access,
+                aws_secret_access_key=secret,
+                config=Config(
+                    s3={"addressing_style": "path" if store.path_style else "auto"},
+                    retries={"max_attempts": 4, "mode": "standard"},
+                ),
             )
+        )
 
 
 @contextlib.contextmanager
-def _address(connection: Connection) -> Iterator[str]:
-    """Host and port of KFP's own store, as this process reaches it."""
-    if inside():
-        yield f"{STORE}.{connection.namespace}:9000"
-        return
-    with forwarded(connection, service=STORE, namespace=connection.namespace) as address:
-        yield address
+def _address(store: ArtifactStore, connection: Connection) -> Iterator[str | None]:
+    """Host and port of a store, as this process reaches it; none for Amazon's."""
+    with explained(f"looking for the store of {store.root}"):
+        service = service_of(store, connection)
+    if service is None:
+        if store.endpoint is None and store.kind == "minio":
+            raise ClusterError(
+                f"{store.root}: neither service {' nor '.join(STORES)} is in namespace {connection.namespace} or "
+                f"{KFP_NAMESPACE}; `precisionflow doctor` says what is to be installed"
+            )
+        yield store.endpoint
+    elif inside():
+        yield service.address
+    else:
+        with forwarded(
+            connection, service=service.name, namespace=service.namespace, port_name=service.port_name
+        ) as address:
+            yield address
 
 
-def _login(connection: Connection) -> tuple[str, str]:
-    """Access key and secret key of KFP's own store."""
-    with explained(f"reading secret {STORE_LOGIN} in namespace {connection.namespace}"):
-        secret: V1Secret = connection.core.read_namespaced_secret(STORE_LOGIN, connection.namespace)
-    key, password = (
-        base64.b64decode((secret.data or {})[name]).decode() for name in ("accesskey", "secretkey")
-    )
+def _login(connection: Connection, login: Login) -> tuple[str, str]:
+    """Access key and secret key of a store."""
+    with explained(f"reading secret {login.secret} in namespace {connection.namespace}"):
+        secret: V1Secret = connection.core.read_namespaced_secret(login.secret, connection.namespace)
+    held = secret.data or {}
+    if missing := [name for name in (login.access, login.password) if name not in held]:
+        raise ClusterError(
+            f"secret {login.secret} in namespace {connection.namespace}: has no key {missing[0]!r}; "
+            f"mend it, or the names in ConfigMap {LAUNCHER}"
+        )
+    key, password = (base64.b64decode(held[name]).decode() for name in (login.access, login.password))
     return key, password
 
 
 def pipeline_root(connection: Connection) -> str:
     """Address below which the namespace's runs put their artifacts unless they name another."""
-    from kubernetes.client import ApiException
-
     with explained(f"reading ConfigMap {LAUNCHER} in namespace {connection.namespace}"):
-        try:
-            found = connection.core.read_namespaced_config_map(LAUNCHER, connection.namespace)
-        except ApiException as error:
-            if error.status != 404:
-                raise
-            return PIPELINE_ROOT
-    return str((found.data or {}).get("defaultPipelineRoot") or PIPELINE_ROOT)
+        return ArtifactStore.of(launcher_settings(connection)).root
