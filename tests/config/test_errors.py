@@ -17,6 +17,12 @@ BAD_SETTINGS = {
     "trainin.steps=3": "trainin: unknown key (given a mapping); allowed: ablation, * did you mean 'training'?",
     "steps=3": "steps: unknown key (given 3); allowed: * did you mean 'training.steps'?",
     "engine.ranks=2": "engine.ranks: unknown key (given 2); allowed: * it is a key of kind 'deepspeed'",
+    "objective={kind: crps, beta: 1}": "objective.beta: unknown key (given 1); * it is a key of kind 'gaussian_nll', "
+    "'student_t' or 'laplace'",
+    "model.posterior.folds=2": "model.posterior.folds: unknown key (given 2); * it is a key of kind 'ensemble'",
+    "model={kind: tagi_v, dropout: 0.1}": "model.dropout: unknown key (given 0.1); * it is a key of kind 'mlp'",
+    "cpu=3": "cpu: unknown key (given 3); * did you mean 'cluster.train.cpu', 'cluster.evaluate.cpu' or "
+    "'cluster.other.cpu'?",
     "task.source.file=x": "task.source.file: unknown key (given 'x'); allowed: kind, name",
     # wrong types
     "training.steps=abc": "training.steps: given 'abc'; should be a valid integer*",
@@ -28,6 +34,12 @@ BAD_SETTINGS = {
     "seeds=3": "seeds: given 3; should be a list, such as [0, 1]",
     "seeds=[a]": "seeds.0: given 'a'; should be a valid integer*",
     "question=3": "question: given 3; should be text; quote it",
+    "seeds=[1:20]": "seeds.0: given '1:20'; should be a valid integer*",
+    "seeds=[0b11]": "seeds.0: given '0b11'; should be a valid integer*",
+    "training.steps=1_000": "training.steps: given '1_000'; should be a number, without _ between its digits",
+    "training.learning_rate=1_0.5": "training.learning_rate: given '1_0.5'; should be a number, without _ *",
+    "model.layer_norm=yes": "model.layer_norm: given 'yes'; should be true or false",
+    "model.layer_norm=1": "model.layer_norm: given 1; should be true or false",
     "ablation.axes.noise.x=3": "ablation.axes.noise.x: given 3; should be a mapping",
     # out of range
     "training.steps=0": "training.steps: given 0; should be greater than or equal to 1",
@@ -48,7 +60,6 @@ BAD_SETTINGS = {
     "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp, tagi_v; "
     "did you mean 'transformer'?",
     "learning.kind=sgd": "learning.kind: unknown value 'sgd'; allowed: backprop, predictive_coding",
-    "model={hidden: [3]}": "model.kind: missing; allowed: transformer, mlp, tagi_v",
     "task.source.name=diabets": "task.source.name: unknown value 'diabets'; allowed: diabetes, linnerud; "
     "did you mean 'diabetes'?",
     "training.schedule=cos": "training.schedule: unknown value 'cos'; allowed: constant, cosine, one_cycle; "
@@ -75,6 +86,8 @@ BAD_SETTINGS = {
     "ablation.axes.noise.x={modell.kind: y}": "*'modell.kind' cannot differ between variants; * did you mean 'model'?",
     "ablation.axes.x.y={objective.kind: homoscedastic}": "ablation.axes.x: sets 'objective.kind', and so does "
     "ablation.axes.noise; keep one of them",
+    "ablation.axes.x.y={objective: {kind: homoscedastic}}": "ablation.axes.x: sets 'objective.kind', and so does "
+    "ablation.axes.noise; keep one of them",
     "ablation.datasets.x={task.kind: regression}": "ablation.datasets.x: 'task.kind' cannot differ *",
     "task.source={kind: uci_folder, path: /}": "task.source.path: given '/'; should end in the name of a file *",
     "task.source={kind: uci_folder}": "task.source.path: missing; give it a value",
@@ -94,7 +107,7 @@ BAD_LANGUAGE_SETTINGS = {
     "engine.zero_stage=4": "engine.zero_stage: unknown value 4; allowed: 0, 1, 2, 3",
     "model.attention.prior.kind=full": "model.attention.prior.kind: 'full' lets a character model see *",
     "model.attention.potential.initial_precision=2": "model.attention.potential.initial_precision: unknown key "
-    "(given 2); allowed: kind; it is a key of kind 'gaussian_per_key'",
+    "(given 2); allowed: kind; it is a key of kind 'gaussian_isotropic' or 'gaussian_per_key'",
     "task.test_fraction=0.96": "task.validation_fraction + task.test_fraction is 1.01; keep it below 1, *",
     "ablation.metrics=[crps]": "ablation.metrics: task.kind 'characters' has no metric 'crps'; allowed: nll, *",
 }
@@ -145,11 +158,20 @@ BAD_FILES = {
         b"question: gr\xf6\xdfer\n",
         "{}: cannot be read (not UTF-8 text); give a YAML file or a name *",
     ),
+    "no kind": (
+        shipped()[REGRESSION].replace("model: {kind: mlp, ", "model: {").encode(),
+        "model.kind: missing; allowed: transformer, mlp, tagi_v",
+    ),
     "unfinished": (
         b"name: a\n",
         "task: missing; give a mapping with a kind, one of: regression, characters, *",
     ),
-    "cut JSON": (b'{"name": ', "{}: not valid YAML: * line 1 column *"),
+    "JSON with a key twice": (
+        b'{"name": "a", "seeds": [0], "name": "b"}',
+        "{}: not valid YAML: key 'name' stands *",
+    ),
+    "equal keys": (b"true: 1\nTrue: 2\n", "{}: not valid YAML: line 2, column 1: key 'True' stands twice"),
+    "cut JSON": (b'{"name": ', "{}: not valid YAML: line *, column *"),
     "deep JSON": (b'{"a":' * 20000, "{}: not valid YAML: nested too deeply"),
     "deep": (b"a: " + b"[" * 5000 + b"]" * 5000, "a: unknown key (given [[[*"),
     "number for a key": (shipped()[REGRESSION].encode() + b"1: 2\n", "1: given 1; should be text; quote it"),

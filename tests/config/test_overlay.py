@@ -45,7 +45,6 @@ def test_axis_setting_and_search_parameter_are_one(
 
 
 def test_text_becomes_a_number() -> None:
-    assert yaml.safe_load("3e-4") == "3e-4"
     for text in ("3e-4", "'0.0003'", "0.3E-3", "3.0e-4"):
         experiment = load("quickstart-regression", [f"training.learning_rate={text}"])
         assert experiment.training.learning_rate == 0.0003

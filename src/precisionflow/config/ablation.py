@@ -41,10 +41,11 @@ class Ablation(Config):
                 if part not in VARIED or dotted == "task.kind":
                     allowed = f"allowed: keys of {', '.join(VARIED)}{nearest(part, VARIED)}"
                     raise ValueError(f"{owner}.{name}: {dotted!r} cannot differ between variants; {allowed}")
-                if owners.setdefault(dotted, owner) != owner:
-                    raise ValueError(
-                        f"{owner}: sets {dotted!r}, and so does {owners[dotted]}; keep one of them"
-                    )
+                for leaf in _leaves(dotted, overlay[dotted]):
+                    if owners.setdefault(leaf, owner) != owner:
+                        raise ValueError(
+                            f"{owner}: sets {leaf!r}, and so does {owners[leaf]}; keep one of them"
+                        )
         return self
 
     def _overlays(self) -> list[tuple[str, str, Overlay]]:
@@ -53,6 +54,13 @@ class Ablation(Config):
         for axis, levels in self.axes.items():
             found += [(f"ablation.axes.{axis}", level, overlay) for level, overlay in levels.items()]
         return found
+
+
+def _leaves(dotted: str, value: Any) -> list[str]:
+    """The dotted keys of all values that a setting brings."""
+    if not isinstance(value, dict):
+        return [dotted]
+    return [leaf for key, inside in value.items() for leaf in _leaves(f"{dotted}.{key}", inside)]
 
 
 End = Annotated[float | None, Field(allow_inf_nan=False), NUMBER]

@@ -11,13 +11,23 @@ from pydantic.fields import FieldInfo
 
 
 def _number(given: Any) -> Any:
-    """Python counts True as 1; YAML's `yes` is no number."""
+    """Python counts True as 1 and reads 1_000 in a text; YAML 1.2 has neither for a number."""
     if isinstance(given, bool):
         raise ValueError("should be a number")
+    if isinstance(given, str) and "_" in given:
+        raise ValueError("should be a number, without _ between its digits")
+    return given
+
+
+def _truth(given: Any) -> Any:
+    """`yes` and 1 are no truth values in YAML 1.2."""
+    if not isinstance(given, bool):
+        raise ValueError("should be true or false")
     return given
 
 
 NUMBER = BeforeValidator(_number)
+Flag = Annotated[bool, BeforeValidator(_truth)]
 Whole = Annotated[int, Field(ge=0), NUMBER]
 Count = Annotated[int, Field(ge=1), NUMBER]
 Seed = Annotated[int, Field(ge=0, lt=2**32), NUMBER]
@@ -45,33 +55,46 @@ def nearest(word: str, valid: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def default_kinds(content: Mapping[Any, Any], part: type[Config]) -> dict[Any, Any]:
-    """A copy in which every part that is given without its `kind` has the kind of the default."""
-    completed = dict(content)
+def completed(content: Mapping[Any, Any], part: type[Config], usual: Config | None = None) -> dict[Any, Any]:
+    """A copy in which a part that is given in part has the values, and the `kind`, of its field's default beside them.
+
+    They may differ from the defaults of its class, which hold for every other kind. `usual` is the default of the field
+    that holds `content`, where it is of the class `part`.
+    """
+    result = {} if usual is None else without_defaults(usual)
+    result |= content
     for name, field in part.model_fields.items():
-        given = content.get(name)
+        given, default = content.get(name), _default(field, name, usual)
         if not isinstance(given, Mapping):
             continue
-        kind = getattr(field.default, "kind", None)
+        kind = kind_of(type(default)) if isinstance(default, Config) else None
         given = given if kind is None else {"kind": kind, **given}
         members = members_of(field.annotation)
         chosen = [m for m in members if len(members) == 1 or kind_of(m) == given.get("kind")]
-        completed[name] = default_kinds(given, chosen[0]) if chosen else given
-    return completed
+        if chosen:
+            same = default if isinstance(default, chosen[0]) else None
+            result[name] = completed(given, chosen[0], same)
+    return result
 
 
-def without_defaults(config: Config) -> dict[str, Any]:
+def without_defaults(config: Config, usual: Config | None = None) -> dict[str, Any]:
     """What has to be said of a configuration: every `kind`, and every field that is not at its default; JSON values.
 
-    `default_kinds` and validation give the whole configuration back.
+    `completed` and validation give the whole configuration back. `usual` is the default of the field that holds it.
     """
     said: dict[str, Any] = {}
     whole = config.model_dump(mode="json")
     for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
-        if name == "kind" or field.is_required() or value != field.get_default(call_default_factory=True):
-            said[name] = without_defaults(value) if isinstance(value, Config) else whole[name]
+        value, default = getattr(config, name), _default(field, name, usual)
+        if name == "kind" or value != default:
+            same = default if isinstance(value, Config) and type(default) is type(value) else None
+            said[name] = without_defaults(value, same) if isinstance(value, Config) else whole[name]
     return said
+
+
+def _default(field: FieldInfo, name: str, usual: Config | None) -> Any:
+    """What a field holds where nothing is said; pydantic's mark of no default where something has to be."""
+    return field.get_default(call_default_factory=True) if usual is None else getattr(usual, name)
 
 
 def keys_of(part: type[Config]) -> dict[str, FieldInfo]:

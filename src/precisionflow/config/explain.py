@@ -99,18 +99,25 @@ def _descend(location: Sequence[Any], root: type[Config]) -> tuple[list[str], li
 def _allowed_keys(key: Sequence[str], parts: Sequence[type[Config]], root: type[Config]) -> str:
     """The keys that could stand where an unknown one is, and where its name would be right."""
     valid = sorted({name for part in parts for name in keys_of(part)})
-    elsewhere = {path: kind for path, kind in _paths(root) if path.split(".")[-1] == key[-1]}
-    if ".".join(key) in elsewhere:
-        hint = f"; it is a key of kind {elsewhere['.'.join(key)]!r}"
+    dotted = ".".join(key)
+    elsewhere = [(path, kind) for path, kind in _paths(root) if path.split(".")[-1] == key[-1]]
+    kinds = list(dict.fromkeys(repr(kind) for path, kind in elsewhere if path == dotted and kind))
+    if kinds:
+        hint = f"; it is a key of kind {_listed(kinds)}"
     elif elsewhere:
-        hint = f"; did you mean {next(iter(elsewhere))!r}?"
+        hint = f"; did you mean {_listed(list(dict.fromkeys(repr(path) for path, _ in elsewhere)))}?"
     else:
         hint = nearest(key[-1], valid)
     return f"allowed: {', '.join(valid)}{hint}"
 
 
+def _listed(words: Sequence[str]) -> str:
+    """All of the words: a, b or c."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def _paths(part: type[Config], prefix: str = "") -> Iterator[tuple[str, str | None]]:
-    """Every dotted key below a part, and the kind of the part that it stands in."""
+    """Every dotted key below a part, and the kind of the part that it stands in: once for each kind."""
     for name, field in keys_of(part).items():
         yield prefix + name, kind_of(part)
         for member in members_of(field.annotation):

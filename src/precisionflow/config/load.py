@@ -1,38 +1,17 @@
 """Loading: from a name, a file or text to a validated Experiment, with `--set` overlays merged first."""
 
-import json
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from precisionflow.config.base import Config, ConfigError, default_kinds, keys_of, nearest
+from precisionflow.config.base import Config, ConfigError, completed, keys_of, nearest
 from precisionflow.config.experiment import Experiment
 from precisionflow.config.explain import explain
 from precisionflow.config.overlay import overlay
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML whose mappings have each key once, and whose dates are text."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key.value!r} stands twice", problem_mark=key.start_mark
-                )
-            if isinstance(key, yaml.ScalarNode):
-                seen.add(key.value)
-        return dict(super().construct_mapping(node, deep=deep))
+from precisionflow.config.yaml12 import read_yaml, write_yaml
 
 
 def shipped() -> dict[str, str]:
@@ -44,7 +23,7 @@ def shipped() -> dict[str, str]:
 
 def load(name: str, settings: Iterable[str] = ()) -> Experiment:
     """The shipped experiment or the file `name`, with `settings` such as "training.steps=10" merged in."""
-    return resolve(overlay(default_kinds(tree(name), Experiment), parse_settings(settings)))
+    return resolve(overlay(tree(name), parse_settings(settings)))
 
 
 def tree(name: str) -> dict[str, Any]:
@@ -79,24 +58,14 @@ def parse(text: str) -> Experiment:
 def mapping(text: str, origin: str, *, of: type[Config] = Experiment) -> dict[str, Any]:
     """The mapping in a YAML or JSON text from `origin`; ConfigError with one line where it is none of a part's keys."""
     try:
-        content = json.loads(text) if text.lstrip().startswith("{") else yaml.load(text, _Loader)
-    except RecursionError:
-        raise ConfigError(f"{origin}: not valid YAML: nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{origin}: not valid YAML: {_problem(error)}") from None
+        content = read_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{origin}: not valid YAML: {error}") from None
     if isinstance(content, dict):
         return content
     keys = ", ".join(keys_of(of))
     found = "is empty" if content is None else f"is a {type(content).__name__}"
     raise ConfigError(f"{origin}: {found}; it should be a mapping with the keys {keys}")
-
-
-def _problem(error: Exception) -> str:
-    """What is wrong in a YAML text, and in which line."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    if mark is None or problem is None:
-        return " ".join(str(error).split())
-    return f"line {mark.line + 1}, column {mark.column + 1}: {' '.join(problem.split())}"
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
@@ -109,8 +78,8 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
                 f"--set {setting!r}: should be dotted.key=value, for instance training.steps=100"
             )
         try:
-            parsed[key] = yaml.load(value, _Loader)
-        except (yaml.YAMLError, ValueError, RecursionError):
+            parsed[key] = read_yaml(value)
+        except ValueError:
             raise ConfigError(f"--set {setting!r}: the value is not valid YAML; quote it") from None
     return parsed
 
@@ -123,11 +92,11 @@ def tuned(experiment: Experiment, settings: Iterable[str]) -> Experiment:
 def resolve(content: Mapping[str, Any]) -> Experiment:
     """Validate once; ConfigError with one line otherwise."""
     try:
-        return Experiment.model_validate(default_kinds(content, Experiment))
+        return Experiment.model_validate(completed(content, Experiment))
     except ValidationError as error:
         raise ConfigError(explain(error, Experiment)) from None
 
 
 def to_yaml(experiment: Experiment) -> str:
     """The resolved experiment as YAML: every default written out."""
-    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    return write_yaml(experiment.model_dump(mode="json"))

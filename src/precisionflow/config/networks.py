@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 from pydantic import Field, model_validator
 
 from precisionflow.config.attention import Attention
-from precisionflow.config.base import NUMBER, Config, Count
+from precisionflow.config.base import NUMBER, Config, Count, Flag
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.learning import Backpropagation
 from precisionflow.config.likelihoods import GaussianNLL
@@ -43,11 +43,11 @@ class MLP(Config):
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
     """Widths of the hidden layers."""
     activation: Literal["silu", "relu", "tanh"] = "silu"
-    layer_norm: bool = False
+    layer_norm: Flag = False
     """Before each activation."""
     dropout: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.0
     """Share of each hidden layer's outputs that is set to 0 while training."""
-    separate_heads: bool = False
+    separate_heads: Flag = False
     """Each head has a hidden layer of half the last width of its own."""
     inputs: Literal["standardised", "normal_scores"] = "standardised"
     """normal_scores: beside each feature stands the normal quantile of its rank among the training rows."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from precisionflow.config.base import Config
+from precisionflow.config.base import Config, Flag
 
 Assignments = dict[str, str]
 """Parameter of the study -> value of a trial, as the text that Katib puts into the trial's command."""
@@ -27,7 +27,7 @@ class TrialParameter(Config):
 class Template(Config):
     """Katib's TrialTemplate."""
 
-    retain: bool = False
+    retain: Flag = False
     primary_labels: dict[str, str] = Field({}, alias="primaryPodLabels")
     primary_container: str = Field(alias="primaryContainerName")
     success: str = Field("", alias="successCondition")
