@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from precisionflow.evaluation.distribution import Components, Distribution, Family, gaussian
+from precisionflow.evaluation.distribution import Distribution, gaussian
+from precisionflow.evaluation.families import Components, Family
 
 ROWS = 40
 FAMILIES: tuple[Family, ...] = ("gaussian", "laplace", "student_t")
@@ -68,10 +69,34 @@ def test_a_quantile_is_where_the_distribution_function_says(family: Family, comp
     np.testing.assert_allclose(predicted.cdf(high) - predicted.cdf(low), 0.8, rtol=1e-6)
 
 
-def test_the_quantile_between_two_far_peaks_is_found() -> None:
-    far = Distribution("gaussian", np.array([[-1e3, 1e3]]), np.array([[1e-3, 1e-3]]), np.array([[0.5, 0.5]]))
-    assert abs(far.quantile(0.25)[0] + 1e3) < 1e-2
-    assert abs(far.quantile(0.75)[0] - 1e3) < 1e-2
+def test_a_component_without_weight_is_not_there() -> None:
+    alone = Distribution("gaussian", np.array([[0.0]]), np.array([[1.0]]), np.array([[1.0]]))
+    beside = Distribution("gaussian", np.array([[0.0, 1e3]]), np.array([[1.0, 1e-6]]), np.array([[1.0, 0.0]]))
+    for target in (0.3, 1e3):
+        y = np.array([target])
+        assert beside.log_density(y) == pytest.approx(alone.log_density(y))
+        assert beside.cdf(y) == pytest.approx(alone.cdf(y))
+    assert beside.quantile(0.9) == pytest.approx(alone.quantile(0.9))
+    first = Distribution("gaussian", np.array([[1e3, 0.0]]), np.ones((1, 2)), np.array([[0.0, 1.0]]))
+    assert np.all(first.rows(np.zeros(500, dtype=int)).sample(np.random.default_rng(0)) < 100)
+
+
+def test_weights_are_divided_by_their_sum() -> None:
+    nearly = Distribution("gaussian", np.zeros((1, 2)), np.ones((1, 2)), np.array([[0.5, 0.5 + 5e-7]]))
+    assert nearly.weight.sum() == pytest.approx(1, abs=1e-15)
+    assert nearly.cdf(np.array([50.0])) == pytest.approx(1, abs=1e-15)
+
+
+def test_the_std_of_a_location_may_exceed_the_scale_by_rounding_alone() -> None:
+    def believed(location_std: float) -> Distribution:
+        one = np.ones((1, 1))
+        return Distribution("gaussian", 0 * one, 1e-3 * one, one, location_std=location_std * one)
+
+    rounded = believed(1e-3 * (1 + 1e-7))
+    assert rounded.aleatoric == 0
+    assert rounded.std == pytest.approx(1e-3)
+    with pytest.raises(ValueError, match=r"location_std, row 0.*between 0 and scale"):
+        believed(1.001e-3)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

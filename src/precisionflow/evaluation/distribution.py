@@ -3,25 +3,25 @@
 One component is the plain distribution; several are a mixture density, or the members of an ensemble of equal weights.
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, assert_never
+from typing import assert_never
 
 import numpy as np
-from jaxtyping import Float
 from scipy import special
 
+from precisionflow.evaluation import families, quantiles
 from precisionflow.evaluation.columns import Rows, aligned, fraction, refuse
-
-Family = Literal["gaussian", "student_t", "laplace"]
-Components = Float[np.ndarray, "rows components"]
-"""One number for each component of each row."""
+from precisionflow.evaluation.families import Components, Family
 
 PARAMETERS = ("location", "scale", "weight", "degrees_of_freedom", "location_std")
 """The arrays of a distribution."""
 WEIGHT_TOLERANCE = 1e-6
-"""How far from 1 the weights of a row may sum."""
+"""How far from 1 the weights of a row may sum; they are divided by their sum."""
+ROUNDING = 4e-16
+"""How far from 1 rounding takes a sum, for each component."""
+STD_TOLERANCE = 1e-5
+"""How far above its scale, relatively, the std of a location may be by rounding; it is taken as equal to it."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,16 @@ class Distribution:
         refuse(self.weight.min(axis=1) < 0, "weight", self.weight, wanted="should not be negative")
         total = self.weight.sum(axis=1)
         refuse(np.abs(total - 1) > WEIGHT_TOLERANCE, "weight", total, wanted="should sum to 1")
+        if np.any(np.abs(total - 1) > ROUNDING * self.components):
+            object.__setattr__(self, "weight", self.weight / total[:, None])
         if self.degrees_of_freedom is not None:
             low = self.degrees_of_freedom.min(axis=1) <= 0
             refuse(low, "degrees_of_freedom", self.degrees_of_freedom, wanted="should be positive")
         if self.location_std is not None:
-            wrong = (self.location_std.min(axis=1) < 0) | ((self.scale - self.location_std).min(axis=1) < 0)
+            room = self.scale * (1 + STD_TOLERANCE) - self.location_std
+            wrong = np.minimum(self.location_std, room).min(axis=1) < 0
             refuse(wrong, "location_std", self.location_std, wanted="should lie between 0 and scale")
+            object.__setattr__(self, "location_std", np.minimum(self.location_std, self.scale))
 
     @property
     def components(self) -> int:
@@ -82,36 +86,55 @@ class Distribution:
         object.__setattr__(part, "family", self.family)
         return part
 
+    @property
+    def mirrored(self) -> "Distribution":
+        """The distributions of -y."""
+        part = self.rows(slice(None))
+        object.__setattr__(part, "location", -self.location)
+        return part
+
     def log_density(self, target: Rows) -> Rows:
-        """log p(target), in nats."""
+        """log p(target), in nats; -inf where it is below the range of floats."""
         z = self._standardised(target)
-        parts = _log_density(self.family, z, self.degrees_of_freedom) - np.log(self.scale)
+        parts = families.log_density(self.family, z, self.degrees_of_freedom) - np.log(self.scale)
         if self.components == 1:
             return parts[:, 0]
+        with np.errstate(divide="ignore"):
+            parts += np.log(self.weight)
         highest = parts.max(axis=1)
-        return highest + np.log(np.einsum("nk,nk->n", self.weight, np.exp(parts - highest[:, None])))
+        some = np.where(np.isfinite(highest), highest, 0.0)
+        with np.errstate(divide="ignore"):
+            return some + np.log(np.exp(parts - some[:, None]).sum(axis=1))
 
     def cdf(self, target: Rows) -> Rows:
         """P(y <= target): the probability integral transform of a target."""
-        below = _cdf(self.family, self._standardised(target), self.degrees_of_freedom)
+        below = families.cdf(self.family, self._standardised(target), self.degrees_of_freedom)
         return np.clip(np.einsum("nk,nk->n", self.weight, below), 0.0, 1.0)
 
-    def quantile(self, probability: float) -> Rows:
-        """The y with P(Y <= y) = probability, to 1e-8 of the narrowest component's scale.
+    def normal_score(self, target: Rows) -> Rows:
+        """Phi^-1(P(y <= target)), also far in the tails, where the probability rounds to 0 or 1.
 
-        One component: the closed form. Several: Halley's steps on the normal score of the distribution function, nearly
-        straight, between the lowest and the highest of the components' quantiles, where the mixture's must lie.
-        ValueError for a probability outside (0, 1).
+        (target - location) / scale of a single Gaussian.
         """
-        z = _quantile(self.family, fraction("probability", probability), self.degrees_of_freedom)
-        ends = self.location + self.scale * z
-        if self.components == 1:
-            return ends[:, 0]
-        found = np.empty(len(ends))
-        for first in range(0, len(ends), BLOCK):
-            rows = slice(first, first + BLOCK)
-            found[rows] = _mixture_quantile(self.rows(rows), probability, ends[rows])
-        return found
+        z = self._standardised(target)
+        if self.family == "gaussian" and self.components == 1:
+            return z[:, 0]
+        return quantiles.normal_score(self, np.asarray(target, dtype=np.float64))
+
+    def quantile(self, probability: float) -> Rows:
+        """The lowest y with P(Y <= y) >= probability, to 1e-8 of the narrowest component's scale.
+
+        One component: the closed form. Several: steps that the distribution function confirms, else halving. ValueError
+        for a probability outside (0, 1).
+        """
+        return self.quantile_at(float(special.ndtri(fraction("probability", probability))))
+
+    def quantile_at(self, normal_score: float) -> Rows:
+        """The quantile of the probability Phi(normal_score), also where that rounds to 0 or 1."""
+        if self.components > 1:
+            return quantiles.mixture_quantile(self, normal_score)
+        z = families.quantile(self.family, normal_score, self.degrees_of_freedom)
+        return (self.location + self.scale * z)[:, 0]
 
     def interval(self, level: float) -> tuple[Rows, Rows]:
         """Ends of the central interval of probability `level`: the quantiles (1 -+ level) / 2."""
@@ -121,7 +144,7 @@ class Distribution:
     def sample(self, random: np.random.Generator) -> Rows:
         """One draw for each row."""
         rows = np.arange(len(self.location))
-        chosen = (random.random((len(rows), 1)) > np.cumsum(self.weight, axis=1)[:, :-1]).sum(axis=1)
+        chosen = (random.random((len(rows), 1)) >= np.cumsum(self.weight, axis=1)[:, :-1]).sum(axis=1)
         match self.family:
             case "gaussian":
                 z = random.standard_normal(len(rows))
@@ -187,107 +210,7 @@ class Distribution:
             )
 
 
-BLOCK = 4096
-"""Rows that are worked on at once, so that they stay in the processor's cache."""
-_MOST_STEPS = 100
-CUBIC = 1e-3
-"""A step of Halley's method this small beside the narrowest component leaves about its cube as error."""
-
-
-def _mixture_quantile(mixture: Distribution, probability: float, ends: Components) -> Rows:
-    """Where the mixture's distribution function is `probability`; `ends` are its components' quantiles."""
-    wanted = special.ndtri(probability)
-    low, high = ends.min(axis=1), ends.max(axis=1)
-    close = CUBIC * mixture.scale.min(axis=1)
-    centre = np.einsum("nk,nk->n", mixture.weight, mixture.location)
-    half = np.einsum("nk,nk->n", mixture.weight, ends) - centre
-    apart = np.einsum("nk,nk->n", mixture.weight, (mixture.location - centre[:, None]) ** 2)
-    found = np.clip(centre + np.copysign(np.sqrt(half**2 + wanted**2 * apart), wanted), low, high)
-    active = np.flatnonzero(high > low)
-    for _ in range(_MOST_STEPS):
-        if not len(active):
-            break
-        part, y = mixture.rows(active), found[active]
-        below, step = _halley_step(part, y, wanted)
-        low[active] = np.where(below < probability, y, low[active])
-        high[active] = np.where(below < probability, high[active], y)
-        inside = (y - step > low[active]) & (y - step < high[active])
-        following = np.where(inside, y - step, 0.5 * (low[active] + high[active]))
-        found[active] = following
-        active = active[~inside & (high[active] > low[active]) | (np.abs(following - y) > close[active])]
-    return found
-
-
-def _halley_step(mixture: Distribution, y: Rows, wanted: float) -> tuple[Rows, Rows]:
-    """F(y), and Halley's step towards where the normal score of F is `wanted`; not finite where F has no slope."""
-    z = (y[:, None] - mixture.location) / mixture.scale
-    below = np.einsum("nk,nk->n", mixture.weight, _cdf(mixture.family, z, mixture.degrees_of_freedom))
-    density = np.exp(_log_density(mixture.family, z, mixture.degrees_of_freedom)) * mixture.weight
-    density /= mixture.scale
-    bend = _score(mixture.family, z, mixture.degrees_of_freedom) / mixture.scale
-    score = special.ndtri(np.clip(below, 1e-300, 1 - 1e-16))
-    unit = np.exp(0.5 * score**2) * math.sqrt(2 * math.pi)
-    slope = density.sum(axis=1) * unit
-    curvature = np.einsum("nk,nk->n", density, bend) * unit + score * slope**2
-    miss = score - wanted
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return below, 2 * miss * slope / (2 * slope**2 - miss * curvature)
-
-
 def gaussian(mean: Rows, std: Rows) -> Distribution:
     """N(mean, std^2), one component a row."""
     mean, std = aligned(mean=mean, std=std)
     return Distribution("gaussian", mean[:, None], std[:, None], np.ones((len(mean), 1)))
-
-
-def _log_density(family: Family, z: Components, degrees: Components | None) -> Components:
-    match family:
-        case "gaussian":
-            return -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
-        case "laplace":
-            return -np.abs(z) - math.log(2)
-        case "student_t":
-            assert degrees is not None
-            normaliser = 0.5 * np.log(degrees) + special.betaln(0.5, 0.5 * degrees)
-            return -normaliser - 0.5 * (degrees + 1) * np.log1p(z**2 / degrees)
-        case _:
-            assert_never(family)
-
-
-def _score(family: Family, z: Components, degrees: Components | None) -> Components:
-    """d log f / dz of the family's density f."""
-    match family:
-        case "gaussian":
-            return -z
-        case "laplace":
-            return -np.sign(z)
-        case "student_t":
-            assert degrees is not None
-            return -(degrees + 1) * z / (degrees + z**2)
-        case _:
-            assert_never(family)
-
-
-def _cdf(family: Family, z: Components, degrees: Components | None) -> Components:
-    match family:
-        case "gaussian":
-            return special.ndtr(z)
-        case "laplace":
-            tail = 0.5 * np.exp(-np.abs(z))
-            return np.where(z < 0, tail, 1 - tail)
-        case "student_t":
-            return special.stdtr(degrees, z)
-        case _:
-            assert_never(family)
-
-
-def _quantile(family: Family, probability: float, degrees: Components | None) -> Components | float:
-    match family:
-        case "gaussian":
-            return float(special.ndtri(probability))
-        case "laplace":
-            return math.log(2 * probability) if probability < 0.5 else -math.log(2 * (1 - probability))
-        case "student_t":
-            return special.stdtrit(degrees, probability)
-        case _:
-            assert_never(family)

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 from jaxtyping import Float
 
 from precisionflow.evaluation.columns import Rows, refuse
-from precisionflow.evaluation.distribution import PARAMETERS, Components, Distribution
+from precisionflow.evaluation.distribution import PARAMETERS, Distribution
+from precisionflow.evaluation.families import Components
 from precisionflow.records.files import checked
 from precisionflow.records.schemas import PREDICTIONS
 

@@ -5,9 +5,11 @@ import pytest
 import scoringrules
 from scipy import integrate
 
-from precisionflow.evaluation.distribution import Distribution, Family
+from precisionflow.evaluation.distribution import Distribution
+from precisionflow.evaluation.families import Family
 from precisionflow.evaluation.scores.crps import crps, sample_crps
-from tests.evaluation.test_distribution import FAMILIES, ROWS, mixture
+from tests.evaluation.test_distribution import FAMILIES, ROWS, law, mixture
+from tests.mixtures import random_mixtures
 
 TARGET = np.random.default_rng(9).normal(size=ROWS) * 3
 
@@ -48,6 +50,47 @@ def test_mixtures_equal_the_definition(family: Family) -> None:
         assert found[row] == pytest.approx(by_definition(part, TARGET[row]), rel=1e-4)
 
 
+def by_panels(predicted: Distribution, target: float) -> float:
+    """The definition by Gauss and Legendre, between points around every component that are ever further apart."""
+    steps = np.concatenate([[0], 10 ** np.arange(-1, 13, 0.25)])
+    location, scale = predicted.location[0], predicted.scale[0]
+    around = [at + sign * s * steps for at, s in zip(location, scale, strict=True) for sign in (-1, 1)]
+    edges = np.unique(np.concatenate([[target], *around]))
+    nodes, weight = np.polynomial.legendre.leggauss(20)
+    half = 0.5 * np.diff(edges)[:, None]
+    x = edges[:-1, None] + half * (1 + nodes)
+
+    def of(method: str) -> np.ndarray:
+        return sum(w * getattr(law(predicted, 0, k), method)(x) for k, w in enumerate(predicted.weight[0]))
+
+    squared = np.where(x < target, of("cdf") ** 2, of("sf") ** 2)
+    return float((squared * weight * half).sum())
+
+
+@pytest.mark.parametrize("apart", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("components", [2, 4])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_narrow_members_beside_their_disagreement_equal_the_definition(
+    family: Family, components: int, apart: float
+) -> None:
+    predicted = random_mixtures(family, rows=12, components=components, apart=apart, seed=components)
+    target = predicted.sample(np.random.default_rng(1))
+    found = crps(predicted, target)
+    expected = [by_panels(predicted.rows(slice(row, row + 1)), target[row]) for row in range(12)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("degrees", [2.05, 2.5, 4.0, 10.0, 30.0, 100.0, 1000.0])
+@pytest.mark.parametrize("apart", [0.0, 0.3, 3.0, 100.0, 1e4])
+def test_two_students_apart_equal_the_definition(degrees: float, apart: float) -> None:
+    both = np.array([[degrees, degrees]])
+    predicted = Distribution(
+        "student_t", np.array([[0, apart]]), np.array([[1, 0.3]]), np.full((1, 2), 0.5), both
+    )
+    target = np.array([0.2])
+    assert crps(predicted, target)[0] == pytest.approx(by_panels(predicted, 0.2), rel=1e-6)
+
+
 def test_laplace_components_of_equal_scale_are_the_limit_of_unequal_ones() -> None:
     location, weight = np.array([[0.0, 1.0]]), np.array([[0.3, 0.7]])
     alike = crps(Distribution("laplace", location, np.array([[2.0, 2.0]]), weight), np.array([0.5]))
@@ -67,7 +110,7 @@ def test_one_distribution_in_two_halves_scores_as_the_whole(family: Family) -> N
         np.full((ROWS, 2), 0.5),
         None if degrees is None else np.repeat(degrees, 2, axis=1),
     )
-    np.testing.assert_allclose(crps(halves, TARGET), crps(whole, TARGET), rtol=1e-4)
+    np.testing.assert_allclose(crps(halves, TARGET), crps(whole, TARGET), rtol=1e-6)
 
 
 def test_the_score_scales_with_the_unit_and_ignores_the_origin() -> None:

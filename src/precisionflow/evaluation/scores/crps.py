@@ -1,16 +1,21 @@
-"""The continuous ranked probability score of predicted distributions: closed forms, and one quadrature."""
+"""The continuous ranked probability score of predicted distributions."""
 
 import math
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 import numpy as np
 from scipy import special
 
+from precisionflow.evaluation import families
 from precisionflow.evaluation.columns import Rows, aligned
-from precisionflow.evaluation.distribution import BLOCK, Components, Distribution
+from precisionflow.evaluation.distribution import Distribution
+from precisionflow.evaluation.families import Components
+from precisionflow.evaluation.quantiles import BLOCK
+from precisionflow.evaluation.scores import student
 
-NODES = 96
-"""Nodes of the quadrature for mixtures of Student's t, on either side of the centre."""
+STUDENT_BLOCK = 256
+"""Rows of mixtures of Student's t that take equally many terms."""
 
 
 def crps(predicted: Distribution, target: Rows) -> Rows:
@@ -18,19 +23,27 @@ def crps(predicted: Distribution, target: Rows) -> Rows:
 
     Y and Y' are drawn from the prediction; over components i, j it is sum_i w_i E|Y_i - target| - sum_ij w_i w_j
     E|Y_i - Y_j| / 2 (for Gaussians: Grimit et al. 2006). Both expectations are closed forms but for pairs of unlike
-    Student's t, where 2 integral of F (1 - F) dx is taken by quadrature. ValueError where Student's t has no mean.
+    Student's t, a sum over the Gaussians that they are mixtures of. ValueError where Student's t has no mean.
     """
     (target,) = aligned(target=target)
     _ = predicted.mean
     scores = np.empty(len(target))
-    for first in range(0, len(target), BLOCK):
-        rows = slice(first, first + BLOCK)
+    for rows in _blocks(predicted):
         part = predicted.rows(rows)
         distance = _to_point(part, target[rows, None] - part.location)
         to_target = np.einsum("nk,nk->n", part.weight, distance)
-        quadrature = part.family == "student_t" and part.components > 1
-        scores[rows] = to_target - 0.5 * (_spread_by_quadrature(part) if quadrature else _spread(part))
+        scores[rows] = to_target - 0.5 * _spread(part)
     return scores
+
+
+def _blocks(predicted: Distribution) -> Iterator[slice | np.ndarray]:
+    """Rows that are worked on at once; Student's t in the order of its heaviest tail, which asks for most terms."""
+    rows = len(predicted.location)
+    if predicted.degrees_of_freedom is None or predicted.components == 1:
+        yield from (slice(first, first + BLOCK) for first in range(0, rows, BLOCK))
+    else:
+        order = np.argsort(predicted.degrees_of_freedom.min(axis=1))
+        yield from (order[first : first + STUDENT_BLOCK] for first in range(0, rows, STUDENT_BLOCK))
 
 
 def sample_crps(samples: Components, target: Rows) -> Rows:
@@ -62,9 +75,7 @@ def _to_point(predicted: Distribution, difference: Components) -> Components:
             degrees = predicted.degrees_of_freedom
             assert degrees is not None
             z = difference / scale
-            log_density = -(0.5 * np.log(degrees) + special.betaln(0.5, 0.5 * degrees)) - 0.5 * (
-                degrees + 1
-            ) * np.log1p(z**2 / degrees)
+            log_density = families.log_density("student_t", z, degrees)
             inner = 2 * np.exp(log_density) * (degrees + z**2) / (degrees - 1)
             return scale * (z * (2 * special.stdtr(degrees, z) - 1) + inner)
         case _:
@@ -73,23 +84,34 @@ def _to_point(predicted: Distribution, difference: Components) -> Components:
 
 def _spread(predicted: Distribution) -> Rows:
     """E|Y - Y'|, pair by pair."""
-    location, scale, weight = predicted.location, predicted.scale, predicted.weight
-    total = np.zeros(len(location))
+    total = np.zeros(len(predicted.location))
+    distance = _pair_distances(predicted)
     for i in range(predicted.components):
         for j in range(i + 1):
-            difference = location[:, i] - location[:, j]
-            match predicted.family:
-                case "gaussian":
-                    pair = _gaussian_distance(difference, np.hypot(scale[:, i], scale[:, j]))
-                case "laplace":
-                    pair = _laplace_distance(np.abs(difference), scale[:, i], scale[:, j])
-                case "student_t":
-                    assert predicted.degrees_of_freedom is not None
-                    pair = scale[:, i] * _student_spread(predicted.degrees_of_freedom[:, i])
-                case _:
-                    assert_never(predicted.family)
-            total += (1 if i == j else 2) * weight[:, i] * weight[:, j] * pair
+            share = (1 if i == j else 2) * predicted.weight[:, i] * predicted.weight[:, j]
+            if share.any():
+                total += share * distance(i, j)
     return total
+
+
+def _pair_distances(predicted: Distribution) -> Callable[[int, int], Rows]:
+    """i, j -> E|Y_i - Y_j|."""
+    location, scale = predicted.location, predicted.scale
+    match predicted.family:
+        case "gaussian":
+            return lambda i, j: _gaussian_distance(
+                location[:, i] - location[:, j], np.hypot(scale[:, i], scale[:, j])
+            )
+        case "laplace":
+            return lambda i, j: _laplace_distance(
+                np.abs(location[:, i] - location[:, j]), scale[:, i], scale[:, j]
+            )
+        case "student_t":
+            degrees = predicted.degrees_of_freedom
+            assert degrees is not None
+            return student.pair_distances(location, scale, degrees)
+        case _:
+            assert_never(predicted.family)
 
 
 def _gaussian_distance(difference: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -112,28 +134,3 @@ def _laplace_distance(difference: np.ndarray, one: np.ndarray, other: np.ndarray
     return difference + np.where(
         alike, 0.5 * (3 * middle + difference) * np.exp(-difference / middle), unlike
     )
-
-
-def _student_spread(degrees: np.ndarray) -> np.ndarray:
-    """E|T - T'| of two standard Student's t (Jordan et al. 2019).
-
-    4 sqrt(v) / (v - 1) B(1/2, v - 1/2) / B(1/2, v/2)^2 with v degrees of freedom, v > 1.
-    """
-    log_ratio = special.betaln(0.5, degrees - 0.5) - 2 * special.betaln(0.5, 0.5 * degrees)
-    return 4 * np.sqrt(degrees) / (degrees - 1) * np.exp(log_ratio)
-
-
-def _spread_by_quadrature(predicted: Distribution) -> Rows:
-    """2 integral of F (1 - F) dx, x = centre + width sinh(t): trapezoids converge exponentially for it."""
-    centre = predicted.mean
-    offset = np.abs(predicted.location - centre[:, None])
-    width = np.einsum("nk,nk->n", predicted.weight, predicted.scale + offset)
-    degrees = predicted.degrees_of_freedom
-    assert degrees is not None
-    furthest = math.log(2) + 24 / max(2 * float(degrees.min()) - 1, 1.0)
-    nodes, step = np.linspace(-furthest - 3, furthest + 3, NODES * 2 + 1, retstep=True)
-    total = np.zeros(len(centre))
-    for t in nodes:
-        below = predicted.cdf(centre + width * math.sinh(t))
-        total += below * (1 - below) * math.cosh(t)
-    return 2 * step * width * total
