@@ -1,7 +1,7 @@
 """A pipeline equipped for a cluster: images, resources, scheduling, patience and secrets of one experiment."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -54,6 +54,13 @@ def needs(experiment: Experiment) -> Needs:
     )
 
 
+def training_on(wanted: Needs, *, images: Mapping[str, str]) -> Callable[..., dsl.PipelineTask]:
+    """The component that trains a variant, as `wire` takes it: in its own pod, or as a TrainJob."""
+    if wanted.trainer:
+        return partial(launch_trainjob, image=images["train"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+    return partial(train, destination=str(ClusterArtifacts()))
+
+
 def on_cluster(
     experiment: Experiment, *, images: Mapping[str, str], mlflow: Collection[str] = names.MLFLOW_ALL
 ) -> GraphComponent:
@@ -64,10 +71,7 @@ def on_cluster(
     """
     wanted = needs(experiment)
     variants = stages.expand([experiment])
-    destination = str(ClusterArtifacts())
-    launch = partial(launch_trainjob, image=images["train"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
-    alone = partial(train, destination=destination)
-    training, unread = (launch, ()) if wanted.trainer else (alone, ("cluster",))
+    unread = () if wanted.trainer else ("cluster",)
     whole = [experiment_argument(experiment)]
     resolved = [experiment_argument(variant, without=unread) for variant in variants]
     equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting)
@@ -83,8 +87,8 @@ def on_cluster(
             wire(
                 experiments,
                 variants,
-                destination=destination,
-                training=training,
+                destination=str(ClusterArtifacts()),
+                training=training_on(wanted, images=images),
                 equip=equip,
                 parallelism=VARIANTS_AT_ONCE,
             )

@@ -7,9 +7,9 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 from precisionflow.components.expand import expand
+from precisionflow.components.finish import finish
 from precisionflow.components.launch_search import launch_search
 from precisionflow.components.resolve import resolve
-from precisionflow.components.train import train
 from precisionflow.pipelines.ablation import Equip, ablation, unchanged, wire
 
 from precisionflow.arguments import as_argument, experiment_argument
@@ -65,23 +65,28 @@ def search_then_train_on_cluster(
 ) -> GraphComponent:
     """The pipeline equipped for a cluster; study and experiment stand in it as its default arguments.
 
-    Training stays on one node: which variants there are is known only after the search.
+    Where it ends badly after the search, `finish` says so in MLflow; before, no run of the experiment is open there.
+    Every variant is trained as the experiment's own variants ask for it: which ones there are is known only after the
+    search.
     """
-    from precisionflow.pipelines.on_cluster import VARIANTS_AT_ONCE, Equipment
+    from precisionflow.pipelines.on_cluster import VARIANTS_AT_ONCE, Equipment, needs, training_on
 
-    equip, place = Equipment(experiment.cluster, images, tuple(mlflow)), str(ClusterArtifacts())
+    wanted, place = needs(experiment), str(ClusterArtifacts())
+    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting)
     given, whole = as_argument(study.content), experiment_argument(experiment)
 
     @dsl.pipeline(name="train")
     def training(experiments: list[str], variants: list[str]):  # type: ignore[no-untyped-def]
-        wire(
-            experiments,
-            variants,
-            destination=place,
-            training=partial(train, destination=place),
-            equip=equip,
-            parallelism=VARIANTS_AT_ONCE,
-        )
+        last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
+        with dsl.ExitHandler(last, name="ablation"):
+            wire(
+                experiments,
+                variants,
+                destination=place,
+                training=training_on(wanted, images=images),
+                equip=equip,
+                parallelism=VARIANTS_AT_ONCE,
+            )
 
     @dsl.pipeline(
         name=f"{experiment.name}-search",

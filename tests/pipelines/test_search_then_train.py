@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from google.protobuf.json_format import MessageToJson
 from precisionflow.components.expand import expand
 from precisionflow.components.images import CORE
 from precisionflow.components.resolve import resolve
@@ -108,6 +109,48 @@ def test_a_setting_that_fits_no_experiment_ends_the_task(capsys: pytest.CaptureF
         resolve.python_func(experiment=TINY, settings=["training.stepps=7"], destination="kfp")
     assert caught.value.code == 2
     assert "training.stepps" in capsys.readouterr().err
+
+
+def compiled(tmp_path: Path, experiment: str) -> dict[str, Any]:
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    given = parse_study(study(tmp_path / "tiny.yaml"))
+    images = {"core": "here/python-core:1", "train": "here/python-train:1"}
+    return search_then_train_on_cluster(given, parse(experiment), images=images)
+
+
+def dags(pipeline: Any) -> dict[str, dict[str, Any]]:
+    """Tasks of every part of a compiled pipeline, by the part's name."""
+    found = json.loads(MessageToJson(pipeline.pipeline_spec))
+    parts = {"root": found["root"], **found["components"]}
+    return {name: part["dag"]["tasks"] for name, part in parts.items() if "dag" in part}
+
+
+def test_on_a_cluster_a_bad_end_of_the_training_is_recorded_for_what_was_found(tmp_path: Path) -> None:
+    """As in the pipeline of an experiment without a search: `finish` runs whatever the others came to."""
+    parts = dags(compiled(tmp_path, GATED))
+    training = parts[parts["root"]["train"]["componentRef"]["name"]]
+    (handled,) = [name for name in training if name.startswith("exit-handler-")]
+    assert training.keys() == {handled, "finish"}
+    assert training["finish"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert training["finish"]["dependentTasks"] == [handled]
+    given = training["finish"]["inputs"]["parameters"]
+    assert given["experiments"] == {"componentInputParameter": "experiments"}
+    inside = parts[training[handled]["componentRef"]["name"]]
+    assert {"prepare", "aggregate", "report", "register"} <= inside.keys()
+    tuned = parts["root"]["train"]["inputs"]["parameters"]["experiments"]["taskOutputParameter"]
+    assert tuned["producerTask"] == "resolve"
+
+
+@pytest.mark.parametrize(("nodes", "trained_by"), [(1, "train"), (2, "launch-trainjob")])
+def test_on_a_cluster_several_nodes_train_as_a_trainjob(tmp_path: Path, nodes: int, trained_by: str) -> None:
+    engine = f"engine: {{kind: deepspeed, ranks: {nodes}, nodes: {nodes}}}\n"
+    pipeline = compiled(tmp_path, TINY + engine)
+    loops = [tasks for name, tasks in dags(pipeline).items() if name.startswith("comp-for-loop")]
+    assert [sorted(tasks) for tasks in loops] == [sorted(["evaluate", trained_by])]
+    platform = json.loads(MessageToJson(pipeline.platform_spec))["platforms"]["kubernetes"]
+    pods = platform["deploymentSpec"]["executors"]
+    mounting = [name for name, pod in pods.items() if "pvcMount" in pod]
+    assert mounting == (["exec-launch-trainjob"] if nodes > 1 else [])
 
 
 def test_on_a_cluster_study_and_experiment_are_the_arguments_and_tasks_are_equipped(tmp_path: Path) -> None:
