@@ -59,15 +59,20 @@ def study(experiment: Path) -> dict[str, Any]:
     }
 
 
-def test_what_is_found_is_trained_judged_and_registered(line: Line, tmp_path: Path) -> None:
+def test_what_was_found_is_trained_judged_and_registered(line: Line, tmp_path: Path) -> None:
     Path("tiny.yaml").write_text(GATED)
     Path("rates.yaml").write_text(yaml.safe_dump(study(tmp_path / "tiny.yaml")))
+    assert line("search", "rates.yaml").code == 0
+    found = read_card(Path("runs", "search", "rates", "best.json"), Best)
     code, out, err = line(
         "search", "rates.yaml", "--train", "tiny.yaml", "--set", "seeds=[3, 4]", "--out", "out"
     )
     assert (code, err) == (0, "")
     best = read_card(Path("out", "search", "best.json"), Best)
+    assert best == found
     assert best.trials == 2
+    assert "search rates: the trials in runs/search/rates are used" in out
+    assert not list(Path("out", "search", "trials").glob("*/results"))
     (setting,) = best.settings
     assert setting in ("training.learning_rate=0.001", "training.learning_rate=0.5")
     trained = load("out/experiments/tiny.yaml")

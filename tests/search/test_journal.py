@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from precisionflow.search.journal import Journal, TrialCard
+from precisionflow.results.layout import SearchResults
+from precisionflow.results.locks import exclusive
+from precisionflow.search.journal import Journal, TrialCard, adopt, recorded_seed
 from tests.search.studies import study
 
 
@@ -66,3 +68,42 @@ def test_a_replay_asks_and_tells_in_the_recorded_order(tmp_path: Path) -> None:
     journal.write(card(3, assignments={"x": "9.0"}))
     with pytest.raises(ValueError, match="trial 3 cannot be suggested again"):
         journal.replay(Recorder())
+
+
+def searched(folder: Path, tmp_path: Path, **changes: object) -> Path:
+    """A folder with a search by seed 5: one trial has ended, one has begun, both have logs."""
+    folder.mkdir(parents=True)
+    journal = Journal(folder, study=study(tmp_path, **changes), seed=5)
+    for number, end in ((0, 0), (1, None)):
+        journal.write(card(number, end=end, state="begun" if end is None else "succeeded"))
+        SearchResults(folder).trial(number).log.write_text("loss=1\n")
+    return folder
+
+
+def test_a_search_goes_on_elsewhere_with_the_trials_that_ended(tmp_path: Path) -> None:
+    other = searched(tmp_path / "other", tmp_path, reports=9)
+    place, out = searched(tmp_path / "there", tmp_path), tmp_path / "run" / "search"
+    more = study(tmp_path, trials=9)
+    assert adopt(more, places=(tmp_path / "none", other, place), out=out) == place
+    assert recorded_seed(out, more) == 5
+    journal = Journal(out, study=more, seed=5)
+    assert journal.cards == Journal(place, study=more, seed=5).cards
+    assert [journal.results(journal.cards[number]).log.exists() for number in (0, 1)] == [True, False]
+    assert sorted(path.name for path in out.parent.iterdir()) == ["search"]
+    assert adopt(more, places=(place,), out=out) is None
+
+
+def test_a_search_of_another_study_is_not_gone_on_with(tmp_path: Path) -> None:
+    place = searched(tmp_path / "there", tmp_path, reports=9)
+    assert adopt(study(tmp_path), places=(place,), out=tmp_path / "search") is None
+    (place / "study.json").write_text("{}")
+    assert adopt(study(tmp_path, reports=9), places=(place,), out=tmp_path / "search") is None
+    assert not (tmp_path / "search").exists()
+
+
+def test_a_search_that_is_running_is_waited_for(tmp_path: Path) -> None:
+    place = searched(tmp_path / "there", tmp_path)
+    with exclusive(place), pytest.raises(ValueError, match="another run is writing here; wait for it"):
+        adopt(study(tmp_path), places=(place,), out=tmp_path / "search")
+    with exclusive(place):
+        assert adopt(study(tmp_path), places=(place,), out=place / "search") == place

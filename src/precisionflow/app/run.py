@@ -8,9 +8,10 @@ from pathlib import Path
 
 from precisionflow.config import Experiment, load
 from precisionflow.destination import LocalResults
-from precisionflow.results.layout import MARKER, Reported, Results
+from precisionflow.results.layout import MARKER, Reported, Results, SearchResults
 from precisionflow.results.locks import exclusive
 from precisionflow.results.stage import finished_seconds
+from precisionflow.search.journal import adopt
 from precisionflow.search.study import Study
 
 
@@ -29,12 +30,19 @@ def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
 
 
 def search_and_train(study: Study, experiment: Experiment, *, folder: Path) -> None:
-    """Search with a `study`, train `experiment` with what was found, say what came out."""
+    """Search with a `study`, train `experiment` with what was found, say what came out.
+
+    Trials that `precisionflow search` of this study has run, in `folder` or where it runs them by default, count.
+    """
     from precisionflow.pipelines.local import search_and_train_locally
 
     with _told(folder) as done:
+        results = Results(folder)
+        places = (folder, SearchResults.usual(study.name).folder)
+        if place := adopt(study, places=places, out=results.search):
+            print(f"search {study.name}: the trials in {place} are used")
         search_and_train_locally(study, experiment, folder=folder, screen=sys.stdout)
-        done.append(load(str(Results(folder).experiment(experiment.name))))
+        done.append(load(str(results.experiment(experiment.name))))
 
 
 @contextlib.contextmanager

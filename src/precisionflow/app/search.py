@@ -18,7 +18,7 @@ def search_here(file: Path, *, out: Path | None, parallel: int | None, seed: int
     from precisionflow.search.runner.run import run_study
 
     study = read_study(file)
-    folder = out or _folder(study.name)
+    folder = out or SearchResults.usual(study.name).folder
     best = run_study(study, out=folder, parallel=parallel, seed=seed, screen=sys.stdout)
     _tell(best, folder)
 
@@ -29,14 +29,10 @@ def search_on_cluster(file: Path, *, out: Path | None, access: Access, images: P
     from precisionflow.components.images import image_references
 
     study = read_study(file)
-    folder = out or _folder(study.name)
+    folder = out or SearchResults.usual(study.name).folder
     references = image_references(images)
     best = run_on_katib(study, connection=Connection(access), images=references, out=folder, say=say)
     _tell(best, folder)
-
-
-def _folder(name: str) -> Path:
-    return Path("runs", "search", name)
 
 
 def _tell(best: "Best", folder: Path) -> None:

@@ -44,6 +44,11 @@ def search(
 ) -> None:
     """Search an experiment's fields; again: only the trials that are missing."""
     if train:
+        if parallel or seed is not None:
+            raise ValueError(
+                "--parallel and --seed: are of a search alone; run `precisionflow search FILE` with them first, "
+                "--train then uses its trials"
+            )
         access = Access(context, namespace, host) if on_cluster else None
         _search_and_train(file, train, settings, out=out, access=access, images=images)
         return

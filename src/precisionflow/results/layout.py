@@ -199,6 +199,11 @@ class SearchResults:
 
     folder: Path
 
+    @classmethod
+    def usual(cls, name: str) -> "SearchResults":
+        """The folder of a study with this name where none is given."""
+        return cls(Path("runs", "search", name))
+
     @property
     def study(self) -> Path:
         """search.journal.StudyCard."""

@@ -1,5 +1,9 @@
 """Journal of a search: the study and a small file for each trial, from which a killed search goes on."""
 
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -7,6 +11,7 @@ from precisionflow.records.cards import Card
 from precisionflow.records.files import read_card, write_card
 from precisionflow.records.search import Report, Trial
 from precisionflow.results.layout import SearchResults, TrialResults
+from precisionflow.results.locks import exclusive, parents_of
 from precisionflow.search.algorithms.samplers import Suggester
 from precisionflow.search.metric_lines import chosen
 from precisionflow.search.study import Study
@@ -141,6 +146,47 @@ class Journal:
                 )
         for card in untold:
             _tell(suggester, card)
+
+
+def recorded_seed(out: Path, study: Study) -> int | None:
+    """Seed of the search of this study that a folder holds; none where it holds none, or another one."""
+    card = _study_card(out)
+    return card.seed if card and card.key == study.key else None
+
+
+def adopt(study: Study, *, places: Iterable[Path], out: Path) -> Path | None:
+    """Begin a search in `out` with the trials that one of `places` has of the same study; that place, or none.
+
+    A trial that had not ended begins anew. An `out` that holds a search keeps it. A place that `out` lies in is held by
+    the caller; ValueError where a search is running in another.
+    """
+    if SearchResults(out).study.exists():
+        return None
+    place = next((place for place in places if recorded_seed(place, study) is not None), None)
+    if place is None:
+        return None
+    held = contextlib.nullcontext() if out.is_relative_to(place) else exclusive(place)
+    with held, parents_of(out), tempfile.TemporaryDirectory(dir=out.parent) as folder:
+        there, here = SearchResults(place), SearchResults(Path(folder, out.name))
+        here.folder.mkdir()
+        shutil.copyfile(there.study, here.study)
+        for trial in there.begun:
+            card = read_card(trial.card, TrialCard)
+            copied = here.trial(card.number)
+            copied.folder.mkdir(parents=True)
+            shutil.copyfile(trial.card, copied.card)
+            if card.end is not None and trial.log.exists():
+                shutil.copyfile(trial.log, copied.log)
+        here.folder.rename(out)
+    return place
+
+
+def _study_card(out: Path) -> StudyCard | None:
+    """What a folder says of its search; none where it has none that can be read."""
+    file = SearchResults(out).study
+    with contextlib.suppress(ValueError):
+        return read_card(file, StudyCard) if file.exists() else None
+    return None
 
 
 def _tell(suggester: Suggester, card: TrialCard) -> None:

@@ -273,6 +273,12 @@ def test_a_folder_belongs_to_one_search(tmp_path):
         run_study(study(tmp_path), out=tmp_path, screen=io.StringIO())
 
 
+def test_a_search_goes_on_with_the_seed_that_it_was_begun_with(tmp_path):
+    first = run_study(study(tmp_path, trials=1), out=tmp_path / "out", seed=5, screen=io.StringIO())
+    assert first == run_study(study(tmp_path, trials=1), out=tmp_path / "out", screen=io.StringIO())
+    assert len(started(tmp_path)) == 1
+
+
 def test_a_refused_study_leaves_nothing(tmp_path):
     with pytest.raises(ValueError, match="algorithm pbt does not run on this machine"):
         run_study(study(tmp_path, algorithm="pbt"), out=tmp_path / "out", screen=io.StringIO())

@@ -9,7 +9,7 @@ from precisionflow.results.locks import exclusive
 from precisionflow.search.algorithms.medianstop import medianstop
 from precisionflow.search.algorithms.samplers import suggester
 from precisionflow.search.conclude import conclude
-from precisionflow.search.journal import Journal
+from precisionflow.search.journal import Journal, recorded_seed
 from precisionflow.search.runner.loop import Loop
 from precisionflow.search.runner.progress import progress
 from precisionflow.search.study import Study
@@ -25,14 +25,16 @@ def run_study(
 ) -> Best:
     """Run the trials that `out` lacks; write `trials.parquet`, `best.json`, `report/search.html` and MLflow's runs.
 
-    `parallel` trials run at once (default: the study's parallelTrialCount); `seed` is the algorithm's (default: its
-    random_state, else 0). Progress goes to `screen`, standard output by default. ValueError for an algorithm that needs
-    Katib, for a folder of another search, and when too many trials failed; what has ended is kept, and the failed
-    trials run again in the next call.
+    `parallel` trials run at once (default: the study's parallelTrialCount); `seed` is the algorithm's (default: that
+    of the search in `out`, else its random_state, else 0). Progress goes to `screen`, standard output by default.
+    ValueError for an algorithm that needs Katib, for a folder of another search, and when too many trials failed; what
+    has ended is kept, and the failed trials run again in the next call.
     """
     spec, algorithm, better = study.spec, study.spec.algorithm, study.spec.objective.better
     at_once = parallel or spec.parallel
-    drawn_by = int(algorithm.settings.get("random_state", 0)) if seed is None else seed
+    begun_by = recorded_seed(out, study)
+    by_default = int(algorithm.settings.get("random_state", 0)) if begun_by is None else begun_by
+    drawn_by = by_default if seed is None else seed
     suggesting = suggester(algorithm, spec.parameters, better=better, seed=drawn_by)
     if spec.trials is None and algorithm.name not in ("grid", "hyperband"):
         raise ValueError(
