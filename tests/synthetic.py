@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,12 @@ def _replaced(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
     return text
 
 
-def evaluations(experiment: Experiment, root: Path, measure: Measure, *, rows: int = 0) -> list[Path]:
+def evaluations(
+    experiment: Experiment, root: Path, measure: Measure, *, rows: int = 0, rows_learned: int = 398
+) -> list[Path]:
     """The evaluation folders of all variants; with `rows`, each cell also has that many predictions."""
-    return _folders(experiment, root, "evaluate", lambda *cell: _evaluate(*cell, measure=measure, rows=rows))
+    work = partial(_evaluate, measure=measure, rows=rows, rows_learned=rows_learned)
+    return _folders(experiment, root, "evaluate", work)
 
 
 def models(experiment: Experiment, root: Path) -> list[Path]:
@@ -119,7 +123,16 @@ def _generator(variant: Variant, seed: int, split: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(variant.name.encode()), seed, split])
 
 
-def _evaluate(out: Path, variant: Variant, seed: int, split: int, *, measure: Measure, rows: int) -> None:
+def _evaluate(
+    out: Path,
+    variant: Variant,
+    seed: int,
+    split: int,
+    *,
+    measure: Measure,
+    rows: int,
+    rows_learned: int,
+) -> None:
     key = {
         "experiment": variant.experiment.name,
         "variant": variant.name,
@@ -127,9 +140,8 @@ def _evaluate(out: Path, variant: Variant, seed: int, split: int, *, measure: Me
         "seed": seed,
         "split": split,
     }
-    lines = [
-        key | {"metric": m, "value": float(v), "n": 44} for m, v in measure(variant, seed, split).items()
-    ]
+    key |= {"n": 44, "n_train": rows_learned}
+    lines = [key | {"metric": m, "value": float(v)} for m, v in measure(variant, seed, split).items()]
     write_parquet(pa.Table.from_pylist(lines, METRICS), out / "metrics.parquet", METRICS)
     if rows:
         table, schema = _predictions(variant, _generator(variant, seed, split), rows)

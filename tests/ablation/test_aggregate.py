@@ -38,8 +38,9 @@ def test_units_are_splits_and_seeds_are_averaged_within(tmp_path: Path) -> None:
     out = aggregated(regression(), tmp_path, additive)
     (row,) = rows(out, "table", variant="homoscedastic", metric="nll")
     units = [10.0 * split + 0.5 for split in range(7)]
-    low, high = stats.t.interval(0.95, 6, loc=np.mean(units), scale=stats.sem(units))
-    assert row["n"] == 7
+    error = math.sqrt((1 / 7 + 44 / 398) * np.var(units, ddof=1))
+    low, high = stats.t.interval(0.95, 6, loc=np.mean(units), scale=error)
+    assert (row["n"], row["overlap"]) == (7, pytest.approx(44 / 398))
     assert [row[k] for k in ("mean", "std", "low", "high")] == pytest.approx(
         [np.mean(units), np.std(units, ddof=1), low, high]
     )
@@ -49,18 +50,17 @@ def test_units_are_seeds_where_there_is_one_split(tmp_path: Path) -> None:
     experiment = regression(("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [3]"))
     out = aggregated(experiment, tmp_path, additive)
     (row,) = rows(out, "table", variant="homoscedastic", metric="nll")
-    assert (row["n"], row["mean"]) == (2, 30.5)
+    assert (row["n"], row["mean"], row["overlap"]) == (2, 30.5, 0)
+    assert row["high"] == pytest.approx(30.5 + stats.t(1).ppf(0.975) * 0.5)
     (contrast,) = rows(out, "contrasts", metric="nll")
-    assert contrast["verdict"] == "2 seeds cannot reach significance"
+    assert (contrast["verdict"], contrast["overlap"]) == ("too few seeds: 2 of 6", 0)
 
 
 def test_contrasts_are_paired(tmp_path: Path) -> None:
     """The noise between units (std 20) is far above the effect, but both variants share it."""
     out = aggregated(regression(), tmp_path, additive)
     (row,) = rows(out, "contrasts", metric="nll")
-    assert [row[k] for k in ("effect", "low", "high", "n", "p")] == pytest.approx(
-        [-0.5, -0.5, -0.5, 7, 2 / 2**7]
-    )
+    assert [row[k] for k in ("effect", "low", "high", "n", "p")] == pytest.approx([-0.5, -0.5, -0.5, 7, 0])
     assert (row["axis"], row["level"], row["baseline"]) == ("noise", "heteroscedastic", "homoscedastic")
     assert (row["variant"], row["baseline_variant"]) == ("heteroscedastic", "homoscedastic")
     assert row["verdict"] == "better"
@@ -69,9 +69,63 @@ def test_contrasts_are_paired(tmp_path: Path) -> None:
 def test_direction_of_worse_and_of_no_difference(tmp_path: Path) -> None:
     out = aggregated(regression(), tmp_path, additive)
     (crps,), (rmse,) = rows(out, "contrasts", metric="crps"), rows(out, "contrasts", metric="rmse")
-    # The difference of split k is k: the zero of split 0 doubles the smallest p.
-    assert (crps["effect"], crps["p"], crps["verdict"]) == (3.0, 4 / 2**7, "worse")
-    assert (rmse["effect"], rmse["p"], rmse["verdict"]) == (0.0, 1.0, "no difference shown")
+    # The difference of split k is k.
+    error = math.sqrt((1 / 7 + 44 / 398) * np.var(range(7), ddof=1))
+    assert (crps["effect"], crps["verdict"]) == (3.0, "worse")
+    assert crps["p"] == pytest.approx(2 * stats.t(6).sf(3 / error))
+    assert (rmse["effect"], rmse["p"], rmse["verdict"]) == (0.0, 1.0, "undecided")
+
+
+def test_overlap_is_that_of_the_prepared_data(tmp_path: Path) -> None:
+    """n_test / n_train of every cell, not a constant: 1 / 9 and 1 / 4 give intervals of another width."""
+    widths = []
+    for learned in (9 * 44, 4 * 44):
+        folder = tmp_path / str(learned)
+        folders = evaluations(regression(), folder, additive, rows_learned=learned)
+        aggregate([regression()], evaluations=folders, out=folder / "out")
+        (row,) = rows(folder / "out", "contrasts", metric="crps")
+        assert row["overlap"] == pytest.approx(44 / learned)
+        widths.append(row["high"] - row["low"])
+    assert widths[1] / widths[0] == pytest.approx(math.sqrt((1 / 7 + 1 / 4) / (1 / 7 + 1 / 9)))
+
+
+MARGINS = "  margins: {nll: {absolute: 0.6}, crps: {relative: 0.5}, rmse: {absolute: 0.1}}\n"
+
+
+def with_margins(*replacements: tuple[str, str]) -> Experiment:
+    return regression(("  axes:\n", MARGINS + "  axes:\n"), *replacements)
+
+
+def test_equivalence_is_tested_with_the_stated_margins(tmp_path: Path) -> None:
+    """Absolute in the metric's unit; relative to the mean of the baseline, which is 1 + 0 in crps."""
+    out = aggregated(with_margins(), tmp_path, additive)
+    (nll,), (crps,), (rmse,) = (rows(out, "contrasts", metric=m) for m in ("nll", "crps", "rmse"))
+    assert (nll["margin"], nll["equivalence"], nll["verdict"]) == (0.6, 0, "equivalent, slightly better")
+    error = math.sqrt((1 / 7 + 44 / 398) * np.var(range(7), ddof=1))
+    assert (crps["margin"], crps["verdict"]) == (0.5, "worse")
+    assert crps["equivalence"] == pytest.approx(stats.t(6).cdf((3 - 0.5) / error))
+    assert (rmse["margin"], rmse["equivalence"], rmse["verdict"]) == (0.1, 0, "equivalent")
+
+
+def test_a_relative_margin_is_a_share_of_each_baselines_mean(tmp_path: Path) -> None:
+    """Of the baseline that the contrast has, whatever the sign of its mean."""
+
+    def measure(variant: Variant, seed: int, split: int) -> dict[str, float]:
+        level = -4.0 if variant.levels["learning"] == "backprop" else -2.0
+        return plausible(variant, seed, split) | {"nll": level + 0.1 * seed}
+
+    experiment = language(("  axes:\n", "  margins: {nll: {relative: 0.01}}\n  axes:\n"))
+    found = rows(aggregated(experiment, tmp_path, measure), "contrasts", metric="nll")
+    assert [r["baseline_variant"].split("+")[0] for r in found] == [
+        *["backprop"] * 3,
+        "predictive_coding",
+    ]
+    assert [r["margin"] for r in found] == pytest.approx([0.039] * 3 + [0.019])
+
+
+def test_without_a_margin_equivalence_is_not_tested(tmp_path: Path) -> None:
+    for row in rows(aggregated(regression(), tmp_path, additive), "contrasts"):
+        assert all(math.isnan(row[name]) for name in ("margin", "equivalence", "equivalence_adjusted"))
 
 
 def test_every_axis_is_contrasted_at_every_setting_of_the_others(tmp_path: Path) -> None:
@@ -86,23 +140,25 @@ def test_every_axis_is_contrasted_at_every_setting_of_the_others(tmp_path: Path)
 
 
 def test_the_family_of_holm_is_one_metric_on_one_dataset(tmp_path: Path) -> None:
-    experiment = language(("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8]"))
+    margins = "  margins: {nll: {relative: 0.01}, ece: {absolute: 0.01}, brier: {relative: 0.01}}\n  axes:\n"
+    experiment = language(("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7, 8]"), ("  axes:\n", margins))
     out = aggregated(experiment, tmp_path)
     for metric in experiment.task.headline:
         family = rows(out, "contrasts", metric=metric)
         assert [r["p_adjusted"] for r in family] == holm([r["p"] for r in family])
+        assert [r["equivalence_adjusted"] for r in family] == holm([r["equivalence"] for r in family])
     assert {r["verdict"] for r in rows(out, "contrasts", metric="nll", axis="attention")} == {"better"}
 
 
-def test_three_seeds_and_four_contrasts_cannot_reach_significance(tmp_path: Path) -> None:
+def test_three_seeds_are_too_few_for_four_contrasts(tmp_path: Path) -> None:
     out = aggregated(language(), tmp_path)
-    assert {r["verdict"] for r in rows(out, "contrasts")} == {"3 seeds cannot reach significance"}
+    assert {r["verdict"] for r in rows(out, "contrasts")} == {"too few seeds: 3 of 8"}
 
 
 def test_one_seed_gives_means_without_intervals(tmp_path: Path) -> None:
     out = aggregated(language(("seeds: [0, 1, 2]", "seeds: [4]")), tmp_path)
     assert all(math.isnan(r["low"]) and math.isnan(r["std"]) and r["n"] == 1 for r in rows(out, "table"))
-    assert {r["verdict"] for r in rows(out, "contrasts")} == {"one seed: no interval"}
+    assert {r["verdict"] for r in rows(out, "contrasts")} == {"too few seeds: 1 of 8"}
 
 
 def test_without_axes_there_is_a_table_and_no_contrast(tmp_path: Path) -> None:
@@ -132,7 +188,7 @@ def test_confidence_sets_interval_and_level(tmp_path: Path) -> None:
     experiment = regression(("ablation:\n", "ablation:\n  confidence: 0.5\n"))
     out = aggregated(experiment, tmp_path)
     (row,) = rows(out, "table", variant="homoscedastic", metric="nll")
-    half = stats.t.ppf(0.75, 6) * row["std"] / math.sqrt(7)
+    half = stats.t.ppf(0.75, 6) * row["std"] * math.sqrt(1 / 7 + 44 / 398)
     assert row["high"] - row["mean"] == pytest.approx(half)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from precisionflow.ablation.design import expand, single
+from precisionflow.ablation.design import expand, pairs, shortfall, single
 from precisionflow.config import ConfigError, load, parse, shipped, to_yaml
 from tests.synthetic import language, regression
 
@@ -97,3 +97,48 @@ def test_a_variant_is_its_own_single_variant_and_is_not_validated_again(name: st
     for variant in expand(load(name)):
         assert single(variant.experiment) is variant.experiment
         assert [again.experiment for again in expand(variant.experiment)] == [variant.experiment]
+
+
+def test_pairs_differ_in_one_axis_where_the_baseline_has_its_first_level() -> None:
+    experiment = language()
+    variants = expand(experiment)
+    assert [(p.axis, p.variant.name, p.baseline.name) for p in pairs(experiment, variants)] == [
+        ("learning", "predictive_coding+dot_product", "backprop+dot_product"),
+        ("learning", "predictive_coding+precision", "backprop+precision"),
+        ("attention", "backprop+precision", "backprop+dot_product"),
+        ("attention", "predictive_coding+precision", "predictive_coding+dot_product"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ("[0, 1, 2]", "3 seeds, 4 contrasts: 8 needed"),
+        ("[5]", "1 seed, 4 contrasts: 8 needed"),
+        ("[0, 1, 2, 3, 4, 5, 6]", "7 seeds, 4 contrasts: 8 needed"),
+        ("[0, 1, 2, 3, 4, 5, 6, 7]", None),
+    ],
+)
+def test_a_design_that_can_reach_no_verdict_says_how_many_it_needs(seeds: str, said: str | None) -> None:
+    assert shortfall(language(("seeds: [0, 1, 2]", f"seeds: {seeds}"))) == said
+
+
+def test_splits_are_counted_where_there_are_several_and_contrasts_on_one_dataset() -> None:
+    datasets = (
+        "ablation:\n  datasets:\n    d: {task.source.name: diabetes}\n    l: {task.source.name: linnerud}\n"
+    )
+    few = ("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [0, 1, 2]")
+    assert shortfall(regression(("ablation:\n", datasets), few)) == "3 splits, 1 contrast: 6 needed"
+    assert shortfall(regression(("ablation:\n", datasets))) is None
+
+
+def test_nothing_is_needed_where_nothing_is_contrasted() -> None:
+    bare = language().model_dump(mode="json") | {"ablation": {}, "seeds": [0]}
+    assert shortfall(language().model_validate(bare)) is None
+
+
+@pytest.mark.parametrize("name", sorted(n for n in shipped() if n.startswith("quickstart")))
+def test_the_quickstarts_can_reach_verdicts_and_state_what_does_not_matter(name: str) -> None:
+    experiment = load(name)
+    assert shortfall(experiment) is None
+    assert set(experiment.ablation.margins) == set(experiment.ablation.metrics or experiment.task.headline)

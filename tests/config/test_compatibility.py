@@ -2,7 +2,7 @@
 
 import pytest
 
-from precisionflow.config import ConfigError, resolve
+from precisionflow.config import ConfigError, Experiment, resolve
 from precisionflow.config.base import kind_of, members_of
 from precisionflow.config.engine import Engine
 from precisionflow.config.evaluation import RECALIBRATIONS, Evaluation
@@ -26,6 +26,7 @@ def test_a_task_names_parts_and_metrics_that_exist(task):
     assert set(task.engines) <= set(ENGINES)
     assert set(task.recalibrations) <= set(RECALIBRATIONS)
     assert set(task.headline) <= set(task.metrics)
+    assert all(any(m.startswith(start) for m in task.measured(Evaluation())) for start in task.without_zero)
     every = task.measured(Evaluation(recalibration=task.recalibrations))
     assert [metric_named(name).name for name in every] == list(every)
     assert every[: len(task.metrics)] == task.metrics
@@ -76,3 +77,60 @@ def test_the_engine_and_the_closed_form_are_told_apart(changes, message):
     objective = {"kind": "gaussian_nll"} | changes.pop("objective", {})
     with pytest.raises(ConfigError, match=message.replace(".", r"\.")):
         resolve(tree | changes | {"objective": objective})
+
+
+def with_margins(task: dict, margins: object, metrics: tuple[str, ...] = ()) -> Experiment:
+    networks = {"regression": {"kind": "mlp"}, "characters": {"kind": "transformer"}}
+    objectives = {"regression": {"kind": "gaussian_nll"}, "characters": {"kind": "cross_entropy"}}
+    return resolve(
+        {
+            "name": "m",
+            "task": task,
+            "model": networks[task["kind"]],
+            "objective": objectives[task["kind"]],
+            "ablation": {"margins": margins, "metrics": metrics},
+        }
+    )
+
+
+TABLE, TEXT = {"kind": "regression"}, {"kind": "characters"}
+
+
+def test_a_margin_is_absolute_or_a_share_of_the_baseline():
+    margins = with_margins(TEXT, {"nll": {"relative": 0.01}, "ece": {"absolute": 0.01}}).ablation.margins
+    assert (margins["nll"].relative, margins["ece"].absolute) == (0.01, 0.01)
+    assert with_margins(TABLE, {"crps": {"relative": 0.02}, "nll": {"absolute": 0.02}})
+
+
+@pytest.mark.parametrize(
+    ("task", "margins", "metrics", "message"),
+    [
+        (TEXT, {"nll": {}}, (), "ablation.margins.nll: given a mapping; should have either absolute or"),
+        (TEXT, {"nll": {"absolute": 1, "relative": 1}}, (), "given a mapping; should have either"),
+        (
+            TEXT,
+            {"nll": {"absolute": 0}},
+            (),
+            "ablation.margins.nll.absolute: given 0; should be greater than 0",
+        ),
+        (TEXT, {"nll": {"absolute": -0.1}}, (), "ablation.margins.nll.absolute"),
+        (TEXT, {"nll": {"absolute": ".inf"}}, (), "ablation.margins.nll.absolute"),
+        (
+            TEXT,
+            {"rmse": {"absolute": 0.01}},
+            (),
+            "ablation.margins: task.kind 'characters' has no metric 'rmse'",
+        ),
+        (TABLE, {"nlll": {"absolute": 0.01}}, (), "did you mean 'nll'"),
+        (
+            TABLE,
+            {"nll": {"relative": 0.01}},
+            (),
+            "ablation.margins.nll.relative: nll has no zero .*; give an absolute",
+        ),
+        (TABLE, {"coverage_90": {"relative": 0.01}}, ("coverage_90",), "coverage_90 has no zero"),
+    ],
+)
+def test_a_margin_that_says_nothing_is_a_mistake(task, margins, metrics, message):
+    with pytest.raises(ConfigError, match=message):
+        with_margins(task, margins, metrics)

@@ -82,7 +82,7 @@ def test_metrics_name_their_cell(tables, table):
         names = {
             tuple(row[name] for name in METRICS.names if name not in ("metric", "value")) for row in rows
         }
-        assert names == {("table", table.experiment.variant, "diabetes", seed, split, 44)}
+        assert names == {("table", table.experiment.variant, "diabetes", seed, split, 44, 398)}
         assert len({row["metric"] for row in rows}) == len(rows) == 21
 
 

@@ -143,17 +143,22 @@ def test_a_change_of_the_targets_unit(gaussian):
 
 def test_the_metrics_table_survives_its_file(tmp_path):
     experiment = load("quickstart-regression")
-    table = metrics_table({"nll": 1.5, "coverage_90": 0.9}, experiment=experiment, seed=3, split=4, n=45)
+    table = metrics_table(
+        {"nll": 1.5, "coverage_90": 0.9}, experiment=experiment, seed=3, split=4, n=45, n_train=397
+    )
     write_parquet(table, tmp_path / "metrics.parquet", METRICS)
     cell = {"experiment": experiment.name, "variant": "default", "dataset": "diabetes", "seed": 3, "split": 4}
     assert read_parquet(tmp_path / "metrics.parquet", METRICS).to_pylist() == [
-        cell | {"metric": "nll", "value": 1.5, "n": 45},
-        cell | {"metric": "coverage_90", "value": 0.9, "n": 45},
+        cell | {"metric": "nll", "value": 1.5, "n": 45, "n_train": 397},
+        cell | {"metric": "coverage_90", "value": 0.9, "n": 45, "n_train": 397},
     ]
 
 
 def test_no_metric_is_a_table_without_rows():
-    assert metrics_table({}, experiment=load("quickstart-regression"), seed=0, split=0, n=1).num_rows == 0
+    assert (
+        metrics_table({}, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9).num_rows
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_no_metric_is_a_table_without_rows():
 )
 def test_the_metrics_table_refuses(values, message):
     with pytest.raises(ValueError, match=message):
-        metrics_table(values, experiment=load("quickstart-regression"), seed=0, split=0, n=1)
+        metrics_table(values, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

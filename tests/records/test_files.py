@@ -138,7 +138,11 @@ def test_a_column_twice() -> None:
 
 def aggregated(**columns: Any) -> pa.Table:
     texts = {name: ["a"] for name in ("experiment", "dataset", "variant", "metric")}
-    return pa.table(texts | {"mean": [0.5], "low": [NAN], "high": [NAN], "std": [NAN], "n": [1]} | columns)
+    return pa.table(
+        texts
+        | {"mean": [0.5], "low": [NAN], "high": [NAN], "std": [NAN], "n": [1], "overlap": [0.0]}
+        | columns
+    )
 
 
 def test_an_interval_of_one_seed_may_be_nan_but_not_infinite(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The canvas: SVG that fits into a page, series that differ in more than colour."""
 
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 from precisionflow.report import svg
@@ -32,5 +33,14 @@ def test_series_differ_in_more_than_colour() -> None:
 
 
 def test_long_titles_end_in_an_ellipsis() -> None:
-    assert svg.shortened("a" * 46) == "a" * 46
-    assert svg.shortened("a" * 47) == "a" * 45 + "…"
+    assert svg.shortened("a" * svg.TITLE_CHARACTERS) == "a" * svg.TITLE_CHARACTERS
+    assert svg.shortened("a" * 60) == "a" * (svg.TITLE_CHARACTERS - 1) + "…"
+    with svg.canvas("t", alt="") as drawing:
+        drawing.title("b" * 60)
+    assert "b" * (svg.TITLE_CHARACTERS - 1) + "…" in drawing.svg
+    assert "b" * svg.TITLE_CHARACTERS not in drawing.svg
+
+
+def test_every_figure_writes_its_title_that_way() -> None:
+    files = Path(svg.__file__).parent.rglob("*.py")
+    assert [f.name for f in files if "set_title" in f.read_text(encoding="utf-8")] == ["svg.py"]

@@ -17,8 +17,9 @@ def contrast(variant: str, baseline: str, verdict: str, metric: str = "nll") -> 
         ([contrast("b", "a", "better"), contrast("c", "a", "worse")], "b"),
         ([contrast("b", "a", "worse"), contrast("c", "a", "worse")], "a"),
         ([contrast("b", "a", "better"), contrast("c", "a", "better")], None),
-        ([contrast("b", "a", "better"), contrast("c", "a", "no difference shown")], None),
-        ([contrast("b", "a", "5 seeds cannot reach significance")], None),
+        ([contrast("b", "a", "better"), contrast("c", "a", "undecided")], None),
+        ([contrast("b", "a", "too few seeds: 5 of 7")], None),
+        ([contrast("b", "a", "equivalent, slightly better"), contrast("c", "a", "worse")], None),
         ([contrast("b", "a", "better", "crps"), contrast("c", "a", "worse", "crps")], None),
         ([], None),
     ],
@@ -32,7 +33,7 @@ def test_a_variant_alone_is_not_best() -> None:
 
 
 def test_metrics_without_a_proven_best_are_left_out() -> None:
-    contrasts = [contrast("b", "a", "better"), contrast("b", "a", "no difference shown", "crps")]
+    contrasts = [contrast("b", "a", "better"), contrast("b", "a", "undecided", "crps")]
     assert proven_bests(contrasts, ["a", "b"], ["nll", "crps"]) == {"nll": "b"}
 
 

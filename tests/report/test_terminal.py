@@ -16,9 +16,7 @@ def test_terminal_shows_scores_and_contrasts_of_every_experiment(results: Result
     text = capture.get()
     assert "noise on diabetes: mean ± half of the 95 % interval, n splits" in text
     assert "noise on diabetes: 3 contrasts: 3 better" in text
-    assert (
-        "twins on scikit_learn_text: 12 contrasts: 12 undecidable (3 seeds cannot reach significance)" in text
-    )
+    assert "twins on scikit_learn_text: 12 contrasts: 12 undecidable (too few seeds: 3 of 8)" in text
     assert "predictive_coding vs backprop (attention=precision)" in text
     assert text.count("best") == 3
     assert text.count("± 0.") == 2 * 3 + 4 * 3

@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from precisionflow.records.metrics import metric_named
 from precisionflow.report import wording
 
@@ -23,12 +25,20 @@ def test_probability() -> None:
 
 def test_contrast_in_words() -> None:
     row = {"metric": "nll", "axis": "attention", "level": "precision", "baseline": "dot_product"}
-    row |= {"effect": -0.0123, "low": -0.0207, "high": -0.0039, "n": 3}
+    row |= {"effect": -0.0123, "low": -0.0207, "high": -0.0039, "n": 3, "margin": math.nan}
     assert wording.comparison(row, {"learning": "backprop", "attention": "precision"}) == (
         "precision vs dot_product (learning=backprop)"
     )
     assert wording.comparison(row, {"attention": "precision"}) == "precision vs dot_product"
     assert wording.finding(row, unit="seed") == "nll −0.0123 [−0.0207, −0.0039], n = 3 seeds"
+    assert wording.finding(row | {"margin": 0.0213}, unit="seed") == (
+        "nll −0.0123 [−0.0207, −0.0039], margin ±0.021, n = 3 seeds"
+    )
+
+
+def test_a_margin_has_two_digits_at_every_scale() -> None:
+    shown = [wording.margin({"margin": value}) for value in (0.01, 2.134, 4.2e-7, math.nan)]
+    assert shown == ["±0.010", "±2.1", "±4.2×10⁻⁷", "—"]
 
 
 def test_nominal_metrics_are_named_by_their_distance() -> None:
@@ -39,10 +49,25 @@ def test_nominal_metrics_are_named_by_their_distance() -> None:
 
 
 def test_tally_counts_the_decided_first() -> None:
-    verdicts = ["no difference shown", "worse", "better", "no difference shown"]
+    verdicts = ["undecided", "equivalent", "worse", "better", "equivalent, slightly worse", "undecided"]
     assert wording.tally([{"verdict": v} for v in verdicts]) == (
-        "4 contrasts: 1 better, 1 worse, 2 no difference shown"
+        "6 contrasts: 1 better, 1 worse, 1 equivalent, 1 equivalent (slightly worse), 2 undecided"
     )
-    assert wording.tally([{"verdict": "one seed: no interval"}]) == (
-        "1 contrast: 1 undecidable (one seed: no interval)"
+    assert wording.tally([{"verdict": "too few seeds: 1 of 6"}]) == (
+        "1 contrast: 1 undecidable (too few seeds: 1 of 6)"
     )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind"),
+    [
+        ("better", "better"),
+        ("worse", "worse"),
+        ("equivalent", "equivalent"),
+        ("equivalent, slightly better", "equivalent"),
+        ("undecided", "open"),
+        ("too few splits: 2 of 6", "too-few"),
+    ],
+)
+def test_kind_of_a_verdict(verdict: str, kind: str) -> None:
+    assert wording.verdict_kind(verdict) == kind

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from precisionflow.ablation import statistics
-from precisionflow.ablation.design import Variant, expand
+from precisionflow.ablation.design import Pair, Variant, expand, pairs, unit_of
 from precisionflow.config import Experiment
+from precisionflow.config.ablation import Margin
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.metrics import Metric, metric_named
 from precisionflow.records.schemas import CONTRASTS, METRICS, TABLE
@@ -25,8 +26,18 @@ class Aggregate(NamedTuple):
     contrasts: pa.Table
 
 
-Measured = dict[Cell, dict[str, float]]
-"""cell -> metric -> value."""
+class Scores(NamedTuple):
+    """What was measured of one cell."""
+
+    values: dict[str, float]
+    """metric -> value."""
+    rows: int
+    """Rows or tokens that were tested."""
+    rows_learned: int
+    """Rows or tokens of training and validation."""
+
+
+Measured = dict[Cell, Scores]
 
 
 def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path], out: Path) -> None:
@@ -93,7 +104,8 @@ def read_metrics(cells: Iterable[Path]) -> Measured:
         for row in read_parquet(EvaluatedCell(folder).metrics, METRICS).to_pylist():
             cell = Cell(*(row[name] for name in Cell._fields))
             metric, value = row["metric"], row["value"]
-            known = measured.setdefault(cell, {}).setdefault(metric, value)
+            scores = measured.setdefault(cell, Scores({}, row["n"], row["n_train"]))
+            known = scores.values.setdefault(metric, value)
             if known != value:
                 raise ValueError(
                     f"{folder}: {cell} has {metric} {value}, another folder says {known}; keep the results of one run"
@@ -106,11 +118,6 @@ def contrasted(experiment: Experiment) -> list[Metric]:
     return [metric_named(name) for name in experiment.ablation.metrics or experiment.task.headline]
 
 
-def unit_of(experiment: Experiment) -> Literal["seed", "split"]:
-    """Independent unit: a split where there are several (seeds of one split share its data), else a seed."""
-    return "split" if len(experiment.splits) > 1 else "seed"
-
-
 def _check_complete(experiment: Experiment, variants: list[Variant], measured: Measured) -> list[str]:
     """Names of the metrics of one dataset, the contrasted ones first; ValueError names the first gap."""
     wanted = [cell for variant in variants for row in cells_of(variant, experiment) for cell in row]
@@ -118,12 +125,12 @@ def _check_complete(experiment: Experiment, variants: list[Variant], measured: M
         if cell not in measured:
             raise ValueError(f"no metrics of {cell}; train and evaluate it, or give its folder")
     headline = [m.name for m in contrasted(experiment)]
-    others = {metric for cell in wanted for metric in measured[cell]} - set(headline)
+    others = {metric for cell in wanted for metric in measured[cell].values} - set(headline)
     names = headline + sorted(others, key=_reading_order)
     for cell in wanted:
         for name in names:
-            if name not in measured[cell]:
-                there = ", ".join(sorted(measured[cell], key=_reading_order))
+            if name not in measured[cell].values:
+                there = ", ".join(sorted(measured[cell].values, key=_reading_order))
                 raise ValueError(f"{cell} has no metric {name!r} (there are {there}); evaluate it again")
     return names
 
@@ -135,7 +142,7 @@ def _reading_order(metric: str) -> tuple[str, float]:
 
 
 def cells_of(variant: Variant, experiment: Experiment) -> list[list[Cell]]:
-    """The cells of a variant, one list for each independent unit."""
+    """The cells of a variant, one list for each unit."""
     rows = [
         [Cell(experiment.name, variant.dataset, variant.name, s, k) for s in experiment.seeds]
         for k in experiment.splits
@@ -143,14 +150,26 @@ def cells_of(variant: Variant, experiment: Experiment) -> list[list[Cell]]:
     return rows if unit_of(experiment) == "split" else [[cell] for cell in rows[0]]
 
 
+class Units(NamedTuple):
+    """What the units of one variant measured, and the n_test / n_train that they share rows by."""
+
+    values: list[float]
+    overlap: float
+
+
 def _units(
     variant: Variant, experiment: Experiment, metric: str, measured: Measured, *, nominal: float | None
-) -> list[float]:
+) -> Units:
     """One value for each unit, the mean over its cells; with `nominal` the distance from it."""
-    return [
-        math.fsum(_distance(measured[cell][metric], nominal) for cell in row) / len(row)
-        for row in cells_of(variant, experiment)
+    units = cells_of(variant, experiment)
+    values = [
+        math.fsum(_distance(measured[cell].values[metric], nominal) for cell in unit) / len(unit)
+        for unit in units
     ]
+    if unit_of(experiment) == "seed":
+        return Units(values, 0.0)
+    shares = [measured[cell].rows / measured[cell].rows_learned for unit in units for cell in unit]
+    return Units(values, math.fsum(shares) / len(shares))
 
 
 def _distance(value: float, nominal: float | None) -> float:
@@ -163,69 +182,84 @@ def _table(
     rows = []
     for variant in variants:
         for metric in metrics:
-            units = _units(variant, experiment, metric, measured, nominal=None)
-            interval = statistics.mean_interval(units, confidence=experiment.ablation.confidence)
+            values, overlap = _units(variant, experiment, metric, measured, nominal=None)
+            interval = statistics.mean_interval(
+                values, confidence=experiment.ablation.confidence, overlap=overlap
+            )
             key = {
                 "experiment": experiment.name,
                 "dataset": variant.dataset,
                 "variant": variant.name,
                 "metric": metric,
             }
-            rows.append(key | interval._asdict())
+            rows.append(key | interval._asdict() | {"overlap": overlap})
     return rows
-
-
-def _pairs(experiment: Experiment, variants: list[Variant]) -> list[tuple[str, Variant, Variant]]:
-    """(axis, variant, baseline): they differ in that axis only, where the baseline has its first level."""
-    where = {tuple(v.levels.items()): v for v in variants}
-    pairs = []
-    for axis, levels in experiment.ablation.axes.items():
-        first = next(iter(levels))
-        for variant in variants:
-            if variant.levels[axis] != first:
-                pairs.append((axis, variant, where[tuple((variant.levels | {axis: first}).items())]))
-    return pairs
 
 
 def _contrasts(experiment: Experiment, variants: list[Variant], measured: Measured) -> list[dict[str, Any]]:
-    """Paired contrasts of one dataset; Holm's family is all contrasts of one metric."""
-    confidence, unit = experiment.ablation.confidence, unit_of(experiment)
-    pairs = _pairs(experiment, variants)
+    """Paired contrasts of one dataset; Holm's families are all contrasts of one metric, for each kind of p."""
     rows = []
+    compared = pairs(experiment, variants)
     for metric in contrasted(experiment):
-        family: list[dict[str, Any]] = []
-        for axis, variant, baseline in pairs:
-            ours = _units(variant, experiment, metric.name, measured, nominal=metric.nominal)
-            theirs = _units(baseline, experiment, metric.name, measured, nominal=metric.nominal)
-            differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-            effect, low, high, _ = statistics.paired_t(differences, confidence=confidence)
-            family.append(
-                {
-                    "experiment": experiment.name,
-                    "dataset": variant.dataset,
-                    "metric": metric.name,
-                    "axis": axis,
-                    "level": variant.levels[axis],
-                    "baseline": baseline.levels[axis],
-                    "variant": variant.name,
-                    "baseline_variant": baseline.name,
-                    "effect": effect,
-                    "low": low,
-                    "high": high,
-                    "p": statistics.sign_flip_p(differences),
-                    "n": len(differences),
-                }
-            )
-        for row, p_adjusted in zip(family, statistics.holm([row["p"] for row in family]), strict=True):
-            row["p_adjusted"] = p_adjusted
+        family = [_contrast(experiment, pair, metric, measured) for pair in compared]
+        differences = statistics.holm([row["p"] for row in family])
+        equivalences = statistics.holm([row["equivalence"] for row in family])
+        for row, p, equivalence in zip(family, differences, equivalences, strict=True):
+            row["p_adjusted"], row["equivalence_adjusted"] = p, equivalence
             row["verdict"] = statistics.verdict(
                 row["effect"],
-                p_adjusted,
+                p=p,
+                equivalence=equivalence,
                 better="higher" if metric.better == "higher" else "lower",
                 n=row["n"],
-                unit=unit,
+                unit=unit_of(experiment),
                 family=len(family),
-                confidence=confidence,
+                confidence=experiment.ablation.confidence,
             )
         rows += family
     return rows
+
+
+def _contrast(experiment: Experiment, pair: Pair, metric: Metric, measured: Measured) -> dict[str, Any]:
+    """A row of CONTRASTS, but for what depends on its family."""
+    axis, variant, baseline = pair
+    ours = _units(variant, experiment, metric.name, measured, nominal=metric.nominal)
+    theirs = _units(baseline, experiment, metric.name, measured, nominal=metric.nominal)
+    differences = statistics.paired(ours.values, theirs.values)
+    overlap = max(ours.overlap, theirs.overlap)
+    interval = statistics.mean_interval(
+        differences, confidence=experiment.ablation.confidence, overlap=overlap
+    )
+    margin = _margin(experiment.ablation.margins.get(metric.name), theirs.values)
+    return {
+        "experiment": experiment.name,
+        "dataset": variant.dataset,
+        "metric": metric.name,
+        "axis": axis,
+        "level": variant.levels[axis],
+        "baseline": baseline.levels[axis],
+        "variant": variant.name,
+        "baseline_variant": baseline.name,
+        "effect": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "p": statistics.difference_p(differences, overlap=overlap),
+        "margin": margin,
+        "equivalence": (
+            math.nan
+            if math.isnan(margin)
+            else statistics.equivalence_p(differences, margin=margin, overlap=overlap)
+        ),
+        "n": interval.n,
+        "overlap": overlap,
+    }
+
+
+def _margin(margin: Margin | None, baseline: list[float]) -> float:
+    """In the metric's own unit; NaN where none is stated."""
+    if margin is None:
+        return math.nan
+    if margin.absolute is not None:
+        return margin.absolute
+    assert margin.relative is not None
+    return margin.relative * abs(math.fsum(baseline) / len(baseline))

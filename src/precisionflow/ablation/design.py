@@ -1,8 +1,9 @@
-"""Axes to overlays: every combination of levels becomes a variant, for every dataset."""
+"""Axes to overlays: every combination of levels becomes a variant, for every dataset; what is compared with what."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from precisionflow.config import ConfigError, Experiment, overlay, resolve
 from precisionflow.config.ablation import Ablation
@@ -64,6 +65,57 @@ def _where(dataset: str, levels: dict[str, str]) -> str:
         f"{axis}={level}" for axis, level in levels.items()
     ]
     return ", ".join(words)
+
+
+class Pair(NamedTuple):
+    """Two variants that differ in one axis only, where the baseline has its first level."""
+
+    axis: str
+    variant: Variant
+    baseline: Variant
+
+
+def pairs(experiment: Experiment, variants: Sequence[Variant]) -> list[Pair]:
+    """What is contrasted among the variants of one dataset: every level but the first of every axis."""
+    where = {tuple(v.levels.items()): v for v in variants}
+    found = []
+    for axis, levels in experiment.ablation.axes.items():
+        first = next(iter(levels))
+        for variant in variants:
+            if variant.levels[axis] != first:
+                baseline = where[tuple((variant.levels | {axis: first}).items())]
+                found.append(Pair(axis, variant, baseline))
+    return found
+
+
+def unit_of(experiment: Experiment) -> Literal["seed", "split"]:
+    """Unit of the statistics: a split where there are several (seeds of one split share its data), else a seed."""
+    return "split" if len(experiment.splits) > 1 else "seed"
+
+
+def fewest_units(family: int, *, confidence: float) -> int:
+    """The smallest n, 2 or more, with family * 2 / 2^n <= 1 - confidence.
+
+    Below it no data could show a difference without the assumption that differences are normal: 2 / 2^n is the
+    smallest p of n differences that are only known to be symmetric (all signs alike), times the `family` of contrasts.
+    """
+    n = 2
+    while family * 2.0 ** (1 - n) > 1 - confidence:
+        n += 1
+    return n
+
+
+def shortfall(experiment: Experiment) -> str | None:
+    """Why no contrast can have a verdict: "3 seeds, 4 contrasts: 8 needed"; none where one can, or none is made."""
+    unit = unit_of(experiment)
+    n = len(experiment.splits if unit == "split" else experiment.seeds)
+    variants = expand(experiment)
+    family = len(pairs(experiment, [v for v in variants if v.dataset == variants[0].dataset]))
+    needed = fewest_units(family, confidence=experiment.ablation.confidence)
+    if not family or n >= needed:
+        return None
+    contrasts = "1 contrast" if family == 1 else f"{family} contrasts"
+    return f"{n} {unit if n == 1 else f'{unit}s'}, {contrasts}: {needed} needed"
 
 
 def single(experiment: Experiment) -> Experiment:

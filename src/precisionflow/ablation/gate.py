@@ -85,9 +85,9 @@ def judge(experiment: Experiment, *, evaluations: Sequence[Path]) -> tuple[Judge
 
 def _values(cells: Sequence[Cell], metric: str, measured: Measured) -> list[float]:
     for cell in cells:
-        if metric not in measured.get(cell, {}):
+        if cell not in measured or metric not in measured[cell].values:
             raise ValueError(f"gate: {cell} has no metric {metric!r}; evaluate it again")
-    return [measured[cell][metric] for cell in cells]
+    return [measured[cell].values[metric] for cell in cells]
 
 
 def _mean(values: Sequence[float]) -> float:

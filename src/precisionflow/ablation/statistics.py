@@ -1,15 +1,15 @@
-"""Intervals, tests and verdicts over independent units (seeds or splits)."""
+"""Intervals, tests and verdicts over units: seeds, or splits that share rows."""
 
 import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
 from scipy.special import stdtr, stdtrit
 
-EXACT_UNITS = 16
-"""Up to here every sign flip is counted: 2^16 sums take milliseconds."""
-RANDOM_FLIPS = 100_000
+from precisionflow.ablation.design import fewest_units
+
+ROUNDING = 2.0**-49
+"""Two measurements that differ by no more than this share of the larger one (8 units in the last place) are one."""
 
 
 class Interval(NamedTuple):
@@ -22,66 +22,69 @@ class Interval(NamedTuple):
     n: int
 
 
-class PairedT(NamedTuple):
-    """Mean of paired differences, its interval and two-sided p; NaN where n = 1."""
+def mean_interval(values: Sequence[float], *, confidence: float, overlap: float = 0.0) -> Interval:
+    """mean ± t_{n-1}((1 + confidence) / 2) * std * sqrt(1 / n + overlap).
 
-    effect: float
-    low: float
-    high: float
-    p: float
-
-
-def mean_interval(values: Sequence[float], *, confidence: float) -> Interval:
-    """mean ± t_{n-1}((1 + confidence) / 2) * std / sqrt(n).
-
-    It covers the expected value with probability `confidence` where the units are independent and normal
-    (Student 1908).
+    `overlap` is n_test / n_train of random splits or folds of one data set, whose results are correlated (Nadeau and
+    Bengio 2003, "corrected resampled t"); 0 for independent units (Student 1908). ValueError for a value that is not
+    finite.
     """
-    n, mean = len(values), float(np.mean(values))
+    mean, std = _moments(values)
+    n = len(values)
     if n == 1:
         return Interval(mean, math.nan, math.nan, math.nan, 1)
-    std = float(np.std(values, ddof=1))
-    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * std / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + confidence) / 2)) * std * math.sqrt(1 / n + overlap)
     return Interval(mean, mean - half, mean + half, std, n)
 
 
-def paired_t(differences: Sequence[float], *, confidence: float) -> PairedT:
-    """Student's t of the mean difference against 0.
+def paired(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """ours - theirs of each unit; 0 where the two agree up to the rounding of a float64."""
+    return [
+        0.0 if abs(a - b) <= ROUNDING * max(abs(a), abs(b)) else a - b
+        for a, b in zip(ours, theirs, strict=True)
+    ]
 
-    Differences that are all one number have p = 1 where it is 0, else p = 0.
+
+def difference_p(differences: Sequence[float], *, overlap: float = 0.0) -> float:
+    """Two-sided p of a mean difference of 0, by the same t as the interval: at most 1 - c where that of c leaves out 0.
+
+    Differences that are all one number have p = 1 where it is 0, else p = 0. NaN where n = 1.
     """
-    mean, low, high, std, n = mean_interval(differences, confidence=confidence)
+    mean, std = _moments(differences)
+    if mean == std == 0:
+        return 1.0
+    return 2 * _tail(abs(mean), std, len(differences), overlap)
+
+
+def equivalence_p(differences: Sequence[float], *, margin: float, overlap: float = 0.0) -> float:
+    """p of a mean difference that is `margin` or more in either direction (two one-sided t tests, Schuirmann 1987).
+
+    The larger of the two one-sided p: at most a where the interval of confidence 1 - 2 a lies inside ± margin.
+    Differences that are all one number have p = 0 where it lies inside, else 1. NaN where n = 1.
+    """
+    mean, std = _moments(differences)
+    return _tail(margin - abs(mean), std, len(differences), overlap)
+
+
+def _moments(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation, the same for every order of the values; the latter is NaN where n = 1."""
+    for unit, value in enumerate(values):
+        if not math.isfinite(value):
+            raise ValueError(f"unit {unit} measured {value}; give finite values")
+    n = len(values)
+    mean = math.fsum(values) / n
+    if min(values) == max(values):
+        return values[0], 0.0 if n > 1 else math.nan
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+
+
+def _tail(distance: float, std: float, n: int, overlap: float) -> float:
+    """P(T > distance / standard error) of Student's t with n - 1 degrees of freedom."""
     if n == 1:
-        return PairedT(mean, low, high, math.nan)
-    if std == 0:
-        return PairedT(mean, low, high, 1.0 if mean == 0 else 0.0)
-    return PairedT(mean, low, high, 2 * float(stdtr(n - 1, -abs(mean) / (std / math.sqrt(n)))))
-
-
-def sign_flip_p(differences: Sequence[float]) -> float:
-    """Two-sided p of the mean difference when the sign of each difference could as well be the other one.
-
-    The share of sign assignments whose |sum| is at least the observed one (Fisher 1935). Up to 16 units all 2^n are
-    counted; beyond, (1 + hits) / (1 + 100,000) over assignments from a fixed seed, which is valid too (Phipson and
-    Smyth 2010). It needs symmetry of the differences around 0 under the null, not normality. NaN where n = 1.
-    """
-    d = np.asarray(differences, dtype=float)
-    if len(d) == 1:
         return math.nan
-    # Sums that are equal on paper differ by rounding; they count as ties.
-    observed = abs(d.sum()) - 1e-12 * np.abs(d).sum()
-    if len(d) > EXACT_UNITS:
-        signs = 1 - 2 * np.random.default_rng(0).integers(0, 2, size=(RANDOM_FLIPS, len(d)), dtype=np.int8)
-        return float((1 + np.count_nonzero(np.abs(signs @ d) >= observed)) / (1 + RANDOM_FLIPS))
-    # The mirror image of an assignment has the same |sum|, so the first sign stays.
-    flips = np.arange(2 ** (len(d) - 1))[:, None] >> np.arange(len(d) - 1) & 1
-    sums = d[0] + (1 - 2 * flips) @ d[1:]
-    return float(np.mean(np.abs(sums) >= observed))
-
-
-def smallest_sign_flip_p(n: int) -> float:
-    """2 / 2^n: only the observed signs and their mirror image are as extreme."""
-    return 2.0 / 2.0**n
+    if std == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stdtr(n - 1, -distance / (std * math.sqrt(1 / n + overlap))))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -90,34 +93,42 @@ def holm(p_values: Sequence[float]) -> list[float]:
     The k-th smallest of m becomes the largest of (m - j + 1) * p_(j) for j <= k, at most 1 (Holm 1979). NaN stays NaN
     and is not counted in m.
     """
-    p = np.asarray(p_values, dtype=float)
-    adjusted = np.full(len(p), np.nan)
-    order = [i for i in np.argsort(p, kind="stable") if not np.isnan(p[i])]
-    steps = np.arange(len(order), 0, -1) * p[order]
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return [float(value) for value in adjusted]
+    adjusted = [math.nan] * len(p_values)
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    largest = 0.0
+    for position, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - position) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
 
 
 def verdict(
     effect: float,
-    p_adjusted: float,
     *,
+    p: float,
+    equivalence: float,
     better: Literal["lower", "higher"],
     n: int,
     unit: Literal["seed", "split"],
     family: int,
     confidence: float,
 ) -> str:
-    """Verdict of a contrast at level 1 - confidence.
+    """Verdict of a contrast at level 1 - confidence, from the adjusted p of a difference and of equivalence.
 
-    One of "better", "worse", "no difference shown", "<n> <unit>s cannot reach significance" (where even the smallest
-    possible p, times the `family` of contrasts that Holm corrects for, is above the level), "one <unit>: no interval".
+    "better", "worse": a difference is shown. "equivalent": it is shown to be smaller than the margin; "equivalent,
+    slightly better" or "equivalent, slightly worse" where both are shown. "undecided": neither is. "too few seeds: 3
+    of 8": fewer than `fewest_units`. An `equivalence` of NaN stands for no margin.
     """
-    level = 1 - confidence
-    if n < 2:
-        return f"one {unit}: no interval"
-    if n <= EXACT_UNITS and family * smallest_sign_flip_p(n) > level:
-        return f"{n} {unit}s cannot reach significance"
-    if p_adjusted > level:
-        return "no difference shown"
-    return "better" if (effect < 0) == (better == "lower") else "worse"
+    level, needed = 1 - confidence, fewest_units(family, confidence=confidence)
+    if n < needed:
+        return f"too few {unit}s: {n} of {needed}"
+    direction = "better" if (effect < 0) == (better == "lower") else "worse"
+    match p <= level, equivalence <= level:
+        case True, True:
+            return f"equivalent, slightly {direction}"
+        case True, False:
+            return direction
+        case False, True:
+            return "equivalent"
+        case _:
+            return "undecided"

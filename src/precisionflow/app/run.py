@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from precisionflow.ablation.design import shortfall
 from precisionflow.config import Experiment, load
+from precisionflow.console import say
 from precisionflow.destination import LocalResults
 from precisionflow.results.layout import MARKER, Reported, Results, SearchResults
 from precisionflow.results.locks import exclusive
@@ -25,6 +27,7 @@ def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
     with _told(folder) as done:
         for experiment in experiments:
             LocalResults(Results(folder)).keep(experiment)
+            warn_of_few_units(experiment)
         run_locally(experiments, folder=folder, screen=sys.stdout)
         done += experiments
 
@@ -37,12 +40,19 @@ def search_and_train(study: Study, experiment: Experiment, *, folder: Path) -> N
     from precisionflow.pipelines.local import search_and_train_locally
 
     with _told(folder) as done:
+        warn_of_few_units(experiment)
         results = Results(folder)
         places = (folder, SearchResults.usual(study.name).folder)
         if place := adopt(study, places=places, out=results.search):
             print(f"search {study.name}: the trials in {place} are used")
         search_and_train_locally(study, experiment, folder=folder, screen=sys.stdout)
         done.append(load(str(results.experiment(experiment.name))))
+
+
+def warn_of_few_units(experiment: Experiment) -> None:
+    """Say before anything is trained that no contrast can have a verdict, and how many units would do."""
+    if short := shortfall(experiment):
+        say(f"run {experiment.name}: {short} for a verdict")
 
 
 @contextlib.contextmanager

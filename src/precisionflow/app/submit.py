@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from precisionflow.app.run import warn_of_few_units
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.config import Experiment
 from precisionflow.destination import LocalResults
@@ -48,6 +49,7 @@ def submit_experiment(
     wanted = needs(experiment)
     volume = experiment.cluster.workspace if wanted.mounting else None
     refuse_unmet(trainer=wanted.trainer, volume=volume, connection=connection)
+    warn_of_few_units(experiment)
     with tempfile.TemporaryDirectory() as folder:
         file = compile_experiment(
             experiment, images=references, folder=Path(folder), mlflow=variables, study=study

@@ -4,13 +4,28 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Fraction, Label, nearest
+from precisionflow.config.base import NUMBER, Config, Fraction, Label, Positive, nearest
 
 Overlay = dict[str, Any]
 """Dotted keys and their values: the same thing as `--set` on the command line."""
 
 VARIED = ("task", "model", "objective", "learning", "training", "engine")
 """Parts that an overlay may reach into; everything else is the same for all variants, so that they can be compared."""
+
+
+class Margin(Config):
+    """Difference from the baseline that does not matter: variants that differ by less are equivalent."""
+
+    absolute: Positive | None = None
+    """In the metric's own unit."""
+    relative: Positive | None = None
+    """Share of the absolute value of the baseline's mean."""
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        if (self.absolute is None) == (self.relative is None):
+            raise ValueError("should have either absolute or relative")
+        return self
 
 
 class Ablation(Config):
@@ -22,6 +37,8 @@ class Ablation(Config):
     """dataset -> overlay; none: the experiment's own task."""
     metrics: tuple[str, ...] = ()
     """Metrics of the contrasts; none: the task's headline metrics."""
+    margins: dict[str, Margin] = {}
+    """Metric -> difference that does not matter; without one nothing is called equivalent in it."""
     confidence: Fraction = 0.95
     """Level of the intervals; 1 - confidence is the level of the tests."""
 

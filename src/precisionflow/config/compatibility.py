@@ -25,6 +25,7 @@ def check(experiment: "Experiment") -> None:
     _recalibration_fits_the_task(experiment)
     _data_can_be_cut(experiment)
     _metrics_are_measured(experiment)
+    _margins_mean_something(experiment)
     _gate_can_be_passed_and_missed(experiment)
 
 
@@ -139,11 +140,21 @@ def _data_can_be_cut(experiment: "Experiment") -> None:
 def _metrics_are_measured(experiment: "Experiment") -> None:
     measured = experiment.metrics
     named = [("ablation.metrics", name) for name in experiment.ablation.metrics]
+    named += [("ablation.margins", name) for name in experiment.ablation.margins]
     for key, name in [*named, *(("gate", name) for name in experiment.gate)]:
         if name not in measured:
             raise ValueError(
                 f"{key}: task.kind {experiment.task.kind!r} has no metric {name!r}; "
                 f"allowed: {', '.join(measured)}{nearest(name, measured)}"
+            )
+
+
+def _margins_mean_something(experiment: "Experiment") -> None:
+    for metric, margin in experiment.ablation.margins.items():
+        if margin.relative is not None and metric.startswith(experiment.task.without_zero):
+            raise ValueError(
+                f"ablation.margins.{metric}.relative: {metric} has no zero that a share could be of; "
+                "give an absolute margin"
             )
 
 

@@ -57,6 +57,9 @@ class Regression(Config):
         "validation_loss",
     )
     """What evaluation measures, beside coverage, width and score of every interval."""
+    without_zero: ClassVar = ("nll", "validation_loss", "coverage_")
+    """Starts of metrics without a natural zero: a density's logarithm depends on the target's unit, and a distance from
+    a nominal level may be 0."""
     kind: Literal["regression"] = "regression"
     source: TableSource = ScikitLearnTable()
     validation_fraction: Fraction = 0.1
@@ -80,6 +83,7 @@ class ClassTask(Config):
     recalibrations: ClassVar = get_args(ClassRecalibration)
     metrics: ClassVar[tuple[str, ...]] = CLASS_METRICS
     """What evaluation measures."""
+    without_zero: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:

@@ -70,10 +70,15 @@ def _evaluate_cell(
     if scored.recalibrations:
         write_card(RecalibrationCard(model=input_key(model), fits=scored.recalibrations), files.recalibration)
     values = scored.metrics | {"validation_loss": card.validation_loss}
-    count = scored.predictions.num_rows
-    write_parquet(
-        metrics_table(values, experiment=experiment, seed=seed, split=split, n=count), files.metrics, METRICS
+    table = metrics_table(
+        values,
+        experiment=experiment,
+        seed=seed,
+        split=split,
+        n=scored.predictions.num_rows,
+        n_train=prepared.rows["train"] + prepared.rows["valid"],
     )
+    write_parquet(table, files.metrics, METRICS)
     return values
 
 

@@ -96,9 +96,11 @@ def class_wise_metrics(binned: classes.ClassBins) -> dict[str, float]:
 
 
 def metrics_table(
-    values: Mapping[str, float], *, experiment: Experiment, seed: int, split: int, n: int
+    values: Mapping[str, float], *, experiment: Experiment, seed: int, split: int, n: int, n_train: int
 ) -> pa.Table:
-    """A `records.schemas.METRICS` with one row for each value of one cell; n rows or tokens stand behind each.
+    """A `records.schemas.METRICS` with one row for each value of one cell.
+
+    n rows or tokens stand behind each; n_train are those of training and validation.
 
     ValueError for a name that the catalogue does not have and for a value that is not finite.
     """
@@ -114,6 +116,7 @@ def metrics_table(
             "metric": name,
             "value": value,
             "n": n,
+            "n_train": n_train,
         }
         for name, value in values.items()
     ]

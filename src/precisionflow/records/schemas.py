@@ -68,8 +68,10 @@ METRICS = _schema(
     metric=_text,
     value=_real,
     n=_whole,
+    n_train=_whole,
 )
-"""evaluation/metrics.parquet: n is the number of rows or tokens behind the value."""
+"""evaluation/metrics.parquet: n is the number of rows or tokens behind the value, n_train that of training and
+validation."""
 TABLE = _schema(
     may_be_nan=("low", "high", "std"),
     experiment=_text,
@@ -81,10 +83,12 @@ TABLE = _schema(
     high=_real,
     std=_real,
     n=_whole,
+    overlap=_real,
 )
-"""aggregate/table.parquet: n independent units; low, high and std are NaN where n = 1."""
+"""aggregate/table.parquet: n units; low, high and std are NaN where n = 1. overlap is n_test / n_train of splits, which
+widens the interval, and 0 of seeds."""
 CONTRASTS = _schema(
-    may_be_nan=("low", "high", "p", "p_adjusted"),
+    may_be_nan=("low", "high", "p", "p_adjusted", "margin", "equivalence", "equivalence_adjusted"),
     experiment=_text,
     dataset=_text,
     metric=_text,
@@ -98,10 +102,15 @@ CONTRASTS = _schema(
     high=_real,
     p=_real,
     p_adjusted=_real,
+    margin=_real,
+    equivalence=_real,
+    equivalence_adjusted=_real,
     n=_whole,
+    overlap=_real,
     verdict=_text,
 )
-"""aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired; NaN where n = 1."""
+"""aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired; p of no difference, and that of a
+difference of the margin or more (`equivalence`); NaN where n = 1, and where no margin is stated."""
 TRIALS = _schema(
     may_be_nan=("value", "seconds"),
     trial=_text,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from precisionflow.ablation.aggregate import unit_of
+from precisionflow.ablation.design import unit_of
 from precisionflow.config import Experiment
 from precisionflow.report import wording
 from precisionflow.report.material import Material

@@ -87,7 +87,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["breakable"] = breakable
+    environment.filters |= {"breakable": breakable, "phrases": phrases}
     return environment
 
 
@@ -117,6 +117,11 @@ def _rendered(section: Section | None, environment: Environment) -> Markup | Non
 def breakable(text: str) -> Markup:
     """Escaped text that may break after the joints of a variant's name."""
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_+=])(?=.)", text))
+
+
+def phrases(text: str) -> str:
+    """The text with blanks that no line may break at: after ± and inside an interval."""
+    return re.sub(r"(?<=[±,]) ", "\N{NO-BREAK SPACE}", text)
 
 
 def library_versions() -> dict[str, str]:

@@ -24,15 +24,16 @@ _VARIABLES = {
     "#fe0005": "--better",
     "#fe0006": "--worse",
     "#fe0007": "--surface",
+    "#fe0008": "--equivalent",
     **{f"#fe01{k:02x}": f"--series-{k}" for k in range(SERIES)},
 }
 _COLOURS = {name.removeprefix("--"): colour for colour, name in _VARIABLES.items()}
-INK, MUTED, RULE, BAND, BETTER, WORSE, SURFACE = (
-    _COLOURS[name] for name in ("ink", "muted", "rule", "band", "better", "worse", "surface")
+INK, MUTED, RULE, BAND, BETTER, WORSE, EQUIVALENT, SURFACE = (
+    _COLOURS[name] for name in ("ink", "muted", "rule", "band", "better", "worse", "equivalent", "surface")
 )
 
-TITLE_CHARACTERS = 46
-"""Characters that fit above a figure or beside a line of it."""
+TITLE_CHARACTERS = 38
+"""Characters that fit above a figure or a line of it, in a wide font too."""
 
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _MARKERS = "osD^vPX*"
@@ -86,6 +87,10 @@ class Drawing:
     @property
     def svg(self) -> str:
         return "".join(self.parts)
+
+    def title(self, text: str, *, bold: bool = False) -> None:
+        """Write a title above the axes, `shortened`."""
+        self.axes.set_title(shortened(text), fontweight="bold" if bold else "normal")
 
 
 def stroke(index: int) -> Stroke:

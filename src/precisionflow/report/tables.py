@@ -1,6 +1,7 @@
 """The tables of scores and contrasts, for the page and for the terminal."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from precisionflow.ablation.design import Variant
@@ -102,22 +103,45 @@ def recalibration_table(rows: Sequence[Row], *, caption: str) -> Table | None:
 
 
 def contrast_table(rows: Sequence[Row], variants: Sequence[Variant], *, caption: str) -> Table:
-    """One line for each contrast and metric."""
+    """One line for each contrast and metric; margins and their p where any metric has one."""
     levels = {variant.name: variant.levels for variant in variants}
-    body = [
-        (
+    margins = any(not math.isnan(row["margin"]) for row in rows)
+    headings = (
+        Entry("contrast"),
+        Entry("metric"),
+        Entry("effect"),
+        Entry("margin"),
+        Entry("p", "after Holm, alone"),
+        Entry("p equivalent", "after Holm, alone"),
+        Entry("n"),
+        Entry("verdict"),
+    )
+    body = []
+    for row in rows:
+        shown = (
             Entry(wording.comparison(row, levels[row["variant"]])),
             Entry(wording.quantity(metric_named(row["metric"]))),
             Entry(wording.effect(row)),
-            Entry(wording.probability(row["p"])),
-            Entry(wording.probability(row["p_adjusted"])),
+            Entry(wording.margin(row)),
+            _p(row["p_adjusted"], row["p"]),
+            _p(row["equivalence_adjusted"], row["equivalence"]),
             Entry(str(row["n"])),
             Entry(row["verdict"], kind=wording.verdict_kind(row["verdict"])),
         )
-        for row in rows
-    ]
-    headings = ("contrast", "metric", "effect", "p", "p (Holm)", "n", "verdict")
-    return Table(caption, tuple(Entry(text) for text in headings), tuple(body))
+        body.append(shown)
+    table = Table(caption, headings, tuple(body))
+    return table if margins else without(table, ("margin", "p equivalent"))
+
+
+def _p(adjusted: float, alone: float) -> Entry:
+    return Entry(wording.probability(adjusted), "" if math.isnan(alone) else wording.probability(alone))
+
+
+def without(table: Table, headings: Collection[str]) -> Table:
+    """The table with fewer columns."""
+    kept = [index for index, heading in enumerate(table.columns) if heading.text not in headings]
+    rows = tuple(tuple(row[index] for index in kept) for row in table.rows)
+    return Table(table.caption, tuple(table.columns[index] for index in kept), rows)
 
 
 def proven_bests(contrasts: Sequence[Row], variants: Sequence[str], metrics: Sequence[str]) -> dict[str, str]:

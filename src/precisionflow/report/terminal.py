@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from precisionflow.ablation.aggregate import by_dataset, by_name, contrasted, read_aggregate, unit_of
-from precisionflow.ablation.design import Variant
+from precisionflow.ablation.aggregate import by_dataset, by_name, contrasted, read_aggregate
+from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
 from precisionflow.report import tables, wording
 from precisionflow.report.tables import Table
@@ -17,7 +17,7 @@ from precisionflow.report.wording import Row
 
 NAME_WIDTH = 18
 """Characters of the first column, so that common names are not broken."""
-STYLES = {"better": "green", "worse": "red", "best": "bold", "too-few": "dim"}
+STYLES = {"better": "green", "worse": "red", "equivalent": "cyan", "best": "bold", "too-few": "dim"}
 """Kind of an entry -> how rich shows it."""
 
 
@@ -44,14 +44,7 @@ def _tables(
     yield tables.score_table(scores, metrics, caption=caption, best=best)
     if contrasts:
         table = tables.contrast_table(contrasts, variants, caption=f"{where}: {wording.tally(contrasts)}")
-        yield _without(table, ("p", "p (Holm)"))
-
-
-def _without(table: Table, headings: Sequence[str]) -> Table:
-    """Fewer columns, for a terminal of 80 characters."""
-    kept = [index for index, heading in enumerate(table.columns) if heading.text not in headings]
-    rows = tuple(tuple(row[index] for index in kept) for row in table.rows)
-    return Table(table.caption, tuple(table.columns[index] for index in kept), rows)
+        yield tables.without(table, ("p", "p equivalent"))
 
 
 def _rich(table: Table) -> RichTable:

@@ -1,7 +1,8 @@
 """Measured rows and verdicts in words, the same on the page and in the terminal."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from precisionflow.records.metrics import Metric, metric_named
 from precisionflow.report import digits
@@ -10,7 +11,8 @@ from precisionflow.report.digits import Digits
 Row = dict[str, Any]
 """A row of records.schemas.TABLE or records.schemas.CONTRASTS."""
 
-VerdictKind = Literal["better", "worse", "open", "too-few"]
+VerdictKind = Literal["better", "worse", "equivalent", "open", "too-few"]
+"""What verdicts are counted and coloured by."""
 
 
 def plus_minus(row: Row) -> str:
@@ -64,9 +66,17 @@ def comparison(row: Row, levels: Mapping[str, str]) -> str:
     return levels_compared(row) + (f" ({where})" if where else "")
 
 
+def margin(row: Row) -> str:
+    """ "±0.021": the difference that does not matter; an em dash where none is stated."""
+    if math.isnan(row["margin"]):
+        return "—"
+    return f"±{digits.significant(row['margin'], digits=2)}"
+
+
 def finding(row: Row, *, unit: str) -> str:
-    """ "nll −0.012 [−0.020, −0.004], n = 3 seeds": what a contrast measured."""
-    return f"{quantity(metric_named(row['metric']))} {effect(row)}, n = {count(row['n'], unit)}"
+    """ "nll −0.012 [−0.020, −0.004], margin ±0.021, n = 8 seeds": what a contrast measured."""
+    stated = "" if math.isnan(row["margin"]) else f", margin {margin(row)}"
+    return f"{quantity(metric_named(row['metric']))} {effect(row)}{stated}, n = {count(row['n'], unit)}"
 
 
 def verdict_kind(verdict: str) -> VerdictKind:
@@ -74,21 +84,23 @@ def verdict_kind(verdict: str) -> VerdictKind:
     match verdict:
         case "better" | "worse":
             return verdict
-        case "no difference shown":
+        case "undecided":
             return "open"
         case _:
-            return "too-few"
+            return "equivalent" if verdict.startswith("equivalent") else "too-few"
 
 
 def tally(rows: Sequence[Row]) -> str:
-    """ "12 contrasts: 2 better, 10 no difference shown"."""
+    """ "12 contrasts: 2 better, 6 equivalent, 4 undecided"."""
     counts: dict[str, int] = {}
     for row in rows:
         counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
-    order = sorted(counts, key=lambda v: (("better", "worse", "open", "too-few").index(verdict_kind(v)), v))
+    order = sorted(counts, key=lambda v: (get_args(VerdictKind).index(verdict_kind(v)), v))
     return f"{count(len(rows), 'contrast')}: " + ", ".join(f"{counts[v]} {_counted(v)}" for v in order)
 
 
 def _counted(verdict: str) -> str:
-    kind = verdict_kind(verdict)
-    return verdict if kind != "too-few" else f"undecidable ({verdict})"
+    if verdict_kind(verdict) == "too-few":
+        return f"undecidable ({verdict})"
+    first, _, aside = verdict.partition(", ")
+    return f"{first} ({aside})" if aside else verdict

@@ -9,7 +9,7 @@ from precisionflow.evaluation.calibration.confidence import reliability_bins
 from precisionflow.evaluation.calibration.coverage import coverage_band, reliability
 from precisionflow.evaluation.calibration.pit import pit_histogram
 from precisionflow.report.predictions import ClassPredictions, NumberPredictions
-from precisionflow.report.svg import BAND, MUTED, canvas, shortened, stroke
+from precisionflow.report.svg import BAND, MUTED, canvas, stroke
 
 LEVELS = np.arange(1, 50) / 50
 """Nominal levels of the reliability curve."""
@@ -37,7 +37,7 @@ def reliability_curves(predictions: Mapping[str, NumberPredictions], *, confiden
                 markevery=(2 + 2 * index, 9),
             )
         _unit_square(axes)
-        axes.set_title("reliability")
+        drawing.title("reliability")
         axes.set_xlabel("nominal level")
         axes.set_ylabel("coverage")
     return drawing.svg
@@ -66,7 +66,7 @@ def pit_bars(
         axes.set_xlim(0, 1)
         axes.set_ylim(0, max(2.0, 1.08 * float(density.max())))
         axes.grid(visible=False, axis="x")
-        axes.set_title(shortened(f"PIT, {variant}"))
+        drawing.title(f"PIT, {variant}")
         axes.set_xlabel("predicted probability below the target")
         axes.set_ylabel("density")
     return drawing.svg
@@ -90,7 +90,7 @@ def confidence_diagram(
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8)
         axes.plot(stated, accuracy, color=look.colour, marker=look.marker)
         _unit_square(axes)
-        axes.set_title(shortened(variant))
+        drawing.title(variant)
         axes.set_xlabel("stated confidence")
         axes.set_ylabel("accuracy")
     return drawing.svg

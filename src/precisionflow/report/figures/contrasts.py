@@ -8,12 +8,25 @@ from matplotlib.ticker import MaxNLocator
 
 from precisionflow.records.metrics import Metric
 from precisionflow.report import wording
-from precisionflow.report.svg import BETTER, INK, MUTED, SURFACE, WORSE, canvas, shortened
+from precisionflow.report.svg import (
+    BAND,
+    BETTER,
+    EQUIVALENT,
+    INK,
+    MUTED,
+    SURFACE,
+    WORSE,
+    canvas,
+    shortened,
+)
 from precisionflow.report.wording import Row
+
+LANE = 17
+"""CSS pixels of a line of text, and of the line below it that holds the mark."""
 
 
 def forest(rows: Sequence[Row], settings: Sequence[str], metric: Metric, *, name: str) -> str:
-    """One line a contrast: effect and interval, filled where the verdict is better or worse.
+    """One mark a contrast below its label: effect and interval, filled where something is shown, and its margin.
 
     `settings` say where the axes stand that are not contrasted; empty texts where there is no other axis.
     """
@@ -22,44 +35,50 @@ def forest(rows: Sequence[Row], settings: Sequence[str], metric: Metric, *, name
         f"{wording.levels_compared(row)} {setting} {wording.effect(row)}, {row['verdict']}"
         for row, setting in zip(rows, settings, strict=True)
     )
-    lines = 2 if any(settings) else 1
-    with canvas(name, alt=alt, width=330, height=84 + (22 + 15 * lines) * len(rows)) as drawing:
+    lanes = 3 if any(settings) else 2
+    with canvas(name, alt=alt, width=330, height=68 + LANE * lanes * len(rows)) as drawing:
         axes = drawing.axes
-        axes.axvline(0, color=MUTED, linewidth=1)
-        for position, (row, setting) in enumerate(zip(rows, settings, strict=True)):
-            _forest_line(axes, row, position)
-            _label(axes, position, wording.levels_compared(row), colour=INK, offset=7 + 14 * (lines - 1))
-            _label(axes, position, setting, colour=MUTED, offset=7)
-        axes.set_ylim(len(rows) - 0.6, -0.8)
+        for index, (row, setting) in enumerate(zip(rows, settings, strict=True)):
+            top = index * lanes
+            _label(axes, top, wording.levels_compared(row), colour=INK)
+            if lanes > 2:
+                _label(axes, top + 1, setting, colour=MUTED)
+            _mark(axes, row, top + lanes - 1)
+        axes.set_ylim(lanes * len(rows), 0)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
-        axes.grid(visible=False, axis="y")
+        axes.grid(visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         _include_zero(axes)
-        axes.set_title(f"{wording.quantity(metric)}{unit}", fontweight="bold")
+        drawing.title(f"{wording.quantity(metric)}{unit}", bold=True)
         better = "better to the right" if metric.better == "higher" else "better to the left"
         axes.set_xlabel(f"difference from the baseline, {better}")
     return drawing.svg
 
 
-def _forest_line(axes: Axes, row: Row, position: int) -> None:
-    decided = row["verdict"] in ("better", "worse")
-    colour = {"better": BETTER, "worse": WORSE}.get(row["verdict"], INK)
-    axes.plot([row["low"], row["high"]], [position, position], color=colour, linewidth=2, zorder=4)
-    ground = colour if decided else SURFACE
-    axes.plot(row["effect"], position, "o", color=colour, markerfacecolor=ground, markersize=7, zorder=5)
+def _mark(axes: Axes, row: Row, top: int) -> None:
+    """Effect, interval, margin and zero line of a contrast, all inside the lane that begins at `top`."""
+    middle = top + 0.45
+    colours = {"better": BETTER, "worse": WORSE, "equivalent": EQUIVALENT}
+    shown = colours.get(wording.verdict_kind(row["verdict"]))
+    colour = shown or INK
+    if not math.isnan(row["margin"]):
+        axes.fill_betweenx([top, top + 0.9], -row["margin"], row["margin"], color=BAND, linewidth=0)
+    axes.plot([0, 0], [top, top + 0.9], color=MUTED, linewidth=1)
+    axes.plot([row["low"], row["high"]], [middle, middle], color=colour, linewidth=2, zorder=4)
+    axes.plot(
+        row["effect"], middle, "o", color=colour, markerfacecolor=shown or SURFACE, markersize=7, zorder=5
+    )
 
 
-def _label(axes: Axes, position: int, text: str, *, colour: str, offset: int) -> None:
-    """Text at the left edge, `offset` points above a position; its ground hides the zero line."""
+def _label(axes: Axes, top: int, text: str, *, colour: str) -> None:
+    """Text at the left edge of the lane that begins at `top`."""
     axes.annotate(
         shortened(text),
-        (0, position),
+        (0, top + 0.5),
         xycoords=("axes fraction", "data"),
-        xytext=(0, offset),
-        textcoords="offset points",
         color=colour,
-        bbox={"facecolor": SURFACE, "edgecolor": "none", "pad": 0.5} if text else None,
+        verticalalignment="center",
     )
 
 

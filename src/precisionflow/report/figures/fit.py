@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from precisionflow.report.svg import INK, MUTED, TITLE_CHARACTERS, canvas, stroke
+from precisionflow.report.svg import INK, MUTED, canvas, stroke
 
 Z95 = 1.959964
 """Half the width of a Gaussian's central 95 % interval, in std."""
@@ -46,7 +46,7 @@ def fit_along_feature(
                 axes.plot(x, end, color=MUTED, linestyle="--", linewidth=0.9)
         axes.set_xlim(x.min(), x.max())
         axes.set_ylim(*_frame(c["target"][~grid], np.concatenate(shown)))
-        axes.set_title(f"fit, {variant}"[:TITLE_CHARACTERS])
+        drawing.title(f"fit, {variant}")
         axes.set_xlabel("feature")
         axes.set_ylabel("target")
     return drawing.svg

@@ -30,7 +30,7 @@ def learning_curve(metric: str, curves: Mapping[int, Curve], *, variants: Sequen
             marker = look.marker if len(steps) < 12 else ""
             axes.plot(steps, mean, color=look.colour, linestyle=look.dash, marker=marker)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.set_title(metric.replace("_", " "))
+        drawing.title(metric.replace("_", " "))
         axes.set_xlabel("optimiser step")
         axes.set_ylabel("nats")
     return drawing.svg

@@ -9,7 +9,7 @@ from matplotlib.ticker import NullFormatter
 from precisionflow.evaluation.calibration.scale import errors_by_scale
 from precisionflow.evaluation.calibration.sparsification import sparsification
 from precisionflow.report.predictions import NumberPredictions
-from precisionflow.report.svg import BAND, MUTED, TITLE_CHARACTERS, WORSE, canvas, stroke
+from precisionflow.report.svg import BAND, MUTED, WORSE, canvas, stroke
 
 GROUPS = 12
 """Groups of rows by predicted std, at most."""
@@ -35,7 +35,7 @@ def error_against_scale(predictions: Mapping[str, NumberPredictions], *, name: s
         axes.plot([low, high], [low, high], color=MUTED, linewidth=0.8)
         axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
         _plain_ticks(axes, low, high)
-        axes.set_title("error against std")
+        drawing.title("error against std")
         axes.set_xlabel("predicted std")
         axes.set_ylabel("root mean squared error")
     return drawing.svg
@@ -64,7 +64,7 @@ def sparsification_curves(predictions: Mapping[str, NumberPredictions], *, name:
         axes.axhline(1, color=MUTED, linewidth=0.8)
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom=0)
-        axes.set_title("sparsification")
+        drawing.title("sparsification")
         axes.set_xlabel("share of rows removed, least sure first")
         axes.set_ylabel("error of the rest / error of all")
     return drawing.svg
@@ -84,7 +84,7 @@ def ordered_intervals(variant: str, predictions: NumberPredictions, index: int, 
         axes.plot(place[~outside], target[~outside], ".", color=stroke(index).colour, markersize=3, alpha=0.7)
         axes.plot(place[outside], target[outside], "x", color=WORSE, markersize=4)
         axes.axhline(0, color=MUTED, linewidth=0.8)
-        axes.set_title(f"intervals, {variant}"[:TITLE_CHARACTERS])
+        drawing.title(f"intervals, {variant}")
         axes.set_xlabel("rows by width of the interval")
         axes.set_ylabel("target less mean")
         axes.set_xticks([])

@@ -29,7 +29,7 @@ def history(values: Sequence[float], *, metric: str, maximize: bool, name: str) 
         axes.step(order, best, where="post", color=stroke(0).colour)
         axes.set_xlabel("trials ended")
         axes.set_ylabel(metric)
-        axes.set_title("best so far")
+        drawing.title("best so far")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return drawing.svg
 
@@ -111,5 +111,5 @@ def importance_bars(importance: Mapping[str, float], *, name: str) -> str:
         axes.grid(visible=False, axis="y")
         axes.set_xlim(0, 1)
         axes.set_xlabel("share of the variance (fANOVA)")
-        axes.set_title("importance")
+        drawing.title("importance")
     return drawing.svg
