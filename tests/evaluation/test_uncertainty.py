@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from precisionflow.evaluation.distribution import Distribution, gaussian
-from precisionflow.evaluation.uncertainty import ends, predict_with_uncertainty
+from precisionflow.evaluation.uncertainty import ends, uncertainty_table
 
 MEAN, STD = np.array([1.0, -2.0, 5.0]), np.array([0.5, 1.0, 3.0])
 
@@ -18,7 +18,7 @@ def saying(distribution):
 
 
 def test_one_gaussian_in_closed_form():
-    found = predict_with_uncertainty(saying(gaussian(MEAN, STD)), np.zeros((3, 2)), levels=(0.5, 0.999))
+    found = uncertainty_table(saying(gaussian(MEAN, STD)), np.zeros((3, 2)), levels=(0.5, 0.999))
     assert list(found) == [
         "mean", "std", "aleatoric", "epistemic", "lower_50", "upper_50", "lower_99.9", "upper_99.9",
     ]  # fmt: skip
@@ -34,7 +34,7 @@ def test_one_gaussian_in_closed_form():
 def test_members_that_disagree_are_epistemic():
     location = np.array([[0.0, 2.0], [1.0, 1.0], [-3.0, 5.0]])
     parts = Distribution("gaussian", location, np.full((3, 2), 0.7), np.full((3, 2), 0.5))
-    found = predict_with_uncertainty(saying(parts), np.zeros((3, 2)))
+    found = uncertainty_table(saying(parts), np.zeros((3, 2)))
     np.testing.assert_allclose(found["epistemic"], [1.0, 0.0, 4.0], atol=1e-12)
     np.testing.assert_allclose(found["aleatoric"], 0.7)
     np.testing.assert_allclose(found["std"] ** 2, found["aleatoric"] ** 2 + found["epistemic"] ** 2)
@@ -48,4 +48,4 @@ def test_members_that_disagree_are_epistemic():
 )
 def test_bad_levels(levels, message):
     with pytest.raises(ValueError, match=message):
-        predict_with_uncertainty(saying(gaussian(MEAN, STD)), np.zeros((3, 2)), levels=levels)
+        uncertainty_table(saying(gaussian(MEAN, STD)), np.zeros((3, 2)), levels=levels)

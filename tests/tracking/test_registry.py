@@ -1,5 +1,6 @@
 """MLflow's registry: what passes the gate becomes champion, once, and what misses it says why."""
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_text
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.tracking import register_models, store, track_cells, track_folder
+from precisionflow.tracking.registry import serving_command
 from tests import synthetic
 from tests.command_line import Line
 
@@ -156,6 +158,20 @@ def test_predict_takes_the_address_of_a_model(results: Path, line: Line, tmp_pat
     refusal = line.fails("predict", f"models:/{NAME}@champion", table)
     assert "set MLFLOW_TRACKING_URI or give --store" in refusal
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_the_champion_is_told_by_its_full_address(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert track_folder(results)
+    assert capsys.readouterr().out == (
+        f"precisionflow: champion heteroscedastic is models:/{NAME}@champion at sqlite:///{results}/mlflow.db: "
+        f"precisionflow predict models:/{NAME}@champion TABLE --store {results}\n"
+    )
+    judged = {"gate": {"coverage_97.5_after_conformal_split": {"low": 0.9}}}
+    command = serving_command(BOTH.model_copy(update=judged), NAME, store=Path("my results"))
+    assert shlex.split(command) == [
+        *("precisionflow", "predict", f"models:/{NAME}@champion", "TABLE", "--store", "my results"),
+        *("--level", "0.975", "--recalibrated", "conformal_split"),
+    ]
 
 
 def test_what_misses_the_gate_is_registered_without_the_alias(results: Path) -> None:

@@ -171,13 +171,14 @@ def check_settings() -> Findings:
 
 def _tracking() -> Finding:
     """Finding about the MLflow server that is set; its password is never printed."""
-    from precisionflow.tracking import store
+    from precisionflow.serving.connection import without_password
+    from precisionflow.tracking.store import silence
 
     address = os.environ.get("MLFLOW_TRACKING_URI")
     if not address:
         return ok("MLflow", "MLFLOW_TRACKING_URI is not set, runs are kept in the results folder")
-    reason = store.silence(address)
-    shown = store.without_password(address)
+    reason = silence(address)
+    shown = without_password(address)
     if reason:
         return bad("MLflow", f"{shown} does not answer ({reason})", "unset MLFLOW_TRACKING_URI")
     return ok("MLflow", f"{shown} answers")

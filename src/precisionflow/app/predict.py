@@ -2,10 +2,9 @@
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,14 +16,9 @@ from precisionflow.data.readers.table_file import (
     number_columns,
     read_rows,
 )
-from precisionflow.records.cards import DatasetCard, ModelCard
-from precisionflow.records.files import read_card, replacing
-from precisionflow.results.layout import PreparedSplit, Results, TrainedCell, data_folder
-
-if TYPE_CHECKING:
-    from precisionflow.evaluation.predictor import Predictor
-
-_URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
+from precisionflow.records.files import replacing
+from precisionflow.records.recalibration import TableFit
+from precisionflow.serving.model import load_predictor
 
 
 def predict_table(
@@ -33,15 +27,17 @@ def predict_table(
     *,
     levels: Sequence[float],
     out: Path | None,
+    recalibrated: str | None = None,
     data: Path | None = None,
+    evaluation: Path | None = None,
     store: Path | None = None,
 ) -> str | None:
     """Write the rows of `table` with the columns of `predict_with_uncertainty` to `out`; without it return them as CSV.
 
-    `model` is the folder of a trained cell or an MLflow model URI. ValueError for every mistake, before anything is
-    written.
+    `model`, `data`, `evaluation` and `store` are those of `load_predictor`. ValueError for every mistake, before
+    anything is written.
     """
-    from precisionflow.evaluation.uncertainty import check_levels, predict_with_uncertainty
+    from precisionflow.evaluation.uncertainty import check_levels, uncertainty_table
 
     delimiter = "," if out is None else delimiter_of(out)
     if out is not None:
@@ -54,7 +50,8 @@ def predict_table(
     given = read_rows(table, texts=delimiter is not None)
     if not given.num_rows:
         raise ValueError(f"{table}: has no rows; give at least one")
-    predictor = find_predictor(model, data=data, store=store)
+    served = load_predictor(model, data=data, evaluation=evaluation, store=store)
+    predictor, fit = served.predictor, served.fit(recalibrated)
     from precisionflow.evaluation.tasks.regression import TablePredictor
 
     if not isinstance(predictor, TablePredictor):
@@ -66,7 +63,8 @@ def predict_table(
     check_columns(names, there=given.column_names, origin=str(table))
     features = number_columns(given, names, origin=str(table))
     whole = given
-    for name, values in predict_with_uncertainty(predictor, features, levels=levels).items():
+    predicted = uncertainty_table(predictor, features, levels=levels, fit=cast("TableFit | None", fit))
+    for name, values in predicted.items():
         if name in given.column_names:
             raise ValueError(
                 f"{table}: has a column {name!r} already; rename it, predictions are written there"
@@ -81,31 +79,6 @@ def predict_table(
         else:
             temporary.write_text(text, encoding="utf-8")
     return None
-
-
-def find_predictor(model: str, *, data: Path | None = None, store: Path | None = None) -> "Predictor":
-    """The model of a cell's folder, with its data's card from `data` or the results folder; or of an MLflow URI."""
-    if _URI.match(model):
-        from precisionflow.tracking.served import served_predictor
-
-        return served_predictor(model, store=store)
-    folder = Path(model)
-    if not TrainedCell(folder).card.is_file():
-        cells = TrainedCell.below(folder)
-        hint = (
-            f"give one of its cells, such as {cells[0].folder}" if cells else "give a folder that train wrote"
-        )
-        raise ValueError(
-            f"{folder}: holds no trained model; {hint}, or an MLflow URI such as models:/NAME@champion"
-        )
-    card = read_card(TrainedCell(folder).card, ModelCard)
-    root = data or Results.around(folder).data
-    found = PreparedSplit(data_folder(root, card.experiment, card.split)).card
-    if not found.is_file():
-        raise ValueError(f"{found}: does not exist; give the folder that prepare wrote as --data")
-    from precisionflow.evaluation.predictor import load_predictor
-
-    return load_predictor(folder, read_card(found, DatasetCard))
 
 
 def _delimited(table: pa.Table, delimiter: str, *, out: Path | None) -> str:

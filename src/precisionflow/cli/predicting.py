@@ -31,8 +31,23 @@ def predict(
         list[float] | None,
         typer.Option("--level", help="Probability of a central interval; may be repeated [default: 0.95]."),
     ] = None,
+    recalibrated: Annotated[
+        str | None,
+        typer.Option(
+            "--recalibrated",
+            metavar="METHOD",
+            help="Intervals after a method of evaluation.recalibration, as the evaluation judged them.",
+        ),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder that prepare wrote [default: RESULTS/data].")
+    ] = None,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(
+            "--evaluation",
+            help="Folder of the evaluated cell [default: that of MODEL in RESULTS/evaluation].",
+        ),
     ] = None,
     store: Annotated[
         Path | None,
@@ -45,6 +60,15 @@ def predict(
     """
     from precisionflow.app.predict import predict_table
 
-    text = predict_table(model, table, levels=level or (0.95,), out=out, data=data, store=store)
+    text = predict_table(
+        model,
+        table,
+        levels=level or (0.95,),
+        out=out,
+        recalibrated=recalibrated,
+        data=data,
+        evaluation=evaluation,
+        store=store,
+    )
     if text is not None:
         typer.echo(text, nl=False)

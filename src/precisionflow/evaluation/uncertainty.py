@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import Float
 
 from precisionflow.evaluation.columns import fraction
+from precisionflow.evaluation.recalibration.recalibrated import intervals_after, spread_after
+from precisionflow.records.recalibration import TableFit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,23 +16,27 @@ if TYPE_CHECKING:
     from precisionflow.evaluation.tasks.regression import TablePredictor
 
 
-def predict_with_uncertainty(
+def uncertainty_table(
     predictor: "TablePredictor",
     features: Float[np.ndarray, "rows features"],
     *,
     levels: Sequence[float] = (0.95,),
+    fit: TableFit | None = None,
 ) -> "pd.DataFrame":
     """One row for each row of `features` (in their own units), everything in the target's units.
 
     Columns: `mean`; `std`; `aleatoric`, the std of the noise that the model states; `epistemic`, the std of what it
     does not know (zero for a single network): std^2 = aleatoric^2 + epistemic^2 (law of total variance); for each level
-    `lower_<per cent>` and `upper_<per cent>`, the predictive quantiles (1 -+ level) / 2. ValueError for
-    features that `TablePredictor.distribution` refuses, and for a level outside (0, 1) or given twice.
+    `lower_<per cent>` and `upper_<per cent>`, the predictive quantiles (1 -+ level) / 2, or the ends after the
+    recalibration `fit`. ValueError for features that `TablePredictor.distribution` refuses, for a level outside (0, 1)
+    or given twice, and for one that the fit lacks.
     """
     import pandas as pd
 
     names = check_levels(levels)
-    predicted = predictor.distribution(features)
+    raw = predictor.distribution(features)
+    predicted = raw if fit is None else spread_after(fit, raw)
+    intervals = raw.interval if fit is None else intervals_after(fit, raw)
     columns = {
         "mean": predicted.mean,
         "std": predicted.std,
@@ -38,7 +44,7 @@ def predict_with_uncertainty(
         "epistemic": np.sqrt(predicted.epistemic),
     }
     for level, pair in zip(levels, names, strict=True):
-        columns |= zip(pair, predicted.interval(level), strict=True)
+        columns |= zip(pair, intervals(level), strict=True)
     return pd.DataFrame(columns)
 
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never, cast
 
 import numpy as np
 import pandas as pd
@@ -11,13 +11,14 @@ import pandas as pd
 from precisionflow.config.tasks import Characters, Regression, SequenceClassification, Task
 from precisionflow.data.tasks.sequence_classification import tokens_of
 from precisionflow.records.cards import DatasetCard
+from precisionflow.records.recalibration import Fit, TemperatureFit
+from precisionflow.serving.model import ServedModel, predict_with_uncertainty
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
     from precisionflow.evaluation.tasks.characters import TokenPredictor
     from precisionflow.evaluation.tasks.classes import ClassPredictor
-    from precisionflow.evaluation.tasks.regression import TablePredictor
 
 LEVEL = 0.95
 """Probability of the interval where a call gives none."""
@@ -27,30 +28,22 @@ class Intervals:
     """Answers for a table: rows of features in, mean, std and the ends of an interval out."""
 
     def signature(self, card: DatasetCard) -> "ModelSignature":
-        """The features -> mean, std, aleatoric, epistemic, lower, upper, with the interval's `level` as parameter."""
-        from mlflow.types import ParamSchema, ParamSpec
+        """The features -> mean, std, aleatoric, epistemic, lower, upper.
 
+        Parameters: the interval's `level`, and the method that the intervals are `recalibrated` by.
+        """
         columns = ("mean", "std", "aleatoric", "epistemic", "lower", "upper")
-        level = ParamSchema([ParamSpec("level", "double", LEVEL)])
-        return _signature(
-            dict.fromkeys(card.feature_names, "double"), dict.fromkeys(columns, "double"), level
+        given, said = dict.fromkeys(card.feature_names, "double"), dict.fromkeys(columns, "double")
+        return _signature(given, said, level=("double", LEVEL), recalibrated=("string", None))
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each row; ValueError for what `predict_with_uncertainty` refuses."""
+        from precisionflow.evaluation.uncertainty import ends
+
+        level = params.get("level") or LEVEL
+        predicted = predict_with_uncertainty(
+            model, table, levels=(level,), recalibrated=params.get("recalibrated")
         )
-
-    def answer(
-        self, predictor: "TablePredictor", table: pd.DataFrame, params: Mapping[str, Any]
-    ) -> pd.DataFrame:
-        """One row for each row; ValueError for a column that is missing."""
-        from precisionflow.evaluation.uncertainty import ends, predict_with_uncertainty
-
-        level, names = params.get("level", LEVEL), predictor.data_card.feature_names
-        absent = [name for name in names if name not in table.columns]
-        if absent:
-            raise ValueError(
-                f"column {absent[0]!r} is missing (there are {', '.join(map(str, table.columns))}); "
-                f"the model takes {', '.join(names)}"
-            )
-        features = table[list(names)].to_numpy(np.float64)
-        predicted = predict_with_uncertainty(predictor, features, levels=(level,))
         return predicted.rename(columns=dict(zip(ends(level), ("lower", "upper"), strict=True)))
 
 
@@ -58,18 +51,14 @@ class NextCharacters:
     """Answers for a text: texts in, their scores and the most probable next character out."""
 
     def signature(self, card: DatasetCard) -> "ModelSignature":  # noqa: ARG002 - the same for every text
-        """text -> nll, bits_per_character, next_character."""
+        """text -> nll, bits_per_character, next_character, with the method that they are `recalibrated` by."""
         scores = {"nll": "double", "bits_per_character": "double", "next_character": "string"}
-        return _signature({"text": "string"}, scores)
+        return _signature({"text": "string"}, scores, recalibrated=("string", None))
 
-    def answer(
-        self,
-        predictor: "TokenPredictor",
-        table: pd.DataFrame,
-        params: Mapping[str, Any],  # noqa: ARG002 - a text has none
-    ) -> pd.DataFrame:
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each text; ValueError for a text that the model cannot read."""
-        return pd.DataFrame([_scores(predictor, text) for text in table["text"]])
+        fit = model.fit(params.get("recalibrated"))
+        return pd.DataFrame([_scores(model, text, fit) for text in table["text"]])
 
 
 @dataclass(frozen=True)
@@ -79,26 +68,33 @@ class ClassesOfTexts:
     task: SequenceClassification
 
     def signature(self, card: DatasetCard) -> "ModelSignature":
-        """text -> class, confidence, p_<class> of every class."""
+        """text -> class, confidence, p_<class> of every class, with the method that they are `recalibrated` by."""
         probabilities = dict.fromkeys((f"p_{name}" for name in card.class_names), "double")
-        return _signature({"text": "string"}, {"class": "string", "confidence": "double"} | probabilities)
+        said = {"class": "string", "confidence": "double"} | probabilities
+        return _signature({"text": "string"}, said, recalibrated=("string", None))
 
-    def answer(
-        self,
-        predictor: "ClassPredictor",
-        table: pd.DataFrame,
-        params: Mapping[str, Any],  # noqa: ARG002 - a text has none
-    ) -> pd.DataFrame:
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each text; ValueError for a text without tokens."""
+        predictor = cast("ClassPredictor", model.predictor)
         index = {token: i for i, token in enumerate(predictor.data_card.tokens)}
         sequences = [np.array(tokens_of(text, task=self.task, index=index)) for text in table["text"]]
-        probabilities = np.exp(predictor.log_probabilities(sequences))
+        stated = predictor.log_probabilities(sequences)
+        probabilities = np.exp(_tempered(stated, model.fit(params.get("recalibrated"))))
         names = predictor.data_card.class_names
         said = {
             "class": [names[i] for i in probabilities.argmax(axis=1)],
             "confidence": probabilities.max(axis=1),
         }
         return pd.DataFrame(said | {f"p_{name}": probabilities[:, i] for i, name in enumerate(names)})
+
+
+def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
+    """log p after temperature, as they are without a fit."""
+    from precisionflow.evaluation.recalibration.temperature import log_tempered
+
+    return (
+        log_tempered(log_probabilities, fit.factor) if isinstance(fit, TemperatureFit) else log_probabilities
+    )
 
 
 def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts:
@@ -114,23 +110,29 @@ def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts:
             assert_never(task)
 
 
-def _signature(inputs: Mapping[str, str], outputs: Mapping[str, str], params: Any = None) -> "ModelSignature":
+def _signature(
+    inputs: Mapping[str, str], outputs: Mapping[str, str], **params: tuple[str, Any]
+) -> "ModelSignature":
+    """Columns by their types; parameters by type and default."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
     given, said = (
         Schema([ColSpec(kind, name) for name, kind in columns.items()]) for columns in (inputs, outputs)
     )
-    return ModelSignature(given, said, params)
+    return ModelSignature(
+        given, said, ParamSchema([ParamSpec(name, kind, default) for name, (kind, default) in params.items()])
+    )
 
 
-def _scores(predictor: "TokenPredictor", text: str) -> dict[str, float | str]:
+def _scores(model: ServedModel, text: str, fit: Fit | None) -> dict[str, float | str]:
     if len(text) < 2:
         raise ValueError(
             f"text {text!r} has fewer than two characters; a score needs one to predict and one before it"
         )
+    predictor = cast("TokenPredictor", model.predictor)
     vocabulary = predictor.data_card.tokens
-    log_probabilities = predictor.log_probabilities(text)
+    log_probabilities = _tempered(predictor.log_probabilities(text), fit)
     seen = [vocabulary.index(character) for character in text[1:]]
     nll = -float(log_probabilities[np.arange(len(seen)), seen].mean())
     following = vocabulary[int(log_probabilities[-1].argmax())]

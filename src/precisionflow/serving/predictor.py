@@ -1,7 +1,7 @@
 """A trained network behind MLflow's `predict`: the file that an MLflow model carries as its code."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from mlflow.models import set_model
@@ -9,23 +9,25 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
+from precisionflow.records.recalibration import RecalibrationCard
 from precisionflow.serving.answers import answers_of
-
-if TYPE_CHECKING:
-    from precisionflow.evaluation.predictor import Predictor
+from precisionflow.serving.model import ServedModel, fits_of
 
 
 class ServedPredictor(PythonModel):
     """Rows of numbers or texts in, predictive distributions out."""
 
-    predictor: "Predictor"
+    model: ServedModel
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the weights; the model's three files lie in one folder."""
+        """Read the weights; the model's files lie in one folder."""
         from precisionflow.evaluation.predictor import load_predictor
 
         files = {name: Path(file) for name, file in context.artifacts.items()}
-        self.predictor = load_predictor(files["weights"].parent, read_card(files["dataset"], DatasetCard))
+        predictor = load_predictor(files["weights"].parent, read_card(files["dataset"], DatasetCard))
+        kept = files.get("recalibration")
+        fits = fits_of(read_card(kept, RecalibrationCard)) if kept else {}
+        self.model = ServedModel(predictor, fits)
 
     def predict(
         self,
@@ -39,10 +41,11 @@ class ServedPredictor(PythonModel):
         aleatoric and epistemic part of the std, and the ends lower, upper of the central interval of probability
         `params["level"]`, 0.95 by default, in the target's units. A text: column `text` -> nll (nats per character,
         from the second character on, each given those before it in its window), bits_per_character, and the most
-        probable next_character. ValueError for a missing column and for a text that the model cannot read.
+        probable next_character. `params["recalibrated"]` names a method of evaluation.recalibration that the model was
+        evaluated with. ValueError for a missing column, a text that the model cannot read, a method that it lacks.
         """
-        task = self.predictor.experiment_card.experiment.task
-        return answers_of(task).answer(self.predictor, model_input, params or {})  # type: ignore[arg-type]
+        task = self.model.predictor.experiment_card.experiment.task
+        return answers_of(task).answer(self.model, model_input, params or {})
 
 
 set_model(ServedPredictor())  # how MLflow finds the model in a file

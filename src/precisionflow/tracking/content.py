@@ -61,6 +61,7 @@ class CellContent:
     seconds_per_step: float
     data: Path
     model: Path
+    evaluation: Path
     dataset: DatasetCard
     served: bool
     """Whether its model is uploaded: that of one cell of each variant."""
@@ -133,6 +134,7 @@ def _cell(
         seconds_per_step=card.seconds_per_step,
         data=prepared,
         model=trained,
+        evaluation=evaluated,
         dataset=read_card(PreparedSplit(prepared).card, DatasetCard),
         served=served,
     )

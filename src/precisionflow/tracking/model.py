@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from precisionflow import serving
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
-from precisionflow.results.layout import PreparedSplit, TrainedCell
+from precisionflow.results.layout import EvaluatedCell, PreparedSplit, TrainedCell
 from precisionflow.serving.answers import answers_of
 from precisionflow.tracking.content import PREFIX, CellContent
 
@@ -50,6 +50,7 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
     from mlflow import pyfunc
     from mlflow.models import Model
 
+    kept = EvaluatedCell(cell.evaluation).recalibration
     task = read_card(TrainedCell(cell.model).card, ModelCard).experiment.task
     pyfunc.save_model(
         str(folder),
@@ -58,7 +59,8 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
             "weights": str(TrainedCell(cell.model).weights),
             "model": str(TrainedCell(cell.model).card),
             "dataset": str(PreparedSplit(cell.data).card),
-        },
+        }
+        | ({"recalibration": str(kept)} if kept.is_file() else {}),
         signature=answers_of(task).signature(cell.dataset),
         pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],
         mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),

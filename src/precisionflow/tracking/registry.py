@@ -1,16 +1,22 @@
 """MLflow's registry: every gated model is a version, and `champion` is the best of those that passed last."""
 
+import os
 import re
+import shlex
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from precisionflow.ablation.aggregate import read_metrics
 from precisionflow.ablation.gate import Judgement, judge
 from precisionflow.config import Experiment, digest
+from precisionflow.config.tasks import Regression
+from precisionflow.console import say
 from precisionflow.results.cells import Cell
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import input_key
+from precisionflow.serving.connection import tracking_uri, without_password
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import KEY, PREFIX, allowed_name
 from precisionflow.tracking.store import Gap, attempt
@@ -114,6 +120,7 @@ def register(
         if any(version.tags.get(JUDGED) != candidate.digest for candidate, version in versions):
             _crown(client, versions)
             _tell(client, versions, parent=parent)
+        _announce(client, whole, dataset, store=store)
 
 
 def _version(client: "MlflowClient", name: str, cell: "Run") -> "ModelVersion":
@@ -159,3 +166,37 @@ def _tell(client: "MlflowClient", versions: Sequence[Registered], *, parent: "Ru
         client.set_tag(parent.info.run_id, name, candidate.judgement.reason)
         for tag, value in candidate.tags.items():
             client.set_model_version_tag(version.name, version.version, tag, value)
+
+
+def _announce(client: "MlflowClient", whole: Experiment, dataset: str, *, store: Path | None) -> None:
+    """One line of progress with the champion's full address, and the command that serves it as the gate judged it."""
+    name = model_name(whole, dataset)
+    holder = client.get_registered_model(name).aliases.get(CHAMPION)
+    if holder is None:
+        return
+    variant = client.get_model_version(name, holder).tags.get(f"{PREFIX}variant", f"version {holder}")
+    where = without_password(tracking_uri(store) or "")
+    line = f"champion {variant} is {champion_address(name)} at {where}"
+    if isinstance(whole.task, Regression):
+        line += f": {serving_command(whole, name, store=store)}"
+    say(line)
+
+
+def champion_address(name: str) -> str:
+    """Address of the version of a registered model that is to be used."""
+    return f"models:/{name}@{CHAMPION}"
+
+
+def serving_command(whole: Experiment, name: str, *, store: Path | None) -> str:
+    """The line for a shell that predicts with the champion; recalibrated where the gate looked at that."""
+    words = ["precisionflow", "predict", champion_address(name), "TABLE"]
+    if store and not os.environ.get("MLFLOW_TRACKING_URI"):
+        words += ["--store", str(store)]
+    for metric in whole.gate:
+        measure, _, method = metric.partition("_after_")
+        if method:
+            if level := re.search(r"_(\d+(?:\.\d+)?)$", measure):
+                words += ["--level", f"{Decimal(level[1]) / 100}"]
+            words += ["--recalibrated", method]
+            break
+    return shlex.join(words)

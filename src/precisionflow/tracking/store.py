@@ -2,35 +2,37 @@
 
 import contextlib
 import fcntl
-import logging
 import os
-import re
 import shlex
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precisionflow.serving.connection import (
+    connected,
+    database_address,
+    database_file,
+    is_database,
+    quiet,
+    reason,
+    tracking_uri,
+    without_password,
+)
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_DEFAULTS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
-    "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "false",
-}
-"""Environment of MLflow where the user sets none: an absent server costs seconds, not minutes, and files pass through
-the server, whose store may be out of a client's reach.
-"""
-_NOISY = ("mlflow", "alembic", "urllib3")
+_AWAY = (None, "INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
+"""MLflow's error codes of a store that does not answer; with any other one it answers, and refuses."""
 
 
 class Gap(Exception):
     """The store lacks what is to be completed; the message goes on after its address."""
+
+
+class Refusal(Exception):
+    """The store answers, and takes nothing until someone does what the message says; it goes on after the address."""
 
 
 def attempt(work: Callable[["MlflowClient"], None], *, store: Path | None, results: Path | str) -> bool:
@@ -39,16 +41,21 @@ def attempt(work: Callable[["MlflowClient"], None], *, store: Path | None, resul
     if address is None:
         _warn_once("off, MLFLOW_TRACKING_URI names no server", store=store, results=results)
         return False
+    shown = without_password(address)
     try:
         _do(work, address, store)
     except Gap as gap:
-        _warn_once(f"{without_password(address)} {gap}", store=store, results=results)
-        return False
+        _warn_once(f"{shown} {gap}", store=store, results=results)
+    except Refusal as refusal:
+        _warn_once(f"{shown} {refusal}", store=store, results=results, when="then")
     except Exception as error:  # tracking never decides a result, whatever a server or its plug-in raises
-        problem = f"{without_password(address)} does not answer ({reason(error)})"
-        _warn_once(problem, store=store, results=results)
-        return False
-    return True
+        if getattr(error, "error_code", None) in _AWAY:
+            _warn_once(f"{shown} does not answer ({reason(error)})", store=store, results=results)
+        else:
+            _warn_once(f"{shown} refuses ({reason(error)})", store=store, results=results, when="then")
+    else:
+        return True
+    return False
 
 
 def silence(address: str) -> str | None:
@@ -61,20 +68,11 @@ def silence(address: str) -> str | None:
 
 
 def _do(work: Callable[["MlflowClient"], object], address: str, store: Path | None) -> None:
-    with _locked(store), quiet():
+    file = database_file(address)
+    if store:
+        store.mkdir(parents=True, exist_ok=True)
+    with _locked(file.resolve().parent if file else store), quiet():
         work(connected(address))
-
-
-def reason(error: Exception) -> str:
-    """Kind and message of an error in one line, without passwords."""
-    return without_password(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-
-
-def tracking_uri(store: Path | None) -> str | None:
-    """MLFLOW_TRACKING_URI, else `sqlite:///<store>/mlflow.db`; none without either."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or (
-        f"sqlite:///{store.resolve()}/mlflow.db" if store else None
-    )
 
 
 def artifact_root(store: Path | None) -> str | None:
@@ -87,66 +85,22 @@ def artifact_root(store: Path | None) -> str | None:
 def ui_command(folder: Path) -> str:
     """The line for a shell that opens the runs of a results folder in MLflow's web page."""
     address = os.environ.get("MLFLOW_TRACKING_URI")
-    if address and not _is_database(address):
+    if address and not is_database(address):
         return f"python -m webbrowser {shlex.quote(without_password(address))}"
-    shown = '"$MLFLOW_TRACKING_URI"' if address else shlex.quote(f"sqlite:///{folder.resolve()}/mlflow.db")
+    shown = '"$MLFLOW_TRACKING_URI"' if address else shlex.quote(database_address(folder))
     return f"mlflow ui --backend-store-uri {shown} --host 127.0.0.1 --workers 1"
 
 
-def without_password(text: str) -> str:
-    """`user:password@` removed from every address in a text."""
-    return re.sub(r"://\S*@", "://", text)
-
-
-def connected(address: str) -> "MlflowClient":
-    """A client of the server or database at `address`; raises at once where a database is away."""
-    from mlflow import MlflowClient
-
-    if _is_database(address):
-        _connect(address)
-    return MlflowClient(address)
-
-
-def _is_database(address: str) -> bool:
-    return address.split(":", 1)[0].split("+", 1)[0] in ("sqlite", "postgresql", "mysql", "mssql")
-
-
-def _connect(address: str) -> None:
-    """MLflow itself would try again for more than a minute."""
-    import sqlalchemy
-
-    engine = sqlalchemy.create_engine(address)
-    try:
-        engine.connect().close()
-    finally:
-        engine.dispose()
-
-
 @contextlib.contextmanager
-def _locked(store: Path | None) -> Iterator[None]:
-    """Wait until no other process of this machine tracks `store`, so that two never create the same run."""
-    if store is None:
+def _locked(folder: Path | None) -> Iterator[None]:
+    """Wait until no other process of this machine tracks into `folder`: two never create the same run, and of a new
+    database only one makes the tables.
+    """
+    if folder is None:
         yield
         return
-    store.mkdir(parents=True, exist_ok=True)
-    with (store / ".tracking.lock").open("w") as lock:
+    with (folder / ".tracking.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """MLflow, its migrations and its HTTP retries say nothing but errors, and an absent server costs seconds."""
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
-    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
-        warnings.simplefilter("ignore")
-        import mlflow  # noqa: F401 - sets levels of its own, so ours come after it
-
-        for name in _NOISY:
-            logger = logging.getLogger(name)
-            stack.callback(logger.setLevel, logger.level)
-            logger.setLevel(logging.ERROR)
         yield
 
 
@@ -154,9 +108,11 @@ _warnings: list[str] = []
 """Warnings that this process has printed."""
 
 
-def _warn_once(problem: str, *, store: Path | None, results: Path | str) -> None:
+def _warn_once(problem: str, *, store: Path | None, results: Path | str, when: str = "later") -> None:
     if _warnings:
         return
-    later = f"; run `precisionflow track {shlex.quote(str(store))}` later" if store else ""
-    _warnings.append(f"precisionflow: tracking: {problem}; results are in {store or results}{later}")
+    command = f"`precisionflow track {shlex.quote(str(store))}`"
+    again = f"run {command} later" if when == "later" else f"then run {command}"
+    there = f"; results are in {store or results}" + (f"; {again}" if store else "")
+    _warnings.append(f"precisionflow: tracking: {problem}{there}")
     print(_warnings[0], file=sys.stderr)

@@ -4,28 +4,28 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precisionflow.tracking import store as stores
+from precisionflow.serving import connection
 
 if TYPE_CHECKING:
-    from precisionflow.evaluation.predictor import Predictor
+    from precisionflow.serving.model import ServedModel
 
 
-def served_predictor(uri: str, *, store: Path | None) -> "Predictor":
-    """The predictor of an MLflow model such as models:/NAME@champion, from MLFLOW_TRACKING_URI or a results folder.
+def logged_model(uri: str, *, store: Path | None) -> "ServedModel":
+    """An MLflow model such as models:/NAME@champion, from MLFLOW_TRACKING_URI or a results folder.
 
     ValueError where there is no store, no such model, or a model that precisionflow did not log.
     """
-    address = stores.tracking_uri(store)
+    address = connection.tracking_uri(store)
     if address is None:
         raise ValueError(f"{uri}: set MLFLOW_TRACKING_URI or give --store, the results folder with mlflow.db")
     if store and not os.environ.get("MLFLOW_TRACKING_URI") and not (store / "mlflow.db").exists():
         raise ValueError(f"{store}: holds no mlflow.db; give the results folder of a tracked run as --store")
-    with stores.quiet():
-        served = _load(uri, address)
-    predictor = getattr(served, "predictor", None)
-    if predictor is None:
+    with connection.quiet():
+        loaded = _load(uri, address)
+    model = getattr(loaded, "model", None)
+    if model is None:
         raise ValueError(f"{uri}: is no model that precisionflow logged; give one of its models")
-    return predictor  # type: ignore[no-any-return]
+    return model  # type: ignore[no-any-return]
 
 
 def _load(uri: str, address: str) -> object:
@@ -35,11 +35,11 @@ def _load(uri: str, address: str) -> object:
     before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     mlflow.set_tracking_uri(address)
     try:
-        stores.connected(address)
+        connection.connected(address)
         return pyfunc.load_model(uri).unwrap_python_model()
     except (MlflowException, ValueError, OSError, ImportError) as error:
         raise ValueError(
-            f"{uri}: cannot be loaded from {stores.without_password(address)} ({stores.reason(error)})"
+            f"{uri}: cannot be loaded from {connection.without_password(address)} ({connection.reason(error)})"
         ) from None
     finally:
         mlflow.set_tracking_uri(before)

@@ -1,0 +1,160 @@
+"""A trained model for those who use it: from the folder of a cell or from MLflow, with its recalibrations."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card
+from precisionflow.records.recalibration import Fit, RecalibrationCard
+from precisionflow.results.layout import (
+    EvaluatedCell,
+    PreparedSplit,
+    Results,
+    TrainedCell,
+    cell_folder,
+    data_folder,
+)
+from precisionflow.results.stage import input_key
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from precisionflow.evaluation.predictor import Predictor
+    from precisionflow.evaluation.tasks.regression import TablePredictor
+
+URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
+"""Beginning of an MLflow address."""
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A predictor, and what its recalibrations were fitted to."""
+
+    predictor: "Predictor"
+    fits: Mapping[str, Fit]
+    """Method -> its fit; none of a model that was not evaluated with recalibrations."""
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns that a model of a table takes, in their order."""
+        return self.predictor.data_card.feature_names
+
+    def fit(self, method: str | None) -> Fit | None:
+        """The fit of a method, none for none; ValueError for a method that the model was not evaluated with."""
+        if method is None:
+            return None
+        if method not in self.fits:
+            there = f"it has {', '.join(self.fits)}" if self.fits else "it has none"
+            raise ValueError(
+                f"recalibrated {method!r}: the model was not evaluated with it ({there}); name it in "
+                "evaluation.recalibration of the experiment and evaluate again"
+            )
+        return self.fits[method]
+
+
+def load_predictor(
+    model: str | Path,
+    *,
+    data: Path | None = None,
+    evaluation: Path | None = None,
+    store: Path | None = None,
+) -> ServedModel:
+    """The model in the folder of a trained cell, or at an MLflow address such as models:/NAME@champion.
+
+    A folder is RESULTS/model/EXPERIMENT/DATASET/VARIANT/seed-0-split-0; elsewhere `data` is the folder that prepare
+    wrote and `evaluation` that of the evaluated cell. An address is looked up in MLFLOW_TRACKING_URI, else in the
+    results folder `store`. ValueError for a model that is not there or cannot be read.
+    """
+    if URI.match(str(model)):
+        from precisionflow.serving.logged import logged_model
+
+        return logged_model(str(model), store=store)
+    folder = Path(model)
+    if not TrainedCell(folder).card.is_file():
+        cells = TrainedCell.below(folder)
+        hint = (
+            f"give one of its cells, such as {cells[0].folder}" if cells else "give a folder that train wrote"
+        )
+        raise ValueError(
+            f"{folder}: holds no trained model; {hint}, or an MLflow URI such as models:/NAME@champion"
+        )
+    card = read_card(TrainedCell(folder).card, ModelCard)
+    root = data or Results.around(folder).data
+    found = PreparedSplit(data_folder(root, card.experiment, card.split)).card
+    if not found.is_file():
+        raise ValueError(f"{found}: does not exist; give the folder that prepare wrote as --data")
+    from precisionflow.evaluation.predictor import load_predictor as predictor_in
+
+    beside = evaluation or cell_folder(
+        Results.around(folder).evaluation(card.experiment), card.seed, card.split
+    )
+    fits = _fits(EvaluatedCell(beside).recalibration, trained=folder)
+    return ServedModel(predictor_in(folder, read_card(found, DatasetCard)), fits)
+
+
+def _fits(file: Path, *, trained: Path) -> dict[str, Fit]:
+    """The fits in the file of an evaluated cell, none without it; ValueError for those of another model."""
+    if not file.is_file():
+        return {}
+    card = read_card(file, RecalibrationCard)
+    if card.model != input_key(trained):
+        raise ValueError(f"{file}: was fitted to other weights than those in {trained}; evaluate again")
+    return fits_of(card)
+
+
+def fits_of(card: RecalibrationCard) -> dict[str, Fit]:
+    """Method -> fit."""
+    return {fit.method: fit for fit in card.fits}
+
+
+def predict_with_uncertainty(
+    model: ServedModel,
+    frame: "pd.DataFrame",
+    *,
+    levels: Sequence[float] = (0.95,),
+    recalibrated: str | None = None,
+) -> "pd.DataFrame":
+    """One row for each row of `frame`, with its index; features by name, in their own units, other columns unread.
+
+    Columns, in the target's units: `mean`; `std`, `aleatoric` (noise that the model states) and `epistemic` (what it
+    does not know), std^2 = aleatoric^2 + epistemic^2; for each level `lower_<per cent>` and `upper_<per cent>`, ends of
+    the central interval. `recalibrated` names a method of evaluation.recalibration, fitted when the model was
+    evaluated: its intervals in place of the model's own; variance_scaling multiplies the stds too. ValueError for a
+    column that is missing or holds no finite numbers, a method or level that the model lacks, and a model of texts.
+    """
+    from precisionflow.evaluation.uncertainty import uncertainty_table
+
+    values = _features(model, frame)
+    predicted = uncertainty_table(
+        cast("TablePredictor", model.predictor),
+        values,
+        levels=levels,
+        fit=cast("Any", model.fit(recalibrated)),
+    )
+    return predicted.set_axis(frame.index, axis=0)
+
+
+def _features(model: ServedModel, frame: "pd.DataFrame") -> Any:
+    """The columns that the model takes, as float64."""
+    import numpy as np
+
+    from precisionflow.config.tasks import Regression
+
+    if not isinstance(model.predictor.experiment_card.experiment.task, Regression):
+        raise ValueError(
+            f"the model predicts {model.predictor.predicts}; predict takes a model of task.kind regression, "
+            "MLflow serves the others"
+        )
+    absent = [name for name in model.features if name not in frame.columns]
+    if absent:
+        raise ValueError(
+            f"column {absent[0]!r} is missing (there are {', '.join(map(str, frame.columns))}); "
+            f"the model takes {', '.join(model.features)}"
+        )
+    try:
+        return frame[list(model.features)].to_numpy(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a feature holds no numbers ({error}); the model takes numbers") from None
