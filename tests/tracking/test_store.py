@@ -5,6 +5,7 @@ import shlex
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from precisionflow.tracking import track_folder, ui_command
+from precisionflow.serving.connection import database_file, without_password
+from precisionflow.tracking import store, track_folder, ui_command
+from precisionflow.tracking.store import attempt
 from tests.tracking.results_folder import (
     CELLS,
     NOISE,
@@ -96,6 +99,62 @@ def test_the_line_for_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://ada:secret@db/mlflow")
     assert '"$MLFLOW_TRACKING_URI"' in ui_command(folder)
     assert "secret" not in ui_command(folder)
+
+
+@pytest.mark.parametrize("name", ["run?x=1", "100%25 of", "a#b", "é: ü @ ;&"])
+def test_a_folder_of_any_name_holds_its_own_database(name: str, finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    shutil.copy(finished / "mlflow.db", folder)
+    assert attempt(lambda client: client.create_experiment("made"), store=folder, results=folder)
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        assert ("made",) in list(database.execute("select name from experiments"))
+    database.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    address = shlex.split(ui_command(folder))[3]
+    assert database_file(address) == folder / "mlflow.db"
+    assert without_password(address) == address
+
+
+def test_two_processes_that_track_into_one_new_database_both_succeed(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Path(shutil.copytree(results, tmp_path / "other"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared.db")
+    program = (
+        "import pathlib, sys; from precisionflow.tracking import track_folder; "
+        "sys.exit(not track_folder(pathlib.Path(sys.argv[1])))"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", program, str(folder)], stderr=subprocess.PIPE)
+        for folder in (results, other)
+    ]
+    assert [process.communicate()[1] for process in both] == [b"", b""]
+    assert [process.returncode for process in both] == [0, 0]
+
+
+def test_a_deleted_experiment_is_told_as_what_it_is(
+    results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = client_of(f"sqlite:///{results}/mlflow.db")
+    number = client.create_experiment("noise")
+    client.delete_experiment(number)
+    assert not track_folder(results)
+    (line,) = capsys.readouterr().err.splitlines()
+    address = f"sqlite:///{results}/mlflow.db"
+    command = f"MLFLOW_TRACKING_URI={address} mlflow experiments restore --experiment-id {number}"
+    assert line == (
+        f"precisionflow: tracking: {address} has the experiment 'noise' among its deleted ones; restore it with "
+        f"`{command}`, or set MLFLOW_EXPERIMENT_NAME to another name; results are in {results}; "
+        f"then run `precisionflow track {results}`"
+    )
+    monkeypatch.setattr(store, "_warnings", [])
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "77")
+    assert not track_folder(results)
+    assert "refuses (MlflowException: " in capsys.readouterr().err
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    client.restore_experiment(number)
+    assert track_folder(results)
 
 
 def test_importing_tracking_imports_no_mlflow() -> None:

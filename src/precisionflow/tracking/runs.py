@@ -3,12 +3,14 @@
 import itertools
 import json
 import os
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from precisionflow.config import Experiment
+from precisionflow.serving.connection import database_address
 from precisionflow.tracking.content import (
     KEY,
     REPORT,
@@ -20,10 +22,11 @@ from precisionflow.tracking.content import (
     parent_run,
 )
 from precisionflow.tracking.model import logged_model
-from precisionflow.tracking.store import artifact_root
+from precisionflow.tracking.store import Refusal, artifact_root
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment as MlflowExperiment
     from mlflow.entities import Run
 
 CAUSE = "precisionflow.cause"
@@ -172,10 +175,10 @@ def _experiment_id(client: "MlflowClient", name: str, *, store: Path | None) -> 
     from mlflow import MlflowException
 
     given = os.environ.get("MLFLOW_EXPERIMENT_ID")
-    if given:
-        return given
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or name
-    found = client.get_experiment_by_name(name)
+    found = client.get_experiment(given) if given else client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        raise Refusal(_deleted(found, store=store))
     if found is None:
         try:
             return str(client.create_experiment(name, artifact_location=artifact_root(store)))
@@ -184,6 +187,19 @@ def _experiment_id(client: "MlflowClient", name: str, *, store: Path | None) -> 
             if found is None:
                 raise error
     return str(found.experiment_id)
+
+
+def _deleted(found: "MlflowExperiment", *, store: Path | None) -> str:
+    """What a user of the store can do about a deleted experiment."""
+    restore = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+    if store and not os.environ.get("MLFLOW_TRACKING_URI"):
+        restore = f"MLFLOW_TRACKING_URI={shlex.quote(database_address(store))} {restore}"
+    variable = "MLFLOW_EXPERIMENT_ID" if os.environ.get("MLFLOW_EXPERIMENT_ID") else "MLFLOW_EXPERIMENT_NAME"
+    another = "that of another" if variable == "MLFLOW_EXPERIMENT_ID" else "another name"
+    return (
+        f"has the experiment {found.name!r} among its deleted ones; restore it with `{restore}`, or set {variable} "
+        f"to {another}"
+    )
 
 
 def _search(client: "MlflowClient", experiment_id: str, wanted: str) -> Iterator["Run"]:
