@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed-$(shell { echo '$(CURDIR)'; cat pyproject.toml constraints.txt; } | cksum | tr ' ' -)
 RESULTS ?= runs/quickstart
 export OMP_NUM_THREADS ?= 1
 
@@ -14,14 +14,17 @@ help: ## List the verbs.
 
 install: $(INSTALLED) ## Create .venv and install everything in the locked versions.
 
-$(INSTALLED): pyproject.toml constraints.txt
+# The stamp is named by this checkout and what it locks: files of a fresh clone are newer than any other stamp, or older.
+$(INSTALLED):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "make: $(PYTHON) is older than 3.11; install a newer one and say make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 		|| { echo "make: $(PYTHON) has no venv; install it with: apt-get install python3-venv"; exit 1; }
+	@rm -f $(VENV)/.installed*
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	PYTHONWARNINGS='ignore:Editable installation:UserWarning' \
+		$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(INSTALLED)
 
 run: $(INSTALLED) ## Run the quickstart: two experiments, a table, a report, an MLflow store. Again: only what is missing.

@@ -41,6 +41,19 @@ def test_a_trial_of_one_cell_prints_every_validation(line: Line, tmp_path: Path)
     assert not list((tmp_path / "kept").rglob("predictions.parquet")), "no test row is scored"
 
 
+def test_a_trial_that_is_a_rank_leaves_as_a_rank(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """mpirun starts trials as ranks; in this process they are plain ones."""
+    left: list[int] = []
+    monkeypatch.setattr("precisionflow.training.launch.leave", lambda: left.append(1))
+    Path("tiny.yaml").write_text(TINY, encoding="utf-8")
+    assert line("trial", "tiny.yaml", *STEPS).code == 0
+    assert left == []
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert line("trial", "tiny.yaml", *STEPS).code == 0
+    assert left == [1]
+
+
 def test_a_trial_of_several_cells_prints_their_means(line: Line, tmp_path: Path) -> None:
     Path("tiny.yaml").write_text(TINY, encoding="utf-8")
     done = line("trial", "tiny.yaml", *STEPS, "--set", "seeds=[0,1]", "--out", "kept")

@@ -112,5 +112,8 @@ def trial(
 ) -> None:
     """Train one variant and print its validation metrics as Katib reads them: `metric=value` lines."""
     from precisionflow.app.trial import run_trial
+    from precisionflow.training.launch import launched, leave
 
     run_trial(single_variant(name, settings), out=out)
+    if launched():
+        leave()
