@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from precisionflow import __version__
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment, parse
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import write_card, write_parquet
+from precisionflow.records.marker import MARKER, digests_of, read_marker
 from precisionflow.records.schemas import CLASS_PREDICTIONS, HISTORY, METRICS, PREDICTIONS
+from precisionflow.results.code import code_version
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import once
 
@@ -119,6 +120,14 @@ def _folders(experiment: Experiment, root: Path, verb: str, work: Callable[..., 
     return folders
 
 
+def mark_again(stage: Path) -> None:
+    """Digests of a finished stage anew, after a test has put other files there."""
+    marker = read_marker(stage)
+    assert marker is not None
+    (stage / MARKER).unlink()
+    write_card(marker.model_copy(update={"files": digests_of(stage)}), stage / MARKER)
+
+
 def _generator(variant: Variant, seed: int, split: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(variant.name.encode()), seed, split])
 
@@ -174,7 +183,7 @@ def _train(out: Path, variant: Variant, seed: int, split: int) -> None:
     card = ModelCard(
         experiment=experiment,
         experiment_hash=experiment.hash,
-        code_version=__version__,
+        code_version=code_version("train"),
         seed=seed,
         split=split,
         parameters=1234,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from precisionflow.results.code import STAGES, code_digest
 from tests.whole_run import Run, command
 
 
@@ -9,6 +10,13 @@ def test_the_package_comes_from_the_wheel(installed: Path, tmp_path: Path) -> No
     code = "import precisionflow.components.train, precisionflow.pipelines.ablation as p; print(p.__file__)"
     where = command(installed / "python", "-c", code, cwd=tmp_path).stdout.strip()
     assert str(installed.parent) in where
+
+
+def test_the_code_of_every_stage_is_that_of_the_checkout(installed: Path, tmp_path: Path) -> None:
+    """Another place, another way of installing, compiled files: a laptop's keys are a pod's."""
+    code = "from precisionflow.results.code import STAGES, code_digest; print(*map(code_digest, STAGES))"
+    found = command(installed / "python", "-c", code, cwd=tmp_path).stdout.split()
+    assert found == [code_digest(verb) for verb in STAGES]
 
 
 def test_help_lists_the_five_verbs(installed: Path, tmp_path: Path) -> None:

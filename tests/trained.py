@@ -1,5 +1,6 @@
 """Tiny experiments, trained for tests that need a finished model."""
 
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from precisionflow.data.prepare import prepare
 from precisionflow.evaluation.predictor import Predictor, load_predictor
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
+from precisionflow.records.marker import MARKER
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.training.train import train
 
@@ -44,6 +46,12 @@ class Trained(NamedTuple):
     def predictor(self, seed: int = 0, split: int = 0) -> Predictor:
         card = read_card(self.data_of(split) / "dataset.json", DatasetCard)
         return load_predictor(cell_folder(self.model, seed, split), card)
+
+
+def copy_without_marker(cell: Path, copy: Path) -> Path:
+    """The files of a trained cell where no digest says what they should hold."""
+    shutil.copytree(cell, copy, ignore=shutil.ignore_patterns(MARKER))
+    return copy
 
 
 def trained(tree: dict[str, Any], folder: Path, **changes: Any) -> Trained:

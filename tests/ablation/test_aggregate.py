@@ -12,7 +12,7 @@ from precisionflow.ablation.aggregate import aggregate, read_aggregate
 from precisionflow.ablation.design import Variant
 from precisionflow.ablation.statistics import holm
 from precisionflow.config import Experiment
-from precisionflow.results.layout import MARKER
+from precisionflow.records.marker import MARKER
 from precisionflow.results.stage import finished_key
 from tests.synthetic import evaluations, language, plausible, regression
 

@@ -1,5 +1,6 @@
 """The curve of a one-feature model is what the model predicts there."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from precisionflow.report import cells
 from precisionflow.report.material import Group
 from precisionflow.report.sections.fit import fits
 from precisionflow.results.layout import cell_folder
+from precisionflow.results.stage import once
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +56,26 @@ def test_several_features_have_no_curve(table):
     )
 
 
-def test_the_report_draws_it_with_the_truth(sine, evaluated):
-    def drawn() -> list:
-        known = cells.evaluated_cells([evaluated])
-        variants = expand(sine.experiment)
-        return list(
-            fits(Group(sine.experiment, "sine", variants, (), (), trained={}, evaluated=known, anchor="x"))
-        )
+def drawn(sine, evaluated: Path) -> list:
+    known = cells.evaluated_cells([evaluated])
+    variants = expand(sine.experiment)
+    return list(
+        fits(Group(sine.experiment, "sine", variants, (), (), trained={}, evaluated=known, anchor="x"))
+    )
 
-    (picture,) = drawn()
+
+def test_the_report_draws_it_with_the_truth(sine, evaluated):
+    (picture,) = drawn(sine, evaluated)
     assert "6 test rows" in picture.svg
     assert "true mean" in picture.caption
-    (cell_folder(evaluated, 0, 0) / "fit.parquet").rename(evaluated / "elsewhere.parquet")
-    assert not drawn()
+
+
+def test_where_nothing_was_fitted_nothing_is_drawn(sine, evaluated, tmp_path):
+    cell = cell_folder(tmp_path, 0, 0)
+
+    def without_fit(folder: Path) -> None:
+        for name in ("metrics.parquet", "predictions.parquet"):
+            shutil.copyfile(cell_folder(evaluated, 0, 0) / name, folder / name)
+
+    once(cell, verb="evaluate", inputs="no fit", work=without_fit)
+    assert not drawn(sine, tmp_path)

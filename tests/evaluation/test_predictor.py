@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from trained import Trained
+from trained import Trained, copy_without_marker
 
 from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.evaluation.tasks.characters import TokenPredictor
@@ -30,8 +30,20 @@ def test_each_task_has_its_own_predictor(table, text):
 
 @pytest.fixture
 def model(table: Trained, tmp_path: Path) -> Path:
-    """A copy of a finished model that a test may damage."""
-    return Path(shutil.copytree(cell_folder(table.model, 0, 0), tmp_path / "model"))
+    """A copy of a model without its marker, that a test may damage."""
+    return copy_without_marker(cell_folder(table.model, 0, 0), tmp_path / "model")
+
+
+def test_a_flipped_bit_in_the_weights_or_the_card_is_refused(table, tmp_path):
+    model = Path(shutil.copytree(cell_folder(table.model, 0, 0), tmp_path / "model"))
+    load_predictor(model, card_of(table))
+    for file in (model / "model.safetensors", model / "model.json"):
+        data = file.read_bytes()
+        file.write_bytes(data[:-40] + bytes([data[-40] ^ 1]) + data[-39:])
+        assert refused(model, card_of(table)) == (
+            f"{file}: does not hold what train wrote, its sha256 is another; delete {model} and run train again"
+        )
+        file.write_bytes(data)
 
 
 def card_of(trained: Trained, split: int = 0) -> DatasetCard:

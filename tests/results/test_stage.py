@@ -1,7 +1,9 @@
 """A stage's output is whole or absent: after errors, kills, a full disk, and with two processes at once."""
 
+import hashlib
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -10,9 +12,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from precisionflow.config import load
+from precisionflow.results.code import code_digest
 from precisionflow.results.identity import stage_key
 from precisionflow.results.layout import cell_folder, checkpoint_folder, data_folder
 from precisionflow.results.locks import exclusive
@@ -60,9 +64,11 @@ def test_a_result_has_its_files_and_its_identity(tmp_path: Path) -> None:
     assert once_for(out, writes("x"))
     assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
     marker = json.loads((out / "stage.json").read_text())
-    assert marker.keys() == {"verb", "key", "version", "seconds"}
-    assert marker["verb"] == "train"
+    assert (marker["verb"], marker["code"], marker["trusted"]) == ("train", code_digest("train"), None)
     assert marker["key"] == finished_key(out) == input_key(out) == stage_key("train", 1)
+    assert marker["files"] == {"result.txt": hashlib.sha256(b"x").hexdigest()}
+    assert marker["python"] == platform.python_version()
+    assert marker["libraries"]["numpy"] == np.__version__
     assert marker["seconds"] == finished_seconds(out) >= 0
     assert os.listdir(out.parent) == ["out"]
 

@@ -100,6 +100,7 @@ def _write_weights(folder: Path, variant: Experiment) -> None:
     save_file(
         {name: tensor.contiguous() for name, tensor in build(variant, card).state_dict().items()}, target
     )
+    synthetic.mark_again(target.parent)
 
 
 def _write_long_history(cell: Path) -> None:
@@ -107,3 +108,4 @@ def _write_long_history(cell: Path) -> None:
     steps = np.arange(1, 2501)
     table = pa.table({"step": steps, "metric": ["train_loss"] * len(steps), "value": 3 / np.sqrt(steps)})
     write_parquet(table, cell / "history.parquet", HISTORY)
+    synthetic.mark_again(cell)

@@ -99,6 +99,7 @@ def _write_weights(folder: Path, variant: Variant) -> None:
     weights = build(variant.experiment, read_card(data, DatasetCard)).state_dict()
     cell = cell_folder(folder / "train" / NOISE.name / "diabetes" / variant.name, 0, 0)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, cell / "model.safetensors")
+    synthetic.mark_again(cell)
 
 
 def measure(variant: Variant, seed: int, split: int) -> dict[str, float]:

@@ -70,6 +70,7 @@ def _write_weights(folder: Path, variant: Variant) -> None:
     weights = build(variant.experiment, read_card(data / "dataset.json", DatasetCard)).state_dict()
     cell = cell_folder(folder / "model" / "noise" / "diabetes" / variant.name, 0, 0)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, cell / "model.safetensors")
+    synthetic.mark_again(cell)
 
 
 def _settle(folder: Path, whole: Experiment) -> None:

@@ -10,7 +10,8 @@ from precisionflow.ablation.design import shortfall
 from precisionflow.config import Experiment, load
 from precisionflow.console import say
 from precisionflow.destination import LocalResults
-from precisionflow.results.layout import MARKER, Reported, Results, SearchResults
+from precisionflow.records.marker import MARKER
+from precisionflow.results.layout import Reported, Results, SearchResults
 from precisionflow.results.locks import exclusive
 from precisionflow.results.stage import finished_seconds
 from precisionflow.search.journal import adopt

@@ -12,12 +12,13 @@ from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.recalibration import RecalibrationCard
 from precisionflow.records.schemas import FIT, METRICS
 from precisionflow.results.cells import evaluation_inputs
+from precisionflow.results.code import Verb
 from precisionflow.results.identity import training_identity
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
 from precisionflow.results.stage import input_key, once
 from precisionflow.training.device import pick_device
 
-VERB = "evaluate"
+VERB: Verb = "evaluate"
 
 
 def evaluate(

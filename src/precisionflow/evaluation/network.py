@@ -14,6 +14,7 @@ from precisionflow.config import Experiment
 from precisionflow.models.networks.build import build
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.marker import check_written
 from precisionflow.results.layout import TrainedCell
 
 
@@ -61,6 +62,7 @@ def load_network(
             "give the data that it was trained on or train again"
         )
     weights = TrainedCell(model).weights
+    check_written(weights)
     try:
         tensors = load_file(weights)
         network = kind.network(model_card.experiment, card, Weights.of(tensors))

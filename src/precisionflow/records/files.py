@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from precisionflow.records.cards import Card
+from precisionflow.records.marker import check_written
 
 
 def checked(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
@@ -52,30 +53,39 @@ def _column(column: pa.ChunkedArray, field: pa.Field, origin: str) -> pa.Chunked
 
 
 def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
-    """A validated Parquet file."""
+    """A validated Parquet file that holds what its stage wrote."""
+    check_written(path)
     try:
-        table = pq.read_table(path)
+        table = _valid(pq.read_table(path, page_checksum_verification=True))
     except FileNotFoundError:
         raise ValueError(f"{path}: does not exist; run the stage that writes it first") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
-            f"{path}: is no readable Parquet file ({str(error).splitlines()[0]}); delete it and run its stage again"
+            f"{path}: is no readable Parquet file ({reason}); delete it and run its stage again"
         ) from None
     return checked(table, schema, str(path))
+
+
+def _valid(table: pa.Table) -> pa.Table:
+    """`table`, whose texts, names of columns too, are whole; ValueError otherwise."""
+    table.validate(full=True)
+    return table.rename_columns(table.column_names)
 
 
 def write_parquet(table: pa.Table, path: Path, schema: pa.Schema) -> None:
     """Validate, then write atomically; the same table gives the same bytes."""
     valid = checked(table, schema, str(path))
     with replacing(path) as temporary:
-        pq.write_table(valid, temporary, compression="zstd")
+        pq.write_table(valid, temporary, compression="zstd", write_page_checksum=True)
 
 
 CardType = TypeVar("CardType", bound=Card)
 
 
 def read_card(path: Path, kind: type[CardType]) -> CardType:
-    """A validated JSON card."""
+    """A validated JSON card that holds what its stage wrote."""
+    check_written(path)
     try:
         return kind.model_validate_json(path.read_bytes())
     except FileNotFoundError:

@@ -3,7 +3,6 @@
 import platform
 import re
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,7 +18,7 @@ from precisionflow.report.article import Article, article
 from precisionflow.report.material import gather
 from precisionflow.report.section import Section
 from precisionflow.results.layout import Reported
-from precisionflow.results.stage import input_key, once
+from precisionflow.results.stage import input_key, library_versions, once
 
 LIBRARIES = (
     "torch",
@@ -101,7 +100,9 @@ def render(articles: Sequence[Article], *, keys: dict[str, str]) -> str:
         machine={
             "python": platform.python_version(),
             "platform": f"{platform.system()} {platform.machine()}",
-            "libraries": ", ".join(f"{name} {version}" for name, version in library_versions().items()),
+            "libraries": ", ".join(
+                f"{name} {version}" for name, version in library_versions(LIBRARIES).items()
+            ),
         },
         keys=keys,
     )
@@ -122,14 +123,3 @@ def breakable(text: str) -> Markup:
 def phrases(text: str) -> str:
     """The text with blanks that no line may break at: after ± and inside an interval."""
     return re.sub(r"(?<=[±,]) ", "\N{NO-BREAK SPACE}", text)
-
-
-def library_versions() -> dict[str, str]:
-    """Those of LIBRARIES that are installed."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from precisionflow.config import Experiment
-from precisionflow.results.identity import Inputs, stage_key, training_identity
+from precisionflow.results.identity import Inputs, training_identity
 from precisionflow.results.layout import cell_folder, data_folder
-from precisionflow.results.stage import finished_key, input_key
+from precisionflow.results.stage import finished, input_key
 
 
 def training_inputs(experiment: Experiment, *, data: Path, seed: int, split: int) -> Inputs:
@@ -28,8 +28,11 @@ def evaluation_inputs(experiment: Experiment, *, data: Path, model: Path, seed: 
 def all_trained(experiment: Experiment, *, data: Path, out: Path) -> bool:
     """Whether every cell in `out` is finished; ValueError when its data is not prepared."""
     return all(
-        finished_key(cell_folder(out, seed, split))
-        == stage_key("train", training_inputs(experiment, data=data, seed=seed, split=split))
+        finished(
+            cell_folder(out, seed, split),
+            verb="train",
+            inputs=training_inputs(experiment, data=data, seed=seed, split=split),
+        )
         for split in experiment.splits
         for seed in experiment.seeds
     )
@@ -38,9 +41,10 @@ def all_trained(experiment: Experiment, *, data: Path, out: Path) -> bool:
 def all_evaluated(experiment: Experiment, *, data: Path, model: Path, out: Path) -> bool:
     """Whether every cell in `out` is finished; ValueError when its data or its model is not."""
     return all(
-        finished_key(cell_folder(out, seed, split))
-        == stage_key(
-            "evaluate", evaluation_inputs(experiment, data=data, model=model, seed=seed, split=split)
+        finished(
+            cell_folder(out, seed, split),
+            verb="evaluate",
+            inputs=evaluation_inputs(experiment, data=data, model=model, seed=seed, split=split),
         )
         for split in experiment.splits
         for seed in experiment.seeds

@@ -2,13 +2,18 @@
 
 from typing import Any
 
-from precisionflow import __version__
 from precisionflow.config import Experiment, digest
+from precisionflow.results.code import Verb, code_digest
 
 
-def stage_key(verb: str, inputs: object) -> str:
-    """Identity of a stage's result."""
-    return digest({"verb": verb, "version": __version__, "inputs": inputs})
+def stage_key(verb: Verb, inputs: object) -> str:
+    """Identity of a stage's result: its verb, its inputs and its code."""
+    return digest({"verb": verb, "inputs": inputs, "code": code_digest(verb)})
+
+
+def inputs_digest(verb: Verb, inputs: object) -> str:
+    """Identity of what a stage is asked for, whatever code does it."""
+    return digest({"verb": verb, "inputs": inputs})
 
 
 Inputs = dict[str, Any]

@@ -7,8 +7,6 @@ from typing import Literal
 
 from precisionflow.config import Experiment, digest
 
-MARKER = "stage.json"
-"""File that a finished stage leaves beside its results: key, version, seconds."""
 Part = Literal["train", "valid", "test"]
 PARTS: tuple[Part, ...] = ("train", "valid", "test")
 

@@ -1,43 +1,85 @@
-"""One stage's work: whole or absent, done once for the same inputs."""
+"""One stage's work: whole or absent, done once for the same inputs and code."""
 
 import contextlib
-import json
+import functools
+import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from precisionflow import __version__
-from precisionflow.records.files import write_text
-from precisionflow.results.identity import stage_key
-from precisionflow.results.layout import MARKER
+from precisionflow.records.files import write_card
+from precisionflow.records.marker import MARKER, StageCard, digests_of, read_marker
+from precisionflow.results.code import Verb, code_digest, code_is_trusted
+from precisionflow.results.identity import inputs_digest, stage_key
 from precisionflow.results.locks import held, parents_of
 
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "pyarrow", "torch", "deepspeed")
+"""Libraries that compute numbers."""
 
-def once(out: Path, *, verb: str, inputs: object, work: Callable[[Path], None]) -> bool:
+
+def once(out: Path, *, verb: Verb, inputs: object, work: Callable[[Path], None]) -> bool:
     """Run `work(folder)` and rename the folder to `out`, unless `out` is finished for the same inputs.
 
     `inputs` is JSON content that determines the result (configuration, keys of earlier stages). A killed stage leaves
     only a hidden folder, which the next call removes; of two processes with the same `out`, one waits. Returns whether
     the work ran. ValueError when `out` holds files that no stage wrote.
     """
-    key = stage_key(verb, inputs)
-    if finished_key(out) == key:
+    if finished(out, verb=verb, inputs=inputs):
         return False
     _refuse_foreign(out)
     out = out.resolve()
     with parents_of(out), _partial(out) as partial:
-        if finished_key(out) == key:
+        if finished(out, verb=verb, inputs=inputs):
             return False
         start = time.perf_counter()
         work(partial)
         seconds = round(time.perf_counter() - start, 3)
-        marker = {"verb": verb, "key": key, "version": __version__, "seconds": seconds}
-        write_text(json.dumps(marker, indent=1) + "\n", partial / MARKER)
+        write_card(_marker(partial, verb=verb, inputs=inputs, seconds=seconds), partial / MARKER)
         if out.exists():
             shutil.rmtree(out)
         partial.rename(out)
+    return True
+
+
+def _marker(folder: Path, *, verb: Verb, inputs: object, seconds: float) -> StageCard:
+    return StageCard(
+        verb=verb,
+        key=stage_key(verb, inputs),
+        inputs=inputs_digest(verb, inputs),
+        code=code_digest(verb),
+        version=__version__,
+        seconds=seconds,
+        python=platform.python_version(),
+        libraries=library_versions(LIBRARIES),
+        files=digests_of(folder),
+    )
+
+
+@functools.cache
+def library_versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Versions of those libraries that are installed."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def finished(out: Path, *, verb: Verb, inputs: object) -> bool:
+    """Whether `out` holds the result of these inputs and this code.
+
+    Where code is trusted, a result of other code counts too, and its marker says so from then on.
+    """
+    marker = _whole(out)
+    if marker is None or marker.key == stage_key(verb, inputs):
+        return marker is not None
+    if not code_is_trusted() or marker.inputs != inputs_digest(verb, inputs):
+        return False
+    if marker.trusted != code_digest(verb):
+        write_card(marker.model_copy(update={"trusted": code_digest(verb)}), out / MARKER)
     return True
 
 
@@ -63,14 +105,14 @@ def _partial(out: Path) -> Iterator[Path]:
 
 def finished_key(out: Path) -> str | None:
     """Key of a finished stage; none when it isn't finished."""
-    marker = _marker(out)
-    return str(marker["key"]) if marker else None
+    marker = _whole(out)
+    return marker.key if marker else None
 
 
 def finished_seconds(out: Path) -> float:
     """Seconds that the work of a finished stage took."""
-    marker = _marker(out)
-    return float(marker["seconds"]) if marker else 0.0
+    marker = _whole(out)
+    return marker.seconds if marker else 0.0
 
 
 def input_key(folder: Path) -> str:
@@ -81,9 +123,7 @@ def input_key(folder: Path) -> str:
     return key
 
 
-def _marker(out: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads((out / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) and "key" in content and "seconds" in content else None
+def _whole(out: Path) -> StageCard | None:
+    """Marker of a stage whose files are all there; their bytes are checked where they are read."""
+    marker = read_marker(out)
+    return marker if marker and all((out / name).is_file() for name in marker.files) else None

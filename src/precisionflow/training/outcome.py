@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow import __version__
 from precisionflow.config import Experiment
 from precisionflow.config.networks import ensemble_of, posterior_of
 from precisionflow.config.posteriors import Ensemble, LaplaceApproximation, MonteCarloDropout
@@ -22,6 +21,7 @@ from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.schemas import HISTORY
+from precisionflow.results.code import code_version
 from precisionflow.results.layout import PreparedSplit, TrainedCell
 from precisionflow.training.files import save_weights
 from precisionflow.training.population import CellOf, count_parameters, members_of, pooled_target
@@ -53,7 +53,7 @@ def write_cell(experiment: Experiment, data: PreparedSplit, folder: Path, traine
         ModelCard(
             experiment=experiment,
             experiment_hash=experiment.hash,
-            code_version=__version__,
+            code_version=code_version("train"),
             seed=trained.cell.seed,
             split=trained.cell.split,
             parameters=count_parameters(experiment, card) * len(outcomes),

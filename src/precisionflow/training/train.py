@@ -15,9 +15,10 @@ from torch import distributed as dist
 from precisionflow.config import Experiment, digest
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
 from precisionflow.results.cells import training_inputs
+from precisionflow.results.code import Verb
 from precisionflow.results.identity import stage_key
 from precisionflow.results.layout import PreparedSplit, cell_folder, checkpoint_folder, data_folder
-from precisionflow.results.stage import finished_key, once
+from precisionflow.results.stage import finished, once
 from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.device import pick_device
 from precisionflow.training.launch import end_with_launcher, join_mpi, launched
@@ -30,7 +31,7 @@ from precisionflow.training.standing import Standing
 
 CellReport = Callable[[int, int, int, dict[str, float]], None]
 """(seed, split, step, measured values)."""
-VERB = "train"
+VERB: Verb = "train"
 
 
 def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport = lambda *_: None) -> None:
@@ -50,7 +51,7 @@ def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport =
         missing = [
             cell
             for cell, of in inputs.items()
-            if not ranks.all(not ranks.first or finished_key(cell_folder(out, *cell)) == stage_key(VERB, of))
+            if not ranks.all(not ranks.first or finished(cell_folder(out, *cell), verb=VERB, inputs=of))
         ]
         for group in groups(experiment, data, missing):
             _train_group(experiment, {cell: inputs[cell] for cell in group}, data, out, ranks, report)

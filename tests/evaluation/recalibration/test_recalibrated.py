@@ -1,7 +1,6 @@
 """Recalibration inside the pipeline: fitted on held-out rows alone, at the promised level, named in the catalogue."""
 
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 import trained as tiny
 from safetensors.torch import load_file, save_file
+from trained import copy_without_marker
 
 from precisionflow.config import load, overlay, resolve
 from precisionflow.data.folds import out_of_fold
@@ -167,7 +167,7 @@ def test_the_fitted_spread_lies_beside_the_weights_and_is_on_every_prediction(fo
 
 @pytest.mark.parametrize("value", [None, 0.0, -1.0, math.nan])
 def test_weights_with_a_wrong_spread_are_refused(value, folded, tmp_path):
-    model = shutil.copytree(cell_folder(folded.model, 0, 0), tmp_path / "model")
+    model = copy_without_marker(cell_folder(folded.model, 0, 0), tmp_path / "model")
     weights = load_file(model / "model.safetensors")
     if value is None:
         del weights["posterior.spread"]

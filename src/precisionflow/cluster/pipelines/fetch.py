@@ -18,8 +18,9 @@ from precisionflow.cluster.pipelines.specification import argument, text_argumen
 from precisionflow.config import Experiment, parse, tuned
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
+from precisionflow.records.marker import MARKER
 from precisionflow.records.search import Best
-from precisionflow.results.layout import MARKER, EvaluatedCell, TrainedCell
+from precisionflow.results.layout import EvaluatedCell, TrainedCell
 from precisionflow.results.stage import finished_key
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.kinds import TRAINJOBS
 from precisionflow.cluster.access.objects import Object
-from precisionflow.config import Experiment
+from precisionflow.config import Experiment, digest
 from precisionflow.config.cluster import Resources
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.results.cells import training_inputs
@@ -27,12 +27,13 @@ USER = 1000
 
 def training_key(experiment: Experiment, *, data: Path) -> str:
     """Identity of all weights that a variant's training gives; ValueError when its data is not prepared."""
-    cells = [
-        training_inputs(experiment, data=data, seed=seed, split=split)
-        for split in experiment.splits
-        for seed in experiment.seeds
-    ]
-    return stage_key("launch_trainjob", cells)
+    return digest(
+        [
+            stage_key("train", training_inputs(experiment, data=data, seed=seed, split=split))
+            for split in experiment.splits
+            for seed in experiment.seeds
+        ]
+    )
 
 
 @dataclass(frozen=True)
