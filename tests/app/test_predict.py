@@ -48,6 +48,15 @@ def test_every_row_keeps_its_columns_and_gets_its_prediction(line: Line, results
     np.testing.assert_allclose(found["std"] ** 2, found["aleatoric"] ** 2 + found["epistemic"] ** 2)
 
 
+def test_columns_of_text_keep_their_zeros_in_parquet(line: Line, results, frame, tmp_path):
+    kept = {"zip": [f"0{i}123" for i in range(7)], "note": ["NA", "null", "yes", "no", "true", "", "1"]}
+    frame.assign(**kept, count=range(7)).to_csv(tmp_path / "in.csv", index=False)
+    assert line(*words_of(results, tmp_path / "in.csv", "--out", "OUT.PARQUET")).code == 0
+    found = pq.read_table(tmp_path / "OUT.PARQUET").to_pydict()
+    assert {name: found[name] for name in kept} == kept
+    assert found["count"] == list(range(7))
+
+
 def test_without_a_file_the_table_is_printed(line: Line, results, frame, tmp_path):
     frame[frame.columns[::-1]].to_csv(tmp_path / "in.csv", index=False)
     done = line(*words_of(results, tmp_path / "in.csv"))

@@ -15,6 +15,10 @@ def _named(path: str) -> str:
     return path
 
 
+_REMEDIES = dict.fromkeys(
+    (".gz", ".bz2", ".xz", ".zst", ".zip"), "; decompress it and give the file that was in it"
+) | dict.fromkeys((".xlsx", ".xls", ".ods"), "; save the table as CSV, UTF-8")
+"""What to do about a file of another kind."""
 NamedPath = Annotated[str, AfterValidator(_named)]
 
 
@@ -72,8 +76,10 @@ class TableFile(Config):
 
     @model_validator(mode="after")
     def _names_columns(self) -> Self:
-        if PurePosixPath(self.path).suffix not in (".csv", ".tsv", ".parquet"):
-            raise ValueError(f"path {self.path!r} should end in .csv, .tsv or .parquet")
+        suffix = PurePosixPath(self.path).suffix.lower()
+        if suffix not in (".csv", ".tsv", ".parquet"):
+            remedy = _REMEDIES.get(suffix, "")
+            raise ValueError(f"path {self.path!r} should end in .csv, .tsv or .parquet{remedy}")
         if self.features is not None:
             if not self.features:
                 raise ValueError("features names no column; name one, or leave it out for all but the target")

@@ -33,6 +33,8 @@ class Opened:
     sha256: str
     write: Callable[[Path], Prepared]
     """Writes the three parts into a folder."""
+    notes: tuple[str, ...] = ()
+    """What was done to the source, for the user to know."""
 
 
 @contextmanager

@@ -26,9 +26,11 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
 
     The experiments are resolved ones: axes already expanded. Each folder holds `train.parquet`,
     `valid.parquet`, `test.parquet` and `dataset.json`; experiments with the same task share it. A finished
-    folder is left alone unless the bytes of its source have changed. `report` gets one line for each folder.
+    folder is left alone unless the bytes of its source have changed. `report` gets one line for each folder, and one
+    for everything that was done to a source.
     Raises ValueError for a bad source, of which no folder is left.
     """
+    told: set[str] = set()
     folders = {data_folder(out, e, split): (e, split) for e in experiments for split in e.splits}
     for folder, (experiment, split) in folders.items():
         opened = _open(experiment.task, split)
@@ -36,6 +38,10 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
         work = partial(_fill, opened=opened, dataset=experiment.dataset, task=task, split=split)
         inputs = {"task": task, "source_sha256": opened.sha256, "split": split}
         ran = once(folder, verb="prepare", inputs=inputs, work=work)
+        for note in opened.notes:
+            if note not in told:
+                report(note)
+        told.update(opened.notes)
         report(f"{experiment.dataset} split {split}: {'prepared' if ran else 'unchanged'}")
 
 

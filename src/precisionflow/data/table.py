@@ -26,6 +26,8 @@ class Table:
     features: tuple[str, ...] | None = None
     """Their names, where the source has names."""
     target: str | None = None
+    notes: tuple[str, ...] = ()
+    """What was done to the source, for the user to know."""
 
     def called(self, column: int) -> str:
         """Name of a column of its batches in messages."""

@@ -1,6 +1,7 @@
 """CSV, TSV and Parquet sources: the numbers of the file, and what is refused in one line with nothing left behind."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -175,6 +176,11 @@ def test_a_target_without_features(regression, tmp_path):
     ("changes", "expected"),
     [
         ({"path": "beams.txt"}, "should end in .csv, .tsv or .parquet"),
+        (
+            {"path": "beams.csv.gz"},
+            "should end in .csv, .tsv or .parquet; decompress it and give the file",
+        ),
+        ({"path": "beams.XLSX"}, "should end in .csv, .tsv or .parquet; save the table as CSV, UTF-8"),
         ({"features": []}, "features names no column"),
         ({"features": ["width", "strength"]}, "features names the target 'strength'"),
         ({"features": ["width", "width"]}, "features names 'width' twice"),
@@ -219,3 +225,128 @@ def test_a_tsv_with_commas_is_refused(regression, tmp_path):
     assert refused(regression(source(path)), tmp_path) == (
         f"{path}: its header 'width,depth,strength' is one column; separate columns by tabs"
     )
+
+
+FRAME = pd.DataFrame(VALUES, columns=NAMES)
+
+
+def told(experiment, folder):
+    """What prepare reports."""
+    lines = []
+    prepare([experiment], out=folder / "out", report=lines.append)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("frame", "left_out"),
+    [
+        (FRAME.sample(frac=1, random_state=1), ["__index_level_0__"]),
+        (FRAME.iloc[::-1], ["__index_level_0__"]),
+        (FRAME.assign(beam=np.arange(40) ** 2).set_index("beam"), ["beam"]),
+        (
+            FRAME.set_index([np.arange(40) % 3, np.arange(40)]),
+            ["__index_level_0__", "__index_level_1__"],
+        ),
+        (FRAME, []),
+    ],
+)
+def test_the_index_of_a_frame_is_no_feature(regression, tmp_path, frame, left_out):
+    path = tmp_path / "beams.parquet"
+    frame.to_parquet(path, index=None if left_out == [] else True)
+    assert table_file.index_columns(path) == left_out
+    experiment = regression(source(path), splits=(0, 1))
+    lines = told(experiment, tmp_path)
+    assert lines[: len(left_out)] == [
+        f"{path}: column {name!r} is the index of a pandas frame and left out; name it in task.source.features if it "
+        "says something"
+        for name in left_out
+    ]
+    assert lines[len(left_out) :] == ["beams split 0: prepared", "beams split 1: prepared"]
+    card, rows = prepared(experiment, tmp_path / "out")
+    assert card.features == ("width", "depth")
+    np.testing.assert_allclose(rows, frame[NAMES].to_numpy(), rtol=1e-12)
+
+
+def test_an_index_that_is_named_is_a_feature(regression, tmp_path):
+    path = tmp_path / "beams.parquet"
+    FRAME.assign(year=np.arange(40) ** 2).set_index("year").to_parquet(path)
+    named = regression(source(path, features=["year", "width"]))
+    assert told(named, tmp_path) == ["beams split 0: prepared"]
+    assert prepared(named, tmp_path / "out")[0].features == ("year", "width")
+    FRAME.set_index(["width", "depth"]).to_parquet(path)
+    assert refused(regression(source(path)), tmp_path / "no").endswith(
+        "has no column but the target 'strength' and the index of a pandas frame (width, depth); give it features"
+    )
+
+
+@pytest.mark.parametrize(
+    "metadata", [b"{}", b"[1]", b"no JSON", b'{"index_columns": [{"kind": "range"}, "gone", 3]}']
+)
+def test_metadata_of_others_name_no_index(tmp_path, metadata):
+    path = tmp_path / "beams.parquet"
+    pq.write_table(pa.Table.from_pandas(FRAME).replace_schema_metadata({b"pandas": metadata}), path)
+    assert table_file.index_columns(path) == []
+
+
+NUMBERINGS = [
+    ("Unnamed: 0", range(40), "is what pandas calls an index without a name"),
+    ("Unnamed: 0", VALUES[:, 0], "is what pandas calls an index without a name"),
+    ("level_0", range(40), "is what pandas calls an index without a name"),
+    ("index", range(40), "numbers the rows"),
+    ("ID", range(1, 41), "numbers the rows"),
+    ("row_id", np.random.default_rng(0).permutation(40), "numbers the rows"),
+    ("Sample No.", range(0, 400, 10), "numbers the rows"),
+    ("index", VALUES[:, 0], None),
+    ("id", [1, 2] * 20, None),
+    ("time", range(40), None),
+    ("x1", range(40), None),
+    ("width of row", range(40), None),
+]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize(("name", "values", "asked"), NUMBERINGS)
+def test_a_column_that_numbers_the_rows_is_asked_about(regression, tmp_path, suffix, name, values, asked):
+    path = tmp_path / f"beams.{suffix}"
+    frame = FRAME.assign(**{name: list(values)})
+    if suffix == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    if asked is None:
+        assert prepared(regression(source(path)), tmp_path / "out")[0].features == ("width", "depth", name)
+        return
+    assert refused(regression(source(path)), tmp_path) == (
+        f"{path}: column {name!r} {asked}, which would tell the model their order; name the columns to predict from in "
+        f"task.source.features, {name!r} among them if it says something"
+    )
+    named = regression(source(path, features=["width", name]))
+    assert prepared(named, tmp_path / "out")[0].features == ("width", name)
+
+
+def test_a_column_of_words_has_the_features_as_remedy(regression, tmp_path):
+    path = tmp_path / "beams.csv"
+    FRAME.assign(wood=["oak", "ash"] * 20).to_csv(path, index=False)
+    assert refused(regression(source(path)), tmp_path) == (
+        f"{path}: column 'wood' holds words, such as 'oak'; name the columns of numbers to predict from in "
+        "task.source.features"
+    )
+    assert prepared(regression(source(path, features=["width"])), tmp_path / "out")[0].features == ("width",)
+    assert refused(regression(source(path, target="wood", features=["width"])), tmp_path / "no") == (
+        f"{path}: column 'wood' holds words, such as 'oak'; choose another target column"
+    )
+
+
+def test_a_file_without_names(regression, tmp_path):
+    path = tmp_path / "beams.csv"
+    FRAME.to_csv(path, index=False, header=False)
+    assert refused(regression(source(path)), tmp_path).endswith("; the first line should hold names")
+
+
+def test_suffixes_in_capitals(regression, tmp_path):
+    FRAME.to_csv(tmp_path / "BEAMS.CSV", index=False)
+    FRAME.to_parquet(tmp_path / "beams.Parquet")
+    for name in ("BEAMS.CSV", "beams.Parquet"):
+        card, rows = prepared(regression(source(tmp_path / name)), tmp_path / name.lower())
+        assert card.dataset == name.split(".")[0]
+        np.testing.assert_allclose(rows, VALUES, rtol=1e-12)

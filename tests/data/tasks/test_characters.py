@@ -60,6 +60,15 @@ def test_characters_across_chunk_borders(characters, tmp_path, monkeypatch, chun
     assert read_text(whole, card) == read_text(chunked, chunked_card)
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 3, 4, 1 << 20])
+def test_the_mark_of_the_order_of_bytes_is_no_character(characters, tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(text_file, "CHUNK", chunk)
+    (tmp_path / "marked.txt").write_bytes(("\ufeff" + MIXED[:400] + "\ufeff.").encode())
+    folder, card = prepared(characters(tmp_path / "marked.txt", context=4), tmp_path / "out")
+    parts = read_text(folder, card)
+    assert "".join(parts[part] for part in PARTS) == MIXED[:400] + "\ufeff."
+
+
 def test_tiny_shakespeare(raw_data: Path, characters, tmp_path, monkeypatch):
     monkeypatch.setenv("PRECISIONFLOW_DATA", str(raw_data))
     folder, card = prepared(characters({"kind": "tiny_shakespeare"}), tmp_path)

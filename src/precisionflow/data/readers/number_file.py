@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from precisionflow.data.readers.table_form import check_text
+
 BATCH_CELLS = 1 << 19
 """Most numbers in memory at once."""
 BATCH_ROWS = 1 << 15
@@ -25,6 +27,7 @@ def number_batches(path: Path) -> Iterator[Float[np.ndarray, "rows columns"]]:
     Raises ValueError with file, line and column of the first cell that is no finite number or that a row has
     more or less than the first row, and for a file without numbers.
     """
+    check_text(path)
     filled = filled_lines(path)
     first = next(filled, None)
     if first is None:

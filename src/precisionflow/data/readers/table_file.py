@@ -1,6 +1,7 @@
 """CSV, TSV and Parquet files with named columns, read as numbers: every cell finite, every column named once."""
 
 import difflib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,18 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from precisionflow.data.readers.number_cells import numbers_of
+from precisionflow.data.readers.table_form import check_header, check_text
+
 PARQUET = ".parquet"
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 """Between columns; in .tsv a quotation mark is a character like any other: no cell holds a tab or a line break."""
-_CALLED = {",": "commas", "\t": "tabs"}
 BATCH_ROWS = 1 << 15
 """Most rows of a Parquet file in memory at once."""
-_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
-"""Kinds of columns; a column of nothing but empty cells has the kind null."""
+BLOCK = 1 << 23
+"""Bytes of a file of text in memory at once: the longest row."""
+_INTEGER = r"^-?(0|[1-9][0-9]{0,17})$"
+_FLOAT = r"^-?(0|[1-9][0-9]{0,14})?(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
 
 
 def column_names(path: Path) -> list[str]:
@@ -29,27 +34,53 @@ def column_names(path: Path) -> list[str]:
         if delimiter is None:
             names = pq.read_schema(path).names
         else:
-            with pcsv.open_csv(path, parse_options=_parsing(delimiter)) as reader:
+            check_text(path)
+            check_header(path, delimiter)
+            with _opened(path, delimiter) as reader:
                 names = reader.schema.names
-    if delimiter is not None and len(names) == 1 and any(m in names[0] for m in {*";\t,"} - {delimiter}):
-        called = _CALLED[delimiter]
-        raise ValueError(f"{path}: its header {names[0]!r} is one column; separate columns by {called}")
     for index, name in enumerate(names):
         if name in names[:index]:
             raise ValueError(f"{path}: column {name!r} stands there twice; give every column its own name")
     return list(names)
 
 
+def index_columns(path: Path) -> list[str]:
+    """Columns of a Parquet file that hold the index of a pandas frame, as its metadata say; none of other files."""
+    with readable(path):
+        if delimiter_of(path) is not None:
+            return []
+        schema = pq.read_schema(path)
+    try:
+        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError):
+        return []
+    return [name for name in said if isinstance(name, str) and name in schema.names]
+
+
 def read_rows(path: Path, *, texts: bool) -> pa.Table:
-    """All rows of a file; with `texts` the cells of CSV and TSV as they are written, else in their seeming type."""
+    """All rows of a file; cells of CSV and TSV are as written, or without `texts` numbers where nothing is lost."""
     there = column_names(path)
     with readable(path):
         delimiter = delimiter_of(path)
         if delimiter is None:
             return pq.ParquetFile(path).read()
-        types = {name: pa.string() for name in there} if texts else None
-        convert = pcsv.ConvertOptions(column_types=types)
-        return pcsv.read_csv(path, parse_options=_parsing(delimiter), convert_options=convert)
+        with _opened(path, delimiter, there) as reader:
+            written = reader.read_all()
+    return written if texts else pa.table({name: _typed(written[name]) for name in there})
+
+
+def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers where every cell is one, or empty, and is written as a number is: 007 is a text."""
+    filled = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+    if filled.null_count == len(filled):
+        return column
+    for pattern, kind in ((_INTEGER, pa.int64()), (_FLOAT, pa.float64())):
+        if (
+            pc.all(pc.match_substring_regex(filled, pattern)).as_py()
+            and not pc.any(pc.equal(filled, ".")).as_py()
+        ):
+            return filled.cast(kind)
+    return column
 
 
 def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -> None:
@@ -59,17 +90,33 @@ def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -
             near = [other for other in there if other.casefold() == name.casefold()]
             near = near or difflib.get_close_matches(name, there, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{origin}: column {name!r} is missing (there are {', '.join(there)}){meant}")
+            header = "" if near or not all(map(_is_number, there)) else "; the first line should hold names"
+            raise ValueError(
+                f"{origin}: column {name!r} is missing (there are {', '.join(there)}){meant}{header}"
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return float(text) is not None
+    except ValueError:
+        return False
 
 
 def number_columns(
-    table: pa.Table | pa.RecordBatch, names: Sequence[str], *, origin: str, first: int = 0
+    table: pa.Table | pa.RecordBatch,
+    names: Sequence[str],
+    *,
+    origin: str,
+    first: int = 0,
+    words: str = "the model takes a number there",
 ) -> Float[np.ndarray, "rows columns"]:
     """The named columns as float64; `first` is the number of the table's first row in its file, counted from 0.
 
-    ValueError that names row and column of a cell that is no finite number, or the column that holds no numbers.
+    ValueError that names row and column of a cell that is no finite number, or the column that holds no numbers and
+    what to do about it: `words`.
     """
-    columns = [_numbers(table[name], name, origin=origin, first=first) for name in names]
+    columns = [numbers_of(table[name], name, origin=origin, first=first, words=words) for name in names]
     values = np.column_stack(columns)
     bad = ~np.isfinite(values)
     if bad.any():
@@ -92,9 +139,13 @@ def readable(path: Path) -> Iterator[None]:
         raise ValueError(f"{path}: does not exist; give a CSV, TSV or Parquet file") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: the names of its columns are not UTF-8; save it as UTF-8") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise ValueError(f"{path}: cannot be read as a table ({reason}); mend the file") from None
+    except (pa.lib.ArrowException, OSError) as error:
+        reason = getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]
+        if "UTF8" in reason:
+            reason = "a cell is not UTF-8; save it as UTF-8"
+        if "straddling" in reason:
+            reason = f"a row is longer than {BLOCK >> 20} MiB, or a quotation mark is never closed"
+        raise ValueError(f"{path}: cannot be read as a table ({reason[:200]}); mend the file") from None
 
 
 def check_suffix(path: Path) -> None:
@@ -108,8 +159,19 @@ def delimiter_of(path: Path) -> str | None:
     return DELIMITERS.get(path.suffix.lower())
 
 
-def _parsing(delimiter: str) -> pcsv.ParseOptions:
-    return pcsv.ParseOptions(delimiter=delimiter, quote_char='"' if delimiter == "," else False)
+def _opened(path: Path, delimiter: str, names: Sequence[str] = ()) -> pcsv.CSVStreamingReader:
+    """A reader of the named columns as texts; of all columns where none is named."""
+    quoted = delimiter == ","
+    return pcsv.open_csv(
+        path,
+        read_options=pcsv.ReadOptions(block_size=BLOCK),
+        parse_options=pcsv.ParseOptions(
+            delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
+        ),
+        convert_options=pcsv.ConvertOptions(
+            include_columns=list(names), column_types={name: pa.string() for name in names}
+        ),
+    )
 
 
 def column_batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -120,45 +182,5 @@ def column_batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]
             with pq.ParquetFile(path) as file:
                 yield from file.iter_batches(BATCH_ROWS, columns=list(names))
         else:
-            convert = pcsv.ConvertOptions(
-                include_columns=list(names), column_types={name: pa.string() for name in names}
-            )
-            with pcsv.open_csv(path, parse_options=_parsing(delimiter), convert_options=convert) as reader:
+            with _opened(path, delimiter, names) as reader:
                 yield from reader
-
-
-def _numbers(
-    column: pa.Array | pa.ChunkedArray, name: str, *, origin: str, first: int
-) -> Float[np.ndarray, "rows"]:
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        column = pc.utf8_trim_whitespace(column)
-        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, kind), column)
-        try:
-            column = column.cast(pa.float64())
-        except pa.ArrowInvalid:
-            raise _no_number(column, name, origin=origin, first=first) from None
-    elif not any(is_kind(kind) for is_kind in _NUMBERS):
-        raise ValueError(f"{origin}: column {name!r} holds {kind}; should hold one number in each row")
-    return (
-        column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        if isinstance(column, pa.Array)
-        else column.cast(pa.float64(), safe=False).to_numpy()
-    )
-
-
-def _no_number(column: pa.Array | pa.ChunkedArray, name: str, *, origin: str, first: int) -> ValueError:
-    """The first cell of a column of texts that is no number."""
-    for row, cell in enumerate(column):
-        try:
-            cell.cast(pa.float64())
-        except pa.ArrowInvalid:
-            return ValueError(
-                f"{origin}: row {first + row} (counted from 0), column {name!r}: {_shortened(cell.as_py())!r} "
-                "is no number; replace it or remove its row"
-            )
-    raise AssertionError("a cell is no number")
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 40 else text[:40] + "..."

@@ -21,19 +21,24 @@ def text_of(path: Path) -> Text:
 
 
 def _decoded(path: Path) -> Iterator[str]:
-    """The characters of a UTF-8 file, line breaks as they are; ValueError names a byte that is not."""
+    """The characters of a UTF-8 file, line breaks as they are, without the mark of the order of its bytes.
+
+    ValueError names a byte that is not UTF-8.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    offset = 0
+    offset, begun = 0, False
     with path.open("rb") as file:
         while True:
             data = file.read(CHUNK)
             kept = len(decoder.getstate()[0])
             try:
-                yield decoder.decode(data, final=not data)
+                text = decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
                 raise ValueError(
                     f"{path}: byte {offset - kept + error.start} is not UTF-8; save the text as UTF-8"
                 ) from None
+            yield text if begun else text.removeprefix("\ufeff")
+            begun = begun or bool(text)
             if not data:
                 return
             offset += len(data)

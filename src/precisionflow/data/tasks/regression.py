@@ -25,7 +25,7 @@ def open_regression(task: Regression, *, split: int) -> Opened:
     """The table of a split; ValueError for a bad source."""
     table = open_table(task.source, split)
     write = partial(write_table, table, validation_fraction=task.validation_fraction, split=split)
-    return Opened(table.sha256, write)
+    return Opened(table.sha256, write, table.notes)
 
 
 def write_table(table: Table, folder: Path, *, validation_fraction: float, split: int) -> Prepared:
