@@ -74,7 +74,7 @@ def losses_under_errors(model, losses, inputs, target, errors):
 
 
 def local_gradients(model, losses, inputs, target, errors, precision):
-    surrogate = Clamped(model, losses, inputs, target).local_surrogate(errors, gaussian(model, precision))
+    surrogate, _ = Clamped(model, losses, inputs, target).local(errors, gaussian(model, precision))
     return torch.autograd.grad(surrogate, list(model.parameters()))
 
 
@@ -129,6 +129,33 @@ def test_tolerance_ends_settling(problem):
     assert (energies[-2] - energies[-1]) / energies[-2].abs() <= 1e-3
     far = settled(model, losses, inputs, target, config=config, total=lambda energy: energy + 1e9)
     assert len(far.energies) == 2, "the energy of the whole batch decides, of which this rank may hold little"
+
+
+def test_the_energy_that_is_told_is_the_one_after_the_last_step(problem):
+    """With n iterations it is the first energy that a settling of n + 1 iterations adds."""
+    model, inputs, target, losses = problem
+    minimised = objective(GaussianNLL() if target.is_floating_point() else CrossEntropy())
+    config = PredictiveCoding(iterations=3, step_size=0.4, precision=5.0)
+    longer = config.model_copy(update={"iterations": 4})
+    expected = settled(model, losses, inputs, target, config=longer).energies[3] / target.numel()
+    lesson = learner(model, minimised, config)(Batch(inputs, target))
+    torch.testing.assert_close(lesson.energy, expected)
+    assert lesson.energy < lesson.loss
+
+
+@pytest.mark.parametrize("precision", [1e2, 1e4, 1e6])
+def test_bfloat16_keeps_errors_that_are_small_beside_their_states(precision, language):
+    """The readout reads the state with its error: their difference is the error, however small."""
+    model, inputs, target, losses = language
+    model, seen = model.float(), []
+    model.readout.register_forward_pre_hook(lambda _module, read: seen.append(read[0].detach()))
+    config = PredictiveCoding(iterations=1, precision=precision)
+    with torch.autocast("cpu", torch.bfloat16):
+        errors = settled(model, losses, inputs, target, config=config).errors
+        last = [*(torch.zeros_like(error) for error in errors[:-1]), errors[-1]]
+        losses_under_errors(model, losses, inputs, target, last)
+    assert errors[-1].abs().max() < 0.1 * seen[0].abs().max() / precision**0.5
+    torch.testing.assert_close(seen[1] - seen[0], errors[-1], rtol=1e-2, atol=3e-7)
 
 
 def squared_error(output, target):

@@ -45,7 +45,9 @@ def test_it_is_the_density_of_a_gaussian_around_the_key(potential, causal, scale
 
 def test_sides_made_apart_are_those_made_at_once(potential):
     x, at = torch.randn(BATCH, TOKENS, HEADS * WIDTH, dtype=torch.float64), Sites(torch.arange(TOKENS))
-    for apart, at_once in zip((potential.query(x, at), potential.key(x, at)), potential(x, at), strict=True):
+    origin = potential.origin(x)
+    apart_sides = potential.query(x, at, origin), potential.key(x, at, origin)
+    for apart, at_once in zip(apart_sides, potential(x, at), strict=True):
         torch.testing.assert_close(apart, at_once)
 
 

@@ -5,6 +5,7 @@ import math
 import oracles
 import pytest
 import torch
+from torch import nn
 
 from precisionflow.config import attention as config
 from precisionflow.models.attention.attention import attention
@@ -141,7 +142,7 @@ def module(request):
     torch.manual_seed(0)
     made = attention(request.param, width=16, heads=2).double()
     for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+        nn.init.normal_(parameter, std=0.3)
     return made
 
 
@@ -168,11 +169,43 @@ def test_the_posterior_is_a_distribution_whose_expectation_is_the_kernels(module
     at = sites(x, torch.arange(6) < torch.tensor([[6], [4]]))
     memory = module.memory(x, at)
     prior = module.prior.log(at, at) * LogPrior(allowed=at.present[:, None, None, :])
-    posterior = Posterior(module.potential.lowering, module.potential.query(x, at), memory.keys, prior)
+    queries = module.potential.query(x, at, memory.origin)
+    posterior = Posterior(module.potential.lowering, queries, memory.keys, prior)
     weights = posterior.probabilities()
     torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
     assert not weights[1, :, :, 4:].any()
     torch.testing.assert_close(weights @ memory.values, posterior.expectation(memory.values))
+
+
+@pytest.mark.parametrize("offset", [0.0, 3.0, 30.0, 1000.0])
+@pytest.mark.parametrize("potential", [config.GaussianPerKey(), config.GaussianIsotropic()])
+def test_a_common_offset_of_queries_and_keys_costs_no_accuracy(potential, offset):
+    """Float32 against the naive form in float64, of the very queries and keys that the layer makes."""
+    torch.manual_seed(0)
+    module = attention(config.Attention(potential=potential), width=16, heads=2).potential
+    nn.init.normal_(module.queries_keys.bias)
+    module.queries_keys.bias.data += offset
+    x, values = torch.randn(2, 9, 16), torch.randn(2, 2, 9, 8)
+    with torch.no_grad():
+        found = Posterior(module.lowering, *module(x, sites(x)), LogPrior(causal=True)).expectation(values)
+        queries, keys = module.queries_keys(x).double().chunk(2, dim=1)
+        if isinstance(module, GaussianPerKey):
+            log_precision = module._log_precision(x).double()
+        else:
+            log_precision = module.log_precision.double().expand_as(keys)
+        naive = oracles.gaussian_log_potential(queries, keys, log_precision)
+        expected = oracles.naive_attention(naive, values.double(), causal=True)
+    assert (found.double() - expected).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("token", range(1, 6))
+def test_a_later_token_does_not_change_a_bit_of_what_earlier_ones_get(token):
+    torch.manual_seed(0)
+    module = attention(config.Attention(potential=config.GaussianPerKey()), width=16, heads=2)
+    x = torch.randn(2, 6, 16) + 10
+    changed = x.clone()
+    changed[:, token:] *= -7
+    assert torch.equal(module(x, sites(x))[:, :token], module(changed, sites(x))[:, :token])
 
 
 def test_priors_multiply():

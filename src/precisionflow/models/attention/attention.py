@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from precisionflow.config import attention as kinds
 from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.heads import Origin
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
@@ -20,9 +21,10 @@ Tokens = Float[Tensor, "batch tokens channels"]
 
 
 class Memory(NamedTuple):
-    """What tokens offer to those that attend to them: the key side, values and sites. A cache keeps it."""
+    """What tokens offer to those that attend to them: key side, its origin, values, sites. A cache keeps it."""
 
     keys: Float[Tensor, "batch heads keys augmented"]
+    origin: Origin
     values: Float[Tensor, "batch heads keys width"]
     at: Sites
 
@@ -41,20 +43,21 @@ class Attention(nn.Module):
     def forward(self, x: Tokens, at: Sites) -> Tokens:
         """Every token attends to the tokens of its own sequence."""
         queries, keys = self.potential(x, at)
-        return self._read(queries, at, Memory(keys, self.value(x, at), at))
+        return self._read(queries, at, keys, self.value(x, at), at)
 
     def memory(self, y: Tokens, at: Sites) -> Memory:
         """What the tokens `y` offer."""
-        return Memory(self.potential.key(y, at), self.value(y, at), at)
+        origin = self.potential.origin(y)
+        return Memory(self.potential.key(y, at, origin), origin, self.value(y, at), at)
 
     def attend(self, x: Tokens, at: Sites, memory: Memory) -> Tokens:
         """The tokens `x` attend to what others offer."""
-        return self._read(self.potential.query(x, at), at, memory)
+        queries = self.potential.query(x, at, memory.origin)
+        return self._read(queries, at, memory.keys, memory.values, memory.at)
 
-    def _read(self, queries: Tensor, at: Sites, memory: Memory) -> Tokens:
-        prior = self.prior.log(at, memory.at) * padding(memory.at)
-        posterior = Posterior(self.potential.lowering, queries, memory.keys, prior)
-        mixed = posterior.expectation(memory.values)
+    def _read(self, queries: Tensor, at: Sites, keys: Tensor, values: Tensor, there: Sites) -> Tokens:
+        prior = self.prior.log(at, there) * padding(there)
+        mixed = Posterior(self.potential.lowering, queries, keys, prior).expectation(values)
         return self.mix(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
 
 

@@ -38,5 +38,5 @@ class PredictiveCoding(nn.Module):
         clamped = Clamped(model, losses, batch.inputs, batch.target, batch.mask)
         settled = settle(clamped, self.laws, config=self.config, total=self.total)
         samples = batch.target.numel()
-        surrogate = clamped.local_surrogate(settled.errors, self.laws)
-        return Lesson(surrogate / samples, settled.energies[0] / samples, settled.energies[-1] / samples)
+        local = clamped.local(settled.errors, self.laws)
+        return Lesson(local.surrogate / samples, settled.energies[0] / samples, local.energy / samples)

@@ -2,6 +2,10 @@
 
 The query side of a token and the key side of another are made apart, each from its tokens and their sites, so that a
 cache keeps what the key side gave. Called as a module it gives the two sides of the same tokens at once.
+
+Both sides of a distance are measured from one origin, the first key: exact, since a distance does not change when both
+sides move, and without it float32 loses what is small beside an offset that queries and keys have in common. The
+first key is seen by every query, so that no later token changes a bit of what earlier ones get.
 """
 
 from typing import Protocol, runtime_checkable
@@ -10,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.models.attention.edges import Lowering
+from precisionflow.models.attention.heads import Origin
 from precisionflow.models.attention.sites import Sites
 
 Tokens = Float[Tensor, "batch tokens channels"]
@@ -22,11 +27,15 @@ class Potential(Protocol):
 
     lowering: Lowering
 
-    def query(self, x: Tokens, at: Sites) -> Lowered:
+    def origin(self, y: Tokens) -> Origin:
+        """What both sides are measured from, where `y` are the tokens of the key side."""
+        ...
+
+    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:
         """The query side of tokens."""
         ...
 
-    def key(self, y: Tokens, at: Sites) -> Lowered:
+    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
         """The key side of tokens."""
         ...
 

@@ -5,7 +5,7 @@ import math
 from torch import nn
 
 from precisionflow.models.attention.edges import InnerProduct
-from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.sites import Sites
 
@@ -19,10 +19,13 @@ class DotProduct(nn.Module):
         super().__init__()
         self.queries_keys = QueriesAndKeys(width, heads=heads)
 
-    def query(self, x: Tokens, at: Sites) -> Lowered:  # noqa: ARG002 - every position alike
+    def origin(self, y: Tokens) -> Origin:
+        return self.queries_keys(y[:, :0], "key")  # type: ignore[no-any-return]
+
+    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002 - every position alike
         return self._scaled(self.queries_keys(x, "query"))
 
-    def key(self, y: Tokens, at: Sites) -> Lowered:  # noqa: ARG002
+    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
         return self.queries_keys(y, "key")  # type: ignore[no-any-return]
 
     def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002

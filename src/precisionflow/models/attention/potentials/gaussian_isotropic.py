@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from precisionflow.models.attention.edges import InnerProduct
-from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys, first_key
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.numerics import at_least_float32
@@ -27,15 +27,19 @@ class GaussianIsotropic(nn.Module):
         start = -0.5 * math.log(width // heads) if initial_precision is None else math.log(initial_precision)
         self.log_precision = nn.Parameter(torch.full((heads, 1, 1), start))
 
-    def query(self, x: Tokens, at: Sites) -> Lowered:  # noqa: ARG002 - every position alike
-        return self._queries(at_least_float32(self.queries_keys(x, "query")))
+    def origin(self, y: Tokens) -> Origin:
+        return first_key(self.queries_keys(y[:, :1], "key"))
 
-    def key(self, y: Tokens, at: Sites) -> Lowered:  # noqa: ARG002
-        return self._keys(at_least_float32(self.queries_keys(y, "key")))
+    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002 - every position alike
+        return self._queries(at_least_float32(self.queries_keys(x, "query")) - origin)
+
+    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
+        return self._keys(at_least_float32(self.queries_keys(y, "key")) - origin)
 
     def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
         queries, keys = at_least_float32(self.queries_keys(x)).chunk(2, dim=1)
-        return self._queries(queries), self._keys(keys)
+        origin = first_key(keys)
+        return self._queries(queries - origin), self._keys(keys - origin)
 
     def _queries(self, queries: Heads) -> Lowered:
         precision = self.log_precision.exp()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from precisionflow.models.attention.edges import InnerProduct
-from precisionflow.models.attention.heads import Heads, QueriesAndKeys, split_heads
+from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys, first_key, split_heads
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.numerics import at_least_float32
@@ -32,15 +32,22 @@ class GaussianPerKey(nn.Module):
         nn.init.zeros_(self.log_precision.weight)
         nn.init.constant_(self.log_precision.bias, start)
 
-    def query(self, x: Tokens, at: Sites) -> Lowered:  # noqa: ARG002 - every position alike
-        return self.augmented_queries(at_least_float32(self.queries_keys(x, "query")))
+    def origin(self, y: Tokens) -> Origin:
+        return first_key(self.queries_keys(y[:, :1], "key"))
 
-    def key(self, y: Tokens, at: Sites) -> Lowered:  # noqa: ARG002
-        return self.augmented_keys(at_least_float32(self.queries_keys(y, "key")), self._log_precision(y))
+    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002 - every position alike
+        return self.augmented_queries(at_least_float32(self.queries_keys(x, "query")) - origin)
+
+    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
+        keys = at_least_float32(self.queries_keys(y, "key"))
+        return self.augmented_keys(keys - origin, self._log_precision(y))
 
     def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
         queries, keys = at_least_float32(self.queries_keys(x)).chunk(2, dim=1)
-        return self.augmented_queries(queries), self.augmented_keys(keys, self._log_precision(x))
+        origin = first_key(keys)
+        return self.augmented_queries(queries - origin), self.augmented_keys(
+            keys - origin, self._log_precision(x)
+        )
 
     def _log_precision(self, y: Tokens) -> Heads:
         return at_least_float32(split_heads(self.log_precision(y), self.heads))
