@@ -9,6 +9,7 @@ import pytest
 from precisionflow import stages
 from precisionflow.config import Experiment, parse
 from precisionflow.training import launch
+from precisionflow.training.ranks import VARIABLES
 from tests.command_line import TINY
 
 RANKS = TINY + "engine: {kind: deepspeed, ranks: 2}\n"
@@ -23,7 +24,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         said.append(f"{variant.name} {data.name} {out.name} {metrics}")
 
     monkeypatch.setattr(launch, "launch", launched)
-    for name in ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK"):
+    for name in (*VARIABLES, "OMPI_COMM_WORLD_RANK"):
         monkeypatch.delenv(name, raising=False)
     return said
 

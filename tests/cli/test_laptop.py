@@ -12,6 +12,7 @@ import pytest
 
 from precisionflow import cli
 from precisionflow.config import parse
+from precisionflow.training.ranks import VARIABLES
 from tests.command_line import AXES, TINY, Line
 
 
@@ -91,8 +92,8 @@ def test_a_rank_leaves_when_it_has_written_its_cell(
     verb = ("train", stages.experiment, "--data", stages.data, "--out")
     line(*verb, tmp_path / "alone")
     assert left == []
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "1")
+    for name, value in zip(VARIABLES, ("0", "0", "1", "localhost", "1"), strict=True):
+        monkeypatch.setenv(name, value)
     assert line(*verb, tmp_path / "rank")[0] == 0
     assert left == [1]
 

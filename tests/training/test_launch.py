@@ -10,7 +10,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 
 from precisionflow.config import overlay, resolve
 from precisionflow.training import launch
-from precisionflow.training.ranks import Ranks
+from precisionflow.training.ranks import VARIABLES, Ranks
 from precisionflow.training.train import train
 
 
@@ -19,11 +19,12 @@ def ranks(monkeypatch: pytest.MonkeyPatch):
     """Sets the environment of one rank of several."""
 
     def join(count: int, index: int = 0) -> None:
-        monkeypatch.setenv("RANK", str(index))
-        monkeypatch.setenv("WORLD_SIZE", str(count))
+        of_rank = {"RANK": index, "LOCAL_RANK": index, "WORLD_SIZE": count}
+        for name, value in (of_rank | {"MASTER_ADDR": "localhost", "MASTER_PORT": 1}).items():
+            monkeypatch.setenv(name, str(value))
 
-    monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     return join
 
 
@@ -40,6 +41,27 @@ def test_a_rank_is_known_by_its_environment(ranks):
     ranks(3, 2)
     assert launch.launched()
     assert Ranks.of_process(torch.device("cpu")) == Ranks(2, 3, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "left", [["RANK"], ["RANK", "WORLD_SIZE"], [v for v in VARIABLES if v != "MASTER_PORT"]]
+)
+def test_rank_variables_that_were_left_in_a_shell_make_no_rank(left, ranks, monkeypatch):
+    ranks(4, 3)
+    for name in VARIABLES:
+        if name not in left:
+            monkeypatch.delenv(name)
+    assert not launch.launched()
+    assert Ranks.of_process(torch.device("cpu")) == Ranks(0, 1, torch.device("cpu"))
+
+
+def test_a_rank_that_is_no_number_is_told(ranks, monkeypatch):
+    ranks(4, 3)
+    monkeypatch.setenv("WORLD_SIZE", "four")
+    with pytest.raises(
+        ValueError, match=r"^WORLD_SIZE: given 'four'; should be a whole number; unset RANK, "
+    ):
+        Ranks.of_process(torch.device("cpu"))
 
 
 def test_a_rank_that_is_done_says_all_and_skips_the_end_of_the_interpreter():

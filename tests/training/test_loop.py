@@ -162,6 +162,14 @@ def test_a_loss_that_is_no_number_ends_in_one_line(diabetes, tmp_path):
     assert not cell_folder(tmp_path, 0, 0).exists()
 
 
+def test_predictive_coding_that_diverges_names_its_own_settings(diabetes, tmp_path):
+    learning = {"kind": "predictive_coding", "iterations": 40, "step_size": 40.0, "precision": 1e-3}
+    with pytest.raises(
+        ValueError, match=r"^validation loss .*; lower learning.step_size, raise learning.prec"
+    ):
+        trained({"learning": learning, "training.gradient_clip": None}, diabetes, tmp_path)
+
+
 def test_two_seeds_in_one_call_equal_each_alone(diabetes, tmp_path):
     changes = {"training.steps": 12}
     trained(changes | {"seeds": [0, 1]}, diabetes, tmp_path / "both")
@@ -239,6 +247,7 @@ def train_scripted(
         checkpoints=Checkpoints(folder, key="key", ranks=Ranks()),
         report=lambda step, networks, _measured: told.update({step: list(networks)}),
         names=[f"network {n}" for n in range(engine.count)],
+        remedy="lower training.learning_rate",
     )
     return engine, standing, told
 

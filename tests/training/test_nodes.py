@@ -12,6 +12,7 @@ from test_kill import PATIENCE, command, written
 
 from precisionflow.config import overlay, resolve
 from precisionflow.training import launch
+from precisionflow.training.ranks import VARIABLES
 from tests.hostile import write_modules
 
 CHANGES: dict[str, Any] = {
@@ -71,7 +72,7 @@ def test_two_nodes_train_as_one_process_does_whatever_scripts_lie_in_their_folde
 
 
 def test_a_rank_of_mpirun_is_no_launcher(monkeypatch):
-    for name in ("RANK", "WORLD_SIZE", "OMPI_COMM_WORLD_RANK"):
+    for name in (*VARIABLES, "OMPI_COMM_WORLD_RANK"):
         monkeypatch.delenv(name, raising=False)
     assert not launch.launched()
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
@@ -83,9 +84,15 @@ def test_a_rank_of_mpirun_has_the_variables_that_torch_reads(monkeypatch):
     given = {
         f"OMPI_COMM_WORLD_{name}": n for name, n in {"RANK": "3", "SIZE": "4", "LOCAL_RANK": "1"}.items()
     }
-    monkeypatch.setattr(os, "environ", environment := dict(given))
+    where = {"MASTER_ADDR": "node-0", "MASTER_PORT": "29500"}
+    monkeypatch.setattr(os, "environ", environment := given | where | {"RANK": "0"})
     launch.join_mpi()
-    assert environment == given | {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
+    assert environment == given | where | {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4"}
     environment["RANK"] = "0"
     launch.join_mpi()
-    assert environment["RANK"] == "0"
+    assert environment["RANK"] == "0", "of a torchrun inside"
+    monkeypatch.setattr(os, "environ", given | {"RANK": "0"})
+    with pytest.raises(
+        ValueError, match=r"^mpirun gave this rank no MASTER_ADDR, MASTER_PORT; start it with"
+    ):
+        launch.join_mpi()

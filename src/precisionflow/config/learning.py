@@ -1,6 +1,6 @@
 """Ways of learning: how the error reaches the weights."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,6 +10,8 @@ from precisionflow.config.base import Config, Count, NonNegative, Positive
 class Backpropagation(Config):
     """The gradient of the objective through all layers."""
 
+    remedy: ClassVar = "lower training.learning_rate or training.gradient_clip"
+    """What helps where it diverges."""
     kind: Literal["backprop"] = "backprop"
 
 
@@ -19,6 +21,7 @@ class PredictiveCoding(Config):
     Energy per sample: sum over layers of precision / 2 * ||e_i||^2, plus the objective at the output.
     """
 
+    remedy: ClassVar = "lower learning.step_size, raise learning.precision or lower training.learning_rate"
     kind: Literal["predictive_coding"] = "predictive_coding"
     iterations: Count = 2
     """Most gradient steps on the errors for each batch."""

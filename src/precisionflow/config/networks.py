@@ -19,6 +19,8 @@ class Transformer(Config):
     """Engines that can train it."""
     leaves: ClassVar[dict[str, Config]] = {}
     """Parts that have to stay as given here, since the network learns in closed form."""
+    remedy: ClassVar[str | None] = None
+    """What helps where learning diverges; none: the way of learning knows."""
     kind: Literal["transformer"] = "transformer"
     blocks: Count = 2
     heads: Count = 4
@@ -39,6 +41,7 @@ class MLP(Config):
 
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     leaves: ClassVar[dict[str, Config]] = {}
+    remedy: ClassVar[str | None] = None
     kind: Literal["mlp"] = "mlp"
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
     """Widths of the hidden layers."""
@@ -67,6 +70,7 @@ class TAGI(Config):
 
     engines: ClassVar = (BatchedEngine,)
     leaves: ClassVar[dict[str, Config]] = {"objective": GaussianNLL(), "learning": Backpropagation()}
+    remedy: ClassVar[str | None] = "lower training.batch_size or make model.hidden smaller"
     kind: Literal["tagi_v"] = "tagi_v"
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
     """Widths of the hidden layers, rectified linear units."""

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from precisionflow.config import Experiment
@@ -16,6 +15,7 @@ from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.marker import check_written
 from precisionflow.results.layout import TrainedCell
+from precisionflow.training.files import load_weights
 
 
 @dataclass(frozen=True)
@@ -64,18 +64,19 @@ def load_network(
     weights = TrainedCell(model).weights
     check_written(weights)
     try:
-        tensors = load_file(weights)
+        tensors = load_weights(weights)
         network = kind.network(model_card.experiment, card, Weights.of(tensors))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
             f"{weights}: holds no weights of this network ({reason}); delete the folder and train again"
         ) from None
+    learned = model_card.experiment
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ValueError(
                 f"{weights}: {name} holds values that are not finite; delete the folder and train again, "
-                "with a lower training.learning_rate if it comes back"
+                f"and if it comes back {learned.model.remedy or learned.learning.remedy}"
             )
     where = device or torch.device("cpu")
     return kind(network.to(where).eval(), model_card, card, where)

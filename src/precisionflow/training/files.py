@@ -7,7 +7,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 UNREADABLE = (
@@ -28,6 +28,15 @@ def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors by name as safetensors."""
     with saving(path):
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, in memory of their own.
+
+    A mapped file puts them at any address, and a product may round otherwise at another alignment: the same weights
+    would give other bits from one process to the next.
+    """
+    return {name: tensor.clone() for name, tensor in load_file(path).items()}
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.training.ranks import VARIABLES, is_rank
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -29,14 +30,21 @@ _OPEN_MPI = {
 
 def launched() -> bool:
     """Whether this process is already a rank that torchrun or mpirun started."""
-    return {"RANK", "WORLD_SIZE"} <= os.environ.keys() or _OPEN_MPI["RANK"] in os.environ
+    return is_rank() or _OPEN_MPI["RANK"] in os.environ
 
 
 def join_mpi() -> None:
-    """Give a rank that mpirun started the variables that torch reads; MASTER_ADDR and MASTER_PORT come from mpirun."""
-    for name, same in _OPEN_MPI.items():
-        if same in os.environ:
-            os.environ.setdefault(name, os.environ[same])
+    """Give a rank that mpirun started the variables that torch reads.
+
+    ValueError where mpirun was not told MASTER_ADDR and MASTER_PORT. Ranks that torchrun starts inside keep theirs.
+    """
+    if is_rank() or _OPEN_MPI["RANK"] not in os.environ:
+        return
+    os.environ.update({name: os.environ[same] for name, same in _OPEN_MPI.items() if same in os.environ})
+    if missing := [name for name in VARIABLES if name not in os.environ]:
+        raise ValueError(
+            f"mpirun gave this rank no {', '.join(missing)}; start it with -x MASTER_ADDR=HOST -x MASTER_PORT=PORT"
+        )
 
 
 def rank_count(experiment: Experiment) -> int | None:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float64
 from torch import Tensor
 
 from precisionflow.config.training import Training
@@ -32,17 +31,20 @@ def train(
     checkpoints: Checkpoints,
     report: Report,
     names: Sequence[str],
+    remedy: str,
 ) -> Standing:
     """Train from `standing.step` to the end; the same result whether or not the training was interrupted.
 
-    `names` are those of the networks in messages. ValueError for a validation loss that is not finite.
+    `names` are those of the networks in messages. ValueError with the `remedy` for a loss that is not finite.
     """
     while standing.networks and standing.step < training.steps:
         stop = next_stop(standing.step, training)
         engine.advance(standing.step, stop, standing.interval)
         standing.step = stop
         if validation_due(stop, training):
-            measured = _validate(engine, standing, training=training, ranks=ranks, names=names)
+            measured = _validate(engine, standing, training=training, ranks=ranks)
+            _check_finite(standing, measured["validation_loss"], names, remedy)
+            engine.keep(standing.judge(measured["validation_loss"], patience=training.patience))
             if ranks.first:
                 report(stop, standing.networks, measured)
             _let_go(engine, standing, training=training)
@@ -53,10 +55,8 @@ def train(
     return standing
 
 
-def _validate(
-    engine: Engine, standing: Standing, *, training: Training, ranks: Ranks, names: Sequence[str]
-) -> Measured:
-    """Measure every network, extend its history, keep its best weights."""
+def _validate(engine: Engine, standing: Standing, *, training: Training, ranks: Ranks) -> Measured:
+    """Measure every network and extend its history."""
     means, seconds = standing.interval.means(ranks)
     going = standing.stale < (training.patience or math.inf)
     losses = engine.validate(going)
@@ -64,8 +64,6 @@ def _validate(
     measured["seconds_per_step"] = torch.full_like(losses, seconds)
     measured["validation_loss"] = losses
     _record(standing, measured)
-    _check_finite(standing, losses, names)
-    engine.keep(standing.judge(losses, patience=training.patience))
     standing.interval = Interval.empty(len(standing.networks), len(engine.measures))
     return measured
 
@@ -76,12 +74,11 @@ def _record(standing: Standing, measured: Measured) -> None:
         standing.outcomes[network].history += entries
 
 
-def _check_finite(standing: Standing, losses: Float64[Tensor, "networks"], names: Sequence[str]) -> None:
+def _check_finite(standing: Standing, losses: Tensor, names: Sequence[str], remedy: str) -> None:
     for network, loss in zip(standing.networks, losses.tolist(), strict=True):
         if not math.isfinite(loss):
             raise ValueError(
-                f"validation loss is {loss} at step {standing.step} of {names[network]}; "
-                "lower training.learning_rate or training.gradient_clip"
+                f"validation loss is {loss} at step {standing.step} of {names[network]}; {remedy}"
             )
 
 

@@ -7,6 +7,23 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun sets for every rank; fewer of them, such as a RANK that was left in a shell, make no rank."""
+
+
+def is_rank() -> bool:
+    """Whether the environment has all variables of a rank."""
+    return set(VARIABLES) <= os.environ.keys()
+
+
+def _number(variable: str) -> int:
+    text = os.environ[variable]
+    if not text.isdecimal():
+        raise ValueError(
+            f"{variable}: given {text!r}; should be a whole number; unset {', '.join(VARIABLES)} or start by torchrun"
+        )
+    return int(text)
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -19,7 +36,7 @@ class Ranks:
     @classmethod
     def of_process(cls, device: torch.device) -> "Ranks":
         """The ranks that torchrun or a TrainJob has set up in the environment, or this process alone."""
-        return cls(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")), device)
+        return cls(_number("RANK"), _number("WORLD_SIZE"), device) if is_rank() else cls(device=device)
 
     @property
     def first(self) -> bool:

@@ -112,6 +112,7 @@ def _trained(
         checkpoints=checkpoints,
         report=_of_cells(networks.cells, report),
         names=[f"seed {cell.seed}, split {cell.split}" for cell in networks.cells],
+        remedy=experiment.model.remedy or experiment.learning.remedy,
     )
     weights, raw = engine.weights(), engine.out_of_fold()
     engine.close()

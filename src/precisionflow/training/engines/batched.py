@@ -92,6 +92,7 @@ class Batched:
             self.training,
             precision_head=self.rule.precision_head,
             precision_weight_decay=self.rule.precision_weight_decay,
+            fused=True,
         )
         return Program(networks, leaves, average, best, optimiser)
 
@@ -127,7 +128,7 @@ class Batched:
             case Gradients(losses=losses, gradients=gradients):
                 clipped = _clipped(gradients, training.gradient_clip)
                 for leaf, gradient in zip(program.weights.values(), clipped, strict=True):
-                    leaf.grad = gradient
+                    leaf.grad = gradient.contiguous()
                 set_learning_rate(program.optimiser, learning_rate(step, training))
                 program.optimiser.step()
         return losses

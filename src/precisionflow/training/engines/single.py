@@ -8,12 +8,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Float64
-from safetensors.torch import load_file
 from torch import Tensor
 
 from precisionflow.config.training import Training
 from precisionflow.training.batches import Batch
-from precisionflow.training.files import reading, save_weights
+from precisionflow.training.files import load_weights, reading, save_weights
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
 from precisionflow.training.schedule import learning_rate
@@ -46,7 +45,7 @@ class SingleNetwork(ABC):
         """Kept weights, on the first rank."""
         if resume:
             with reading(resume / BEST, checkpoint=resume.parent) as file:
-                self.best = load_file(file) if file.exists() else {}
+                self.best = load_weights(file) if file.exists() else {}
 
     @abstractmethod
     def learn(self, batch: Batch, learning_rate: float, carried: Any) -> Lesson:
