@@ -1,7 +1,7 @@
 """`make images`: what it tells the builder, what it writes, how it refuses; and what `strip` leaves."""
 
-import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +19,11 @@ TAKES_NOTES = '#!/bin/sh\necho "$SOURCE_DATE_EPOCH $*" >>"$NOTES"\n'
 def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "checkout"
     shutil.copytree(ROOT / "containers", folder / "containers")
-    shutil.copy(ROOT / "pyproject.toml", folder)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
+    for name in ("components", "pipelines", "src/precisionflow"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text("")
     (tmp_path / "bin").mkdir()
     for name in ("podman", "buildah"):
         (tmp_path / "bin" / name).write_text(TAKES_NOTES)
@@ -49,10 +53,41 @@ def test_both_images_are_built_and_named(checkout: Path) -> None:
     }
 
 
-def test_an_image_is_tagged_with_its_version(checkout: Path) -> None:
-    assert build(checkout, BUILDER="buildah").returncode == 0
-    reference = json.loads((checkout / "build" / "images.json").read_text())["core"]
-    assert reference.startswith("precisionflow-python-core:0.1.0-")
+def tag(checkout: Path, **variables: str) -> str:
+    done = build(checkout, BUILDER="buildah", **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    references = image_references(checkout / "build" / "images.json")
+    (found,) = {reference.rpartition(":")[2] for reference in references.values()}
+    return found
+
+
+def test_an_image_is_tagged_with_its_version_and_what_is_in_it(checkout: Path) -> None:
+    first = tag(checkout)
+    assert re.fullmatch(r"0\.1\.0-[0-9a-f]{12}", first)
+    assert tag(Path(shutil.copytree(checkout, checkout.parent / "elsewhere"))) == first
+    for left in ("src/precisionflow/__pycache__/x.pyc", "src/precisionflow.egg-info/PKG-INFO", "docs/a.md"):
+        (checkout / left).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / left).write_text("x")
+    assert tag(checkout) == first
+
+
+def test_two_changed_trees_never_share_a_tag(checkout: Path) -> None:
+    """KFP's cache and a node know an image by its name alone."""
+    tags = [tag(checkout), tag(checkout, BASE="mine:1"), tag(checkout, INDEX="https://example.org/simple")]
+    for file in (
+        "src/precisionflow/__init__.py",
+        "components/__init__.py",
+        "containers/packages",
+        "README.md",
+    ):
+        for text in ("one\n", "two\n"):
+            (checkout / file).write_text(text)
+            tags.append(tag(checkout))
+    (checkout / "src" / "precisionflow" / "a b.py").write_text("two\n")
+    tags.append(tag(checkout))
+    (checkout / "src" / "precisionflow" / "a b.py").rename(checkout / "src" / "precisionflow" / "c.py")
+    tags.append(tag(checkout))
+    assert len(set(tags)) == len(tags)
 
 
 @pytest.mark.parametrize(
