@@ -13,6 +13,7 @@ from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import write_card
+from precisionflow.results.cells import preparation_inputs
 from precisionflow.results.layout import PreparedSplit, data_folder
 from precisionflow.results.stage import once
 
@@ -36,7 +37,7 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
         opened = _open(experiment.task, split)
         task = experiment.task.model_dump(mode="json")
         work = partial(_fill, opened=opened, dataset=experiment.dataset, task=task, split=split)
-        inputs = {"task": task, "source_sha256": opened.sha256, "split": split}
+        inputs = preparation_inputs(experiment, source_sha256=opened.sha256, split=split)
         ran = once(folder, verb="prepare", inputs=inputs, work=work)
         for note in opened.notes:
             if note not in told:

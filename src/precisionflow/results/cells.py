@@ -1,4 +1,4 @@
-"""Cells of a variant, one for each seed and split: their inputs, whether they are finished."""
+"""Cells of a variant, one for each seed and split: inputs of their stages, whether they are finished."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +7,12 @@ from precisionflow.config import Experiment
 from precisionflow.results.identity import Inputs, training_identity
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.results.stage import finished, input_key
+
+
+def preparation_inputs(experiment: Experiment, *, source_sha256: str, split: int) -> Inputs:
+    """Inputs of `stage.once` for the data of one split, whose source has these bytes."""
+    task = experiment.task.model_dump(mode="json")
+    return {"task": task, "source_sha256": source_sha256, "split": split}
 
 
 def training_inputs(experiment: Experiment, *, data: Path, seed: int, split: int) -> Inputs:

@@ -1,0 +1,270 @@
+"""Keys of stages: every field that can change a result changes the key of the stages that it reaches."""
+
+import functools
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from precisionflow.ablation.design import expand
+from precisionflow.config import Config, Experiment, load, overlay, resolve, shipped
+from precisionflow.config.ablation import Ablation
+from precisionflow.config.base import kind_of, members_of
+from precisionflow.config.cluster import Cluster
+from precisionflow.results import cells, identity
+from precisionflow.results.cells import evaluation_inputs, preparation_inputs, training_inputs
+from precisionflow.results.identity import inputs_digest, stage_key
+from precisionflow.results.layout import cell_folder, data_folder
+from precisionflow.results.stage import finished, once
+
+ALL = {"prepare", "train", "evaluate"}
+REACHES = {
+    "task": ALL,
+    "model": {"train", "evaluate"},
+    "objective": {"train", "evaluate"},
+    "learning": {"train", "evaluate"},
+    "training": {"train", "evaluate"},
+    "engine": {"train", "evaluate"},
+    "evaluation": {"evaluate"},
+    "name": {"evaluate"},
+    "variant": {"evaluate"},
+}
+"""Part of an experiment -> stages of a cell whose key it changes."""
+REACHES_NOTHING = {
+    "question": "text of the report",
+    "cluster": "where and with what resources pods run",
+    "gate": "judged after evaluation, from its metrics",
+    "ablation": "which variants there are, and their statistics; a cell is of one resolved variant",
+    "seeds": "which cells there are; the seed of a cell is in its key",
+    "splits": "which cells there are; the split of a cell is in its key",
+    "training.checkpoint_every": "a training that goes on gives what an uninterrupted one gives",
+    "engine.device": "rounding, within the tolerance of the dtype",
+    "engine.ranks": "rounding: the batch is of all ranks together",
+    "engine.nodes": "where the ranks run",
+}
+"""Field or part -> why it is in no key of a cell."""
+NO_OTHER_VALUE = {("BatchedEngine", "dtype")}
+"""Fields of one value."""
+
+
+def keys(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Key of each stage of the cell of seed 0 and split 0, if its inputs were finished."""
+    data, model = Path("data"), Path("model")
+    known: dict[Path, str] = {}
+    monkeypatch.setattr(cells, "input_key", lambda folder: known[folder])
+    prepared = stage_key("prepare", preparation_inputs(experiment, source_sha256="0", split=0))
+    known[data_folder(data, experiment, 0)] = prepared
+    trained = stage_key("train", training_inputs(experiment, data=data, seed=0, split=0))
+    known[cell_folder(model, 0, 0)] = trained
+    asked = evaluation_inputs(experiment, data=data, model=model, seed=0, split=0)
+    return {"prepare": prepared, "train": trained, "evaluate": stage_key("evaluate", asked)}
+
+
+def resolved(tree: dict[str, Any], changes: dict[str, Any]) -> Experiment | None:
+    try:
+        return resolve(overlay(tree, changes))
+    except ValueError:
+        return None
+
+
+def parts(config: Config, path: str = "") -> Iterator[tuple[str, Config]]:
+    """(dotted key, part) of an experiment and everything in it."""
+    yield path, config
+    for name in type(config).model_fields:
+        inner = getattr(config, name)
+        if isinstance(inner, Config):
+            yield from parts(inner, f"{path}.{name}".lstrip("."))
+
+
+@functools.cache
+def experiments() -> tuple[Experiment, ...]:
+    """Resolved experiments in which every part class of the schema stands at least once."""
+    waiting = [variant.experiment for name in shipped() for variant in expand(load(name))]
+    waiting += [resolve(tree) for tree in OF_FILES]
+    kept, seen = list[Experiment](), set[tuple[str, type[Config]]]()
+    while waiting:
+        experiment = waiting.pop(0)
+        there = {(path, type(part)) for path, part in parts(experiment)}
+        if there <= seen:
+            continue
+        seen |= there
+        kept.append(experiment)
+        tree = experiment.model_dump(mode="json") | {"ablation": {}}
+        for path, part in parts(experiment):
+            for name, field in type(part).model_fields.items():
+                for member in members_of(field.annotation):
+                    dotted = f"{path}.{name}".lstrip(".")
+                    for more in WITH.get(member.__name__, ({},)):
+                        changes = {dotted: {"kind": kind_of(member)} | _required(member)} | more
+                        if kind_of(member) and (other := resolved(tree, changes)):
+                            waiting.append(other)
+    return tuple(kept)
+
+
+OF_FILES: tuple[dict[str, Any], ...] = (
+    {
+        "name": "rows",
+        "task": {"kind": "regression", "source": {"kind": "table_file", "path": "a.csv", "target": "y"}},
+        "model": {"kind": "mlp", "posterior": {"kind": "ensemble", "members": 4, "folds": 2}},
+        "objective": {"kind": "gaussian_nll"},
+        "engine": {"kind": "batched"},
+    },
+    {
+        "name": "texts",
+        "task": {
+            "kind": "sequence_classification",
+            "source": {"kind": "table_file", "path": "a.csv", "target": "class", "features": ["text"]},
+        },
+        "model": {"kind": "transformer", "attention": {"prior": {"kind": "full"}}},
+        "objective": {"kind": "cross_entropy"},
+    },
+)
+"""Experiments on files, which none that ships is."""
+
+
+WITH: dict[str, tuple[dict[str, Any], ...]] = {
+    "MonteCarloDropout": ({"model.dropout": 0.1},),
+    "TAGI": ({"objective": {"kind": "gaussian_nll"}, "engine": {"kind": "batched"}},),
+    "Ensemble": ({}, {"engine": {"kind": "batched"}}),
+}
+"""Other changes that a part needs."""
+
+
+def _required(member: type[Config]) -> dict[str, Any]:
+    return {name: "given" for name, field in member.model_fields.items() if field.is_required()}
+
+
+def others(field: Any, value: object) -> list[object]:
+    """Values that a field of a schema might take instead."""
+    literals = [word for word in _literals(field.annotation) if word != value]
+    numbers = [0.5, 0.25, 0.9, 0.1, 1, 2, 3, 4, 6, 8, 12, 0, 64, 100, 1000]
+    scaled = [value * 2, value + 1, value / 2] if isinstance(value, int | float) else []
+    lists = [[word] for word in literals] + [[2], [3, 4], [0.6], ["other"], []]
+    pairs = [{"nll": {"high": 1.0}}, {"a": "b"}, {"other": {}}]
+    mostly: list[object] = [not value] if isinstance(value, bool) else [*scaled, *literals]
+    return [*mostly, *numbers, *lists, "other", "b.csv", "1", "8Gi", True, None, *pairs]
+
+
+def _literals(annotation: Any) -> list[object]:
+    if typing.get_origin(annotation) is typing.Literal:
+        return list(typing.get_args(annotation))
+    return [word for inner in typing.get_args(annotation) for word in _literals(inner)]
+
+
+class Change(typing.NamedTuple):
+    owner: str
+    field: str
+    dotted: str
+    before: Experiment
+    after: Experiment
+
+
+@functools.cache
+def changes() -> tuple[Change, ...]:
+    """One other value of every field of every part class, as two experiments that differ by it."""
+    found = dict[tuple[str, str], Change]()
+    for experiment in experiments():
+        tree = experiment.model_dump(mode="json")
+        for path, part in parts(experiment):
+            for name, field in type(part).model_fields.items():
+                dotted, owner = f"{path}.{name}".lstrip("."), type(part).__name__
+                if name == "kind" or members_of(field.annotation) or (owner, name) in found:
+                    continue
+                for value in others(field, getattr(part, name)):
+                    other = resolved(tree, {dotted: value})
+                    if other is not None and other != experiment:
+                        found[owner, name] = Change(owner, name, dotted, experiment, other)
+                        break
+    return tuple(found.values())
+
+
+def classes(part: type[Config]) -> set[type[Config]]:
+    """The part classes that a part can hold, and itself."""
+    inner = {m for field in part.model_fields.values() for m in members_of(field.annotation)}
+    return {part}.union(*(classes(member) for member in inner))
+
+
+def test_every_part_class_is_tried() -> None:
+    tried = {type(part) for experiment in experiments() for _, part in parts(experiment)}
+    assert tried == classes(Experiment)
+
+
+def test_every_field_is_tried_with_another_value() -> None:
+    in_no_key = classes(Cluster) | classes(Ablation)
+    fields = {
+        (part.__name__, name)
+        for part in classes(Experiment) - in_no_key
+        for name, field in part.model_fields.items()
+        if name != "kind" and not members_of(field.annotation)
+    }
+    assert fields - {(change.owner, change.field) for change in changes()} == NO_OTHER_VALUE
+
+
+def test_every_field_that_can_change_a_result_changes_the_keys_that_it_reaches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for change in changes():
+        before, after = keys(change.before, monkeypatch), keys(change.after, monkeypatch)
+        changed = {verb for verb in before if before[verb] != after[verb]}
+        part = change.dotted.split(".")[0]
+        excused = change.dotted in REACHES_NOTHING or part in REACHES_NOTHING
+        assert changed == (set() if excused else REACHES[part]), change.dotted
+
+
+def test_every_choice_of_a_part_changes_the_keys_that_it_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    for experiment in experiments():
+        tree, before = experiment.model_dump(mode="json"), keys(experiment, monkeypatch)
+        for path, part in parts(experiment):
+            for name, field in type(part).model_fields.items():
+                dotted = f"{path}.{name}".lstrip(".")
+                for member in members_of(field.annotation):
+                    other = resolved(tree, {dotted: {"kind": kind_of(member)}}) if kind_of(member) else None
+                    if other is None or type(getattr(part, name)) is member:
+                        continue
+                    after = keys(other, monkeypatch)
+                    wanted = REACHES[dotted.split(".")[0]]
+                    assert {verb for verb in before if before[verb] != after[verb]} == wanted, dotted
+
+
+def test_seed_and_split_are_in_the_key_of_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = load("quickstart-regression")
+    monkeypatch.setattr(cells, "input_key", str)
+    places = [(0, 0), (1, 0), (0, 1)]
+    trained = [training_inputs(experiment, data=Path(), seed=s, split=k) for s, k in places]
+    judged = [evaluation_inputs(experiment, data=Path(), model=Path(), seed=s, split=k) for s, k in places]
+    assert len({stage_key("train", of) for of in trained}) == 3
+    assert len({stage_key("evaluate", of) for of in judged}) == 3
+
+
+def test_the_bytes_of_the_source_are_in_the_key_of_its_data() -> None:
+    experiment = load("quickstart-regression")
+    inputs = [
+        preparation_inputs(experiment, source_sha256=sha, split=k)
+        for sha, k in (("a", 0), ("b", 0), ("a", 1))
+    ]
+    assert len({stage_key("prepare", of) for of in inputs}) == 3
+
+
+def test_the_code_is_in_the_key_and_not_in_the_digest_of_the_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    key, asked = stage_key("train", 1), inputs_digest("train", 1)
+    assert stage_key("evaluate", 1) != key
+    assert inputs_digest("evaluate", 1) != asked
+    monkeypatch.setattr(identity, "code_digest", lambda verb: f"edited {verb}")
+    assert stage_key("train", 1) != key
+    assert inputs_digest("train", 1) == asked
+
+
+def test_a_result_of_other_code_is_not_finished(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ran: list[str] = []
+
+    def stage() -> bool:
+        return once(tmp_path / "out", verb="train", inputs=1, work=lambda folder: ran.append(folder.name))
+
+    assert stage()
+    assert not stage()
+    monkeypatch.setattr(identity, "code_digest", lambda verb: f"edited {verb}")
+    assert not finished(tmp_path / "out", verb="train", inputs=1)
+    assert stage()
+    assert len(ran) == 2
