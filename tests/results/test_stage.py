@@ -65,6 +65,7 @@ def test_a_result_has_its_files_and_its_identity(tmp_path: Path) -> None:
     assert sorted(os.listdir(out)) == ["result.txt", "stage.json"]
     marker = json.loads((out / "stage.json").read_text())
     assert (marker["verb"], marker["code"], marker["trusted"]) == ("train", code_digest("train"), None)
+    assert abs(time.time() - marker["ended"]) < 600
     assert marker["key"] == finished_key(out) == input_key(out) == stage_key("train", 1)
     assert marker["files"] == {"result.txt": hashlib.sha256(b"x").hexdigest()}
     assert marker["python"] == platform.python_version()

@@ -110,6 +110,7 @@ def test_the_mlflow_model_serves_the_same(run: Run, tmp_path: Path) -> None:
         data=run.results.data,
         model=run.model.parent,
         evaluation=run.evaluation.parent,
+        on_cluster=False,
     )
     with quiet():
         save_model(cell, tmp_path / "model", run_id="0" * 32, model_id="m-0")

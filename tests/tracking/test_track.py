@@ -1,5 +1,6 @@
 """What a results folder gives MLflow: what is there equals the Parquet files, once, however often."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import pytest
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet, write_text
 from precisionflow.records.schemas import CONTRASTS, HISTORY, METRICS, TABLE
+from precisionflow.report import wording
 from precisionflow.results.layout import cell_folder, data_folder
+from precisionflow.results.stage import finished_span
 from precisionflow.tracking import track_folder, track_report
+from precisionflow.tracking.content import parameters
+from precisionflow.tracking.description import _cut
 from tests.tracking.results_folder import (
     CELLS,
     NOISE,
@@ -83,16 +88,64 @@ def test_a_report_puts_means_verdicts_and_files_into_the_parent(tracked: Path) -
             f"{row['metric']}/{row['dataset']}/{row['variant'].replace('+', ' ')}": row["mean"]
             for row in ours
         }
-        verdicts = {name: value for name, value in parent.data.tags.items() if name.startswith("verdict/")}
-        assert sorted(verdicts.values()) == sorted(
-            row["verdict"] for row in contrasts if row["experiment"] == experiment.name
+        assert not [name for name in parent.data.tags if name.startswith("verdict/")]
+        kept = json.loads(
+            Path(client.download_artifacts(parent.info.run_id, "report/contrasts.json")).read_text()
         )
-        assert parent.data.tags["mlflow.note.content"] == experiment.question
+        told = [row for row in contrasts if row["experiment"] == experiment.name]
+        verdict = kept["columns"].index("verdict")
+        assert [row[verdict] for row in kept["data"]] == [row["verdict"] for row in told]
+        shown = json.loads(parent.data.tags["mlflow.loggedArtifacts"])
+        assert {"path": "report/contrasts.json", "type": "table"} in shown
+        note = parent.data.tags["mlflow.note.content"]
+        assert note.startswith(experiment.question)
+        for row in ours:
+            assert wording.plus_minus(row) in note
+        assert f"**{ours[0]['dataset']}**: {wording.tally(told)}" in note
         page = client.download_artifacts(parent.info.run_id, "report/report.html")
         assert Path(page).read_bytes() == (report / "report.html").read_bytes()
         assert {Path(file.path).name for file in client.list_artifacts(parent.info.run_id, "report")} == {
-            "report.html", "table.parquet", "contrasts.parquet",
+            "report.html", "table.parquet", "contrasts.parquet", "scores.json", "contrasts.json",
         }  # fmt: skip
+
+
+def test_runs_have_their_own_times_and_names(tracked: Path) -> None:
+    client = client_in(tracked)
+    (parent,) = runs_of(client, "noise", verb="report")
+    starts = []
+    for run in runs_of(client, "noise", verb="evaluate"):
+        tags = {
+            name: run.data.tags[f"precisionflow.{name}"] for name in ("variant", "dataset", "seed", "split")
+        }
+        assert run.info.run_name == "{variant} {dataset} seed {seed} split {split}".format_map(tags)
+        assert run.data.tags["mlflow.source.name"] == "precisionflow"
+        assert not [name for name in run.data.params if name.startswith("cfg.cluster")]
+        cell = f"seed-{tags['seed']}-split-0"
+        place = Path("noise", tags["dataset"], tags["variant"], cell)
+        trained, evaluated = (finished_span(tracked / stage / place) for stage in ("model", "evaluation"))
+        assert (run.info.start_time, run.info.end_time) == (
+            int(trained.start * 1000),
+            int(evaluated.end * 1000),
+        )
+        (coverage,) = client.get_metric_history(run.info.run_id, "test.nll")
+        assert (coverage.step, coverage.timestamp) == (0, run.info.end_time)
+        starts.append(run.info.start_time)
+    assert parent.info.start_time == min(starts)
+    assert parent.info.end_time == int((tracked / "report" / "report.html").stat().st_mtime * 1000)
+
+
+def test_the_cluster_is_told_of_runs_on_it_alone() -> None:
+    there, here = (parameters(NOISE, on_cluster=on_cluster) for on_cluster in (True, False))
+    assert {name for name in there if name not in here} == {n for n in there if n.startswith("cfg.cluster")}
+    assert "cfg.cluster.retries" in there
+
+
+def test_a_description_that_is_too_long_for_mlflow_names_the_page() -> None:
+    lines = [f"| {i} | {'x' * 90} |" for i in range(100)]
+    text = _cut(lines)
+    assert len(text) <= 8000
+    assert text.startswith("\n".join(lines[:50]))
+    assert text.endswith("|\n\nAll of it: report/report.html among the artifacts.")
 
 
 def test_data_are_an_input_with_the_digest_of_their_source(tracked: Path) -> None:

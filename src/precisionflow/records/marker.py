@@ -28,6 +28,8 @@ class StageCard(Card):
     version: str
     seconds: NonNegativeFloat
     """Duration of the work."""
+    ended: NonNegativeFloat
+    """When the work ended, in seconds since 1970."""
     python: str
     libraries: dict[str, str]
     """Versions of the libraries that computed the result; they are no part of the key."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
 from precisionflow import __version__
 from precisionflow.records.files import write_card
@@ -52,6 +53,7 @@ def _marker(folder: Path, *, verb: Verb, inputs: object, seconds: float) -> Stag
         code=code_digest(verb),
         version=__version__,
         seconds=seconds,
+        ended=round(time.time(), 3),
         python=platform.python_version(),
         libraries=library_versions(LIBRARIES),
         files=digests_of(folder),
@@ -113,6 +115,21 @@ def finished_seconds(out: Path) -> float:
     """Seconds that the work of a finished stage took."""
     marker = _whole(out)
     return marker.seconds if marker else 0.0
+
+
+class Span(NamedTuple):
+    """When a stage worked, in seconds since 1970."""
+
+    start: float
+    end: float
+
+
+def finished_span(out: Path) -> Span:
+    """When a finished stage worked; ValueError when it isn't finished."""
+    marker = _whole(out)
+    if marker is None:
+        raise ValueError(f"{out}: is not a finished stage; run the stage that writes it first")
+    return Span(marker.ended - marker.seconds, marker.ended)
 
 
 def input_key(folder: Path) -> str:

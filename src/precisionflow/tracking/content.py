@@ -1,6 +1,7 @@
 """Content of a results folder as the plain keys and values of MLflow runs; reads files, knows no MLflow."""
 
 import hashlib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from precisionflow.config import Experiment, digest
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY, METRICS
+from precisionflow.report.wording import Row
 from precisionflow.results.layout import (
     Aggregated,
     EvaluatedCell,
@@ -21,12 +23,15 @@ from precisionflow.results.layout import (
     cell_folder,
     data_folder,
 )
-from precisionflow.results.stage import finished_key, input_key
+from precisionflow.results.stage import finished_key, finished_span, input_key
+from precisionflow.tracking.description import described
 
 PREFIX = "precisionflow."
 """Beginning of every tag that this package writes."""
 KEY, WHOLE, REPORT = f"{PREFIX}key", f"{PREFIX}whole", f"{PREFIX}report"
 """Tags of a run: its key; that its cell is whole; key of its report. The last two are set at the very end."""
+NOTE = "mlflow.note.content"
+"""MLflow's tag of a run's description."""
 _OF_THE_MODEL = ("parameters", "steps", "seconds_per_step", "validation_loss")
 """Fields of the model card that become metrics of the run; none is measured on test rows."""
 _LONGEST_KEY, _LONGEST_PARAMETER = 250, 6000
@@ -59,6 +64,10 @@ class CellContent:
     history: tuple[Point, ...]
     metrics: tuple[Point, ...]
     seconds_per_step: float
+    start: int
+    """When its training began, in milliseconds since 1970."""
+    end: int
+    """When its evaluation ended, in milliseconds since 1970."""
     data: Path
     model: Path
     evaluation: Path
@@ -69,31 +78,38 @@ class CellContent:
 
 @dataclass(frozen=True)
 class ReportContent:
-    """Headline means, verdicts and files of one experiment's report."""
+    """Headline means, description and files of one experiment's report."""
 
     key: str
     """Digest of the files' bytes."""
     metrics: dict[str, float]
-    verdicts: dict[str, str]
+    description: str
+    """The question, the answer and the headline scores, in Markdown."""
+    tables: dict[str, dict[str, Any]]
+    """File name -> columns and rows that MLflow shows as a table."""
     files: tuple[Path, ...]
-    written: int
+    measured: int
     """When the table was written, in milliseconds since 1970."""
+    end: int
+    """When the page was written, in milliseconds since 1970."""
 
 
-def parent_run(whole: Experiment) -> RunContent:
-    """Identity of an experiment's run: name and configuration."""
+def parent_run(whole: Experiment, *, on_cluster: bool) -> RunContent:
+    """Identity of an experiment's run: name and configuration; that of the cluster where it ran there."""
     tags = {
         "experiment": whole.name,
         "verb": "report",
         "dataset": whole.dataset,
         "config_hash": whole.hash,
     }
-    note = {"mlflow.note.content": whole.question} if whole.question else {}
+    note = {NOTE: whole.question} if whole.question else {}
     key = digest({"experiment": whole.name, "hash": whole.hash})
-    return RunContent(key, whole.name, _tags(tags, key) | note, parameters(whole))
+    return RunContent(key, whole.name, _tags(tags, key) | note, parameters(whole, on_cluster=on_cluster))
 
 
-def finished_cells(experiment: Experiment, *, data: Path, model: Path, evaluation: Path) -> list[CellContent]:
+def finished_cells(
+    experiment: Experiment, *, data: Path, model: Path, evaluation: Path, on_cluster: bool
+) -> list[CellContent]:
     """The evaluated cells of a resolved variant; ValueError for a file that is missing or broken."""
     served = (min(experiment.seeds), min(experiment.splits))
     return [
@@ -105,6 +121,7 @@ def finished_cells(experiment: Experiment, *, data: Path, model: Path, evaluatio
             model=model,
             evaluation=evaluation,
             served=served == (seed, split),
+            on_cluster=on_cluster,
         )
         for split in experiment.splits
         for seed in experiment.seeds
@@ -113,7 +130,15 @@ def finished_cells(experiment: Experiment, *, data: Path, model: Path, evaluatio
 
 
 def _cell(
-    experiment: Experiment, seed: int, split: int, *, data: Path, model: Path, evaluation: Path, served: bool
+    experiment: Experiment,
+    seed: int,
+    split: int,
+    *,
+    data: Path,
+    model: Path,
+    evaluation: Path,
+    served: bool,
+    on_cluster: bool,
 ) -> CellContent:
     prepared = data_folder(data, experiment, split)
     trained = cell_folder(model, seed, split)
@@ -128,10 +153,12 @@ def _cell(
     of_model = {f"model.{name}": float(getattr(card, name)) for name in _OF_THE_MODEL}
     columns = [history[name].to_pylist() for name in ("metric", "step", "value")]
     return CellContent(
-        run=_cell_run(experiment, card, key=input_key(evaluated)),
+        run=_cell_run(experiment, card, key=input_key(evaluated), on_cluster=on_cluster),
         history=tuple(map(Point, *columns)),
-        metrics=tuple(Point(name, card.steps, value) for name, value in (of_model | of_test).items()),
+        metrics=tuple(Point(name, 0, value) for name, value in (of_model | of_test).items()),
         seconds_per_step=card.seconds_per_step,
+        start=int(finished_span(trained).start * 1000),
+        end=int(finished_span(evaluated).end * 1000),
         data=prepared,
         model=trained,
         evaluation=evaluated,
@@ -140,7 +167,7 @@ def _cell(
     )
 
 
-def _cell_run(experiment: Experiment, card: ModelCard, *, key: str) -> RunContent:
+def _cell_run(experiment: Experiment, card: ModelCard, *, key: str, on_cluster: bool) -> RunContent:
     """Identity of a cell's run: the key of its evaluation, which stands for everything before it."""
     tags = {
         "experiment": experiment.name,
@@ -152,25 +179,41 @@ def _cell_run(experiment: Experiment, card: ModelCard, *, key: str) -> RunConten
         "config_hash": card.experiment_hash,
         "code_version": card.code_version,
     }
-    name = f"{experiment.dataset} {experiment.variant} seed {card.seed} split {card.split}"
-    return RunContent(key, name, _tags(tags, key), parameters(experiment))
+    name = f"{experiment.variant} {experiment.dataset} seed {card.seed} split {card.split}"
+    return RunContent(key, name, _tags(tags, key), parameters(experiment, on_cluster=on_cluster))
 
 
 def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> ReportContent:
     """Content of the report for one experiment; ValueError for a file that is missing or broken."""
     files = (Reported(report).page, Aggregated(aggregate).table, Aggregated(aggregate).contrasts)
-    tables = read_aggregate(aggregate)
+    results = read_aggregate(aggregate)
     headline = {metric.name for metric in contrasted(whole)}
-    rows = [r for r in tables.table.to_pylist() if r["experiment"] == whole.name and r["metric"] in headline]
-    contrasts = [r for r in tables.contrasts.to_pylist() if r["experiment"] == whole.name]
-    verdict = "verdict/{metric}/{dataset}/{variant}/{axis}"
+    rows = [r for r in results.table.to_pylist() if r["experiment"] == whole.name]
+    contrasts = [r for r in results.contrasts.to_pylist() if r["experiment"] == whole.name]
     return ReportContent(
         key=digest([_sha256(file) for file in files]),
-        metrics={allowed_name("{metric}/{dataset}/{variant}".format_map(row)): row["mean"] for row in rows},
-        verdicts={allowed_name(verdict.format_map(row)): row["verdict"] for row in contrasts},
+        metrics={
+            allowed_name("{metric}/{dataset}/{variant}".format_map(row)): row["mean"]
+            for row in rows
+            if row["metric"] in headline
+        },
+        description=described(whole, scores=rows, contrasts=contrasts),
+        tables={"scores.json": _columns(rows), "contrasts.json": _columns(contrasts)},
         files=files,
-        written=int(files[1].stat().st_mtime * 1000),
+        measured=int(files[1].stat().st_mtime * 1000),
+        end=int(files[0].stat().st_mtime * 1000),
     )
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, Any]:
+    """What MLflow shows as a table; numbers that are none become empty cells."""
+    names = [name for name in (rows[0] if rows else {}) if name != "experiment"]
+    data = [[_finite(row[name]) for name in names] for row in rows]
+    return {"columns": names, "data": data}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _sha256(file: Path) -> str:
@@ -181,11 +224,16 @@ def _sha256(file: Path) -> str:
         raise ValueError(f"{file}: does not exist; run the stage that writes it first") from None
 
 
-def parameters(experiment: Experiment) -> dict[str, str]:
-    """The resolved configuration as `cfg.` and the dotted key -> text: "true", "none", "0, 1, 2"."""
+def parameters(experiment: Experiment, *, on_cluster: bool) -> dict[str, str]:
+    """The resolved configuration as `cfg.` and the dotted key -> text: "true", "none", "0, 1, 2".
+
+    Part `cluster`, which never changes a result, is left out where the run was on no cluster.
+    """
+    tree = experiment.model_dump(mode="json")
+    if not on_cluster:
+        del tree["cluster"]
     return {
-        allowed_name(f"cfg.{dotted}"): _text(value)[:_LONGEST_PARAMETER]
-        for dotted, value in _leaves(experiment.model_dump(mode="json"))
+        allowed_name(f"cfg.{dotted}"): _text(value)[:_LONGEST_PARAMETER] for dotted, value in _leaves(tree)
     }
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 
-def logged_model(client: "MlflowClient", run: "Run", cell: CellContent) -> None:
-    """Log the model of `cell` as an output of `run`, unless it is there; a half one is removed."""
+def logged_model(client: "MlflowClient", run: "Run", cell: CellContent) -> str:
+    """Id of the model of `cell`, logged as an output of `run` unless it is there; a half one is removed."""
     from mlflow.entities import LoggedModelOutput
 
     run_id, experiment_id = run.info.run_id, run.info.experiment_id
@@ -31,12 +31,18 @@ def logged_model(client: "MlflowClient", run: "Run", cell: CellContent) -> None:
     model_id = ready or _upload(client, cell, run_id=run_id, experiment_id=experiment_id)
     if model_id not in [output.model_id for output in client.get_run(run_id).outputs.model_outputs]:
         client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+    return model_id
 
 
 def _upload(client: "MlflowClient", cell: CellContent, *, run_id: str, experiment_id: str) -> str:
     name = cell.run.tags[f"{PREFIX}variant"].replace(".", "-")
     model_id = client.create_logged_model(
-        experiment_id, name=name, source_run_id=run_id, tags=cell.run.tags, model_type="precisionflow"
+        experiment_id,
+        name=name,
+        source_run_id=run_id,
+        tags=cell.run.tags,
+        params=cell.run.params,
+        model_type="precisionflow",
     ).model_id
     with tempfile.TemporaryDirectory() as folder:
         save_model(cell, Path(folder) / "model", run_id=run_id, model_id=model_id)

@@ -1,5 +1,6 @@
 """MLflow's registry: every gated model is a version, and `champion` is the best of those that passed last."""
 
+import json
 import os
 import re
 import shlex
@@ -141,9 +142,29 @@ def _version(client: "MlflowClient", name: str, cell: "Run") -> "ModelVersion":
     ready = [model for model in found if str(model.status) == "READY"]
     if not ready:
         raise Gap(f"has no model of the run {cell.info.run_name}, so nothing is registered")
-    return client.create_model_version(
-        name, ready[0].artifact_location, run_id, tags={KEY: key}, model_id=ready[0].model_id
-    )
+    return _linked_version(client, name, ready[0].model_id, run_id=run_id, key=key)
+
+
+def _linked_version(
+    client: "MlflowClient", name: str, model_id: str, *, run_id: str, key: str
+) -> "ModelVersion":
+    """A new version whose source is a logged model, and the model's link to it.
+
+    A database finds the logged model at MLflow's own tracking URI only.
+    """
+    import mlflow
+
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    mlflow.set_tracking_uri(client.tracking_uri)
+    try:
+        version = client.create_model_version(
+            name, f"models:/{model_id}", run_id, tags={KEY: key}, model_id=model_id
+        )
+    finally:
+        mlflow.set_tracking_uri(before)
+    link = json.dumps([{"name": name, "version": int(version.version)}])
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})
+    return version
 
 
 def _crown(client: "MlflowClient", versions: Sequence[Registered]) -> None:

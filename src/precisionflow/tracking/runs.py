@@ -7,12 +7,13 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from precisionflow.config import Experiment
 from precisionflow.serving.connection import database_address
 from precisionflow.tracking.content import (
     KEY,
+    NOTE,
     REPORT,
     WHOLE,
     CellContent,
@@ -36,18 +37,32 @@ _METRICS_A_CALL, _PARAMS_A_CALL = 1000, 100
 Item = TypeVar("Item")
 
 
-def parent(client: "MlflowClient", whole: Experiment, *, store: Path | None) -> "Run":
-    """The run of an experiment: the one that MLFLOW_RUN_ID names, else found by its key, else created."""
-    return open_run(client, whole.name, parent_run(whole), store=store)
+def parent(
+    client: "MlflowClient", whole: Experiment, *, store: Path | None, start: int | None = None
+) -> "Run":
+    """The run of an experiment: the one that MLFLOW_RUN_ID names, else found by its key, else created.
+
+    A new one begins at `start`, in milliseconds since 1970, or at once.
+    """
+    content = parent_run(whole, on_cluster=store is None)
+    return open_run(client, whole.name, content, store=store, start=start)
 
 
-def open_run(client: "MlflowClient", name: str, content: RunContent, *, store: Path | None) -> "Run":
+def open_run(
+    client: "MlflowClient",
+    name: str,
+    content: RunContent,
+    *,
+    store: Path | None,
+    start: int | None = None,
+) -> "Run":
     """The run that MLFLOW_RUN_ID names, else the one with this key, else a new one in the MLflow experiment `name`."""
     given = os.environ.get("MLFLOW_RUN_ID")
     if given:
         run = client.get_run(given)
     else:
-        run = _found_or_created(client, _experiment_id(client, name, store=store), content)
+        begun = int(time.time() * 1000) if start is None else start
+        run = _found_or_created(client, _experiment_id(client, name, store=store), content, start=begun)
     identify(client, run, content)
     return run
 
@@ -70,46 +85,70 @@ def fill_cell(client: "MlflowClient", cell: CellContent, *, parent: "Run", known
     """Bring a cell's run, `known` or new, to the state of its files; the last tag marks it as whole."""
     if known and WHOLE in known.data.tags:
         return
-    steps = max((point.step for point in cell.history), default=0)
-    start = int((time.time() - steps * cell.seconds_per_step) * 1000)
-    run = known or nested_run(client, parent, cell.run, start=start)
+    run = known or nested_run(client, parent, cell.run, start=cell.start)
     identify(client, run, cell.run)
     _log_dataset(client, run, cell)
-    log_points(client, run, cell.history + cell.metrics, milliseconds=cell.seconds_per_step * 1000)
-    if cell.served:
-        logged_model(client, run, cell)
-    client.set_terminated(run.info.run_id, "FINISHED")
+    model = logged_model(client, run, cell) if cell.served else None
+    log_points(client, run, cell.history, milliseconds=cell.seconds_per_step * 1000)
+    _log_results(client, run, cell, model=model)
+    client.set_terminated(run.info.run_id, "FINISHED", end_time=cell.end)
     client.set_tag(run.info.run_id, WHOLE, "true")
 
 
+def _log_results(client: "MlflowClient", run: "Run", cell: CellContent, *, model: str | None) -> None:
+    """Measures of the trained model and of its test rows, at the end of the evaluation; on its model's page too."""
+    from mlflow.entities import Metric
+
+    given: dict[str, Any] = {"timestamp": cell.end, "run_id": run.info.run_id}
+    if model:
+        given |= {"model_id": model, "dataset_name": cell.dataset.dataset, "dataset_digest": _digest(cell)}
+    points = [
+        Metric(p.metric, p.value, step=p.step, **given)
+        for p in cell.metrics
+        if p.metric not in run.data.metrics
+    ]
+    for chunk in _chunks(points, _METRICS_A_CALL):
+        client.log_batch(run.info.run_id, metrics=chunk)
+
+
 def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -> None:
-    """Means, verdicts and files of a report into the parent run."""
-    from mlflow.entities import Metric, RunTag
+    """Means, description, tables and files of a report into the parent run."""
+    from mlflow.entities import Metric
 
     if run.data.tags.get(REPORT) == content.key:
         return
     for file in content.files:
         client.log_artifact(run.info.run_id, str(file), "report")
-    metrics = [Metric(name, value, content.written, 0) for name, value in content.metrics.items()]
+    for name, table in content.tables.items():
+        client.log_text(run.info.run_id, json.dumps(table), f"report/{name}")
+    shown = [{"path": f"report/{name}", "type": "table"} for name in content.tables]
+    client.set_tag(run.info.run_id, "mlflow.loggedArtifacts", json.dumps(shown))
+    client.set_tag(run.info.run_id, NOTE, content.description)
+    metrics = [Metric(name, value, content.measured, 0) for name, value in content.metrics.items()]
     for chunk in _chunks(metrics, _METRICS_A_CALL):
         client.log_batch(run.info.run_id, metrics=chunk)
-    tags = [RunTag(name, verdict) for name, verdict in content.verdicts.items()]
-    for some in _chunks(tags, _PARAMS_A_CALL):
-        client.log_batch(run.info.run_id, tags=some)
     client.set_tag(run.info.run_id, REPORT, content.key)
 
 
-def finish(client: "MlflowClient", run: "Run", *, state: str = "FINISHED", cause: str = "") -> None:
+def finish(
+    client: "MlflowClient",
+    run: "Run",
+    *,
+    state: str = "FINISHED",
+    cause: str = "",
+    end: int | None = None,
+) -> None:
     """End a parent that is ours, with the `cause` of a bad end as a tag.
 
-    The run that MLFLOW_RUN_ID names is ended by whoever opened it.
+    It ended at `end`, in milliseconds since 1970, or just now. The run that MLFLOW_RUN_ID names is ended by whoever
+    opened it.
     """
     if cause:
         client.set_tag(run.info.run_id, CAUSE, cause)
     elif CAUSE in run.data.tags:
         client.delete_tag(run.info.run_id, CAUSE)
     if not os.environ.get("MLFLOW_RUN_ID") and run.info.status != state:
-        client.set_terminated(run.info.run_id, state)
+        client.set_terminated(run.info.run_id, state, end_time=end)
 
 
 def log_points(client: "MlflowClient", run: "Run", points: Sequence[Point], *, milliseconds: float) -> None:
@@ -122,13 +161,15 @@ def log_points(client: "MlflowClient", run: "Run", points: Sequence[Point], *, m
         client.log_batch(run.info.run_id, metrics=chunk)
 
 
-def _found_or_created(client: "MlflowClient", experiment_id: str, content: RunContent) -> "Run":
+def _found_or_created(
+    client: "MlflowClient", experiment_id: str, content: RunContent, *, start: int
+) -> "Run":
     """Two machines may create at once: both keep the oldest run and remove their own if that is another."""
     wanted = f"tags.`{KEY}` = '{content.key}'"
     found = list(_search(client, experiment_id, wanted))
     if found:
         return found[0]
-    created = _create(client, experiment_id, content, start=int(time.time() * 1000), tags={})
+    created = _create(client, experiment_id, content, start=start, tags={})
     oldest = next(_search(client, experiment_id, wanted), created)
     if oldest.info.run_id != created.info.run_id:
         client.delete_run(created.info.run_id)
@@ -140,7 +181,7 @@ def _create(
 ) -> "Run":
     from mlflow.tracking.context.registry import resolve_tags
 
-    tags = resolve_tags() | content.tags | tags
+    tags = resolve_tags() | {"mlflow.source.name": "precisionflow"} | content.tags | tags
     return client.create_run(experiment_id, start_time=start, tags=tags, run_name=content.name)
 
 
@@ -148,7 +189,10 @@ def identify(client: "MlflowClient", run: "Run", content: RunContent) -> None:
     """Tags and parameters that the run lacks; a parameter that is there stays, MLflow never changes one."""
     from mlflow.entities import Param, RunTag
 
-    tags = [RunTag(name, value) for name, value in content.tags.items() if run.data.tags.get(name) != value]
+    changed = {name: value for name, value in content.tags.items() if run.data.tags.get(name) != value}
+    if run.data.tags.get(NOTE, "").startswith(content.tags.get(NOTE, "")):
+        changed.pop(NOTE, None)
+    tags = [RunTag(name, value) for name, value in changed.items()]
     if tags:
         client.log_batch(run.info.run_id, tags=tags)
     params = [Param(name, value) for name, value in content.params.items() if name not in run.data.params]
@@ -162,12 +206,17 @@ def _log_dataset(client: "MlflowClient", run: "Run", cell: CellContent) -> None:
 
     dataset = Dataset(
         name=cell.dataset.dataset,
-        digest=cell.dataset.source_sha256[:12],
+        digest=_digest(cell),
         source_type="local",
         source=json.dumps({"uri": str(cell.data.parent.resolve())}),
         profile=json.dumps({"num_rows": sum(cell.dataset.rows.values())}),
     )
     client.log_inputs(run.info.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def _digest(cell: CellContent) -> str:
+    """Digest of the data's source, short as MLflow shows it."""
+    return cell.dataset.source_sha256[:12]
 
 
 def _experiment_id(client: "MlflowClient", name: str, *, store: Path | None) -> str:

@@ -23,6 +23,8 @@ from precisionflow.serving.connection import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_PAGE = "http://127.0.0.1:5000"
+"""Where `mlflow ui` shows its page."""
 _AWAY = (None, "INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE")
 """MLflow's error codes of a store that does not answer; with any other one it answers, and refuses."""
 
@@ -89,6 +91,14 @@ def ui_command(folder: Path) -> str:
         return f"python -m webbrowser {shlex.quote(without_password(address))}"
     shown = '"$MLFLOW_TRACKING_URI"' if address else shlex.quote(database_address(folder))
     return f"mlflow ui --backend-store-uri {shown} --host 127.0.0.1 --workers 1"
+
+
+def runs_page(experiment_id: str, *, store: Path | None) -> str:
+    """Address of the list of an MLflow experiment's runs; of a database with the line for a shell that opens it."""
+    address, path = tracking_uri(store) or "", f"/#/experiments/{experiment_id}/runs"
+    if is_database(address):
+        return f"{_PAGE}{path} after `{ui_command(store or Path())}`"
+    return without_password(address).rstrip("/") + path
 
 
 @contextlib.contextmanager

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment, load
+from precisionflow.console import say
 from precisionflow.results.layout import Reported, Results
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content
 from precisionflow.tracking.registry import candidates, register
-from precisionflow.tracking.store import attempt
+from precisionflow.tracking.store import attempt, runs_page
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +32,9 @@ def track_cells(
     experiment before its axes were expanded, whose cells share a parent run. ValueError for a result that is
     missing or broken.
     """
-    cells = finished_cells(experiment, data=data, model=model, evaluation=evaluation)
+    cells = finished_cells(
+        experiment, data=data, model=model, evaluation=evaluation, on_cluster=store is None
+    )
 
     def work(client: "MlflowClient") -> None:
         _fill(client, whole, cells, store=store)
@@ -99,6 +102,7 @@ def _cells(folder: Path, whole: Experiment) -> list[CellContent]:
             data=results.data,
             model=results.model(resolved),
             evaluation=results.evaluation(resolved),
+            on_cluster=False,
         )
     return found
 
@@ -106,7 +110,7 @@ def _cells(folder: Path, whole: Experiment) -> list[CellContent]:
 def _fill(
     client: "MlflowClient", whole: Experiment, cells: Sequence[CellContent], *, store: Path | None
 ) -> None:
-    parent = runs.parent(client, whole, store=store)
+    parent = runs.parent(client, whole, store=store, start=min((cell.start for cell in cells), default=None))
     known = runs.children(client, parent)
     for cell in cells:
         runs.fill_cell(client, cell, parent=parent, known=known.get(cell.run.key))
@@ -115,4 +119,5 @@ def _fill(
 def _finish(client: "MlflowClient", whole: Experiment, content: ReportContent, *, store: Path | None) -> None:
     parent = runs.parent(client, whole, store=store)
     runs.fill_report(client, content, run=parent)
-    runs.finish(client, parent)
+    runs.finish(client, parent, end=content.end)
+    say(f"runs of {whole.name}: {runs_page(parent.info.experiment_id, store=store)}")

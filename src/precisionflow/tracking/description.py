@@ -1,0 +1,66 @@
+"""Description of an experiment's run in Markdown: the question, the answer, the headline scores."""
+
+from collections.abc import Iterator, Sequence
+
+from precisionflow.ablation.aggregate import by_dataset, contrasted
+from precisionflow.ablation.design import Variant, unit_of
+from precisionflow.config import Experiment
+from precisionflow.report import tables, wording
+from precisionflow.report.tables import Table
+from precisionflow.report.wording import Row
+
+LONGEST = 7500
+"""Characters of a tag that MLflow takes, with some to spare."""
+
+
+def described(whole: Experiment, *, scores: Sequence[Row], contrasts: Sequence[Row]) -> str:
+    """Question, then of every data set the tally, the headline table and the contrasts.
+
+    Lines that are too many for MLflow are left out from the end, and the page is named.
+    """
+    lines = [whole.question, ""] if whole.question else []
+    for dataset, variants in by_dataset(whole).items():
+        lines += _of_dataset(
+            whole,
+            variants,
+            scores=tables.select(scores, whole, dataset),
+            contrasts=tables.select(contrasts, whole, dataset),
+        )
+    return _cut(lines)
+
+
+def _of_dataset(
+    whole: Experiment, variants: Sequence[Variant], *, scores: Sequence[Row], contrasts: Sequence[Row]
+) -> Iterator[str]:
+    metrics, names = [metric.name for metric in contrasted(whole)], [variant.name for variant in variants]
+    if contrasts:
+        yield f"**{variants[0].dataset}**: {wording.tally(contrasts)}"
+        yield ""
+    caption = f"Mean ± half of the {wording.interval_name(whole.ablation.confidence)}, n {unit_of(whole)}s"
+    best = tables.proven_bests(contrasts, names, metrics)
+    yield from _markdown(tables.score_table(scores, metrics, caption=caption, best=best))
+    if contrasts:
+        table = tables.contrast_table(contrasts, variants, caption=f"Contrasts on {variants[0].dataset}")
+        yield from _markdown(table)
+
+
+def _markdown(table: Table) -> Iterator[str]:
+    yield f"{table.caption}:"
+    yield ""
+    yield _row(heading.text for heading in table.columns)
+    yield _row("---" for _ in table.columns)
+    for row in table.rows:
+        yield _row(f"**{entry.text}**" if entry.kind == "best" else entry.text for entry in row)
+    yield ""
+
+
+def _row(texts: Iterator[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+
+
+def _cut(lines: Sequence[str]) -> str:
+    whole = "\n".join(lines).strip()
+    if len(whole) <= LONGEST:
+        return whole
+    kept = whole[:LONGEST].rpartition("\n")[0].strip()
+    return f"{kept}\n\nAll of it: report/report.html among the artifacts."
