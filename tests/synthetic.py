@@ -181,6 +181,8 @@ def _train(out: Path, variant: Variant, seed: int, split: int) -> None:
     settles = variant.levels.get("learning") == "predictive_coding"
     experiment = variant.experiment
     card = ModelCard(
+        planned_steps=200,
+        batch_size=32,
         experiment=experiment,
         experiment_hash=experiment.hash,
         code_version=code_version("train"),

@@ -46,14 +46,15 @@ def training_progress(
     experiment: "Experiment",
 ) -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
     """A function that is called with (seed, split, step, measured values) at every validation."""
-    steps = experiment.training.steps
+    steps = experiment.training.known_steps
+    of_all = "" if steps is None else f"/{steps}"
     if (
         not sys.stdout.isatty() or "OMPI_COMM_WORLD_RANK" in os.environ
     ):  # mpirun's ranks have a terminal nobody sees
         yield (
             lambda seed, split, step, measured: (
                 say(
-                    f"train {title(experiment)} seed {seed} split {split}: step {step}/{steps}, {_measured(measured)}"
+                    f"train {title(experiment)} seed {seed} split {split}: step {step}{of_all}, {_measured(measured)}"
                 )
                 if step == steps or _tenth(step, experiment)
                 else None
@@ -65,7 +66,7 @@ def training_progress(
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total} {task.fields[measured]}"),
+        TextColumn(f"{{task.completed}}{of_all} {{task.fields[measured]}}"),
     )
     with Progress(*columns, TimeRemainingColumn()) as bars:
         tasks: dict[tuple[int, int], object] = {}

@@ -76,6 +76,9 @@ BAD_SETTINGS = {
     "model.posterior={kind: ensemble, members: 5, folds: 3}": "model.posterior.members 5 is not a multiple of *",
     "training.average=0.9": "training.average needs engine.kind batched, given torch; change one of them",
     "objective.beta=2": "objective.beta: given 2; should be less than or equal to 1",
+    "training.most_steps=400": "training.most_steps bounds training.epochs, which is not given; give it",
+    "training={epochs: 2, most_steps: 5}": "training.most_steps 5 is below training.steps *; change one of them",
+    "training={epochs: 2, largest_batch: 5}": "training.largest_batch 5 is below training.batch_size *; change *",
     "training.warmup_steps=400": "training.warmup_steps 400 leaves no step of training.steps 400; *",
     "ablation.metrics=[nll, nnl]": "ablation.metrics: task.kind 'regression' has no metric 'nnl'; allowed: nll, *"
     "did you mean 'nll'?",

@@ -262,6 +262,8 @@ def test_cards_survive(tmp_path: Path) -> None:
         "split": 1,
         "parameters": 2,
         "steps": 3,
+        "planned_steps": 4,
+        "batch_size": 5,
         "validation_loss": 0.5,
         "seconds_per_step": 0.1,
     }

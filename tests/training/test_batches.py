@@ -29,7 +29,13 @@ def prepared(request: pytest.FixtureRequest) -> tuple[Experiment, Path]:
 
 def shares(experiment: Experiment, data: Path, *, step: int, ranks: int, seed: int = 0) -> list[Batch]:
     return [
-        training_batches(experiment, data, stream=Stream(seed), ranks=Ranks(index, ranks, CPU))(step)
+        training_batches(
+            experiment,
+            data,
+            training=experiment.training,
+            stream=Stream(seed),
+            ranks=Ranks(index, ranks, CPU),
+        )(step)
         for index in range(ranks)
     ]
 
@@ -85,7 +91,7 @@ def test_more_ranks_than_rows_are_refused(table_experiment, table_data):
     with pytest.raises(
         ValueError, match=r"train\.parquet: 15 rows are too few for engine\.ranks 16; use fewer ranks"
     ):
-        training_batches(table_experiment, data, stream=Stream(0), ranks=Ranks(0, 16, CPU))
+        shares(table_experiment, data, step=0, ranks=16)
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])

@@ -1,5 +1,6 @@
 """Which cells train at once: one by one, or as many networks as fit into memory."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,13 @@ import torch
 from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.data.prepare import prepare
 from precisionflow.data.streams import Use
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import cell_folder
 from precisionflow.training import population
 from precisionflow.training.population import CellOf, Single, Stacked, count_parameters, groups
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.train import train
 
 TREE: dict[str, Any] = {
     "name": "cells",
@@ -62,6 +67,33 @@ def test_batched_cells_are_as_many_as_there_is_room_for(changes, room, sizes, da
 def test_single_networks_train_one_by_one_without_a_look_at_the_data(tmp_path):
     for engine in ("torch", "deepspeed"):
         assert groups(experiment(engine), tmp_path, CELLS) == [[cell] for cell in CELLS]
+
+
+@pytest.mark.parametrize(
+    ("engine", "model", "samples"),
+    [
+        ("torch", {"kind": "mlp"}, 16),
+        ("batched", {"kind": "mlp"}, 16),
+        ("batched", {"kind": "mlp", "posterior": {"kind": "ensemble", "members": 4, "folds": 4}}, 14),
+    ],
+)
+def test_the_length_follows_the_rows_that_a_network_learns_from(engine, model, samples, data, tmp_path):
+    """18 rows are no test rows, 2 of them validate; with four folds a member leaves out 4 or 5."""
+    training = {"steps": 2, "epochs": 3, "batch_size": 5, "validate_every": 1, "learning_rate": 1e-3}
+    whole = experiment(engine, model=model, training=training, splits=[0], seeds=[0])
+    planned = math.ceil(3 * samples / 5)
+    assert population.population(whole, data, [CellOf(0, 0)]).training.steps == planned
+    train(whole, data=data, out=tmp_path)
+    card = read_card(cell_folder(tmp_path, 0, 0) / "model.json", ModelCard)
+    assert (card.steps, card.planned_steps, card.batch_size) == (planned, planned, 5)
+    assert card.experiment.training.epochs == 3
+
+
+def test_cells_of_unlike_many_steps_train_apart(data, monkeypatch):
+    by_split = {0: 10, 1: 20}
+    monkeypatch.setattr(population, "learned_from", lambda _experiment, card: by_split[card.split])
+    found = groups(experiment("batched", training={"steps": 1, "epochs": 2, "batch_size": 1}), data, CELLS)
+    assert found == [CELLS[:2], CELLS[2:]]
 
 
 @pytest.mark.parametrize("engine", ["torch", "batched"])

@@ -8,11 +8,19 @@ from precisionflow.config.base import Config, Count, Fraction, NonNegative, Posi
 
 
 class Training(Config):
-    """AdamW over a fixed number of steps, with early stopping on the validation loss."""
+    """AdamW over a number of steps that may follow the rows, with early stopping on the validation loss."""
 
     steps: Count = 300
+    """Optimiser steps; with `epochs` the fewest."""
+    epochs: Positive | None = None
+    """Passes through the rows (of a text: windows) that a network learns from, as many at least as `largest_batch` and
+    `most_steps` allow; none: `steps` of `batch_size` whatever the rows."""
+    most_steps: Count | None = None
+    """With `epochs`, the most steps; none: as many as they need."""
     batch_size: Count = 32
     """Rows or sequences of one step, over all ranks."""
+    largest_batch: Count | None = None
+    """With `epochs`, how large a batch becomes, in multiples of batch_size, before the steps grow; none: it stays."""
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative = 0.0
     warmup_steps: Whole = 0
@@ -30,6 +38,26 @@ class Training(Config):
     """Validations without a new best before training stops and the best weights are kept; none: last weights."""
     checkpoint_every: Count | None = None
     """Steps between checkpoints; none: at every tenth of the steps."""
+
+    @property
+    def known_steps(self) -> int | None:
+        """Number of steps, where it does not depend on the rows."""
+        return self.steps if self.epochs is None or self.most_steps == self.steps else None
+
+    @model_validator(mode="after")
+    def _limits_bound_something(self) -> Self:
+        for name, most, least in (
+            ("most_steps", self.most_steps, self.steps),
+            ("largest_batch", self.largest_batch, self.batch_size),
+        ):
+            fewest = "steps" if name == "most_steps" else "batch_size"
+            if most is not None and self.epochs is None:
+                raise ValueError(f"training.{name} bounds training.epochs, which is not given; give it")
+            if most is not None and most < least:
+                raise ValueError(
+                    f"training.{name} {most} is below training.{fewest} {least}; change one of them"
+                )
+        return self
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:

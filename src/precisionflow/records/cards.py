@@ -112,6 +112,10 @@ class ModelCard(Card):
     """Number of trained scalars."""
     steps: int
     """Optimiser steps taken."""
+    planned_steps: int
+    """Optimiser steps after which training ends, if nothing stops it before."""
+    batch_size: int
+    """Rows or sequences of a step."""
     validation_loss: float
     """Validation loss of the kept weights, in nats."""
     seconds_per_step: float

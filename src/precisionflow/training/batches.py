@@ -12,6 +12,7 @@ from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Characters, Regression, SequenceClassification, Task
+from precisionflow.config.training import Training
 from precisionflow.data.batches import Rows, Sequences, TokenWindows, rank_slice
 from precisionflow.data.streams import Stream, Use
 from precisionflow.models.networks.dropout import Draw, derived
@@ -151,13 +152,13 @@ def _windows(tokens: np.ndarray) -> Batch:
 
 
 def training_batches(
-    experiment: Experiment, data: Path, *, stream: Stream, ranks: Ranks
+    experiment: Experiment, data: Path, *, training: Training, stream: Stream, ranks: Ranks
 ) -> Callable[[int], Batch]:
     """step -> this rank's share of the step's batch; a pure function of (stream, step).
 
     ValueError for a part with fewer training rows than ranks.
     """
-    file, training = PreparedSplit(data).part("train"), experiment.training
+    file = PreparedSplit(data).part("train")
     samples = read_samples(experiment.task, file)
     size = samples.size(training.batch_size)
     if size < ranks.count:

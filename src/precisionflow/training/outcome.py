@@ -13,6 +13,7 @@ from torch import Tensor
 from precisionflow.config import Experiment
 from precisionflow.config.networks import ensemble_of, posterior_of
 from precisionflow.config.posteriors import Ensemble, LaplaceApproximation, MonteCarloDropout
+from precisionflow.config.training import Training
 from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream, Use
 from precisionflow.models.posteriors import dropout
@@ -33,6 +34,8 @@ class Trained:
     """The networks of one cell."""
 
     cell: CellOf
+    training: Training
+    """Steps and batch size for its rows."""
     outcomes: Sequence[Outcome]
     weights: Sequence[dict[str, Tensor]]
     """Weights of each network, as its file holds them."""
@@ -58,6 +61,8 @@ def write_cell(experiment: Experiment, data: PreparedSplit, folder: Path, traine
             split=trained.cell.split,
             parameters=count_parameters(experiment, card) * len(outcomes),
             steps=max(outcome.steps for outcome in outcomes),
+            planned_steps=trained.training.steps,
+            batch_size=trained.training.batch_size,
             validation_loss=float(
                 np.average([outcome.loss for outcome in outcomes], weights=trained.validation_rows)
             ),

@@ -1,6 +1,7 @@
 """Populations: networks that train at once, their cells and data, and the engine over them."""
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, assert_never, runtime_checkable
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.networks import TAGI, ensemble_of
+from precisionflow.config.tasks import Characters
+from precisionflow.config.training import Training
 from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream, Use
 from precisionflow.models.likelihoods.objective import objective
@@ -33,6 +36,7 @@ from precisionflow.training.rules.closed_form import ClosedForm
 from precisionflow.training.rules.learner import Learner, learner
 from precisionflow.training.rules.stacked import StackedRule
 from precisionflow.training.rules.stacked_gradient import StackedGradient
+from precisionflow.training.schedule import of_rows
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -53,6 +57,8 @@ class Population(Protocol):
 
     cells: list[CellOf]
     """The cell of each network."""
+    training: Training
+    """Steps and batch size for the rows of the networks."""
     validation_rows: list[int]
     """Weight of each network's validation loss in that of its cell."""
 
@@ -78,16 +84,33 @@ def population(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> P
 
 
 def groups(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> list[list[CellOf]]:
-    """Groups of cells that train at once: one cell each, or as many as fit into memory."""
+    """Groups of cells that train at once: one cell each, or as many of equally many steps as fit into memory."""
     if not isinstance(experiment.engine, BatchedEngine):
         return [[cell] for cell in cells]
     if not cells:
         return []
-    card = read_card(PreparedSplit(data_folder(data, experiment, cells[0].split)).card, DatasetCard)
+    cards = {
+        split: read_card(PreparedSplit(data_folder(data, experiment, split)).card, DatasetCard)
+        for split in dict.fromkeys(cell.split for cell in cells)
+    }
     ensemble = ensemble_of(experiment.model)
-    each = count_parameters(experiment, card) * (ensemble.members if ensemble else 1)
+    each = count_parameters(experiment, cards[cells[0].split]) * (ensemble.members if ensemble else 1)
     size = max(1, MOST_NUMBERS // each)
-    return [list(cells[first : first + size]) for first in range(0, len(cells), size)]
+    alike: dict[Training, list[CellOf]] = defaultdict(list)
+    for cell in cells:
+        alike[of_rows(experiment.training, learned_from(experiment, cards[cell.split]))].append(cell)
+    return [of[first : first + size] for of in alike.values() for first in range(0, len(of), size)]
+
+
+def learned_from(experiment: Experiment, card: DatasetCard) -> int:
+    """Samples of an epoch: rows or sequences that one network learns from, windows of a text."""
+    train, ensemble = card.rows["train"], ensemble_of(experiment.model)
+    if isinstance(experiment.task, Characters):
+        return max(1, train // experiment.task.context)
+    if ensemble is None or ensemble.folds is None:
+        return train
+    pooled = train + card.rows["valid"]
+    return pooled - pooled // ensemble.folds
 
 
 def seeded(stream: Stream, made: Callable[[], Network]) -> Network:
@@ -115,23 +138,26 @@ class Single:
     def __init__(self, experiment: Experiment, data: Path, cell: CellOf) -> None:
         self.experiment = experiment
         self.data = PreparedSplit(data_folder(data, experiment, cell.split))
+        self.card = read_card(self.data.card, DatasetCard)
+        self.training = of_rows(experiment.training, learned_from(experiment, self.card))
         self.cells = [cell]
         self.validation_rows = [1]
 
     def open(self, ranks: Ranks, resume: Path | None) -> Engine:
         experiment = self.experiment
         learner = self._learner(ranks)
+        stream, training = Stream(*self.cells[0]), self.training
         feed = Feed(
-            training_batches(experiment, self.data.folder, stream=Stream(*self.cells[0]), ranks=ranks),
+            training_batches(experiment, self.data.folder, training=training, stream=stream, ranks=ranks),
             part_batches(experiment, self.data.part("valid")),
         )
         match experiment.engine:
             case TorchEngine():
-                return Torch(learner, experiment.training, feed, ranks, resume=resume)
+                return Torch(learner, training, feed, ranks, resume=resume)
             case DeepSpeedEngine() as config:
                 from precisionflow.training.engines.deepspeed_engine import DeepSpeed
 
-                return DeepSpeed(learner, config, experiment.training, feed, ranks, resume=resume)
+                return DeepSpeed(learner, config, training, feed, ranks, resume=resume)
             case BatchedEngine():
                 raise TypeError("networks that train at once are no engine of one network")
             case _:
@@ -139,8 +165,7 @@ class Single:
 
     def _learner(self, ranks: Ranks) -> Learner:
         experiment = self.experiment
-        card = read_card(self.data.card, DatasetCard)
-        model = seeded(Stream(*self.cells[0]), lambda: build(experiment, card))
+        model = seeded(Stream(*self.cells[0]), lambda: build(experiment, self.card))
         if isinstance(model.inputs, NormalScores):
             model.inputs.fit(Rows.read(self.data.part("train")).features)
         return learner(
@@ -164,6 +189,10 @@ class Stacked:
             split: PreparedSplit(data_folder(data, experiment, split))
             for split in dict.fromkeys(cell.split for cell in cells)
         }
+        self.training, *others = {
+            of_rows(experiment.training, learned_from(experiment, self._card(split))) for split in self.splits
+        }
+        assert not others, "networks of unlike many steps train apart"
         self.members = [member for cell in cells for member in self._members(cell)]
         self.cells = [CellOf(member.seed, member.split) for member in self.members]
         self.validation_rows = [len(member.valid) for member in self.members]
@@ -204,7 +233,7 @@ class Stacked:
             networks,
             members=self.members,
             table=table,
-            training=self.experiment.training,
+            training=self.training,
             cross_fit=ensemble is not None and ensemble.spread == "fitted",
             resume=resume,
         )

@@ -1,4 +1,4 @@
-"""Schedules: the learning rate of a step, the steps of validations and checkpoints."""
+"""Schedules: steps that follow the rows, the learning rate of a step, the steps of validations and checkpoints."""
 
 import math
 
@@ -6,6 +6,28 @@ from precisionflow.config.training import Training
 
 ONE_CYCLE_RISE = 0.1
 """Share of the steps in which the one-cycle schedule rises."""
+
+
+def of_rows(training: Training, rows: int) -> Training:
+    """The settings for so many training rows: `epochs` as `steps` and `batch_size`.
+
+    w = epochs * rows are to be seen. The batch becomes the smallest multiple b of batch_size with steps * b >= w, at
+    most `largest_batch`; the steps become w / b, at least `steps` and at most `most_steps`.
+    """
+    if training.epochs is None:
+        return training
+    wanted, size = training.epochs * rows, training.batch_size
+    multiple = min(math.ceil(wanted / (training.steps * size)), (training.largest_batch or size) // size)
+    size *= max(1, multiple)
+    needed = max(training.steps, math.ceil(wanted / min(size, rows)))
+    fixed = {
+        "steps": min(needed, training.most_steps or needed),
+        "batch_size": size,
+        "epochs": None,
+        "most_steps": None,
+        "largest_batch": None,
+    }
+    return Training.model_validate(training.model_dump() | fixed)
 
 
 def learning_rate(step: int, training: Training) -> float:

@@ -107,7 +107,7 @@ def _trained(
     train_networks(
         engine,
         standing,
-        training=experiment.training,
+        training=networks.training,
         ranks=ranks,
         checkpoints=checkpoints,
         report=_of_cells(networks.cells, report),
@@ -122,6 +122,7 @@ def _trained(
     return {
         cell: Trained(
             cell,
+            networks.training,
             [standing.outcomes[i] for i in of],
             [networks.whole(cell, weights[i]) for i in of],
             [networks.validation_rows[i] for i in of],

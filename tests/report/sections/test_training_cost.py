@@ -17,6 +17,8 @@ def card(*, loss: float, seconds: float, steps: int = 10) -> ModelCard:
         split=0,
         parameters=1_234_567,
         steps=steps,
+        planned_steps=40,
+        batch_size=8,
         validation_loss=loss,
         seconds_per_step=seconds,
     )
