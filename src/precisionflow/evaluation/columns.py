@@ -37,3 +37,14 @@ def fraction(name: str, value: float) -> float:
     if not 0 < value < 1:
         raise ValueError(f"{name}: given {value}; should lie between 0 and 1, both excluded")
     return value
+
+
+def by_rank(key: Rows, values: Rows) -> Rows:
+    """`values` by rising `key`; rows of equal key hold their mean, which is the expectation over all their orders."""
+    order = np.argsort(key, kind="stable")
+    ranked, ordered = values[order], key[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    if len(starts) == len(key):
+        return ranked
+    counts = np.diff(starts, append=len(key))
+    return np.repeat(np.add.reduceat(ranked, starts) / counts, counts)

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 
 from precisionflow.evaluation.calibration.confidence import reliability_bins
-from precisionflow.evaluation.columns import Rows, aligned, refuse
+from precisionflow.evaluation.columns import Rows, aligned, by_rank, refuse
 from precisionflow.evaluation.scores.classes import Probabilities, brier
 
 Classes = Integer[np.ndarray, " rows"]
@@ -22,8 +22,8 @@ def maximum_calibration_error(confidence: Rows, correct: Bool[np.ndarray, " rows
 def equal_mass_calibration_error(confidence: Rows, correct: Bool[np.ndarray, " rows"], *, bins: int) -> float:
     """ECE over bins of equally many rows (to one): sum of (count / n) |accuracy - mean confidence|.
 
-    Nguyen & O'Connor 2015. Rows of equal confidence may fall on both sides of an edge; they are ordered as given.
-    ValueError for fewer rows than bins.
+    Nguyen & O'Connor 2015. Rows of equal confidence on both sides of an edge share their accuracy. ValueError for fewer
+    rows than bins.
     """
     confidence, correct = aligned(confidence=confidence, correct=correct)
     return _equal_mass(confidence, correct, bins=bins)
@@ -114,10 +114,8 @@ def area_under_risk_coverage(confidence: Rows, correct: Bool[np.ndarray, " rows"
     """
     confidence, correct = aligned(confidence=confidence, correct=correct)
     refuse((correct != 0) & (correct != 1), "correct", correct, wanted="should be true or false")
-    levels, group = np.unique(-confidence, return_inverse=True)
-    count = np.bincount(group, minlength=len(levels))
-    mean_error = np.bincount(group, weights=1 - correct, minlength=len(levels)) / count
-    return float(np.mean(np.cumsum(mean_error[np.sort(group)]) / np.arange(1, len(correct) + 1)))
+    errors = np.cumsum(by_rank(-confidence, 1 - correct))
+    return float(np.mean(errors / np.arange(1, len(correct) + 1)))
 
 
 def _equal_mass(
@@ -125,9 +123,9 @@ def _equal_mass(
 ) -> float:
     if not 1 <= bins <= len(confidence):
         raise ValueError(f"bins: given {bins}; should be between 1 and the number of rows, {len(confidence)}")
-    order = np.argsort(confidence, kind="stable")
-    starts = np.linspace(0, len(order), bins + 1).astype(int)[:-1]
-    return float(np.abs(np.add.reduceat((correct - confidence)[order], starts)).sum() / len(order))
+    starts = np.linspace(0, len(confidence), bins + 1).astype(int)[:-1]
+    excess = np.add.reduceat(by_rank(confidence, correct - confidence), starts)
+    return float(np.abs(excess).sum() / len(confidence))
 
 
 def _hits(probabilities: Probabilities, target: Classes) -> Float[np.ndarray, "rows classes"]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from precisionflow.evaluation.columns import Rows, aligned, refuse
+from precisionflow.evaluation.columns import Rows, aligned, by_rank, refuse
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class ErrorsByScale:
 
 
 def errors_by_scale(target: Rows, mean: Rows, std: Rows, *, bins: int) -> ErrorsByScale:
-    """Groups of equal size (to one row) by predicted std.
+    """Groups of equal size (to one row) by predicted std; rows of equal std share their mean squared error.
 
     ValueError for fewer rows than bins and for a std that is not positive.
     """
@@ -27,11 +27,10 @@ def errors_by_scale(target: Rows, mean: Rows, std: Rows, *, bins: int) -> Errors
     refuse(std <= 0, "std", std, wanted="should be positive")
     if not 1 <= bins <= len(std):
         raise ValueError(f"bins: given {bins}; should be between 1 and the number of rows, {len(std)}")
-    order = np.argsort(std, kind="stable")
     starts = np.linspace(0, len(std), bins + 1).astype(int)
     counts = np.diff(starts)
-    variance = np.add.reduceat(std[order] ** 2, starts[:-1]) / counts
-    error = np.add.reduceat((target - mean)[order] ** 2, starts[:-1]) / counts
+    variance = np.add.reduceat(np.sort(std) ** 2, starts[:-1]) / counts
+    error = np.add.reduceat(by_rank(std, (target - mean) ** 2), starts[:-1]) / counts
     return ErrorsByScale(np.sqrt(variance), np.sqrt(error))
 
 

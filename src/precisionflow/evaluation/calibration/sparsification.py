@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from precisionflow.evaluation.columns import Rows, aligned
+from precisionflow.evaluation.columns import Rows, aligned, by_rank
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Sparsification:
 
 
 def sparsification(target: Rows, mean: Rows, std: Rows, *, steps: int = 100) -> Sparsification:
-    """Curves at removed = 0, 1 / steps, ..., 1 - 1 / steps.
+    """Curves at removed = 0, 1 / steps, ..., 1 - 1 / steps; rows of equal std are removed in every order alike.
 
     ValueError where every error is 0: there is nothing to rank.
     """
@@ -37,7 +37,7 @@ def sparsification(target: Rows, mean: Rows, std: Rows, *, steps: int = 100) -> 
     count = len(squared)
     removed = np.arange(min(steps, count)) / min(steps, count)
     kept = count - np.floor(removed * count).astype(int)
-    by_std = np.cumsum(squared[np.argsort(std, kind="stable")])[kept - 1] / kept
+    by_std = np.cumsum(by_rank(std, squared))[kept - 1] / kept
     by_error = np.cumsum(np.sort(squared))[kept - 1] / kept
     whole = np.mean(squared)
     return Sparsification(removed, np.sqrt(by_std / whole), np.sqrt(by_error / whole))
