@@ -61,11 +61,11 @@ def _told(best: "Best") -> "Best":
 def prepare(variants: "Sequence[Experiment]", *, out: Path) -> None:
     """Prepare the data of resolved experiments; ValueError where a split has too few rows for what they ask for."""
     from precisionflow.data.prepare import prepare as stage
-    from precisionflow.evaluation.recalibration.enough import check_calibration_rows
+    from precisionflow.evaluation.recalibration.enough import check_rows
 
     stage(variants, out=out, report=lambda line: say(f"prepare {line}"))
     for variant in variants:
-        check_calibration_rows(variant, data=out)
+        check_rows(variant, data=out)
 
 
 def train(

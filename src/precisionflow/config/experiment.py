@@ -14,7 +14,7 @@ from precisionflow.config.engine import Engine, TorchEngine
 from precisionflow.config.evaluation import Evaluation
 from precisionflow.config.learning import Backpropagation, Learning
 from precisionflow.config.likelihoods import Objective
-from precisionflow.config.networks import Model
+from precisionflow.config.networks import Model, ensemble_of
 from precisionflow.config.tasks import Task
 from precisionflow.config.training import Training
 
@@ -56,6 +56,12 @@ class Experiment(Config):
     def metrics(self) -> tuple[str, ...]:
         """What evaluation measures; <metric>_after_<method> is the same of recalibrated predictions."""
         return self.task.measured(self.evaluation)
+
+    @property
+    def holds_out_validation(self) -> bool:
+        """Whether an ensemble with folds trains on training rows alone: where its recalibrations need the others."""
+        ensemble = ensemble_of(self.model)
+        return ensemble is not None and ensemble.folds is not None and bool(self.evaluation.recalibration)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

@@ -29,7 +29,8 @@ class Ensemble(Config):
     folds: Annotated[int, Field(ge=2), NUMBER] | None = None
     """Training and validation rows are pooled and cut into so many parts; every member leaves out one for its early
     stopping, so that each row is predicted by members that never saw it; with twice as many members the rows are cut
-    anew for the second half. None: all share the validation rows."""
+    anew for the second half. With evaluation.recalibration training rows alone are cut: recalibrations are fitted on
+    validation rows that no member saw. None: all share the validation rows."""
     spread: Literal["stated", "fitted"] = "stated"
     """fitted: one factor on the spread of all predictions about their means, from the rows that members left out."""
 

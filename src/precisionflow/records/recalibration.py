@@ -17,11 +17,11 @@ class SpreadFit(Card):
 
 
 class MapFit(Card):
-    """Knots of a monotone map of probabilities: predicted -> observed."""
+    """Knots of a monotone map of probabilities: predicted -> observed, as standard normal scores."""
 
     method: Literal["quantile_map"] = "quantile_map"
-    forecast: tuple[Probability, ...]
-    observed: tuple[Probability, ...]
+    forecast: tuple[float, ...]
+    observed: tuple[float, ...]
 
     @model_validator(mode="after")
     def _as_many(self) -> Self:

@@ -23,4 +23,5 @@ def training_identity(experiment: Experiment) -> Inputs:
     """What determines a cell's weights: not the other seeds, the evaluation, the names, the device, the ranks."""
     used = {"task", "model", "objective", "learning", "training", "engine"}
     irrelevant = {"training": {"checkpoint_every"}, "engine": {"ranks", "nodes", "device"}}
-    return experiment.model_dump(mode="json", include=used, exclude=irrelevant)
+    fields = experiment.model_dump(mode="json", include=used, exclude=irrelevant)
+    return fields | {"holds_out_validation": experiment.holds_out_validation}

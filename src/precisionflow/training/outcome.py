@@ -112,7 +112,7 @@ def _spread(
         rows = torch.from_numpy(np.concatenate([member.valid for member in members[cut]]))
         raw.append(torch.cat(list(trained.out_of_fold[cut]))[rows.argsort()])
     target = pooled_target(Rows.read(data.part("train")), Rows.read(data.part("valid")))
-    return fitted_spread(experiment, raw, target, members=ensemble.members)
+    return fitted_spread(experiment, raw, target[: len(raw[0])], members=ensemble.members)
 
 
 def mean_history(outcomes: Sequence[Outcome]) -> list[Entry]:

@@ -280,13 +280,13 @@ class Stacked:
 
 
 def members_of(experiment: Experiment, card: DatasetCard, cell: CellOf) -> list[Member]:
-    """The networks of one cell."""
+    """The networks of one cell; validation rows that are held out are none of theirs."""
     return members(
         experiment.model,
         seed=cell.seed,
         split=cell.split,
         train=card.rows["train"],
-        valid=card.rows["valid"],
+        valid=0 if experiment.holds_out_validation else card.rows["valid"],
     )
 
 

@@ -12,26 +12,27 @@ from safetensors.torch import load_file, save_file
 from trained import copy_without_marker
 
 from precisionflow.config import load, overlay, resolve
-from precisionflow.data.folds import out_of_fold
 from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.evaluation.recalibration import conformal
-from precisionflow.evaluation.recalibration.enough import check_calibration_rows
+from precisionflow.evaluation.recalibration.enough import check_rows, fewest_rows
+from precisionflow.evaluation.recalibration.quantile_map import quantile_map
 from precisionflow.evaluation.recalibration.recalibrated import (
     fitted_recalibrations,
     intervals_after,
     recalibrated_metrics,
 )
-from precisionflow.evaluation.tasks.regression import cross_fit_predictions
+from precisionflow.evaluation.tasks.regression import calibration_predictions
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.metrics import metric_named
 from precisionflow.records.recalibration import RecalibrationCard
 from precisionflow.records.schemas import METRICS, REGRESSION_ROWS
+from precisionflow.results.identity import training_identity
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import input_key
+from precisionflow.training.population import CellOf, members_of
 
-PARTS = ("train", "valid")
 METHODS = (
     "variance_scaling",
     "quantile_map",
@@ -135,21 +136,40 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> tiny.Trained:
     return tiny.trained(tiny.TABLE, tmp_path_factory.mktemp("folded"), **changes)
 
 
-def test_held_out_rows_of_an_ensemble_are_predicted_by_those_that_left_them_out(folded):
-    predictor = folded.predictor()
-    predictive, target = cross_fit_predictions(predictor, folded.data_of())
-    assert len(target) == 398
-    assert predictive.components == 2
-    parts = [read_parquet(folded.data_of() / f"{part}.parquet", REGRESSION_ROWS) for part in PARTS]
-    features = np.array([row for part in parts for row in part["features"].to_pylist()], dtype=np.float32)
-    posterior = predictor.experiment_card.experiment.model.posterior
-    apart = out_of_fold(posterior, rows=398, seed=0, split=0)
-    assert [sorted(np.unique(column)) for column in apart.T] == [[0, 1], [2, 3]]
-    for row in (0, 397):
-        alone = predictor.standardised(
-            torch.from_numpy(features[row : row + 1]), among=torch.from_numpy(apart[row : row + 1])
-        )
-        np.testing.assert_allclose(predictive.rows(slice(row, row + 1)).location, alone.location, rtol=1e-5)
+def test_recalibrations_of_an_ensemble_are_fitted_on_rows_that_no_member_saw(folded):
+    """All members predict the validation rows, as they predict a test row; none trained on them or stopped by them."""
+    experiment, card = folded.experiment, read_card(folded.data_of() / "dataset.json", DatasetCard)
+    for asked, used in (([], 398), (["quantile_map"], 358)):
+        wanted = resolve(overlay(experiment.model_dump(mode="json"), {"evaluation.recalibration": asked}))
+        members = members_of(wanted, card, CellOf(0, 0))
+        assert wanted.holds_out_validation == bool(asked)
+        for member in members:
+            seen = np.sort(np.concatenate([member.train, member.valid]))
+            np.testing.assert_array_equal(seen, np.arange(used))
+        alone = training_identity(wanted)
+        assert (alone == training_identity(experiment)) == (not asked)
+    held, target = calibration_predictions(folded.predictor(), folded.data_of())
+    assert held.components == 4
+    assert len(target) == card.rows["valid"] == 40
+
+
+def test_an_ensemble_with_held_out_rows_trains_and_is_recalibrated(tmp_path):
+    changes = {
+        "model.posterior": {"kind": "ensemble", "members": 4, "folds": 2, "spread": "fitted"},
+        "engine.kind": "batched",
+        "seeds": [0],
+        "splits": [0],
+        "training.steps": 20,
+        "evaluation.recalibration": ["quantile_map", "conformal_split"],
+    }
+    from precisionflow.evaluation.evaluate import evaluate
+
+    found = tiny.trained(tiny.TABLE, tmp_path, **changes)
+    evaluate(found.experiment, data=found.data, model=found.model, out=tmp_path / "evaluation")
+    kept = read_card(cell_folder(tmp_path / "evaluation", 0, 0) / "recalibration.json", RecalibrationCard)
+    held, target = calibration_predictions(found.predictor(), found.data_of())
+    fitted = quantile_map(held.normal_score(target))
+    np.testing.assert_allclose(kept.fits[0].forecast, fitted.forecast)
 
 
 def test_the_fitted_spread_lies_beside_the_weights_and_is_on_every_prediction(folded):
@@ -179,8 +199,8 @@ def test_weights_with_a_wrong_spread_are_refused(value, folded, tmp_path):
         load_predictor(model, card)
 
 
-def test_without_folds_the_validation_rows_are_cross_fit_predictions(table):
-    predictive, target = cross_fit_predictions(table.predictor(), table.data_of())
+def test_without_folds_the_validation_rows_are_calibration_predictions(table):
+    predictive, target = calibration_predictions(table.predictor(), table.data_of())
     rows = read_parquet(table.data_of() / "valid.parquet", REGRESSION_ROWS)
     scale = table.predictor().data_card.table
     np.testing.assert_allclose(
@@ -227,7 +247,7 @@ def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
     assert set(experiment.metrics) == names
     kept = read_card(cell_folder(tmp_path, 0, 0) / "recalibration.json", RecalibrationCard)
     assert kept.model == input_key(cell_folder(table.model, 0, 0))
-    held, target = cross_fit_predictions(table.predictor(), table.data_of())
+    held, target = calibration_predictions(table.predictor(), table.data_of())
     assert kept.fits[0].factor == pytest.approx(np.sqrt(np.mean(((target - held.mean) / held.std) ** 2)))
 
 
@@ -260,13 +280,31 @@ def test_too_few_rows_are_told_before_anything_is_trained(table) -> None:
             "evaluation.recalibration": ["variance_scaling", "conformal_split"],
             "evaluation.levels": [0.99],
         }
-        check_calibration_rows(
+        check_rows(
             resolve(overlay(table.experiment.model_dump(mode="json"), wanted | changes)), data=table.data
         )
 
-    with pytest.raises(ValueError, match=r"diabetes split 0 has 40 held-out rows, level 0\.99 needs 99"):
+    with pytest.raises(ValueError, match=r"diabetes split 0 has 40 validation rows, level 0\.99 needs 99"):
         asked()
     asked(**{"evaluation.levels": [0.9]})
-    asked(**{"evaluation.recalibration": ["quantile_map"]})
+    with pytest.raises(ValueError, match=r"quantile_map: diabetes split 0 .* level 0\.96 needs 49"):
+        asked(**{"evaluation.recalibration": ["quantile_map"], "evaluation.levels": [0.5, 0.96]})
+    asked(**{"evaluation.recalibration": ["quantile_map"], "evaluation.levels": [0.95]})
     posterior = {"kind": "ensemble", "members": 4, "folds": 2}
-    asked(**{"engine": {"kind": "batched"}, "model.posterior": posterior})
+    ensemble = {"engine": {"kind": "batched"}, "model.posterior": posterior}
+    with pytest.raises(ValueError, match=r"diabetes split 0 has 40 validation rows, level 0\.99 needs 99"):
+        asked(**ensemble)
+    many = {"evaluation.levels": [0.9], "model.posterior": {"kind": "ensemble", "members": 400, "folds": 400}}
+    with pytest.raises(ValueError, match=r"folds 400 needs as many rows; split 0 has 358"):
+        asked(**ensemble | many)
+    asked(**ensemble | many | {"evaluation.recalibration": [], "model.posterior.folds": None})
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_needs_the_rows_that_it_is_refused_without(method) -> None:
+    needed = fewest_rows(method, 0.9)
+    enough, few = overconfident(needed, 0), overconfident(max(needed - 1, 1), 0)
+    fitted_recalibrations(enough, methods=[method], levels=(0.5, 0.9))
+    if needed > 1:
+        with pytest.raises(ValueError, match=rf"{method}.*{needed - 1} calibration rows are too few"):
+            fitted_recalibrations(few, methods=[method], levels=(0.5, 0.9))

@@ -18,7 +18,6 @@ from precisionflow.data.streams import Stream
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.evaluation.recalibration.variance_scaling import scaled
-from precisionflow.evaluation.tasks.regression import cross_fit_predictions
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY
@@ -158,7 +157,13 @@ def test_the_spread_is_fitted_to_the_rows_left_out(data, tmp_path):
     card = read_card(folder / "dataset.json", DatasetCard)
     predictor = load_predictor(cell_folder(tmp_path, 0, 1), card)
     found, predictor.model.factor = predictor.model.factor, 1.0
-    pair, target = cross_fit_predictions(predictor, folder)
+    parts = [Rows.read(folder / f"{part}.parquet") for part in ("train", "valid")]
+    features = torch.from_numpy(np.concatenate([part.features for part in parts]))
+    target = card.table.restore_target(np.concatenate([part.target for part in parts]))
+    apart = out_of_fold(
+        predictor.experiment_card.experiment.model.posterior, rows=len(target), seed=0, split=1
+    )
+    pair = predictor.standardised(features, among=torch.from_numpy(apart))
     columns = {name: getattr(pair, name) for name in ("location", "scale")}
     singles = [gaussian(columns["location"][:, member], columns["scale"][:, member]) for member in range(2)]
 

@@ -52,14 +52,14 @@ def quantile_scores(target: Rows, lower: Rows, upper: Rows) -> Rows:
 def absolute_interval(mean: Rows, *, quantile: float) -> tuple[Rows, Rows]:
     """mean -+ quantile, of `absolute_scores`."""
     (mean,) = aligned(mean=mean)
-    return mean - quantile, mean + quantile
+    return _outward(mean, mean, np.full_like(mean, quantile))
 
 
 def normalised_interval(mean: Rows, std: Rows, *, quantile: float) -> tuple[Rows, Rows]:
     """mean -+ quantile std, of `normalised_scores`."""
     mean, std = aligned(mean=mean, std=std)
     refuse(std <= 0, "std", std, wanted="should be positive")
-    return mean - quantile * std, mean + quantile * std
+    return _outward(mean, mean, quantile * std)
 
 
 def quantile_interval(lower: Rows, upper: Rows, *, quantile: float) -> tuple[Rows, Rows]:
@@ -67,4 +67,11 @@ def quantile_interval(lower: Rows, upper: Rows, *, quantile: float) -> tuple[Row
     lower, upper = aligned(lower=lower, upper=upper)
     refuse(upper < lower, "upper", upper, wanted="should not lie below lower")
     middle = 0.5 * (lower + upper)
-    return np.minimum(lower - quantile, middle), np.maximum(upper + quantile, middle)
+    low, high = _outward(lower, upper, np.full_like(lower, quantile))
+    return np.minimum(low, middle), np.maximum(high, middle)
+
+
+def _outward(lower: Rows, upper: Rows, by: Rows) -> tuple[Rows, Rows]:
+    """(lower - by, upper + by), rounded outwards: a target whose score is the quantile itself lies inside."""
+    rounding = 4 * np.finfo(float).eps * (np.abs(lower) + np.abs(upper) + np.abs(by))
+    return lower - by - rounding, upper + by + rounding

@@ -11,7 +11,7 @@ from precisionflow.evaluation.columns import Rows
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.metrics import interval_metrics
 from precisionflow.evaluation.recalibration import conformal
-from precisionflow.evaluation.recalibration.quantile_map import QuantileMap, quantile_map
+from precisionflow.evaluation.recalibration.quantile_map import QuantileMap, check_rows, quantile_map
 from precisionflow.evaluation.recalibration.variance_scaling import scaled, variance_scale
 from precisionflow.evaluation.scores.crps import crps
 from precisionflow.records.recalibration import ConformalFit, MapFit, SpreadFit, TableFit
@@ -25,14 +25,15 @@ Intervals = Callable[[float], tuple[Rows, Rows]]
 def fitted(method: TableRecalibration, calibration: Calibration, *, levels: Sequence[float]) -> TableFit:
     """What a method learns from the calibration rows; a conformal one learns it for these `levels` alone.
 
-    ValueError for fewer rows than a conformal level needs.
+    ValueError for fewer rows than a level needs.
     """
     predictive, target = calibration
     match method:
         case "variance_scaling":
             return SpreadFit(factor=variance_scale(predictive, target))
         case "quantile_map":
-            found = quantile_map(predictive.cdf(target))
+            check_rows(len(target), level=max(levels))
+            found = quantile_map(predictive.normal_score(target))
             return MapFit(forecast=tuple(found.forecast.tolist()), observed=tuple(found.observed.tolist()))
         case "conformal_split" | "conformal_normalised" | "conformal_quantile":
             quantiles = [

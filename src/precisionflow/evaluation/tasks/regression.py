@@ -10,9 +10,7 @@ from jaxtyping import Float
 from torch import nn
 
 from precisionflow.config import Experiment
-from precisionflow.config.networks import ensemble_of
 from precisionflow.data.batches import Rows
-from precisionflow.data.folds import out_of_fold
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.fit import fitted_curve
 from precisionflow.evaluation.metrics import regression_metrics
@@ -110,7 +108,7 @@ class TablePredictor(TrainedNetwork):
         methods = [m for m in experiment.evaluation.recalibration if m != "temperature"]
         fits: tuple[TableFit, ...] = ()
         if methods:
-            fits = fitted_recalibrations(cross_fit_predictions(self, data), methods=methods, levels=levels)
+            fits = fitted_recalibrations(calibration_predictions(self, data), methods=methods, levels=levels)
             metrics |= recalibrated_metrics(fits, predicted, target, levels=levels)
         return Scored(
             predictions_table(predicted, row=rows["row"].to_numpy(), target=target),
@@ -121,20 +119,12 @@ class TablePredictor(TrainedNetwork):
         )
 
 
-def cross_fit_predictions(predictor: TablePredictor, data: Path) -> Calibration:
-    """Predictions and targets of rows that the predicting networks did not train on, in the target's units.
+def calibration_predictions(predictor: TablePredictor, data: Path) -> Calibration:
+    """Predictions and targets of the validation rows, which no network trained on, in the target's units.
 
-    The validation rows; of an ensemble with folds all training and validation rows, each predicted by the members of
-    whose folds it is out. Early stopping has looked at these rows, so they are predicted a little too well, and by
-    fewer members than a test row.
+    They are predicted as test rows are. Early stopping has looked at them, but that of an ensemble with folds: its
+    predictions of them are a little too good.
     """
-    card, scales = predictor.experiment_card, predictor.data_card.table
     valid = Rows.read(PreparedSplit(data).part("valid"))
-    ensemble = ensemble_of(card.experiment.model)
-    if ensemble is None or ensemble.folds is None:
-        return predictor.standardised(torch.from_numpy(valid.features)), scales.restore_target(valid.target)
-    train = Rows.read(PreparedSplit(data).part("train"))
-    features = np.concatenate([train.features, valid.features])
-    target = scales.restore_target(np.concatenate([train.target, valid.target]))
-    members = out_of_fold(ensemble, rows=len(target), seed=card.seed, split=card.split)
-    return predictor.standardised(torch.from_numpy(features), among=torch.from_numpy(members)), target
+    target = predictor.data_card.table.restore_target(valid.target)
+    return predictor.standardised(torch.from_numpy(valid.features)), target
