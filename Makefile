@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed-$(shell { echo '$(CURDIR)'; cat pyproject.toml constraints.txt; } | cksum | tr ' ' -)
+INSTALL := PYTHONWARNINGS='ignore:Editable installation:UserWarning' \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 RESULTS ?= runs/quickstart
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format compile images bench lock clean
+.PHONY: help install run test check format compile images bench mutate lock clean
 
 help: ## List the verbs.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +25,7 @@ $(INSTALLED):
 	@rm -f $(VENV)/.installed*
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
-	PYTHONWARNINGS='ignore:Editable installation:UserWarning' \
-		$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) '.[dev]'
 	@touch $(INSTALLED)
 
 run: $(INSTALLED) ## Run the quickstart: two experiments, a table, a report, an MLflow store. Again: only what is missing.
@@ -58,6 +59,10 @@ bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
 	@mkdir -p runs/benchmarks
 	@for script in $(filter-out %/measured.py, $(wildcard benchmarks/*.py)); do \
 		$(BIN)/python $$script --json runs/benchmarks/$$(basename $$script .py).json || exit 1; done
+
+mutate: $(INSTALLED) ## Put faults into the code and see which ones tests notice; hours, or MODULE=ablation/statistics.py.
+	@$(INSTALL) '.[mutate]'
+	@$(BIN)/python -m tests.mutate $(MODULE)
 
 lock: ## Resolve the newest versions that fit together into constraints.txt.
 	@$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv

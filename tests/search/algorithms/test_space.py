@@ -5,9 +5,11 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from scipy.stats import norm
 
 from precisionflow.search.algorithms.samplers import suggester
-from precisionflow.search.algorithms.space import at_fraction, grid, grid_values
+from precisionflow.search.algorithms.space import at_fraction, axes, grid, grid_values, steps_of, typed
 from tests.search.studies import algorithm, parameter
 
 
@@ -83,3 +85,73 @@ def test_a_normal_value_with_a_step_is_one_of_its_steps():
     normal = parameter("x", "double", min="0.1", max="0.7", step="0.1", distribution="normal")
     draws = suggester(algorithm("random"), [normal], better="minimize", seed=0)
     assert {draws.ask()["x"] for _ in range(400)} == {"0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"}
+
+
+def test_what_is_nearest_to_a_value_outside_is_an_end():
+    steps = steps_of(stepped("1", "4", "1.5"))
+    assert [float(steps.nearest(value)) for value in (-9.0, 1.7, 1.8, 3.9, 1e300)] == [
+        1.0,
+        1.0,
+        2.5,
+        4.0,
+        4.0,
+    ]
+
+
+def test_a_fraction_of_choices_and_of_a_range_without_steps():
+    three = parameter("x", "categorical", list=["a", "b", "c"])
+    assert [at_fraction(three, fraction) for fraction in (0.0, 0.32, 0.34, 0.67, 0.99)] == list("aabcc")
+    plain = parameter("x", "double", min="-1", max="3")
+    assert [at_fraction(plain, fraction) for fraction in (0.0, 0.25, 0.875)] == ["-1.0", "0.0", "2.5"]
+    whole = parameter("x", "int", min="3", max="5")
+    assert [at_fraction(whole, fraction) for fraction in (0.0, 0.32, 0.34, 0.67, 0.99)] == list("33455")
+
+
+@pytest.mark.parametrize(
+    ("kind", "space", "shape", "distribution"),
+    [
+        ("categorical", {"list": ["b", "a"]}, "declared", CategoricalDistribution(("b", "a"))),
+        ("double", {"min": "1", "max": "2"}, "declared", FloatDistribution(1.0, 2.0)),
+        ("double", {"min": "1", "max": "2", "step": "0.5"}, "flat", FloatDistribution(1.0, 2.0, step=0.5)),
+        ("double", {"min": "0", "max": "2"}, "logarithmic", FloatDistribution(1e-10, 2.0, log=True)),
+        ("int", {"min": "2", "max": "8"}, "logarithmic", IntDistribution(2, 8)),
+        ("int", {"min": "2", "max": "8", "step": "3"}, "declared", IntDistribution(2, 8, step=3)),
+    ],
+)
+def test_an_axis_is_drawn_as_its_range_says(kind, space, shape, distribution):
+    (axis,) = axes([parameter("x", kind, **space)], shape=shape, algorithm="tpe")
+    assert (axis.name, axis.distribution) == ("x", distribution)
+
+
+@pytest.mark.parametrize("shape", ["declared", "with-normal"])
+def test_an_axis_by_logarithms_where_the_study_asks_for_it(shape):
+    double = parameter("x", "double", min="0", max="2", distribution="logUniform")
+    whole = parameter("y", "int", min="0", max="9", distribution="logUniform")
+    found = [axis.distribution for axis in axes([double, whole], shape=shape, algorithm="random")]
+    assert found == [FloatDistribution(1e-10, 2.0, log=True), IntDistribution(1, 9, log=True)]
+    flat = [axis.distribution for axis in axes([double, whole], shape="flat", algorithm="cmaes")]
+    assert flat == [FloatDistribution(0.0, 2.0), IntDistribution(0, 9)]
+
+
+@pytest.mark.parametrize("deviations", [-3.0, -1.0, 0.0, 0.5, 3.0])
+def test_a_normal_value_is_so_many_deviations_from_the_middle(deviations):
+    """The range is six deviations wide: P(z <= x) = (Phi(x) - Phi(-3)) / (Phi(3) - Phi(-3))."""
+    probability = (norm.cdf(deviations) - norm.cdf(-3)) / (norm.cdf(3) - norm.cdf(-3))
+    narrow = parameter("x", "double", min="2", max="14", distribution="normal")
+    wide = parameter("y", "double", min="0.01", max="100", distribution="logNormal")
+    whole = parameter("z", "int", min="2", max="14", distribution="normal")
+    x, y, z = (
+        axis.value(float(probability))
+        for axis in axes([narrow, wide, whole], shape="with-normal", algorithm="random")
+    )
+    assert float(x) == pytest.approx(8 + 2 * deviations)
+    assert np.log10(float(y)) == pytest.approx(4 / 6 * deviations, abs=1e-9)
+    assert z == str(round(8 + 2 * deviations))
+
+
+def test_an_assignment_stands_for_a_number_where_it_reads_as_one():
+    whole, real = parameter("x", "int", min="0", max="9"), parameter("x", "double", min="0", max="9")
+    choice = parameter("x", "categorical", list=["8"])
+    found = [typed("8", whole), typed("8", real), *(typed(text, choice) for text in ("8", "0.5", "wide"))]
+    assert found == [8, 8.0, 8, 0.5, "wide"]
+    assert [type(value) for value in found] == [int, float, int, float, str]
