@@ -61,7 +61,7 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
     """Hold a results folder; at the end, tables of the experiments that the block lists, times, and where all is."""
     from rich.console import Console
 
-    from precisionflow.report.terminal import print_tables
+    from precisionflow.report.terminal import print_remarks, print_tables
     from precisionflow.tracking import ui_command
 
     start, experiments = time.perf_counter(), list[Experiment]()
@@ -71,6 +71,7 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
         seconds = time.perf_counter() - start
         console = Console()
         print_tables(experiments, Results(folder).aggregate, console)
+        print_remarks(experiments, Results(folder), console)
         after = finished_stages(folder)
     done = {path: spent for path, spent in after.items() if path not in before or before[path] != spent}
     console.print(

@@ -11,9 +11,13 @@ from rich.text import Text
 from precisionflow.ablation.aggregate import by_dataset, by_name, contrasted, read_aggregate
 from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card
 from precisionflow.report import tables, wording
+from precisionflow.report.remarks import remarks
 from precisionflow.report.tables import Table
 from precisionflow.report.wording import Row
+from precisionflow.results.layout import Results, TrainedCell, cell_folders
 
 NAME_WIDTH = 18
 """Characters of the first column, so that common names are not broken."""
@@ -32,6 +36,23 @@ def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Co
             for table in _tables(experiment, variants, scores=rows, contrasts=compared):
                 console.print()
                 console.print(_rich(table))
+
+
+def print_remarks(experiments: Sequence[Experiment], results: Results, console: Console) -> None:
+    """Say which trainings of a results folder should be looked at."""
+    for experiment in by_name(experiments):
+        for dataset, variants in by_dataset(experiment).items():
+            cards = {
+                variant.name: [
+                    read_card(TrainedCell(folder).card, ModelCard)
+                    for folder in cell_folders([results.model(variant.experiment)])
+                ]
+                for variant in variants
+            }
+            for remark in remarks(cards):
+                console.print(
+                    f"look at {experiment.name} on {dataset}, {remark}", highlight=False, soft_wrap=True
+                )
 
 
 def _tables(

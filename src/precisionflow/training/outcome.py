@@ -116,12 +116,24 @@ def _spread(
 
 
 def mean_history(outcomes: Sequence[Outcome]) -> list[Entry]:
-    """Means over the networks of a cell at the steps that all of them reached; seconds are summed."""
-    values: dict[tuple[int, str], list[float]] = defaultdict(list)
-    for outcome in outcomes:
+    """Means over the networks of a cell at every step that one of them reached; seconds are summed.
+
+    A network that has stopped counts with its last value, and with no seconds.
+    """
+    last: list[dict[str, float]] = [{} for _ in outcomes]
+    at: dict[int, list[tuple[int, str, float]]] = defaultdict(list)
+    for network, outcome in enumerate(outcomes):
         for step, name, value in outcome.history:
-            values[step, name].append(value)
-    return [(step, name, pooled(name, of)) for (step, name), of in values.items() if len(of) == len(outcomes)]
+            at[step].append((network, name, value))
+    history: list[Entry] = []
+    for step in sorted(at):
+        for values in last:
+            values["seconds_per_step"] = 0.0
+        for network, name, value in at[step]:
+            last[network][name] = value
+        names = dict.fromkeys(name for _, name, _ in at[step])
+        history += [(step, name, pooled(name, [values[name] for values in last])) for name in names]
+    return history
 
 
 def pooled(name: str, values: Sequence[float]) -> float:

@@ -37,12 +37,21 @@ def learning_curve(metric: str, curves: Mapping[int, Curve], *, variants: Sequen
 
 
 def mean_and_range(runs: Sequence[Mapping[int, float]], *, points: int = 120) -> Curve:
-    """Mean and range at the steps that every run has, at most about `points` of them.
+    """Mean and range at the steps of the longest run, at most about `points` of them.
 
-    Runs that stop early would otherwise leave the mean to the survivors.
+    A run that has stopped counts with its last value: else it would leave the mean to the survivors.
     """
-    steps = np.array(sorted(set.intersection(*(set(run) for run in runs))), dtype=int)
+    if not all(runs):
+        return Curve(*(np.array([]) for _ in Curve._fields))
+    steps = np.array(sorted(set.union(*(set(run) for run in runs))), dtype=int)
+    steps = steps[steps >= max(min(run) for run in runs)]
     if len(steps) > points:
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, points).round().astype(int))]
-    values = np.array([[run[int(step)] for step in steps] for run in runs])
+    values = np.array([_held(run, steps) for run in runs])
     return Curve(steps, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+
+
+def _held(run: Mapping[int, float], steps: np.ndarray) -> np.ndarray:
+    """Value at each step or, where a run has none, at the last step before that it has."""
+    own = np.array(sorted(run))
+    return np.array([run[step] for step in own.tolist()])[np.searchsorted(own, steps, side="right") - 1]

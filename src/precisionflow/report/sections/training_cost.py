@@ -8,6 +8,7 @@ from precisionflow.ablation.design import Variant
 from precisionflow.records.cards import ModelCard
 from precisionflow.report.digits import significant
 from precisionflow.report.material import Material
+from precisionflow.report.remarks import remarks
 from precisionflow.report.section import Section
 from precisionflow.report.tables import Entry, Table
 
@@ -17,12 +18,14 @@ LOSS_BAR, TIME_BAR = 1.02, 3.0
 
 def section(material: Material) -> Section:
     """The cost table of every data set, and the twins where there are any."""
-    tables = []
+    tables, said = [], []
     for group in material.groups:
+        where = f"{group.dataset}, " if material.several else ""
+        said += [where + remark for remark in remarks(group.cards)]
         tables.append(cost_table(group.cards, caption=f"Training cost on {group.dataset}"))
         if twins := twin_table(group.variants, group.cards):
             tables.append(twins)
-    return Section("Training cost", "sections/training_cost.html.jinja", {"tables": tables})
+    return Section("Training cost", "sections/training_cost.html.jinja", {"tables": tables, "remarks": said})
 
 
 def cost_table(cards: Mapping[str, Sequence[ModelCard]], *, caption: str) -> Table:
