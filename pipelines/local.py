@@ -30,20 +30,30 @@ TASKS_AT_ONCE = 2
 """What kfp.local runs in parallel, whatever a pipeline asks for."""
 
 
-def run_locally(experiments: Sequence[Experiment], *, folder: Path, screen: TextIO) -> None:
-    """Execute the ablation pipeline with results in `folder`; ValueError with the failed task's line otherwise."""
+def run_locally(
+    experiments: Sequence[Experiment], *, folder: Path, screen: TextIO, trust_code: bool = False
+) -> None:
+    """Execute the ablation pipeline with results in `folder`; ValueError with the failed task's line otherwise.
+
+    With `trust_code`, finished results of other code are kept.
+    """
     wholes = [experiment_argument(experiment) for experiment in experiments]
     variants = [experiment_argument(variant) for variant in stages.expand(experiments)]
-    _execute(ablation, folder=folder, screen=screen, experiments=wholes, variants=variants)
+    there = LocalResults(Results(folder.resolve()), trusts_code=trust_code)
+    _execute(ablation, there, screen=screen, experiments=wholes, variants=variants)
 
 
 def search_and_train_locally(study: Study, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
     """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
     arguments = {"study": as_argument(study.content), "experiment": experiment_argument(experiment)}
-    _execute(search_then_train, folder=folder, screen=screen, **arguments)
+    there = LocalResults(Results(folder.resolve()))
+    _execute(search_then_train, there, screen=screen, **arguments)
 
 
-def _execute(pipeline: Callable[..., object], *, folder: Path, screen: TextIO, **arguments: object) -> None:
+def _execute(
+    pipeline: Callable[..., object], there: LocalResults, *, screen: TextIO, **arguments: object
+) -> None:
+    folder = there.results.folder
     with (
         (folder / LOG).open("a", encoding="utf-8") as log,
         _relayed(log, screen) as relay,
@@ -51,7 +61,7 @@ def _execute(pipeline: Callable[..., object], *, folder: Path, screen: TextIO, *
         _subprocess_runner(folder / ".kfp"),
     ):
         try:
-            pipeline(**arguments, destination=str(LocalResults(Results(folder.resolve()))))
+            pipeline(**arguments, destination=str(there))
         except RuntimeError as failure:
             cause = relay.error or " ".join(_COLOUR.sub("", str(failure)).split())
             raise ValueError(f"{cause} (log: {folder / LOG})") from None

@@ -8,6 +8,7 @@ import pytest
 from precisionflow import tracking
 from precisionflow.config import load, parse
 from precisionflow.destination import ClusterArtifacts, Destination, LocalResults, destination_of
+from precisionflow.results.code import code_is_trusted
 from precisionflow.results.layout import Results
 from tests.command_line import TINY
 
@@ -29,7 +30,13 @@ def uploads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...],
 
 
 @pytest.mark.parametrize(
-    "destination", [ClusterArtifacts(), LocalResults(Results(Path("/a folder:with=all/kfp")))], ids=str
+    "destination",
+    [
+        ClusterArtifacts(),
+        LocalResults(Results(Path("/a folder:with=all/kfp"))),
+        LocalResults(Results(Path("/folder:")), trusts_code=True),
+    ],
+    ids=str,
 )
 def test_a_text_names_the_destination_that_wrote_it(destination: Destination) -> None:
     assert destination_of(str(destination)) == destination
@@ -39,6 +46,14 @@ def test_a_text_names_the_destination_that_wrote_it(destination: Destination) ->
 def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"should be kfp, .*, or folder:PATH"):
         destination_of(text)
+
+
+@pytest.mark.parametrize("trusts", [False, True])
+def test_a_results_folder_says_whether_code_is_trusted(trusts: bool, tmp_path: Path) -> None:
+    with LocalResults(Results(tmp_path), trusts_code=trusts).code():
+        assert code_is_trusted() is trusts
+    with ClusterArtifacts().code():
+        assert not code_is_trusted()
 
 
 def test_outputs_of_a_results_folder_lie_where_its_layout_says(tmp_path: Path) -> None:

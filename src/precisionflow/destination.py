@@ -9,6 +9,7 @@ from pathlib import Path
 
 from precisionflow.config import Experiment, to_yaml
 from precisionflow.records.files import write_text
+from precisionflow.results.code import trusting_code
 from precisionflow.results.layout import Reported, Results
 from precisionflow.results.locks import turn
 
@@ -18,10 +19,16 @@ class LocalResults:
     """A results folder of this machine; MLflow gets all of it at once, in one process, when the report is written."""
 
     results: Results
+    trusts_code: bool = False
+    """Whether finished results of other code are kept."""
 
     def __str__(self) -> str:
-        """`folder:/path`: the destination as an argument of KFP."""
-        return f"{_FOLDER}{self.results.folder}"
+        """`folder:/path`, or `trusted-folder:/path`: the destination as an argument of KFP."""
+        return f"{_TRUSTED if self.trusts_code else _FOLDER}{self.results.folder}"
+
+    def code(self) -> AbstractContextManager[None]:
+        """Which code may have made what is finished."""
+        return trusting_code(self.trusts_code)
 
     def data(self, _artifact: Path) -> Path:
         """Output of prepare."""
@@ -89,6 +96,10 @@ class ClusterArtifacts:
     def __str__(self) -> str:
         """`kfp`: the destination as an argument of KFP."""
         return _KFP
+
+    def code(self) -> AbstractContextManager[None]:
+        """KFP's cache decides what is finished, by the image."""
+        return trusting_code(False)
 
     def data(self, artifact: Path) -> Path:
         """Output of prepare."""
@@ -162,16 +173,17 @@ class ClusterArtifacts:
 
 Destination = LocalResults | ClusterArtifacts
 
-_FOLDER, _KFP = "folder:", "kfp"
+_FOLDER, _TRUSTED, _KFP = "folder:", "trusted-folder:", "kfp"
 
 
 def destination_of(argument: str) -> Destination:
     """The destination that an argument of KFP names; ValueError where it names none."""
-    path = argument.removeprefix(_FOLDER)
     if argument == _KFP:
         return ClusterArtifacts()
-    if argument.startswith(_FOLDER) and path:
-        return LocalResults(Results(Path(path)))
+    for prefix in (_FOLDER, _TRUSTED):
+        path = argument.removeprefix(prefix)
+        if path and argument.startswith(prefix):
+            return LocalResults(Results(Path(path)), trusts_code=prefix == _TRUSTED)
     raise ValueError(
         f"destination {argument!r}: should be {_KFP}, for the artifacts of Kubeflow Pipelines, or {_FOLDER}PATH, for a "
         "results folder on this machine"

@@ -94,8 +94,10 @@ def launch_search(
 @one_line_errors("prepare")
 def prepare(variants: Sequence[str], *, data: str, destination: str) -> str:
     """Prepare the data of resolved experiments; where they are."""
-    out = _destination(destination).data(Path(data))
-    stages.prepare(_experiments(variants), out=out)
+    there = _destination(destination)
+    out = there.data(Path(data))
+    with there.code():
+        stages.prepare(_experiments(variants), out=out)
     return str(out)
 
 
@@ -104,7 +106,8 @@ def train(experiment: str, *, data: str, model: str, destination: str) -> str:
     """Train a resolved experiment; where its models are."""
     variant, there = _experiment(experiment), _destination(destination)
     out = there.model(variant, Path(model))
-    stages.train(variant, data=Path(data), out=out, turn=there.turn)
+    with there.code():
+        stages.train(variant, data=Path(data), out=out, turn=there.turn)
     return str(out)
 
 
@@ -122,7 +125,8 @@ def evaluate(
     variant, there = _experiment(experiment), _destination(destination)
     given = {"data": Path(data), "model": Path(model)}
     out = there.evaluation(variant, Path(evaluation))
-    stages.evaluate(variant, **given, out=out)
+    with there.code():
+        stages.evaluate(variant, **given, out=out)
     there.after_evaluate(variant, experiments=_experiments(experiments), **given, evaluation=out)
     return str(out)
 
@@ -130,8 +134,10 @@ def evaluate(
 @one_line_errors("aggregate")
 def aggregate(experiments: Sequence[str], *, evaluations: Sequence[str], table: str, destination: str) -> str:
     """Put the metrics of all variants into a table; where it is."""
-    out = _destination(destination).aggregate(Path(table))
-    stages.aggregate(_experiments(experiments), evaluations=_paths(evaluations), out=out)
+    there = _destination(destination)
+    out = there.aggregate(Path(table))
+    with there.code():
+        stages.aggregate(_experiments(experiments), evaluations=_paths(evaluations), out=out)
     return str(out)
 
 
@@ -149,9 +155,9 @@ def report(
     """Write the HTML page; where it is shown."""
     wholes, there = _experiments(experiments), _destination(destination)
     out, aggregated = there.report(Path(results)), Path(table)
-    stages.report(
-        wholes, models=_paths(models), evaluations=_paths(evaluations), aggregate=aggregated, out=out
-    )
+    given = {"models": _paths(models), "evaluations": _paths(evaluations)}
+    with there.code():
+        stages.report(wholes, **given, aggregate=aggregated, out=out)
     shown = there.page(out, Path(page))
     there.after_report(wholes, aggregate=aggregated, report=out)
     return str(shown)

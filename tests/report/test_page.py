@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from precisionflow.config import to_yaml
+from precisionflow.records.files import write_card
+from precisionflow.records.marker import MARKER, read_marker
 from precisionflow.report.page import report
 from precisionflow.results.stage import finished_key
 from tests.report.conftest import Results, results_of
@@ -209,6 +211,17 @@ def test_a_second_run_does_nothing(results: Results, tmp_path: Path) -> None:
     before = (tmp_path / "report/report.html").stat().st_mtime_ns
     written(results, tmp_path / "report")
     assert (tmp_path / "report/report.html").stat().st_mtime_ns == before
+
+
+def test_results_of_other_code_are_told(results: Results, html: str, tmp_path: Path) -> None:
+    copies = [Path(shutil.copytree(folder, tmp_path / str(i))) for i, folder in enumerate(results.models)]
+    cell = next(copies[0].glob("seed-*"))
+    marker = read_marker(cell)
+    assert marker is not None
+    write_card(marker.model_copy(update={"code": "0ld", "trusted": "1st"}), cell / MARKER)
+    told = Page(written(replace(results, models=copies), tmp_path / "report")).text
+    assert "kept by --trust-codetrain: 1 of code 0ld, kept under code 1st" in told
+    assert "--trust-code" not in html
 
 
 def test_a_missing_model_is_named(results: Results, tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ OF_FILES: tuple[dict[str, Any], ...] = (
         "task": {"kind": "regression", "source": {"kind": "table_file", "path": "a.csv", "target": "y"}},
         "model": {"kind": "mlp", "posterior": {"kind": "ensemble", "members": 4, "folds": 2}},
         "objective": {"kind": "gaussian_nll"},
+        "training": {"epochs": 10, "most_steps": 600, "largest_batch": 64},
         "engine": {"kind": "batched"},
     },
     {

@@ -6,20 +6,19 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from precisionflow.ablation.design import shortfall
+from precisionflow.ablation.design import expand, shortfall
 from precisionflow.config import Experiment, load
 from precisionflow.console import say
 from precisionflow.destination import LocalResults
-from precisionflow.records.marker import MARKER
-from precisionflow.results.layout import Reported, Results, SearchResults
+from precisionflow.records.marker import MARKER, StageCard, read_marker
+from precisionflow.results.layout import Reported, Results, SearchResults, cell_folder, data_folder
 from precisionflow.results.locks import exclusive
-from precisionflow.results.stage import finished_seconds
 from precisionflow.search.journal import adopt
 from precisionflow.search.study import Study
 
 
-def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
-    """Run the pipeline into `folder` and say what came out."""
+def run_experiments(experiments: Sequence[Experiment], *, folder: Path, trust_code: bool = False) -> None:
+    """Run the pipeline into `folder` and say what came out; with `trust_code`, results of other code are kept."""
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names):
         raise ValueError(f"experiments {', '.join(names)}: two have the same name; rename one in its file")
@@ -29,7 +28,7 @@ def run_experiments(experiments: Sequence[Experiment], *, folder: Path) -> None:
         for experiment in experiments:
             LocalResults(Results(folder)).keep(experiment)
             warn_of_few_units(experiment)
-        run_locally(experiments, folder=folder, screen=sys.stdout)
+        run_locally(experiments, folder=folder, screen=sys.stdout, trust_code=trust_code)
         done += experiments
 
 
@@ -73,10 +72,14 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
         print_tables(experiments, Results(folder).aggregate, console)
         print_remarks(experiments, Results(folder), console)
         after = finished_stages(folder)
-    done = {path: spent for path, spent in after.items() if path not in before or before[path] != spent}
+    asked, search = _stages_of(experiments, Results(folder)), Results(folder).search
+    there = {path: m for path, m in after.items() if path in asked or path.is_relative_to(search)}
+    done = [m for path, m in there.items() if path not in before or before[path].key != m.key]
+    trusted = sum(marker.trusted is not None for marker in there.values())
     console.print(
-        f"\n{len(done)} of {len(after)} stages run, the others were finished: "
-        f"wall time {seconds:.1f} s, work inside the stages {sum(done.values()):.1f} s",
+        f"\n{len(done)} of {len(there)} stages run, the others were finished"
+        f"{f', {trusted} of them by other code' if trusted else ''}: "
+        f"wall time {seconds:.1f} s, work inside the stages {sum(m.seconds for m in done):.1f} s",
         highlight=False,
         soft_wrap=True,
     )
@@ -84,6 +87,19 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
     console.print(f"mlflow: {ui_command(folder)}", highlight=False, soft_wrap=True)
 
 
-def finished_stages(folder: Path) -> dict[Path, float]:
-    """Every finished stage under a results folder and the seconds that its work took."""
-    return {marker.parent: finished_seconds(marker.parent) for marker in sorted(folder.glob(f"**/{MARKER}"))}
+def finished_stages(folder: Path) -> dict[Path, StageCard]:
+    """Markers of all finished stages under a results folder, those of other experiments too."""
+    found = {file.parent: read_marker(file.parent) for file in sorted(folder.glob(f"**/{MARKER}"))}
+    return {path: marker for path, marker in found.items() if marker}
+
+
+def _stages_of(experiments: Sequence[Experiment], results: Results) -> set[Path]:
+    """Folders of the stages that a run of these experiments has."""
+    folders = {results.aggregate, results.report}
+    for variant in (variant.experiment for whole in experiments for variant in expand(whole)):
+        for split in variant.splits:
+            folders.add(data_folder(results.data, variant, split))
+            for seed in variant.seeds:
+                folders.add(cell_folder(results.model(variant), seed, split))
+                folders.add(cell_folder(results.evaluation(variant), seed, split))
+    return folders

@@ -17,12 +17,14 @@ from precisionflow.cli.options import (
     Names,
     Out,
     Settings,
+    Trust,
     app,
     experiment_named,
     single_variant,
     variants_of,
 )
 from precisionflow.entrypoints import one_line_errors
+from precisionflow.results.code import trusting_code
 
 
 @app.command("list")
@@ -63,6 +65,7 @@ def run(
     names: Names,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Results folder [default: runs/NAME].")] = None,
+    trust_code: Trust = False,
 ) -> None:
     """Run experiments on this machine: all five verbs. Again: only what is not finished."""
     experiments = [experiment_named(name, settings) for name in names]
@@ -70,14 +73,15 @@ def run(
         variants_of(experiment)
     from precisionflow.app.run import run_experiments
 
-    run_experiments(experiments, folder=out or Path("runs") / "+".join(e.name for e in experiments))
+    folder = out or Path("runs") / "+".join(e.name for e in experiments)
+    run_experiments(experiments, folder=folder, trust_code=trust_code)
 
 
 @app.command()
-def prepare(name: Name, out: Out, settings: Settings = None) -> None:
+def prepare(name: Name, out: Out, settings: Settings = None, trust_code: Trust = False) -> None:
     """Raw data to Parquet: every task and split of the experiment's variants."""
     variants = variants_of(experiment_named(name, settings))
-    with one_line_errors("prepare"):
+    with one_line_errors("prepare"), trusting_code(trust_code):
         stages.prepare(variants, out=out)
 
 
@@ -90,30 +94,35 @@ def train(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="Print validations as metric=value lines, as Katib reads them.")
     ] = False,
+    trust_code: Trust = False,
 ) -> None:
     """Train one resolved variant; starts its ranks itself, or joins those of torchrun."""
     from precisionflow.training.launch import launched, leave
 
     variant = single_variant(name, settings)
-    with one_line_errors("train"):
+    with one_line_errors("train"), trusting_code(trust_code):
         stages.train(variant, data=data, out=out, metrics=metrics)
     if launched():
         leave()
 
 
 @app.command()
-def evaluate(name: Name, data: Data, model: Model, out: Out, settings: Settings = None) -> None:
+def evaluate(
+    name: Name, data: Data, model: Model, out: Out, settings: Settings = None, trust_code: Trust = False
+) -> None:
     """Score one trained variant on its test rows."""
     variant = single_variant(name, settings)
-    with one_line_errors("evaluate"):
+    with one_line_errors("evaluate"), trusting_code(trust_code):
         stages.evaluate(variant, data=data, model=model, out=out)
 
 
 @app.command()
-def aggregate(name: Name, evaluation: Evaluations, out: Out, settings: Settings = None) -> None:
+def aggregate(
+    name: Name, evaluation: Evaluations, out: Out, settings: Settings = None, trust_code: Trust = False
+) -> None:
     """Metrics of all variants to a table with intervals and contrasts."""
     experiment = experiment_named(name, settings)
-    with one_line_errors("aggregate"):
+    with one_line_errors("aggregate"), trusting_code(trust_code):
         stages.aggregate([experiment], evaluations=evaluation, out=out)
 
 
@@ -125,10 +134,11 @@ def report(
     aggregated: Annotated[Path, typer.Option("--aggregate", help="Folder that aggregate wrote.")],
     out: Out,
     settings: Settings = None,
+    trust_code: Trust = False,
 ) -> None:
     """Everything to one self-contained HTML page."""
     experiment = experiment_named(name, settings)
-    with one_line_errors("report"):
+    with one_line_errors("report"), trusting_code(trust_code):
         stages.report([experiment], models=model, evaluations=evaluation, aggregate=aggregated, out=out)
 
 

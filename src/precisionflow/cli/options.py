@@ -39,6 +39,10 @@ Images = Annotated[
     Path | None, typer.Option("--images", help="File that `make images` wrote [default: build/images.json].")
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust-code", help="Keep finished results of other code; stage.json and the report tell."),
+]
 
 
 def _version(wanted: bool) -> None:

@@ -1,6 +1,7 @@
 """What the training and evaluation of every cell left behind, looked up by cell."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.marker import read_marker
 from precisionflow.records.schemas import HISTORY, METRICS
 from precisionflow.results.cells import Cell
 from precisionflow.results.layout import EvaluatedCell, TrainedCell, cell_folders
@@ -53,6 +55,16 @@ def _trained_cell(folder: Path) -> Cell:
 def _evaluated_cell(folder: Path) -> Cell:
     first = read_parquet(EvaluatedCell(folder).metrics, METRICS).slice(0, 1).to_pylist()[0]
     return Cell(*(first[name] for name in Cell._fields))
+
+
+def kept(folders: Iterable[Path]) -> list[str]:
+    """Results of other code that `--trust-code` has kept: a line for each stage and code."""
+    markers = [marker for folder in folders if (marker := read_marker(folder))]
+    counts = Counter((m.verb, m.code, m.trusted) for m in markers if m.trusted)
+    return [
+        f"{verb}: {count} of code {code}, kept under code {other}"
+        for (verb, code, other), count in sorted(counts.items())
+    ]
 
 
 def keys(folders: Mapping[Cell, Path]) -> list[str]:

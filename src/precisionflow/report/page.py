@@ -73,7 +73,8 @@ def report(
         text = render(articles, keys={name: digest(key) for name, key in keys.items()})
         write_text(text, Reported(folder).page)
 
-    inputs = {"experiments": [e.model_dump_json() for e in ordered], **keys}
+    kept = cells.kept([*trained.values(), *evaluated.values(), aggregate])
+    inputs = {"experiments": [e.model_dump_json() for e in ordered], "kept": kept, **keys}
     once(out, verb="report", inputs=inputs, work=work)
 
 

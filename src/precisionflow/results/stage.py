@@ -76,12 +76,14 @@ def finished(out: Path, *, verb: Verb, inputs: object) -> bool:
     Where code is trusted, a result of other code counts too, and its marker says so from then on.
     """
     marker = _whole(out)
-    if marker is None or marker.key == stage_key(verb, inputs):
-        return marker is not None
-    if not code_is_trusted() or marker.inputs != inputs_digest(verb, inputs):
+    if marker is None:
         return False
-    if marker.trusted != code_digest(verb):
-        write_card(marker.model_copy(update={"trusted": code_digest(verb)}), out / MARKER)
+    own = marker.key == stage_key(verb, inputs)
+    if not own and not (code_is_trusted() and marker.inputs == inputs_digest(verb, inputs)):
+        return False
+    trusted = None if own else code_digest(verb)
+    if marker.trusted != trusted:
+        write_card(marker.model_copy(update={"trusted": trusted}), out / MARKER)
     return True
 
 
@@ -109,12 +111,6 @@ def finished_key(out: Path) -> str | None:
     """Key of a finished stage; none when it isn't finished."""
     marker = _whole(out)
     return marker.key if marker else None
-
-
-def finished_seconds(out: Path) -> float:
-    """Seconds that the work of a finished stage took."""
-    marker = _whole(out)
-    return marker.seconds if marker else 0.0
 
 
 class Span(NamedTuple):

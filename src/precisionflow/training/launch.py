@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.results.code import code_is_trusted
 from precisionflow.training.ranks import VARIABLES, is_rank
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def launch(experiment: Experiment, *, data: Path, out: Path, metrics: bool = Fal
             "--out",
             str(out),
             *(["--metrics"] if metrics else []),
+            *(["--trust-code"] if code_is_trusted() else []),
         ]
         alone = [] if "PET_NNODES" in os.environ else ["--standalone", "--nproc-per-node", str(count)]
         try:
