@@ -2,8 +2,11 @@
 
 import contextlib
 import os
+import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ def say(line: str) -> None:
 
 def fail(message: str, *, code: int = 2) -> NoReturn:
     """End the process with one line on standard error; exit code 2: the user's mistake, 3: the cluster's."""
-    print(f"{ERROR}{' '.join(message.split())}", file=sys.stderr, flush=True)
+    print(f"{ERROR}{' '.join(line.strip() for line in message.splitlines())}", file=sys.stderr, flush=True)
     sys.exit(code)
 
 
@@ -41,43 +44,87 @@ def title(experiment: "Experiment") -> str:
     return f"{experiment.name} {experiment.dataset} {experiment.variant}"
 
 
+Report = Callable[[int, int, int, dict[str, float]], None]
+"""Called with (seed, split, step, measured values) at every validation."""
+
+
 @contextlib.contextmanager
-def training_progress(
-    experiment: "Experiment",
-) -> Iterator[Callable[[int, int, int, dict[str, float]], None]]:
-    """A function that is called with (seed, split, step, measured values) at every validation."""
-    steps = experiment.training.known_steps
-    of_all = "" if steps is None else f"/{steps}"
+def training_progress(experiment: "Experiment") -> Iterator[Report]:
+    """A report of training: in a terminal one bar for the variant, elsewhere one line for each seed and split."""
     if (
-        not sys.stdout.isatty() or "OMPI_COMM_WORLD_RANK" in os.environ
-    ):  # mpirun's ranks have a terminal nobody sees
-        yield (
-            lambda seed, split, step, measured: (
-                say(
-                    f"train {title(experiment)} seed {seed} split {split}: step {step}{of_all}, {_measured(measured)}"
-                )
-                if step == steps or _tenth(step, experiment)
-                else None
-            )
-        )
+        sys.stdout.isatty() and "OMPI_COMM_WORLD_RANK" not in os.environ
+    ):  # nobody sees the terminal of mpirun's ranks
+        with _bar(experiment) as report:
+            yield report
         return
+    lines = CellLines(experiment)
+    yield lines.report
+    lines.end()
+
+
+class CellLines:
+    """One line for each seed and split when it is done, and in between one at most every `PAUSE` seconds."""
+
+    PAUSE = 30.0
+
+    def __init__(self, experiment: "Experiment") -> None:
+        self.experiment = experiment
+        self.latest: dict[tuple[int, int], tuple[int, str]] = {}
+        """Cells that train, with what was measured last."""
+        self.told: dict[tuple[int, int], int] = {}
+        """Cells of which a line was told, with its step."""
+        self.said = time.monotonic()
+
+    def report(self, seed: int, split: int, step: int, measured: dict[str, float]) -> None:
+        """Cells that train at once reach each step together, so one that is further than a new one is done."""
+        cell = seed, split
+        if cell not in self.latest:
+            for other in [other for other, (reached, _) in self.latest.items() if reached > step]:
+                self._close(other)
+                del self.latest[other]
+        self.latest[cell] = step, _measured(measured)
+        if step != self.experiment.training.known_steps and time.monotonic() - self.said > self.PAUSE:
+            self._say(cell)
+
+    def end(self) -> None:
+        """The lines of the cells that trained last."""
+        for cell in self.latest:
+            self._close(cell)
+
+    def _close(self, cell: tuple[int, int]) -> None:
+        """The line of a cell, unless its last step was told."""
+        if self.told.get(cell) != self.latest[cell][0]:
+            self._say(cell)
+
+    def _say(self, cell: tuple[int, int]) -> None:
+        (seed, split), (step, measured) = cell, self.latest[cell]
+        where = f"{title(self.experiment)} seed {seed} split {split}"
+        steps = self.experiment.training.known_steps
+        say(f"train {where}: step {step}{'' if steps is None else f'/{steps}'}, {measured}")
+        self.told[cell], self.said = step, time.monotonic()
+
+
+@contextlib.contextmanager
+def _bar(experiment: "Experiment") -> Iterator[Report]:
+    """Steps of all cells of a variant as one bar."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+    steps, cells = experiment.training.known_steps, len(experiment.seeds) * len(experiment.splits)
+    total = None if steps is None else steps * cells
+    of_all = "" if total is None else f"/{total}"
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn(f"{{task.completed}}{of_all} {{task.fields[measured]}}"),
+        TextColumn(f"{{task.completed}}{of_all} {{task.fields[measured]}}", markup=False),
     )
     with Progress(*columns, TimeRemainingColumn()) as bars:
-        tasks: dict[tuple[int, int], object] = {}
+        task = bars.add_task(title(experiment), total=total, measured="")
+        reached: dict[tuple[int, int], int] = {}
 
         def update(seed: int, split: int, step: int, measured: dict[str, float]) -> None:
-            key = (seed, split)
-            if key not in tasks:
-                tasks[key] = bars.add_task(
-                    f"{title(experiment)} seed {seed} split {split}", total=steps, measured=""
-                )
-            bars.update(tasks[key], completed=step, measured=_measured(measured))  # type: ignore[arg-type]
+            reached[seed, split] = step
+            where = f"seed {seed} split {split}: {_measured(measured)}"
+            bars.update(task, completed=sum(reached.values()), measured=where)
 
         yield update
 
@@ -86,8 +133,6 @@ def _measured(measured: dict[str, float]) -> str:
     return f"train loss {measured['train_loss']:.4g}, validation loss {measured['validation_loss']:.4g}"
 
 
-def _tenth(step: int, experiment: "Experiment") -> bool:
-    """Whether a plain line is due: at most ten a run."""
-    every = experiment.training.validate_every
-    validations = max(1, experiment.training.steps // every)
-    return (step // every) % max(1, validations // 4) == 0
+def command(*words: str | Path) -> str:
+    """A line for a shell that can be pasted, whatever characters names and paths have."""
+    return shlex.join(["precisionflow", *map(str, words)])

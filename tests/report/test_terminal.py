@@ -2,10 +2,11 @@
 
 import math
 
+import pytest
 from rich.console import Console
 
 from precisionflow.ablation.aggregate import read_aggregate
-from precisionflow.report.terminal import print_tables
+from precisionflow.report.terminal import print_tables, terminal
 from tests.report.conftest import Results
 
 
@@ -30,3 +31,25 @@ def test_terminal_and_file_agree(results: Results) -> None:
         print_tables(results.experiments, results.aggregate, console)
     assert f"{row['mean']:.3f} ± {row['high'] - row['mean']:.3f}" in capture.get()
     assert not math.isnan(row["high"])
+
+
+@pytest.mark.parametrize(("width", "whole"), [(200, True), (64, False)])
+def test_tables_take_the_width_that_is_there(results: Results, width: int, whole: bool) -> None:
+    console = Console(width=width)
+    with console.capture() as capture:
+        print_tables(results.experiments, results.aggregate, console)
+    text = capture.get()
+    assert ("after Holm" in text) == whole
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_file_takes_whole_tables_and_text_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    line = "mlflow: run[bold]/:smile:/" + "x" * 300
+    terminal().print(line, soft_wrap=True)
+    assert capsys.readouterr().out == line + "\n"
+    assert terminal().width > 1000
+    monkeypatch.setenv("COLUMNS", "90")
+    assert terminal().width == 90

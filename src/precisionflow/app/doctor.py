@@ -188,7 +188,7 @@ def _told(findings: Findings) -> bool:
     """Print each finding as it comes, then their numbers; whether none is bad."""
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     states: list[str] = []
     for finding in findings:
         _print(finding, console)

@@ -58,9 +58,7 @@ def warn_of_few_units(experiment: Experiment) -> None:
 @contextlib.contextmanager
 def _told(folder: Path) -> Iterator[list[Experiment]]:
     """Hold a results folder; at the end, tables of the experiments that the block lists, times, and where all is."""
-    from rich.console import Console
-
-    from precisionflow.report.terminal import print_remarks, print_tables
+    from precisionflow.report.terminal import print_remarks, print_tables, terminal
     from precisionflow.tracking import ui_command
 
     start, experiments = time.perf_counter(), list[Experiment]()
@@ -68,7 +66,7 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
         before = finished_stages(folder)
         yield experiments
         seconds = time.perf_counter() - start
-        console = Console()
+        console = terminal()
         print_tables(experiments, Results(folder).aggregate, console)
         print_remarks(experiments, Results(folder), console)
         after = finished_stages(folder)
@@ -80,11 +78,10 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
         f"\n{len(done)} of {len(there)} stages run, the others were finished"
         f"{f', {trusted} of them by other code' if trusted else ''}: "
         f"wall time {seconds:.1f} s, work inside the stages {sum(m.seconds for m in done):.1f} s",
-        highlight=False,
         soft_wrap=True,
     )
-    console.print(f"report: {Reported(Results(folder).report).page}", highlight=False, soft_wrap=True)
-    console.print(f"mlflow: {ui_command(folder)}", highlight=False, soft_wrap=True)
+    console.print(f"report: {Reported(Results(folder).report).page}", soft_wrap=True)
+    console.print(f"mlflow: {ui_command(folder)}", soft_wrap=True)
 
 
 def finished_stages(folder: Path) -> dict[Path, StageCard]:

@@ -1,5 +1,6 @@
 """A whole search, here or on Katib: read, check, run, say what was found and where it is."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,6 @@ def _tell(best: "Best", folder: Path) -> None:
 
     print(f"\nbest {best.metric} {best.value:.6g}, trial {best.trial} of {best.trials}:")
     for setting in best.settings:
-        print(f"  --set {setting}")
+        print(f"  --set {shlex.quote(setting)}")
     print(f"report: {SearchResults(folder).page}")
     print(f"mlflow: {ui_command(folder)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from precisionflow.app.run import warn_of_few_units
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.config import Experiment
+from precisionflow.console import command
 from precisionflow.destination import LocalResults
 from precisionflow.results.layout import Reported, Results
 from precisionflow.search.study import Study
@@ -87,13 +88,13 @@ def _followed(name: str, run_id: str, *, connection: Connection) -> bool:
         good = follow(run_id, connection=connection, screen=sys.stdout)
     except KeyboardInterrupt:
         print(
-            f"precisionflow: no longer followed; the run goes on: `precisionflow status {name}`, "
-            f"`precisionflow cancel {name}`",
+            f"precisionflow: no longer followed; the run goes on: `{command('status', name)}`, "
+            f"`{command('cancel', name)}`",
             file=sys.stderr,
         )
         sys.exit(130)
     if good:
-        print(f"results: precisionflow fetch {name}")
+        print(f"results: {command('fetch', name)}")
     return good
 
 
@@ -117,13 +118,11 @@ def fetch_results(run: str, *, out: Path, access: Access) -> None:
 
 
 def _show(experiments: Sequence[Experiment], out: Path) -> None:
-    from rich.console import Console
-
-    from precisionflow.report.terminal import print_tables
+    from precisionflow.report.terminal import print_tables, terminal
 
     if not Reported(Results(out).report).page.exists():
         print(f"no report yet: {out} has what is finished")
         return
-    console = Console()
+    console = terminal()
     print_tables(experiments, Results(out).aggregate, console)
     console.print(f"\nreport: {Reported(Results(out).report).page}", highlight=False, soft_wrap=True)

@@ -1,10 +1,13 @@
 """The tables of a run in the terminal."""
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -21,6 +24,10 @@ from precisionflow.results.layout import Results, TrainedCell, cell_folders
 
 NAME_WIDTH = 18
 """Characters of the first column, so that common names are not broken."""
+SPARED = ("p", "p equivalent")
+"""Headings of columns that a narrow terminal does without."""
+_UNBOUNDED = 10_000
+"""Characters that no table has."""
 STYLES = {"better": "green", "worse": "red", "equivalent": "cyan", "best": "bold", "too-few": "dim"}
 """Kind of an entry -> how rich shows it."""
 
@@ -35,7 +42,7 @@ def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Co
             compared = tables.select(contrasts, experiment, dataset)
             for table in _tables(experiment, variants, scores=rows, contrasts=compared):
                 console.print()
-                console.print(_rich(table))
+                console.print(_fitting(table, console))
 
 
 def print_remarks(experiments: Sequence[Experiment], results: Results, console: Console) -> None:
@@ -65,7 +72,21 @@ def _tables(
     yield tables.score_table(scores, metrics, caption=caption, best=best)
     if contrasts:
         table = tables.contrast_table(contrasts, variants, caption=f"{where}: {wording.tally(contrasts)}")
-        yield tables.without(table, ("p", "p equivalent"))
+        yield table
+
+
+def terminal() -> Console:
+    """The terminal in its width; a file or a pipe takes tables as wide as they are. Text is printed as it is."""
+    narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if narrow else _UNBOUNDED, markup=False, emoji=False, highlight=False)
+
+
+def _fitting(table: Table, console: Console) -> RichTable:
+    """The whole table where it is narrow enough, else without the columns that can be done without."""
+    whole = _rich(table)
+    if Measurement.get(console, console.options, whole).maximum <= console.width:
+        return whole
+    return _rich(tables.without(table, SPARED))
 
 
 def _rich(table: Table) -> RichTable:

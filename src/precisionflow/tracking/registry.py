@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,7 @@ from precisionflow.ablation.aggregate import read_metrics
 from precisionflow.ablation.gate import Judgement, judge
 from precisionflow.config import Experiment, digest
 from precisionflow.config.tasks import Regression
-from precisionflow.console import say
+from precisionflow.console import command, say
 from precisionflow.results.cells import Cell
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import input_key
@@ -210,7 +209,7 @@ def champion_address(name: str) -> str:
 
 def serving_command(whole: Experiment, name: str, *, store: Path | None) -> str:
     """The line for a shell that predicts with the champion; recalibrated where the gate looked at that."""
-    words = ["precisionflow", "predict", champion_address(name), "TABLE"]
+    words = ["predict", champion_address(name), "TABLE"]
     if store and not os.environ.get("MLFLOW_TRACKING_URI"):
         words += ["--store", str(store)]
     for metric in whole.gate:
@@ -220,4 +219,4 @@ def serving_command(whole: Experiment, name: str, *, store: Path | None) -> str:
                 words += ["--level", f"{Decimal(level[1]) / 100}"]
             words += ["--recalibrated", method]
             break
-    return shlex.join(words)
+    return command(*words)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precisionflow.console import command
 from precisionflow.serving.connection import (
     connected,
     database_address,
@@ -121,8 +122,8 @@ _warnings: list[str] = []
 def _warn_once(problem: str, *, store: Path | None, results: Path | str, when: str = "later") -> None:
     if _warnings:
         return
-    command = f"`precisionflow track {shlex.quote(str(store))}`"
-    again = f"run {command} later" if when == "later" else f"then run {command}"
+    line = f"`{command('track', store or '')}`"
+    again = f"run {line} later" if when == "later" else f"then run {line}"
     there = f"; results are in {store or results}" + (f"; {again}" if store else "")
     _warnings.append(f"precisionflow: tracking: {problem}{there}")
     print(_warnings[0], file=sys.stderr)

@@ -16,6 +16,7 @@ from precisionflow.cluster.pipelines.object_store import ObjectStore, object_sto
 from precisionflow.cluster.pipelines.runs import artifacts_of
 from precisionflow.cluster.pipelines.specification import argument, text_argument
 from precisionflow.config import Experiment, parse, tuned
+from precisionflow.console import command
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.records.marker import MARKER
@@ -43,7 +44,7 @@ def fetch(
     if not fetched + kept:
         raise ClusterError(
             f"run {run.display_name}: has no results of its own yet, and those that it reuses are known "
-            f"once its report is written; `precisionflow status {run.display_name}` lists its tasks"
+            f"once its report is written; `{command('status', run.display_name)}` lists its tasks"
         )
     return fetched, kept
 
@@ -64,7 +65,7 @@ def experiments_of(run: "V2beta1Run", *, out: Path, connection: Connection) -> l
     if best is None:
         raise ClusterError(
             f"run {run.display_name}: its search has not ended yet; "
-            f"`precisionflow status {run.display_name}` lists its tasks"
+            f"`{command('status', run.display_name)}` lists its tasks"
         )
     return [tuned(parse(base), best.settings)]
 

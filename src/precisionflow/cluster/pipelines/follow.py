@@ -15,6 +15,7 @@ from precisionflow.cluster.pipelines.runs import ENDED, read_run
 from precisionflow.cluster.pipelines.specification import task_count
 from precisionflow.cluster.pipelines.status import state_of, task_line
 from precisionflow.cluster.pipelines.tasks import Task, tasks_of
+from precisionflow.console import command
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
@@ -81,7 +82,7 @@ class Follower:
                 name = sight.run.display_name
                 raise ClusterError(
                     f"run {name}: for {PATIENCE_SECONDS / 60:.0f} minutes {label} only waits: {reasons[label]}; "
-                    f"the run goes on waiting, `precisionflow cancel {name}` ends it"
+                    f"the run goes on waiting, `{command('cancel', name)}` ends it"
                 )
 
     def _reasons(self, sight: "Sight") -> Iterator[tuple[str, str]]:

@@ -11,6 +11,7 @@ from precisionflow.cluster.pipelines.pods import log_of, node_of, pods_of, task_
 from precisionflow.cluster.pipelines.runs import artifacts_of, find_run
 from precisionflow.cluster.pipelines.specification import variant_names
 from precisionflow.cluster.pipelines.tasks import label_of
+from precisionflow.console import command
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
@@ -36,7 +37,7 @@ def print_logs(run: str, *, task: str | None, access: Access, screen: TextIO) ->
         wanted = f" whose name begins with {task!r}" if task else ""
         raise ValueError(
             f"run {found.display_name}: no task{wanted} has printed anything that is still kept; "
-            f"`precisionflow status {found.display_name}` lists the tasks"
+            f"`{command('status', found.display_name)}` lists the tasks"
         )
 
 
