@@ -15,9 +15,10 @@ from precisionflow.pipelines.ablation import wire
 from precisionflow import stages
 from precisionflow.arguments import experiment_argument
 from precisionflow.cluster.access import names
-from precisionflow.config import Experiment
+from precisionflow.config import Experiment, resolve
 from precisionflow.config.cluster import Cluster, Resources
 from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.places import by_name
 from precisionflow.destination import ClusterArtifacts
 
 BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 15, 600
@@ -61,6 +62,11 @@ def training_on(wanted: Needs, *, images: Mapping[str, str]) -> Callable[..., ds
     return partial(train, destination=str(ClusterArtifacts()))
 
 
+def in_workspace(experiment: Experiment) -> Experiment:
+    """The experiment as a cluster reads it: a file of another machine by its name, from `data/` in the workspace."""
+    return resolve(by_name(experiment.model_dump(mode="json"), workspace=names.WORKSPACE))
+
+
 def on_cluster(
     experiment: Experiment, *, images: Mapping[str, str], mlflow: Collection[str] = names.MLFLOW_ALL
 ) -> GraphComponent:
@@ -69,7 +75,7 @@ def on_cluster(
     An experiment with a variant whose engine asks for more than one node trains by TrainJobs. `mlflow` are the
     variables that the namespace has values for: KFP's backend waits forever for one that is absent.
     """
-    wanted = needs(experiment)
+    experiment, wanted = in_workspace(experiment), needs(experiment)
     variants = stages.expand([experiment])
     unread = () if wanted.trainer else ("cluster",)
     whole = [experiment_argument(experiment)]

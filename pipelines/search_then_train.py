@@ -69,8 +69,15 @@ def search_then_train_on_cluster(
     Every variant is trained as the experiment's own variants ask for it: which ones there are is known only after the
     search.
     """
-    from precisionflow.pipelines.on_cluster import VARIANTS_AT_ONCE, Equipment, needs, training_on
+    from precisionflow.pipelines.on_cluster import (
+        VARIANTS_AT_ONCE,
+        Equipment,
+        in_workspace,
+        needs,
+        training_on,
+    )
 
+    experiment = in_workspace(experiment)
     wanted, place = needs(experiment), str(ClusterArtifacts())
     equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting)
     given, whole = as_argument(study.content), experiment_argument(experiment)

@@ -11,6 +11,8 @@ from precisionflow.data.prepare import prepare
 from precisionflow.data.tasks import regression as table_module
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
+from precisionflow.results.cells import training_inputs
+from precisionflow.results.identity import stage_key
 from precisionflow.results.layout import data_folder
 
 FILES = ["dataset.json", "stage.json", "test.parquet", "train.parquet", "valid.parquet"]
@@ -54,6 +56,21 @@ def test_a_changed_text_is_redone(characters, tmp_path):
     path.write_text("cd" * 1000)
     prepare([experiment], out=tmp_path / "out")
     assert read_card(out / "dataset.json", DatasetCard).vocabulary == ("c", "d")
+
+
+def test_a_file_that_moves_keeps_its_key(regression, tmp_path):
+    keys = []
+    for place in ("here/beams.csv", "there/beams.csv", "there/beams.tsv", "there/other.csv"):
+        path = tmp_path / place
+        path.parent.mkdir(exist_ok=True)
+        content = "".join(f"{i},{i * i % 7}\n" for i in range(40 + ("other" in place)))
+        path.write_text(("a,y\n" + content).replace(",", "\t" if path.suffix == ".tsv" else ","))
+        experiment = regression({"kind": "table_file", "path": str(path), "target": "y"})
+        prepare([experiment], out=tmp_path / "out")
+        inputs = training_inputs(experiment, data=tmp_path / "out", seed=0, split=0)
+        keys.append((inputs["data"], stage_key("train", inputs)))
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
 
 
 def test_the_same_source_gives_the_same_bytes(folder, regression, characters, tmp_path):

@@ -196,6 +196,14 @@ def test_raw_data_sets_are_read_from_the_workspace_and_never_cached(compiled: Co
     assert not tasks(pipeline)["prepare"]["cachingOptions"]
 
 
+def test_a_file_of_this_machine_is_found_by_its_name(compiled: Compiled, tmp_path: Path) -> None:
+    (tmp_path / "beams.csv").write_text("a,y\n")
+    source = f"task.source={{kind: table_file, path: {tmp_path}/beams.csv, target: y}}"
+    pipeline, _ = compiled(source)
+    texts = [*default(pipeline, "variants"), *default(pipeline, "experiments")]
+    assert {parse(text).task.source.path for text in texts} == {"beams.csv"}
+
+
 def test_a_table_of_ones_own_is_read_from_the_workspace(compiled: Compiled) -> None:
     source = "task.source={kind: table_file, path: beams.csv, target: strength}"
     _, platform = compiled(source, "cluster.workspace=mine")

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from precisionflow.config import places
 from precisionflow.config.base import Config, ConfigError, completed, keys_of, nearest
 from precisionflow.config.experiment import Experiment
 from precisionflow.config.explain import explain
@@ -22,8 +23,12 @@ def shipped() -> dict[str, str]:
 
 
 def load(name: str, settings: Iterable[str] = ()) -> Experiment:
-    """The shipped experiment or the file `name`, with `settings` such as "training.steps=10" merged in."""
-    return resolve(overlay(tree(name), parse_settings(settings)))
+    """The shipped experiment or the file `name`, with `settings` such as "training.steps=10" merged in.
+
+    A relative path of a raw file is looked for beside the file `name`, that of a setting in the current folder.
+    """
+    here = places.changed_settings(parse_settings(settings), places.beside(Path.cwd()))
+    return resolve(overlay(tree(name), here))
 
 
 def tree(name: str) -> dict[str, Any]:
@@ -36,14 +41,13 @@ def tree(name: str) -> dict[str, Any]:
             raise ConfigError(
                 f"{name}: cannot be read ({reason}); give a YAML file or a name from `precisionflow list`"
             ) from None
-    else:
-        known = shipped()
-        if name not in known:
-            raise ConfigError(
-                f"unknown experiment {name!r}; allowed: {', '.join(known)}, or a YAML file{nearest(name, list(known))}"
-            )
-        text = known[name]
-    return mapping(text, name)
+        return places.changed(mapping(text, name), places.beside(Path(name).absolute().parent))
+    known = shipped()
+    if name not in known:
+        raise ConfigError(
+            f"unknown experiment {name!r}; allowed: {', '.join(known)}, or a YAML file{nearest(name, list(known))}"
+        )
+    return mapping(known[name], name)
 
 
 def _reason(error: OSError | ValueError) -> str:

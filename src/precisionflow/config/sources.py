@@ -55,7 +55,7 @@ class UciFolder(Config):
     raw_files: ClassVar = True
     kind: Literal["uci_folder"] = "uci_folder"
     path: NamedPath
-    """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+    """Absolute, or relative to the experiment's file or to the folder that PRECISIONFLOW_DATA names."""
 
     @property
     def dataset(self) -> str:
@@ -68,7 +68,8 @@ class TableFile(Config):
     raw_files: ClassVar = True
     kind: Literal["table_file"] = "table_file"
     path: NamedPath
-    """`.csv`, `.tsv` or `.parquet`; absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+    """`.csv`, `.tsv` or `.parquet`; absolute, or relative to the experiment's file or to the folder that
+    PRECISIONFLOW_DATA names."""
     target: str
     """Column to predict."""
     features: tuple[str, ...] | None = None
@@ -112,7 +113,7 @@ class TextFile(Config):
     raw_files: ClassVar = True
     kind: Literal["text_file"] = "text_file"
     path: NamedPath
-    """Absolute, or relative to the folder that PRECISIONFLOW_DATA names."""
+    """Absolute, or relative to the experiment's file or to the folder that PRECISIONFLOW_DATA names."""
 
     @property
     def dataset(self) -> str:

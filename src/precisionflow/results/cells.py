@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from precisionflow.config import Experiment
-from precisionflow.results.identity import Inputs, training_identity
+from precisionflow.results.identity import Inputs, task_identity, training_identity
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.results.stage import finished, input_key
 
 
 def preparation_inputs(experiment: Experiment, *, source_sha256: str, split: int) -> Inputs:
     """Inputs of `stage.once` for the data of one split, whose source has these bytes."""
-    task = experiment.task.model_dump(mode="json")
-    return {"task": task, "source_sha256": source_sha256, "split": split}
+    return {"task": task_identity(experiment), "source_sha256": source_sha256, "split": split}
 
 
 def training_inputs(experiment: Experiment, *, data: Path, seed: int, split: int) -> Inputs:

@@ -1,5 +1,6 @@
 """Identity of a result: the key of a stage."""
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from precisionflow.config import Experiment, digest
@@ -24,4 +25,13 @@ def training_identity(experiment: Experiment) -> Inputs:
     used = {"task", "model", "objective", "learning", "training", "engine"}
     irrelevant = {"training": {"checkpoint_every"}, "engine": {"ranks", "nodes", "device"}}
     fields = experiment.model_dump(mode="json", include=used, exclude=irrelevant)
-    return fields | {"holds_out_validation": experiment.holds_out_validation}
+    held = experiment.holds_out_validation
+    return fields | {"task": task_identity(experiment), "holds_out_validation": held}
+
+
+def task_identity(experiment: Experiment) -> Inputs:
+    """The task without the place of its file: the key of the data holds the file's bytes, its suffix says its form."""
+    task: Inputs = experiment.task.model_dump(mode="json")
+    if "path" in task["source"]:
+        task["source"]["path"] = PurePosixPath(task["source"]["path"]).suffix.lower()
+    return task

@@ -16,7 +16,7 @@ def raw_path(path: str) -> Path:
     if not folder:
         raise ValueError(
             f"{path}: relative to the folder that PRECISIONFLOW_DATA names, which is not set; "
-            "set it to your folder of raw data sets (docs/data.md) or give an absolute path"
+            "set it to your folder of raw data sets (docs/data.md), or put the file beside the experiment's"
         )
     return Path(folder) / path
 
