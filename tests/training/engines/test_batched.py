@@ -23,6 +23,7 @@ from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.training import population
+from precisionflow.training.engines import batched
 from precisionflow.training.engines.batched import Batched
 from precisionflow.training.members import Member, batch_indices, members
 from precisionflow.training.train import train
@@ -117,6 +118,14 @@ def ensembles(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_ensemble_does_not_depend_on_the_other_cells(seed, split, ensembles, data, tmp_path):
     trained(ENSEMBLE | {"seeds": [seed], "splits": [split]}, data, tmp_path)
     assert_same(tmp_path, ensembles, seed, split, tolerance=2e-4)
+
+
+def test_rows_are_validated_in_any_portions(ensembles, data, tmp_path, monkeypatch):
+    """Weights and the spread, which is fitted to the outputs for these rows."""
+    monkeypatch.setattr(batched, "ROWS_AT_ONCE", 7)
+    trained(ENSEMBLE, data, tmp_path)
+    for seed, split in CELLS:
+        assert_same(tmp_path, ensembles, seed, split, tolerance=2e-4)
 
 
 def test_members_differ_and_stop_by_themselves(ensembles):

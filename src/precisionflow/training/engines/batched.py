@@ -19,6 +19,7 @@ from precisionflow.config.training import Training
 from precisionflow.data.streams import Use
 from precisionflow.models.networks.dropout import derived
 from precisionflow.training.cross_fit import CrossFit
+from precisionflow.training.device import keep_freed_memory
 from precisionflow.training.files import reading, saving
 from precisionflow.training.members import Member, batch_indices, padded
 from precisionflow.training.optimiser import adamw, set_learning_rate
@@ -28,6 +29,8 @@ from precisionflow.training.standing import Interval
 
 STATE = "program.pt"
 Weights = dict[str, Tensor]
+ROWS_AT_ONCE = 512
+"""Validation rows of each network that are predicted at once: their hidden units, not their number, fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Batched:
         self.count = len(members)
         self.device = table.features.device
         self.final: list[Weights] = [{} for _ in members]
+        keep_freed_memory()
         self.cross_fit = CrossFit(members) if cross_fit else None
         if resume:
             self._load(resume)
@@ -141,13 +145,15 @@ class Batched:
         members = [self.members[i] for i in program.networks]
         rows, used = padded([m.valid for m in members])
         place = torch.tensor([self.table.place[m.split] for m in members])[:, None]
-        chosen, mask = torch.from_numpy(rows), torch.from_numpy(used)
-        inputs, target = self.table.features[place, chosen], self.table.target[place, chosen]
-        outputs = self.rule.outputs(program.average, inputs)
-        losses = self.rule.negative_log_likelihood(outputs, target).double().cpu()
+        mask, outputs, parts = torch.from_numpy(used), [], []
+        for chosen in torch.from_numpy(rows).split(ROWS_AT_ONCE, dim=1):
+            inputs, target = self.table.features[place, chosen], self.table.target[place, chosen]
+            outputs.append(self.rule.outputs(program.average, inputs))
+            parts.append(self.rule.negative_log_likelihood(outputs[-1], target).double().cpu())
+        losses = torch.cat(parts, dim=1)
         if self.cross_fit:
-            last = not self.training.patience
-            self.cross_fit.see(program.networks, outputs, losses, mask, going=going, last=last)
+            raw, last = torch.cat(outputs, dim=1), not self.training.patience
+            self.cross_fit.see(program.networks, raw, losses, mask, going=going, last=last)
         return torch.where(mask, losses, 0.0).sum(dim=1) / mask.sum(dim=1)
 
     @torch.no_grad()
