@@ -55,6 +55,24 @@ def test_through_a_file_and_back(family, components, tmp_path):
     np.testing.assert_array_equal(table["target"].to_numpy(), np.linspace(-1, 1, ROWS))
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("family", ["gaussian", "student_t", "laplace"])
+def test_mean_and_std_stand_beside_the_distribution_and_agree_with_it(family, scale):
+    one = invented(family, 3)
+    predicted = Distribution(
+        family, scale * one.location, scale * one.scale, one.weight, one.degrees_of_freedom
+    )
+    table = table_of(predicted)
+    samples = predicted.rows(np.repeat(0, 100_000)).sample(np.random.default_rng(1))
+    error = 4 * samples.std() / np.sqrt(len(samples))
+    assert table["mean"][0].as_py() == pytest.approx(samples.mean(), abs=error)
+    assert table["std"][0].as_py() == pytest.approx(samples.std(), rel=0.05)
+    for name in ("mean", "std"):
+        moved = broken(table, name, 2, table[name][2].as_py() * (1 + 1e-3))
+        with pytest.raises(ValueError, match=f"^predictions: {name}, row 2: .* should be that of the row's"):
+            predictive_distribution(moved)
+
+
 def test_the_std_of_a_location_comes_back():
     predicted = invented("gaussian", 2, location_std=True)
     assert_same(predictive_distribution(table_of(predicted)), predicted)

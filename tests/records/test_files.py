@@ -114,7 +114,8 @@ BAD_TABLES = {
     "NaN in a target": (
         pa.table(
             {"row": [0], "target": [NAN], "family": ["gaussian"]}
-            | {name: [[1.0]] for name in PREDICTIONS.names[3:]},
+            | {name: [[1.0]] for name in PREDICTIONS.names[3:-2]}
+            | {"mean": [1.0], "std": [1.0]},
             schema=PREDICTIONS,
         ),
         PREDICTIONS,

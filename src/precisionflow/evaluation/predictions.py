@@ -13,6 +13,8 @@ from precisionflow.evaluation.families import Components
 from precisionflow.records.files import checked
 from precisionflow.records.schemas import PREDICTIONS
 
+_ROUNDING = 1e-6
+"""How far a mean or std may be from the distribution's, as a share of |mean| + std."""
 FAMILIES = ("gaussian", "student_t", "laplace")
 
 
@@ -20,7 +22,10 @@ def predictions_table(predicted: Distribution, *, row: np.ndarray, target: Rows)
     """A `records.schemas.PREDICTIONS`: `row` is the index in the source, everything else in the target's own units."""
     columns = {name: _lists(getattr(predicted, name), len(target)) for name in PARAMETERS}
     family = pa.array([predicted.family]).take(pa.array(np.zeros(len(target), dtype=np.int64)))
-    return pa.table({"row": row, "target": target, "family": family, **columns}, schema=PREDICTIONS)
+    moments = {"mean": predicted.mean, "std": predicted.std}
+    return pa.table(
+        {"row": row, "target": target, "family": family, **columns, **moments}, schema=PREDICTIONS
+    )
 
 
 def predictive_distribution(table: pa.Table, *, origin: str = "predictions") -> Distribution:
@@ -33,9 +38,20 @@ def predictive_distribution(table: pa.Table, *, origin: str = "predictions") -> 
         raise ValueError(f"{origin}: no rows; give at least one")
     table = checked(table, PREDICTIONS, origin)
     try:
-        return _distribution(table)
+        predicted = _distribution(table)
+        _check_moments(table, predicted)
+        return predicted
     except ValueError as error:
         raise ValueError(f"{origin}: {error}; delete its folder and evaluate again") from None
+
+
+def _check_moments(table: pa.Table, predicted: Distribution) -> None:
+    """ValueError for a row whose mean or std is not that of its distribution."""
+    size = np.abs(predicted.mean) + predicted.std
+    for name, right in (("mean", predicted.mean), ("std", predicted.std)):
+        given = table[name].to_numpy()
+        wrong = np.abs(given - right) > _ROUNDING * size
+        refuse(wrong, name, given, wanted="should be that of the row's distribution")
 
 
 def _distribution(table: pa.Table) -> Distribution:

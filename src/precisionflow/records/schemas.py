@@ -33,9 +33,11 @@ PREDICTIONS = _schema(
     weight=_reals,
     degrees_of_freedom=_reals,
     location_std=_reals,
+    mean=_real,
+    std=_real,
 )
 """evaluation/predictions.parquet of a table, in the target's own units: the parameters of `distribution.Distribution`,
-one number for each component; empty lists where the family has no such parameter."""
+one number for each component, empty lists where the family has no such parameter; the distribution's mean and std."""
 CLASS_PREDICTIONS = _schema(
     row=_whole,
     target=pa.int32(),
