@@ -34,6 +34,21 @@ SILENT = re.compile(
 """Operators of Cosmic Ray that change no number, raise a TypeError at once, or do what another one does."""
 
 
+NO_NUMBER = re.compile(r"\*\s*,|[!=]=\s*[\"']|if (not )?TYPE_CHECKING")
+"""Source at which a fault changes no number: the star before keyword-only parameters, the order of words, imports."""
+
+
+def silent(item: WorkItem, lines: Sequence[str]) -> bool:
+    """Whether a fault in a module of these lines changes no number."""
+    (mutation,) = item.mutations
+    row, column = mutation.start_pos
+    here = lines[row - 1]
+    ordered = re.search(r"_(Lt|LtE|Gt|GtE)$", mutation.operator_name)
+    found = NO_NUMBER.match(here[column:]) or NO_NUMBER.match(here.strip())
+    by_place = found is not None and (ordered is not None or "=" not in found[0])
+    return by_place or SILENT.fullmatch(mutation.operator_name) is not None
+
+
 @dataclass(frozen=True)
 class Module:
     """A module and the tests that look at it."""
@@ -58,7 +73,7 @@ class Module:
     @property
     def session(self) -> str:
         """Name of the file that keeps what was tried: of other content, nothing has been."""
-        read = hashlib.sha256(SILENT.pattern.encode())
+        read = hashlib.sha256(f"{SILENT.pattern}{NO_NUMBER.pattern}".encode())
         for file in (self.path, *self.tests):
             read.update(file.read_bytes())
         return f"{'.'.join(self.path.with_suffix('').parts[2:])}-{read.hexdigest()[:12]}.sqlite"

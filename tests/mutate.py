@@ -14,7 +14,6 @@ import importlib
 import importlib.util
 import math
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -32,7 +31,7 @@ from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
-from tests.mutants import ROOMS, ROOT, SILENT, Module, modules, write
+from tests.mutants import ROOMS, ROOT, Module, modules, silent, write
 
 PATIENCE, LEAST_PATIENCE = 4.0, 30.0
 """A faulty module's tests get so many times as long as the sound one's, and at least so many seconds."""
@@ -119,15 +118,8 @@ def _list_faults(module: Module, kept: WorkDB) -> None:
     """Fill a session with the faults of a module; those that change no number are skipped."""
     init([module.path], kept, {})
     lines = module.path.read_text(encoding="utf-8").splitlines()
-    skipped = [item.job_id for item in kept.work_items if _silent(item, lines)]
+    skipped = [item.job_id for item in kept.work_items if silent(item, lines)]
     kept.set_multiple_results(skipped, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
-
-
-def _silent(item: WorkItem, lines: Sequence[str]) -> bool:
-    """Whether a fault changes no number; the star before keyword-only parameters is no product."""
-    row, column = item.mutations[0].start_pos
-    star = re.match(r"\*\s*,", lines[row - 1][column:])
-    return bool(SILENT.fullmatch(item.mutations[0].operator_name) or star)
 
 
 def _sound(tests: Sequence[Path]) -> float | None:

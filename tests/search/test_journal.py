@@ -7,7 +7,9 @@ import pytest
 from precisionflow.results.layout import SearchResults
 from precisionflow.results.locks import exclusive
 from precisionflow.search.journal import Journal, TrialCard, adopt, recorded_seed
-from tests.search.studies import study
+from precisionflow.search.study import parse_study
+from tests.command_line import TINY
+from tests.search.studies import content, study
 
 
 def card(number: int, **changes: object) -> TrialCard:
@@ -99,6 +101,36 @@ def test_a_search_of_another_study_is_not_gone_on_with(tmp_path: Path) -> None:
     (place / "study.json").write_text("{}")
     assert adopt(study(tmp_path, reports=9), places=(place,), out=tmp_path / "search") is None
     assert not (tmp_path / "search").exists()
+
+
+def test_a_search_of_another_experiment_or_by_other_code_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The study's file is the same: what it names has changed."""
+    (experiment := tmp_path / "tiny.yaml").write_text(TINY)
+    tree = content(tmp_path)
+    (container,) = tree["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
+    setting = "training.weight_decay=${trialParameters.place}"
+    container["command"] = ["precisionflow", "trial", str(experiment), "--set", setting]
+    tree["spec"]["parameters"] = [
+        {"name": "x", "parameterType": "double", "feasibleSpace": {"min": "0", "max": "1"}}
+    ]
+    given, place = parse_study(tree), tmp_path / "there"
+    place.mkdir()
+    Journal(place, study=given, seed=0)
+    Journal(place, study=given, seed=0)
+    assert recorded_seed(place, given) == 0
+    refused = pytest.raises(
+        ValueError, match=r"another search \(its trials trained another experiment, or by"
+    )
+    with monkeypatch.context() as changed, refused:
+        changed.setattr("precisionflow.search.trained.code_digest", lambda _: "other")
+        Journal(place, study=given, seed=0)
+    experiment.write_text(TINY.replace("hidden: [3]", "hidden: [4]"))
+    assert recorded_seed(place, given) is None
+    assert adopt(given, places=(place,), out=tmp_path / "search") is None
+    with refused:
+        Journal(place, study=given, seed=0)
 
 
 def test_a_search_that_is_running_is_waited_for(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from precisionflow.results.locks import exclusive, parents_of
 from precisionflow.search.algorithms.samplers import Suggester
 from precisionflow.search.metric_lines import chosen
 from precisionflow.search.study import Study
+from precisionflow.search.trained import trained_key
 from precisionflow.search.trial import trial_record
 
 
@@ -74,6 +75,8 @@ class StudyCard(Card):
     study: dict[str, Any]
     key: str
     seed: int
+    trained: str = ""
+    """Digest of what trials train, and by what code; empty where they run another program."""
 
 
 class Journal:
@@ -82,10 +85,10 @@ class Journal:
     def __init__(self, out: Path, *, study: Study, seed: int) -> None:
         """ValueError where the folder holds another search."""
         self._out, self._results = out, SearchResults(out)
-        card = StudyCard(study=study.content, key=study.key, seed=seed)
+        card = StudyCard(study=study.content, key=study.key, seed=seed, trained=trained_key(study))
         if self._results.study.exists():
             there = read_card(self._results.study, StudyCard)
-            if (there.key, there.seed) != (card.key, card.seed):
+            if (there.key, there.seed, there.trained) != (card.key, card.seed, card.trained):
                 raise ValueError(
                     f"{out}: holds another search ({_difference(there, card)}); choose another --out"
                 )
@@ -151,7 +154,8 @@ class Journal:
 def recorded_seed(out: Path, study: Study) -> int | None:
     """Seed of the search of this study that a folder holds; none where it holds none, or another one."""
     card = _study_card(out)
-    return card.seed if card and card.key == study.key else None
+    same = card is not None and (card.key, card.trained) == (study.key, trained_key(study))
+    return card.seed if card and same else None
 
 
 def adopt(study: Study, *, places: Iterable[Path], out: Path) -> Path | None:
@@ -196,6 +200,8 @@ def _tell(suggester: Suggester, card: TrialCard) -> None:
 def _difference(there: StudyCard, card: StudyCard) -> str:
     """How two studies or their seeds differ, in a few words."""
     if there.key == card.key:
-        return f"with seed {there.seed}, not {card.seed}"
+        if there.seed != card.seed:
+            return f"with seed {there.seed}, not {card.seed}"
+        return "its trials trained another experiment, or by other code"
     old, new = (c.study.get("metadata", {}).get("name") for c in (there, card))
     return f"{old}, not {new}" if old != new else f"{old} with another spec"
