@@ -1,5 +1,6 @@
 """Models in MLflow: they predict what the weights do."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from precisionflow.config import Experiment
 from precisionflow.evaluation.predictor import Predictor, load_predictor
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
+from precisionflow.records.marker import MARKER
 from precisionflow.results.layout import cell_folder, data_folder
 from tests.tracking.results_folder import NOISE, TWINS, client_in, place, variants
 
@@ -75,3 +77,19 @@ def test_the_models_predict_what_the_weights_do_and_hold_no_pickle(tracked: Path
             model.predict(pd.DataFrame({"text": ["i"]}))
     finally:
         mlflow.set_tracking_uri(None)
+
+
+def test_a_flipped_bit_in_a_file_of_a_model_is_refused(tracked: Path, tmp_path: Path) -> None:
+    import mlflow
+
+    weights = next((tracked / "mlartifacts").rglob("model.safetensors"))
+    model = Path(shutil.copytree(weights.parents[1], tmp_path / "model"))
+    mlflow.pyfunc.load_model(str(model))
+    files = sorted(file for file in (model / "artifacts").iterdir() if file.name != MARKER)
+    assert {"dataset.json", "model.json", "model.safetensors"} <= {file.name for file in files}
+    for file in files:
+        data = file.read_bytes()
+        file.write_bytes(data[:-30] + bytes([data[-30] ^ 1]) + data[-29:])
+        with pytest.raises(ValueError, match=rf"{file.name}: does not hold what track wrote"):
+            mlflow.pyfunc.load_model(str(model))
+        file.write_bytes(data)

@@ -86,7 +86,8 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
 
 def finished_stages(folder: Path) -> dict[Path, StageCard]:
     """Markers of all finished stages under a results folder, those of other experiments too."""
-    found = {file.parent: read_marker(file.parent) for file in sorted(folder.glob(f"**/{MARKER}"))}
+    files = [file for room in Results(folder).rooms for file in sorted(room.glob(f"**/{MARKER}"))]
+    found = {file.parent: read_marker(file.parent) for file in files}
     return {path: marker for path, marker in found.items() if marker}
 
 

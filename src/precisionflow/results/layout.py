@@ -45,6 +45,12 @@ class Results:
         """A search whose best settings the run trains with."""
         return self.folder / "search"
 
+    @property
+    def rooms(self) -> tuple[Path, ...]:
+        """Folders that stages lie in, unlike copies of MLflow."""
+        cells = self.folder / "model", self.folder / "evaluation"
+        return self.data, *cells, self.aggregate, self.report, self.search
+
     def experiment(self, name: str) -> Path:
         """The YAML file of an experiment before its axes are expanded."""
         return self.folder / "experiments" / f"{name}.yaml"

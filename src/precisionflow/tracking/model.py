@@ -1,13 +1,15 @@
 """The weights of a cell as an MLflow model: code from a file, weights as safetensors, no pickle."""
 
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precisionflow import serving
 from precisionflow.records.cards import ModelCard
-from precisionflow.records.files import read_card
+from precisionflow.records.files import read_card, write_card
+from precisionflow.records.marker import MARKER, StageCard, check_written, read_marker, sha256_of
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, TrainedCell
 from precisionflow.serving.answers import answers_of
 from precisionflow.tracking.content import PREFIX, CellContent
@@ -58,16 +60,30 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
 
     kept = EvaluatedCell(cell.evaluation).recalibration
     task = read_card(TrainedCell(cell.model).card, ModelCard).experiment.task
-    pyfunc.save_model(
-        str(folder),
-        python_model=str(Path(serving.__file__).with_name("predictor.py")),
-        artifacts={
-            "weights": str(TrainedCell(cell.model).weights),
-            "model": str(TrainedCell(cell.model).card),
-            "dataset": str(PreparedSplit(cell.data).card),
-        }
-        | ({"recalibration": str(kept)} if kept.is_file() else {}),
-        signature=answers_of(task).signature(cell.dataset),
-        pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],
-        mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
-    )
+    files = {
+        "weights": TrainedCell(cell.model).weights,
+        "model": TrainedCell(cell.model).card,
+        "dataset": PreparedSplit(cell.data).card,
+    } | ({"recalibration": kept} if kept.is_file() else {})
+    with tempfile.TemporaryDirectory() as beside:
+        marker = Path(beside) / MARKER
+        write_card(_marker(cell, files.values()), marker)
+        pyfunc.save_model(
+            str(folder),
+            python_model=str(Path(serving.__file__).with_name("predictor.py")),
+            artifacts={name: str(file) for name, file in (files | {"marker": marker}).items()},
+            signature=answers_of(task).signature(cell.dataset),
+            pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],
+            mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
+        )
+
+
+def _marker(cell: CellContent, files: Iterable[Path]) -> StageCard:
+    """The marker of the trained cell, with the digests of the model's files: who loads the model checks them."""
+    trained = read_marker(cell.model)
+    if trained is None:
+        raise ValueError(f"{cell.model}: is not a finished stage; run the stage that writes it first")
+    for file in files:
+        check_written(file)
+    digests = {file.name: sha256_of(file) for file in files}
+    return trained.model_copy(update={"verb": "track", "files": digests})

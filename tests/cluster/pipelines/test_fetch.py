@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
 
+from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.pipelines import fetch
 from precisionflow.config import resolve
 from precisionflow.records.files import write_card
@@ -61,6 +62,23 @@ def test_results_go_where_a_run_on_this_machine_has_them(tmp_path: Path) -> None
     assert store.downloads == before
     (out.joinpath(*where) / "seed-0-split-0" / "stage.json").unlink()
     assert fetch.copy(store, "new", variants=known, out=out) == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "history.parquet", "stage.json"])
+def test_what_the_store_has_damaged_is_not_fetched(name: str, tmp_path: Path) -> None:
+    experiment, _, model = trained(TABLE, tmp_path / "here", seeds=[0], splits=[0], **{"training.steps": 20})
+    store, out = Folder(tmp_path / "store"), tmp_path / "out"
+    shutil.copytree(model, store.root / "run" / "train" / "1" / "model")
+    file = store.root / "run" / "train" / "1" / "model" / "seed-0-split-0" / name
+    data = file.read_bytes()
+    file.write_bytes(data[:2] + bytes([data[2] ^ 128]) + data[3:])
+    known = {(experiment.name, experiment.dataset, experiment.variant)}
+    said = (
+        rf"^run/train/1/model/seed-0-split-0/{name}: is .*; fetch again, and if it stays so, submit .* again$"
+    )
+    with pytest.raises(ClusterError, match=said):
+        fetch.copy(store, "run", variants=known, out=out)
+    assert not [path for path in out.rglob("*") if path.is_file()]
 
 
 def test_what_belongs_to_no_variant_of_the_run_is_left_alone(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from precisionflow.cluster.access import names
 from precisionflow.cluster.trainjob.spec import Launch, own_runtime, speaker, training_key, trainjob
 from precisionflow.config import load
 from precisionflow.data.prepare import prepare
+from precisionflow.results import identity
 
 TWO_NODES = ("ablation.axes={}", "engine.nodes=2", "engine.ranks=4")
 
@@ -222,7 +223,7 @@ def test_names_leave_room_for_those_of_pods():
         assert len(f"{job}-launcher-0-0-abcde") <= 63
 
 
-def test_the_key_is_that_of_the_weights(tmp_path: Path):
+def test_the_key_is_that_of_the_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     small = ("task.source={kind: scikit_learn_text}", "training.steps=30")
     experiment = load("quickstart-language", [*TWO_NODES, *small])
     prepare([experiment], out=tmp_path)
@@ -234,3 +235,5 @@ def test_the_key_is_that_of_the_weights(tmp_path: Path):
         assert training_key(load("quickstart-language", [*TWO_NODES, *small, other]), data=tmp_path) != key
     with pytest.raises(ValueError, match=r"is not a finished stage; run the stage that writes it first"):
         training_key(experiment, data=tmp_path / "none")
+    monkeypatch.setattr(identity, "code_digest", lambda verb: f"edited {verb}")
+    assert training_key(experiment, data=tmp_path) != key

@@ -1,12 +1,14 @@
 """Results of a run, fetched from the object store into the folders that a run on this machine has."""
 
+import contextlib
 import io
 import json
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from precisionflow.ablation.design import expand
@@ -19,7 +21,7 @@ from precisionflow.config import Experiment, parse, tuned
 from precisionflow.console import command
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
-from precisionflow.records.marker import MARKER
+from precisionflow.records.marker import MARKER, StageCard, read_marker, sha256_of
 from precisionflow.records.search import Best
 from precisionflow.results.layout import EvaluatedCell, TrainedCell
 from precisionflow.results.stage import finished_key
@@ -118,12 +120,15 @@ def _place(store: ObjectStore, address: str, *, stages: Sequence[str]) -> tuple[
         case "data":
             return ("data",)
         case "model":
-            card = ModelCard.model_validate_json(store.read(f"{first}/{TrainedCell(Path()).card}"))
-            made = card.experiment
+            file = f"{first}/{TrainedCell(Path()).card}"
+            with _readable(file):
+                made = ModelCard.model_validate_json(store.read(file)).experiment
             return ("model", made.name, made.dataset, made.variant)
         case "evaluation":
-            table = pq.read_table(io.BytesIO(store.read(f"{first}/{EvaluatedCell(Path()).metrics}")))
-            row = table.slice(0, 1).to_pylist()[0]
+            file = f"{first}/{EvaluatedCell(Path()).metrics}"
+            with _readable(file):
+                table = pq.read_table(io.BytesIO(store.read(file)), page_checksum_verification=True)
+                row = table.select(["experiment", "dataset", "variant"]).slice(0, 1).to_pylist()[0]
             return ("evaluation", row["experiment"], row["dataset"], row["variant"])
         case "table":
             return ("aggregate",)
@@ -132,9 +137,24 @@ def _place(store: ObjectStore, address: str, *, stages: Sequence[str]) -> tuple[
     return None
 
 
+_AGAIN = "fetch again, and if it stays so, submit the experiment again"
+
+
+@contextlib.contextmanager
+def _readable(address: str) -> Iterator[None]:
+    """ClusterError with the address in the store where what was read there cannot be understood."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ClusterError(f"{address}: is damaged in the object store ({reason}); {_AGAIN}") from None
+
+
 def _copied(store: ObjectStore, source: str, target: Path) -> bool:
     """Copy a stage's folder, whole or not at all, unless it is here; whether it was copied."""
-    if finished_key(target) == json.loads(store.read(f"{source}/{MARKER}"))["key"]:
+    with _readable(f"{source}/{MARKER}"):
+        marker = StageCard.model_validate_json(store.read(f"{source}/{MARKER}"))
+    if finished_key(target) == marker.key:
         return False
     _replace(store, source, target)
     return True
@@ -147,6 +167,10 @@ def _replace(store: ObjectStore, source: str, target: Path) -> None:
     try:
         for key in store.keys(source):
             store.download(f"{source}/{key}", partial / key)
+        marker = read_marker(partial)
+        for name, digest in (marker.files if marker else {}).items():
+            if not (partial / name).is_file() or sha256_of(partial / name) != digest:
+                raise ClusterError(f"{source}/{name}: is not what its stage wrote; {_AGAIN}")
         if target.exists():
             shutil.rmtree(target)
         partial.rename(target)
