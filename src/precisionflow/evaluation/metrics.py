@@ -10,7 +10,12 @@ import pyarrow as pa
 from precisionflow.config import Experiment
 from precisionflow.evaluation.calibration import classes
 from precisionflow.evaluation.calibration.confidence import expected_calibration_error
-from precisionflow.evaluation.calibration.coverage import coverage, root_mean_squared_calibration_error, width
+from precisionflow.evaluation.calibration.coverage import (
+    coverage,
+    interval_calibration_error,
+    quantile_calibration_error,
+    width,
+)
 from precisionflow.evaluation.calibration.pit import pit_error
 from precisionflow.evaluation.calibration.scale import expected_normalised_calibration_error
 from precisionflow.evaluation.calibration.sparsification import sparsification
@@ -25,7 +30,8 @@ from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
 
 
 def regression_metrics(predicted: Distribution, target: Rows, *, levels: Sequence[float]) -> dict[str, float]:
-    """nll, crps, rmse, pit_error, rmsce, ence, ause, sharpness; coverage, width and interval score of each level.
+    """nll, crps, rmse, pit_error, rmsce_intervals, rmsce_quantiles, ence, ause, sharpness; coverage, width and interval
+    score of each level.
 
     nll in nats; crps, rmse, sharpness, widths and interval scores in the target's units. ValueError for values that are
     no numbers.
@@ -36,7 +42,8 @@ def regression_metrics(predicted: Distribution, target: Rows, *, levels: Sequenc
         "crps": float(np.mean(crps(predicted, target))),
         "rmse": math.sqrt(np.mean(squared_error(target, mean))),
         "pit_error": pit_error(pit),
-        "rmsce": root_mean_squared_calibration_error(pit),
+        "rmsce_intervals": interval_calibration_error(pit),
+        "rmsce_quantiles": quantile_calibration_error(pit),
         "ence": expected_normalised_calibration_error(target, mean, std),
         "ause": sparsification(target, mean, std).area,
         "sharpness": float(np.mean(std)),

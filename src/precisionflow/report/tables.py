@@ -10,6 +10,9 @@ from precisionflow.records.metrics import Metric, metric_named
 from precisionflow.report import digits, wording
 from precisionflow.report.wording import Row
 
+Band = tuple[float, float]
+"""Lowest and highest value that chance explains."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -45,11 +48,13 @@ def score_table(
     *,
     caption: str,
     best: Mapping[str, str],
-    chance: Mapping[str, tuple[float, float]] | None = None,
+    chance: Mapping[str, Band] | None = None,
+    own_chance: Mapping[tuple[str, str], Band] | None = None,
 ) -> Table:
     """Variants by metrics: mean ± half the interval; `best` is metric -> the variant to mark.
 
-    A last line says where chance puts a calibrated model, for the metrics of `chance`.
+    A last line says where chance puts a calibrated model, for the metrics of `chance`; under a value stands where it
+    puts a calibrated model that predicts as the variant does, (variant, metric) -> `own_chance`.
     """
     where = {(row["variant"], row["metric"]): row for row in rows}
     catalogue = [metric_named(name) for name in metrics]
@@ -59,7 +64,9 @@ def score_table(
         for name in metrics:
             marked = best.get(name) == variant
             text = wording.plus_minus(where[variant, name])
-            entries.append(Entry(text, "best" if marked else "", "best" if marked else ""))
+            own = (own_chance or {}).get((variant, name))
+            note = "best" if marked else f"by chance {digits.span(*own)}" if own else ""
+            entries.append(Entry(text, note, "best" if marked else ""))
         body.append((*entries, Entry(str(where[variant, metrics[0]]["n"]))))
     if chance and any(name in chance for name in metrics):
         body.append(
@@ -69,7 +76,7 @@ def score_table(
     return Table(caption, headings, tuple(body))
 
 
-def _band(ends: tuple[float, float] | None) -> Entry:
+def _band(ends: Band | None) -> Entry:
     return Entry("") if ends is None else Entry(digits.span(*ends), kind="chance")
 
 

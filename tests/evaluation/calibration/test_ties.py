@@ -16,8 +16,9 @@ from precisionflow.evaluation.calibration.classes import (
 )
 from precisionflow.evaluation.calibration.confidence import expected_calibration_error, reliability_bins
 from precisionflow.evaluation.calibration.coverage import (
+    interval_calibration_error,
+    quantile_calibration_error,
     reliability,
-    root_mean_squared_calibration_error,
 )
 from precisionflow.evaluation.calibration.pit import pit_error, pit_histogram
 from precisionflow.evaluation.calibration.scale import errors_by_scale, expected_normalised_calibration_error
@@ -37,7 +38,8 @@ SCORES: dict[str, Score] = {
     "pit": lambda c: pit_error(c["pit"]),
     "pit histogram": lambda c: pit_histogram(c["pit"], bins=10).counts,
     "reliability": lambda c: reliability(c["pit"], levels=np.array([0.5, 0.9])),
-    "rmsce": lambda c: root_mean_squared_calibration_error(c["pit"]),
+    "rmsce of intervals": lambda c: interval_calibration_error(c["pit"]),
+    "rmsce of quantiles": lambda c: quantile_calibration_error(c["pit"]),
     "all of a regression": lambda c: list(
         regression_metrics(gaussian(c["mean"], c["std"]), c["target"], levels=(0.5, 0.9)).values()
     ),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Float
 from scipy import special
 
 from precisionflow.evaluation.columns import Rows, aligned, fraction, refuse
@@ -22,8 +23,15 @@ def sampling_band(
     What chance does to a perfectly calibrated model with these predictions: a measured value outside says that the
     model is not one. Exact up to the noise of `repeats` draws.
     """
+    return central(sampled_scores(score, predicted, repeats=repeats, seed=seed), confidence=confidence)
+
+
+def sampled_scores(
+    score: Callable[[Rows], float], predicted: Distribution, *, repeats: int, seed: int
+) -> Float[np.ndarray, " repeats"]:
+    """score(target) of targets that are drawn from the prediction itself, again and again."""
     random = np.random.default_rng(seed)
-    return central([score(predicted.sample(random)) for _ in range(repeats)], confidence=confidence)
+    return np.array([score(predicted.sample(random)) for _ in range(repeats)])
 
 
 def uniform_band(
@@ -45,7 +53,9 @@ def uniform_band(
     return central(means, confidence=confidence)
 
 
-def central(values: Sequence[float], *, confidence: float) -> tuple[float, float]:
+def central(
+    values: Sequence[float] | Float[np.ndarray, " repeats"], *, confidence: float
+) -> tuple[float, float]:
     """The (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of drawn values."""
     tail = (1 - fraction("confidence", confidence)) / 2
     low, high = np.quantile(values, [tail, 1 - tail])

@@ -7,13 +7,25 @@ from precisionflow.evaluation.calibration.bands import binomial_band, unit_inter
 from precisionflow.evaluation.columns import Rows, aligned, refuse
 
 
-def root_mean_squared_calibration_error(pit: Rows, *, levels: int = 99) -> float:
+def interval_calibration_error(pit: Rows, *, levels: int = 99) -> float:
     """sqrt of the mean over levels j / (levels + 1) of (coverage of the central interval - level)^2.
 
-    0 for perfect calibration of all central intervals, at most 1 (Kuleshov et al. 2018, its root).
+    0 for perfect calibration of all central intervals, at most 1. It does not see a bias that leaves their coverage as
+    it is, as a mean too low with a std too large does; `quantile_calibration_error` does.
     """
     grid = np.arange(1, levels + 1) / (levels + 1)
     return float(np.sqrt(np.mean((reliability(pit, levels=grid) - grid) ** 2)))
+
+
+def quantile_calibration_error(pit: Rows, *, levels: int = 99) -> float:
+    """sqrt of the mean over p = j / (levels + 1) of (share of rows below the quantile of p - p)^2.
+
+    0 for perfect calibration of all quantiles, at most 1 (Kuleshov et al. 2018, equation 9, its root, equal weights).
+    """
+    grid = np.arange(1, levels + 1) / (levels + 1)
+    ordered = np.sort(unit_interval(pit))
+    below = np.searchsorted(ordered, grid, side="right") / len(ordered)
+    return float(np.sqrt(np.mean((below - grid) ** 2)))
 
 
 Levels = float | Float[np.ndarray, " levels"]

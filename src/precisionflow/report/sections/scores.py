@@ -26,4 +26,5 @@ def _table(group: Group) -> Table:
         caption=f"Scores on {group.dataset}",
         best=tables.proven_bests(group.contrasts, group.names, names),
         chance=group.task_report.chance,
+        own_chance=group.task_report.own_chance,
     )

@@ -2,14 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+
+import numpy as np
 
 from precisionflow.config import Experiment
 from precisionflow.config.sources import HeteroscedasticSine
 from precisionflow.data.sources import sine
-from precisionflow.evaluation.calibration.bands import uniform_band
-from precisionflow.evaluation.calibration.coverage import coverage_band, root_mean_squared_calibration_error
+from precisionflow.evaluation.calibration.bands import central, sampled_scores, uniform_band
+from precisionflow.evaluation.calibration.coverage import (
+    coverage_band,
+    interval_calibration_error,
+    quantile_calibration_error,
+)
 from precisionflow.evaluation.calibration.pit import pit_error
+from precisionflow.evaluation.calibration.scale import expected_normalised_calibration_error
 from precisionflow.evaluation.metrics import per_cent
 from precisionflow.report.figures.calibration import pit_bars, reliability_curves
 from precisionflow.report.figures.uncertainty import (
@@ -18,8 +25,8 @@ from precisionflow.report.figures.uncertainty import (
     sparsification_curves,
 )
 from precisionflow.report.pictures import MOST_FIGURES, Picture, legend
-from precisionflow.report.predictions import NumberPredictions, read_numbers
-from precisionflow.report.tasks.base import Band, Calibration, FinerScores, TaskReport, Truth
+from precisionflow.report.predictions import NumberPredictions, read_distribution, read_numbers
+from precisionflow.report.tasks.base import REPEATS, Band, Calibration, FinerScores, TaskReport, Truth
 
 INTERVAL_MEASURES = ("coverage", "width", "interval_score")
 """Measures of central intervals: <measure>_<level in per cent>."""
@@ -37,6 +44,22 @@ class Numbers(TaskReport):
     @cached_property
     def chance(self) -> dict[str, Band]:
         return chance_bands(self.experiment, self.pooled)
+
+    @cached_property
+    def own_chance(self) -> dict[tuple[str, str], Band]:
+        return {(variant, "ence"): self._ence_band(variant) for variant in self.folders}
+
+    def _ence_band(self, variant: str) -> Band:
+        pooled = self.pooled[variant]
+        chosen = self.independent(
+            self.folders[variant], rows=len(pooled.pit), effective=pooled.effective_rows
+        )
+        draws = []
+        for seed, folder in enumerate(chosen):
+            predicted = read_distribution(folder)
+            ence = partial(expected_normalised_calibration_error, mean=predicted.mean, std=predicted.std)
+            draws.append(sampled_scores(ence, predicted, repeats=REPEATS, seed=seed))
+        return central(np.mean(draws, axis=0), confidence=self.experiment.ablation.confidence)
 
     def finer(self, metrics: Sequence[str], *, dataset: str) -> list[FinerScores]:
         found = []
@@ -106,7 +129,8 @@ def chance_bands(experiment: Experiment, pooled: Mapping[str, NumberPredictions]
         name: uniform_band(score, **law, confidence=confidence)
         for name, score in (
             ("pit_error", pit_error),
-            ("rmsce", root_mean_squared_calibration_error),
+            ("rmsce_intervals", interval_calibration_error),
+            ("rmsce_quantiles", quantile_calibration_error),
         )
     }
     for level in experiment.evaluation.levels:
