@@ -179,6 +179,16 @@ def test_a_new_report_replaces_the_old_one(results: Path) -> None:
     assert rows_in(results)["metrics"] == before["metrics"]
 
 
+def test_figures_of_the_page_are_artifacts_of_its_experiment(results: Path) -> None:
+    figure = "<figure><svg viewBox='0 0 1 1'></svg><figcaption>Fit.</figcaption></figure>"
+    page = f"<article id='x'><h2 id='x-name'>noise</h2>{figure}</article>".replace("'", '"')
+    write_text(page, results / "report" / "report.html")
+    assert track_report([NOISE], aggregate=results / "aggregate", report=results / "report", store=results)
+    client = client_in(results)
+    (parent,) = runs_of(client, "noise", verb="report")
+    assert [f.path for f in client.list_artifacts(parent.info.run_id, "figures")] == ["figures/01-fit.svg"]
+
+
 def test_variants_that_are_tracked_apart_share_the_parent_of_the_folder(results: Path) -> None:
     for variant in variants(NOISE):
         assert track_variant(results, variant)

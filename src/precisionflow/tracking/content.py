@@ -25,6 +25,7 @@ from precisionflow.results.layout import (
 )
 from precisionflow.results.stage import finished_key, finished_span, input_key
 from precisionflow.tracking.description import described
+from precisionflow.tracking.figures import figures_of
 
 PREFIX = "precisionflow."
 """Beginning of every tag that this package writes."""
@@ -87,6 +88,8 @@ class ReportContent:
     """The question, the answer and the headline scores, in Markdown."""
     tables: dict[str, dict[str, Any]]
     """File name -> columns and rows that MLflow shows as a table."""
+    figures: dict[str, str]
+    """File name -> SVG."""
     files: tuple[Path, ...]
     measured: int
     """When the table was written, in milliseconds since 1970."""
@@ -199,6 +202,7 @@ def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> Repor
         },
         description=described(whole, scores=rows, contrasts=contrasts),
         tables={"scores.json": _columns(rows), "contrasts.json": _columns(contrasts)},
+        figures=figures_of(files[0].read_text(encoding="utf-8"), whole.name),
         files=files,
         measured=int(files[1].stat().st_mtime * 1000),
         end=int(files[0].stat().st_mtime * 1000),

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shlex
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -121,6 +122,10 @@ def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -
         client.log_artifact(run.info.run_id, str(file), "report")
     for name, table in content.tables.items():
         client.log_text(run.info.run_id, json.dumps(table), f"report/{name}")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, svg in content.figures.items():
+            Path(folder, name).write_text(svg, encoding="utf-8")
+        client.log_artifacts(run.info.run_id, folder, "figures")
     shown = [{"path": f"report/{name}", "type": "table"} for name in content.tables]
     client.set_tag(run.info.run_id, "mlflow.loggedArtifacts", json.dumps(shown))
     client.set_tag(run.info.run_id, NOTE, content.description)
