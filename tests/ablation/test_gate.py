@@ -28,12 +28,12 @@ def test_the_mean_over_seeds_and_splits_is_judged(tmp_path: Path) -> None:
     evaluations = synthetic.evaluations(experiment, tmp_path, measure)
     homoscedastic, heteroscedastic = judge(experiment, evaluations=evaluations)
     assert [reading.mean for reading in homoscedastic.readings] == pytest.approx([2.8, 0.28])
-    assert homoscedastic.reason == "missed: nll 2.8 is above 2.5, coverage_90 0.28 is above 0.25"
+    assert homoscedastic.reason == "missed on test rows: nll 2.8 is above 2.5, coverage_90 0.28 is above 0.25"
     assert not homoscedastic.passed
     assert heteroscedastic.variant.variant == "heteroscedastic"
     assert heteroscedastic.passed
     assert heteroscedastic.reason == (
-        "passed: nll 2.3 is at most 2.5, coverage_90 0.23 is at least 0.2 and at most 0.25"
+        "passed on test rows: nll 2.3 is at most 2.5, coverage_90 0.23 is at least 0.2 and at most 0.25"
     )
     assert heteroscedastic.loss == pytest.approx(2.3)
 
@@ -42,8 +42,8 @@ def test_a_reason_names_only_what_is_wrong(tmp_path: Path) -> None:
     experiment = gated("{nll: {high: 9}, coverage_90: {low: 0.25}}")
     evaluations = synthetic.evaluations(experiment, tmp_path, measure)
     reasons = [judgement.reason for judgement in judge(experiment, evaluations=evaluations)]
-    assert reasons[0].startswith("passed: ")
-    assert reasons[1] == "missed: coverage_90 0.23 is below 0.25"
+    assert reasons[0].startswith("passed on test rows: ")
+    assert reasons[1] == "missed on test rows: coverage_90 0.23 is below 0.25"
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,18 @@ def test_a_cell_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_gate_that_says_nothing_is_a_mistake(gate: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         gated(gate)
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        ("{validation_loss: {high: 9}}", "passed on validation rows: validation_loss "),
+        ("{nll: {high: 9}}", "passed on test rows: nll "),
+        ("{validation_loss: {high: 9}, nll: {high: 9}}", "passed on test and validation rows: "),
+        ("{validation_loss: {high: 9}, nll: {high: 1}}", "missed on test rows: nll "),
+    ],
+)
+def test_a_reason_says_which_rows_were_looked_at(tmp_path: Path, gate: str, reason: str) -> None:
+    experiment = gated(gate)
+    folders = synthetic.evaluations(experiment, tmp_path, synthetic.plausible)
+    assert all(j.reason.startswith(reason) for j in judge(experiment, evaluations=folders))

@@ -79,7 +79,7 @@ def test_what_was_found_is_trained_judged_and_registered(line: Line, tmp_path: P
     assert trained.training.learning_rate == float(setting.partition("=")[2])
     assert trained.seeds == (3, 4)
     assert sum(row.startswith("evaluate tiny linnerud default seed ") for row in out.splitlines()) == 2
-    assert "gate tiny linnerud default missed: rmse " in out
+    assert "gate tiny linnerud default missed on test rows: rmse " in out
     with sqlite3.connect(Path("out", "mlflow.db")) as store:
         said = store.execute(
             "select value from model_version_tags where key = 'precisionflow.gate'"

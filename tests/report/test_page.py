@@ -11,7 +11,7 @@ import pytest
 from precisionflow.config import to_yaml
 from precisionflow.records.files import write_card
 from precisionflow.records.marker import MARKER, read_marker
-from precisionflow.report.page import report
+from precisionflow.report.page import phrases, report
 from precisionflow.results.stage import finished_key
 from tests.report.conftest import Results, results_of
 from tests.synthetic import language, regression
@@ -183,6 +183,15 @@ def test_no_drawing_colour_is_left_unreplaced(html: str) -> None:
     assert not re.findall(r"(?:fill|stroke): #(?!000000)[0-9a-f]{6}", html.split("</style>")[1])
 
 
+def test_a_line_breaks_before_an_interval_and_not_inside_it(html: str) -> None:
+    """So that a table is as narrow as its longest number before a column hides behind the edge."""
+    assert phrases("2.06 ± 0.04") == "2.06 ±\xa00.04"
+    assert phrases("−0.04 [−0.05, −0.03]") == "−0.04 [−0.05,\xa0−0.03]"
+    assert re.search(r"<td>2\.\d+ ±\xa00\.\d+</td>", html)
+    assert not re.search(r"<td>[^<]*± ", html)
+    assert not re.search(r"\btd\b[^{}]*\{[^}]*nowrap", html.split("</style>")[0])
+
+
 def test_small_enough_for_the_kubeflow_page(html: str) -> None:
     assert len(html.encode()) < 1_000_000
 
@@ -269,8 +278,8 @@ def test_the_gate_says_what_it_judged(tmp_path: Path) -> None:
     gated = regression(("ablation:", "gate: {nll: {high: 2.095}}\nablation:"))
     shown = Page(written(results_of([gated], tmp_path), tmp_path / "report"))
     assert "Gate" in shown.headings("h3")
-    (missed,) = re.findall(r"missed: nll 2.09853 is above 2.095", shown.text)
-    (passed,) = re.findall(r"passed: nll 2.06037 is at most 2.095", shown.text)
+    (missed,) = re.findall(r"missed on test rows: nll 2.09853 is above 2.095", shown.text)
+    (passed,) = re.findall(r"passed on test rows: nll 2.06037 is at most 2.095", shown.text)
     assert shown.text.index(missed) < shown.text.index(passed)
 
 

@@ -118,13 +118,13 @@ def test_the_best_of_those_that_pass_is_champion_and_says_so(results: Path) -> N
     assert sorted(known) == ["heteroscedastic", "homoscedastic"]
     assert champion(results) == "heteroscedastic"
     tags = known["homoscedastic"].tags
-    assert tags["precisionflow.gate"] == "passed: nll 2.5 is at most 2.6"
+    assert tags["precisionflow.gate"] == "passed on test rows: nll 2.5 is at most 2.6"
     assert tags["precisionflow.gate.nll"] == "2.5"
     (run,) = client(results).search_runs(
         [client(results).get_experiment_by_name("noise").experiment_id],
         "tags.`precisionflow.verb` = 'report'",
     )
-    assert run.data.tags["gate/diabetes/heteroscedastic"] == "passed: nll 2 is at most 2.6"
+    assert run.data.tags["gate/diabetes/heteroscedastic"] == "passed on test rows: nll 2 is at most 2.6"
     logged = client(results).get_logged_model(known["heteroscedastic"].source.removeprefix("models:/"))
     assert json.loads(logged.tags["mlflow.modelVersions"]) == [
         {"name": NAME, "version": int(known["heteroscedastic"].version)}
@@ -187,7 +187,10 @@ def test_what_misses_the_gate_is_registered_without_the_alias(results: Path) -> 
     _settle(results, gated("{high: 1.9}"))
     assert track_folder(results)
     assert champion(results) is None
-    assert versions(results)["heteroscedastic"].tags["precisionflow.gate"] == "missed: nll 2 is above 1.9"
+    assert (
+        versions(results)["heteroscedastic"].tags["precisionflow.gate"]
+        == "missed on test rows: nll 2 is above 1.9"
+    )
 
 
 def test_a_model_is_registered_once_and_keeps_its_place(results: Path) -> None:

@@ -1,9 +1,14 @@
-"""The gate: whether a variant's mean metrics lie where the experiment wants a champion's to lie."""
+"""The gate: whether a variant's mean metrics lie where the experiment wants a champion's to lie.
+
+It reads what the table shows, test rows but for `validation_loss`, and says so: a champion that was chosen of several
+is the best of them on these rows, so its numbers on further rows are a little worse. The table keeps all variants.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from precisionflow.ablation.aggregate import Measured, cells_of, contrasted, read_metrics
 from precisionflow.ablation.design import expand
@@ -20,6 +25,11 @@ class Reading:
     metric: str
     mean: float
     bounds: Bounds
+
+    @property
+    def rows(self) -> Literal["test", "validation"]:
+        """Rows that the metric is measured on."""
+        return "validation" if self.metric == "validation_loss" else "test"
 
     @property
     def good(self) -> bool:
@@ -53,9 +63,11 @@ class Judgement:
 
     @property
     def reason(self) -> str:
-        """One line: every reading of a variant that passes, the bad ones of a variant that does not."""
-        shown = [str(reading) for reading in self.readings if self.passed or not reading.good]
-        return f"{'passed' if self.passed else 'missed'}: {', '.join(shown)}"
+        """One line: every reading of a variant that passes, the bad ones of a variant that does not, and their rows."""
+        shown = [reading for reading in self.readings if self.passed or not reading.good]
+        rows = " and ".join(sorted({reading.rows for reading in shown}))
+        verdict = "passed" if self.passed else "missed"
+        return f"{verdict} on {rows} rows: {', '.join(map(str, shown))}"
 
 
 def judge(experiment: Experiment, *, evaluations: Sequence[Path]) -> tuple[Judgement, ...]:
