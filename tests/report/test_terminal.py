@@ -1,13 +1,15 @@
 """The tables in the terminal: the same numbers as in the files."""
 
 import math
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from precisionflow.ablation.aggregate import read_aggregate
 from precisionflow.report.terminal import print_tables, terminal
-from tests.report.conftest import Results
+from tests.report.conftest import Results, results_of
+from tests.synthetic import language
 
 
 def test_terminal_shows_scores_and_contrasts_of_every_experiment(results: Results) -> None:
@@ -53,3 +55,22 @@ def test_a_file_takes_whole_tables_and_text_as_it_is(
     assert terminal().width > 1000
     monkeypatch.setenv("COLUMNS", "90")
     assert terminal().width == 90
+
+
+def test_verdicts_and_margins_are_whole_in_80_characters(tmp_path: Path) -> None:
+    """No word of a verdict is broken, whatever the length of the contrast's name."""
+    margins = "  margins: {nll: {relative: 0.05}, ece: {absolute: 0.01}}\n  axes:\n"
+    experiment = language(("  axes:\n", margins), ("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7]"))
+    found = results_of([experiment], tmp_path)
+    console = Console(width=80)
+    with console.capture() as capture:
+        print_tables(found.experiments, found.aggregate, console)
+    text = " ".join(capture.get().split())
+    assert "margins: nll ±5 % of the baseline, ece ±0.01" in text
+    assert "equivalent" in capture.get().split("verdict")[1]
+    shown = [r["verdict"] for r in read_aggregate(found.aggregate).contrasts.to_pylist()]
+    assert "equivalent, slightly better" in shown
+    table = capture.get().split("verdict")[1]
+    assert table.count("slightly better\n") + table.count("slightly better ") == 2
+    words = capture.get().split("verdict")[1].split()
+    assert words.count("equivalent") + words.count("equivalent,") == sum("equivalent" in v for v in shown)

@@ -22,10 +22,10 @@ from precisionflow.report.tables import Table
 from precisionflow.report.wording import Row
 from precisionflow.results.layout import Results, TrainedCell, cell_folders
 
-NAME_WIDTH = 18
-"""Characters of the first column, so that common names are not broken."""
-SPARED = ("p", "p equivalent")
-"""Headings of columns that a narrow terminal does without."""
+NAME_WIDTH, LAST_WIDTH = 18, 11
+"""Characters of the first and of the last column, so that common names and verdicts are broken at blanks alone."""
+SPARED = ("margin", "p", "p equivalent", "n")
+"""Headings of columns of contrasts that a narrow terminal does without."""
 _UNBOUNDED = 10_000
 """Characters that no table has."""
 STYLES = {"better": "green", "worse": "red", "equivalent": "cyan", "best": "bold", "too-few": "dim"}
@@ -71,8 +71,9 @@ def _tables(
     best = tables.proven_bests(contrasts, [v.name for v in variants], metrics)
     yield tables.score_table(scores, metrics, caption=caption, best=best)
     if contrasts:
-        table = tables.contrast_table(contrasts, variants, caption=f"{where}: {wording.tally(contrasts)}")
-        yield table
+        margins = wording.margins(experiment.ablation.margins)
+        caption = f"{where}: {wording.tally(contrasts)}" + (f"; margins: {margins}" if margins else "")
+        yield tables.contrast_table(contrasts, variants, caption=caption)
 
 
 def terminal() -> Console:
@@ -84,24 +85,26 @@ def terminal() -> Console:
 def _fitting(table: Table, console: Console) -> RichTable:
     """The whole table where it is narrow enough, else without the columns that can be done without."""
     whole = _rich(table)
-    if Measurement.get(console, console.options, whole).maximum <= console.width:
+    if Measurement.get(console, console.options.update_width(_UNBOUNDED), whole).maximum <= console.width:
         return whole
-    return _rich(tables.without(table, SPARED))
+    return _rich(tables.without(table, SPARED) if table.columns[0].text == "contrast" else table)
 
 
 def _rich(table: Table) -> RichTable:
     made = RichTable(
         title=table.caption, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
     )
+    last = len(table.columns) - 1
+    widest = max(len(row[last].text) for row in table.rows)
     for index, heading in enumerate(table.columns):
         text = Text(heading.text if not heading.note else f"{heading.text}\n{heading.note}")
-        outer = index in (0, len(table.columns) - 1)
+        outer = index in (0, last)
         made.add_column(
             text,
             justify="left" if outer else "right",
             no_wrap=not outer and not heading.note,
             overflow="fold",
-            min_width=NAME_WIDTH if index == 0 else None,
+            min_width={0: NAME_WIDTH, last: min(LAST_WIDTH, widest)}.get(index),
         )
     for row in table.rows:
         made.add_row(*(Text(f"{e.text} {e.note}".strip(), style=STYLES.get(e.kind, "")) for e in row))

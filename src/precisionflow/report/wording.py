@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from precisionflow.config.ablation import Margin
 from precisionflow.records.metrics import Metric, metric_named
 from precisionflow.report import digits
 from precisionflow.report.digits import Digits
@@ -71,6 +72,20 @@ def margin(row: Row) -> str:
     if math.isnan(row["margin"]):
         return "—"
     return f"±{digits.significant(row['margin'], digits=2)}"
+
+
+def margins(stated: Mapping[str, Margin]) -> str:
+    """ "nll ±1 % of the baseline, ece ±0.01": the margins that an experiment states; empty without any."""
+    return ", ".join(
+        f"{metric} ±{given.absolute:g}"
+        if given.relative is None
+        else f"{metric} ±{_per_cent(given.relative)}"
+        for metric, given in stated.items()
+    )
+
+
+def _per_cent(share: float) -> str:
+    return f"{100 * share:g} % of the baseline"
 
 
 def finding(row: Row, *, unit: str) -> str:
