@@ -21,13 +21,11 @@ from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.places import by_name
 from precisionflow.destination import ClusterArtifacts
 
-BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 15, 600
+BACKOFF_SECONDS = 15
 """Pause before the first retry, doubled before each further one."""
 ALWAYS_AGAIN = ("report", "register", "finish")
 """Tasks that write into MLflow; all others are functions of their inputs and may be taken from KFP's cache."""
 VARIANTS_AT_ONCE = 8
-DATA = f"{names.WORKSPACE}/data"
-"""Folder with raw data sets in the workspace."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +34,13 @@ class Needs:
 
     trainer: bool
     """Kubeflow Trainer: a variant's engine asks for more than one node."""
-    files: bool
-    """Raw data sets in the workspace."""
+    files: tuple[str, ...]
+    """Raw data that its sources read, which must be in the workspace, as the sources name it."""
 
     @property
     def mounting(self) -> frozenset[str]:
         """Components whose pods mount the workspace."""
-        wanted = {"launch-trainjob": self.trainer, "prepare": self.files}
+        wanted = {"launch-trainjob": self.trainer, "prepare": bool(self.files)}
         return frozenset(name for name, needed in wanted.items() if needed)
 
 
@@ -51,7 +49,7 @@ def needs(experiment: Experiment) -> Needs:
     variants = stages.expand([experiment])
     return Needs(
         trainer=any(isinstance(v.engine, DeepSpeedEngine) and v.engine.nodes > 1 for v in variants),
-        files=any(v.task.source.raw_files for v in variants),
+        files=tuple(dict.fromkeys(file for v in variants for file in v.task.source.files)),
     )
 
 
@@ -127,7 +125,7 @@ class Equipment:
                 self.cluster.retries,
                 backoff_duration=f"{BACKOFF_SECONDS}s",
                 backoff_factor=2,
-                backoff_max_duration=f"{LONGEST_BACKOFF_SECONDS}s",
+                backoff_max_duration=f"{trying_seconds(self.cluster)}s",
             )
         kubernetes.set_timeout(task, self.cluster.deadline_seconds)
         kubernetes.set_security_context(task, run_as_user=1000, run_as_non_root=True)
@@ -140,8 +138,17 @@ class Equipment:
         _track(task, self.mlflow)
         if verb in self.mounting:
             kubernetes.mount_pvc(task, self.cluster.workspace, names.WORKSPACE)
-            task.set_env_variable("PRECISIONFLOW_DATA", DATA)
+            task.set_env_variable("PRECISIONFLOW_DATA", names.DATA)
         return task
+
+
+def trying_seconds(cluster: Cluster) -> int:
+    """Time in which every try may run to its deadline, with the pauses.
+
+    Argo counts it from the beginning of the first try: later it begins no other, and it ends the one that runs then.
+    """
+    pauses = BACKOFF_SECONDS * (2**cluster.retries - 1)
+    return (cluster.retries + 1) * cluster.deadline_seconds + pauses
 
 
 def _provide(task: dsl.PipelineTask, resources: Resources) -> None:

@@ -144,10 +144,13 @@ class Table(ApiServer):
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
         self.asked: list[tuple[str, str]] = []
         self.queries: list[str] = []
+        self.sent: Any = None
+        """Body of the last request."""
 
-    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:  # noqa: ARG002
+    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:
         self.asked.append((verb, path))
         self.queries.append(query)
+        self.sent = body
         missing = {"message": "the server could not find the requested resource"}
         return self.answers.get((verb, path), (404, missing))
 
@@ -231,6 +234,9 @@ class Cluster(ApiServer):
 def says(pod: Json) -> str:
     """What a probe prints where all is well."""
     words = pod["spec"]["containers"][0]["command"]
+    if "look" in words:
+        held = {"files": {"beams.csv": {"size": 1200}}, "free": 3e9, "total": 5e9, "writable": True}
+        return json.dumps(held) + "\n"
     return f"precisionflow {__version__}\n" if "--version" in words else "200\n"
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
@@ -20,15 +21,26 @@ if TYPE_CHECKING:
 def one_line_errors(verb: str | None = None) -> Iterator[None]:
     """An error inside ends the process with one line that begins with the `verb`.
 
-    Exit code 2: a user's mistake or a full disk, 3: a cluster.
+    Exit code 2: a user's mistake, after which a task of KFP's is not tried again, or a full disk; 3: a cluster.
     """
     begun = f"{verb}: " if verb else ""
     try:
         yield
     except (ValueError, OSError, MemoryError) as error:
-        fail(f"{begun}{explain(error)}")
+        told = f"{begun}{explain(error)}"
+        if isinstance(error, ValueError):
+            _not_again(told)
+        fail(told)
     except ClusterError as error:
         fail(f"{begun}{error}", code=3)
+
+
+def _not_again(mistake: str) -> None:
+    """Of a task of KFP's, have no try follow that would meet the same mistake."""
+    if "KFP_POD_NAME" in os.environ:
+        from precisionflow.cluster.pipelines.mistake import not_again
+
+        not_again(mistake)
 
 
 @functools.cache

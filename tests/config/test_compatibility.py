@@ -50,7 +50,9 @@ def test_networks_posteriors_and_engines_name_parts_that_exist():
     for engine in ENGINES:
         assert set(engine.learnings) <= set(LEARNINGS)
     for source in (s for task in TASKS for s in members_of(task.model_fields["source"].annotation)):
-        assert source.raw_files == ("path" in source.model_fields or kind_of(source) == "tiny_shakespeare")
+        given = source.model_construct(path="sets/mine.csv", target="y")
+        published = ("tinyshakespeare/input.txt",) if kind_of(source) == "tiny_shakespeare" else ()
+        assert given.files == (("sets/mine.csv",) if "path" in source.model_fields else published)
 
 
 def test_a_network_without_a_choice_of_posterior_has_none():

@@ -69,10 +69,10 @@ def cluster(
     (folder / "small.yaml").write_text(to_yaml(small))
     (folder / "images.json").write_text(images_file.read_text())
     yield Cluster(folder, folder / "small.yaml", name, ("--namespace", connection.namespace))
-    _remove(name, connection)
+    remove_all(name, connection)
 
 
-def _remove(name: str, connection: Connection) -> None:
+def remove_all(name: str, connection: Connection) -> None:
     """Everything that KFP holds under the name of an experiment."""
     client = connection.pipelines
     for experiment in client.list_experiments(filter=called(name)).experiments or ():

@@ -137,6 +137,7 @@ def test_retries_pauses_deadlines_and_tidying(compiled: Compiled) -> None:
         policy = task["retryPolicy"]
         assert (policy["maxRetryCount"], policy["backoffFactor"]) == (4, 2)
         assert policy["backoffDuration"] == "15s"
+        assert policy["backoffMaxDuration"] == f"{5 * 77 + 15 * (1 + 2 + 4 + 8)}s"
     assert {pod["activeDeadlineSeconds"] for pod in pods(platform).values()} == {"77"}
     assert platform["pipelineConfig"]["resourceTtlOnCompletion"] == 99
     pipeline, _ = compiled("cluster.retries=0")

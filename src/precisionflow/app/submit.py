@@ -8,6 +8,8 @@ from pathlib import Path
 
 from precisionflow.app.run import warn_of_few_units
 from precisionflow.cluster.access.connection import Access, Connection
+from precisionflow.cluster.workspace.local import missing
+from precisionflow.cluster.workspace.volume import Workspace
 from precisionflow.config import Experiment
 from precisionflow.console import command
 from precisionflow.destination import LocalResults
@@ -50,6 +52,8 @@ def submit_experiment(
     wanted = needs(experiment)
     volume = experiment.cluster.workspace if wanted.mounting else None
     refuse_unmet(trainer=wanted.trainer, volume=volume, connection=connection)
+    if wanted.files:
+        _refuse_absent(wanted.files, Workspace(connection, experiment.cluster.workspace, references["core"]))
     warn_of_few_units(experiment)
     with tempfile.TemporaryDirectory() as folder:
         file = compile_experiment(
@@ -65,6 +69,13 @@ def submit_experiment(
         )
     _tell(name, run_id, recurring=bool(cron), tracked=bool(variables), connection=connection)
     return True if cron or not wait else _followed(name, run_id, connection=connection)
+
+
+def _refuse_absent(files: Sequence[str], workspace: Workspace) -> None:
+    """ValueError where raw data of the experiment is not in the workspace, or is another than this machine's."""
+    held = workspace.look(digests=True)
+    if mistake := missing(files, held, claim=workspace.claim):
+        raise ValueError(mistake)
 
 
 def _tell(name: str, run_id: str, *, recurring: bool, tracked: bool, connection: Connection) -> None:

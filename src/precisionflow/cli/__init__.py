@@ -4,12 +4,12 @@ import sys
 
 import typer
 
-from precisionflow.cli import laptop, predicting, remote, searching
+from precisionflow.cli import data, laptop, predicting, remote, searching
 from precisionflow.cli.options import app
 from precisionflow.console import fail
 from precisionflow.entrypoints import one_line_errors
 
-__all__ = ["app", "laptop", "main", "predicting", "remote", "searching"]
+__all__ = ["app", "data", "laptop", "main", "predicting", "remote", "searching"]
 
 STOPPED = 130
 """Exit code after Ctrl-C, by the shells' custom."""

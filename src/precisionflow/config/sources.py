@@ -1,7 +1,8 @@
 """Sources: where data come from, tables and texts."""
 
+from abc import ABC, abstractmethod
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -19,14 +20,28 @@ _REMEDIES = dict.fromkeys(
     (".gz", ".bz2", ".xz", ".zst", ".zip"), "; decompress it and give the file that was in it"
 ) | dict.fromkeys((".xlsx", ".xls", ".ods"), "; save the table as CSV, UTF-8")
 """What to do about a file of another kind."""
+TINY_SHAKESPEARE = "tinyshakespeare/input.txt"
+"""Where tiny Shakespeare lies in the folder that PRECISIONFLOW_DATA names."""
 NamedPath = Annotated[str, AfterValidator(_named)]
 
 
-class ScikitLearnTable(Config):
+class Source(Config, ABC):
+    """What every source says of itself."""
+
+    @property
+    @abstractmethod
+    def dataset(self) -> str:
+        """Name of the data set in tables and reports."""
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[str, ...]:
+        """Files and folders of the user's that it reads, as it names them: what pods need in their workspace."""
+
+
+class ScikitLearnTable(Source):
     """A regression set that scikit-learn ships; split k is a random 90/10 partition drawn with seed k."""
 
-    raw_files: ClassVar = False
-    """Whether it reads files of the user's, which a cluster's pods need in their workspace."""
     kind: Literal["scikit_learn"] = "scikit_learn"
     name: Literal["diabetes", "linnerud"] = "diabetes"
 
@@ -34,11 +49,14 @@ class ScikitLearnTable(Config):
     def dataset(self) -> str:
         return self.name
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return ()
 
-class HeteroscedasticSine(Config):
+
+class HeteroscedasticSine(Source):
     """A toy with known noise, y = x sin x + 0.3 e1 + 0.3 x e2; split k is a random 90/10 partition, seed k."""
 
-    raw_files: ClassVar = False
     kind: Literal["heteroscedastic_sine"] = "heteroscedastic_sine"
     rows: Annotated[int, Field(ge=10), NUMBER] = 500
     seed: Seed = 0
@@ -48,11 +66,14 @@ class HeteroscedasticSine(Config):
     def dataset(self) -> str:
         return self.kind
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return ()
 
-class UciFolder(Config):
+
+class UciFolder(Source):
     """The standard UCI form: `data.txt`, `index_{features,target}.txt`, `index_{train,test}_<k>.txt`."""
 
-    raw_files: ClassVar = True
     kind: Literal["uci_folder"] = "uci_folder"
     path: NamedPath
     """Absolute, or relative to the experiment's file or to the folder that PRECISIONFLOW_DATA names."""
@@ -61,11 +82,14 @@ class UciFolder(Config):
     def dataset(self) -> str:
         return PurePosixPath(self.path).name
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.path,)
 
-class TableFile(Config):
+
+class TableFile(Source):
     """A CSV, TSV or Parquet file with named columns; split k is a random 90/10 partition drawn with seed k."""
 
-    raw_files: ClassVar = True
     kind: Literal["table_file"] = "table_file"
     path: NamedPath
     """`.csv`, `.tsv` or `.parquet`; absolute, or relative to the experiment's file or to the folder that
@@ -95,22 +119,28 @@ class TableFile(Config):
     def dataset(self) -> str:
         return PurePosixPath(self.path).stem
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.path,)
 
-class ScikitLearnText(Config):
+
+class ScikitLearnText(Source):
     """English text of scikit-learn: its descriptions of data sets, and docstrings of three of its parts."""
 
-    raw_files: ClassVar = False
     kind: Literal["scikit_learn_text"] = "scikit_learn_text"
 
     @property
     def dataset(self) -> str:
         return self.kind
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return ()
 
-class TextFile(Config):
+
+class TextFile(Source):
     """Any UTF-8 text file."""
 
-    raw_files: ClassVar = True
     kind: Literal["text_file"] = "text_file"
     path: NamedPath
     """Absolute, or relative to the experiment's file or to the folder that PRECISIONFLOW_DATA names."""
@@ -119,16 +149,23 @@ class TextFile(Config):
     def dataset(self) -> str:
         return PurePosixPath(self.path).stem
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.path,)
 
-class TinyShakespeare(Config):
+
+class TinyShakespeare(Source):
     """`tinyshakespeare/input.txt` in the folder that PRECISIONFLOW_DATA names."""
 
-    raw_files: ClassVar = True
     kind: Literal["tiny_shakespeare"] = "tiny_shakespeare"
 
     @property
     def dataset(self) -> str:
         return self.kind
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (TINY_SHAKESPEARE,)
 
 
 TableSource = Annotated[

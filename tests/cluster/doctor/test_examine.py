@@ -1,5 +1,6 @@
 """The doctor and a cluster whose answers are invented; tests/live asks a real one."""
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -49,8 +50,9 @@ def test_nothing_is_wrong_with_a_healthy_cluster(cluster: Cluster) -> None:
     assert found["object store"] == "minio://mlpipeline/v2/artifacts, seaweedfs in runs, port 8333, 1 ready"
     assert found["GPUs"] == "4 nvidia.com/gpu"
     assert found["image train"] == f"registry.example/train:1, precisionflow {__version__}"
+    assert found["data in the workspace"] == "1 files, 1.2 kB; 3.0 GB of 5.0 GB free"
     assert found["MLflow"] == "http://mlflow:5000 answers from inside"
-    assert len(cluster.removed) == len(cluster.made) == 3
+    assert len(cluster.removed) == len(cluster.made) == 4
     for pod in cluster.made:
         assert pod["metadata"]["name"] in cluster.removed
         assert pod["spec"]["automountServiceAccountToken"] is False
@@ -249,7 +251,7 @@ def test_an_image_that_does_not_start_is_told(cluster: Cluster) -> None:
     )
     assert len(cluster.removed) == len(cluster.made)
     cluster.pod = {"state": {"terminated": {"exitCode": 0}}}
-    cluster.log = lambda pod: "precisionflow 0.0.1" if "--version" in str(pod) else "200"
+    cluster.log = lambda pod: "precisionflow 0.0.1" if "--version" in str(pod) else says(pod)
     assert cluster.wrong()[-1] == (
         "bad  image core: registry.example/core:1 answers 'precisionflow 0.0.1' instead of version "
         f"{__version__}; mend: make images"
@@ -274,7 +276,7 @@ def test_an_image_that_does_not_start_is_told(cluster: Cluster) -> None:
     ],
 )
 def test_mlflow_is_asked_from_inside(cluster: Cluster, said: str, expected: str) -> None:
-    cluster.log = lambda pod: says(pod) if "--version" in str(pod) else said
+    cluster.log = lambda pod: said if "MLFLOW" in str(pod) else says(pod)
     line = cluster.wrong()[-1]
     assert line.startswith("bad  MLflow: http://mlflow:5000")
     assert expected in line
@@ -320,6 +322,39 @@ def test_the_program_of_the_probe_tells_what_a_serversays(
     monkeypatch.setattr("time.sleep", lambda _: None)
     exec(program, {})
     assert re.fullmatch(r"no answer: \[Errno \d+\] Connection refused\n", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "found"),
+    [
+        (
+            {"free": 9e8},
+            "note",
+            "1 files, 1.2 kB; 900.0 MB of 5.0 GB free: little room for data, checkpoints and weights",
+        ),
+        (
+            {"writable": False},
+            "bad",
+            "1 files, 1.2 kB; 3.0 GB of 5.0 GB free; the images' user 1000 may not write there",
+        ),
+    ],
+)
+def test_a_workspace_is_asked_from_inside(
+    cluster: Cluster, change: dict[str, Any], state: str, found: str
+) -> None:
+    def log(pod: dict[str, Any]) -> str:
+        return json.dumps(json.loads(says(pod)) | change) if "look" in str(pod) else says(pod)
+
+    cluster.log = log
+    line = next(finding for finding in cluster.findings() if finding.what == "data in the workspace")
+    assert (line.state, line.found) == (state, found)
+    assert line.mend == "kubectl -n runs describe persistentvolumeclaim precisionflow-workspace"
+    asked = next(pod["spec"] for pod in cluster.made if "volumes" in pod["spec"])
+    assert asked["volumes"][0]["persistentVolumeClaim"] == {"claimName": "precisionflow-workspace"}
+    assert asked["containers"][0]["volumeMounts"] == [{"name": "workspace", "mountPath": "/workspace"}]
+    assert asked["securityContext"]["fsGroup"] == 1000
+    cluster.answers.pop(f"{NAMESPACE}/persistentvolumeclaims/precisionflow-workspace")
+    assert all(finding.what != "data in the workspace" for finding in cluster.findings())
 
 
 def test_commands_name_the_context_that_was_given(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from precisionflow.cluster.access import rest
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.kinds import Kind
 
@@ -40,6 +41,12 @@ def make(connection: Connection, kind: Kind, content: Object) -> Object:
 def patch(connection: Connection, kind: Kind, name: str, change: Object) -> None:
     """Merge a change into an object."""
     connection.custom.patch_namespaced_custom_object(*_place(connection, kind), name, change)
+
+
+def amend(connection: Connection, kind: Kind, name: str, change: list[Object]) -> None:
+    """Apply a JSON patch to an object."""
+    place = "/apis/{}/{}/namespaces/{}/{}".format(*_place(connection, kind))
+    rest.patch(connection.api, f"{place}/{name}", change)
 
 
 def remove(

@@ -39,6 +39,11 @@ def post(api: "ApiClient", path: str, body: Json, **headers: str) -> Json:
     return dict(_call(api, "POST", path, body=body, headers=headers))
 
 
+def patch(api: "ApiClient", path: str, change: list[Json]) -> None:
+    """Apply a JSON patch to the object at `path`."""
+    _call(api, "PATCH", path, body=change, headers={"Content-Type": "application/json-patch+json"})
+
+
 def forbidden(error: Exception) -> bool:
     """Whether a refusal says that the user lacks the right."""
     return getattr(error, "status", None) == 403
@@ -61,7 +66,7 @@ def _call(
     path: str,
     *,
     query: dict[str, str] | None = None,
-    body: Json | None = None,
+    body: Json | list[Json] | None = None,
     headers: dict[str, str] | None = None,
     decoded: bool = True,
 ) -> Any:

@@ -46,6 +46,7 @@ def examine(connection: Connection, *, images: Mapping[str, str]) -> Findings:
         "your rights": rights.check_user,
         "service account": rights.check_account,
         "images": partial(pods.check_images, images=images),
+        "data in the workspace": partial(pods.check_workspace, image=core),
         "MLflow": partial(pods.check_mlflow, image=core),
     }
     for what, check in checks.items():

@@ -1,4 +1,4 @@
-"""Answers from inside pods: whether images start, and whether MLflow takes the credentials."""
+"""Answers from inside pods: whether images start, what the workspace holds, whether MLflow takes the credentials."""
 
 import re
 from collections.abc import Mapping
@@ -7,13 +7,18 @@ from precisionflow import __version__
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.names import MLFLOW, MLFLOW_SECRETS, MLFLOW_VARIABLES
 from precisionflow.cluster.access.rest import get
+from precisionflow.cluster.access.short_pod import USER, Work, answer
 from precisionflow.cluster.doctor.commands import kubectl, provide
 from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
-from precisionflow.cluster.doctor.probe import probe
 from precisionflow.cluster.doctor.rights import account
+from precisionflow.cluster.workspace.local import sized
+from precisionflow.cluster.workspace.volume import Workspace
+from precisionflow.config.cluster import Cluster
 
 SERVER = "apply -k manifests/overlays/dev"
 """Words for kubectl that install an MLflow server."""
+ROOM = 10**9
+"""Bytes of free room below which a note is due."""
 ASK_MLFLOW = """
 import base64, os, time, urllib.error, urllib.request
 address = os.environ["MLFLOW_TRACKING_URI"].rstrip("/")
@@ -41,16 +46,16 @@ def check_images(connection: Connection, images: Mapping[str, str]) -> Findings:
     runner = account(connection)
     for name, image in images.items():
         command = ["precisionflow", "--version"]
-        with probe(connection, f"image-{name}", image=image, command=command, account=runner) as answer:
+        with answer(connection, f"doctor-image-{name}", Work(image, command, account=runner)) as found:
             what = f"image {name}"
-            if answer.code is None:
-                yield bad(what, f"{image} does not start: {answer.said}", "make images")
-            elif answer.code or answer.said != f"precisionflow {__version__}":
+            if found.code is None:
+                yield bad(what, f"{image} does not start: {found.said}", "make images")
+            elif found.code or found.said != f"precisionflow {__version__}":
                 yield bad(
-                    what, f"{image} answers {answer.said!r} instead of version {__version__}", "make images"
+                    what, f"{image} answers {found.said!r} instead of version {__version__}", "make images"
                 )
             else:
-                yield ok(what, f"{image}, {answer.said}")
+                yield ok(what, f"{image}, {found.said}")
 
 
 def check_mlflow(connection: Connection, image: str | None) -> Findings:
@@ -74,10 +79,27 @@ def check_mlflow(connection: Connection, image: str | None) -> Findings:
         yield note("MLflow", f"{shown}; not asked, no image to ask it from", "make images")
         return
     command = ["python", "-c", ASK_MLFLOW]
-    with probe(
-        connection, "mlflow", image=image, command=command, account=account(connection), environment=MLFLOW
-    ) as answer:
-        yield from _verdict(connection, shown, answer.code, answer.said)
+    work = Work(image, command, account=account(connection), environment=MLFLOW)
+    with answer(connection, "doctor-mlflow", work) as answered:
+        yield from _verdict(connection, shown, answered.code, answered.said)
+
+
+def check_workspace(connection: Connection, image: str | None) -> Findings:
+    """The claim that data and the nodes of a TrainJob use can be mounted and written; what it holds, and its room."""
+    what, claim = "data in the workspace", Cluster().workspace
+    path = f"/api/v1/namespaces/{connection.namespace}/persistentvolumeclaims/{claim}"
+    if image is None or get(connection.api, path) is None:
+        return
+    held = Workspace(connection, claim, image).look()
+    whole = sum(stored.size for stored in held.files.values())
+    found = f"{len(held.files)} files, {sized(whole)}; {sized(held.free)} of {sized(held.total)} free"
+    describe = kubectl(connection, f"-n {connection.namespace} describe persistentvolumeclaim {claim}")
+    if not held.writable:
+        yield bad(what, f"{found}; the images' user {USER} may not write there", describe)
+    elif held.free < ROOM:
+        yield note(what, f"{found}: little room for data, checkpoints and weights", describe)
+    else:
+        yield ok(what, found)
 
 
 def _verdict(connection: Connection, address: str, code: int | None, said: str) -> Findings:

@@ -63,6 +63,12 @@ USER = {
         Right(("list", "delete"), EXPERIMENTS.resource),
     ),
     "search --cluster": _SEARCHING,
+    "data put": (
+        Right(("get",), "persistentvolumeclaims"),
+        Right(("create", "get", "delete"), "pods"),
+        Right(("get",), "pods/log"),
+        Right(("get", "create"), "pods/exec"),
+    ),
 }
 """Command -> rights that its user needs."""
 ACCOUNT = {
@@ -74,6 +80,7 @@ ACCOUNT = {
         *_WATCHING,
     ),
     "searching on Katib": _SEARCHING,
+    "ending a run, and no try after a mistake": (Right(("list", "patch"), WORKFLOWS.resource),),
 }
 """Work of a run -> rights that its service account needs."""
 

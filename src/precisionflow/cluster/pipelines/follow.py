@@ -10,6 +10,7 @@ from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.patience import PATIENCE
 from precisionflow.cluster.access.pod_state import waiting
+from precisionflow.cluster.pipelines.mistake import MARK
 from precisionflow.cluster.pipelines.pods import failure, node_of, pods_of
 from precisionflow.cluster.pipelines.runs import ENDED, read_run
 from precisionflow.cluster.pipelines.specification import task_count
@@ -63,7 +64,7 @@ class Follower:
     def _tried(self, task: Task, pods: "list[V1Pod]") -> None:
         """Say that a try has failed, while there are more to come."""
         for number, node in enumerate(task.failed_tries, start=1):
-            if node not in self.said and task.state not in _OVER:
+            if node not in self.said and task.state not in _OVER and MARK not in task.message:
                 self.said[node] = "failed"
                 cause = failure(task, pods, connection=self.connection)
                 self.say(f"{task.label}: try {number} failed, another follows: {cause}")

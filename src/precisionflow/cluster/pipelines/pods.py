@@ -10,6 +10,7 @@ from precisionflow.cluster.access.errors import explained
 from precisionflow.cluster.access.names import KFP_RUN
 from precisionflow.cluster.access.pod_logs import read_log
 from precisionflow.cluster.access.pod_state import endings
+from precisionflow.cluster.pipelines.mistake import MARK
 from precisionflow.cluster.pipelines.tasks import NODE, Task
 from precisionflow.console import ERROR
 
@@ -66,8 +67,9 @@ def error_line(pod: "V1Pod", *, connection: Connection) -> str:
 def failure(task: Task, pods: "Sequence[V1Pod]", *, connection: Connection) -> str:
     """Why the last try of a task failed: our own line where its container printed one, else what Argo says."""
     last = next((pod for pod in pods if task.failed_tries and node_of(pod) == task.failed_tries[-1]), None)
+    mistake = task.message.partition(MARK)[2]
     if last is None:
-        return task.message or "no reason given"
+        return mistake or task.message or "no reason given"
     ended = [end.cause for end in endings([last], container=CONTAINER)]
     said = error_line(last, connection=connection)
-    return said or (ended or [f"{task.message}; `precisionflow logs` shows what it printed"])[0]
+    return said or mistake or (ended or [f"{task.message}; `precisionflow logs` shows what it printed"])[0]

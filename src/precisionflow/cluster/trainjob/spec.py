@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.kinds import TRAINJOBS
 from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.access.short_pod import USER
 from precisionflow.config import Experiment, digest
 from precisionflow.config.cluster import Resources
 from precisionflow.config.engine import DeepSpeedEngine
@@ -21,8 +22,6 @@ CONTAINER = "node"
 """The container that trains, in every job of the Trainer's runtimes."""
 PORT = "29500"
 """Port on which rank 0 listens for the ranks that mpirun starts."""
-USER = 1000
-"""User id of the project's images, and the group that the workspace's files belong to."""
 
 
 def training_key(experiment: Experiment, *, data: Path) -> str:

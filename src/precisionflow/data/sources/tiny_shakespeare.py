@@ -1,5 +1,6 @@
 """Tiny Shakespeare, the published file."""
 
+from precisionflow.config.sources import TINY_SHAKESPEARE
 from precisionflow.data.sources.raw import raw_path
 from precisionflow.data.sources.text_file import text_of
 from precisionflow.data.text import Text
@@ -10,7 +11,7 @@ PUBLISHED = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 def open_tiny_shakespeare() -> Text:
     """`tinyshakespeare/input.txt` of the raw data; ValueError where it is not the published file."""
-    text = text_of(raw_path("tinyshakespeare/input.txt"))
+    text = text_of(raw_path(TINY_SHAKESPEARE))
     if text.sha256 != PUBLISHED:
         raise ValueError(
             f"{text.origin}: is not the published tiny Shakespeare (its sha256 begins with "

@@ -1,0 +1,53 @@
+"""Commands for the user's raw data on a cluster."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from precisionflow.cli.options import Images, app
+from precisionflow.cli.remote import Context, Namespace
+from precisionflow.cluster.access.connection import Access
+
+data = typer.Typer(help="Raw data in the workspace of a cluster.", rich_markup_mode=None)
+app.add_typer(data, name="data")
+
+Workspace = Annotated[
+    str | None,
+    typer.Option("--workspace", help="PersistentVolumeClaim [default: that of cluster.workspace]."),
+]
+
+
+@data.command()
+def put(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files, or folders of files.")],
+    name: Annotated[
+        str | None,
+        typer.Option("--as", help="Name there [default: as below PRECISIONFLOW_DATA, else the last part]."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace other files of the same names.")
+    ] = False,
+    workspace: Workspace = None,
+    images: Images = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> None:
+    """Bring files into the workspace, where runs read them."""
+    from precisionflow.app.data import put_files
+
+    access = Access(context, namespace)
+    put_files(files, name=name, overwrite=overwrite, claim=workspace, access=access, images=images)
+
+
+@data.command(name="list")
+def listed(
+    workspace: Workspace = None,
+    images: Images = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> None:
+    """What the workspace holds, and the room that is left."""
+    from precisionflow.app.data import list_files
+
+    list_files(claim=workspace, access=Access(context, namespace), images=images)

@@ -1,0 +1,60 @@
+"""A user's mistake in a task of a pipeline: told to Argo, which then begins no try that would meet it again."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from precisionflow.cluster.access import objects
+from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.errors import ClusterError, explained
+from precisionflow.cluster.access.kinds import WORKFLOWS
+from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.access.owner import workflow_owner
+
+MARK = "precisionflow: mistake: "
+"""Beginning of what a container says of its end when nothing but another experiment or other data can help."""
+UNLESS = f"not (lastRetry.message contains '{MARK.strip()}')"
+"""Condition of Argo for another try."""
+TERMINATION = Path("/dev/termination-log")
+"""File whose content Kubernetes keeps with a container's end; Argo makes it the message of the task's node."""
+LONGEST = 2000
+"""Characters of it; Kubernetes keeps 4096 bytes."""
+
+
+def not_again(message: str, *, connection: Connection | None = None, said: Path = TERMINATION) -> None:
+    """Have this task fail once: KFP's own retries can't tell a mistake from a pod that was lost.
+
+    KFP (2.14 to 2.17) gives Argo a number of tries and no condition, and its launcher ends with 1 whatever the task
+    ended with. So the line goes into the container's termination message, and the workflow's templates get the
+    condition. Where that is not allowed, or outside of a pipeline, nothing happens, and the task is tried as often as
+    any other.
+    """
+    with contextlib.suppress(OSError, ClusterError):
+        reached = connection or Connection()
+        if (owner := workflow_owner(reached)) is None:
+            return
+        said.write_text(f"{MARK}{' '.join(message.split())}"[:LONGEST], encoding="utf-8")
+        with explained("looking at this task's workflow"):
+            workflow = objects.named(reached, WORKFLOWS, owner["name"])
+        if workflow and (change := conditions(workflow)):
+            with explained("telling the workflow that a task is not to be tried again"):
+                objects.amend(reached, WORKFLOWS, owner["name"], change)
+
+
+def conditions(workflow: Object) -> list[dict[str, Any]]:
+    """JSON patch that gives every retried template of a workflow the condition; empty where all have one.
+
+    The policy stays that of KFP: what failed is tried again, what could not be run is not.
+    """
+    change: list[dict[str, Any]] = []
+    for index, template in enumerate(workflow["spec"].get("templates") or []):
+        strategy = template.get("retryStrategy")
+        if strategy is None or strategy.get("expression"):
+            continue
+        place = f"/spec/templates/{index}"
+        wanted = {"retryPolicy": "OnFailure", **strategy, "expression": UNLESS}
+        change += [
+            {"op": "test", "path": f"{place}/name", "value": template["name"]},
+            {"op": "replace", "path": f"{place}/retryStrategy", "value": wanted},
+        ]
+    return change

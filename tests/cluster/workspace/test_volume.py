@@ -1,0 +1,179 @@
+"""The workspace from outside: what is said of one that is absent, full or stuck; its pod is removed on every exit."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.workspace import inside
+from precisionflow.cluster.workspace.volume import Stored, Workspace
+from tests.invented_cluster import Json, Table
+
+CLAIM = "/api/v1/namespaces/here/persistentvolumeclaims/w"
+HELD = {"files": {"b.csv": {"size": 3, "sha256": "x"}}, "free": 1, "total": 2, "writable": True}
+
+
+class Pods(Table):
+    """A cluster with the claim, whose pods are in the state that a test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status: Json = {"containerStatuses": [{"state": {"running": {}}}]}
+        self.log = json.dumps(HELD)
+        self.made: list[Json] = []
+        self.removed: list[str] = []
+        self.answers["GET", CLAIM] = (200, {})
+
+    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:
+        if verb == "POST":
+            self.made.append(body)
+            return 201, body
+        if verb == "DELETE":
+            self.removed.append(path.rpartition("/")[2])
+            return 200, {}
+        if "/pods/" in path:
+            return 200, self.log if path.endswith("/log") else {"status": self.status}
+        return super().answer(verb, path, query=query, body=body)
+
+    @property
+    def tidy(self) -> bool:
+        return [pod["metadata"]["name"] for pod in self.made] == self.removed
+
+
+@pytest.fixture
+def pods() -> Iterator[Pods]:
+    made = Pods()
+    with made.running():
+        yield made
+
+
+def workspace(pods: Table) -> Workspace:
+    return Workspace(pods.connection(), "w", "registry.example/core:1")
+
+
+def test_what_it_holds(pods: Pods) -> None:
+    pods.status = {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]}
+    held = workspace(pods).look(digests=True)
+    assert held.files == {"b.csv": Stored(3, "x")}
+    assert (held.free, held.total, held.writable) == (1, 2, True)
+    container = pods.made[0]["spec"]["containers"][0]
+    assert container["command"][-3:] == ["/workspace/data", "look", "digests"]
+    assert pods.tidy
+
+
+@pytest.mark.parametrize("log", ["No module named precisionflow.cluster.workspace", "200", ""])
+def test_an_image_without_the_program_is_one_line(pods: Pods, log: str) -> None:
+    pods.log = log
+    pods.status = {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]}
+    with pytest.raises(ClusterError, match=r"^workspace w: the pod said .* its image is of this version$"):
+        workspace(pods).look()
+    assert pods.tidy
+
+
+def test_a_claim_that_is_absent_is_told_before_a_pod_is_made(pods: Pods) -> None:
+    workspace(pods).refuse_absent()
+    del pods.answers["GET", CLAIM]
+    with pytest.raises(ClusterError, match=r"^workspace w: namespace here has no PersistentVolumeClaim"):
+        workspace(pods).refuse_absent()
+    assert not pods.made
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (
+            {"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull", "message": "no tag"}}}]},
+            r"ErrImagePull: no tag\); push the image where the nodes reach it",
+        ),
+        (
+            {
+                "conditions": [
+                    {
+                        "type": "PodScheduled",
+                        "status": "False",
+                        "reason": "Unschedulable",
+                        "message": "0/1 nodes: Insufficient cpu",
+                    }
+                ]
+            },
+            r"Unschedulable: 0/1 nodes: Insufficient cpu\); `kubectl -n here describe persistentvolumeclaim w`",
+        ),
+        (
+            {"phase": "Failed", "reason": "DeadlineExceeded", "message": "too long"},
+            r"DeadlineExceeded: too long\); `precisionflow doctor` says what is wrong",
+        ),
+    ],
+)
+def test_a_pod_that_never_starts_is_one_line(pods: Pods, status: Json, told: str) -> None:
+    pods.status = status
+    with (
+        pytest.raises(ClusterError, match=rf"^workspace w: its pod does not start \({told}"),
+        workspace(pods).opened(),
+    ):
+        pass
+    assert pods.tidy
+
+
+@pytest.mark.parametrize("ending", [ValueError, KeyboardInterrupt, SystemExit])
+def test_its_pod_is_removed_on_every_exit(pods: Pods, ending: type[BaseException]) -> None:
+    """SystemExit comes of SIGTERM."""
+
+    def end() -> None:
+        if ending is not SystemExit:
+            raise ending
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(ending), workspace(pods).opened():
+        end()
+    assert pods.tidy
+    spec = pods.made[0]["spec"]
+    assert spec["activeDeadlineSeconds"] == 6 * 3600
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["containers"][0]["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "told"),
+    [
+        (
+            {"error": f"{inside.FULL}: 1 bytes are free"},
+            ClusterError,
+            r"^workspace w: no room for b\.csv \(1",
+        ),
+        (
+            {"error": "its sha256 arrived as y"},
+            ClusterError,
+            r"^workspace w: b\.csv was not taken: its sha256",
+        ),
+        (
+            {"state": "other"},
+            ValueError,
+            r"^b\.csv: the workspace w holds another file of that name; replace it with",
+        ),
+        (
+            {"state": "written", "size": 4, "sha256": "z"},
+            ClusterError,
+            r"b\.csv arrived with other bytes; put it",
+        ),
+    ],
+)
+def test_what_the_program_says_of_a_file(
+    pods: Pods,
+    outcome: Json,
+    error: type[Exception],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "b.csv").write_bytes(b"1,2\n")
+    monkeypatch.setattr(Workspace, "_sent", lambda *_, **__: outcome)
+    with pytest.raises(error, match=told):
+        workspace(pods).send(tmp_path / "b.csv", "b.csv", pod="p", overwrite=False)
+    monkeypatch.setattr(Workspace, "_sent", lambda *_, **__: {"state": "same"})
+    assert not workspace(pods).send(tmp_path / "b.csv", "b.csv", pod="p", overwrite=False)
