@@ -12,6 +12,7 @@ from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
 from precisionflow.results.layout import cell_folder
 from precisionflow.serving.answers import answers_of
+from precisionflow.serving.model import ServedModel
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 def answers(films: Trained, *texts: str) -> pd.DataFrame:
     task = films.experiment.task
-    return answers_of(task).answer(films.predictor(), pd.DataFrame({"text": list(texts)}), {})
+    model = ServedModel(films.predictor(), fits={})
+    return answers_of(task).answer(model, pd.DataFrame({"text": list(texts)}), {})
 
 
 def test_it_learns_the_word_that_tells(films):
