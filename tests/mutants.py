@@ -34,8 +34,8 @@ SILENT = re.compile(
 """Operators of Cosmic Ray that change no number, raise a TypeError at once, or do what another one does."""
 
 
-NO_NUMBER = re.compile(r"\*\s*,|[!=]=\s*[\"']|if (not )?TYPE_CHECKING")
-"""Source at which a fault changes no number: the star before keyword-only parameters, the order of words, imports."""
+NO_NUMBER = re.compile(r"\*\s*,|[!=]=\s*[\"']|if (not )?TYPE_CHECKING|@dataclass")
+"""Source at which a fault changes no number: keyword-only stars, words in order, imports, frozen classes."""
 
 
 def silent(item: WorkItem, lines: Sequence[str]) -> bool:

@@ -1,6 +1,6 @@
 import pytest
 
-from precisionflow.search.algorithms.medianstop import medianstop
+from precisionflow.search.algorithms.medianstop import MedianStop, medianstop
 from tests.search.studies import algorithm
 
 
@@ -31,3 +31,11 @@ def test_there_is_none_before_enough_trials_have_reported():
 )
 def test_a_trial_stops_when_its_best_is_worse(better, reports, stops):
     assert medianstop(algorithm("medianstop"), better).stops(reports, 5.0) is stops
+
+
+def test_a_trial_as_good_as_the_threshold_goes_on_and_a_later_report_may_stop_it():
+    for better, worse in (("minimize", 3.0), ("maximize", 1.0)):
+        rule = MedianStop(better, min_trials_required=1, start_step=2)
+        assert rule.threshold([[2.0], [2.0]]) == 2.0
+        assert not rule.stops([2.0, 2.0], 2.0)
+        assert rule.stops([worse] * 3, 2.0)
