@@ -9,6 +9,7 @@ that were noticed, by room; `survivors.md` the others, with the reason where `su
 """
 
 import argparse
+import ctypes
 import difflib
 import importlib
 import importlib.util
@@ -33,6 +34,8 @@ from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResul
 
 from tests.mutants import ROOMS, ROOT, Module, modules, silent, write
 
+PR_SET_PDEATHSIG = 1
+"""Number of the option in linux/prctl.h."""
 PATIENCE, LEAST_PATIENCE = 4.0, 30.0
 """A faulty module's tests get so many times as long as the sound one's, and at least so many seconds."""
 
@@ -148,6 +151,7 @@ def _passes(tests: Sequence[Path], *, limit: float) -> bool:
     child = os.fork()
     if not child:
         os.setsid()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a fault may make a loop without an end
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
