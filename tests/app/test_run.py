@@ -58,6 +58,7 @@ def test_the_stages_that_are_told_as_run_are_those_whose_keys_are_new(
     pipeline, folder = Pipeline(), tmp_path / "results"
     monkeypatch.setattr(local, "run_locally", pipeline)
     monkeypatch.setattr(terminal, "print_tables", lambda *_: None)
+    monkeypatch.setattr(terminal, "print_remarks", lambda *_: None)
 
     def told(experiment: Experiment) -> tuple[str, ...]:
         run_experiments([experiment], folder=folder)
