@@ -7,6 +7,7 @@ import pytest
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.search.metric_lines import SEARCHED, parse_line
+from precisionflow.training.ranks import VARIABLES
 from tests.command_line import TINY, Line
 
 STEPS = ("--set", "training.steps=3")
@@ -48,8 +49,8 @@ def test_a_trial_that_is_a_rank_leaves_as_a_rank(line: Line, monkeypatch: pytest
     Path("tiny.yaml").write_text(TINY, encoding="utf-8")
     assert line("trial", "tiny.yaml", *STEPS).code == 0
     assert left == []
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "1")
+    for name, value in zip(VARIABLES, ("0", "0", "1", "localhost", "1"), strict=True):
+        monkeypatch.setenv(name, value)
     assert line("trial", "tiny.yaml", *STEPS).code == 0
     assert left == [1]
 

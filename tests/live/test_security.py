@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from precisionflow.cluster.doctor.probe import probe
 
 from precisionflow.cluster.access import names, rest
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.kinds import WORKFLOWS
-from precisionflow.cluster.doctor.probe import probe
 from precisionflow.cluster.pipelines.runs import find_run
 from precisionflow.config import parse, to_yaml
 from tests.command_line import TINY

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from precisionflow import __version__
 from precisionflow.records.files import write_card
-from precisionflow.records.marker import MARKER, StageCard, digests_of, read_marker
+from precisionflow.records.marker import MARKER, StageCard, check_written, digests_of, read_marker
 from precisionflow.results.code import Verb, code_digest, code_is_trusted
 from precisionflow.results.identity import inputs_digest, stage_key
 from precisionflow.results.locks import held, parents_of
@@ -122,18 +122,23 @@ class Span(NamedTuple):
 
 def finished_span(out: Path) -> Span:
     """When a finished stage worked; ValueError when it isn't finished."""
-    marker = _whole(out)
-    if marker is None:
-        raise ValueError(f"{out}: is not a finished stage; run the stage that writes it first")
+    marker = _input(out)
     return Span(marker.ended - marker.seconds, marker.ended)
 
 
 def input_key(folder: Path) -> str:
-    """Key of an input; ValueError when the stage that makes it is not finished."""
-    key = finished_key(folder)
-    if key is None:
+    """Key of an input; ValueError when the stage that makes it is not finished or a file of it is gone."""
+    return _input(folder).key
+
+
+def _input(folder: Path) -> StageCard:
+    marker = read_marker(folder)
+    if marker is None:
         raise ValueError(f"{folder}: is not a finished stage; run the stage that writes it first")
-    return key
+    for name in marker.files:
+        if not (folder / name).exists():
+            check_written(folder / name)
+    return marker
 
 
 def _whole(out: Path) -> StageCard | None:
