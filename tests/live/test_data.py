@@ -76,7 +76,7 @@ def desk(
     (folder / f"{name}-bad.csv").write_text("width,height,strength\n1,2,3\n1,wide,3\n" + "1,2,3\n" * 40)
     (folder / "mine.yaml").write_text(EXPERIMENT.format(name=name, table=f"{name}.csv"))
     (folder / "bad.yaml").write_text(EXPERIMENT.format(name=f"{name}-bad", table=f"{name}-bad.csv"))
-    made = Desk(folder, name, ("--namespace", connection.namespace, "--images", str(images_file)))
+    made = Desk(folder, name, ("--namespace", connection.namespace, "--images", str(images_file.resolve())))
     yield made
     for experiment in (name, f"{name}-bad"):
         remove_all(experiment, connection)
