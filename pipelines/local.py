@@ -39,26 +39,29 @@ def run_locally(
     """
     wholes = [experiment_argument(experiment) for experiment in experiments]
     variants = [experiment_argument(variant) for variant in stages.expand(experiments)]
-    there = LocalResults(Results(folder.resolve()), trusts_code=trust_code)
-    _execute(ablation, there, screen=screen, experiments=wholes, variants=variants)
+    _execute(ablation, folder, screen=screen, trust_code=trust_code, experiments=wholes, variants=variants)
 
 
 def search_and_train_locally(study: Study, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
     """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
     arguments = {"study": as_argument(study.content), "experiment": experiment_argument(experiment)}
-    there = LocalResults(Results(folder.resolve()))
-    _execute(search_then_train, there, screen=screen, **arguments)
+    _execute(search_then_train, folder, screen=screen, **arguments)
 
 
 def _execute(
-    pipeline: Callable[..., object], there: LocalResults, *, screen: TextIO, **arguments: object
+    pipeline: Callable[..., object],
+    folder: Path,
+    *,
+    screen: TextIO,
+    trust_code: bool = False,
+    **arguments: object,
 ) -> None:
-    folder = there.results.folder
+    there = LocalResults(Results(folder.resolve()), trusts_code=trust_code)
     with (
         (folder / LOG).open("a", encoding="utf-8") as log,
         _relayed(log, screen) as relay,
         tasks_as_processes(),
-        _subprocess_runner(folder / ".kfp"),
+        _subprocess_runner(there.results.folder / ".kfp"),
     ):
         try:
             pipeline(**arguments, destination=str(there))

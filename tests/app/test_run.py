@@ -29,9 +29,7 @@ def test_a_design_that_can_reach_no_verdict_is_told_before_training(
     monkeypatch.setattr(local, "run_locally", begin)
     with pytest.raises(Begun):
         run_experiments([language(), regression()], folder=tmp_path / "out")
-    assert capsys.readouterr().out == (
-        "precisionflow: run twins: 3 seeds, 4 contrasts: 8 needed for a verdict\n"
-    )
+    assert capsys.readouterr().out == ("run twins: 3 seeds, 4 contrasts: 8 needed for a verdict\n")
 
 
 class Pipeline:

@@ -21,8 +21,9 @@ STAGES = 1 + 4 + 4 + 1 + 1
 def test_a_run_says_what_it_does_and_where_everything_is(tiny_run: Run) -> None:
     assert (tiny_run.done.returncode, tiny_run.done.stderr) == (0, "")
     rows = tiny_run.done.stdout.splitlines()
-    assert rows[0] == "prepare linnerud split 0: prepared"
-    for verb, count in {"train": 8, "evaluate": 4, "aggregate": 1, "report": 1}.items():
+    assert rows[0] == "run tiny: 2 seeds, 1 contrast: 6 needed for a verdict"
+    assert rows[1] == "prepare linnerud split 0: prepared"
+    for verb, count in {"train": 4, "evaluate": 4, "aggregate": 1, "report": 1}.items():
         assert sum(row.startswith(f"{verb} ") for row in rows) == count
     assert "precisionflow: " not in tiny_run.done.stdout
     assert f"{STAGES} of {STAGES} stages run" in tiny_run.done.stdout

@@ -86,7 +86,7 @@ def test_what_was_found_is_trained_judged_and_registered(line: Line, tmp_path: P
         ).fetchall()
         champions = store.execute("select count(*) from registered_model_aliases").fetchone()
     store.close()
-    assert [reason.partition(" ")[0] for (reason,) in said] == ["missed:"]
+    assert [reason.partition(" ")[0] for (reason,) in said] == ["missed"]
     assert champions == (0,)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from precisionflow.ablation.design import expand, shortfall
 from precisionflow.config import Experiment, load
-from precisionflow.console import say
 from precisionflow.destination import LocalResults
 from precisionflow.records.marker import MARKER, StageCard, read_marker
 from precisionflow.results.layout import Reported, Results, SearchResults, cell_folder, data_folder
@@ -52,7 +51,7 @@ def search_and_train(study: Study, experiment: Experiment, *, folder: Path) -> N
 def warn_of_few_units(experiment: Experiment) -> None:
     """Say before anything is trained that no contrast can have a verdict, and how many units would do."""
     if short := shortfall(experiment):
-        say(f"run {experiment.name}: {short} for a verdict")
+        print(f"run {experiment.name}: {short} for a verdict", flush=True)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from torch import distributed as dist
 
 from precisionflow.config import Experiment, digest
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
+from precisionflow.console import say, title
 from precisionflow.results.cells import training_inputs
 from precisionflow.results.code import Verb
 from precisionflow.results.identity import stage_key
@@ -104,6 +105,8 @@ def _trained(
     standing = (
         Standing.read(resume) if resume else Standing.start(engine.count, measures=len(engine.measures))
     )
+    if resume and ranks.first:
+        say(f"train {title(experiment)}: goes on from step {standing.step}")
     train_networks(
         engine,
         standing,
