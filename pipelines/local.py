@@ -44,8 +44,13 @@ def run_locally(
 
 def search_and_train_locally(study: Study, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
     """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
-    arguments = {"study": as_argument(study.content), "experiment": experiment_argument(experiment)}
-    _execute(search_then_train, folder, screen=screen, **arguments)
+    _execute(
+        search_then_train,
+        folder,
+        screen=screen,
+        study=as_argument(study.content),
+        experiment=experiment_argument(experiment),
+    )
 
 
 def _execute(
