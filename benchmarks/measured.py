@@ -2,6 +2,9 @@
 
 import argparse
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -38,3 +41,11 @@ def present(results: Sequence[Measured], file: Path | None) -> None:
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n", encoding="utf-8")
+
+
+def run_experiment(name: str, folder: Path, *, settings: Sequence[str] = ()) -> float:
+    """Minutes of `precisionflow run NAME --out FOLDER` with `--set` for each setting."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "precisionflow", "run", name, "--out", str(folder)]
+    subprocess.run([*command, *(word for s in settings for word in ("--set", s))], check=True)
+    return (time.perf_counter() - start) / 60
