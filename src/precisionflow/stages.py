@@ -93,7 +93,13 @@ def train(
     from precisionflow.training.train import train as stage
 
     with metric_lines(variant) if metrics else training_progress(variant) as report:
-        stage(variant, data=data, out=out, report=report)
+        stage(
+            variant,
+            data=data,
+            out=out,
+            report=report,
+            resumed=lambda step: say(f"train {title(variant)}: goes on from step {step}"),
+        )
 
 
 def launch_trainjob(variant: "Experiment", *, image: str, run: str, data: Path, out: Path) -> None:

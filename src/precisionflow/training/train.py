@@ -14,7 +14,6 @@ from torch import distributed as dist
 
 from precisionflow.config import Experiment, digest
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
-from precisionflow.console import say, title
 from precisionflow.results.cells import training_inputs
 from precisionflow.results.code import Verb
 from precisionflow.results.identity import stage_key
@@ -32,10 +31,19 @@ from precisionflow.training.standing import Standing
 
 CellReport = Callable[[int, int, int, dict[str, float]], None]
 """(seed, split, step, measured values)."""
+Resumed = Callable[[int], None]
+"""The step of the checkpoint from which cells go on."""
 VERB: Verb = "train"
 
 
-def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport = lambda *_: None) -> None:
+def train(
+    experiment: Experiment,
+    *,
+    data: Path,
+    out: Path,
+    report: CellReport = lambda *_: None,
+    resumed: Resumed = lambda _: None,
+) -> None:
     """Train every (seed, split) of a resolved experiment; `out` gets one folder for each.
 
     A finished cell is not trained again, an unfinished one goes on from its last checkpoint. Under torchrun or
@@ -55,7 +63,9 @@ def train(experiment: Experiment, *, data: Path, out: Path, report: CellReport =
             if not ranks.all(not ranks.first or finished(cell_folder(out, *cell), verb=VERB, inputs=of))
         ]
         for group in groups(experiment, data, missing):
-            _train_group(experiment, {cell: inputs[cell] for cell in group}, data, out, ranks, report)
+            _train_group(
+                experiment, {cell: inputs[cell] for cell in group}, data, out, ranks, report, resumed
+            )
 
 
 def _train_group(
@@ -65,6 +75,7 @@ def _train_group(
     out: Path,
     ranks: Ranks,
     report: CellReport,
+    resumed: Resumed,
 ) -> None:
     """Train the cells of a group at once; each is written as a stage of its own."""
     keys = [stage_key(VERB, of) for of in inputs.values()]
@@ -77,7 +88,9 @@ def _train_group(
 
     @functools.cache
     def trained() -> dict[CellOf, Trained]:
-        return _trained(population(experiment, data, list(inputs)), experiment, checkpoints, ranks, report)
+        return _trained(
+            population(experiment, data, list(inputs)), experiment, checkpoints, ranks, report, resumed
+        )
 
     with checkpoints.held():
         for cell, of in inputs.items():
@@ -98,6 +111,7 @@ def _trained(
     checkpoints: Checkpoints,
     ranks: Ranks,
     report: CellReport,
+    resumed: Resumed,
 ) -> dict[CellOf, Trained]:
     """Networks of every cell after training; complete on the first rank."""
     resume = checkpoints.latest()
@@ -106,7 +120,7 @@ def _trained(
         Standing.read(resume) if resume else Standing.start(engine.count, measures=len(engine.measures))
     )
     if resume and ranks.first:
-        say(f"train {title(experiment)}: goes on from step {standing.step}")
+        resumed(standing.step)
     train_networks(
         engine,
         standing,
