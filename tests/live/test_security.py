@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from precisionflow.cluster.doctor.probe import probe
 
 from precisionflow.cluster.access import names, rest
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.kinds import WORKFLOWS
+from precisionflow.cluster.access.short_pod import Work, answer
 from precisionflow.cluster.pipelines.runs import find_run
 from precisionflow.config import parse, to_yaml
 from tests.command_line import TINY
@@ -137,12 +137,13 @@ def test_mlflow_holds_no_secret(
         )
     name = parse((run.folder / "hostile.yaml").read_text()).name
     command = ["python", "-c", ASK_RUNS, name]
-    with probe(connection, "runs", image=images["core"], command=command, environment=names.MLFLOW) as answer:
-        assert answer.code == 0, answer.said
-        tracked = json.loads(answer.said)["runs"]
+    work = Work(images["core"], command, environment=names.MLFLOW)
+    with answer(connection, "runs", work) as found:
+        assert found.code == 0, found.said
+        tracked = json.loads(found.said)["runs"]
     assert any(p["key"].startswith("cfg.") for each in tracked for p in each["data"]["params"])
     for secret, value in secrets.items():
-        assert value not in answer.said, secret
+        assert value not in found.said, secret
 
 
 def _of_the_cluster(run: Run, connection: Connection) -> dict[str, str]:
