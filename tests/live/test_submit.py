@@ -101,7 +101,8 @@ def finished(cluster: Cluster) -> tuple[str, str]:
 def test_a_run_is_followed_line_by_line(finished: tuple[str, str], cluster: Cluster) -> None:
     run, out = finished
     rows = out.splitlines()
-    assert rows[0].startswith(f"run {run} (")
+    assert rows[0] == f"run {cluster.name}: 2 splits, 1 contrast: 6 needed for a verdict"
+    assert rows[1].startswith(f"run {run} (")
     for task in ("prepare", "aggregate", "report", "finish"):
         assert f"{task}: done" in rows
     for variant in ("homoscedastic", "heteroscedastic"):
