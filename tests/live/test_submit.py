@@ -27,6 +27,11 @@ SMALL = (
 END_SECONDS = 900
 
 
+def too_few(experiment: str) -> str:
+    """The line that tells, before anything runs, that two splits reach no verdict."""
+    return f"run {experiment}: 2 splits, 1 contrast: 6 needed for a verdict\n"
+
+
 class Cluster(NamedTuple):
     """A command line and an experiment that no other test uses."""
 
@@ -101,7 +106,7 @@ def finished(cluster: Cluster) -> tuple[str, str]:
 def test_a_run_is_followed_line_by_line(finished: tuple[str, str], cluster: Cluster) -> None:
     run, out = finished
     rows = out.splitlines()
-    assert rows[0] == f"run {cluster.name}: 2 splits, 1 contrast: 6 needed for a verdict"
+    assert f"{rows[0]}\n" == too_few(cluster.name)
     assert rows[1].startswith(f"run {run} (")
     for task in ("prepare", "aggregate", "report", "finish"):
         assert f"{task}: done" in rows
@@ -156,7 +161,7 @@ def test_equal_work_is_taken_from_the_cache(finished: tuple[str, str], cluster: 
 
 def test_a_taken_name_is_refused(finished: tuple[str, str], cluster: Cluster, connection: Connection) -> None:
     code, out, err = cluster("submit", str(cluster.experiment), "--run-name", finished[0])
-    assert (code, out) == (3, "")
+    assert (code, out) == (3, too_few(cluster.name))
     assert err.startswith(f"precisionflow: error: run name '{finished[0]}' is taken by run ")
     assert len(runs_called(finished[0], connection=connection)) == 1
 
@@ -173,12 +178,12 @@ def test_a_refused_schedule_leaves_nothing(cluster: Cluster, connection: Connect
     other = f"{cluster.name}-cron"
     (cluster.folder / "cron.yaml").write_text(to_yaml(load(str(cluster.experiment), [f"name={other}"])))
     code, out, err = cluster("submit", "cron.yaml", "--cron", "99 99 * * * *")
-    assert (code, out, err.count("\n")) == (3, "", 1), err
+    assert (code, out, err.count("\n")) == (3, too_few(other), 1), err
     assert not connection.pipelines.list_pipelines(filter=called(other)).pipelines
     assert not connection.pipelines.list_experiments(filter=called(other)).experiments
     code, out, err = cluster("submit", str(cluster.experiment), "--cron", "0 0 3 * * *", "--run-name", other)
     assert (code, err) == (0, "")
-    assert out.startswith(f"recurring run {other} (")
+    assert out.startswith(f"{too_few(cluster.name)}recurring run {other} (")
 
 
 def test_what_cannot_start_is_told_and_cancelled(cluster: Cluster) -> None:
