@@ -7,52 +7,60 @@ import typer
 
 from precisionflow.cli.options import app
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Folder of a trained cell (RESULTS/model/EXPERIMENT/DATASET/VARIANT/seed-0-split-0), "
+        "or an MLflow model, such as models:/NAME@champion.",
+    ),
+]
+Table = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="CSV, TSV or Parquet file with a column for each feature.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="FILE", help="File .csv, .tsv or .parquet to write [default: CSV on the screen]."
+    ),
+]
+Levels = Annotated[
+    list[float] | None,
+    typer.Option("--level", help="Probability of a central interval; may be repeated [default: 0.95]."),
+]
+Recalibrated = Annotated[
+    str | None,
+    typer.Option(
+        "--recalibrated",
+        metavar="METHOD",
+        help="Intervals after a method of evaluation.recalibration, as the evaluation judged them.",
+    ),
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Folder that prepare wrote [default: RESULTS/data].")
+]
+Evaluation = Annotated[
+    Path | None,
+    typer.Option(
+        "--evaluation", help="Folder of the evaluated cell [default: that of MODEL in RESULTS/evaluation]."
+    ),
+]
+Store = Annotated[
+    Path | None,
+    typer.Option("--store", help="Results folder with mlflow.db, where MLFLOW_TRACKING_URI is not set."),
+]
+
 
 @app.command()
 def predict(
-    model: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODEL",
-            help="Folder of a trained cell (RESULTS/model/EXPERIMENT/DATASET/VARIANT/seed-0-split-0), "
-            "or an MLflow model, such as models:/NAME@champion.",
-        ),
-    ],
-    table: Annotated[
-        Path, typer.Argument(metavar="TABLE", help="CSV, TSV or Parquet file with a column for each feature.")
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="FILE", help="File .csv, .tsv or .parquet to write [default: CSV on the screen]."
-        ),
-    ] = None,
-    level: Annotated[
-        list[float] | None,
-        typer.Option("--level", help="Probability of a central interval; may be repeated [default: 0.95]."),
-    ] = None,
-    recalibrated: Annotated[
-        str | None,
-        typer.Option(
-            "--recalibrated",
-            metavar="METHOD",
-            help="Intervals after a method of evaluation.recalibration, as the evaluation judged them.",
-        ),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Folder that prepare wrote [default: RESULTS/data].")
-    ] = None,
-    evaluation: Annotated[
-        Path | None,
-        typer.Option(
-            "--evaluation",
-            help="Folder of the evaluated cell [default: that of MODEL in RESULTS/evaluation].",
-        ),
-    ] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option("--store", help="Results folder with mlflow.db, where MLFLOW_TRACKING_URI is not set."),
-    ] = None,
+    model: Model,
+    table: Table,
+    out: Out = None,
+    level: Levels = None,
+    recalibrated: Recalibrated = None,
+    data: Data = None,
+    evaluation: Evaluation = None,
+    store: Store = None,
 ) -> None:
     """Add to a table's rows a model's mean, std, aleatoric and epistemic part, and intervals.
 

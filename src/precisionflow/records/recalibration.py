@@ -9,6 +9,12 @@ from precisionflow.records.cards import Card
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
+def _check_as_many(**columns: tuple[float, ...]) -> None:
+    (first, ones), (second, others) = columns.items()
+    if len(ones) != len(others):
+        raise ValueError(f"{len(ones)} numbers in {first}, {len(others)} in {second}")
+
+
 class SpreadFit(Card):
     """One factor on the spread of every prediction."""
 
@@ -25,8 +31,7 @@ class MapFit(Card):
 
     @model_validator(mode="after")
     def _as_many(self) -> Self:
-        if len(self.forecast) != len(self.observed):
-            raise ValueError(f"{len(self.forecast)} numbers in forecast, {len(self.observed)} in observed")
+        _check_as_many(forecast=self.forecast, observed=self.observed)
         return self
 
 
@@ -39,8 +44,7 @@ class ConformalFit(Card):
 
     @model_validator(mode="after")
     def _as_many(self) -> Self:
-        if len(self.levels) != len(self.quantiles):
-            raise ValueError(f"{len(self.levels)} numbers in levels, {len(self.quantiles)} in quantiles")
+        _check_as_many(levels=self.levels, quantiles=self.quantiles)
         return self
 
 

@@ -124,16 +124,19 @@ def test_too_few_rows_for_a_conformal_level_are_named():
         measured(held, predicted, target, methods=["conformal_split"], levels=(0.99,))
 
 
+FOLDED = {
+    "model.posterior": {"kind": "ensemble", "members": 4, "folds": 2, "spread": "fitted"},
+    "engine.kind": "batched",
+    "seeds": [0],
+    "splits": [0],
+    "training.steps": 20,
+}
+"""An ensemble with folds on the tiny table."""
+
+
 @pytest.fixture(scope="module")
 def folded(tmp_path_factory: pytest.TempPathFactory) -> tiny.Trained:
-    changes = {
-        "model.posterior": {"kind": "ensemble", "members": 4, "folds": 2, "spread": "fitted"},
-        "engine.kind": "batched",
-        "seeds": [0],
-        "splits": [0],
-        "training.steps": 20,
-    }
-    return tiny.trained(tiny.TABLE, tmp_path_factory.mktemp("folded"), **changes)
+    return tiny.trained(tiny.TABLE, tmp_path_factory.mktemp("folded"), **FOLDED)
 
 
 def test_recalibrations_of_an_ensemble_are_fitted_on_rows_that_no_member_saw(folded):
@@ -154,14 +157,7 @@ def test_recalibrations_of_an_ensemble_are_fitted_on_rows_that_no_member_saw(fol
 
 
 def test_an_ensemble_with_held_out_rows_trains_and_is_recalibrated(tmp_path):
-    changes = {
-        "model.posterior": {"kind": "ensemble", "members": 4, "folds": 2, "spread": "fitted"},
-        "engine.kind": "batched",
-        "seeds": [0],
-        "splits": [0],
-        "training.steps": 20,
-        "evaluation.recalibration": ["quantile_map", "conformal_split"],
-    }
+    changes = FOLDED | {"evaluation.recalibration": ["quantile_map", "conformal_split"]}
     from precisionflow.evaluation.evaluate import evaluate
 
     found = tiny.trained(tiny.TABLE, tmp_path, **changes)
