@@ -40,7 +40,7 @@ def test_an_ensembles_density_is_the_mean_of_its_members(rows):
             ensemble.predict(rows).log_density(target), each.logsumexp(0) - math.log(3)
         )
         chosen = torch.tensor([[2, 0], [1, 2], [0, 1]]).repeat(3, 1)
-        some = ensemble.predict(rows, among=chosen).log_density(target)
+        some = ensemble.predict(rows).among(chosen, members=3).log_density(target)
     expected = each.gather(0, chosen.T).logsumexp(0) - math.log(2)
     torch.testing.assert_close(some, expected)
 

@@ -15,7 +15,7 @@ from precisionflow.data.batches import Rows
 from precisionflow.data.folds import out_of_fold
 from precisionflow.data.prepare import prepare
 from precisionflow.data.streams import Stream
-from precisionflow.evaluation.distribution import gaussian
+from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.evaluation.recalibration.variance_scaling import scaled
 from precisionflow.records.cards import DatasetCard, ModelCard
@@ -137,6 +137,12 @@ def test_members_differ_and_stop_by_themselves(ensembles):
         assert len({tuple(member.flatten()[:3].tolist()) for member in first}) == 4
 
 
+def of_members(whole: Distribution, members: np.ndarray) -> Distribution:
+    """The Gaussian mixture of some members of an ensemble, equally many for every row."""
+    location, scale = (np.take_along_axis(part, members, axis=1) for part in (whole.location, whole.scale))
+    return Distribution("gaussian", location, scale, np.full(members.shape, 1 / members.shape[1]))
+
+
 def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
     """Each pooled row, scored by the members that left it out, one by one."""
     experiment = resolve(overlay(TREE, ENSEMBLE))
@@ -151,9 +157,9 @@ def test_the_validation_loss_is_that_of_the_rows_left_out(ensembles, data):
     assert scale is not None
     in_units = target * scale.target_scale + scale.target_mean
     apart = out_of_fold(experiment.model.posterior, rows=len(target), seed=0, split=1)
-    losses = []
-    for members_apart in torch.from_numpy(apart).T:
-        predictive = predictor.standardised(features, among=members_apart[:, None])
+    losses, whole = [], predictor.standardised(features)
+    for members_apart in apart.T:
+        predictive = of_members(whole, members_apart[:, None])
         losses.append(-predictive.log_density(in_units) - np.log(scale.target_scale))
     expected = np.concatenate(losses).mean()
     assert card(ensembles, 0, 1).validation_loss == pytest.approx(expected, rel=1e-4)
@@ -172,7 +178,7 @@ def test_the_spread_is_fitted_to_the_rows_left_out(data, tmp_path):
     apart = out_of_fold(
         predictor.experiment_card.experiment.model.posterior, rows=len(target), seed=0, split=1
     )
-    pair = predictor.standardised(features, among=torch.from_numpy(apart))
+    pair = of_members(predictor.standardised(features), apart)
     columns = {name: getattr(pair, name) for name in ("location", "scale")}
     singles = [gaussian(columns["location"][:, member], columns["scale"][:, member]) for member in range(2)]
 

@@ -23,7 +23,7 @@ from precisionflow.evaluation.recalibration.recalibrated import (
 )
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.posteriors.build import predictive
-from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_parquet
@@ -71,12 +71,11 @@ class TablePredictor(TrainedNetwork):
             )
         return self.standardised(torch.from_numpy(inputs))
 
-    def standardised(self, features: Features, *, among: Chosen | None = None) -> Distribution:
-        """The prediction for standardised features; with `among`, that of these members of an ensemble alone."""
+    def standardised(self, features: Features) -> Distribution:
+        """The prediction for standardised features."""
         scales = self.data_card.table
         with torch.no_grad():
-            where = None if among is None else among.to(self.device)
-            mixture = self.model.predict(features.to(self.device), among=where)
+            mixture = self.model.predict(features.to(self.device))
         location, scale, weight = (
             part.double().cpu().numpy()
             for part in (

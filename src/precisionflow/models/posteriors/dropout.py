@@ -8,7 +8,7 @@ from precisionflow.models.likelihoods.density import Density
 from precisionflow.models.likelihoods.mixture import Mixture, pooled
 from precisionflow.models.networks.dropout import Draw, derived, dropping
 from precisionflow.models.networks.layered import Layered
-from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.predictive import Features
 
 KEY = "dropout"
 """The posterior's tensor: the key of the samples."""
@@ -31,7 +31,7 @@ class Dropout(nn.Module):
         self.key: Tensor
         self.register_buffer("key", key)
 
-    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
+    def predict(self, features: Features) -> Mixture:
         every_row = torch.zeros(1, dtype=torch.int64, device=features.device)
         outputs = []
         for sample in range(self.samples):

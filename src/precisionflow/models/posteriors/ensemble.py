@@ -10,7 +10,7 @@ from precisionflow.config.posteriors import Ensemble as EnsembleConfig
 from precisionflow.models.likelihoods.density import Density
 from precisionflow.models.likelihoods.mixture import Mixture, pooled
 from precisionflow.models.networks.layered import Layered
-from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.spread import spread
 from precisionflow.models.posteriors.weights import Weights
 
@@ -40,15 +40,13 @@ class Ensemble(nn.Module):
         for index, tensor in enumerate(weights.values()):
             self.register_buffer(f"stacked_{index}", tensor)
 
-    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:
+    def predict(self, features: Features) -> Mixture:
         stacked = dict(zip(self.names, self.buffers(recurse=False), strict=True))
         outputs = [
             functional_call(self.model, {name: tensor[member] for name, tensor in stacked.items()}, features)
             for member in range(self.members)
         ]
         predictive = pooled([self.likelihood.predictive(raw) for raw in outputs])
-        if among is not None:
-            predictive = predictive.among(among, members=self.members)
         return predictive if self.factor == 1 else spread(predictive, self.factor)
 
 

@@ -23,7 +23,7 @@ from precisionflow.models.likelihoods.density import FisherDensity
 from precisionflow.models.likelihoods.mixture import Mixture
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.readout import precision_head_names
-from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
 
 MOST_WEIGHTS = 5000
@@ -159,7 +159,7 @@ class LaplaceApproximation(nn.Module):
         self.register_buffer("factor", posterior.factor)
         self.register_buffer("prior", posterior.prior)
 
-    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
+    def predict(self, features: Features) -> Mixture:
         predictive = self.likelihood.predictive(self.model(features))
         posterior = Posterior(self.names, self.get_buffer("factor"), self.get_buffer("prior"))
         epistemic = mean_variance(self.model, self.likelihood, posterior, features)[:, None]

@@ -5,7 +5,7 @@ from torch import nn
 from precisionflow.models.likelihoods.density import Density
 from precisionflow.models.likelihoods.mixture import Mixture
 from precisionflow.models.networks.layered import Layered
-from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.predictive import Features
 
 
 class Point(nn.Module):
@@ -16,5 +16,5 @@ class Point(nn.Module):
         self.model = model
         self.likelihood = likelihood
 
-    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
+    def predict(self, features: Features) -> Mixture:
         return self.likelihood.predictive(self.model(features))

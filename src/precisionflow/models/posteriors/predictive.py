@@ -2,20 +2,18 @@
 
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.models.likelihoods.mixture import Mixture
 
 Features = Float[Tensor, "rows features"]
-Chosen = Int[Tensor, "rows chosen"]
-"""Indices of members of an ensemble, equally many for every row."""
 
 
 @runtime_checkable
 class Predictive(Protocol):
     """Standardised features in, distributions of the standardised target out."""
 
-    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:
-        """One mixture for each row; with `among`, that of these members of an ensemble alone."""
+    def predict(self, features: Features) -> Mixture:
+        """One mixture for each row."""
         ...

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from precisionflow.config.networks import TAGI
 from precisionflow.models.likelihoods.mixture import Mixture
-from precisionflow.models.posteriors.predictive import Chosen, Features
+from precisionflow.models.posteriors.predictive import Features
 
 Units = Float[Tensor, "networks rows units"]
 Rows = Float[Tensor, "networks rows"]
@@ -176,7 +176,7 @@ class TAGIPredictive(nn.Module):
         self.beliefs = beliefs
         self.beliefs.load_state_dict(weights)
 
-    def predict(self, features: Features, *, among: Chosen | None = None) -> Mixture:  # noqa: ARG002
+    def predict(self, features: Features) -> Mixture:
         one = {name: tensor[None] for name, tensor in self.beliefs.named_parameters()}
         moments = predicted(forward(one, features[None])[-1])
         mean, epistemic, noise = (part[0, :, None] for part in moments)
