@@ -109,8 +109,13 @@ def learned_from(experiment: Experiment, card: DatasetCard) -> int:
         return max(1, train // experiment.task.context)
     if ensemble is None or ensemble.folds is None:
         return train
-    pooled = train + card.rows["valid"]
+    pooled = train + _own_validation_rows(experiment, card)
     return pooled - pooled // ensemble.folds
+
+
+def _own_validation_rows(experiment: Experiment, card: DatasetCard) -> int:
+    """Validation rows that networks may use; none where a recalibration holds them out."""
+    return 0 if experiment.holds_out_validation else card.rows["valid"]
 
 
 def seeded(stream: Stream, made: Callable[[], Network]) -> Network:
@@ -286,7 +291,7 @@ def members_of(experiment: Experiment, card: DatasetCard, cell: CellOf) -> list[
         seed=cell.seed,
         split=cell.split,
         train=card.rows["train"],
-        valid=0 if experiment.holds_out_validation else card.rows["valid"],
+        valid=_own_validation_rows(experiment, card),
     )
 
 

@@ -31,7 +31,7 @@ from precisionflow.records.schemas import METRICS, REGRESSION_ROWS
 from precisionflow.results.identity import training_identity
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import input_key
-from precisionflow.training.population import CellOf, members_of
+from precisionflow.training.population import CellOf, learned_from, members_of
 
 METHODS = (
     "variance_scaling",
@@ -149,6 +149,7 @@ def test_recalibrations_of_an_ensemble_are_fitted_on_rows_that_no_member_saw(fol
         for member in members:
             seen = np.sort(np.concatenate([member.train, member.valid]))
             np.testing.assert_array_equal(seen, np.arange(used))
+            assert len(member.train) == learned_from(wanted, card) == used // 2
         alone = training_identity(wanted)
         assert (alone == training_identity(experiment)) == (not asked)
     held, target = calibration_predictions(folded.predictor(), folded.data_of())
