@@ -39,7 +39,7 @@ ablation:
 LANGUAGE = """
 name: twins
 question: Does predictive coding match <script>alert("backprop")</script> & co.?
-task: {kind: characters, source: {kind: scikit_learn_text}, context: 16}
+task: {kind: next_token, source: {kind: scikit_learn_text}, context: 16}
 model: {kind: transformer, blocks: 1, heads: 2, width: 8}
 objective: {kind: cross_entropy}
 seeds: [0, 1, 2]

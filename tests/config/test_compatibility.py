@@ -82,8 +82,8 @@ def test_the_engine_and_the_closed_form_are_told_apart(changes, message):
 
 
 def with_margins(task: dict, margins: object, metrics: tuple[str, ...] = ()) -> Experiment:
-    networks = {"regression": {"kind": "mlp"}, "characters": {"kind": "transformer"}}
-    objectives = {"regression": {"kind": "gaussian_nll"}, "characters": {"kind": "cross_entropy"}}
+    networks = {"regression": {"kind": "mlp"}, "next_token": {"kind": "transformer"}}
+    objectives = {"regression": {"kind": "gaussian_nll"}, "next_token": {"kind": "cross_entropy"}}
     return resolve(
         {
             "name": "m",
@@ -95,7 +95,7 @@ def with_margins(task: dict, margins: object, metrics: tuple[str, ...] = ()) -> 
     )
 
 
-TABLE, TEXT = {"kind": "regression"}, {"kind": "characters"}
+TABLE, TEXT = {"kind": "regression"}, {"kind": "next_token"}
 
 
 def test_a_margin_is_absolute_or_a_share_of_the_baseline():
@@ -121,7 +121,7 @@ def test_a_margin_is_absolute_or_a_share_of_the_baseline():
             TEXT,
             {"rmse": {"absolute": 0.01}},
             (),
-            "ablation.margins: task.kind 'characters' has no metric 'rmse'",
+            "ablation.margins: task.kind 'next_token' has no metric 'rmse'",
         ),
         (TABLE, {"nlll": {"absolute": 0.01}}, (), "did you mean 'nll'"),
         (

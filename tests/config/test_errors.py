@@ -69,7 +69,7 @@ BAD_SETTINGS = {
     "allowed: mlp, tagi_v",
     "objective.kind=cross_entropy": "objective.kind: 'cross_entropy' does not fit task.kind 'regression'; "
     "allowed: gaussian_nll, natural, faithful, student_t, laplace, mixture, crps, homoscedastic, running_variance",
-    "task.kind=characters": "model.kind: 'mlp' does not fit task.kind 'characters'; allowed: transformer",
+    "task.kind=next_token": "model.kind: 'mlp' does not fit task.kind 'next_token'; allowed: transformer",
     "model.posterior.kind=mc_dropout": "model.posterior.kind mc_dropout needs model.dropout above 0; *",
     "model.kind=tagi_v": "model.kind: tagi_v needs engine.kind batched; change one of them",
     "model.posterior.kind=ensemble": "model.posterior.kind: ensemble needs engine.kind batched; change one of them",
@@ -112,7 +112,7 @@ BAD_LANGUAGE_SETTINGS = {
     "model.attention.potential.initial_precision=2": "model.attention.potential.initial_precision: unknown key "
     "(given 2); allowed: kind; it is a key of kind 'gaussian_isotropic' or 'gaussian_per_key'",
     "task.test_fraction=0.96": "task.validation_fraction + task.test_fraction is 1.01; keep it below 1, *",
-    "ablation.metrics=[crps]": "ablation.metrics: task.kind 'characters' has no metric 'crps'; allowed: nll, *",
+    "ablation.metrics=[crps]": "ablation.metrics: task.kind 'next_token' has no metric 'crps'; allowed: nll, *",
 }
 
 
@@ -167,7 +167,7 @@ BAD_FILES = {
     ),
     "unfinished": (
         b"name: a\n",
-        "task: missing; give a mapping with a kind, one of: regression, characters, *",
+        "task: missing; give a mapping with a kind, one of: regression, next_token, *",
     ),
     "JSON with a key twice": (
         b'{"name": "a", "seeds": [0], "name": "b"}',

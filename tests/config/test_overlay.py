@@ -89,7 +89,7 @@ def test_a_part_without_its_kind_is_of_the_defaults_kind() -> None:
     tree = LANGUAGE | {"model": {"kind": "transformer", "attention": {"potential": {}, "prior": {}}}}
     assert resolve(tree).model.attention.potential.kind == "dot_product"
     assert (
-        resolve(LANGUAGE | {"task": {"kind": "characters", "source": {}}}).task.source.kind
+        resolve(LANGUAGE | {"task": {"kind": "next_token", "source": {}}}).task.source.kind
         == "scikit_learn_text"
     )
 

@@ -39,7 +39,7 @@ def characters() -> Callable[..., Experiment]:
         return resolve(
             {
                 "name": "text",
-                "task": {"kind": "characters", "source": named} | task,
+                "task": {"kind": "next_token", "source": named} | task,
                 "model": {"kind": "transformer"},
                 "objective": {"kind": "cross_entropy"},
             }

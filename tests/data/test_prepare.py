@@ -55,7 +55,7 @@ def test_a_changed_text_is_redone(characters, tmp_path):
     prepare([experiment], out=tmp_path / "out")
     path.write_text("cd" * 1000)
     prepare([experiment], out=tmp_path / "out")
-    assert read_card(out / "dataset.json", DatasetCard).vocabulary == ("c", "d")
+    assert read_card(out / "dataset.json", DatasetCard).tokens == ("c", "d")
 
 
 def test_a_file_that_moves_keeps_its_key(regression, tmp_path):

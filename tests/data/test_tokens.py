@@ -4,24 +4,33 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from precisionflow.config.tokens import Characters, Words
 from precisionflow.data.batches import Sequences
 from precisionflow.data.streams import Stream
-from precisionflow.data.tokens import PADDING, UNKNOWN, indices_of, split_text, vocabulary_of
+from precisionflow.data.tokens import fitted, restored
+from precisionflow.data.tokens.listed import PADDING, UNKNOWN
 from precisionflow.records.files import write_parquet
 from precisionflow.records.schemas import SEQUENCES
 
 
 def test_a_vocabulary_holds_what_stands_often_enough():
-    texts = [split_text(text, kind="words") for text in ("a b  a", "c b")]
-    assert vocabulary_of(texts, least_count=2) == (PADDING, UNKNOWN, "a", "b")
-    index = {token: i for i, token in enumerate(vocabulary_of(texts, least_count=1))}
-    assert indices_of(["c", "d", "a"], index) == [4, 1, 2]
-    assert list(split_text("a b", kind="characters")) == ["a", " ", "b"]
+    texts = ["a b  a", "c b"]
+    assert fitted(Words(least_count=2), texts).vocabulary.tokens == (PADDING, UNKNOWN, "a", "b")
+    assert fitted(Words(least_count=1), texts).bags("c d a") == [(4,), (1,), (2,)]
+    assert fitted(Characters(), texts).bags("a b") == [(3,), (2,), (4,)]
+
+
+@pytest.mark.parametrize("config", [Words(), Characters()])
+def test_a_tokeniser_is_restored_from_its_vocabulary(config):
+    tokeniser = fitted(config, ["a b a b", "c c"])
+    again = restored(config, tokeniser.vocabulary)
+    assert again.bags("a d c b") == tokeniser.bags("a d c b")
+    assert tokeniser.vocabulary.ids == len(tokeniser.vocabulary.tokens)
 
 
 @pytest.fixture
 def sequences(tmp_path) -> Sequences:
-    tokens = [list(range(2, 3 + row % 4)) for row in range(10)]
+    tokens = [[[i] for i in range(2, 3 + row % 4)] for row in range(10)]
     columns = {"row": range(5, 15), "tokens": tokens, "target": [row % 2 for row in range(10)]}
     write_parquet(
         pa.table(list(map(list, columns.values())), schema=SEQUENCES), tmp_path / "t.parquet", SEQUENCES
@@ -31,10 +40,10 @@ def sequences(tmp_path) -> Sequences:
 
 def test_sequences_come_back(sequences):
     assert sequences.rows.tolist() == list(range(5, 15))
-    assert [len(tokens) for tokens in sequences.tokens] == [1 + row % 4 for row in range(10)]
+    assert sequences.lengths.tolist() == [1 + row % 4 for row in range(10)]
     parts = list(sequences.consecutive(batch_size=4))
     assert [len(part) for part in parts] == [4, 4, 2]
-    assert np.concatenate([part.target for part in parts]).tolist() == sequences.target.tolist()
+    assert np.concatenate([part.classes() for part in parts]).tolist() == sequences.target.tolist()
 
 
 def test_every_sequence_comes_once_an_epoch_and_ranks_share_a_batch(sequences):

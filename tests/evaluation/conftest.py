@@ -32,5 +32,5 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("text")
     source = folder / "text.txt"
     source.write_text("".join(f"{n} and {n * n}; " for n in range(300)), encoding="utf-8")
-    task = {"kind": "characters", "source": {"kind": "text_file", "path": str(source)}, "context": CONTEXT}
+    task = {"kind": "next_token", "source": {"kind": "text_file", "path": str(source)}, "context": CONTEXT}
     return trained(TEXT | {"task": task}, folder)

@@ -12,7 +12,7 @@ from trained import Trained
 
 from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.evaluation.classes import ClassScores, class_columns, real_places, validation_temperature
-from precisionflow.evaluation.tasks.characters import TokenPredictor
+from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import TOKENS
 

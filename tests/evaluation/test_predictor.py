@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from trained import Trained, copy_without_marker
 
 from precisionflow.evaluation.predictor import load_predictor
-from precisionflow.evaluation.tasks.characters import TokenPredictor
+from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card

@@ -83,7 +83,7 @@ def test_a_failing_component_is_one_line_and_its_log_stays(line: Line, tmp_path:
         f"""
         name: text
         question: 'precisionflow: error: is this shown?'
-        task: {{kind: characters, source: {{kind: text_file, path: {tmp_path}/none.txt}}}}
+        task: {{kind: next_token, source: {{kind: text_file, path: {tmp_path}/none.txt}}}}
         model: {{kind: transformer}}
         objective: {{kind: cross_entropy}}
         """

@@ -14,10 +14,10 @@ from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.config.evaluation import RECALIBRATIONS
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.data.prepare import prepare
-from precisionflow.data.tokens import UNKNOWN
+from precisionflow.data.tokens.listed import PADDING, UNKNOWN
 from precisionflow.evaluation.calibration.coverage import coverage, width
 from precisionflow.evaluation.evaluate import evaluate
-from precisionflow.records.cards import DatasetCard
+from precisionflow.records.cards import DatasetCard, Vocabulary
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.recalibration import TemperatureFit
 from precisionflow.records.schemas import METRICS, REGRESSION_ROWS
@@ -125,7 +125,8 @@ def test_the_mlflow_model_serves_the_same(run: Run, tmp_path: Path) -> None:
 
 def test_texts_are_answered_after_their_temperature() -> None:
     stated = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]))
-    card = SimpleNamespace(tokens=("a", "b", "c", UNKNOWN), class_names=("x", "y", "z"))
+    tokens = ("a", "b", "c", PADDING, UNKNOWN)
+    card = SimpleNamespace(tokens=tokens, known=Vocabulary(tokens=tokens), class_names=("x", "y", "z"))
     predictor = SimpleNamespace(data_card=card, log_probabilities=lambda _given: stated)
     model = ServedModel(predictor, {"temperature": TemperatureFit(factor=2.0)})
     expected = np.sqrt(np.exp(stated))

@@ -52,7 +52,7 @@ def tiny_text(folder: Path) -> dict[str, Any]:
     text.write_text("".join(f"{n} and {n * n}; " for n in range(400)), encoding="utf-8")
     return {
         "name": "tiny",
-        "task": {"kind": "characters", "source": {"kind": "text_file", "path": str(text)}, "context": 16},
+        "task": {"kind": "next_token", "source": {"kind": "text_file", "path": str(text)}, "context": 16},
         "model": {
             "kind": "transformer",
             "blocks": 1,

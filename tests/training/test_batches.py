@@ -1,20 +1,32 @@
 """Batches: the same data for any number of ranks, and shares that add up to the whole batch."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from precisionflow.config import Experiment
 from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.data.bags import Bags
+from precisionflow.data.batches import Sequences
 from precisionflow.data.streams import Stream
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard
-from precisionflow.records.files import read_card
+from precisionflow.records.files import read_card, write_parquet
+from precisionflow.records.schemas import NOT_COUNTED, TAGGED
 from precisionflow.results.layout import data_folder
-from precisionflow.training.batches import Batch, padded, part_batches, training_batches
+from precisionflow.training.batches import (
+    Batch,
+    TaggedTexts,
+    masked,
+    part_batches,
+    training_batches,
+    weighted,
+)
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules.learner import learner
 
@@ -112,29 +124,77 @@ def test_equal_shares_weigh_one(ranks, text_experiment, text_data):
     for part in shares(text_experiment, data, step=3, ranks=ranks):
         assert part.weight == 1.0
         assert part.mask is None
-        assert part.lengths.tolist() == [text_experiment.task.context] * len(part.inputs)
+        assert part.counted == part.target.numel()
 
 
-def test_sequences_of_unequal_length_are_filled_up_to_the_longest():
-    sequences = [np.array([3, 1]), np.array([2]), np.array([5, 4, 6, 7])]
-    tokens, mask = padded(sequences)
+BAGS = Bags.of([[[3], [1]], [[2]], [[5], [4], [6], [7]]])
+
+
+def test_texts_of_unequal_length_are_filled_up_to_the_longest():
+    tokens, mask = masked(*BAGS.padded(np.array([0, 1, 2])))
     assert tokens.tolist() == [[3, 1, 0, 0], [2, 0, 0, 0], [5, 4, 6, 7]]
     assert mask.tolist() == [[True, True, False, False], [True, False, False, False], [True] * 4]
-    for row, real, sequence in zip(tokens, mask, sequences, strict=True):
-        assert row[real].tolist() == sequence.tolist()
     batch = Batch(tokens, torch.tensor([0, 1, 1]), mask)
-    assert batch.lengths.tolist() == [2, 1, 4]
     assert torch.equal(batch.to(CPU).mask, mask)
     assert batch.to(torch.device("meta")).mask.is_meta
 
 
-def test_equally_long_sequences_have_no_mask():
-    tokens, mask = padded([np.array([3, 1]), np.array([2, 2])])
-    assert tokens.tolist() == [[3, 1], [2, 2]]
+def test_equally_long_texts_have_no_mask():
+    tokens, mask = masked(*BAGS.padded(np.array([1])))
+    assert tokens.tolist() == [[2]]
     assert mask is None
 
 
-@pytest.mark.parametrize("sequences", [[], [np.array([1]), np.array([], dtype=int)]])
-def test_a_sequence_without_tokens_is_refused(sequences):
-    with pytest.raises(ValueError, match="give at least one, each with at least one token"):
-        padded(sequences)
+def test_tokens_of_several_ids_are_filled_up_too():
+    bags = Bags.of([[[3, 9], [1]], [[], [2, 4, 6]], [[5, 5]]])
+    tokens, mask = bags.padded(np.array([1, 0, 2]))
+    assert tokens.tolist() == [
+        [[0, 0, 0], [2, 4, 6]],
+        [[3, 9, 0], [1, 0, 0]],
+        [[5, 5, 0], [0, 0, 0]],
+    ]
+    assert mask.tolist() == [[True, True], [True, True], [True, False]]
+    assert [bags[i] for i in range(3)] == [[[3, 9], [1]], [[], [2, 4, 6]], [[5, 5]]]
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> TaggedTexts:
+    """Texts of 1 to 4 tokens, every third of which is not counted."""
+    lengths = [1 + row % 4 for row in range(11)]
+    columns = {
+        "row": list(range(11)),
+        "tokens": [[[2 + place] for place in range(length)] for length in lengths],
+        "target": [
+            [NOT_COUNTED if (row + place) % 3 == 0 else (row + place) % 2 for place in range(length)]
+            for row, length in enumerate(lengths)
+        ],
+    }
+    path = tmp_path / "train.parquet"
+    write_parquet(pa.table(columns, schema=TAGGED), path, TAGGED)
+    return TaggedTexts(Sequences.read(path, tagged=True))
+
+
+def test_a_mean_counts_real_and_tagged_tokens_alone(tagged):
+    (whole,) = tagged.whole(batch_size=64)
+    losses = torch.arange(whole.target.numel(), dtype=torch.float32).view_as(whole.target)
+    counted = [losses[row, place] for row in range(11) for place in range(1 + row % 4) if (row + place) % 3]
+    assert whole.counted == len(counted)
+    assert whole.mean(losses).item() == pytest.approx(float(np.mean(counted)))
+    unfit = torch.where(whole.counts > 0, losses, float("nan"))
+    assert whole.mean(unfit).item() == pytest.approx(float(np.mean(counted)))
+    assert whole._replace(counts=torch.zeros_like(losses)).mean(losses).item() == 0
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_the_weighted_mean_over_ranks_is_the_mean_of_what_counts(tagged, ranks):
+    for step in (0, 3):
+        kwargs = {"stream": Stream(0), "batch_size": 7}
+        whole = tagged.share(step, **kwargs)
+        shares = [tagged.share(step, rank=rank, ranks=ranks, **kwargs) for rank in range(ranks)]
+        of_share = [
+            weighted(share, 7, partial(tagged.share, step, **kwargs), Ranks(0, ranks, CPU))
+            for share in shares
+        ]
+        losses = [share.inputs.float() ** 2 for share in [whole, *shares]]
+        mean = sum(w * share.mean(of) for w, share, of in zip(of_share, shares, losses[1:], strict=True))
+        torch.testing.assert_close(mean / ranks, whole.mean(losses[0]))

@@ -1,4 +1,4 @@
-"""Tasks: a number from a row, the next character of a text, the class of a text; what fits with each."""
+"""Tasks: a number from a row, the next token of a text, the class of a text; what fits with each."""
 
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
@@ -10,6 +10,7 @@ from precisionflow.config.evaluation import ClassRecalibration, Evaluation, Tabl
 from precisionflow.config.likelihoods import CrossEntropy, RegressionObjective
 from precisionflow.config.networks import MLP, TAGI, Transformer
 from precisionflow.config.sources import ScikitLearnTable, ScikitLearnText, TableFile, TableSource, TextSource
+from precisionflow.config.tokens import Characters, Tokens, Words
 
 CLASS_METRICS = (
     "nll",
@@ -96,17 +97,18 @@ class ClassTask(Config):
         )
 
 
-class Characters(ClassTask):
-    """Predict the next character of a text."""
+class NextToken(ClassTask):
+    """Predict the next token of a text."""
 
     has_splits: ClassVar = False
     causal: ClassVar = True
     headline: ClassVar = ("nll", "ece", "brier")
     metrics: ClassVar = ("nll", "bits_per_character", *CLASS_METRICS[1:])
-    kind: Literal["characters"] = "characters"
+    kind: Literal["next_token"] = "next_token"
     source: TextSource = ScikitLearnText()
+    tokens: Characters = Characters()
     context: Count = 64
-    """Characters that the model sees at once."""
+    """Tokens that the model sees at once."""
     validation_fraction: Fraction = 0.05
     """Share of the text, by position after the training part."""
     test_fraction: Fraction = 0.05
@@ -131,10 +133,7 @@ class SequenceClassification(ClassTask):
     kind: Literal["sequence_classification"] = "sequence_classification"
     source: TableFile
     """`features` names the column with the text, `target` the column with the class."""
-    tokens: Literal["characters", "words"] = "words"
-    """words: what stands between blanks."""
-    least_count: Count = 2
-    """Times that the training texts hold a token of the vocabulary; rarer ones are all one unknown token."""
+    tokens: Tokens = Words()
     context: Count = 64
     """Tokens of the longest sequence; what a text has beyond them is cut off."""
     validation_fraction: Fraction = 0.1
@@ -154,4 +153,4 @@ class SequenceClassification(ClassTask):
         return self
 
 
-Task = Annotated[Regression | Characters | SequenceClassification, Field(discriminator="kind")]
+Task = Annotated[Regression | NextToken | SequenceClassification, Field(discriminator="kind")]

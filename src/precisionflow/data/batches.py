@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
-from jaxtyping import Float, Float32, Int, Int32
+from jaxtyping import Bool, Float, Float32, Int, Int32, Int64
 
+from precisionflow.data.bags import Bags, Padded, ragged
 from precisionflow.data.streams import Stream, Use
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import REGRESSION_ROWS, SEQUENCES, TOKENS
+from precisionflow.records.schemas import NOT_COUNTED, REGRESSION_ROWS, SEQUENCES, TAGGED, TOKENS
 
 
 def rank_slice(size: int, *, rank: int, ranks: int) -> slice:
@@ -103,29 +104,46 @@ class Rows:
 
 @dataclass(frozen=True)
 class Sequences:
-    """Classified texts: a whole part, or one batch of it."""
+    """Texts with a class each, or with a class at every token: a whole part, or one batch of it."""
 
     rows: Int[np.ndarray, "rows"]
     """Index of each text in the source."""
-    tokens: tuple[Int32[np.ndarray, "_"], ...]
-    target: Int32[np.ndarray, "rows"]
-    """Index of each text's class."""
+    tokens: Bags
+    """Of the whole part."""
+    target: Int32[np.ndarray, "targets"]
+    """Index of the class of every text, or of every token of the whole part."""
+    chosen: Int[np.ndarray, "rows"]
+    """Place of each text in the whole part."""
 
     @classmethod
-    def read(cls, path: Path) -> "Sequences":
-        """The texts in a validated `<part>.parquet`."""
-        table = read_parquet(path, SEQUENCES)
-        flat = pc.list_flatten(table["tokens"]).to_numpy()
-        lengths = pc.list_value_length(table["tokens"]).to_numpy()
-        tokens = tuple(np.split(flat, np.cumsum(lengths)[:-1]))
-        return cls(table["row"].to_numpy(), tokens, table["target"].to_numpy())
+    def read(cls, path: Path, *, tagged: bool = False) -> "Sequences":
+        """The texts in a validated `<part>.parquet`, whose tokens have a class each where they are tagged."""
+        table = read_parquet(path, TAGGED if tagged else SEQUENCES)
+        if not table.num_rows:
+            raise ValueError(f"{path}: has no rows; run prepare again")
+        tokens = Bags.read(table["tokens"])
+        target = table["target"]
+        if tagged:
+            different = pc.list_value_length(target).to_numpy() != tokens.lengths
+            if different.any():
+                raise ValueError(
+                    f"{path}: row {np.argmax(different)} has another number of targets than of tokens; "
+                    "run prepare again"
+                )
+            target = pc.list_flatten(target)
+        return cls(table["row"].to_numpy(), tokens, target.to_numpy(), np.arange(len(tokens)))
 
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def lengths(self) -> Int64[np.ndarray, "rows"]:
+        """Number of tokens of each text."""
+        return self.tokens.lengths[self.chosen]
+
     def among(self, chosen: Int[np.ndarray, "chosen"]) -> "Sequences":
         """Some of the texts."""
-        return Sequences(self.rows[chosen], tuple(self.tokens[i] for i in chosen), self.target[chosen])
+        return Sequences(self.rows[chosen], self.tokens, self.target, self.chosen[chosen])
 
     def batch(
         self, step: int, *, stream: Stream, batch_size: int, rank: int = 0, ranks: int = 1
@@ -139,6 +157,19 @@ class Sequences:
         """All texts in order."""
         for first in range(0, len(self), batch_size):
             yield self.among(np.arange(first, min(first + batch_size, len(self))))
+
+    def padded(self) -> tuple[Padded, Bool[np.ndarray, "rows places"]]:
+        """(ids, mask) of the tokens, filled up with 0."""
+        return self.tokens.padded(self.chosen)
+
+    def classes(self) -> Int32[np.ndarray, "rows"]:
+        """The class of each text."""
+        return self.target[self.chosen]
+
+    def tags(self) -> Int32[np.ndarray, "rows places"]:
+        """The class of each token, filled up with `NOT_COUNTED`."""
+        index, mask = ragged(self.tokens.texts, self.chosen)
+        return np.where(mask, self.target[np.where(mask, index, 0)], NOT_COUNTED).astype(np.int32)
 
 
 def drawn(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from precisionflow.records.cards import Standardisation
+from precisionflow.records.cards import Standardisation, Vocabulary
 from precisionflow.records.files import checked
 from precisionflow.results.layout import PARTS, Part, PreparedSplit
 
@@ -22,7 +22,7 @@ class Prepared:
     standardisation: Standardisation | None = None
     features: tuple[str, ...] | None = None
     target: str | None = None
-    vocabulary: tuple[str, ...] | None = None
+    vocabulary: Vocabulary | None = None
     classes: tuple[str, ...] | None = None
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Characters, Regression, SequenceClassification, Task
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Task
 from precisionflow.data.parts import Opened
-from precisionflow.data.tasks.characters import open_characters
+from precisionflow.data.tasks.next_token import open_next_token
 from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
 from precisionflow.records.cards import DatasetCard
@@ -50,8 +50,8 @@ def _open(task: Task, split: int) -> Opened:
     match task:
         case Regression():
             return open_regression(task, split=split)
-        case Characters():
-            return open_characters(task, split=split)
+        case NextToken():
+            return open_next_token(task, split=split)
         case SequenceClassification():
             return open_sequence_classification(task, split=split)
         case _:

@@ -134,9 +134,7 @@ def validation_temperature(predict: Predict, experiment: Experiment, data: Path)
 def _predicted(
     predict: Predict, experiment: Experiment, file: Path
 ) -> Iterator[tuple[LogProbabilities, Targets]]:
-    """Every target of a part with its predicted probabilities; a mask applies to targets that stand at places."""
+    """Every target of a part that counts, with its predicted probabilities."""
     for batch in part_batches(experiment, file):
-        mask = None if batch.mask is None else batch.mask.numpy()
-        target = batch.target.numpy()
-        at_places = mask is not None and mask.shape == target.shape
-        yield real_places(predict(batch).numpy(), target, mask if at_places else None)
+        counted = None if batch.counts is None else batch.counts.numpy() > 0
+        yield real_places(predict(batch).numpy(), batch.target.numpy(), counted)

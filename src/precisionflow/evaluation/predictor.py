@@ -5,10 +5,10 @@ from typing import assert_never
 
 import torch
 
-from precisionflow.config.tasks import Characters, Regression, SequenceClassification
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification
 from precisionflow.evaluation.network import load_network
-from precisionflow.evaluation.tasks.characters import TokenPredictor
 from precisionflow.evaluation.tasks.classes import ClassPredictor
+from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card
@@ -26,7 +26,7 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
     match task := model_card.experiment.task:
         case Regression():
             return load_network(TablePredictor, model, model_card=model_card, card=card, device=device)
-        case Characters():
+        case NextToken():
             return load_network(TokenPredictor, model, model_card=model_card, card=card, device=device)
         case SequenceClassification():
             return load_network(ClassPredictor, model, model_card=model_card, card=card, device=device)

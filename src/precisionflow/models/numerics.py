@@ -1,9 +1,19 @@
-"""Number formats: the least precision of likelihoods and precisions."""
+"""Number formats and sums: the least precision of likelihoods and precisions, sums over what counts."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
 def at_least_float32(x: Tensor) -> Tensor:
     """bfloat16 to float32, float32 and float64 as they are: likelihoods and precisions are never computed in less."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def counted_sum(
+    losses: Float[Tensor, "*targets"], counts: Float[Tensor, "*targets"] | None
+) -> Float[Tensor, ""]:
+    """sum_i counts_i losses_i, of the losses themselves without counts; what counts 0 may be anything."""
+    if counts is None:
+        return losses.sum()
+    return torch.where(counts > 0, counts * losses, 0.0).sum()

@@ -52,6 +52,20 @@ class Standardisation(Card):
         return standardised.astype(np.float64) * self.target_scale
 
 
+class Vocabulary(Card):
+    """What a tokeniser knows; with its configuration it is the whole tokeniser."""
+
+    tokens: tuple[str, ...]
+    """Text that each id stands for, from 0 on."""
+    buckets: int = Field(default=0, ge=0, exclude_if=lambda buckets: not buckets)
+    """Ids beyond the tokens, which hashes of pieces of words share."""
+
+    @property
+    def ids(self) -> int:
+        """Number of ids."""
+        return len(self.tokens) + self.buckets
+
+
 class DatasetCard(Card):
     """data/dataset.json."""
 
@@ -66,8 +80,8 @@ class DatasetCard(Card):
     """Names of a table's features, where its source has names."""
     target: str | None = None
     """Name of a table's target, where its source has names."""
-    vocabulary: tuple[str, ...] | None = None
-    """Text that each token of a text stands for; read it as `tokens`."""
+    vocabulary: Vocabulary | None = None
+    """Of a text or of sequences of tokens; read it as `known`."""
     classes: tuple[str, ...] | None = Field(default=None, exclude_if=lambda names: names is None)
     """Name of each class of classified texts; read it as `class_names`."""
 
@@ -81,11 +95,16 @@ class DatasetCard(Card):
         return self.standardisation
 
     @property
-    def tokens(self) -> tuple[str, ...]:
-        """What each token of a text stands for; ValueError for a card of other data."""
+    def known(self) -> Vocabulary:
+        """The vocabulary; ValueError for a card of other data."""
         if self.vocabulary is None:
             raise ValueError(f"{self.dataset}: its card has no vocabulary; give the card of a text")
         return self.vocabulary
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """What each token of a text stands for; ValueError for a card of other data."""
+        return self.known.tokens
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -16,10 +16,15 @@ REGRESSION_ROWS = _schema(row=_whole, features=_reals, target=_real)
 """data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
 TOKENS = _schema(token=pa.int32())
 """data/<part>.parquet of a text: one row for each character, index into the vocabulary."""
-SEQUENCES = _schema(
-    row=_whole, tokens=pa.list_(pa.field("element", pa.int32(), nullable=False)), target=pa.int32()
-)
-"""data/<part>.parquet of classified texts: index of the row in the source; indices into vocabulary and classes."""
+_ids = pa.list_(pa.field("element", pa.int32(), nullable=False))
+_bags = pa.list_(pa.field("element", _ids, nullable=False))
+SEQUENCES = _schema(row=_whole, tokens=_bags, target=pa.int32())
+"""data/<part>.parquet of classified texts: index of the row in the source; ids of each token; index of the class."""
+TAGGED = _schema(row=_whole, tokens=_bags, target=_ids)
+"""data/<part>.parquet of tagged texts: index of the text in the source; ids of each token; index of each token's class,
+NOT_COUNTED where nothing is to be predicted."""
+NOT_COUNTED = -1
+"""Target of a token that no loss or metric counts."""
 HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
 NETWORK_HISTORY = _schema(network=_whole, step=_whole, metric=_text, value=_real)

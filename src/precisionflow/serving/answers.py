@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, assert_never, cast
 import numpy as np
 import pandas as pd
 
-from precisionflow.config.tasks import Characters, Regression, SequenceClassification, Task
-from precisionflow.data.tasks.sequence_classification import tokens_of
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Task
+from precisionflow.data.tasks.sequence_classification import bags_of
+from precisionflow.data.tokens import restored
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.recalibration import Fit, TemperatureFit
 from precisionflow.serving.model import ServedModel, predict_with_uncertainty
@@ -17,8 +18,8 @@ from precisionflow.serving.model import ServedModel, predict_with_uncertainty
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-    from precisionflow.evaluation.tasks.characters import TokenPredictor
     from precisionflow.evaluation.tasks.classes import ClassPredictor
+    from precisionflow.evaluation.tasks.next_token import TokenPredictor
 
 LEVEL = 0.95
 """Probability of the interval where a call gives none."""
@@ -76,9 +77,9 @@ class ClassesOfTexts:
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each text; ValueError for a text without tokens."""
         predictor = cast("ClassPredictor", model.predictor)
-        index = {token: i for i, token in enumerate(predictor.data_card.tokens)}
-        sequences = [np.array(tokens_of(text, task=self.task, index=index)) for text in table["text"]]
-        stated = predictor.log_probabilities(sequences)
+        tokeniser = restored(self.task.tokens, predictor.data_card.known)
+        texts = [bags_of(text, task=self.task, tokeniser=tokeniser) for text in table["text"]]
+        stated = predictor.log_probabilities(texts)
         probabilities = np.exp(_tempered(stated, model.fit(params.get("recalibrated"))))
         names = predictor.data_card.class_names
         said = {
@@ -102,7 +103,7 @@ def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts:
     match task:
         case Regression():
             return Intervals()
-        case Characters():
+        case NextToken():
             return NextCharacters()
         case SequenceClassification():
             return ClassesOfTexts(task)

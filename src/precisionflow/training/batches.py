@@ -1,23 +1,30 @@
 """Prepared data as tensors: the batch of a step, the batches of a part, sequences of unequal length as one batch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Characters, Regression, SequenceClassification, Task
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Task
 from precisionflow.config.training import Training
+from precisionflow.data.bags import Padded
 from precisionflow.data.batches import Rows, Sequences, TokenWindows, rank_slice
 from precisionflow.data.streams import Stream, Use
 from precisionflow.models.networks.dropout import Draw, derived
+from precisionflow.models.numerics import counted_sum
+from precisionflow.records.schemas import NOT_COUNTED
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.ranks import Ranks
+
+SMALLEST_COUNT = 1e-30
+"""Least divisor of a mean: where nothing counts it is 0."""
 
 
 class Batch(NamedTuple):
@@ -26,46 +33,33 @@ class Batch(NamedTuple):
     inputs: Tensor
     target: Tensor
     mask: Bool[Tensor, "batch places"] | None = None
-    """True at real places, False at padding; none where every place is real. Losses and metrics count real places."""
+    """True at real places of the inputs, False at padding; none where every place is real."""
+    counts: Float[Tensor, "*targets"] | None = None
+    """How much each target counts in losses, 0 where nothing is to be predicted; none: each counts 1."""
     progress: float = 1.0
     """Share of the training steps that come before this batch."""
     weight: float = 1.0
-    """Samples over an equal share of the step's batch, so that the weighted mean over ranks is that over samples."""
+    """Count of its targets over an equal share of the step's, so that the weighted mean over ranks is that over all."""
     draw: Draw | None = None
     """Decides the units that are dropped; none: nothing is learned from this batch."""
 
     @property
-    def lengths(self) -> Int[Tensor, "batch"]:
-        """Number of real places of each sequence."""
-        if self.mask is None:
-            return torch.full(self.inputs.shape[:1], self.inputs.shape[1], device=self.inputs.device)
-        return self.mask.sum(dim=1)
+    def counted(self) -> float:
+        """Sum of the targets' counts."""
+        return float(self.target.numel() if self.counts is None else self.counts.sum())
+
+    def mean(self, losses: Float[Tensor, "*targets"]) -> Float[Tensor, ""]:
+        """Mean of the targets' losses, each as much as it counts; 0 where none counts."""
+        if self.counts is None:
+            return losses.mean()
+        return counted_sum(losses, self.counts) / max(self.counted, SMALLEST_COUNT)
 
     def to(self, device: torch.device) -> "Batch":
         mask = None if self.mask is None else self.mask.to(device)
+        counts = None if self.counts is None else self.counts.to(device)
         draw = None if self.draw is None else self.draw.to(device)
-        return self._replace(
-            inputs=self.inputs.to(device), target=self.target.to(device), mask=mask, draw=draw
-        )
-
-
-def padded(
-    sequences: Sequence[Int[np.ndarray, "_"]],
-) -> tuple[Int[Tensor, "batch places"], Bool[Tensor, "batch places"] | None]:
-    """(tokens, mask) of sequences, padded with token 0 to the longest; no mask where all are equally long.
-
-    ValueError for no sequence and for one without tokens.
-    """
-    lengths = torch.tensor([len(sequence) for sequence in sequences])
-    if not len(lengths) or not lengths.min():
-        raise ValueError(
-            f"sequences of {lengths.tolist()} tokens; give at least one, each with at least one token"
-        )
-    tokens = torch.zeros(len(sequences), int(lengths.max()), dtype=torch.int64)
-    for row, sequence in zip(tokens, sequences, strict=True):
-        row[: len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
-    mask = torch.arange(tokens.shape[1]) < lengths[:, None]
-    return tokens, None if bool(mask.all()) else mask
+        inputs, target = self.inputs.to(device), self.target.to(device)
+        return self._replace(inputs=inputs, target=target, mask=mask, counts=counts, draw=draw)
 
 
 @dataclass(frozen=True)
@@ -120,7 +114,23 @@ class ClassifiedTexts:
         return [_sequences(part) for part in self.texts.consecutive(batch_size=batch_size)]
 
 
-Samples = TableRows | TextWindows | ClassifiedTexts
+@dataclass(frozen=True)
+class TaggedTexts:
+    """Texts of unequal length; every token has a target, or none that counts."""
+
+    texts: Sequences
+
+    def size(self, batch_size: int) -> int:
+        return min(batch_size, len(self.texts))
+
+    def share(self, step: int, **share: Any) -> Batch:
+        return _tagged(self.texts.batch(step, **share))
+
+    def whole(self, *, batch_size: int) -> list[Batch]:
+        return [_tagged(part) for part in self.texts.consecutive(batch_size=batch_size)]
+
+
+Samples = TableRows | TextWindows | ClassifiedTexts | TaggedTexts
 """The samples of one part of a data set."""
 
 
@@ -129,7 +139,7 @@ def read_samples(task: Task, file: Path) -> Samples:
     match task:
         case Regression():
             return TableRows(Rows.read(file))
-        case Characters(context=context):
+        case NextToken(context=context):
             return TextWindows(TokenWindows.read(file), context)
         case SequenceClassification():
             return ClassifiedTexts(Sequences.read(file))
@@ -142,8 +152,19 @@ def _rows(rows: Rows) -> Batch:
 
 
 def _sequences(texts: Sequences) -> Batch:
-    tokens, mask = padded(texts.tokens)
-    return Batch(tokens, torch.from_numpy(texts.target.astype(np.int64)), mask)
+    tokens, mask = masked(*texts.padded())
+    return Batch(tokens, torch.from_numpy(texts.classes().astype(np.int64)), mask)
+
+
+def _tagged(texts: Sequences) -> Batch:
+    tokens, mask = masked(*texts.padded())
+    tags = torch.from_numpy(texts.tags().astype(np.int64))
+    return Batch(tokens, tags.clamp_min(0), mask, counts=(tags != NOT_COUNTED).float())
+
+
+def masked(ids: Padded, mask: Bool[np.ndarray, "texts places"]) -> tuple[Tensor, Tensor | None]:
+    """Ids and mask as tensors; no mask where every place is real."""
+    return torch.from_numpy(ids), None if mask.all() else torch.from_numpy(mask)
 
 
 def _windows(tokens: np.ndarray) -> Batch:
@@ -170,12 +191,20 @@ def training_batches(
         drawn = samples.share(
             step, stream=stream, batch_size=training.batch_size, rank=ranks.index, ranks=ranks.count
         )
-        weight = len(drawn.target) / (size / ranks.count)
+        whole = partial(samples.share, step, stream=stream, batch_size=training.batch_size)
+        weight = weighted(drawn, size, whole, ranks)
         places = rank_slice(size, rank=ranks.index, ranks=ranks.count)
         draw = Draw(derived(key, step), torch.arange(places.start, places.stop))
         return drawn._replace(progress=step / training.steps, weight=weight, draw=draw).to(ranks.device)
 
     return share
+
+
+def weighted(drawn: Batch, size: int, whole: Callable[[], Batch], ranks: Ranks) -> float:
+    """`Batch.weight` of this rank's share of a step's batch of `size` samples; `whole` is that of all ranks."""
+    if drawn.counts is None or ranks.count == 1:
+        return len(drawn.target) / (size / ranks.count)
+    return drawn.counted / max(whole().counted / ranks.count, SMALLEST_COUNT)
 
 
 def part_batches(experiment: Experiment, file: Path, *, batch_size: int = 64) -> list[Batch]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.networks import TAGI, ensemble_of
-from precisionflow.config.tasks import Characters
+from precisionflow.config.tasks import NextToken
 from precisionflow.config.training import Training
 from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream, Use
@@ -105,7 +105,7 @@ def groups(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> list[
 def learned_from(experiment: Experiment, card: DatasetCard) -> int:
     """Samples of an epoch: rows or sequences that one network learns from, windows of a text."""
     train, ensemble = card.rows["train"], ensemble_of(experiment.model)
-    if isinstance(experiment.task, Characters):
+    if isinstance(experiment.task, NextToken):
         return max(1, train // experiment.task.context)
     if ensemble is None or ensemble.folds is None:
         return train

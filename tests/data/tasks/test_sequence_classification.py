@@ -10,11 +10,12 @@ import pytest
 from precisionflow.config import ConfigError, resolve
 from precisionflow.data.batches import Sequences
 from precisionflow.data.prepare import prepare
-from precisionflow.data.tokens import PADDING, UNKNOWN
+from precisionflow.data.tokens.listed import PADDING, UNKNOWN
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import data_folder
 
+RARE = {"kind": "words", "least_count": 1}
 TEXTS = [f"{'good' if i % 2 else 'bad'} film number {i}" for i in range(40)]
 
 
@@ -45,7 +46,7 @@ def prepared(given, out: Path) -> tuple[DatasetCard, dict[str, Sequences]]:
 
 
 def test_rows_are_cut_as_those_of_a_table_and_read_back(tmp_path):
-    card, parts = prepared(experiment(write(tmp_path / "films.tsv"), least_count=1), tmp_path / "out")
+    card, parts = prepared(experiment(write(tmp_path / "films.tsv"), tokens=RARE), tmp_path / "out")
     assert card.rows == {"train": 32, "valid": 4, "test": 4}
     assert card.class_names == ("negative", "positive")
     assert card.tokens[:2] == (PADDING, UNKNOWN)
@@ -54,27 +55,27 @@ def test_rows_are_cut_as_those_of_a_table_and_read_back(tmp_path):
     for part in parts.values():
         for row, tokens, target in zip(part.rows, part.tokens, part.target, strict=True):
             words = TEXTS[row].split()
-            read = [card.tokens[i] for i in tokens]
+            read = [card.tokens[i] for (i,) in tokens]
             assert [a for a, b in zip(read, words, strict=True) if a not in (b, UNKNOWN)] == []
             assert card.class_names[target] == ("positive" if row % 2 else "negative")
     for tokens in parts["train"].tokens:
-        assert 1 not in tokens
+        assert [1] not in tokens
 
 
 def test_the_vocabulary_knows_no_word_of_validation_and_test_texts_alone(tmp_path):
-    card, parts = prepared(experiment(write(tmp_path / "films.tsv"), least_count=1), tmp_path / "out")
+    card, parts = prepared(experiment(write(tmp_path / "films.tsv"), tokens=RARE), tmp_path / "out")
     apart = [*parts["valid"].rows, *parts["test"].rows]
     assert not {str(row) for row in apart} & set(card.tokens)
-    assert all(tokens[-1] == 1 for part in ("valid", "test") for tokens in parts[part].tokens)
+    assert all(tokens[-1] == [1] for part in ("valid", "test") for tokens in parts[part].tokens)
     rare, _ = prepared(experiment(tmp_path / "films.tsv"), tmp_path / "out")
     assert rare.tokens == (PADDING, UNKNOWN, "bad", "film", "good", "number")
 
 
 def test_long_texts_are_cut_and_characters_are_tokens(tmp_path):
     path = write(tmp_path / "films.tsv")
-    card, parts = prepared(experiment(path, context=3, tokens="characters"), tmp_path / "out")
+    card, parts = prepared(experiment(path, context=3, tokens={"kind": "characters"}), tmp_path / "out")
     assert {len(tokens) for part in parts.values() for tokens in part.tokens} == {3}
-    assert {card.tokens[i] for i in parts["train"].tokens[0]} <= set("good") | set("bad")
+    assert {card.tokens[i] for (i,) in parts["train"].tokens[0]} <= set("good") | set("bad")
 
 
 @pytest.mark.parametrize(
@@ -101,9 +102,9 @@ def test_a_vocabulary_without_a_word_is_refused(tmp_path):
     path = write(tmp_path / "films.tsv")
     with pytest.raises(
         ValueError,
-        match=r": none of the words stands 99 times in the training texts; lower task\.least_count$",
+        match=r": none of the words stands 99 times in the training texts; lower task\.tokens\.least_count$",
     ):
-        prepare([experiment(path, least_count=99)], out=tmp_path / "out")
+        prepare([experiment(path, tokens={"kind": "words", "least_count": 99})], out=tmp_path / "out")
 
 
 PARQUET_LABELS = [i % 2 for i in range(40)]
@@ -145,7 +146,7 @@ def test_a_column_of_another_kind_is_named(tmp_path, text, label, named):
 
 def test_a_lone_quotation_mark_between_tabs_is_a_character_and_commas_may_be_quoted(tmp_path):
     texts = ['"good film', *TEXTS[1:]]
-    tabs, _ = prepared(experiment(write(tmp_path / "films.tsv", texts), least_count=1), tmp_path / "tabs")
+    tabs, _ = prepared(experiment(write(tmp_path / "films.tsv", texts), tokens=RARE), tmp_path / "tabs")
     assert '"good' in tabs.tokens
     rows = [f'"{text}, they said ""so""",{i % 2}' for i, text in enumerate(TEXTS)]
     (tmp_path / "films.csv").write_text("\n".join(["sentence,label", *rows]) + "\n")

@@ -13,7 +13,7 @@ from precisionflow.data.folds import cut_test, cut_validation
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.readers.table_file import check_columns, column_batches, column_names
 from precisionflow.data.sources.raw import file_sha256, raw_path
-from precisionflow.data.tokens import PADDING, UNKNOWN, indices_of, split_text, vocabulary_of
+from precisionflow.data.tokens import Bag, Tokeniser, fitted
 from precisionflow.records.schemas import SEQUENCES
 from precisionflow.results.layout import PARTS, Part
 
@@ -54,15 +54,13 @@ def write_sequences(path: Path, folder: Path, *, task: SequenceClassification, s
             "there is nothing to predict, so choose another target column"
         )
     classes = tuple(sorted(set(labels)))
-    training = (split_text(t, kind=task.tokens) for row, t, _ in _rows(path, task) if part_of[row] == "train")
-    vocabulary = vocabulary_of(training, least_count=task.least_count)
-    if not set(vocabulary) - {PADDING, UNKNOWN}:
-        raise ValueError(
-            f"{path}: none of the {task.tokens} stands {task.least_count} times in the training texts; "
-            "lower task.least_count"
-        )
-    read = partial(tokens_of, task=task, index={token: i for i, token in enumerate(vocabulary)})
-    columns: dict[Part, list[tuple[int, list[int], int]]] = {part: [] for part in PARTS}
+    training = (text for row, text, _ in _rows(path, task) if part_of[row] == "train")
+    try:
+        tokeniser = fitted(task.tokens, training)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    read = partial(bags_of, task=task, tokeniser=tokeniser)
+    columns: dict[Part, list[tuple[int, list[Bag], int]]] = {part: [] for part in PARTS}
     for row, text, label in _rows(path, task):
         columns[part_of[row]].append((row, read(text), classes.index(label)))
     with part_files(folder, SEQUENCES) as append:
@@ -73,17 +71,17 @@ def write_sequences(path: Path, folder: Path, *, task: SequenceClassification, s
         {part: len(rows) for part, rows in parts.items()},
         features=(task.text,),
         target=task.source.target,
-        vocabulary=vocabulary,
+        vocabulary=tokeniser.vocabulary,
         classes=classes,
     )
 
 
-def tokens_of(text: str, *, task: SequenceClassification, index: dict[str, int]) -> list[int]:
-    """Tokens of a text, at most task.context of them, `index` being token -> index; ValueError for one without."""
-    tokens = split_text(text, kind=task.tokens)[: task.context]
-    if not tokens:
-        raise ValueError(f"text {text!r} has no {task.tokens}; give at least one")
-    return indices_of(tokens, index)
+def bags_of(text: str, *, task: SequenceClassification, tokeniser: Tokeniser) -> list[Bag]:
+    """Tokens of a text, at most task.context of them; ValueError for one without."""
+    bags = tokeniser.bags(text)[: task.context]
+    if not bags:
+        raise ValueError(f"text {text!r} has no {task.tokens.kind}; give at least one")
+    return bags
 
 
 def _parts(rows: int, *, task: SequenceClassification, split: int, origin: str) -> dict[Part, np.ndarray]:

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
+from precisionflow.data.bags import Bags
+from precisionflow.data.tokens import Bag
 from precisionflow.evaluation.classes import fits_of, score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
@@ -19,7 +21,7 @@ from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, SEQUENCES
 from precisionflow.results.layout import PreparedSplit
-from precisionflow.training.batches import Batch, padded
+from precisionflow.training.batches import Batch, masked
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,14 @@ class ClassPredictor(TrainedNetwork):
         """The network with its weights; RuntimeError for weights of another network."""
         return network_of(experiment, card, weights)
 
-    def log_probabilities(
-        self, sequences: Sequence[Int[np.ndarray, "_"]]
-    ) -> Float[np.ndarray, "sequences classes"]:
-        """log p(class) of each sequence, in nats; ValueError for a sequence without tokens."""
-        inputs, mask = padded(sequences)
+    def log_probabilities(self, texts: Sequence[Sequence[Bag]]) -> Float[np.ndarray, "sequences classes"]:
+        """log p(class) of the tokens of each text, in nats; ValueError for no text and for one without tokens."""
+        bags = Bags.of(texts)
+        if not len(bags) or not bags.lengths.min():
+            raise ValueError(
+                f"texts of {bags.lengths.tolist()} tokens; give at least one, each with at least one token"
+            )
+        inputs, mask = masked(*bags.padded(np.arange(len(bags))))
         return self.predict(Batch(inputs, torch.zeros(len(inputs), dtype=torch.int64), mask)).numpy()
 
     def predict(self, batch: Batch) -> Float[Tensor, "sequences classes"]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered, Mask
-from precisionflow.models.numerics import at_least_float32
+from precisionflow.models.numerics import at_least_float32, counted_sum
 
 
 class Local(NamedTuple):
@@ -36,6 +36,8 @@ class Clamped:
     inputs: Tensor
     target: Tensor
     mask: Mask | None = None
+    counts: Tensor | None = None
+    """How much each target counts; none: each counts 1."""
 
     def from_zero(self) -> tuple[list[Tensor], Float[Tensor, ""]]:
         """All errors as zero leaves in the shapes of the states, and the sum of the output losses as their function."""
@@ -71,4 +73,4 @@ class Clamped:
 
     def _output_loss(self, state: Tensor) -> Float[Tensor, ""]:
         where = self.model.where(self.inputs, self.mask)
-        return self.losses(self.model.readout(state, *where), self.target).sum()
+        return counted_sum(self.losses(self.model.readout(state, *where), self.target), self.counts)

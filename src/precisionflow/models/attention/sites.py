@@ -16,6 +16,8 @@ class Sites(NamedTuple):
     """True at real tokens; none: every token is real."""
 
     @classmethod
-    def of(cls, tokens: Int[Tensor, "batch tokens"], mask: Bool[Tensor, "batch tokens"] | None) -> "Sites":
+    def of(
+        cls, tokens: Int[Tensor, "batch tokens *bag"], mask: Bool[Tensor, "batch tokens"] | None
+    ) -> "Sites":
         """Sites of whole sequences, from their first token on."""
-        return cls(torch.arange(tokens.shape[-1], device=tokens.device), mask)
+        return cls(torch.arange(tokens.shape[1], device=tokens.device), mask)

@@ -6,7 +6,7 @@ from typing import assert_never
 from precisionflow.config import Experiment
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import MLP, Transformer
-from precisionflow.config.tasks import Characters, Regression, SequenceClassification
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
@@ -23,15 +23,15 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             return mlp(
                 experiment.model, features=features_of(card), heads=density(experiment.objective).heads
             )
-        case Characters(context=context):
+        case NextToken(context=context):
             assert isinstance(experiment.model, Transformer)
-            vocabulary = len(card.tokens)
+            vocabulary = card.known.ids
             readout = partial(next_token_readout, vocabulary=vocabulary)
             return transformer(experiment.model, vocabulary=vocabulary, context=context, readout=readout)
         case SequenceClassification(context=context):
             assert isinstance(experiment.model, Transformer)
             pooled = partial(PooledReadout, classes=len(card.class_names))
-            return transformer(experiment.model, vocabulary=len(card.tokens), context=context, readout=pooled)
+            return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=pooled)
         case _:
             assert_never(experiment.task)
 

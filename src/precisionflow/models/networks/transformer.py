@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from precisionflow.config.networks import Transformer
 from precisionflow.models.attention.attention import attention
@@ -27,8 +28,14 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.positions.weight, std=EMBEDDING_STD)
 
     def forward(
-        self, tokens: Int[Tensor, "batch tokens"], at: Sites
+        self, tokens: Int[Tensor, "batch tokens *bag"], at: Sites
     ) -> Float[Tensor, "batch tokens channels"]:
+        """A token that is a bag of ids has the sum of their embeddings, without those of id 0."""
+        if tokens.ndim == 3:
+            flat = functional.embedding_bag(
+                tokens.flatten(0, 1), self.tokens.weight, mode="sum", padding_idx=0
+            )
+            return flat.view(*tokens.shape[:2], -1) + self.positions(at.positions)
         return self.tokens(tokens) + self.positions(at.positions)
 
 

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Characters, Regression, SequenceClassification
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.tasks.classes import Classes, ClassWords
 from precisionflow.report.tasks.numbers import Numbers
@@ -31,7 +31,7 @@ def of_task(
     match experiment.task:
         case Regression():
             return Numbers(*given)
-        case Characters():
+        case NextToken():
             return Classes(*given, CHARACTERS)
         case SequenceClassification():
             return Classes(*given, TEXTS)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from precisionflow.config.training import Training
+from precisionflow.models.numerics import counted_sum
 from precisionflow.training.batches import Batch
 from precisionflow.training.files import load_weights, reading, save_weights
 from precisionflow.training.ranks import Ranks
@@ -81,15 +82,16 @@ class SingleNetwork(ABC):
         return torch.tensor([self.validation_loss()], dtype=torch.float64)
 
     def validation_loss(self) -> float:
-        """Mean loss over all validation samples; ranks take batches in turn, each the same number of them."""
+        """Mean loss over all validation targets; ranks take batches in turn, each the same number of them."""
         valid, ranks = self.feed.valid, self.ranks
         total = torch.zeros(2, dtype=torch.float64, device=ranks.device)
         for first in range(0, len(valid), ranks.count):
             index = first + ranks.index
-            losses = self.losses(valid[min(index, len(valid) - 1)].to(ranks.device)).double()
+            batch = valid[min(index, len(valid) - 1)].to(ranks.device)
+            losses = self.losses(batch).double()
             if index < len(valid):
-                count = torch.tensor(float(losses.numel()), device=ranks.device).double()
-                total += torch.stack([losses.sum(), count])
+                counts = None if batch.counts is None else batch.counts.double()
+                total += torch.stack([counted_sum(losses, counts), losses.new_tensor(batch.counted)])
         loss, count = ranks.sum(total).tolist()
         return float(loss / count)
 

@@ -20,5 +20,5 @@ class Backpropagation(nn.Module):
         batch: Batch,
         carried: Any = None,  # noqa: ARG002 - one step a batch
     ) -> Lesson:
-        loss = losses(model(batch.inputs, batch.mask), batch.target).mean()
+        loss = batch.mean(losses(model(batch.inputs, batch.mask), batch.target))
         return Lesson(loss, loss.detach(), loss.detach())

@@ -12,7 +12,7 @@ from precisionflow.inference.predictive_coding.laws.assigned import laws
 from precisionflow.inference.predictive_coding.settle import settle
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered
-from precisionflow.training.batches import Batch
+from precisionflow.training.batches import SMALLEST_COUNT, Batch
 from precisionflow.training.rules import Lesson
 
 
@@ -35,8 +35,8 @@ class PredictiveCoding(nn.Module):
         batch: Batch,
         carried: Any = None,  # noqa: ARG002 - one step a batch
     ) -> Lesson:
-        clamped = Clamped(model, losses, batch.inputs, batch.target, batch.mask)
+        clamped = Clamped(model, losses, batch.inputs, batch.target, batch.mask, batch.counts)
         settled = settle(clamped, self.laws, config=self.config, total=self.total)
-        samples = batch.target.numel()
+        samples = max(batch.counted, SMALLEST_COUNT)
         local = clamped.local(settled.errors, self.laws)
         return Lesson(local.surrogate / samples, settled.energies[0] / samples, local.energy / samples)

@@ -20,7 +20,7 @@ def read_text(folder, card):
     """Every part's characters."""
     tables = {part: read_parquet(folder / f"{part}.parquet", TOKENS) for part in PARTS}
     ids = {part: table["token"].to_pylist() for part, table in tables.items()}
-    return {part: "".join(card.vocabulary[i] for i in tokens) for part, tokens in ids.items()}
+    return {part: "".join(card.tokens[i] for i in tokens) for part, tokens in ids.items()}
 
 
 def prepared(experiment, out):
@@ -44,7 +44,7 @@ def test_parts_are_the_text_cut_by_position(characters, tmp_path):
         count // 5,
     ]
     assert card.rows == {part: len(content) for part, content in parts.items()}
-    assert list(card.vocabulary) == sorted(set(MIXED))
+    assert list(card.tokens) == sorted(set(MIXED))
     assert card.standardisation is None
 
 
@@ -56,7 +56,7 @@ def test_characters_across_chunk_borders(characters, tmp_path, monkeypatch, chun
     whole, card = prepared(characters(paths[0], context=8), tmp_path / "out")
     monkeypatch.setattr(text_file, "CHUNK", chunk)
     chunked, chunked_card = prepared(characters(paths[1], context=8), tmp_path / "out")
-    assert card.vocabulary == chunked_card.vocabulary
+    assert card.tokens == chunked_card.tokens
     assert read_text(whole, card) == read_text(chunked, chunked_card)
 
 
@@ -73,10 +73,10 @@ def test_tiny_shakespeare(raw_data: Path, characters, tmp_path, monkeypatch):
     monkeypatch.setenv("PRECISIONFLOW_DATA", str(raw_data))
     folder, card = prepared(characters({"kind": "tiny_shakespeare"}), tmp_path)
     assert sum(card.rows.values()) == 1_115_394
-    assert len(card.vocabulary) == 65
+    assert len(card.tokens) == 65
     assert card.rows["valid"] == card.rows["test"] == 55_769
     tokens = read_parquet(folder / "train.parquet", TOKENS)["token"].to_numpy()
-    assert "".join(np.array(card.vocabulary)[tokens[:13]]) == "First Citizen"
+    assert "".join(np.array(card.tokens)[tokens[:13]]) == "First Citizen"
 
 
 def test_another_file_is_not_tiny_shakespeare(characters, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Characters: probabilities of the next character of a text, and their scores."""
+"""NextToken: probabilities of the next character of a text, and their scores."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Characters
+from precisionflow.config.tasks import NextToken
 from precisionflow.evaluation.classes import ClassScores, fits_of, score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
@@ -46,7 +46,7 @@ class TokenPredictor(TrainedNetwork):
             raise ValueError(f"text has characters that the model never saw: {unknown[:5]}; leave them out")
         tokens = torch.tensor([index[character] for character in text])
         task = self.experiment_card.experiment.task
-        assert isinstance(task, Characters)
+        assert isinstance(task, NextToken)
         parts = [self.token_log_probabilities(window[None])[0] for window in tokens.split(task.context)]
         return torch.cat(parts).numpy()
 
@@ -61,9 +61,9 @@ class TokenPredictor(TrainedNetwork):
         `row` is the position of the target in the part.
         """
         plain, tempered = score_classes(self.predict, experiment, data)
-        metrics = character_metrics(plain)
+        metrics = text_metrics(plain)
         if tempered is not None:
-            after = character_metrics(tempered.scores)
+            after = text_metrics(tempered.scores)
             metrics |= {f"{name}_after_temperature": value for name, value in after.items()}
         rows = plain.table(np.arange(1, plain.count + 1))
         return Scored(rows, CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))
@@ -73,7 +73,7 @@ class TokenPredictor(TrainedNetwork):
         return self.token_log_probabilities(batch.inputs)
 
 
-def character_metrics(scores: ClassScores) -> dict[str, float]:
+def text_metrics(scores: ClassScores) -> dict[str, float]:
     """All metrics of a text: those of class probabilities, and the bits that a character takes."""
     metrics = scores.metrics
     return {"nll": metrics["nll"], "bits_per_character": metrics["nll"] / math.log(2)} | metrics

@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from precisionflow.config.tasks import Characters
+from precisionflow.config.tasks import NextToken
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.sources.texts import open_text
 from precisionflow.data.text import Text
+from precisionflow.records.cards import Vocabulary
 from precisionflow.records.schemas import TOKENS
 from precisionflow.results.layout import PARTS, Part
 
@@ -23,7 +24,7 @@ def _code_points(text: Text) -> Iterator[Int[np.ndarray, "characters"]]:
         yield np.frombuffer(chunk.encode("utf-32-le"), dtype="<u4")
 
 
-def open_characters(task: Characters, *, split: int) -> Opened:
+def open_next_token(task: NextToken, *, split: int) -> Opened:
     """The text; ValueError for a bad source and for a split other than 0."""
     if split:
         raise ValueError(
@@ -34,7 +35,7 @@ def open_characters(task: Characters, *, split: int) -> Opened:
     return Opened(text.sha256, partial(write_text, text, task=task))
 
 
-def write_text(text: Text, folder: Path, *, task: Characters) -> Prepared:
+def write_text(text: Text, folder: Path, *, task: NextToken) -> Prepared:
     """Write train | valid | test, cut by position, into `folder`.
 
     The vocabulary is the sorted set of all code points. Validation and test part have floor(fraction *
@@ -59,10 +60,10 @@ def write_text(text: Text, folder: Path, *, task: Characters) -> Prepared:
                 if len(piece := codes[low:high]):
                     append(part, pa.table([token_of[piece]], schema=TOKENS))
             start += len(codes)
-    return Prepared(rows, vocabulary=tuple(map(chr, symbols.tolist())))
+    return Prepared(rows, vocabulary=Vocabulary(tokens=tuple(map(chr, symbols.tolist()))))
 
 
-def _lengths(text: Text, characters: int, task: Characters) -> dict[Part, int]:
+def _lengths(text: Text, characters: int, task: NextToken) -> dict[Part, int]:
     valid, test = int(characters * task.validation_fraction), int(characters * task.test_fraction)
     rows: dict[Part, int] = {"train": characters - valid - test, "valid": valid, "test": test}
     for part, count in rows.items():

@@ -8,7 +8,7 @@ import torch
 from trained import CONTEXT
 
 from precisionflow.evaluation.classes import ClassScores
-from precisionflow.evaluation.tasks.characters import character_metrics
+from precisionflow.evaluation.tasks.next_token import text_metrics
 
 
 def test_log_probabilities_are_those_of_a_distribution_over_the_vocabulary(text):
@@ -54,7 +54,7 @@ def test_text_that_cannot_be_read_is_refused(text):
 def test_a_uniform_model_of_eight_characters_spends_three_bits():
     scores = ClassScores(bins=8)
     scores.add(np.full((64, 8), -math.log(8)), np.arange(64) % 8)
-    metrics = character_metrics(scores)
+    metrics = text_metrics(scores)
     assert metrics["nll"] == pytest.approx(math.log(8))
     assert metrics["bits_per_character"] == pytest.approx(3)
     assert list(metrics)[:2] == ["nll", "bits_per_character"]
