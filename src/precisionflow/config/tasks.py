@@ -1,4 +1,4 @@
-"""Tasks: a number from a row, the next token of a text, the class of a text; what fits with each."""
+"""Tasks: a row's number, a text's next token or class, what a synthetic source hides; what fits with each."""
 
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
@@ -10,6 +10,7 @@ from precisionflow.config.evaluation import ClassRecalibration, Evaluation, Tabl
 from precisionflow.config.likelihoods import CrossEntropy, RegressionObjective
 from precisionflow.config.networks import MLP, TAGI, Transformer
 from precisionflow.config.sources import ScikitLearnTable, ScikitLearnText, TableFile, TableSource, TextSource
+from precisionflow.config.synthetic import Copying, Synthetics
 from precisionflow.config.tokens import Characters, Tokens, Words
 
 CLASS_METRICS = (
@@ -67,13 +68,12 @@ class Regression(Config):
     validation_fraction: Fraction = 0.1
     """Share of the training rows that early stopping may look at; the test rows are never in it."""
 
-    @classmethod
-    def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
         """Names of all metrics; every method gives intervals anew, variance_scaling a density too."""
         after = [f"{m}_after_{method}" for method in evaluation.recalibration for m in evaluation.intervals]
         if "variance_scaling" in evaluation.recalibration:
             after += ["nll_after_variance_scaling", "crps_after_variance_scaling"]
-        return (*cls.metrics, *evaluation.intervals, *after)
+        return (*self.metrics, *evaluation.intervals, *after)
 
 
 class ClassTask(Config):
@@ -87,12 +87,11 @@ class ClassTask(Config):
     """What evaluation measures."""
     without_zero: ClassVar[tuple[str, ...]] = ()
 
-    @classmethod
-    def measured(cls, evaluation: Evaluation) -> tuple[str, ...]:
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
         """Names of all metrics; every method gives all but the validation loss anew."""
-        again = [metric for metric in cls.metrics if metric != "validation_loss"]
+        again = [metric for metric in self.metrics if metric != "validation_loss"]
         return (
-            *cls.metrics,
+            *self.metrics,
             *(f"{metric}_after_{method}" for method in evaluation.recalibration for metric in again),
         )
 
@@ -153,4 +152,36 @@ class SequenceClassification(ClassTask):
         return self
 
 
-Task = Annotated[Regression | NextToken | SequenceClassification, Field(discriminator="kind")]
+class Synthetic(ClassTask):
+    """Predict what a synthetic source hides, where the best possible prediction is known."""
+
+    has_splits: ClassVar = False
+    headline: ClassVar = ("excess_nll", "accuracy", "ece")
+    metrics: ClassVar = (*CLASS_METRICS, "excess_nll", "excess_error", "sequence_accuracy")
+    without_zero: ClassVar = ("excess_",)
+    kind: Literal["synthetic"] = "synthetic"
+    source: Synthetics = Copying()
+    train: Count = 20_000
+    """Sequences of the training part."""
+    valid: Count = 1000
+    """Sequences that early stopping and temperature may look at."""
+    test: Count = 2000
+    """Sequences of the test part."""
+
+    @property
+    def causal(self) -> bool:
+        """Whether a place of a sequence has to be kept from seeing later ones."""
+        return self.source.causal
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest sequence."""
+        return self.source.context
+
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """Names of all metrics; where a token tells the target, the attention to it too."""
+        of_attention = ("attention_on_cause",) if self.source.has_cause else ()
+        return (*super().measured(evaluation), *of_attention)
+
+
+Task = Annotated[Regression | NextToken | SequenceClassification | Synthetic, Field(discriminator="kind")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from precisionflow.records.cards import Standardisation, Vocabulary
+from precisionflow.records.cards import Optimum, Standardisation, Vocabulary
 from precisionflow.records.files import checked
 from precisionflow.results.layout import PARTS, Part, PreparedSplit
 
@@ -24,6 +24,7 @@ class Prepared:
     target: str | None = None
     vocabulary: Vocabulary | None = None
     classes: tuple[str, ...] | None = None
+    optimum: Optimum | None = None
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Task
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Task
 from precisionflow.data.parts import Opened
 from precisionflow.data.tasks.next_token import open_next_token
 from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
+from precisionflow.data.tasks.synthetic import open_synthetic_task
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import write_card
 from precisionflow.results.cells import preparation_inputs
@@ -54,6 +55,8 @@ def _open(task: Task, split: int) -> Opened:
             return open_next_token(task, split=split)
         case SequenceClassification():
             return open_sequence_classification(task, split=split)
+        case Synthetic():
+            return open_synthetic_task(task)
         case _:
             assert_never(task)
 
@@ -71,5 +74,6 @@ def _fill(folder: Path, *, opened: Opened, dataset: str, task: dict[str, Any], s
         target=prepared.target,
         vocabulary=prepared.vocabulary,
         classes=prepared.classes,
+        optimum=prepared.optimum,
     )
     write_card(card, PreparedSplit(folder).card)

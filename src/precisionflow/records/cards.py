@@ -66,6 +66,14 @@ class Vocabulary(Card):
         return len(self.tokens) + self.buckets
 
 
+class Optimum(Card):
+    """What the best possible predictor of a synthetic source scores on the test part."""
+
+    nll: float
+    """Mean of -log p(target), in nats."""
+    accuracy: float
+
+
 class DatasetCard(Card):
     """data/dataset.json."""
 
@@ -84,6 +92,9 @@ class DatasetCard(Card):
     """Of a text or of sequences of tokens; read it as `known`."""
     classes: tuple[str, ...] | None = Field(default=None, exclude_if=lambda names: names is None)
     """Name of each class of classified texts; read it as `class_names`."""
+
+    optimum: Optimum | None = Field(default=None, exclude_if=lambda optimum: optimum is None)
+    """Of a synthetic source."""
 
     @property
     def table(self) -> Standardisation:

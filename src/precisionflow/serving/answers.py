@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_never, cast
 import numpy as np
 import pandas as pd
 
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Task
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Task
 from precisionflow.data.tasks.sequence_classification import bags_of
 from precisionflow.data.tokens import restored
 from precisionflow.records.cards import DatasetCard
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from precisionflow.evaluation.tasks.classes import ClassPredictor
     from precisionflow.evaluation.tasks.next_token import TokenPredictor
+    from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
 
 LEVEL = 0.95
 """Probability of the interval where a call gives none."""
@@ -80,13 +81,48 @@ class ClassesOfTexts:
         tokeniser = restored(self.task.tokens, predictor.data_card.known)
         texts = [bags_of(text, task=self.task, tokeniser=tokeniser) for text in table["text"]]
         stated = predictor.log_probabilities(texts)
-        probabilities = np.exp(_tempered(stated, model.fit(params.get("recalibrated"))))
-        names = predictor.data_card.class_names
-        said = {
-            "class": [names[i] for i in probabilities.argmax(axis=1)],
-            "confidence": probabilities.max(axis=1),
-        }
-        return pd.DataFrame(said | {f"p_{name}": probabilities[:, i] for i, name in enumerate(names)})
+        return _classes(_tempered(stated, model.fit(params.get("recalibrated"))), predictor.data_card)
+
+
+class ClassesOfSequences:
+    """Answers for synthetic sequences: symbols in, the most probable class at the last token out.
+
+    Tokens stand between blanks; a token of several symbols joins them by +, as in "key_3+value_1".
+    """
+
+    def signature(self, card: DatasetCard) -> "ModelSignature":
+        """sequence -> class, confidence, p_<class> of every class, with the method that they are `recalibrated` by."""
+        probabilities = dict.fromkeys((f"p_{name}" for name in card.class_names), "double")
+        said = {"class": "string", "confidence": "double"} | probabilities
+        return _signature({"sequence": "string"}, said, recalibrated=("string", None))
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each sequence; ValueError for an empty one and for a symbol that the source does not have."""
+        predictor = cast("SyntheticPredictor", model.predictor)
+        tokens = predictor.data_card.tokens
+        stated = predictor.log_probabilities([_symbols(text, tokens) for text in table["sequence"]])
+        last = np.stack([row[-1] for row in stated])
+        return _classes(_tempered(last, model.fit(params.get("recalibrated"))), predictor.data_card)
+
+
+def _symbols(sequence: str, known: tuple[str, ...]) -> list[list[int]]:
+    index = {symbol: i for i, symbol in enumerate(known) if i}
+    bags = [token.split("+") for token in sequence.split()]
+    strange = sorted({symbol for bag in bags for symbol in bag} - set(index))
+    if not bags or strange:
+        given = f"holds {', '.join(map(repr, strange))}" if strange else "is empty"
+        raise ValueError(f"sequence {sequence!r} {given}; symbols are {', '.join(index)}")
+    return [[index[symbol] for symbol in bag] for bag in bags]
+
+
+def _classes(log_probabilities: np.ndarray, card: DatasetCard) -> pd.DataFrame:
+    """The most probable class, its probability, and the probabilities of all classes."""
+    probabilities, names = np.exp(log_probabilities), card.class_names
+    said = {
+        "class": [names[i] for i in probabilities.argmax(axis=1)],
+        "confidence": probabilities.max(axis=1),
+    }
+    return pd.DataFrame(said | {f"p_{name}": probabilities[:, i] for i, name in enumerate(names)})
 
 
 def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
@@ -98,7 +134,7 @@ def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
     )
 
 
-def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts:
+def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts | ClassesOfSequences:
     """Signature and answers of a model of the task."""
     match task:
         case Regression():
@@ -107,6 +143,8 @@ def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts:
             return NextCharacters()
         case SequenceClassification():
             return ClassesOfTexts(task)
+        case Synthetic():
+            return ClassesOfSequences()
         case _:
             assert_never(task)
 

@@ -42,8 +42,12 @@ class Attention(nn.Module):
 
     def forward(self, x: Tokens, at: Sites) -> Tokens:
         """Every token attends to the tokens of its own sequence."""
+        return self._mixed(self.posterior(x, at), self.value(x, at))
+
+    def posterior(self, x: Tokens, at: Sites) -> Posterior:
+        """p(edge | x) between the tokens of the same sequences."""
         queries, keys = self.potential(x, at)
-        return self._read(queries, at, keys, self.value(x, at), at)
+        return self._posterior(queries, at, keys, at)
 
     def memory(self, y: Tokens, at: Sites) -> Memory:
         """What the tokens `y` offer."""
@@ -53,11 +57,14 @@ class Attention(nn.Module):
     def attend(self, x: Tokens, at: Sites, memory: Memory) -> Tokens:
         """The tokens `x` attend to what others offer."""
         queries = self.potential.query(x, at, memory.origin)
-        return self._read(queries, at, memory.keys, memory.values, memory.at)
+        return self._mixed(self._posterior(queries, at, memory.keys, memory.at), memory.values)
 
-    def _read(self, queries: Tensor, at: Sites, keys: Tensor, values: Tensor, there: Sites) -> Tokens:
+    def _posterior(self, queries: Tensor, at: Sites, keys: Tensor, there: Sites) -> Posterior:
         prior = self.prior.log(at, there) * padding(there)
-        mixed = Posterior(self.potential.lowering, queries, keys, prior).expectation(values)
+        return Posterior(self.potential.lowering, queries, keys, prior)
+
+    def _mixed(self, posterior: Posterior, values: Tensor) -> Tokens:
+        mixed = posterior.expectation(values)
         return self.mix(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
 
 

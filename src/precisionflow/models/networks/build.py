@@ -6,7 +6,7 @@ from typing import assert_never
 from precisionflow.config import Experiment
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import MLP, Transformer
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
@@ -32,6 +32,19 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert isinstance(experiment.model, Transformer)
             pooled = partial(PooledReadout, classes=len(card.class_names))
             return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=pooled)
+        case Synthetic(context=context, source=source):
+            assert isinstance(experiment.model, Transformer)
+            classes = len(card.class_names)
+            tagged, pooled = (
+                partial(next_token_readout, vocabulary=classes),
+                partial(PooledReadout, classes=classes),
+            )
+            return transformer(
+                experiment.model,
+                vocabulary=card.known.ids,
+                context=context,
+                readout=tagged if source.tagged else pooled,
+            )
         case _:
             assert_never(experiment.task)
 

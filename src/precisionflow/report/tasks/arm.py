@@ -6,7 +6,7 @@ from typing import assert_never
 
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.tasks.classes import Classes, ClassWords
 from precisionflow.report.tasks.numbers import Numbers
@@ -15,6 +15,12 @@ CHARACTERS = ClassWords(
     rows="characters",
     answer="character",
     dependence="; neighbours depend on each other, so the true band is wider",
+)
+
+SEQUENCES = ClassWords(
+    rows="targets",
+    answer="class",
+    dependence="; targets of one sequence depend on each other, so the true band is wider",
 )
 
 TEXTS = ClassWords(rows="texts", answer="class", dependence="")
@@ -35,5 +41,7 @@ def of_task(
             return Classes(*given, CHARACTERS)
         case SequenceClassification():
             return Classes(*given, TEXTS)
+        case Synthetic():
+            return Classes(*given, SEQUENCES)
         case _ as unknown:
             assert_never(unknown)

@@ -1,0 +1,176 @@
+"""Synthetic sources of sequences whose best possible prediction is known exactly."""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from precisionflow.config.base import NUMBER, Config, Count, Fraction, Positive, Seed, Whole
+
+Share = Annotated[float, Field(ge=0, lt=1), NUMBER]
+Several = Annotated[int, Field(ge=2), NUMBER]
+MOST_STATES = 4096
+"""Most hidden states of a source, whose filter takes states * symbols numbers a token."""
+
+
+class SyntheticSource(Config):
+    """What every synthetic source says of itself."""
+
+    causal: ClassVar[bool] = True
+    """Whether a token has to be kept from seeing later ones, which hold its target."""
+    tagged: ClassVar[bool] = True
+    """Whether the targets stand at tokens; else each sequence has one."""
+    has_cause: ClassVar[bool] = False
+    """Whether one token is known to tell the target."""
+    kind: str
+    seed: Seed = 0
+    """Of the source itself and of all draws from it."""
+    outliers: Share = 0.0
+    """Share of the shown symbols that are replaced by one drawn uniformly, in all parts."""
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set in tables and reports."""
+        return f"{self.kind}_outliers_{self.outliers:g}" if self.outliers else self.kind
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """It reads none of the user's files."""
+        return ()
+
+
+class Copying(SyntheticSource):
+    """Symbols, a delay, a mark, the symbols again: each of the second copy is a target.
+
+    Targets at the optimum: log(1 - outliers + outliers / symbols) where the symbol was shown as it is.
+    """
+
+    kind: Literal["copying"] = "copying"
+    symbols: Several = 8
+    shortest: Count = 2
+    length: Count = 8
+    """Symbols to copy in training and validation are `shortest` to `length`, all lengths alike."""
+    test_length: Count | None = None
+    """Symbols to copy in the test part; none: `length`."""
+    delay: Whole = 0
+    """Blanks between the symbols and the mark."""
+
+    @model_validator(mode="after")
+    def _shortest_is_short(self) -> Self:
+        if self.shortest > self.length:
+            raise ValueError(f"shortest {self.shortest} is above length {self.length}; exchange them")
+        return self
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest sequence."""
+        return 2 * max(self.length, self.test_length or 0) + self.delay
+
+
+class Ngrams(SyntheticSource):
+    """A Markov chain of some order over symbols; every token is a target.
+
+    Each history's distribution of the next symbol is drawn from a Dirichlet distribution. The entropy is exact.
+    """
+
+    kind: Literal["ngrams"] = "ngrams"
+    symbols: Several = 6
+    order: Count = 2
+    concentration: Positive = 0.5
+    """Of the Dirichlet distribution; the lower, the more predictable."""
+    length: Count = 32
+
+    @model_validator(mode="after")
+    def _few_states(self) -> Self:
+        if self.symbols**self.order > MOST_STATES:
+            raise ValueError(
+                f"symbols ** order is {self.symbols**self.order} histories; {MOST_STATES} are the most"
+            )
+        return self
+
+    @property
+    def context(self) -> int:
+        """Tokens of a sequence."""
+        return self.length
+
+
+class Brackets(SyntheticSource):
+    """Nested brackets of several types (a Dyck language of bounded depth, context-free); every token is a target.
+
+    Outside all brackets one opens; at the greatest depth the last closes; else one opens with probability `opening`,
+    all types alike.
+    """
+
+    kind: Literal["brackets"] = "brackets"
+    types: Several = 2
+    depth: Count = 4
+    opening: Fraction = 0.5
+    length: Count = 32
+
+    @model_validator(mode="after")
+    def _few_states(self) -> Self:
+        stacks = sum(self.types**d for d in range(self.depth + 1))
+        if stacks > MOST_STATES:
+            raise ValueError(f"types and depth make {stacks} stacks; {MOST_STATES} are the most")
+        return self
+
+    @property
+    def context(self) -> int:
+        """Tokens of a sequence."""
+        return self.length
+
+
+class Urns(SyntheticSource):
+    """Each class draws the symbols of a sequence from an urn of its own; the target is the class.
+
+    The urns are drawn from a Dirichlet distribution; the Bayes error is that of the exact posterior.
+    """
+
+    causal: ClassVar = False
+    tagged: ClassVar = False
+    kind: Literal["urns"] = "urns"
+    classes: Several = 2
+    symbols: Several = 10
+    concentration: Positive = 5.0
+    """Of the Dirichlet distribution; the higher, the more alike the urns and the harder the task."""
+    shortest: Count = 4
+    length: Count = 16
+    """Sequences have `shortest` to `length` symbols, all lengths alike."""
+
+    @model_validator(mode="after")
+    def _shortest_is_short(self) -> Self:
+        if self.shortest > self.length:
+            raise ValueError(f"shortest {self.shortest} is above length {self.length}; exchange them")
+        return self
+
+    @property
+    def context(self) -> int:
+        """Tokens of the longest sequence."""
+        return self.length
+
+
+class Recall(SyntheticSource):
+    """Pairs of a key and a value, then a key: the target is its value, and one token is known to tell it.
+
+    Outliers replace values that are shown.
+    """
+
+    causal: ClassVar = False
+    has_cause: ClassVar = True
+    kind: Literal["recall"] = "recall"
+    keys: Several = 16
+    values: Several = 8
+    pairs: Count = 8
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> Self:
+        if self.pairs > self.keys:
+            raise ValueError(f"pairs {self.pairs} are more than keys {self.keys}; a key stands once")
+        return self
+
+    @property
+    def context(self) -> int:
+        """Tokens of a sequence."""
+        return self.pairs + 1
+
+
+Synthetics = Annotated[Copying | Ngrams | Brackets | Urns | Recall, Field(discriminator="kind")]

@@ -1,0 +1,116 @@
+"""Synthetic sequences: scores of the predicted classes, beside those of the best possible predictor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from precisionflow.config import Experiment
+from precisionflow.config.tasks import Synthetic
+from precisionflow.data.bags import Bags
+from precisionflow.data.sources.synthetic.drawn import Drawn
+from precisionflow.data.tasks.synthetic import drawn_part
+from precisionflow.data.tokens import Bag
+from precisionflow.evaluation.classes import ClassScores, fits_of, score_classes
+from precisionflow.evaluation.network import TrainedNetwork, network_of
+from precisionflow.evaluation.scored import Scored
+from precisionflow.models.attention.observed import observed
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard, Optimum
+from precisionflow.records.schemas import CLASS_PREDICTIONS
+from precisionflow.results.layout import PreparedSplit
+from precisionflow.training.batches import Batch, masked, part_batches
+
+
+@dataclass(frozen=True)
+class SyntheticPredictor(TrainedNetwork):
+    """Sequences of symbols in, probabilities of what the source hides out."""
+
+    predicts: ClassVar = "what a synthetic source hides"
+
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The network with its weights; RuntimeError for weights of another network."""
+        return network_of(experiment, card, weights)
+
+    def log_probabilities(
+        self, sequences: Sequence[Sequence[Bag]]
+    ) -> list[Float[np.ndarray, "_places classes"]]:
+        """log p(class) at every token of each sequence, in nats; one row where a sequence has one class."""
+        bags = Bags.of(sequences)
+        inputs, mask = masked(*bags.padded(np.arange(len(bags))))
+        stated = self.predict(Batch(inputs, torch.zeros(len(inputs), dtype=torch.int64), mask)).numpy()
+        if stated.ndim == 2:
+            return list(stated[:, None])
+        return [row[:length] for row, length in zip(stated, bags.lengths, strict=True)]
+
+    def predict(self, batch: Batch) -> Float[Tensor, "sequences *places classes"]:
+        """log softmax of the logits, float64 on the CPU."""
+        given = batch.to(self.device)
+        with torch.no_grad():
+            return self.model(given.inputs, given.mask).double().log_softmax(-1).cpu()
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test targets' probabilities and all their metrics, before and after temperature.
+
+        `row` is the number of the target among all of the part. ValueError for a part that is not the source's.
+        """
+        task = experiment.task
+        assert isinstance(task, Synthetic)
+        drawn = drawn_part(task, "test")
+        plain, tempered = score_classes(self.predict, experiment, data)
+        rows = plain.table(np.arange(plain.count))
+        if not np.array_equal(rows["target"].to_numpy(), drawn.target[drawn.counted]):
+            raise ValueError(
+                f"{data}: its test part is not what {task.source.kind} draws here; prepare it again"
+            )
+        assert self.data_card.optimum is not None
+        metrics = synthetic_metrics(plain, drawn, self.data_card.optimum)
+        if tempered is not None:
+            after = synthetic_metrics(tempered.scores, drawn, self.data_card.optimum)
+            metrics |= {f"{name}_after_temperature": value for name, value in after.items()}
+        if drawn.cause is not None:
+            metrics["attention_on_cause"] = self.attention_on_cause(experiment, data, drawn)
+        return Scored(rows, CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))
+
+    def attention_on_cause(self, experiment: Experiment, data: Path, drawn: Drawn) -> float:
+        """Mean over targets of p(edge target -> cause | x) in the head of the layer where that mean is largest."""
+        assert drawn.cause is not None
+        first, sums = 0, torch.zeros(())
+        for batch in part_batches(experiment, PreparedSplit(data).part("test")):
+            given = batch.to(self.device)
+            cause = torch.from_numpy(drawn.cause[first : first + len(given.inputs)]).to(self.device)
+            first += len(given.inputs)
+            row, query = torch.nonzero(cause >= 0, as_tuple=True)
+            with torch.no_grad(), observed(self.model) as posteriors:
+                self.model(given.inputs, given.mask)
+                masses = [
+                    posterior.probabilities()[row, :, query, cause[row, query]].double().sum(0)
+                    for posterior in posteriors
+                ]
+            sums = sums + torch.stack(masses).cpu()
+        return float(sums.max() / (drawn.cause >= 0).sum())
+
+
+def synthetic_metrics(scores: ClassScores, drawn: Drawn, optimum: Optimum) -> dict[str, float]:
+    """Metrics of class probabilities and three beside the optimum.
+
+    excess_nll: nll less that of the exact predictor on the same targets, in nats; its expectation is the mean
+    Kullback-Leibler divergence of the model from the source. excess_error: the optimum's accuracy less the model's.
+    sequence_accuracy: share of the sequences whose targets are all the model's most probable classes.
+    """
+    metrics = scores.metrics
+    sequence = np.nonzero(drawn.counted)[0]
+    correct = np.concatenate([part["correct"] for part in scores.columns])
+    wrong = np.zeros(len(drawn.target), dtype=bool)
+    wrong[sequence[~correct]] = True
+    return metrics | {
+        "excess_nll": metrics["nll"] - optimum.nll,
+        "excess_error": optimum.accuracy - metrics["accuracy"],
+        "sequence_accuracy": float(1 - wrong[np.unique(sequence)].mean()),
+    }
