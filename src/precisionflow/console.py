@@ -21,6 +21,11 @@ def say(line: str) -> None:
     print(f"precisionflow: {line}", flush=True)
 
 
+def note(line: str) -> None:
+    """One line for the user on standard error, beside what a command prints."""
+    print(f"precisionflow: {line}", file=sys.stderr, flush=True)
+
+
 def fail(message: str, *, code: int = 2) -> NoReturn:
     """End the process with one line on standard error; exit code 2: the user's mistake, 3: the cluster's."""
     print(f"{ERROR}{' '.join(line.strip() for line in message.splitlines())}", file=sys.stderr, flush=True)

@@ -125,7 +125,7 @@ def test_a_parquet_table_is_refused_alike(line: Line, case, results, frame, tmp_
 
 def test_a_table_that_is_not_there_and_an_output_that_is_a_folder(line: Line, results, frame, tmp_path):
     missing = line.fails(*words_of(results, tmp_path / "no.csv"))
-    assert missing == f"{tmp_path / 'no.csv'}: does not exist; give a CSV, TSV or Parquet file"
+    assert missing == f"{tmp_path / 'no.csv'}: does not exist; give a CSV, TSV, JSON lines or Parquet file"
     frame.to_csv(tmp_path / "in.csv", index=False)
     (tmp_path / "out.csv").mkdir()
     refusal = line.fails(*words_of(results, tmp_path / "in.csv", "--out", "out.csv"))

@@ -146,9 +146,11 @@ def test_a_method_a_level_or_a_column_that_is_not_there_is_told(run: Run) -> Non
         predict_with_uncertainty(model, run.rows, recalibrated="magic")
     with pytest.raises(ValueError, match=r"^level 0\.95: conformal_split was fitted at 0\.5, 0\.9; give"):
         predict_with_uncertainty(model, run.rows, recalibrated="conformal_split")
-    with pytest.raises(ValueError, match=r"^column 'bmi' is missing \(there are age,"):
+    with pytest.raises(ValueError, match=r"^the rows: column 'bmi' is missing \(there are age,"):
         predict_with_uncertainty(model, run.rows.drop(columns="bmi"))
-    with pytest.raises(ValueError, match=r"^a feature holds no numbers \(could not convert .*'x'"):
+    with pytest.raises(
+        ValueError, match=r"^the rows: column 'bmi' holds words, such as 'x'; the model takes a number"
+    ):
         predict_with_uncertainty(model, run.rows.assign(bmi="x"))
 
 

@@ -9,13 +9,9 @@ from typing import cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from precisionflow.data.readers.table_file import (
-    check_columns,
-    check_suffix,
-    delimiter_of,
-    number_columns,
-    read_rows,
-)
+from precisionflow.config.load import form_of
+from precisionflow.console import note
+from precisionflow.data.readers.table_file import TableInFile, typed
 from precisionflow.records.files import replacing
 from precisionflow.records.recalibration import TableFit
 from precisionflow.serving.model import load_predictor
@@ -31,24 +27,26 @@ def predict_table(
     data: Path | None = None,
     evaluation: Path | None = None,
     store: Path | None = None,
+    form: Sequence[str] = (),
 ) -> str | None:
     """Write the rows of `table` with the columns of `predict_with_uncertainty` to `out`; without it return them as CSV.
 
-    `model`, `data`, `evaluation` and `store` are those of `load_predictor`. ValueError for every mistake, before
+    `model`, `data`, `evaluation` and `store` are those of `load_predictor`; `form` are settings of a `FileForm`, such
+    as "decimal=,". What was read off the table, or is new in it, is told. ValueError for every mistake, before
     anything is written.
     """
     from precisionflow.evaluation.uncertainty import check_levels, uncertainty_table
 
-    delimiter = "," if out is None else delimiter_of(out)
+    delimiter = "," if out is None else _delimiter_of(out)
     if out is not None:
-        check_suffix(out)
         if out.is_dir():
             raise ValueError(f"--out {out}: is a folder; give a file in it")
         if out.resolve() == table.resolve():
             raise ValueError(f"--out {out}: is the table itself; choose another file")
     check_levels(levels)
-    given = read_rows(table, texts=delimiter is not None)
-    if not given.num_rows:
+    file = TableInFile.open(table, form_of(form))
+    written = file.whole()
+    if not written.num_rows:
         raise ValueError(f"{table}: has no rows; give at least one")
     served = load_predictor(model, data=data, evaluation=evaluation, store=store)
     predictor, fit = served.predictor, served.fit(recalibrated)
@@ -59,9 +57,10 @@ def predict_table(
             f"{model}: predicts {predictor.predicts}; predict takes a model of task.kind regression, "
             "MLflow serves the others"
         )
-    names = predictor.data_card.feature_names
-    check_columns(names, there=given.column_names, origin=str(table))
-    features = number_columns(given, names, origin=str(table))
+    features, told = served.encoded(written, origin=str(table), form=file.form)
+    for line in (*file.notes, *told):
+        note(line)
+    given = written if delimiter is not None else typed(written)
     whole = given
     predicted = uncertainty_table(predictor, features, levels=levels, fit=cast("TableFit | None", fit))
     for name, values in predicted.items():
@@ -79,6 +78,14 @@ def predict_table(
         else:
             temporary.write_text(text, encoding="utf-8")
     return None
+
+
+def _delimiter_of(out: Path) -> str | None:
+    """The character between the columns of a file of text; none: the file is Parquet."""
+    suffixes = {".csv": ",", ".tsv": "\t", ".parquet": None}
+    if out.suffix.lower() not in suffixes:
+        raise ValueError(f"--out {out}: should end in {', '.join(suffixes)}")
+    return suffixes[out.suffix.lower()]
 
 
 def _delimited(table: pa.Table, delimiter: str, *, out: Path | None) -> str:

@@ -16,7 +16,16 @@ Model = Annotated[
     ),
 ]
 Table = Annotated[
-    Path, typer.Argument(metavar="TABLE", help="CSV, TSV or Parquet file with a column for each feature.")
+    Path,
+    typer.Argument(metavar="TABLE", help="CSV, TSV, JSON lines or Parquet file with the model's columns."),
+]
+Form = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--form",
+        metavar="KEY=VALUE",
+        help="Form of TABLE where it cannot be read off: delimiter, decimal, encoding, quotes, skip_lines, missing.",
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -61,6 +70,7 @@ def predict(
     data: Data = None,
     evaluation: Evaluation = None,
     store: Store = None,
+    form: Form = None,
 ) -> None:
     """Add to a table's rows a model's mean, std, aleatoric and epistemic part, and intervals.
 
@@ -77,6 +87,7 @@ def predict(
         data=data,
         evaluation=evaluation,
         store=store,
+        form=form or (),
     )
     if text is not None:
         typer.echo(text, nl=False)

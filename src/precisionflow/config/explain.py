@@ -3,7 +3,7 @@
 import reprlib
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -84,6 +84,7 @@ def _descend(location: Sequence[Any], root: type[Config]) -> tuple[list[str], li
     """
     key: list[str] = []
     parts: list[type[Config]] = [root]
+    inside: list[type[Config]] = []
     for step in location:
         tagged = [part for part in parts if kind_of(part) == step]
         if tagged and not any(step in keys_of(part) for part in parts):
@@ -91,9 +92,17 @@ def _descend(location: Sequence[Any], root: type[Config]) -> tuple[list[str], li
             continue
         key.append(str(step))
         known = [keys_of(part)[step] for part in parts if step in keys_of(part)]
-        if known or step != location[-1]:
+        if inside and not known:
+            parts, inside = inside, []
+        elif known or step != location[-1]:
             parts = [member for field in known for member in members_of(field.annotation)]
+            inside = [member for field in known for member in _members_of_values(field.annotation)]
     return key, parts
+
+
+def _members_of_values(annotation: Any) -> list[type[Config]]:
+    """The part classes that the values of a mapping can hold."""
+    return members_of(get_args(annotation)[1]) if get_origin(annotation) is dict else []
 
 
 def _allowed_keys(key: Sequence[str], parts: Sequence[type[Config]], root: type[Config]) -> str:

@@ -12,6 +12,7 @@ from precisionflow.config.base import Config, ConfigError, completed, keys_of, n
 from precisionflow.config.experiment import Experiment
 from precisionflow.config.explain import explain
 from precisionflow.config.overlay import overlay
+from precisionflow.config.tables import FileForm
 from precisionflow.config.yaml12 import read_yaml, write_yaml
 
 
@@ -86,6 +87,18 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         except ValueError:
             raise ConfigError(f"--set {setting!r}: the value is not valid YAML; quote it") from None
     return parsed
+
+
+def form_of(settings: Iterable[str]) -> FileForm:
+    """The form in settings such as delimiter=; or skip_lines=1; ConfigError with one line otherwise."""
+    content: dict[str, Any] = {}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        content[key] = value if key in ("delimiter", "decimal") else read_yaml(value)
+    try:
+        return FileForm.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"--form {explain(error, FileForm)}") from None
 
 
 def tuned(experiment: Experiment, settings: Iterable[str]) -> Experiment:

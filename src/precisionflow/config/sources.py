@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from precisionflow.config.base import NUMBER, Config, Seed
+from precisionflow.config.tables import CategoryColumn, Column, FileForm, Missing, RandomSplit, TableSplit
 
 
 def _named(path: str) -> str:
@@ -16,8 +17,10 @@ def _named(path: str) -> str:
     return path
 
 
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
+"""How the name of a table file ends; one of text may have .gz behind it."""
 _REMEDIES = dict.fromkeys(
-    (".gz", ".bz2", ".xz", ".zst", ".zip"), "; decompress it and give the file that was in it"
+    (".bz2", ".xz", ".zst", ".zip", ".7z"), "; decompress it and give the file that was in it"
 ) | dict.fromkeys((".xlsx", ".xls", ".ods"), "; save the table as CSV, UTF-8")
 """What to do about a file of another kind."""
 TINY_SHAKESPEARE = "tinyshakespeare/input.txt"
@@ -88,23 +91,29 @@ class UciFolder(Source):
 
 
 class TableFile(Source):
-    """A CSV, TSV or Parquet file with named columns; split k is a random 90/10 partition drawn with seed k."""
+    """A file of delimited text, JSON lines or Parquet with named columns."""
 
     kind: Literal["table_file"] = "table_file"
     path: NamedPath
-    """`.csv`, `.tsv` or `.parquet`; absolute, or relative to the experiment's file or to the folder that
-    PRECISIONFLOW_DATA names."""
+    """`.csv`, `.tsv`, `.txt`, `.jsonl`, `.ndjson`, these with `.gz`, or `.parquet`; absolute, or relative to the
+    experiment's file or to the folder that PRECISIONFLOW_DATA names."""
     target: str
     """Column to predict."""
     features: tuple[str, ...] | None = None
-    """Columns to predict it from; none: all others."""
+    """Columns to predict it from; none: all others, but those that `split` and `weights` name."""
+    form: FileForm = FileForm()
+    columns: dict[str, Column] = {}
+    """Column -> what it holds; numbers where nothing is said."""
+    missing: Missing = "refuse"
+    """What becomes of an empty cell; of the target `median` is `refuse`."""
+    split: TableSplit = RandomSplit()
 
     @model_validator(mode="after")
     def _names_columns(self) -> Self:
-        suffix = PurePosixPath(self.path).suffix.lower()
-        if suffix not in (".csv", ".tsv", ".parquet"):
-            remedy = _REMEDIES.get(suffix, "")
-            raise ValueError(f"path {self.path!r} should end in .csv, .tsv or .parquet{remedy}")
+        path = PurePosixPath(self.path)
+        if table_suffix(self.path) not in SUFFIXES:
+            remedy = _REMEDIES.get(path.suffix.lower(), "")
+            raise ValueError(f"path {self.path!r} should end in {', '.join(SUFFIXES)}{remedy}")
         if self.features is not None:
             if not self.features:
                 raise ValueError("features names no column; name one, or leave it out for all but the target")
@@ -113,15 +122,42 @@ class TableFile(Source):
                     raise ValueError(f"features names the target {name!r}; leave it out")
                 if name in self.features[:index]:
                     raise ValueError(f"features names {name!r} twice; name it once")
+        if self.target in self.split.columns:
+            raise ValueError(f"split.column names the target {self.target!r}; name another column")
+        for name, column in self.columns.items():
+            _check_column(name, column)
         return self
 
     @property
     def dataset(self) -> str:
-        return PurePosixPath(self.path).stem
+        path = PurePosixPath(self.path)
+        return PurePosixPath(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
 
     @property
     def files(self) -> tuple[str, ...]:
         return (self.path,)
+
+
+def table_suffix(name: str) -> str:
+    """What the end of a file's name says of its form, without the .gz of a file of text; lower case."""
+    path = PurePosixPath(name)
+    inner = PurePosixPath(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else ""
+    return inner if inner in SUFFIXES and inner != ".parquet" else path.suffix.lower()
+
+
+def _check_column(name: str, column: Column) -> None:
+    if not isinstance(column, CategoryColumn):
+        return
+    where = f"columns.{name}"
+    if column.encoding == "one_hot" and column.order is not None:
+        raise ValueError(f"{where}: order is of encoding ordinal; leave it out, or say encoding: ordinal")
+    if column.encoding == "ordinal" and len(column.order or ()) < 2:
+        raise ValueError(
+            f"{where}: encoding ordinal needs order, all levels from the lowest; give two or more"
+        )
+    for index, level in enumerate(column.order or ()):
+        if level in (column.order or ())[:index]:
+            raise ValueError(f"{where}: order names {level!r} twice; name it once")
 
 
 class ScikitLearnText(Source):

@@ -1,5 +1,7 @@
 """Cuts of rows into training, validation and test rows, and into folds."""
 
+from fractions import Fraction
+
 import numpy as np
 from jaxtyping import Int
 
@@ -10,14 +12,27 @@ VALIDATION = 0x7A11D
 """Part of a seed that keeps the draw of validation rows apart from every other use of the split's number."""
 
 
-def cut_test(rows: int, *, split: int) -> tuple[Int[np.ndarray, "train"], Int[np.ndarray, "test"]]:
+def cut_test(
+    rows: int, *, split: int, fraction: float = 0.1
+) -> tuple[Int[np.ndarray, "train"], Int[np.ndarray, "test"]]:
     """(training rows, test rows) of a source without splits of its own: a tenth (rounded, at least one) is tested.
 
     The partition is `numpy.random.default_rng(split).permutation(rows)`, test rows first.
     """
     order = np.random.default_rng(split).permutation(rows)
-    tests = max(1, round(rows / 10))
+    tests = share_of(rows, fraction)
     return order[tests:], order[:tests]
+
+
+def share_of(rows: int, fraction: float) -> int:
+    """round(fraction * rows), of the decimal fraction as it is written; at least one."""
+    return max(1, round(rows * Fraction(repr(float(fraction)))))
+
+
+def rows_inside(rows: Int[np.ndarray, "rows"], start: int, length: int) -> Int[np.ndarray, "inside"]:
+    """Those of the sorted `rows` that lie in [start, start + length)."""
+    low, high = np.searchsorted(rows, [start, start + length])
+    return rows[low:high]
 
 
 def cut_validation(

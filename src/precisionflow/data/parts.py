@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from precisionflow.records.cards import Optimum, Standardisation, Vocabulary
+from precisionflow.records.columns import Form, InputColumn
 from precisionflow.records.files import checked
 from precisionflow.results.layout import PARTS, Part, PreparedSplit
 
@@ -25,6 +26,10 @@ class Prepared:
     vocabulary: Vocabulary | None = None
     classes: tuple[str, ...] | None = None
     optimum: Optimum | None = None
+    columns: tuple[InputColumn, ...] | None = None
+    form: Form | None = None
+    notes: tuple[str, ...] = ()
+    """What was read off the source or done to it, for the user to know."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,6 @@ class Opened:
     sha256: str
     write: Callable[[Path], Prepared]
     """Writes the three parts into a folder."""
-    notes: tuple[str, ...] = ()
-    """What was done to the source, for the user to know."""
 
 
 @contextmanager

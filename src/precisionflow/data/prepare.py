@@ -13,7 +13,7 @@ from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
 from precisionflow.data.tasks.synthetic import open_synthetic_task
 from precisionflow.records.cards import DatasetCard
-from precisionflow.records.files import write_card
+from precisionflow.records.files import read_card, write_card
 from precisionflow.results.cells import preparation_inputs
 from precisionflow.results.layout import PreparedSplit, data_folder
 from precisionflow.results.stage import once
@@ -40,10 +40,11 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
         work = partial(_fill, opened=opened, dataset=experiment.dataset, task=task, split=split)
         inputs = preparation_inputs(experiment, source_sha256=opened.sha256, split=split)
         ran = once(folder, verb="prepare", inputs=inputs, work=work)
-        for note in opened.notes:
+        notes = read_card(PreparedSplit(folder).card, DatasetCard).notes
+        for note in notes:
             if note not in told:
                 report(note)
-        told.update(opened.notes)
+        told.update(notes)
         report(f"{experiment.dataset} split {split}: {'prepared' if ran else 'unchanged'}")
 
 
@@ -75,5 +76,8 @@ def _fill(folder: Path, *, opened: Opened, dataset: str, task: dict[str, Any], s
         vocabulary=prepared.vocabulary,
         classes=prepared.classes,
         optimum=prepared.optimum,
+        columns=prepared.columns,
+        form=prepared.form,
+        notes=prepared.notes,
     )
     write_card(card, PreparedSplit(folder).card)

@@ -7,10 +7,33 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from precisionflow.data.cuts import Cut, random_validation
 from precisionflow.data.folds import cut_test
+from precisionflow.records.columns import Form, InputColumn
 
 Batch = Float[np.ndarray, "rows columns"]
 """Consecutive rows of a source, unstandardised; the target is the last column."""
+Rows = Int[np.ndarray, "rows"]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table as numbers."""
+
+    batches: Callable[[], Iterator[Batch]]
+    features: tuple[str, ...] | None = None
+    """Their names, where the source has names."""
+    target: str | None = None
+    inputs: tuple[InputColumn, ...] | None = None
+    """What became of each column of a file."""
+    notes: tuple[str, ...] = ()
+    """What was done to them, for the user to know."""
+
+    def called(self, column: int) -> str:
+        """Name of a column of its batches in messages."""
+        if column == -1:
+            return "the target" if self.target is None else f"the target {self.target!r}"
+        return f"feature {column + 1}" if self.features is None else f"feature {self.features[column]!r}"
 
 
 @dataclass(frozen=True)
@@ -20,31 +43,22 @@ class Table:
     origin: str
     """Name of the source in messages."""
     sha256: str
-    train: Int[np.ndarray, "train"]
-    test: Int[np.ndarray, "test"]
-    batches: Callable[[], Iterator[Batch]]
-    features: tuple[str, ...] | None = None
-    """Their names, where the source has names."""
-    target: str | None = None
+    cut: Cut
+    columns: Callable[[Rows], Columns]
+    """Training rows, sorted -> the columns as they say; other rows fit nothing."""
+    form: Form | None = None
+    """How a file was read."""
     notes: tuple[str, ...] = ()
     """What was done to the source, for the user to know."""
-
-    def called(self, column: int) -> str:
-        """Name of a column of its batches in messages."""
-        if column == -1:
-            return "the target" if self.target is None else f"the target {self.target!r}"
-        return f"feature {column + 1}" if self.features is None else f"feature {self.features[column]!r}"
 
 
 def table_of(values: Batch, *, origin: str, features: tuple[str, ...], target: str, split: int) -> Table:
     """Values that are held whole, cut by `cut_test`; their sha256 is that of the numbers."""
     train, test = cut_test(len(values), split=split)
+    columns = Columns(lambda: iter([values]), features, target)
     return Table(
         origin=origin,
         sha256=hashlib.sha256(values.astype("<f8").tobytes()).hexdigest(),
-        train=train,
-        test=test,
-        batches=lambda: iter([values]),
-        features=features,
-        target=target,
+        cut=Cut(train, test, random_validation(train, split=split)),
+        columns=lambda _train: columns,
     )

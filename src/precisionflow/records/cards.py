@@ -4,15 +4,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from precisionflow.config import Experiment
-
-
-class Card(BaseModel):
-    """A JSON file beside the tables."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, allow_inf_nan=False)
+from precisionflow.records.card import Card
+from precisionflow.records.columns import Form, InputColumn, NumberInput
 
 
 class Standardisation(Card):
@@ -86,6 +82,12 @@ class DatasetCard(Card):
     """Means and scales of a table of numbers; read them as `table`."""
     features: tuple[str, ...] | None = None
     """Names of a table's features, where its source has names."""
+    columns: tuple[InputColumn, ...] | None = Field(default=None, exclude_if=lambda columns: columns is None)
+    """What became of each column of a table file; read them as `inputs`."""
+    form: Form | None = Field(default=None, exclude_if=lambda form: form is None)
+    """How the table file was read."""
+    notes: tuple[str, ...] = Field(default=(), exclude_if=lambda notes: not notes)
+    """What was read off the source or done to it without being asked for."""
     target: str | None = None
     """Name of a table's target, where its source has names."""
     vocabulary: Vocabulary | None = None
@@ -128,6 +130,13 @@ class DatasetCard(Card):
     def feature_names(self) -> tuple[str, ...]:
         """Names of a table's features: x0, x1, ... where its source has no names."""
         return self.features or tuple(f"x{i}" for i in range(len(self.table.feature_mean)))
+
+    @property
+    def inputs(self) -> tuple[InputColumn, ...]:
+        """Columns that a row has to have for the model to predict from it."""
+        if self.columns is not None:
+            return self.columns
+        return tuple(NumberInput(name=name) for name in self.feature_names)
 
 
 class ModelCard(Card):

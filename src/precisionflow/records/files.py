@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from precisionflow.records.cards import Card
+from precisionflow.records.card import Card
 from precisionflow.records.marker import check_written
 
 

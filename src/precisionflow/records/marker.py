@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import NonNegativeFloat, ValidationError
 
-from precisionflow.records.cards import Card
+from precisionflow.records.card import Card
 
 MARKER = "stage.json"
 """Name of the marker in the folder of a finished stage."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from precisionflow.records.cards import Card
+from precisionflow.records.card import Card
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 

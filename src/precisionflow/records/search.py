@@ -8,7 +8,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from precisionflow.records.cards import Card
+from precisionflow.records.card import Card
 from precisionflow.records.files import write_parquet
 from precisionflow.records.schemas import TRIALS
 

@@ -1,9 +1,9 @@
 """Identity of a result: the key of a stage."""
 
-from pathlib import PurePosixPath
 from typing import Any
 
 from precisionflow.config import Experiment, digest
+from precisionflow.config.sources import table_suffix
 from precisionflow.results.code import Verb, code_digest
 
 
@@ -33,5 +33,5 @@ def task_identity(experiment: Experiment) -> Inputs:
     """The task without the place of its file: the key of the data holds the file's bytes, its suffix says its form."""
     task: Inputs = experiment.task.model_dump(mode="json")
     if "path" in task["source"]:
-        task["source"]["path"] = PurePosixPath(task["source"]["path"]).suffix.lower()
+        task["source"]["path"] = table_suffix(task["source"]["path"])
     return task

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from precisionflow.records.cards import Card
+from precisionflow.records.card import Card
 from precisionflow.records.files import read_card, write_card
 from precisionflow.records.search import Report, Trial
 from precisionflow.results.layout import SearchResults, TrialResults

@@ -12,6 +12,7 @@ from precisionflow.config.tasks import NextToken, Regression, SequenceClassifica
 from precisionflow.data.tasks.sequence_classification import bags_of
 from precisionflow.data.tokens import restored
 from precisionflow.records.cards import DatasetCard
+from precisionflow.records.columns import NumberInput
 from precisionflow.records.recalibration import Fit, TemperatureFit
 from precisionflow.serving.model import ServedModel, predict_with_uncertainty
 
@@ -30,12 +31,13 @@ class Intervals:
     """Answers for a table: rows of features in, mean, std and the ends of an interval out."""
 
     def signature(self, card: DatasetCard) -> "ModelSignature":
-        """The features -> mean, std, aleatoric, epistemic, lower, upper.
+        """The columns -> mean, std, aleatoric, epistemic, lower, upper; levels, truth values and dates of any type.
 
         Parameters: the interval's `level`, and the method that the intervals are `recalibrated` by.
         """
         columns = ("mean", "std", "aleatoric", "epistemic", "lower", "upper")
-        given, said = dict.fromkeys(card.feature_names, "double"), dict.fromkeys(columns, "double")
+        given = {column.name: "double" if isinstance(column, NumberInput) else None for column in card.inputs}
+        said = dict.fromkeys(columns, "double")
         return _signature(given, said, level=("double", LEVEL), recalibrated=("string", None))
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
@@ -150,14 +152,16 @@ def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts | Clas
 
 
 def _signature(
-    inputs: Mapping[str, str], outputs: Mapping[str, str], **params: tuple[str, Any]
+    inputs: Mapping[str, str | None], outputs: Mapping[str, str], **params: tuple[str, Any]
 ) -> "ModelSignature":
-    """Columns by their types; parameters by type and default."""
+    """Columns by their types, none: any; parameters by type and default."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
 
     given, said = (
-        Schema([ColSpec(kind, name) for name, kind in columns.items()]) for columns in (inputs, outputs)
+        Schema([ColSpec(kind or AnyType(), name) for name, kind in columns.items()])
+        for columns in (inputs, outputs)
     )
     return ModelSignature(
         given, said, ParamSchema([ParamSpec(name, kind, default) for name, (kind, default) in params.items()])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.columns import Form, InputColumn
 from precisionflow.records.files import read_card
 from precisionflow.records.recalibration import Fit, RecalibrationCard
 from precisionflow.results.layout import (
@@ -20,7 +21,9 @@ from precisionflow.results.layout import (
 from precisionflow.results.stage import input_key
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
     from precisionflow.evaluation.predictor import Predictor
     from precisionflow.evaluation.tasks.regression import TablePredictor
@@ -38,9 +41,29 @@ class ServedModel:
     """Method -> its fit; none of a model that was not evaluated with recalibrations."""
 
     @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the columns that a model of a table takes, in their order."""
-        return self.predictor.data_card.feature_names
+    def inputs(self) -> tuple[InputColumn, ...]:
+        """Columns that a model of a table takes."""
+        return self.predictor.data_card.inputs
+
+    def encoded(
+        self, rows: "pa.Table", *, origin: str, form: Form | None = None
+    ) -> "tuple[np.ndarray, tuple[str, ...]]":
+        """(features of some rows as the model takes them, lines on levels that training lacked).
+
+        `form` says how their cells are written, beside the missing values of the training data. ValueError that names
+        the column that is missing, or row, column and value of a cell that is nothing of its kind.
+        """
+        from precisionflow.data.encoding import Encoder
+        from precisionflow.data.readers.cells import Place
+        from precisionflow.data.readers.table_file import check_columns
+
+        known = self.predictor.data_card.form
+        missing = {*(known.missing if known else ()), *(form.missing if form else ())}
+        place = Place(origin, decimal=form.decimal if form else ".", missing=tuple(sorted(missing)))
+        encoder = Encoder(self.inputs)
+        check_columns([column.name for column in self.inputs], there=rows.column_names, origin=origin)
+        encoder.refuse_missing(rows, place)
+        return encoder.encode(rows, place), encoder.unknown(rows, place)
 
     def fit(self, method: str | None) -> Fit | None:
         """The fit of a method, none for none; ValueError for a method that the model was not evaluated with."""
@@ -137,9 +160,9 @@ def predict_with_uncertainty(
     return predicted.set_axis(frame.index, axis=0)
 
 
-def _features(model: ServedModel, frame: "pd.DataFrame") -> Any:
-    """The columns that the model takes, as float64."""
-    import numpy as np
+def _features(model: ServedModel, frame: "pd.DataFrame") -> "np.ndarray":
+    """The columns that the model takes, as it takes them."""
+    import pyarrow as pa
 
     from precisionflow.config.tasks import Regression
 
@@ -148,13 +171,16 @@ def _features(model: ServedModel, frame: "pd.DataFrame") -> Any:
             f"the model predicts {model.predictor.predicts}; predict takes a model of task.kind regression, "
             "MLflow serves the others"
         )
-    absent = [name for name in model.features if name not in frame.columns]
-    if absent:
-        raise ValueError(
-            f"column {absent[0]!r} is missing (there are {', '.join(map(str, frame.columns))}); "
-            f"the model takes {', '.join(model.features)}"
-        )
+    names = [column.name for column in model.inputs]
+    rows = pa.table({str(name): _column(frame[name]) for name in frame.columns if str(name) in names})
+    return model.encoded(rows, origin="the rows")[0]
+
+
+def _column(cells: "pd.Series[Any]") -> "pa.Array":
+    """A column of a frame; NaN and None are missing values. Mixed ones are read as they are written."""
+    import pyarrow as pa
+
     try:
-        return frame[list(model.features)].to_numpy(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"a feature holds no numbers ({error}); the model takes numbers") from None
+        return pa.Array.from_pandas(cells)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([None if cell is None or cell != cell else str(cell) for cell in cells], pa.string())

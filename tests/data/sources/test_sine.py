@@ -9,7 +9,8 @@ from precisionflow.data.sources.sine import RANGE, open_sine, truth
 
 
 def drawn(rows: int, seed: int = 0, split: int = 0) -> np.ndarray:
-    (values,) = open_sine(HeteroscedasticSine(rows=rows, seed=seed), split=split).batches()
+    table = open_sine(HeteroscedasticSine(rows=rows, seed=seed), split=split)
+    (values,) = table.columns(table.cut.train).batches()
     return values
 
 
@@ -39,5 +40,5 @@ def test_the_split_cuts_the_same_rows_and_the_seed_draws_others() -> None:
     tables = [open_sine(HeteroscedasticSine(rows=50), split=split) for split in (0, 1)]
     assert tables[0].sha256 == tables[1].sha256
     for table in tables:
-        assert sorted([*table.train, *table.test]) == list(range(50))
-    assert set(tables[0].test) != set(tables[1].test)
+        assert sorted([*table.cut.train, *table.cut.test]) == list(range(50))
+    assert set(tables[0].cut.test) != set(tables[1].cut.test)

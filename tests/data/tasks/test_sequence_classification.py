@@ -154,14 +154,23 @@ def test_a_lone_quotation_mark_between_tabs_is_a_character_and_commas_may_be_quo
     assert '"so"' in commas.tokens
 
 
-def test_a_class_of_a_test_text_alone_is_a_class(tmp_path):
-    (test_row, *_) = np.random.default_rng(0).permutation(40)[:4]
+def test_a_class_that_cannot_be_learned_is_told_with_its_row(tmp_path):
+    test_rows = np.random.default_rng(0).permutation(40)[:4]
     labels = ["positive" if i % 2 else "negative" for i in range(40)]
-    labels[test_row] = "neither"
-    card, parts = prepared(experiment(write(tmp_path / "films.tsv", labels=labels)), tmp_path / "out")
-    assert card.class_names == ("negative", "neither", "positive")
-    assert 1 in parts["test"].target
-    assert 1 not in parts["train"].target
+    alone = list(labels)
+    alone[7] = "neither"
+    for row in test_rows[:2]:
+        labels[row] = "neither"
+    first = min(test_rows[:2])
+    for given, row, problem in (
+        (labels, first, "that no training row of this split has; give more rows"),
+        (alone, 7, "of one row, which cannot be learned and tested; give more rows"),
+    ):
+        path = write(tmp_path / "films.tsv", labels=given)
+        with pytest.raises(ValueError, match=r".") as caught:
+            prepare([experiment(path)], out=tmp_path / "out")
+        begun = f"{path}: row {row} (counted from 0), column 'label': 'neither' is a class {problem}"
+        assert str(caught.value).startswith(begun)
 
 
 def test_one_column_has_to_be_the_text():

@@ -1,86 +1,135 @@
-"""CSV, TSV and Parquet files with named columns, read as numbers: every cell finite, every column named once."""
+"""Table files with named columns - delimited text, JSON lines, Parquet - streamed, every column named once."""
 
+import csv
 import difflib
+import gzip
+import io
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
-from jaxtyping import Float
 
-from precisionflow.data.readers.number_cells import numbers_of
-from precisionflow.data.readers.table_form import check_header, check_text
+from precisionflow.config.tables import FileForm
+from precisionflow.data.readers.json_lines import batches_in, names_in
+from precisionflow.data.readers.table_form import count_of, find_form, undecodable
+from precisionflow.records.columns import Form
 
-PARQUET = ".parquet"
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-"""Between columns; in .tsv a quotation mark is a character like any other: no cell holds a tab or a line break."""
 BATCH_ROWS = 1 << 15
-"""Most rows of a Parquet file in memory at once."""
+"""Most rows in memory at once."""
+BATCH_CELLS = 1 << 19
+"""Most cells in memory at once."""
 BLOCK = 1 << 23
 """Bytes of a file of text in memory at once: the longest row."""
 _INTEGER = r"^-?(0|[1-9][0-9]{0,17})$"
 _FLOAT = r"^-?(0|[1-9][0-9]{0,14})?(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
 
 
-def column_names(path: Path) -> list[str]:
-    """The names of all columns; ValueError for one that stands there twice, or a file that cannot be read."""
-    with readable(path):
-        delimiter = delimiter_of(path)
-        if delimiter is None:
-            names = pq.read_schema(path).names
-        else:
-            check_text(path)
-            check_header(path, delimiter)
-            with _opened(path, delimiter) as reader:
-                names = reader.schema.names
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise ValueError(f"{path}: column {name!r} stands there twice; give every column its own name")
-    return list(names)
+@dataclass(frozen=True)
+class TableInFile:
+    """A table file whose form and columns are known."""
+
+    path: Path
+    form: Form
+    names: tuple[str, ...]
+    """All columns in their order."""
+    notes: tuple[str, ...] = ()
+    """What was read off the file, for the user to know."""
+
+    @classmethod
+    def open(cls, path: Path, stated: FileForm | None = None) -> "TableInFile":
+        """ValueError for a file that cannot be read, for a column that stands there twice, and for no column."""
+        with _readable(path):
+            form, notes = find_form(path, stated or FileForm())
+        with _readable(path, form):
+            match form.kind:
+                case "parquet":
+                    names = tuple(pq.read_schema(path).names)
+                case "json_lines":
+                    with _text(path, form) as lines:
+                        names = names_in(lines, path)
+                case _:
+                    with _delimited(path, form) as reader:
+                        names = tuple(reader.schema.names)
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise ValueError(
+                    f"{path}: column {name!r} stands there twice; give every column its own name"
+                )
+        return cls(path, form, names, notes)
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The named columns of all rows in order; cells of files of text are as they are written.
+
+        The numbers of rows of the batches are those of every other form of the table, so sums are rounded alike.
+        """
+        rows = max(1, min(BATCH_ROWS, BATCH_CELLS // max(len(names), 1)))
+        return _in_batches_of(rows, self._read(names))
+
+    def _read(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        with _readable(self.path, self.form):
+            match self.form.kind:
+                case "parquet":
+                    with pq.ParquetFile(self.path) as file:
+                        yield from file.iter_batches(BATCH_ROWS, columns=list(names))
+                case "json_lines":
+                    with _text(self.path, self.form) as lines:
+                        yield from batches_in(lines, self.path, names=names, there=self.names)
+                case _:
+                    with _delimited(self.path, self.form, names) as reader:
+                        yield from reader
+
+    def whole(self) -> pa.Table:
+        """All rows and columns; cells of files of text are as they are written."""
+        if self.form.kind == "parquet":
+            with _readable(self.path):
+                return pq.ParquetFile(self.path).read()
+        schema = pa.schema([(name, pa.string()) for name in self.names])
+        return pa.Table.from_batches(self.batches(self.names), schema)
+
+    @property
+    def index_columns(self) -> tuple[str, ...]:
+        """Columns of a Parquet file that hold the index of a pandas frame, as its metadata say; none of others."""
+        if self.form.kind != "parquet":
+            return ()
+        with _readable(self.path):
+            metadata = pq.read_schema(self.path).metadata or {}
+        try:
+            said = json.loads(metadata.get(b"pandas", b"{}")).get("index_columns", [])
+        except (ValueError, AttributeError):
+            return ()
+        return tuple(name for name in said if isinstance(name, str) and name in self.names)
+
+    def check_columns(self, wanted: Sequence[str]) -> None:
+        """ValueError that names the first wanted column that is not there, the nearest spelling and what there is."""
+        check_columns(wanted, there=self.names, origin=str(self.path))
 
 
-def index_columns(path: Path) -> list[str]:
-    """Columns of a Parquet file that hold the index of a pandas frame, as its metadata say; none of other files."""
-    with readable(path):
-        if delimiter_of(path) is not None:
-            return []
-        schema = pq.read_schema(path)
-    try:
-        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
-    except (ValueError, AttributeError):
-        return []
-    return [name for name in said if isinstance(name, str) and name in schema.names]
+def _in_batches_of(rows: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of `rows`, the last one of what is left."""
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        held.append(batch)
+        count += batch.num_rows
+        if count >= rows:
+            whole = _joined(held)
+            for first in range(0, count - count % rows, rows):
+                yield whole.slice(first, rows)
+            count %= rows
+            held = [whole.slice(whole.num_rows - count)] if count else []
+    if count:
+        yield _joined(held)
 
 
-def read_rows(path: Path, *, texts: bool) -> pa.Table:
-    """All rows of a file; cells of CSV and TSV are as written, or without `texts` numbers where nothing is lost."""
-    there = column_names(path)
-    with readable(path):
-        delimiter = delimiter_of(path)
-        if delimiter is None:
-            return pq.ParquetFile(path).read()
-        with _opened(path, delimiter, there) as reader:
-            written = reader.read_all()
-    return written if texts else pa.table({name: _typed(written[name]) for name in there})
-
-
-def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers where every cell is one, or empty, and is written as a number is: 007 is a text."""
-    filled = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-    if filled.null_count == len(filled):
-        return column
-    for pattern, kind in ((_INTEGER, pa.int64()), (_FLOAT, pa.float64())):
-        if (
-            pc.all(pc.match_substring_regex(filled, pattern)).as_py()
-            and not pc.any(pc.equal(filled, ".")).as_py()
-        ):
-            return filled.cast(kind)
-    return column
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
 
 
 def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -> None:
@@ -96,6 +145,26 @@ def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -
             )
 
 
+def typed(table: pa.Table) -> pa.Table:
+    """Columns of texts as numbers where every cell is one, or empty, and is written as a number is: 007 is a text."""
+    return pa.table({name: _typed(table[name]) for name in table.column_names})
+
+
+def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_string(column.type):
+        return column
+    filled = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+    if filled.null_count == len(filled):
+        return column
+    for pattern, kind in ((_INTEGER, pa.int64()), (_FLOAT, pa.float64())):
+        if (
+            pc.all(pc.match_substring_regex(filled, pattern)).as_py()
+            and not pc.any(pc.equal(filled, ".")).as_py()
+        ):
+            return filled.cast(kind)
+    return column
+
+
 def _is_number(text: str) -> bool:
     try:
         return float(text) is not None
@@ -103,84 +172,96 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def number_columns(
-    table: pa.Table | pa.RecordBatch,
-    names: Sequence[str],
-    *,
-    origin: str,
-    first: int = 0,
-    words: str = "the model takes a number there",
-) -> Float[np.ndarray, "rows columns"]:
-    """The named columns as float64; `first` is the number of the table's first row in its file, counted from 0.
-
-    ValueError that names row and column of a cell that is no finite number, or the column that holds no numbers and
-    what to do about it: `words`.
-    """
-    columns = [numbers_of(table[name], name, origin=origin, first=first, words=words) for name in names]
-    values = np.column_stack(columns)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        given = table[names[column]][int(row)].as_py()
-        raise ValueError(
-            f"{origin}: row {first + row} (counted from 0), column {names[column]!r}: "
-            f"{'an empty cell' if given in (None, '') else given} is no finite number; replace it or remove its row"
-        )
-    return values
-
-
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """What pyarrow cannot read is a ValueError of one line."""
+def _readable(path: Path, form: Form | None = None) -> Iterator[None]:
+    """What pyarrow cannot read is a ValueError of one line; of a file of text it names the line."""
     try:
-        check_suffix(path)
         yield
     except FileNotFoundError:
-        raise ValueError(f"{path}: does not exist; give a CSV, TSV or Parquet file") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: the names of its columns are not UTF-8; save it as UTF-8") from None
-    except (pa.lib.ArrowException, OSError) as error:
+        raise ValueError(f"{path}: does not exist; give a CSV, TSV, JSON lines or Parquet file") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            _undecodable(path, form)
+            or f"{path}: a cell is not {error.encoding.upper()}; save it as UTF-8, or state its encoding"
+        ) from None
+    except (pa.lib.ArrowException, OSError, EOFError) as error:
         reason = getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]
-        if "UTF8" in reason:
-            reason = "a cell is not UTF-8; save it as UTF-8"
+        if "UTF8" in reason and (said := _undecodable(path, form)):
+            raise ValueError(said) from None
         if "straddling" in reason:
             reason = f"a row is longer than {BLOCK >> 20} MiB, or a quotation mark is never closed"
+        elif form is not None and form.kind == "delimited" and (said := _ragged(path, form)):
+            raise ValueError(said) from None
         raise ValueError(f"{path}: cannot be read as a table ({reason[:200]}); mend the file") from None
 
 
-def check_suffix(path: Path) -> None:
-    """ValueError unless the name says what a file holds."""
-    if path.suffix.lower() not in (*DELIMITERS, PARQUET):
-        raise ValueError(f"{path}: should end in {', '.join(DELIMITERS)} or {PARQUET}")
+def _undecodable(path: Path, form: Form | None) -> str | None:
+    """What is said of the first line whose bytes are not of the encoding; none where there is no such line."""
+    encoding = form.encoding if form else "utf-8"
+    if encoding.startswith(("utf-16", "utf-32")):
+        return None
+    with _bytes(path, form) as file:
+        for line, text in enumerate(file, start=1):
+            try:
+                text.decode(encoding)
+            except UnicodeDecodeError as error:
+                return undecodable(path, line, text[error.start], encoding)
+    return None
 
 
-def delimiter_of(path: Path) -> str | None:
-    """The character between the columns of a file of text; none: the file is Parquet."""
-    return DELIMITERS.get(path.suffix.lower())
+def _ragged(path: Path, form: Form) -> str | None:
+    """What is said of the first row that has more or fewer cells than the first; none without one."""
+    width = 0
+    with _text(path, form) as lines:
+        for _ in range(form.skip_lines):
+            lines.readline()
+        quoted = form.quotes == "double"
+        reader = csv.reader(
+            lines, delimiter=form.delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        )
+        try:
+            begun = form.skip_lines + 1
+            for cells in reader:
+                width = width or len(cells)
+                if cells and len(cells) != width:
+                    shown = form.delimiter.join(cells)[:40]
+                    remedy = "give every row as many cells as there are columns"
+                    if any("\n" in cell for cell in cells):
+                        remedy = f"close its quotation mark, or {remedy}"
+                    return f"{path}: line {begun} has {count_of(len(cells))}, the header {width}: {shown!r}; {remedy}"
+                begun = reader.line_num + form.skip_lines + 1
+        except (csv.Error, UnicodeDecodeError):
+            return None
+    return None
 
 
-def _opened(path: Path, delimiter: str, names: Sequence[str] = ()) -> pcsv.CSVStreamingReader:
+def _bytes(path: Path, form: Form | None) -> IO[bytes]:
+    return gzip.open(path) if form and form.compressed else path.open("rb")  # type: ignore[return-value]
+
+
+def _text(path: Path, form: Form) -> io.TextIOWrapper:
+    """The characters of a file, line breaks as they are."""
+    encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
+    return io.TextIOWrapper(_bytes(path, form), encoding=encoding, newline="")  # type: ignore[type-var]
+
+
+@contextmanager
+def _delimited(path: Path, form: Form, names: Sequence[str] = ()) -> Iterator[pcsv.CSVStreamingReader]:
     """A reader of the named columns as texts; of all columns where none is named."""
-    quoted = delimiter == ","
-    return pcsv.open_csv(
-        path,
-        read_options=pcsv.ReadOptions(block_size=BLOCK),
-        parse_options=pcsv.ParseOptions(
-            delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
-        ),
-        convert_options=pcsv.ConvertOptions(
-            include_columns=list(names), column_types={name: pa.string() for name in names}
-        ),
-    )
-
-
-def column_batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The named columns of all rows in order; the cells of CSV and TSV as they are written."""
-    with readable(path):
-        delimiter = delimiter_of(path)
-        if delimiter is None:
-            with pq.ParquetFile(path) as file:
-                yield from file.iter_batches(BATCH_ROWS, columns=list(names))
-        else:
-            with _opened(path, delimiter, names) as reader:
-                yield from reader
+    quoted = form.quotes == "double"
+    with pa.input_stream(str(path), compression="gzip" if form.compressed else None) as raw:
+        utf8 = form.encoding == "utf-8"
+        with (
+            raw if utf8 else pa.transcoding_input_stream(raw, form.encoding, "utf-8") as text,
+            pcsv.open_csv(
+                text,
+                read_options=pcsv.ReadOptions(block_size=BLOCK, skip_rows=form.skip_lines),
+                parse_options=pcsv.ParseOptions(
+                    delimiter=form.delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
+                ),
+                convert_options=pcsv.ConvertOptions(
+                    include_columns=list(names), column_types={name: pa.string() for name in names}
+                ),
+            ) as reader,
+        ):
+            yield reader

@@ -1,27 +1,95 @@
-"""What a file that should be a table of text is instead, told from its beginning in one line."""
+"""Form of a table file, read off its beginning: what is not stated is found where it is unambiguous, else refused."""
 
+import codecs
 import csv
+import gzip
 import io
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+
+from precisionflow.config.sources import SUFFIXES, table_suffix
+from precisionflow.config.tables import FileForm
+from precisionflow.records.columns import Form
 
 LOOKED_AT = 1 << 16
 """Bytes at the beginning of a file that say what it is."""
 CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 """Characters that stand between columns."""
-COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-}
-_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
+USUAL = {".csv": ",", ".tsv": "\t"}
+"""What stands between columns where the name of a file says it."""
+GZIP = b"\x1f\x8b"
+COMPRESSED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""(byte order mark, encoding)."""
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
+_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+([eE][-+]?[0-9]+)?")
+_THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+")
+Rows = list[tuple[int, list[str]]]
+"""(number of its last line, cells) of rows that are not empty."""
+
+
+def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
+    """(form of a table file, what to tell of it); ValueError where its beginning is no table or could be two things."""
+    suffix = table_suffix(path.name)
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{path}: should end in {', '.join(SUFFIXES)}")
+    if suffix == ".parquet":
+        return Form(kind="parquet", decimal=stated.decimal or ".", missing=stated.missing), ()
+    begun, compressed = beginning(path)
+    encoding, lines = _text(path, begun, stated)
+    whole = len(begun) < LOOKED_AT
+    found = Form(
+        kind="delimited",
+        encoding=encoding,
+        skip_lines=stated.skip_lines,
+        missing=stated.missing,
+        compressed=compressed,
+        decimal=stated.decimal or ".",
+    )
+    if suffix in (".jsonl", ".ndjson"):
+        form = found.model_copy(update={"kind": "json_lines"})
+        return form, _told(path, form, stated, usual=None)
+    form, rows = _delimited(path, lines, found, stated, usual=USUAL.get(suffix))
+    if whole and rows == 1:
+        raise ValueError(f"{path}: has no rows; give at least one")
+    return form, _told(path, form, stated, usual=USUAL.get(suffix))
+
+
+def beginning(path: Path) -> tuple[bytes, bool]:
+    """(first bytes of a file of text, decompressed, whether gzip compressed it); ValueError where it is no text."""
+    with path.open("rb") as file:
+        begun = file.read(LOOKED_AT)
+    if compressed := begun.startswith(GZIP):
+        try:
+            with gzip.open(path) as inside:
+                begun = inside.read(LOOKED_AT)
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{path}: cannot be decompressed ({error}); fetch or write it again") from None
+    _refuse_binary(path, begun)
+    return begun, compressed
 
 
 def check_text(path: Path) -> None:
-    """ValueError for a file that holds something else than UTF-8 text."""
+    """ValueError for a file that holds something else than UTF-8 text as it is."""
     with path.open("rb") as file:
         begun = file.read(LOOKED_AT)
+    if begun.startswith(GZIP):
+        raise ValueError(f"{path}: is compressed by gzip; decompress it and give the file that was in it")
+    _refuse_binary(path, begun)
+    if encoding_of(begun) != "utf-8":
+        raise ValueError(f"{path}: is UTF-16 or UTF-32; save it as UTF-8")
+    _refuse_nul(path, begun)
+
+
+def _refuse_binary(path: Path, begun: bytes) -> None:
     for mark, name in COMPRESSED.items():
         if begun.startswith(mark):
             raise ValueError(
@@ -31,53 +99,112 @@ def check_text(path: Path) -> None:
         raise ValueError(f"{path}: is a ZIP archive or a spreadsheet; save the table in it as CSV, UTF-8")
     if begun.startswith(b"PAR1"):
         raise ValueError(f"{path}: is a Parquet file; let its name end in .parquet")
-    if begun.startswith((b"\xff\xfe", b"\xfe\xff")) or begun[:200].count(b"\0") > len(begun[:200]) // 4:
-        raise ValueError(f"{path}: is UTF-16 or UTF-32; save it as UTF-8")
+
+
+def _refuse_nul(path: Path, begun: bytes) -> None:
     if b"\0" in begun:
         raise ValueError(f"{path}: byte {begun.index(0)} is NUL, which no text holds; write the file again")
 
 
-def check_header(path: Path, delimiter: str) -> None:
-    """ValueError where the first line cannot be the names of the columns between which `delimiter` stands."""
-    lines, whole = _first_lines(path)
-    rows = _rows(lines, delimiter)
-    header, below = rows[0][1], rows[1:]
-    if len(header) == 1:
-        _check_delimiter(path, lines, delimiter)
-    for number, cells in below:
-        if len(cells) > len(header):
-            raise ValueError(
-                f"{path}: line 1 ({_shortened(header[0])!r}) has {_cells(len(header))}, line {number} has "
-                f"{len(cells)}; the first line should name every column, so remove what stands above the names or add "
-                "those that are missing"
-            )
-    if whole and not below:
-        raise ValueError(f"{path}: has no rows; give at least one")
+def encoding_of(begun: bytes) -> str:
+    """utf-8, or what a byte order mark says, or UTF-16 where every other byte is 0 as in it."""
+    for mark, name in _MARKS:
+        if begun.startswith(mark):
+            return name
+    if len(begun) > 3:
+        even, odd = begun[::2].count(0), begun[1::2].count(0)
+        if odd > 0.9 * (len(begun) // 2) and not even:
+            return "utf-16-le"
+        if even > 0.9 * (len(begun) // 2) and not odd:
+            return "utf-16-be"
+    return "utf-8"
 
 
-def _first_lines(path: Path) -> tuple[list[str], bool]:
-    """The first lines that are whole, and whether they are all of the file; ValueError for names that are not UTF-8."""
-    with path.open("rb") as file:
-        begun = file.read(LOOKED_AT)
+def _text(path: Path, begun: bytes, stated: FileForm) -> tuple[str, list[str]]:
+    """(encoding, the first lines that are whole); ValueError where the bytes are not of the encoding, or are none."""
+    encoding = stated.encoding or encoding_of(begun)
+    wide = encoding.startswith(("utf-16", "utf-32"))
+    if not wide:
+        _refuse_nul(path, begun)
     whole = len(begun) < LOOKED_AT
-    if not begun.removeprefix(b"\xef\xbb\xbf").strip():
-        raise ValueError(f"{path}: is empty; fetch or write it again")
     try:
-        begun.splitlines()[0].decode()
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: the names of its columns are not UTF-8; save it as UTF-8") from None
-    lines = begun.decode("utf-8-sig", errors="replace").splitlines(keepends=True)
-    return (lines if whole or len(lines) < 2 else lines[:-1]), whole
+        text = codecs.getincrementaldecoder(encoding)().decode(begun, final=whole)
+    except UnicodeDecodeError as error:
+        line = begun[: error.start].count(b"\n") + 1
+        raise ValueError(undecodable(path, line, begun[error.start], encoding)) from None
+    lines = _LINE.findall(text.removeprefix("\ufeff"))
+    if not any(line.strip() for line in lines):
+        raise ValueError(f"{path}: is empty; fetch or write it again")
+    return encoding, (lines if whole or len(lines) < 2 else lines[:-1])
 
 
-def _rows(lines: list[str], delimiter: str) -> list[tuple[int, list[str]]]:
-    """(number of its last line, cells) of the first rows that are not empty."""
-    text = io.StringIO("".join(lines), newline="")
-    reader = (
-        csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-        if delimiter == "\t"
-        else csv.reader(text, delimiter=delimiter)
+def undecodable(path: Path, line: int, byte: int, encoding: str) -> str:
+    """What is said of a byte that is not of the encoding."""
+    called = encoding.upper()
+    if encoding != "utf-8":
+        return f"{path}: line {line} has the byte 0x{byte:02x}, which {called} lacks; state another encoding"
+    return (
+        f"{path}: line {line} has the byte 0x{byte:02x}, which is not {called}; save it as UTF-8, or state its "
+        "encoding, "
+        "such as task.source.form: {encoding: cp1252}"
     )
+
+
+def _delimited(
+    path: Path, lines: list[str], form: Form, stated: FileForm, *, usual: str | None
+) -> tuple[Form, int]:
+    """(form of delimited text, rows of its beginning); ValueError where the first line cannot hold the names."""
+    first = lines[0].strip().strip('"')
+    skip = stated.skip_lines
+    said: str | None = stated.delimiter
+    if not skip and re.fullmatch(r"sep=[,;|\t]", first.rstrip("\r\n")):
+        skip, said = 1, said or first[4]
+    below = lines[skip:]
+    if not any(line.strip() for line in below):
+        raise ValueError(
+            f"{path}: has no line below the {skip} skipped ones; lower task.source.form.skip_lines"
+        )
+    delimiter = said or _delimiter(path, below, usual)
+    quotes = stated.quotes or ("double" if delimiter != "\t" or _names_quoted(below) else "none")
+    form = form.model_copy(update={"delimiter": delimiter, "quotes": quotes, "skip_lines": skip})
+    rows = rows_of(below, delimiter, quoted=quotes == "double")
+    _check_header(path, rows, lines=below, delimiter=delimiter, skipped=skip)
+    if stated.decimal is None:
+        form = form.model_copy(update={"decimal": _decimal(path, rows)})
+    return form, len(rows)
+
+
+def _delimiter(path: Path, lines: list[str], usual: str | None) -> str:
+    """The one character by which every row of the beginning has as many cells as the first, two or more."""
+    rows = {other: rows_of(lines, other, quoted=other != "\t") for other in CALLED}
+    widths = {other: [len(cells) for _, cells in found] for other, found in rows.items()}
+    fitting = [other for other, counts in widths.items() if counts[0] > 1 and len(set(counts)) == 1]
+    if len(fitting) > 1:
+        named = " or ".join(CALLED[other] for other in fitting)
+        raise ValueError(
+            f"{path}: its columns may stand between {named}; state which, such as task.source.form: "
+            f"{{delimiter: {_quoted(usual if usual in fitting else fitting[0])}}}"
+        )
+    if fitting:
+        return fitting[0]
+    if usual is not None and widths[usual][0] > 1:
+        return usual
+
+    def agreeing(other: str) -> tuple[float, bool]:
+        width, count = Counter(widths[other]).most_common(1)[0]
+        return (count / len(widths[other]) if width > 1 else 0.0, other == (usual or ","))
+
+    return max(CALLED, key=agreeing)
+
+
+def _quoted(delimiter: str) -> str:
+    return '"\\t"' if delimiter == "\t" else f'"{delimiter}"'
+
+
+def rows_of(lines: Sequence[str], delimiter: str, *, quoted: bool) -> Rows:
+    """The rows in some lines."""
+    text = io.StringIO("".join(lines), newline="")
+    reader = csv.reader(text, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
     rows = []
     try:
         for cells in reader:
@@ -88,24 +215,71 @@ def _rows(lines: list[str], delimiter: str) -> list[tuple[int, list[str]]]:
     return rows or [(1, [lines[0].strip()])]
 
 
-def _check_delimiter(path: Path, lines: list[str], delimiter: str) -> None:
-    """ValueError where the only column that `delimiter` leaves holds several that something else separates."""
-    for other in CALLED:
-        rows = [cells for _, cells in _rows(lines, other)]
-        names = next((cells for cells in rows if len(cells) > 1), None)
-        if other == delimiter or names is None or (len(rows[0]) == 1 and not lines[0].startswith("sep=")):
-            continue
-        commas = any(_DECIMAL_COMMA.fullmatch(cell.strip()) for cells in rows for cell in cells)
-        raise ValueError(
-            f"{path}: its header {_shortened(other.join(names))!r} is one column; separate columns by "
-            f"{CALLED[delimiter]}" + (", and write 0.5 where there is 0,5" if commas else "")
-        )
+def _names_quoted(lines: Sequence[str]) -> bool:
+    """Whether the name of every column stands in quotation marks."""
+    names = lines[0].strip("\r\n").split("\t")
+    return all(len(name) > 1 and name[0] == name[-1] == '"' for name in names)
+
+
+def _check_header(path: Path, rows: Rows, *, lines: list[str], delimiter: str, skipped: int) -> None:
+    header = rows[0][1]
+    if len(header) == 1:
+        _refuse_blanks(path, lines, delimiter)
+    usual = Counter(len(cells) for _, cells in rows).most_common(1)[0][0]
+    for number, cells in rows[1:]:
+        if len(cells) == usual > len(header):
+            above = number + skipped - 1
+            raise ValueError(
+                f"{path}: line {skipped + 1} ({_shortened(header[0])!r}) has {count_of(len(header))}, line "
+                f"{number + skipped} has {len(cells)}; the first line should name every column, so state what stands "
+                f"above the names, task.source.form: {{skip_lines: {above}}}, or add the names that are missing"
+            )
+
+
+def _refuse_blanks(path: Path, lines: list[str], delimiter: str) -> None:
+    """ValueError where the only column holds several that blanks separate."""
     words = [len(line.split()) for line in lines if line.strip()]
     if len(words) > 1 and words[0] > 1 and set(words) == {words[0]} and _numbers(lines[1:]):
         raise ValueError(
             f"{path}: its header {_shortened(lines[0].strip())!r} is one column; separate columns by "
             f"{CALLED[delimiter]}, not by blanks"
         )
+
+
+def _decimal(path: Path, rows: Rows) -> str:
+    """The comma where numbers of the beginning have one and none has a point; else the point."""
+    cells = [cell.strip() for _, row in rows[1:] for cell in row]
+    commas = [cell for cell in cells if _COMMA.fullmatch(cell)]
+    if not commas or any(_POINT.fullmatch(cell) for cell in cells):
+        return "."
+    if all(_THOUSANDS.fullmatch(cell) for cell in commas):
+        raise ValueError(
+            f"{path}: {commas[0]!r} may be {commas[0].replace(',', '')} or {commas[0].replace(',', '.')}; state "
+            'task.source.form: {decimal: ","} where the comma stands before decimals, else leave out the marks between '
+            "thousands"
+        )
+    return ","
+
+
+def _told(path: Path, form: Form, stated: FileForm, *, usual: str | None) -> tuple[str, ...]:
+    """One line on what was found and not stated, where a plain file would have something else."""
+    found = []
+    if form.kind == "delimited":
+        if stated.delimiter is None and form.delimiter != usual:
+            found.append(f"{CALLED[form.delimiter]} between columns")
+        if stated.decimal is None and form.decimal == ",":
+            found.append("a comma before decimals")
+        if stated.quotes is None and form.delimiter == "\t" and form.quotes == "double":
+            found.append("cells in quotation marks")
+        if form.skip_lines > stated.skip_lines:
+            found.append("the first line skipped")
+    if stated.encoding is None and form.encoding != "utf-8":
+        found.append(form.encoding.upper())
+    if form.compressed:
+        found.append("gzip")
+    if not found:
+        return ()
+    return (f"{path}: read with {', '.join(found)}; state task.source.form where that is wrong",)
 
 
 def _shortened(text: str) -> str:
@@ -119,5 +293,6 @@ def _numbers(lines: list[str]) -> bool:
         return False
 
 
-def _cells(count: int) -> str:
+def count_of(count: int) -> str:
+    """1 cell, 2 cells."""
     return "1 cell" if count == 1 else f"{count} cells"

@@ -1,23 +1,22 @@
-"""The user's own CSV, TSV or Parquet file."""
+"""The user's own table file: which of its rows are used, how they are cut, what its columns become."""
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from jaxtyping import Float
+import pyarrow as pa
+from jaxtyping import Int
 
 from precisionflow.config.sources import TableFile
-from precisionflow.data.folds import cut_test
-from precisionflow.data.readers.table_file import (
-    check_columns,
-    column_batches,
-    column_names,
-    index_columns,
-    number_columns,
-)
+from precisionflow.config.tables import Column, DateColumn, Missing, NumberColumn, TimeOrderedSplit
+from precisionflow.data.cuts import Cut, Keys, cut_rows
+from precisionflow.data.encoding import Encoder, fit_encoder, said_of_missing
+from precisionflow.data.readers.cells import Place, dates_of, missing_in, numbers_of, texts_of
+from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources.raw import file_sha256, raw_path
-from precisionflow.data.table import Batch, Table
+from precisionflow.data.table import Batch, Columns, Table
 
 _UNNAMED = re.compile(r"unnamed: ?[0-9]+(_level_[0-9]+)?|__index_level_[0-9]+__|level_[0-9]+", re.IGNORECASE)
 """What pandas calls an index that had no name."""
@@ -27,79 +26,227 @@ _NUMBERING = re.compile(
     re.IGNORECASE,
 )
 """What a column with the numbers of the rows may be called."""
-WORDS = "name the columns of numbers to predict from in task.source.features"
+WORDS = (
+    "say in task.source.columns what it is, {column}, or name the columns of numbers to predict from in "
+    "task.source.features"
+)
+Rows = Int[np.ndarray, "rows"]
 
 
-def open_table_file(source: TableFile, *, split: int) -> Table:
-    """The file's target and features, cut by `cut_test`; streamed at every reading.
+@dataclass(frozen=True)
+class OpenedFile:
+    """A table file, with the rows that are used and their cut."""
 
-    Where the source names no features, all other columns are: without those that pandas wrote as the index of a frame,
-    which the table's notes tell, and ValueError for a column that seems to number the rows. ValueError for a column
-    that is missing, named twice or no number, and for a file without rows.
+    file: TableInFile
+    sha256: str
+    cut: Cut
+    kept: Rows
+    """All rows that are used, sorted."""
+    notes: tuple[str, ...]
+
+
+def open_file(
+    source: TableFile, wanted: Sequence[str], *, split: int, notes: Sequence[str] = ()
+) -> OpenedFile:
+    """The rows of a file that have all `wanted` columns, cut as the source says.
+
+    Reads those columns once. ValueError for a column that is missing or named twice, for a cell that is empty and must
+    not be, for a file without rows, and for a cut that leaves a part empty.
     """
     path = raw_path(source.path)
     sha256 = file_sha256(path)
-    there = column_names(path)
-    indices = [name for name in index_columns(path) if source.features is None and name != source.target]
-    features = source.features or tuple(name for name in there if name not in (source.target, *indices))
-    wanted = (*features, source.target)
-    check_columns(wanted, there=there, origin=str(path))
+    file = TableInFile.open(path, source.form)
+    file.check_columns((*wanted, *source.split.columns, *source.columns))
+    kept, keys, told = _look(file, source, wanted)
+    cut = cut_rows(source.split, kept, keys, split=split, origin=str(path))
+    return OpenedFile(file, sha256, cut, kept, (*file.notes, *notes, *told))
+
+
+def open_table_file(source: TableFile, *, split: int) -> Table:
+    """The file's target and features, streamed at every reading.
+
+    Where the source names no features, all other columns are: without those that pandas wrote as the index of a frame
+    or that say how rows are cut, which the table's notes tell, and ValueError for a column that seems to number the
+    rows."""
+    path = raw_path(source.path)
+    file = TableInFile.open(path, source.form)
+    features, notes = _features(source, file)
+    if not isinstance(source.columns.get(source.target, NumberColumn()), NumberColumn):
+        raise ValueError(
+            f"{path}: task.source.columns says that the target {source.target!r} is no number, and task.kind "
+            "regression "
+            "predicts numbers; choose another target column"
+        )
+    opened = open_file(source, (*features, source.target), split=split, notes=notes)
+    if source.features is None:
+        numbers = [n for n in features if isinstance(source.columns.get(n, NumberColumn()), NumberColumn)]
+        _refuse_numbering(opened.file, numbers)
+    return Table(
+        str(path),
+        opened.sha256,
+        opened.cut,
+        partial(_columns, source, opened, features),
+        opened.file.form,
+        opened.notes,
+    )
+
+
+def _features(source: TableFile, file: TableInFile) -> tuple[tuple[str, ...], list[str]]:
+    """(names of the features, what was left out); ValueError where there are none, or one has no name."""
+    file.check_columns((*(source.features or ()), source.target))
+    if source.features is not None:
+        return source.features, []
+    indices = [name for name in file.index_columns if name != source.target]
+    left_out = dict.fromkeys(indices, "is the index of a pandas frame") | dict.fromkeys(
+        source.split.columns, "says how rows are cut"
+    )
+    features = tuple(name for name in file.names if name != source.target and name not in left_out)
     if not features:
         beside = f" and the index of a pandas frame ({', '.join(indices)})" if indices else ""
-        raise ValueError(f"{path}: has no column but the target {source.target!r}{beside}; give it features")
+        raise ValueError(
+            f"{file.path}: has no column but the target {source.target!r}{beside}; give it features"
+        )
     if "" in features:
         raise ValueError(
-            f"{path}: column {there.index('') + 1} has no name; give it one, or name the others in "
+            f"{file.path}: column {file.names.index('') + 1} has no name; give it one, or name the others in "
             "task.source.features (pandas writes the index of a frame without a name)"
         )
+    return features, [
+        f"{file.path}: column {name!r} {reason} and left out; name it in task.source.features if it says something"
+        for name, reason in left_out.items()
+    ]
 
-    def batches() -> Iterator[Batch]:
-        first = 0
-        for batch in column_batches(path, wanted):
-            columns = ((features, WORDS), ([source.target], "choose another target column"))
-            numbers = [
-                number_columns(batch, names, origin=str(path), first=first, words=words)
-                for names, words in columns
-            ]
-            yield np.column_stack(numbers)
-            first += batch.num_rows
 
-    rows = sum(batch.num_rows for batch in column_batches(path, wanted))
-    if not rows:
-        raise ValueError(f"{path}: has no rows; give at least one")
-    if source.features is None:
-        _refuse_numbering(path, features)
-    train, test = cut_test(rows, split=split)
-    notes = tuple(
-        f"{path}: column {name!r} is the index of a pandas frame and left out; name it in task.source.features if it "
-        "says something"
-        for name in indices
+def _columns(source: TableFile, opened: OpenedFile, features: Sequence[str], train: Rows) -> Columns:
+    """The file's columns as numbers, fitted on the training rows."""
+    encoder, notes = fit_encoder(
+        {name: source.columns.get(name, NumberColumn()) for name in features},
+        {name: rule_of(source, name) for name in features},
+        partial(_blocks, opened.file),
+        train=train,
+        kept=opened.kept,
     )
-    return Table(str(path), sha256, train, test, batches, features, source.target, notes)
+    batches = partial(_encoded, opened.file, encoder, source.target)
+    return Columns(batches, encoder.features, source.target, encoder.columns, notes)
 
 
-def _refuse_numbering(path: Path, features: Sequence[str]) -> None:
+def _blocks(file: TableInFile, names: Sequence[str]) -> Iterator[tuple[Place, pa.RecordBatch]]:
+    first = 0
+    for batch in file.batches(names):
+        yield place_of(file, first, words=WORDS), batch
+        first += batch.num_rows
+
+
+def place_of(file: TableInFile, first: int = 0, **words: str) -> Place:
+    """The place of some rows of a file, counted from `first`."""
+    return Place(str(file.path), first, file.form.decimal, file.form.missing, **words)
+
+
+def _encoded(file: TableInFile, encoder: Encoder, target: str) -> Iterator[Batch]:
+    names = [column.name for column in encoder.columns]
+    for place, batch in _blocks(file, [*names, target]):
+        last = place_of(file, place.first, words="choose another target column")
+        yield np.column_stack([encoder.encode(batch, place), numbers_of(batch[target], target, last)])
+
+
+def rule_of(source: TableFile, name: str) -> Missing:
+    """What becomes of an empty cell of a column."""
+    column = source.columns.get(name)
+    rule = source.missing if column is None or column.missing is None else column.missing
+    return "refuse" if name == source.target and rule == "median" else rule
+
+
+def _look(
+    file: TableInFile, source: TableFile, wanted: Sequence[str]
+) -> tuple[Rows, Keys | None, tuple[str, ...]]:
+    """(rows that are used, what the split's column holds in them, what to tell), from one pass."""
+    needed = tuple(dict.fromkeys((*wanted, *source.split.columns)))
+    strict = {name for name in needed if rule_of(source, name) == "refuse" or name in source.split.columns}
+    kept: list[Rows] = []
+    keys: list[Keys] = []
+    rows, first_dropped, time = 0, None, None
+    for place, batch in _blocks(file, needed):
+        dropped = np.zeros(batch.num_rows, dtype=bool)
+        for name in needed:
+            absent = missing_in(batch[name], place)
+            if name in strict and absent.any():
+                _refuse_missing(place, batch, name, row=int(np.argmax(absent)), target=source.target)
+            if rule_of(source, name) == "drop":
+                if absent.any() and first_dropped is None:
+                    first_dropped = place.first + int(np.argmax(absent)), name
+                dropped |= absent
+        inside = np.flatnonzero(~dropped)
+        kept.append(place.first + inside)
+        for name in source.split.columns:
+            if isinstance(source.split, TimeOrderedSplit):
+                time = time or source.columns.get(name) or _time_column(batch[name], name, place)
+                keys.append(_times(batch[name], name, time, place)[inside])
+            else:
+                texts = texts_of(batch[name], place).to_pylist()
+                keys.append(np.array(texts, dtype=object)[inside])
+        rows += batch.num_rows
+    if not rows:
+        raise ValueError(f"{file.path}: has no rows; give at least one")
+    used = np.concatenate(kept)
+    notes = []
+    if first_dropped is not None:
+        row, name = first_dropped
+        notes.append(
+            f"{file.path}: {rows - len(used)} of {rows} rows are left out for an empty cell, row {row} (counted "
+            "from 0, "
+            f"column {name!r}) first"
+        )
+    if not len(used):
+        raise ValueError(f"{file.path}: every row has an empty cell; state task.source.missing: median")
+    return used, np.concatenate(keys) if keys else None, tuple(notes)
+
+
+def _refuse_missing(place: Place, batch: pa.RecordBatch, name: str, *, row: int, target: str) -> None:
+    rules = "drop" if name == target else "drop or median"
+    place.refuse(
+        row,
+        name,
+        f"{said_of_missing(batch[name][row].as_py())}; replace it or remove its row, or state "
+        f"task.source.missing: {rules}",
+    )
+
+
+def _times(cells: pa.Array, name: str, column: Column, place: Place) -> Keys:
+    """Times as numbers."""
+    if isinstance(column, DateColumn):
+        return dates_of(cells, name, place, written=column.format)
+    return numbers_of(cells, name, place)
+
+
+def _time_column(cells: pa.Array, name: str, place: Place) -> Column:
+    """Numbers where all cells are such, else dates."""
+    if pa.types.is_date(cells.type) or pa.types.is_timestamp(cells.type):
+        return DateColumn()
+    try:
+        numbers_of(cells, name, place)
+    except ValueError:
+        return DateColumn()
+    return NumberColumn()
+
+
+def _refuse_numbering(file: TableInFile, features: Sequence[str]) -> None:
     """ValueError for a feature that is called like a number of the row, and is one: it tells the rows' order."""
     for name in features:
         unnamed = _UNNAMED.fullmatch(name.strip())
-        if unnamed or (_NUMBERING.fullmatch(name.strip()) and _numbers_rows(path, name)):
+        if unnamed or (_NUMBERING.fullmatch(name.strip()) and _numbers_rows(file, name)):
             called = "is what pandas calls an index without a name" if unnamed else "numbers the rows"
             raise ValueError(
-                f"{path}: column {name!r} {called}, which would tell the model their order; name the columns to "
+                f"{file.path}: column {name!r} {called}, which would tell the model their order; name the columns to "
                 f"predict from in task.source.features, {name!r} among them if it says something"
             )
 
 
-def _numbers_rows(path: Path, name: str) -> bool:
+def _numbers_rows(file: TableInFile, name: str) -> bool:
     """Whether a column holds whole numbers, in every row another one."""
-    pieces: list[Float[np.ndarray, "rows"]] = []
-    first = 0
-    for batch in column_batches(path, [name]):
-        try:
-            pieces.append(number_columns(batch, [name], origin=str(path), first=first)[:, 0])
-        except ValueError:
-            return False
-        first += batch.num_rows
+    try:
+        pieces = [numbers_of(batch[name], name, place) for place, batch in _blocks(file, [name])]
+    except ValueError:
+        return False
     values = np.concatenate(pieces)
     return (
         len(values) > 1 and bool((values == np.floor(values)).all()) and len(np.unique(values)) == len(values)

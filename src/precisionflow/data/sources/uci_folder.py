@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from precisionflow.config.sources import UciFolder
+from precisionflow.data.cuts import Cut, random_validation
 from precisionflow.data.readers.number_file import filled_lines, number_batches
 from precisionflow.data.sources.raw import file_sha256, raw_path
-from precisionflow.data.table import Batch, Table
+from precisionflow.data.table import Batch, Columns, Table
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,8 @@ def open_uci_folder(source: UciFolder, *, split: int) -> Table:
     return Table(
         origin=str(folder / "data.txt"),
         sha256=hashlib.sha256(listing.encode()).hexdigest(),
-        train=train.values,
-        test=test.values,
-        batches=batches,
+        cut=Cut(train.values, test.values, random_validation(train.values, split=split)),
+        columns=lambda _train: Columns(batches),
     )
 
 

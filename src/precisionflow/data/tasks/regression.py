@@ -9,11 +9,11 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from precisionflow.config.tasks import Regression
-from precisionflow.data.folds import cut_validation
+from precisionflow.data.folds import rows_inside
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.sources.tables import open_table
 from precisionflow.data.standardisation import ROUNDING, SCALE_OF_A_CONSTANT, Moments
-from precisionflow.data.table import Batch, Table
+from precisionflow.data.table import Batch, Columns, Table
 from precisionflow.records.cards import Standardisation
 from precisionflow.records.schemas import REGRESSION_ROWS
 from precisionflow.results.layout import Part
@@ -24,59 +24,57 @@ FEWEST_TRAINING_ROWS = 3
 def open_regression(task: Regression, *, split: int) -> Opened:
     """The table of a split; ValueError for a bad source."""
     table = open_table(task.source, split)
-    write = partial(write_table, table, validation_fraction=task.validation_fraction, split=split)
-    return Opened(table.sha256, write, table.notes)
+    write = partial(write_table, table, validation_fraction=task.validation_fraction)
+    return Opened(table.sha256, write)
 
 
-def write_table(table: Table, folder: Path, *, validation_fraction: float, split: int) -> Prepared:
+def write_table(table: Table, folder: Path, *, validation_fraction: float) -> Prepared:
     """Write the parts of one split into `folder`, in the source's order of rows.
 
-    Reads the source twice: to fit (training rows only) and to write. Raises ValueError for a bad source.
+    Reads the source to fit (training rows only) and to write. Raises ValueError for a bad source.
     """
-    train, valid = cut_validation(table.train, fraction=validation_fraction, split=split)
+    train, valid = table.cut.validation(validation_fraction)
     if len(train) < FEWEST_TRAINING_ROWS:
         raise ValueError(
-            f"{table.origin}: {len(train)} training rows are left of {len(table.train)}; "
+            f"{table.origin}: {len(train)} training rows are left of {len(table.cut.train)}; "
             f"{FEWEST_TRAINING_ROWS} are the fewest, so give more rows or lower task.validation_fraction"
         )
-    parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(table.test)}
-    standardisation = _fit(table, train)
+    parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(table.cut.test)}
+    columns = table.columns(train)
+    standardisation = _fit(columns, train, origin=table.origin)
     with part_files(folder, REGRESSION_ROWS) as append:
-        for start, batch in _numbered(table):
+        for start, batch in _numbered(columns):
             for part, rows in parts.items():
-                inside = _inside(rows, start, len(batch))
+                inside = rows_inside(rows, start, len(batch))
                 if len(inside):
                     values = batch[inside - start]
                     standardised = standardisation.standardise(values)
-                    _check_near(standardised, values, table=table, rows=inside)
+                    _check_near(standardised, values, columns=columns, rows=inside, origin=table.origin)
                     append(part, _rows(inside, standardised))
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
         standardisation=standardisation,
-        features=table.features,
-        target=table.target,
+        features=columns.features,
+        target=columns.target,
+        columns=columns.inputs,
+        form=table.form,
+        notes=(*table.notes, *columns.notes),
     )
 
 
-def _numbered(table: Table) -> Iterator[tuple[int, Batch]]:
+def _numbered(columns: Columns) -> Iterator[tuple[int, Batch]]:
     start = 0
-    for batch in table.batches():
+    for batch in columns.batches():
         yield start, batch
         start += len(batch)
 
 
-def _inside(rows: Int[np.ndarray, "rows"], start: int, length: int) -> Int[np.ndarray, "inside"]:
-    """Those of the sorted `rows` that lie in [start, start + length)."""
-    low, high = np.searchsorted(rows, [start, start + length])
-    return rows[low:high]
-
-
-def _fit(table: Table, train: Int[np.ndarray, "train"]) -> Standardisation:
+def _fit(columns: Columns, train: Int[np.ndarray, "train"], *, origin: str) -> Standardisation:
     """Mean and population standard deviation of the training rows, from a pass over the whole source."""
     moments: Moments | None = None
     with np.errstate(over="ignore", invalid="ignore"):
-        for start, batch in _numbered(table):
-            inside = _inside(train, start, len(batch))
+        for start, batch in _numbered(columns):
+            inside = rows_inside(train, start, len(batch))
             if len(inside):
                 piece = Moments.of(batch[inside - start])
                 moments = piece if moments is None else moments.merge(piece)
@@ -88,13 +86,13 @@ def _fit(table: Table, train: Int[np.ndarray, "train"]) -> Standardisation:
     scale = np.where(constant, SCALE_OF_A_CONSTANT, np.sqrt(moments.squares / moments.count))
     if constant[-1]:
         raise ValueError(
-            f"{table.origin}: {table.called(-1)} is {mean[-1]:g} in every training row; there is nothing to predict, "
+            f"{origin}: {columns.called(-1)} is {mean[-1]:g} in every training row; there is nothing to predict, "
             "so choose another target column"
         )
     for column in (*range(len(scale) - 1), -1):
         if not (np.isfinite(scale[column]) and scale[column] > 0):
             raise ValueError(
-                f"{table.origin}: {table.called(column)} has a spread beyond the range of float64; "
+                f"{origin}: {columns.called(column)} has a spread beyond the range of float64; "
                 "give it in another unit"
             )
     return Standardisation(
@@ -105,14 +103,16 @@ def _fit(table: Table, train: Int[np.ndarray, "train"]) -> Standardisation:
     )
 
 
-def _check_near(standardised: Batch, values: Batch, *, table: Table, rows: Int[np.ndarray, "rows"]) -> None:
+def _check_near(
+    standardised: Batch, values: Batch, *, columns: Columns, rows: Int[np.ndarray, "rows"], origin: str
+) -> None:
     """ValueError that names the first cell whose standardised value no network could take."""
     far = ~(np.abs(standardised) <= np.finfo(np.float32).max)
     if far.any():
         row, column = np.argwhere(far)[0]
-        called = table.called(column if column < values.shape[1] - 1 else -1)
+        called = columns.called(column if column < values.shape[1] - 1 else -1)
         raise ValueError(
-            f"{table.origin}: row {rows[row]} (counted from 0): {called} is {values[row, column]:g}, too far from the "
+            f"{origin}: row {rows[row]} (counted from 0): {called} is {values[row, column]:g}, too far from the "
             "training rows for float32; mend the cell or remove its row"
         )
 

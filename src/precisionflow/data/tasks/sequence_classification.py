@@ -1,6 +1,7 @@
 """Classified texts: tokens by a vocabulary of the training texts, cut like the rows of a table."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -9,10 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from precisionflow.config.tasks import SequenceClassification
-from precisionflow.data.folds import cut_test, cut_validation
 from precisionflow.data.parts import Opened, Prepared, part_files
-from precisionflow.data.readers.table_file import check_columns, column_batches, column_names
-from precisionflow.data.sources.raw import file_sha256, raw_path
+from precisionflow.data.readers.table_file import TableInFile
+from precisionflow.data.sources.table_file import OpenedFile, open_file
 from precisionflow.data.tokens import Bag, Tokeniser, fitted
 from precisionflow.records.schemas import SEQUENCES
 from precisionflow.results.layout import PARTS, Part
@@ -33,35 +33,32 @@ _TEXTS = (
 
 def open_sequence_classification(task: SequenceClassification, *, split: int) -> Opened:
     """The texts of a file and their classes; ValueError for a file or a column that cannot be read."""
-    path = raw_path(task.source.path)
-    sha256 = file_sha256(path)
-    check_columns((task.text, task.source.target), there=column_names(path), origin=str(path))
-    return Opened(sha256, partial(write_sequences, path, task=task, split=split))
+    opened = open_file(task.source, (task.text, task.source.target), split=split)
+    return Opened(opened.sha256, partial(write_sequences, opened, task=task))
 
 
-def write_sequences(path: Path, folder: Path, *, task: SequenceClassification, split: int) -> Prepared:
+def write_sequences(opened: OpenedFile, folder: Path, *, task: SequenceClassification) -> Prepared:
     """Write the parts of one split into `folder`, in the file's order of rows.
 
     Reads the file three times: for the classes, for the vocabulary (training texts alone) and to write. Classes are
-    those of the whole file, sorted. ValueError for an empty cell and for training texts of one class.
+    those of the whole file, sorted. ValueError for a class that no training row has, and for training texts of one
+    class.
     """
-    labels = [label for _, _, label in _rows(path, task)]
-    parts = _parts(len(labels), task=task, split=split, origin=str(path))
+    path, kept = opened.file.path, set(opened.kept.tolist())
+    labels = {row: label for row, _, label in _rows(opened.file, task) if row in kept}
+    parts = _parts(opened, labels, task=task)
     part_of = {int(row): part for part, rows in parts.items() for row in rows}
-    if len({labels[row] for row in parts["train"]}) < 2:
-        raise ValueError(
-            f"{path}: column {task.source.target!r} is {labels[parts['train'][0]]!r} in every training row; "
-            "there is nothing to predict, so choose another target column"
-        )
-    classes = tuple(sorted(set(labels)))
-    training = (text for row, text, _ in _rows(path, task) if part_of[row] == "train")
+    classes = tuple(sorted(set(labels.values())))
+    training = (text for row, text, _ in _rows(opened.file, task) if part_of.get(row) == "train")
     try:
         tokeniser = fitted(task.tokens, training)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     read = partial(bags_of, task=task, tokeniser=tokeniser)
     columns: dict[Part, list[tuple[int, list[Bag], int]]] = {part: [] for part in PARTS}
-    for row, text, label in _rows(path, task):
+    for row, text, label in _rows(opened.file, task):
+        if row not in part_of:
+            continue
         columns[part_of[row]].append((row, read(text), classes.index(label)))
     with part_files(folder, SEQUENCES) as append:
         for part, rows in columns.items():
@@ -73,6 +70,8 @@ def write_sequences(path: Path, folder: Path, *, task: SequenceClassification, s
         target=task.source.target,
         vocabulary=tokeniser.vocabulary,
         classes=classes,
+        form=opened.file.form,
+        notes=opened.notes,
     )
 
 
@@ -84,40 +83,66 @@ def bags_of(text: str, *, task: SequenceClassification, tokeniser: Tokeniser) ->
     return bags
 
 
-def _parts(rows: int, *, task: SequenceClassification, split: int, origin: str) -> dict[Part, np.ndarray]:
+def _parts(
+    opened: OpenedFile, labels: Mapping[int, str], *, task: SequenceClassification
+) -> dict[Part, np.ndarray]:
+    origin, rows = str(opened.file.path), len(opened.kept)
     if rows < FEWEST_ROWS:
         raise ValueError(f"{origin}: has {rows} rows; {FEWEST_ROWS} are the fewest, one for each part")
-    train, test = cut_test(rows, split=split)
-    train, valid = cut_validation(train, fraction=task.validation_fraction, split=split)
+    train, valid = opened.cut.validation(task.validation_fraction)
     if not len(train):
         raise ValueError(
             f"{origin}: no training row is left; give more rows or lower task.validation_fraction"
         )
-    return {"train": train, "valid": valid, "test": np.sort(test)}
+    parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(opened.cut.test)}
+    _check_classes(labels, parts, task=task, origin=origin)
+    return parts
 
 
-def _rows(path: Path, task: SequenceClassification) -> Iterator[Row]:
-    """All rows in order; ValueError names an empty cell, or a column of another kind than texts."""
+def _check_classes(
+    labels: Mapping[int, str], parts: Mapping[Part, np.ndarray], *, task: SequenceClassification, origin: str
+) -> None:
+    """ValueError for a class of one row, and for one that no training row has: its probability is not learned."""
+    counts = Counter(labels.values())
+    learned = {labels[int(row)] for row in parts["train"]}
+    if len(learned) < 2:
+        (label,) = learned
+        raise ValueError(
+            f"{origin}: column {task.source.target!r} is {label!r} in every training row; there is nothing to predict, "
+            "so choose another target column"
+        )
+    for row, label in labels.items():
+        where = f"{origin}: row {row} (counted from 0), column {task.source.target!r}: {label!r}"
+        if counts[label] == 1:
+            raise ValueError(
+                f"{where} is a class of one row, which cannot be learned and tested; give more rows of it, join "
+                "it with "
+                "another class, or remove its row"
+            )
+        if label not in learned:
+            raise ValueError(
+                f"{where} is a class that no training row of this split has; give more rows of it, join it with "
+                "another "
+                "class, or cut the rows in another way (task.source.split)"
+            )
+
+
+def _rows(file: TableInFile, task: SequenceClassification) -> Iterator[Row]:
+    """All rows in order, an empty cell as an empty text; ValueError for a column of another kind than texts."""
     row = 0
     names = (task.text, task.source.target)
-    for batch in column_batches(path, names):
-        columns = [_texts(batch[name], name, origin=str(path)) for name in names]
+    for batch in file.batches(names):
+        columns = [_texts(batch[name], name, file=file) for name in names]
         for text, label in zip(*columns, strict=True):
-            for name, cell in zip(names, (text, label), strict=True):
-                if cell is None or not cell.strip():
-                    raise ValueError(
-                        f"{path}: row {row} (counted from 0), column {name!r}: an empty cell; "
-                        "fill it or remove its row"
-                    )
-            yield row, text, label.strip()
+            yield row, text or "", (label or "").strip()
             row += 1
 
 
-def _texts(column: pa.Array, name: str, *, origin: str) -> list[str | None]:
+def _texts(column: pa.Array, name: str, *, file: TableInFile) -> list[str | None]:
     """Cells as texts; whole numbers and truth values are read as they are written."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not any(is_kind(kind) for is_kind in _TEXTS):
         raise ValueError(
-            f"{origin}: column {name!r} holds {kind}; should hold a text or a whole number in each row"
+            f"{file.path}: column {name!r} holds {kind}; should hold a text or a whole number in each row"
         )
     return pc.cast(column, pa.string()).to_pylist()  # type: ignore[no-any-return]

@@ -1,0 +1,299 @@
+"""Cells of a column as numbers, truth values, dates or levels: each exactly what is written, or refused with its
+row."""
+
+import datetime
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NoReturn, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float
+
+_NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+"""Kinds of columns; a column of nothing but empty cells has the kind null."""
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_EXACT = 2**53
+"""Whole numbers up to here are numbers of float64."""
+_THOUSANDS = "replace it by one without marks between thousands"
+_UNIT = "replace it by the number without its sign, in all rows in the same unit"
+_MISSING = (
+    "replace the missing value or remove its row, or name it in task.source.form.missing and say what becomes of it in "
+    "task.source.missing"
+)
+SAYS_MISSING = re.compile(r"(?i)#?n/?a|null|none|nan|missing|unknown|\?|-+|\.")
+"""Cells that often say that a value is missing."""
+_OF_POINTS = (
+    (r"[-+]?[0-9]{1,3}(,[0-9]{3}){2,}(\.[0-9]*)?|[-+]?[0-9]{1,3}(,[0-9]{3})+\.[0-9]*", _THOUSANDS),
+    (r"[-+]?[0-9]{1,3}([ '’_\u00a0\u202f][0-9]{3})+([.,][0-9]*)?", _THOUSANDS),
+    (r"[-+]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]*", _THOUSANDS),
+    (r"[-+]?[0-9]*,[0-9]+", "replace its comma by a point, and leave out marks between thousands"),
+)
+_OF_COMMAS = (
+    (r"[-+]?[0-9]{1,3}([. '’_\u00a0\u202f][0-9]{3})+(,[0-9]*)?", _THOUSANDS),
+    (r"[-+]?[0-9]*\.[0-9]+", "replace its point by a comma, as in the other numbers"),
+)
+_MISTAKES = (
+    (r"[-+]?[0-9.,]+\s?%", _UNIT),
+    (r"\u2212[0-9.,]+", "replace its minus sign by a hyphen"),
+    (SAYS_MISSING.pattern, _MISSING),
+)
+"""(cell, what to do about it)."""
+TRUE = ("true", "yes", "y", "t", "on", "1")
+FALSE = ("false", "no", "n", "f", "off", "0")
+_YEAR_FIRST = re.compile(r"[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?")
+_DAY = 86_400_000_000
+"""Microseconds."""
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where some consecutive rows stand, and how their cells are written."""
+
+    origin: str
+    """Name of the file in messages."""
+    first: int = 0
+    """Number of the first row, counted from 0."""
+    decimal: str = "."
+    missing: tuple[str, ...] = ()
+    """Cells that say that a value is missing, beside empty ones."""
+    words: str = "the model takes a number there"
+    """What to do about a column of words; {column} is what to say of it."""
+
+    def remedy(self, name: str, said: str) -> str:
+        """What to do about a column of words."""
+        return self.words.replace("{column}", f"{{{name}: {said}}}")
+
+    def refuse(self, row: int, name: str, problem: str) -> NoReturn:
+        """ValueError that names file, row and column."""
+        raise ValueError(
+            f"{self.origin}: row {self.first + row} (counted from 0), column {name!r}: {problem}"
+        )
+
+
+Column: TypeAlias = "pa.Array | pa.ChunkedArray"
+Values = Float[np.ndarray, "rows"]
+Mask = Bool[np.ndarray, "rows"]
+
+
+def texts_of(column: Column, place: Place) -> Column:
+    """The cells as texts without blanks around them, null where one is missing; whole numbers without a point."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = kind.value_type
+    if pa.types.is_floating(kind):
+        column = pa.array([_plain(cell) for cell in column.to_pylist()], pa.string())
+    texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    absent = pc.is_in(texts, value_set=pa.array(["", *place.missing], pa.string()))
+    return pc.if_else(absent, pa.scalar(None, pa.string()), texts)
+
+
+def _plain(cell: float | None) -> str | None:
+    return None if cell is None else str(int(cell)) if cell == cell and cell == int(cell) else str(cell)
+
+
+def missing_in(column: Column, place: Place) -> Mask:
+    """True where a cell is empty, or one of the words for a missing value."""
+    kind = column.type
+    if any(is_kind(kind) for is_kind in _TEXTS) or pa.types.is_dictionary(kind):
+        return is_null(texts_of(column, place))
+    absent = pc.is_null(column)
+    if pa.types.is_floating(kind) and "nan" in {word.casefold() for word in place.missing}:
+        absent = pc.or_(absent, pc.fill_null(pc.is_nan(column), True))
+    return _array(absent)
+
+
+def numbers_of(column: Column, name: str, place: Place) -> Values:
+    """A column as float64, NaN where a cell is missing.
+
+    ValueError for a cell that is no finite number, for a whole number that float64 does not hold, and for a column of
+    words or of another kind.
+    """
+    kind = column.type
+    if any(is_kind(kind) for is_kind in _TEXTS):
+        texts = texts_of(column, place)
+        try:
+            values = _numbers(texts, place)
+        except pa.ArrowInvalid:
+            raise _no_number(texts, name, place) from None
+    elif any(is_kind(kind) for is_kind in _NUMBERS):
+        texts, values = None, column.cast(pa.float64(), safe=False)
+    else:
+        called = "categories" if pa.types.is_dictionary(kind) else str(kind)
+        raise ValueError(
+            f"{place.origin}: column {name!r} holds {called}; should hold one number in each row: "
+            f"{place.remedy(name, _said_of(kind))}"
+        )
+    found = _array(values).astype(np.float64, copy=True)
+    absent = missing_in(column, place)
+    found[absent] = np.nan
+    written = column if texts is None else texts
+    for row in np.flatnonzero(~np.isfinite(found) & ~absent):
+        place.refuse(
+            int(row), name, f"{written[int(row)].as_py()} is no finite number; replace it or remove its row"
+        )
+    for row in np.flatnonzero(np.abs(found) >= _EXACT):
+        given = written[int(row)].as_py()
+        if _inexact(given, float(found[row])):
+            place.refuse(
+                int(row),
+                name,
+                f"{given} is a whole number beyond 2^53, which float64 rounds to {found[row]:.0f}; leave the "
+                "column out, "
+                "as an identifier says nothing, or give it in another unit",
+            )
+    return found
+
+
+def _numbers(texts: Column, place: Place) -> Column:
+    """Texts as float64; ArrowInvalid for one that is no number."""
+    if place.decimal == ",":
+        if pc.any(pc.match_substring(texts, ".")).as_py():
+            raise pa.ArrowInvalid("a point")
+        texts = pc.replace_substring(texts, ",", ".")
+    return texts.cast(pa.float64())
+
+
+def booleans_of(column: Column, name: str, place: Place) -> Values:
+    """0 and 1, NaN where a cell is missing; ValueError for a cell that is no truth value."""
+    texts = pc.utf8_lower(texts_of(column, place))
+    true, false = (pc.is_in(texts, value_set=pa.array(words)) for words in (TRUE, FALSE))
+    bad = ~_array(pc.or_(pc.or_(true, false), pc.is_null(texts)))
+    for row in np.flatnonzero(bad):
+        place.refuse(
+            int(row),
+            name,
+            f"{column[int(row)].as_py()!r} is no truth value; write true or false, yes or no, 1 or 0, or say "
+            f"{{kind: category}} of the column",
+        )
+    return np.where(is_null(texts), np.nan, _array(true).astype(np.float64))
+
+
+def dates_of(column: Column, name: str, place: Place, *, written: str | None) -> Values:
+    """Days since 1970-01-01 UTC, NaN where a cell is missing; a time without zone is taken as UTC.
+
+    `written` is a format of strptime; without one the year comes first. ValueError for a cell that is no such date, and
+    for a column of which some times have a zone and others none.
+    """
+    kind = column.type
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        moments = column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
+        counted = moments.cast(pa.int64()).to_numpy(zero_copy_only=False).astype(np.float64)
+        return counted / _DAY
+    texts = texts_of(column, place)
+    coded = texts.dictionary_encode()
+    coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded
+    known: list[float] = []
+    zones: dict[bool, str] = {}
+    for cell in coded.dictionary.to_pylist():
+        moment = _moment(cell, written)
+        if moment is None:
+            row = int(np.argmax(_array(pc.fill_null(pc.equal(texts, cell), False))))
+            place.refuse(row, name, _no_date(cell, written))
+        zones.setdefault(moment.tzinfo is not None, cell)
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
+        known.append(((aware - _EPOCH) // datetime.timedelta(microseconds=1)) / _DAY)
+    if len(zones) > 1:
+        raise ValueError(
+            f"{place.origin}: column {name!r} holds times with a zone ({zones[True]!r}) and without "
+            f"({zones[False]!r}); "
+            "write a zone in every row or in none"
+        )
+    values = np.array([*known, np.nan])
+    return values[_array(pc.fill_null(coded.indices, len(known)))]
+
+
+def _moment(cell: str, written: str | None) -> datetime.datetime | None:
+    try:
+        if written is not None:
+            return datetime.datetime.strptime(cell, written)
+        if not _YEAR_FIRST.fullmatch(cell):
+            return None
+        return datetime.datetime.fromisoformat(cell.replace("/", "-"))
+    except ValueError:
+        return None
+
+
+def _no_date(cell: str, written: str | None) -> str:
+    if written is not None:
+        return (
+            f"{cell!r} is no date of the form {written}; mend the cell, or state another format of the column"
+        )
+    for pattern, format in (
+        (r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", "%d.%m.%Y"),
+        (r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}", "%d/%m/%Y or %m/%d/%Y"),
+        (r"[0-9]{8}", "%Y%m%d"),
+    ):
+        if re.fullmatch(pattern, cell):
+            return (
+                f"{cell!r} is no date with the year first; state the format of the column, such as {format}"
+            )
+    return f"{cell!r} is no date; write it as 2026-01-31, or state the format of the column, such as %d.%m.%Y"
+
+
+def _said_of(kind: pa.DataType) -> str:
+    """What task.source.columns may say of a typed column."""
+    if pa.types.is_boolean(kind):
+        return "{kind: boolean}"
+    return "{kind: date}" if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else "{kind: category}"
+
+
+def kind_said(texts: Column) -> str:
+    """What task.source.columns may say of a column of words."""
+    some = [cell for cell in texts[:1000].to_pylist() if cell is not None]
+    if {cell.casefold() for cell in some} <= {*TRUE, *FALSE}:
+        return "{kind: boolean}"
+    if all(_moment(cell, None) for cell in some):
+        return "{kind: date}"
+    if all(re.fullmatch(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", cell) for cell in some):
+        return '{kind: date, format: "%d.%m.%Y"}'
+    return "{kind: category}"
+
+
+def _inexact(given: object, read: float) -> bool:
+    """Whether a whole number was read as another one."""
+    text = str(given)
+    return re.fullmatch(r"[-+]?[0-9]+", text) is not None and np.isfinite(read) and int(text) != int(read)
+
+
+def _no_number(column: Column, name: str, place: Place) -> ValueError:
+    """The first cell of a column of texts that is no number, or the column where most are none."""
+    row, cell = next(_bad_cells(column, place))
+    shown = repr(cell if len(cell) <= 40 else cell[:40] + "...")
+    mistakes = (*(_OF_COMMAS if place.decimal == "," else _OF_POINTS), *_MISTAKES)
+    remedy = next((known for pattern, known in mistakes if re.fullmatch(pattern, cell)), None)
+    some = column[:1000]
+    if remedy is None and sum(1 for _ in _bad_cells(some, place)) > (len(some) - some.null_count) / 2:
+        remedy = place.remedy(name, kind_said(some))
+        return ValueError(f"{place.origin}: column {name!r} holds words, such as {shown}; {remedy}")
+    return ValueError(
+        f"{place.origin}: row {place.first + row} (counted from 0), column {name!r}: {shown} is no number; "
+        f"{remedy or 'replace it or remove its row'}"
+    )
+
+
+def _bad_cells(column: Column, place: Place) -> Iterator[tuple[int, str]]:
+    read: Callable[[pa.Array], Column] = lambda cell: _numbers(cell, place)  # noqa: E731
+    for row, cell in enumerate(column.to_pylist()):
+        if cell is None:
+            continue
+        try:
+            read(pa.array([cell], pa.string()))
+        except pa.ArrowInvalid:
+            yield row, cell
+
+
+def is_null(column: Column) -> Mask:
+    """True where a cell is null."""
+    return _array(pc.is_null(column))
+
+
+def _array(column: Column) -> np.ndarray:
+    """numpy's form of a column without nulls, or of numbers with NaN for null."""
+    if isinstance(column, pa.ChunkedArray):
+        return column.to_numpy()
+    return column.to_numpy(zero_copy_only=False)

@@ -1,0 +1,93 @@
+"""JSON lines: one object a line, every cell as it is written."""
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, NoReturn
+
+import pyarrow as pa
+
+BATCH_LINES = 1 << 14
+LOOKED_AT = 1000
+"""Lines that say which columns there are."""
+
+
+def names_in(lines: IO[str], path: Path) -> tuple[str, ...]:
+    """Keys of the first lines in their order; ValueError for a line that is no object."""
+    names: dict[str, None] = {}
+    for _, cells in itertools.islice(_objects(lines, path), LOOKED_AT):
+        names |= dict.fromkeys(cells)
+    return tuple(names)
+
+
+def batches_in(
+    lines: IO[str], path: Path, *, names: Sequence[str], there: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """The named columns of all lines as texts, null where a line has no such key.
+
+    ValueError names the line of what is no object, of a cell that is a list or an object, and of a key that is not
+    among those that are `there`.
+    """
+    known, objects = set(there), _objects(lines, path)
+    while block := list(itertools.islice(objects, BATCH_LINES)):
+        for line, cells in block:
+            if not cells.keys() <= known:
+                new = next(key for key in cells if key not in known)
+                raise ValueError(
+                    f"{path}: line {line} has the key {new!r}, which none of the first {LOOKED_AT} lines has; write it "
+                    "in one of them, null where there is no value"
+                )
+        columns = [
+            pa.array([_cell(cells.get(name), path, line, name) for line, cells in block], pa.string())
+            for name in names
+        ]
+        yield pa.RecordBatch.from_arrays(columns, list(names))
+
+
+def _objects(lines: IO[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line from 1, object) of every line that is not empty; numbers stay texts."""
+    for line, text in enumerate(lines, start=1):
+        if not text.strip():
+            continue
+        try:
+            found = json.loads(
+                text,
+                parse_float=str,
+                parse_int=str,
+                parse_constant=str,
+                object_pairs_hook=partial(_once, path=path, line=line),
+            )
+        except json.JSONDecodeError as error:
+            _refuse(path, line, text, f"no JSON ({error.msg} at character {error.colno})")
+        if not isinstance(found, dict):
+            _refuse(path, line, text, "no object")
+        yield line, found
+
+
+def _refuse(path: Path, line: int, text: str, reason: str) -> NoReturn:
+    shown = text.strip()[:40]
+    raise ValueError(
+        f'{path}: line {line} is {reason}: {shown!r}; write one object a line, such as {{"a": 1, "b": 2}}'
+    ) from None
+
+
+def _once(pairs: list[tuple[str, Any]], *, path: Path, line: int) -> dict[str, Any]:
+    cells = dict(pairs)
+    if len(cells) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{path}: line {line} has the key {twice!r} twice; give every column its own name")
+    return cells
+
+
+def _cell(value: Any, path: Path, line: int, name: str) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    raise ValueError(
+        f"{path}: line {line}, column {name!r}: {json.dumps(value)[:40]} is no single value; write a text, a "
+        "number or a truth value, in a column of its own"
+    )
