@@ -4,13 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from precisionflow.config.tokens import Characters, Words
+from precisionflow.config.tokens import Characters, HashedWords, Words
 from precisionflow.data.batches import Sequences
 from precisionflow.data.streams import Stream
-from precisionflow.data.tokens import fitted, restored
+from precisionflow.data.tokens import fitted, fitted_to_words, restored, restored_words
+from precisionflow.data.tokens.hashed import bucket, pieces, shape
 from precisionflow.data.tokens.listed import PADDING, UNKNOWN
 from precisionflow.records.files import write_parquet
 from precisionflow.records.schemas import SEQUENCES
+
+GOLDEN = [16987, 17739, 9055, 16824]
 
 
 def test_a_vocabulary_holds_what_stands_often_enough():
@@ -53,3 +56,55 @@ def test_every_sequence_comes_once_an_epoch_and_ranks_share_a_batch(sequences):
         sequences.batch(1, stream=Stream(3), batch_size=5, rank=rank, ranks=2).rows for rank in range(2)
     ]
     assert np.concatenate(shares).tolist() == epoch[1].rows.tolist()
+
+
+def test_pieces_of_a_word_are_itself_its_shape_its_ends_and_its_trigrams():
+    assert list(pieces("Cat7")) == [
+        "word Cat7",
+        "shape Xxd",
+        *(
+            "prefix c",
+            "suffix 7",
+            "prefix ca",
+            "suffix t7",
+            "prefix cat",
+            "suffix at7",
+            "prefix cat7",
+            "suffix cat7",
+        ),
+        *("trigram \x02ca", "trigram cat", "trigram at7", "trigram t7\x03"),
+    ]
+    assert [shape(word) for word in ("USA", "iPhone", "24-7", "Ωmega's")] == ["X", "xXx", "d-d", "Xx'x"]
+    assert len(list(pieces("a" * 500))) == 2 + 2 * 4 + 2 * 9
+
+
+def test_hashes_are_the_same_on_every_machine():
+    assert [
+        bucket(piece, 20_000) for piece in ("word Cat7", "suffix ing", "trigram \x02ca", "shape Xx")
+    ] == GOLDEN
+
+
+def test_a_hashed_word_has_its_own_id_where_training_holds_it_often_enough():
+    tokeniser = fitted(HashedWords(buckets=1000), ["The cat", "the dog sat", "a dog"])
+    assert tokeniser.vocabulary.tokens == (PADDING, "dog", "the")
+    assert tokeniser.vocabulary.ids == 1003
+    the, upper, cat = tokeniser.bags("the The cat")
+    assert the[0] == upper[0] == 2
+    assert the != upper
+    assert min(cat) >= 3
+    assert max(map(max, (the, upper, cat))) < 1003
+    assert len(set(the)) == len(the)
+    assert restored(HashedWords(), tokeniser.vocabulary).bags("the The cat") == [the, upper, cat]
+    assert restored_words(HashedWords(), tokeniser.vocabulary).bag("cat") == cat
+
+
+def test_unseen_words_differ_by_their_ends():
+    tokeniser = fitted_to_words(HashedWords(buckets=10_000), [["so", "so"]])
+    walking, talking, walked = (set(tokeniser.bag(word)) for word in ("walking", "talking", "walked"))
+    assert len(walking & talking) > len(walking & set(tokeniser.bag("zebra")))
+    assert {10_000 > i > 1 for i in walking} == {True}
+    assert walking - talking
+    assert len({frozenset(bag) for bag in (walking, talking, walked)}) == 3
+    ends = {2 + bucket(f"suffix {'ing'[-n:]}", 10_000) for n in (1, 2, 3)}
+    assert ends <= walking & talking
+    assert not ends <= walked

@@ -122,6 +122,12 @@ OF_FILES: tuple[dict[str, Any], ...] = (
         "model": {"kind": "transformer", "attention": {"prior": {"kind": "full"}}},
         "objective": {"kind": "cross_entropy"},
     },
+    {
+        "name": "tags",
+        "task": {"kind": "tagging", "source": {"kind": "conllu", "path": "given"}},
+        "model": {"kind": "transformer", "attention": {"prior": {"kind": "full"}}},
+        "objective": {"kind": "cross_entropy"},
+    },
 )
 """Experiments on files, which none that ships is."""
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from precisionflow.config.base import ConfigError
 
-SOURCE = ("task", "source", "path")
-"""The one key of an experiment that names a file."""
+SOURCE = ("task", "source")
+FILES = ("path", "valid", "test")
+"""The keys of a source that name files."""
 Change = Callable[[str], str]
 
 
@@ -58,7 +59,7 @@ def changed_settings(settings: Mapping[str, Any], change: Change) -> dict[str, A
 
 
 def _changed(value: Any, at: tuple[Any, ...], change: Change) -> Any:
-    if at == SOURCE:
+    if at[:-1] == SOURCE and at[-1] in FILES:
         return change(value) if isinstance(value, str) else value
     if not isinstance(value, Mapping):
         return value

@@ -101,6 +101,10 @@ class TableFile(Source):
     """Column to predict."""
     features: tuple[str, ...] | None = None
     """Columns to predict it from; none: all others, but those that `split` and `weights` name."""
+    valid: NamedPath | None = None
+    """File of the validation part, in the same form; none: drawn from the rows of `path`."""
+    test: NamedPath | None = None
+    """File of the test part, in the same form; none: `split` says which rows of `path` are tested."""
     form: FileForm = FileForm()
     columns: dict[str, Column] = {}
     """Column -> what it holds; numbers where nothing is said."""
@@ -110,10 +114,10 @@ class TableFile(Source):
 
     @model_validator(mode="after")
     def _names_columns(self) -> Self:
-        path = PurePosixPath(self.path)
-        if table_suffix(self.path) not in SUFFIXES:
-            remedy = _REMEDIES.get(path.suffix.lower(), "")
-            raise ValueError(f"path {self.path!r} should end in {', '.join(SUFFIXES)}{remedy}")
+        for field, path in (("path", self.path), ("valid", self.valid), ("test", self.test)):
+            if path is not None and table_suffix(path) not in SUFFIXES:
+                remedy = _REMEDIES.get(PurePosixPath(path).suffix.lower(), "")
+                raise ValueError(f"{field} {path!r} should end in {', '.join(SUFFIXES)}{remedy}")
         if self.features is not None:
             if not self.features:
                 raise ValueError("features names no column; name one, or leave it out for all but the target")
@@ -135,7 +139,27 @@ class TableFile(Source):
 
     @property
     def files(self) -> tuple[str, ...]:
-        return (self.path,)
+        return tuple(path for path in (self.path, self.valid, self.test) if path is not None)
+
+
+class ConlluFile(Source):
+    """Sentences in the CoNLL-U format of Universal Dependencies, every word with its tags."""
+
+    kind: Literal["conllu"] = "conllu"
+    path: NamedPath
+    """Absolute, or relative to the experiment's file or to the folder that PRECISIONFLOW_DATA names."""
+    valid: NamedPath | None = None
+    """File of the validation part; none: drawn from the sentences of `path`."""
+    test: NamedPath | None = None
+    """File of the test part; none: split k draws a tenth of the sentences of `path` with seed k."""
+
+    @property
+    def dataset(self) -> str:
+        return PurePosixPath(self.path).stem
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(path for path in (self.path, self.valid, self.test) if path is not None)
 
 
 def table_suffix(name: str) -> str:

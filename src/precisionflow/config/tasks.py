@@ -1,4 +1,4 @@
-"""Tasks: a row's number, a text's next token or class, what a synthetic source hides; what fits with each."""
+"""Tasks: a row's number, a text's next token, its class or tags, what a synthetic source hides; what fits with each."""
 
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
@@ -9,9 +9,16 @@ from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEng
 from precisionflow.config.evaluation import ClassRecalibration, Evaluation, TableRecalibration
 from precisionflow.config.likelihoods import CrossEntropy, RegressionObjective
 from precisionflow.config.networks import MLP, TAGI, Transformer
-from precisionflow.config.sources import ScikitLearnTable, ScikitLearnText, TableFile, TableSource, TextSource
+from precisionflow.config.sources import (
+    ConlluFile,
+    ScikitLearnTable,
+    ScikitLearnText,
+    TableFile,
+    TableSource,
+    TextSource,
+)
 from precisionflow.config.synthetic import Copying, Synthetics
-from precisionflow.config.tokens import Characters, Tokens, Words
+from precisionflow.config.tokens import Characters, HashedWords, Tokens, Words, WordTokens
 
 CLASS_METRICS = (
     "nll",
@@ -28,6 +35,8 @@ CLASS_METRICS = (
     "validation_loss",
 )
 """Metrics of class probabilities that evaluation measures."""
+TooLong = Literal["refuse", "cut"]
+"""What becomes of a text with more tokens than the context: an error, or it is cut, counted and told."""
 
 
 class Regression(Config):
@@ -67,6 +76,14 @@ class Regression(Config):
     source: TableSource = ScikitLearnTable()
     validation_fraction: Fraction = 0.1
     """Share of the training rows that early stopping may look at; the test rows are never in it."""
+
+    @model_validator(mode="after")
+    def _is_one_file(self) -> Self:
+        if isinstance(self.source, TableFile) and len(self.source.files) > 1:
+            raise ValueError(
+                "task.source: valid and test are files of texts; leave them out, splits cut the rows of path"
+            )
+        return self
 
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
         """Names of all metrics; every method gives intervals anew, variance_scaling a density too."""
@@ -134,7 +151,9 @@ class SequenceClassification(ClassTask):
     """`features` names the column with the text, `target` the column with the class."""
     tokens: Tokens = Words()
     context: Count = 64
-    """Tokens of the longest sequence; what a text has beyond them is cut off."""
+    """Tokens of the longest sequence."""
+    too_long: TooLong = "cut"
+    """cut: what a text has beyond the context is left out."""
     validation_fraction: Fraction = 0.1
     """Share of the training texts that early stopping may look at; the test texts are never in it."""
 
@@ -184,4 +203,25 @@ class Synthetic(ClassTask):
         return (*super().measured(evaluation), *of_attention)
 
 
-Task = Annotated[Regression | NextToken | SequenceClassification | Synthetic, Field(discriminator="kind")]
+class Tagging(ClassTask):
+    """Predict the tag of every word of a sentence."""
+
+    has_splits: ClassVar = True
+    causal: ClassVar = False
+    headline: ClassVar = ("nll", "ece", "accuracy")
+    kind: Literal["tagging"] = "tagging"
+    source: ConlluFile
+    column: Literal["upos", "xpos"] = "upos"
+    """Column of the tags: the universal ones or those of the language; a word with `_` there is read, not predicted."""
+    tokens: WordTokens = HashedWords()
+    context: Count = 128
+    """Words of the longest sequence."""
+    too_long: TooLong = "cut"
+    """cut: a longer sentence becomes several sequences of at most `context` words."""
+    validation_fraction: Fraction = 0.1
+    """Share of the training sentences that early stopping may look at; the test sentences are never in it."""
+
+
+Task = Annotated[
+    Regression | NextToken | SequenceClassification | Tagging | Synthetic, Field(discriminator="kind")
+]

@@ -1,5 +1,6 @@
 """Cuts of rows into training, validation and test rows, and into folds."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -7,6 +8,7 @@ from jaxtyping import Int
 
 from precisionflow.config.posteriors import Ensemble
 from precisionflow.data.streams import Stream, Use
+from precisionflow.results.layout import PARTS, Part
 
 VALIDATION = 0x7A11D
 """Part of a seed that keeps the draw of validation rows apart from every other use of the split's number."""
@@ -45,6 +47,22 @@ def cut_validation(
     count = max(1, round(fraction * len(train)))
     drawn = np.random.default_rng([VALIDATION, split]).permutation(np.sort(train))
     return np.sort(drawn[count:]), np.sort(drawn[:count])
+
+
+def cut_files(
+    files: Mapping[Part, int], *, fraction: float, split: int
+) -> dict[Part, Int[np.ndarray, "rows"]]:
+    """Rows of every part, sorted, of a source whose files have so many rows; its rows count on from file to file.
+
+    A part without a file of its own is drawn from the rows of the training file.
+    """
+    ends = dict(zip(files, np.cumsum(list(files.values())), strict=True))
+    parts = {part: np.arange(ends[part] - count, ends[part]) for part, count in files.items()}
+    if "test" not in files:
+        parts["train"], parts["test"] = cut_test(files["train"], split=split)
+    if "valid" not in files:
+        parts["train"], parts["valid"] = cut_validation(parts["train"], fraction=fraction, split=split)
+    return {part: np.sort(parts[part]) for part in PARTS}
 
 
 def out_of_fold(ensemble: Ensemble, *, rows: int, seed: int, split: int) -> Int[np.ndarray, "rows repeats"]:

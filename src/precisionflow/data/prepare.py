@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Task
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging, Task
 from precisionflow.data.parts import Opened
 from precisionflow.data.tasks.next_token import open_next_token
 from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
 from precisionflow.data.tasks.synthetic import open_synthetic_task
+from precisionflow.data.tasks.tagging import open_tagging
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_card
 from precisionflow.results.cells import preparation_inputs
@@ -41,7 +42,7 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
         inputs = preparation_inputs(experiment, source_sha256=opened.sha256, split=split)
         ran = once(folder, verb="prepare", inputs=inputs, work=work)
         notes = read_card(PreparedSplit(folder).card, DatasetCard).notes
-        for note in notes:
+        for note in dict.fromkeys(notes):
             if note not in told:
                 report(note)
         told.update(notes)
@@ -58,6 +59,8 @@ def _open(task: Task, split: int) -> Opened:
             return open_sequence_classification(task, split=split)
         case Synthetic():
             return open_synthetic_task(task)
+        case Tagging():
+            return open_tagging(task, split=split)
         case _:
             assert_never(task)
 

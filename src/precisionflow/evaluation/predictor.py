@@ -5,17 +5,18 @@ from typing import assert_never
 
 import torch
 
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging
 from precisionflow.evaluation.network import load_network
 from precisionflow.evaluation.tasks.classes import ClassPredictor
 from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
+from precisionflow.evaluation.tasks.tags import TagPredictor
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import TrainedCell
 
-Predictor = TablePredictor | TokenPredictor | ClassPredictor | SyntheticPredictor
+Predictor = TablePredictor | TokenPredictor | ClassPredictor | SyntheticPredictor | TagPredictor
 
 
 def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | None = None) -> Predictor:
@@ -33,5 +34,7 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
             return load_network(ClassPredictor, model, model_card=model_card, card=card, device=device)
         case Synthetic():
             return load_network(SyntheticPredictor, model, model_card=model_card, card=card, device=device)
+        case Tagging():
+            return load_network(TagPredictor, model, model_card=model_card, card=card, device=device)
         case _:
             assert_never(task)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from precisionflow.config import Experiment, digest
+from precisionflow.config.places import FILES
 from precisionflow.config.sources import table_suffix
 from precisionflow.results.code import Verb, code_digest
 
@@ -30,8 +31,9 @@ def training_identity(experiment: Experiment) -> Inputs:
 
 
 def task_identity(experiment: Experiment) -> Inputs:
-    """The task without the place of its file: the key of the data holds the file's bytes, its suffix says its form."""
+    """The task without the places of its files: the key of the data holds their bytes, suffixes say their form."""
     task: Inputs = experiment.task.model_dump(mode="json")
-    if "path" in task["source"]:
-        task["source"]["path"] = table_suffix(task["source"]["path"])
+    for name in FILES:
+        if task["source"].get(name) is not None:
+            task["source"][name] = table_suffix(task["source"][name])
     return task

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, assert_never, cast
 import numpy as np
 import pandas as pd
 
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Task
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging, Task
 from precisionflow.data.tasks.sequence_classification import bags_of
-from precisionflow.data.tokens import restored
+from precisionflow.data.tokens import restored, restored_words
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.columns import NumberInput
 from precisionflow.records.recalibration import Fit, TemperatureFit
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from precisionflow.evaluation.tasks.classes import ClassPredictor
     from precisionflow.evaluation.tasks.next_token import TokenPredictor
     from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
+    from precisionflow.evaluation.tasks.tags import TagPredictor
 
 LEVEL = 0.95
 """Probability of the interval where a call gives none."""
@@ -127,6 +128,32 @@ def _classes(log_probabilities: np.ndarray, card: DatasetCard) -> pd.DataFrame:
     return pd.DataFrame(said | {f"p_{name}": probabilities[:, i] for i, name in enumerate(names)})
 
 
+@dataclass(frozen=True)
+class TagsOfWords:
+    """Answers for sentences: words between blanks in, the most probable tag of every word and its probability out."""
+
+    task: Tagging
+
+    def signature(self, card: DatasetCard) -> "ModelSignature":  # noqa: ARG002 - the same for every set of tags
+        """text -> tags, confidences (between blanks, one for each word), with the method they are `recalibrated` by."""
+        said = {"tags": "string", "confidences": "string"}
+        return _signature({"text": "string"}, said, recalibrated=("string", None))
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each sentence; ValueError for one without words or with more than the model's context."""
+        predictor = cast("TagPredictor", model.predictor)
+        tokeniser = restored_words(self.task.tokens, predictor.data_card.known)
+        sentences = [[tokeniser.bag(word) for word in text.split()] for text in table["text"]]
+        names, fit = predictor.data_card.class_names, model.fit(params.get("recalibrated"))
+        said = []
+        for stated in predictor.log_probabilities(sentences):
+            probabilities = np.exp(_tempered(stated, fit))
+            best = zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True)
+            tags, confidences = zip(*((names[i], f"{p:.4f}") for i, p in best), strict=True)
+            said.append({"tags": " ".join(tags), "confidences": " ".join(confidences)})
+        return pd.DataFrame(said, columns=["tags", "confidences"])
+
+
 def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
     """log p after temperature, as they are without a fit."""
     from precisionflow.evaluation.recalibration.temperature import log_tempered
@@ -136,7 +163,7 @@ def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
     )
 
 
-def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts | ClassesOfSequences:
+def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts | ClassesOfSequences | TagsOfWords:
     """Signature and answers of a model of the task."""
     match task:
         case Regression():
@@ -147,6 +174,8 @@ def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts | Clas
             return ClassesOfTexts(task)
         case Synthetic():
             return ClassesOfSequences()
+        case Tagging():
+            return TagsOfWords(task)
         case _:
             assert_never(task)
 

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Task
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging, Task
 from precisionflow.config.training import Training
 from precisionflow.data.bags import Padded
 from precisionflow.data.batches import Rows, Sequences, TokenWindows, rank_slice
@@ -146,6 +146,8 @@ def read_samples(task: Task, file: Path) -> Samples:
         case Synthetic(source=source):
             sequences = Sequences.read(file, tagged=source.tagged)
             return TaggedTexts(sequences) if source.tagged else ClassifiedTexts(sequences)
+        case Tagging():
+            return TaggedTexts(Sequences.read(file, tagged=True))
         case _:
             assert_never(task)
 

@@ -20,7 +20,7 @@ from precisionflow.models.likelihoods.categorical import cross_entropy
 from precisionflow.models.likelihoods.objective import density, objective
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
-from precisionflow.models.networks.transformer import next_token_readout, transformer
+from precisionflow.models.networks.transformer import token_readout, transformer
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.learner import learner
 
@@ -36,7 +36,7 @@ def language():
         config,
         vocabulary=VOCABULARY,
         context=CONTEXT,
-        readout=partial(next_token_readout, vocabulary=VOCABULARY),
+        readout=partial(token_readout, classes=VOCABULARY),
     ).double()
     windows = torch.randint(0, VOCABULARY, (3, CONTEXT + 1))
     return model, windows[:, :-1], windows[:, 1:], cross_entropy

@@ -1,4 +1,4 @@
-"""A transformer over sequences of unequal length: the pooled readout, and padding that changes nothing."""
+"""A transformer over sequences of unequal length: readouts of sequences and tokens, padding that changes nothing."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ from precisionflow.models.attention.sites import Sites
 from precisionflow.models.likelihoods.categorical import cross_entropy
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.layered import TokenNetwork
-from precisionflow.models.networks.transformer import PooledReadout, transformer
+from precisionflow.models.networks.transformer import PooledReadout, token_readout, transformer
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.learner import learner
 from precisionflow.training.rules.predictive_coding import PredictiveCoding as PredictiveCodingRule
@@ -47,7 +47,11 @@ def test_the_pooled_readout_is_the_plain_mean_over_real_tokens():
     )
 
 
-def network(potential: object = None, prior: object = None) -> TokenNetwork:
+POOLED = partial(PooledReadout, classes=CLASSES)
+TAGS = partial(token_readout, classes=CLASSES)
+
+
+def network(potential: object = None, prior: object = None, readout: object = POOLED) -> TokenNetwork:
     torch.manual_seed(0)
     config = Transformer(
         blocks=2,
@@ -55,8 +59,7 @@ def network(potential: object = None, prior: object = None) -> TokenNetwork:
         width=WIDTH,
         attention=Attention(potential=potential or GaussianPerKey(), prior=prior or Full()),
     )
-    pooled = partial(PooledReadout, classes=CLASSES)
-    return transformer(config, vocabulary=VOCABULARY, context=CONTEXT, readout=pooled).double()
+    return transformer(config, vocabulary=VOCABULARY, context=CONTEXT, readout=readout).double()
 
 
 def batch(places: int, filler: int = 0) -> Batch:
@@ -68,6 +71,21 @@ def batch(places: int, filler: int = 0) -> Batch:
         inputs[row, :length] = sequence[:length]
     mask = torch.arange(places) < torch.tensor(LENGTHS)[:, None]
     return Batch(inputs, torch.tensor([0, 2, 1]), mask)
+
+
+def tagged(places: int, filler: int = 0, bag: int = 3) -> Batch:
+    """The same with a bag of ids and a tag for every token, of which the second of each sequence does not count."""
+    plain, generator = batch(places), torch.Generator().manual_seed(2)
+    ids = torch.randint(1, VOCABULARY, (3, max(LENGTHS), 3), generator=generator)
+    target = torch.full((3, places), filler % CLASSES)
+    inputs = torch.zeros(3, places, bag, dtype=torch.int64)
+    inputs[..., :3] = filler
+    inputs[:, : max(LENGTHS), :3][plain.mask[:, : max(LENGTHS)]] = ids[plain.mask[:, : max(LENGTHS)]]
+    tags = torch.randint(0, CLASSES, (3, max(LENGTHS)), generator=generator)
+    target[:, : max(LENGTHS)][plain.mask[:, : max(LENGTHS)]] = tags[plain.mask[:, : max(LENGTHS)]]
+    counts = plain.mask.double()
+    counts[:, 1] = 0
+    return Batch(inputs, target, plain.mask, counts=counts)
 
 
 def taught(model: TokenNetwork, learning: object, given: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -90,6 +108,30 @@ def test_padding_changes_neither_loss_nor_gradients(learning, potential, prior):
     assert any(gradient.abs().max() > 1e-3 for gradient in gradients)
 
 
+@pytest.mark.parametrize("potential", [DotProduct(), GaussianPerKey()])
+@pytest.mark.parametrize("learning", [Backpropagation(), SETTLING])
+def test_padding_of_places_and_of_bags_changes_nothing_where_every_token_has_a_tag(learning, potential):
+    model = network(potential, readout=TAGS)
+    loss, gradients = taught(model, learning, tagged(max(LENGTHS)))
+    for places, filler, bag in ((CONTEXT, 0, 3), (CONTEXT, 4, 3), (max(LENGTHS), 7, 5)):
+        other, found = taught(model, learning, tagged(places, filler, bag))
+        torch.testing.assert_close(other, loss, rtol=1e-12, atol=0)
+        for mine, expected in zip(found, gradients, strict=True):
+            torch.testing.assert_close(mine, expected, rtol=1e-9, atol=1e-12)
+    assert any(gradient.abs().max() > 1e-3 for gradient in gradients)
+    assert loss.item() == pytest.approx(mean_of_counted(model, tagged(CONTEXT, 4)), rel=1e-12)
+
+
+def mean_of_counted(model: TokenNetwork, given: Batch) -> float:
+    """Mean loss of the tokens that count, one sequence at a time without padding."""
+    losses = []
+    for row, length in enumerate(LENGTHS):
+        logits = model(given.inputs[row : row + 1, :length])[0]
+        found = cross_entropy(logits, given.target[row, :length])
+        losses += [found[place].item() for place in range(length) if place != 1]
+    return sum(losses) / len(losses)
+
+
 @pytest.mark.parametrize("learning", [Backpropagation(), SETTLING])
 def test_a_batch_teaches_the_mean_of_what_its_sequences_teach_alone(learning):
     model, whole = network(), batch(CONTEXT)
@@ -104,12 +146,17 @@ def test_a_batch_teaches_the_mean_of_what_its_sequences_teach_alone(learning):
         torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_errors_at_padded_places_stay_zero():
-    model, given = network(), batch(CONTEXT, filler=4)
+@pytest.mark.parametrize(
+    ("readout", "given"), [(POOLED, batch(CONTEXT, filler=4)), (TAGS, tagged(CONTEXT, filler=4))]
+)
+def test_errors_at_padded_places_stay_zero(readout, given):
+    model = network(readout=readout)
     rule = PredictiveCodingRule(SETTLING, layers=len(model.layers))
-    clamped = Clamped(model, cross_entropy, given.inputs, given.target, given.mask)
+    clamped = Clamped(model, cross_entropy, given.inputs, given.target, given.mask, given.counts)
     errors = settle(clamped, rule.laws, config=SETTLING).errors
     assert len(errors) == len(model.layers)
     for error in errors:
         assert torch.equal(error[~given.mask], torch.zeros_like(error[~given.mask]))
-        assert (error[given.mask].abs().sum(dim=-1) > 0).all()
+        counted = given.mask if given.counts is None else given.counts > 0
+        assert (error[counted].abs().sum(dim=-1) > 0).all()
+    assert (errors[0][given.mask].abs().sum(dim=-1) > 0).all()

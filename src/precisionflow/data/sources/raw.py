@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -34,3 +35,9 @@ def file_sha256(path: Path) -> str:
     if not size:
         raise ValueError(f"{path}: is empty; fetch or write it again")
     return checksum
+
+
+def files_sha256(paths: Sequence[Path]) -> str:
+    """sha256 of a file's bytes; of several files, that of their checksums one after the other."""
+    checksums = [file_sha256(path) for path in paths]
+    return checksums[0] if len(checksums) == 1 else hashlib.sha256("".join(checksums).encode()).hexdigest()

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, assert_never, runtime_checkable
 
 from precisionflow.config import tokens as kinds
-from precisionflow.data.tokens.listed import listed, listed_from
+from precisionflow.data.tokens.hashed import hashed, hashed_from
+from precisionflow.data.tokens.listed import listed, listed_from, split_text
 from precisionflow.records.cards import Vocabulary
 
 Bag = Sequence[int]
@@ -27,11 +28,28 @@ class Tokeniser(Protocol):
         ...
 
 
+@runtime_checkable
+class WordTokeniser(Protocol):
+    """A fitted tokeniser whose tokens are words."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the data set's card keeps of it."""
+        ...
+
+    def bag(self, word: str) -> Bag:
+        """The ids of a word."""
+        ...
+
+
 def fitted(config: kinds.Tokens, texts: Iterable[str]) -> Tokeniser:
     """A tokeniser whose vocabulary comes from the training texts; ValueError where it would hold no token."""
     match config:
         case kinds.Characters() | kinds.Words():
-            return listed_from(texts, kind=config.kind, least_count=config.least_count)
+            pieces = (split_text(text, kind=config.kind) for text in texts)
+            return listed_from(pieces, kind=config.kind, least_count=config.least_count)
+        case kinds.HashedWords():
+            return hashed_from((text.split() for text in texts), config)
         case _:
             assert_never(config)
 
@@ -41,5 +59,29 @@ def restored(config: kinds.Tokens, vocabulary: Vocabulary) -> Tokeniser:
     match config:
         case kinds.Characters() | kinds.Words():
             return listed(vocabulary, kind=config.kind)
+        case kinds.HashedWords():
+            return hashed(vocabulary)
+        case _:
+            assert_never(config)
+
+
+def fitted_to_words(config: kinds.WordTokens, sentences: Iterable[Sequence[str]]) -> WordTokeniser:
+    """The same of sentences whose words are known; a word may hold blanks."""
+    match config:
+        case kinds.Words():
+            return listed_from(sentences, kind=config.kind, least_count=config.least_count)
+        case kinds.HashedWords():
+            return hashed_from(sentences, config)
+        case _:
+            assert_never(config)
+
+
+def restored_words(config: kinds.WordTokens, vocabulary: Vocabulary) -> WordTokeniser:
+    """The tokeniser of words that a data set's card keeps."""
+    match config:
+        case kinds.Words():
+            return listed(vocabulary, kind=config.kind)
+        case kinds.HashedWords():
+            return hashed(vocabulary)
         case _:
             assert_never(config)

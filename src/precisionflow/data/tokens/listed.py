@@ -21,8 +21,10 @@ class Listed:
     index: dict[str, int]
 
     def bags(self, text: str) -> list[Sequence[int]]:
-        unknown = self.index[UNKNOWN]
-        return [(self.index.get(token, unknown),) for token in split_text(text, kind=self.kind)]
+        return [self.bag(token) for token in split_text(text, kind=self.kind)]
+
+    def bag(self, word: str) -> Sequence[int]:
+        return (self.index.get(word, self.index[UNKNOWN]),)
 
 
 def listed(vocabulary: Vocabulary, *, kind: Kind) -> Listed:
@@ -30,20 +32,23 @@ def listed(vocabulary: Vocabulary, *, kind: Kind) -> Listed:
     return Listed(kind, vocabulary, {token: i for i, token in enumerate(vocabulary.tokens)})
 
 
-def listed_from(texts: Iterable[str], *, kind: Kind, least_count: int) -> Listed:
-    """Padding, the unknown token, and every token that stands `least_count` times or more in the texts, sorted.
+def listed_from(texts: Iterable[Sequence[str]], *, kind: Kind, least_count: int) -> Listed:
+    """Padding, the unknown token, and the `frequent` tokens of the texts; ValueError where there is none."""
+    tokens = frequent(texts, kind=kind, least_count=least_count)
+    return listed(Vocabulary(tokens=(PADDING, UNKNOWN, *tokens)), kind=kind)
 
-    ValueError where no token does.
-    """
+
+def frequent(texts: Iterable[Sequence[str]], *, kind: str, least_count: int) -> list[str]:
+    """Every token that stands `least_count` times or more in the texts, sorted; ValueError where none does."""
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(split_text(text, kind=kind))
+        counts.update(text)
     tokens = sorted(token for token, count in counts.items() if count >= least_count)
     if not tokens:
         raise ValueError(
             f"none of the {kind} stands {least_count} times in the training texts; lower task.tokens.least_count"
         )
-    return listed(Vocabulary(tokens=(PADDING, UNKNOWN, *tokens)), kind=kind)
+    return tokens
 
 
 def split_text(text: str, *, kind: Kind) -> Sequence[str]:

@@ -6,11 +6,11 @@ from typing import assert_never
 from precisionflow.config import Experiment
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import MLP, Transformer
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
-from precisionflow.models.networks.transformer import PooledReadout, next_token_readout, transformer
+from precisionflow.models.networks.transformer import PooledReadout, token_readout, transformer
 from precisionflow.records.cards import DatasetCard
 
 
@@ -26,7 +26,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
         case NextToken(context=context):
             assert isinstance(experiment.model, Transformer)
             vocabulary = card.known.ids
-            readout = partial(next_token_readout, vocabulary=vocabulary)
+            readout = partial(token_readout, classes=vocabulary)
             return transformer(experiment.model, vocabulary=vocabulary, context=context, readout=readout)
         case SequenceClassification(context=context):
             assert isinstance(experiment.model, Transformer)
@@ -36,7 +36,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert isinstance(experiment.model, Transformer)
             classes = len(card.class_names)
             tagged, pooled = (
-                partial(next_token_readout, vocabulary=classes),
+                partial(token_readout, classes=classes),
                 partial(PooledReadout, classes=classes),
             )
             return transformer(
@@ -45,6 +45,10 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
                 context=context,
                 readout=tagged if source.tagged else pooled,
             )
+        case Tagging(context=context):
+            assert isinstance(experiment.model, Transformer)
+            tags = partial(token_readout, classes=len(card.class_names))
+            return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=tags)
         case _:
             assert_never(experiment.task)
 

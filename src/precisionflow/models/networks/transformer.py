@@ -56,9 +56,9 @@ class PooledReadout(nn.Module):
         return self.classes(mean)  # type: ignore[no-any-return]
 
 
-def next_token_readout(width: int, *, vocabulary: int) -> nn.Module:
-    """Logits of the next token at every token: output Float "batch tokens vocabulary"."""
-    return TokenWise(nn.LayerNorm(width), nn.Linear(width, vocabulary))
+def token_readout(width: int, *, classes: int) -> nn.Module:
+    """Logits at every token, of the next token or of the token's tag: output Float "batch tokens classes"."""
+    return TokenWise(nn.LayerNorm(width), nn.Linear(width, classes))
 
 
 def transformer(

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.tasks.classes import Classes, ClassWords
 from precisionflow.report.tasks.numbers import Numbers
@@ -24,6 +24,12 @@ SEQUENCES = ClassWords(
 )
 
 TEXTS = ClassWords(rows="texts", answer="class", dependence="")
+
+WORDS = ClassWords(
+    rows="words",
+    answer="tag",
+    dependence="; words of a sentence depend on each other, so the true band is wider",
+)
 
 
 def of_task(
@@ -43,5 +49,7 @@ def of_task(
             return Classes(*given, TEXTS)
         case Synthetic():
             return Classes(*given, SEQUENCES)
+        case Tagging():
+            return Classes(*given, WORDS)
         case _ as unknown:
             assert_never(unknown)

@@ -1,0 +1,117 @@
+"""CoNLL-U files (universaldependencies.org/format.html): sentences of words, every word with the tag of one column."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple, NoReturn
+
+FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
+COLUMNS = {"upos": FIELDS.index("UPOS"), "xpos": FIELDS.index("XPOS")}
+UNSPECIFIED = "_"
+Skipped = Literal["ranges", "empty nodes"]
+_WORD, _RANGE, _EMPTY = (
+    re.compile(r"[1-9]\d*"),
+    re.compile(r"[1-9]\d*-[1-9]\d*"),
+    re.compile(r"\d+\.[1-9]\d*"),
+)
+
+
+class Sentence(NamedTuple):
+    """The words of a sentence in order."""
+
+    line: int
+    """Where its first word stands, from 1."""
+    words: tuple[str, ...]
+    tags: tuple[str | None, ...]
+    """None where the column says `_`."""
+
+
+def read_sentences(
+    path: Path, column: Literal["upos", "xpos"], skipped: Counter[Skipped]
+) -> Iterator[Sentence]:
+    """All sentences in order. Ranges of words (1-2) and empty nodes (8.1) are no words: counted in `skipped`.
+
+    ValueError names the line and the field of what the format does not allow.
+    """
+    words: list[str] = []
+    tags: list[str | None] = []
+    begun: int | None = None
+    first = number = 0
+    for number, line in enumerate(_lines(path), start=1):
+        if not line:
+            if begun is not None and not words:
+                _refuse(path, begun, "a sentence without words; remove it, or write its words")
+            if words:
+                yield Sentence(first, tuple(words), tuple(tags))
+            words, tags, begun = [], [], None
+            continue
+        begun = begun or number
+        if line.startswith("#"):
+            if words:
+                _refuse(
+                    path, number, "a comment inside a sentence; end the sentence before it with an empty line"
+                )
+            continue
+        fields = _fields(path, number, line)
+        if _RANGE.fullmatch(fields[0]):
+            skipped["ranges"] += 1
+        elif _EMPTY.fullmatch(fields[0]):
+            skipped["empty nodes"] += 1
+        else:
+            _check_id(path, number, fields[0], expected=len(words) + 1)
+            first = first if words else number
+            words.append(fields[1])
+            tag = fields[COLUMNS[column]]
+            tags.append(None if tag == UNSPECIFIED else tag)
+    if words:
+        yield Sentence(first, tuple(words), tuple(tags))
+    elif begun is not None:
+        _refuse(path, begun, "a sentence without words; remove it, or write its words")
+
+
+def _fields(path: Path, number: int, line: str) -> list[str]:
+    fields = line.split("\t")
+    if len(fields) != len(FIELDS):
+        blanks = ", not by blanks" if len(line.split()) == len(FIELDS) else ""
+        _refuse(
+            path,
+            number,
+            f"{len(fields)} fields; write the {len(FIELDS)} of CoNLL-U, {FIELDS[0]} to {FIELDS[-1]}, "
+            f"between tabs{blanks}, and an empty line after each sentence",
+        )
+    for name, field in zip(FIELDS, fields, strict=True):
+        if not field.strip():
+            _refuse(path, number, f"field {name} is empty; write {UNSPECIFIED} where nothing is to be said")
+    return fields
+
+
+def _check_id(path: Path, number: int, given: str, *, expected: int) -> None:
+    if not _WORD.fullmatch(given):
+        _refuse(
+            path, number, f"field ID is {given!r}; write a whole number, a range 1-2 or an empty node 8.1"
+        )
+    if int(given) != expected:
+        _refuse(
+            path,
+            number,
+            f"field ID is {given}, should be {expected}; number the words of a sentence from 1 and end it with an "
+            "empty line",
+        )
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines without their ends."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                _refuse(
+                    path, number, f"byte {error.start + 1} of the line is not UTF-8; save the file as UTF-8"
+                )
+            yield text.rstrip("\r\n")
+
+
+def _refuse(path: Path, number: int, fault: str) -> NoReturn:
+    raise ValueError(f"{path}: line {number}: {fault}") from None

@@ -1,0 +1,77 @@
+"""Tagged sentences: probabilities of the tag of every word, and their scores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from precisionflow.config import Experiment
+from precisionflow.config.tasks import Tagging
+from precisionflow.data.bags import Bags
+from precisionflow.data.batches import Sequences
+from precisionflow.data.tokens import Bag
+from precisionflow.evaluation.classes import fits_of, score_classes
+from precisionflow.evaluation.network import TrainedNetwork, network_of
+from precisionflow.evaluation.scored import Scored
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.schemas import CLASS_PREDICTIONS, NOT_COUNTED
+from precisionflow.results.layout import PreparedSplit
+from precisionflow.training.batches import Batch, masked
+
+PLACES = 1 << 20
+"""A word's row is that of its sentence times so many, plus its place: the same word has the same row in every split."""
+
+
+@dataclass(frozen=True)
+class TagPredictor(TrainedNetwork):
+    """Sentences of words in, probabilities of the words' tags out."""
+
+    predicts: ClassVar = "tags of words"
+
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The network with its weights; RuntimeError for weights of another network."""
+        return network_of(experiment, card, weights)
+
+    def log_probabilities(self, sentences: Sequence[Sequence[Bag]]) -> list[Float[np.ndarray, "words tags"]]:
+        """log p(tag) of every word of each sentence, in nats.
+
+        ValueError for no sentence, for one without words, and for one that is longer than the trained context.
+        """
+        bags = Bags.of(sentences)
+        if not len(bags) or not bags.lengths.min():
+            raise ValueError(
+                f"sentences of {bags.lengths.tolist()} words; give at least one, each with at least one word"
+            )
+        task = self.experiment_card.experiment.task
+        assert isinstance(task, Tagging)
+        if bags.lengths.max() > task.context:
+            raise ValueError(
+                f"a sentence of {bags.lengths.max()} words is longer than the model's context {task.context}; cut it"
+            )
+        inputs, mask = masked(*bags.padded(np.arange(len(bags))))
+        stated = self.predict(Batch(inputs, torch.zeros(inputs.shape[:2], dtype=torch.int64), mask)).numpy()
+        return [of[:length] for of, length in zip(stated, bags.lengths, strict=True)]
+
+    def predict(self, batch: Batch) -> Float[Tensor, "sentences words tags"]:
+        """log softmax of the logits at every place of a batch, float64 on the CPU."""
+        given = batch.to(self.device)
+        with torch.no_grad():
+            return self.model(given.inputs, given.mask).double().log_softmax(-1).cpu()
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test words' tag probabilities and all their metrics, before and after temperature."""
+        plain, tempered = score_classes(self.predict, experiment, data)
+        metrics = plain.metrics
+        if tempered is not None:
+            metrics |= {f"{name}_after_temperature": value for name, value in tempered.scores.metrics.items()}
+        sentences = Sequences.read(PreparedSplit(data).part("test"), tagged=True)
+        rows = sentences.rows[:, None] * PLACES + np.arange(sentences.lengths.max())
+        row = rows[sentences.tags() != NOT_COUNTED]
+        return Scored(plain.table(row), CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))

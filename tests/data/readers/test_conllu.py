@@ -1,0 +1,115 @@
+"""CoNLL-U: words and tags as the format says, ranges and empty nodes skipped and counted, faults named by line."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from precisionflow.data.readers.conllu import Sentence, read_sentences
+
+
+def row(number: str, form: str, upos: str = "X", xpos: str = "_") -> str:
+    return "\t".join([number, form, "_", upos, xpos, "_", "0", "_", "_", "_"])
+
+
+FILE = [
+    "# sent_id = 1",
+    "# text = vámonos al mar",
+    row("1-2", "vámonos", "_"),
+    row("1", "vamos", "VERB", "V"),
+    row("2", "nos", "PRON"),
+    row("3-4", "al", "_"),
+    row("3", "a", "ADP", "P"),
+    row("4", "el", "DET", "D"),
+    row("5", "mar", "NOUN", "N"),
+    "",
+    "",
+    row("0.1", "null", "_"),
+    row("1", "Sue", "PROPN", "N"),
+    row("2", "likes", "VERB", "V"),
+    row("2.1", "likes", "VERB", "V"),
+    row("3", "20 000", "NUM", "_"),
+    row("4", "_", "SYM", "S"),
+    row("5", "#", "_", "S"),
+]
+
+
+def write(path: Path, lines: list[str], end: str = "\n") -> Path:
+    path.write_bytes(end.join([*lines, "", ""]).encode())
+    return path
+
+
+def read(path: Path, column: str = "upos") -> tuple[list[Sentence], Counter[str]]:
+    skipped: Counter[str] = Counter()
+    return list(read_sentences(path, column, skipped)), skipped
+
+
+def naive(lines: list[str], field: int) -> list[tuple[tuple[str, ...], tuple[str | None, ...]]]:
+    """Blocks between empty lines; of each the lines whose first field is a whole number."""
+    blocks = "\n".join(lines).split("\n\n")
+    rows = [[line.split("\t") for line in block.split("\n") if "\t" in line] for block in blocks]
+    words = [[fields for fields in block if fields[0].isdigit()] for block in rows]
+    return [
+        (tuple(f[1] for f in block), tuple(None if f[field] == "_" else f[field] for f in block))
+        for block in words
+        if block
+    ]
+
+
+@pytest.mark.parametrize(("column", "field"), [("upos", 3), ("xpos", 4)])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_words_and_tags_are_those_of_a_naive_reader(tmp_path, column, field, end):
+    sentences, skipped = read(write(tmp_path / "a.conllu", FILE, end), column)
+    assert [(s.words, s.tags) for s in sentences] == naive(FILE, field)
+    assert [s.line for s in sentences] == [4, 13]
+    assert sentences[1].words == ("Sue", "likes", "20 000", "_", "#")
+    assert skipped == {"ranges": 2, "empty nodes": 2}
+
+
+def test_the_last_sentence_needs_no_empty_line_and_a_mark_of_byte_order_is_no_text(tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_bytes(("\ufeff# a comment\n" + row("1", "Hi\u2028you", "INTJ")).encode())
+    (sentence,), _ = read(path)
+    assert sentence == Sentence(2, ("Hi\u2028you",), ("INTJ",))
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (
+            [row("1", "a"), "2\tb\tb\tX"],
+            r"line 2: 4 fields; write the 10 of CoNLL-U, ID to MISC, between tabs, and an empty line after each",
+        ),
+        (["1 a a X _ _ 0 _ _ _"], r"line 1: 1 fields; write the 10 .* between tabs, not by blanks, and an"),
+        (
+            ["1\t\ta\tX\t_\t_\t0\t_\t_\t_"],
+            r"line 1: field FORM is empty; write _ where nothing is to be said",
+        ),
+        (["1\ta\ta\t \t_\t_\t0\t_\t_\t_"], r"line 1: field UPOS is empty; write _ where"),
+        ([row("one", "a")], r"line 1: field ID is 'one'; write a whole number, a range 1-2 or an empty node"),
+        (
+            [row("1", "a"), row("3", "b")],
+            r"line 2: field ID is 3, should be 2; number the words of a sentence",
+        ),
+        ([row("1", "a"), row("1", "b")], r"line 2: field ID is 1, should be 2; .* end it with an empty line"),
+        (["# sent_id = 1", "", row("1", "a")], r"line 1: a sentence without words; remove it, or write its"),
+        ([row("1", "a"), "", "# the end"], r"line 3: a sentence without words"),
+        (
+            [row("1", "a"), "# sent_id = 2"],
+            r"line 2: a comment inside a sentence; end the sentence before it",
+        ),
+    ],
+)
+def test_a_fault_is_named_with_its_line_its_field_and_what_to_write(tmp_path, lines, expected):
+    path = write(tmp_path / "a.conllu", lines)
+    with pytest.raises(ValueError, match=f"^{path}: {expected}"):
+        read(path)
+
+
+def test_a_byte_that_is_no_utf8_is_named(tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_bytes(row("1", "a").encode() + b"\n2\tcaf\xe9\n")
+    with pytest.raises(
+        ValueError, match=r": line 2: byte 6 of the line is not UTF-8; save the file as UTF-8$"
+    ):
+        read(path)

@@ -1,0 +1,157 @@
+"""Tagged sentences: parts from one file or three, a vocabulary of training words, tags of all files, what is told."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from precisionflow.config import Experiment, resolve
+from precisionflow.data.batches import Sequences
+from precisionflow.data.prepare import prepare
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.records.schemas import NOT_COUNTED
+from precisionflow.results.layout import data_folder
+
+Words = list[tuple[str, str]]
+
+
+def write(path: Path, sentences: list[Words]) -> Path:
+    lines = []
+    for sentence in sentences:
+        for number, (word, tag) in enumerate(sentence, start=1):
+            lines.append("\t".join([str(number), word, "_", tag, tag.lower(), "_", "0", "_", "_", "_"]))
+        lines.append("")
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return path
+
+
+def sentences(count: int, first: int = 0) -> list[Words]:
+    return [
+        [("the", "DET"), (f"dog{i}", "NOUN"), ("runs", "VERB"), ("fast", "_")][: 2 + i % 3]
+        for i in range(first, first + count)
+    ]
+
+
+def experiment(
+    path: Path, *, valid: Path | None = None, test: Path | None = None, **task: object
+) -> Experiment:
+    source = {"kind": "conllu", "path": str(path), "valid": valid and str(valid), "test": test and str(test)}
+    return resolve(
+        {
+            "name": "tags",
+            "task": {"kind": "tagging", "source": source} | task,
+            "model": {"kind": "transformer", "attention": {"prior": {"kind": "full"}}},
+            "objective": {"kind": "cross_entropy"},
+        }
+    )
+
+
+def prepared(given: Experiment, out: Path) -> tuple[DatasetCard, dict[str, Sequences], list[str]]:
+    told: list[str] = []
+    prepare([given], out=out, report=told.append)
+    folder = data_folder(out, given, 0)
+    card = read_card(folder / "dataset.json", DatasetCard)
+    parts = {part: Sequences.read(folder / f"{part}.parquet", tagged=True) for part in card.rows}
+    return card, parts, told
+
+
+@pytest.mark.parametrize("column", ["upos", "xpos"])
+def test_one_file_is_cut_by_sentences_and_read_back(tmp_path, column):
+    given = experiment(write(tmp_path / "a.conllu", sentences(40)), column=column)
+    card, parts, _ = prepared(given, tmp_path / "out")
+    assert card.rows == {"train": 32, "valid": 4, "test": 4}
+    names = ("DET", "NOUN", "VERB")
+    assert card.class_names == (names if column == "upos" else tuple(map(str.lower, names)))
+    assert card.target == column
+    assert parts["test"].rows.tolist() == sorted(np.random.default_rng(0).permutation(40)[:4])
+    assert sorted(row for part in parts.values() for row in part.rows) == list(range(40))
+    for part in parts.values():
+        for row, tags in zip(part.rows, part.tags(), strict=True):
+            length = 2 + row % 3
+            assert tags[:length].tolist() == [0, 1, 2, NOT_COUNTED][:length]
+            assert (tags[length:] == NOT_COUNTED).all()
+
+
+def test_files_of_their_own_are_the_parts(tmp_path):
+    paths = [write(tmp_path / f"{i}.conllu", sentences(n, 100 * i)) for i, n in enumerate((20, 3, 5))]
+    card, parts, _ = prepared(experiment(paths[0], valid=paths[1], test=paths[2]), tmp_path / "out")
+    assert card.rows == {"train": 20, "valid": 3, "test": 5}
+    assert {part: of.rows.tolist() for part, of in parts.items()} == {
+        "train": list(range(20)),
+        "valid": [20, 21, 22],
+        "test": list(range(23, 28)),
+    }
+    cut, parts, _ = prepared(experiment(paths[0], test=paths[2]), tmp_path / "cut")
+    assert cut.rows == {"train": 18, "valid": 2, "test": 5}
+    assert parts["test"].rows.tolist() == list(range(20, 25))
+
+
+def test_words_of_validation_and_test_sentences_alone_are_no_tokens(tmp_path):
+    paths = [write(tmp_path / f"{i}.conllu", 2 * sentences(n, 100 * i)) for i, n in enumerate((4, 3, 5))]
+    card, _, _ = prepared(experiment(paths[0], valid=paths[1], test=paths[2]), tmp_path / "out")
+    assert card.tokens == (" padding", "dog0", "dog1", "dog2", "dog3", "fast", "runs", "the")
+    listed, _, _ = prepared(
+        experiment(paths[0], valid=paths[1], test=paths[2], tokens={"kind": "words"}), tmp_path / "listed"
+    )
+    assert listed.tokens[2:] == card.tokens[1:]
+
+
+def test_long_sentences_are_cut_into_pieces_or_refused_and_told(tmp_path):
+    path = write(tmp_path / "a.conllu", sentences(40))
+    card, parts, told = prepared(experiment(path, context=3), tmp_path / "out")
+    long = sum(i % 3 == 2 for i in range(40))
+    assert f"{path}: {long} sentences are longer than task.context 3 and were cut into pieces" in told
+    assert sum(card.rows.values()) == 40 + long
+    assert sum(int(part.lengths.sum()) for part in parts.values()) == sum(map(len, sentences(40)))
+    with pytest.raises(
+        ValueError,
+        match=rf"^{path}: line 8: a sentence of 4 words is longer than task\.context 3; raise it, or say task\.too",
+    ):
+        prepared(experiment(path, context=3, too_long="refuse"), tmp_path / "refused")
+
+
+def test_tags_that_training_lacks_or_has_once_are_told(tmp_path):
+    train = write(tmp_path / "train.conllu", [*sentences(20), [("oh", "INTJ")]])
+    test = write(tmp_path / "test.conllu", [[("a", "SYM")], *sentences(2)])
+    valid = write(tmp_path / "valid.conllu", sentences(2))
+    card, parts, told = prepared(experiment(train, valid=valid, test=test), tmp_path / "out")
+    assert card.class_names == ("DET", "INTJ", "NOUN", "SYM", "VERB")
+    assert parts["test"].tags()[0, 0] == 3
+    assert f"{train}: column 'upos': no training row has 'SYM'; rows with it cannot be predicted" in told
+    assert f"{train}: column 'upos': one row has 'INTJ'; one row is too few to learn from" in told
+
+
+def test_ranges_and_empty_nodes_are_told(tmp_path):
+    path = write(tmp_path / "a.conllu", sentences(40))
+    text = path.read_text().replace("1\tthe", "1-2\tthedog\t_\t_\t_\t_\t_\t_\t_\t_\n1\tthe", 2)
+    path.write_text(text.replace("\n\n", "\n4.1\tx\t_\t_\t_\t_\t_\t_\t_\t_\n\n", 1))
+    *_, told = prepared(experiment(path), tmp_path / "out")
+    assert told[0] == f"{path}: 2 ranges and 1 empty nodes are no words and were skipped"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], r": is empty; fetch or write it again$"),
+        ([[("a", "X")]], r": has 1 sentences; 3 are the fewest, one for each part$"),
+        (
+            5 * [[("a", "X"), ("b", "X")]],
+            r": column 'upos' is 'X' in every training row; there is nothing to",
+        ),
+        (
+            5 * [[("a", "_")]],
+            r": column 'upos' says nothing in any training row; choose another target column$",
+        ),
+        (
+            [[(f"a{i}", "X"), (f"b{i}", "Y")] for i in range(5)],
+            r": none of the words stands 2 times in the training texts; lower task\.tokens\.least_count$",
+        ),
+    ],
+)
+def test_bad_input_is_named(tmp_path, given, expected):
+    path = write(tmp_path / "a.conllu", given)
+    path.write_text(path.read_text().lstrip("\n"))
+    with pytest.raises(ValueError, match=f"^{path}{expected}"):
+        prepared(experiment(path), tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.parquet"))

@@ -1,0 +1,97 @@
+"""A tagger from file to metrics: it learns words and ends, padding changes nothing, real words alone are counted."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from trained import TEXT, Trained, trained
+
+from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
+from precisionflow.results.layout import cell_folder
+from precisionflow.serving.answers import answers_of
+from precisionflow.serving.model import ServedModel
+
+LENGTHS = [1 + i % 6 for i in range(120)]
+
+
+def lines() -> Iterator[str]:
+    """Words whose end is their tag; every fifth word has none."""
+    random = np.random.default_rng(0)
+    for length in LENGTHS:
+        for place in range(1, length + 1):
+            stem, tag = f"{'xyzuvw'[random.integers(6)]}{random.integers(30)}", random.integers(3)
+            word = stem + ("ing", "ed", "ly")[tag]
+            given = ("VERB", "ADJ", "ADV")[tag] if place != 5 else "_"
+            yield "\t".join([str(place), word, "_", given, "_", "_", "0", "_", "_", "_"])
+        yield ""
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("words")
+    (folder / "a.conllu").write_text("\n".join([*lines(), ""]))
+    task = {
+        "kind": "tagging",
+        "source": {"kind": "conllu", "path": str(folder / "a.conllu")},
+        "tokens": {"kind": "hashed_words", "least_count": 1, "buckets": 500},
+        "context": 8,
+    }
+    changes = {"model.attention.prior.kind": "full", "evaluation.recalibration": ["temperature"]}
+    return trained(TEXT | {"task": task}, folder, **changes)
+
+
+def answers(words: Trained, *texts: str) -> pd.DataFrame:
+    model = ServedModel(words.predictor(), fits={})
+    return answers_of(words.experiment.task).answer(model, pd.DataFrame({"text": list(texts)}), {})
+
+
+def test_unseen_words_are_told_by_their_ends(words):
+    found = answers(words, "walking slowly tired", "seemingly")
+    assert found["tags"].tolist() == ["VERB ADV ADJ", "ADV"]
+    assert [len(said.split()) for said in found["confidences"]] == [3, 1]
+    assert all(1 / 3 <= float(p) <= 1 for said in found["confidences"] for p in said.split())
+
+
+def test_a_sentences_tags_do_not_depend_on_longer_ones_beside_it(words):
+    predictor = words.predictor()
+    short, long = [[5, 9], [7]], [[3], [4, 8, 9], [6], [2]]
+    (alone,) = predictor.log_probabilities([short])
+    beside = predictor.log_probabilities([short, long])
+    assert [len(of) for of in beside] == [2, 4]
+    np.testing.assert_allclose(beside[0], alone, atol=1e-5)
+
+
+def test_sentences_without_words_or_with_too_many_are_refused(words):
+    with pytest.raises(
+        ValueError, match=r"^sentences of \[1, 0\] words; give at least one, each with at least"
+    ):
+        answers(words, "fine", " ")
+    with pytest.raises(
+        ValueError, match=r"^a sentence of 9 words is longer than the model's context 8; cut it"
+    ):
+        answers(words, "a b c d e f g h i")
+
+
+def test_the_signature_names_what_is_answered(words):
+    signature = answers_of(words.experiment.task).signature(words.predictor().data_card)
+    assert signature.inputs.input_names() == ["text"]
+    assert signature.outputs.input_names() == list(answers(words, "fine").columns)
+
+
+def test_every_promised_metric_is_measured_on_the_tagged_words_of_the_test_sentences(words, tmp_path: Path):
+    evaluate(words.experiment, data=words.data, model=words.model, out=tmp_path)
+    cell = cell_folder(tmp_path, 0, 0)
+    metrics = read_parquet(cell / "metrics.parquet", METRICS).to_pylist()
+    assert {row["metric"] for row in metrics} == set(words.experiment.metrics)
+    tested = sorted(np.random.default_rng(0).permutation(120)[:12])
+    places = [(row, place) for row in tested for place in range(LENGTHS[row]) if place != 4]
+    assert {row["n"] for row in metrics} == {len(places)}
+    predictions = read_parquet(cell / "predictions.parquet", CLASS_PREDICTIONS)
+    assert predictions["row"].to_pylist() == [row * 2**20 + place for row, place in places]
+    values = {row["metric"]: row["value"] for row in metrics}
+    assert values["accuracy"] == pytest.approx(np.mean(predictions["correct"].to_numpy()))
+    assert values["accuracy"] > 0.9
