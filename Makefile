@@ -60,9 +60,9 @@ bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
 	@for script in $(filter-out %/measured.py, $(wildcard benchmarks/*.py)); do \
 		$(BIN)/python $$script --json runs/benchmarks/$$(basename $$script .py).json || exit 1; done
 
-mutate: $(INSTALLED) ## Put faults into the code and see which ones tests notice; hours, or MODULE=ablation/statistics.py.
+mutate: $(INSTALLED) ## Put faults into the code, see which ones tests notice; days, or SAMPLE=30, MODULE=ablation/statistics.py.
 	@$(INSTALL) '.[mutate]'
-	@$(BIN)/python -m tests.mutate $(MODULE)
+	@$(BIN)/python -m tests.mutate $(MODULE) $(addprefix --sample ,$(SAMPLE))
 
 lock: ## Resolve the newest versions that fit together into constraints.txt.
 	@$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-import os
 import re
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from cosmic_ray.work_db import WorkDB, use_db
-from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
+from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
+from scipy.stats import binomtest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path("src", "precisionflow")
@@ -26,6 +28,8 @@ ROOMS = {
 """Folder of the package -> what it is called in the summary."""
 BAR = 0.9
 """Least share of faults that tests notice."""
+SEED = "precisionflow"
+"""Faults of a sample follow from this, so that the same command draws the same ones."""
 SILENT = re.compile(
     r"core/(ExceptionReplacer|RemoveDecorator"
     r"|ReplaceBinaryOperator_(BitOr_\w+|\w+_(RShift|LShift|BitOr|BitAnd|BitXor|FloorDiv|Mod))"
@@ -63,20 +67,38 @@ class Module:
 
     @property
     def tests(self) -> list[Path]:
-        """The test file of its name first, then the others of the nearest folder that has some."""
+        """Tests of the nearest folder that has some: the file of its name first, then those that import it."""
         folder = Path("tests", *self.path.parts[2:-1])
-        while not (around := sorted(folder.glob("test_*.py"))):
+        while not (around := sorted(folder.glob("test_*.py")) or sorted(folder.rglob("test_*.py"))):
             folder = folder.parent
         own = Path("tests", *self.path.parts[2:-1], f"test_{self.path.stem}.py")
-        return sorted(around, key=lambda test: test != own)
+        return sorted(around, key=lambda test: (test != own, not self._stands_in(test)))
+
+    def _stands_in(self, test: Path) -> bool:
+        *folders, name = self.path.with_suffix("").parts[1:]
+        package = re.escape(".".join(folders))
+        pattern = (
+            rf"^(from {package}\.{name} import|from {package} import .*\b{name}\b|import {package}\.{name}\b)"
+        )
+        return re.search(pattern, test.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
     @property
     def session(self) -> str:
         """Name of the file that keeps what was tried: of other content, nothing has been."""
-        read = hashlib.sha256(f"{SILENT.pattern}{NO_NUMBER.pattern}".encode())
-        for file in (self.path, *self.tests):
-            read.update(file.read_bytes())
-        return f"{'.'.join(self.path.with_suffix('').parts[2:])}-{read.hexdigest()[:12]}.sqlite"
+        return f"{self.same_code}{_digest(b'', self.tests)}.sqlite"
+
+    @property
+    def same_code(self) -> str:
+        """How the names of all sessions of this content begin, whatever its tests were."""
+        digest = _digest(f"{SILENT.pattern}{NO_NUMBER.pattern}".encode(), [self.path])
+        return f"{'.'.join(self.path.with_suffix('').parts[2:])}-{digest}-"
+
+
+def _digest(first: bytes, files: Sequence[Path]) -> str:
+    read = hashlib.sha256(first)
+    for file in files:
+        read.update(file.read_bytes())
+    return read.hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -102,20 +124,53 @@ def modules(names: Sequence[str]) -> "list[Module]":
     return [Module(path) for path in found if path.name != "__init__.py"]
 
 
-def write(out: Path, sessions: Path) -> None:
-    """Write `summary.json` and `survivors.md` from the sessions of the modules and tests as they are."""
-    tried = list(_tried(sessions))
+def sample(listed: Mapping[Module, Sequence[WorkItem]], size: int | None) -> list[str]:
+    """Job ids of `size` faults of each room at random, its modules by their number of faults; of all without a size.
+
+    Systematic sampling: the fault of rank r, in a random order of its module's n, stands at (r + u) / n, u uniform and
+    one for the module. The lowest `size` of a room are its sample, so that a larger one contains it. In this order, the
+    rooms in turn: what a part of it tells holds for a smaller sample.
+    """
+    places: dict[str, list[tuple[float, str]]] = {}
+    for module, items in listed.items():
+        ordered = sorted(items, key=lambda item: _uniform(f"{module.path} {fault_name(item.mutations[0])}"))
+        start = _uniform(str(module.path))
+        of_room = places.setdefault(module.room, [])
+        of_room += [((rank + start) / len(ordered), item.job_id) for rank, item in enumerate(ordered)]
+    in_turn = zip_longest(*(sorted(of_room)[:size] for of_room in places.values()))
+    return [place[1] for turn in in_turn for place in turn if place is not None]
+
+
+def fault_name(mutation: MutationSpec) -> str:
+    """What tells a fault from the others of its module."""
+    return f"{mutation.operator_name} {mutation.occurrence} {sorted(mutation.operator_args.items())}"
+
+
+def _uniform(text: str) -> float:
+    digest = hashlib.sha256(f"{SEED} {text}".encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def write(out: Path, stored: Mapping[Module, Path], drawn: Collection[str]) -> None:
+    """Write `summary.json` and `survivors.md` from the modules' sessions: what was tried of the faults drawn."""
+    chosen = frozenset(drawn)
+    listed = {module: _read(session) for module, session in stored.items()}
+    tried = [
+        _of(module, item, result)
+        for module, items in listed.items()
+        for item, result in items
+        if result is not None and item.job_id in chosen
+    ]
     reasons = _reasons()
-    rows = []
-    for room in dict.fromkeys(one.module.room for one in tried):
-        of_room = [one for one in tried if one.module.room == room]
-        explained = sum(not one.noticed and _key(one) in reasons for one in of_room)
-        counted = len(of_room) - explained
-        noticed = sum(one.noticed for one in of_room)
-        share = noticed / counted if counted else 1.0
-        measure = f"faults in {room} that tests notice ({noticed} of {counted}, {explained} change nothing)"
-        held = {"bar": BAR, "holds": share >= BAR}
-        rows.append({"measure": measure, "value": round(share, 4), "unit": "share", **held})
+    rooms = dict.fromkeys(one.module.room for one in tried)
+    known = {
+        room: sum(len(items) for module, items in listed.items() if module.room == room) for room in rooms
+    }
+    rows = [
+        _row(room, [one for one in tried if one.module.room == room], known[room], reasons) for room in rooms
+    ]
+    if len(rows) > 1:
+        rows.append(_row("all of them", tried, sum(known.values()), reasons))
     (out / "summary.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     lines = ["| module | line | function | was | became | reason |", "|---|---|---|---|---|---|"]
     for one in tried:
@@ -125,17 +180,38 @@ def write(out: Path, sessions: Path) -> None:
             lines.append(f"| {' | '.join(texts)} |")
     (out / "survivors.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for row in rows:
-        print(f"{row['measure']}: {row['value']:.1%}", flush=True)
+        low, high = row["interval"]
+        print(f"{row['measure']}: {row['value']:.1%}, 95 % interval {low:.1%} to {high:.1%}", flush=True)
 
 
-def _tried(sessions: Path) -> Iterator[Tried]:
-    for module in modules([folder for folder in sorted(os.listdir(PACKAGE)) if (PACKAGE / folder).is_dir()]):
-        if not (sessions / module.session).exists():
-            continue
-        with use_db(str(sessions / module.session), WorkDB.Mode.open) as kept:
-            for item, result in kept.completed_work_items:
-                if result.worker_outcome == WorkerOutcome.NORMAL:
-                    yield _of(module, item, result)
+def _row(room: str, tried: Sequence[Tried], known: int, reasons: Mapping[Any, str]) -> dict[str, Any]:
+    """The share of the faults tried that tests notice, with Wilson's interval for the share of all those known."""
+    explained = sum(not one.noticed and _key(one) in reasons for one in tried)
+    counted = len(tried) - explained
+    noticed = sum(one.noticed for one in tried)
+    share = noticed / counted if counted else 1.0
+    measure = f"faults in {room} that tests notice ({noticed} of {counted}, {explained} change nothing"
+    measure += ")" if len(tried) == known else f"; a sample of {len(tried)} of {known})"
+    interval = binomtest(noticed, counted).proportion_ci(method="wilson") if counted else (0.0, 1.0)
+    held = {"bar": BAR, "holds": share >= BAR, "interval": [round(float(end), 4) for end in interval]}
+    return {"measure": measure, "value": round(share, 4), "unit": "share", **held}
+
+
+def faults(session: Path) -> list[WorkItem]:
+    """Faults of a module that are not skipped."""
+    return [item for item, _ in _read(session)]
+
+
+def _read(session: Path) -> list[tuple[WorkItem, WorkResult | None]]:
+    """Faults that a session knows, those skipped left out, with what came of them."""
+    with use_db(str(session), WorkDB.Mode.open) as kept:
+        results = dict(kept.results)
+        found = [(item, results.get(item.job_id)) for item in kept.work_items]
+    return [
+        (item, result)
+        for item, result in found
+        if result is None or result.worker_outcome == WorkerOutcome.NORMAL
+    ]
 
 
 def _of(module: Module, item: WorkItem, result: WorkResult) -> Tried:
