@@ -22,7 +22,7 @@ from precisionflow.results.code import code_digest, trusting_code
 from precisionflow.results.identity import stage_key
 from precisionflow.results.layout import cell_folder, checkpoint_folder, data_folder
 from precisionflow.results.locks import exclusive
-from precisionflow.results.stage import finished, finished_key, input_key, once
+from precisionflow.results.stage import finished, finished_key, finished_span, input_key, once
 
 Work = Callable[[Path], object]
 
@@ -74,6 +74,18 @@ def test_a_result_has_its_files_and_its_identity(tmp_path: Path) -> None:
     assert marker["libraries"]["numpy"] == np.__version__
     assert marker["seconds"] >= 0
     assert os.listdir(out.parent) == ["out"]
+
+
+def test_a_result_says_when_it_was_worked_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In seconds since 1970, to the millisecond."""
+    clock = iter([50.0, 52.12345])
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(time, "time", lambda: 1000.98765)
+    assert once_for(tmp_path / "out", writes("x"))
+    marker = read_marker(tmp_path / "out")
+    assert marker is not None
+    assert (marker.seconds, marker.ended) == (2.123, 1000.988)
+    assert finished_span(tmp_path / "out") == pytest.approx((998.865, 1000.988))
 
 
 def test_the_same_inputs_are_not_worked_on_again(tmp_path: Path) -> None:

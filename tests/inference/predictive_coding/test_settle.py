@@ -184,6 +184,18 @@ def test_a_linear_network_settles_to_the_closed_form():
     torch.testing.assert_close(energy, 0.5 * torch.einsum("ni,ij,nj->", residual, inverse, residual))
 
 
+def test_at_a_minimum_settling_ends_where_a_tolerance_says_so():
+    """Output = target: the energy is 0 at every step, and no tolerance is missed."""
+    maps = [nn.Linear(3, 4), nn.Linear(4, 2)]
+    model, inputs = Layered(maps[:1], maps[1]), torch.ones(5, 3)
+    target = model(inputs).detach()
+    for tolerance, steps in ((0.0, 6), (1e-3, 2)):
+        config = PredictiveCoding(iterations=6, step_size=0.5, tolerance=tolerance)
+        found = settled(model, squared_error, inputs, target, config=config)
+        assert [energy.item() for energy in found.energies] == [0.0] * steps
+        assert not found.errors[0].any()
+
+
 def test_a_later_token_does_not_change_earlier_logits(language):
     model, inputs, _, _ = language
     model = model.float()

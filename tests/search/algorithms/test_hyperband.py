@@ -37,3 +37,15 @@ def test_hyperband_ends():
         band.tell(len(resources), float(assignments["mix"]))
         resources.append(int(assignments["epochs"]))
     assert resources == [1, 1, 1, 1, 2, 2, 4, 2, 2, 2, 4, 4, 4, 4, 4]
+
+
+def test_eta_is_3_where_none_is_given():
+    """brackets(9, 3) = [[9, 3, 1], [5, 2], [3]]."""
+    epochs = parameter("epochs", "int", min="1", max="9")
+    hyperband = algorithm("hyperband", r_l="9", resource_name="epochs")
+    band = suggester(hyperband, (epochs,), better="minimize", seed=0)
+    resources = []
+    while assignments := band.ask():
+        band.tell(len(resources), 0.0)
+        resources.append(int(assignments["epochs"]))
+    assert resources == [1] * 9 + [3] * 3 + [9] + [3] * 5 + [9] * 2 + [9] * 3

@@ -102,6 +102,55 @@ def test_suggestions_are_in_range_and_repeat(name):
         assert assignments["kind"] in ("gaussian", "laplace")
 
 
+NUMBERS = {
+    "a": optuna.distributions.FloatDistribution(0.01, 4.0),
+    "b": optuna.distributions.FloatDistribution(0.01, 1.0),
+}
+LOGARITHMS = {
+    "a": optuna.distributions.FloatDistribution(0.01, 4.0, log=True),
+    "b": optuna.distributions.FloatDistribution(0.01, 1.0, log=True),
+}
+OF_OPTUNA = {
+    "random": ({}, optuna.samplers.RandomSampler, {}, NUMBERS),
+    "tpe": (
+        {"n_EI_candidates": "7"},
+        optuna.samplers.TPESampler,
+        {"n_ei_candidates": 7, "constant_liar": True},
+        NUMBERS,
+    ),
+    "cmaes": (
+        {"sigma": "0.4"},
+        optuna.samplers.CmaEsSampler,
+        {"sigma0": 0.4, "n_startup_trials": 0},
+        NUMBERS,
+    ),
+    "bayesianoptimization": (
+        {"n_initial_points": "3"},
+        optuna.samplers.GPSampler,
+        {"n_startup_trials": 3},
+        LOGARITHMS,
+    ),
+}
+"""Algorithm -> Katib's settings, Optuna's sampler and what they ask of it, Optuna's distributions."""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("better", ["minimize", "maximize"])
+@pytest.mark.parametrize("name", OF_OPTUNA)
+def test_suggestions_are_those_of_optunas_own_sampler(name, better):
+    settings, sampler, arguments, distributions = OF_OPTUNA[name]
+    a, b = (parameter("a", "double", min="0.01", max="4"), parameter("b", "double", min="0.01", max="1"))
+    ours = suggester(algorithm(name, **settings), (a, b), better=better, seed=5)
+    theirs = optuna.create_study(sampler=sampler(seed=5, **arguments), direction=better)
+    for number in range(14 if name == "tpe" else 6):
+        trial, asked = theirs.ask(distributions), ours.ask()
+        assert {key: float(value) for key, value in asked.items()} == trial.params
+        if number % 4:  # others go on running
+            value = (trial.params["a"] - 1) ** 2 + trial.params["b"]
+            theirs.tell(trial, value)
+            ours.tell(number, value)
+
+
 @pytest.mark.parametrize("name", ["random", "tpe", "cmaes", "bayesianoptimization"])
 def test_another_seed_suggests_something_else(name):
     first, second = (suggester(algorithm(name), ALL, better="minimize", seed=seed).ask() for seed in (0, 1))

@@ -47,7 +47,7 @@ def suggester(
             return Hyperband(
                 draws.draw,
                 most=float(settings["r_l"]),
-                eta=int(float(settings.get("eta", 3))) or 3,
+                eta=int(float(settings.get("eta", 3))),
                 resource_name=settings["resource_name"],
                 better=better,
             )
