@@ -16,6 +16,7 @@ from precisionflow.evaluation.classes import ClassScores
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.metrics import regression_metrics
 from precisionflow.evaluation.tasks.next_token import text_metrics
+from precisionflow.records.cards import TextSize
 
 HEAVY = ("torch", "deepspeed", "mlflow", "kfp", "matplotlib", "scipy", "sklearn", "pandas", "kubernetes")
 
@@ -105,7 +106,7 @@ def test_the_promised_metrics_of_a_table_are_the_measured_ones() -> None:
 def test_the_promised_metrics_of_a_text_are_the_measured_ones() -> None:
     scores = ClassScores(bins=15)
     scores.add(np.log(np.full((3, 4), 0.25)), np.arange(3))
-    measured = text_metrics(scores)
+    measured = text_metrics(scores, TextSize(characters=3, bytes=3, unknown=0))
     experiment = load("quickstart-language", ["evaluation.recalibration=[]"])
     assert {*measured, "validation_loss"} == set(experiment.metrics)
 

@@ -10,7 +10,8 @@ from precisionflow.config.learning import Learning
 from precisionflow.config.likelihoods import Objective
 from precisionflow.config.networks import MLP, TAGI, Model, posterior_of
 from precisionflow.config.posteriors import Posterior
-from precisionflow.config.tasks import Task
+from precisionflow.config.tasks import NextToken, Task
+from precisionflow.config.tokens import RunningTokens
 from precisionflow.records.metrics import metric_named
 
 TASKS, MODELS, OBJECTIVES, ENGINES, LEARNINGS, POSTERIORS = map(
@@ -25,7 +26,10 @@ def test_a_task_names_parts_and_metrics_that_exist(task):
     assert set(task.likelihoods) <= set(OBJECTIVES)
     assert set(task.engines) <= set(ENGINES)
     assert set(task.recalibrations) <= set(RECALIBRATIONS)
-    assert set(task.headline) <= set(task.metrics)
+    headlines = [task.headline]
+    if task is NextToken:
+        headlines = [task(tokens={"kind": kind_of(tokens)}).headline for tokens in members_of(RunningTokens)]
+    assert all(set(headline) <= set(task.metrics) for headline in headlines)
     given = task.model_construct()
     assert all(any(m.startswith(start) for m in given.measured(Evaluation())) for start in task.without_zero)
     every = given.measured(Evaluation(recalibration=task.recalibrations))

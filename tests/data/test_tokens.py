@@ -21,6 +21,9 @@ def test_a_vocabulary_holds_what_stands_often_enough():
     assert fitted(Words(least_count=2), texts).vocabulary.tokens == (PADDING, UNKNOWN, "a", "b")
     assert fitted(Words(least_count=1), texts).bags("c d a") == [(4,), (1,), (2,)]
     assert fitted(Characters(), texts).bags("a b") == [(3,), (2,), (4,)]
+    assert fitted(Words(least_count=1, most=2), ["c b A c B a"]).vocabulary.tokens[2:] == ("A", "c")
+    lines = Words(least_count=1, lower_case=True, line_ends=True)
+    assert fitted(lines, ["c b A\nc B a"]).vocabulary.tokens[2:] == ("<eos>", "a", "b", "c")
 
 
 @pytest.mark.parametrize("config", [Words(), Characters()])

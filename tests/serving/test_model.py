@@ -15,6 +15,7 @@ from precisionflow.config.evaluation import RECALIBRATIONS
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.data.prepare import prepare
 from precisionflow.data.tokens.listed import PADDING, UNKNOWN
+from precisionflow.data.tokens.running.characters import Characters
 from precisionflow.evaluation.calibration.coverage import coverage, width
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.records.cards import DatasetCard, Vocabulary
@@ -23,7 +24,7 @@ from precisionflow.records.recalibration import TemperatureFit
 from precisionflow.records.schemas import METRICS, REGRESSION_ROWS
 from precisionflow.results.layout import Results, cell_folder, data_folder
 from precisionflow.serving import ServedModel, load_predictor, predict_with_uncertainty
-from precisionflow.serving.answers import ClassesOfTexts, NextCharacters
+from precisionflow.serving.answers import ClassesOfTexts, NextTokens
 from precisionflow.serving.connection import quiet
 from precisionflow.tracking.content import finished_cells
 from precisionflow.tracking.model import save_model
@@ -127,13 +128,20 @@ def test_texts_are_answered_after_their_temperature() -> None:
     stated = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]))
     tokens = ("a", "b", "c", PADDING, UNKNOWN)
     card = SimpleNamespace(tokens=tokens, known=Vocabulary(tokens=tokens), class_names=("x", "y", "z"))
-    predictor = SimpleNamespace(data_card=card, log_probabilities=lambda _given: stated)
+    predictor = SimpleNamespace(
+        data_card=card,
+        log_probabilities=lambda _given: stated,
+        tokens=lambda _text: np.array([0, 1, 2]),
+        windows=lambda _tokens: [stated[:1], stated[1:], stated[:1]],
+        tokeniser=Characters(Vocabulary(tokens=tokens[:3])),
+    )
     model = ServedModel(predictor, {"temperature": TemperatureFit(factor=2.0)})
     expected = np.sqrt(np.exp(stated))
     expected /= expected.sum(axis=1, keepdims=True)
     asked = {"recalibrated": "temperature"}
-    (nll,) = NextCharacters().answer(model, pd.DataFrame({"text": ["abc"]}), asked)["nll"]
+    ((nll, bits, following),) = NextTokens().answer(model, pd.DataFrame({"text": ["abc"]}), asked).to_numpy()
     assert nll == pytest.approx(-np.mean(np.log([expected[0, 1], expected[1, 2]])))
+    assert (bits, following) == (pytest.approx(nll / np.log(2)), "a")
     source = {"kind": "table_file", "path": "texts.tsv", "features": ["text"], "target": "label"}
     task = SequenceClassification(source=source)
     found = ClassesOfTexts(task).answer(model, pd.DataFrame({"text": ["a b", "c"]}), asked)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Seed
+from precisionflow.config.base import NUMBER, Config, Label, Seed
 from precisionflow.config.tables import CategoryColumn, Column, FileForm, Missing, RandomSplit, TableSplit
 
 
@@ -199,19 +199,26 @@ class ScikitLearnText(Source):
 
 
 class TextFile(Source):
-    """Any UTF-8 text file."""
+    """Any text file, UTF-8 or with a mark of the order of its bytes; gzip is undone."""
 
     kind: Literal["text_file"] = "text_file"
     path: NamedPath
     """Absolute, or relative to the experiment's file or to the folder that PRECISIONFLOW_DATA names."""
+    valid: NamedPath | None = None
+    """File of the validation part; none: it is cut from the end of `path`, but for the test part."""
+    test: NamedPath | None = None
+    """File of the test part; none: it is cut from the end of `path`."""
+    name: Label | None = None
+    """Name of the data set; none: that of the file `path` without its suffix."""
 
     @property
     def dataset(self) -> str:
-        return PurePosixPath(self.path).stem
+        path = PurePosixPath(self.path)
+        return self.name or (PurePosixPath(path.stem).stem if path.suffix.lower() == ".gz" else path.stem)
 
     @property
     def files(self) -> tuple[str, ...]:
-        return (self.path,)
+        return tuple(path for path in (self.path, self.valid, self.test) if path is not None)
 
 
 class TinyShakespeare(Source):

@@ -18,7 +18,7 @@ from precisionflow.config.sources import (
     TextSource,
 )
 from precisionflow.config.synthetic import Copying, Synthetics
-from precisionflow.config.tokens import Characters, HashedWords, Tokens, Words, WordTokens
+from precisionflow.config.tokens import Characters, HashedWords, RunningTokens, Tokens, Words, WordTokens
 
 CLASS_METRICS = (
     "nll",
@@ -118,17 +118,21 @@ class NextToken(ClassTask):
 
     has_splits: ClassVar = False
     causal: ClassVar = True
-    headline: ClassVar = ("nll", "ece", "brier")
-    metrics: ClassVar = ("nll", "bits_per_character", *CLASS_METRICS[1:])
+    metrics: ClassVar = ("nll", "perplexity", "bits_per_character", "bits_per_byte", *CLASS_METRICS[1:])
     kind: Literal["next_token"] = "next_token"
     source: TextSource = ScikitLearnText()
-    tokens: Characters = Characters()
+    tokens: RunningTokens = Characters()
     context: Count = 64
     """Tokens that the model sees at once."""
     validation_fraction: Fraction = 0.05
-    """Share of the text, by position after the training part."""
+    """Share of the text, by position after the training part; where the source names no file for it."""
     test_fraction: Fraction = 0.05
-    """Share of the text, by position at its end."""
+    """Share of the text, by position at its end; where the source names no file for it."""
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Metrics that are contrasted when the experiment names none."""
+        return (self.tokens.headline, "ece", "brier")
 
     @model_validator(mode="after")
     def _leaves_training_text(self) -> Self:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from precisionflow.records.cards import Optimum, Standardisation, Vocabulary
+from precisionflow.records.cards import Optimum, Standardisation, TextSize, Vocabulary
 from precisionflow.records.columns import Form, InputColumn
 from precisionflow.records.files import checked
 from precisionflow.results.layout import PARTS, Part, PreparedSplit
@@ -19,11 +19,12 @@ class Prepared:
     """Content of the data set's card about the parts that were written."""
 
     rows: dict[Part, int]
-    """Number of rows, texts or characters of each part."""
+    """Number of rows, texts or tokens of each part."""
     standardisation: Standardisation | None = None
     features: tuple[str, ...] | None = None
     target: str | None = None
     vocabulary: Vocabulary | None = None
+    sizes: dict[Part, TextSize] | None = None
     classes: tuple[str, ...] | None = None
     optimum: Optimum | None = None
     columns: tuple[InputColumn, ...] | None = None

@@ -76,11 +76,12 @@ def _fill(folder: Path, *, opened: Opened, dataset: str, task: dict[str, Any], s
         standardisation=prepared.standardisation,
         features=prepared.features,
         target=prepared.target,
+        notes=prepared.notes,
         vocabulary=prepared.vocabulary,
+        sizes=prepared.sizes,
         classes=prepared.classes,
         optimum=prepared.optimum,
         columns=prepared.columns,
         form=prepared.form,
-        notes=prepared.notes,
     )
     write_card(card, PreparedSplit(folder).card)

@@ -55,6 +55,8 @@ class Vocabulary(Card):
     """Text that each id stands for, from 0 on."""
     buckets: int = Field(default=0, ge=0, exclude_if=lambda buckets: not buckets)
     """Ids beyond the tokens, which hashes of pieces of words share."""
+    merges: tuple[str, ...] = Field(default=(), exclude_if=lambda merges: not merges)
+    """Pairs of tokens that byte pairs merge, in the order in which they were learned, a blank between the two."""
 
     @property
     def ids(self) -> int:
@@ -68,6 +70,17 @@ class Optimum(Card):
     nll: float
     """Mean of -log p(target), in nats."""
     accuracy: float
+
+
+class TextSize(Card):
+    """Sizes of one part of a text."""
+
+    characters: int
+    """Without those up to the end of the first token, which nothing predicts."""
+    bytes: int
+    """Of the same in UTF-8."""
+    unknown: int
+    """Tokens that the vocabulary does not hold."""
 
 
 class DatasetCard(Card):
@@ -92,6 +105,10 @@ class DatasetCard(Card):
     """Name of a table's target, where its source has names."""
     vocabulary: Vocabulary | None = None
     """Of a text or of sequences of tokens; read it as `known`."""
+    sizes: dict[Literal["train", "valid", "test"], TextSize] | None = Field(
+        default=None, exclude_if=lambda sizes: sizes is None
+    )
+    """Sizes of the parts of a text; read them as `text`."""
     classes: tuple[str, ...] | None = Field(default=None, exclude_if=lambda names: names is None)
     """Name of each class of classified texts; read it as `class_names`."""
 
@@ -118,6 +135,13 @@ class DatasetCard(Card):
     def tokens(self) -> tuple[str, ...]:
         """What each token of a text stands for; ValueError for a card of other data."""
         return self.known.tokens
+
+    @property
+    def text(self) -> dict[Literal["train", "valid", "test"], TextSize]:
+        """Sizes of the parts of a text; ValueError for a card of other data."""
+        if self.sizes is None:
+            raise ValueError(f"{self.dataset}: its card has no sizes of texts; give the card of a text")
+        return self.sizes
 
     @property
     def class_names(self) -> tuple[str, ...]:

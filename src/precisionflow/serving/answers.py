@@ -52,12 +52,12 @@ class Intervals:
         return predicted.rename(columns=dict(zip(ends(level), ("lower", "upper"), strict=True)))
 
 
-class NextCharacters:
-    """Answers for a text: texts in, their scores and the most probable next character out."""
+class NextTokens:
+    """Answers for a text: texts in, their scores and the most probable next token out."""
 
     def signature(self, card: DatasetCard) -> "ModelSignature":  # noqa: ARG002 - the same for every text
-        """text -> nll, bits_per_character, next_character, with the method that they are `recalibrated` by."""
-        scores = {"nll": "double", "bits_per_character": "double", "next_character": "string"}
+        """text -> nll, bits_per_character, next_token, with the method that they are `recalibrated` by."""
+        scores = {"nll": "double", "bits_per_character": "double", "next_token": "string"}
         return _signature({"text": "string"}, scores, recalibrated=("string", None))
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
@@ -163,13 +163,13 @@ def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
     )
 
 
-def answers_of(task: Task) -> Intervals | NextCharacters | ClassesOfTexts | ClassesOfSequences | TagsOfWords:
+def answers_of(task: Task) -> Intervals | NextTokens | ClassesOfTexts | ClassesOfSequences | TagsOfWords:
     """Signature and answers of a model of the task."""
     match task:
         case Regression():
             return Intervals()
         case NextToken():
-            return NextCharacters()
+            return NextTokens()
         case SequenceClassification():
             return ClassesOfTexts(task)
         case Synthetic():
@@ -198,14 +198,23 @@ def _signature(
 
 
 def _scores(model: ServedModel, text: str, fit: Fit | None) -> dict[str, float | str]:
-    if len(text) < 2:
-        raise ValueError(
-            f"text {text!r} has fewer than two characters; a score needs one to predict and one before it"
-        )
     predictor = cast("TokenPredictor", model.predictor)
-    vocabulary = predictor.data_card.tokens
-    log_probabilities = _tempered(predictor.log_probabilities(text), fit)
-    seen = [vocabulary.index(character) for character in text[1:]]
-    nll = -float(log_probabilities[np.arange(len(seen)), seen].mean())
-    following = vocabulary[int(log_probabilities[-1].argmax())]
-    return {"nll": nll, "bits_per_character": nll / math.log(2), "next_character": following}
+    tokens, tokeniser = predictor.tokens(text), predictor.tokeniser
+    if len(tokens) < 2:
+        raise ValueError(
+            f"text {text!r} has fewer than two {predictor.task.tokens.plural}; a score needs one to predict and one "
+            "before it"
+        )
+    seen: list[float] = []
+    following = np.zeros(0)
+    for window in predictor.windows(tokens):
+        stated = _tempered(window, fit)
+        targets = tokens[len(seen) + 1 :][: len(stated)]
+        seen += stated[np.arange(len(targets)), targets].tolist()
+        following = stated[-1]
+    characters = len(text) - tokeniser.begun(text)
+    return {
+        "nll": -sum(seen) / len(seen),
+        "bits_per_character": -sum(seen) / characters / math.log(2),
+        "next_token": tokeniser.text([int(following.argmax())]),
+    }

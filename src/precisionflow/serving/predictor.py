@@ -39,9 +39,9 @@ class ServedPredictor(PythonModel):
 
         A table: its features by name (x0, x1, ... where the data had no names) in their own units -> mean, std, the
         aleatoric and epistemic part of the std, and the ends lower, upper of the central interval of probability
-        `params["level"]`, 0.95 by default, in the target's units. A text: column `text` -> nll (nats per character,
-        from the second character on, each given those before it in its window), bits_per_character, and the most
-        probable next_character. `params["recalibrated"]` names a method of evaluation.recalibration that the model was
+        `params["level"]`, 0.95 by default, in the target's units. A text: column `text` -> nll (nats per token, from
+        the second token on, each given those before it in its window), bits_per_character, and the most probable
+        next_token. `params["recalibrated"]` names a method of evaluation.recalibration that the model was
         evaluated with. ValueError for a missing column, a text that the model cannot read, a method that it lacks.
         """
         task = self.model.predictor.experiment_card.experiment.task

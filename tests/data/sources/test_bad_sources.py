@@ -1,5 +1,7 @@
 """Bad sources: one line that says where and what to do, and nothing left behind."""
 
+import gzip
+import re
 import shutil
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from precisionflow.data.prepare import prepare
 from precisionflow.data.readers.number_file import LONGEST_LINE
+from precisionflow.data.tokens.running import segments
 
 
 def refused(experiment, out):
@@ -132,16 +135,61 @@ def test_empty_out_of_the_user_stays(folder, regression, tmp_path):
 @pytest.mark.parametrize("bad", [b"\xff", b"\xe9abc", b"\xe2\x82x", b"\xe2\x82"])
 def test_text_that_is_not_utf8(characters, tmp_path, start, bad):
     path = tmp_path / "latin.txt"
-    path.write_bytes(b"a" * start + bad)
+    text = (b"a\n" * start)[:start]
+    path.write_bytes(text + bad)
     message = refused(characters(path), tmp_path / "out")
-    assert message == f"{path}: byte {start} is not UTF-8; save the text as UTF-8"
+    line = text.count(b"\n") + 1
+    assert (
+        message == f"{path}: line {line}, byte {start} ({bad[0]:#04x}) is not UTF-8; save the text as UTF-8"
+    )
+
+
+def test_what_is_no_text_is_called_what_it_is(characters, tmp_path):
+    path = tmp_path / "text.txt"
+    for start, kind in (
+        (b"PK\x03\x04", "a zip archive"),
+        (b"BZh9", "compressed by bzip2"),
+        (b"\xfd7zXZ\x00", "compressed by xz"),
+        (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
+        (b"PAR1", "Parquet"),
+    ):
+        path.write_bytes(start + bytes(100))
+        message = refused(characters(path), tmp_path / "out")
+        assert message == f"{path}: is {kind}, no text; give a file of text, UTF-8, plain or by gzip"
+    for spoilt in (gzip.compress(b"ab" * 9000)[:-9], gzip.compress(b"ab" * 9000)[:-8] + bytes(8)):
+        path.write_bytes(spoilt)
+        message = refused(characters(path), tmp_path / "out")
+        assert re.fullmatch(rf"{path}: cannot be read \(.+\); fetch or write it again", message)
+    path.write_bytes("ab".encode("utf-16") + b"\x00")
+    assert refused(characters(path), tmp_path / "out").startswith(
+        f"{path}: line 1, byte 6 (0x00) is not UTF-16;"
+    )
+
+
+def test_a_word_that_is_too_long_is_placed(characters, tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "LONGEST", 30)
+    path = tmp_path / "runs.txt"
+    path.write_text("a b\n" * 200 + "x" * 40)
+    experiment = characters(
+        path, tokens={"kind": "words"}, context=4, validation_fraction=0.1, test_fraction=0.1
+    )
+    message = refused(experiment, tmp_path / "out")
+    assert message.startswith(
+        f"{path}: line 201: 'xxxxxxxxxxxxxxxxxxxx'... goes on for more than 30 characters"
+    )
+    path.write_text("a b\n" * 200)
+    experiment = characters(path, tokens={"kind": "words", "least_count": 999}, context=4)
+    message = refused(experiment, tmp_path / "out")
+    assert message == (
+        f"{path}: none of the words stands 999 times in the training text; lower task.tokens.least_count"
+    )
 
 
 def test_text_too_short_for_a_window_in_every_part(characters, tmp_path):
     path = tmp_path / "short.txt"
     path.write_text("ab" * 649)
     message = refused(characters(path), tmp_path / "out")
-    part = "64 of its 1298 characters are the valid part, which needs task.context + 1 = 65"
+    part = "the valid part has 64 characters and needs task.context + 1 = 65"
     assert message.startswith(f"{path}: {part}; give")
     path.write_text("ab" * 650)
     prepare([characters(path)], out=tmp_path / "out")

@@ -1,5 +1,6 @@
 """Texts through `prepare`: vocabulary, cut by position, decoding in chunks."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from precisionflow.data.prepare import prepare
 from precisionflow.data.sources import text_file
+from precisionflow.data.tokens.running import restored_running
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import TOKENS
@@ -63,10 +65,90 @@ def test_characters_across_chunk_borders(characters, tmp_path, monkeypatch, chun
 @pytest.mark.parametrize("chunk", [1, 2, 3, 4, 1 << 20])
 def test_the_mark_of_the_order_of_bytes_is_no_character(characters, tmp_path, monkeypatch, chunk):
     monkeypatch.setattr(text_file, "CHUNK", chunk)
-    (tmp_path / "marked.txt").write_bytes(("\ufeff" + MIXED[:400] + "\ufeff.").encode())
+    (tmp_path / "marked.txt").write_bytes(f"\ufeff{MIXED[:200]}\ufeff.{MIXED[:200]}".encode())
     folder, card = prepared(characters(tmp_path / "marked.txt", context=4), tmp_path / "out")
     parts = read_text(folder, card)
-    assert "".join(parts[part] for part in PARTS) == MIXED[:400] + "\ufeff."
+    assert "".join(parts[part] for part in PARTS) == f"{MIXED[:200]}\ufeff.{MIXED[:200]}"
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 1 << 20])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_forms_of_a_text_file(characters, tmp_path, monkeypatch, chunk, encoding, compressed):
+    monkeypatch.setattr(text_file, "CHUNK", chunk)
+    data = MIXED[:400].encode(encoding)
+    path = tmp_path / ("mixed.txt.gz" if compressed else "mixed.txt")
+    path.write_bytes(gzip.compress(data) if compressed else data)
+    experiment = characters(path, context=4)
+    assert experiment.dataset == "mixed"
+    folder, card = prepared(experiment, tmp_path / "out")
+    parts = read_text(folder, card)
+    assert "".join(parts[part] for part in PARTS) == MIXED[:400]
+
+
+def words(path, **source):
+    return {"kind": "text_file", "path": str(path)} | {key: str(value) for key, value in source.items()}
+
+
+def test_parts_from_files_of_their_own(characters, tmp_path):
+    texts = {"train": "a b c d " * 20, "valid": "d e " * 10, "test": "b c é " * 10}
+    paths = {part: tmp_path / f"{part}.txt" for part in texts}
+    for part, path in paths.items():
+        path.write_text(texts[part], encoding="utf-8")
+    lines = []
+    source = words(paths["train"], valid=paths["valid"], test=paths["test"], name="three")
+    experiment = characters(source, context=4, tokens={"kind": "words", "least_count": 1})
+    prepare([experiment], out=tmp_path / "out", report=lines.append)
+    card = read_card(data_folder(tmp_path / "out", experiment, 0) / "dataset.json", DatasetCard)
+    assert card.rows == {"train": 80, "valid": 20, "test": 30}
+    assert card.tokens == ("a", "b", "c", "d", "<unk>")
+    assert {part: size.unknown for part, size in card.text.items()} == {"train": 0, "valid": 10, "test": 10}
+    assert card.text["test"].characters == len(texts["test"]) - 1
+    assert card.text["test"].bytes == len(texts["test"].encode()) - 1
+    note = f"{paths['train']}: words that the vocabulary does not hold: 10 of 20 in valid, 10 of 30 in test"
+    assert card.notes == (note,)
+    assert lines == [note, "three split 0: prepared"]
+    lines.clear()
+    prepare([experiment], out=tmp_path / "out", report=lines.append)
+    assert lines == [note, "three split 0: unchanged"]
+    assert experiment.task.source.files == tuple(map(str, paths.values()))
+
+    source = words(paths["train"], test=paths["test"])
+    part = characters(source, context=4, validation_fraction=0.25, tokens={"kind": "words"})
+    _, card = prepared(part, tmp_path / "out")
+    assert (part.dataset, card.rows) == ("train", {"train": 61, "valid": 19, "test": 30})
+    paths["test"].write_text("b c " * 10)
+    assert prepared(part, tmp_path / "out")[1].source_sha256 != card.source_sha256
+
+
+@pytest.mark.parametrize("kind", ["words", "byte_pairs", "bytes", "characters"])
+def test_a_cut_leaves_words_whole(characters, tmp_path, kind):
+    text = "one three " * 60
+    (tmp_path / "words.txt").write_text(text)
+    experiment = characters(tmp_path / "words.txt", context=4, tokens={"kind": kind})
+    folder, card = prepared(experiment, tmp_path / "out")
+    tokeniser = restored_running(experiment.task.tokens, card.known)
+    ids = [read_parquet(folder / f"{part}.parquet", TOKENS)["token"].to_pylist() for part in PARTS]
+    train, valid, test = (tokeniser.text(part) for part in ids)
+    if kind == "words":
+        assert f"{train} {valid} {test}" == text.strip()
+        assert card.tokens == ("one", "three")
+        return
+    assert train + valid + test == text
+    if kind == "byte_pairs":
+        assert (valid[0], test[0]) == (" ", " ")
+    else:
+        assert (len(valid), len(test)) == (30, 30)
+
+
+def test_the_published_counts_of_wikitext_2(raw_data: Path, characters, tmp_path):
+    files = raw_data / "wikitext2"
+    source = words(files / "train.articles_permuted.txt", test=files / "valid.txt", valid=files / "valid.txt")
+    experiment = characters(source, tokens={"kind": "words", "line_ends": True})
+    _, card = prepared(experiment, tmp_path)
+    assert card.rows == {"train": 2_088_628, "valid": 217_646, "test": 217_646}
+    assert len(card.tokens) == 33_278
+    assert {size.unknown for size in card.text.values()} == {0}
 
 
 def test_tiny_shakespeare(raw_data: Path, characters, tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ from trained import CONTEXT
 
 from precisionflow.evaluation.classes import ClassScores
 from precisionflow.evaluation.tasks.next_token import text_metrics
+from precisionflow.records.cards import TextSize
 
 
 def test_log_probabilities_are_those_of_a_distribution_over_the_vocabulary(text):
@@ -54,7 +55,23 @@ def test_text_that_cannot_be_read_is_refused(text):
 def test_a_uniform_model_of_eight_characters_spends_three_bits():
     scores = ClassScores(bins=8)
     scores.add(np.full((64, 8), -math.log(8)), np.arange(64) % 8)
-    metrics = text_metrics(scores)
+    metrics = text_metrics(scores, TextSize(characters=64, bytes=96, unknown=0))
     assert metrics["nll"] == pytest.approx(math.log(8))
+    assert metrics["perplexity"] == pytest.approx(8)
     assert metrics["bits_per_character"] == pytest.approx(3)
-    assert list(metrics)[:2] == ["nll", "bits_per_character"]
+    assert metrics["bits_per_byte"] == pytest.approx(2)
+    assert list(metrics)[:4] == ["nll", "perplexity", "bits_per_character", "bits_per_byte"]
+
+
+def test_two_tokenisations_of_a_uniform_text_take_the_same_bits():
+    """128 independent bits, told one at a time or four at a time."""
+    size = TextSize(characters=128, bytes=128, unknown=0)
+    found = []
+    for classes in (2, 16):
+        targets = 128 // int(math.log2(classes))
+        scores = ClassScores(bins=4)
+        scores.add(np.full((targets, classes), -math.log(classes)), np.arange(targets) % classes)
+        found.append(text_metrics(scores, size))
+    for name in ("bits_per_character", "bits_per_byte"):
+        assert [metrics[name] for metrics in found] == pytest.approx([1, 1])
+    assert [metrics["perplexity"] for metrics in found] == pytest.approx([2, 16])

@@ -1,18 +1,34 @@
-"""The user's own UTF-8 text file."""
+"""The user's own text files: UTF-8, or what a mark of the order of bytes says; gzip is undone."""
 
 import codecs
+import gzip
+import io
+import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from precisionflow.config.sources import TextFile
 from precisionflow.data.sources.raw import file_sha256, raw_path
-from precisionflow.data.text import CHUNK, Text
+from precisionflow.data.text import CHUNK, Text, Texts
+
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_GZIP = b"\x1f\x8b"
+_OTHERS = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ\x00": "compressed by xz",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
+    b"PAR1": "Parquet",
+}
+"""First bytes of what is no text."""
 
 
-def open_text_file(source: TextFile) -> Text:
-    """The file's text; ValueError where the file cannot be read."""
-    return text_of(raw_path(source.path))
+def open_text_files(source: TextFile) -> Texts:
+    """The texts of the files; ValueError where one cannot be read."""
+    valid, test = (None if path is None else text_of(raw_path(path)) for path in (source.valid, source.test))
+    return Texts(text_of(raw_path(source.path)), valid, test)
 
 
 def text_of(path: Path) -> Text:
@@ -21,24 +37,50 @@ def text_of(path: Path) -> Text:
 
 
 def _decoded(path: Path) -> Iterator[str]:
-    """The characters of a UTF-8 file, line breaks as they are, without the mark of the order of its bytes.
+    """The characters of a file, line breaks as they are, without the mark of the order of its bytes.
 
-    ValueError names a byte that is not UTF-8.
+    ValueError names line and byte of what is no text.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    offset, begun = 0, False
-    with path.open("rb") as file:
+    with _opened(path) as file:
+        encoding = _encoding(file.peek(4)[:4], path)  # type: ignore[attr-defined]
+        decoder = codecs.getincrementaldecoder(encoding)()
+        offset, line, shown = 0, 1, encoding.removesuffix("-sig").upper()
         while True:
-            data = file.read(CHUNK)
+            data = _read(file, path)
             kept = len(decoder.getstate()[0])
             try:
                 text = decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
+                line += error.object[: error.start].decode(encoding, "replace").count("\n")
                 raise ValueError(
-                    f"{path}: byte {offset - kept + error.start} is not UTF-8; save the text as UTF-8"
+                    f"{path}: line {line}, byte {offset - kept + error.start} "
+                    f"({error.object[error.start]:#04x}) is not {shown}; save the text as UTF-8"
                 ) from None
-            yield text if begun else text.removeprefix("\ufeff")
-            begun = begun or bool(text)
+            yield text
             if not data:
                 return
             offset += len(data)
+            line += text.count("\n")
+
+
+def _opened(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        compressed = file.read(2) == _GZIP
+    if compressed:
+        return cast(BinaryIO, io.BufferedReader(gzip.open(path)))  # type: ignore[type-var]
+    return path.open("rb")
+
+
+def _encoding(first: bytes, path: Path) -> str:
+    """What the mark at the start says, UTF-8 without one; ValueError for the start of another kind of file."""
+    for start, kind in _OTHERS.items():
+        if first.startswith(start[:4]):
+            raise ValueError(f"{path}: is {kind}, no text; give a file of text, UTF-8, plain or by gzip")
+    return next((encoding for mark, encoding in _MARKS.items() if first.startswith(mark)), "utf-8")
+
+
+def _read(file: BinaryIO, path: Path) -> bytes:
+    try:
+        return file.read(CHUNK)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); fetch or write it again") from None

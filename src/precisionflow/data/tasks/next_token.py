@@ -1,27 +1,36 @@
-"""Texts as character tokens: one pass for the vocabulary, one that writes the three parts."""
+"""Texts as tokens of any kind: a vocabulary of the training part, then the three parts in chunks."""
 
-from collections.abc import Iterator
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-from jaxtyping import Int
 
 from precisionflow.config.tasks import NextToken
 from precisionflow.data.parts import Opened, Prepared, part_files
-from precisionflow.data.sources.texts import open_text
-from precisionflow.data.text import Text
-from precisionflow.records.cards import Vocabulary
+from precisionflow.data.sources.texts import open_texts
+from precisionflow.data.text import CHUNK, Text, Texts
+from precisionflow.data.tokens.running import RunningTokeniser, fitted_running, knowing
+from precisionflow.data.tokens.running.encoded import Untokenisable
+from precisionflow.records.cards import TextSize
 from precisionflow.records.schemas import TOKENS
-from precisionflow.results.layout import PARTS, Part
-
-_CODE_POINTS = 0x110000
+from precisionflow.results.layout import Part
 
 
-def _code_points(text: Text) -> Iterator[Int[np.ndarray, "characters"]]:
-    for chunk in text.chunks():
-        yield np.frombuffer(chunk.encode("utf-32-le"), dtype="<u4")
+@dataclass(frozen=True)
+class Stretch:
+    """One part of the text."""
+
+    text: Text
+    start: int
+    end: int
+
+    def chunks(self) -> Iterator[str]:
+        return self.text.between(self.start, self.end)
 
 
 def open_next_token(task: NextToken, *, split: int) -> Opened:
@@ -31,45 +40,123 @@ def open_next_token(task: NextToken, *, split: int) -> Opened:
             f"splits: a text is cut by position, so it has no split {split}; "
             "keep splits at [0] and repeat with seeds"
         )
-    text = open_text(task.source)
-    return Opened(text.sha256, partial(write_text, text, task=task))
+    texts = open_texts(task.source)
+    sha256 = "+".join(text.sha256 for text in texts.all)
+    return Opened(sha256, partial(write_text, texts, task=task))
 
 
-def write_text(text: Text, folder: Path, *, task: NextToken) -> Prepared:
-    """Write train | valid | test, cut by position, into `folder`.
+def write_text(texts: Texts, folder: Path, *, task: NextToken) -> Prepared:
+    """Write train | valid | test into `folder`: files of their own, or cut by position from the end of the text.
 
-    The vocabulary is the sorted set of all code points. Validation and test part have floor(fraction *
-    characters), the training part has the rest. Raises ValueError for text that is not UTF-8 and for a part
-    that is too short for one window.
+    A part that is cut off has floor(fraction * characters) characters, the training part has the rest, whatever the
+    tokens are; a cut inside a word that should stay whole moves on to its end. The vocabulary is that of the training
+    part. Raises ValueError for what cannot be read and for a part that is too short for one window.
     """
-    seen = np.zeros(_CODE_POINTS, dtype=bool)
-    characters = 0
-    for codes in _code_points(text):
-        seen[codes] = True
-        characters += len(codes)
-    symbols = np.flatnonzero(seen)
-    token_of = np.zeros(_CODE_POINTS, dtype=np.int32)
-    token_of[symbols] = np.arange(len(symbols), dtype=np.int32)
-    rows = _lengths(text, characters, task)
-    ends = dict(zip(PARTS, np.cumsum([rows[part] for part in PARTS]).tolist(), strict=True))
+    parts = _stretches(texts, task)
+    with _placed(parts["train"]):
+        tokeniser = fitted_running(task.tokens, parts["train"].chunks())
+    for part in ("valid", "test"):
+        with _placed(parts[part]):
+            tokeniser = knowing(tokeniser, parts[part].chunks())
+    rows: dict[Part, int] = {}
+    sizes: dict[Part, TextSize] = {}
     with part_files(folder, TOKENS) as append:
-        start = 0
-        for codes in _code_points(text):
-            for part in PARTS:
-                low, high = max(ends[part] - rows[part] - start, 0), max(ends[part] - start, 0)
-                if len(piece := codes[low:high]):
-                    append(part, pa.table([token_of[piece]], schema=TOKENS))
-            start += len(codes)
-    return Prepared(rows, vocabulary=Vocabulary(tokens=tuple(map(chr, symbols.tolist()))))
-
-
-def _lengths(text: Text, characters: int, task: NextToken) -> dict[Part, int]:
-    valid, test = int(characters * task.validation_fraction), int(characters * task.test_fraction)
-    rows: dict[Part, int] = {"train": characters - valid - test, "valid": valid, "test": test}
+        for part, stretch in parts.items():
+            with _placed(stretch):
+                rows[part], sizes[part] = _write(stretch, tokeniser, partial(append, part))
     for part, count in rows.items():
         if count <= task.context:
             raise ValueError(
-                f"{text.origin}: {count} of its {characters} characters are the {part} part, which needs "
+                f"{parts[part].text.origin}: the {part} part has {count} {task.tokens.plural} and needs "
                 f"task.context + 1 = {task.context + 1}; give more text, less context or other fractions"
             )
-    return rows
+    notes = tuple(_notes(texts, rows, sizes, task))
+    return Prepared(rows, vocabulary=tokeniser.vocabulary, sizes=sizes, notes=notes)
+
+
+def _stretches(texts: Texts, task: NextToken) -> dict[Part, Stretch]:
+    end = texts.text.count()
+    fractions: dict[Part, float] = {"valid": task.validation_fraction, "test": task.test_fraction}
+    apart: dict[Part, Text | None] = {"valid": texts.valid, "test": texts.test}
+    cut = [part for part, text in apart.items() if text is None]
+    sizes = [int(end * fractions[part]) for part in cut]
+    borders = [end - sum(sizes[place:]) for place in range(len(cut))]
+    if task.tokens.whole_words:
+        borders = [_next_blank(texts.text, border) for border in borders]
+    borders.append(end)
+    parts: dict[Part, Stretch] = {"train": Stretch(texts.text, 0, borders[0])}
+    for part, text in apart.items():
+        if text is None:
+            place = cut.index(part)
+            parts[part] = Stretch(texts.text, borders[place], borders[place + 1])
+        else:
+            parts[part] = Stretch(text, 0, text.count())
+    return parts
+
+
+def _next_blank(text: Text, start: int) -> int:
+    """The place of the first blank from `start` on; the end where there is none."""
+    place = start
+    for chunk in text.between(start, sys.maxsize):
+        if found := re.search(r"\s", chunk):
+            return place + found.start()
+        place += len(chunk)
+    return place
+
+
+@contextmanager
+def _placed(stretch: Stretch) -> Iterator[None]:
+    """A fault of the tokens as a ValueError that names the file, and the line in it."""
+    try:
+        yield
+    except Untokenisable as fault:
+        line = ""
+        if fault.line is not None:
+            before = sum(chunk.count("\n") for chunk in stretch.text.between(0, stretch.start))
+            line = f"line {before + fault.line}: "
+        raise ValueError(f"{stretch.text.origin}: {line}{fault}") from None
+
+
+def _write(
+    stretch: Stretch, tokeniser: RunningTokeniser, append: Callable[[pa.Table], None]
+) -> tuple[int, TextSize]:
+    """(tokens, sizes) of a part."""
+    counted = Counted(stretch.chunks())
+    rows = unknown = 0
+    for piece in tokeniser.encoded(counted):
+        append(pa.table([piece.ids], schema=TOKENS))
+        rows += len(piece.ids)
+        unknown += piece.unknown
+    begun = counted.head[: tokeniser.begun(counted.head)]
+    characters, size = counted.characters - len(begun), counted.bytes - len(begun.encode())
+    return rows, TextSize(characters=characters, bytes=size, unknown=unknown)
+
+
+class Counted:
+    """Chunks that are counted as they pass."""
+
+    def __init__(self, chunks: Iterator[str]) -> None:
+        self.chunks = chunks
+        self.head = ""
+        """The first characters, one chunk's at least."""
+        self.characters = 0
+        self.bytes = 0
+        """In UTF-8."""
+
+    def __iter__(self) -> Iterator[str]:
+        for chunk in self.chunks:
+            if self.characters < CHUNK:
+                self.head += chunk
+            self.characters += len(chunk)
+            self.bytes += len(chunk) if chunk.isascii() else len(chunk.encode())
+            yield chunk
+
+
+def _notes(
+    texts: Texts, rows: dict[Part, int], sizes: dict[Part, TextSize], task: NextToken
+) -> Iterator[str]:
+    """What the vocabulary does not hold, where there is something."""
+    unknown = {part: size.unknown for part, size in sizes.items() if size.unknown}
+    if unknown:
+        said = ", ".join(f"{count:,} of {rows[part]:,} in {part}" for part, count in unknown.items())
+        yield f"{texts.text.origin}: {task.tokens.plural} that the vocabulary does not hold: {said}"

@@ -46,8 +46,8 @@ def fitted(config: kinds.Tokens, texts: Iterable[str]) -> Tokeniser:
     """A tokeniser whose vocabulary comes from the training texts; ValueError where it would hold no token."""
     match config:
         case kinds.Characters() | kinds.Words():
-            pieces = (split_text(text, kind=config.kind) for text in texts)
-            return listed_from(pieces, kind=config.kind, least_count=config.least_count)
+            pieces = (split_text(text, config) for text in texts)
+            return listed_from(pieces, config)
         case kinds.HashedWords():
             return hashed_from((text.split() for text in texts), config)
         case _:
@@ -58,7 +58,7 @@ def restored(config: kinds.Tokens, vocabulary: Vocabulary) -> Tokeniser:
     """The tokeniser that a data set's card keeps."""
     match config:
         case kinds.Characters() | kinds.Words():
-            return listed(vocabulary, kind=config.kind)
+            return listed(vocabulary, config)
         case kinds.HashedWords():
             return hashed(vocabulary)
         case _:
@@ -69,7 +69,7 @@ def fitted_to_words(config: kinds.WordTokens, sentences: Iterable[Sequence[str]]
     """The same of sentences whose words are known; a word may hold blanks."""
     match config:
         case kinds.Words():
-            return listed_from(sentences, kind=config.kind, least_count=config.least_count)
+            return listed_from(sentences, config)
         case kinds.HashedWords():
             return hashed_from(sentences, config)
         case _:
@@ -80,7 +80,7 @@ def restored_words(config: kinds.WordTokens, vocabulary: Vocabulary) -> WordToke
     """The tokeniser of words that a data set's card keeps."""
     match config:
         case kinds.Words():
-            return listed(vocabulary, kind=config.kind)
+            return listed(vocabulary, config)
         case kinds.HashedWords():
             return hashed(vocabulary)
         case _:

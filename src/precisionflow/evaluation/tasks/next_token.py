@@ -1,54 +1,77 @@
-"""NextToken: probabilities of the next character of a text, and their scores."""
+"""NextToken: probabilities of the next token of a text, and their scores."""
 
+import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import NextToken
+from precisionflow.data.tokens.running import RunningTokeniser, ids_of, restored_running
 from precisionflow.evaluation.classes import ClassScores, fits_of, score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.posteriors.weights import Weights
-from precisionflow.records.cards import DatasetCard
+from precisionflow.records.cards import DatasetCard, TextSize
+from precisionflow.records.files import read_card
 from precisionflow.records.schemas import CLASS_PREDICTIONS
+from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch
+
+LARGEST_EXPONENT = 700.0
+"""Largest negative log-likelihood whose perplexity is a float64."""
 
 
 @dataclass(frozen=True)
 class TokenPredictor(TrainedNetwork):
-    """Texts in, probabilities of the next character out."""
+    """Texts in, probabilities of the next token out."""
 
-    predicts: ClassVar = "characters of a text"
+    predicts: ClassVar = "tokens of a text"
 
     @staticmethod
     def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
         """The network with its weights; RuntimeError for weights of another network."""
         return network_of(experiment, card, weights)
 
-    def log_probabilities(self, text: str) -> Float[np.ndarray, "positions vocabulary"]:
-        """log p(next character) after each character of `text`, in nats.
-
-        The text is cut into windows of the trained context, so a character is predicted from those before it in its
-        window. ValueError for no text and for a character that the training text did not have.
-        """
-        index = {character: i for i, character in enumerate(self.data_card.tokens)}
-        unknown = sorted(set(text) - set(index))
-        if not text:
-            raise ValueError("text has no characters; give at least one")
-        if unknown:
-            raise ValueError(f"text has characters that the model never saw: {unknown[:5]}; leave them out")
-        tokens = torch.tensor([index[character] for character in text])
+    @functools.cached_property
+    def task(self) -> NextToken:
+        """What it was trained for."""
         task = self.experiment_card.experiment.task
         assert isinstance(task, NextToken)
-        parts = [self.token_log_probabilities(window[None])[0] for window in tokens.split(task.context)]
-        return torch.cat(parts).numpy()
+        return task
+
+    @functools.cached_property
+    def tokeniser(self) -> RunningTokeniser:
+        """Texts as the tokens that it was trained on."""
+        return restored_running(self.task.tokens, self.data_card.known)
+
+    def tokens(self, text: str) -> Int32[np.ndarray, "tokens"]:
+        """The tokens of a text; ValueError for none, and for one that the model never saw and has no name for."""
+        ids = ids_of(self.tokeniser, text)
+        if not len(ids):
+            raise ValueError(f"text has no {self.task.tokens.plural}; give at least one")
+        return ids
+
+    def log_probabilities(self, text: str) -> Float[np.ndarray, "tokens vocabulary"]:
+        """log p(next token) after each token of `text`, in nats."""
+        return np.concatenate(list(self.windows(self.tokens(text))))
+
+    def windows(
+        self, tokens: Int32[np.ndarray, "tokens"]
+    ) -> Iterator[Float[np.ndarray, "window vocabulary"]]:
+        """log p(next token) after each of the `tokens`, a window of the trained context at a time, in nats.
+
+        A token is predicted from those before it in its window.
+        """
+        for window in torch.from_numpy(tokens.astype(np.int64)).split(self.task.context):
+            yield self.token_log_probabilities(window[None])[0].numpy()
 
     def token_log_probabilities(self, inputs: Tensor) -> Float[Tensor, "windows tokens vocabulary"]:
         """log softmax of the logits, float64 on the CPU."""
@@ -56,24 +79,31 @@ class TokenPredictor(TrainedNetwork):
             return self.model(inputs.to(self.device)).double().log_softmax(-1).cpu()
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
-        """The test characters' probabilities and all their metrics, before and after temperature.
+        """The test tokens' probabilities and all their metrics, before and after temperature.
 
         `row` is the position of the target in the part.
         """
         plain, tempered = score_classes(self.predict, experiment, data)
-        metrics = text_metrics(plain)
+        size = read_card(PreparedSplit(data).card, DatasetCard).text["test"]
+        metrics = text_metrics(plain, size)
         if tempered is not None:
-            after = text_metrics(tempered.scores)
+            after = text_metrics(tempered.scores, size)
             metrics |= {f"{name}_after_temperature": value for name, value in after.items()}
         rows = plain.table(np.arange(1, plain.count + 1))
         return Scored(rows, CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))
 
     def predict(self, batch: Batch) -> Float[Tensor, "windows tokens vocabulary"]:
-        """log p(next character) at every place of a batch."""
+        """log p(next token) at every place of a batch."""
         return self.token_log_probabilities(batch.inputs)
 
 
-def text_metrics(scores: ClassScores) -> dict[str, float]:
-    """All metrics of a text: those of class probabilities, and the bits that a character takes."""
+def text_metrics(scores: ClassScores, size: TextSize) -> dict[str, float]:
+    """All metrics of a text: those of class probabilities, and the bits of all tokens over its characters and bytes."""
     metrics = scores.metrics
-    return {"nll": metrics["nll"], "bits_per_character": metrics["nll"] / math.log(2)} | metrics
+    bits = metrics["nll"] * scores.count / math.log(2)
+    return {
+        "nll": metrics["nll"],
+        "perplexity": math.exp(min(metrics["nll"], LARGEST_EXPONENT)),
+        "bits_per_character": bits / size.characters,
+        "bits_per_byte": bits / size.bytes,
+    } | metrics

@@ -1,0 +1,87 @@
+"""Byte pairs: merges that the library `tokenizers` learns and applies, kept as text in the vocabulary."""
+
+import functools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from precisionflow.config import tokens as kinds
+from precisionflow.data.tokens.running.encoded import Encoded
+from precisionflow.data.tokens.running.segments import gathered, pieces, segments
+from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
+from precisionflow.records.cards import Vocabulary
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer, models
+
+MOST_KEPT = 1 << 18
+"""Segments whose ids are remembered."""
+
+
+@dataclass(frozen=True)
+class BytePairs:
+    """Ids 0 to 255 are the bytes by value, then the merges in the order in which they were learned."""
+
+    vocabulary: Vocabulary
+    kept: dict[str, Sequence[int]] = field(default_factory=dict, compare=False, repr=False)
+    """Segment -> its ids."""
+
+    @functools.cached_property
+    def library(self) -> "Tokenizer":
+        """The tokeniser of the library."""
+        from tokenizers import models
+
+        ids = {token: i for i, token in enumerate(self.vocabulary.tokens)}
+        merges = [(left, right) for left, right in (merge.split(" ") for merge in self.vocabulary.merges)]
+        return _over_bytes(models.BPE(vocab=ids, merges=merges))
+
+    def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
+        for distinct, index in segments(chunks):
+            if len(self.kept) > MOST_KEPT:
+                self.kept.clear()
+            new = [segment for segment in distinct if segment not in self.kept]
+            ids = (found.ids for found in self.library.encode_batch_fast(new, add_special_tokens=False))
+            self.kept.update(zip(new, ids, strict=True))
+            yield Encoded(gathered([self.kept[segment] for segment in distinct], index), 0)
+
+    def begun(self, text: str) -> int:
+        first = next((piece.ids for piece in self.encoded([text]) if len(piece.ids)), None)
+        if first is None:
+            return len(text)
+        wanted, length = len(bytes_of(self.vocabulary.tokens[first[0]])), 0
+        for place, character in enumerate(text, 1):
+            length += len(encode(character))
+            if length >= wanted:
+                return place
+        return len(text)
+
+    def text(self, ids: Sequence[int]) -> str:
+        return b"".join(bytes_of(self.vocabulary.tokens[i]) for i in ids).decode("utf-8", "replace")
+
+
+def byte_pairs_from(chunks: Iterable[str], config: kinds.BytePairs) -> BytePairs:
+    """The merges of a text."""
+    from tokenizers import models, trainers
+
+    learner = _over_bytes(models.BPE())
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.size,
+        min_frequency=config.least_count,
+        initial_alphabet=list(alphabet()),
+        show_progress=False,
+    )
+    learner.train_from_iterator(pieces(chunks), trainer)
+    merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
+    tokens = dict.fromkeys([*alphabet(), *("".join(merge) for merge in merges)])
+    return BytePairs(Vocabulary(tokens=tuple(tokens), merges=tuple(" ".join(merge) for merge in merges)))
+
+
+def _over_bytes(model: "models.Model") -> "Tokenizer":
+    """Words with the blank before them, runs of digits, of other signs, of blanks, each as the bytes of its UTF-8."""
+    from tokenizers import Tokenizer, decoders, pre_tokenizers
+
+    tokeniser = Tokenizer(model)
+    tokeniser.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokeniser.decoder = decoders.ByteLevel()
+    return tokeniser

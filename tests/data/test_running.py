@@ -1,0 +1,239 @@
+"""Running texts as tokens: cut into chunks anywhere, restored from a card, with what the training text never showed."""
+
+import itertools
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from precisionflow.config import tokens as kinds
+from precisionflow.data.tokens.running import fitted_running, ids_of, knowing, restored_running, segments
+from precisionflow.data.tokens.running.byte_pairs import BytePairs
+from precisionflow.data.tokens.running.encoded import Untokenisable
+from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of
+from precisionflow.data.tokens.running.words import LINE_END, split_words
+from precisionflow.records.cards import Vocabulary
+
+SIGNS = "abcd eé誤🎯½٣ \n\t\r\x0b\x0c\x1c\x85\xa0\u2003\u3000'.,-09ſǅİ"
+KINDS = (
+    kinds.Characters(),
+    kinds.Bytes(),
+    kinds.Words(least_count=1),
+    kinds.Words(least_count=1, line_ends=True, lower_case=True),
+    kinds.BytePairs(size=300),
+)
+
+
+def random_text(seed: int, most: int = 300) -> str:
+    chosen = random.Random(seed)
+    return "".join(chosen.choices(SIGNS, k=chosen.randint(1, most)))
+
+
+def fitted(config, train, others=""):
+    return knowing(fitted_running(config, [train]), [others])
+
+
+def encoded(tokeniser, chunks):
+    return [i for piece in tokeniser.encoded(chunks) for i in piece.ids.tolist()]
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("config", KINDS, ids=str)
+def test_chunks_may_end_anywhere(config, seed):
+    text, cuts = random_text(seed), random.Random(seed)
+    tokeniser = fitted(config, f"{text}\n{text}\n{text}")
+    whole = encoded(tokeniser, [text])
+    assert encoded(tokeniser, list(text)) == whole
+    for _ in range(5):
+        borders = [0, *sorted(cuts.choices(range(len(text) + 1), k=8)), len(text)]
+        assert encoded(tokeniser, [text[a:b] for a, b in itertools.pairwise(borders)]) == whole
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_tokens_are_those_of_the_naive_way(seed):
+    text = random_text(seed)
+    for config in KINDS:
+        tokeniser = fitted(config, f"{text}\n{text}\n{text}")
+        ids = encoded(tokeniser, [text])
+        tokens = [tokeniser.vocabulary.tokens[i] for i in ids]
+        match config:
+            case kinds.Words():
+                naive = [word for line in text.split("\n") for word in [*line.split(), LINE_END]][:-1]
+                plain = text.split()
+                assert tokens == ([w.lower() for w in naive] if config.line_ends else plain)
+                assert tokens == split_words(text, config)
+            case kinds.Characters():
+                assert tokens == list(text)
+            case kinds.Bytes():
+                assert ids == list(text.encode())
+            case kinds.BytePairs():
+                assert ids == tokeniser.library.encode(text).ids
+        if not isinstance(config, kinds.Words):
+            assert tokeniser.text(ids) == text
+        assert restored_running(config, tokeniser.vocabulary).text(ids) == tokeniser.text(ids)
+        assert encoded(restored_running(config, tokeniser.vocabulary), [text]) == ids
+
+
+def test_byte_pairs_are_the_naive_merges():
+    """Sennrich et al. (2016), algorithm 1, on words with the blank before them."""
+    text = " low low low low low lower lower newest newest newest newest newest newest widest widest widest"
+    words = Counter(tuple(f" {word}") for word in text.split())
+    merges = []
+    for _ in range(9):
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, count in words.items():
+            for pair in itertools.pairwise(word):
+                pairs[pair] += count
+        most = max(pairs.values())
+        tied = [pair for pair, count in pairs.items() if count == most]
+        merges.append({(a.replace(" ", "Ġ"), b.replace(" ", "Ġ")) for a, b in tied})
+        learned = fitted(kinds.BytePairs(size=256 + len(merges)), text).vocabulary.merges
+        left, right = (part.replace("Ġ", " ") for part in learned[-1].split(" "))
+        merged = Counter()
+        for word, count in words.items():
+            joined, place = [], 0
+            while place < len(word):
+                both = word[place : place + 2] == (left, right)
+                joined.append(left + right if both else word[place])
+                place += 1 + both
+            merged[tuple(joined)] += count
+        words = merged
+    assert len(learned) == len(merges)
+    for merge, allowed in zip(learned, merges, strict=True):
+        assert tuple(merge.split(" ")) in allowed
+    ids = encoded(fitted(kinds.BytePairs(size=265), text), [text])
+    assert len(ids) == sum(len(word) * count for word, count in words.items())
+
+
+def test_byte_pairs_of_a_text_are_always_the_same():
+    text = "".join(random_text(seed) for seed in range(30))
+    first, second = (fitted(kinds.BytePairs(size=400), text).vocabulary for _ in range(2))
+    assert first == second
+    assert first.ids == 400
+    assert first.tokens[:256] == alphabet()
+
+
+def test_every_byte_has_a_sign_of_its_own():
+    assert len(set(alphabet())) == 256
+    assert bytes_of("".join(alphabet())) == bytes(range(256))
+    assert not any(sign.isspace() for sign in alphabet())
+
+
+def test_ids_of_segments_are_forgotten_when_they_are_many(monkeypatch):
+    from precisionflow.data.tokens.running import byte_pairs
+
+    text = " ".join(map(str, range(400)))
+    tokeniser = fitted(kinds.BytePairs(size=300), text)
+    expected = encoded(tokeniser, [text])
+    monkeypatch.setattr(byte_pairs, "MOST_KEPT", 10)
+    again = BytePairs(tokeniser.vocabulary)
+    assert encoded(again, [text[i : i + 50] for i in range(0, len(text), 50)]) == expected
+    assert len(again.kept) < 40
+
+
+def test_words_stand_by_count_and_the_rest_is_one_token():
+    text = "b b b a a a c c d e <unk> f"
+    assert fitted(kinds.Words(least_count=1), text).vocabulary.tokens == (*tuple("abc"), "<unk>", *"def")
+    assert fitted(kinds.Words(least_count=2), text).vocabulary.tokens == ("<unk>", "a", "b", "c")
+    assert fitted(kinds.Words(least_count=1, most=2), text).vocabulary.tokens == ("<unk>", "a", "b")
+    assert fitted(kinds.Words(least_count=1), "a a b").vocabulary.tokens == ("a", "b")
+    lines = fitted(kinds.Words(least_count=1, line_ends=True, lower_case=True), "A b\n\na\n")
+    assert lines.vocabulary.tokens == (LINE_END, "a", "b")
+    assert lines.text(encoded(lines, ["A b\n\na\n"])) == "a b\n\na\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "unknown"),
+    [(kinds.Characters(), "\N{REPLACEMENT CHARACTER}"), (kinds.Words(least_count=1), "<unk>")],
+    ids=str,
+)
+def test_the_unknown_token_is_there_only_where_something_is_unknown(config, unknown):
+    train = "a b c a b c"
+    without = fitted(config, train, others="c b a")
+    assert unknown not in without.vocabulary.tokens
+    tokeniser = fitted(config, train, others="c b a x y a")
+    assert tokeniser.vocabulary.tokens == (*without.vocabulary.tokens, unknown)
+    pieces, last = list(tokeniser.encoded(["x a y z"])), tokeniser.vocabulary.ids - 1
+    assert sum(piece.unknown for piece in pieces) == 3
+    assert encoded(tokeniser, ["x a y z"]).count(last) == 3
+    rare = fitted(config.model_copy(update={"least_count": 2}), f"{train} q", others="")
+    assert unknown in rare.vocabulary.tokens
+    assert "q" not in rare.vocabulary.tokens
+
+
+def test_what_the_text_itself_calls_unknown_is_known():
+    tokeniser = fitted(kinds.Words(least_count=1), "<unk> a <unk> b", others="<unk> c")
+    assert sum(piece.unknown for piece in tokeniser.encoded(["<unk> c a"])) == 1
+    assert encoded(tokeniser, ["<unk> c a"]) == [0, 0, 1]
+
+
+def test_without_an_unknown_token_new_text_is_refused():
+    with pytest.raises(
+        ValueError, match=r"^text has words that the model never saw: \['x', 'y'\]; leave them"
+    ):
+        ids_of(fitted(kinds.Words(least_count=1), "a b"), "y a x")
+    assert ids_of(fitted(kinds.Words(), "a a b"), "y a x").tolist() == [1, 0, 1]
+    assert ids_of(fitted(kinds.BytePairs(), "a b"), "yx").tolist() == [ord("y"), ord("x")]
+
+
+def test_half_of_a_surrogate_pair_is_read_as_something():
+    for config in KINDS[1:]:
+        assert len(ids_of(fitted(config, "a b ? a b ?"), "a \ud800 b")) > 1
+
+
+def test_no_token_that_stands_often_enough_is_a_fault():
+    for config in (kinds.Words(least_count=3), kinds.Characters(least_count=3)):
+        with pytest.raises(
+            Untokenisable, match=r"stands 3 times in the training text; lower task\.tokens\.least"
+        ):
+            fitted(config, "a b")
+
+
+def test_a_run_without_a_blank_has_an_end(monkeypatch):
+    monkeypatch.setattr(segments, "LONGEST", 10)
+    tokeniser = fitted(kinds.Words(least_count=1), "a b")
+    with pytest.raises(
+        Untokenisable, match=r"^'xxxxxxxxxxxxxxxxxxxx'\.\.\. goes on for more than 10 "
+    ) as fault:
+        list(tokeniser.encoded(["a b\n", "b a\n" + "x" * 30]))
+    assert fault.value.line == 2 + 0 * 1 or fault.value.line == 3
+
+
+@pytest.mark.parametrize(
+    ("config", "text", "begun"),
+    [
+        (kinds.Characters(), "éa", 1),
+        (kinds.Bytes(), "éa", 1),
+        (kinds.Words(), "  one two", 5),
+        (kinds.Words(line_ends=True), " \n one", 2),
+        (kinds.Words(line_ends=True), " one\n", 4),
+        (kinds.Words(), "  ", 2),
+        (kinds.BytePairs(), "one two", 3),
+        (kinds.BytePairs(), "誤り", 1),
+    ],
+    ids=str,
+)
+def test_a_text_is_predicted_after_its_first_token(config, text, begun):
+    tokeniser = fitted(config, "one one two two one é é")
+    assert tokeniser.begun(text) == begun
+
+
+def test_the_card_holds_all_of_a_tokeniser():
+    vocabulary = fitted(kinds.BytePairs(size=270), "one two one two one two").vocabulary
+    assert Vocabulary.model_validate_json(vocabulary.model_dump_json()) == vocabulary
+    assert len(vocabulary.merges) == vocabulary.ids - 256
+    assert "merges" not in Vocabulary(tokens=("a",)).model_dump()
+
+
+def test_counts_of_segments():
+    counts: Counter[str] = Counter()
+    for part in segments.segments(["a b\n", "b b a"]):
+        counts.update(dict(zip(part.distinct, part.counts, strict=True)))
+    assert counts == {"a": 1, " b": 2, "\nb": 1, " a": 1}
+
+
+def test_bags_are_gathered():
+    bags = [[1, 2], [], [3]]
+    index = np.array([2, 0, 1, 0, 2])
+    assert segments.gathered(bags, index).tolist() == [3, 1, 2, 1, 2, 3]
