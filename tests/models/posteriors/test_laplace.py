@@ -9,6 +9,7 @@ from scipy import stats
 from torch import nn
 
 from precisionflow.config.networks import MLP
+from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.likelihoods.gaussian import Gaussian
 from precisionflow.models.likelihoods.natural import Natural
 from precisionflow.models.networks.layered import Layered
@@ -150,3 +151,35 @@ def test_a_matrix_that_is_too_large_is_refused():
         ValueError, match=r"6962 weights are too many for a full matrix, 5000 the most; use last_layer"
     ):
         laplace.names_of(model, weights="all")
+
+
+def test_the_posterior_of_logistic_regression_is_its_hessian_and_its_draws_have_its_covariance():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(80, 2, generator=generator)
+    target = torch.multinomial(
+        (x @ torch.randn(2, 3, generator=generator)).softmax(-1), 1, generator=generator
+    )[:, 0]
+    model = Layered([], nn.Linear(2, 3, bias=False)).eval()
+    found = laplace.fit(model, Categorical(), x, target.float(), weights="last_layer")
+
+    def loss(weight: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(x.double() @ weight.T, target, reduction="sum")
+
+    weight = model.readout.weight.detach().double()
+    hessian = torch.autograd.functional.hessian(loss, weight).reshape(6, 6)
+    wanted = hessian + float(found.prior[0]) * torch.eye(6)
+    torch.testing.assert_close(found.factor @ found.factor.T, wanted, rtol=1e-5, atol=1e-5)
+
+    posterior = laplace.LaplaceClasses(model, Categorical(), found)
+    rows = torch.randn(4, 2, generator=generator)
+    voices = posterior.predict(rows)
+    normal = torch.randn(laplace.SAMPLES, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    covariance = torch.linalg.inv(wanted)
+    for row, logits in zip(rows.double(), voices.logits, strict=True):
+        jacobian = torch.kron(torch.eye(3, dtype=torch.float64), row[None])
+        moved = logits - row @ weight.T
+        inverse = torch.linalg.lstsq(normal, moved).solution
+        torch.testing.assert_close(
+            inverse.T @ inverse, jacobian @ covariance @ jacobian.T, rtol=1e-4, atol=1e-6
+        )
+    torch.testing.assert_close(posterior.predict(rows[1:2]).logits[0], voices.logits[1])

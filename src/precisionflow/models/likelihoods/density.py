@@ -1,12 +1,13 @@
 """Interface of every likelihood of a real target: heads, predictive distribution, loss, negative log-likelihood."""
 
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.models.likelihoods.mixture import Family, Mixture, Parts
+from precisionflow.models.likelihoods.mixture import Family, Mixture, Parts, pooled
 
 LOG_PRECISION_LIMIT = 10.0
 """Log precisions are kept within this distance of 0: of a standardised target, scales between 0.007 and 148."""
@@ -37,6 +38,10 @@ class Density:
         location, log_precision = raw.chunk(2, dim=-1)
         return Mixture(self.family, location, limited(log_precision), torch.zeros_like(location))
 
+    def pooled(self, parts: Sequence[Mixture]) -> Mixture:
+        """The mixture of what several networks state, all of equal weight."""
+        return pooled(parts)
+
     def losses(self, predictive: Mixture, target: Rows) -> Rows:
         """What is minimised, for each row: -log p(target), in nats."""
         return -predictive.log_density(target)
@@ -53,6 +58,8 @@ class FisherDensity(Protocol):
     heads: Heads
 
     def predictive(self, raw: Raw) -> Mixture: ...
+
+    def negative_log_likelihood(self, raw: Raw, target: Rows) -> Rows: ...
 
     def fisher_root(self, raw: Float[Tensor, "rows outputs"]) -> Float[Tensor, "rows outputs outputs"]:
         """R with R^T R = F, the Fisher information of the predictive distribution in its raw outputs; float64."""

@@ -9,13 +9,13 @@ from precisionflow.models.likelihoods.density import Heads
 from precisionflow.models.networks.dropout import Dropout
 from precisionflow.models.networks.inputs import NormalScores
 from precisionflow.models.networks.layered import Layered
-from precisionflow.models.networks.readout import Readout
+from precisionflow.models.networks.readout import Readout, head
 
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
 
-def mlp(config: MLP, *, features: int, heads: Heads) -> Layered:
-    """A trunk of hidden layers and the heads that the objective asks for.
+def mlp(config: MLP, *, features: int, heads: Heads | int) -> Layered:
+    """A trunk of hidden layers and the heads that the objective asks for; a number of classes asks for their logits.
 
     inputs: Float "rows features", standardised; output: Float "rows outputs", see `likelihoods.density`.
     """
@@ -23,6 +23,8 @@ def mlp(config: MLP, *, features: int, heads: Heads) -> Layered:
     widths = (features * (2 if inputs else 1), *config.hidden)
     trunk = [_layer(config, *pair, layer=layer) for layer, pair in enumerate(pairwise(widths))]
     hidden = max(1, widths[-1] // 2) if config.separate_heads else None
+    if isinstance(heads, int):
+        return Layered(trunk, head(widths[-1], heads, hidden=hidden), inputs=inputs)
     return Layered(trunk, Readout(widths[-1], heads, hidden=hidden), inputs=inputs)
 
 

@@ -13,9 +13,9 @@ class Readout(nn.Module):
 
     def __init__(self, width: int, heads: Heads, *, hidden: int | None = None) -> None:
         super().__init__()
-        self.location_head = _head(width, heads.locations, hidden=hidden)
+        self.location_head = head(width, heads.locations, hidden=hidden)
         self.stops_gradients = heads.stops_gradients
-        self.precision_head = _head(width, heads.others, hidden=hidden) if heads.others else SharedPrecision()
+        self.precision_head = head(width, heads.others, hidden=hidden) if heads.others else SharedPrecision()
         last = list(self.precision_head.modules())[-1]
         if isinstance(last, nn.Linear):
             nn.init.zeros_(last.weight)
@@ -49,7 +49,8 @@ def precision_head_names(model: nn.Module) -> frozenset[str]:
     )
 
 
-def _head(width: int, outputs: int, *, hidden: int | None) -> nn.Module:
+def head(width: int, outputs: int, *, hidden: int | None) -> nn.Module:
+    """A linear map to the outputs, or one behind a hidden layer."""
     if hidden is None:
         return nn.Linear(width, outputs)
     return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, outputs))

@@ -10,6 +10,7 @@ from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import MLP, TAGI, Transformer
+from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.likelihoods.density import Density, FisherDensity
 from precisionflow.models.likelihoods.mixture import pooled
 from precisionflow.models.likelihoods.objective import density
@@ -50,7 +51,7 @@ def _of_posterior(
         case kinds.Point():
             return Point(model, likelihood)
         case kinds.LaplaceApproximation(weights=scope):
-            assert isinstance(likelihood, FisherDensity)
+            assert isinstance(likelihood, FisherDensity | Categorical)
             return laplace.laplace_approximation(model, likelihood, weights, scope=scope)
         case _:
             assert_never(posterior)
@@ -67,7 +68,7 @@ def fitted_laplace(
 ) -> dict[str, Tensor]:
     """The Laplace approximation around a trained network, from training rows."""
     model, likelihood = build(experiment, card), _likelihood(experiment)
-    assert isinstance(likelihood, FisherDensity)
+    assert isinstance(likelihood, FisherDensity | Categorical)
     model.load_state_dict(network)
     return laplace.as_tensors(laplace.fit(model.eval(), likelihood, features, target, weights=scope))
 
@@ -81,10 +82,12 @@ def fitted_spread(
 ) -> dict[str, Tensor]:
     """The spread of an ensemble of `members`; `raw` are the outputs of each member that a row is out of fold for."""
     likelihood = _likelihood(experiment)
+    assert isinstance(likelihood, Density)
     mixtures = pooled([likelihood.predictive(of) for of in raw])
     return ensemble.as_tensor(fitted_factor(mixtures, target, out_of_fold=len(raw), members=members))
 
 
-def _likelihood(experiment: Experiment) -> Density:
-    assert not isinstance(experiment.objective, CrossEntropy)
+def _likelihood(experiment: Experiment) -> Density | Categorical:
+    if isinstance(experiment.objective, CrossEntropy):
+        return Categorical()
     return density(experiment.objective)

@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from precisionflow.models.likelihoods.density import Density
-from precisionflow.models.likelihoods.mixture import Mixture, pooled
+from precisionflow.models.likelihoods.categorical import Voices
+from precisionflow.models.likelihoods.mixture import Mixture
 from precisionflow.models.networks.dropout import Draw, derived, dropping
 from precisionflow.models.networks.layered import Layered
-from precisionflow.models.posteriors.predictive import Features
+from precisionflow.models.posteriors.predictive import Features, Likelihood
 
 KEY = "dropout"
 """The posterior's tensor: the key of the samples."""
@@ -22,7 +22,7 @@ def as_tensor(key: int) -> dict[str, Tensor]:
 class Dropout(nn.Module):
     """A sample is a network: it drops the same units of every row, at every call."""
 
-    def __init__(self, model: Layered, likelihood: Density, *, key: Int[Tensor, ""], samples: int) -> None:
+    def __init__(self, model: Layered, likelihood: Likelihood, *, key: Int[Tensor, ""], samples: int) -> None:
         """`key` decides which units."""
         super().__init__()
         self.model = model
@@ -31,10 +31,10 @@ class Dropout(nn.Module):
         self.key: Tensor
         self.register_buffer("key", key)
 
-    def predict(self, features: Features) -> Mixture:
+    def predict(self, features: Features) -> Mixture | Voices:
         every_row = torch.zeros(1, dtype=torch.int64, device=features.device)
         outputs = []
         for sample in range(self.samples):
             with dropping(self.model, Draw(derived(self.key, sample), every_row)):
                 outputs.append(self.model(features))
-        return pooled([self.likelihood.predictive(raw) for raw in outputs])
+        return self.likelihood.pooled([self.likelihood.predictive(raw) for raw in outputs])

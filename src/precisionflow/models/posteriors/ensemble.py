@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from precisionflow.config.posteriors import Ensemble as EnsembleConfig
-from precisionflow.models.likelihoods.density import Density
-from precisionflow.models.likelihoods.mixture import Mixture, pooled
+from precisionflow.models.likelihoods.categorical import Voices
+from precisionflow.models.likelihoods.mixture import Mixture
 from precisionflow.models.networks.layered import Layered
-from precisionflow.models.posteriors.predictive import Features
+from precisionflow.models.posteriors.predictive import Features, Likelihood
 from precisionflow.models.posteriors.spread import spread
 from precisionflow.models.posteriors.weights import Weights
 
@@ -24,7 +24,7 @@ class Ensemble(nn.Module):
     def __init__(
         self,
         model: Layered,
-        likelihood: Density,
+        likelihood: Likelihood,
         weights: dict[str, Tensor],
         *,
         members: int,
@@ -40,17 +40,19 @@ class Ensemble(nn.Module):
         for index, tensor in enumerate(weights.values()):
             self.register_buffer(f"stacked_{index}", tensor)
 
-    def predict(self, features: Features) -> Mixture:
+    def predict(self, features: Features) -> Mixture | Voices:
         stacked = dict(zip(self.names, self.buffers(recurse=False), strict=True))
         outputs = [
             functional_call(self.model, {name: tensor[member] for name, tensor in stacked.items()}, features)
             for member in range(self.members)
         ]
-        predictive = pooled([self.likelihood.predictive(raw) for raw in outputs])
+        predictive = self.likelihood.pooled([self.likelihood.predictive(raw) for raw in outputs])
+        if isinstance(predictive, Voices):
+            return predictive
         return predictive if self.factor == 1 else spread(predictive, self.factor)
 
 
-def ensemble(config: EnsembleConfig, model: Layered, likelihood: Density, weights: Weights) -> Ensemble:
+def ensemble(config: EnsembleConfig, model: Layered, likelihood: Likelihood, weights: Weights) -> Ensemble:
     """The ensemble of trained weights; RuntimeError for weights of another network."""
     factor = float(weights.believed(SPREAD)) if config.spread == "fitted" else 1.0
     if not (math.isfinite(factor) and factor > 0):

@@ -1,9 +1,9 @@
-"""The Laplace approximation of a network that states a Gaussian with its own precision (Immer et al. 2023).
+"""The Laplace approximation of a network that states a Gaussian with its own precision (Immer et al. 2023), or classes.
 
 Around the trained weights theta* the posterior is N(theta*, (H + D)^-1): H is the generalised Gauss-Newton matrix, the
-sum over training rows of J^T F J with J the Jacobian of the raw outputs and F the Fisher information of the Gaussian in
-them; D is diagonal with one prior precision d for the P weights of the precision head and one for all others.
-Both maximise
+sum over training rows of J^T F J with J the Jacobian of the raw outputs and F the Fisher information of the stated
+distribution in them; D is diagonal with one prior precision d for the P weights of the precision head and one for all
+others. Both maximise
 
     log p(D) ~ log p(y | theta*) - 1/2 sum_g d_g |theta_g|^2 + 1/2 sum_g P_g log d_g - 1/2 log det(H + D) .
 
@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from precisionflow.models.likelihoods.categorical import Categorical, Voices
 from precisionflow.models.likelihoods.density import FisherDensity
 from precisionflow.models.likelihoods.mixture import Mixture
 from precisionflow.models.networks.layered import Layered
@@ -29,6 +30,8 @@ from precisionflow.models.posteriors.weights import Weights
 MOST_WEIGHTS = 5000
 """Most weights in a posterior: their full matrix has 200 MB and takes seconds to factorise."""
 BLOCK = 256
+SAMPLES = 100
+"""Draws of the logits of a classifier."""
 LIMIT = 12.0
 """Largest size of a log prior precision."""
 
@@ -62,7 +65,7 @@ def names_of(model: Layered, *, weights: Scope) -> tuple[str, ...]:
 
 def fit(
     model: Layered,
-    likelihood: FisherDensity,
+    likelihood: FisherDensity | Categorical,
     features: Float[Tensor, "rows features"],
     target: Float[Tensor, "rows"],
     *,
@@ -79,7 +82,7 @@ def fit(
         ]
     )
     with torch.no_grad():
-        log_likelihood = float(likelihood.predictive(model(features)).log_density(target).double().sum())
+        log_likelihood = -float(likelihood.negative_log_likelihood(model(features), target).double().sum())
     counts = torch.stack([(~precision_head).sum(), precision_head.sum()])
     squares = torch.stack([values[~precision_head].square().sum(), values[precision_head].square().sum()])
 
@@ -121,7 +124,7 @@ def _jacobians(
 
 
 def _gauss_newton(
-    model: Layered, likelihood: FisherDensity, features: Tensor, names: tuple[str, ...]
+    model: Layered, likelihood: FisherDensity | Categorical, features: Tensor, names: tuple[str, ...]
 ) -> Float[Tensor, "weights weights"]:
     total: Tensor | None = None
     for rows in features.split(BLOCK):
@@ -167,12 +170,45 @@ class LaplaceApproximation(nn.Module):
         return predictive._replace(log_precision=-torch.log(noise + epistemic), location_std=epistemic.sqrt())
 
 
+class LaplaceClasses(nn.Module):
+    """A classifier linearised around its trained weights: its logits are Gaussian, N(f, J (H + D)^-1 J^T).
+
+    The members are `SAMPLES` draws of the logits, from the same standard normal numbers for every row.
+    """
+
+    def __init__(self, model: Layered, likelihood: Categorical, posterior: Posterior) -> None:
+        super().__init__()
+        self.model = model
+        self.likelihood = likelihood
+        self.names = posterior.names
+        self.register_buffer("factor", posterior.factor)
+
+    def predict(self, features: Features) -> Voices:
+        parts = [self._logits(rows) for rows in features.split(BLOCK)]
+        return Voices(torch.cat(parts))
+
+    def _logits(self, rows: Features) -> Float[Tensor, "rows samples classes"]:
+        logits = self.model(rows).double()
+        factor = self.get_buffer("factor")
+        jacobian = _jacobians(self.model, rows, self.names)
+        solved = torch.linalg.solve_triangular(factor, jacobian.flatten(0, 1).T, upper=False)
+        half = solved.T.unflatten(0, logits.shape)
+        values, vectors = torch.linalg.eigh(half @ half.mT)
+        root = vectors * values.clamp_min(0).sqrt()[:, None, :]
+        generator = torch.Generator().manual_seed(0)
+        normal = torch.randn(SAMPLES, logits.shape[-1], generator=generator, dtype=torch.float64)
+        return logits[:, None] + normal.to(logits.device) @ root.mT
+
+
 def laplace_approximation(
-    model: Layered, likelihood: FisherDensity, weights: Weights, *, scope: Scope
-) -> LaplaceApproximation:
+    model: Layered, likelihood: FisherDensity | Categorical, weights: Weights, *, scope: Scope
+) -> LaplaceApproximation | LaplaceClasses:
     """The posterior of a file of weights, around the trained `model`; RuntimeError where the file lacks it."""
     factor, prior = weights.believed("factor"), weights.believed("prior")
-    return LaplaceApproximation(model, likelihood, Posterior(names_of(model, weights=scope), factor, prior))
+    posterior = Posterior(names_of(model, weights=scope), factor, prior)
+    if isinstance(likelihood, Categorical):
+        return LaplaceClasses(model, likelihood, posterior)
+    return LaplaceApproximation(model, likelihood, posterior)
 
 
 def as_tensors(posterior: Posterior) -> dict[str, Tensor]:

@@ -2,19 +2,19 @@
 
 from torch import nn
 
-from precisionflow.models.likelihoods.density import Density
+from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.likelihoods.mixture import Mixture
 from precisionflow.models.networks.layered import Layered
-from precisionflow.models.posteriors.predictive import Features
+from precisionflow.models.posteriors.predictive import Features, Likelihood
 
 
 class Point(nn.Module):
     """One network and its likelihood."""
 
-    def __init__(self, model: Layered, likelihood: Density) -> None:
+    def __init__(self, model: Layered, likelihood: Likelihood) -> None:
         super().__init__()
         self.model = model
         self.likelihood = likelihood
 
-    def predict(self, features: Features) -> Mixture:
+    def predict(self, features: Features) -> Mixture | Voices:
         return self.likelihood.predictive(self.model(features))

@@ -1,19 +1,34 @@
 """Interface of every posterior: a predictive distribution of each row."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
+from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.likelihoods.mixture import Mixture
 
 Features = Float[Tensor, "rows features"]
 
 
 @runtime_checkable
-class Predictive(Protocol):
-    """Standardised features in, distributions of the standardised target out."""
+class Likelihood(Protocol):
+    """What a posterior asks of a likelihood: a `Density` states mixtures, `Categorical` voices."""
 
-    def predict(self, features: Features) -> Mixture:
-        """One mixture for each row."""
+    def predictive(self, raw: Tensor) -> Any:
+        """What the raw outputs of one network state."""
+        ...
+
+    def pooled(self, parts: Sequence[Any]) -> Any:
+        """What several networks state together, all of equal weight."""
+        ...
+
+
+@runtime_checkable
+class Predictive(Protocol):
+    """Standardised features in, distributions of the standardised target or of the class out."""
+
+    def predict(self, features: Features) -> Mixture | Voices:
+        """One distribution for each row."""
         ...
