@@ -11,8 +11,9 @@ TableRecalibration = Literal[
     "variance_scaling", "quantile_map", "conformal_split", "conformal_normalised", "conformal_quantile"
 ]
 ClassRecalibration = Literal["temperature"]
-Recalibration = Literal[TableRecalibration, ClassRecalibration]
-"""Methods for distributions of a number, and for probabilities of classes."""
+SetRecalibration = Literal["aps", "raps"]
+Recalibration = Literal[TableRecalibration, ClassRecalibration, SetRecalibration]
+"""Methods for distributions of a number, for probabilities of classes, and sets of classes."""
 RECALIBRATIONS: tuple[str, ...] = get_args(Recalibration)
 
 
@@ -29,5 +30,13 @@ class Evaluation(Config):
     @property
     def intervals(self) -> tuple[str, ...]:
         """Metrics of the central intervals by level in per cent: 0.975 -> coverage_97.5, width_97.5, ..."""
+        return self._of_levels("coverage", "width", "interval_score")
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Metrics of the prediction sets by level in per cent: 0.9 -> set_coverage_90, set_size_90."""
+        return self._of_levels("set_coverage", "set_size")
+
+    def _of_levels(self, *names: str) -> tuple[str, ...]:
         shown = [format((Decimal(str(level)) * 100).normalize(), "f") for level in self.levels]
-        return tuple(f"{m}_{level}" for m in ("coverage", "width", "interval_score") for level in shown)
+        return tuple(f"{name}_{level}" for name in names for level in shown)

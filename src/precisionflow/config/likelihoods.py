@@ -85,7 +85,7 @@ class RunningVariance(Config):
 
 
 class CrossEntropy(Config):
-    """-log p(next token), averaged over tokens, in nats."""
+    """-log p(class), averaged over rows or tokens, in nats."""
 
     kind: Literal["cross_entropy"] = "cross_entropy"
 

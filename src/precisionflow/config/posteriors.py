@@ -6,13 +6,13 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.base import NUMBER, Config
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
-from precisionflow.config.likelihoods import GaussianNLL, Natural, RegressionObjective
+from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL, Natural, RegressionObjective
 
 
 class Point(Config):
     """The trained weights, taken as certain."""
 
-    likelihoods: ClassVar = get_args(RegressionObjective)
+    likelihoods: ClassVar = (*get_args(RegressionObjective), CrossEntropy)
     """Objectives that it fits."""
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     """Engines that can train it."""
@@ -22,7 +22,7 @@ class Point(Config):
 class Ensemble(Config):
     """Networks that differ in initial weights, order of batches and, with `folds`, rows (Lakshminarayanan 2017)."""
 
-    likelihoods: ClassVar = get_args(RegressionObjective)
+    likelihoods: ClassVar = (*get_args(RegressionObjective), CrossEntropy)
     engines: ClassVar = (BatchedEngine,)
     kind: Literal["ensemble"] = "ensemble"
     members: Annotated[int, Field(ge=2), NUMBER] = 5
@@ -52,7 +52,7 @@ class Ensemble(Config):
 class MonteCarloDropout(Config):
     """Dropout stays on while predicting (Gal & Ghahramani 2016); needs model.dropout."""
 
-    likelihoods: ClassVar = get_args(RegressionObjective)
+    likelihoods: ClassVar = (*get_args(RegressionObjective), CrossEntropy)
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     kind: Literal["mc_dropout"] = "mc_dropout"
     samples: Annotated[int, Field(ge=2), NUMBER] = 50
@@ -61,7 +61,7 @@ class MonteCarloDropout(Config):
 class LaplaceApproximation(Config):
     """A Gaussian over weights around the optimum, two prior precisions by marginal likelihood (Immer 2023)."""
 
-    likelihoods: ClassVar = (GaussianNLL, Natural)
+    likelihoods: ClassVar = (GaussianNLL, Natural, CrossEntropy)
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     kind: Literal["laplace_approximation"] = "laplace_approximation"
     weights: Literal["all", "last_layer"] = "last_layer"

@@ -35,13 +35,16 @@ def metric_named(name: str) -> Metric:
         return replace(plain, name=name, title=f"{plain.title} after {method.replace('_', ' ')}")
     for prefix, title, better in (
         ("coverage_", "coverage of the {} % interval", "nominal"),
+        ("set_coverage_", "coverage of the {} % prediction set", "nominal"),
+        ("set_size_", "classes in the {} % prediction set", "lower"),
         ("width_", "width of the {} % interval", "lower"),
         ("interval_score_", "interval score of the {} % interval", "lower"),
     ):
         level = name.removeprefix(prefix)
         if name.startswith(prefix) and level.replace(".", "", 1).isdigit():
             nominal = float(level) / 100 if better == "nominal" else None
-            return Metric(name, title.format(level), "1" if nominal else "target", better, nominal)  # type: ignore[arg-type]
+            unit = "classes" if prefix == "set_size_" else "1" if nominal else "target"
+            return Metric(name, title.format(level), unit, better, nominal)  # type: ignore[arg-type]
     try:
         return _CATALOGUE[name]
     except KeyError:
@@ -80,6 +83,16 @@ _CATALOGUE = {
         Metric("excess_error", "error rate above the optimum", "1", "lower"),
         Metric("sequence_accuracy", "share of sequences without an error", "1", "higher"),
         Metric("attention_on_cause", "attention to the token that tells the target", "1", "higher"),
+        Metric("predictive_entropy", "entropy of the stated probabilities", "nats", "lower"),
+        Metric("mutual_information", "epistemic part of the entropy", "nats", "lower"),
+        *(
+            metric
+            for score in ("confidence", "entropy", "energy", "mutual_information")
+            for metric in (
+                Metric(f"ood_auroc_{score}", f"unknown classes told by {score}: AUROC", "1", "higher"),
+                Metric(f"ood_fpr95_{score}", f"unknown classes that pass by {score}: FPR95", "1", "lower"),
+            )
+        ),
         Metric("samples_per_second", "rows or sequences trained in a second", "1/s", "higher"),
         Metric("seconds_per_step", "time of a training step", "s", "lower"),
         Metric("validation_loss", "validation loss of the kept weights", "nats", "lower"),

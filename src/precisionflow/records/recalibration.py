@@ -55,8 +55,22 @@ class TemperatureFit(Card):
     factor: PositiveFloat
 
 
+class SetFit(Card):
+    """Quantile of the true classes' scores at each level that was judged."""
+
+    method: Literal["aps", "raps"]
+    levels: tuple[Probability, ...]
+    quantiles: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        _check_as_many(levels=self.levels, quantiles=self.quantiles)
+        return self
+
+
 TableFit = SpreadFit | MapFit | ConformalFit
-Fit = TableFit | TemperatureFit
+ClassFit = TemperatureFit | SetFit
+Fit = TableFit | ClassFit
 
 
 class RecalibrationCard(Card):

@@ -87,6 +87,11 @@ class PreparedSplit:
         """Rows of a table or tokens of a text."""
         return self.folder / f"{part}.parquet"
 
+    @property
+    def unknown(self) -> Path:
+        """Rows of classes that are left out of the parts."""
+        return self.folder / "unknown.parquet"
+
 
 @dataclass(frozen=True)
 class TrainedCell:

@@ -31,7 +31,7 @@ def fewest_rows(method: Recalibration, level: float) -> int:
     match method:
         case "quantile_map":
             return quantile_map.fewest_rows(level)
-        case "conformal_split" | "conformal_normalised" | "conformal_quantile":
+        case "conformal_split" | "conformal_normalised" | "conformal_quantile" | "aps" | "raps":
             return conformal.fewest_rows(level)
         case "variance_scaling" | "temperature":
             return 1

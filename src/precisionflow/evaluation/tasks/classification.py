@@ -1,0 +1,168 @@
+"""Classes of rows: probabilities with the parts of their entropy, prediction sets, detection of unlike rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from precisionflow.config import Experiment
+from precisionflow.config.tasks import Classification
+from precisionflow.data.batches import Rows
+from precisionflow.evaluation.classes import ClassScores, LogProbabilities
+from precisionflow.evaluation.metrics import per_cent
+from precisionflow.evaluation.network import TrainedNetwork, standardised_features
+from precisionflow.evaluation.recalibration.prediction_sets import (
+    prediction_sets,
+    set_metrics,
+    set_quantile,
+)
+from precisionflow.evaluation.recalibration.temperature import log_tempered, temperature
+from precisionflow.evaluation.scored import Scored
+from precisionflow.evaluation.scores.detection import area_under_roc, false_positive_rate
+from precisionflow.models.likelihoods.categorical import Voices
+from precisionflow.models.posteriors.build import predictive
+from precisionflow.models.posteriors.predictive import Features
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.recalibration import ClassFit, SetFit, TemperatureFit
+from precisionflow.records.schemas import CLASS_PREDICTIONS
+from precisionflow.results.layout import PreparedSplit
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What a model states of rows, as arrays."""
+
+    log_probabilities: LogProbabilities
+    """log p(class), in nats."""
+    entropy: Float[np.ndarray, " rows"]
+    """Of the probabilities, in nats."""
+    mutual_information: Float[np.ndarray, " rows"]
+    """Epistemic part of the entropy, in nats; 0 of a single network."""
+    energy: Float[np.ndarray, " rows"]
+    """Mean over members of -log sum exp(logits)."""
+
+    @classmethod
+    def of(cls, voices: Voices) -> "Stated":
+        """The voices of rows."""
+        parts = (voices.log_probabilities(), voices.entropy(), voices.epistemic(), voices.energy())
+        return cls(*(part.cpu().numpy() for part in parts))
+
+    @property
+    def probabilities(self) -> Float[np.ndarray, "rows classes"]:
+        """p(class); each row sums to 1."""
+        p = np.exp(self.log_probabilities)
+        return p / p.sum(axis=1, keepdims=True)
+
+    @property
+    def strangeness(self) -> Mapping[str, Float[np.ndarray, " rows"]]:
+        """Scores that should be higher for rows that are unlike the training rows."""
+        return {
+            "confidence": -self.probabilities.max(axis=1),
+            "entropy": self.entropy,
+            "energy": self.energy,
+            "mutual_information": self.mutual_information,
+        }
+
+
+@dataclass(frozen=True)
+class RowClassPredictor(TrainedNetwork):
+    """Rows of features in, probabilities of their classes out."""
+
+    predicts: ClassVar = "classes of rows"
+
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The network with the posterior of its weights; RuntimeError for weights of another network."""
+        return predictive(experiment, card, weights)
+
+    def stated(self, features: Float[np.ndarray, "rows features"]) -> Stated:
+        """What is stated of features in their own units; ValueError for features that are none."""
+        return self.standardised(standardised_features(self.data_card, features))
+
+    def standardised(self, features: Features) -> Stated:
+        """What is stated of standardised features."""
+        with torch.no_grad():
+            voices = self.model.predict(features.to(self.device))
+        return Stated.of(Voices(voices.logits.double()))
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test rows' probabilities and all their metrics, before and after recalibration.
+
+        Recalibrations are fitted on the validation rows, which early stopping has looked at.
+        """
+        task = experiment.task
+        assert isinstance(task, Classification)
+        place = PreparedSplit(data)
+        rows = Rows.read(place.part("test"))
+        found, target = self._part(rows)
+        scores = ClassScores(experiment.evaluation.bins)
+        scores.add(found.log_probabilities, target)
+        metrics = scores.metrics | {
+            "predictive_entropy": float(found.entropy.mean()),
+            "mutual_information": float(found.mutual_information.mean()),
+        }
+        fits: tuple[ClassFit, ...] = ()
+        if experiment.evaluation.recalibration:
+            fits = fitted(*self._part(Rows.read(place.part("valid"))), experiment=experiment)
+            metrics |= metrics_after(fits, found, target, bins=experiment.evaluation.bins)
+        if task.unknown:
+            strange, _ = self._part(Rows.read(place.unknown))
+            metrics |= detection_metrics(found, strange)
+        return Scored(scores.table(rows.rows), CLASS_PREDICTIONS, metrics, recalibrations=fits)
+
+    def _part(self, rows: Rows) -> tuple[Stated, np.ndarray]:
+        return self.standardised(torch.from_numpy(rows.features)), rows.target.astype(np.int64)
+
+
+def fitted(found: Stated, target: np.ndarray, *, experiment: Experiment) -> tuple[ClassFit, ...]:
+    """Every recalibration of the experiment, fitted on rows that no network learned from."""
+    fits: list[ClassFit] = []
+    for method in experiment.evaluation.recalibration:
+        match method:
+            case "temperature":
+                fits.append(TemperatureFit(factor=temperature(found.probabilities, target)))
+            case "aps" | "raps":
+                levels = experiment.evaluation.levels
+                quantiles = [
+                    set_quantile(found.probabilities, target, level=level, method=method) for level in levels
+                ]
+                fits.append(SetFit(method=method, levels=levels, quantiles=tuple(quantiles)))
+            case _:
+                raise TypeError(f"{method} is none of classes")
+    return tuple(fits)
+
+
+def metrics_after(
+    fits: tuple[ClassFit, ...], found: Stated, target: np.ndarray, *, bins: int
+) -> dict[str, float]:
+    """Metrics after every recalibration: all of probabilities again after temperature, coverage and size of sets."""
+    metrics: dict[str, float] = {}
+    for fit in fits:
+        match fit:
+            case TemperatureFit(factor=factor):
+                scores = ClassScores(bins)
+                scores.add(log_tempered(found.log_probabilities, factor), target)
+                after = scores.metrics
+            case SetFit(method=method, levels=levels, quantiles=quantiles):
+                after = {}
+                for level, quantile in zip(levels, quantiles, strict=True):
+                    inside = prediction_sets(found.probabilities, quantile=quantile, method=method)
+                    after |= set_metrics(inside, target, level=per_cent(level))
+        metrics |= {f"{name}_after_{fit.method}": value for name, value in after.items()}
+    return metrics
+
+
+def detection_metrics(known: Stated, unknown: Stated) -> dict[str, float]:
+    """ood_auroc_<score> and ood_fpr95_<score>: how well each score tells rows of unknown classes from test rows."""
+    pairs = zip(known.strangeness.items(), unknown.strangeness.values(), strict=True)
+    metrics = {}
+    for (name, of_known), of_unknown in pairs:
+        metrics[f"ood_auroc_{name}"] = area_under_roc(of_known, of_unknown)
+        metrics[f"ood_fpr95_{name}"] = false_positive_rate(of_known, of_unknown)
+    return metrics
