@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +12,7 @@ from precisionflow.config.load import form_of
 from precisionflow.console import note
 from precisionflow.data.readers.table_file import TableInFile, typed
 from precisionflow.records.files import replacing
-from precisionflow.records.recalibration import TableFit
-from precisionflow.serving.model import load_predictor
+from precisionflow.serving.model import load_predictor, predictions
 
 
 def predict_table(
@@ -35,7 +33,7 @@ def predict_table(
     as "decimal=,". What was read off the table, or is new in it, is told. ValueError for every mistake, before
     anything is written.
     """
-    from precisionflow.evaluation.uncertainty import check_levels, uncertainty_table
+    from precisionflow.evaluation.uncertainty import check_levels
 
     delimiter = "," if out is None else _delimiter_of(out)
     if out is not None:
@@ -49,20 +47,18 @@ def predict_table(
     if not written.num_rows:
         raise ValueError(f"{table}: has no rows; give at least one")
     served = load_predictor(model, data=data, evaluation=evaluation, store=store)
-    predictor, fit = served.predictor, served.fit(recalibrated)
-    from precisionflow.evaluation.tasks.regression import TablePredictor
-
-    if not isinstance(predictor, TablePredictor):
+    if not served.is_of_a_table:
         raise ValueError(
-            f"{model}: predicts {predictor.predicts}; predict takes a model of task.kind regression, "
-            "MLflow serves the others"
+            f"{model}: predicts {served.predictor.predicts}; predict takes a model of a table, task.kind regression or "
+            "classification, MLflow serves the others"
         )
+    served.fit(recalibrated)
     features, told = served.encoded(written, origin=str(table), form=file.form)
     for line in (*file.notes, *told):
         note(line)
     given = written if delimiter is not None else typed(written)
     whole = given
-    predicted = uncertainty_table(predictor, features, levels=levels, fit=cast("TableFit | None", fit))
+    predicted = predictions(served, features, levels=levels, recalibrated=recalibrated)
     for name, values in predicted.items():
         if name in given.column_names:
             raise ValueError(

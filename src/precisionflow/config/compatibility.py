@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from precisionflow.config.attention import Prior
 from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import DeepSpeedEngine
-from precisionflow.config.networks import Transformer, posterior_of
-from precisionflow.config.tasks import Task
+from precisionflow.config.networks import Transformer, ensemble_of, posterior_of
+from precisionflow.config.tasks import Regression, Task
 
 if TYPE_CHECKING:
     from precisionflow.config.experiment import Experiment
@@ -21,6 +21,7 @@ def check(experiment: "Experiment") -> None:
     _engine_trains_it(experiment)
     _closed_form_is_left_alone(experiment)
     _posterior_fits_the_objective(experiment)
+    _spread_is_of_a_number(experiment)
     _names_differ(experiment)
     _recalibration_fits_the_task(experiment)
     _data_can_be_cut(experiment)
@@ -103,6 +104,15 @@ def _posterior_fits_the_objective(experiment: "Experiment") -> None:
         raise ValueError(
             f"model.posterior.kind: {posterior.kind} does not fit objective.kind {experiment.objective.kind!r}; "
             f"allowed: {_kinds(posterior.likelihoods)}"
+        )
+
+
+def _spread_is_of_a_number(experiment: "Experiment") -> None:
+    ensemble = ensemble_of(experiment.model)
+    if ensemble is not None and ensemble.spread == "fitted" and not isinstance(experiment.task, Regression):
+        raise ValueError(
+            "model.posterior.spread fitted is a factor on the spread of a number; "
+            f"task.kind {experiment.task.kind!r} has classes, so recalibrate by temperature"
         )
 
 

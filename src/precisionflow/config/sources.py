@@ -57,6 +57,21 @@ class ScikitLearnTable(Source):
         return ()
 
 
+class ScikitLearnClasses(Source):
+    """A classification set that scikit-learn ships; split k is a random 90/10 partition drawn with seed k."""
+
+    kind: Literal["scikit_learn_classes"] = "scikit_learn_classes"
+    name: Literal["iris", "wine", "breast_cancer", "digits"] = "wine"
+
+    @property
+    def dataset(self) -> str:
+        return self.name
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return ()
+
+
 class HeteroscedasticSine(Source):
     """A toy with known noise, y = x sin x + 0.3 e1 + 0.3 x e2; split k is a random 90/10 partition, seed k."""
 
@@ -238,4 +253,5 @@ class TinyShakespeare(Source):
 TableSource = Annotated[
     ScikitLearnTable | HeteroscedasticSine | UciFolder | TableFile, Field(discriminator="kind")
 ]
+ClassSource = Annotated[ScikitLearnClasses | TableFile, Field(discriminator="kind")]
 TextSource = Annotated[ScikitLearnText | TextFile | TinyShakespeare, Field(discriminator="kind")]

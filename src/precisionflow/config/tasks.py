@@ -6,11 +6,18 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.base import Config, Count, Fraction
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
-from precisionflow.config.evaluation import ClassRecalibration, Evaluation, TableRecalibration
+from precisionflow.config.evaluation import (
+    ClassRecalibration,
+    Evaluation,
+    SetRecalibration,
+    TableRecalibration,
+)
 from precisionflow.config.likelihoods import CrossEntropy, RegressionObjective
 from precisionflow.config.networks import MLP, TAGI, Transformer
 from precisionflow.config.sources import (
+    ClassSource,
     ConlluFile,
+    ScikitLearnClasses,
     ScikitLearnTable,
     ScikitLearnText,
     TableFile,
@@ -96,10 +103,10 @@ class Regression(Config):
 class ClassTask(Config):
     """Tasks whose targets are classes: networks of tokens, cross-entropy, temperature."""
 
-    networks: ClassVar = (Transformer,)
+    networks: ClassVar[tuple[type[Config], ...]] = (Transformer,)
     likelihoods: ClassVar = (CrossEntropy,)
-    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
-    recalibrations: ClassVar = get_args(ClassRecalibration)
+    engines: ClassVar[tuple[type[Config], ...]] = (TorchEngine, DeepSpeedEngine)
+    recalibrations: ClassVar[tuple[str, ...]] = get_args(ClassRecalibration)
     metrics: ClassVar[tuple[str, ...]] = CLASS_METRICS
     """What evaluation measures."""
     without_zero: ClassVar[tuple[str, ...]] = ()
@@ -175,6 +182,37 @@ class SequenceClassification(ClassTask):
         return self
 
 
+class Classification(ClassTask):
+    """Predict the class of a row of numbers."""
+
+    networks: ClassVar = (MLP,)
+    engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
+    recalibrations: ClassVar = (*get_args(ClassRecalibration), *get_args(SetRecalibration))
+    has_splits: ClassVar = True
+    causal: ClassVar = False
+    headline: ClassVar = ("nll", "ece", "accuracy")
+    metrics: ClassVar = (*CLASS_METRICS, "predictive_entropy", "mutual_information")
+    kind: Literal["classification"] = "classification"
+    source: ClassSource = ScikitLearnClasses()
+    """`target` of a file names the column with the class."""
+    validation_fraction: Fraction = 0.1
+    """Share of the training rows that early stopping may look at; the test rows are never in it."""
+    unknown: tuple[str, ...] = ()
+    """Classes whose rows are left out of all parts; they are predicted beside the test rows, to be told from them."""
+
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """Names of all metrics: after temperature all of probabilities again, after other methods those of sets."""
+        again = [metric for metric in CLASS_METRICS if metric != "validation_loss"]
+        after = [
+            f"{metric}_after_{method}"
+            for method in evaluation.recalibration
+            for metric in (again if method == "temperature" else evaluation.sets)
+        ]
+        measures = ("confidence", "entropy", "energy", "mutual_information") if self.unknown else ()
+        told = [f"ood_{score}_{measure}" for measure in measures for score in ("auroc", "fpr95")]
+        return (*self.metrics, *after, *told)
+
+
 class Synthetic(ClassTask):
     """Predict what a synthetic source hides, where the best possible prediction is known."""
 
@@ -227,5 +265,6 @@ class Tagging(ClassTask):
 
 
 Task = Annotated[
-    Regression | NextToken | SequenceClassification | Tagging | Synthetic, Field(discriminator="kind")
+    Regression | NextToken | SequenceClassification | Classification | Tagging | Synthetic,
+    Field(discriminator="kind"),
 ]

@@ -6,8 +6,17 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging, Task
+from precisionflow.config.tasks import (
+    Classification,
+    NextToken,
+    Regression,
+    SequenceClassification,
+    Synthetic,
+    Tagging,
+    Task,
+)
 from precisionflow.data.parts import Opened
+from precisionflow.data.tasks.classification import open_classification
 from precisionflow.data.tasks.next_token import open_next_token
 from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
@@ -57,6 +66,8 @@ def _open(task: Task, split: int) -> Opened:
             return open_next_token(task, split=split)
         case SequenceClassification():
             return open_sequence_classification(task, split=split)
+        case Classification():
+            return open_classification(task, split=split)
         case Synthetic():
             return open_synthetic_task(task)
         case Tagging():

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from precisionflow.config import Experiment
 from precisionflow.models.networks.build import build
@@ -80,3 +82,33 @@ def load_network(
             )
     where = device or torch.device("cpu")
     return kind(network.to(where).eval(), model_card, card, where)
+
+
+def standardised_features(
+    card: DatasetCard, features: Float[np.ndarray, "rows features"]
+) -> Float[Tensor, "rows features"]:
+    """Features in their own units as the network takes them.
+
+    ValueError for another number of features and for a value that is not finite, once standardised too.
+    """
+    scales = card.table
+    wanted = len(scales.feature_mean)
+    if features.ndim != 2 or features.shape[1] != wanted:
+        raise ValueError(f"features have the shape {features.shape}; this model takes (rows, {wanted})")
+    bad = ~np.isfinite(features)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise ValueError(
+            f"features, row {row}, column {column}: given {features[row, column]}; every cell needs a finite number"
+        )
+    with np.errstate(over="ignore"):
+        standardised = scales.standardise(features)
+        inputs = standardised.astype(np.float32)
+    far = ~np.isfinite(inputs)
+    if far.any():
+        row, column = np.argwhere(far)[0]
+        raise ValueError(
+            f"features, row {row}, column {card.feature_names[column]!r}: given {features[row, column]}, "
+            "beyond the range of float32 once standardised; mend the cell"
+        )
+    return torch.from_numpy(inputs)

@@ -5,9 +5,17 @@ from typing import assert_never
 
 import torch
 
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging
+from precisionflow.config.tasks import (
+    Classification,
+    NextToken,
+    Regression,
+    SequenceClassification,
+    Synthetic,
+    Tagging,
+)
 from precisionflow.evaluation.network import load_network
 from precisionflow.evaluation.tasks.classes import ClassPredictor
+from precisionflow.evaluation.tasks.classification import RowClassPredictor
 from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
@@ -16,7 +24,9 @@ from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import TrainedCell
 
-Predictor = TablePredictor | TokenPredictor | ClassPredictor | SyntheticPredictor | TagPredictor
+Predictor = (
+    TablePredictor | TokenPredictor | ClassPredictor | RowClassPredictor | SyntheticPredictor | TagPredictor
+)
 
 
 def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | None = None) -> Predictor:
@@ -28,6 +38,8 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
     match task := model_card.experiment.task:
         case Regression():
             return load_network(TablePredictor, model, model_card=model_card, card=card, device=device)
+        case Classification():
+            return load_network(RowClassPredictor, model, model_card=model_card, card=card, device=device)
         case NextToken():
             return load_network(TokenPredictor, model, model_card=model_card, card=card, device=device)
         case SequenceClassification():

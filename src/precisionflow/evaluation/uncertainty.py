@@ -1,4 +1,4 @@
-"""Predictions of a trained model for rows of features: mean, standard deviations and intervals, as a table."""
+"""Predictions of a trained model for rows of features as a table: means and intervals, or classes and sets."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -7,12 +7,15 @@ import numpy as np
 from jaxtyping import Float
 
 from precisionflow.evaluation.columns import fraction
+from precisionflow.evaluation.recalibration.prediction_sets import prediction_sets
 from precisionflow.evaluation.recalibration.recalibrated import intervals_after, spread_after
-from precisionflow.records.recalibration import TableFit
+from precisionflow.evaluation.recalibration.temperature import log_tempered
+from precisionflow.records.recalibration import ClassFit, SetFit, TableFit, TemperatureFit
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from precisionflow.evaluation.tasks.classification import RowClassPredictor
     from precisionflow.evaluation.tasks.regression import TablePredictor
 
 
@@ -45,6 +48,44 @@ def uncertainty_table(
     }
     for level, pair in zip(levels, names, strict=True):
         columns |= zip(pair, intervals(level), strict=True)
+    return pd.DataFrame(columns)
+
+
+def class_table(
+    predictor: "RowClassPredictor",
+    features: Float[np.ndarray, "rows features"],
+    *,
+    levels: Sequence[float] = (0.95,),
+    fit: ClassFit | None = None,
+) -> "pd.DataFrame":
+    """One row for each row of `features` (in their own units).
+
+    Columns: `class`, the most probable one; `confidence`, its probability; `entropy` of the probabilities and its part
+    `epistemic`, in nats; `p_<class>` of every class. After the recalibration `temperature` confidence and probabilities
+    are tempered; after `aps` or `raps` `set_<per cent>` has, for each level, the classes of the prediction set,
+    separated by |. ValueError as `uncertainty_table`.
+    """
+    import pandas as pd
+
+    check_levels(levels)
+    stated = predictor.stated(features)
+    log_probabilities, names = stated.log_probabilities, predictor.data_card.class_names
+    if isinstance(fit, TemperatureFit):
+        log_probabilities = log_tempered(log_probabilities, fit.factor)
+    probabilities = np.exp(log_probabilities)
+    columns: dict[str, object] = {
+        "class": [names[i] for i in probabilities.argmax(axis=1)],
+        "confidence": probabilities.max(axis=1),
+        "entropy": stated.entropy,
+        "epistemic": stated.mutual_information,
+    }
+    if isinstance(fit, SetFit):
+        for level in levels:
+            inside = prediction_sets(stated.probabilities, quantile=fit.quantile(level), method=fit.method)
+            columns[f"set_{100 * level:.10g}"] = [
+                "|".join(names[i] for i in np.flatnonzero(row)) for row in inside
+            ]
+    columns |= {f"p_{name}": probabilities[:, i] for i, name in enumerate(names)}
     return pd.DataFrame(columns)
 
 

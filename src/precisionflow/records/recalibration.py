@@ -35,10 +35,10 @@ class MapFit(Card):
         return self
 
 
-class ConformalFit(Card):
+class FitByLevel(Card):
     """Quantile of the calibration scores at each level that was judged."""
 
-    method: Literal["conformal_split", "conformal_normalised", "conformal_quantile"]
+    method: str
     levels: tuple[Probability, ...]
     quantiles: tuple[float, ...]
 
@@ -46,6 +46,28 @@ class ConformalFit(Card):
     def _as_many(self) -> Self:
         _check_as_many(levels=self.levels, quantiles=self.quantiles)
         return self
+
+    def quantile(self, level: float) -> float:
+        """That of a level; ValueError for a level that was not judged."""
+        known = dict(zip(self.levels, self.quantiles, strict=True))
+        if level not in known:
+            raise ValueError(
+                f"level {level:g}: {self.method} was fitted at {', '.join(f'{each:g}' for each in known)}; give one "
+                "of these, or add the level to evaluation.levels and evaluate again"
+            )
+        return known[level]
+
+
+class ConformalFit(FitByLevel):
+    """Scores of a number's distance from its prediction."""
+
+    method: Literal["conformal_split", "conformal_normalised", "conformal_quantile"]
+
+
+class SetFit(FitByLevel):
+    """Scores of the true classes."""
+
+    method: Literal["aps", "raps"]
 
 
 class TemperatureFit(Card):
@@ -53,19 +75,6 @@ class TemperatureFit(Card):
 
     method: Literal["temperature"] = "temperature"
     factor: PositiveFloat
-
-
-class SetFit(Card):
-    """Quantile of the true classes' scores at each level that was judged."""
-
-    method: Literal["aps", "raps"]
-    levels: tuple[Probability, ...]
-    quantiles: tuple[float, ...]
-
-    @model_validator(mode="after")
-    def _as_many(self) -> Self:
-        _check_as_many(levels=self.levels, quantiles=self.quantiles)
-        return self
 
 
 TableFit = SpreadFit | MapFit | ConformalFit

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, assert_never, cast
 import numpy as np
 import pandas as pd
 
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging, Task
+from precisionflow.config.tasks import (
+    Classification,
+    NextToken,
+    Regression,
+    SequenceClassification,
+    Synthetic,
+    Tagging,
+    Task,
+)
 from precisionflow.data.tasks.sequence_classification import bags_of
 from precisionflow.data.tokens import restored, restored_words
 from precisionflow.records.cards import DatasetCard
@@ -37,9 +45,8 @@ class Intervals:
         Parameters: the interval's `level`, and the method that the intervals are `recalibrated` by.
         """
         columns = ("mean", "std", "aleatoric", "epistemic", "lower", "upper")
-        given = {column.name: "double" if isinstance(column, NumberInput) else None for column in card.inputs}
         said = dict.fromkeys(columns, "double")
-        return _signature(given, said, level=("double", LEVEL), recalibrated=("string", None))
+        return _signature(_columns_of(card), said, level=("double", LEVEL), recalibrated=("string", None))
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each row; ValueError for what `predict_with_uncertainty` refuses."""
@@ -50,6 +57,25 @@ class Intervals:
             model, table, levels=(level,), recalibrated=params.get("recalibrated")
         )
         return predicted.rename(columns=dict(zip(ends(level), ("lower", "upper"), strict=True)))
+
+
+class ClassesOfRows:
+    """Answers for a table with classes: rows of features in, class, parts of the entropy, probabilities out."""
+
+    def signature(self, card: DatasetCard) -> "ModelSignature":
+        """The columns -> class, confidence, entropy, epistemic, p_<class> of every class.
+
+        Parameters: the method that they are `recalibrated` by; with a method of prediction sets, their `level`.
+        """
+        said = {"class": "string"} | dict.fromkeys(
+            ("confidence", "entropy", "epistemic", *(f"p_{name}" for name in card.class_names)), "double"
+        )
+        return _signature(_columns_of(card), said, level=("double", LEVEL), recalibrated=("string", None))
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each row; ValueError for what `predict_with_uncertainty` refuses."""
+        level, method = params.get("level") or LEVEL, params.get("recalibrated")
+        return predict_with_uncertainty(model, table, levels=(level,), recalibrated=method)
 
 
 class NextTokens:
@@ -163,11 +189,16 @@ def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
     )
 
 
-def answers_of(task: Task) -> Intervals | NextTokens | ClassesOfTexts | ClassesOfSequences | TagsOfWords:
+Answers = Intervals | ClassesOfRows | NextTokens | ClassesOfTexts | ClassesOfSequences | TagsOfWords
+
+
+def answers_of(task: Task) -> Answers:
     """Signature and answers of a model of the task."""
     match task:
         case Regression():
             return Intervals()
+        case Classification():
+            return ClassesOfRows()
         case NextToken():
             return NextTokens()
         case SequenceClassification():
@@ -178,6 +209,10 @@ def answers_of(task: Task) -> Intervals | NextTokens | ClassesOfTexts | ClassesO
             return TagsOfWords(task)
         case _:
             assert_never(task)
+
+
+def _columns_of(card: DatasetCard) -> dict[str, str | None]:
+    return {column.name: "double" if isinstance(column, NumberInput) else None for column in card.inputs}
 
 
 def _signature(

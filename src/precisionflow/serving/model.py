@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from precisionflow.evaluation.predictor import Predictor
-    from precisionflow.evaluation.tasks.regression import TablePredictor
 
 URI = re.compile(r"[a-z][a-z0-9+.-]*:/")
 """Beginning of an MLflow address."""
@@ -64,6 +63,11 @@ class ServedModel:
         check_columns([column.name for column in self.inputs], there=rows.column_names, origin=origin)
         encoder.refuse_missing(rows, place)
         return encoder.encode(rows, place), encoder.unknown(rows, place)
+
+    @property
+    def is_of_a_table(self) -> bool:
+        """Whether it predicts rows of features."""
+        return self.predictor.data_card.standardisation is not None
 
     def fit(self, method: str | None) -> Fit | None:
         """The fit of a method, none for none; ValueError for a method that the model was not evaluated with."""
@@ -144,32 +148,40 @@ def predict_with_uncertainty(
 
     Columns, in the target's units: `mean`; `std`, `aleatoric` (noise that the model states) and `epistemic` (what it
     does not know), std^2 = aleatoric^2 + epistemic^2; for each level `lower_<per cent>` and `upper_<per cent>`, ends of
-    the central interval. `recalibrated` names a method of evaluation.recalibration, fitted when the model was
-    evaluated: its intervals in place of the model's own; variance_scaling multiplies the stds too. ValueError for a
+    the central interval. A model of classes: `class`, `confidence`, `entropy` and its part `epistemic` in nats, and
+    `p_<class>` of every class. `recalibrated` names a method of evaluation.recalibration, fitted when the model was
+    evaluated: its intervals in place of the model's own; variance_scaling multiplies the stds too, temperature tempers
+    probabilities, aps and raps add the prediction sets `set_<per cent>`. ValueError for a
     column that is missing or holds no finite numbers, a method or level that the model lacks, and a model of texts.
     """
-    from precisionflow.evaluation.uncertainty import uncertainty_table
-
     values = _features(model, frame)
-    predicted = uncertainty_table(
-        cast("TablePredictor", model.predictor),
-        values,
-        levels=levels,
-        fit=cast("Any", model.fit(recalibrated)),
-    )
+    predicted = predictions(model, values, levels=levels, recalibrated=recalibrated)
     return predicted.set_axis(frame.index, axis=0)
+
+
+def predictions(
+    model: ServedModel, features: "np.ndarray", *, levels: Sequence[float], recalibrated: str | None
+) -> "pd.DataFrame":
+    """The columns of `predict_with_uncertainty` for features as the model takes them; ValueError as there."""
+    from precisionflow.evaluation.tasks.classification import RowClassPredictor
+    from precisionflow.evaluation.tasks.regression import TablePredictor
+    from precisionflow.evaluation.uncertainty import class_table, uncertainty_table
+
+    predictor, fit = model.predictor, cast("Any", model.fit(recalibrated))
+    if isinstance(predictor, TablePredictor):
+        return uncertainty_table(predictor, features, levels=levels, fit=fit)
+    assert isinstance(predictor, RowClassPredictor), "a model of a table"
+    return class_table(predictor, features, levels=levels, fit=fit)
 
 
 def _features(model: ServedModel, frame: "pd.DataFrame") -> "np.ndarray":
     """The columns that the model takes, as it takes them."""
     import pyarrow as pa
 
-    from precisionflow.config.tasks import Regression
-
-    if not isinstance(model.predictor.experiment_card.experiment.task, Regression):
+    if not model.is_of_a_table:
         raise ValueError(
-            f"the model predicts {model.predictor.predicts}; predict takes a model of task.kind regression, "
-            "MLflow serves the others"
+            f"the model predicts {model.predictor.predicts}; predict takes a model of a table, task.kind regression "
+            "or classification, MLflow serves the others"
         )
     names = [column.name for column in model.inputs]
     rows = pa.table({str(name): _column(frame[name]) for name in frame.columns if str(name) in names})

@@ -12,7 +12,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging, Task
+from precisionflow.config.tasks import (
+    Classification,
+    NextToken,
+    Regression,
+    SequenceClassification,
+    Synthetic,
+    Tagging,
+    Task,
+)
 from precisionflow.config.training import Training
 from precisionflow.data.bags import Padded
 from precisionflow.data.batches import Rows, Sequences, TokenWindows, rank_slice
@@ -137,7 +145,7 @@ Samples = TableRows | TextWindows | ClassifiedTexts | TaggedTexts
 def read_samples(task: Task, file: Path) -> Samples:
     """The samples in `<part>.parquet`."""
     match task:
-        case Regression():
+        case Regression() | Classification():
             return TableRows(Rows.read(file))
         case NextToken(context=context):
             return TextWindows(TokenWindows.read(file), context)

@@ -1,13 +1,13 @@
 """The user's own table file: which of its rows are used, how they are cut, what its columns become."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from precisionflow.config.sources import TableFile
 from precisionflow.config.tables import Column, DateColumn, Missing, NumberColumn, TimeOrderedSplit
@@ -31,6 +31,8 @@ WORDS = (
     "task.source.features"
 )
 Rows = Int[np.ndarray, "rows"]
+Values = Float[np.ndarray, "cells"]
+ReadTarget = Callable[[pa.Array, Place], Values]
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,45 @@ def _features(source: TableFile, file: TableInFile) -> tuple[tuple[str, ...], li
     ]
 
 
-def _columns(source: TableFile, opened: OpenedFile, features: Sequence[str], train: Rows) -> Columns:
-    """The file's columns as numbers, fitted on the training rows."""
+def open_class_file(source: TableFile, *, split: int) -> tuple[Table, dict[int, str]]:
+    """The file's features as `open_table_file` gives them, and the class of every row that is used.
+
+    The target of a batch is the place of the class among all, sorted.
+    """
+    features, notes = _features(source, TableInFile.open(raw_path(source.path), source.form))
+    opened = open_file(source, (*features, source.target), split=split, notes=notes)
+    labels = _labels(opened, source.target)
+    index = {label: float(i) for i, label in enumerate(sorted(set(labels.values())))}
+
+    def target(cells: pa.Array, place: Place) -> Values:
+        return np.array([index.get(label, -1.0) for label in _classes(cells, place)])
+
+    columns = partial(_columns, source, opened, features, target=target)
+    table = Table(str(opened.file.path), opened.sha256, opened.cut, columns, opened.file.form, opened.notes)
+    return table, labels
+
+
+def _labels(opened: OpenedFile, target: str) -> dict[int, str]:
+    """Row -> class, of the rows that are used."""
+    every = [
+        label for place, batch in _blocks(opened.file, [target]) for label in _classes(batch[target], place)
+    ]
+    return {int(row): every[row] for row in opened.kept}
+
+
+def _classes(cells: pa.Array, place: Place) -> list[str]:
+    return [(label or "").strip() for label in texts_of(cells, place).to_pylist()]
+
+
+def _columns(
+    source: TableFile,
+    opened: OpenedFile,
+    features: Sequence[str],
+    train: Rows,
+    *,
+    target: ReadTarget | None = None,
+) -> Columns:
+    """The file's columns as numbers, fitted on the training rows; `target` reads that column, numbers by default."""
     encoder, notes = fit_encoder(
         {name: source.columns.get(name, NumberColumn()) for name in features},
         {name: rule_of(source, name) for name in features},
@@ -126,7 +165,9 @@ def _columns(source: TableFile, opened: OpenedFile, features: Sequence[str], tra
         train=train,
         kept=opened.kept,
     )
-    batches = partial(_encoded, opened.file, encoder, source.target)
+    batches = partial(
+        _encoded, opened.file, encoder, source.target, target or partial(_number, source.target)
+    )
     return Columns(batches, encoder.features, source.target, encoder.columns, notes)
 
 
@@ -142,11 +183,15 @@ def place_of(file: TableInFile, first: int = 0, **words: str) -> Place:
     return Place(str(file.path), first, file.form.decimal, file.form.missing, **words)
 
 
-def _encoded(file: TableInFile, encoder: Encoder, target: str) -> Iterator[Batch]:
+def _number(name: str, cells: pa.Array, place: Place) -> Values:
+    return numbers_of(cells, name, place)
+
+
+def _encoded(file: TableInFile, encoder: Encoder, target: str, read: ReadTarget) -> Iterator[Batch]:
     names = [column.name for column in encoder.columns]
     for place, batch in _blocks(file, [*names, target]):
         last = place_of(file, place.first, words="choose another target column")
-        yield np.column_stack([encoder.encode(batch, place), numbers_of(batch[target], target, last)])
+        yield np.column_stack([encoder.encode(batch, place), read(batch[target], last)])
 
 
 def rule_of(source: TableFile, name: str) -> Missing:

@@ -41,16 +41,16 @@ def write_table(table: Table, folder: Path, *, validation_fraction: float) -> Pr
         )
     parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(table.cut.test)}
     columns = table.columns(train)
-    standardisation = _fit(columns, train, origin=table.origin)
+    standardisation = fit_standardisation(columns, train, origin=table.origin)
     with part_files(folder, REGRESSION_ROWS) as append:
-        for start, batch in _numbered(columns):
+        for start, batch in numbered(columns):
             for part, rows in parts.items():
                 inside = rows_inside(rows, start, len(batch))
                 if len(inside):
                     values = batch[inside - start]
                     standardised = standardisation.standardise(values)
-                    _check_near(standardised, values, columns=columns, rows=inside, origin=table.origin)
-                    append(part, _rows(inside, standardised))
+                    check_near(standardised, values, columns=columns, rows=inside, origin=table.origin)
+                    append(part, rows_table(inside, standardised))
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
         standardisation=standardisation,
@@ -62,18 +62,19 @@ def write_table(table: Table, folder: Path, *, validation_fraction: float) -> Pr
     )
 
 
-def _numbered(columns: Columns) -> Iterator[tuple[int, Batch]]:
+def numbered(columns: Columns) -> Iterator[tuple[int, Batch]]:
+    """(index of the first row, rows) of every batch."""
     start = 0
     for batch in columns.batches():
         yield start, batch
         start += len(batch)
 
 
-def _fit(columns: Columns, train: Int[np.ndarray, "train"], *, origin: str) -> Standardisation:
+def fit_standardisation(columns: Columns, train: Int[np.ndarray, "train"], *, origin: str) -> Standardisation:
     """Mean and population standard deviation of the training rows, from a pass over the whole source."""
     moments: Moments | None = None
     with np.errstate(over="ignore", invalid="ignore"):
-        for start, batch in _numbered(columns):
+        for start, batch in numbered(columns):
             inside = rows_inside(train, start, len(batch))
             if len(inside):
                 piece = Moments.of(batch[inside - start])
@@ -103,7 +104,7 @@ def _fit(columns: Columns, train: Int[np.ndarray, "train"], *, origin: str) -> S
     )
 
 
-def _check_near(
+def check_near(
     standardised: Batch, values: Batch, *, columns: Columns, rows: Int[np.ndarray, "rows"], origin: str
 ) -> None:
     """ValueError that names the first cell whose standardised value no network could take."""
@@ -117,7 +118,8 @@ def _check_near(
         )
 
 
-def _rows(rows: Int[np.ndarray, "rows"], values: Batch) -> pa.Table:
+def rows_table(rows: Int[np.ndarray, "rows"], values: Batch) -> pa.Table:
+    """A records.schemas.REGRESSION_ROWS of standardised values, the target last."""
     width = values.shape[1] - 1
     offsets = np.arange(0, len(rows) * width + 1, width, dtype=np.int32)
     features = pa.ListArray.from_arrays(

@@ -1,6 +1,5 @@
 """Classified texts: tokens by a vocabulary of the training texts, cut like the rows of a table."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from precisionflow.config.tasks import SequenceClassification
+from precisionflow.data.classes import check_classes
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources.table_file import OpenedFile, open_file
@@ -95,36 +95,8 @@ def _parts(
             f"{origin}: no training row is left; give more rows or lower task.validation_fraction"
         )
     parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(opened.cut.test)}
-    _check_classes(labels, parts, task=task, origin=origin)
+    check_classes(labels, train, column=task.source.target, origin=origin)
     return parts
-
-
-def _check_classes(
-    labels: Mapping[int, str], parts: Mapping[Part, np.ndarray], *, task: SequenceClassification, origin: str
-) -> None:
-    """ValueError for a class of one row, and for one that no training row has: its probability is not learned."""
-    counts = Counter(labels.values())
-    learned = {labels[int(row)] for row in parts["train"]}
-    if len(learned) < 2:
-        (label,) = learned
-        raise ValueError(
-            f"{origin}: column {task.source.target!r} is {label!r} in every training row; there is nothing to predict, "
-            "so choose another target column"
-        )
-    for row, label in labels.items():
-        where = f"{origin}: row {row} (counted from 0), column {task.source.target!r}: {label!r}"
-        if counts[label] == 1:
-            raise ValueError(
-                f"{where} is a class of one row, which cannot be learned and tested; give more rows of it, join "
-                "it with "
-                "another class, or remove its row"
-            )
-        if label not in learned:
-            raise ValueError(
-                f"{where} is a class that no training row of this split has; give more rows of it, join it with "
-                "another "
-                "class, or cut the rows in another way (task.source.split)"
-            )
 
 
 def _rows(file: TableInFile, task: SequenceClassification) -> Iterator[Row]:

@@ -76,19 +76,14 @@ def intervals_after(fit: TableFit, predicted: Distribution) -> Intervals:
 
 
 def _conformal_ends(fit: ConformalFit, predicted: Distribution, level: float) -> tuple[Rows, Rows]:
-    known = dict(zip(fit.levels, fit.quantiles, strict=True))
-    if level not in known:
-        raise ValueError(
-            f"level {level:g}: {fit.method} was fitted at {', '.join(f'{each:g}' for each in known)}; give one of "
-            "these, or add the level to evaluation.levels and evaluate again"
-        )
+    quantile = fit.quantile(level)
     match fit.method:
         case "conformal_split":
-            return conformal.absolute_interval(predicted.mean, quantile=known[level])
+            return conformal.absolute_interval(predicted.mean, quantile=quantile)
         case "conformal_normalised":
-            return conformal.normalised_interval(predicted.mean, predicted.std, quantile=known[level])
+            return conformal.normalised_interval(predicted.mean, predicted.std, quantile=quantile)
         case "conformal_quantile":
-            return conformal.quantile_interval(*predicted.interval(level), quantile=known[level])
+            return conformal.quantile_interval(*predicted.interval(level), quantile=quantile)
 
 
 def fitted_recalibrations(

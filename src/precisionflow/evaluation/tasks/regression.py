@@ -14,7 +14,7 @@ from precisionflow.data.batches import Rows
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.fit import fitted_curve
 from precisionflow.evaluation.metrics import regression_metrics
-from precisionflow.evaluation.network import TrainedNetwork
+from precisionflow.evaluation.network import TrainedNetwork, standardised_features
 from precisionflow.evaluation.predictions import predictions_table
 from precisionflow.evaluation.recalibration.recalibrated import (
     Calibration,
@@ -49,27 +49,7 @@ class TablePredictor(TrainedNetwork):
 
         ValueError for another number of features and for a value that is not finite.
         """
-        scales = self.data_card.table
-        wanted = len(scales.feature_mean)
-        if features.ndim != 2 or features.shape[1] != wanted:
-            raise ValueError(f"features have the shape {features.shape}; this model takes (rows, {wanted})")
-        bad = ~np.isfinite(features)
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            raise ValueError(
-                f"features, row {row}, column {column}: given {features[row, column]}; every cell needs a finite number"
-            )
-        with np.errstate(over="ignore"):
-            standardised = scales.standardise(features)
-            inputs = standardised.astype(np.float32)
-        far = ~np.isfinite(inputs)
-        if far.any():
-            row, column = np.argwhere(far)[0]
-            raise ValueError(
-                f"features, row {row}, column {self.data_card.feature_names[column]!r}: given {features[row, column]}, "
-                "beyond the range of float32 once standardised; mend the cell"
-            )
-        return self.standardised(torch.from_numpy(inputs))
+        return self.standardised(standardised_features(self.data_card, features))
 
     def standardised(self, features: Features) -> Distribution:
         """The prediction for standardised features."""
@@ -104,7 +84,8 @@ class TablePredictor(TrainedNetwork):
         target = scales.restore_target(rows["target"].to_numpy())
         predicted = self.standardised(torch.from_numpy(Rows.read(test).features))
         metrics = regression_metrics(predicted, target, levels=levels)
-        methods = [m for m in experiment.evaluation.recalibration if m != "temperature"]
+        wanted = experiment.evaluation.recalibration
+        methods = [m for m in wanted if m != "temperature" and m != "aps" and m != "raps"]
         fits: tuple[TableFit, ...] = ()
         if methods:
             fits = fitted_recalibrations(calibration_predictions(self, data), methods=methods, levels=levels)

@@ -6,7 +6,14 @@ from typing import assert_never
 from precisionflow.config import Experiment
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import MLP, Transformer
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging
+from precisionflow.config.tasks import (
+    Classification,
+    NextToken,
+    Regression,
+    SequenceClassification,
+    Synthetic,
+    Tagging,
+)
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
@@ -23,6 +30,9 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             return mlp(
                 experiment.model, features=features_of(card), heads=density(experiment.objective).heads
             )
+        case Classification():
+            assert isinstance(experiment.model, MLP)
+            return mlp(experiment.model, features=features_of(card), heads=len(card.class_names))
         case NextToken(context=context):
             assert isinstance(experiment.model, Transformer)
             vocabulary = card.known.ids

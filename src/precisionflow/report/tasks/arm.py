@@ -6,7 +6,14 @@ from typing import assert_never
 
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Synthetic, Tagging
+from precisionflow.config.tasks import (
+    Classification,
+    NextToken,
+    Regression,
+    SequenceClassification,
+    Synthetic,
+    Tagging,
+)
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.tasks.classes import Classes, ClassWords
 from precisionflow.report.tasks.numbers import Numbers
@@ -22,6 +29,8 @@ SEQUENCES = ClassWords(
     answer="class",
     dependence="; targets of one sequence depend on each other, so the true band is wider",
 )
+
+ROWS = ClassWords(rows="rows", answer="class", dependence="")
 
 TEXTS = ClassWords(rows="texts", answer="class", dependence="")
 
@@ -43,6 +52,8 @@ def of_task(
     match experiment.task:
         case Regression():
             return Numbers(*given)
+        case Classification():
+            return Classes(*given, ROWS)
         case NextToken():
             return Classes(*given, CHARACTERS)
         case SequenceClassification():

@@ -1,0 +1,103 @@
+"""Tables with a class: standardised on the training rows, written as three parts; rows of unknown classes apart."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int
+
+from precisionflow.config.sources import ClassSource, ScikitLearnClasses, TableFile
+from precisionflow.config.tasks import Classification
+from precisionflow.data.classes import check_classes
+from precisionflow.data.folds import rows_inside
+from precisionflow.data.parts import Opened, Prepared, part_files
+from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
+from precisionflow.data.sources.table_file import open_class_file
+from precisionflow.data.table import Table
+from precisionflow.data.tasks.regression import check_near, fit_standardisation, numbered, rows_table
+from precisionflow.records.files import write_parquet
+from precisionflow.records.schemas import REGRESSION_ROWS
+from precisionflow.results.layout import Part, PreparedSplit
+
+
+def open_classification(task: Classification, *, split: int) -> Opened:
+    """The table of a split; ValueError for a bad source."""
+    table, labels = _open(task.source, split)
+    return Opened(table.sha256, partial(write_classes, table, labels, task=task))
+
+
+def _open(source: ClassSource, split: int) -> tuple[Table, dict[int, str]]:
+    match source:
+        case ScikitLearnClasses():
+            return open_scikit_learn_classes(source, split=split)
+        case TableFile():
+            return open_class_file(source, split=split)
+        case _:
+            assert_never(source)
+
+
+def write_classes(table: Table, labels: Mapping[int, str], folder: Path, *, task: Classification) -> Prepared:
+    """Write the parts of one split into `folder`, in the source's order of rows; targets are indices of classes.
+
+    Classes are those of all rows but the unknown ones, sorted. Raises ValueError for a class that cannot be learned and
+    for an unknown class that no row has.
+    """
+    every = sorted(set(labels.values()))
+    for name in task.unknown:
+        if name not in every:
+            raise ValueError(
+                f"{table.origin}: task.unknown names {name!r}, which is no class; it has {', '.join(every)}"
+            )
+    classes = tuple(name for name in every if name not in task.unknown)
+    train, valid = table.cut.validation(task.validation_fraction)
+    parts: dict[Part, np.ndarray] = {
+        "train": _known(train, labels, task),
+        "valid": _known(valid, labels, task),
+        "test": _known(np.sort(table.cut.test), labels, task),
+    }
+    for part, rows in parts.items():
+        if not len(rows):
+            raise ValueError(f"{table.origin}: the {part} part has no row; give more rows or other fractions")
+    known = {row: label for row, label in labels.items() if label not in task.unknown}
+    columns = table.columns(parts["train"])
+    check_classes(known, parts["train"], column=columns.target or "class", origin=table.origin)
+    fitted = fit_standardisation(columns, parts["train"], origin=table.origin)
+    standardisation = fitted.model_copy(update={"target_mean": 0.0, "target_scale": 1.0})
+    place = np.array(
+        [classes.index(name) if name in classes else len(classes) for name in every], dtype=float
+    )
+    strange = np.array(sorted(row for row, label in labels.items() if label in task.unknown), dtype=np.int64)
+    apart: list[pa.Table] = []
+    with part_files(folder, REGRESSION_ROWS) as append:
+        for start, batch in numbered(columns):
+            for rows, to in [(rows, partial(append, part)) for part, rows in parts.items()] + [
+                (strange, apart.append)
+            ]:
+                inside = rows_inside(rows, start, len(batch))
+                if len(inside):
+                    values = batch[inside - start]
+                    values[:, -1] = place[values[:, -1].astype(int)]
+                    standardised = standardisation.standardise(values)
+                    check_near(standardised, values, columns=columns, rows=inside, origin=table.origin)
+                    to(rows_table(inside, standardised))
+    if apart:
+        write_parquet(pa.concat_tables(apart), PreparedSplit(folder).unknown, REGRESSION_ROWS)
+    return Prepared(
+        {part: len(rows) for part, rows in parts.items()},
+        standardisation=standardisation,
+        features=columns.features,
+        target=columns.target,
+        classes=classes,
+        columns=columns.inputs,
+        form=table.form,
+        notes=(*table.notes, *columns.notes),
+    )
+
+
+def _known(
+    rows: Int[np.ndarray, "rows"], labels: Mapping[int, str], task: Classification
+) -> Int[np.ndarray, "known"]:
+    return np.array([row for row in rows if labels[int(row)] not in task.unknown], dtype=np.int64)
