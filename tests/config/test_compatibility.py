@@ -70,7 +70,7 @@ def test_a_network_without_a_choice_of_posterior_has_none():
     [
         ({"model": {"kind": "tagi_v"}, "objective": {"kind": "natural"}}, "objective: model.kind tagi_v learns a Gaus"),
         ({"model": {"kind": "tagi_v"}, "objective": {"beta": 0.5}}, "leave objective.kind gaussian_nll with its def"),
-        ({"learning": {"kind": "predictive_coding"}}, "engine.kind: batched trains task.kind regression, classification by learning."),
+        ({"learning": {"kind": "predictive_coding"}}, "batched trains task.kind regression, classification by learn"),
     ],
 )  # fmt: skip
 def test_the_engine_and_the_closed_form_are_told_apart(changes, message):

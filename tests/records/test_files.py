@@ -331,7 +331,7 @@ def test_the_catalogue() -> None:
             "nll_after_nonsense",
             "unknown metric 'nll_after_nonsense': no recalibration method is called 'nons",
         ),
-        ("nll_after_temperatur", "unknown metric .*, temperature; did you mean 'temperature'"),
+        ("nll_after_temperatur", "unknown metric .*, temperature, aps, raps; did you mean 'temperature'"),
         ("nll_after_temperature_after_temperature", "unknown metric .* called 'temperature_after_temp"),
         ("nlll_after_temperature", "unknown metric 'nlll'; allowed: nll, "),
     ):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import trained as tiny
 from command_line import Line
 
 from precisionflow.config import Experiment, overlay, resolve
-from precisionflow.config.evaluation import RECALIBRATIONS
+from precisionflow.config.evaluation import TableRecalibration
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.data.prepare import prepare
 from precisionflow.data.tokens.listed import PADDING, UNKNOWN
@@ -30,7 +30,7 @@ from precisionflow.tracking.content import finished_cells
 from precisionflow.tracking.model import save_model
 from precisionflow.training.train import train
 
-METHODS = [name for name in RECALIBRATIONS if name != "temperature"]
+METHODS = list(get_args(TableRecalibration))
 NAMES = ["age", "sex", "bmi", "bp", "s1", "s2", "s3", "s4", "s5", "s6"]
 
 

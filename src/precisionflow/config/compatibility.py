@@ -103,7 +103,7 @@ def _posterior_fits_the_objective(experiment: "Experiment") -> None:
     if posterior is not None and not isinstance(experiment.objective, posterior.likelihoods):
         raise ValueError(
             f"model.posterior.kind: {posterior.kind} does not fit objective.kind {experiment.objective.kind!r}; "
-            f"allowed: {_kinds(posterior.likelihoods)}"
+            f"allowed: {_kinds(part for part in posterior.likelihoods if part in experiment.task.likelihoods)}"
         )
 
 
