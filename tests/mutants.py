@@ -40,6 +40,8 @@ SILENT = re.compile(
 
 NO_NUMBER = re.compile(r"\*\s*,|[!=]=\s*[\"']|if (not )?TYPE_CHECKING|@dataclass")
 """Source at which a fault changes no number: keyword-only stars, words in order, imports, frozen classes."""
+INVARIANT = "strict="
+"""Source after which a fault changes no number: lengths that the code around has made equal."""
 
 
 def silent(item: WorkItem, lines: Sequence[str]) -> bool:
@@ -47,6 +49,8 @@ def silent(item: WorkItem, lines: Sequence[str]) -> bool:
     (mutation,) = item.mutations
     row, column = mutation.start_pos
     here = lines[row - 1]
+    if here[:column].endswith(INVARIANT):
+        return True
     ordered = re.search(r"_(Lt|LtE|Gt|GtE)$", mutation.operator_name)
     found = NO_NUMBER.match(here[column:]) or NO_NUMBER.match(here.strip())
     by_place = found is not None and (ordered is not None or "=" not in found[0])
@@ -85,17 +89,16 @@ class Module:
     @property
     def session(self) -> str:
         """Name of the file that keeps what was tried: of other content, nothing has been."""
-        return f"{self.same_code}{_digest(b'', self.tests)}.sqlite"
+        return f"{self.same_code}{_digest(self.tests)}.sqlite"
 
     @property
     def same_code(self) -> str:
         """How the names of all sessions of this content begin, whatever its tests were."""
-        digest = _digest(f"{SILENT.pattern}{NO_NUMBER.pattern}".encode(), [self.path])
-        return f"{'.'.join(self.path.with_suffix('').parts[2:])}-{digest}-"
+        return f"{'.'.join(self.path.with_suffix('').parts[2:])}-{_digest([self.path])}-"
 
 
-def _digest(first: bytes, files: Sequence[Path]) -> str:
-    read = hashlib.sha256(first)
+def _digest(files: Sequence[Path]) -> str:
+    read = hashlib.sha256()
     for file in files:
         read.update(file.read_bytes())
     return read.hexdigest()[:12]
@@ -154,7 +157,7 @@ def _uniform(text: str) -> float:
 def write(out: Path, stored: Mapping[Module, Path], drawn: Collection[str]) -> None:
     """Write `summary.json` and `survivors.md` from the modules' sessions: what was tried of the faults drawn."""
     chosen = frozenset(drawn)
-    listed = {module: _read(session) for module, session in stored.items()}
+    listed = {module: _read(module, session) for module, session in stored.items()}
     tried = [
         _of(module, item, result)
         for module, items in listed.items()
@@ -197,16 +200,17 @@ def _row(room: str, tried: Sequence[Tried], known: int, reasons: Mapping[Any, st
     return {"measure": measure, "value": round(share, 4), "unit": "share", **held}
 
 
-def faults(session: Path) -> list[WorkItem]:
-    """Faults of a module that are not skipped."""
-    return [item for item, _ in _read(session)]
+def faults(module: Module, session: Path) -> list[WorkItem]:
+    """Faults of a module that change a number."""
+    return [item for item, _ in _read(module, session)]
 
 
-def _read(session: Path) -> list[tuple[WorkItem, WorkResult | None]]:
-    """Faults that a session knows, those skipped left out, with what came of them."""
+def _read(module: Module, session: Path) -> list[tuple[WorkItem, WorkResult | None]]:
+    """Faults of a module that change a number, with what came of them."""
+    lines = module.path.read_text(encoding="utf-8").splitlines()
     with use_db(str(session), WorkDB.Mode.open) as kept:
         results = dict(kept.results)
-        found = [(item, results.get(item.job_id)) for item in kept.work_items]
+        found = [(item, results.get(item.job_id)) for item in kept.work_items if not silent(item, lines)]
     return [
         (item, result)
         for item, result in found

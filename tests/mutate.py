@@ -37,7 +37,7 @@ from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
-from tests.mutants import ROOMS, ROOT, Module, fault_name, faults, modules, sample, silent, write
+from tests.mutants import ROOMS, ROOT, Module, fault_name, faults, modules, sample, write
 
 PR_SET_PDEATHSIG = 1
 """Number of the option in linux/prctl.h."""
@@ -78,7 +78,7 @@ def main() -> None:
     stored = {module: sessions / module.session for module in tried}
     for module, session in stored.items():
         _list_faults(module, session, noticed_before=given.survivors)
-    drawn = sample({module: faults(session) for module, session in stored.items()}, given.sample)
+    drawn = sample({module: faults(module, session) for module, session in stored.items()}, given.sample)
     copies = [_copy(given.out.resolve() / "copies" / str(number)) for number in range(given.processes)]
     with get_context("spawn").Manager() as manager:
         free = manager.Queue()
@@ -152,13 +152,10 @@ def _pending(session: Path) -> list[WorkItem]:
 
 
 def _list_faults(module: Module, session: Path, *, noticed_before: bool) -> None:
-    """Fill a session with the faults of a module, if it has none; those that change no number are skipped."""
+    """Fill a session with the faults of a module, if it has none."""
     with use_db(str(session)) as kept:
         if not kept.num_work_items:
             init([module.path], kept, {})
-            lines = module.path.read_text(encoding="utf-8").splitlines()
-            skipped = [item.job_id for item in kept.work_items if silent(item, lines)]
-            kept.set_multiple_results(skipped, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
         if noticed_before:
             before = _noticed(session.parent.glob(f"{module.same_code}*.sqlite"))
             for item in kept.pending_work_items:

@@ -4,18 +4,22 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from scipy import stats
 from trained import TABLE, Trained, trained
 
 from precisionflow.ablation.design import expand
+from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.fit import MARGIN, POINTS, fitted_curve
-from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import FIT, PREDICTIONS
+from precisionflow.records.cards import Standardisation
+from precisionflow.records.files import read_parquet, write_parquet
+from precisionflow.records.schemas import FIT, PREDICTIONS, REGRESSION_ROWS
 from precisionflow.report import cells
 from precisionflow.report.material import Group
 from precisionflow.report.sections.fit import fits
-from precisionflow.results.layout import cell_folder
+from precisionflow.results.layout import PreparedSplit, cell_folder
 from precisionflow.results.stage import once
 
 
@@ -46,6 +50,33 @@ def test_the_curve_is_the_prediction_and_its_points_are_the_test_rows(sine, eval
     assert (points.x.min(), points.x.max()) > (grid.x.min(), 0)
     width = (grid.x.max() - grid.x.min()) / (1 + 2 * MARGIN)
     assert width == pytest.approx(10, abs=0.7)
+
+
+def test_the_grid_goes_beyond_all_rows_by_a_tenth_of_their_range(tmp_path):
+    """Standardised x in [-1, 4] is [8, 18] in its own units; the prediction is N(x, 2^2) with a std of 1 for x."""
+    for part, x, y in (("train", [-1.0, 4.0], [9.0, 9.0]), ("test", [0.0, 3.0, 1.0], [0.0, -1.0, 2.0])):
+        rows = {"row": range(len(x)), "features": [[value] for value in x], "target": y}
+        write_parquet(
+            pa.Table.from_pydict({name: list(column) for name, column in rows.items()}, REGRESSION_ROWS),
+            PreparedSplit(tmp_path).part(part),
+            REGRESSION_ROWS,
+        )
+    scales = Standardisation(feature_mean=(10.0,), feature_scale=(2.0,), target_mean=5.0, target_scale=3.0)
+
+    def predict(x: np.ndarray) -> Distribution:
+        ones = np.ones_like(x)
+        return Distribution("gaussian", x, 2 * ones, ones, location_std=ones)
+
+    curve = fitted_curve(tmp_path, scales=scales, predict=predict).to_pandas()
+    x = np.concatenate([[10, 16, 12], np.linspace(7, 19, 200)])
+    np.testing.assert_allclose(curve.x, x)
+    np.testing.assert_allclose(curve["mean"], x)
+    np.testing.assert_allclose(curve.target, [5, 2, 11] + [np.nan] * 200)
+    np.testing.assert_allclose(curve.epistemic, 1)
+    for level in (0.5, 0.95):
+        low, high = stats.norm(x, 2).interval(level)
+        np.testing.assert_allclose(curve[f"low_{100 * level:.0f}"], low)
+        np.testing.assert_allclose(curve[f"high_{100 * level:.0f}"], high)
 
 
 def test_several_features_have_no_curve(table):

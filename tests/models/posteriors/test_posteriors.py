@@ -1,4 +1,4 @@
-"""Ensembles and dropout as mixtures; networks as the seed texts describe them."""
+"""Ensembles and dropout as mixtures."""
 
 import math
 
@@ -79,51 +79,3 @@ def test_a_sample_of_dropout_is_one_network_for_all_rows(rows):
     torch.testing.assert_close(together.location, turned.location.flip(0))
     torch.testing.assert_close(together.location[:, 3:4], fourth)
     assert not torch.isclose(other.location, together.location).any()
-
-
-class SeparateHeads(nn.Module):
-    """Layers of 256 and 128 with layer norm and dropout; each head has a hidden layer of 64."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.trunk = nn.Sequential(
-            *[nn.Linear(features, 256), nn.LayerNorm(256), nn.ReLU(), nn.Dropout(0.1)],
-            *[nn.Linear(256, 128), nn.LayerNorm(128), nn.ReLU(), nn.Dropout(0.1)],
-        )
-        self.mu, self.log_precision = (
-            nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 1)) for _ in range(2)
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        features = self.trunk(x)
-        return torch.cat([self.mu(features), self.log_precision(features)], dim=1)
-
-
-class SharedTrunk(nn.Module):
-    """Two rectified layers and two linear heads."""
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.trunk = nn.Sequential(nn.Linear(features, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
-        self.mu, self.log_precision = nn.Linear(32, 1), nn.Linear(32, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        features = self.trunk(x)
-        return torch.cat([self.mu(features), self.log_precision(features)], dim=1)
-
-
-@pytest.mark.parametrize(
-    ("by_hand", "config"),
-    [
-        (
-            SeparateHeads,
-            MLP(hidden=(256, 128), activation="relu", layer_norm=True, dropout=0.1, separate_heads=True),
-        ),
-        (SharedTrunk, MLP(hidden=(32, 32), activation="relu")),
-    ],
-)
-def test_the_networks_of_the_texts_are_settings_of_one(by_hand, config, rows):
-    model, hand = network(config), by_hand(4).eval()
-    for mine, theirs in zip(model.parameters(), hand.parameters(), strict=True):
-        theirs.data.copy_(mine.data)
-    torch.testing.assert_close(model(rows), hand(rows))
