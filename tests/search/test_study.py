@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from precisionflow.config.base import ConfigError
-from precisionflow.search.study import Study, parse_study
+from precisionflow.search.study import Objective, Study, parse_study
 from tests.search.shipped import study
 
 
@@ -40,6 +40,12 @@ def test_the_strategy_is_the_best_report_where_the_study_names_none() -> None:
     objective = parse_study(study("zero-throughput")).spec.objective
     assert objective.strategies == {"samples_per_second": "latest", "validation_loss": "max"}
     assert not objective.reached(1e9)
+
+
+@pytest.mark.parametrize(("better", "reached"), [("maximize", [2.0, 3.0]), ("minimize", [1.0, 2.0])])
+def test_a_goal_is_reached_at_its_value(better: str, reached: list[float]) -> None:
+    objective = Objective.model_validate({"type": better, "goal": 2.0, "objectiveMetricName": "loss"})
+    assert [value for value in (1.0, 2.0, 3.0) if objective.reached(value)] == reached
 
 
 def test_fields_are_given_by_katibs_names_alone() -> None:

@@ -14,7 +14,8 @@ from precisionflow.search.runner.process import TrialProcess
         ("print('a'); print('b')", 0, "exit code 0: b"),
         ("import sys; print('a', flush=True); sys.exit('b')", 1, "exit code 1: b"),
         ("import os; os.kill(os.getpid(), 9)", -9, "killed by SIGKILL"),
-        ("print('x' * 500)", 0, f"exit code 0: {'x' * 200}..."),
+        ("print('x' * 200)", 0, f"exit code 0: {'x' * 200}"),
+        ("print('x' * 201)", 0, f"exit code 0: {'x' * 200}..."),
     ],
 )
 def test_an_exit_says_why(tmp_path, program, code, cause):
