@@ -1,9 +1,10 @@
 """Axes to variants: order, names, resolved settings, errors that name the place."""
 
 import pytest
+from scipy.stats import binomtest
 
-from precisionflow.ablation.design import expand, pairs, shortfall, single
-from precisionflow.config import ConfigError, load, parse, shipped, to_yaml
+from precisionflow.ablation.design import expand, fewest_units, pairs, shortfall, single
+from precisionflow.config import ConfigError, Experiment, load, parse, shipped, to_yaml
 from tests.synthetic import language, regression
 
 
@@ -97,6 +98,56 @@ def test_a_variant_is_its_own_single_variant_and_is_not_validated_again(name: st
     for variant in expand(load(name)):
         assert single(variant.experiment) is variant.experiment
         assert [again.experiment for again in expand(variant.experiment)] == [variant.experiment]
+
+
+DATASETS = (
+    "ablation:\n  datasets:\n    d: {task.source.name: diabetes}\n    l: {task.source.name: linnerud}\n"
+)
+
+
+def named(experiment: Experiment, variant: str) -> Experiment:
+    return experiment.model_copy(update={"variant": variant})
+
+
+def test_the_single_variant_of_several_is_the_named_one() -> None:
+    both = regression()
+    assert single(named(both, "heteroscedastic")).variant == "heteroscedastic"
+    assert single(named(both, "heteroscedastic")).objective.kind == "gaussian_nll"
+    with pytest.raises(
+        ConfigError, match=r"variant: the experiment has 2; choose with .* allowed: homoscedast"
+    ):
+        single(both)
+    with pytest.raises(
+        ConfigError, match=r"unknown value 'hetero'; choose .* allowed: homoscedastic, hetero"
+    ):
+        single(named(both, "hetero"))
+
+
+def test_the_only_variant_need_not_be_named() -> None:
+    one = regression(_without_levels()[0])
+    assert single(one).variant == "heteroscedastic"
+    assert single(named(one, "heteroscedastic")).variant == "heteroscedastic"
+    with pytest.raises(ConfigError, match="unknown value 'other'"):
+        single(named(one, "other"))
+
+
+def test_a_variant_on_two_datasets_is_not_single() -> None:
+    both = regression(("ablation:\n", DATASETS))
+    with pytest.raises(ConfigError, match="'heteroscedastic' is on the data sets diabetes, linnerud"):
+        single(named(both, "heteroscedastic"))
+
+
+@pytest.mark.parametrize(
+    ("family", "confidence", "fewest"), [(1, 0.95, 6), (2, 0.95, 7), (1, 0.5, 2), (1, 0.6, 3)]
+)
+def test_the_fewest_units_are_those_whose_signs_alone_can_show_a_difference(
+    family: int, confidence: float, fewest: int
+) -> None:
+    """All signs alike: two-sided p of scipy's binomial test, times the family."""
+    assert fewest_units(family, confidence=confidence) == fewest
+    p = [family * binomtest(n, n).pvalue for n in (fewest - 1, fewest)]
+    assert p[1] <= 1 - confidence + 1e-12
+    assert p[0] > 1 - confidence or fewest == 2
 
 
 def test_pairs_differ_in_one_axis_where_the_baseline_has_its_first_level() -> None:

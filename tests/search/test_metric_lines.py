@@ -6,7 +6,16 @@ import re
 
 import pytest
 
-from precisionflow.search.metric_lines import Strategy, chosen, observed, parse_line
+from precisionflow.config import Experiment
+from precisionflow.search.metric_lines import (
+    SEARCHED,
+    Strategy,
+    chosen,
+    metric_lines,
+    observed,
+    parse_line,
+)
+from tests.synthetic import regression
 
 
 @pytest.mark.parametrize(
@@ -80,3 +89,23 @@ def test_katib_has_no_lowest_of_reports_that_are_no_numbers() -> None:
     assert observed(silent, "max") is None
     assert observed(silent | {"latest": "1e400"}, "min") is None
     assert observed(dict.fromkeys(silent, "nan"), "latest") is None
+
+
+def printed(measured: dict[str, float], experiment: Experiment, capsys: pytest.CaptureFixture[str]) -> str:
+    with metric_lines(experiment) as tell:
+        tell(0, 0, 10, measured)
+    return capsys.readouterr().out
+
+
+def test_a_validation_prints_its_loss_and_speed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A step of 0.25 s on 32 rows: 128 rows a second."""
+    experiment = regression()
+    assert experiment.training.batch_size == 32
+    out = printed({"validation_loss": 1 / 3, "seconds_per_step": 0.25}, experiment, capsys)
+    assert out == "validation_loss=0.333333333\nseconds_per_step=0.25\nsamples_per_second=128\n"
+    assert [name for line in out.splitlines() for name, _ in parse_line(line, SEARCHED)] == list(SEARCHED)
+
+
+def test_what_katib_cannot_read_is_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed({"validation_loss": math.nan, "seconds_per_step": 0.5}, regression(), capsys)
+    assert out == "seconds_per_step=0.5\nsamples_per_second=64\n"

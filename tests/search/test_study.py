@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from precisionflow.config.base import ConfigError
 from precisionflow.search.study import Objective, Study, parse_study
 from tests.search.shipped import study
+from tests.search.studies import parameter
 
 
 def test_a_study_keeps_the_content_of_its_file() -> None:
@@ -55,6 +56,34 @@ def test_fields_are_given_by_katibs_names_alone() -> None:
         ConfigError, match=r"spec.parallel: unknown key \(given 2\); allowed: algorithm, earlyStop"
     ):
         parse_study(tree)
+
+
+def test_what_is_not_given_is_katibs_default() -> None:
+    tree = study()
+    for key in ("parallelTrialCount", "maxTrialCount", "maxFailedTrialCount", "earlyStopping"):
+        tree["spec"].pop(key, None)
+    spec = parse_study(tree).spec
+    assert (spec.parallel, spec.trials, spec.failures, spec.stopping) == (3, None, None, None)
+    assert (spec.resume, spec.template.retain) == ("Never", False)
+    assert spec.template.success == spec.template.failure == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "space", "numeric", "logarithmic", "ends"),
+    [
+        ("double", {"min": "1", "max": "2", "distribution": "logUniform"}, True, True, ("1", "2")),
+        ("double", {"min": "1", "max": "2", "distribution": "logNormal"}, True, True, ("1", "2")),
+        ("double", {"min": "1", "max": "2", "distribution": "normal"}, True, False, ("1", "2")),
+        ("int", {"min": "1", "max": "9", "distribution": "uniform"}, True, False, ("1", "9")),
+        ("discrete", {"list": ["1", "2", "3"]}, False, False, ("1", "2", "3")),
+        ("categorical", {"list": ["a", "b"]}, False, False, ("a", "b")),
+    ],
+)
+def test_a_parameter_has_a_range_or_choices(
+    kind: str, space: dict[str, object], numeric: bool, logarithmic: bool, ends: tuple[str, ...]
+) -> None:
+    found = parameter("x", kind, **space)
+    assert (found.numeric, found.space.logarithmic, found.ends) == (numeric, logarithmic, ends)
 
 
 def test_a_study_does_not_change() -> None:
