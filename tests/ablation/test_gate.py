@@ -47,10 +47,19 @@ def test_a_reason_names_only_what_is_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean", "good"), [(0.85, True), (0.95, True), (0.849999, False), (0.950001, False), (0.9, True)]
+    ("mean", "good", "said"),
+    [
+        (0.85, True, "at least 0.85 and at most 0.95"),
+        (0.95, True, "at least 0.85 and at most 0.95"),
+        (0.849999, False, "below 0.85"),
+        (0.950001, False, "above 0.95"),
+        (0.9, True, "at least 0.85 and at most 0.95"),
+    ],
 )
-def test_the_ends_belong_to_the_bounds(mean: float, good: bool) -> None:
-    assert Reading("coverage_90", mean, Bounds(low=0.85, high=0.95)).good is good
+def test_the_ends_belong_to_the_bounds(mean: float, good: bool, said: str) -> None:
+    reading = Reading("coverage_90", mean, Bounds(low=0.85, high=0.95))
+    assert reading.good is good
+    assert str(reading) == f"coverage_90 {mean:.6g} is {said}"
 
 
 def test_the_loss_is_turned_so_that_lower_is_better(tmp_path: Path) -> None:

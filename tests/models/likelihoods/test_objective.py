@@ -101,15 +101,6 @@ def test_a_faithful_mean_learns_as_from_the_squared_error(rows):
     torch.testing.assert_close(gradient[:, 1], plain[:, 1])
 
 
-def test_a_faithful_precision_teaches_nothing_below_its_head(generator):
-    model = mlp(MLP(hidden=(6,)), features=3, heads=density(Faithful()).heads)
-    head = model.readout.precision_head
-    torch.nn.init.normal_(head.weight, generator=generator)
-    model(torch.randn(9, 3, generator=generator))[:, 1].sum().backward()
-    assert all(p.grad is None or not p.grad.any() for p in model.layers.parameters())
-    assert head.weight.grad.abs().sum() > 0
-
-
 def test_natural_parameters_state_the_same_gaussian(rows):
     raw, target = rows
     mean, log_precision = raw.unbind(-1)
