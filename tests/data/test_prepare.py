@@ -97,7 +97,7 @@ def test_an_interrupt_leaves_nothing(folder, regression, tmp_path, monkeypatch):
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(table_module, "_rows", interrupted)
+    monkeypatch.setattr(table_module, "rows_table", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare([regression(folder())], out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -122,7 +122,7 @@ from pathlib import Path
 from precisionflow.config import parse
 from precisionflow.data import prepare
 from precisionflow.data.tasks import regression
-regression._rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+regression.rows_table = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 prepare.prepare([parse(sys.argv[1])], out=Path(sys.argv[2]))
 """
 

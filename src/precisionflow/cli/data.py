@@ -1,4 +1,4 @@
-"""Commands for the user's raw data on a cluster."""
+"""Commands for the user's raw data: what a file holds, files on a cluster."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,34 @@ from precisionflow.cli.options import Images, app
 from precisionflow.cli.remote import Context, Namespace
 from precisionflow.cluster.access.connection import Access
 
-data = typer.Typer(help="Raw data in the workspace of a cluster.", rich_markup_mode=None)
+FileForm = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--form",
+        metavar="KEY=VALUE",
+        help="Form of FILE where it cannot be read off: delimiter, decimal, encoding, quotes, skip_lines, missing.",
+    ),
+]
+
+
+@app.command()
+def describe(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table or a text.")],
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="COLUMN", help="Column to predict [default: the last that fits]."),
+    ] = None,
+    form: FileForm = None,
+) -> None:
+    """A file's columns, what is wrong with them, and the `task:` block that reads it."""
+    from precisionflow.app.describe import described
+
+    typer.echo(described(file, target=target, form=form or ()))
+
+
+data = typer.Typer(
+    help="Raw data: fetched here, brought into the workspace of a cluster.", rich_markup_mode=None
+)
 app.add_typer(data, name="data")
 
 Workspace = Annotated[
@@ -38,6 +65,18 @@ def put(
 
     access = Access(context, namespace)
     put_files(files, name=name, overwrite=overwrite, claim=workspace, access=access, images=images)
+
+
+@data.command()
+def get(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Without it: the names that there are.")
+    ] = None,
+) -> None:
+    """Fetch a published data set into the folder that PRECISIONFLOW_DATA names; its licence is told."""
+    from precisionflow.app.download import get_data
+
+    get_data(name)
 
 
 @data.command(name="list")

@@ -7,7 +7,15 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from precisionflow.config.base import NUMBER, Config, Label, Seed
-from precisionflow.config.tables import CategoryColumn, Column, FileForm, Missing, RandomSplit, TableSplit
+from precisionflow.config.tables import (
+    CategoryColumn,
+    Column,
+    Encoding,
+    FileForm,
+    Missing,
+    RandomSplit,
+    TableSplit,
+)
 
 
 def _named(path: str) -> str:
@@ -149,8 +157,7 @@ class TableFile(Source):
 
     @property
     def dataset(self) -> str:
-        path = PurePosixPath(self.path)
-        return PurePosixPath(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+        return _without_gz(self.path).stem
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -175,6 +182,11 @@ class ConlluFile(Source):
     @property
     def files(self) -> tuple[str, ...]:
         return tuple(path for path in (self.path, self.valid, self.test) if path is not None)
+
+
+def _without_gz(name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
 
 
 def table_suffix(name: str) -> str:
@@ -223,13 +235,14 @@ class TextFile(Source):
     """File of the validation part; none: it is cut from the end of `path`, but for the test part."""
     test: NamedPath | None = None
     """File of the test part; none: it is cut from the end of `path`."""
+    encoding: Encoding | None = None
+    """Name of the encoding of all files; none: UTF-8, or what a mark of the order of bytes says."""
     name: Label | None = None
     """Name of the data set; none: that of the file `path` without its suffix."""
 
     @property
     def dataset(self) -> str:
-        path = PurePosixPath(self.path)
-        return self.name or (PurePosixPath(path.stem).stem if path.suffix.lower() == ".gz" else path.stem)
+        return self.name or _without_gz(self.path).stem
 
     @property
     def files(self) -> tuple[str, ...]:

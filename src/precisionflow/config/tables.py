@@ -23,6 +23,10 @@ def _encoding(name: str) -> str:
     return known.name
 
 
+Encoding = Annotated[str, AfterValidator(_encoding)]
+"""Name of an encoding that Python knows."""
+
+
 class FileForm(Config):
     """Form of a table file of text; what is not said is read off the file's beginning, and told."""
 
@@ -30,7 +34,7 @@ class FileForm(Config):
     """Character between columns."""
     decimal: Literal[".", ","] | None = None
     """Mark between a number's whole part and its decimals."""
-    encoding: Annotated[str, AfterValidator(_encoding)] | None = None
+    encoding: Encoding | None = None
     """Name of the encoding; none: UTF-8, or what a byte order mark says."""
     quotes: Literal["double", "none"] | None = None
     """double: a cell may stand in quotation marks. none: they are characters like any other."""

@@ -156,12 +156,13 @@ def _k_fold(config: KFoldSplit, rows: Rows, keys: Keys | None, *, split: int, or
 
 
 def _folds_of_groups(keys: Keys, folds: int, random: np.random.Generator) -> Int[np.ndarray, "rows"]:
-    """Fold of each row: groups, larger ones first and else in drawn order, each go to the fold with the fewest rows."""
+    """Fold of each row: groups in drawn order each go to the fold with the fewest rows, so repeats differ.
+
+    Larger groups first would fill the folds more evenly, and alike in every repeat.
+    """
     names, codes, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    order = random.permutation(len(names))
-    order = order[np.argsort(-sizes[order], kind="stable")]
     of, filled = np.empty(len(names), dtype=np.int64), np.zeros(folds, dtype=np.int64)
-    for group in order:
+    for group in random.permutation(len(names)):
         of[group] = np.argmin(filled)
         filled[of[group]] += sizes[group]
     return of[codes]

@@ -166,15 +166,12 @@ def fit_encoder(
         name for name, column in blank.items() if rules[name] == "median" or isinstance(column, OneHotInput)
     ]
     seen = {name: _Seen([], Counter(), Counter(), 0, 0) for name in needed}
-    origin = ""
+    origin, others = "", np.setdiff1d(kept, train, assume_unique=True) if needed else kept
     for place, batch in blocks(needed) if needed else ():
         origin = place.origin
-        inside, others = (
-            rows_inside(rows, place.first, batch.num_rows) - place.first
-            for rows in (train, np.setdiff1d(kept, train, assume_unique=True))
-        )
+        here = [rows_inside(rows, place.first, batch.num_rows) - place.first for rows in (train, others)]
         for name in needed:
-            _look(seen[name], blank[name], batch[name], place, inside, others)
+            _look(seen[name], blank[name], batch[name], place, *here)
     fitted = [
         _fitted(column, seen[name], rules[name], origin) if name in seen else (column, ())
         for name, column in blank.items()

@@ -15,6 +15,8 @@ class Text:
     """Name of the source in messages."""
     sha256: str
     chunks: Callable[[], Iterator[str]]
+    notes: tuple[str, ...] = ()
+    """What was read off the source, for the user to know."""
 
     def count(self) -> int:
         """Number of characters."""

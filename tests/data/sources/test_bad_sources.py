@@ -139,8 +139,9 @@ def test_text_that_is_not_utf8(characters, tmp_path, start, bad):
     path.write_bytes(text + bad)
     message = refused(characters(path), tmp_path / "out")
     line = text.count(b"\n") + 1
-    assert (
-        message == f"{path}: line {line}, byte {start} ({bad[0]:#04x}) is not UTF-8; save the text as UTF-8"
+    assert message == (
+        f"{path}: line {line}, byte {start} ({bad[0]:#04x}) is not UTF-8; save the text as UTF-8, or state its "
+        "encoding, such as task.source.encoding: cp1252"
     )
 
 

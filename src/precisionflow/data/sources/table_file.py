@@ -1,6 +1,5 @@
 """The user's own table file: which of its rows are used, how they are cut, what its columns become."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,19 +12,12 @@ from precisionflow.config.sources import TableFile
 from precisionflow.config.tables import Column, DateColumn, Missing, NumberColumn, TimeOrderedSplit
 from precisionflow.data.cuts import Cut, Keys, cut_rows
 from precisionflow.data.encoding import Encoder, fit_encoder, said_of_missing
+from precisionflow.data.numbering import is_called_numbering, is_unnamed_index, numbers_rows
 from precisionflow.data.readers.cells import Place, dates_of, missing_in, numbers_of, texts_of
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources.raw import file_sha256, raw_path
 from precisionflow.data.table import Batch, Columns, Table
 
-_UNNAMED = re.compile(r"unnamed: ?[0-9]+(_level_[0-9]+)?|__index_level_[0-9]+__|level_[0-9]+", re.IGNORECASE)
-"""What pandas calls an index that had no name."""
-_NUMBERING = re.compile(
-    r"index|idx|#|obs|observation|rows?|rownames|row[ _]names"
-    r"|(row|record|sample|case|)[ _]?(id|no\.?|nr\.?|num|number|index)",
-    re.IGNORECASE,
-)
-"""What a column with the numbers of the rows may be called."""
 WORDS = (
     "say in task.source.columns what it is, {column}, or name the columns of numbers to predict from in "
     "task.source.features"
@@ -277,8 +269,8 @@ def _time_column(cells: pa.Array, name: str, place: Place) -> Column:
 def _refuse_numbering(file: TableInFile, features: Sequence[str]) -> None:
     """ValueError for a feature that is called like a number of the row, and is one: it tells the rows' order."""
     for name in features:
-        unnamed = _UNNAMED.fullmatch(name.strip())
-        if unnamed or (_NUMBERING.fullmatch(name.strip()) and _numbers_rows(file, name)):
+        unnamed = is_unnamed_index(name)
+        if unnamed or (is_called_numbering(name) and _numbers_rows(file, name)):
             called = "is what pandas calls an index without a name" if unnamed else "numbers the rows"
             raise ValueError(
                 f"{file.path}: column {name!r} {called}, which would tell the model their order; name the columns to "
@@ -287,12 +279,8 @@ def _refuse_numbering(file: TableInFile, features: Sequence[str]) -> None:
 
 
 def _numbers_rows(file: TableInFile, name: str) -> bool:
-    """Whether a column holds whole numbers, in every row another one."""
     try:
         pieces = [numbers_of(batch[name], name, place) for place, batch in _blocks(file, [name])]
     except ValueError:
         return False
-    values = np.concatenate(pieces)
-    return (
-        len(values) > 1 and bool((values == np.floor(values)).all()) and len(np.unique(values)) == len(values)
-    )
+    return numbers_rows(np.concatenate(pieces))

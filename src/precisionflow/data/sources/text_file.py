@@ -1,4 +1,4 @@
-"""The user's own text files: UTF-8, or what a mark of the order of bytes says; gzip is undone."""
+"""The user's own text files, in the stated encoding or what their first bytes say; gzip is undone."""
 
 import codecs
 import gzip
@@ -27,22 +27,30 @@ _OTHERS = {
 
 def open_text_files(source: TextFile) -> Texts:
     """The texts of the files; ValueError where one cannot be read."""
-    valid, test = (None if path is None else text_of(raw_path(path)) for path in (source.valid, source.test))
-    return Texts(text_of(raw_path(source.path)), valid, test)
+    valid, test = (
+        None if path is None else text_of(raw_path(path), stated=source.encoding)
+        for path in (source.valid, source.test)
+    )
+    return Texts(text_of(raw_path(source.path), stated=source.encoding), valid, test)
 
 
-def text_of(path: Path) -> Text:
-    """The text in a file; ValueError where the file cannot be read."""
-    return Text(str(path), file_sha256(path), partial(_decoded, path))
+def text_of(path: Path, *, stated: str | None = None) -> Text:
+    """The text in a file; ValueError where the file cannot be read. What was found and not stated is in its notes."""
+    sha256 = file_sha256(path)
+    with _opened(path) as file:
+        compressed = isinstance(file, io.BufferedReader) and isinstance(file.raw, gzip.GzipFile)
+        encoding = stated or _encoding(_peeked(file, path), path)
+    found = [encoding.upper()] * (stated is None and encoding.startswith("utf-16")) + ["gzip"] * compressed
+    notes = (f"{path}: read with {', '.join(found)}",) if found else ()
+    return Text(str(path), sha256, partial(_decoded, path, encoding), notes)
 
 
-def _decoded(path: Path) -> Iterator[str]:
+def _decoded(path: Path, encoding: str) -> Iterator[str]:
     """The characters of a file, line breaks as they are, without the mark of the order of its bytes.
 
     ValueError names line and byte of what is no text.
     """
     with _opened(path) as file:
-        encoding = _encoding(file.peek(4)[:4], path)  # type: ignore[attr-defined]
         decoder = codecs.getincrementaldecoder(encoding)()
         offset, line, shown = 0, 1, encoding.removesuffix("-sig").upper()
         while True:
@@ -54,7 +62,8 @@ def _decoded(path: Path) -> Iterator[str]:
                 line += error.object[: error.start].decode(encoding, "replace").count("\n")
                 raise ValueError(
                     f"{path}: line {line}, byte {offset - kept + error.start} "
-                    f"({error.object[error.start]:#04x}) is not {shown}; save the text as UTF-8"
+                    f"({error.object[error.start]:#04x}) is not {shown}; save the text as UTF-8, or state "
+                    "its encoding, such as task.source.encoding: cp1252"
                 ) from None
             yield text
             if not data:
@@ -69,6 +78,13 @@ def _opened(path: Path) -> BinaryIO:
     if compressed:
         return cast(BinaryIO, io.BufferedReader(gzip.open(path)))  # type: ignore[type-var]
     return path.open("rb")
+
+
+def _peeked(file: BinaryIO, path: Path) -> bytes:
+    try:
+        return file.peek(4)[:4]  # type: ignore[attr-defined,no-any-return]
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read ({error}); fetch or write it again") from None
 
 
 def _encoding(first: bytes, path: Path) -> str:

@@ -70,7 +70,7 @@ def write_text(texts: Texts, folder: Path, *, task: NextToken) -> Prepared:
                 f"{parts[part].text.origin}: the {part} part has {count} {task.tokens.plural} and needs "
                 f"task.context + 1 = {task.context + 1}; give more text, less context or other fractions"
             )
-    notes = tuple(_notes(texts, rows, sizes, task))
+    notes = (*(note for text in texts.all for note in text.notes), *_notes(texts, rows, sizes, task))
     return Prepared(rows, vocabulary=tokeniser.vocabulary, sizes=sizes, notes=notes)
 
 

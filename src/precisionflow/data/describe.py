@@ -1,0 +1,163 @@
+"""What a file of a user's holds: its columns, what is wrong with them, and the `task:` block that reads it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from precisionflow.config.sources import SUFFIXES, TextFile, table_suffix
+from precisionflow.config.tables import FileForm
+from precisionflow.data.described import Described, beside, describe_column
+from precisionflow.data.readers.cells import Place
+from precisionflow.data.readers.table_file import TableInFile
+from precisionflow.data.sources.text_file import open_text_files
+
+MOST_ROWS = 100_000
+"""Rows of a table that are looked at."""
+MOST_CELLS = 2_000_000
+MOST_CHARACTERS = 1 << 24
+"""Characters of a text that are looked at."""
+CALLED = {"delimited": "delimited text", "json_lines": "JSON lines", "parquet": "Parquet"}
+
+
+@dataclass(frozen=True)
+class Description:
+    """A file, as far as it was looked at."""
+
+    summary: str
+    columns: tuple[Described, ...]
+    problems: tuple[str, ...]
+    """What is wrong, and what was read off the file."""
+    task: dict[str, Any] | None
+    """Block for an experiment; none where no task fits."""
+    said: str
+    """What the block predicts, or why there is none."""
+
+
+def describe_file(path: Path, *, target: str | None = None, form: FileForm | None = None) -> Description:
+    """The description of a table or a text from its beginning; ValueError for a file that cannot be read."""
+    if not path.is_file():
+        raise ValueError(f"{path}: is no file; give a table or a text")
+    suffix = table_suffix(path.name)
+    if suffix not in SUFFIXES or (suffix == ".txt" and target is None and not _is_table(path, form)):
+        return _describe_text(path, form)
+    return _describe_table(TableInFile.open(path, form), target, form)
+
+
+def _is_table(path: Path, form: FileForm | None) -> bool:
+    """Whether a file of text has two or more columns, and one of numbers, truth values or dates among them."""
+    try:
+        found = _describe_table(TableInFile.open(path, form), None, form)
+    except ValueError:
+        return False
+    return len(found.columns) > 1 and any(c.kind in ("number", "boolean", "date") for c in found.columns)
+
+
+def _describe_text(path: Path, form: FileForm | None) -> Description:
+    source = {"kind": "text_file", "path": str(path.absolute())}
+    if form is not None and form.encoding is not None:
+        source["encoding"] = form.encoding
+    text = open_text_files(TextFile.model_validate(source)).text
+    begun, whole = "", True
+    for chunk in text.chunks():
+        begun += chunk
+        if len(begun) > MOST_CHARACTERS:
+            whole = False
+            break
+    counted = f"{len(begun)} characters" if whole else f"of the first {len(begun)} characters"
+    summary = f"text, {counted}: {len(set(begun))} symbols, {len(begun.split())} words"
+    problems = list(text.notes)
+    if "\r" in begun:
+        problems.append(f"carriage returns ({begun.count(chr(13))}) are characters like any other")
+    return Description(
+        summary, (), tuple(problems), {"kind": "next_token", "source": source}, "predicts the next character"
+    )
+
+
+def _describe_table(file: TableInFile, target: str | None, form: FileForm | None) -> Description:
+    if target is not None:
+        file.check_columns([target])
+    rows, whole = _beginning(file)
+    place = Place(str(file.path), 0, file.form.decimal, file.form.missing)
+    alone = tuple(
+        describe_column(name, rows[name], place, index=name in file.index_columns) for name in file.names
+    )
+    chosen = _target(alone, target)
+    columns = beside(alone, chosen)
+    task, said = _task(file, columns, chosen, form)
+    if task is not None and target is None:
+        said += ", the last column that may be a target; name another with --target"
+    counted = f"{rows.num_rows} rows" if whole else f"the first {rows.num_rows} rows"
+    problems = [f"column {column.name!r} {problem}" for column in columns for problem in column.problems]
+    summary = f"{CALLED[file.form.kind]}, {counted}, {len(columns)} columns"
+    return Description(summary, columns, (*file.notes, *problems), task, said)
+
+
+def _beginning(file: TableInFile) -> tuple[pa.Table, bool]:
+    """(the rows that are looked at, whether they are all)."""
+    most = max(1, min(MOST_ROWS, MOST_CELLS // len(file.names)))
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in file.batches(file.names):
+        held.append(batch)
+        count += batch.num_rows
+        if count > most:
+            break
+    if not held:
+        raise ValueError(f"{file.path}: has no rows; give at least one")
+    return pa.Table.from_batches(held).slice(0, most), count <= most
+
+
+def _target(columns: Sequence[Described], name: str | None) -> Described | None:
+    """The named column; else the last that may hold classes of texts, or numbers."""
+    if name is not None:
+        return next(column for column in columns if column.name == name)
+    usable = [column for column in columns if column.usable]
+    classes = [column for column in usable if column.holds_classes]
+    numbers = [column for column in usable if column.kind == "number"]
+    candidates = classes if _text_among(columns) else numbers or classes
+    return candidates[-1] if candidates else None
+
+
+def _text_among(columns: Sequence[Described]) -> Described | None:
+    """The one column of texts, where the others that say something may be its classes."""
+    texts = [column for column in columns if column.usable and column.kind == "text"]
+    others = [column for column in columns if column.usable and column.kind != "text"]
+    return texts[0] if len(texts) == 1 and all(column.holds_classes for column in others) else None
+
+
+def _task(
+    file: TableInFile, columns: Sequence[Described], target: Described | None, form: FileForm | None
+) -> tuple[dict[str, Any] | None, str]:
+    """(block for an experiment, what it predicts); (none, why) where no task fits."""
+    if target is None:
+        return None, "no column may be a target: a task predicts numbers, or the class of a text"
+    others = [column for column in columns if column.usable and column.name != target.name]
+    text = _text_among(columns)
+    source: dict[str, Any] = {"kind": "table_file", "path": str(file.path.absolute()), "target": target.name}
+    stated = {} if form is None else form.model_dump(mode="json", exclude_defaults=True)
+    if target.holds_classes and text is not None:
+        source |= {"features": [text.name]} | ({"form": stated} if stated else {})
+        return {"kind": "sequence_classification", "source": source}, f"predicts the class {target.name!r}"
+    if target.kind not in ("number", "category", "boolean"):
+        return None, f"column {target.name!r} holds {target.kind} values: tasks predict numbers and classes"
+    used = [column for column in others if column.kind in ("number", "boolean", "date", "category")]
+    if not used:
+        return None, f"no column is left to predict {target.name!r} from"
+    if len(used) < len(columns) - 1:
+        source["features"] = [column.name for column in used]
+    words = sorted({word for column in (*used, target) for word in column.words} | {*file.form.missing})
+    if stated or words:
+        source["form"] = stated | ({"missing": words} if words else {})
+    said = {column.name: column.said for column in used if column.said}
+    if any(column.missing for column in used):
+        source["missing"] = "median"
+    if target.missing and target.kind == "number":
+        said[target.name] = {"kind": "number", "missing": "drop"}
+    if said:
+        source["columns"] = said
+    if target.kind == "number":
+        return {"kind": "regression", "source": source}, f"predicts {target.name!r}"
+    return {"kind": "classification", "source": source}, f"predicts the class {target.name!r}"

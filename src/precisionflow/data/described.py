@@ -1,0 +1,187 @@
+"""A column of a user's table: what it holds, what is wrong with it, what to say of it in an experiment."""
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+
+from precisionflow.data.encoding import MOST_LEVELS
+from precisionflow.data.numbering import is_called_numbering, is_unnamed_index, numbers_rows
+from precisionflow.data.readers.cells import (
+    FALSE,
+    SAYS_MISSING,
+    TRUE,
+    Place,
+    dates_of,
+    numbers_of,
+    texts_of,
+)
+
+SHORT = 40
+"""Characters of the longest level."""
+_FORMATS = (
+    (r"[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}.*", None),
+    (r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", "%d.%m.%Y"),
+    (r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}", "%d/%m/%Y"),
+    (r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}", "%m/%d/%Y"),
+)
+"""(what a date looks like, its format)."""
+_CODE = re.compile("0[0-9]+")
+_ALMOST_A_NUMBER = re.compile(r"[-+]?[0-9.,' ]*[0-9]([eE][-+]?[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class Described:
+    """A column of the rows that were looked at."""
+
+    name: str
+    kind: Literal["number", "boolean", "date", "category", "text", "empty", "other"]
+    holds: str
+    """Range, levels or an example."""
+    missing: int = 0
+    levels: int = 0
+    """Distinct values."""
+    problems: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """Cells that seem to say that a value is missing."""
+    format: str | None = None
+    """Of dates."""
+    usable: bool = True
+    """Whether it may say something of a target."""
+    numbers: Float[np.ndarray, "rows"] | None = field(default=None, repr=False)
+
+    def faulty(self, problem: str) -> "Described":
+        """The column with something that is wrong and leaves it out of the features."""
+        return replace(self, problems=(*self.problems, problem), usable=False)
+
+    @property
+    def said(self) -> dict[str, Any] | None:
+        """What task.source.columns says of it; none of numbers."""
+        match self.kind:
+            case "category" | "boolean":
+                return {"kind": self.kind}
+            case "date":
+                return {"kind": "date"} | ({"format": self.format} if self.format else {})
+            case _:
+                return None
+
+    @property
+    def holds_classes(self) -> bool:
+        """Whether it may hold the classes of texts."""
+        whole = self.numbers is None or bool((self.numbers == np.floor(self.numbers)).all())
+        return self.kind in ("category", "boolean", "number") and whole and 2 <= self.levels <= 100
+
+
+def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: bool) -> Described:
+    """What a column holds, and what is wrong with it by itself; `index`: it is that of a pandas frame."""
+    kind = cells.type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+        return Described(name, "other", str(kind)).faulty(f"holds {kind}, which no task reads")
+    counts = Counter(texts_of(cells, place).to_pylist())
+    empty = counts.pop(None, 0)
+    words = tuple(sorted(cell for cell in counts if SAYS_MISSING.fullmatch(cell)))
+    filled = {cell: count for cell, count in counts.items() if cell is not None and cell not in words}
+    lacking = empty + sum(counts[word] for word in words)
+    if not filled:
+        return Described(name, "empty", "nothing", lacking).faulty("is empty")
+    place = replace(place, missing=(*place.missing, *words))
+    found = replace(_found(name, cells, place, filled), missing=lacking, levels=len(filled), words=words)
+    if words:
+        problem = f"holds {', '.join(map(repr, words))}, which may say that a value is missing (form.missing)"
+        found = replace(found, problems=(*found.problems, problem))
+    if codes := sorted(cell for cell in filled if found.kind == "number" and _CODE.fullmatch(cell)):
+        problem = f"holds {codes[0]!r}, whose zeros a number loses; say {{kind: category}} where it is a code"
+        found = replace(found, problems=(*found.problems, problem))
+    if index:
+        return found.faulty("is the index of a pandas frame")
+    if _is_numbering(found):
+        return found.faulty("numbers the rows, which would tell the model their order")
+    return found.faulty("is constant") if len(filled) == 1 and len(cells) > 1 else found
+
+
+def _is_numbering(found: Described) -> bool:
+    if is_unnamed_index(found.name):
+        return True
+    values = found.numbers
+    if values is None or len(values) < 3 or not numbers_rows(values):
+        return False
+    return is_called_numbering(found.name) or bool((np.diff(values) == 1).all())
+
+
+def _found(name: str, cells: pa.ChunkedArray, place: Place, filled: Mapping[str, int]) -> Described:
+    """Kind and content of a column whose missing cells the place knows."""
+    mixed = None
+    if not pa.types.is_boolean(cells.type):
+        try:
+            values = numbers_of(cells, name, place)
+        except ValueError as error:
+            mixed = _mixed(str(error), filled, place)
+        else:
+            holds = f"{np.nanmin(values):g} to {np.nanmax(values):g}"
+            return Described(name, "number", holds, numbers=values)
+    if mixed:
+        return Described(name, "text", _levels(filled)).faulty(mixed)
+    if {cell.casefold() for cell in filled} <= {*TRUE, *FALSE}:
+        return Described(name, "boolean", _levels(filled))
+    for pattern, written in _FORMATS:
+        if all(re.fullmatch(pattern, cell) for cell in itertools.islice(filled, 1000)):
+            try:
+                days = dates_of(cells, name, place, written=written)
+            except ValueError:
+                continue
+            low, high = (np.datetime64(int(np.floor(day)), "D") for day in (np.nanmin(days), np.nanmax(days)))
+            return Described(name, "date", f"{low} to {high}", format=written)
+    rows, longest = sum(filled.values()), max(map(len, filled))
+    if longest <= SHORT and len(filled) <= min(MOST_LEVELS, max(20, rows // 5)):
+        return Described(name, "category", _levels(filled))
+    return Described(name, "text", f"such as {min(filled)[:SHORT]!r}")
+
+
+def _mixed(error: str, filled: Mapping[str, int], place: Place) -> str | None:
+    """What is wrong with a column of which most cells are numbers."""
+    good = sum(count for cell, count in filled.items() if _ALMOST_A_NUMBER.fullmatch(cell))
+    if " (counted from 0)" not in error or good < 0.9 * sum(filled.values()):
+        return None
+    return f"is mixed: {error.removeprefix(f'{place.origin}: ')}"
+
+
+def _levels(filled: Mapping[str, int]) -> str:
+    shown = sorted(filled, key=lambda cell: (-filled[cell], cell))[:4]
+    listed = ", ".join(f"{cell[:SHORT]} ({filled[cell]})" for cell in shown)
+    return f"{len(filled)} levels: {listed}" + (", ..." if len(filled) > 4 else "")
+
+
+def beside(columns: tuple[Described, ...], target: Described | None) -> tuple[Described, ...]:
+    """The columns with what is wrong with them beside one another: copies, and what is the target in another unit."""
+    first: dict[bytes, str] = {}
+    found = []
+    for column in columns:
+        values = column.numbers
+        if values is None or column.levels < 2 or not column.usable:
+            found.append(column)
+            continue
+        original = first.setdefault(values.tobytes(), column.name)
+        if target is not None and column.name != target.name and _is_straight(values, target.numbers):
+            column = column.faulty(f"is the target {target.name!r}, or that in another unit")
+        elif original != column.name and (target is None or column.name != target.name):
+            column = column.faulty(f"is a copy of column {original!r}")
+        found.append(column)
+    return tuple(found)
+
+
+def _is_straight(values: Float[np.ndarray, "rows"], target: Float[np.ndarray, "rows"] | None) -> bool:
+    """Whether two columns of three or more different numbers lie on a straight line."""
+    if target is None:
+        return False
+    both = np.isfinite(values) & np.isfinite(target)
+    a, b = values[both], target[both]
+    if len(np.unique(a)) < 3 or len(np.unique(b)) < 3:
+        return False
+    with np.errstate(all="ignore"):
+        return bool(abs(np.corrcoef(a, b)[0, 1]) >= 1 - 1e-12)
