@@ -1,6 +1,6 @@
 """Synthetic tasks: excess of every variant over the exact predictor, and the length at which copying stays exact.
 
-`precisionflow run synthetic` in a folder of its own; then copying that is tested at twice the trained length, by kind of
+`precisionflow run synthetic` in a folder of its own; then copying that is tested at twice the trained length, by
 positions.
 """
 
@@ -17,8 +17,8 @@ BAR = 0.02
 TWICE = [
     "name=copying-twice",
     "ablation.datasets={copying: {task.source: {kind: copying, length: 8, test_length: 16}}}",
-    "ablation.axes={positions: {rotary: {model.positions.kind: rotary}, learned: {model.positions.kind: learned}, "
-    "none: {model.positions.kind: none}}}",
+    "ablation.axes={positions: {rotary: {model.positions: rotary}, learned: {model.positions: learned}, "
+    "none: {model.positions: none}}}",
 ]
 
 
