@@ -111,3 +111,37 @@ def test_unseen_words_differ_by_their_ends():
     ends = {2 + bucket(f"suffix {'ing'[-n:]}", 10_000) for n in (1, 2, 3)}
     assert ends <= walking & talking
     assert not ends <= walked
+
+
+@pytest.fixture
+def unequal(tmp_path) -> Sequences:
+    """203 texts of 1 to 20 tokens."""
+    lengths = np.random.default_rng(0).integers(1, 21, size=203)
+    columns = [list(range(203)), [[[2]] * int(length) for length in lengths], [0] * 203]
+    write_parquet(pa.table(columns, schema=SEQUENCES), tmp_path / "t.parquet", SEQUENCES)
+    return Sequences.read(tmp_path / "t.parquet")
+
+
+def test_batches_are_of_like_length_and_each_text_comes_once_a_walk(unequal):
+    batches = [unequal.batch(step, stream=Stream(1), batch_size=7) for step in range(29 * 14)]
+    rows = np.concatenate([batch.rows for batch in batches])
+    assert len(rows) == 14 * 203
+    assert (np.bincount(rows) == 14).all()
+    spread = np.mean([np.ptp(batch.lengths) for batch in batches])
+    assert spread < 3 < np.mean([np.ptp(unequal.lengths[r : r + 7]) for r in range(0, 196, 7)]) / 4
+    orders = [tuple(batch.rows) for batch in batches]
+    assert orders == [tuple(unequal.batch(s, stream=Stream(1), batch_size=7).rows) for s in range(29 * 14)]
+    assert tuple(unequal.batch(3, stream=Stream(2), batch_size=7).rows) != orders[3]
+    means = [batch.lengths.mean() for batch in batches[:14]]
+    assert means != sorted(means)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_share_a_batch_of_like_length(unequal, ranks):
+    for step in (0, 5, 40):
+        whole = unequal.batch(step, stream=Stream(1), batch_size=7)
+        shares = [
+            unequal.batch(step, stream=Stream(1), batch_size=7, rank=r, ranks=ranks) for r in range(ranks)
+        ]
+        assert np.concatenate([share.rows for share in shares]).tolist() == whole.rows.tolist()
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1

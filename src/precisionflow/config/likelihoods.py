@@ -88,6 +88,9 @@ class CrossEntropy(Config):
     """-log p(class), averaged over rows or tokens, in nats."""
 
     kind: Literal["cross_entropy"] = "cross_entropy"
+    label_smoothing: Share = 0.0
+    """Share of the target's probability that is spread over all classes alike while learning (Szegedy 2016);
+    validation measures -log p(class) itself."""
 
 
 RegressionObjective = (

@@ -149,6 +149,10 @@ class TableFile(Source):
                     raise ValueError(f"features names the target {name!r}; leave it out")
                 if name in self.features[:index]:
                     raise ValueError(f"features names {name!r} twice; name it once")
+        if self.test is not None and self.split != RandomSplit():
+            raise ValueError(
+                "split cuts the rows of path, but test is a file of its own; leave one of them out"
+            )
         if self.target in self.split.columns:
             raise ValueError(f"split.column names the target {self.target!r}; name another column")
         for name, column in self.columns.items():

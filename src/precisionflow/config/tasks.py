@@ -152,33 +152,50 @@ class NextToken(ClassTask):
 
 
 class SequenceClassification(ClassTask):
-    """Predict the class of a text."""
+    """Predict the class of a text, or of a pair of texts."""
 
     has_splits: ClassVar = True
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")
     kind: Literal["sequence_classification"] = "sequence_classification"
     source: TableFile
-    """`features` names the column with the text, `target` the column with the class."""
+    """`features` names the column with the text, or the two columns of a pair; `target` the column with the class."""
     tokens: Tokens = Words()
     context: Count = 64
     """Tokens of the longest sequence."""
     too_long: TooLong = "cut"
-    """cut: what a text has beyond the context is left out."""
+    """cut: what a text has beyond the context is left out, of a pair the end of the longer text."""
+    validation: Literal["rows", "whole_texts"] = "rows"
+    """Where no file has the validation part. rows: drawn among the training texts. whole_texts: among those that no
+    other training text holds word for word; what stands inside a validation text is then in no part. For texts that are
+    phrases of each other."""
     validation_fraction: Fraction = 0.1
     """Share of the training texts that early stopping may look at; the test texts are never in it."""
 
     @property
-    def text(self) -> str:
-        """Name of the column with the text."""
+    def texts(self) -> tuple[str, ...]:
+        """Names of the columns with the texts."""
         assert self.source.features is not None
-        return self.source.features[0]
+        return self.source.features
 
     @model_validator(mode="after")
-    def _names_the_text(self) -> Self:
-        if self.source.features is None or len(self.source.features) != 1:
+    def _names_the_texts(self) -> Self:
+        if self.source.features is None or len(self.source.features) > 2:
             given = "none" if self.source.features is None else ", ".join(self.source.features)
-            raise ValueError(f"task.source.features: given {given}; name the one column with the text")
+            raise ValueError(
+                f"task.source.features: given {given}; name the one column with the text, or the two of a pair"
+            )
+        if len(self.texts) == 2 and self.context < 3:
+            raise ValueError(
+                f"task.context: given {self.context}; a pair and its separator are 3 tokens at least"
+            )
+        if self.validation == "whole_texts" and (len(self.texts) == 2 or self.source.valid is not None):
+            why = (
+                "task.source.valid is the validation part"
+                if self.source.valid
+                else "pairs are no whole texts"
+            )
+            raise ValueError(f"task.validation: whole_texts, but {why}; leave it out")
         return self
 
 

@@ -17,6 +17,9 @@ from precisionflow.data.streams import Stream, Use
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import NOT_COUNTED, REGRESSION_ROWS, SEQUENCES, TAGGED, TOKENS
 
+WINDOW = 16
+"""Most batches of texts that are sorted by length together."""
+
 
 def rank_slice(size: int, *, rank: int, ranks: int) -> slice:
     """The contiguous share of a batch of `size` that `rank` takes; shares differ by at most one."""
@@ -148,10 +151,9 @@ class Sequences:
     def batch(
         self, step: int, *, stream: Stream, batch_size: int, rank: int = 0, ranks: int = 1
     ) -> "Sequences":
-        """This rank's share of the step's batch, drawn as `Rows.batch` draws."""
-        return self.among(
-            drawn(len(self), step, stream=stream, batch_size=batch_size, rank=rank, ranks=ranks)
-        )
+        """This rank's share of the step's batch, of texts of like length."""
+        alike = drawn_alike(self.lengths, step, stream=stream, batch_size=batch_size)
+        return self.among(alike[rank_slice(len(alike), rank=rank, ranks=ranks)])
 
     def consecutive(self, *, batch_size: int) -> Iterator["Sequences"]:
         """All texts in order."""
@@ -176,14 +178,38 @@ def drawn(
     count: int, step: int, *, stream: Stream, batch_size: int, rank: int, ranks: int
 ) -> Int[np.ndarray, "share"]:
     """Indices of this rank's share of the step's batch; each of `count` samples comes once an epoch."""
-    if batch_size >= count:
-        chosen = np.arange(count)
-    else:
-        epoch, place = divmod(step * batch_size, count)
-        end = place + batch_size
-        current, following = order(count, stream, epoch), order(count, stream, epoch + 1)
-        chosen = np.concatenate([current[place:end], following[: max(end - count, 0)]])
+    every = batch_size >= count
+    chosen = np.arange(count) if every else walked(count, step * batch_size, batch_size, stream=stream)
     return chosen[rank_slice(len(chosen), rank=rank, ranks=ranks)]
+
+
+def walked(count: int, start: int, length: int, *, stream: Stream) -> Int[np.ndarray, "length"]:
+    """Some steps, fewer than an epoch, of the walk through one permutation of all samples after another."""
+    epoch, place = divmod(start, count)
+    end = place + length
+    current, following = order(count, stream, epoch), order(count, stream, epoch + 1)
+    return np.concatenate([current[place:end], following[: max(end - count, 0)]])
+
+
+def drawn_alike(
+    lengths: Int[np.ndarray, "texts"], step: int, *, stream: Stream, batch_size: int
+) -> Int[np.ndarray, "batch"]:
+    """Indices of the step's batch, of texts of like length, so that little of it is padding.
+
+    The walk of `drawn` is cut into windows of several batches; the texts of a window are sorted by length, cut into
+    batches, and these come in an order drawn anew for each window. So each text comes once an epoch, but for the window
+    that lies across two epochs.
+    """
+    count = len(lengths)
+    if batch_size >= count:
+        return np.arange(count)
+    batches = max(1, min(WINDOW, count // (2 * batch_size)))
+    window, place = divmod(step, batches)
+    size = batches * batch_size
+    texts = walked(count, window * size, size, stream=stream)
+    chosen = stream.generator(Use.WINDOWS, window).permutation(batches)[place]
+    by_length = np.argsort(lengths[texts], kind="stable")
+    return texts[np.sort(by_length[chosen * batch_size : (chosen + 1) * batch_size])]
 
 
 @functools.lru_cache(maxsize=2)

@@ -1,18 +1,23 @@
 """Classes of rows: which of them can be learned."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Int
 
 
 def check_classes(
-    labels: Mapping[int, str], train: Int[np.ndarray, "train"], *, column: str, origin: str
+    labels: Mapping[int, str],
+    train: Int[np.ndarray, "train"],
+    *,
+    column: str,
+    origin: str,
+    place: Callable[[int], str] | None = None,
 ) -> None:
     """ValueError for a class of one row, and for one that no training row has: its probability is not learned.
 
-    `labels` are those of all rows that are used, by row.
+    `labels` are those of all rows that are used, by row; `place` names a row where `origin` is not the only file.
     """
     counts = Counter(labels.values())
     learned = {labels[int(row)] for row in train}
@@ -23,7 +28,8 @@ def check_classes(
             "so choose another target column"
         )
     for row, label in labels.items():
-        where = f"{origin}: row {row} (counted from 0), column {column!r}: {label!r}"
+        said = f"{origin}: row {row} (counted from 0)" if place is None else place(row)
+        where = f"{said}, column {column!r}: {label!r}"
         if counts[label] == 1:
             raise ValueError(
                 f"{where} is a class of one row, which cannot be learned and tested; give more rows of it, join "

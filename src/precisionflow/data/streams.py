@@ -21,6 +21,8 @@ class Use(enum.IntEnum):
     """Rows that the members of an ensemble leave out."""
     HALVES = 5
     """Halves of the rows that a member leaves out."""
+    WINDOWS = 6
+    """Order of the batches in a window of texts."""
 
 
 class Stream(NamedTuple):

@@ -99,16 +99,25 @@ class ClassesOfTexts:
     task: SequenceClassification
 
     def signature(self, card: DatasetCard) -> "ModelSignature":
-        """text -> class, confidence, p_<class> of every class, with the method that they are `recalibrated` by."""
+        """text, or the two columns of a pair -> class, confidence, p_<class> of every class.
+
+        Parameter: the method that they are `recalibrated` by.
+        """
         probabilities = dict.fromkeys((f"p_{name}" for name in card.class_names), "double")
         said = {"class": "string", "confidence": "double"} | probabilities
-        return _signature({"text": "string"}, said, recalibrated=("string", None))
+        return _signature(dict.fromkeys(self.columns, "string"), said, recalibrated=("string", None))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the given table: a single text is called `text`, whatever its column was."""
+        return ("text",) if len(self.task.texts) == 1 else self.task.texts
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each text; ValueError for a text without tokens."""
         predictor = cast("ClassPredictor", model.predictor)
         tokeniser = restored(self.task.tokens, predictor.data_card.known)
-        texts = [bags_of(text, task=self.task, tokeniser=tokeniser) for text in table["text"]]
+        given = zip(*(table[name] for name in self.columns), strict=True)
+        texts = [bags_of(of, task=self.task, tokeniser=tokeniser) for of in given]
         stated = predictor.log_probabilities(texts)
         return _classes(_tempered(stated, model.fit(params.get("recalibrated"))), predictor.data_card)
 

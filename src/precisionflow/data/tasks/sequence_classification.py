@@ -1,6 +1,7 @@
-"""Classified texts: tokens by a vocabulary of the training texts, cut like the rows of a table."""
+"""Classified texts and pairs of texts: tokens by a vocabulary of the training texts, cut like the rows of a table."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -8,17 +9,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from precisionflow.config.sources import TableFile
+from precisionflow.config.tables import RandomSplit
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.data.classes import check_classes
+from precisionflow.data.cuts import random_validation
+from precisionflow.data.overlap import held_by, whole_texts
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.readers.table_file import TableInFile
+from precisionflow.data.sources.raw import files_sha256, raw_path
 from precisionflow.data.sources.table_file import OpenedFile, open_file
-from precisionflow.data.tokens import Bag, Tokeniser, fitted
+from precisionflow.data.tokens import Bag, Tokeniser, fitted, restored
+from precisionflow.records.cards import Vocabulary
 from precisionflow.records.schemas import SEQUENCES
 from precisionflow.results.layout import PARTS, Part
 
-Row = tuple[int, str, str]
-"""(index in the file from 0, text, class)."""
+Texts = tuple[str, ...]
+"""The one text of a row, or the two of a pair."""
+Row = tuple[int, Texts, str]
+"""(index in the file from 0, texts, class)."""
+SEPARATOR, SECOND = " separator", " second"
+"""Last entries of the vocabulary of pairs: the token between the texts, and what every token of the second one has in
+its bag beside its own ids, so that the sum of embeddings tells the texts apart."""
 FEWEST_ROWS = 3
 _TEXTS = (
     pa.types.is_string,
@@ -31,82 +43,204 @@ _TEXTS = (
 """Kinds of columns; a column of nothing but empty cells has the kind null."""
 
 
+@dataclass(frozen=True)
+class TextFiles:
+    """The files of the parts; rows count on from file to file."""
+
+    files: dict[Part, OpenedFile]
+    starts: dict[Part, int]
+    """Number of the first row of each file."""
+
+    @classmethod
+    def open(cls, task: SequenceClassification, *, split: int) -> "TextFiles":
+        """ValueError for a file or a column that cannot be read."""
+        source, start = task.source, 0
+        files: dict[Part, OpenedFile] = {}
+        starts: dict[Part, int] = {}
+        for part, path in zip(PARTS, (source.path, source.valid, source.test), strict=True):
+            if path is not None:
+                one = source if part == "train" else _alone(source, path)
+                files[part] = open_file(one, (*task.texts, source.target), split=split)
+                starts[part] = start
+                start += int(files[part].kept[-1]) + 1
+        return cls(files, starts)
+
+    @property
+    def origin(self) -> str:
+        """Name of the training file."""
+        return str(self.files["train"].file.path)
+
+    def rows(self, task: SequenceClassification) -> Iterator[Row]:
+        """All rows that are used, in order."""
+        for part, opened in self.files.items():
+            used = set(opened.kept.tolist())
+            for row, texts, label in _rows(opened.file, task):
+                if row in used:
+                    yield self.starts[part] + row, texts, label
+
+    def where(self, row: int) -> str:
+        """File and row of it, in messages."""
+        part = max(
+            (part for part in self.files if self.starts[part] <= row), key=lambda part: self.starts[part]
+        )
+        return f"{self.files[part].file.path}: row {row - self.starts[part]} (counted from 0)"
+
+
+def _alone(source: TableFile, path: str) -> TableFile:
+    """A file that is one part."""
+    return source.model_copy(update={"path": path, "split": RandomSplit()})
+
+
 def open_sequence_classification(task: SequenceClassification, *, split: int) -> Opened:
-    """The texts of a file and their classes; ValueError for a file or a column that cannot be read."""
-    opened = open_file(task.source, (task.text, task.source.target), split=split)
-    return Opened(opened.sha256, partial(write_sequences, opened, task=task))
+    """The texts of the files and their classes; ValueError for a file or a column that cannot be read."""
+    opened = TextFiles.open(task, split=split)
+    sha256 = files_sha256([raw_path(path) for path in task.source.files])
+    return Opened(sha256, partial(write_sequences, opened, task=task, split=split))
 
 
-def write_sequences(opened: OpenedFile, folder: Path, *, task: SequenceClassification) -> Prepared:
-    """Write the parts of one split into `folder`, in the file's order of rows.
+def write_sequences(opened: TextFiles, folder: Path, *, task: SequenceClassification, split: int) -> Prepared:
+    """Write the parts of one split into `folder`, in the files' order of rows.
 
-    Reads the file three times: for the classes, for the vocabulary (training texts alone) and to write. Classes are
-    those of the whole file, sorted. ValueError for a class that no training row has, and for training texts of one
-    class.
+    Reads each file four times: for what is used, for the classes, for the vocabulary (training texts alone) and to
+    write. Classes are those of all files, sorted. ValueError for a class that no training row has, and for training
+    texts of one class.
     """
-    path, kept = opened.file.path, set(opened.kept.tolist())
-    labels = {row: label for row, _, label in _rows(opened.file, task) if row in kept}
-    parts = _parts(opened, labels, task=task)
+    labels = {row: label for row, _, label in opened.rows(task)}
+    parts = _parts(opened, labels, task=task, split=split)
     part_of = {int(row): part for part, rows in parts.items() for row in rows}
     classes = tuple(sorted(set(labels.values())))
-    training = (text for row, text, _ in _rows(opened.file, task) if part_of.get(row) == "train")
+    training = (text for row, texts, _ in opened.rows(task) if part_of.get(row) == "train" for text in texts)
     try:
-        tokeniser = fitted(task.tokens, training)
+        tokeniser = _fitted(task, training)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
-    read = partial(bags_of, task=task, tokeniser=tokeniser)
+        raise ValueError(f"{opened.origin}: {error}") from None
     columns: dict[Part, list[tuple[int, list[Bag], int]]] = {part: [] for part in PARTS}
-    for row, text, label in _rows(opened.file, task):
+    cut = 0
+    for row, texts, label in opened.rows(task):
         if row not in part_of:
             continue
-        columns[part_of[row]].append((row, read(text), classes.index(label)))
+        try:
+            bags = bags_of(texts, task=task, tokeniser=tokeniser)
+        except ValueError as error:
+            raise ValueError(f"{opened.where(row)}: {error}") from None
+        cut += length_of(texts, task=task, tokeniser=tokeniser) > task.context
+        columns[part_of[row]].append((row, bags, classes.index(label)))
     with part_files(folder, SEQUENCES) as append:
         for part, rows in columns.items():
             names = zip(SEQUENCES.names, map(list, zip(*rows, strict=True)), strict=True)
             append(part, pa.table(dict(names), schema=SEQUENCES))
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
-        features=(task.text,),
+        features=task.texts,
         target=task.source.target,
         vocabulary=tokeniser.vocabulary,
         classes=classes,
-        form=opened.file.form,
-        notes=opened.notes,
+        form=opened.files["train"].file.form,
+        notes=(
+            *(note for file in opened.files.values() for note in file.notes),
+            *(
+                [f"{opened.origin}: {cut:,} texts are longer than task.context {task.context} and were cut"]
+                if cut
+                else []
+            ),
+            *_left_out(opened, len(labels) - len(part_of)),
+        ),
     )
 
 
-def bags_of(text: str, *, task: SequenceClassification, tokeniser: Tokeniser) -> list[Bag]:
-    """Tokens of a text, at most task.context of them; ValueError for one without."""
-    bags = tokeniser.bags(text)[: task.context]
-    if not bags:
-        raise ValueError(f"text {text!r} has no {task.tokens.kind}; give at least one")
-    return bags
+def _left_out(opened: TextFiles, count: int) -> Iterator[str]:
+    if count:
+        yield f"{opened.origin}: {count:,} texts that stand inside validation texts are in no part"
+
+
+def _fitted(task: SequenceClassification, texts: Iterator[str]) -> Tokeniser:
+    tokeniser = fitted(task.tokens, texts)
+    if len(task.texts) == 1:
+        return tokeniser
+    known = tokeniser.vocabulary
+    return restored(task.tokens, Vocabulary(tokens=(*known.tokens, SEPARATOR, SECOND), buckets=known.buckets))
+
+
+def bags_of(texts: Sequence[str], *, task: SequenceClassification, tokeniser: Tokeniser) -> list[Bag]:
+    """Tokens of a text, or of the two texts of a pair with a separator between them.
+
+    Too long: the longer text loses its end, or ValueError as task.too_long says. ValueError for a text without tokens.
+    """
+    bags = [tokeniser.bags(text) for text in texts]
+    for name, text, of in zip(task.texts, texts, bags, strict=True):
+        if not of:
+            raise ValueError(f"column {name!r}: text {text!r} has no {task.tokens.kind}; give at least one")
+    length = sum(map(len, bags)) + len(bags) - 1
+    if length > task.context and task.too_long == "refuse":
+        raise ValueError(
+            f"column {task.texts[0]!r}: {length} tokens are more than task.context {task.context}; raise it, or say "
+            "task.too_long: cut"
+        )
+    if len(bags) == 1:
+        return list(bags[0][: task.context])
+    while sum(map(len, bags)) + 1 > task.context:
+        max(bags, key=len).pop()
+    names = tokeniser.vocabulary.tokens
+    separator, second = names.index(SEPARATOR), names.index(SECOND)
+    return [*bags[0], (separator,), *((*bag, second) for bag in bags[1])]
+
+
+def length_of(texts: Sequence[str], *, task: SequenceClassification, tokeniser: Tokeniser) -> int:
+    """Tokens before anything is cut."""
+    return sum(len(tokeniser.bags(text)) for text in texts) + len(task.texts) - 1
 
 
 def _parts(
-    opened: OpenedFile, labels: Mapping[int, str], *, task: SequenceClassification
+    opened: TextFiles, labels: Mapping[int, str], *, task: SequenceClassification, split: int
 ) -> dict[Part, np.ndarray]:
-    origin, rows = str(opened.file.path), len(opened.kept)
+    rows, main = len(labels), opened.files["train"]
     if rows < FEWEST_ROWS:
-        raise ValueError(f"{origin}: has {rows} rows; {FEWEST_ROWS} are the fewest, one for each part")
-    train, valid = opened.cut.validation(task.validation_fraction)
+        raise ValueError(f"{opened.origin}: has {rows} rows; {FEWEST_ROWS} are the fewest, one for each part")
+    apart = {part: opened.starts[part] + file.kept for part, file in opened.files.items() if part != "train"}
+    train, validation = main.cut.train, main.cut.validation
+    if "test" in apart:
+        train, validation = main.kept, random_validation(main.kept, split=split)
+    if "valid" in apart:
+        valid = apart["valid"]
+    elif task.validation == "whole_texts":
+        train, valid = _whole(opened, np.sort(train), task=task, split=split)
+    else:
+        train, valid = validation(task.validation_fraction)
     if not len(train):
         raise ValueError(
-            f"{origin}: no training row is left; give more rows or lower task.validation_fraction"
+            f"{opened.origin}: no training row is left; give more rows or lower task.validation_fraction"
         )
-    parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(opened.cut.test)}
-    check_classes(labels, train, column=task.source.target, origin=origin)
+    parts: dict[Part, np.ndarray] = {
+        "train": np.sort(train),
+        "valid": valid,
+        "test": np.sort(apart.get("test", main.cut.test)),
+    }
+    check_classes(labels, parts["train"], column=task.source.target, origin=opened.origin, place=opened.where)
     return parts
+
+
+def _whole(
+    opened: TextFiles, train: np.ndarray, *, task: SequenceClassification, split: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Validation rows drawn among whole texts; training rows without those that stand inside them."""
+    words = {row: tuple(texts[0].split()) for row, texts, _ in opened.rows(task)}
+    known = [words[int(row)] for row in train]
+    whole = np.flatnonzero(whole_texts(known))
+    if len(whole) < 2:
+        raise ValueError(f"{opened.origin}: one text holds all others; say task.validation: rows")
+    _, drawn = random_validation(whole, split=split)(task.validation_fraction)
+    held = held_by(known, [known[place] for place in drawn])
+    return train[~held], train[drawn]
 
 
 def _rows(file: TableInFile, task: SequenceClassification) -> Iterator[Row]:
     """All rows in order, an empty cell as an empty text; ValueError for a column of another kind than texts."""
     row = 0
-    names = (task.text, task.source.target)
+    names = (*task.texts, task.source.target)
     for batch in file.batches(names):
         columns = [_texts(batch[name], name, file=file) for name in names]
-        for text, label in zip(*columns, strict=True):
-            yield row, text or "", (label or "").strip()
+        for *texts, label in zip(*columns, strict=True):
+            yield row, tuple(text or "" for text in texts), (label or "").strip()
             row += 1
 
 

@@ -22,6 +22,13 @@ def cross_entropy(logits: Logits, target: Classes) -> Float[Tensor, "*places"]:
     return functional.cross_entropy(flat, target.flatten().long(), reduction="none").view_as(target)
 
 
+def smoothed_cross_entropy(logits: Logits, target: Classes, *, smoothing: float) -> Float[Tensor, "*places"]:
+    """(1 - smoothing) times the cross-entropy, and smoothing times the mean over all classes of -log p(class)."""
+    log_probabilities = at_least_float32(logits).log_softmax(-1)
+    told = log_probabilities.gather(-1, target[..., None])[..., 0]
+    return -(1 - smoothing) * told - smoothing * log_probabilities.mean(-1)
+
+
 class Voices(NamedTuple):
     """p(class) = mean over members of softmax(logits): what one network states, or several of equal weight."""
 

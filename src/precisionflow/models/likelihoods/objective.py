@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.config import likelihoods as kinds
-from precisionflow.models.likelihoods.categorical import cross_entropy
+from precisionflow.models.likelihoods.categorical import cross_entropy, smoothed_cross_entropy
 from precisionflow.models.likelihoods.crps import GaussianCRPS
 from precisionflow.models.likelihoods.density import Density, Raw, Rows, squared_errors
 from precisionflow.models.likelihoods.faithful import Faithful
@@ -87,13 +87,17 @@ class DensityObjective:
         return self.weighting.weighted(self.likelihood.losses(predictive, target), predictive)
 
 
+@dataclass(frozen=True)
 class ClassObjective:
-    """Objective of a class: cross-entropy is loss and negative log-likelihood."""
+    """Objective of a class: cross-entropy is the negative log-likelihood, and the loss where nothing is smoothed."""
 
+    label_smoothing: float = 0.0
     precision_weight_decay: float | None = None
 
     def losses(self, *, progress: float) -> Losses:  # noqa: ARG002 - the same from the first step to the last
-        return cross_entropy
+        if not self.label_smoothing:
+            return cross_entropy
+        return partial(smoothed_cross_entropy, smoothing=self.label_smoothing)
 
     @property
     def negative_log_likelihood(self) -> Losses:
@@ -103,8 +107,8 @@ class ClassObjective:
 def objective(config: kinds.Objective) -> DensityObjective | ClassObjective:
     """The objective of a configuration."""
     match config:
-        case kinds.CrossEntropy():
-            return ClassObjective()
+        case kinds.CrossEntropy(label_smoothing=smoothing):
+            return ClassObjective(smoothing)
         case _:
             return density_objective(config)
 
