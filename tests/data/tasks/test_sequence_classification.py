@@ -9,7 +9,9 @@ import pytest
 
 from precisionflow.config import ConfigError, resolve
 from precisionflow.data.batches import Sequences
+from precisionflow.data.overlap import held_by, whole_texts
 from precisionflow.data.prepare import prepare
+from precisionflow.data.tasks.sequence_classification import SECOND, SEPARATOR
 from precisionflow.data.tokens.listed import PADDING, UNKNOWN
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
@@ -179,3 +181,119 @@ def test_one_column_has_to_be_the_text():
         ConfigError, match=r"^task\.source\.features: given none; name the one column with the text"
     ):
         experiment(Path("films.tsv"), source=source)
+
+
+def rows_of(path: Path, texts: list[str], first: int = 0) -> Path:
+    return write(path, texts, ["positive" if (first + i) % 2 else "negative" for i in range(len(texts))])
+
+
+def source(path: Path, **more: object) -> dict[str, object]:
+    return {"kind": "table_file", "path": str(path), "features": ["sentence"], "target": "label"} | more
+
+
+def test_files_of_their_own_are_the_parts(tmp_path):
+    paths = [rows_of(tmp_path / f"{i}.tsv", TEXTS[: 8 * (i + 1)]) for i in range(3)]
+    given = source(paths[2], valid=str(paths[0]), test=str(paths[1]))
+    card, parts = prepared(experiment(paths[2], source=given), tmp_path / "out")
+    assert card.rows == {"train": 24, "valid": 8, "test": 16}
+    assert {part: of.rows.tolist() for part, of in parts.items()} == {
+        "train": list(range(24)),
+        "valid": list(range(24, 32)),
+        "test": list(range(32, 48)),
+    }
+    card, parts = prepared(
+        experiment(paths[2], source=source(paths[2], test=str(paths[1]))), tmp_path / "cut"
+    )
+    assert card.rows == {"train": 22, "valid": 2, "test": 16}
+    faulty = write(tmp_path / "bad.tsv", TEXTS[:4], ["positive", "negative", "other", "other"])
+    with pytest.raises(
+        ValueError, match=rf"^{faulty}: row 2 \(counted from 0\), column 'label': 'other' is a cl"
+    ):
+        prepared(experiment(paths[2], source=source(paths[2], test=str(faulty))), tmp_path / "bad")
+
+
+def test_a_test_file_and_a_split_are_one_too_many():
+    both = source(Path("a.tsv"), test="b.tsv", split={"kind": "k_fold", "k": 5})
+    with pytest.raises(
+        ConfigError, match=r"split cuts the rows of path, but test is a file of its own; leave one"
+    ):
+        experiment(Path("a.tsv"), source=both)
+    with pytest.raises(ConfigError, match=r"test 'b\.xlsx' should end in .*; save the table as CSV, UTF-8"):
+        experiment(Path("a.tsv"), source=source(Path("a.tsv"), test="b.xlsx"))
+
+
+def test_whole_texts_validate_and_what_stands_inside_them_is_in_no_part(tmp_path):
+    """Sentences of four words and all their phrases, as SST-2 has them."""
+    sentences = [[f"a{i}", f"b{i}", f"c{i % 3}", f"d{i}"] for i in range(20)]
+    texts = [
+        " ".join(words[start:end]) for words in sentences for start in range(4) for end in range(start + 1, 5)
+    ]
+    path = rows_of(tmp_path / "train.tsv", texts)
+    test = rows_of(tmp_path / "test.tsv", ["a b c", "d e f"])
+    task = {"validation": "whole_texts", "tokens": RARE, "source": source(path, test=str(test))}
+    told: list[str] = []
+    given = experiment(path, **task)
+    prepare([given], out=tmp_path / "out", report=told.append)
+    folder = data_folder(tmp_path / "out", given, 0)
+    parts = {part: Sequences.read(folder / f"{part}.parquet") for part in ("train", "valid", "test")}
+    drawn = [texts[row] for row in parts["valid"].rows]
+    assert len(drawn) == 2
+    assert all(len(text.split()) == 4 for text in drawn)
+    learned = [f" {texts[row]} " for row in parts["train"].rows]
+    assert not [text for text in learned if any(text in f" {whole} " for whole in drawn)]
+    held = [text for text in texts if any(f" {text} " in f" {whole} " for whole in drawn)]
+    assert len(learned) + len(held) == len(texts)
+    assert f"{path}: {len(held) - 2} texts that stand inside validation texts are in no part" in told
+    with pytest.raises(
+        ConfigError, match=r"task\.validation: whole_texts, but task\.source\.valid is the valid"
+    ):
+        experiment(path, validation="whole_texts", source=source(path, valid="b.tsv"))
+
+
+def test_whole_texts_are_those_of_a_naive_search():
+    random = np.random.default_rng(0)
+    texts = [tuple(random.choice(list("abc"), random.integers(1, 6))) for _ in range(60)]
+
+    def holds(text: tuple[str, ...], other: tuple[str, ...]) -> bool:
+        return any(text[i : i + len(other)] == other for i in range(len(text)))
+
+    expected = [not any(holds(other, text) for other in texts if other != text) for text in texts]
+    assert whole_texts(texts).tolist() == expected
+    assert held_by(texts, texts[:3]).tolist() == [any(holds(c, text) for c in texts[:3]) for text in texts]
+
+
+@pytest.mark.parametrize("kind", ["words", "hashed_words", "characters"])
+def test_pairs_have_a_separator_and_the_second_text_a_mark(tmp_path, kind):
+    lines = [f"{'yes' if i % 2 else 'no'}\tdo you like it {i}\tindeed i {i}" for i in range(30)]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("\n".join(["answer\tquestion\treply", *lines]) + "\n")
+    pair = {"kind": "table_file", "path": str(path), "features": ["question", "reply"], "target": "answer"}
+    given = experiment(path, source=pair, tokens={"kind": kind}, context=64)
+    card, parts = prepared(given, tmp_path / "out")
+    assert card.tokens[-2:] == (SEPARATOR, SECOND)
+    assert card.features == ("question", "reply")
+    separator, second = (card.tokens.index(name) for name in (SEPARATOR, SECOND))
+    for row, bags in zip(parts["train"].rows, parts["train"].tokens, strict=True):
+        texts = lines[row].split("\t")[1:]
+        lengths = [len(text if kind == "characters" else text.split()) for text in texts]
+        place = bags.index([separator])
+        assert [place, len(bags) - place - 1] == lengths
+        assert not [bag for bag in bags[:place] if second in bag]
+        assert all(bag[-1] == second for bag in bags[place + 1 :])
+    cut, parts = prepared(
+        experiment(path, source=pair, tokens={"kind": "words"}, context=6), tmp_path / "cut"
+    )
+    assert {len(bags) for bags in parts["train"].tokens} == {6}
+    separator = cut.tokens.index(SEPARATOR)
+    assert {bags.index([separator]) for bags in parts["train"].tokens} == {2}
+
+
+def test_long_texts_are_told_or_refused(tmp_path):
+    path, told = write(tmp_path / "films.tsv"), list[str]()
+    prepare([experiment(path, context=3)], out=tmp_path / "out", report=told.append)
+    assert f"{path}: 40 texts are longer than task.context 3 and were cut" in told
+    with pytest.raises(
+        ValueError,
+        match=rf"^{path}: row 0 \(counted from 0\): column 'sentence': 4 tokens are more than task\.context 3; raise",
+    ):
+        prepare([experiment(path, context=3, too_long="refuse")], out=tmp_path / "no")
