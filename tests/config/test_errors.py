@@ -234,5 +234,7 @@ def test_an_overlay_of_an_axis_is_reported_with_its_place() -> None:
 def test_files_of_the_parts_are_for_texts() -> None:
     source = {"kind": "table_file", "path": "a.csv", "target": "y", "test": "b.csv"}
     tree = {"name": "a", "model": {"kind": "mlp"}, "objective": {"kind": "gaussian_nll"}}
-    with pytest.raises(ConfigError, match=r"valid and test are files of texts; leave them out, splits cut the rows"):
+    with pytest.raises(
+        ConfigError, match=r"valid and test are files of texts; leave them out, splits cut the rows"
+    ):
         resolve(tree | {"task": {"kind": "regression", "source": source}})
