@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from precisionflow.ablation.design import expand
-from precisionflow.config import ConfigError, load, parse, resolve, shipped
+from precisionflow.config import ConfigError, load, parse, shipped
 
 REGRESSION, LANGUAGE = "quickstart-regression", "quickstart-language"
 
@@ -229,12 +229,3 @@ def test_an_overlay_of_an_axis_is_reported_with_its_place() -> None:
         "ablation noise=wild: model.hiden: unknown key (given 'x'); allowed: activation, dropout, hidden, "
         "inputs, kind, layer_norm, posterior, separate_heads; did you mean 'hidden'?"
     )
-
-
-def test_files_of_the_parts_are_for_texts() -> None:
-    source = {"kind": "table_file", "path": "a.csv", "target": "y", "test": "b.csv"}
-    tree = {"name": "a", "model": {"kind": "mlp"}, "objective": {"kind": "gaussian_nll"}}
-    with pytest.raises(
-        ConfigError, match=r"valid and test are files of texts; leave them out, splits cut the rows"
-    ):
-        resolve(tree | {"task": {"kind": "regression", "source": source}})

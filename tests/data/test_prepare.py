@@ -94,7 +94,7 @@ def test_variants_of_one_task_share_a_folder_and_other_tasks_do_not(folder, regr
 
 
 def test_an_interrupt_leaves_nothing(folder, regression, tmp_path, monkeypatch):
-    def interrupted(*_arguments):
+    def interrupted(*_arguments, **_named):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(table_module, "rows_table", interrupted)
@@ -122,7 +122,7 @@ from pathlib import Path
 from precisionflow.config import parse
 from precisionflow.data import prepare
 from precisionflow.data.tasks import regression
-regression.rows_table = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+regression.rows_table = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 prepare.prepare([parse(sys.argv[1])], out=Path(sys.argv[2]))
 """
 

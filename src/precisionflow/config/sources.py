@@ -134,6 +134,8 @@ class TableFile(Source):
     missing: Missing = "refuse"
     """What becomes of an empty cell; of the target `median` is `refuse`."""
     split: TableSplit = RandomSplit()
+    weights: str | None = None
+    """Column with the weight of each row, 0 or more; none: every row counts alike."""
 
     @model_validator(mode="after")
     def _names_columns(self) -> Self:
@@ -155,9 +157,18 @@ class TableFile(Source):
             )
         if self.target in self.split.columns:
             raise ValueError(f"split.column names the target {self.target!r}; name another column")
+        if self.target == self.weights or self.weights in (self.features or ()):
+            raise ValueError(
+                f"weights names {self.weights!r}, which is the target or a feature; name another column"
+            )
         for name, column in self.columns.items():
             _check_column(name, column)
         return self
+
+    @property
+    def weight_columns(self) -> tuple[str, ...]:
+        """The column of weights, where there is one."""
+        return () if self.weights is None else (self.weights,)
 
     @property
     def dataset(self) -> str:

@@ -1,8 +1,8 @@
 """Tasks: a row's number, a text's next token, its class or tags, what a synthetic source hides; what fits with each."""
 
-from typing import Annotated, ClassVar, Literal, Self, TypeVar, get_args
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from precisionflow.config.base import Config, Count, Fraction
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
@@ -20,7 +20,6 @@ from precisionflow.config.sources import (
     ScikitLearnClasses,
     ScikitLearnTable,
     ScikitLearnText,
-    Source,
     TableFile,
     TableSource,
     TextSource,
@@ -43,16 +42,8 @@ CLASS_METRICS = (
     "validation_loss",
 )
 """Metrics of class probabilities that evaluation measures."""
-AnySource = TypeVar("AnySource", bound=Source)
 TooLong = Literal["refuse", "cut"]
 """What becomes of a text with more tokens than the context: an error, or it is cut, counted and told."""
-
-
-def _one_file(source: AnySource) -> AnySource:
-    """A table of rows is one file; splits cut it."""
-    if isinstance(source, TableFile) and len(source.files) > 1:
-        raise ValueError("valid and test are files of texts; leave them out, splits cut the rows of path")
-    return source
 
 
 class Regression(Config):
@@ -89,7 +80,7 @@ class Regression(Config):
     """Starts of metrics without a natural zero: a density's logarithm depends on the target's unit, and a distance from
     a nominal level may be 0."""
     kind: Literal["regression"] = "regression"
-    source: Annotated[TableSource, AfterValidator(_one_file)] = ScikitLearnTable()
+    source: TableSource = ScikitLearnTable()
     validation_fraction: Fraction = 0.1
     """Share of the training rows that early stopping may look at; the test rows are never in it."""
 
@@ -211,7 +202,7 @@ class Classification(ClassTask):
     headline: ClassVar = ("nll", "ece", "accuracy")
     metrics: ClassVar = (*CLASS_METRICS, "predictive_entropy", "mutual_information")
     kind: Literal["classification"] = "classification"
-    source: Annotated[ClassSource, AfterValidator(_one_file)] = ScikitLearnClasses()
+    source: ClassSource = ScikitLearnClasses()
     """`target` of a file names the column with the class."""
     validation_fraction: Fraction = 0.1
     """Share of the training rows that early stopping may look at; the test rows are never in it."""

@@ -13,11 +13,11 @@ def check_classes(
     *,
     column: str,
     origin: str,
-    place: Callable[[int], str] | None = None,
+    place: Callable[[int], str],
 ) -> None:
     """ValueError for a class of one row, and for one that no training row has: its probability is not learned.
 
-    `labels` are those of all rows that are used, by row; `place` names a row where `origin` is not the only file.
+    `labels` are those of all rows that are used, by row; `place` names one in messages.
     """
     counts = Counter(labels.values())
     learned = {labels[int(row)] for row in train}
@@ -28,8 +28,7 @@ def check_classes(
             "so choose another target column"
         )
     for row, label in labels.items():
-        said = f"{origin}: row {row} (counted from 0)" if place is None else place(row)
-        where = f"{said}, column {column!r}: {label!r}"
+        where = f"{place(row)}, column {column!r}: {label!r}"
         if counts[label] == 1:
             raise ValueError(
                 f"{where} is a class of one row, which cannot be learned and tested; give more rows of it, join "

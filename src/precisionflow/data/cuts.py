@@ -191,8 +191,9 @@ def _given(config: GivenSplit, rows: Rows, words: Keys, *, split: int, origin: s
             )
     if not len(valid):
         return Cut(train, test, random_validation(train, split=split))
-    return Cut(np.concatenate([train, valid]), test, partial(_as_given, train, valid))
+    return Cut(np.concatenate([train, valid]), test, partial(as_given, train, valid))
 
 
-def _as_given(train: Rows, valid: Rows, _fraction: float) -> tuple[Rows, Rows]:
+def as_given(train: Rows, valid: Rows, _fraction: float) -> tuple[Rows, Rows]:
+    """(training rows, validation rows), whatever the share: the source says which they are."""
     return np.sort(train), np.sort(valid)

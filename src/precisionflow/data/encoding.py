@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
 import numpy as np
 import pyarrow as pa
@@ -42,11 +42,18 @@ MOST_LEVELS = 1000
 """Levels of a one_hot column; each is a feature."""
 Raw: TypeAlias = "pa.Table | pa.RecordBatch"
 """Rows as they are written; a column for each input."""
-Blocks = Iterator[tuple[Place, pa.RecordBatch]]
-"""Consecutive rows of a file, each block with its place."""
 Cells: TypeAlias = "pa.Array | pa.ChunkedArray"
 Values = Float[np.ndarray, "rows"]
 Rows = Int[np.ndarray, "rows"]
+
+
+class Block(NamedTuple):
+    """Consecutive rows of a source."""
+
+    first: int
+    """Number of the first row, counted on from file to file."""
+    place: Place
+    rows: pa.RecordBatch
 
 
 @dataclass(frozen=True)
@@ -151,7 +158,7 @@ def _places(column: OrdinalInput, cells: Cells, place: Place) -> Values:
 def fit_encoder(
     declared: Mapping[str, Column],
     rules: Mapping[str, Missing],
-    blocks: Callable[[Sequence[str]], Blocks],
+    blocks: Callable[[Sequence[str]], Iterator[Block]],
     *,
     train: Rows,
     kept: Rows,
@@ -167,9 +174,9 @@ def fit_encoder(
     ]
     seen = {name: _Seen([], Counter(), Counter(), 0, 0) for name in needed}
     origin, others = "", np.setdiff1d(kept, train, assume_unique=True) if needed else kept
-    for place, batch in blocks(needed) if needed else ():
+    for first, place, batch in blocks(needed) if needed else ():
         origin = place.origin
-        here = [rows_inside(rows, place.first, batch.num_rows) - place.first for rows in (train, others)]
+        here = [rows_inside(rows, first, batch.num_rows) - first for rows in (train, others)]
         for name in needed:
             _look(seen[name], blank[name], batch[name], place, *here)
     fitted = [

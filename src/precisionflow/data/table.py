@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float, Int
 
 from precisionflow.data.cuts import Cut, random_validation
 from precisionflow.data.folds import cut_test
 from precisionflow.records.columns import Form, InputColumn
+from precisionflow.records.schemas import REGRESSION_ROWS, WEIGHTED_ROWS
 
 Batch = Float[np.ndarray, "rows columns"]
 """Consecutive rows of a source, unstandardised; the target is the last column."""
@@ -50,6 +52,19 @@ class Table:
     """How a file was read."""
     notes: tuple[str, ...] = ()
     """What was done to the source, for the user to know."""
+    row: Callable[[int], str] | None = None
+    """Name of a row in messages; none: its number in the source."""
+    weights: Callable[[Rows], Float[np.ndarray, "rows"]] | None = None
+    """Weights of some rows; none: every row counts alike."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of its parts."""
+        return REGRESSION_ROWS if self.weights is None else WEIGHTED_ROWS
+
+    def said_of(self, row: int) -> str:
+        """Name of a row in messages."""
+        return f"{self.origin}: row {row} (counted from 0)" if self.row is None else self.row(row)
 
 
 def table_of(values: Batch, *, origin: str, features: tuple[str, ...], target: str, split: int) -> Table:

@@ -14,6 +14,8 @@ _reals = pa.list_(pa.field("element", _real, nullable=False))
 
 REGRESSION_ROWS = _schema(row=_whole, features=_reals, target=_real)
 """data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
+WEIGHTED_ROWS = _schema(row=_whole, features=_reals, target=_real, weight=_real)
+"""The same of a table with a column of weights."""
 TOKENS = _schema(token=pa.int32())
 """data/<part>.parquet of a text: one row for each character, index into the vocabulary."""
 _ids = pa.list_(pa.field("element", pa.int32(), nullable=False))

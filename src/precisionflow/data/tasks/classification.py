@@ -63,7 +63,9 @@ def write_classes(table: Table, labels: Mapping[int, str], folder: Path, *, task
             raise ValueError(f"{table.origin}: the {part} part has no row; give more rows or other fractions")
     known = {row: label for row, label in labels.items() if label not in task.unknown}
     columns = table.columns(parts["train"])
-    check_classes(known, parts["train"], column=columns.target or "class", origin=table.origin)
+    check_classes(
+        known, parts["train"], column=columns.target or "class", origin=table.origin, place=table.said_of
+    )
     fitted = fit_standardisation(columns, parts["train"], origin=table.origin)
     standardisation = fitted.model_copy(update={"target_mean": 0.0, "target_scale": 1.0})
     place = np.array(
@@ -71,7 +73,7 @@ def write_classes(table: Table, labels: Mapping[int, str], folder: Path, *, task
     )
     strange = np.array(sorted(row for row, label in labels.items() if label in task.unknown), dtype=np.int64)
     apart: list[pa.Table] = []
-    with part_files(folder, REGRESSION_ROWS) as append:
+    with part_files(folder, table.schema) as append:
         for start, batch in numbered(columns):
             for rows, to in [(rows, partial(append, part)) for part, rows in parts.items()] + [
                 (strange, apart.append)
@@ -81,8 +83,8 @@ def write_classes(table: Table, labels: Mapping[int, str], folder: Path, *, task
                     values = batch[inside - start]
                     values[:, -1] = place[values[:, -1].astype(int)]
                     standardised = standardisation.standardise(values)
-                    check_near(standardised, values, columns=columns, rows=inside, origin=table.origin)
-                    to(rows_table(inside, standardised))
+                    check_near(standardised, values, columns=columns, rows=inside, table=table)
+                    to(rows_table(inside, standardised, table=table))
     if apart:
         write_parquet(pa.concat_tables(apart), PreparedSplit(folder).unknown, REGRESSION_ROWS)
     return Prepared(

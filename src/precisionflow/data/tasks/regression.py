@@ -42,15 +42,15 @@ def write_table(table: Table, folder: Path, *, validation_fraction: float) -> Pr
     parts: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(table.cut.test)}
     columns = table.columns(train)
     standardisation = fit_standardisation(columns, train, origin=table.origin)
-    with part_files(folder, REGRESSION_ROWS) as append:
+    with part_files(folder, table.schema) as append:
         for start, batch in numbered(columns):
             for part, rows in parts.items():
                 inside = rows_inside(rows, start, len(batch))
                 if len(inside):
                     values = batch[inside - start]
                     standardised = standardisation.standardise(values)
-                    check_near(standardised, values, columns=columns, rows=inside, origin=table.origin)
-                    append(part, rows_table(inside, standardised))
+                    check_near(standardised, values, columns=columns, rows=inside, table=table)
+                    append(part, rows_table(inside, standardised, table=table))
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
         standardisation=standardisation,
@@ -105,7 +105,7 @@ def fit_standardisation(columns: Columns, train: Int[np.ndarray, "train"], *, or
 
 
 def check_near(
-    standardised: Batch, values: Batch, *, columns: Columns, rows: Int[np.ndarray, "rows"], origin: str
+    standardised: Batch, values: Batch, *, columns: Columns, rows: Int[np.ndarray, "rows"], table: Table
 ) -> None:
     """ValueError that names the first cell whose standardised value no network could take."""
     far = ~(np.abs(standardised) <= np.finfo(np.float32).max)
@@ -113,16 +113,19 @@ def check_near(
         row, column = np.argwhere(far)[0]
         called = columns.called(column if column < values.shape[1] - 1 else -1)
         raise ValueError(
-            f"{origin}: row {rows[row]} (counted from 0): {called} is {values[row, column]:g}, too far from the "
+            f"{table.said_of(int(rows[row]))}: {called} is {values[row, column]:g}, too far from the "
             "training rows for float32; mend the cell or remove its row"
         )
 
 
-def rows_table(rows: Int[np.ndarray, "rows"], values: Batch) -> pa.Table:
-    """A records.schemas.REGRESSION_ROWS of standardised values, the target last."""
+def rows_table(rows: Int[np.ndarray, "rows"], values: Batch, *, table: Table) -> pa.Table:
+    """Standardised values, the target last, as rows of a part, with their weights where the table has some."""
     width = values.shape[1] - 1
     offsets = np.arange(0, len(rows) * width + 1, width, dtype=np.int32)
     features = pa.ListArray.from_arrays(
         offsets, np.ascontiguousarray(values[:, :-1]).ravel(), type=REGRESSION_ROWS.field("features").type
     )
-    return pa.table([pa.array(rows, pa.int64()), features, pa.array(values[:, -1])], schema=REGRESSION_ROWS)
+    columns = [pa.array(rows, pa.int64()), features, pa.array(values[:, -1])]
+    if table.weights is not None:
+        columns.append(pa.array(table.weights(rows)))
+    return pa.table(columns, schema=table.schema)

@@ -1,7 +1,6 @@
 """Classified texts and pairs of texts: tokens by a vocabulary of the training texts, cut like the rows of a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -9,16 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from precisionflow.config.sources import TableFile
-from precisionflow.config.tables import RandomSplit
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.data.classes import check_classes
 from precisionflow.data.cuts import random_validation
 from precisionflow.data.overlap import held_by, whole_texts
 from precisionflow.data.parts import Opened, Prepared, part_files
-from precisionflow.data.readers.table_file import TableInFile
-from precisionflow.data.sources.raw import files_sha256, raw_path
-from precisionflow.data.sources.table_file import OpenedFile, open_file
+from precisionflow.data.sources.table_rows import OpenedFiles, open_files
 from precisionflow.data.tokens import Bag, Tokeniser, fitted, restored
 from precisionflow.records.cards import Vocabulary
 from precisionflow.records.schemas import SEQUENCES
@@ -43,86 +38,43 @@ _TEXTS = (
 """Kinds of columns; a column of nothing but empty cells has the kind null."""
 
 
-@dataclass(frozen=True)
-class TextFiles:
-    """The files of the parts; rows count on from file to file."""
-
-    files: dict[Part, OpenedFile]
-    starts: dict[Part, int]
-    """Number of the first row of each file."""
-
-    @classmethod
-    def open(cls, task: SequenceClassification, *, split: int) -> "TextFiles":
-        """ValueError for a file or a column that cannot be read."""
-        source, start = task.source, 0
-        files: dict[Part, OpenedFile] = {}
-        starts: dict[Part, int] = {}
-        for part, path in zip(PARTS, (source.path, source.valid, source.test), strict=True):
-            if path is not None:
-                one = source if part == "train" else _alone(source, path)
-                files[part] = open_file(one, (*task.texts, source.target), split=split)
-                starts[part] = start
-                start += int(files[part].kept[-1]) + 1
-        return cls(files, starts)
-
-    @property
-    def origin(self) -> str:
-        """Name of the training file."""
-        return str(self.files["train"].file.path)
-
-    def rows(self, task: SequenceClassification) -> Iterator[Row]:
-        """All rows that are used, in order."""
-        for part, opened in self.files.items():
-            used = set(opened.kept.tolist())
-            for row, texts, label in _rows(opened.file, task):
-                if row in used:
-                    yield self.starts[part] + row, texts, label
-
-    def where(self, row: int) -> str:
-        """File and row of it, in messages."""
-        part = max(
-            (part for part in self.files if self.starts[part] <= row), key=lambda part: self.starts[part]
-        )
-        return f"{self.files[part].file.path}: row {row - self.starts[part]} (counted from 0)"
-
-
-def _alone(source: TableFile, path: str) -> TableFile:
-    """A file that is one part."""
-    return source.model_copy(update={"path": path, "split": RandomSplit()})
-
-
 def open_sequence_classification(task: SequenceClassification, *, split: int) -> Opened:
     """The texts of the files and their classes; ValueError for a file or a column that cannot be read."""
-    opened = TextFiles.open(task, split=split)
-    sha256 = files_sha256([raw_path(path) for path in task.source.files])
-    return Opened(sha256, partial(write_sequences, opened, task=task, split=split))
+    if task.source.weights is not None:
+        raise ValueError("task.source.weights: texts have no weights; leave it out")
+    opened = open_files(task.source, (*task.texts, task.source.target), split=split)
+    return Opened(opened.sha256, partial(write_sequences, opened, task=task, split=split))
 
 
-def write_sequences(opened: TextFiles, folder: Path, *, task: SequenceClassification, split: int) -> Prepared:
+def write_sequences(
+    opened: OpenedFiles, folder: Path, *, task: SequenceClassification, split: int
+) -> Prepared:
     """Write the parts of one split into `folder`, in the files' order of rows.
 
     Reads each file four times: for what is used, for the classes, for the vocabulary (training texts alone) and to
     write. Classes are those of all files, sorted. ValueError for a class that no training row has, and for training
     texts of one class.
     """
-    labels = {row: label for row, _, label in opened.rows(task)}
+    labels = {row: label for row, _, label in _rows(opened, task)}
     parts = _parts(opened, labels, task=task, split=split)
     part_of = {int(row): part for part, rows in parts.items() for row in rows}
     classes = tuple(sorted(set(labels.values())))
-    training = (text for row, texts, _ in opened.rows(task) if part_of.get(row) == "train" for text in texts)
+    training = (
+        text for row, texts, _ in _rows(opened, task) if part_of.get(row) == "train" for text in texts
+    )
     try:
         tokeniser = _fitted(task, training)
     except ValueError as error:
-        raise ValueError(f"{opened.origin}: {error}") from None
+        raise ValueError(f"{opened.main.path}: {error}") from None
     columns: dict[Part, list[tuple[int, list[Bag], int]]] = {part: [] for part in PARTS}
     cut = 0
-    for row, texts, label in opened.rows(task):
+    for row, texts, label in _rows(opened, task):
         if row not in part_of:
             continue
         try:
             bags = bags_of(texts, task=task, tokeniser=tokeniser)
         except ValueError as error:
-            raise ValueError(f"{opened.where(row)}: {error}") from None
+            raise ValueError(f"{opened.row(row)}: {error}") from None
         cut += length_of(texts, task=task, tokeniser=tokeniser) > task.context
         columns[part_of[row]].append((row, bags, classes.index(label)))
     with part_files(folder, SEQUENCES) as append:
@@ -135,11 +87,13 @@ def write_sequences(opened: TextFiles, folder: Path, *, task: SequenceClassifica
         target=task.source.target,
         vocabulary=tokeniser.vocabulary,
         classes=classes,
-        form=opened.files["train"].file.form,
+        form=opened.main.form,
         notes=(
-            *(note for file in opened.files.values() for note in file.notes),
+            *opened.notes,
             *(
-                [f"{opened.origin}: {cut:,} texts are longer than task.context {task.context} and were cut"]
+                [
+                    f"{opened.main.path}: {cut:,} texts are longer than task.context {task.context} and were cut"
+                ]
                 if cut
                 else []
             ),
@@ -148,9 +102,9 @@ def write_sequences(opened: TextFiles, folder: Path, *, task: SequenceClassifica
     )
 
 
-def _left_out(opened: TextFiles, count: int) -> Iterator[str]:
+def _left_out(opened: OpenedFiles, count: int) -> Iterator[str]:
     if count:
-        yield f"{opened.origin}: {count:,} texts that stand inside validation texts are in no part"
+        yield f"{opened.main.path}: {count:,} texts that stand inside validation texts are in no part"
 
 
 def _fitted(task: SequenceClassification, texts: Iterator[str]) -> Tokeniser:
@@ -191,64 +145,60 @@ def length_of(texts: Sequence[str], *, task: SequenceClassification, tokeniser: 
 
 
 def _parts(
-    opened: TextFiles, labels: Mapping[int, str], *, task: SequenceClassification, split: int
+    opened: OpenedFiles, labels: Mapping[int, str], *, task: SequenceClassification, split: int
 ) -> dict[Part, np.ndarray]:
-    rows, main = len(labels), opened.files["train"]
-    if rows < FEWEST_ROWS:
-        raise ValueError(f"{opened.origin}: has {rows} rows; {FEWEST_ROWS} are the fewest, one for each part")
-    apart = {part: opened.starts[part] + file.kept for part, file in opened.files.items() if part != "train"}
-    train, validation = main.cut.train, main.cut.validation
-    if "test" in apart:
-        train, validation = main.kept, random_validation(main.kept, split=split)
-    if "valid" in apart:
-        valid = apart["valid"]
-    elif task.validation == "whole_texts":
-        train, valid = _whole(opened, np.sort(train), task=task, split=split)
+    if len(labels) < FEWEST_ROWS:
+        raise ValueError(
+            f"{opened.main.path}: has {len(labels)} rows; {FEWEST_ROWS} are the fewest, one for each part"
+        )
+    if task.source.valid is None and task.validation == "whole_texts":
+        train, valid = _whole(opened, np.sort(opened.cut.train), task=task, split=split)
     else:
-        train, valid = validation(task.validation_fraction)
+        train, valid = opened.cut.validation(task.validation_fraction)
     if not len(train):
         raise ValueError(
-            f"{opened.origin}: no training row is left; give more rows or lower task.validation_fraction"
+            f"{opened.main.path}: no training row is left; give more rows or lower task.validation_fraction"
         )
     parts: dict[Part, np.ndarray] = {
         "train": np.sort(train),
         "valid": valid,
-        "test": np.sort(apart.get("test", main.cut.test)),
+        "test": np.sort(opened.cut.test),
     }
-    check_classes(labels, parts["train"], column=task.source.target, origin=opened.origin, place=opened.where)
+    check_classes(
+        labels, parts["train"], column=task.source.target, origin=str(opened.main.path), place=opened.row
+    )
     return parts
 
 
 def _whole(
-    opened: TextFiles, train: np.ndarray, *, task: SequenceClassification, split: int
+    opened: OpenedFiles, train: np.ndarray, *, task: SequenceClassification, split: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Validation rows drawn among whole texts; training rows without those that stand inside them."""
-    words = {row: tuple(texts[0].split()) for row, texts, _ in opened.rows(task)}
+    words = {row: tuple(texts[0].split()) for row, texts, _ in _rows(opened, task)}
     known = [words[int(row)] for row in train]
     whole = np.flatnonzero(whole_texts(known))
     if len(whole) < 2:
-        raise ValueError(f"{opened.origin}: one text holds all others; say task.validation: rows")
+        raise ValueError(f"{opened.main.path}: one text holds all others; say task.validation: rows")
     _, drawn = random_validation(whole, split=split)(task.validation_fraction)
     held = held_by(known, [known[place] for place in drawn])
     return train[~held], train[drawn]
 
 
-def _rows(file: TableInFile, task: SequenceClassification) -> Iterator[Row]:
-    """All rows in order, an empty cell as an empty text; ValueError for a column of another kind than texts."""
-    row = 0
+def _rows(opened: OpenedFiles, task: SequenceClassification) -> Iterator[Row]:
+    """All rows that are used, in order; ValueError for a column of another kind than texts."""
     names = (*task.texts, task.source.target)
-    for batch in file.batches(names):
-        columns = [_texts(batch[name], name, file=file) for name in names]
-        for *texts, label in zip(*columns, strict=True):
-            yield row, tuple(text or "" for text in texts), (label or "").strip()
-            row += 1
+    for first, place, batch in opened.blocks(names):
+        columns = [_texts(batch[name], name, origin=place.origin) for name in names]
+        for row, (*texts, label) in enumerate(zip(*columns, strict=True), start=first):
+            if row in opened.used:
+                yield row, tuple(text or "" for text in texts), (label or "").strip()
 
 
-def _texts(column: pa.Array, name: str, *, file: TableInFile) -> list[str | None]:
+def _texts(column: pa.Array, name: str, *, origin: str) -> list[str | None]:
     """Cells as texts; whole numbers and truth values are read as they are written."""
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not any(is_kind(kind) for is_kind in _TEXTS):
         raise ValueError(
-            f"{file.path}: column {name!r} holds {kind}; should hold a text or a whole number in each row"
+            f"{origin}: column {name!r} holds {kind}; should hold a text or a whole number in each row"
         )
     return pc.cast(column, pa.string()).to_pylist()  # type: ignore[no-any-return]
