@@ -17,7 +17,6 @@ from precisionflow.data.prepare import prepare
 from precisionflow.training.engines.single import SingleNetwork
 from precisionflow.training.population import CellOf, Single
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.schedule import learning_rate
 
 PRECISIONS = (10.0, 100.0, 1000.0, 10000.0)
 
@@ -50,7 +49,7 @@ def main() -> None:
         for step in range(given.steps):
             for name, engine in engines.items():
                 start = time.perf_counter()
-                engine.step(engine.feed.batch(step), learning_rate(step, twins[name].training))
+                engine.step(engine.feed.batch(step), step)
                 spent[name].append(time.perf_counter() - start)
         loss = {name: engine.validation_loss() for name, engine in engines.items()}
     step_time = {name: statistics.median(times) for name, times in spent.items()}

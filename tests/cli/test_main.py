@@ -99,7 +99,7 @@ CONFIGURATIONS = {
     "missing.yaml": "missing.yaml: cannot be read (No such file or directory); give a YAML file or a name",
     "broken.yaml": "broken.yaml: not valid YAML: line 2, column 1: did not find expected",
     "latin.yaml": "latin.yaml: cannot be read (not UTF-8 text); give a YAML file or a name",
-    "quickstart-regression --set training.stepz=1": "training.stepz: unknown key (given 1); allowed: average, ",
+    "quickstart-regression --set training.stepz=1": "training.stepz: unknown key (given 1); allowed: accumulate, ",
     "quickstart-regression --set training.steps=x": "training.steps: given 'x'; should be a valid integer",
     "quickstart-regression --set training.steps=0": "training.steps: given 0; should be greater than or equal to 1",
     "quickstart-regression --set model.kind=net": "model.kind: unknown value 'net'; allowed: transformer, mlp",

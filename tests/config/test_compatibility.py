@@ -1,5 +1,7 @@
 """What fits with what: the declarations on the classes are of kinds that exist, and every default is allowed."""
 
+import re
+
 import pytest
 
 from precisionflow.config import ConfigError, Experiment, resolve
@@ -141,3 +143,87 @@ def test_a_margin_is_absolute_or_a_share_of_the_baseline():
 def test_a_margin_that_says_nothing_is_a_mistake(task, margins, metrics, message):
     with pytest.raises(ConfigError, match=message):
         with_margins(task, margins, metrics)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"engine": {"kind": "deepspeed"}, "training": {"optimiser": {"kind": "muon"}}},
+            "training.optimiser.kind: muon needs whole matrices, which engine.kind deepspeed does not keep; use "
+            "engine.zero_stage 0 or training.optimiser.kind adamw",
+        ),
+        (
+            {"engine": {"kind": "deepspeed", "ranks": 4}, "training": {"batch_size": 24, "accumulate": 4}},
+            "training.batch_size 24 over 4 ranks is not a multiple of training.accumulate 4",
+        ),
+        (
+            {"model": {"kind": "transformer", "width": 12}},
+            "model.width 12 over model.heads 4 is odd, and model.pos",
+        ),
+    ],
+)
+def test_what_a_training_of_text_cannot_do_is_told_with_what_can(changes, message):
+    tree = {
+        "name": "t",
+        "task": TEXT,
+        "model": {"kind": "transformer"},
+        "objective": {"kind": "cross_entropy"},
+    }
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        resolve(tree | changes)
+
+
+def test_deepspeed_without_partitions_runs_muon():
+    resolve(
+        {
+            "name": "t",
+            "task": TEXT,
+            "model": {"kind": "transformer", "tied_readout": True},
+            "objective": {"kind": "cross_entropy"},
+            "engine": {"kind": "deepspeed", "zero_stage": 0},
+            "training": {"optimiser": {"kind": "muon"}},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        (
+            {"optimiser": {"kind": "muon"}},
+            "muon needs whole matrices, which engine.kind batched does not keep; use en",
+        ),
+        (
+            {"accumulate": 2},
+            "training.accumulate: engine.kind batched takes every batch whole; leave it at 1 or use",
+        ),
+    ],
+)
+def test_what_many_networks_at_once_cannot_do_is_told_with_what_can(training, message):
+    tree = {
+        "name": "t",
+        "task": TABLE,
+        "model": {"kind": "mlp"},
+        "objective": {"kind": "gaussian_nll"},
+        "engine": {"kind": "batched"},
+    }
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        resolve(tree | {"training": training})
+
+
+def test_only_a_readout_of_tokens_can_be_tied():
+    with pytest.raises(
+        ConfigError, match=r"model\.tied_readout: task\.kind sequence_classification predicts no"
+    ):
+        resolve(
+            {
+                "name": "t",
+                "task": {
+                    "kind": "sequence_classification",
+                    "source": {"kind": "table_file", "path": "x.tsv", "target": "t", "features": ["f"]},
+                },
+                "model": {"kind": "transformer", "tied_readout": True},
+                "objective": {"kind": "cross_entropy"},
+            }
+        )

@@ -13,14 +13,14 @@ REGRESSION, LANGUAGE = "quickstart-regression", "quickstart-language"
 
 BAD_SETTINGS = {
     # unknown keys
-    "training.stepz=3": "training.stepz: unknown key (given 3); allowed: average, * did you mean 'steps'?",
+    "training.stepz=3": "training.stepz: unknown key (given 3); allowed: accumulate, * did you mean 'steps'?",
     "trainin.steps=3": "trainin: unknown key (given a mapping); allowed: ablation, * did you mean 'training'?",
     "steps=3": "steps: unknown key (given 3); allowed: * did you mean 'training.steps'?",
     "engine.ranks=2": "engine.ranks: unknown key (given 2); allowed: * it is a key of kind 'deepspeed'",
     "objective={kind: crps, beta: 1}": "objective.beta: unknown key (given 1); * it is a key of kind 'gaussian_nll', "
     "'student_t' or 'laplace'",
     "model.posterior.folds=2": "model.posterior.folds: unknown key (given 2); * it is a key of kind 'ensemble'",
-    "model={kind: tagi_v, dropout: 0.1}": "model.dropout: unknown key (given 0.1); * it is a key of kind 'mlp'",
+    "model={kind: tagi_v, dropout: 0.1}": "model.dropout: unknown key (given 0.1); * of kind 'transformer' or 'mlp'",
     "cpu=3": "cpu: unknown key (given 3); * did you mean 'cluster.train.cpu', 'cluster.evaluate.cpu' or "
     "'cluster.other.cpu'?",
     "task.source.file=x": "task.source.file: unknown key (given 'x'); allowed: kind, name",
@@ -29,7 +29,7 @@ BAD_SETTINGS = {
     "training.steps=1.5": "training.steps: given 1.5; should be a valid integer*",
     "training.steps=true": "training.steps: given True; should be a number",
     "training.learning_rate=[1]": "training.learning_rate: given [1]; should be a valid number",
-    "training=5": "training: given 5; should be a mapping with keys such as average, *",
+    "training=5": "training: given 5; should be a mapping with keys such as accumulate, *",
     "model=": "model: given None; should be a mapping with keys such as *",
     "seeds=3": "seeds: given 3; should be a list, such as [0, 1]",
     "seeds=[a]": "seeds.0: given 'a'; should be a valid integer*",
@@ -62,7 +62,7 @@ BAD_SETTINGS = {
     "learning.kind=sgd": "learning.kind: unknown value 'sgd'; allowed: backprop, predictive_coding",
     "task.source.name=diabets": "task.source.name: unknown value 'diabets'; allowed: diabetes, linnerud; "
     "did you mean 'diabetes'?",
-    "training.schedule=cos": "training.schedule: unknown value 'cos'; allowed: constant, cosine, one_cycle; "
+    "training.schedule=cos": "training.schedule: unknown value 'cos'; allowed: constant, cosine, one_cycle, *; "
     "did you mean 'cosine'?",
     # parts that do not fit together
     "model={kind: transformer}": "model.kind: 'transformer' does not fit task.kind 'regression'; "
@@ -74,7 +74,7 @@ BAD_SETTINGS = {
     "model.kind=tagi_v": "model.kind: tagi_v needs engine.kind batched; change one of them",
     "model.posterior.kind=ensemble": "model.posterior.kind: ensemble needs engine.kind batched; change one of them",
     "model.posterior={kind: ensemble, members: 5, folds: 3}": "model.posterior.members 5 is not a multiple of *",
-    "training.average=0.9": "training.average needs engine.kind batched, given torch; change one of them",
+    "training.accumulate=5": "training.batch_size 64 over 1 ranks is not a multiple of training.accumulate 5; *",
     "objective.beta=2": "objective.beta: given 2; should be less than or equal to 1",
     "training.most_steps=400": "training.most_steps bounds training.epochs, which is not given; give it",
     "training={epochs: 2, most_steps: 5}": "training.most_steps 5 is below training.steps *; change one of them",

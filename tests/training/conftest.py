@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from on_ranks import AVERAGED, MUON, TRAINING
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.data.prepare import prepare
@@ -42,6 +43,14 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "stage 1 several steps": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 1}},
     "stage 3 learned law": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3}},
+    "stage 0 muon in parts": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 0}, "training": MUON},
+    **{
+        f"stage {stage} averaged in parts": {
+            "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage},
+            "training": AVERAGED,
+        }
+        for stage in (2, 3)
+    },
     "stage 2 odd rows": TABLE | {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2}},
 }
 
@@ -61,13 +70,7 @@ def tiny_text(folder: Path) -> dict[str, Any]:
             "attention": {"potential": {"kind": "gaussian_per_key"}},
         },
         "objective": {"kind": "cross_entropy"},
-        "training": {
-            "steps": 12,
-            "batch_size": 8,
-            "learning_rate": 0.01,
-            "validate_every": 4,
-            "checkpoint_every": 5,
-        },
+        "training": TRAINING,
         "engine": {"kind": "torch", "device": "cpu"},
     }
 

@@ -24,9 +24,18 @@ from precisionflow.training.launch import leave
 from precisionflow.training.population import CellOf, Single
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules.learner import Learner
-from precisionflow.training.schedule import learning_rate
 
 STEPS = 6
+TRAINING: dict[str, Any] = {
+    "steps": 12,
+    "batch_size": 8,
+    "learning_rate": 0.01,
+    "validate_every": 4,
+    "checkpoint_every": 5,
+}
+AVERAGED = TRAINING | {"average": 0.5, "accumulate": 2}
+MUON = AVERAGED | {"optimiser": {"kind": "muon"}}
+EVERY = torch.tensor([True])
 BROKEN = (
     ("stage 0", "mp_rank_00_model_states.pt", Path.unlink),
     ("stage 1", "zero_pp_rank_1_*_optim_states.pt", lambda path: os.truncate(path, path.stat().st_size // 2)),
@@ -66,12 +75,12 @@ def engine_of(
     return engine
 
 
-def curve(engine: SingleNetwork, experiment: Experiment, ranks: Ranks, steps: range) -> list[float]:
+def curve(engine: SingleNetwork, ranks: Ranks, steps: range) -> list[float]:
     means = []
     for step in steps:
-        lesson = engine.step(engine.feed.batch(step), learning_rate(step, experiment.training))
-        means.append(float(ranks.sum(lesson.loss.detach().double().clone()) / ranks.count))
-    return [*means, engine.validation_loss()]
+        loss, _ = engine.step(engine.feed.batch(step), step)
+        means.append(float(ranks.sum(loss.double().clone()) / ranks.count))
+    return [*means, float(engine.validate(EVERY))]
 
 
 def refusal(checkpoint: Path, file: str, damage: Callable[[Path], None], *start: Any) -> str:
@@ -104,17 +113,17 @@ def main(folder: Path) -> None:
 
         if ranks.count == 2:
             engine = engine_of(experiment, data, ranks, rule=rule())
-            results[name] = curve(engine, experiment, ranks, range(STEPS // 2))[:-1]
+            results[name] = curve(engine, ranks, range(STEPS // 2))[:-1]
             if ranks.first:
                 checkpoint.mkdir(parents=True)
             ranks.barrier()
             engine.save(checkpoint)
-            results[name] += curve(engine, experiment, ranks, range(STEPS // 2, STEPS))
+            results[name] += curve(engine, ranks, range(STEPS // 2, STEPS))
             weights = engine.whole_weights()
             results[f"{name} weight"] = [float(sum(w.double().abs().sum() for w in weights.values()))]
             engine.close()
         engine = engine_of(experiment, data, ranks, resume=checkpoint, rule=rule())
-        results[f"{name} resumed"] = curve(engine, experiment, ranks, range(STEPS // 2, STEPS))
+        results[f"{name} resumed"] = curve(engine, ranks, range(STEPS // 2, STEPS))
         engine.close()
     if ranks.count == 1:
         data = folder / "data"

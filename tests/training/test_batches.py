@@ -15,6 +15,7 @@ from precisionflow.data.batches import Sequences
 from precisionflow.data.streams import Stream
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build
+from precisionflow.models.networks.dropout import Draw
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_parquet
 from precisionflow.records.schemas import NOT_COUNTED, TAGGED
@@ -101,7 +102,8 @@ def test_the_mean_over_unequal_shares_is_the_gradient_of_the_whole_batch(
 def test_more_ranks_than_rows_are_refused(table_experiment, table_data):
     data = data_folder(table_data, table_experiment, 0)
     with pytest.raises(
-        ValueError, match=r"train\.parquet: 15 rows are too few for engine\.ranks 16; use fewer ranks"
+        ValueError,
+        match=r"train\.parquet: 15 rows are too few for engine\.ranks 16 and training\.accumulate 1; use fewer",
     ):
         shares(table_experiment, data, step=0, ranks=16)
 
@@ -198,3 +200,19 @@ def test_the_weighted_mean_over_ranks_is_the_mean_of_what_counts(tagged, ranks):
         losses = [share.inputs.float() ** 2 for share in [whole, *shares]]
         mean = sum(w * share.mean(of) for w, share, of in zip(of_share, shares, losses[1:], strict=True))
         torch.testing.assert_close(mean / ranks, whole.mean(losses[0]))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_weighted_mean_of_the_parts_of_a_batch_is_that_of_the_batch(count):
+    """Seven rows, in parts that are not equally long, and what decides their masks."""
+    rows = torch.arange(7)
+    draw = Draw(torch.tensor(3), rows + 10)
+    counts = torch.tensor([1.0, 0.5, 1.0, 0.0, 1.0, 2.0, 1.0])
+    batch = Batch(rows[:, None] * 2.0, rows**2.0, rows[:, None] < 5, counts, weight=1.5, draw=draw)
+    parts = batch.parts(count)
+    assert len(parts) == count
+    mean = sum(part.weight * part.mean(part.target) for part in parts) / count
+    torch.testing.assert_close(mean, batch.weight * batch.mean(batch.target))
+    for field in ("inputs", "target", "mask", "counts"):
+        assert torch.equal(torch.cat([getattr(part, field) for part in parts]), getattr(batch, field))
+    assert torch.equal(torch.cat([part.draw.rows for part in parts]), draw.rows)

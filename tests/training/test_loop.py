@@ -25,28 +25,33 @@ from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.engines.engine import Engine
 from precisionflow.training.loop import train as train_networks
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.schedule import checkpoint_due, learning_rate, next_stop, validation_due
+from precisionflow.training.schedule import checkpoint_due, next_stop, share_of_peak, validation_due
 from precisionflow.training.standing import Interval, Standing
 from precisionflow.training.train import train
 
 
 def test_the_learning_rate_is_constant_without_warm_up_and_schedule():
-    training = Training(steps=9, learning_rate=0.3)
-    assert {learning_rate(step, training) for step in range(9)} == {0.3}
+    assert {share_of_peak(step, Training(steps=9)) for step in range(9)} == {1.0}
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls_to_a_tenth():
-    training = Training(steps=101, warmup_steps=10, learning_rate=2.0, schedule="cosine")
-    rates = [learning_rate(step, training) for step in range(101)]
-    assert rates[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
-    assert rates[10] == pytest.approx(2.0)
-    assert rates[55] == pytest.approx(1.1)
-    assert rates[-1] == pytest.approx(0.2)
+    training = Training(steps=101, warmup_steps=10, schedule="cosine")
+    rates = [share_of_peak(step, training) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[55] == pytest.approx(0.55)
+    assert rates[-1] == pytest.approx(0.1)
     assert all(after < before for before, after in itertools.pairwise(rates[10:]))
 
 
 def test_a_cosine_of_one_step_is_the_peak():
-    assert learning_rate(0, Training(steps=1, learning_rate=0.5, schedule="cosine")) == 0.5
+    assert share_of_peak(0, Training(steps=1, schedule="cosine")) == 1.0
+
+
+def test_the_rate_stays_and_then_falls_to_zero_in_a_line():
+    training = Training(steps=20, warmup_steps=2, schedule="warmup_stable_decay", decay_share=0.25)
+    rates = [share_of_peak(step, training) for step in range(21)]
+    assert rates == pytest.approx([0.5, *[1.0] * 15, 0.8, 0.6, 0.4, 0.2, 0.0][:21])
 
 
 @pytest.mark.parametrize(
@@ -82,7 +87,7 @@ def test_validation_loss_is_the_mean_over_tokens_however_they_are_batched(
 def test_the_gradient_is_as_long_as_the_clip_allows(clip, text_tree, text_data):
     experiment = resolve(overlay(text_tree, {"training.gradient_clip": clip}))
     engine = engine_of(experiment, text_data, Ranks())
-    engine.step(engine.feed.batch(0), 0.01)
+    engine.step(engine.feed.batch(0), 0)
     length = torch.cat([p.grad.flatten() for p in engine.learner.parameters()]).norm().item()
     assert length == pytest.approx(0.05, rel=1e-4) if clip else length > 0.5
 

@@ -19,6 +19,8 @@ def check(experiment: "Experiment") -> None:
     _attention_sees_no_target(experiment)
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
+    _engine_runs_the_optimiser(experiment)
+    _readout_can_be_tied(experiment)
     _closed_form_is_left_alone(experiment)
     _posterior_fits_the_objective(experiment)
     _spread_is_of_a_number(experiment)
@@ -55,11 +57,21 @@ def _attention_sees_no_target(experiment: "Experiment") -> None:
 
 
 def _ranks_share_alike(experiment: "Experiment") -> None:
-    engine, size = experiment.engine, experiment.training.batch_size
+    engine, size, parts = (
+        experiment.engine,
+        experiment.training.batch_size,
+        experiment.training.accumulate,
+    )
     if isinstance(engine, DeepSpeedEngine) and size % engine.ranks:
         raise ValueError(
             f"training.batch_size {size} is not a multiple of "
             f"engine.ranks {engine.ranks}; every rank takes an equal share"
+        )
+    ranks = engine.ranks if isinstance(engine, DeepSpeedEngine) else 1
+    if size % (ranks * parts):
+        raise ValueError(
+            f"training.batch_size {size} over {ranks} ranks is not a multiple of "
+            f"training.accumulate {parts}; the parts are equally large"
         )
 
 
@@ -73,15 +85,32 @@ def _engine_trains_it(experiment: "Experiment") -> None:
             f"engine.kind: {engine.kind} trains task.kind {_kinds(tasks)} by "
             f"learning.kind {_kinds(engine.learnings)}; use engine.kind torch"
         )
-    if experiment.training.average and not engine.averages:
-        raise ValueError(
-            f"training.average needs engine.kind batched, given {engine.kind}; change one of them"
-        )
     if posterior is not None and not isinstance(engine, posterior.engines):
         raise ValueError(
             f"model.posterior.kind: {posterior.kind} needs engine.kind {_kinds(posterior.engines)}; "
             "change one of them"
         )
+
+
+def _engine_runs_the_optimiser(experiment: "Experiment") -> None:
+    engine, training = experiment.engine, experiment.training
+    if not isinstance(training.optimiser, engine.optimisers):
+        remedy = "engine.zero_stage 0" if isinstance(engine, DeepSpeedEngine) else "engine.kind torch"
+        raise ValueError(
+            f"training.optimiser.kind: {training.optimiser.kind} needs whole matrices, which engine.kind "
+            f"{engine.kind} does not keep; use {remedy} or training.optimiser.kind {_kinds(engine.optimisers)}"
+        )
+    if training.accumulate > 1 and not engine.accumulates:
+        raise ValueError(
+            f"training.accumulate: engine.kind {engine.kind} takes every batch whole; leave it at 1 "
+            "or use engine.kind torch"
+        )
+
+
+def _readout_can_be_tied(experiment: "Experiment") -> None:
+    model, task = experiment.model, experiment.task
+    if isinstance(model, Transformer) and model.tied_readout and not task.predicts_tokens:
+        raise ValueError(f"model.tied_readout: task.kind {task.kind} predicts no tokens; leave it at false")
 
 
 def _closed_form_is_left_alone(experiment: "Experiment") -> None:

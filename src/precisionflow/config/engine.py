@@ -4,8 +4,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import Config, Count
+from precisionflow.config.base import Config, Count, Flag
 from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.config.optimiser import AdamW, Muon
 
 
 class TorchEngine(Config):
@@ -13,20 +14,25 @@ class TorchEngine(Config):
 
     learnings: ClassVar = (Backpropagation, PredictiveCoding)
     """Ways of learning that it offers."""
-    averages: ClassVar = False
-    """Whether it keeps a running mean of the weights."""
+    optimisers: ClassVar = (AdamW, Muon)
+    """Optimisers that it can run."""
+    accumulates: ClassVar = True
+    """Whether it can take a batch in parts."""
     kind: Literal["torch"] = "torch"
     dtype: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: by autocast; weights stay float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: a GPU (CUDA or ROCm) where there is one, else the CPU."""
+    compile: Flag = False
+    """Layers are compiled by torch, which takes a while before the first step; on a CPU it needs a C++ compiler."""
 
 
 class BatchedEngine(Config):
     """One process; all seeds, splits and ensemble members of a variant train as one tensor program."""
 
     learnings: ClassVar = (Backpropagation,)
-    averages: ClassVar = True
+    optimisers: ClassVar = (AdamW,)
+    accumulates: ClassVar = False
     kind: Literal["batched"] = "batched"
     dtype: Literal["float32"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -36,7 +42,7 @@ class DeepSpeedEngine(Config):
     """DeepSpeed ZeRO on 1..N ranks: gloo between CPU processes, nccl or rccl between GPUs."""
 
     learnings: ClassVar = (Backpropagation, PredictiveCoding)
-    averages: ClassVar = False
+    accumulates: ClassVar = True
     kind: Literal["deepspeed"] = "deepspeed"
     zero_stage: Literal[0, 1, 2, 3] = 1
     ranks: Count = 1
@@ -45,6 +51,11 @@ class DeepSpeedEngine(Config):
     """Machines that the ranks are spread over, an equal number on each; on a laptop all of them run on it."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @property
+    def optimisers(self) -> tuple[type[Config], ...]:
+        """Optimisers that it can run: stages 1 to 3 cut the weights into flat pieces, and Muon needs whole matrices."""
+        return (AdamW,) if self.zero_stage else (AdamW, Muon)
 
     @model_validator(mode="after")
     def _nodes_are_alike(self) -> Self:

@@ -15,8 +15,6 @@ class TwoHeads(Config):
 
     mean_warmup: Share = 0.0
     """Share of the steps, from the first, in which the mean alone learns, by squared error (Sluijterman 2024)."""
-    precision_weight_decay: NonNegative | None = None
-    """Weight decay of the head beside the mean; none: training.weight_decay, as for all other weights."""
     variance_penalty: NonNegative = 0.0
     """Times the predicted variance of the standardised target, added to the loss."""
 

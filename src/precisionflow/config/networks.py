@@ -13,7 +13,10 @@ from precisionflow.config.posteriors import Ensemble, MonteCarloDropout, Point, 
 
 
 class Transformer(Config):
-    """Pre-norm transformer; each residual branch (attention, feed-forward) is one layer."""
+    """Pre-norm transformer; each residual branch (attention, feed-forward) is one layer.
+
+    The defaults are one well-tuned baseline for all tasks of text; docs/results.md tells what each brick is worth.
+    """
 
     engines: ClassVar = (TorchEngine, DeepSpeedEngine)
     """Engines that can train it."""
@@ -26,12 +29,33 @@ class Transformer(Config):
     heads: Count = 4
     width: Count = 64
     attention: Attention = Attention()
+    positions: Literal["rotary", "learned", "none"] = "rotary"
+    """rotary: queries and keys are turned by an angle that grows with the token's position. Dot products and isotropic
+    distances then depend on relative positions; precisions of single channels also on where the pair stands, since a
+    rotation mixes channels. learned: an embedding of each position of the context is added to the token's."""
+    norm: Literal["rms", "layer"] = "rms"
+    """Before each branch and the readout."""
+    query_key_norm: Flag = True
+    """Queries and keys have the length sqrt(width of a head), times a learned gain of each channel."""
+    activation: Literal["squared_relu", "gelu", "silu"] = "squared_relu"
+    """Inside the feed-forward layers."""
+    tied_readout: Flag = False
+    """The weights of the readout are those of the token embedding."""
+    zero_projections: Flag = True
+    """The last linear map of every branch and of the readout starts at 0: a network starts as an identity."""
+    dropout: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.0
+    """Share of the channels of the embedding and of each branch's output that is set to 0 while training."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         if self.width % self.heads:
             raise ValueError(
                 f"model.width {self.width} is not a multiple of model.heads {self.heads}; change one of them"
+            )
+        if self.positions == "rotary" and self.width // self.heads % 2:
+            raise ValueError(
+                f"model.width {self.width} over model.heads {self.heads} is odd, and model.positions rotary turns "
+                "pairs of channels; change one of them"
             )
         return self
 

@@ -61,6 +61,8 @@ class Regression(Config):
     """Whether its data can be cut anew."""
     causal: ClassVar = False
     """Whether a place of a sequence has to be kept from seeing later ones."""
+    predicts_tokens: ClassVar = False
+    """Whether its classes are the tokens that it reads."""
     headline: ClassVar = ("nll", "crps", "rmse")
     """Metrics that are contrasted when the experiment names none."""
     metrics: ClassVar = (
@@ -99,6 +101,7 @@ class ClassTask(Config):
     likelihoods: ClassVar = (CrossEntropy,)
     engines: ClassVar[tuple[type[Config], ...]] = (TorchEngine, DeepSpeedEngine)
     recalibrations: ClassVar[tuple[str, ...]] = get_args(ClassRecalibration)
+    predicts_tokens: ClassVar = False
     metrics: ClassVar[tuple[str, ...]] = CLASS_METRICS
     """What evaluation measures."""
     without_zero: ClassVar[tuple[str, ...]] = ()
@@ -117,6 +120,7 @@ class NextToken(ClassTask):
 
     has_splits: ClassVar = False
     causal: ClassVar = True
+    predicts_tokens: ClassVar = True
     metrics: ClassVar = ("nll", "perplexity", "bits_per_character", "bits_per_byte", *CLASS_METRICS[1:])
     kind: Literal["next_token"] = "next_token"
     source: TextSource = ScikitLearnText()

@@ -1,14 +1,15 @@
 """The optimiser's settings: steps, schedule, stopping."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from precisionflow.config.base import Config, Count, Fraction, NonNegative, Positive, Whole
+from precisionflow.config.base import NUMBER, Config, Count, Fraction, NonNegative, Positive, Whole
+from precisionflow.config.optimiser import AdamW, Groups, Optimiser
 
 
 class Training(Config):
-    """AdamW over a number of steps that may follow the rows, with early stopping on the validation loss."""
+    """Optimiser steps, whose number may follow the rows, with early stopping on the validation loss."""
 
     steps: Count = 300
     """Optimiser steps; with `epochs` the fewest."""
@@ -21,18 +22,24 @@ class Training(Config):
     """Rows or sequences of one step, over all ranks."""
     largest_batch: Count | None = None
     """With `epochs`, how large a batch becomes, in multiples of batch_size, before the steps grow; none: it stays."""
+    accumulate: Count = 1
+    """Parts that each rank's share of a batch is taken in, one after the other: less memory, the same step."""
+    optimiser: Optimiser = AdamW()
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative = 0.0
+    groups: Groups = Groups()
     warmup_steps: Whole = 0
     """Steps over which the learning rate rises linearly from 0."""
-    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    schedule: Literal["constant", "cosine", "one_cycle", "warmup_stable_decay"] = "constant"
     """Learning rate after the warm-up; cosine falls to a tenth at the last step. one_cycle: rises linearly from 0 over
-    the first tenth of the steps and falls to 0 by a cosine."""
+    the first tenth of the steps and falls to 0 by a cosine. warmup_stable_decay: stays, then falls linearly to 0."""
+    decay_share: Annotated[float, Field(gt=0, le=1), NUMBER] = 0.5
+    """Share of the steps, the last ones, over which warmup_stable_decay falls."""
     gradient_clip: Positive | None = 1.0
     """Largest global norm of the gradient; none: not clipped."""
     average: Fraction | None = None
     """Decay of a running mean of the weights, which is what is validated and kept; none: the weights themselves.
-    The mean at step t moves by 1 - min(average, (t + 1) / (t + 10)). Engine batched."""
+    The mean at step t moves by 1 - min(average, (t + 1) / (t + 10))."""
     validate_every: Count = 50
     patience: Count | None = None
     """Validations without a new best before training stops and the best weights are kept; none: last weights."""

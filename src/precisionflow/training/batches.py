@@ -62,6 +62,22 @@ class Batch(NamedTuple):
             return losses.mean()
         return counted_sum(losses, self.counts) / max(self.counted, SMALLEST_COUNT)
 
+    def parts(self, count: int) -> list["Batch"]:
+        """The batch in `count` parts, one after the other, whose weighted mean is that of the batch."""
+        return [self] if count == 1 else [self._part(index, count) for index in range(count)]
+
+    def _part(self, index: int, count: int) -> "Batch":
+        of = rank_slice(len(self.target), rank=index, ranks=count)
+        part = self._replace(
+            inputs=self.inputs[of],
+            target=self.target[of],
+            mask=None if self.mask is None else self.mask[of],
+            counts=None if self.counts is None else self.counts[of],
+            draw=None if self.draw is None else self.draw.share(of),
+        )
+        share = part.counted / max(self.counted, SMALLEST_COUNT)
+        return part._replace(weight=self.weight * count * share)
+
     def to(self, device: torch.device) -> "Batch":
         mask = None if self.mask is None else self.mask.to(device)
         counts = None if self.counts is None else self.counts.to(device)
@@ -195,8 +211,11 @@ def training_batches(
     file = PreparedSplit(data).part("train")
     samples = read_samples(experiment.task, file)
     size = samples.size(training.batch_size)
-    if size < ranks.count:
-        raise ValueError(f"{file}: {size} rows are too few for engine.ranks {ranks.count}; use fewer ranks")
+    if size < ranks.count * training.accumulate:
+        raise ValueError(
+            f"{file}: {size} rows are too few for engine.ranks {ranks.count} and training.accumulate "
+            f"{training.accumulate}; use fewer"
+        )
 
     key = torch.tensor(stream.number(Use.DROPOUT))
 

@@ -1,38 +1,86 @@
-"""The optimiser of every engine: AdamW, with a weight decay of its own for the precision head."""
+"""The optimiser of every engine: AdamW, or Muon for matrices beside it; one learning rate and decay for each group."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, assert_never
 
 import torch
 from torch import Tensor
 
+from precisionflow.config.optimiser import AdamW, GroupName, Muon
 from precisionflow.config.training import Training
 
+OF_MUON: frozenset[GroupName] = frozenset({"attention", "feed_forward"})
+"""Groups whose matrices Muon takes."""
 
-def adamw(
+
+class _Settings(NamedTuple):
+    muon: bool
+    peak: float
+    """Learning rate where the schedule is at its peak."""
+    weight_decay: float
+
+
+def optimiser(
     parameters: Iterable[tuple[str, Tensor]],
     training: Training,
     *,
-    precision_head: frozenset[str],
-    precision_weight_decay: float | None,
+    groups: Mapping[str, GroupName],
     fused: bool = False,
-) -> torch.optim.AdamW:
-    """AdamW over named parameters; those of the `precision_head` decay by `precision_weight_decay`, if given.
+) -> torch.optim.Optimizer:
+    """The configured optimiser over named parameters, each in the group that `groups` says of its name.
 
-    `fused`: one pass over memory a step; every gradient has to be contiguous, else torch 2 takes wrong elements of it.
+    Parameters with like settings are one of torch's parameter groups, which keeps its `peak` learning rate.
+    `fused`: AdamW takes one pass over memory a step; every gradient has to be contiguous, else torch 2 takes wrong
+    elements of it.
     """
-    groups: dict[float, list[Tensor]] = {}
+    alike: dict[_Settings, list[Tensor]] = defaultdict(list)
     for name, parameter in parameters:
-        apart = precision_weight_decay is not None and name in precision_head
-        decay = precision_weight_decay if apart else training.weight_decay
-        groups.setdefault(decay, []).append(parameter)  # type: ignore[arg-type]
-    return torch.optim.AdamW(
-        [{"params": of, "weight_decay": decay} for decay, of in groups.items()],
-        lr=training.learning_rate,
-        fused=fused,
-    )
+        alike[_settings(parameter, training, groups[name])].append(parameter)
+    made: list[dict[str, Any]] = [
+        {"params": of, "lr": settings.peak, **settings._asdict()} for settings, of in alike.items()
+    ]
+    match training.optimiser:
+        case AdamW():
+            return torch.optim.AdamW(made, fused=fused)
+        case Muon(momentum=momentum):
+            return MuonBesideAdamW(made, momentum=momentum)
+        case _:
+            assert_never(training.optimiser)
 
 
-def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give all parameter groups one learning rate."""
+def _settings(parameter: Tensor, training: Training, name: GroupName) -> _Settings:
+    group, rate, chosen = training.groups[name], training.learning_rate, training.optimiser
+    muon = isinstance(chosen, Muon) and name in OF_MUON and parameter.ndim == 2
+    if isinstance(chosen, Muon) and muon:
+        rate = chosen.learning_rate
+    decay = training.weight_decay if group.weight_decay is None else group.weight_decay
+    return _Settings(muon, group.learning_rate_factor * rate, decay)
+
+
+class MuonBesideAdamW(torch.optim.Optimizer):
+    """Parameter groups with `muon` follow Muon, the others AdamW; state and groups are one, as engines expect.
+
+    Muon: W <- W (1 - rate decay) - rate sqrt(max(1, rows / columns)) O, where O is the semi-orthogonal matrix nearest
+    to the Nesterov momentum of the gradient, by five Newton-Schulz steps (Jordan 2024): singular values near 1.
+    """
+
+    def __init__(self, groups: Sequence[dict[str, Any]], *, momentum: float) -> None:
+        self._adamw = torch.optim.AdamW([group for group in groups if not group["muon"]])
+        self._muon = torch.optim.Muon([group for group in groups if group["muon"]], momentum=momentum)
+        super().__init__([*self._adamw.param_groups, *self._muon.param_groups], {})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step of both."""
+        assert closure is None, "a closure would be called by both"
+        for part in (self._adamw, self._muon):
+            part.state = self.state
+            part.param_groups = [g for g in self.param_groups if g["muon"] == (part is self._muon)]
+            part.step()
+
+
+def set_learning_rates(optimiser: torch.optim.Optimizer, share: float) -> None:
+    """Give every parameter group a share of its peak learning rate."""
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = share * group["peak"]

@@ -157,8 +157,8 @@ class Single:
             part_batches(experiment, self.data.part("valid")),
         )
         match experiment.engine:
-            case TorchEngine():
-                return Torch(learner, training, feed, ranks, resume=resume)
+            case TorchEngine() as config:
+                return Torch(learner, config, training, feed, ranks, resume=resume)
             case DeepSpeedEngine() as config:
                 from precisionflow.training.engines.deepspeed_engine import DeepSpeed
 
@@ -245,7 +245,7 @@ class Stacked:
 
     def _rule(self, template: nn.Module) -> StackedRule:
         if isinstance(self.experiment.model, TAGI):
-            return ClosedForm()
+            return ClosedForm(template)
         return StackedGradient(template, objective(self.experiment.objective))
 
     def _network(self, member: Member) -> nn.Module:

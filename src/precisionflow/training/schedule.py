@@ -1,6 +1,7 @@
 """Schedules: steps that follow the rows, the learning rate of a step, the steps of validations and checkpoints."""
 
 import math
+from typing import assert_never
 
 from precisionflow.config.training import Training
 
@@ -30,22 +31,36 @@ def of_rows(training: Training, rows: int) -> Training:
     return Training.model_validate(training.model_dump() | fixed)
 
 
-def learning_rate(step: int, training: Training) -> float:
-    """Linear warm-up from 0, then constant, or a cosine to a tenth of the peak at the last step.
+def share_of_peak(step: int, training: Training) -> float:
+    """Learning rate of a step over the one that is configured.
 
-    one_cycle: f = step / steps; f / 0.1 of the peak up to f = 0.1, then (1 + cos(pi (f - 0.1) / 0.9)) / 2 of it.
+    Linear warm-up from 0, then constant, or a cosine to a tenth at the last step, or constant and then linear to 0 over
+    the last steps (warmup_stable_decay). one_cycle: f = step / steps; f / 0.1 up to f = 0.1, then
+    (1 + cos(pi (f - 0.1) / 0.9)) / 2.
     """
+    steps, warmup = training.steps, training.warmup_steps
     if training.schedule == "one_cycle":
-        share = step / training.steps
+        share = step / steps
         rising = share < ONE_CYCLE_RISE
         fallen = 0.5 * (1 + math.cos(math.pi * (share - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)))
-        return training.learning_rate * (share / ONE_CYCLE_RISE if rising else fallen)
-    if step < training.warmup_steps:
-        return training.learning_rate * (step + 1) / training.warmup_steps
-    if training.schedule == "constant":
-        return training.learning_rate
-    done = (step - training.warmup_steps) / max(1, training.steps - training.warmup_steps - 1)
-    return training.learning_rate * (0.55 + 0.45 * math.cos(math.pi * min(1.0, done)))
+        return share / ONE_CYCLE_RISE if rising else fallen
+    if step < warmup:
+        return (step + 1) / warmup
+    match training.schedule:
+        case "constant":
+            return 1.0
+        case "cosine":
+            done = (step - warmup) / max(1, steps - warmup - 1)
+            return 0.55 + 0.45 * math.cos(math.pi * min(1.0, done))
+        case "warmup_stable_decay":
+            return min(1.0, (steps - step) / (training.decay_share * steps))
+        case _:
+            assert_never(training.schedule)
+
+
+def share_of_average(step: int, decay: float) -> float:
+    """Share of the weights after step `step` in their running mean: quick at the start, then 1 - decay."""
+    return 1 - min(decay, (step + 1) / (step + 10))
 
 
 def validation_due(step: int, training: Training) -> bool:

@@ -10,9 +10,11 @@ from torch import nn
 from precisionflow.config import attention as config
 from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.edges import EVERY_EDGE, InnerProduct, LogPrior, Posterior
+from precisionflow.models.attention.heads import HeadNorm, QueriesAndKeys
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
 from precisionflow.models.attention.priors.causal import Causal
+from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.sites import Sites
 
 SHAPE = {"batch": 2, "heads": 3, "tokens": 11, "width": 8}
@@ -72,7 +74,7 @@ def test_float32_stays_within_a_hundred_thousandth(qkvl):
 
 def test_dot_product_is_scaled_dot_product_attention():
     torch.manual_seed(0)
-    potential = DotProduct(24, heads=3).double()
+    potential = DotProduct(QueriesAndKeys(24, heads=3)).double()
     x = torch.randn(2, 11, 24, dtype=torch.float64)
     queries, keys = potential(x, sites(x))
     projection = potential.queries_keys
@@ -117,7 +119,7 @@ def test_a_key_with_its_own_precision_gets_its_own_gradient():
 
 
 def test_initial_precision_is_what_the_keys_start_with():
-    module = GaussianPerKey(16, heads=2, initial_precision=3.0)
+    module = GaussianPerKey(QueriesAndKeys(16, heads=2), initial_precision=3.0)
     torch.testing.assert_close(module.log_precision(torch.randn(1, 5, 16)).exp(), torch.full((1, 5, 16), 3.0))
 
 
@@ -131,16 +133,21 @@ def test_the_full_prior_sees_later_tokens():
 
 
 EVERY_ATTENTION = [
-    config.Attention(potential=potential, prior=prior)
-    for potential in (config.DotProduct(), config.GaussianPerKey())
+    (config.Attention(potential=potential, prior=prior), turned)
+    for potential in (config.DotProduct(), config.GaussianIsotropic(), config.GaussianPerKey())
     for prior in (config.Causal(), config.Full())
+    for turned in (False, True)
 ]
 
 
-@pytest.fixture(params=EVERY_ATTENTION, ids=lambda c: f"{c.potential.kind}-{c.prior.kind}")
+@pytest.fixture(
+    params=EVERY_ATTENTION, ids=lambda c: f"{c[0].potential.kind}-{c[0].prior.kind}{'-rotary' * c[1]}"
+)
 def module(request):
     torch.manual_seed(0)
-    made = attention(request.param, width=16, heads=2).double()
+    described, turned = request.param
+    bricks = {"norm": HeadNorm(4, 8), "rotation": Rotary(8)} if turned else {}
+    made = attention(described, width=16, heads=2, **bricks).double()
     for parameter in made.parameters():
         nn.init.normal_(parameter, std=0.3)
     return made
@@ -188,7 +195,7 @@ def test_a_common_offset_of_queries_and_keys_costs_no_accuracy(potential, offset
     x, values = torch.randn(2, 9, 16), torch.randn(2, 2, 9, 8)
     with torch.no_grad():
         found = Posterior(module.lowering, *module(x, sites(x)), LogPrior(causal=True)).expectation(values)
-        queries, keys = module.queries_keys(x).double().chunk(2, dim=1)
+        queries, keys = module.queries_keys(x, sites(x)).double().chunk(2, dim=1)
         if isinstance(module, GaussianPerKey):
             log_precision = module._log_precision(x).double()
         else:

@@ -23,7 +23,7 @@ from precisionflow.config.likelihoods import (
 from precisionflow.config.networks import MLP, Transformer
 from precisionflow.models.likelihoods.objective import density, objective
 from precisionflow.models.networks.mlp import mlp
-from precisionflow.models.networks.transformer import token_readout, transformer
+from precisionflow.models.networks.transformer import TokenReadout, transformer
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.learner import learner
 
@@ -169,7 +169,7 @@ def seen_dtypes(model: nn.Module, kind: type[nn.Module], inputs: torch.Tensor, r
 
 def language():
     config = Transformer(blocks=1, heads=2, width=8, attention=Attention(potential=GaussianPerKey()))
-    model = transformer(config, vocabulary=7, context=6, readout=partial(token_readout, classes=7))
+    model = transformer(config, vocabulary=7, context=6, readout=partial(TokenReadout, classes=7))
     windows = torch.randint(0, 7, (3, 7), generator=torch.Generator().manual_seed(0))
     potential = type(next(m for m in model.modules() if type(m).__name__ == "GaussianPerKey"))
     return model, windows[:, :-1], windows[:, 1:], CrossEntropy(), potential

@@ -34,7 +34,7 @@ def test_units_are_kept_with_their_probability_independently(rate):
     """Over 200 steps and 2 layers: the mean, and correlations with the neighbour in row, unit, step and layer."""
     kept = np.stack(
         [
-            np.stack([draw(step).kept(layer, units=UNITS, rate=rate).numpy() for layer in range(2)])
+            np.stack([draw(step).kept(layer, (UNITS,), rate=rate).numpy() for layer in range(2)])
             for step in range(200)
         ]
     ).astype(float)
@@ -46,8 +46,8 @@ def test_units_are_kept_with_their_probability_independently(rate):
 
 
 def test_the_ranks_of_a_batch_drop_what_one_process_drops():
-    whole = draw(3).kept(1, units=UNITS, rate=0.5)
-    shares = [draw(3, torch.arange(*ends)).kept(1, units=UNITS, rate=0.5) for ends in ((0, 21), (21, ROWS))]
+    whole = draw(3).kept(1, (UNITS,), rate=0.5)
+    shares = [draw(3, torch.arange(*ends)).kept(1, (UNITS,), rate=0.5) for ends in ((0, 21), (21, ROWS))]
     assert torch.equal(torch.cat(shares), whole)
 
 
@@ -56,7 +56,7 @@ def test_what_is_kept_is_scaled_and_what_is_dropped_is_zero():
     x = torch.randn(ROWS, UNITS, generator=torch.Generator().manual_seed(0))
     with dropping(module, draw(0)):
         found = module(x)
-    kept = draw(0).kept(1, units=UNITS, rate=0.25)
+    kept = draw(0).kept(1, (UNITS,), rate=0.25)
     torch.testing.assert_close(found, torch.where(kept, x / 0.75, 0.0))
     assert torch.equal(module.eval()(x), x)
 

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from precisionflow.config.attention import (
     Attention,
@@ -22,19 +23,21 @@ from precisionflow.models.attention.sites import Sites
 from precisionflow.models.likelihoods.categorical import cross_entropy
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.layered import TokenNetwork
-from precisionflow.models.networks.transformer import PooledReadout, token_readout, transformer
+from precisionflow.models.networks.transformer import PooledReadout, TokenReadout, transformer
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.learner import learner
 from precisionflow.training.rules.predictive_coding import PredictiveCoding as PredictiveCodingRule
 
 VOCABULARY, CONTEXT, WIDTH, CLASSES = 9, 8, 8, 3
 LENGTHS = (5, 2, 4)
+POOLED = partial(PooledReadout, classes=CLASSES)
+TAGS = partial(TokenReadout, classes=CLASSES)
 SETTLING = PredictiveCoding(iterations=4, step_size=0.5, precision=3.0)
 
 
 def test_the_pooled_readout_is_the_plain_mean_over_real_tokens():
     torch.manual_seed(0)
-    readout, x = PooledReadout(WIDTH, classes=CLASSES), torch.randn(3, 5, WIDTH)
+    readout, x = POOLED(nn.LayerNorm(WIDTH), nn.Embedding(VOCABULARY, WIDTH)), torch.randn(3, 5, WIDTH)
     present = torch.arange(5) < torch.tensor(LENGTHS)[:, None]
     expected = [
         readout.classes(torch.stack([readout.norm(token) for token in sequence[:length]]).mean(dim=0))
@@ -47,10 +50,6 @@ def test_the_pooled_readout_is_the_plain_mean_over_real_tokens():
     )
 
 
-POOLED = partial(PooledReadout, classes=CLASSES)
-TAGS = partial(token_readout, classes=CLASSES)
-
-
 def network(potential: object = None, prior: object = None, readout: object = POOLED) -> TokenNetwork:
     torch.manual_seed(0)
     config = Transformer(
@@ -58,6 +57,7 @@ def network(potential: object = None, prior: object = None, readout: object = PO
         heads=2,
         width=WIDTH,
         attention=Attention(potential=potential or GaussianPerKey(), prior=prior or Full()),
+        zero_projections=False,
     )
     return transformer(config, vocabulary=VOCABULARY, context=CONTEXT, readout=readout).double()
 

@@ -88,7 +88,10 @@ def assert_same(one: Path, other: Path, seed: int, split: int, *, tolerance: flo
     "changes",
     [
         {},
-        {"objective": {"kind": "student_t", "beta": 0.5, "mean_warmup": 0.2, "precision_weight_decay": 0.3}},
+        {
+            "objective": {"kind": "student_t", "beta": 0.5, "mean_warmup": 0.2},
+            "training.groups.distribution": {"weight_decay": 0.3, "learning_rate_factor": 0.5},
+        },
         {"training.gradient_clip": 0.05, "training.schedule": "cosine", "training.patience": None},
         {"training.batch_size": 1000, "objective": {"kind": "homoscedastic"}, "model.layer_norm": True},
         {"model.hidden": [12, 8], "model.dropout": 0.3},

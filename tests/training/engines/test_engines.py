@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from on_ranks import STEPS, curve, engine_of
+from on_ranks import AVERAGED, MUON, STEPS, curve, engine_of
 from rules_of_tests import SeveralSteps, learned_law
 from torch import nn
 
@@ -16,7 +16,7 @@ PC = {"learning": {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e
 
 
 def torch_curve(experiment: Experiment, data: Path, rule: nn.Module | None = None) -> list[float]:
-    return curve(engine_of(experiment, data, Ranks(), rule=rule), experiment, Ranks(), range(STEPS))
+    return curve(engine_of(experiment, data, Ranks(), rule=rule), Ranks(), range(STEPS))
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +27,8 @@ def torch_curves(
         "odd rows": torch_curve(table_experiment, table_data),
         "backprop": torch_curve(resolve(text_tree), text_data),
         "predictive coding": torch_curve(resolve(text_tree | PC), text_data),
+        "averaged in parts": torch_curve(resolve(text_tree | {"training": AVERAGED}), text_data),
+        "muon in parts": torch_curve(resolve(text_tree | {"training": MUON}), text_data),
         "several steps": torch_curve(resolve(text_tree), text_data, SeveralSteps()),
         "learned law": torch_curve(resolve(text_tree), text_data, learned_law()),
     }
@@ -42,6 +44,22 @@ def test_predictive_coding_under_zero_equals_torch(stage, rank_losses, torch_cur
     assert rank_losses[2][f"stage {stage} predictive coding"] == pytest.approx(
         torch_curves["predictive coding"], rel=2e-5
     )
+
+
+@pytest.mark.parametrize(
+    "case", ["stage 0 muon in parts", "stage 2 averaged in parts", "stage 3 averaged in parts"]
+)
+def test_parts_of_a_batch_averages_and_muon_under_zero_equal_torch(case, rank_losses, torch_curves):
+    """The last value is the validation loss of the running mean."""
+    alone = torch_curves[case.split(maxsplit=2)[2]]
+    assert rank_losses[2][case] == pytest.approx(alone, rel=2e-5)
+    assert rank_losses[2][f"{case} resumed"] == pytest.approx(alone[STEPS // 2 :], rel=2e-5)
+
+
+def test_a_batch_in_parts_teaches_what_it_teaches_whole(torch_curves):
+    whole, parts = torch_curves["backprop"], torch_curves["averaged in parts"]
+    assert parts[:STEPS] == pytest.approx(whole[:STEPS], rel=1e-5)
+    assert parts[STEPS] != pytest.approx(whole[STEPS], rel=1e-3), "validated is the mean of the weights"
 
 
 @pytest.mark.parametrize("case", ["stage 1 several steps", "stage 3 learned law"])
@@ -88,6 +106,9 @@ def test_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):
         "stage 1 predictive coding",
         "stage 1 several steps",
         "stage 3 learned law",
+        "stage 0 muon in parts",
+        "stage 2 averaged in parts",
+        "stage 3 averaged in parts",
     ],
 )
 def test_a_checkpoint_of_two_ranks_goes_on_with(ranks, case, rank_losses):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from on_ranks import engine_of
+from on_ranks import AVERAGED, EVERY, engine_of
 from rules_of_tests import STEPS_OF_A_BATCH, SeveralSteps, learned_law
 from torch import Tensor, nn
 
@@ -15,7 +15,7 @@ from precisionflow.training.ranks import Ranks
 LEARNING_RATE = 0.01
 
 
-def engine(text_tree, text_data, rule: nn.Module, resume: Path | None = None) -> Torch:
+def engine(text_tree, text_data, rule: nn.Module | None, resume: Path | None = None) -> Torch:
     found = engine_of(resolve(text_tree), text_data, Ranks(), resume, rule=rule)
     assert isinstance(found, Torch)
     return found
@@ -32,7 +32,7 @@ def test_several_steps_on_a_batch_are_that_many_of_adamw(text_tree, text_data):
     optimiser = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=0.0)
     for step in range(2):
         batch = mine.feed.batch(step)
-        first = mine.step(batch, LEARNING_RATE)
+        first = mine.step(batch, step)
         seen = []
         for _ in range(STEPS_OF_A_BATCH):
             loss = losses.negative_log_likelihood(model(batch.inputs), batch.target).mean()
@@ -41,7 +41,7 @@ def test_several_steps_on_a_batch_are_that_many_of_adamw(text_tree, text_data):
             nn.utils.clip_grad_norm_(learned, by_hand.training.gradient_clip)
             optimiser.step()
             seen.append(loss.detach())
-        assert first.loss == seen[0], "the loss of a batch is that before its first step"
+        assert first[0] == seen[0], "the loss of a batch is that before its first step"
         assert seen[1] < seen[0]
     for name, expected in parameters(by_hand).items():
         assert torch.equal(parameters(mine)[name], expected), name
@@ -65,7 +65,7 @@ def test_a_parameter_of_a_rule_or_a_law_is_trained_saved_and_restored(
         p is first.learner.get_parameter(name) for g in first.optimiser.param_groups for p in g["params"]
     )
     for step in range(3):
-        first.step(first.feed.batch(step), LEARNING_RATE)
+        first.step(first.feed.batch(step), step)
     first.save(tmp_path)
     saved = parameters(first)
     assert (saved[name] - before).abs() > 0.01
@@ -74,7 +74,7 @@ def test_a_parameter_of_a_rule_or_a_law_is_trained_saved_and_restored(
     resumed = engine(text_tree, text_data, rule(), resume=tmp_path)
     assert torch.equal(parameters(resumed)[name], saved[name])
     for going in (first, resumed):
-        going.step(going.feed.batch(3), LEARNING_RATE)
+        going.step(going.feed.batch(3), 3)
     for key, expected in parameters(first).items():
         assert torch.equal(parameters(resumed)[key], expected), key
     assert not torch.equal(parameters(first)[name], saved[name])
@@ -96,3 +96,28 @@ def test_a_law_learns_the_gradient_of_its_energy_and_normaliser(text_tree, text_
     lesson.surrogate.backward()
     gradient = law.log_precision.grad
     assert gradient < 0, "errors smaller than the precision says: it rises"
+
+
+def test_the_running_mean_is_that_of_a_loop_by_hand(text_tree, text_data, tmp_path):
+    """Validated and kept is the mean; a checkpoint keeps both, bit for bit."""
+    averaged = text_tree | {"training": AVERAGED | {"accumulate": 1, "average": 0.3}}
+    plain, mine = engine(text_tree, text_data, None), engine(averaged, text_data, None)
+    mean = plain.whole_weights()
+    for step in range(5):
+        plain.step(plain.feed.batch(step), step)
+        mine.step(mine.feed.batch(step), step)
+        share = 1 - min(0.3, (step + 1) / (step + 10))
+        mean = {name: mean[name] + share * (now - mean[name]) for name, now in plain.whole_weights().items()}
+    before = plain.whole_weights()
+    plain.learner.model.load_state_dict(mean)
+    assert mine.validate(EVERY).tolist() == pytest.approx([plain.validation_loss()])
+    for name, weight in mine.whole_weights().items():
+        assert torch.equal(weight, before[name]), "after validation the weights are what they were"
+    mine.leave(EVERY)
+    for name, weight in mine.weights()[0].items():
+        torch.testing.assert_close(weight, mean[name])
+    mine.save(tmp_path)
+    resumed = engine(averaged, text_data, None, resume=tmp_path)
+    for going in (mine, resumed):
+        going.step(going.feed.batch(5), 5)
+    assert mine.validate(EVERY).tolist() == resumed.validate(EVERY).tolist()

@@ -1,13 +1,14 @@
 """The attention module: potential, prior and value, and the choice of each from a configuration."""
 
-from typing import Any, NamedTuple, assert_never
+from typing import Any, ClassVar, NamedTuple, assert_never
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.config import attention as kinds
+from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.edges import Posterior
-from precisionflow.models.attention.heads import Origin
+from precisionflow.models.attention.heads import Origin, QueriesAndKeys
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
@@ -32,13 +33,15 @@ class Memory(NamedTuple):
 class Attention(nn.Module):
     """Multi-head attention: the posterior over edges averages the values, one linear map mixes the heads."""
 
-    def __init__(self, *, potential: Any, prior: Any, value: nn.Module, width: int) -> None:
+    group: ClassVar[GroupName] = "attention"
+
+    def __init__(self, *, potential: Any, prior: Any, value: nn.Module, mix: nn.Module) -> None:
         """`potential` is a `Potential`, `prior` a `Prior`; both are modules."""
         super().__init__()
         self.potential = potential
         self.prior = prior
         self.value = value
-        self.mix = nn.Linear(width, width)
+        self.mix = mix
 
     def forward(self, x: Tokens, at: Sites) -> Tokens:
         """Every token attends to the tokens of its own sequence."""
@@ -51,7 +54,7 @@ class Attention(nn.Module):
 
     def memory(self, y: Tokens, at: Sites) -> Memory:
         """What the tokens `y` offer."""
-        origin = self.potential.origin(y)
+        origin = self.potential.origin(y, at)
         return Memory(self.potential.key(y, at, origin), origin, self.value(y, at), at)
 
     def attend(self, x: Tokens, at: Sites, memory: Memory) -> Tokens:
@@ -68,24 +71,36 @@ class Attention(nn.Module):
         return self.mix(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
 
 
-def attention(config: kinds.Attention, *, width: int, heads: int) -> Attention:
-    """Attention as the configuration describes it."""
+def attention(
+    config: kinds.Attention,
+    *,
+    width: int,
+    heads: int,
+    norm: nn.Module | None = None,
+    rotation: nn.Module | None = None,
+    mix: nn.Module | None = None,
+) -> Attention:
+    """Attention as the configuration describes it, of queries and keys with a `norm` and a `rotation`.
+
+    `mix` is the linear map of the heads; none: one with random weights.
+    """
+    queries_keys = QueriesAndKeys(width, heads=heads, norm=norm, rotation=rotation)
     return Attention(
-        potential=_potential(config, width=width, heads=heads),
+        potential=_potential(config, queries_keys),
         prior=_prior(config),
         value=Neighbour(width, heads=heads),
-        width=width,
+        mix=mix or nn.Linear(width, width),
     )
 
 
-def _potential(config: kinds.Attention, *, width: int, heads: int) -> nn.Module:
+def _potential(config: kinds.Attention, queries_keys: QueriesAndKeys) -> nn.Module:
     match config.potential:
         case kinds.DotProduct():
-            return DotProduct(width, heads=heads)
+            return DotProduct(queries_keys)
         case kinds.GaussianIsotropic(initial_precision=initial):
-            return GaussianIsotropic(width, heads=heads, initial_precision=initial)
+            return GaussianIsotropic(queries_keys, initial_precision=initial)
         case kinds.GaussianPerKey(initial_precision=initial):
-            return GaussianPerKey(width, heads=heads, initial_precision=initial)
+            return GaussianPerKey(queries_keys, initial_precision=initial)
         case _:
             assert_never(config.potential)
 

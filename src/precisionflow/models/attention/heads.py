@@ -1,11 +1,14 @@
-"""Channels as heads, and the linear map that gives queries and keys."""
+"""Channels as heads, and the map from tokens to queries and keys."""
 
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from precisionflow.models.attention.rotation import Unrotated
+from precisionflow.models.attention.sites import Sites
 from precisionflow.models.numerics import at_least_float32
 
 Tokens = Float[Tensor, "batch tokens channels"]
@@ -22,23 +25,50 @@ Origin = Float[Tensor, "batch heads origin width"]
 """What queries and keys of a head are measured from; empty where the log potential is no distance."""
 
 
-class QueriesAndKeys(nn.Linear):
-    """One linear map from tokens to queries and keys, so that those of the same tokens are one product."""
+class HeadNorm(nn.Module):
+    """x / sqrt(mean x^2 over the channels of a head), times a learned gain of every head and channel."""
 
-    def __init__(self, width: int, *, heads: int) -> None:
+    def __init__(self, heads: int, width: int) -> None:
+        """`heads` are those of the queries, then those of the keys."""
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(heads, 1, width))
+
+    def forward(self, x: Heads, of: slice) -> Heads:
+        """`of`: which of the heads these are; in float32 at least, given back in the dtype of `x`."""
+        normed = functional.rms_norm(at_least_float32(x), x.shape[-1:])
+        return (normed * self.gain[of]).to(x.dtype)
+
+
+class Unnormed(nn.Module):
+    """Queries and keys as they are."""
+
+    def forward(self, x: Heads, of: slice) -> Heads:  # noqa: ARG002
+        return x
+
+
+class QueriesAndKeys(nn.Linear):
+    """One linear map from tokens to queries and keys, so that those of the same tokens are one product.
+
+    Then each head's norm, then the rotation by the token's position.
+    """
+
+    def __init__(
+        self, width: int, *, heads: int, norm: nn.Module | None = None, rotation: nn.Module | None = None
+    ) -> None:
+        """`norm` is a `HeadNorm`, `rotation` a `Rotary`; without them queries and keys stay as they are."""
         super().__init__(width, 2 * width)
         self.heads = heads
+        self.norm = norm or Unnormed()
+        self.rotation = rotation or Unrotated()
 
-    def forward(self, x: Tokens, side: Side = "both") -> Heads:
+    def forward(self, x: Tokens, at: Sites, side: Side = "both") -> Heads:  # type: ignore[override]
         """Queries, keys, or both: the heads of the queries, then those of the keys."""
-        width = self.in_features
-        match side:
-            case "both":
-                return split_heads(functional.linear(x, self.weight, self.bias), 2 * self.heads)
-            case "query":
-                return split_heads(functional.linear(x, self.weight[:width], self.bias[:width]), self.heads)
-            case "key":
-                return split_heads(functional.linear(x, self.weight[width:], self.bias[width:]), self.heads)
+        count = self.heads
+        of = {"query": slice(count), "key": slice(count, None), "both": slice(None)}[side]
+        width = self.in_features // count
+        rows = slice(of.start and of.start * width, of.stop and of.stop * width)
+        heads = functional.linear(x, self.weight[rows], self.bias[rows]).unflatten(-1, (-1, width))
+        return self.rotation(self.norm(heads.transpose(1, 2), of), at)  # type: ignore[no-any-return]
 
 
 def first_key(keys: Heads) -> Origin:

@@ -21,3 +21,7 @@ class Sites(NamedTuple):
     ) -> "Sites":
         """Sites of whole sequences, from their first token on."""
         return cls(torch.arange(tokens.shape[1], device=tokens.device), mask)
+
+    def first(self, count: int) -> "Sites":
+        """Sites of the first tokens alone."""
+        return Sites(self.positions[:count], None if self.present is None else self.present[:, :count])

@@ -31,11 +31,6 @@ Losses = Callable[[Any, Tensor], Float[Tensor, "..."]]
 class Objective(Protocol):
     """Losses to minimise, and those that validation measures."""
 
-    @property
-    def precision_weight_decay(self) -> float | None:
-        """Weight decay of the precision head; none: that of all other weights."""
-        ...
-
     def losses(self, *, progress: float) -> Losses:
         """The losses to minimise once the share `progress` of the steps has been taken."""
         ...
@@ -71,7 +66,6 @@ class DensityObjective:
 
     likelihood: Density
     weighting: Weighting = Weighting()
-    precision_weight_decay: float | None = None
 
     def losses(self, *, progress: float) -> Losses:
         return partial(self._losses, progress=progress)
@@ -92,7 +86,6 @@ class ClassObjective:
     """Objective of a class: cross-entropy is the negative log-likelihood, and the loss where nothing is smoothed."""
 
     label_smoothing: float = 0.0
-    precision_weight_decay: float | None = None
 
     def losses(self, *, progress: float) -> Losses:  # noqa: ARG002 - the same from the first step to the last
         if not self.label_smoothing:
@@ -122,7 +115,7 @@ def density_objective(config: kinds.RegressionObjective) -> DensityObjective:
             weighting = Weighting(0.0, config.mean_warmup, config.variance_penalty)
         case _:
             return DensityObjective(density(config))
-    return DensityObjective(density(config), weighting, config.precision_weight_decay)
+    return DensityObjective(density(config), weighting)
 
 
 def density(config: kinds.RegressionObjective) -> Density:

@@ -17,7 +17,12 @@ from precisionflow.config.tasks import (
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
-from precisionflow.models.networks.transformer import PooledReadout, token_readout, transformer
+from precisionflow.models.networks.transformer import (
+    PooledReadout,
+    TiedReadout,
+    TokenReadout,
+    transformer,
+)
 from precisionflow.records.cards import DatasetCard
 
 
@@ -35,9 +40,9 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             return mlp(experiment.model, features=features_of(card), heads=len(card.class_names))
         case NextToken(context=context):
             assert isinstance(experiment.model, Transformer)
-            vocabulary = card.known.ids
-            readout = partial(token_readout, classes=vocabulary)
-            return transformer(experiment.model, vocabulary=vocabulary, context=context, readout=readout)
+            ids = card.known.ids
+            readout = TiedReadout if experiment.model.tied_readout else partial(TokenReadout, classes=ids)
+            return transformer(experiment.model, vocabulary=ids, context=context, readout=readout)
         case SequenceClassification(context=context):
             assert isinstance(experiment.model, Transformer)
             pooled = partial(PooledReadout, classes=len(card.class_names))
@@ -46,7 +51,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert isinstance(experiment.model, Transformer)
             classes = len(card.class_names)
             tagged, pooled = (
-                partial(token_readout, classes=classes),
+                partial(TokenReadout, classes=classes),
                 partial(PooledReadout, classes=classes),
             )
             return transformer(
@@ -57,7 +62,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             )
         case Tagging(context=context):
             assert isinstance(experiment.model, Transformer)
-            tags = partial(token_readout, classes=len(card.class_names))
+            tags = partial(TokenReadout, classes=len(card.class_names))
             return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=tags)
         case _:
             assert_never(experiment.task)

@@ -1,11 +1,12 @@
 """Dropout whose masks are a function of a key, not of a generator's state (Srivastava et al. 2014).
 
-Whether a unit of a row is dropped depends on (key, layer, row, unit) alone. So the masks of a step do not depend on the
-networks that train beside, on ranks, on earlier steps or on an interruption, and stay while errors settle.
+Whether a unit of a row is dropped depends on (key, layer, row, unit) alone, a token's unit also on the token's place.
+So the masks of a step do not depend on the networks that train beside, on ranks, on earlier steps or on an
+interruption, and stay while errors settle.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -40,10 +41,15 @@ class Draw(NamedTuple):
     def to(self, device: torch.device) -> "Draw":
         return Draw(self.key.to(device), self.rows.to(device))
 
-    def kept(self, layer: int, *, units: int, rate: float) -> Bool[Tensor, "rows units"]:
-        """True with probability 1 - rate."""
-        rows = derived(derived(self.key, layer), self.rows)
-        uniform = derived(rows[:, None], torch.arange(units, device=rows.device))
+    def share(self, of: slice) -> "Draw":
+        """The draw of some rows of the batch."""
+        return Draw(self.key, self.rows if len(self.rows) == 1 else self.rows[of])
+
+    def kept(self, layer: int, shape: Sequence[int], *, rate: float) -> Bool[Tensor, "rows *units"]:
+        """True with probability 1 - rate; `shape` are the units of a row, or its tokens and the units of each."""
+        uniform = derived(derived(self.key, layer), self.rows)
+        for size in shape:
+            uniform = derived(uniform[..., None], torch.arange(size, device=uniform.device))
         return uniform >= round(rate * 2**64) - 2**63
 
 
@@ -60,7 +66,7 @@ class Dropout(nn.Module):
         if self.draw is None:
             assert not self.training, "training draws masks"
             return x
-        kept = self.draw.kept(self.layer, units=x.shape[-1], rate=self.rate)
+        kept = self.draw.kept(self.layer, x.shape[1:], rate=self.rate)
         return torch.where(kept, x / (1 - self.rate), 0.0)
 
 

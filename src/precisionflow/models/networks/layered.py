@@ -6,6 +6,7 @@ from typing import Any
 from jaxtyping import Bool
 from torch import Tensor, nn
 
+from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.sites import Sites
 
 Mask = Bool[Tensor, "batch tokens"]
@@ -52,15 +53,18 @@ class TokenNetwork(Layered):
 
 
 class Residual(nn.Module):
-    """x + branch(norm(x), sites)."""
+    """x + dropout(branch(norm(x), sites)); norm and branch are one group of parameters."""
 
-    def __init__(self, norm: nn.Module, branch: nn.Module) -> None:
+    def __init__(self, norm: nn.Module, branch: Any, *, dropout: nn.Module | None = None) -> None:
+        """`branch` is a module that says its group."""
         super().__init__()
+        self.group: GroupName = branch.group
         self.norm = norm
         self.branch = branch
+        self.dropout = dropout or nn.Identity()
 
     def forward(self, x: Tensor, at: Sites) -> Tensor:
-        return x + self.branch(self.norm(x), at)
+        return x + self.dropout(self.branch(self.norm(x), at))
 
 
 class TokenWise(nn.Sequential):

@@ -1,15 +1,20 @@
 """Readouts: from the last hidden state to the raw outputs that a likelihood reads."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from precisionflow.config.optimiser import GroupName
 from precisionflow.models.likelihoods.density import Heads
 from precisionflow.models.numerics import at_least_float32
 
 
 class Readout(nn.Module):
     """The heads' outputs side by side: locations, then the precision head's, which start at 0 (precision 1)."""
+
+    group: ClassVar[GroupName] = "readout"
 
     def __init__(self, width: int, heads: Heads, *, hidden: int | None = None) -> None:
         super().__init__()

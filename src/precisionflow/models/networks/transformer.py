@@ -1,6 +1,8 @@
 """Pre-norm transformer over tokens, assembled from bricks."""
 
+import math
 from collections.abc import Callable
+from typing import ClassVar, assert_never
 
 import torch
 from jaxtyping import Float, Int
@@ -8,46 +10,129 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from precisionflow.config.networks import Transformer
+from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.attention import attention
+from precisionflow.models.attention.heads import HeadNorm
+from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.sites import Sites
+from precisionflow.models.networks.dropout import Dropout
 from precisionflow.models.networks.layered import Residual, TokenNetwork, TokenWise
 
 EMBEDDING_STD = 0.3
-"""Initial standard deviation of embeddings. Layer norm amplifies an error by 1 / (scale of the state), so the usual
+"""Initial standard deviation of embeddings. A norm amplifies an error by 1 / (scale of the state), so the usual
 0.02 drowns the states in predictive coding's errors (docs/predictive_coding.md has the table)."""
+NORMS = {"rms": nn.RMSNorm, "layer": nn.LayerNorm}
+
+Channels = Float[Tensor, "batch tokens channels"]
+LinearMap = Callable[[int, int], nn.Linear]
+"""(inputs, outputs) -> the last linear map of a branch or a readout."""
+MakeReadout = Callable[[nn.Module, nn.Embedding, LinearMap], nn.Module]
+"""(norm, embedding of the tokens, linear map) -> readout."""
+
+
+class SquaredReLU(nn.Module):
+    """max(x, 0)^2 (So et al. 2021)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x).square()
+
+
+ACTIVATIONS = {"squared_relu": SquaredReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+
+
+class LearnedPositions(nn.Module):
+    """x + an embedding of the position."""
+
+    def __init__(self, context: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(context, width)
+        nn.init.normal_(self.embedding.weight, std=EMBEDDING_STD)
+
+    def forward(self, x: Channels, at: Sites) -> Channels:
+        return x + self.embedding(at.positions)
+
+
+class NoPositions(nn.Module):
+    """x, wherever the token stands."""
+
+    def forward(self, x: Channels, at: Sites) -> Channels:  # noqa: ARG002
+        return x
 
 
 class TokenEmbedding(nn.Module):
-    """Embedding of the token plus embedding of its position."""
+    """Embedding of the token, and what `positions` make of it."""
 
-    def __init__(self, vocabulary: int, context: int, width: int) -> None:
+    group: ClassVar[GroupName] = "embedding"
+
+    def __init__(self, vocabulary: int, width: int, *, positions: nn.Module, dropout: nn.Module) -> None:
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, width)
-        self.positions = nn.Embedding(context, width)
+        self.positions = positions
+        self.dropout = dropout
         nn.init.normal_(self.tokens.weight, std=EMBEDDING_STD)
-        nn.init.normal_(self.positions.weight, std=EMBEDDING_STD)
 
-    def forward(
-        self, tokens: Int[Tensor, "batch tokens *bag"], at: Sites
-    ) -> Float[Tensor, "batch tokens channels"]:
+    def forward(self, tokens: Int[Tensor, "batch tokens *bag"], at: Sites) -> Channels:
         """A token that is a bag of ids has the sum of their embeddings, without those of id 0."""
         if tokens.ndim == 3:
             flat = functional.embedding_bag(
                 tokens.flatten(0, 1), self.tokens.weight, mode="sum", padding_idx=0
             )
-            return flat.view(*tokens.shape[:2], -1) + self.positions(at.positions)
-        return self.tokens(tokens) + self.positions(at.positions)
+            embedded = flat.view(*tokens.shape[:2], -1)
+        else:
+            embedded = self.tokens(tokens)
+        return self.dropout(self.positions(embedded, at))  # type: ignore[no-any-return]
+
+
+class FeedForward(TokenWise):
+    """Two linear maps with an activation between, four times as wide inside."""
+
+    group: ClassVar[GroupName] = "feed_forward"
+
+
+class TokenReadout(TokenWise):
+    """Logits at every token: output Float "batch tokens classes"."""
+
+    group: ClassVar[GroupName] = "readout"
+
+    def __init__(
+        self, norm: nn.Module, embedding: nn.Embedding, last: LinearMap = nn.Linear, *, classes: int
+    ) -> None:
+        super().__init__(norm, last(embedding.embedding_dim, classes))
+
+
+class TiedLogits(nn.Module):
+    """<x, embedding of a token> / sqrt(width), which has the embeddings' scale where x has unit variance."""
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.weight = embedding.weight
+
+    def forward(self, x: Channels) -> Float[Tensor, "batch tokens vocabulary"]:
+        return functional.linear(x / math.sqrt(x.shape[-1]), self.weight)
+
+
+class TiedReadout(TokenWise):
+    """Logits of the next token by the embedding's own weights (Press & Wolf 2017)."""
+
+    group: ClassVar[GroupName] = "readout"
+
+    def __init__(self, norm: nn.Module, embedding: nn.Embedding, last: LinearMap = nn.Linear) -> None:  # noqa: ARG002
+        super().__init__(norm, TiedLogits(embedding))
 
 
 class PooledReadout(nn.Module):
     """Logits of a sequence from the mean over its real tokens."""
 
-    def __init__(self, width: int, *, classes: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.classes = nn.Linear(width, classes)
+    group: ClassVar[GroupName] = "readout"
 
-    def forward(self, x: Float[Tensor, "batch tokens channels"], at: Sites) -> Float[Tensor, "batch classes"]:
+    def __init__(
+        self, norm: nn.Module, embedding: nn.Embedding, last: LinearMap = nn.Linear, *, classes: int
+    ) -> None:
+        super().__init__()
+        self.norm = norm
+        self.classes = last(embedding.embedding_dim, classes)
+
+    def forward(self, x: Channels, at: Sites) -> Float[Tensor, "batch classes"]:
         present = at.present
         if present is None:
             present = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
@@ -56,28 +141,59 @@ class PooledReadout(nn.Module):
         return self.classes(mean)  # type: ignore[no-any-return]
 
 
-def token_readout(width: int, *, classes: int) -> nn.Module:
-    """Logits at every token, of the next token or of the token's tag: output Float "batch tokens classes"."""
-    return TokenWise(nn.LayerNorm(width), nn.Linear(width, classes))
-
-
-def transformer(
-    config: Transformer, *, vocabulary: int, context: int, readout: Callable[[int], nn.Module]
-) -> TokenNetwork:
-    """Embedding, then attention and feed-forward residual branches in turn, then the `readout` of that width.
+def transformer(config: Transformer, *, vocabulary: int, context: int, readout: MakeReadout) -> TokenNetwork:
+    """Embedding, then attention and feed-forward residual branches in turn, then the readout.
 
     inputs: Int "batch tokens", at most `context` tokens; output: what the readout gives.
     """
-    layers: list[nn.Module] = [TokenEmbedding(vocabulary, context, config.width)]
+    width, norm = config.width, NORMS[config.norm]
+    last: LinearMap = _zero_linear if config.zero_projections else nn.Linear
+    embedding = TokenEmbedding(
+        vocabulary, width, positions=_positions(config, context), dropout=_dropout(config, layer=0)
+    )
+    layers: list[nn.Module] = [embedding]
     for _ in range(config.blocks):
-        attend = attention(config.attention, width=config.width, heads=config.heads)
         layers += [
-            Residual(nn.LayerNorm(config.width), attend),
-            Residual(nn.LayerNorm(config.width), feed_forward(config.width)),
+            Residual(norm(width), branch, dropout=_dropout(config, layer=len(layers) + place))
+            for place, branch in enumerate((_attention(config, last), _feed_forward(config, last)))
         ]
-    return TokenNetwork(layers, readout(config.width))
+    return TokenNetwork(layers, readout(norm(width), embedding.tokens, last))
 
 
-def feed_forward(width: int) -> nn.Module:
-    """Two linear maps with a GELU between, four times as wide inside."""
-    return TokenWise(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+def _positions(config: Transformer, context: int) -> nn.Module:
+    match config.positions:
+        case "learned":
+            return LearnedPositions(context, config.width)
+        case "rotary" | "none":
+            return NoPositions()
+        case _:
+            assert_never(config.positions)
+
+
+def _attention(config: Transformer, last: LinearMap) -> nn.Module:
+    width = config.width // config.heads
+    return attention(
+        config.attention,
+        width=config.width,
+        heads=config.heads,
+        norm=HeadNorm(2 * config.heads, width) if config.query_key_norm else None,
+        rotation=Rotary(width) if config.positions == "rotary" else None,
+        mix=last(config.width, config.width),
+    )
+
+
+def _feed_forward(config: Transformer, last: LinearMap) -> nn.Module:
+    width = config.width
+    return FeedForward(nn.Linear(width, 4 * width), ACTIVATIONS[config.activation](), last(4 * width, width))
+
+
+def _dropout(config: Transformer, *, layer: int) -> nn.Module:
+    return Dropout(config.dropout, layer=layer) if config.dropout else nn.Identity()
+
+
+def _zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear map that starts at 0."""
+    linear = nn.Linear(inputs, outputs)
+    nn.init.zeros_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear

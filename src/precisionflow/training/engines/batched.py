@@ -22,9 +22,9 @@ from precisionflow.training.cross_fit import CrossFit
 from precisionflow.training.device import keep_freed_memory
 from precisionflow.training.files import reading, saving
 from precisionflow.training.members import Member, batch_indices, padded
-from precisionflow.training.optimiser import adamw, set_learning_rate
+from precisionflow.training.optimiser import optimiser, set_learning_rates
 from precisionflow.training.rules.stacked import Gradients, NewWeights, StackedBatch, StackedRule
-from precisionflow.training.schedule import learning_rate
+from precisionflow.training.schedule import share_of_average, share_of_peak
 from precisionflow.training.standing import Interval
 
 STATE = "program.pt"
@@ -53,7 +53,7 @@ class Program:
     average: Weights
     """Running mean of the weights, which is validated and kept; the weights themselves where there is none."""
     best: Weights
-    optimiser: torch.optim.AdamW
+    optimiser: torch.optim.Optimizer
 
 
 class Batched:
@@ -91,14 +91,8 @@ class Batched:
     def _start(self, networks: list[int], weights: Weights) -> Program:
         leaves = {name: w.detach().clone().to(self.device).requires_grad_() for name, w in weights.items()}
         average, best = ({name: leaf.detach().clone() for name, leaf in leaves.items()} for _ in range(2))
-        optimiser = adamw(
-            leaves.items(),
-            self.training,
-            precision_head=self.rule.precision_head,
-            precision_weight_decay=self.rule.precision_weight_decay,
-            fused=True,
-        )
-        return Program(networks, leaves, average, best, optimiser)
+        chosen = optimiser(leaves.items(), self.training, groups=self.rule.groups, fused=True)
+        return Program(networks, leaves, average, best, chosen)
 
     def advance(self, first: int, last: int, interval: Interval) -> None:
         program, training = self.program, self.training
@@ -115,7 +109,7 @@ class Batched:
             batch = StackedBatch(inputs, target, weight, step / training.steps, derived(keys, step))
             losses = self._learn(step, batch)
             if training.average:
-                share = 1 - min(training.average, (step + 1) / (step + 10))
+                share = share_of_average(step, training.average)
                 means, leaves = list(program.average.values()), program.weights.values()
                 torch._foreach_lerp_(means, [leaf.detach() for leaf in leaves], share)
             seconds = (time.perf_counter() - start) / len(members)
@@ -133,7 +127,7 @@ class Batched:
                 clipped = _clipped(gradients, training.gradient_clip)
                 for leaf, gradient in zip(program.weights.values(), clipped, strict=True):
                     leaf.grad = gradient.contiguous()
-                set_learning_rate(program.optimiser, learning_rate(step, training))
+                set_learning_rates(program.optimiser, share_of_peak(step, training))
                 program.optimiser.step()
         return losses
 

@@ -1,5 +1,6 @@
 """The engine `deepspeed`: ZeRO stage 0-3 over torch.distributed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ from torch import Tensor
 
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.training import Training
+from precisionflow.models.networks.groups import parameter_groups
 from precisionflow.training.batches import Batch
 from precisionflow.training.engines import zero
 from precisionflow.training.engines.single import Feed, SingleNetwork
 from precisionflow.training.files import saving
-from precisionflow.training.optimiser import adamw, set_learning_rate
+from precisionflow.training.optimiser import optimiser, set_learning_rates
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.learner import Learner
@@ -34,22 +36,22 @@ class DeepSpeed(SingleNetwork):
         super().__init__(training, feed, ranks, resume=resume)
         self.stage = config.zero_stage
         learner = learner.to(ranks.device)
-        optimiser = adamw(
-            learner.named_parameters(),
-            training,
-            precision_head=learner.precision_head,
-            precision_weight_decay=learner.objective.precision_weight_decay,
-        )
+        chosen = optimiser(learner.named_parameters(), training, groups=parameter_groups(learner))
         settings = zero.settings(config, training, ranks)
-        self.engine = zero.initialise(learner, optimiser, settings, resume=resume, ranks=ranks)
+        self.engine = zero.initialise(learner, chosen, settings, resume=resume, ranks=ranks)
+        self.average(zero.running_mean(self.engine, partitioned=self.stage == 3), resume=resume)
 
-    def learn(self, batch: Batch, learning_rate: float, carried: Any) -> Lesson:
+    def learn(self, parts: Sequence[Batch], share: float, carried: Sequence[Any]) -> list[Lesson]:
+        """DeepSpeed takes the mean of the parts' gradients, and its step after the last part."""
         self.engine.train()
-        set_learning_rate(self.engine.optimizer, learning_rate)
-        lesson: Lesson = self.engine(batch, carried).weighted(batch.weight)
-        self.engine.backward(lesson.surrogate)
-        self.engine.step()
-        return lesson
+        set_learning_rates(self.engine.optimizer, share)
+        lessons = []
+        for part, before in zip(parts, carried, strict=True):
+            lesson: Lesson = self.engine(part, before).weighted(part.weight)
+            self.engine.backward(lesson.surrogate)
+            self.engine.step()
+            lessons.append(lesson.detached())
+        return lessons
 
     def losses(self, batch: Batch) -> Tensor:
         self.engine.eval()

@@ -1,5 +1,6 @@
 """One network in a plain loop of steps: the part that plain torch and DeepSpeed share."""
 
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,15 +13,18 @@ from torch import Tensor
 
 from precisionflow.config.training import Training
 from precisionflow.models.numerics import counted_sum
+from precisionflow.training.average import RunningMean
 from precisionflow.training.batches import Batch
 from precisionflow.training.files import load_weights, reading, save_weights
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
-from precisionflow.training.schedule import learning_rate
+from precisionflow.training.schedule import share_of_average, share_of_peak
 from precisionflow.training.standing import Interval
 
 BEST = "best.safetensors"
 """Kept weights inside a checkpoint."""
+AVERAGE = "average.safetensors"
+"""Running mean of the weights inside a checkpoint."""
 
 
 class Feed(NamedTuple):
@@ -44,13 +48,18 @@ class SingleNetwork(ABC):
         self.ranks = ranks
         self.best: dict[str, Tensor] = {}
         """Kept weights, on the first rank."""
+        self.mean: RunningMean | None = None
+        """Running mean of the weights, which is validated and kept in their place."""
         if resume:
             with reading(resume / BEST, checkpoint=resume.parent) as file:
                 self.best = load_weights(file) if file.exists() else {}
 
     @abstractmethod
-    def learn(self, batch: Batch, learning_rate: float, carried: Any) -> Lesson:
-        """One optimiser step on this rank's share of a batch."""
+    def learn(self, parts: Sequence[Batch], share: float, carried: Sequence[Any]) -> list[Lesson]:
+        """One optimiser step on this rank's share of a batch, in parts; what each part taught.
+
+        `share` is that of the peak learning rates; `carried` is that of each part's lesson before.
+        """
 
     @abstractmethod
     def losses(self, batch: Batch) -> Tensor:
@@ -64,22 +73,27 @@ class SingleNetwork(ABC):
     def save_state(self, folder: Path) -> None:
         """Weights and optimiser state."""
 
-    def step(self, batch: Batch, learning_rate: float) -> Lesson:
-        """Take all steps on a batch; the lesson of the first."""
-        first = lesson = self.learn(batch, learning_rate, None)
-        while lesson.carried is not None:
-            lesson = self.learn(batch, learning_rate, lesson.carried)
-        return first
+    def step(self, batch: Batch, step: int) -> Float[Tensor, "measures"]:
+        """Take all optimiser steps on the batch of a step; what the first of them measured."""
+        parts, share = batch.parts(self.training.accumulate), share_of_peak(step, self.training)
+        first = lessons = self.learn(parts, share, [None] * len(parts))
+        while lessons[0].carried is not None:
+            lessons = self.learn(parts, share, [lesson.carried for lesson in lessons])
+        if self.mean and self.training.average:
+            self.mean.follow(share_of_average(step, self.training.average))
+        return torch.stack([torch.stack([one.loss.detach(), one.energy.detach()]) for one in first]).mean(
+            dim=0
+        )
 
     def advance(self, first: int, last: int, interval: Interval) -> None:
         for step in range(first, last):
             start = time.perf_counter()
-            lesson = self.step(self.feed.batch(step), learning_rate(step, self.training))
-            measured = torch.stack([lesson.loss.detach(), lesson.energy.detach()])[None]
-            interval.add(measured, seconds=time.perf_counter() - start)
+            measured = self.step(self.feed.batch(step), step)
+            interval.add(measured[None], seconds=time.perf_counter() - start)
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:  # noqa: ARG002
-        return torch.tensor([self.validation_loss()], dtype=torch.float64)
+        with self._mean_in_place():
+            return torch.tensor([self.validation_loss()], dtype=torch.float64)
 
     def validation_loss(self) -> float:
         """Mean loss over all validation targets; ranks take batches in turn, each the same number of them."""
@@ -98,11 +112,11 @@ class SingleNetwork(ABC):
     def keep(self, which: Bool[Tensor, "networks"]) -> None:
         """Without early stopping the weights of the end are kept: nothing to remember before."""
         if which.all() and self.training.patience is not None:
-            self.best = self.whole_weights()
+            self.best = self._validated_weights()
 
     def leave(self, gone: Bool[Tensor, "networks"]) -> None:
         if gone.all() and self.training.patience is None:
-            self.best = self.whole_weights()
+            self.best = self._validated_weights()
 
     def weights(self) -> list[dict[str, Tensor]]:
         return [self.best]
@@ -112,5 +126,22 @@ class SingleNetwork(ABC):
 
     def save(self, folder: Path) -> None:
         self.save_state(folder)
-        if self.best and self.ranks.first:
-            save_weights(self.best, folder / BEST)
+        average = self._validated_weights() if self.mean else {}
+        for weights, name in ((self.best, BEST), (average, AVERAGE)):
+            if weights and self.ranks.first:
+                save_weights(weights, folder / name)
+
+    def average(self, mean: RunningMean, *, resume: Path | None) -> None:
+        """Keep a running mean of the weights, which goes on from a checkpoint where one is resumed."""
+        if self.training.average:
+            self.mean = mean
+            if resume:
+                with reading(resume / AVERAGE, checkpoint=resume.parent) as file:
+                    mean.load(load_weights(file))
+
+    def _mean_in_place(self) -> contextlib.AbstractContextManager[None]:
+        return self.mean.in_place() if self.mean else contextlib.nullcontext()
+
+    def _validated_weights(self) -> dict[str, Tensor]:
+        with self._mean_in_place():
+            return self.whole_weights()

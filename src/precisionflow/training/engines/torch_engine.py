@@ -1,16 +1,20 @@
 """The engine `torch`: one process, plain torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from precisionflow.config.engine import TorchEngine
 from precisionflow.config.training import Training
+from precisionflow.models.networks.groups import parameter_groups
+from precisionflow.training.average import RunningMean, weights_of
 from precisionflow.training.batches import Batch
 from precisionflow.training.engines.single import Feed, SingleNetwork
 from precisionflow.training.files import reading, saving
-from precisionflow.training.optimiser import adamw, set_learning_rate
+from precisionflow.training.optimiser import optimiser, set_learning_rates
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.learner import Learner
@@ -22,32 +26,43 @@ class Torch(SingleNetwork):
     """Weights and optimiser of this process alone."""
 
     def __init__(
-        self, learner: Learner, training: Training, feed: Feed, ranks: Ranks, *, resume: Path | None
+        self,
+        learner: Learner,
+        config: TorchEngine,
+        training: Training,
+        feed: Feed,
+        ranks: Ranks,
+        *,
+        resume: Path | None,
     ) -> None:
         super().__init__(training, feed, ranks, resume=resume)
         self.learner = learner.to(ranks.device)
-        self.optimiser = adamw(
-            learner.named_parameters(),
-            training,
-            precision_head=learner.precision_head,
-            precision_weight_decay=learner.objective.precision_weight_decay,
+        self.optimiser = optimiser(
+            learner.named_parameters(), training, groups=parameter_groups(self.learner)
         )
         if resume:
             with reading(resume / STATE, checkpoint=resume.parent) as file:
                 state = torch.load(file, map_location=ranks.device, weights_only=True)
             self.learner.load_state_dict(state["learner"])
             self.optimiser.load_state_dict(state["optimiser"])
+        self.average(RunningMean(weights_of(self.learner.model)), resume=resume)
+        if config.compile:
+            for part in (*self.learner.model.layers, self.learner.model.readout):
+                part.compile()
 
-    def learn(self, batch: Batch, learning_rate: float, carried: Any) -> Lesson:
+    def learn(self, parts: Sequence[Batch], share: float, carried: Sequence[Any]) -> list[Lesson]:
         self.learner.train()
-        set_learning_rate(self.optimiser, learning_rate)
-        lesson: Lesson = self.learner(batch, carried).weighted(batch.weight)
+        set_learning_rates(self.optimiser, share)
         self.optimiser.zero_grad(set_to_none=True)
-        lesson.surrogate.backward()  # type: ignore[no-untyped-call]
+        lessons = []
+        for part, before in zip(parts, carried, strict=True):
+            lesson: Lesson = self.learner(part, before).weighted(part.weight)
+            (lesson.surrogate / len(parts)).backward()  # type: ignore[no-untyped-call]
+            lessons.append(lesson.detached())
         if self.training.gradient_clip:
             nn.utils.clip_grad_norm_(self.learner.parameters(), self.training.gradient_clip)
         self.optimiser.step()
-        return lesson
+        return lessons
 
     def losses(self, batch: Batch) -> Tensor:
         self.learner.eval()

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.training import Training
+from precisionflow.training.average import RunningMean, Weights, weights_of
 from precisionflow.training.files import reading
 from precisionflow.training.ranks import Ranks
 
@@ -23,10 +24,10 @@ NEVER = 1 << 62
 
 
 def settings(config: DeepSpeedEngine, training: Training, ranks: Ranks) -> dict[str, Any]:
-    """DeepSpeed's configuration: one micro-batch a step, ZeRO stage, clipping; bfloat16 is the learner's autocast."""
+    """DeepSpeed's configuration: micro-batches of a step, ZeRO stage, clipping; bfloat16 is the learner's autocast."""
     return {
-        "train_micro_batch_size_per_gpu": training.batch_size // ranks.count,
-        "gradient_accumulation_steps": 1,
+        "train_micro_batch_size_per_gpu": training.batch_size // (ranks.count * training.accumulate),
+        "gradient_accumulation_steps": training.accumulate,
         "gradient_clipping": training.gradient_clip or 0.0,
         "steps_per_print": NEVER,
         "zero_optimization": {"stage": config.zero_stage},
@@ -95,6 +96,35 @@ def whole_weights(model: nn.Module, *, partitioned: bool) -> dict[str, Tensor]:
         else:
             weights[name] = tensor.detach().cpu().clone()
     return weights
+
+
+def running_mean(engine: Any, *, partitioned: bool) -> RunningMean:
+    """Running mean of the network's weights; of a partitioned (stage 3) model each rank keeps that of its pieces."""
+    return MeanOfPieces(engine) if partitioned else RunningMean(weights_of(engine.module.model))
+
+
+class MeanOfPieces(RunningMean):
+    """A rank's piece of the running mean of every weight."""
+
+    def __init__(self, engine: Any) -> None:
+        self.rank = engine.global_rank
+        self.whole_everywhere = engine.optimizer.persistent_parameters
+        """Small weights, which DeepSpeed keeps whole on every rank."""
+        named = dict(engine.module.model.named_parameters())
+        super().__init__(lambda: {name: parameter.ds_tensor.detach() for name, parameter in named.items()})
+
+    def exchange(self) -> None:
+        small = self.whole_everywhere
+        if small:
+            small[0].partition(small)
+        super().exchange()
+        if small:
+            small[0].all_gather(small)
+
+    def load(self, whole: Weights) -> None:
+        for name, piece in self.mean.items():
+            mine = whole[name].flatten()[self.rank * piece.numel() :][: piece.numel()]
+            piece[: len(mine)].copy_(mine)
 
 
 def _saved_ranks(checkpoint: Path) -> int:

@@ -27,3 +27,7 @@ class Lesson(NamedTuple):
         return self._replace(
             surrogate=weight * self.surrogate, loss=weight * self.loss, energy=weight * self.energy
         )
+
+    def detached(self) -> "Lesson":
+        """The numbers, without what they were computed from."""
+        return self._replace(surrogate=self.surrogate.detach())

@@ -4,8 +4,9 @@ import math
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from precisionflow.models.networks.groups import parameter_groups
 from precisionflow.models.posteriors import tagi
 from precisionflow.training.rules.stacked import NewWeights, Stacked, StackedBatch
 
@@ -13,8 +14,9 @@ from precisionflow.training.rules.stacked import NewWeights, Stacked, StackedBat
 class ClosedForm:
     """Tractable approximate Gaussian inference of many belief networks (see models.posteriors.tagi)."""
 
-    precision_head: frozenset[str] = frozenset()
-    precision_weight_decay: float | None = None
+    def __init__(self, template: nn.Module) -> None:
+        """`template` has the form of every network."""
+        self.groups = parameter_groups(template)
 
     @torch.no_grad()
     def learn(self, weights: Stacked, batch: StackedBatch) -> NewWeights:

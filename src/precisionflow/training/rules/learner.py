@@ -10,7 +10,6 @@ from precisionflow.config import learning as kinds
 from precisionflow.models.likelihoods.objective import Objective
 from precisionflow.models.networks.dropout import dropping
 from precisionflow.models.networks.layered import Layered
-from precisionflow.models.networks.readout import precision_head_names
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.gradient import Backpropagation
@@ -40,11 +39,6 @@ class Learner(nn.Module):
                 with dropping(self.model, batch.draw):
                     return self.rule(self.model, losses, batch, carried)  # type: ignore[no-any-return]
             return self.objective.negative_log_likelihood(self.model(batch.inputs, batch.mask), batch.target)
-
-    @property
-    def precision_head(self) -> frozenset[str]:
-        """Names of the parameters of the precision head."""
-        return precision_head_names(self)
 
 
 def learner(

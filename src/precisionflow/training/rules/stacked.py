@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from precisionflow.config.optimiser import GroupName
+
 Stacked = Mapping[str, Tensor]
 """Weights by name, each with a leading axis of networks."""
 NetworkLosses = Float[Tensor, "networks"]
@@ -41,9 +43,8 @@ class NewWeights(NamedTuple):
 class StackedRule(Protocol):
     """A way of learning for many networks."""
 
-    precision_head: frozenset[str]
-    """Names of the parameters of the precision head."""
-    precision_weight_decay: float | None
+    groups: dict[str, GroupName]
+    """Group of each parameter."""
 
     def learn(self, weights: Stacked, batch: StackedBatch) -> Gradients | NewWeights:
         """What a batch teaches."""

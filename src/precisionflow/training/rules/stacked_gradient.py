@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from precisionflow.models.likelihoods.objective import Losses, Objective
 from precisionflow.models.networks.dropout import Draw, dropping
-from precisionflow.models.networks.readout import precision_head_names
+from precisionflow.models.networks.groups import parameter_groups
 from precisionflow.training.rules.stacked import Gradients, Stacked, StackedBatch
 
 
@@ -20,8 +20,7 @@ class StackedGradient:
         """`template` has the form of every network; its own weights are never used."""
         self.template = template
         self.objective = objective
-        self.precision_head = precision_head_names(template)
-        self.precision_weight_decay = objective.precision_weight_decay
+        self.groups = parameter_groups(template)
 
     def learn(self, weights: Stacked, batch: StackedBatch) -> Gradients:
         self.template.train()

@@ -3,18 +3,21 @@
 import functools
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.config.learning import PredictiveCoding
+from precisionflow.config.optimiser import GroupName
 from precisionflow.inference.predictive_coding.laws import Law
 from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
 
 
 class Laws(nn.Module):
     """The laws of all layers; layers may share one."""
+
+    group: ClassVar[GroupName] = "distribution"
 
     def __init__(self, laws: Sequence[Any], of_layer: Sequence[int]) -> None:
         """`laws` are modules with the interface `Law`; layer i has the law `laws[of_layer[i]]`."""

@@ -3,7 +3,8 @@
 The query side of a token and the key side of another are made apart, each from its tokens and their sites, so that a
 cache keeps what the key side gave. Called as a module it gives the two sides of the same tokens at once.
 
-Both sides of a distance are measured from one origin, the first key: exact, since a distance does not change when both
+Queries and keys are normed and turned by their positions before a potential lowers them. Both sides of a distance are
+measured from one origin, the first key as it is then: exact, since a distance does not change when both
 sides move, and without it float32 loses what is small beside an offset that queries and keys have in common. The
 first key is seen by every query, so that no later token changes a bit of what earlier ones get.
 """
@@ -27,7 +28,7 @@ class Potential(Protocol):
 
     lowering: Lowering
 
-    def origin(self, y: Tokens) -> Origin:
+    def origin(self, y: Tokens, at: Sites) -> Origin:
         """What both sides are measured from, where `y` are the tokens of the key side."""
         ...
 

@@ -15,21 +15,21 @@ class DotProduct(nn.Module):
 
     lowering = InnerProduct()
 
-    def __init__(self, width: int, *, heads: int) -> None:
+    def __init__(self, queries_keys: QueriesAndKeys) -> None:
         super().__init__()
-        self.queries_keys = QueriesAndKeys(width, heads=heads)
+        self.queries_keys = queries_keys
 
-    def origin(self, y: Tokens) -> Origin:
-        return self.queries_keys(y[:, :0], "key")  # type: ignore[no-any-return]
+    def origin(self, y: Tokens, at: Sites) -> Origin:
+        return self.queries_keys(y[:, :0], at.first(0), "key")  # type: ignore[no-any-return]
 
-    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002 - every position alike
-        return self._scaled(self.queries_keys(x, "query"))
+    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002 - no distance
+        return self._scaled(self.queries_keys(x, at, "query"))
 
     def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
-        return self.queries_keys(y, "key")  # type: ignore[no-any-return]
+        return self.queries_keys(y, at, "key")  # type: ignore[no-any-return]
 
-    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
-        queries, keys = self.queries_keys(x).chunk(2, dim=1)
+    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+        queries, keys = self.queries_keys(x, at).chunk(2, dim=1)
         return self._scaled(queries), keys
 
     @staticmethod

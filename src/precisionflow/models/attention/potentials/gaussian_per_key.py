@@ -23,27 +23,28 @@ class GaussianPerKey(nn.Module):
 
     lowering = InnerProduct()
 
-    def __init__(self, width: int, *, heads: int, initial_precision: float | None = None) -> None:
+    def __init__(self, queries_keys: QueriesAndKeys, *, initial_precision: float | None = None) -> None:
         super().__init__()
+        width, heads = queries_keys.in_features, queries_keys.heads
         self.heads = heads
-        self.queries_keys = QueriesAndKeys(width, heads=heads)
+        self.queries_keys = queries_keys
         self.log_precision = nn.Linear(width, width)
         start = -0.5 * math.log(width // heads) if initial_precision is None else math.log(initial_precision)
         nn.init.zeros_(self.log_precision.weight)
         nn.init.constant_(self.log_precision.bias, start)
 
-    def origin(self, y: Tokens) -> Origin:
-        return first_key(self.queries_keys(y[:, :1], "key"))
+    def origin(self, y: Tokens, at: Sites) -> Origin:
+        return first_key(self.queries_keys(y[:, :1], at.first(1), "key"))
 
-    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002 - every position alike
-        return self.augmented_queries(at_least_float32(self.queries_keys(x, "query")) - origin)
+    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:
+        return self.augmented_queries(at_least_float32(self.queries_keys(x, at, "query")) - origin)
 
-    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
-        keys = at_least_float32(self.queries_keys(y, "key"))
+    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
+        keys = at_least_float32(self.queries_keys(y, at, "key"))
         return self.augmented_keys(keys - origin, self._log_precision(y))
 
-    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:  # noqa: ARG002
-        queries, keys = at_least_float32(self.queries_keys(x)).chunk(2, dim=1)
+    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+        queries, keys = at_least_float32(self.queries_keys(x, at)).chunk(2, dim=1)
         origin = first_key(keys)
         return self.augmented_queries(queries - origin), self.augmented_keys(
             keys - origin, self._log_precision(x)

@@ -1,0 +1,40 @@
+"""Rotations of queries and keys by the position of their token."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from precisionflow.models.attention.sites import Sites
+
+BASE = 10_000.0
+"""The slowest pair of channels turns by 1 radian in this many tokens."""
+
+Heads = Float[Tensor, "batch heads tokens width"]
+
+
+class Rotary(nn.Module):
+    """Channels c and c + d/2 of a head turn together by position * BASE^(-2 c / d) (Su et al. 2021, section 3.2.2).
+
+    <R_i q, R_j k> and ||R_i q - R_j k|| depend on i - j alone. A distance that weighs channels unequally is defined all
+    the same, but depends on i and j: a rotation does not commute with such weights.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", BASE ** -torch.arange(0, 1, 2 / width), persistent=False)
+
+    def forward(self, heads: Heads, at: Sites) -> Heads:
+        """In float32 at least, given back in the dtype of `heads`."""
+        angle = at.positions[:, None] * self.frequencies
+        cosine, sine = angle.cos(), angle.sin()
+        first, second = heads.chunk(2, dim=-1)
+        turned = torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+        return turned.to(heads.dtype)
+
+
+class Unrotated(nn.Module):
+    """Queries and keys are alike at every position."""
+
+    def forward(self, heads: Heads, at: Sites) -> Heads:  # noqa: ARG002
+        return heads
