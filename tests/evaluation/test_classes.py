@@ -11,10 +11,12 @@ from scipy import optimize, special
 from trained import Trained
 
 from precisionflow.config import Experiment, overlay, resolve
+from precisionflow.evaluation import classes
 from precisionflow.evaluation.classes import ClassScores, class_columns, real_places, validation_temperature
 from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import TOKENS
+from precisionflow.training.batches import Batch, part_batches
 
 
 class Sharpened(torch.nn.Module):
@@ -72,6 +74,24 @@ def test_scores_after_temperature_are_those_of_the_tempered_probabilities(text, 
     assert found["nll_after_temperature"] == pytest.approx(nll, rel=1e-6)
     assert found["accuracy_after_temperature"] == found["accuracy"]
     assert {*found, "validation_loss"} == set(experiment.metrics)
+
+
+def test_a_temperature_is_fitted_to_targets_from_end_to_end_of_the_part(text, experiment, monkeypatch):
+    """Every fourth window where a quarter of the targets is enough."""
+    predictor, seen = text.predictor(), []
+    whole = part_batches(experiment, text.data_of() / "valid.parquet")
+    windows = torch.cat([batch.inputs for batch in whole[:-1]])
+    monkeypatch.setattr(classes, "FITTED_TARGETS", windows.numel() // 4)
+
+    def noted(batch: Batch) -> torch.Tensor:
+        seen.append(batch.inputs)
+        return predictor.predict(batch)
+
+    validation_temperature(noted, experiment, text.data_of())
+    assert len(seen) == len(whole)
+    assert sum(len(of) for of in seen) == pytest.approx(len(windows) / 4, abs=len(whole) + 1)
+    for of, batch in zip(seen, whole, strict=True):
+        assert torch.equal(of, batch.inputs[::4])
 
 
 @pytest.mark.parametrize("factor", [3.0, 0.4])

@@ -27,7 +27,7 @@ Predict = Callable[[Batch], Float[Tensor, "... classes"]]
 """log p(class) of every target of a batch, in nats."""
 
 FITTED_TARGETS = 10_000
-"""Validation targets that a temperature is fitted on: its standard error is then about one per cent."""
+"""Validation targets, at least, that a temperature is fitted on: its standard error is then about one per cent."""
 
 
 @dataclass
@@ -108,33 +108,38 @@ def score_classes(
     bins = experiment.evaluation.bins
     plain = ClassScores(bins)
     if "temperature" not in experiment.evaluation.recalibration:
-        for log_probabilities, target in _predicted(predict, experiment, PreparedSplit(data).part("test")):
+        for log_probabilities, target in _of_part(predict, experiment, PreparedSplit(data).part("test")):
             plain.add(log_probabilities, target)
         return plain, None
     tempered = ClassScores(bins)
     factor = validation_temperature(predict, experiment, data)
-    for log_probabilities, target in _predicted(predict, experiment, PreparedSplit(data).part("test")):
+    for log_probabilities, target in _of_part(predict, experiment, PreparedSplit(data).part("test")):
         plain.add(log_probabilities, target)
         tempered.add(log_tempered(log_probabilities, factor), target)
     return plain, Tempered(tempered, TemperatureFit(factor=factor))
 
 
 def validation_temperature(predict: Predict, experiment: Experiment, data: Path) -> float:
-    """T of `recalibration.temperature` on the first `FITTED_TARGETS` targets of the validation part."""
-    parts, count = [], 0
-    for log_probabilities, target in _predicted(predict, experiment, PreparedSplit(data).part("valid")):
-        parts.append((np.exp(log_probabilities), target))
-        count += len(target)
-        if count >= FITTED_TARGETS:
-            break
-    probabilities, targets = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return temperature(probabilities, targets)
+    """T of `recalibration.temperature` on validation targets from end to end of the part.
+
+    Every k-th sample of each batch, at least `FITTED_TARGETS` targets: the beginning of a text is not like the rest.
+    """
+    batches = part_batches(experiment, PreparedSplit(data).part("valid"))
+    stride = max(1, int(sum(batch.counted for batch in batches)) // FITTED_TARGETS)
+    parts = [_predicted(predict, batch.taken(slice(None, None, stride))) for batch in batches]
+    log_probabilities, targets = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return temperature(np.exp(log_probabilities), targets)
 
 
-def _predicted(
+def _predicted(predict: Predict, batch: Batch) -> tuple[LogProbabilities, Targets]:
+    """The targets of a batch that count, with their predicted probabilities."""
+    counted = None if batch.counts is None else batch.counts.numpy() > 0
+    return real_places(predict(batch).numpy(), batch.target.numpy(), counted)
+
+
+def _of_part(
     predict: Predict, experiment: Experiment, file: Path
 ) -> Iterator[tuple[LogProbabilities, Targets]]:
     """Every target of a part that counts, with its predicted probabilities."""
     for batch in part_batches(experiment, file):
-        counted = None if batch.counts is None else batch.counts.numpy() > 0
-        yield real_places(predict(batch).numpy(), batch.target.numpy(), counted)
+        yield _predicted(predict, batch)

@@ -67,16 +67,19 @@ class Batch(NamedTuple):
         return [self] if count == 1 else [self._part(index, count) for index in range(count)]
 
     def _part(self, index: int, count: int) -> "Batch":
-        of = rank_slice(len(self.target), rank=index, ranks=count)
-        part = self._replace(
+        part = self.taken(rank_slice(len(self.target), rank=index, ranks=count))
+        share = part.counted / max(self.counted, SMALLEST_COUNT)
+        return part._replace(weight=self.weight * count * share)
+
+    def taken(self, of: slice) -> "Batch":
+        """Some of the samples."""
+        return self._replace(
             inputs=self.inputs[of],
             target=self.target[of],
             mask=None if self.mask is None else self.mask[of],
             counts=None if self.counts is None else self.counts[of],
             draw=None if self.draw is None else self.draw.share(of),
         )
-        share = part.counted / max(self.counted, SMALLEST_COUNT)
-        return part._replace(weight=self.weight * count * share)
 
     def to(self, device: torch.device) -> "Batch":
         mask = None if self.mask is None else self.mask.to(device)
