@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from on_ranks import AVERAGED, EVERY, engine_of
+from on_ranks import AVERAGED, EVERY, TRAINING, engine_of
 from rules_of_tests import STEPS_OF_A_BATCH, SeveralSteps, learned_law
 from torch import Tensor, nn
 
@@ -26,7 +26,9 @@ def parameters(of: Torch) -> dict[str, Tensor]:
 
 
 def test_several_steps_on_a_batch_are_that_many_of_adamw(text_tree, text_data):
-    mine, by_hand = (engine(text_tree, text_data, SeveralSteps()) for _ in range(2))
+    alike = {"precision": {"learning_rate_factor": 1.0}}
+    tree = text_tree | {"training": TRAINING | {"groups": alike}}
+    mine, by_hand = (engine(tree, text_data, SeveralSteps()) for _ in range(2))
     model, rule, losses = by_hand.learner.model, by_hand.learner.rule, by_hand.learner.objective
     learned = [*model.parameters(), *rule.parameters()]
     optimiser = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=0.0)

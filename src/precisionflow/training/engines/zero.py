@@ -46,7 +46,8 @@ def initialise(
     """A DeepSpeed engine, at the checkpoint in `resume` if given.
 
     A checkpoint of another number of ranks is first converted to the universal form by the first rank. Stage 0 keeps
-    everything on every rank, so any rank's state serves any number. ValueError for a checkpoint that is not whole.
+    everything on every rank, so any rank's state serves any number. Parameter groups keep their settings: from a
+    universal checkpoint of stage 3 all would get those of the first. ValueError for a checkpoint that is not whole.
     """
     import deepspeed
 
@@ -62,6 +63,8 @@ def initialise(
         dist_init_required=False,
     )
     if resume:
+        groups = engine.optimizer.param_groups
+        settings = [{name: of for name, of in group.items() if name != "params"} for group in groups]
         with reading(resume / "state", checkpoint=resume.parent), _trusted_types_only():
             if universal and ranks.first:
                 _to_universal(resume)
@@ -69,6 +72,8 @@ def initialise(
             loaded, _ = engine.load_checkpoint(str(resume), tag="universal" if universal else "state")
             if loaded is None:
                 raise FileNotFoundError("a file is missing")
+        for group, kept in zip(engine.optimizer.param_groups, settings, strict=True):
+            group.update(kept)
     return engine
 
 

@@ -1,0 +1,157 @@
+"""Tiny Shakespeare, CPU size, against its published validation loss of 1.88; and what each brick is worth.
+
+Choices are made on the last twentieth of the published training text, which is held out: settings, and one temperature
+for each network. What is measured has learned from all of that text with the same settings, never stopped, and its
+logits are divided by the temperature of the network with its seed that did not see the held-out part: as that part
+follows its training text, the published validation part follows the whole. Data are read through PRECISIONFLOW_DATA.
+"""
+
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from measured import Measured, arguments, present, run_experiment
+
+from precisionflow.ablation.design import expand
+from precisionflow.ablation.statistics import Interval, mean_interval
+from precisionflow.config import Experiment, load
+from precisionflow.evaluation.classes import ClassScores
+from precisionflow.evaluation.predictor import load_predictor
+from precisionflow.evaluation.recalibration.temperature import log_tempered
+from precisionflow.evaluation.tasks.next_token import TokenPredictor
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.recalibration import RecalibrationCard, TemperatureFit
+from precisionflow.records.schemas import METRICS
+from precisionflow.results.layout import EvaluatedCell, PreparedSplit, Results, cell_folder, data_folder
+from precisionflow.training.batches import part_batches
+
+PUBLISHED = 1.88
+BAR, CALIBRATION_BAR, TWIN_BAR = 1.62, 0.01, 0.01
+WHOLE = "task.validation_fraction=0.0001"
+"""Leaves 111 characters out of the training text, the fewest that a validation part may have."""
+BACKPROP, TWIN = "backprop+dot_product", "predictive_coding+dot_product"
+BRICKS = {
+    "the default": (),
+    "learned positions": ("model.positions=learned",),
+    "no positions": ("model.positions=none",),
+    "layer norm": ("model.norm=layer",),
+    "no query-key norm": ("model.query_key_norm=false",),
+    "GELU": ("model.activation=gelu",),
+    "SiLU": ("model.activation=silu",),
+    "tied readout": ("model.tied_readout=true",),
+    "random projections": ("model.zero_projections=false",),
+    "AdamW for all": ("training.optimiser.kind=adamw",),
+    "no weight decay": ("training.weight_decay=0",),
+}
+
+
+def metric(folder: Path, variant: Experiment, name: str) -> list[float]:
+    """Value of a metric for every seed."""
+    found = []
+    for seed in variant.seeds:
+        cell = EvaluatedCell(cell_folder(Results(folder).evaluation(variant), seed, 0))
+        rows = read_parquet(cell.metrics, METRICS).to_pylist()
+        found += [row["value"] for row in rows if row["metric"] == name]
+    return found
+
+
+def temperature(folder: Path, variant: Experiment, seed: int) -> float:
+    """Temperature of a network for its validation part."""
+    cell = EvaluatedCell(cell_folder(Results(folder).evaluation(variant), seed, 0))
+    (fit,) = read_card(cell.recalibration, RecalibrationCard).fits
+    assert isinstance(fit, TemperatureFit)
+    return fit.factor
+
+
+def tempered(folder: Path, variant: Experiment, seed: int, factor: float) -> dict[str, float]:
+    """Metrics of a network for the published validation part at a given temperature."""
+    results = Results(folder)
+    data = PreparedSplit(data_folder(results.data, variant, 0))
+    predictor = load_predictor(
+        cell_folder(results.model(variant), seed, 0), read_card(data.card, DatasetCard)
+    )
+    assert isinstance(predictor, TokenPredictor)
+    scores = ClassScores(variant.evaluation.bins)
+    for batch in part_batches(variant, data.part("test")):
+        stated = predictor.predict(batch).flatten(0, 1).numpy()
+        scores.add(log_tempered(stated, factor), batch.target.flatten().numpy())
+    return scores.metrics
+
+
+def shown(values: Sequence[float]) -> str:
+    """Mean ± half the 95 % interval."""
+    of: Interval = mean_interval(values, confidence=0.95)
+    return f"{of.mean:.4f} ± {(of.high - of.low) / 2:.4f}"
+
+
+def compared(held_out: Path, whole: Path) -> list[Measured]:
+    """Every variant's loss and calibration as Markdown; the bars."""
+    variants = {
+        one.name: (one.experiment, other.experiment)
+        for one, other in zip(expand(load("shakespeare")), expand(load("shakespeare", [WHOLE])), strict=True)
+    }
+    losses: dict[str, list[float]] = {}
+    calibration: dict[str, list[float]] = {}
+    for name, (half, full) in variants.items():
+        losses[name] = metric(whole, full, "nll")
+        factors = [temperature(held_out, half, seed) for seed in half.seeds]
+        after = [tempered(whole, full, seed, t) for seed, t in zip(full.seeds, factors, strict=True)]
+        calibration[name] = [of["ece"] for of in after]
+        cells = (
+            shown(metric(held_out, half, "validation_loss")),
+            shown(losses[name]),
+            shown(metric(whole, full, "ece")),
+            f"{np.mean(factors):.3f}",
+            shown(calibration[name]),
+            shown([of["nll"] for of in after]),
+        )
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    ours, theirs = (statistics.mean(losses[name]) for name in (BACKPROP, TWIN))
+    return [
+        Measured("backprop, validation loss", ours, "nats", bar=BAR),
+        Measured("backprop, validation loss less the published", ours - PUBLISHED, "nats", bar=0.0),
+        Measured("predictive coding over backprop, less 1", theirs / ours - 1, "1", bar=TWIN_BAR),
+        *(
+            Measured(
+                f"{name}, ECE after temperature", statistics.mean(calibration[name]), "1", CALIBRATION_BAR
+            )
+            for name in (BACKPROP, TWIN)
+        ),
+    ]
+
+
+def ablated(folder: Path) -> None:
+    """One brick exchanged at a time, one seed, on the held-out part, as Markdown."""
+    losses: Mapping[str, float] = {}
+    for name, settings in BRICKS.items():
+        chosen = ["ablation.axes={}", "seeds=[0]", *settings]
+        run_experiment("shakespeare", folder / name.replace(" ", "-"), settings=chosen)
+        (variant,) = expand(load("shakespeare", chosen))
+        (loss,) = metric(folder / name.replace(" ", "-"), variant.experiment, "validation_loss")
+        losses = {**losses, name: loss}
+        print(f"| {name} | {loss:.4f} | {loss - losses['the default']:+.4f} |".replace("-", "\N{MINUS SIGN}"))
+
+
+def main() -> None:
+    """Train with and without the held-out part, compare; with `--bricks` the ablation too."""
+    parser = arguments(__doc__)
+    parser.add_argument(
+        "--out", type=Path, help="results folder; kept, and finished stages are not run again"
+    )
+    parser.add_argument("--bricks", action="store_true", help="also exchange every brick once")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.out or Path(temporary)
+        run_experiment("shakespeare", folder / "held-out")
+        run_experiment("shakespeare", folder / "whole", settings=[WHOLE])
+        results = compared(folder / "held-out", folder / "whole")
+        if given.bricks:
+            ablated(folder / "bricks")
+    present(results, given.json)
+
+
+if __name__ == "__main__":
+    main()
