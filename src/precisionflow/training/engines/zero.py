@@ -46,8 +46,9 @@ def initialise(
     """A DeepSpeed engine, at the checkpoint in `resume` if given.
 
     A checkpoint of another number of ranks is first converted to the universal form by the first rank. Stage 0 keeps
-    everything on every rank, so any rank's state serves any number. Parameter groups keep their settings: from a
-    universal checkpoint of stage 3 all would get those of the first. ValueError for a checkpoint that is not whole.
+    everything on every rank, so any rank's state serves any number. Parameter groups keep their settings and count
+    their own steps: from a universal checkpoint of stage 3 all would get the first one's settings and one count
+    together. ValueError for a checkpoint that is not whole.
     """
     import deepspeed
 
@@ -74,6 +75,8 @@ def initialise(
                 raise FileNotFoundError("a file is missing")
         for group, kept in zip(engine.optimizer.param_groups, settings, strict=True):
             group.update(kept)
+        for state in optimiser.state.values():
+            state.update({name: of.clone() for name, of in state.items() if name == "step"})
     return engine
 
 
