@@ -3,8 +3,8 @@
 import numpy as np
 from measured import Measured, arguments, present
 
-from precisionflow.evaluation.calibration.bands import sampling_band
-from precisionflow.evaluation.calibration.scale import expected_normalised_calibration_error
+from precisionflow.ablation.statistics import chance_band
+from precisionflow.evaluation.calibration.chance import ence_chance
 from precisionflow.evaluation.distribution import gaussian
 
 TEST_ROWS = {"yacht": 31, "boston": 51, "kin8nm": 819, "power": 957}
@@ -16,12 +16,8 @@ def main() -> None:
     given = arguments(__doc__).parse_args()
     results = []
     for name, rows in TEST_ROWS.items():
-        mean, std = np.zeros(rows), np.linspace(1, 2, rows)
-
-        def ence(target: np.ndarray, mean: np.ndarray = mean, std: np.ndarray = std) -> float:
-            return expected_normalised_calibration_error(target, mean, std)
-
-        low, high = sampling_band(ence, gaussian(mean, std))
+        draws = ence_chance(gaussian(np.zeros(rows), np.linspace(1, 2, rows)), np.arange(rows))
+        low, high = chance_band([draws], confidence=0.95)
         results += [
             Measured(f"ence of a calibrated model, {name}, {rows} rows, {end} end", value, "")
             for end, value in (("lower", low), ("upper", high))

@@ -150,11 +150,21 @@ def _evaluate(
         "split": split,
     }
     key |= {"n": 44, "n_train": rows_learned}
-    lines = [key | {"metric": m, "value": float(v)} for m, v in measure(variant, seed, split).items()]
+    lines = [
+        key | {"metric": m, "value": float(v), "chance": _chance(m, v)}
+        for m, v in measure(variant, seed, split).items()
+    ]
     write_parquet(pa.Table.from_pylist(lines, METRICS), out / "metrics.parquet", METRICS)
     if rows:
         table, schema = _predictions(variant, _generator(variant, seed, split), rows)
         write_parquet(table, out / "predictions.parquet", schema)
+
+
+def _chance(metric: str, value: float) -> np.ndarray:
+    """Of a coverage the same in every cell, of calibration errors one of each value's own."""
+    if metric.startswith("coverage_"):
+        return float(metric.removeprefix("coverage_")) / 100 + np.linspace(-0.05, 0.05, 39)
+    return np.linspace(0, value, 39) if metric in ("ece", "pit_error") else np.empty(0)
 
 
 def _predictions(variant: Variant, noise: np.random.Generator, rows: int) -> tuple[pa.Table, pa.Schema]:

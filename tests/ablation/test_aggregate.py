@@ -305,3 +305,15 @@ def test_a_second_run_does_nothing(tmp_path: Path) -> None:
     before = (tmp_path / "out/table.parquet").stat().st_mtime_ns
     aggregate([experiment], evaluations=folders, out=tmp_path / "out")
     assert (tmp_path / "out/table.parquet").stat().st_mtime_ns == before
+
+
+def test_bands_of_chance_are_those_of_the_mean_over_cells(tmp_path: Path) -> None:
+    """World by world the mean over 2 seeds and 7 splits; a metric without worlds has none."""
+    out = aggregated(regression(), tmp_path)
+    (error,) = rows(out, "table", variant="homoscedastic", metric="pit_error")
+    assert (error["chance_low"], error["chance_high"]) == pytest.approx((0, 0.02))
+    (coverage,) = rows(out, "table", variant="heteroscedastic", metric="coverage_90")
+    assert (coverage["chance_low"], coverage["chance_high"]) == pytest.approx((0.85, 0.95))
+    (nll,) = rows(out, "table", variant="homoscedastic", metric="nll")
+    assert math.isnan(nll["chance_low"])
+    assert math.isnan(nll["chance_high"])

@@ -8,6 +8,7 @@ from scipy import stats
 
 from precisionflow.ablation.design import fewest_units
 from precisionflow.ablation.statistics import (
+    chance_band,
     difference_p,
     equivalence_p,
     holm,
@@ -272,3 +273,13 @@ def test_fewest_units_are_those_whose_signs_alone_can_decide(family: int, confid
 
 def test_fewest_units_at_95_per_cent() -> None:
     assert [fewest_units(m, confidence=0.95) for m in (1, 2, 4, 8)] == [6, 7, 8, 9]
+
+
+def test_a_band_of_chance_holds_a_further_world_as_often_as_it_says() -> None:
+    """Of 39 independent numbers, a fortieth is below the smallest or above the largest in 2 of 40 cases."""
+    draws = np.random.default_rng(0).permutation(39).astype(float)
+    assert chance_band([draws], confidence=0.95) == pytest.approx((0, 38), abs=1e-12)
+    assert chance_band([draws], confidence=0.5) == pytest.approx((9, 29), abs=1e-12)
+    assert chance_band([draws, draws + 2], confidence=0.95) == pytest.approx((1, 39), abs=1e-12)
+    assert chance_band([draws, -draws], confidence=0.95) == pytest.approx((0, 0), abs=1e-12)
+    assert all(math.isnan(end) for end in chance_band([np.empty(0)] * 3, confidence=0.95))

@@ -104,7 +104,7 @@ def test_the_promised_metrics_of_a_table_are_the_measured_ones() -> None:
 
 
 def test_the_promised_metrics_of_a_text_are_the_measured_ones() -> None:
-    scores = ClassScores(bins=15)
+    scores = ClassScores(bins=15, row=np.arange(3))
     scores.add(np.log(np.full((3, 4), 0.25)), np.arange(3))
     measured = text_metrics(scores, TextSize(characters=3, bytes=3, unknown=0))
     experiment = load("quickstart-language", ["evaluation.recalibration=[]"])

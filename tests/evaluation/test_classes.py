@@ -117,13 +117,15 @@ def test_fitting_sees_no_test_character(text, experiment, tmp_path: Path):
 
 def test_batches_add_up(text):
     stated, target = logits(text.predictor(), text, "test")
-    whole, parts = ClassScores(7), ClassScores(7)
+    row = np.arange(1, len(target) + 1)
+    whole, parts = ClassScores(7, row), ClassScores(7, row)
     whole.add(stated, target)
     for rows in np.array_split(np.arange(len(target)), 5):
         parts.add(stated[rows], target[rows])
-    row = np.arange(whole.count)
-    assert parts.table(row).equals(whole.table(row))
+    assert parts.table.equals(whole.table)
     assert parts.metrics == pytest.approx(whole.metrics, rel=1e-12)
+    for name, draws in whole.chance.items():
+        assert parts.chance[name] == pytest.approx(draws, rel=1e-9), name
 
 
 def test_scores_are_read_off_the_log_probabilities(text):
@@ -133,7 +135,7 @@ def test_scores_are_read_off_the_log_probabilities(text):
     )
     rows = predictor.token_log_probabilities(tokens[:, :-1]).flatten(0, 1)
     targets = tokens[:, 1:].flatten()
-    scored = class_columns(rows.numpy(), targets.numpy())
+    scored = class_columns(rows.numpy(), rows.exp().numpy(), targets.numpy())
     one_hot = torch.nn.functional.one_hot(targets, rows.shape[1])
     expected = {
         "target": targets,
@@ -150,11 +152,11 @@ def test_scores_are_read_off_the_log_probabilities(text):
 
 def test_padding_is_not_scored(text):
     stated, target = logits(text.predictor(), text, "test")
-    whole, some = ClassScores(7), ClassScores(7)
+    kept = np.flatnonzero(np.arange(10) < np.array([10, 4, 7])[:, None])
+    whole, some = ClassScores(7, np.arange(30)), ClassScores(7, kept)
     places = stated[:30].reshape(3, 10, -1), target[:30].reshape(3, 10)
     mask = np.arange(10) < np.array([10, 4, 7])[:, None]
     whole.add(*real_places(*places))
     some.add(*real_places(*places, mask))
-    kept = np.flatnonzero(mask)
     assert (whole.count, some.count) == (30, 21)
-    assert some.table(kept).equals(whole.table(np.arange(30)).take(kept))
+    assert some.table.equals(whole.table.take(kept))

@@ -10,6 +10,7 @@ from scipy import stats
 
 from precisionflow.config import load
 from precisionflow.evaluation.calibration.confidence import expected_calibration_error
+from precisionflow.evaluation.calibration.worlds import WORLDS
 from precisionflow.evaluation.distribution import gaussian as gaussian_distribution
 from precisionflow.evaluation.metrics import class_metrics, metrics_table, regression_metrics
 from precisionflow.records.files import read_parquet, write_parquet
@@ -144,19 +145,34 @@ def test_a_change_of_the_targets_unit(gaussian):
 def test_the_metrics_table_survives_its_file(tmp_path):
     experiment = load("quickstart-regression")
     table = metrics_table(
-        {"nll": 1.5, "coverage_90": 0.9}, experiment=experiment, seed=3, split=4, n=45, n_train=397
+        {"nll": 1.5, "coverage_90": 0.9},
+        {"coverage_90": np.arange(WORLDS) / WORLDS},
+        experiment=experiment,
+        seed=3,
+        split=4,
+        n=45,
+        n_train=397,
     )
     write_parquet(table, tmp_path / "metrics.parquet", METRICS)
     cell = {"experiment": experiment.name, "variant": "default", "dataset": "diabetes", "seed": 3, "split": 4}
     assert read_parquet(tmp_path / "metrics.parquet", METRICS).to_pylist() == [
-        cell | {"metric": "nll", "value": 1.5, "n": 45, "n_train": 397},
-        cell | {"metric": "coverage_90", "value": 0.9, "n": 45, "n_train": 397},
+        cell | {"metric": "nll", "value": 1.5, "n": 45, "n_train": 397, "chance": []},
+        cell
+        | {
+            "metric": "coverage_90",
+            "value": 0.9,
+            "n": 45,
+            "n_train": 397,
+            "chance": [world / WORLDS for world in range(WORLDS)],
+        },
     ]
 
 
 def test_no_metric_is_a_table_without_rows():
     assert (
-        metrics_table({}, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9).num_rows
+        metrics_table(
+            {}, {}, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9
+        ).num_rows
         == 0
     )
 
@@ -167,7 +183,7 @@ def test_no_metric_is_a_table_without_rows():
 )
 def test_the_metrics_table_refuses(values, message):
     with pytest.raises(ValueError, match=message):
-        metrics_table(values, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9)
+        metrics_table(values, {}, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -142,6 +142,7 @@ def aggregated(**columns: Any) -> pa.Table:
     return pa.table(
         texts
         | {"mean": [0.5], "low": [NAN], "high": [NAN], "std": [NAN], "n": [1], "overlap": [0.0]}
+        | {"chance_low": [NAN], "chance_high": [NAN]}
         | columns
     )
 

@@ -37,26 +37,43 @@ def test_metrics_without_a_proven_best_are_left_out() -> None:
     assert proven_bests(contrasts, ["a", "b"], ["nll", "crps"]) == {"nll": "b"}
 
 
-def test_a_calibrated_models_line_is_the_last() -> None:
-    names = ("coverage_90", "nll")
-    row = {"variant": "a", "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2}
-    table = score_table(
-        [row | {"metric": name} for name in names],
-        names,
-        caption="",
-        best={},
-        chance={"coverage_90": (0.8, 0.95)},
-    )
-    assert [[entry.text for entry in line] for line in table.rows][-1] == [
-        "calibrated",
-        "0.80 to 0.95",
-        "",
-        "",
+NAN = float("nan")
+
+
+def scored(variant: str, metric: str, low: float = NAN, high: float = NAN) -> dict[str, Any]:
+    row = {"variant": variant, "metric": metric, "mean": 0.5, "low": 0.4, "high": 0.6, "n": 2}
+    return row | {"chance_low": low, "chance_high": high}
+
+
+def test_a_band_that_all_variants_share_is_the_last_line() -> None:
+    rows = [scored("a", "coverage_90", 0.8, 0.95), scored("a", "nll"), scored("b", "coverage_90", 0.8, 0.95)]
+    table = score_table([*rows, scored("b", "nll")], ("coverage_90", "nll"), caption="", best={})
+    value = "0.50 ± 0.10"
+    assert [[entry.text for entry in line] for line in table.rows] == [
+        ["a", value, value, "2"],
+        ["b", value, value, "2"],
+        ["calibrated", "0.80 to 0.95", "", ""],
     ]
+    assert not any(entry.chance for line in table.rows for entry in line)
+    assert table.rows[-1][0].note == "by chance"
+
+
+def test_bands_of_their_own_stand_under_the_values_and_beside_the_mark() -> None:
+    rows = [scored("a", "ence", 0.1, 0.2), scored("b", "ence", 0.3, 0.4)]
+    table = score_table(rows, ("ence",), caption="", best={"ence": "b"})
+    assert [(line[1].note, line[1].kind, line[1].chance) for line in table.rows] == [
+        ("", "", "0.10 to 0.20"),
+        ("best", "best", "0.30 to 0.40"),
+    ]
+
+
+def test_metrics_without_a_band_have_no_line_of_it() -> None:
+    assert len(score_table([scored("a", "nll")], ("nll",), caption="", best={}).rows) == 1
 
 
 def test_before_and_after_stand_beside_each_other() -> None:
     row = {"variant": "v", "low": 0.9, "high": 1.1, "std": 0.1, "n": 5}
+    row |= {"chance_low": NAN, "chance_high": NAN}
     rows = [
         row | {"metric": name, "mean": mean}
         for name, mean in (

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from precisionflow.ablation import statistics
@@ -35,6 +36,8 @@ class Scores(NamedTuple):
     """Rows or tokens that were tested."""
     rows_learned: int
     """Rows or tokens of training and validation."""
+    chance: dict[str, np.ndarray]
+    """metric -> what it is in worlds where the predictions are true; empty where chance does not keep it from 0."""
 
 
 Measured = dict[Cell, Scores]
@@ -101,10 +104,12 @@ def read_metrics(cells: Iterable[Path]) -> Measured:
     """All metrics by cell; a result that comes twice counts once, and is an error where the two differ."""
     measured: Measured = {}
     for folder in cells:
-        for row in read_parquet(EvaluatedCell(folder).metrics, METRICS).to_pylist():
+        table = read_parquet(EvaluatedCell(folder).metrics, METRICS)
+        for row, draws in zip(table.drop_columns("chance").to_pylist(), table["chance"], strict=True):
             cell = Cell(*(row[name] for name in Cell._fields))
             metric, value = row["metric"], row["value"]
-            scores = measured.setdefault(cell, Scores({}, row["n"], row["n_train"]))
+            scores = measured.setdefault(cell, Scores({}, row["n"], row["n_train"], {}))
+            scores.chance[metric] = draws.values.to_numpy()
             known = scores.values.setdefault(metric, value)
             if known != value:
                 raise ValueError(
@@ -192,7 +197,12 @@ def _table(
                 "variant": variant.name,
                 "metric": metric,
             }
-            rows.append(key | interval._asdict() | {"overlap": overlap})
+            low, high = statistics.chance_band(
+                [measured[cell].chance[metric] for unit in cells_of(variant, experiment) for cell in unit],
+                confidence=experiment.ablation.confidence,
+            )
+            rest = {"overlap": overlap, "chance_low": low, "chance_high": high}
+            rows.append(key | interval._asdict() | rest)
     return rows
 
 

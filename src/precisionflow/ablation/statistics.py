@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
+from jaxtyping import Float
 from scipy.special import stdtr, stdtrit
 
 from precisionflow.ablation.design import fewest_units
@@ -35,6 +37,19 @@ def mean_interval(values: Sequence[float], *, confidence: float, overlap: float 
         return Interval(mean, math.nan, math.nan, math.nan, 1)
     half = float(stdtrit(n - 1, (1 + confidence) / 2)) * std * math.sqrt(1 / n + overlap)
     return Interval(mean, mean - half, mean + half, std, n)
+
+
+def chance_band(draws: Sequence[Float[np.ndarray, " worlds"]], *, confidence: float) -> tuple[float, float]:
+    """Central quantiles of the mean over cells of what each cell measures in one world after another.
+
+    A further world falls outside with probability 1 - confidence. NaN for no draws.
+    """
+    tail = (1 - confidence) / 2
+    means = np.mean(draws, axis=0, dtype=float)
+    if not means.size:
+        return math.nan, math.nan
+    low, high = np.quantile(means, [tail, 1 - tail], method="weibull")
+    return float(low), float(high)
 
 
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:

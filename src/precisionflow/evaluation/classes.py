@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +10,12 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from precisionflow.config import Experiment
+from precisionflow.evaluation.calibration.chance import ClassChance, Draws
 from precisionflow.evaluation.calibration.classes import ClassBins, class_bins
 from precisionflow.evaluation.metrics import class_metrics, class_wise_metrics
 from precisionflow.evaluation.recalibration.temperature import log_tempered, temperature
-from precisionflow.evaluation.scores.classes import brier, entropy
+from precisionflow.evaluation.scored import Scored
+from precisionflow.evaluation.scores.classes import Probabilities, brier, entropy
 from precisionflow.records.recalibration import TemperatureFit
 from precisionflow.records.schemas import CLASS_PREDICTIONS
 from precisionflow.results.layout import PreparedSplit
@@ -35,48 +36,52 @@ class ClassScores:
     """The scores of the predictions that were added so far."""
 
     bins: int
+    row: Targets
+    """Where each target stands, those of later batches too."""
     columns: list[dict[str, np.ndarray]] = field(default_factory=list)
     classes: ClassBins | None = None
+    drawn: ClassChance = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.drawn = ClassChance(self.bins)
 
     def add(self, log_probabilities: LogProbabilities, target: Targets) -> None:
         """Score one batch."""
-        self.columns.append(class_columns(log_probabilities, target))
-        found = class_bins(np.exp(log_probabilities), target, bins=self.bins)
+        probabilities, count = np.exp(log_probabilities), self.count
+        columns = class_columns(log_probabilities, probabilities, target)
+        self.columns.append(columns)
+        found = class_bins(probabilities, target, bins=self.bins)
         self.classes = found if self.classes is None else self.classes + found
+        self.drawn.add(probabilities, columns["confidence"], self.row[count : count + len(target)])
 
     @property
     def count(self) -> int:
         """Number of predictions."""
         return sum(len(part["target"]) for part in self.columns)
 
-    def table(self, row: Targets) -> pa.Table:
-        """A records.schemas.CLASS_PREDICTIONS; `row` says where each target stands."""
+    @property
+    def table(self) -> pa.Table:
+        """A records.schemas.CLASS_PREDICTIONS."""
         columns = {name: np.concatenate([part[name] for part in self.columns]) for name in self.columns[0]}
-        return pa.table({"row": row, **columns}, schema=CLASS_PREDICTIONS)
+        return pa.table({"row": self.row[: self.count], **columns}, schema=CLASS_PREDICTIONS)
 
     @property
     def metrics(self) -> dict[str, float]:
         """All metrics of class probabilities."""
         assert self.classes is not None
-        table = self.table(np.arange(self.count))
-        return class_metrics(table, bins=self.bins) | class_wise_metrics(self.classes)
+        return class_metrics(self.table, bins=self.bins) | class_wise_metrics(self.classes)
+
+    @property
+    def chance(self) -> dict[str, Draws]:
+        """Calibration errors in worlds where the probabilities are true."""
+        assert self.classes is not None
+        return self.drawn.scores(self.classes)
 
 
-class Tempered(NamedTuple):
-    """Scores after temperature."""
-
-    scores: ClassScores
-    fit: TemperatureFit
-
-
-def fits_of(tempered: Tempered | None) -> tuple[TemperatureFit, ...]:
-    """The fit, where there is one."""
-    return () if tempered is None else (tempered.fit,)
-
-
-def class_columns(log_probabilities: LogProbabilities, target: Targets) -> dict[str, np.ndarray]:
+def class_columns(
+    log_probabilities: LogProbabilities, probabilities: Probabilities, target: Targets
+) -> dict[str, np.ndarray]:
     """The columns of records.schemas.CLASS_PREDICTIONS but `row`."""
-    probabilities = np.exp(log_probabilities)
     return {
         "target": target.astype(np.int32),
         "log_probability": np.take_along_axis(log_probabilities, target[:, None], axis=1)[:, 0],
@@ -99,24 +104,31 @@ def real_places(
 
 
 def score_classes(
-    predict: Predict, experiment: Experiment, data: Path
-) -> tuple[ClassScores, Tempered | None]:
-    """Scores of the test part as predicted, and after temperature where the experiment asks for it.
+    predict: Predict,
+    experiment: Experiment,
+    data: Path,
+    *,
+    row: Targets,
+    measure: Callable[[ClassScores], dict[str, float]],
+) -> Scored:
+    """The test part as predicted, and after temperature where the experiment asks for it.
 
-    The temperature is fitted on the validation part, which early stopping has looked at.
+    `row` is where each target of the part stands. The temperature is fitted on the validation part, which early
+    stopping has looked at.
     """
-    bins = experiment.evaluation.bins
-    plain = ClassScores(bins)
-    if "temperature" not in experiment.evaluation.recalibration:
-        for log_probabilities, target in _of_part(predict, experiment, PreparedSplit(data).part("test")):
-            plain.add(log_probabilities, target)
-        return plain, None
-    tempered = ClassScores(bins)
-    factor = validation_temperature(predict, experiment, data)
+    plain, tempered = (ClassScores(experiment.evaluation.bins, row) for _ in range(2))
+    fits: tuple[TemperatureFit, ...] = ()
+    if "temperature" in experiment.evaluation.recalibration:
+        fits = (TemperatureFit(factor=validation_temperature(predict, experiment, data)),)
     for log_probabilities, target in _of_part(predict, experiment, PreparedSplit(data).part("test")):
         plain.add(log_probabilities, target)
-        tempered.add(log_tempered(log_probabilities, factor), target)
-    return plain, Tempered(tempered, TemperatureFit(factor=factor))
+        for fit in fits:
+            tempered.add(log_tempered(log_probabilities, fit.factor), target)
+    metrics, chance = measure(plain), plain.chance
+    if fits:
+        metrics |= {f"{name}_after_temperature": value for name, value in measure(tempered).items()}
+        chance |= {f"{name}_after_temperature": draws for name, draws in tempered.chance.items()}
+    return Scored(plain.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
 
 
 def validation_temperature(predict: Predict, experiment: Experiment, data: Path) -> float:

@@ -8,11 +8,12 @@ from functools import cached_property
 from typing import assert_never
 
 import numpy as np
+from jaxtyping import Float
 from scipy import special
 
 from precisionflow.evaluation import families, quantiles
 from precisionflow.evaluation.columns import Rows, aligned, fraction, refuse
-from precisionflow.evaluation.families import Components, Family
+from precisionflow.evaluation.families import Components, Draw, Family
 
 PARAMETERS = ("location", "scale", "weight", "degrees_of_freedom", "location_std")
 """The arrays of a distribution."""
@@ -143,19 +144,19 @@ class Distribution:
 
     def sample(self, random: np.random.Generator) -> Rows:
         """One draw for each row."""
+        shape = (1, len(self.location))
+        return self.drawn(lambda stream: 1 - random.random(shape))[0]  # noqa: ARG005
+
+    def drawn(self, uniform: Draw) -> Float[np.ndarray, "draws rows"]:
+        """Targets of each row, drawn by uniform values."""
         rows = np.arange(len(self.location))
-        chosen = (random.random((len(rows), 1)) >= np.cumsum(self.weight, axis=1)[:, :-1]).sum(axis=1)
-        match self.family:
-            case "gaussian":
-                z = random.standard_normal(len(rows))
-            case "laplace":
-                z = random.laplace(size=len(rows))
-            case "student_t":
-                assert self.degrees_of_freedom is not None
-                z = random.standard_t(self.degrees_of_freedom[rows, chosen])
-            case _:
-                assert_never(self.family)
-        return self.location[rows, chosen] + self.scale[rows, chosen] * z
+        chosen: int | np.ndarray = 0
+        if self.components > 1:
+            chosen = (uniform(2)[..., None] >= np.cumsum(self.weight, axis=1)[:, :-1]).sum(axis=-1)
+        degrees = None if self.degrees_of_freedom is None else self.degrees_of_freedom[rows, chosen]
+        return self.location[rows, chosen] + self.scale[rows, chosen] * families.drawn(
+            self.family, uniform, degrees
+        )
 
     @cached_property
     def mean(self) -> Rows:

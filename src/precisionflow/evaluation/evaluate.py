@@ -73,6 +73,7 @@ def _evaluate_cell(
     values = scored.metrics | {"validation_loss": card.validation_loss}
     table = metrics_table(
         values,
+        scored.chance,
         experiment=experiment,
         seed=seed,
         split=split,

@@ -5,6 +5,7 @@ the other families.
 """
 
 import math
+from collections.abc import Callable
 from typing import Literal, assert_never
 
 import numpy as np
@@ -14,6 +15,8 @@ from scipy import special
 Family = Literal["gaussian", "student_t", "laplace"]
 Components = Float[np.ndarray, "rows components"]
 """One number for each component of each row."""
+Draw = Callable[[int], Float[np.ndarray, "draws rows"]]
+"""Number of a stream -> its uniform values in (0, 1) for each row, independent of those of other streams."""
 
 CONFIRMED = 1e-10
 """How far the distribution function at a quantile may miss the probability, relatively."""
@@ -79,6 +82,24 @@ def log_cdf(family: Family, z: Components, degrees: Components | None) -> Compon
                 # Far out the tail is f / (-score), by one step of partial integration.
                 far = log_density(family, z, degrees) - np.log(np.abs(score(family, z, degrees)))
                 return np.where(below > np.finfo(float).tiny, np.log(below), far)
+        case _:
+            assert_never(family)
+
+
+def drawn(
+    family: Family, uniform: Draw, degrees: Float[np.ndarray, "..."] | None
+) -> Float[np.ndarray, "draws rows"]:
+    """z drawn by uniform values: their quantiles, for Student's t the polar method of Bailey (1994)."""
+    match family:
+        case "gaussian":
+            return special.ndtri(uniform(0))
+        case "laplace":
+            below = 2 * uniform(0) - 1
+            return -np.sign(below) * np.log1p(-np.abs(below))
+        case "student_t":
+            assert degrees is not None
+            radius = np.sqrt(degrees * np.expm1(-2 / degrees * np.log(uniform(0))))
+            return radius * np.cos(2 * math.pi * uniform(1))
         case _:
             assert_never(family)
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from precisionflow.config import Experiment
 from precisionflow.evaluation.calibration import classes
+from precisionflow.evaluation.calibration.chance import Draws, coverage_chance, ence_chance, pit_chance
 from precisionflow.evaluation.calibration.confidence import expected_calibration_error
 from precisionflow.evaluation.calibration.coverage import (
     coverage,
@@ -19,6 +20,7 @@ from precisionflow.evaluation.calibration.coverage import (
 from precisionflow.evaluation.calibration.pit import pit_error
 from precisionflow.evaluation.calibration.scale import expected_normalised_calibration_error
 from precisionflow.evaluation.calibration.sparsification import sparsification
+from precisionflow.evaluation.calibration.worlds import Index
 from precisionflow.evaluation.columns import Rows, refuse
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.scores.crps import crps
@@ -51,6 +53,20 @@ def regression_metrics(predicted: Distribution, target: Rows, *, levels: Sequenc
     for level in levels:
         values |= interval_metrics(target, *predicted.interval(level), level=level)
     return values
+
+
+def regression_chance(
+    predicted: Distribution, row: Index, *, levels: Sequence[float], recalibrations: Sequence[str]
+) -> dict[str, Draws]:
+    """pit_error, rmsce_intervals, rmsce_quantiles, ence and coverages in worlds where the predictions are true.
+
+    The coverage after a recalibration has the law of that before: the level is what both promise.
+    """
+    coverages = {
+        f"coverage_{per_cent(level)}": draws for level, draws in coverage_chance(row, levels=levels).items()
+    }
+    after = {f"{name}_after_{m}": draws for m in recalibrations for name, draws in coverages.items()}
+    return pit_chance(row) | {"ence": ence_chance(predicted, row)} | coverages | after
 
 
 def interval_metrics(target: Rows, lower: Rows, upper: Rows, *, level: float) -> dict[str, float]:
@@ -103,7 +119,14 @@ def class_wise_metrics(binned: classes.ClassBins) -> dict[str, float]:
 
 
 def metrics_table(
-    values: Mapping[str, float], *, experiment: Experiment, seed: int, split: int, n: int, n_train: int
+    values: Mapping[str, float],
+    chance: Mapping[str, Draws],
+    *,
+    experiment: Experiment,
+    seed: int,
+    split: int,
+    n: int,
+    n_train: int,
 ) -> pa.Table:
     """A `records.schemas.METRICS` with one row for each value of one cell.
 
@@ -122,6 +145,7 @@ def metrics_table(
             "split": split,
             "metric": name,
             "value": value,
+            "chance": chance.get(name, ()),
             "n": n,
             "n_train": n_train,
         }

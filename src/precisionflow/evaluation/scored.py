@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from precisionflow.evaluation.calibration.chance import Draws
 from precisionflow.records.recalibration import Fit
 
 
@@ -15,6 +16,8 @@ class Scored(NamedTuple):
     schema: pa.Schema
     """Schema of the predictions, from `records.schemas`."""
     metrics: dict[str, float]
+    chance: dict[str, Draws]
+    """Metric -> what it is in worlds where the predictions are true, for those that chance keeps from their ideal."""
     fit: pa.Table | None = None
     """A records.schemas.FIT where the inputs are one number; none: no curve shows them."""
     recalibrations: tuple[Fit, ...] = ()

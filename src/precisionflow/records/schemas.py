@@ -78,11 +78,13 @@ METRICS = _schema(
     value=_real,
     n=_whole,
     n_train=_whole,
+    chance=_reals,
 )
 """evaluation/metrics.parquet: n is the number of rows or tokens behind the value, n_train that of training and
-validation."""
+validation. chance is the metric in worlds where the predictions are true, the same worlds in every cell; an empty list
+where chance does not keep it from its ideal."""
 TABLE = _schema(
-    may_be_nan=("low", "high", "std"),
+    may_be_nan=("low", "high", "std", "chance_low", "chance_high"),
     experiment=_text,
     dataset=_text,
     variant=_text,
@@ -93,9 +95,12 @@ TABLE = _schema(
     std=_real,
     n=_whole,
     overlap=_real,
+    chance_low=_real,
+    chance_high=_real,
 )
 """aggregate/table.parquet: n units; low, high and std are NaN where n = 1. overlap is n_test / n_train of splits, which
-widens the interval, and 0 of seeds."""
+widens the interval, and 0 of seeds. The mean over the same cells would lie between chance_low and chance_high, at the
+experiment's confidence, if every prediction were true; NaN where chance does not keep the metric from its ideal."""
 CONTRASTS = _schema(
     may_be_nan=("low", "high", "p", "p_adjusted", "margin", "equivalence", "equivalence_adjusted"),
     experiment=_text,

@@ -87,7 +87,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"breakable": breakable, "phrases": phrases}
+    environment.filters |= {"breakable": breakable, "phrases": phrases, "unbroken": unbroken}
     return environment
 
 
@@ -119,6 +119,11 @@ def _rendered(section: Section | None, environment: Environment) -> Markup | Non
 def breakable(text: str) -> Markup:
     """Escaped text that may break after the joints of a variant's name."""
     return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_+=])(?=.)", text))
+
+
+def unbroken(text: str) -> str:
+    """The text on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def phrases(text: str) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Bool
 
 from precisionflow.evaluation.columns import Rows
-from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.predictions import predictive_distribution
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, PREDICTIONS
@@ -63,12 +62,6 @@ def read_numbers(folders: Sequence[Path]) -> NumberPredictions:
         rows.append(table["row"].to_numpy())
     target, mean, std, pit, lower, upper = (np.concatenate(parts) for parts in zip(*cells, strict=True))
     return NumberPredictions(target, mean, std, pit, lower, upper, effective_rows(np.concatenate(rows)))
-
-
-def read_distribution(folder: Path) -> Distribution:
-    """The predicted distributions of one evaluated cell; ValueError names the file of a broken row."""
-    file = EvaluatedCell(folder).predictions
-    return predictive_distribution(read_parquet(file, PREDICTIONS), origin=str(file))
 
 
 def read_classes(folders: Sequence[Path]) -> ClassPredictions:

@@ -7,20 +7,18 @@ from dataclasses import dataclass
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
 from precisionflow.records.metrics import Metric, metric_named
-from precisionflow.report import digits, wording
+from precisionflow.report import wording
 from precisionflow.report.wording import Row
-
-Band = tuple[float, float]
-"""Lowest and highest value that chance explains."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One cell: text, a note under or beside it, a kind that the style sheet knows."""
+    """One cell: text, a note under or beside it, a kind that the style sheet knows, where chance puts the value."""
 
     text: str
     note: str = ""
     kind: str = ""
+    chance: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,36 +46,29 @@ def score_table(
     *,
     caption: str,
     best: Mapping[str, str],
-    chance: Mapping[str, Band] | None = None,
-    own_chance: Mapping[tuple[str, str], Band] | None = None,
 ) -> Table:
     """Variants by metrics: mean ± half the interval; `best` is metric -> the variant to mark.
 
-    A last line says where chance puts a calibrated model, for the metrics of `chance`; under a value stands where it
-    puts a calibrated model that predicts as the variant does, (variant, metric) -> `own_chance`.
+    Where chance puts a calibrated model stands in a last line if all variants share it, else under each value.
     """
     where = {(row["variant"], row["metric"]): row for row in rows}
+    variants = list(dict.fromkeys(row["variant"] for row in rows))
     catalogue = [metric_named(name) for name in metrics]
+    bands = {name: [wording.chance(where[variant, name]) for variant in variants] for name in metrics}
+    shared = {name: found[0] for name, found in bands.items() if len(set(found)) == 1}
     body = []
-    for variant in dict.fromkeys(row["variant"] for row in rows):
+    for index, variant in enumerate(variants):
         entries = [Entry(variant)]
         for name in metrics:
-            marked = best.get(name) == variant
-            text = wording.plus_minus(where[variant, name])
-            own = (own_chance or {}).get((variant, name))
-            note = "best" if marked else f"by chance {digits.span(*own)}" if own else ""
-            entries.append(Entry(text, note, "best" if marked else ""))
+            mark = "best" if best.get(name) == variant else ""
+            own = "" if name in shared else bands[name][index]
+            entries.append(Entry(wording.plus_minus(where[variant, name]), mark, mark, own))
         body.append((*entries, Entry(str(where[variant, metrics[0]]["n"]))))
-    if chance and any(name in chance for name in metrics):
-        body.append(
-            (Entry("calibrated", "by chance"), *(_band(chance.get(name)) for name in metrics), Entry(""))
-        )
+    if any(shared.values()):
+        of_all = (Entry(shared.get(name, ""), kind="chance") for name in metrics)
+        body.append((Entry("calibrated", "by chance"), *of_all, Entry("")))
     headings = (Entry("variant"), *(Entry(m.name, _note(m)) for m in catalogue), Entry("n"))
     return Table(caption, headings, tuple(body))
-
-
-def _band(ends: Band | None) -> Entry:
-    return Entry("") if ends is None else Entry(digits.span(*ends), kind="chance")
 
 
 def _note(metric: Metric) -> str:
@@ -102,8 +93,11 @@ def recalibration_table(rows: Sequence[Row], *, caption: str) -> Table | None:
     for (variant, name), row in where.items():
         before, after, method = name.partition("_after_")
         if after and before in compared:
-            words = (before, wording.plus_minus(where[variant, before]), wording.plus_minus(row))
-            body.append((Entry(variant), Entry(method.replace("_", " ")), *map(Entry, words)))
+            values = (
+                Entry(wording.plus_minus(of), chance=wording.chance(of))
+                for of in (where[variant, before], row)
+            )
+            body.append((Entry(variant), Entry(method.replace("_", " ")), Entry(before), *values))
     body.sort(key=lambda entries: (entries[0].text, entries[1].text))
     headings = ("variant", "recalibration", "metric", "before", "after")
     return Table(caption, tuple(map(Entry, headings)), tuple(body)) if body else None

@@ -18,7 +18,7 @@ from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.report import tables, wording
 from precisionflow.report.remarks import remarks
-from precisionflow.report.tables import Table
+from precisionflow.report.tables import Entry, Table
 from precisionflow.report.wording import Row
 from precisionflow.results.layout import Results, TrainedCell, cell_folders
 
@@ -107,5 +107,10 @@ def _rich(table: Table) -> RichTable:
             min_width={0: NAME_WIDTH, last: min(LAST_WIDTH, widest)}.get(index),
         )
     for row in table.rows:
-        made.add_row(*(Text(f"{e.text} {e.note}".strip(), style=STYLES.get(e.kind, "")) for e in row))
+        made.add_row(*map(_shown, row))
     return made
+
+
+def _shown(entry: Entry) -> Text:
+    beside, under = f"{entry.text} {entry.note}".strip(), f"\nby chance {entry.chance}"
+    return Text(beside + (under if entry.chance else ""), style=STYLES.get(entry.kind, ""))

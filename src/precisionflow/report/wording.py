@@ -21,6 +21,11 @@ def plus_minus(row: Row) -> str:
     return digits.plus_minus(row["mean"], row["high"] - row["mean"])
 
 
+def chance(row: Row) -> str:
+    """ "0.25 to 0.55": where a calibrated model's mean lies by chance; empty where chance plays no part."""
+    return "" if math.isnan(row["chance_low"]) else digits.span(row["chance_low"], row["chance_high"])
+
+
 def effect(row: Row) -> str:
     """effect [low, high]; the effect alone where there is no interval."""
     return digits.with_interval(row["effect"], row["low"], row["high"])

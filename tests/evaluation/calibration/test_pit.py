@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow.evaluation.calibration.bands import uniform_band
 from precisionflow.evaluation.calibration.pit import pit_error, pit_histogram
 from precisionflow.evaluation.scores.gaussian import gaussian_pit
 from tests.oracles import cramer_von_mises_by_integration
@@ -67,15 +66,3 @@ def test_pit_error_does_not_grow_with_rows(law):
     wrong = gaussian_pit(target, mean, 1.3 * std)
     assert ROWS * pit_error(wrong) > 10 * PIT_ERROR_99
     assert pit_error(np.tile(wrong, 10)) == pytest.approx(pit_error(wrong), rel=0.01)
-
-
-def test_the_uniform_band_holds_what_it_promises() -> None:
-    """Of fresh calibrated data sets 95 in 100 fall inside; of a model whose std is half too small none does."""
-    n, cells = 200, 3
-    low, high = uniform_band(pit_error, rows=n, cells=cells, repeats=2000)
-    random = np.random.default_rng(7)
-    means = [np.mean([pit_error(random.random(n)) for _ in range(cells)]) for _ in range(1000)]
-    assert np.mean([low <= m <= high for m in means]) == pytest.approx(0.95, abs=0.025)
-    assert low < 1 / (6 * n) < high
-    narrow = stats.norm.cdf(2 * random.standard_normal((cells, n)))
-    assert np.mean([pit_error(pit) for pit in narrow]) > high

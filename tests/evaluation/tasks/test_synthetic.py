@@ -87,11 +87,11 @@ def test_the_exact_predictor_has_no_excess_and_a_uniform_one_its_divergence(outl
         (exact, 0.0),
         (np.full((50, 5, kinds), -math.log(kinds)), math.log(kinds) - drawn.optimal_nll),
     ):
-        scores = ClassScores(bins=5)
+        scores = ClassScores(bins=5, row=np.arange(250))
         scores.add(stated.reshape(-1, kinds), drawn.target.ravel())
         metrics = synthetic_metrics(scores, drawn, optimum)
         assert metrics["excess_nll"] == pytest.approx(expected, abs=1e-12)
-    scores = ClassScores(bins=5)
+    scores = ClassScores(bins=5, row=np.arange(250))
     scores.add(exact.reshape(-1, kinds), drawn.target.ravel())
     metrics = synthetic_metrics(scores, drawn, optimum)
     assert metrics["excess_error"] == pytest.approx(0, abs=1e-12)

@@ -50,21 +50,6 @@ def test_each_task_has_its_figures_and_finer_tables(reports: list[TaskReport]) -
     assert len(regression.calibration(name="f").pictures) == 3 + 2 * 2
 
 
-def test_only_measures_of_numbers_have_a_band_that_needs_no_more_than_rows(reports: list[TaskReport]) -> None:
-    language, regression = reports
-    assert language.chance == {}
-    assert {"pit_error", "rmsce_intervals", "rmsce_quantiles", "coverage_90"} <= regression.chance.keys()
-
-
-def test_scores_with_a_floor_have_the_band_of_their_own_predictions(reports: list[TaskReport]) -> None:
-    language, regression = reports
-    assert {metric for _, metric in language.own_chance} == {"ece", "ece_equal_mass", "mce"}
-    assert {metric for _, metric in regression.own_chance} == {"ence"}
-    for report in reports:
-        assert {variant for variant, _ in report.own_chance} == set(report.folders)
-        assert all(0 < low < high < 2 for low, high in report.own_chance.values())
-
-
 def test_predictions_are_read_once_and_only_where_they_are_shown(reports: list[TaskReport]) -> None:
     for report in reports:
         missing = replace(report, folders={"v": [Path("nowhere")]})

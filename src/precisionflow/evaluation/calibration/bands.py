@@ -1,65 +1,9 @@
-"""Bands of chance: where a calibrated model falls."""
-
-from collections.abc import Callable, Sequence
+"""Bands of counts: where a calibrated model falls."""
 
 import numpy as np
-from jaxtyping import Float
 from scipy import special
 
-from precisionflow.evaluation.columns import Rows, aligned, fraction, refuse
-from precisionflow.evaluation.distribution import Distribution
-
-
-def sampling_band(
-    score: Callable[[Rows], float],
-    predicted: Distribution,
-    *,
-    confidence: float = 0.95,
-    repeats: int = 400,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Central `confidence` quantiles of score(target) over targets that are drawn from the prediction itself.
-
-    What chance does to a perfectly calibrated model with these predictions: a measured value outside says that the
-    model is not one. Exact up to the noise of `repeats` draws.
-    """
-    return central(sampled_scores(score, predicted, repeats=repeats, seed=seed), confidence=confidence)
-
-
-def sampled_scores(
-    score: Callable[[Rows], float], predicted: Distribution, *, repeats: int, seed: int
-) -> Float[np.ndarray, " repeats"]:
-    """score(target) of targets that are drawn from the prediction itself, again and again."""
-    random = np.random.default_rng(seed)
-    return np.array([score(predicted.sample(random)) for _ in range(repeats)])
-
-
-def uniform_band(
-    score: Callable[[Rows], float],
-    *,
-    rows: int,
-    cells: int = 1,
-    confidence: float = 0.95,
-    repeats: int = 400,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Central `confidence` quantiles of the mean over `cells` of score(pit), each pit `rows` uniform values.
-
-    Where a calibrated model falls by chance, whatever it predicts: for scores of the PIT alone and independent rows.
-    Exact up to the noise of `repeats` draws.
-    """
-    random = np.random.default_rng(seed)
-    means = [float(np.mean([score(random.random(rows)) for _ in range(cells)])) for _ in range(repeats)]
-    return central(means, confidence=confidence)
-
-
-def central(
-    values: Sequence[float] | Float[np.ndarray, " repeats"], *, confidence: float
-) -> tuple[float, float]:
-    """The (1 - confidence) / 2 and (1 + confidence) / 2 quantiles of drawn values."""
-    tail = (1 - fraction("confidence", confidence)) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
+from precisionflow.evaluation.columns import aligned, fraction, refuse
 
 
 def binomial_band(n: np.ndarray, p: np.ndarray, *, confidence: float) -> tuple[np.ndarray, np.ndarray]:

@@ -67,13 +67,18 @@ def class_bins(probabilities: Probabilities, target: Classes, *, bins: int) -> C
     score = brier(probabilities, target)
     hits = _hits(probabilities, target)
     classes = hits.shape[1]
-    inside = np.clip(np.ceil(probabilities * bins).astype(int) - 1, 0, bins - 1) + bins * np.arange(classes)
+    inside = bin_of(probabilities, bins=bins) + bins * np.arange(classes)
 
     def total(weights: np.ndarray | None) -> np.ndarray:
         found = np.bincount(inside.ravel(), weights=weights, minlength=classes * bins)
         return found.reshape(classes, bins).astype(float)
 
     return ClassBins(total(None), total(np.ravel(probabilities)), total(hits.ravel()), float(score.sum()))
+
+
+def bin_of(probabilities: Float[np.ndarray, "..."], *, bins: int) -> Integer[np.ndarray, "..."]:
+    """Index of the bin (i / bins, (i + 1) / bins] of each probability; 0 belongs to the first."""
+    return np.clip(np.ceil(probabilities * bins).astype(int) - 1, 0, bins - 1)
 
 
 def class_wise_calibration_error(binned: ClassBins) -> float:

@@ -7,6 +7,9 @@ from jaxtyping import Float
 
 from precisionflow.evaluation.columns import Rows, aligned, by_rank, refuse
 
+BINS = 15
+"""Groups of rows that ENCE compares."""
+
 
 @dataclass(frozen=True)
 class ErrorsByScale:
@@ -34,7 +37,7 @@ def errors_by_scale(target: Rows, mean: Rows, std: Rows, *, bins: int) -> Errors
     return ErrorsByScale(np.sqrt(variance), np.sqrt(error))
 
 
-def expected_normalised_calibration_error(target: Rows, mean: Rows, std: Rows, *, bins: int = 15) -> float:
+def expected_normalised_calibration_error(target: Rows, mean: Rows, std: Rows, *, bins: int = BINS) -> float:
     """ENCE: mean over groups of |stated - observed| / stated, see `errors_by_scale` (Levi et al. 2022, equation 8)."""
     groups = errors_by_scale(target, mean, std, bins=min(bins, len(std)))
     return float(np.mean(np.abs(groups.stated - groups.observed) / groups.stated))

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.data.bags import Bags
 from precisionflow.data.tokens import Bag
-from precisionflow.evaluation.classes import fits_of, score_classes
+from precisionflow.evaluation.classes import score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import CLASS_PREDICTIONS, SEQUENCES
+from precisionflow.records.schemas import SEQUENCES
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked
 
@@ -53,9 +53,5 @@ class ClassPredictor(TrainedNetwork):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test sequences' class probabilities and all their metrics, before and after temperature."""
-        plain, tempered = score_classes(self.predict, experiment, data)
-        metrics = plain.metrics
-        if tempered is not None:
-            metrics |= {f"{name}_after_temperature": value for name, value in tempered.scores.metrics.items()}
         row = read_parquet(PreparedSplit(data).part("test"), SEQUENCES)["row"].to_numpy()
-        return Scored(plain.table(row), CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))
+        return score_classes(self.predict, experiment, data, row=row, measure=lambda scores: scores.metrics)

@@ -13,6 +13,8 @@ from torch import nn
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Classification
 from precisionflow.data.batches import Rows
+from precisionflow.evaluation.calibration.chance import Draws, coverage_chance
+from precisionflow.evaluation.calibration.worlds import Index
 from precisionflow.evaluation.classes import ClassScores, LogProbabilities
 from precisionflow.evaluation.metrics import per_cent
 from precisionflow.evaluation.network import TrainedNetwork, standardised_features
@@ -101,8 +103,9 @@ class RowClassPredictor(TrainedNetwork):
         place = PreparedSplit(data)
         rows = Rows.read(place.part("test"))
         found, target = self._part(rows)
-        scores = ClassScores(experiment.evaluation.bins)
+        scores = ClassScores(experiment.evaluation.bins, rows.rows)
         scores.add(found.log_probabilities, target)
+        chance = scores.chance
         metrics = scores.metrics | {
             "predictive_entropy": float(found.entropy.mean()),
             "mutual_information": float(found.mutual_information.mean()),
@@ -110,11 +113,14 @@ class RowClassPredictor(TrainedNetwork):
         fits: tuple[ClassFit, ...] = ()
         if experiment.evaluation.recalibration:
             fits = fitted(*self._part(Rows.read(place.part("valid"))), experiment=experiment)
-            metrics |= metrics_after(fits, found, target, bins=experiment.evaluation.bins)
+            after, chance_after = measured_after(
+                fits, found, target, row=rows.rows, bins=experiment.evaluation.bins
+            )
+            metrics, chance = metrics | after, chance | chance_after
         if task.unknown:
             strange, _ = self._part(Rows.read(place.unknown))
             metrics |= detection_metrics(found, strange)
-        return Scored(scores.table(rows.rows), CLASS_PREDICTIONS, metrics, recalibrations=fits)
+        return Scored(scores.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
 
     def _part(self, rows: Rows) -> tuple[Stated, np.ndarray]:
         return self.standardised(torch.from_numpy(rows.features)), rows.target.astype(np.int64)
@@ -138,24 +144,30 @@ def fitted(found: Stated, target: np.ndarray, *, experiment: Experiment) -> tupl
     return tuple(fits)
 
 
-def metrics_after(
-    fits: tuple[ClassFit, ...], found: Stated, target: np.ndarray, *, bins: int
-) -> dict[str, float]:
-    """Metrics after every recalibration: all of probabilities again after temperature, coverage and size of sets."""
+def measured_after(
+    fits: tuple[ClassFit, ...], found: Stated, target: np.ndarray, *, row: Index, bins: int
+) -> tuple[dict[str, float], dict[str, Draws]]:
+    """Metrics after every recalibration and their chance: all after temperature, coverage and size of sets."""
     metrics: dict[str, float] = {}
+    chance: dict[str, Draws] = {}
     for fit in fits:
         match fit:
             case TemperatureFit(factor=factor):
-                scores = ClassScores(bins)
+                scores = ClassScores(bins, row)
                 scores.add(log_tempered(found.log_probabilities, factor), target)
-                after = scores.metrics
+                after, by_chance = scores.metrics, scores.chance
             case SetFit(method=method, levels=levels, quantiles=quantiles):
                 after = {}
+                by_chance = {
+                    f"set_coverage_{per_cent(level)}": draws
+                    for level, draws in coverage_chance(row, levels=levels).items()
+                }
                 for level, quantile in zip(levels, quantiles, strict=True):
                     inside = prediction_sets(found.probabilities, quantile=quantile, method=method)
                     after |= set_metrics(inside, target, level=per_cent(level))
         metrics |= {f"{name}_after_{fit.method}": value for name, value in after.items()}
-    return metrics
+        chance |= {f"{name}_after_{fit.method}": draws for name, draws in by_chance.items()}
+    return metrics, chance
 
 
 def detection_metrics(known: Stated, unknown: Stated) -> dict[str, float]:

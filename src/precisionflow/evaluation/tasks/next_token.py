@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import NextToken
 from precisionflow.data.tokens.running import RunningTokeniser, ids_of, restored_running
-from precisionflow.evaluation.classes import ClassScores, fits_of, score_classes
+from precisionflow.evaluation.classes import ClassScores, score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, TextSize
-from precisionflow.records.files import read_card
-from precisionflow.records.schemas import CLASS_PREDICTIONS
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import TOKENS
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch
 
@@ -83,14 +83,15 @@ class TokenPredictor(TrainedNetwork):
 
         `row` is the position of the target in the part.
         """
-        plain, tempered = score_classes(self.predict, experiment, data)
-        size = read_card(PreparedSplit(data).card, DatasetCard).text["test"]
-        metrics = text_metrics(plain, size)
-        if tempered is not None:
-            after = text_metrics(tempered.scores, size)
-            metrics |= {f"{name}_after_temperature": value for name, value in after.items()}
-        rows = plain.table(np.arange(1, plain.count + 1))
-        return Scored(rows, CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))
+        files = PreparedSplit(data)
+        size = read_card(files.card, DatasetCard).text["test"]
+        return score_classes(
+            self.predict,
+            experiment,
+            data,
+            row=np.arange(1, read_parquet(files.part("test"), TOKENS).num_rows),
+            measure=lambda scores: text_metrics(scores, size),
+        )
 
     def predict(self, batch: Batch) -> Float[Tensor, "windows tokens vocabulary"]:
         """log p(next token) at every place of a batch."""

@@ -13,7 +13,7 @@ from precisionflow.config import Experiment
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.fit import fitted_curve
-from precisionflow.evaluation.metrics import regression_metrics
+from precisionflow.evaluation.metrics import regression_chance, regression_metrics
 from precisionflow.evaluation.network import TrainedNetwork, standardised_features
 from precisionflow.evaluation.predictions import predictions_table
 from precisionflow.evaluation.recalibration.recalibrated import (
@@ -81,7 +81,7 @@ class TablePredictor(TrainedNetwork):
         """The test rows' distributions and all their metrics, before and after recalibration."""
         test, levels = PreparedSplit(data).part("test"), experiment.evaluation.levels
         rows, scales = read_parquet(test, REGRESSION_ROWS), self.data_card.table
-        target = scales.restore_target(rows["target"].to_numpy())
+        row, target = rows["row"].to_numpy(), scales.restore_target(rows["target"].to_numpy())
         predicted = self.standardised(torch.from_numpy(Rows.read(test).features))
         metrics = regression_metrics(predicted, target, levels=levels)
         wanted = experiment.evaluation.recalibration
@@ -91,9 +91,10 @@ class TablePredictor(TrainedNetwork):
             fits = fitted_recalibrations(calibration_predictions(self, data), methods=methods, levels=levels)
             metrics |= recalibrated_metrics(fits, predicted, target, levels=levels)
         return Scored(
-            predictions_table(predicted, row=rows["row"].to_numpy(), target=target),
+            predictions_table(predicted, row=row, target=target),
             PREDICTIONS,
             metrics,
+            regression_chance(predicted, row, levels=levels, recalibrations=[fit.method for fit in fits]),
             fitted_curve(data, scales=scales, predict=self.distribution),
             fits,
         )

@@ -16,13 +16,12 @@ from precisionflow.data.bags import Bags
 from precisionflow.data.sources.synthetic.drawn import Drawn
 from precisionflow.data.tasks.synthetic import drawn_part
 from precisionflow.data.tokens import Bag
-from precisionflow.evaluation.classes import ClassScores, fits_of, score_classes
+from precisionflow.evaluation.classes import ClassScores, score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.attention.observed import observed
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, Optimum
-from precisionflow.records.schemas import CLASS_PREDICTIONS
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked, part_batches
 
@@ -62,21 +61,21 @@ class SyntheticPredictor(TrainedNetwork):
         """
         task = experiment.task
         assert isinstance(task, Synthetic)
-        drawn = drawn_part(task, "test")
-        plain, tempered = score_classes(self.predict, experiment, data)
-        rows = plain.table(np.arange(plain.count))
-        if not np.array_equal(rows["target"].to_numpy(), drawn.target[drawn.counted]):
-            raise ValueError(
-                f"{data}: its test part is not what {task.source.kind} draws here; prepare it again"
-            )
-        assert self.data_card.optimum is not None
-        metrics = synthetic_metrics(plain, drawn, self.data_card.optimum)
-        if tempered is not None:
-            after = synthetic_metrics(tempered.scores, drawn, self.data_card.optimum)
-            metrics |= {f"{name}_after_temperature": value for name, value in after.items()}
-        if drawn.cause is not None:
-            metrics["attention_on_cause"] = self.attention_on_cause(experiment, data, drawn)
-        return Scored(rows, CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))
+        drawn, kind, optimum = drawn_part(task, "test"), task.source.kind, self.data_card.optimum
+        targets = drawn.target[drawn.counted]
+        assert optimum is not None
+
+        def measure(scores: ClassScores) -> dict[str, float]:
+            if not np.array_equal(scores.table["target"].to_numpy(), targets):
+                raise ValueError(f"{data}: its test part is not what {kind} draws here; prepare it again")
+            return synthetic_metrics(scores, drawn, optimum)
+
+        row = np.arange(len(targets))
+        scored = score_classes(self.predict, experiment, data, row=row, measure=measure)
+        if drawn.cause is None:
+            return scored
+        of_cause = {"attention_on_cause": self.attention_on_cause(experiment, data, drawn)}
+        return scored._replace(metrics=scored.metrics | of_cause)
 
     def attention_on_cause(self, experiment: Experiment, data: Path, drawn: Drawn) -> float:
         """Mean over targets of p(edge target -> cause | x) in the head of the layer where that mean is largest."""

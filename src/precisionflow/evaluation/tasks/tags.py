@@ -15,12 +15,12 @@ from precisionflow.config.tasks import Tagging
 from precisionflow.data.bags import Bags
 from precisionflow.data.batches import Sequences
 from precisionflow.data.tokens import Bag
-from precisionflow.evaluation.classes import fits_of, score_classes
+from precisionflow.evaluation.classes import score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
-from precisionflow.records.schemas import CLASS_PREDICTIONS, NOT_COUNTED
+from precisionflow.records.schemas import NOT_COUNTED
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked
 
@@ -67,11 +67,7 @@ class TagPredictor(TrainedNetwork):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test words' tag probabilities and all their metrics, before and after temperature."""
-        plain, tempered = score_classes(self.predict, experiment, data)
-        metrics = plain.metrics
-        if tempered is not None:
-            metrics |= {f"{name}_after_temperature": value for name, value in tempered.scores.metrics.items()}
         sentences = Sequences.read(PreparedSplit(data).part("test"), tagged=True)
         rows = sentences.rows[:, None] * PLACES + np.arange(sentences.lengths.max())
         row = rows[sentences.tags() != NOT_COUNTED]
-        return Scored(plain.table(row), CLASS_PREDICTIONS, metrics, recalibrations=fits_of(tempered))
+        return score_classes(self.predict, experiment, data, row=row, measure=lambda scores: scores.metrics)

@@ -32,14 +32,7 @@ def section(material: Material) -> Section:
 
 def _group(group: Group) -> Calibrated:
     finer = tuple(
-        tables.score_table(
-            group.scores,
-            of.metrics,
-            caption=of.title,
-            best={},
-            chance=group.task_report.chance,
-            own_chance=group.task_report.own_chance,
-        )
+        tables.score_table(group.scores, of.metrics, caption=of.title, best={})
         for of in group.task_report.finer(tables.metric_names(group.scores), dataset=group.dataset)
     )
     recalibrated = tables.recalibration_table(group.scores, caption=f"Before and after on {group.dataset}")

@@ -11,6 +11,7 @@ def section(material: Material) -> Section:
     """One table for each data set, without the metrics that have a table of their own under Calibration."""
     context = {
         "interval": wording.interval_name(material.experiment.ablation.confidence),
+        "confidence": material.experiment.ablation.confidence,
         "tables": [_table(group) for group in material.groups],
     }
     return Section("Scores", "sections/scores.html.jinja", context)
@@ -25,6 +26,4 @@ def _table(group: Group) -> Table:
         [name for name in names if name in wanted or name not in elsewhere],
         caption=f"Scores on {group.dataset}",
         best=tables.proven_bests(group.contrasts, group.names, names),
-        chance=group.task_report.chance,
-        own_chance=group.task_report.own_chance,
     )

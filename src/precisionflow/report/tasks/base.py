@@ -1,4 +1,4 @@
-"""What every task gives to the report: tables and bands of its metrics, figures of its calibration."""
+"""What every task gives to the report: tables of its metrics, figures of its calibration."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,6 @@ from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
 from precisionflow.report.pictures import Key, Picture
 
-REPEATS = 200
-"""Draws behind a band."""
-Band = tuple[float, float]
-"""Lowest and highest value that chance explains."""
 Truth = Callable[..., tuple[np.ndarray, ...]]
 """x -> mean and std of the distribution that the targets were drawn from."""
 
@@ -45,21 +41,6 @@ class TaskReport(ABC):
     variants: tuple[Variant, ...]
     folders: Mapping[str, Sequence[Path]]
     """Variant's name -> its evaluated cells."""
-
-    @property
-    @abstractmethod
-    def chance(self) -> dict[str, Band]:
-        """Metric -> where chance puts a calibrated mean, for measures whose law needs the number of rows alone."""
-
-    @property
-    @abstractmethod
-    def own_chance(self) -> dict[tuple[str, str], Band]:
-        """(variant's name, metric) -> where chance puts the mean of a calibrated model that predicts as it does."""
-
-    def independent(self, folders: Sequence[Path], *, rows: int, effective: int) -> list[Path]:
-        """As many of a variant's cells, of `rows` rows in all, as their `effective` independent rows fill."""
-        count = max(1, round(effective * len(folders) / rows))
-        return [folders[i] for i in np.linspace(0, len(folders) - 1, count).round().astype(int)]
 
     @abstractmethod
     def finer(self, metrics: Sequence[str], *, dataset: str) -> list[FinerScores]:

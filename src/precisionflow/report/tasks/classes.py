@@ -4,18 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
-from precisionflow.evaluation.calibration.bands import central
-from precisionflow.evaluation.calibration.classes import (
-    equal_mass_calibration_error,
-    maximum_calibration_error,
-)
-from precisionflow.evaluation.calibration.confidence import expected_calibration_error
 from precisionflow.report.figures.calibration import confidence_diagram
 from precisionflow.report.pictures import Picture
 from precisionflow.report.predictions import ClassPredictions, read_classes
-from precisionflow.report.tasks.base import REPEATS, Band, Calibration, FinerScores, TaskReport, Truth
+from precisionflow.report.tasks.base import Calibration, FinerScores, TaskReport, Truth
 
 CLASS_CALIBRATION = (
     "ece_equal_mass",
@@ -27,13 +19,6 @@ CLASS_CALIBRATION = (
     "aurc",
 )
 """Metrics of class probabilities that have a table of their own."""
-
-FLOORED = {
-    "ece": expected_calibration_error,
-    "ece_equal_mass": equal_mass_calibration_error,
-    "mce": maximum_calibration_error,
-}
-"""Scores of confidences that are above 0 by chance."""
 
 
 @dataclass(frozen=True)
@@ -58,37 +43,6 @@ class Classes(TaskReport):
     def pooled(self) -> dict[str, ClassPredictions]:
         """Variant's name -> the test predictions of all its cells."""
         return {variant: read_classes(folders) for variant, folders in self.folders.items()}
-
-    @property
-    def chance(self) -> dict[str, Band]:
-        return {}
-
-    @cached_property
-    def own_chance(self) -> dict[tuple[str, str], Band]:
-        found = {}
-        for variant in self.variants:
-            draws = self._draws(variant.name, bins=variant.experiment.evaluation.bins)
-            for metric, values in draws.items():
-                band = central(values, confidence=self.experiment.ablation.confidence)
-                found[variant.name, metric] = band
-        return found
-
-    def _draws(self, variant: str, *, bins: int) -> dict[str, np.ndarray]:
-        """Calibration errors of a variant's confidences, means over cells, where answers are right as often as said."""
-        pooled = self.pooled[variant]
-        chosen = self.independent(
-            self.folders[variant], rows=len(pooled.correct), effective=pooled.effective_rows
-        )
-        random = np.random.default_rng(0)
-        total = {name: np.zeros(REPEATS) for name in FLOORED}
-        for confidence in (read_classes([folder]).confidence for folder in chosen):
-            for repeat in range(REPEATS):
-                correct = random.random(len(confidence)) < confidence
-                for name, score in FLOORED.items():
-                    total[name][repeat] += score(confidence, correct, bins=min(bins, len(confidence))) / len(
-                        chosen
-                    )
-        return total
 
     def finer(self, metrics: Sequence[str], *, dataset: str) -> list[FinerScores]:
         of = tuple(name for name in CLASS_CALIBRATION if name in metrics)

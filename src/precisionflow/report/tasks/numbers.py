@@ -1,23 +1,11 @@
 """The report of a task whose target is a number: central intervals, PIT, error against the predicted std."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
-import numpy as np
-
-from precisionflow.config import Experiment
 from precisionflow.config.sources import HeteroscedasticSine
 from precisionflow.data.sources import sine
-from precisionflow.evaluation.calibration.bands import central, sampled_scores, uniform_band
-from precisionflow.evaluation.calibration.coverage import (
-    coverage_band,
-    interval_calibration_error,
-    quantile_calibration_error,
-)
-from precisionflow.evaluation.calibration.pit import pit_error
-from precisionflow.evaluation.calibration.scale import expected_normalised_calibration_error
-from precisionflow.evaluation.metrics import per_cent
 from precisionflow.report.figures.calibration import pit_bars, reliability_curves
 from precisionflow.report.figures.uncertainty import (
     error_against_scale,
@@ -25,8 +13,8 @@ from precisionflow.report.figures.uncertainty import (
     sparsification_curves,
 )
 from precisionflow.report.pictures import MOST_FIGURES, Picture, legend
-from precisionflow.report.predictions import NumberPredictions, read_distribution, read_numbers
-from precisionflow.report.tasks.base import REPEATS, Band, Calibration, FinerScores, TaskReport, Truth
+from precisionflow.report.predictions import NumberPredictions, read_numbers
+from precisionflow.report.tasks.base import Calibration, FinerScores, TaskReport, Truth
 
 INTERVAL_MEASURES = ("coverage", "width", "interval_score")
 """Measures of central intervals: <measure>_<level in per cent>."""
@@ -40,26 +28,6 @@ class Numbers(TaskReport):
     def pooled(self) -> dict[str, NumberPredictions]:
         """Variant's name -> the test predictions of all its cells."""
         return {variant: read_numbers(folders) for variant, folders in self.folders.items()}
-
-    @cached_property
-    def chance(self) -> dict[str, Band]:
-        return chance_bands(self.experiment, self.pooled)
-
-    @cached_property
-    def own_chance(self) -> dict[tuple[str, str], Band]:
-        return {(variant, "ence"): self._ence_band(variant) for variant in self.folders}
-
-    def _ence_band(self, variant: str) -> Band:
-        pooled = self.pooled[variant]
-        chosen = self.independent(
-            self.folders[variant], rows=len(pooled.pit), effective=pooled.effective_rows
-        )
-        draws = []
-        for seed, folder in enumerate(chosen):
-            predicted = read_distribution(folder)
-            ence = partial(expected_normalised_calibration_error, mean=predicted.mean, std=predicted.std)
-            draws.append(sampled_scores(ence, predicted, repeats=REPEATS, seed=seed))
-        return central(np.mean(draws, axis=0), confidence=self.experiment.ablation.confidence)
 
     def finer(self, metrics: Sequence[str], *, dataset: str) -> list[FinerScores]:
         found = []
@@ -113,27 +81,3 @@ class Numbers(TaskReport):
     def truths(self) -> dict[str, Truth]:
         sources = {v.name: v.experiment.task.source for v in self.variants}
         return {name: sine.truth for name, s in sources.items() if isinstance(s, HeteroscedasticSine)}
-
-
-def chance_bands(experiment: Experiment, pooled: Mapping[str, NumberPredictions]) -> dict[str, Band]:
-    """Metric -> where chance puts the mean over the cells of a calibrated model.
-
-    Rows that several cells predict count once: as many cells as there are independent rows.
-    """
-    some = next(iter(pooled.values()))
-    count = len(experiment.seeds) * len(experiment.splits)
-    size = max(1, len(some.pit) // count)
-    law = {"rows": size, "cells": max(1, round(some.effective_rows / size))}
-    confidence = experiment.ablation.confidence
-    bands = {
-        name: uniform_band(score, **law, confidence=confidence)
-        for name, score in (
-            ("pit_error", pit_error),
-            ("rmsce_intervals", interval_calibration_error),
-            ("rmsce_quantiles", quantile_calibration_error),
-        )
-    }
-    for level in experiment.evaluation.levels:
-        low, high = coverage_band(some.effective_rows, level=level, confidence=confidence)
-        bands[f"coverage_{per_cent(level)}"] = (float(low), float(high))
-    return bands
