@@ -74,6 +74,10 @@ def test_scores_after_temperature_are_those_of_the_tempered_probabilities(text, 
     assert found["nll_after_temperature"] == pytest.approx(nll, rel=1e-6)
     assert found["accuracy_after_temperature"] == found["accuracy"]
     assert {*found, "validation_loss"} == set(experiment.metrics)
+    chance = text.predictor().score(experiment, text.data_of()).chance
+    plain = [name for name in chance if "_after_" not in name]
+    assert set(chance) == {*plain, *(f"{name}_after_temperature" for name in plain)}
+    assert not np.array_equal(chance["ece"], chance["ece_after_temperature"])
 
 
 def test_a_temperature_is_fitted_to_targets_from_end_to_end_of_the_part(text, experiment, monkeypatch):

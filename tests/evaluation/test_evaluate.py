@@ -10,6 +10,7 @@ from scipy import stats
 from trained import Trained
 
 from precisionflow.config import overlay, resolve
+from precisionflow.evaluation.calibration.worlds import WORLDS
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.predictions import predictive_distribution
 from precisionflow.records.cards import ModelCard
@@ -85,6 +86,18 @@ def test_metrics_name_their_cell(tables, table):
         }
         assert names == {("table", table.experiment.variant, "diabetes", seed, split, 44, 398)}
         assert sorted(row["metric"] for row in rows) == sorted(table.experiment.metrics)
+
+
+def test_scores_that_chance_keeps_from_their_ideal_come_with_their_worlds(tables, texts):
+    floors = {
+        tables: {"pit_error", "rmsce_intervals", "rmsce_quantiles", "ence"}
+        | {f"coverage_{level}" for level in (50, 80, 90, 95)},
+        texts: {"ece", "ece_equal_mass", "mce", "class_wise_ece", "brier_reliability"},
+    }
+    for folder, wanted in floors.items():
+        rows = read_parquet(cell_folder(folder, 0, 0) / "metrics.parquet", METRICS).to_pylist()
+        assert {row["metric"] for row in rows if row["chance"]} == wanted
+        assert {len(row["chance"]) for row in rows} == {0, WORLDS}
 
 
 def test_every_character_but_the_first_is_predicted_once_in_order(texts, text):

@@ -22,6 +22,7 @@ def test_terminal_shows_scores_and_contrasts_of_every_experiment(results: Result
     assert "twins on scikit_learn_text: 12 contrasts: 12 undecidable (too few seeds: 3 of 8)" in text
     assert "predictive_coding vs backprop (attention=precision)" in text
     assert text.count("best") == 3
+    assert text.count("by chance") == 4
     assert text.count("± 0.") == 2 * 3 + 4 * 3
 
 

@@ -242,6 +242,8 @@ def test_a_cell_is_measured_before_and_after(table, tmp_path: Path) -> None:
     rows = read_parquet(cell_folder(tmp_path, 0, 0) / "metrics.parquet", METRICS).to_pylist()
     names = {row["metric"] for row in rows}
     assert set(experiment.metrics) == names
+    chance = {row["metric"]: row["chance"] for row in rows}
+    assert chance["coverage_90_after_variance_scaling"] == chance["coverage_90"] != []
     kept = read_card(cell_folder(tmp_path, 0, 0) / "recalibration.json", RecalibrationCard)
     assert kept.model == input_key(cell_folder(table.model, 0, 0))
     held, target = calibration_predictions(table.predictor(), table.data_of())
