@@ -56,7 +56,7 @@ def test_kinds_and_faults_of_columns(tmp_path) -> None:
         "y in grams": "column 'y in grams' is the target 'y', or that in another unit",
         "width again": "column 'width again' is a copy of column 'width'",
         "mixed": f"column 'mixed' is mixed: row {ROWS - 1} (counted from 0), column 'mixed': '12 kg' is no number; "
-        "replace it or remove its row",
+        "replace it by the number without its unit, in all rows the same one",
     }
     assert found.task == {
         "kind": "regression",

@@ -131,7 +131,5 @@ def test_a_second_run_does_nothing_anew(run: Run, capsys: pytest.CaptureFixture[
 
 def test_predictions_for_a_table_of_texts_are_refused_in_one_line(run: Run) -> None:
     cell = TrainedCell.below(run.results.model(stages.expand([run.experiment])[0]))[0]
-    with pytest.raises(
-        ValueError, match=r": predicts classes of texts; predict takes a model of task\.kind regr"
-    ):
+    with pytest.raises(ValueError, match=r": predicts classes of texts; predict takes a model of a table"):
         predict_table(str(cell.folder), run.texts, levels=(0.95,), out=None)

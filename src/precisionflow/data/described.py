@@ -1,6 +1,5 @@
 """A column of a user's table: what it holds, what is wrong with it, what to say of it in an experiment."""
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -19,19 +18,13 @@ from precisionflow.data.readers.cells import (
     TRUE,
     Place,
     dates_of,
+    formats_of,
     numbers_of,
     texts_of,
 )
 
 SHORT = 40
 """Characters of the longest level."""
-_FORMATS = (
-    (r"[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}.*", None),
-    (r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", "%d.%m.%Y"),
-    (r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}", "%d/%m/%Y"),
-    (r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}", "%m/%d/%Y"),
-)
-"""(what a date looks like, its format)."""
 _CODE = re.compile("0[0-9]+")
 _ALMOST_A_NUMBER = re.compile(r"[-+]?[0-9.,' ]*[0-9]([eE][-+]?[0-9]+)?")
 
@@ -129,14 +122,11 @@ def _found(name: str, cells: pa.ChunkedArray, place: Place, filled: Mapping[str,
         return Described(name, "text", _levels(filled)).faulty(mixed)
     if {cell.casefold() for cell in filled} <= {*TRUE, *FALSE}:
         return Described(name, "boolean", _levels(filled))
-    for pattern, written in _FORMATS:
-        if all(re.fullmatch(pattern, cell) for cell in itertools.islice(filled, 1000)):
-            try:
-                days = dates_of(cells, name, place, written=written)
-            except ValueError:
-                continue
-            low, high = (np.datetime64(int(np.floor(day)), "D") for day in (np.nanmin(days), np.nanmax(days)))
-            return Described(name, "date", f"{low} to {high}", format=written)
+    if formats := formats_of(list(filled)):
+        days = dates_of(cells, name, place, written=formats[0])
+        low, high = (np.datetime64(int(np.floor(day)), "D") for day in (np.nanmin(days), np.nanmax(days)))
+        either = (f"may be {' or '.join(map(str, formats))}: state its format",) if len(formats) > 1 else ()
+        return Described(name, "date", f"{low} to {high}", problems=either, format=formats[0])
     rows, longest = sum(filled.values()), max(map(len, filled))
     if longest <= SHORT and len(filled) <= min(MOST_LEVELS, max(20, rows // 5)):
         return Described(name, "category", _levels(filled))

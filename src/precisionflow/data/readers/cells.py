@@ -3,7 +3,7 @@ row."""
 
 import datetime
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
@@ -18,6 +18,7 @@ _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _EXACT = 2**53
 """Whole numbers up to here are numbers of float64."""
 _THOUSANDS = "replace it by one without marks between thousands"
+_OF_UNIT = "replace it by the number without its unit, in all rows the same one"
 _UNIT = "replace it by the number without its sign, in all rows in the same unit"
 _MISSING = (
     "replace the missing value or remove its row, or name it in task.source.form.missing and say what becomes of it in "
@@ -37,6 +38,8 @@ _OF_COMMAS = (
 )
 _MISTAKES = (
     (r"[-+]?[0-9.,]+\s?%", _UNIT),
+    (r"[-+]?[$€£¥]\s?[0-9.,]+|[-+]?[0-9][0-9.,]*\s?[a-zA-Zµ°€$£¥²³/]{1,6}", _OF_UNIT),
+    (r'".*"', "take blanks away before its quotation mark, or state task.source.form: {quotes: double}"),
     (r"\u2212[0-9.,]+", "replace its minus sign by a hyphen"),
     (SAYS_MISSING.pattern, _MISSING),
 )
@@ -44,6 +47,19 @@ _MISTAKES = (
 TRUE = ("true", "yes", "y", "t", "on", "1")
 FALSE = ("false", "no", "n", "f", "off", "0")
 _YEAR_FIRST = re.compile(r"[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?")
+_FORMATS = (
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d.%m.%Y %H:%M",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M",
+    "%d %b %Y",
+    "%b %d, %Y",
+)
+"""Of dates whose year does not come first."""
 _DAY = 86_400_000_000
 """Microseconds."""
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -133,18 +149,17 @@ def numbers_of(column: Column, name: str, place: Place) -> Values:
     found[absent] = np.nan
     written = column if texts is None else texts
     for row in np.flatnonzero(~np.isfinite(found) & ~absent):
-        place.refuse(
-            int(row), name, f"{written[int(row)].as_py()} is no finite number; replace it or remove its row"
-        )
+        given = shortened(str(written[int(row)].as_py()))
+        place.refuse(int(row), name, f"{given} is no finite number; replace it or remove its row")
     for row in np.flatnonzero(np.abs(found) >= _EXACT):
         given = written[int(row)].as_py()
         if _inexact(given, float(found[row])):
+            shown, read = shortened(str(given)), shortened(f"{found[row]:.0f}")
             place.refuse(
                 int(row),
                 name,
-                f"{given} is a whole number beyond 2^53, which float64 rounds to {found[row]:.0f}; leave the "
-                "column out, "
-                "as an identifier says nothing, or give it in another unit",
+                f"{shown} is a whole number beyond 2^53, which float64 rounds to {read}; leave the column out, as an "
+                "identifier says nothing, or give it in another unit",
             )
     return found
 
@@ -242,15 +257,25 @@ def _said_of(kind: pa.DataType) -> str:
     return "{kind: date}" if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else "{kind: category}"
 
 
+def shortened(text: str) -> str:
+    """The beginning of a text, for messages."""
+    return text if len(text) <= 40 else text[:40] + "..."
+
+
+def formats_of(cells: Sequence[str]) -> list[str | None]:
+    """Formats that fit all dates, none of them where none does; None: the year comes first."""
+    if all(_YEAR_FIRST.fullmatch(cell) and _moment(cell, None) for cell in cells):
+        return [None]
+    return [written for written in _FORMATS if all(_moment(cell, written) for cell in cells)]
+
+
 def kind_said(texts: Column) -> str:
     """What task.source.columns may say of a column of words."""
     some = [cell for cell in texts[:1000].to_pylist() if cell is not None]
     if {cell.casefold() for cell in some} <= {*TRUE, *FALSE}:
         return "{kind: boolean}"
-    if all(_moment(cell, None) for cell in some):
-        return "{kind: date}"
-    if all(re.fullmatch(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", cell) for cell in some):
-        return '{kind: date, format: "%d.%m.%Y"}'
+    for written in formats_of(some):
+        return "{kind: date}" if written is None else f'{{kind: date, format: "{written}"}}'
     return "{kind: category}"
 
 
@@ -263,7 +288,7 @@ def _inexact(given: object, read: float) -> bool:
 def _no_number(column: Column, name: str, place: Place) -> ValueError:
     """The first cell of a column of texts that is no number, or the column where most are none."""
     row, cell = next(_bad_cells(column, place))
-    shown = repr(cell if len(cell) <= 40 else cell[:40] + "...")
+    shown = repr(shortened(cell))
     mistakes = (*(_OF_COMMAS if place.decimal == "," else _OF_POINTS), *_MISTAKES)
     remedy = next((known for pattern, known in mistakes if re.fullmatch(pattern, cell)), None)
     some = column[:1000]

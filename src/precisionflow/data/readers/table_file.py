@@ -59,8 +59,9 @@ class TableInFile:
                         names = tuple(reader.schema.names)
         for index, name in enumerate(names):
             if name in names[:index]:
+                header = "; the first line should hold names" if all(map(_is_number, names)) else ""
                 raise ValueError(
-                    f"{path}: column {name!r} stands there twice; give every column its own name"
+                    f"{path}: column {name!r} stands there twice; give every column its own name{header}"
                 )
         return cls(path, form, names, notes)
 

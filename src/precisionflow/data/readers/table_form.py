@@ -154,6 +154,8 @@ def _delimited(
     path: Path, lines: list[str], form: Form, stated: FileForm, *, usual: str | None
 ) -> tuple[Form, int]:
     """(form of delimited text, rows of its beginning); ValueError where the first line cannot hold the names."""
+    if re.match(r'\s*[\[{]\s*["\[{]', lines[0]):
+        raise ValueError(f"{path}: is JSON; write one object a line and let its name end in .jsonl")
     first = lines[0].strip().strip('"')
     skip = stated.skip_lines
     said: str | None = stated.delimiter
