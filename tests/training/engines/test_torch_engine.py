@@ -123,3 +123,15 @@ def test_the_running_mean_is_that_of_a_loop_by_hand(text_tree, text_data, tmp_pa
     for going in (mine, resumed):
         going.step(going.feed.batch(5), 5)
     assert mine.validate(EVERY).tolist() == resumed.validate(EVERY).tolist()
+
+
+def test_compiled_are_the_layers_and_the_readout_each(text_tree, text_data, monkeypatch):
+    """In place, so that predictive coding, which calls layers one by one, runs them compiled too."""
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    tree = text_tree | {"engine": {"kind": "torch", "device": "cpu", "compile": True}}
+    model = engine(tree, text_data, None).learner.model
+    assert compiled == [*model.layers, model.readout]
+    compiled.clear()
+    engine(text_tree, text_data, None)
+    assert not compiled
