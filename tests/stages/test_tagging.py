@@ -90,3 +90,11 @@ def test_the_report_speaks_of_words_and_tags(page):
     assert "bars: share of words" in shown
     assert "the most probable tag is right less often" in shown
     assert "words of a sentence depend on each other" in shown
+
+
+def test_the_report_has_a_table_of_tags_and_of_the_commonest_errors(page):
+    shown = " ".join(re.sub(r"<[^>]+>", " ", page[1]).split())
+    assert "Classes of backprop+dot_product" in shown
+    assert re.search(r"Commonest errors of \S+, all cells", shown)
+    assert re.search(r"T[012] T[012] \d+ \d+\.\d%", shown)
+    assert re.search(r"T1 \d+ 0\.\d{3} 0\.\d{3} 0\.\d{3} 0\.\d{4} by chance", shown)

@@ -1,6 +1,6 @@
 """Scores of class probabilities, batch by batch: only what the metrics need is kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from precisionflow.config import Experiment
+from precisionflow.evaluation.calibration.by_class import class_table, confusion_table
 from precisionflow.evaluation.calibration.chance import ClassChance, Draws
 from precisionflow.evaluation.calibration.classes import ClassBins, class_bins
 from precisionflow.evaluation.metrics import class_metrics, class_wise_metrics
@@ -39,6 +40,8 @@ class ClassScores:
     row: Targets
     """Where each target stands, those of later batches too."""
     columns: list[dict[str, np.ndarray]] = field(default_factory=list)
+    predicted: list[Targets] = field(default_factory=list)
+    """The most probable class of every target."""
     classes: ClassBins | None = None
     drawn: ClassChance = field(init=False)
 
@@ -50,6 +53,7 @@ class ClassScores:
         probabilities, count = np.exp(log_probabilities), self.count
         columns = class_columns(log_probabilities, probabilities, target)
         self.columns.append(columns)
+        self.predicted.append(log_probabilities.argmax(1))
         found = class_bins(probabilities, target, bins=self.bins)
         self.classes = found if self.classes is None else self.classes + found
         self.drawn.add(probabilities, columns["confidence"], self.row[count : count + len(target)])
@@ -76,6 +80,17 @@ class ClassScores:
         """Calibration errors in worlds where the probabilities are true."""
         assert self.classes is not None
         return self.drawn.scores(self.classes)
+
+
+def by_class(scores: ClassScores, names: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """records.schemas.CLASSES and CONFUSIONS of all predictions."""
+    assert scores.classes is not None
+    target, confidence = (
+        np.concatenate([part[name] for part in scores.columns]) for name in ("target", "confidence")
+    )
+    predicted = np.concatenate(scores.predicted)
+    table = class_table(names, scores.classes, target=target, predicted=predicted, confidence=confidence)
+    return table, confusion_table(names, target=target, predicted=predicted)
 
 
 def class_columns(
@@ -110,10 +125,11 @@ def score_classes(
     *,
     row: Targets,
     measure: Callable[[ClassScores], dict[str, float]],
+    names: Sequence[str] = (),
 ) -> Scored:
     """The test part as predicted, and after temperature where the experiment asks for it.
 
-    `row` is where each target of the part stands. The temperature is fitted on the validation part, which early
+    `row` is where each target of the part stands; class by class where the classes have `names`. The temperature is fitted on the validation part, which early
     stopping has looked at.
     """
     plain, tempered = (ClassScores(experiment.evaluation.bins, row) for _ in range(2))
@@ -128,7 +144,11 @@ def score_classes(
     if fits:
         metrics |= {f"{name}_after_temperature": value for name, value in measure(tempered).items()}
         chance |= {f"{name}_after_temperature": draws for name, draws in tempered.chance.items()}
-    return Scored(plain.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
+    scored = Scored(plain.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
+    if not names:
+        return scored
+    classes, confusions = by_class(plain, names)
+    return scored._replace(classes=classes, confusions=confusions)
 
 
 def validation_temperature(predict: Predict, experiment: Experiment, data: Path) -> float:

@@ -22,3 +22,7 @@ class Scored(NamedTuple):
     """A records.schemas.FIT where the inputs are one number; none: no curve shows them."""
     recalibrations: tuple[Fit, ...] = ()
     """What the recalibrations of the metrics were fitted to."""
+    classes: pa.Table | None = None
+    """A records.schemas.CLASSES of texts and words."""
+    confusions: pa.Table | None = None
+    """A records.schemas.CONFUSIONS beside it."""

@@ -56,6 +56,22 @@ CLASS_PREDICTIONS = _schema(
 )
 """evaluation/predictions.parquet of classes, such as the next character: nats; confidence is the largest probability,
 brier the sum over classes of (p - y)^2."""
+CLASSES = _schema(
+    **{"class": _text},
+    n=_whole,
+    predicted=_whole,
+    accuracy=_real,
+    f1=_real,
+    confidence=_real,
+    ece=_real,
+    chance_low=_real,
+    chance_high=_real,
+)
+"""evaluation/classes.parquet of texts and words: targets of the class, rows where it is the most probable, share of its
+targets that are right, F1, mean over its targets of the largest probability, calibration error of its own probability
+and the ends of what chance gives a calibrated model."""
+CONFUSIONS = _schema(target=_text, predicted=_text, n=_whole)
+"""evaluation/confusions.parquet beside it: pairs of unlike classes that stand at least once, the commonest first."""
 FIT = _schema(
     may_be_nan=("target",),
     x=_real,

@@ -142,6 +142,16 @@ class EvaluatedCell:
         return self.folder / "fit.parquet"
 
     @property
+    def classes(self) -> Path:
+        """records.schemas.CLASSES, of texts and words."""
+        return self.folder / "classes.parquet"
+
+    @property
+    def confusions(self) -> Path:
+        """records.schemas.CONFUSIONS, of texts and words."""
+        return self.folder / "confusions.parquet"
+
+    @property
     def recalibration(self) -> Path:
         """records.recalibration.RecalibrationCard, where the experiment asks for recalibrations."""
         return self.folder / "recalibration.json"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar
 
@@ -54,4 +55,6 @@ class ClassPredictor(TrainedNetwork):
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test sequences' class probabilities and all their metrics, before and after temperature."""
         row = read_parquet(PreparedSplit(data).part("test"), SEQUENCES)["row"].to_numpy()
-        return score_classes(self.predict, experiment, data, row=row, measure=lambda scores: scores.metrics)
+        names = self.data_card.class_names
+        measure = attrgetter("metrics")
+        return score_classes(self.predict, experiment, data, row=row, measure=measure, names=names)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar
 
@@ -70,4 +71,6 @@ class TagPredictor(TrainedNetwork):
         sentences = Sequences.read(PreparedSplit(data).part("test"), tagged=True)
         rows = sentences.rows[:, None] * PLACES + np.arange(sentences.lengths.max())
         row = rows[sentences.tags() != NOT_COUNTED]
-        return score_classes(self.predict, experiment, data, row=row, measure=lambda scores: scores.metrics)
+        names = self.data_card.class_names
+        measure = attrgetter("metrics")
+        return score_classes(self.predict, experiment, data, row=row, measure=measure, names=names)

@@ -10,6 +10,7 @@ import numpy as np
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
 from precisionflow.report.pictures import Key, Picture
+from precisionflow.report.tables import Table
 
 Truth = Callable[..., tuple[np.ndarray, ...]]
 """x -> mean and std of the distribution that the targets were drawn from."""
@@ -29,6 +30,8 @@ class Calibration:
 
     note: str
     pictures: tuple[Picture, ...]
+    tables: tuple[Table, ...] = ()
+    """Finer tables of the variants."""
     legend: tuple[Key, ...] = ()
     """The variants, where one figure shows several."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from precisionflow.report.by_class import class_tables
 from precisionflow.report.figures.calibration import confidence_diagram
 from precisionflow.report.pictures import Picture
 from precisionflow.report.predictions import ClassPredictions, read_classes
@@ -56,7 +57,8 @@ class Classes(TaskReport):
             f"Band for {rows:,} independent {words.rows}{words.dependence}. Below the diagonal the most probable "
             f"{words.answer} is right less often than it is said to be: overconfident."
         )
-        return Calibration(note, tuple(self._pictures(name)))
+        finer = [table for variant, of in self.folders.items() for table in class_tables(variant, of)]
+        return Calibration(note, tuple(self._pictures(name)), tuple(finer))
 
     def _pictures(self, name: str) -> Iterator[Picture]:
         for index, variant in enumerate(self.variants):

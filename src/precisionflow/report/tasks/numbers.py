@@ -48,7 +48,8 @@ class Numbers(TaskReport):
         if len(self.pooled) > MOST_FIGURES:
             note += f" Figures of single variants: the first {MOST_FIGURES} of {len(self.pooled)}."
         pictures = (*self._of_all(name), *self._of_each(name))
-        return Calibration(note, pictures, tuple(legend(list(self.pooled), name=f"{name}-calibration-key")))
+        keys = legend(list(self.pooled), name=f"{name}-calibration-key")
+        return Calibration(note, pictures, legend=tuple(keys))
 
     def _of_all(self, name: str) -> Iterator[Picture]:
         confidence = self.experiment.ablation.confidence
