@@ -45,6 +45,12 @@ class Transformer(Config):
     """The last linear map of every branch and of the readout starts at 0: a network starts as an identity."""
     dropout: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.0
     """Share of the channels of the embedding and of each branch's output that is set to 0 while training."""
+    token_dropout: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.0
+    """Share of the ids that are left out while training: a token that is one id as a whole, of a bag of ids each by
+    itself (Iyyer et al. 2015)."""
+    convolution: Annotated[int, Field(ge=2), NUMBER] | None = None
+    """Places that a depth-wise convolution sees, a residual layer of its own before each block's attention: centred, or
+    up to the token itself where the prior is causal; none: no such layer."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:

@@ -129,8 +129,8 @@ def score_classes(
 ) -> Scored:
     """The test part as predicted, and after temperature where the experiment asks for it.
 
-    `row` is where each target of the part stands; class by class where the classes have `names`. The temperature is fitted on the validation part, which early
-    stopping has looked at.
+    `row` is where each target of the part stands; class by class where the classes have `names`. The temperature is
+    fitted on the validation part, which early stopping has looked at.
     """
     plain, tempered = (ClassScores(experiment.evaluation.bins, row) for _ in range(2))
     fits: tuple[TemperatureFit, ...] = ()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from precisionflow.models.networks.dropout import Draw, Dropout, derived, dropping
+from precisionflow.models.networks.dropout import Draw, Dropout, TokenDropout, derived, dropping
 
 ROWS, UNITS = 64, 50
 
@@ -65,3 +65,15 @@ def test_a_network_does_not_train_without_its_dropout():
     module = Dropout(0.25, layer=0).train()
     with pytest.raises(AssertionError, match="training draws masks"), dropping(module, None):
         module(torch.ones(2, 3))
+
+
+def test_ids_are_dropped_by_themselves_and_the_others_stay():
+    for shape in ((ROWS, 12), (ROWS, 12, 5)):
+        module, ids = TokenDropout(0.3, layer=-1), torch.randint(1, 99, shape)
+        with dropping(module, draw(0)):
+            found = module(ids)
+        dropped = found == 0
+        assert torch.equal(found[~dropped], ids[~dropped])
+        assert torch.equal(dropped, ~draw(0).kept(-1, shape[1:], rate=0.3))
+        assert dropped.float().mean().item() == pytest.approx(0.3, abs=0.06)
+        assert torch.equal(module.eval()(ids), ids)

@@ -23,7 +23,7 @@ from precisionflow.models.attention.sites import Sites
 from precisionflow.models.likelihoods.categorical import cross_entropy
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.layered import TokenNetwork
-from precisionflow.models.networks.transformer import PooledReadout, TokenReadout, transformer
+from precisionflow.models.networks.transformer import Convolution, PooledReadout, TokenReadout, transformer
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.learner import learner
 from precisionflow.training.rules.predictive_coding import PredictiveCoding as PredictiveCodingRule
@@ -35,19 +35,21 @@ TAGS = partial(TokenReadout, classes=CLASSES)
 SETTLING = PredictiveCoding(iterations=4, step_size=0.5, precision=3.0)
 
 
-def test_the_pooled_readout_is_the_plain_mean_over_real_tokens():
+def pooled(readout: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
+    """Logits of one sequence without padding."""
+    normed = torch.stack([readout.norm(token) for token in tokens])
+    return readout.classes(torch.cat([normed.mean(dim=0), normed.max(dim=0).values]))
+
+
+def test_the_pooled_readout_takes_mean_and_largest_value_over_real_tokens():
     torch.manual_seed(0)
     readout, x = POOLED(nn.LayerNorm(WIDTH), nn.Embedding(VOCABULARY, WIDTH)), torch.randn(3, 5, WIDTH)
     present = torch.arange(5) < torch.tensor(LENGTHS)[:, None]
-    expected = [
-        readout.classes(torch.stack([readout.norm(token) for token in sequence[:length]]).mean(dim=0))
-        for sequence, length in zip(x, LENGTHS, strict=True)
-    ]
+    expected = [pooled(readout, sequence[:length]) for sequence, length in zip(x, LENGTHS, strict=True)]
     found = readout(x, Sites(torch.arange(5), present))
     torch.testing.assert_close(found, torch.stack(expected))
-    torch.testing.assert_close(
-        readout(x, Sites(torch.arange(5))), readout.classes(readout.norm(x).mean(dim=1))
-    )
+    whole = readout(x, Sites(torch.arange(5)))
+    torch.testing.assert_close(whole, torch.stack([pooled(readout, sequence) for sequence in x]))
 
 
 def network(potential: object = None, prior: object = None, readout: object = POOLED) -> TokenNetwork:
@@ -58,6 +60,7 @@ def network(potential: object = None, prior: object = None, readout: object = PO
         width=WIDTH,
         attention=Attention(potential=potential or GaussianPerKey(), prior=prior or Full()),
         zero_projections=False,
+        convolution=3,
     )
     return transformer(config, vocabulary=VOCABULARY, context=CONTEXT, readout=readout).double()
 
@@ -160,3 +163,25 @@ def test_errors_at_padded_places_stay_zero(readout, given):
         counted = given.mask if given.counts is None else given.counts > 0
         assert (error[counted].abs().sum(dim=-1) > 0).all()
     assert (errors[0][given.mask].abs().sum(dim=-1) > 0).all()
+
+
+@pytest.mark.parametrize(("places", "before"), [(3, 1), (3, 2), (5, 2), (2, 1)])
+def test_a_convolution_sees_its_places_of_real_tokens(places, before):
+    torch.manual_seed(0)
+    layer, x = Convolution(WIDTH, places=places, before=before, zero=False), torch.randn(3, 5, WIDTH)
+    present = torch.arange(5) < torch.tensor(LENGTHS)[:, None]
+    found = layer(x, Sites(torch.arange(5), present))
+    for row, length in enumerate(LENGTHS):
+        for place in range(length):
+            seen = [(k, place + k - before) for k in range(places)]
+            expected = sum(layer.weight[k, 0] * x[row, at] for k, at in seen if 0 <= at < length)
+            torch.testing.assert_close(found[row, place], expected)
+
+
+def test_a_convolution_starts_as_nothing_and_is_causal_where_the_prior_is():
+    for prior, before in ((Causal(), 2), (Full(), 1)):
+        config = Transformer(blocks=2, width=WIDTH, convolution=3, attention=Attention(prior=prior))
+        model = transformer(config, vocabulary=VOCABULARY, context=CONTEXT, readout=TAGS)
+        found = [layer.branch for layer in model.layers[1:] if isinstance(layer.branch, Convolution)]
+        assert [(layer.before, layer.weight.abs().max().item()) for layer in found] == [(before, 0.0)] * 2
+        assert len(model.layers) == 1 + 2 * 3

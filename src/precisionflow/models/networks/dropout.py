@@ -70,6 +70,16 @@ class Dropout(nn.Module):
         return torch.where(kept, x / (1 - self.rate), 0.0)
 
 
+class TokenDropout(Dropout):
+    """Ids of tokens, each with the probability `rate` replaced by 0, the id of padding."""
+
+    def forward(self, ids: Int[Tensor, "batch tokens *bag"]) -> Int[Tensor, "batch tokens *bag"]:
+        if self.draw is None:
+            assert not self.training, "training draws masks"
+            return ids
+        return torch.where(self.draw.kept(self.layer, ids.shape[1:], rate=self.rate), ids, 0)
+
+
 @contextlib.contextmanager
 def dropping(model: nn.Module, draw: Draw | None) -> Iterator[None]:
     """Every dropout of a model follows the draw; with none a model that has dropout cannot train."""

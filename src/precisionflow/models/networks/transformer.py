@@ -15,12 +15,14 @@ from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.heads import HeadNorm
 from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.sites import Sites
-from precisionflow.models.networks.dropout import Dropout
+from precisionflow.models.networks.dropout import Dropout, TokenDropout
 from precisionflow.models.networks.layered import Residual, TokenNetwork, TokenWise
 
 EMBEDDING_STD = 0.3
 """Initial standard deviation of embeddings. A norm amplifies an error by 1 / (scale of the state), so the usual
 0.02 drowns the states in predictive coding's errors (docs/predictive_coding.md has the table)."""
+TOKENS = -1
+"""Layer of the masks of token ids, before all layers."""
 NORMS = {"rms": nn.RMSNorm, "layer": nn.LayerNorm}
 
 Channels = Float[Tensor, "batch tokens channels"]
@@ -64,8 +66,17 @@ class TokenEmbedding(nn.Module):
 
     group: ClassVar[GroupName] = "embedding"
 
-    def __init__(self, vocabulary: int, width: int, *, positions: nn.Module, dropout: nn.Module) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        width: int,
+        *,
+        positions: nn.Module,
+        dropout: nn.Module,
+        token_dropout: nn.Module | None = None,
+    ) -> None:
         super().__init__()
+        self.token_dropout = token_dropout or nn.Identity()
         self.tokens = nn.Embedding(vocabulary, width)
         self.positions = positions
         self.dropout = dropout
@@ -73,6 +84,7 @@ class TokenEmbedding(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "batch tokens *bag"], at: Sites) -> Channels:
         """A token that is a bag of ids has the sum of their embeddings, without those of id 0."""
+        tokens = self.token_dropout(tokens)
         if tokens.ndim == 3:
             flat = functional.embedding_bag(
                 tokens.flatten(0, 1), self.tokens.weight, mode="sum", padding_idx=0
@@ -81,6 +93,27 @@ class TokenEmbedding(nn.Module):
         else:
             embedded = self.tokens(tokens)
         return self.dropout(self.positions(embedded, at))  # type: ignore[no-any-return]
+
+
+class Convolution(nn.Module):
+    """y_t = sum_k w_k x_(t + k - before), channel by channel, over real tokens."""
+
+    group: ClassVar[GroupName] = "attention"
+
+    def __init__(self, width: int, *, places: int, before: int, zero: bool) -> None:
+        """`before` of the places lie before the token."""
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(places, 1, width))
+        self.before = before
+        if not zero:
+            nn.init.uniform_(self.weight, -1 / math.sqrt(places), 1 / math.sqrt(places))
+
+    def forward(self, x: Channels, at: Sites) -> Channels:
+        if at.present is not None:
+            x = torch.where(at.present[..., None], x, 0.0)
+        places, tokens = len(self.weight), x.shape[1]
+        wide = functional.pad(x, (0, 0, self.before, places - 1 - self.before))
+        return torch.stack([wide[:, k : k + tokens] * w for k, w in enumerate(self.weight)]).sum(dim=0)
 
 
 class FeedForward(TokenWise):
@@ -121,7 +154,7 @@ class TiedReadout(TokenWise):
 
 
 class PooledReadout(nn.Module):
-    """Logits of a sequence from the mean over its real tokens."""
+    """Logits of a sequence from the mean and the largest value of each channel over its real tokens."""
 
     group: ClassVar[GroupName] = "readout"
 
@@ -130,15 +163,16 @@ class PooledReadout(nn.Module):
     ) -> None:
         super().__init__()
         self.norm = norm
-        self.classes = last(embedding.embedding_dim, classes)
+        self.classes = last(2 * embedding.embedding_dim, classes)
 
     def forward(self, x: Channels, at: Sites) -> Float[Tensor, "batch classes"]:
         present = at.present
         if present is None:
             present = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
-        real = present[..., None].to(x.dtype)
-        mean = (self.norm(x) * real).sum(dim=1) / real.sum(dim=1)
-        return self.classes(mean)  # type: ignore[no-any-return]
+        normed, real = self.norm(x), present[..., None]
+        mean = torch.where(real, normed, 0.0).sum(dim=1) / real.sum(dim=1)
+        largest = normed.masked_fill(~real, -torch.inf).amax(dim=1)
+        return self.classes(torch.cat([mean, largest], dim=-1))  # type: ignore[no-any-return]
 
 
 def transformer(config: Transformer, *, vocabulary: int, context: int, readout: MakeReadout) -> TokenNetwork:
@@ -149,13 +183,17 @@ def transformer(config: Transformer, *, vocabulary: int, context: int, readout: 
     width, norm = config.width, NORMS[config.norm]
     last: LinearMap = _zero_linear if config.zero_projections else nn.Linear
     embedding = TokenEmbedding(
-        vocabulary, width, positions=_positions(config, context), dropout=_dropout(config, layer=0)
+        vocabulary,
+        width,
+        positions=_positions(config, context),
+        dropout=_dropout(config, layer=0),
+        token_dropout=TokenDropout(config.token_dropout, layer=TOKENS) if config.token_dropout else None,
     )
     layers: list[nn.Module] = [embedding]
     for _ in range(config.blocks):
         layers += [
             Residual(norm(width), branch, dropout=_dropout(config, layer=len(layers) + place))
-            for place, branch in enumerate((_attention(config, last), _feed_forward(config, last)))
+            for place, branch in enumerate(_branches(config, last))
         ]
     return TokenNetwork(layers, readout(norm(width), embedding.tokens, last))
 
@@ -180,6 +218,19 @@ def _attention(config: Transformer, last: LinearMap) -> nn.Module:
         rotation=Rotary(width) if config.positions == "rotary" else None,
         mix=last(config.width, config.width),
     )
+
+
+def _branches(config: Transformer, last: LinearMap) -> list[nn.Module]:
+    """The branches of a block in their order, each a residual layer."""
+    branches = [_attention(config, last), _feed_forward(config, last)]
+    if config.convolution is None:
+        return branches
+    places = config.convolution
+    before = places - 1 if config.attention.prior.causal else places // 2
+    return [
+        Convolution(config.width, places=places, before=before, zero=config.zero_projections),
+        *branches,
+    ]
 
 
 def _feed_forward(config: Transformer, last: LinearMap) -> nn.Module:
