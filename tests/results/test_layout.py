@@ -32,6 +32,7 @@ def test_every_path_has_its_name():
         results.experiment("wine"): "experiments/wine.yaml",
         prepared.card: "dataset.json",
         prepared.part("valid"): "valid.parquet",
+        prepared.unknown: "unknown.parquet",
         trained.weights: "model.safetensors",
         trained.card: "model.json",
         trained.history: "history.parquet",
