@@ -60,7 +60,7 @@ bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
 	@for script in $(filter-out %/measured.py, $(wildcard benchmarks/*.py)); do \
 		$(BIN)/python $$script --json runs/benchmarks/$$(basename $$script .py).json || exit 1; done
 
-mutate: $(INSTALLED) ## Put faults into the code, see which ones tests notice; days, or SAMPLE=30, MODULE=ablation/statistics.py.
+mutate: $(INSTALLED) ## Put faults into the code, see which ones tests notice; hours, or SAMPLE=30, MODULE=ablation/statistics.py.
 	@$(INSTALL) '.[mutate]'
 	@$(BIN)/python -m tests.mutate $(MODULE) $(addprefix --sample ,$(SAMPLE))
 

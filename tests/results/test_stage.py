@@ -134,7 +134,10 @@ def test_a_stage_whose_file_is_gone_is_done_again(tmp_path: Path) -> None:
     once_for(out, writes("x"))
     (out / "result.txt").unlink()
     assert finished_key(out) is None
+    with pytest.raises(ValueError, match=r"result\.txt: does not exist, although train wrote it"):
+        input_key(out)
     assert once_for(out, writes("x"))
+    assert finished_key(out) == input_key(out)
 
 
 def test_verb_and_inputs_are_the_identity() -> None:
