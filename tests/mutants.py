@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 import sys
 import tomllib
@@ -9,11 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome, WorkerOutcome, WorkItem, WorkResult
-from scipy.stats import binomtest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path("src", "precisionflow")
@@ -28,6 +28,7 @@ ROOMS = {
 """Folder of the package -> what it is called in the summary."""
 BAR = 0.9
 """Least share of faults that tests notice."""
+NORMAL_975 = 1.959963984540054
 SEED = "precisionflow"
 """Faults of a sample follow from this, so that the same command draws the same ones."""
 SILENT = re.compile(
@@ -165,15 +166,14 @@ def write(out: Path, stored: Mapping[Module, Path], drawn: Collection[str]) -> N
         if result is not None and item.job_id in chosen
     ]
     reasons = _reasons()
-    rooms = dict.fromkeys(one.module.room for one in tried)
-    known = {
-        room: sum(len(items) for module, items in listed.items() if module.room == room) for room in rooms
-    }
-    rows = [
-        _row(room, [one for one in tried if one.module.room == room], known[room], reasons) for room in rooms
+    strata = [
+        Stratum.of(room, [one for one in tried if one.module.room == room], listed, reasons)
+        for room in dict.fromkeys(one.module.room for one in tried)
     ]
+    counted = [room for room in strata if room.counted]
+    rows = [_row(room.name, [room]) for room in counted]
     if len(rows) > 1:
-        rows.append(_row("all of them", tried, sum(known.values()), reasons))
+        rows.append(_row("all of them", counted))
     (out / "summary.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     lines = ["| module | line | function | was | became | reason |", "|---|---|---|---|---|---|"]
     for one in tried:
@@ -187,17 +187,63 @@ def write(out: Path, stored: Mapping[Module, Path], drawn: Collection[str]) -> N
         print(f"{row['measure']}: {row['value']:.1%}, 95 % interval {low:.1%} to {high:.1%}", flush=True)
 
 
-def _row(room: str, tried: Sequence[Tried], known: int, reasons: Mapping[Any, str]) -> dict[str, Any]:
-    """The share of the faults tried that tests notice, with Wilson's interval for the share of all those known."""
-    explained = sum(not one.noticed and _key(one) in reasons for one in tried)
-    counted = len(tried) - explained
-    noticed = sum(one.noticed for one in tried)
-    share = noticed / counted if counted else 1.0
-    measure = f"faults in {room} that tests notice ({noticed} of {counted}, {explained} change nothing"
-    measure += ")" if len(tried) == known else f"; a sample of {len(tried)} of {known})"
-    interval = binomtest(noticed, counted).proportion_ci(method="wilson") if counted else (0.0, 1.0)
-    held = {"bar": BAR, "holds": share >= BAR, "interval": [round(float(end), 4) for end in interval]}
+class Stratum(NamedTuple):
+    """Faults of one room."""
+
+    name: str
+    known: int
+    """Faults that the room has."""
+    tried: int
+    noticed: int
+    explained: int
+    """Faults that change nothing: they do not count."""
+
+    @classmethod
+    def of(
+        cls,
+        room: str,
+        tried: Sequence[Tried],
+        listed: Mapping[Module, Sequence[Any]],
+        reasons: Collection[tuple[str, str, str]],
+    ) -> "Stratum":
+        """What was tried of a room."""
+        explained = sum(not one.noticed and _key(one) in reasons for one in tried)
+        known = sum(len(items) for module, items in listed.items() if module.room == room)
+        return cls(room, known, len(tried), sum(one.noticed for one in tried), explained)
+
+    @property
+    def counted(self) -> int:
+        return self.tried - self.explained
+
+
+def _row(name: str, rooms: Sequence[Stratum]) -> dict[str, Any]:
+    """Share of the faults that tests notice, each room by the number of faults that it has, and its 95 % interval.
+
+    Wilson's, with the effective number 1 / sum (weight^2 / n) of faults tried (Kish 1965).
+    """
+    known, tried, noticed, explained = (
+        sum(column) for column in zip(*(room[1:] for room in rooms), strict=True)
+    )
+    share = sum(room.known * room.noticed / room.counted for room in rooms) / known
+    effective = known**2 / sum(room.known**2 / room.counted for room in rooms)
+    measure = (
+        f"faults in {name} that tests notice ({noticed} of {tried - explained}, {explained} change nothing"
+    )
+    measure += ")" if tried == known else f"; a sample of {tried} of {known})"
+    held = {
+        "bar": BAR,
+        "holds": share >= BAR,
+        "interval": [round(end, 4) for end in wilson(share, effective)],
+    }
     return {"measure": measure, "value": round(share, 4), "unit": "share", **held}
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """95 % interval of a probability of which `share` of n draws were seen (Wilson 1927)."""
+    squared = NORMAL_975**2 / n
+    middle = (share + squared / 2) / (1 + squared)
+    half = math.sqrt(share * (1 - share) * squared + squared**2 / 4) / (1 + squared)
+    return middle - half, middle + half
 
 
 def faults(module: Module, session: Path) -> list[WorkItem]:
