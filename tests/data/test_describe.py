@@ -23,7 +23,7 @@ FRAME = pd.DataFrame(
         "wood": RANDOM.choice(["oak", "ash", "elm"], ROWS),
         "dry": RANDOM.choice(["Yes", "no"], ROWS),
         "cut": pd.date_range("2026-01-01", periods=ROWS).strftime("%d.%m.%Y"),
-        "load": RANDOM.choice([*map(str, range(50)), "NA"], ROWS),
+        "load": RANDOM.choice([*map(str, range(50)), "k.A.", "k.A."], ROWS),
         "same": "x",
         "note": [f"a remark of some length, number {n}, which no other row has" for n in range(ROWS)],
         "y": RANDOM.normal(0, 1, ROWS).round(3),
@@ -46,12 +46,12 @@ def test_kinds_and_faults_of_columns(tmp_path) -> None:
         "width again": "number", "mixed": "text", "gap": "number",
     }  # fmt: skip
     missing = {column.name: column.missing for column in found.columns if column.missing}
-    assert missing == {"load": (FRAME["load"] == "NA").sum(), "gap": 12}
+    assert missing == {"load": (FRAME["load"] == "k.A.").sum(), "gap": 12}
     assert {problem.split("'")[1]: problem for problem in found.problems} == {
         "id": "column 'id' numbers the rows, which would tell the model their order",
         "zip": f"column 'zip' holds {min(z for z in FRAME['zip'] if z[0] == '0')!r}, whose zeros a number loses; say "
         "{kind: category} where it is a code",
-        "load": "column 'load' holds 'NA', which may say that a value is missing (form.missing)",
+        "load": "column 'load' holds 'k.A.', which may say that a value is missing (form.missing)",
         "same": "column 'same' is constant",
         "y in grams": "column 'y in grams' is the target 'y', or that in another unit",
         "width again": "column 'width again' is a copy of column 'width'",
@@ -63,7 +63,7 @@ def test_kinds_and_faults_of_columns(tmp_path) -> None:
         "source": {
             "kind": "table_file", "path": str(path), "target": "y",
             "features": ["width", "zip", "wood", "dry", "cut", "load", "gap"],
-            "form": {"missing": ["NA"]}, "missing": "median",
+            "form": {"missing": ["k.A."]}, "missing": "median",
             "columns": {
                 "wood": {"kind": "category"}, "dry": {"kind": "boolean"}, "cut": {"kind": "date", "format": "%d.%m.%Y"},
             },

@@ -83,7 +83,7 @@ def test_each_kind_becomes_what_is_documented(regression, tmp_path) -> None:
 def test_levels_and_medians_are_those_of_the_training_rows(regression, tmp_path) -> None:
     frame = FRAME.copy()
     frame.loc[TESTED[0], "wood"] = "yew"
-    frame.loc[TESTED[1], "width"] = 1e6
+    frame.loc[TESTED, "width"] = 1e6
     frame.loc[[7, TESTED[2]], ["width", "wood", "grade", "dry", "cut"]] = np.nan
     rows, card, lines = prepared(regression, tmp_path, frame, missing="median")
     assert "wood=yew" not in card.features

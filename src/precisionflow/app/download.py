@@ -128,9 +128,8 @@ def _fetch(address: str, file: Path, fetched: Callable[..., None]) -> None:
             error.close()
         reason = getattr(error, "reason", None) or error
         raise ValueError(
-            f"{address}: cannot be fetched ({type(error).__name__}: {reason}); check the network and run again, "
-            "what came "
-            "whole is kept"
+            f"{address}: cannot be fetched ({type(error).__name__}: {reason}); check the network and run again, what "
+            "came whole is kept"
         ) from None
     partial.replace(file)
 

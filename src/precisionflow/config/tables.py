@@ -111,8 +111,10 @@ class GroupedSplit(Config):
 
 
 class TimeOrderedSplit(Config):
-    """Split 0 tests the last rows by time; split k those before the ones that split k - 1 tests. Only earlier rows are
-    trained on, the last of them validate."""
+    """Split 0 tests the last rows by time, split k those before the ones that split k - 1 tests.
+
+    Only earlier rows are trained on, the last of them validate.
+    """
 
     kind: Literal["time_ordered"] = "time_ordered"
     column: str

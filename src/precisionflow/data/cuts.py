@@ -41,8 +41,7 @@ def random_validation(train: Rows, *, split: int) -> Validation:
 
 
 def cut_rows(config: TableSplit, rows: Rows, keys: Keys | None, *, split: int, origin: str) -> Cut:
-    """The cut of some rows, of which `keys` are those of the split's column; ValueError where it leaves a part
-    empty."""
+    """The cut of some rows; `keys` are what the split's column holds. ValueError where it leaves a part empty."""
     match config:
         case RandomSplit():
             train, test = cut_test(len(rows), split=split, fraction=config.test_fraction)
@@ -95,7 +94,8 @@ def some_groups(
 
     Groups come in an order that is drawn from the set of their names; each is taken where that brings the number of
     rows nearer to the share. One group at least is taken, `left` at least are not. The order of the rows does not
-    matter."""
+    matter.
+    """
     names, codes, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     wanted, count = share_of(len(keys), fraction), 0
     taken: list[int] = []
@@ -118,9 +118,8 @@ def _time_ordered(config: TimeOrderedSplit, rows: Rows, times: Keys, *, split: i
         left = left & ~test
         if len(np.unique(times[left])) < 3:
             raise ValueError(
-                f"{origin}: column {config.column!r} has no times left for split {split}; each split tests the "
-                "rows before "
-                "those of the last one, so ask for fewer splits or lower task.source.split.test_fraction"
+                f"{origin}: column {config.column!r} has no times left for split {split}; each split tests the rows "
+                "before those of the last one, so ask for fewer splits or lower task.source.split.test_fraction"
             )
         test = left & (times >= _since(times[left], tests))
     train, known = rows[left & ~test], times[left & ~test]

@@ -78,7 +78,7 @@ def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: b
         return Described(name, "other", str(kind)).faulty(f"holds {kind}, which no task reads")
     counts = Counter(texts_of(cells, place).to_pylist())
     empty = counts.pop(None, 0)
-    words = tuple(sorted(cell for cell in counts if SAYS_MISSING.fullmatch(cell)))
+    words = tuple(sorted({cell for cell in counts if SAYS_MISSING.fullmatch(cell)} | _among_numbers(counts)))
     filled = {cell: count for cell, count in counts.items() if cell is not None and cell not in words}
     lacking = empty + sum(counts[word] for word in words)
     if not filled:
@@ -96,6 +96,13 @@ def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: b
     if _is_numbering(found):
         return found.faulty("numbers the rows, which would tell the model their order")
     return found.faulty("is constant") if len(filled) == 1 and len(cells) > 1 else found
+
+
+def _among_numbers(counts: Mapping[str | None, int]) -> set[str]:
+    """The one word that stands in several rows of a column of numbers, where there is one."""
+    words = {cell for cell in counts if cell is not None and not _ALMOST_A_NUMBER.fullmatch(cell)}
+    held = sum(counts[word] for word in words)
+    return words if len(words) == 1 and 1 < held < 0.5 * sum(counts.values()) else set()
 
 
 def _is_numbering(found: Described) -> bool:

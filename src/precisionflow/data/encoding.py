@@ -173,7 +173,7 @@ def fit_encoder(
         name for name, column in blank.items() if rules[name] == "median" or isinstance(column, OneHotInput)
     ]
     seen = {name: _Seen([], Counter(), Counter(), 0, 0) for name in needed}
-    origin, others = "", np.setdiff1d(kept, train, assume_unique=True) if needed else kept
+    origin, others = "", _without(kept, train) if needed else kept
     for first, place, batch in blocks(needed) if needed else ():
         origin = place.origin
         here = [rows_inside(rows, first, batch.num_rows) - first for rows in (train, others)]
@@ -184,6 +184,13 @@ def fit_encoder(
         for name, column in blank.items()
     ]
     return Encoder(tuple(column for column, _ in fitted)), tuple(n for _, notes in fitted for n in notes)
+
+
+def _without(rows: Rows, some: Rows) -> Rows:
+    """The sorted rows that are not among `some` of them."""
+    others = np.ones(len(rows), dtype=bool)
+    others[np.searchsorted(rows, some)] = False
+    return rows[others]
 
 
 @dataclass
@@ -265,9 +272,8 @@ def _suspect(where: str, levels: Sequence[str]) -> Iterator[str]:
     for level in levels:
         if SAYS_MISSING.fullmatch(level):
             yield (
-                f"{where}: {level!r} is read as a level; name it in task.source.form.missing where it says that "
-                "a value is "
-                "missing"
+                f"{where}: {level!r} is read as a level; name it in task.source.form.missing where it says that a "
+                "value is missing"
             )
 
 

@@ -1,5 +1,4 @@
-"""Cells of a column as numbers, truth values, dates or levels: each exactly what is written, or refused with its
-row."""
+"""Cells of a column as numbers, truth values, dates or levels: exactly what is written, or refused with the row."""
 
 import datetime
 import re
@@ -18,6 +17,9 @@ _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _EXACT = 2**53
 """Whole numbers up to here are numbers of float64."""
 _THOUSANDS = "replace it by one without marks between thousands"
+_OTHER = (
+    "replace it or remove its row, or name it in task.source.form.missing if it stands for a missing value"
+)
 _OF_UNIT = "replace it by the number without its unit, in all rows the same one"
 _UNIT = "replace it by the number without its sign, in all rows in the same unit"
 _MISSING = (
@@ -215,8 +217,7 @@ def dates_of(column: Column, name: str, place: Place, *, written: str | None) ->
     if len(zones) > 1:
         raise ValueError(
             f"{place.origin}: column {name!r} holds times with a zone ({zones[True]!r}) and without "
-            f"({zones[False]!r}); "
-            "write a zone in every row or in none"
+            f"({zones[False]!r}); write a zone in every row or in none"
         )
     values = np.array([*known, np.nan])
     return values[_array(pc.fill_null(coded.indices, len(known)))]
@@ -297,7 +298,7 @@ def _no_number(column: Column, name: str, place: Place) -> ValueError:
         return ValueError(f"{place.origin}: column {name!r} holds words, such as {shown}; {remedy}")
     return ValueError(
         f"{place.origin}: row {place.first + row} (counted from 0), column {name!r}: {shown} is no number; "
-        f"{remedy or 'replace it or remove its row'}"
+        f"{remedy or _OTHER}"
     )
 
 

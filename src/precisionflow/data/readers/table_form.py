@@ -145,8 +145,7 @@ def undecodable(path: Path, line: int, byte: int, encoding: str) -> str:
         return f"{path}: line {line} has the byte 0x{byte:02x}, which {called} lacks; state another encoding"
     return (
         f"{path}: line {line} has the byte 0x{byte:02x}, which is not {called}; save it as UTF-8, or state its "
-        "encoding, "
-        "such as task.source.form: {encoding: cp1252}"
+        f"encoding, such as task.source.form: {{encoding: cp1252}}"
     )
 
 
