@@ -73,7 +73,10 @@ def get(
         str | None, typer.Argument(metavar="[NAME]", help="Without it: the names that there are.")
     ] = None,
 ) -> None:
-    """Fetch a published data set into the folder that PRECISIONFLOW_DATA names; its licence is told."""
+    """Fetch a published data set and tell its licence.
+
+    It comes into the folder that PRECISIONFLOW_DATA names, when it is whole and its checksum the published one.
+    """
     from precisionflow.app.download import get_data
 
     get_data(name)

@@ -214,7 +214,7 @@ def table_suffix(name: str) -> str:
 def _check_column(name: str, column: Column) -> None:
     if not isinstance(column, CategoryColumn):
         return
-    where = f"columns.{name}"
+    where = f"task.source.columns.{name}"
     if column.encoding == "one_hot" and column.order is not None:
         raise ValueError(f"{where}: order is of encoding ordinal; leave it out, or say encoding: ordinal")
     if column.encoding == "ordinal" and len(column.order or ()) < 2:
