@@ -113,10 +113,30 @@ def test_over_and_underconfidence_are_undone(factor, text, experiment):
 
 
 def test_fitting_sees_no_test_character(text, experiment, tmp_path: Path):
-    shutil.copy(text.data_of() / "valid.parquet", tmp_path)
+    for name in ("valid.parquet", "dataset.json"):
+        shutil.copy(text.data_of() / name, tmp_path)
     assert validation_temperature(text.predictor().predict, experiment, tmp_path) == validation_temperature(
         text.predictor().predict, experiment, text.data_of()
     )
+
+
+def test_many_classes_are_scored_a_few_samples_at_a_time(text, experiment, monkeypatch):
+    predictor, sizes = text.predictor(), []
+
+    def noted(batch: Batch) -> torch.Tensor:
+        sizes.append(len(batch.inputs))
+        return predictor.predict(batch)
+
+    whole, _ = classes.score_classes(noted, experiment, text.data_of())
+    assert max(sizes) > 1
+    sizes.clear()
+    monkeypatch.setattr(classes, "PREDICTED_NUMBERS", 1)
+    single, _ = classes.score_classes(noted, experiment, text.data_of())
+    assert set(sizes) == {1}
+    assert single.metrics == pytest.approx(whole.metrics, rel=1e-5)
+    monkeypatch.setattr(classes, "FITTED_NUMBERS", 1)
+    validation_temperature(noted, experiment, text.data_of())
+    assert sum(sizes) < 2 * single.count / text.experiment.task.context + 5
 
 
 def test_batches_add_up(text):

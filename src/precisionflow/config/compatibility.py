@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from precisionflow.config.attention import Prior
 from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.likelihoods import AdaptiveSoftmax
 from precisionflow.config.networks import Transformer, ensemble_of, posterior_of
-from precisionflow.config.tasks import Regression, Task
+from precisionflow.config.tasks import NextToken, Regression, Task
+from precisionflow.config.tokens import RunningTokens
 
 if TYPE_CHECKING:
     from precisionflow.config.experiment import Experiment
@@ -21,6 +23,7 @@ def check(experiment: "Experiment") -> None:
     _engine_trains_it(experiment)
     _engine_runs_the_optimiser(experiment)
     _readout_can_be_tied(experiment)
+    _clusters_fit_tokens_and_readout(experiment)
     _closed_form_is_left_alone(experiment)
     _posterior_fits_the_objective(experiment)
     _spread_is_of_a_number(experiment)
@@ -111,6 +114,23 @@ def _readout_can_be_tied(experiment: "Experiment") -> None:
     model, task = experiment.model, experiment.task
     if isinstance(model, Transformer) and model.tied_readout and not task.predicts_tokens:
         raise ValueError(f"model.tied_readout: task.kind {task.kind} predicts no tokens; leave it at false")
+
+
+def _clusters_fit_tokens_and_readout(experiment: "Experiment") -> None:
+    objective, task, model = experiment.objective, experiment.task, experiment.model
+    if not isinstance(objective, AdaptiveSoftmax) or not isinstance(task, NextToken):
+        return
+    if not task.tokens.by_count:
+        sorted_kinds = [of for of in members_of(RunningTokens) if of.by_count]  # type: ignore[attr-defined]
+        raise ValueError(
+            f"objective.kind: adaptive_softmax needs a vocabulary in the order of counts, and task.tokens.kind "
+            f"{task.tokens.kind} has none; use {_kinds(sorted_kinds)}, or objective.kind cross_entropy"
+        )
+    if objective.shrink > 1 and isinstance(model, Transformer) and model.tied_readout:
+        raise ValueError(
+            f"objective.shrink: {objective.shrink} needs weights of its own, and model.tied_readout has those of the "
+            "embedding; leave it at 1 or give model.tied_readout false"
+        )
 
 
 def _closed_form_is_left_alone(experiment: "Experiment") -> None:

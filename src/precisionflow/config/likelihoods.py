@@ -1,10 +1,11 @@
 """Objectives: likelihoods and their weightings."""
 
-from typing import Annotated, Literal
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, NonNegative
+from precisionflow.config.base import NUMBER, Config, Count, NonNegative
 
 Share = Annotated[float, Field(ge=0, lt=1), NUMBER]
 Unit = Annotated[float, Field(ge=0, le=1), NUMBER]
@@ -91,6 +92,22 @@ class CrossEntropy(Config):
     validation measures -log p(class) itself."""
 
 
+class AdaptiveSoftmax(Config):
+    """-log p(next token) by an adaptive softmax, which computes rare tokens in clusters (Grave et al. 2017)."""
+
+    kind: Literal["adaptive_softmax"] = "adaptive_softmax"
+    cutoffs: Annotated[tuple[Count, ...], Field(min_length=1)] = (2000, 10_000)
+    """The most common tokens before the first are in the head, those between two in one cluster."""
+    shrink: Count = 1
+    """Each cluster reads its tokens from so many times fewer channels than the one before."""
+
+    @model_validator(mode="after")
+    def _cutoffs_rise(self) -> Self:
+        if any(low >= high for low, high in pairwise(self.cutoffs)):
+            raise ValueError(f"objective.cutoffs: {list(self.cutoffs)} should rise; sort them")
+        return self
+
+
 RegressionObjective = (
     GaussianNLL
     | Natural
@@ -102,4 +119,5 @@ RegressionObjective = (
     | Homoscedastic
     | RunningVariance
 )
-Objective = Annotated[RegressionObjective | CrossEntropy, Field(discriminator="kind")]
+ClassObjective = CrossEntropy | AdaptiveSoftmax
+Objective = Annotated[RegressionObjective | ClassObjective, Field(discriminator="kind")]

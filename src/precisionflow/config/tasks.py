@@ -12,7 +12,7 @@ from precisionflow.config.evaluation import (
     SetRecalibration,
     TableRecalibration,
 )
-from precisionflow.config.likelihoods import CrossEntropy, RegressionObjective
+from precisionflow.config.likelihoods import ClassObjective, CrossEntropy, RegressionObjective
 from precisionflow.config.networks import MLP, TAGI, Transformer
 from precisionflow.config.sources import (
     ClassSource,
@@ -98,7 +98,7 @@ class ClassTask(Config):
     """Tasks whose targets are classes: networks of tokens, cross-entropy, temperature."""
 
     networks: ClassVar[tuple[type[Config], ...]] = (Transformer,)
-    likelihoods: ClassVar = (CrossEntropy,)
+    likelihoods: ClassVar[tuple[type[Config], ...]] = (CrossEntropy,)
     engines: ClassVar[tuple[type[Config], ...]] = (TorchEngine, DeepSpeedEngine)
     recalibrations: ClassVar[tuple[str, ...]] = get_args(ClassRecalibration)
     predicts_tokens: ClassVar = False
@@ -118,6 +118,7 @@ class ClassTask(Config):
 class NextToken(ClassTask):
     """Predict the next token of a text."""
 
+    likelihoods: ClassVar = get_args(ClassObjective)
     has_splits: ClassVar = False
     causal: ClassVar = True
     predicts_tokens: ClassVar = True

@@ -16,6 +16,8 @@ class Characters(Config):
     """Name of the tokens in messages."""
     whole_words: ClassVar = False
     """Whether a cut inside a word would make tokens that the text does not have."""
+    by_count: ClassVar = False
+    """Whether a vocabulary for the next token has the most common token first."""
     kind: Literal["characters"] = "characters"
     least_count: Count = 1
     """Times that the training text holds a token of the vocabulary; rarer ones are all one unknown token."""
@@ -27,6 +29,7 @@ class Words(Config):
     headline: ClassVar = "perplexity"
     plural: ClassVar = "words"
     whole_words: ClassVar = True
+    by_count: ClassVar = True
     kind: Literal["words"] = "words"
     least_count: Count = 2
     """Times that the training text holds a token of the vocabulary; rarer ones are all one unknown token."""
@@ -44,6 +47,7 @@ class Bytes(Config):
     headline: ClassVar = "bits_per_byte"
     plural: ClassVar = "bytes"
     whole_words: ClassVar = False
+    by_count: ClassVar = False
     kind: Literal["bytes"] = "bytes"
 
 
@@ -56,6 +60,7 @@ class BytePairs(Config):
     headline: ClassVar = "bits_per_byte"
     plural: ClassVar = "byte pairs"
     whole_words: ClassVar = True
+    by_count: ClassVar = False
     kind: Literal["byte_pairs"] = "byte_pairs"
     size: Annotated[int, Field(ge=257), NUMBER] = 4096
     """Tokens of the vocabulary at most: the 256 bytes and one for each merge."""

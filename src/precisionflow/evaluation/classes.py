@@ -17,9 +17,11 @@ from precisionflow.evaluation.metrics import class_metrics, class_wise_metrics
 from precisionflow.evaluation.recalibration.temperature import log_tempered, temperature
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.classes import Probabilities, brier, entropy
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
 from precisionflow.records.recalibration import TemperatureFit
 from precisionflow.records.schemas import CLASS_PREDICTIONS
-from precisionflow.results.layout import PreparedSplit
+from precisionflow.results.layout import Part, PreparedSplit
 from precisionflow.training.batches import Batch, part_batches
 
 LogProbabilities = Float[np.ndarray, "rows classes"]
@@ -30,6 +32,10 @@ Predict = Callable[[Batch], Float[Tensor, "... classes"]]
 
 FITTED_TARGETS = 10_000
 """Validation targets, at least, that a temperature is fitted on: its standard error is then about one per cent."""
+FITTED_NUMBERS = 1 << 26
+"""Probabilities that a temperature is fitted on at most: with many classes those of fewer targets."""
+PREDICTED_NUMBERS = 1 << 23
+"""Probabilities that are in memory at once, a few times over; those of one sample may be more."""
 
 
 @dataclass
@@ -97,11 +103,12 @@ def class_columns(
     log_probabilities: LogProbabilities, probabilities: Probabilities, target: Targets
 ) -> dict[str, np.ndarray]:
     """The columns of records.schemas.CLASS_PREDICTIONS but `row`."""
+    likeliest = log_probabilities.argmax(1)[:, None]
     return {
         "target": target.astype(np.int32),
         "log_probability": np.take_along_axis(log_probabilities, target[:, None], axis=1)[:, 0],
-        "confidence": np.minimum(probabilities.max(1), 1.0),
-        "correct": probabilities.argmax(1) == target,
+        "confidence": np.minimum(np.take_along_axis(probabilities, likeliest, axis=1)[:, 0], 1.0),
+        "correct": likeliest[:, 0] == target,
         "entropy": entropy(probabilities),
         "brier": brier(probabilities, target),
     }
@@ -136,7 +143,7 @@ def score_classes(
     fits: tuple[TemperatureFit, ...] = ()
     if "temperature" in experiment.evaluation.recalibration:
         fits = (TemperatureFit(factor=validation_temperature(predict, experiment, data)),)
-    for log_probabilities, target in _of_part(predict, experiment, PreparedSplit(data).part("test")):
+    for log_probabilities, target in _of_part(predict, experiment, data, "test"):
         plain.add(log_probabilities, target)
         for fit in fits:
             tempered.add(log_tempered(log_probabilities, fit.factor), target)
@@ -154,13 +161,29 @@ def score_classes(
 def validation_temperature(predict: Predict, experiment: Experiment, data: Path) -> float:
     """T of `recalibration.temperature` on validation targets from end to end of the part.
 
-    Every k-th sample of each batch, at least `FITTED_TARGETS` targets: the beginning of a text is not like the rest.
+    Every k-th sample of each batch, at least `FITTED_TARGETS` targets where their probabilities are no more than
+    `FITTED_NUMBERS`: the beginning of a text is not like the rest.
     """
-    batches = part_batches(experiment, PreparedSplit(data).part("valid"))
-    stride = max(1, int(sum(batch.counted for batch in batches)) // FITTED_TARGETS)
-    parts = [_predicted(predict, batch.taken(slice(None, None, stride))) for batch in batches]
+    batches, classes = part_batches(experiment, PreparedSplit(data).part("valid")), _classes(data)
+    wanted = min(FITTED_TARGETS, max(1, FITTED_NUMBERS // classes))
+    stride = max(1, int(sum(batch.counted for batch in batches)) // wanted)
+    chosen = (part for batch in batches for part in _parts(batch.taken(slice(None, None, stride)), classes))
+    parts = [_predicted(predict, part) for part in chosen]
     log_probabilities, targets = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return temperature(np.exp(log_probabilities), targets)
+
+
+def _classes(data: Path) -> int:
+    """Number of classes that are predicted."""
+    card = read_card(PreparedSplit(data).card, DatasetCard)
+    return card.known.ids if card.classes is None else len(card.classes)
+
+
+def _parts(batch: Batch, classes: int) -> Iterator[Batch]:
+    """The samples of a batch, as many at a time as have `PREDICTED_NUMBERS` probabilities."""
+    samples = len(batch.target)
+    size = max(1, PREDICTED_NUMBERS * samples // (batch.target.numel() * classes))
+    return (batch.taken(slice(first, first + size)) for first in range(0, samples, size))
 
 
 def _predicted(predict: Predict, batch: Batch) -> tuple[LogProbabilities, Targets]:
@@ -170,8 +193,10 @@ def _predicted(predict: Predict, batch: Batch) -> tuple[LogProbabilities, Target
 
 
 def _of_part(
-    predict: Predict, experiment: Experiment, file: Path
+    predict: Predict, experiment: Experiment, data: Path, part: Part
 ) -> Iterator[tuple[LogProbabilities, Targets]]:
     """Every target of a part that counts, with its predicted probabilities."""
-    for batch in part_batches(experiment, file):
-        yield _predicted(predict, batch)
+    classes = _classes(data)
+    for batch in part_batches(experiment, PreparedSplit(data).part(part)):
+        for piece in _parts(batch, classes):
+            yield _predicted(predict, piece)

@@ -3,13 +3,18 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from trained import CONTEXT
+from trained import CONTEXT, TEXT, trained
 
+from precisionflow.config import overlay
 from precisionflow.evaluation.classes import ClassScores
 from precisionflow.evaluation.tasks.next_token import text_metrics
-from precisionflow.records.cards import TextSize
+from precisionflow.records.cards import DatasetCard, TextSize
+from precisionflow.records.files import read_card
+from precisionflow.serving import ServedModel
+from precisionflow.serving.answers import NextTokens
 
 
 def test_log_probabilities_are_those_of_a_distribution_over_the_vocabulary(text):
@@ -75,3 +80,48 @@ def test_two_tokenisations_of_a_uniform_text_take_the_same_bits():
     for name in ("bits_per_character", "bits_per_byte"):
         assert [metrics[name] for metrics in found] == pytest.approx([1, 1])
     assert [metrics["perplexity"] for metrics in found] == pytest.approx([2, 16])
+
+
+SETTINGS = {
+    "bytes": {"task.tokens": {"kind": "bytes"}},
+    "byte_pairs": {"task.tokens": {"kind": "byte_pairs", "size": 280}},
+    "words": {"task.tokens": {"kind": "words", "least_count": 2, "line_ends": True}},
+    "clusters": {
+        "task.tokens": {"kind": "words", "least_count": 1},
+        "objective": {"kind": "adaptive_softmax", "cutoffs": [6, 20], "shrink": 2},
+    },
+    "tied clusters": {
+        "task.tokens": {"kind": "words", "least_count": 1},
+        "objective": {"kind": "adaptive_softmax", "cutoffs": [6]},
+        "model.tied_readout": True,
+        "learning.kind": "predictive_coding",
+    },
+}
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_every_kind_of_token_is_learned_scored_and_served(settings, tmp_path):
+    (tmp_path / "text.txt").write_text("".join(f"{n % 23} and é {n * n % 23}\n" for n in range(400)))
+    task = {"kind": "next_token", "source": {"kind": "text_file", "path": str(tmp_path / "text.txt")}}
+    tree = overlay(TEXT | {"task": task | {"context": CONTEXT}}, settings)
+    run = trained(tree, tmp_path, **{"training.steps": 30, "evaluation.recalibration": ["temperature"]})
+    predictor, size = run.predictor(), read_card(run.data_of() / "dataset.json", DatasetCard).text["test"]
+    scored = predictor.score(run.experiment, run.data_of())
+    assert set(scored.metrics) | {"validation_loss"} == set(run.experiment.metrics)
+    nats = -np.sum(scored.predictions["log_probability"].to_numpy())
+    assert scored.metrics["bits_per_byte"] == pytest.approx(nats / math.log(2) / size.bytes)
+    assert scored.metrics["bits_per_character"] == pytest.approx(nats / math.log(2) / size.characters)
+    assert scored.metrics["perplexity"] == pytest.approx(np.exp(nats / scored.predictions.num_rows))
+    assert scored.metrics["perplexity"] < 0.7 * predictor.data_card.known.ids
+    text = "3 and é 9\n4 and é"
+    rows = predictor.log_probabilities(text)
+    np.testing.assert_allclose(np.exp(rows).sum(axis=1), 1, rtol=1e-9)
+    tokens = predictor.tokens(text)
+    expected = -rows[np.arange(len(tokens) - 1), tokens[1:]]
+    ((nll, bits, following),) = (
+        NextTokens().answer(ServedModel(predictor, {}), pd.DataFrame({"text": [text]}), {}).to_numpy()
+    )
+    assert nll == pytest.approx(expected.mean())
+    characters = len(text) - predictor.tokeniser.begun(text)
+    assert bits == pytest.approx(expected.sum() / math.log(2) / characters)
+    assert following == predictor.tokeniser.text([rows[-1].argmax()])

@@ -11,6 +11,7 @@ from precisionflow.evaluation.columns import Rows, aligned, by_rank, refuse
 from precisionflow.evaluation.scores.classes import Probabilities, brier
 
 Classes = Integer[np.ndarray, " rows"]
+_ROUNDING = 1e-9
 
 
 def maximum_calibration_error(confidence: Rows, correct: Bool[np.ndarray, " rows"], *, bins: int) -> float:
@@ -63,17 +64,25 @@ class ClassBins:
 
 
 def class_bins(probabilities: Probabilities, target: Classes, *, bins: int) -> ClassBins:
-    """Every class's probability in `bins` bins (i / bins, (i + 1) / bins]; ValueError as `scores.brier` raises it."""
-    score = brier(probabilities, target)
-    hits = _hits(probabilities, target)
-    classes = hits.shape[1]
-    inside = bin_of(probabilities, bins=bins) + bins * np.arange(classes)
+    """Every class's probability in `bins` bins (i / bins, (i + 1) / bins]; ValueError as `scores.brier` raises it.
 
-    def total(weights: np.ndarray | None) -> np.ndarray:
-        found = np.bincount(inside.ravel(), weights=weights, minlength=classes * bins)
+    At most `bins` classes of a row are above the first bin: the others are counted as what these leave.
+    """
+    score = brier(probabilities, target)
+    rows, classes = probabilities.shape
+    row, above = np.nonzero(probabilities > (1 - _ROUNDING) / bins)
+    large = probabilities[row, above]
+
+    def total(of: Classes, in_bin: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        found = np.bincount(of * bins + in_bin, weights=weights, minlength=classes * bins)
         return found.reshape(classes, bins).astype(float)
 
-    return ClassBins(total(None), total(np.ravel(probabilities)), total(hits.ravel()), float(score.sum()))
+    count = total(above, bin_of(large, bins=bins))
+    stated = total(above, bin_of(large, bins=bins), large)
+    count[:, 0] += rows - count.sum(axis=1)
+    stated[:, 0] += np.maximum(probabilities.sum(axis=0) - stated.sum(axis=1), 0)
+    observed = total(target, bin_of(probabilities[np.arange(rows), target], bins=bins))
+    return ClassBins(count, stated, observed, float(score.sum()))
 
 
 def bin_of(probabilities: Float[np.ndarray, "..."], *, bins: int) -> Integer[np.ndarray, "..."]:

@@ -17,11 +17,11 @@ def brier(probabilities: Probabilities, target: Integer[np.ndarray, " rows"]) ->
 
     ValueError for rows that are no distribution and for targets that are no class.
     """
-    errors = _distributions(probabilities).copy()
-    rows, classes = errors.shape
+    stated = _distributions(probabilities)
+    rows, classes = stated.shape
     if target.shape != (rows,):
         raise ValueError(
-            f"probabilities {errors.shape} and target {target.shape} do not match; give one target a row"
+            f"probabilities {stated.shape} and target {target.shape} do not match; give one target a row"
         )
     refuse(
         (target < 0) | (target >= classes),
@@ -29,8 +29,8 @@ def brier(probabilities: Probabilities, target: Integer[np.ndarray, " rows"]) ->
         target,
         wanted=f"should be a class between 0 and {classes - 1}",
     )
-    errors[np.arange(rows), target] -= 1
-    return np.einsum("nk,nk->n", errors, errors)
+    right = stated[np.arange(rows), target]
+    return np.einsum("nk,nk->n", stated, stated) - right**2 + (right - 1) ** 2
 
 
 def entropy(probabilities: Probabilities) -> Rows:

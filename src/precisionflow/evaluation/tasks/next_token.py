@@ -18,6 +18,7 @@ from precisionflow.data.tokens.running import RunningTokeniser, ids_of, restored
 from precisionflow.evaluation.classes import ClassScores, score_classes
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
+from precisionflow.models.likelihoods.categorical import log_probabilities
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, TextSize
 from precisionflow.records.files import read_card, read_parquet
@@ -76,7 +77,7 @@ class TokenPredictor(TrainedNetwork):
     def token_log_probabilities(self, inputs: Tensor) -> Float[Tensor, "windows tokens vocabulary"]:
         """log softmax of the logits, float64 on the CPU."""
         with torch.no_grad():
-            return self.model(inputs.to(self.device)).double().log_softmax(-1).cpu()
+            return log_probabilities(self.model(inputs.to(self.device))).cpu()
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test tokens' probabilities and all their metrics, before and after temperature.

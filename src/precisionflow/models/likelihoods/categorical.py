@@ -1,14 +1,15 @@
-"""The categorical likelihood of a class: raw outputs are logits."""
+"""The categorical likelihood of a class: raw outputs are logits, or the clustered ones of an adaptive softmax."""
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from torch.nn import functional
 
+from precisionflow.models.likelihoods.adaptive import ClusteredLogits
 from precisionflow.models.numerics import at_least_float32
 
 Logits = Float[Tensor, "*places classes"]
@@ -80,3 +81,15 @@ class Categorical:
 
 def _entropy(log_probabilities: Float[Tensor, "*places classes"]) -> Places:
     return -torch.special.xlogy(log_probabilities.exp(), log_probabilities.exp()).sum(-1)
+
+
+def clustered_cross_entropy(output: ClusteredLogits, target: Classes) -> Float[Tensor, "*places"]:
+    """The same of an adaptive softmax."""
+    return output.negative_log_likelihood(target)
+
+
+def log_probabilities(output: Any) -> Float64[Tensor, "*places classes"]:
+    """log p of every class, in nats."""
+    if isinstance(output, ClusteredLogits):
+        return output.log_probabilities()
+    return output.double().log_softmax(-1)  # type: ignore[no-any-return]

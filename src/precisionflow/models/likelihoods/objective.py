@@ -10,7 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.config import likelihoods as kinds
-from precisionflow.models.likelihoods.categorical import cross_entropy, smoothed_cross_entropy
+from precisionflow.models.likelihoods.categorical import (
+    clustered_cross_entropy,
+    cross_entropy,
+    smoothed_cross_entropy,
+)
 from precisionflow.models.likelihoods.crps import GaussianCRPS
 from precisionflow.models.likelihoods.density import Density, Raw, Rows, squared_errors
 from precisionflow.models.likelihoods.faithful import Faithful
@@ -85,23 +89,26 @@ class DensityObjective:
 class ClassObjective:
     """Objective of a class: cross-entropy is the negative log-likelihood, and the loss where nothing is smoothed."""
 
+    cross_entropy: Losses = cross_entropy
     label_smoothing: float = 0.0
 
     def losses(self, *, progress: float) -> Losses:  # noqa: ARG002 - the same from the first step to the last
         if not self.label_smoothing:
-            return cross_entropy
+            return self.cross_entropy
         return partial(smoothed_cross_entropy, smoothing=self.label_smoothing)
 
     @property
     def negative_log_likelihood(self) -> Losses:
-        return cross_entropy
+        return self.cross_entropy
 
 
 def objective(config: kinds.Objective) -> DensityObjective | ClassObjective:
     """The objective of a configuration."""
     match config:
         case kinds.CrossEntropy(label_smoothing=smoothing):
-            return ClassObjective(smoothing)
+            return ClassObjective(label_smoothing=smoothing)
+        case kinds.AdaptiveSoftmax():
+            return ClassObjective(clustered_cross_entropy)
         case _:
             return density_objective(config)
 

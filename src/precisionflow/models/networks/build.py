@@ -4,7 +4,7 @@ from functools import partial
 from typing import assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.likelihoods import CrossEntropy
+from precisionflow.config.likelihoods import AdaptiveSoftmax, ClassObjective, Objective
 from precisionflow.config.networks import MLP, Transformer
 from precisionflow.config.tasks import (
     Classification,
@@ -15,9 +15,11 @@ from precisionflow.config.tasks import (
     Tagging,
 )
 from precisionflow.models.likelihoods.objective import density
+from precisionflow.models.networks.adaptive import AdaptiveReadout, TiedAdaptiveReadout
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.models.networks.transformer import (
+    MakeReadout,
     PooledReadout,
     TiedReadout,
     TokenReadout,
@@ -31,7 +33,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
     match experiment.task:
         case Regression():
             assert isinstance(experiment.model, MLP), "beliefs about weights are no network of layers"
-            assert not isinstance(experiment.objective, CrossEntropy)
+            assert not isinstance(experiment.objective, ClassObjective)
             return mlp(
                 experiment.model, features=features_of(card), heads=density(experiment.objective).heads
             )
@@ -41,7 +43,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
         case NextToken(context=context):
             assert isinstance(experiment.model, Transformer)
             ids = card.known.ids
-            readout = TiedReadout if experiment.model.tied_readout else partial(TokenReadout, classes=ids)
+            readout = _next_token_readout(experiment.model, experiment.objective, ids)
             return transformer(experiment.model, vocabulary=ids, context=context, readout=readout)
         case SequenceClassification(context=context):
             assert isinstance(experiment.model, Transformer)
@@ -66,6 +68,12 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=tags)
         case _:
             assert_never(experiment.task)
+
+
+def _next_token_readout(model: Transformer, objective: Objective, ids: int) -> MakeReadout:
+    if isinstance(objective, AdaptiveSoftmax):
+        return partial(TiedAdaptiveReadout if model.tied_readout else AdaptiveReadout, config=objective)
+    return TiedReadout if model.tied_readout else partial(TokenReadout, classes=ids)
 
 
 def features_of(card: DatasetCard) -> int:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
-from precisionflow.config.likelihoods import CrossEntropy
+from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy
 from precisionflow.config.networks import MLP, TAGI, Transformer
 from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.likelihoods.density import Density, FisherDensity
@@ -90,4 +90,5 @@ def fitted_spread(
 def _likelihood(experiment: Experiment) -> Density | Categorical:
     if isinstance(experiment.objective, CrossEntropy):
         return Categorical()
+    assert not isinstance(experiment.objective, AdaptiveSoftmax), "no posterior states clusters"
     return density(experiment.objective)
