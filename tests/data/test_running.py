@@ -1,6 +1,7 @@
 """Running texts as tokens: cut into chunks anywhere, restored from a card, with what the training text never showed."""
 
 import itertools
+import json
 import random
 from collections import Counter
 
@@ -8,7 +9,14 @@ import numpy as np
 import pytest
 
 from precisionflow.config import tokens as kinds
-from precisionflow.data.tokens.running import fitted_running, ids_of, knowing, restored_running, segments
+from precisionflow.data.tokens.running import (
+    byte_pairs,
+    fitted_running,
+    ids_of,
+    knowing,
+    restored_running,
+    segments,
+)
 from precisionflow.data.tokens.running.byte_pairs import BytePairs
 from precisionflow.data.tokens.running.encoded import Untokenisable
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of
@@ -106,6 +114,23 @@ def test_byte_pairs_are_the_naive_merges():
     assert len(ids) == sum(len(word) * count for word, count in words.items())
 
 
+def test_byte_pairs_are_those_that_the_library_learns_from_the_text_itself(monkeypatch):
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    text = " ".join(random_text(seed) for seed in range(60))
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    learner.train_from_iterator(
+        [text],
+        trainers.BpeTrainer(
+            vocab_size=400, min_frequency=2, initial_alphabet=[*alphabet()], show_progress=False
+        ),
+    )
+    expected = [" ".join(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
+    monkeypatch.setattr(byte_pairs, "REPEATS", 3)
+    assert list(fitted(kinds.BytePairs(size=400), text).vocabulary.merges) == expected
+
+
 def test_byte_pairs_of_a_text_are_always_the_same():
     text = "".join(random_text(seed) for seed in range(30))
     first, second = (fitted(kinds.BytePairs(size=400), text).vocabulary for _ in range(2))
@@ -121,8 +146,6 @@ def test_every_byte_has_a_sign_of_its_own():
 
 
 def test_ids_of_segments_are_forgotten_when_they_are_many(monkeypatch):
-    from precisionflow.data.tokens.running import byte_pairs
-
     text = " ".join(map(str, range(400)))
     tokeniser = fitted(kinds.BytePairs(size=300), text)
     expected = encoded(tokeniser, [text])

@@ -102,6 +102,22 @@ def test_tied_weights_are_those_of_the_embedding(features):
     assert sum(p is embedding.weight for p in tied.parameters()) == 1
 
 
+@pytest.mark.parametrize(("kind", "config"), KINDS)
+def test_classes_start_with_the_law_of_zipf_and_mandelbrot(kind, config):
+    def zero_linear(inputs: int, outputs: int) -> nn.Linear:
+        linear = nn.Linear(inputs, outputs)
+        nn.init.zeros_(linear.bias)
+        return linear
+
+    start = kind(nn.Identity(), nn.Embedding(CLASSES, WIDTH), zero_linear, config=config)
+    for parameter in start.parameters():
+        if parameter.ndim == 2:
+            nn.init.zeros_(parameter)
+    stated = log_probabilities(start(torch.zeros(3, 7, WIDTH), AT)).exp()
+    law = 1 / (torch.arange(CLASSES, dtype=torch.float64) + 2.7)
+    torch.testing.assert_close(stated, (law / law.sum()).expand(3, 7, -1), rtol=1e-5, atol=0)
+
+
 def test_the_clusters_cover_all_classes():
     softmax = readout().softmax
     assert list(softmax.ranges) == list(pairwise((5, 11, CLASSES)))

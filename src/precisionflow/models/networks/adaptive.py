@@ -1,7 +1,7 @@
 """Readouts of an adaptive softmax: with weights of its own, or with those of the token embedding."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import ClassVar
 
@@ -16,6 +16,8 @@ from precisionflow.models.attention.sites import Sites
 from precisionflow.models.likelihoods.adaptive import AdaptiveSoftmax, ClusteredLogits
 
 LinearMap = Callable[[int, int], nn.Linear]
+FLATTENING = 2.7
+"""How much the most common words differ less than by Zipf's law."""
 
 
 class ClusteredReadout(nn.Module):
@@ -33,7 +35,7 @@ class ClusteredReadout(nn.Module):
 
 
 class AdaptiveReadout(ClusteredReadout):
-    """With weights of its own; each cluster reads fewer channels than the one before."""
+    """With weights of its own; each cluster reads fewer channels than the one before. Biases start at `by_rank`."""
 
     def __init__(
         self, norm: nn.Module, embedding: nn.Embedding, last: LinearMap = nn.Linear, *, config: Config
@@ -41,10 +43,15 @@ class AdaptiveReadout(ClusteredReadout):
         borders = borders_of(config, embedding.num_embeddings)
         width = embedding.embedding_dim
         tails = [
-            _tail(width, narrow := max(1, width // config.shrink**place), last(narrow, end - start))
+            _tail(
+                width,
+                narrow := max(1, width // config.shrink**place),
+                _raised(last(narrow, end - start), by_rank(start, end)),
+            )
             for place, (start, end) in enumerate(pairwise(borders), 1)
         ]
-        head = last(width, borders[0] + len(tails))
+        usual = torch.cat([by_rank(0, borders[0]), of_clusters(borders)])
+        head = _raised(last(width, len(usual)), usual)
         super().__init__(norm, AdaptiveSoftmax(head, tails, borders=borders))
 
 
@@ -62,17 +69,18 @@ class TiedAdaptiveReadout(ClusteredReadout):
         borders = borders_of(config, embedding.num_embeddings)
         width = embedding.embedding_dim
         tails = [_tail(width, width, TiedRows(embedding, start, end)) for start, end in pairwise(borders)]
-        head = Beside(TiedRows(embedding, 0, borders[0]), last(width, len(tails)))
+        clusters = _raised(last(width, len(tails)), of_clusters(borders))
+        head = Beside(TiedRows(embedding, 0, borders[0]), clusters)
         super().__init__(norm, AdaptiveSoftmax(head, tails, borders=borders))
 
 
 class TiedRows(nn.Module):
-    """<x, embedding of a token> / sqrt(width) + a bias, for the tokens [start, end)."""
+    """<x, embedding of a token> / sqrt(width) + a bias that starts at `by_rank`, for the tokens [start, end)."""
 
     def __init__(self, embedding: nn.Embedding, start: int, end: int) -> None:
         super().__init__()
         self.weight = embedding.weight
-        self.bias = nn.Parameter(torch.zeros(end - start))
+        self.bias = nn.Parameter(by_rank(start, end))
         self.range = slice(start, end)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,6 +104,23 @@ def borders_of(config: Config, classes: int) -> list[int]:
             f"objective.cutoffs: {config.cutoffs[-1]} leaves none of {classes} classes for the last cluster; lower it"
         )
     return [*config.cutoffs, classes]
+
+
+def by_rank(start: int, end: int) -> Float[Tensor, "classes"]:
+    """-log(rank + FLATTENING), the logarithm of Zipf's law as Mandelbrot (1953) amended it, for ranks from 0 on."""
+    return -torch.log(torch.arange(start, end) + FLATTENING)
+
+
+def of_clusters(borders: Sequence[int]) -> Float[Tensor, "clusters"]:
+    """Logarithm of the same law summed over each cluster."""
+    return torch.stack([by_rank(start, end).logsumexp(0) for start, end in pairwise(borders)])
+
+
+def _raised(linear: nn.Linear, by: Float[Tensor, "classes"]) -> nn.Linear:
+    """The same linear map with something added to its bias."""
+    with torch.no_grad():
+        linear.bias.add_(by)
+    return linear
 
 
 def _tail(width: int, narrow: int, logits: nn.Module) -> nn.Module:

@@ -2,21 +2,24 @@
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import Encoded
-from precisionflow.data.tokens.running.segments import gathered, pieces, segments
+from precisionflow.data.tokens.running.segments import gathered, segments
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
 from precisionflow.records.cards import Vocabulary
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer, models
+    from tokenizers import Tokenizer, pre_tokenizers
 
 MOST_KEPT = 1 << 18
 """Segments whose ids are remembered."""
+REPEATS = 1 << 14
+"""Repeats of a word that the library is given at once."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,13 @@ class BytePairs:
     @functools.cached_property
     def library(self) -> "Tokenizer":
         """The tokeniser of the library."""
-        from tokenizers import models
+        from tokenizers import Tokenizer, models
 
         ids = {token: i for i, token in enumerate(self.vocabulary.tokens)}
         merges = [(left, right) for left, right in (merge.split(" ") for merge in self.vocabulary.merges)]
-        return _over_bytes(models.BPE(vocab=ids, merges=merges))
+        tokeniser = Tokenizer(models.BPE(vocab=ids, merges=merges))
+        tokeniser.pre_tokenizer = _split()  # type: ignore[assignment]
+        return tokeniser
 
     def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
         for distinct, index in segments(chunks):
@@ -62,26 +67,45 @@ class BytePairs:
 
 def byte_pairs_from(chunks: Iterable[str], config: kinds.BytePairs) -> BytePairs:
     """The merges of a text."""
-    from tokenizers import models, trainers
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    learner = _over_bytes(models.BPE())
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
     trainer = trainers.BpeTrainer(
         vocab_size=config.size,
         min_frequency=config.least_count,
         initial_alphabet=list(alphabet()),
         show_progress=False,
     )
-    learner.train_from_iterator(pieces(chunks), trainer)
+    learner.train_from_iterator(_repeated(_words(chunks)), trainer)
     merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
     tokens = dict.fromkeys([*alphabet(), *("".join(merge) for merge in merges)])
     return BytePairs(Vocabulary(tokens=tuple(tokens), merges=tuple(" ".join(merge) for merge in merges)))
 
 
-def _over_bytes(model: "models.Model") -> "Tokenizer":
-    """Words with the blank before them, runs of digits, of other signs, of blanks, each as the bytes of its UTF-8."""
-    from tokenizers import Tokenizer, decoders, pre_tokenizers
+def _words(chunks: Iterable[str]) -> Counter[str]:
+    """The words of a text as the library sees them, written in the `alphabet`, with their counts."""
+    counts: Counter[str] = Counter()
+    for part in segments(chunks):
+        for segment, count in zip(part.distinct, part.counts, strict=True):
+            counts[segment] += count
+    words: Counter[str] = Counter()
+    split = _split()
+    for segment, count in counts.items():
+        for word, _ in split.pre_tokenize_str(segment):
+            words[word] += count
+    return words
 
-    tokeniser = Tokenizer(model)
-    tokeniser.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokeniser.decoder = decoders.ByteLevel()
-    return tokeniser
+
+def _repeated(words: Counter[str]) -> Iterator[str]:
+    """Every word as often as it stands in the text: the library takes no counts, and repeats are read fastest."""
+    for word, count in words.items():
+        for left in range(count, 0, -REPEATS):
+            yield f"{word} " * min(left, REPEATS)
+
+
+def _split() -> "pre_tokenizers.PreTokenizer":
+    """Words with the blank before them, runs of digits, of other signs, of blanks, each as the bytes of its UTF-8."""
+    from tokenizers import pre_tokenizers
+
+    return pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)

@@ -45,11 +45,6 @@ def segments(chunks: Iterable[str]) -> Iterator[Segments]:
         yield Segments(found.dictionary.to_pylist(), found.indices.to_numpy())
 
 
-def pieces(chunks: Iterable[str]) -> Iterator[str]:
-    """The text in pieces that end where a segment ends."""
-    return (text for text, _ in _whole(chunks))
-
-
 def gathered(bags: Sequence[Sequence[int]], index: Int[np.ndarray, "segments"]) -> Int32[np.ndarray, "_ids"]:
     """The ids of bags[index[0]], bags[index[1]], ... in a row."""
     lengths = np.fromiter(map(len, bags), np.int64, len(bags))

@@ -1,0 +1,31 @@
+"""Texts for benchmarks: made-up words by Zipf's law, whose number grows with the text as it does in a language."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+LETTERS = np.array(list("etaoinshrdlucmfwypvbgkjqxzéüß誤差"))
+BLOCK = 200_000
+"""Words that are drawn at once."""
+
+
+def write_words(path: Path, size: int) -> None:
+    """About `size` bytes of lines of twelve words; the r-th most common word has a share of about r^-1.3."""
+    random, written = np.random.default_rng(0), 0
+    with path.open("w", encoding="utf-8") as file:
+        while written < size:
+            ranks = np.minimum(random.zipf(1.3, BLOCK), 10_000_000)
+            distinct, places = np.unique(ranks, return_inverse=True)
+            words = np.array([word(int(rank)) for rank in distinct], dtype=object)[places]
+            lines = "\n".join(" ".join(words[i : i + 12]) for i in range(0, BLOCK, 12)) + "\n"
+            lines = lines.encode()[: size - written].decode(errors="ignore")
+            file.write(lines)
+            written += max(len(lines.encode()), 1)
+
+
+@functools.lru_cache(maxsize=1 << 20)
+def word(rank: int) -> str:
+    """The word of a rank: longer where the rank is higher, mostly of common letters."""
+    letters = np.random.default_rng(rank).geometric(0.12, 2 + int(np.log2(rank + 1) / 2)) - 1
+    return "".join(LETTERS[np.minimum(letters, len(LETTERS) - 1)])
