@@ -152,7 +152,7 @@ def test_ids_of_segments_are_forgotten_when_they_are_many(monkeypatch):
     monkeypatch.setattr(byte_pairs, "MOST_KEPT", 10)
     again = BytePairs(tokeniser.vocabulary)
     assert encoded(again, [text[i : i + 50] for i in range(0, len(text), 50)]) == expected
-    assert len(again.kept) < 40
+    assert len(again.kept.row) < 40
 
 
 def test_words_stand_by_count_and_the_rest_is_one_token():
@@ -249,14 +249,26 @@ def test_the_card_holds_all_of_a_tokeniser():
     assert "merges" not in Vocabulary(tokens=("a",)).model_dump()
 
 
-def test_counts_of_segments():
-    counts: Counter[str] = Counter()
+def test_counts_of_segments(monkeypatch):
+    monkeypatch.setattr(segments, "MOST_PENDING", 2)
+    tally = segments.Tally()
     for part in segments.segments(["a b\n", "b b a"]):
-        counts.update(dict(zip(part.distinct, part.counts, strict=True)))
-    assert counts == {"a": 1, " b": 2, "\nb": 1, " a": 1}
+        tally.add(part.distinct, part.counts)
+    assert tally.counts() == {"a": 1, " b": 2, "\nb": 1, " a": 1}
 
 
-def test_bags_are_gathered():
-    bags = [[1, 2], [], [3]]
+@pytest.mark.parametrize("blanks", [segments.WHITE_SPACE, segments.SEPARATORS])
+def test_every_blank_is_found_in_utf8(blanks):
+    every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    text = "x".join(every[:0x3100] + every[-0x100:])
+    found = [
+        segment for part in segments.segments([text], blanks=blanks) for segment in part.distinct.to_pylist()
+    ]
+    assert {segment[0] for segment in found[1:]} == set(blanks)
+    assert set(segments.SEPARATORS) == {sign for sign in every if sign.isspace()}
+
+
+def test_bags_are_taken():
+    flat, lengths = np.array([1, 2, 3], dtype=np.int32), np.array([2, 0, 1])
     index = np.array([2, 0, 1, 0, 2])
-    assert segments.gathered(bags, index).tolist() == [3, 1, 2, 1, 2, 3]
+    assert segments.ragged_take(flat, lengths, index).tolist() == [3, 1, 2, 1, 2, 3]

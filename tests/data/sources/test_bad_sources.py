@@ -175,9 +175,7 @@ def test_a_word_that_is_too_long_is_placed(characters, tmp_path, monkeypatch):
         path, tokens={"kind": "words"}, context=4, validation_fraction=0.1, test_fraction=0.1
     )
     message = refused(experiment, tmp_path / "out")
-    assert message.startswith(
-        f"{path}: line 201: 'xxxxxxxxxxxxxxxxxxxx'... goes on for more than 30 characters"
-    )
+    assert message.startswith(f"{path}: line 201: 'xxxxxxxxxxxxxxxxxxxx'... goes on for more than 30 bytes")
     path.write_text("a b\n" * 200)
     experiment = characters(path, tokens={"kind": "words", "least_count": 999}, context=4)
     message = refused(experiment, tmp_path / "out")

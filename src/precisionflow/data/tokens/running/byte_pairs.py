@@ -5,11 +5,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import Encoded
-from precisionflow.data.tokens.running.segments import gathered, segments
+from precisionflow.data.tokens.running.segments import Tally, ragged_take, segments
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
 from precisionflow.records.cards import Vocabulary
 
@@ -22,13 +25,32 @@ REPEATS = 1 << 14
 """Repeats of a word that the library is given at once."""
 
 
+class Kept:
+    """Ids of segments."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.row: dict[str, int] = {}
+        self.flat = np.zeros(0, dtype=np.int32)
+        self.lengths = np.zeros(0, dtype=np.int64)
+
+    def add(self, segments: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
+        """Remember the ids of segments that are new."""
+        self.row.update(zip(segments, range(len(self.row), len(self.row) + len(segments)), strict=True))
+        self.lengths = np.append(self.lengths, np.fromiter(map(len, ids), np.int64, len(ids)))
+        self.flat = np.append(self.flat, np.fromiter(chain.from_iterable(ids), np.int32))
+
+
 @dataclass(frozen=True)
 class BytePairs:
     """Ids 0 to 255 are the bytes by value, then the merges in the order in which they were learned."""
 
     vocabulary: Vocabulary
-    kept: dict[str, Sequence[int]] = field(default_factory=dict, compare=False, repr=False)
-    """Segment -> its ids."""
+    kept: Kept = field(default_factory=Kept, compare=False, repr=False)
+    """Ids of segments that were met before."""
 
     @functools.cached_property
     def library(self) -> "Tokenizer":
@@ -42,13 +64,15 @@ class BytePairs:
         return tokeniser
 
     def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
-        for distinct, index in segments(chunks):
-            if len(self.kept) > MOST_KEPT:
+        for part in segments(chunks):
+            distinct = part.distinct.to_pylist()
+            if len(self.kept.row) > MOST_KEPT:
                 self.kept.clear()
-            new = [segment for segment in distinct if segment not in self.kept]
-            ids = (found.ids for found in self.library.encode_batch_fast(new, add_special_tokens=False))
-            self.kept.update(zip(new, ids, strict=True))
-            yield Encoded(gathered([self.kept[segment] for segment in distinct], index), 0)
+            new = [segment for segment in distinct if segment not in self.kept.row]
+            found = self.library.encode_batch_fast(new, add_special_tokens=False)
+            self.kept.add(new, [one.ids for one in found])
+            rows = np.fromiter(map(self.kept.row.__getitem__, distinct), np.int64, len(distinct))
+            yield Encoded(ragged_take(self.kept.flat, self.kept.lengths, rows[part.places]), 0)
 
     def begun(self, text: str) -> int:
         first = next((piece.ids for piece in self.encoded([text]) if len(piece.ids)), None)
@@ -85,13 +109,12 @@ def byte_pairs_from(chunks: Iterable[str], config: kinds.BytePairs) -> BytePairs
 
 def _words(chunks: Iterable[str]) -> Counter[str]:
     """The words of a text as the library sees them, written in the `alphabet`, with their counts."""
-    counts: Counter[str] = Counter()
+    tally = Tally()
     for part in segments(chunks):
-        for segment, count in zip(part.distinct, part.counts, strict=True):
-            counts[segment] += count
+        tally.add(part.distinct, part.counts)
     words: Counter[str] = Counter()
     split = _split()
-    for segment, count in counts.items():
+    for segment, count in tally.counts().items():
         for word, _ in split.pre_tokenize_str(segment):
             words[word] += count
     return words

@@ -1,105 +1,142 @@
 """Segments: a text cut before every blank that follows something else, so that each is blanks and what follows them.
 
 No token of words or byte pairs reaches across such a border. A text has few distinct segments: a tokeniser looks at
-each of a chunk once.
+each of a chunk once. All of a text passes through numpy and Arrow alone, as its UTF-8.
 """
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool, Int, Int32, Int64
+from jaxtyping import Bool, Int, Int32, Int64, UInt8
 
-from precisionflow.data.tokens.running.characters import CODE_POINTS, codes_of
 from precisionflow.data.tokens.running.encoded import Untokenisable
 from precisionflow.data.tokens.running.utf8 import encode
 
 LONGEST = 1 << 20
-"""Characters of the longest segment."""
-_BLANKS = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-"""Unicode's White_Space."""
+"""Bytes of the longest segment."""
+MOST_PENDING = 1 << 20
+"""Counts that are kept apart before they are summed."""
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""Blanks as Unicode's property White_Space has them."""
+SEPARATORS = WHITE_SPACE + "\x1c\x1d\x1e\x1f"
+"""Blanks as Python's split has them."""
+Data = UInt8[np.ndarray, "bytes"]
 
 
 class Segments(NamedTuple):
     """Consecutive segments of a text."""
 
-    distinct: list[str]
+    distinct: pa.StringArray
     places: Int32[np.ndarray, "segments"]
     """Place of each segment among the distinct ones."""
 
     @property
-    def counts(self) -> list[int]:
+    def counts(self) -> Int64[np.ndarray, "distinct"]:
         """How often each distinct segment stands there."""
-        return np.bincount(self.places, minlength=len(self.distinct)).tolist()  # type: ignore[no-any-return]
+        return np.bincount(self.places, minlength=len(self.distinct)).astype(np.int64)
 
 
-def segments(chunks: Iterable[str]) -> Iterator[Segments]:
+def segments(chunks: Iterable[str], *, blanks: str = WHITE_SPACE) -> Iterator[Segments]:
     """All segments of a text, those of about a chunk at a time; Untokenisable for one that is too long."""
-    for text, starts in _whole(chunks):
-        data = encode(text)
-        offsets = np.append(_byte_offsets(text, starts, data), len(data)).astype(np.int32)
+    for data, starts in _whole(chunks, blanks):
+        offsets = np.append(starts, len(data)).astype(np.int32)
         array = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(data))
         found = array.dictionary_encode()
-        yield Segments(found.dictionary.to_pylist(), found.indices.to_numpy())
+        yield Segments(found.dictionary, found.indices.to_numpy())
 
 
-def gathered(bags: Sequence[Sequence[int]], index: Int[np.ndarray, "segments"]) -> Int32[np.ndarray, "_ids"]:
-    """The ids of bags[index[0]], bags[index[1]], ... in a row."""
-    lengths = np.fromiter(map(len, bags), np.int64, len(bags))
-    flat = np.fromiter((i for bag in bags for i in bag), np.int32, int(lengths.sum()))
-    starts = np.cumsum(lengths) - lengths
-    chosen = lengths[index]
-    before = np.cumsum(chosen) - chosen
-    return flat[np.repeat(starts[index] - before, chosen) + np.arange(chosen.sum())]
+class Tally:
+    """Counts of texts, summed over what was added."""
+
+    def __init__(self) -> None:
+        self.table = pa.table({"text": pa.array([], pa.string()), "count": pa.array([], pa.int64())})
+        self.pending: list[pa.Table] = []
+
+    def add(self, texts: pa.StringArray, counts: Int64[np.ndarray, "texts"]) -> None:
+        """Count some texts, which may repeat."""
+        self.pending.append(pa.table({"text": texts, "count": pa.array(counts)}))
+        if sum(table.num_rows for table in self.pending) > MOST_PENDING:
+            self._sum()
+
+    def counts(self) -> dict[str, int]:
+        """Text -> its count."""
+        self._sum()
+        return dict(zip(self.table["text"].to_pylist(), self.table["count"].to_pylist(), strict=True))
+
+    def _sum(self) -> None:
+        grouped = pa.concat_tables([self.table, *self.pending]).group_by("text").aggregate([("count", "sum")])
+        self.table, self.pending = grouped.rename_columns({"count_sum": "count"}), []
 
 
-def _whole(chunks: Iterable[str]) -> Iterator[tuple[str, Int64[np.ndarray, "segments"]]]:
-    """(text, starts of its segments), where each text ends with a segment."""
-    held, line = "", 1
+def ragged_take(
+    flat: Int32[np.ndarray, "_flat"],
+    lengths: Int64[np.ndarray, "bags"],
+    chosen: Int[np.ndarray, "chosen"],
+) -> Int32[np.ndarray, "_ids"]:
+    """The elements of the chosen bags in a row, where bag i is the next lengths[i] elements of `flat`."""
+    starts, size = np.cumsum(lengths) - lengths, lengths[chosen]
+    before = np.cumsum(size) - size
+    return flat[np.repeat(starts[chosen] - before, size) + np.arange(size.sum())]
+
+
+def _whole(chunks: Iterable[str], blanks: str) -> Iterator[tuple[bytes, Int64[np.ndarray, "segments"]]]:
+    """(UTF-8, starts of its segments), where each ends with a segment."""
+    held, line = b"", 1
     for chunk in chunks:
-        text = held + chunk
-        starts = _starts(text)
+        data = held + encode(chunk)
+        starts = _starts(data, blanks)
         border = int(starts[-1]) if len(starts) else 0
-        held = text[border:]
+        held = data[border:]
         if len(held) > LONGEST:
+            run = held.decode(errors="ignore")
+            line += data.count(b"\n", 0, border) + run[: len(run) - len(run.lstrip())].count("\n")
             raise Untokenisable(
-                f"{held.strip()[:20]!r}... goes on for more than {LONGEST:,} characters without a blank; break it, or "
+                f"{run.strip()[:20]!r}... goes on for more than {LONGEST:,} bytes without a blank; break it, or "
                 "use task.tokens.kind characters or bytes",
-                line=line + text.count("\n", 0, border) + _leading_lines(held),
+                line=line,
             )
         if border:
-            line += text.count("\n", 0, border)
-            yield text[:border], starts[:-1]
+            line += data.count(b"\n", 0, border)
+            yield data[:border], starts[:-1]
     if held:
         yield held, np.zeros(1, dtype=np.int64)
 
 
-def _leading_lines(held: str) -> int:
-    return held[: len(held) - len(held.lstrip())].count("\n")
-
-
-def _starts(text: str) -> Int64[np.ndarray, "_segments"]:
-    """0, and every blank after something else."""
-    if not text:
+def _starts(data: bytes, blanks: str) -> Int64[np.ndarray, "_segments"]:
+    """0, and the first byte of every blank after something else."""
+    if not data:
         return np.zeros(0, dtype=np.int64)
-    blank = _blanks()[codes_of(text)]
+    blank = _blank(np.frombuffer(data, dtype=np.uint8), blanks)
     return np.concatenate([[0], np.flatnonzero(blank[1:] & ~blank[:-1]) + 1])
 
 
+def _blank(data: Data, blanks: str) -> Bool[np.ndarray, "bytes"]:
+    """True at all bytes of every blank."""
+    single, several = _blanks(blanks)
+    blank = single[data]
+    for first, sequences in several.items():
+        places = np.flatnonzero(data == first)
+        for rest in sequences if len(places) else ():
+            inside = places[places + len(rest) < len(data)]
+            for shift, byte in enumerate(rest, 1):
+                inside = inside[data[inside + shift] == byte]
+            for shift in range(len(rest) + 1):
+                blank[inside + shift] = True
+    return blank
+
+
 @functools.cache
-def _blanks() -> Bool[np.ndarray, "code_points"]:
-    table = np.zeros(CODE_POINTS, dtype=bool)
-    table[codes_of(_BLANKS)] = True
-    return table
-
-
-def _byte_offsets(
-    text: str, starts: Int64[np.ndarray, "segments"], data: bytes
-) -> Int64[np.ndarray, "segments"]:
-    """Where the segments start in the text's UTF-8."""
-    if len(data) == len(text):
-        return starts
-    first = np.frombuffer(data, dtype=np.uint8) & 0xC0 != 0x80
-    return np.flatnonzero(first)[starts]
+def _blanks(blanks: str) -> tuple[Bool[np.ndarray, "256"], dict[int, list[bytes]]]:
+    """(which single bytes are blanks, first byte of a longer one -> the rests of all that begin with it)."""
+    single, several = np.zeros(256, dtype=bool), dict[int, list[bytes]]()
+    for written in (blank.encode() for blank in blanks):
+        if len(written) == 1:
+            single[written[0]] = True
+        else:
+            several.setdefault(written[0], []).append(written[1:])
+    return single, several

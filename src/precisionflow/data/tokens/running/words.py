@@ -1,15 +1,21 @@
 """Words: what stands between blanks, the most common first, and <unk> for all others."""
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Int64
+
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import NO_ID, Encoded
 from precisionflow.data.tokens.running.listing import Listing, refuse_none
-from precisionflow.data.tokens.running.segments import gathered, segments
+from precisionflow.data.tokens.running.segments import SEPARATORS, Tally, segments
 from precisionflow.records.cards import Vocabulary
 
 LINE_END = "<eos>"
@@ -23,13 +29,25 @@ class Words(Listing):
     unknown: ClassVar[str] = "<unk>"
     config: kinds.Words
 
+    @functools.cached_property
+    def listed(self) -> pa.StringArray:
+        """The tokens in the order of their ids."""
+        return pa.array(self.vocabulary.tokens, pa.string())
+
     def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
-        for distinct, index in segments(chunks):
-            bags = [[self.index.get(word, NO_ID) for word in self.split(segment)] for segment in distinct]
-            ids = gathered(bags, index)
-            new = ids == NO_ID
-            ids[new] = self.id_of_unknown
-            yield Encoded(ids, int(new.sum()))
+        for part in segments(chunks, blanks=SEPARATORS):
+            lines, words = _read(part.distinct, self.config)
+            ids = pc.fill_null(pc.index_in(words, value_set=self.listed), NO_ID).to_numpy(
+                zero_copy_only=False
+            )
+            there = pc.not_equal(words, "").to_numpy(zero_copy_only=False)
+            length = (lines + there)[part.places]
+            found = np.full(length.sum(), self.index.get(LINE_END, NO_ID), dtype=np.int32)
+            last = (np.cumsum(length) - 1)[there[part.places]]
+            found[last] = ids[part.places][there[part.places]]
+            new = found == NO_ID
+            found[new] = self.id_of_unknown
+            yield Encoded(found, int(new.sum()))
 
     def begun(self, text: str) -> int:
         first = r"[^\S\n]*\n|\s*\S+" if self.config.line_ends else r"\s*\S+"
@@ -59,11 +77,14 @@ def split_words(text: str, config: kinds.Words) -> list[str]:
 
 def words_from(chunks: Iterable[str], config: kinds.Words) -> Words:
     """The most common words of a text, and <unk> where there are others; Untokenisable for none."""
-    counts: Counter[str] = Counter()
-    for part in segments(chunks):
-        for segment, count in zip(part.distinct, part.counts, strict=True):
-            for word in split_words(segment, config):
-                counts[word] += count
+    tally, line_ends = Tally(), 0
+    for part in segments(chunks, blanks=SEPARATORS):
+        lines, words = _read(part.distinct, config)
+        tally.add(words, part.counts)
+        line_ends += int(lines @ part.counts)
+    counts = Counter({word: count for word, count in tally.counts().items() if word})
+    if line_ends:
+        counts[LINE_END] += line_ends
     often = (word for word, count in counts.items() if count >= config.least_count)
     kept = sorted(often, key=lambda word: (-counts[word], word))[: config.most]
     refuse_none(kept, kind="words", least_count=config.least_count)
@@ -72,3 +93,15 @@ def words_from(chunks: Iterable[str], config: kinds.Words) -> Words:
         known[Words.unknown] = known.get(Words.unknown, 0) + others
     tokens = sorted(known, key=lambda word: (-known[word], word))
     return Words(Vocabulary(tokens=tuple(tokens)), config)
+
+
+def _read(
+    distinct: pa.StringArray, config: kinds.Words
+) -> tuple[Int64[np.ndarray, "distinct"], pa.StringArray]:
+    """(line ends that are tokens, the word after them or nothing) of each segment."""
+    words = pc.utf8_trim_whitespace(distinct)
+    if config.lower_case:
+        words = pa.array([word.lower() for word in words.to_pylist()], pa.string())
+    if not config.line_ends:
+        return np.zeros(len(distinct), dtype=np.int64), words
+    return pc.count_substring(distinct, "\n").to_numpy().astype(np.int64), words
