@@ -1,7 +1,8 @@
-"""Peak memory of `prepare` on files far larger than it may hold: a text and a table in the UCI folder form.
+"""Peak memory of `prepare` on files far larger than it may hold: a text of each kind of token, a table in the UCI form.
 
 The extra memory is the peak resident size of a process that prepares the file, less that of one that prepares
-a file of a few kilobytes. Only a table's row indices grow with the file: a few tens of bytes a row.
+a file of a few kilobytes. Only a table's row indices grow with the file, a few tens of bytes a row, and the counts of
+distinct words, as a language has more of them in a longer text.
 """
 
 import random
@@ -11,37 +12,27 @@ import tempfile
 from pathlib import Path
 
 from measured import Measured, arguments, present
+from texts import write_words
 
 BAR = 300.0
 """Megabytes (10^6 bytes) beyond the baseline."""
 
-TASKS = {
-    "text": ("quickstart-language", "task.source={{kind: text_file, path: {}}}"),
-    "table": ("quickstart-regression", "task.source={{kind: uci_folder, path: {}}}"),
+TABLE = ("quickstart-regression", "task.source={{kind: uci_folder, path: {}}}", "splits=[0]")
+TEXT = ("quickstart-language", "task.source={{kind: text_file, path: {}}}")
+TASKS = {"table": TABLE} | {
+    f"text of {kind.replace('_', ' ')}": (*TEXT, f"task.tokens={{kind: {kind}}}")
+    for kind in ("characters", "bytes", "words", "byte_pairs")
 }
 CHILD = """
 import resource, sys
 from pathlib import Path
 from precisionflow.config import load
 from precisionflow.data.prepare import prepare
-experiment = load(sys.argv[1], [sys.argv[2], "splits=[0]"])
-prepare([experiment], out=Path(sys.argv[3]))
+experiment = load(sys.argv[1], sys.argv[2:4])
+prepare([experiment], out=Path(sys.argv[4]))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(peak * (1 if sys.platform == "darwin" else 1024))
 """
-
-
-def write_text(path: Path, size: int) -> None:
-    """About `size` bytes of lines with one to three bytes a character."""
-    random.seed(0)
-    words = ["precision", "variance", "Schätzung", "σ² = 1/π", "the", "of", "誤差", "nats", "1024"]
-    lines = [" ".join(random.choices(words, k=12)) + "\n" for _ in range(1000)]
-    written = 0
-    with path.open("w", encoding="utf-8") as file:
-        while written < size:
-            line = random.choice(lines)
-            file.write(line)
-            written += len(line.encode())
 
 
 def write_table(folder: Path, size: int, columns: int = 9) -> None:
@@ -61,8 +52,8 @@ def write_table(folder: Path, size: int, columns: int = 9) -> None:
 
 def peak(kind: str, path: Path, out: Path) -> float:
     """Peak resident megabytes of a process that prepares `path`."""
-    name, setting = TASKS[kind]
-    command = [sys.executable, "-c", CHILD, name, setting.format(path), str(out)]
+    name, source, setting = TASKS[kind]
+    command = [sys.executable, "-c", CHILD, name, source.format(path), setting, str(out)]
     finished = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(finished.stdout) / 1e6
 
@@ -70,12 +61,14 @@ def peak(kind: str, path: Path, out: Path) -> float:
 def measure(megabytes: float, folder: Path) -> list[Measured]:
     """One entry for each kind of file."""
     results = []
-    for kind, write in (("text", write_text), ("table", write_table)):
+    for kind in TASKS:
         peaks = {}
+        write = write_table if kind == "table" else write_words
         for label, size in (("small", 10_000), ("large", int(megabytes * 1e6))):
-            path = folder / f"{label}-{kind}"
-            write(path, size)
-            peaks[label] = peak(kind, path, folder / f"out-{label}-{kind}")
+            path = folder / f"{label}-{write.__name__}"
+            if not path.exists():
+                write(path, size)
+            peaks[label] = peak(kind, path, folder / f"out-{label}-{kind.replace(' ', '-')}")
         extra = round(peaks["large"] - peaks["small"], 1)
         results.append(Measured(f"prepare: extra peak memory, {kind} of {megabytes:g} MB", extra, "MB", BAR))
     return results
