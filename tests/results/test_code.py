@@ -120,6 +120,30 @@ def test_place_and_bytecode_are_no_part_of_it(package: Path) -> None:
     assert code_digest.__wrapped__("report", package=package) == code_digest("report")
 
 
+def test_what_is_reached_of_a_small_package(tmp_path: Path) -> None:
+    """A module, what it imports, the packages around it, and their files that are no code."""
+    texts = {
+        "__init__.py": "",
+        "top.css": "x",
+        "start.py": "from precisionflow import pages\nfrom precisionflow.deep.low import f\n",
+        "pages/__init__.py": "",
+        "pages/page.css": "x",
+        "pages/.hidden": "x",
+        "pages/other.py": "",
+        "deep/__init__.py": "",
+        "deep/low.py": "",
+        "deep/high.py": "",
+        "away/__init__.py": "",
+        "away/page.css": "x",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    left = {"pages/.hidden", "pages/other.py", "deep/high.py", "away/__init__.py", "away/page.css"}
+    found = reached_files("precisionflow.start", package=tmp_path)
+    assert found == {name: tmp_path / name for name in texts.keys() - left}
+
+
 def test_it_is_quick() -> None:
     start = time.process_time()
     code_digest.__wrapped__("evaluate")
