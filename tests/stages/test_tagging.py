@@ -25,12 +25,14 @@ AXES = {
 
 
 def write(file: Path) -> Path:
+    """Words whose end tells their tag, a fifth of them wrong."""
     random, lines = np.random.default_rng(1), []
     for i in range(60):
         for place in range(1, 2 + i % 5):
             tag = random.integers(3)
             word = f"w{random.integers(9)}{('ing', 'ed', 'ly')[tag]}"
-            lines.append("\t".join([str(place), word, "_", "_", f"T{tag}", "_", "0", "_", "_", "_"]))
+            told = (tag + (random.random() < 0.2)) % 3
+            lines.append("\t".join([str(place), word, "_", "_", f"T{told}", "_", "0", "_", "_", "_"]))
         lines.append("")
     file.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return file

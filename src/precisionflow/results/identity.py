@@ -4,7 +4,7 @@ from typing import Any
 
 from precisionflow.config import Experiment, digest
 from precisionflow.config.places import FILES
-from precisionflow.config.sources import table_suffix
+from precisionflow.config.sources import SUFFIXES, table_suffix
 from precisionflow.results.code import Verb, code_digest
 
 
@@ -35,5 +35,6 @@ def task_identity(experiment: Experiment) -> Inputs:
     task: Inputs = experiment.task.model_dump(mode="json")
     for name in FILES:
         if task["source"].get(name) is not None:
-            task["source"][name] = table_suffix(task["source"][name])
+            suffix = table_suffix(task["source"][name])
+            task["source"][name] = suffix if suffix in SUFFIXES else ""
     return task
