@@ -14,6 +14,7 @@ from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.config.evaluation import TableRecalibration
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.data.prepare import prepare
+from precisionflow.data.tasks.sequence_classification import SECOND, SEPARATOR
 from precisionflow.data.tokens.listed import PADDING, UNKNOWN
 from precisionflow.data.tokens.running.characters import Characters
 from precisionflow.evaluation.calibration.coverage import coverage, width
@@ -146,6 +147,26 @@ def test_texts_are_answered_after_their_temperature() -> None:
     task = SequenceClassification(source=source)
     found = ClassesOfTexts(task).answer(model, pd.DataFrame({"text": ["a b", "c"]}), asked)
     np.testing.assert_allclose(found[["p_x", "p_y", "p_z"]], expected)
+
+
+def test_pairs_are_answered_by_their_two_columns() -> None:
+    known = Vocabulary(tokens=(PADDING, UNKNOWN, "a", "b", SEPARATOR, SECOND))
+    given: list[list[tuple[int, ...]]] = []
+
+    def log_probabilities(texts: list[list[tuple[int, ...]]]) -> np.ndarray:
+        given.extend(texts)
+        return np.log(np.array([[0.7, 0.3]]))
+
+    card = SimpleNamespace(known=known, class_names=("no", "yes"))
+    predictor = SimpleNamespace(data_card=card, log_probabilities=log_probabilities)
+    source = {"kind": "table_file", "path": "p.tsv", "features": ["question", "reply"], "target": "label"}
+    answers = ClassesOfTexts(SequenceClassification(source=source))
+    found = answers.answer(
+        ServedModel(predictor, {}), pd.DataFrame({"reply": ["b a"], "question": ["a c"]}), {}
+    )
+    assert found["class"].tolist() == ["no"]
+    assert given == [[(2,), (1,), (4,), (3, 5), (2, 5)]]
+    assert answers.signature(card).inputs.input_names() == ["question", "reply"]
 
 
 def test_a_method_a_level_or_a_column_that_is_not_there_is_told(run: Run) -> None:
