@@ -2,8 +2,8 @@
 
 Both read one text of words drawn by Zipf's law, learn the vocabulary from it and write ids as Parquet; `datasets` maps
 batches of lines in one process, by a comprehension or by the library `tokenizers`. Beside that stands its `map` alone,
-without vocabulary and Parquet, over the whole of `prepare`. It is installed in an environment of its own,
-build/datasets, which is kept.
+without vocabulary and Parquet, over the whole of `prepare`. What a process spends once is left out: each prepares a
+small text first. `datasets` is installed in an environment of its own, build/datasets, which is kept.
 """
 
 import json
@@ -30,53 +30,62 @@ import sys, time
 from pathlib import Path
 from precisionflow.config import load
 from precisionflow.data.prepare import prepare
-import precisionflow.data.tasks.next_token, tokenizers
-source = "task.source={kind: text_file, path: %s}" % sys.argv[1]
-experiment = load("quickstart-language", [source, "task.tokens=" + sys.argv[2]])
-start = time.process_time()
-prepare([experiment], out=Path(sys.argv[3]))
-print(time.process_time() - start)
+
+def work(path, tokens, out):
+    source = "task.source={kind: text_file, path: %s}" % path
+    experiment = load("quickstart-language", [source, "task.tokens=" + tokens])
+    start = time.process_time()
+    prepare([experiment], out=Path(out))
+    return time.process_time() - start
+
+warm, path, tokens, out = sys.argv[1:]
+work(warm, tokens, out + "/warm")
+print(work(path, tokens, out))
 """
 THEIRS = """
 import json, sys, time
 from collections import Counter
-from datasets import Dataset, disable_progress_bars, load_dataset
+from datasets import disable_progress_bars, load_dataset
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-disable_progress_bars()
-path, kind, out = sys.argv[1:4]
-lines = load_dataset("text", data_files=path, split="train", cache_dir=out + "/cache", keep_linebreaks=True)
-start = time.process_time()
-if kind == "characters":
-    seen = set()
-    for batch in lines.iter(1000):
-        for text in batch["text"]:
-            seen.update(text)
-    index = {token: i for i, token in enumerate(sorted(seen))}
-    encode = lambda batch: {"ids": [[index[c] for c in text] for text in batch["text"]]}
-elif kind == "bytes":
-    encode = lambda batch: {"ids": [list(text.encode()) for text in batch["text"]]}
-elif kind == "words":
-    counts = Counter()
-    for batch in lines.iter(1000):
-        for text in batch["text"]:
-            counts.update([*text.split(), "<eos>"])
-    kept = [word for word, count in counts.most_common() if count >= 2]
-    index = {token: i for i, token in enumerate([*kept, "<unk>"])}
-    unknown = index["<unk>"]
-    read = lambda text: [index.get(word, unknown) for word in [*text.split(), "<eos>"]]
-    encode = lambda batch: {"ids": [read(text) for text in batch["text"]]}
-else:
+
+def encoder(lines, kind):
+    batches = (batch["text"] for batch in lines.iter(1000))
+    if kind == "characters":
+        index = {c: i for i, c in enumerate(sorted({c for texts in batches for text in texts for c in text}))}
+        return lambda batch: {"ids": [[index[c] for c in text] for text in batch["text"]]}
+    if kind == "bytes":
+        return lambda batch: {"ids": [list(text.encode()) for text in batch["text"]]}
+    if kind == "words":
+        counts = Counter()
+        for texts in batches:
+            for text in texts:
+                counts.update([*text.split(), "<eos>"])
+        kept = [word for word, count in counts.most_common() if count >= 2]
+        index = {token: i for i, token in enumerate([*kept, "<unk>"])}
+        unknown = index["<unk>"]
+        read = lambda text: [index.get(word, unknown) for word in [*text.split(), "<eos>"]]
+        return lambda batch: {"ids": [read(text) for text in batch["text"]]}
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=4096, min_frequency=2, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator((batch["text"] for batch in lines.iter(1000)), trainer)
-    encode = lambda batch: {"ids": [found.ids for found in tokenizer.encode_batch_fast(batch["text"])]}
-learned = time.process_time()
-ids = lines.map(encode, batched=True, remove_columns=["text"])
-mapped = time.process_time()
-ids.to_parquet(out + "/ids.parquet")
-print(json.dumps({"all": time.process_time() - start, "map": mapped - learned}))
+    tokenizer.train_from_iterator(batches, trainer)
+    return lambda batch: {"ids": [found.ids for found in tokenizer.encode_batch_fast(batch["text"])]}
+
+def work(path, kind, out):
+    lines = load_dataset("text", data_files=path, split="train", cache_dir=out + "/cache", keep_linebreaks=True)
+    start = time.process_time()
+    encode = encoder(lines, kind)
+    learned = time.process_time()
+    ids = lines.map(encode, batched=True, remove_columns=["text"])
+    mapped = time.process_time()
+    ids.to_parquet(out + "/ids.parquet")
+    return {"all": time.process_time() - start, "map": mapped - learned}
+
+disable_progress_bars()
+warm, path, kind, out = sys.argv[1:]
+work(warm, kind, out + "/warm")
+print(json.dumps(work(path, kind, out)))
 """
 
 
@@ -100,18 +109,22 @@ def seconds(python: Path | str, program: str, *words: str) -> str:
 def main() -> None:
     """Every kind of token."""
     parser = arguments(__doc__)
-    parser.add_argument("--megabytes", type=float, default=20.0)
+    parser.add_argument("--megabytes", type=float, default=20.0, help="size of the text that is made up")
+    parser.add_argument("--text", type=Path, help="a text to prepare instead")
     parser.add_argument("--environment", type=Path, default=Path("build/datasets"))
     given = parser.parse_args()
     python, results = environment(given.environment.absolute()), []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "text.txt"
-        write_words(path, int(given.megabytes * 1e6))
+        path = given.text.absolute() if given.text else Path(folder) / "text.txt"
+        if not given.text:
+            write_words(path, int(given.megabytes * 1e6))
+        megabytes, warm = path.stat().st_size / 1e6, Path(folder) / "warm.txt"
+        write_words(warm, 100_000)
         for kind, setting in KINDS.items():
             out = str(Path(folder) / kind.replace(" ", "-"))
-            own = given.megabytes / float(seconds(sys.executable, OURS, str(path), setting, out))
-            found = json.loads(seconds(python, THEIRS, str(path), kind, out))
-            theirs, alone = (given.megabytes / found[part] for part in ("all", "map"))
+            own = megabytes / float(seconds(sys.executable, OURS, str(warm), str(path), setting, out))
+            found = json.loads(seconds(python, THEIRS, str(warm), str(path), kind, out))
+            theirs, alone = (megabytes / found[part] for part in ("all", "map"))
             results += [
                 Measured(f"{kind}: prepare", own, "MB/s"),
                 Measured(f"{kind}: datasets, vocabulary, map and Parquet", theirs, "MB/s"),
