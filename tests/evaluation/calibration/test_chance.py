@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from precisionflow.ablation.statistics import chance_band
+from precisionflow.evaluation.calibration import chance
 from precisionflow.evaluation.calibration.chance import (
     ClassChance,
     by_ranks,
@@ -64,10 +65,10 @@ def class_scores(probabilities: np.ndarray, target: np.ndarray, *, bins: int = B
 
 
 def class_chance(probabilities: np.ndarray, row: np.ndarray, *, parts: int = 1) -> dict[str, np.ndarray]:
-    chance = ClassChance(BINS)
+    drawn = ClassChance(BINS)
     for part in np.array_split(np.arange(len(row)), parts):
-        chance.add(probabilities[part], probabilities[part].max(axis=1), row[part])
-    return chance.scores(class_bins(probabilities, np.zeros(len(row), dtype=int), bins=BINS))
+        drawn.add(probabilities[part], probabilities[part].max(axis=1), row[part])
+    return drawn.scores(class_bins(probabilities, np.zeros(len(row), dtype=int), bins=BINS))
 
 
 def probabilities_of(kind: str, rows: int, classes: int, random: np.random.Generator) -> np.ndarray:
@@ -220,11 +221,11 @@ def test_the_order_of_rows_makes_no_difference() -> None:
     assert ence_chance(predicted, row) == pytest.approx(
         ence_chance(predicted.rows(order), row[order]), rel=1e-12
     )
-    for chance, other in (
+    for draws_of, other in (
         (pit_chance(row), pit_chance(row[order])),
         (class_chance(probabilities, row), class_chance(probabilities[order], row[order])),
     ):
-        for name, draws in chance.items():
+        for name, draws in draws_of.items():
             assert draws == pytest.approx(other[name], rel=1e-9, abs=1e-12), name
 
 
@@ -249,3 +250,23 @@ def test_seeds_that_predict_the_same_rows_have_the_band_of_one() -> None:
     others = [pit_chance(row + 40 * cell)["pit_error"] for cell in range(5)]
     low, high = chance_band(others, confidence=0.9)
     assert one[0] < low < 1 / 240 < high < one[1]
+
+
+@pytest.mark.usefixtures("production")
+def test_many_rows_have_the_chance_of_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond 5,000 rows some stand for all: the same as drawing 20,000, up to the noise of 200 worlds."""
+    random = np.random.default_rng(0)
+    row = random.permutation(20_000)
+    predicted = gaussian(random.normal(size=20_000), random.uniform(0.5, 2, size=20_000))
+
+    def all_of_them() -> dict[str, np.ndarray]:
+        coverage = {"coverage": coverage_chance(row, levels=(0.9,))[0.9] - 0.9}
+        return pit_chance(row) | coverage | {"ence": ence_chance(predicted, row)}
+
+    monkeypatch.setattr(chance, "ENCE_ROWS", 5_000)
+    thinned = all_of_them()
+    monkeypatch.setattr(chance, "PIT_ROWS", 20_000)
+    monkeypatch.setattr(chance, "ENCE_ROWS", 20_000)
+    for name, draws in all_of_them().items():
+        assert np.std(thinned[name]) == pytest.approx(np.std(draws), rel=0.25), name
+        assert np.mean(thinned[name]) == pytest.approx(np.mean(draws), abs=0.3 * np.std(draws)), name

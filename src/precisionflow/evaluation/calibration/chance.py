@@ -14,6 +14,7 @@ from precisionflow.evaluation.calibration.worlds import (
     WORLDS,
     Index,
     sums,
+    thinned,
     uniform,
 )
 from precisionflow.evaluation.columns import Rows
@@ -24,14 +25,20 @@ Draws = Float[np.ndarray, f"{WORLDS}"]
 """A score in each world."""
 GRID = 200
 """Cells of the interval from 0 to 1 that the PIT is counted in."""
+PIT_ROWS, ENCE_ROWS = 5_000, 100_000
+"""Rows that stand for any larger number of them: the law of the PIT has then its limit, and that of ENCE, which a few
+large stds may rule, nearly."""
 
 
 def pit_chance(row: Index) -> dict[str, Draws]:
     """Distances of a uniform PIT's distribution function from the diagonal; pit_error by the trapezoidal rule."""
+    kept, less = thinned(row, PIT_ROWS)
+    row = row[kept]
     inside = (uniform(row, 0) * GRID).astype(np.int64)
     away = np.cumsum(sums(row, inside, groups=GRID), axis=1)
     away /= len(row)
     away -= np.arange(1, GRID + 1) / GRID
+    away *= less
     half = GRID // 2
     return {
         "pit_error": _mean_square(away),
@@ -46,21 +53,24 @@ def _mean_square(values: Float[np.ndarray, "worlds places"]) -> Draws:
 
 def coverage_chance(row: Index, *, levels: Sequence[float]) -> dict[float, Draws]:
     """Level -> share of rows in the central interval of that level."""
-    ordered = np.sort(levels)
+    kept, less = thinned(row, PIT_ROWS)
+    row, ordered = row[kept], np.sort(levels)
     inside = np.searchsorted(ordered, np.abs(2 * uniform(row, 0) - 1))
     counts = sums(row, inside, groups=len(ordered) + 1)
     shares = np.cumsum(counts, axis=1) / len(row)
-    return {level: shares[:, index] for index, level in enumerate(ordered)}
+    return {level: level + less * (shares[:, index] - level) for index, level in enumerate(ordered)}
 
 
 def ence_chance(predicted: Distribution, row: Index) -> Draws:
     """`scale.expected_normalised_calibration_error` of targets that are drawn from the predictions."""
+    kept, less = thinned(row, ENCE_ROWS)
+    row, predicted = row[kept], predicted.rows(kept)
     std, target = predicted.std, predicted.drawn(lambda stream: uniform(row, stream))
     ranks = by_ranks(std, bins=min(scale.BINS, len(std)))
     squared = sums(row, ranks.piece[None], groups=len(ranks.share), weights=(target - predicted.mean) ** 2)
     stated = np.sqrt(np.bincount(ranks.piece, weights=std**2) @ ranks.share / ranks.count)
     observed = np.sqrt(squared @ ranks.share / ranks.count)
-    return np.mean(np.abs(stated - observed) / stated, axis=1)
+    return less * np.mean(np.abs(stated - observed) / stated, axis=1)
 
 
 @dataclass(frozen=True)

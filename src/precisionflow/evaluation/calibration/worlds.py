@@ -29,6 +29,17 @@ def uniform(row: Index, stream: int) -> Based:
     return (start + place >> np.uint64(12)) * 2.0**-52 + 2.0**-53
 
 
+def thinned(row: Index, most: int) -> tuple[Int[np.ndarray, " kept"], float]:
+    """Places of at most `most` rows, chosen by their indices alone, and sqrt(kept / rows).
+
+    By that factor deviations of means of all rows are smaller than those of the kept ones.
+    """
+    if len(row) <= most:
+        return np.arange(len(row)), 1.0
+    chosen = np.argpartition(_mixed(~row.astype(np.uint64)), most)[:most]
+    return chosen, float(np.sqrt(most / len(row)))
+
+
 def sums(
     row: Index,
     group: Integer[np.ndarray, "#bases rows"],
