@@ -128,19 +128,15 @@ class ClassChance:
         """class_wise_ece, brier_reliability, ece, mce and ece_equal_mass; `binned` are the same rows."""
         row, confidence = np.concatenate(self.rows), np.concatenate(self.confidence)
         place, hits = np.concatenate(self.places, axis=1), np.concatenate(self.hits, axis=1)
-        count, stated, classes = (
-            np.maximum(binned.count, 1).ravel(),
-            np.ravel(binned.stated),
-            len(binned.count),
-        )
-        drawn, group = np.unique(place, return_inverse=True)
+        count, stated = np.maximum(binned.count, 1).ravel(), np.ravel(binned.stated)
         never = np.ones(len(count), dtype=bool)
-        never[drawn] = False
-        excess = sums(row, group.reshape(place.shape), groups=len(drawn)) - stated[drawn]
+        never[place] = False
+        drawn, group = np.flatnonzero(~never), np.cumsum(~never) - 1
+        excess = sums(row, group[place], groups=len(drawn)) - stated[drawn]
         absolute = np.abs(excess).sum(axis=1) + stated[never].sum()
         squared = excess**2 @ (1 / count[drawn]) + (stated[never] ** 2 / count[never]).sum()
         return {
-            "class_wise_ece": absolute / (binned.rows * classes),
+            "class_wise_ece": absolute / (binned.rows * len(binned.count)),
             "brier_reliability": squared / binned.rows,
         } | confidence_chance(confidence, hits - confidence, row, bins=self.bins)
 
