@@ -146,7 +146,7 @@ def test_every_parameter_of_a_shipped_network_has_one_group_and_one_optimiser(na
         standardisation=Standardisation(
             feature_mean=(0.0, 0.0), feature_scale=(1.0, 1.0), target_mean=0.0, target_scale=1.0
         ),
-        vocabulary=Vocabulary(tokens=("a", "b")),
+        vocabulary=Vocabulary(tokens=("a", "b"), buckets=12_000),
         classes=("no", "yes"),
     )
     model = initial(experiment, card)
