@@ -6,11 +6,12 @@ import pytest
 
 from precisionflow.config import ConfigError, Experiment, resolve
 from precisionflow.config.base import kind_of, members_of
-from precisionflow.config.engine import Engine
+from precisionflow.config.engine import DeepSpeedEngine, Engine
 from precisionflow.config.evaluation import RECALIBRATIONS, Evaluation
 from precisionflow.config.learning import Learning
 from precisionflow.config.likelihoods import Objective
 from precisionflow.config.networks import MLP, TAGI, Model, posterior_of
+from precisionflow.config.optimiser import Muon
 from precisionflow.config.posteriors import Posterior
 from precisionflow.config.tasks import NextToken, Task
 from precisionflow.config.tokens import RunningTokens
@@ -175,7 +176,7 @@ def test_what_a_training_of_text_cannot_do_is_told_with_what_can(changes, messag
 
 
 def test_deepspeed_without_partitions_runs_muon():
-    resolve(
+    found = resolve(
         {
             "name": "t",
             "task": TEXT,
@@ -185,6 +186,10 @@ def test_deepspeed_without_partitions_runs_muon():
             "training": {"optimiser": {"kind": "muon"}},
         }
     )
+    assert found.training.optimiser == Muon()
+    assert Muon in found.engine.optimisers
+    for stage in (1, 2, 3):
+        assert Muon not in DeepSpeedEngine(zero_stage=stage).optimisers
 
 
 @pytest.mark.parametrize(

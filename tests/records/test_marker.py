@@ -130,8 +130,12 @@ def test_a_flipped_bit_in_the_marker_never_lets_other_bytes_pass(tmp_path: Path)
 
 def test_a_file_alone_is_left_to_its_reader(tmp_path: Path) -> None:
     (tmp_path / "alone.txt").write_text("x")
-    check_written(tmp_path / "alone.txt")
-    check_written(tmp_path / "nothing.txt")
+    for name in ("alone.txt", "nothing.txt"):
+        check_written(tmp_path / name)
+    (tmp_path / MARKER).write_text("{}")
+    for name in ("alone.txt", "nothing.txt"):
+        with pytest.raises(ValueError, match=r": is damaged; delete "):
+            check_written(tmp_path / name)
 
 
 def test_every_file_below_a_folder_has_a_digest(tmp_path: Path) -> None:

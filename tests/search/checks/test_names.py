@@ -33,6 +33,8 @@ def test_a_name_of_40_letters_digits_and_dashes_is_allowed(name: str) -> None:
     tree = study()
     tree["metadata"]["name"] = name
     check_names(parse_study(tree))
+    tree["metadata"]["name"] = f"{name}-"
+    assert complaint(tree).startswith(f"metadata.name: given '{name}-'")
 
 
 @pytest.mark.parametrize("name", ["", "a" * 41, "1a", "a-", "-a", "a_b", "A"])

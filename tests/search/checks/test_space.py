@@ -3,6 +3,7 @@
 import pytest
 
 from precisionflow.config.base import ConfigError
+from precisionflow.search.algorithms.space import at_fraction
 from precisionflow.search.checks.space import check_space
 from tests.search.studies import parameter
 
@@ -20,7 +21,14 @@ from tests.search.studies import parameter
     ],
 )
 def test_values_that_are_allowed(kind: str, space: dict[str, object]) -> None:
-    check_space(parameter("x", kind, **space), "key")
+    allowed = parameter("x", kind, **space)
+    check_space(allowed, "key")
+    ends = [at_fraction(allowed, fraction) for fraction in (0.0, 0.5, 1 - 1e-9)]
+    if kind in ("discrete", "categorical"):
+        assert set(ends) <= set(allowed.space.choices)
+    else:
+        low, high = float(space["min"]), float(space["max"])
+        assert all(low <= float(end) <= high for end in ends)
 
 
 @pytest.mark.parametrize(
