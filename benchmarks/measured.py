@@ -31,6 +31,18 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def running_arguments(description: str | None) -> argparse.ArgumentParser:
+    """`arguments`, and where the run lies (`--out`) and with which settings (`--set`)."""
+    parser = arguments(description)
+    parser.add_argument(
+        "--out", type=Path, help="results folder; kept, and finished stages are not run again"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], dest="settings", help="as of `precisionflow run`"
+    )
+    return parser
+
+
 def present(results: Sequence[Measured], file: Path | None) -> None:
     """Print the table; write [{measure, value, unit, bar, holds}] where a file is given."""
     width = max(len(result.measure) for result in results)

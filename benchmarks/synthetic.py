@@ -7,7 +7,7 @@ positions.
 import tempfile
 from pathlib import Path
 
-from measured import Measured, arguments, present, run_experiment
+from measured import Measured, present, run_experiment, running_arguments
 
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import TABLE
@@ -28,13 +28,7 @@ def rows_of(folder: Path) -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
-    parser = arguments(__doc__)
-    parser.add_argument(
-        "--out", type=Path, help="results folder; kept, and finished stages are not run again"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], dest="settings", help="as of `precisionflow run`"
-    )
+    parser = running_arguments(__doc__)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         target = given.out or Path(temporary)

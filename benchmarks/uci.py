@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from measured import Measured, arguments, present, run_experiment
+from measured import Measured, present, run_experiment, running_arguments
 from safetensors.torch import load_file
 
 from precisionflow.records.files import read_parquet
@@ -113,13 +113,7 @@ def compared(rows: Mapping[tuple[str, str], Row]) -> list[Measured]:
 
 
 if __name__ == "__main__":
-    parser = arguments(__doc__)
-    parser.add_argument(
-        "--out", type=Path, help="results folder; kept, and finished stages are not run again"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], dest="settings", help="as of `precisionflow run`"
-    )
+    parser = running_arguments(__doc__)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         target = given.out or Path(temporary)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from kneser_ney import KneserNey, kneser_ney
-from measured import Measured, arguments, present, run_experiment
+from measured import Measured, present, run_experiment, running_arguments
 
 from precisionflow.config import Experiment, load
 from precisionflow.data.batches import TokenWindows
@@ -76,13 +76,7 @@ def of_experiment(experiment: Experiment, results: Results) -> list[float]:
 
 def main() -> None:
     """Run the experiment and the 3-gram."""
-    parser = arguments(__doc__)
-    parser.add_argument(
-        "--out", type=Path, help="results folder; kept, and finished stages are not run again"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], dest="settings", help="as of `precisionflow run`"
-    )
+    parser = running_arguments(__doc__)
     given = parser.parse_args()
     experiment = load("wikitext2", given.settings)
     with tempfile.TemporaryDirectory() as temporary:

@@ -45,9 +45,9 @@ class Source(Config, ABC):
         """Name of the data set in tables and reports."""
 
     @property
-    @abstractmethod
     def files(self) -> tuple[str, ...]:
         """Files and folders of the user's that it reads, as it names them: what pods need in their workspace."""
+        return ()
 
 
 class ScikitLearnTable(Source):
@@ -60,10 +60,6 @@ class ScikitLearnTable(Source):
     def dataset(self) -> str:
         return self.name
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        return ()
-
 
 class ScikitLearnClasses(Source):
     """A classification set that scikit-learn ships; split k is a random 90/10 partition drawn with seed k."""
@@ -74,10 +70,6 @@ class ScikitLearnClasses(Source):
     @property
     def dataset(self) -> str:
         return self.name
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        return ()
 
 
 class HeteroscedasticSine(Source):
@@ -91,10 +83,6 @@ class HeteroscedasticSine(Source):
     @property
     def dataset(self) -> str:
         return self.kind
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        return ()
 
 
 class UciFolder(Source):
@@ -234,10 +222,6 @@ class ScikitLearnText(Source):
     @property
     def dataset(self) -> str:
         return self.kind
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        return ()
 
 
 class TextFile(Source):

@@ -1,10 +1,12 @@
 """Synthetic sources of sequences whose best possible prediction is known exactly."""
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, Fraction, Positive, Seed, Whole
+from precisionflow.config.base import NUMBER, Count, Fraction, Positive, Seed, Whole
+from precisionflow.config.sources import Source
 
 Share = Annotated[float, Field(ge=0, lt=1), NUMBER]
 Several = Annotated[int, Field(ge=2), NUMBER]
@@ -12,7 +14,7 @@ MOST_STATES = 4096
 """Most hidden states of a source, whose filter takes states * symbols numbers a token."""
 
 
-class SyntheticSource(Config):
+class SyntheticSource(Source):
     """What every synthetic source says of itself."""
 
     causal: ClassVar[bool] = True
@@ -33,26 +35,16 @@ class SyntheticSource(Config):
         return f"{self.kind}_outliers_{self.outliers:g}" if self.outliers else self.kind
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """It reads none of the user's files."""
-        return ()
+    @abstractmethod
+    def context(self) -> int:
+        """Tokens of the longest sequence."""
 
 
-class Copying(SyntheticSource):
-    """Symbols, a delay, a mark, the symbols again: each of the second copy is a target.
+class OfSeveralLengths(SyntheticSource):
+    """A source of sequences of `shortest` to `length` symbols, all lengths alike."""
 
-    Targets at the optimum: log(1 - outliers + outliers / symbols) where the symbol was shown as it is.
-    """
-
-    kind: Literal["copying"] = "copying"
-    symbols: Several = 8
     shortest: Count = 2
     length: Count = 8
-    """Symbols to copy in training and validation are `shortest` to `length`, all lengths alike."""
-    test_length: Count | None = None
-    """Symbols to copy in the test part; none: `length`."""
-    delay: Whole = 0
-    """Blanks between the symbols and the mark."""
 
     @model_validator(mode="after")
     def _shortest_is_short(self) -> Self:
@@ -60,14 +52,49 @@ class Copying(SyntheticSource):
             raise ValueError(f"shortest {self.shortest} is above length {self.length}; exchange them")
         return self
 
+
+class Chain(SyntheticSource):
+    """A source with hidden states, of sequences of one length; every token is a target."""
+
+    length: Count = 32
+
+    @property
+    @abstractmethod
+    def states(self) -> int:
+        """Number of hidden states."""
+
     @property
     def context(self) -> int:
-        """Tokens of the longest sequence."""
+        return self.length
+
+    @model_validator(mode="after")
+    def _few_states(self) -> Self:
+        if self.states > MOST_STATES:
+            raise ValueError(f"has {self.states} hidden states; {MOST_STATES} are the most")
+        return self
+
+
+class Copying(OfSeveralLengths):
+    """Symbols, a delay, a mark, the symbols again: each of the second copy is a target.
+
+    Training and validation copy `shortest` to `length` symbols. Targets at the optimum:
+    log(1 - outliers + outliers / symbols) where the symbol was shown as it is.
+    """
+
+    kind: Literal["copying"] = "copying"
+    symbols: Several = 8
+    test_length: Count | None = None
+    """Symbols to copy in the test part; none: `length`."""
+    delay: Whole = 0
+    """Blanks between the symbols and the mark."""
+
+    @property
+    def context(self) -> int:
         return 2 * max(self.length, self.test_length or 0) + self.delay
 
 
-class Ngrams(SyntheticSource):
-    """A Markov chain of some order over symbols; every token is a target.
+class Ngrams(Chain):
+    """A Markov chain of some order over symbols.
 
     Each history's distribution of the next symbol is drawn from a Dirichlet distribution. The entropy is exact.
     """
@@ -77,24 +104,15 @@ class Ngrams(SyntheticSource):
     order: Count = 2
     concentration: Positive = 0.5
     """Of the Dirichlet distribution; the lower, the more predictable."""
-    length: Count = 32
-
-    @model_validator(mode="after")
-    def _few_states(self) -> Self:
-        if self.symbols**self.order > MOST_STATES:
-            raise ValueError(
-                f"symbols ** order is {self.symbols**self.order} histories; {MOST_STATES} are the most"
-            )
-        return self
 
     @property
-    def context(self) -> int:
-        """Tokens of a sequence."""
-        return self.length
+    def states(self) -> int:
+        """Histories of `order` symbols."""
+        return self.symbols**self.order
 
 
-class Brackets(SyntheticSource):
-    """Nested brackets of several types (a Dyck language of bounded depth, context-free); every token is a target.
+class Brackets(Chain):
+    """Nested brackets of several types (a Dyck language of bounded depth, context-free).
 
     Outside all brackets one opens; at the greatest depth the last closes; else one opens with probability `opening`,
     all types alike.
@@ -104,22 +122,14 @@ class Brackets(SyntheticSource):
     types: Several = 2
     depth: Count = 4
     opening: Fraction = 0.5
-    length: Count = 32
-
-    @model_validator(mode="after")
-    def _few_states(self) -> Self:
-        stacks = sum(self.types**d for d in range(self.depth + 1))
-        if stacks > MOST_STATES:
-            raise ValueError(f"types and depth make {stacks} stacks; {MOST_STATES} are the most")
-        return self
 
     @property
-    def context(self) -> int:
-        """Tokens of a sequence."""
-        return self.length
+    def states(self) -> int:
+        """Stacks of open brackets."""
+        return sum(self.types**depth for depth in range(self.depth + 1))
 
 
-class Urns(SyntheticSource):
+class Urns(OfSeveralLengths):
     """Each class draws the symbols of a sequence from an urn of its own; the target is the class.
 
     The urns are drawn from a Dirichlet distribution; the Bayes error is that of the exact posterior.
@@ -134,17 +144,9 @@ class Urns(SyntheticSource):
     """Of the Dirichlet distribution; the higher, the more alike the urns and the harder the task."""
     shortest: Count = 4
     length: Count = 16
-    """Sequences have `shortest` to `length` symbols, all lengths alike."""
-
-    @model_validator(mode="after")
-    def _shortest_is_short(self) -> Self:
-        if self.shortest > self.length:
-            raise ValueError(f"shortest {self.shortest} is above length {self.length}; exchange them")
-        return self
 
     @property
     def context(self) -> int:
-        """Tokens of the longest sequence."""
         return self.length
 
 
@@ -169,7 +171,6 @@ class Recall(SyntheticSource):
 
     @property
     def context(self) -> int:
-        """Tokens of a sequence."""
         return self.pairs + 1
 
 

@@ -107,12 +107,17 @@ class ClassTask(Config):
     without_zero: ClassVar[tuple[str, ...]] = ()
 
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
-        """Names of all metrics; every method gives all but the validation loss anew."""
-        again = [metric for metric in self.metrics if metric != "validation_loss"]
-        return (
-            *self.metrics,
-            *(f"{metric}_after_{method}" for method in evaluation.recalibration for metric in again),
-        )
+        """Names of all metrics, and of those that a recalibration gives."""
+        after = [
+            f"{m}_after_{method}"
+            for method in evaluation.recalibration
+            for m in self.after(method, evaluation)
+        ]
+        return (*self.metrics, *after)
+
+    def after(self, method: str, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - one method here
+        """Metrics that a recalibration gives: temperature all but the validation loss anew."""
+        return tuple(metric for metric in self.metrics if metric != "validation_loss")
 
 
 class NextToken(ClassTask):
@@ -215,16 +220,16 @@ class Classification(ClassTask):
     """Classes whose rows are left out of all parts; they are predicted beside the test rows, to be told from them."""
 
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
-        """Names of all metrics: after temperature all of probabilities again, after other methods those of sets."""
-        again = [metric for metric in CLASS_METRICS if metric != "validation_loss"]
-        after = [
-            f"{metric}_after_{method}"
-            for method in evaluation.recalibration
-            for metric in (again if method == "temperature" else evaluation.sets)
-        ]
+        """Names of all metrics; with unknown classes those of how well they are told."""
         measures = ("confidence", "entropy", "energy", "mutual_information") if self.unknown else ()
         told = [f"ood_{score}_{measure}" for measure in measures for score in ("auroc", "fpr95")]
-        return (*self.metrics, *after, *told)
+        return (*super().measured(evaluation), *told)
+
+    def after(self, method: str, evaluation: Evaluation) -> tuple[str, ...]:
+        """Metrics that a recalibration gives: of a prediction set, or all of probabilities anew."""
+        if method in get_args(SetRecalibration):
+            return evaluation.sets
+        return tuple(metric for metric in CLASS_METRICS if metric != "validation_loss")
 
 
 class Synthetic(ClassTask):

@@ -21,10 +21,9 @@ class Form(Card):
     """By gzip."""
 
 
-class NumberInput(Card):
-    """A column of numbers."""
+class Input(Card):
+    """A column of a table file as features."""
 
-    kind: Literal["number"] = "number"
     name: str
     fill: float | None = None
     """What stands for an empty cell; none: it is refused."""
@@ -34,70 +33,54 @@ class NumberInput(Card):
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the features that the column becomes."""
-        return (self.name, *_indicator(self))
+        return (*self.own, f"{self.name} is missing") if self.indicator else self.own
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Those without the indicator."""
+        return (self.name,)
 
 
-class BooleanInput(Card):
+class NumberInput(Input):
+    """A column of numbers."""
+
+    kind: Literal["number"] = "number"
+
+
+class BooleanInput(Input):
     """A column of truth values: 0 or 1."""
 
     kind: Literal["boolean"] = "boolean"
-    name: str
-    fill: float | None = None
-    indicator: bool = False
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        return (self.name, *_indicator(self))
 
 
-class DateInput(Card):
+class DateInput(Input):
     """A column of dates: days since 1970-01-01, UTC."""
 
     kind: Literal["date"] = "date"
-    name: str
     format: str | None = None
     """Of strptime; none: the year comes first."""
-    fill: float | None = None
-    indicator: bool = False
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        return (self.name, *_indicator(self))
 
 
-class OrdinalInput(Card):
+class OrdinalInput(Input):
     """A column of levels with an order: the level's place, from 0."""
 
     kind: Literal["ordinal"] = "ordinal"
-    name: str
     levels: tuple[str, ...]
-    fill: float | None = None
-    indicator: bool = False
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        return (self.name, *_indicator(self))
 
 
-class OneHotInput(Card):
+class OneHotInput(Input):
     """A column of levels: a feature for each level of the training rows; a level that they lack is 0 in all."""
 
     kind: Literal["one_hot"] = "one_hot"
-    name: str
     levels: tuple[str, ...]
     fill: Literal[0] | None = None
     """0: an empty cell is 0 in all; none: it is refused."""
-    indicator: bool = False
 
     @property
-    def features(self) -> tuple[str, ...]:
-        return (*(f"{self.name}={level}" for level in self.levels), *_indicator(self))
+    def own(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}={level}" for level in self.levels)
 
 
 InputColumn = Annotated[
     NumberInput | BooleanInput | DateInput | OrdinalInput | OneHotInput, Field(discriminator="kind")
 ]
-
-
-def _indicator(column: "InputColumn") -> tuple[str, ...]:
-    return (f"{column.name} is missing",) if column.indicator else ()

@@ -1,8 +1,9 @@
 """Regression: distributions of a number for rows of features, and their scores."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import nn
 
 from precisionflow.config import Experiment
+from precisionflow.config.evaluation import TableRecalibration
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.fit import fitted_curve
@@ -84,8 +86,7 @@ class TablePredictor(TrainedNetwork):
         row, target = rows["row"].to_numpy(), scales.restore_target(rows["target"].to_numpy())
         predicted = self.standardised(torch.from_numpy(Rows.read(test).features))
         metrics = regression_metrics(predicted, target, levels=levels)
-        wanted = experiment.evaluation.recalibration
-        methods = [m for m in wanted if m != "temperature" and m != "aps" and m != "raps"]
+        methods = cast("Sequence[TableRecalibration]", experiment.evaluation.recalibration)
         fits: tuple[TableFit, ...] = ()
         if methods:
             fits = fitted_recalibrations(calibration_predictions(self, data), methods=methods, levels=levels)
