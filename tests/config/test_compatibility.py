@@ -232,3 +232,19 @@ def test_only_a_readout_of_tokens_can_be_tied():
                 "objective": {"kind": "cross_entropy"},
             }
         )
+
+
+def test_a_factor_on_the_spread_is_for_numbers_alone():
+    tree = {
+        "name": "t",
+        "task": {"kind": "classification"},
+        "model": {"kind": "mlp", "posterior": {"kind": "ensemble", "members": 4, "folds": 2}},
+        "objective": {"kind": "cross_entropy"},
+        "engine": {"kind": "batched"},
+    }
+    assert resolve(tree).model.posterior.spread == "stated"
+    tree["model"]["posterior"]["spread"] = "fitted"
+    with pytest.raises(
+        ConfigError, match=r"^model\.posterior\.spread fitted is a factor on the spread of a number; "
+    ):
+        resolve(tree)

@@ -130,24 +130,29 @@ class TableFile(Source):
         for field, path in (("path", self.path), ("valid", self.valid), ("test", self.test)):
             if path is not None and table_suffix(path) not in SUFFIXES:
                 remedy = _REMEDIES.get(PurePosixPath(path).suffix.lower(), "")
-                raise ValueError(f"{field} {path!r} should end in {', '.join(SUFFIXES)}{remedy}")
+                raise ValueError(f"task.source.{field} {path!r} should end in {', '.join(SUFFIXES)}{remedy}")
         if self.features is not None:
             if not self.features:
-                raise ValueError("features names no column; name one, or leave it out for all but the target")
+                raise ValueError(
+                    "task.source.features names no column; name one, or leave it out for all but the target"
+                )
             for index, name in enumerate(self.features):
                 if name == self.target:
-                    raise ValueError(f"features names the target {name!r}; leave it out")
+                    raise ValueError(f"task.source.features names the target {name!r}; leave it out")
                 if name in self.features[:index]:
-                    raise ValueError(f"features names {name!r} twice; name it once")
+                    raise ValueError(f"task.source.features names {name!r} twice; name it once")
         if self.test is not None and self.split != RandomSplit():
             raise ValueError(
-                "split cuts the rows of path, but test is a file of its own; leave one of them out"
+                "task.source.split cuts the rows of path, but task.source.test is a file of its own; "
+                "leave one of them out"
             )
         if self.target in self.split.columns:
-            raise ValueError(f"split.column names the target {self.target!r}; name another column")
+            raise ValueError(
+                f"task.source.split.column names the target {self.target!r}; name another column"
+            )
         if self.target == self.weights or self.weights in (self.features or ()):
             raise ValueError(
-                f"weights names {self.weights!r}, which is the target or a feature; name another column"
+                f"task.source.weights names {self.weights!r}, which is the target or a feature; name another column"
             )
         for name, column in self.columns.items():
             _check_column(name, column)

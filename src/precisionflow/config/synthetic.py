@@ -49,7 +49,9 @@ class OfSeveralLengths(SyntheticSource):
     @model_validator(mode="after")
     def _shortest_is_short(self) -> Self:
         if self.shortest > self.length:
-            raise ValueError(f"shortest {self.shortest} is above length {self.length}; exchange them")
+            raise ValueError(
+                f"task.source.shortest {self.shortest} is above task.source.length {self.length}; exchange them"
+            )
         return self
 
 
@@ -70,7 +72,9 @@ class Chain(SyntheticSource):
     @model_validator(mode="after")
     def _few_states(self) -> Self:
         if self.states > MOST_STATES:
-            raise ValueError(f"has {self.states} hidden states; {MOST_STATES} are the most")
+            raise ValueError(
+                f"task.source.kind {self.kind} has {self.states} hidden states; {MOST_STATES} are the most, lower them"
+            )
         return self
 
 
@@ -166,7 +170,9 @@ class Recall(SyntheticSource):
     @model_validator(mode="after")
     def _keys_differ(self) -> Self:
         if self.pairs > self.keys:
-            raise ValueError(f"pairs {self.pairs} are more than keys {self.keys}; a key stands once")
+            raise ValueError(
+                f"task.source.pairs {self.pairs} are more than task.source.keys {self.keys}; a key stands once"
+            )
         return self
 
     @property

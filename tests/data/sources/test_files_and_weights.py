@@ -89,7 +89,7 @@ def test_what_files_of_parts_rule_out(regression, paths, tmp_path) -> None:
         ValueError, match=r"has a file of test rows, so there is no split 1; keep splits at \[0\]"
     ):
         prepared(table(regression, splits=(1,), **paths), tmp_path / "out", split=1)
-    with pytest.raises(ConfigError, match="but test is a file of its own; leave one"):
+    with pytest.raises(ConfigError, match=r"but task.source.test is a file of its own; leave one"):
         table(regression, **paths, split={"kind": "k_fold"})
     FRAME[["a"]].to_csv(tmp_path / "train.csv", index=False)
     with pytest.raises(ValueError, match="column 'y' is missing"):

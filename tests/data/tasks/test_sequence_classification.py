@@ -215,7 +215,8 @@ def test_files_of_their_own_are_the_parts(tmp_path):
 def test_a_test_file_and_a_split_are_one_too_many():
     both = source(Path("a.tsv"), test="b.tsv", split={"kind": "k_fold", "k": 5})
     with pytest.raises(
-        ConfigError, match=r"split cuts the rows of path, but test is a file of its own; leave one"
+        ConfigError,
+        match=r"task.source.split cuts the rows of path, but task.source.test is a file of its own; leave one",
     ):
         experiment(Path("a.tsv"), source=both)
     with pytest.raises(ConfigError, match=r"test 'b\.xlsx' should end in .*; save the table as CSV, UTF-8"):
