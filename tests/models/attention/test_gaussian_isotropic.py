@@ -8,8 +8,9 @@ import torch
 
 from precisionflow.config import attention as config
 from precisionflow.models.attention.attention import attention
-from precisionflow.models.attention.edges import LogPrior, Posterior
+from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import HeadNorm, QueriesAndKeys
+from precisionflow.models.attention.log_prior import LogPrior
 from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
 from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.sites import Sites

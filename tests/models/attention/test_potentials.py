@@ -9,8 +9,10 @@ from torch import nn
 
 from precisionflow.config import attention as config
 from precisionflow.models.attention.attention import attention
-from precisionflow.models.attention.edges import EVERY_EDGE, InnerProduct, LogPrior, Posterior
+from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import HeadNorm, QueriesAndKeys
+from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
+from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
 from precisionflow.models.attention.priors.causal import Causal

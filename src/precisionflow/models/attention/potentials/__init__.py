@@ -14,8 +14,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.models.attention.edges import Lowering
 from precisionflow.models.attention.heads import Origin
+from precisionflow.models.attention.lowerings import Lowering
 from precisionflow.models.attention.sites import Sites
 
 Tokens = Float[Tensor, "batch tokens channels"]

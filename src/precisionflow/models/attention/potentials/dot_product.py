@@ -4,8 +4,8 @@ import math
 
 from torch import nn
 
-from precisionflow.models.attention.edges import InnerProduct
 from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys
+from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.sites import Sites
 

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import nn
 
-from precisionflow.models.attention.edges import InnerProduct
 from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys, first_key, split_heads
+from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.numerics import at_least_float32

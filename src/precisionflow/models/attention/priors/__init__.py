@@ -2,7 +2,7 @@
 
 from typing import Protocol, runtime_checkable
 
-from precisionflow.models.attention.edges import LogPrior
+from precisionflow.models.attention.log_prior import LogPrior
 from precisionflow.models.attention.sites import Sites
 
 

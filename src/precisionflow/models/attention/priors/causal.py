@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from precisionflow.models.attention.edges import LogPrior
+from precisionflow.models.attention.log_prior import LogPrior
 from precisionflow.models.attention.sites import Sites
 
 

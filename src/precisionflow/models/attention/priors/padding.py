@@ -1,6 +1,6 @@
 """The prior of padding: no edge leads to a place where no token stands."""
 
-from precisionflow.models.attention.edges import EVERY_EDGE, LogPrior
+from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
 from precisionflow.models.attention.sites import Sites
 
 

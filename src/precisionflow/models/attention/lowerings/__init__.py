@@ -1,0 +1,27 @@
+"""Lowerings, one file each: how queries and keys become log potentials without a (queries, keys, width) tensor."""
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.models.attention.log_prior import LogPrior
+
+Queries = Float[Tensor, "batch heads queries augmented"]
+Keys = Float[Tensor, "batch heads keys augmented"]
+Values = Float[Tensor, "batch heads keys width"]
+
+
+@runtime_checkable
+class Lowering(Protocol):
+    """Map from queries and keys to the log potentials."""
+
+    def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
+        """The matrix of log potentials, up to a constant of each query."""
+        ...
+
+    def expectation(
+        self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
+    ) -> Float[Tensor, "batch heads queries width"]:
+        """Posterior mean of the values."""
+        ...
