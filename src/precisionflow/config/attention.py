@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from precisionflow.config.base import Config, Positive
+from precisionflow.config.base import Config, Count, Positive
 
 
 class DotProduct(Config):
@@ -53,6 +53,16 @@ class Neighbour(Config):
     kind: Literal["neighbour"] = "neighbour"
 
 
+class Multihop(Config):
+    """The sum of a linear map of the tokens that lie 1, 2, ... `hops` edges away: (P + P^2 + ... + P^hops) V x."""
+
+    kind: Literal["multihop"] = "multihop"
+    hops: Count = 2
+
+
+Value = Annotated[Neighbour | Multihop, Field(discriminator="kind")]
+
+
 class Attention(Config):
     """Attention as structural inference: a potential, a prior over edges, a value."""
 
@@ -60,4 +70,4 @@ class Attention(Config):
         DotProduct()
     )
     prior: Prior = Causal()
-    value: Annotated[Neighbour, Field(discriminator="kind")] = Neighbour()
+    value: Value = Neighbour()

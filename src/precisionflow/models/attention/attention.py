@@ -16,17 +16,18 @@ from precisionflow.models.attention.priors.causal import Causal
 from precisionflow.models.attention.priors.full import Full
 from precisionflow.models.attention.priors.padding import padding
 from precisionflow.models.attention.sites import Sites
+from precisionflow.models.attention.values.multihop import Multihop
 from precisionflow.models.attention.values.neighbour import Neighbour
 
 Tokens = Float[Tensor, "batch tokens channels"]
 
 
 class Memory(NamedTuple):
-    """What tokens offer to those that attend to them: key side, its origin, values, sites. A cache keeps it."""
+    """What tokens offer to those that attend to them: key side, its origin, value, sites. A cache keeps it."""
 
     keys: Float[Tensor, "batch heads keys augmented"]
     origin: Origin
-    values: Float[Tensor, "batch heads keys width"]
+    values: Float[Tensor, "batch heads keys offered"]
     at: Sites
 
 
@@ -35,8 +36,8 @@ class Attention(nn.Module):
 
     group: ClassVar[GroupName] = "attention"
 
-    def __init__(self, *, potential: Any, prior: Any, value: nn.Module, mix: nn.Module) -> None:
-        """`potential` is a `Potential`, `prior` a `Prior`; both are modules."""
+    def __init__(self, *, potential: Any, prior: Any, value: Any, mix: nn.Module) -> None:
+        """`potential` is a `Potential`, `prior` a `Prior`, `value` a `Value`; all are modules."""
         super().__init__()
         self.potential = potential
         self.prior = prior
@@ -45,7 +46,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tokens, at: Sites) -> Tokens:
         """Every token attends to the tokens of its own sequence."""
-        return self._mixed(self.posterior(x, at), self.value(x, at))
+        posterior = self.posterior(x, at)
+        return self._mixed(posterior, self.value.offered(self.value(x, at), posterior))
 
     def posterior(self, x: Tokens, at: Sites) -> Posterior:
         """p(edge | x) between the tokens of the same sequences."""
@@ -54,8 +56,9 @@ class Attention(nn.Module):
 
     def memory(self, y: Tokens, at: Sites) -> Memory:
         """What the tokens `y` offer."""
-        origin = self.potential.origin(y, at)
-        return Memory(self.potential.key(y, at, origin), origin, self.value(y, at), at)
+        queries, keys = self.potential(y, at)
+        offered = self.value.offered(self.value(y, at), self._posterior(queries, at, keys, at))
+        return Memory(keys, self.potential.origin(y, at), offered, at)
 
     def attend(self, x: Tokens, at: Sites, memory: Memory) -> Tokens:
         """The tokens `x` attend to what others offer."""
@@ -66,8 +69,8 @@ class Attention(nn.Module):
         prior = self.prior.log(at, there) * padding(there)
         return Posterior(self.potential.lowering, queries, keys, prior)
 
-    def _mixed(self, posterior: Posterior, values: Tensor) -> Tokens:
-        mixed = posterior.expectation(values)
+    def _mixed(self, posterior: Posterior, offered: Tensor) -> Tokens:
+        mixed = self.value.expectation(posterior, offered)
         return self.mix(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
 
 
@@ -88,7 +91,7 @@ def attention(
     return Attention(
         potential=_potential(config, queries_keys),
         prior=_prior(config),
-        value=Neighbour(width, heads=heads),
+        value=_value(config, width=width, heads=heads),
         mix=mix or nn.Linear(width, width),
     )
 
@@ -113,3 +116,13 @@ def _prior(config: kinds.Attention) -> nn.Module:
             return Full()
         case _:
             assert_never(config.prior)
+
+
+def _value(config: kinds.Attention, *, width: int, heads: int) -> nn.Module:
+    match config.value:
+        case kinds.Neighbour():
+            return Neighbour(width, heads=heads)
+        case kinds.Multihop(hops=hops):
+            return Multihop(width, heads=heads, hops=hops)
+        case _:
+            assert_never(config.value)

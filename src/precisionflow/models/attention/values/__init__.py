@@ -1,1 +1,36 @@
-"""Values that attention averages, one file each: maps of the tokens at the other end of the edges."""
+"""Values that attention averages, one file each: functions of the tokens that the edges of a query lead to.
+
+A token's own value is a function of the token alone. What it offers to those that attend to it may also depend on the
+tokens that it attends to itself. Sides are apart as those of a potential are: a cache keeps what was offered.
+"""
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.sites import Sites
+
+Tokens = Float[Tensor, "batch tokens channels"]
+Own = Float[Tensor, "batch heads tokens width"]
+Before = Float[Tensor, "batch heads earlier offered"]
+Offered = Float[Tensor, "batch heads tokens offered"]
+Mixed = Float[Tensor, "batch heads queries width"]
+
+
+@runtime_checkable
+class Value(Protocol):
+    """Interface of a value to attention."""
+
+    def __call__(self, y: Tokens, at: Sites) -> Own:
+        """The value of every token by itself."""
+        ...
+
+    def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:
+        """What the tokens offer; `posterior` has them as queries, and as keys those that offer `before`, then them."""
+        ...
+
+    def expectation(self, posterior: Posterior, offered: Float[Tensor, "batch heads keys offered"]) -> Mixed:
+        """The value's mean over the edges of each query."""
+        ...

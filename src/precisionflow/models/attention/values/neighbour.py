@@ -3,21 +3,25 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import split_heads
 from precisionflow.models.attention.sites import Sites
+from precisionflow.models.attention.values import Before, Mixed, Offered, Own, Tokens
 
 
 class Neighbour(nn.Module):
-    """v_j = V x_j."""
+    """v_j = V x_j (Singh & Buckley 2023, section 3.2)."""
 
     def __init__(self, width: int, *, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.values = nn.Linear(width, width)
 
-    def forward(
-        self,
-        y: Float[Tensor, "batch tokens channels"],
-        at: Sites,  # noqa: ARG002 - every position alike
-    ) -> Float[Tensor, "batch heads tokens width"]:
+    def forward(self, y: Tokens, at: Sites) -> Own:  # noqa: ARG002 - every position alike
         return split_heads(self.values(y), self.heads)
+
+    def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:  # noqa: ARG002
+        return own
+
+    def expectation(self, posterior: Posterior, offered: Float[Tensor, "batch heads keys offered"]) -> Mixed:
+        return posterior.expectation(offered)

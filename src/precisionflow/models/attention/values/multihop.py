@@ -1,0 +1,32 @@
+"""The value of a chain of neighbours: a linear map of every token up to some edges away."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.values import Before, Mixed, Offered, Own
+from precisionflow.models.attention.values.neighbour import Neighbour
+
+
+class Multihop(Neighbour):
+    """(P + P^2 + ... + P^h) V x, the parameters of one layer (Singh & Buckley 2023, sections 5.1 and 7.3).
+
+    The edge of each token is drawn from its own posterior, independently of the others'. What a token offers are
+    a_0 = V x, a_1 = a_0 + P a_0, ..., a_(h - 1) = a_0 + P a_(h - 2), side by side. The result is P a_(h - 1):
+    h averages, no matrix.
+    """
+
+    def __init__(self, width: int, *, heads: int, hops: int) -> None:
+        super().__init__(width, heads=heads)
+        self.hops = hops
+
+    def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:
+        earlier = before.chunk(self.hops, dim=-1) if before is not None else [own[:, :, :0]] * self.hops
+        levels = [own]
+        for level in earlier[:-1]:
+            levels.append(own + posterior.expectation(torch.cat([level, levels[-1]], dim=2)))
+        return torch.cat(levels, dim=-1)
+
+    def expectation(self, posterior: Posterior, offered: Float[Tensor, "batch heads keys offered"]) -> Mixed:
+        return posterior.expectation(offered.chunk(self.hops, dim=-1)[-1])
