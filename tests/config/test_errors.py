@@ -229,3 +229,16 @@ def test_an_overlay_of_an_axis_is_reported_with_its_place() -> None:
         "ablation noise=wild: model.hiden: unknown key (given 'x'); allowed: activation, dropout, hidden, "
         "inputs, kind, layer_norm, posterior, separate_heads; did you mean 'hidden'?"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        (["model.posterior.kind=laplace_approximation"], "model.posterior.kind laplace_approximation"),
+        (["model={kind: tagi_v}", "engine.kind=batched"], "model.kind tagi_v"),
+    ],
+)
+def test_what_counts_every_row_alike_refuses_weights(settings, where) -> None:
+    source = "task.source={kind: table_file, path: a.csv, target: y, weights: w}"
+    with pytest.raises(ConfigError, match=f"task.source.weights: {where} counts every row alike; leave"):
+        load("quickstart-regression", [source, "ablation.axes={}", "ablation.margins={}", *settings])

@@ -15,7 +15,7 @@ from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.fit import MARGIN, POINTS, fitted_curve
 from precisionflow.records.cards import Standardisation
 from precisionflow.records.files import read_parquet, write_parquet
-from precisionflow.records.schemas import FIT, PREDICTIONS, REGRESSION_ROWS
+from precisionflow.records.schemas import FIT, PREDICTIONS, REGRESSION_ROWS, WEIGHT, without
 from precisionflow.report import cells
 from precisionflow.report.material import Group
 from precisionflow.report.sections.fit import fits
@@ -57,7 +57,9 @@ def test_the_grid_goes_beyond_all_rows_by_a_tenth_of_their_range(tmp_path):
     for part, x, y in (("train", [-1.0, 4.0], [9.0, 9.0]), ("test", [0.0, 3.0, 1.0], [0.0, -1.0, 2.0])):
         rows = {"row": range(len(x)), "features": [[value] for value in x], "target": y}
         write_parquet(
-            pa.Table.from_pydict({name: list(column) for name, column in rows.items()}, REGRESSION_ROWS),
+            pa.Table.from_pydict(
+                {name: list(column) for name, column in rows.items()}, without(REGRESSION_ROWS, WEIGHT)
+            ),
             PreparedSplit(tmp_path).part(part),
             REGRESSION_ROWS,
         )

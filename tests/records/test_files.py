@@ -41,6 +41,14 @@ def rows(**columns: Any) -> pa.Table:
     return pa.table({"row": [0, 1, 2], "features": features, "target": [0.1, 0.2, 0.3]} | columns)
 
 
+def test_a_column_that_may_be_missing_is_kept_where_it_is(tmp_path):
+    for name, columns in {"without": {}, "with": {"weight": [0.0, 1.0, 2.0]}}.items():
+        write_parquet(rows(**columns), tmp_path / name, REGRESSION_ROWS)
+        assert read_parquet(tmp_path / name, REGRESSION_ROWS).to_pydict() == rows(**columns).to_pydict()
+    with pytest.raises(ValueError, match="column 'weight', row 1: nan; every cell needs a finite number"):
+        write_parquet(rows(weight=[0.0, NAN, 2.0]), tmp_path / "bad", REGRESSION_ROWS)
+
+
 def refused(table: pa.Table, schema: pa.Schema, path: Path) -> str:
     """The one line of writing the table; what it says about reading the same is the same."""
     with pytest.raises(ValueError, match=r".") as writing:
@@ -172,7 +180,12 @@ def test_columns_are_put_in_order_and_others_left_out() -> None:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    for table, schema in ((rows(), REGRESSION_ROWS), (history(), HISTORY), (METRICS.empty_table(), METRICS)):
+    weighted = rows(weight=[0.0, 1.0, 2.0])
+    for table, schema in (
+        (weighted, REGRESSION_ROWS),
+        (history(), HISTORY),
+        (METRICS.empty_table(), METRICS),
+    ):
         path = tmp_path / "a" / "b" / "file.parquet"
         write_parquet(table, path, schema)
         assert read_parquet(path, schema).equals(table.cast(schema))

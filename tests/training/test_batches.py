@@ -187,6 +187,32 @@ def test_a_mean_counts_real_and_tagged_tokens_alone(tagged):
     assert whole._replace(counts=torch.zeros_like(losses)).mean(losses).item() == 0
 
 
+@pytest.mark.parametrize(
+    "learning", [Backpropagation(), PredictiveCoding(iterations=40, step_size=5e-4, tolerance=0)]
+)
+def test_a_weight_is_worth_as_many_equal_rows(table_experiment, table_data, learning):
+    """Of the whole part; predictive coding agrees to the first order in 1 / precision."""
+    place = data_folder(table_data, table_experiment, 0)
+    card = read_card(place / "dataset.json", DatasetCard)
+    (rows,) = part_batches(table_experiment, place / "valid.parquet")
+    times = torch.arange(len(rows.target)) % 4
+    again = torch.repeat_interleave(torch.arange(len(times)), times)
+    repeated = Batch(rows.inputs[again], rows.target[again])
+    given = rows._replace(importance=times / times.float().mean())
+    model = build(table_experiment, card)
+    taught = learner(model, objective(table_experiment.objective), learning)
+
+    def gradient(batch: Batch) -> torch.Tensor:
+        return torch.cat(
+            [g.flatten() for g in torch.autograd.grad(taught(batch).surrogate, list(model.parameters()))]
+        )
+
+    alike, found, unweighted = gradient(repeated), gradient(given), gradient(rows)
+    tolerance = 1e-5 if isinstance(learning, Backpropagation) else 0.02
+    assert (found - alike).norm() < tolerance * alike.norm()
+    assert (unweighted - alike).norm() > 0.1 * alike.norm()
+
+
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_the_weighted_mean_over_ranks_is_the_mean_of_what_counts(tagged, ranks):
     for step in (0, 3):

@@ -8,6 +8,7 @@ from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.likelihoods import AdaptiveSoftmax
 from precisionflow.config.networks import Transformer, ensemble_of, posterior_of
+from precisionflow.config.sources import TableFile
 from precisionflow.config.tasks import NextToken, Regression, Task
 from precisionflow.config.tokens import RunningTokens
 
@@ -27,6 +28,7 @@ def check(experiment: "Experiment") -> None:
     _closed_form_is_left_alone(experiment)
     _posterior_fits_the_objective(experiment)
     _spread_is_of_a_number(experiment)
+    _rows_can_be_weighed(experiment)
     _names_differ(experiment)
     _recalibration_fits_the_task(experiment)
     _data_can_be_cut(experiment)
@@ -163,6 +165,20 @@ def _spread_is_of_a_number(experiment: "Experiment") -> None:
             "model.posterior.spread fitted is a factor on the spread of a number; "
             f"task.kind {experiment.task.kind!r} has classes, so recalibrate by temperature"
         )
+
+
+def _rows_can_be_weighed(experiment: "Experiment") -> None:
+    source, model, posterior = experiment.task.source, experiment.model, posterior_of(experiment.model)
+    if not isinstance(source, TableFile) or source.weights is None:
+        return
+    for field, kind, weighs in (
+        ("model.kind", model.kind, posterior is not None),
+        ("model.posterior.kind", posterior and posterior.kind, posterior is None or posterior.weighs_rows),
+    ):
+        if not weighs:
+            raise ValueError(
+                f"task.source.weights: {field} {kind} counts every row alike; leave the weights out or change it"
+            )
 
 
 def _names_differ(experiment: "Experiment") -> None:

@@ -16,6 +16,8 @@ class Point(Config):
     """Objectives that it fits."""
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     """Engines that can train it."""
+    weighs_rows: ClassVar = True
+    """Whether rows can count more and less."""
     kind: Literal["point"] = "point"
 
 
@@ -24,6 +26,7 @@ class Ensemble(Config):
 
     likelihoods: ClassVar = (*get_args(RegressionObjective), CrossEntropy)
     engines: ClassVar = (BatchedEngine,)
+    weighs_rows: ClassVar = True
     kind: Literal["ensemble"] = "ensemble"
     members: Annotated[int, Field(ge=2), NUMBER] = 5
     folds: Annotated[int, Field(ge=2), NUMBER] | None = None
@@ -54,6 +57,7 @@ class MonteCarloDropout(Config):
 
     likelihoods: ClassVar = (*get_args(RegressionObjective), CrossEntropy)
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
+    weighs_rows: ClassVar = True
     kind: Literal["mc_dropout"] = "mc_dropout"
     samples: Annotated[int, Field(ge=2), NUMBER] = 50
 
@@ -63,6 +67,7 @@ class LaplaceApproximation(Config):
 
     likelihoods: ClassVar = (GaussianNLL, Natural, CrossEntropy)
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
+    weighs_rows: ClassVar = False
     kind: Literal["laplace_approximation"] = "laplace_approximation"
     weights: Literal["all", "last_layer"] = "last_layer"
     """all: one full matrix, for at most 5000 weights; last_layer: those of the heads."""

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Float32, Int, Int32, Int64
 from precisionflow.data.bags import Bags, Padded, ragged
 from precisionflow.data.streams import Stream, Use
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import NOT_COUNTED, REGRESSION_ROWS, SEQUENCES, TAGGED, TOKENS
+from precisionflow.records.schemas import NOT_COUNTED, REGRESSION_ROWS, SEQUENCES, TAGGED, TOKENS, WEIGHT
 
 WINDOW = 16
 """Most batches of texts that are sorted by length together."""
@@ -75,6 +75,8 @@ class Rows:
     """Standardised."""
     target: Float32[np.ndarray, "rows"]
     """Standardised."""
+    weight: Float[np.ndarray, "rows"] | None = None
+    """Weight of each row's loss, as the source has it; none: every row counts alike."""
 
     @classmethod
     def read(cls, path: Path) -> "Rows":
@@ -90,19 +92,38 @@ class Rows:
             rows=table["row"].to_numpy(),
             features=features.reshape(-1, widths[0]).astype(np.float32),
             target=table["target"].to_numpy().astype(np.float32),
+            weight=_checked_weight(table[WEIGHT].to_numpy(), path) if WEIGHT in table.column_names else None,
         )
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, step: int, *, stream: Stream, batch_size: int, rank: int = 0, ranks: int = 1) -> "Rows":
-        """This rank's share of the step's batch.
+    @functools.cached_property
+    def importance(self) -> Float32[np.ndarray, "rows"] | None:
+        """Weight of each row over the mean weight of all; none: every row counts alike."""
+        if self.weight is None:
+            return None
+        scaled = self.weight / self.weight.max()
+        return (scaled / scaled.mean()).astype(np.float32)
+
+    def drawn(
+        self, step: int, *, stream: Stream, batch_size: int, rank: int = 0, ranks: int = 1
+    ) -> Int[np.ndarray, "share"]:
+        """Places of this rank's share of the step's batch.
 
         The steps walk through one permutation of all rows after another, so every row comes once an epoch and
         a batch may lie across two epochs. A batch size of at least all rows is the whole part at every step.
         """
-        chosen = drawn(len(self), step, stream=stream, batch_size=batch_size, rank=rank, ranks=ranks)
-        return Rows(self.rows[chosen], self.features[chosen], self.target[chosen])
+        return drawn(len(self), step, stream=stream, batch_size=batch_size, rank=rank, ranks=ranks)
+
+
+def _checked_weight(weight: Float[np.ndarray, "rows"], path: Path) -> Float[np.ndarray, "rows"]:
+    """The weights of a part; ValueError where all are 0."""
+    if not weight.max() > 0:
+        raise ValueError(
+            f"{path}: all rows weigh 0; give rows of this part a weight, or leave task.source.weights out"
+        )
+    return weight
 
 
 @dataclass(frozen=True)

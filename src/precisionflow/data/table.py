@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from precisionflow.data.cuts import Cut, random_validation
 from precisionflow.data.folds import cut_test
 from precisionflow.records.columns import Form, InputColumn
-from precisionflow.records.schemas import REGRESSION_ROWS, WEIGHTED_ROWS
+from precisionflow.records.schemas import REGRESSION_ROWS, WEIGHT, without
 
 Batch = Float[np.ndarray, "rows columns"]
 """Consecutive rows of a source, unstandardised; the target is the last column."""
@@ -60,7 +60,7 @@ class Table:
     @property
     def schema(self) -> pa.Schema:
         """Columns of its parts."""
-        return REGRESSION_ROWS if self.weights is None else WEIGHTED_ROWS
+        return without(REGRESSION_ROWS, WEIGHT) if self.weights is None else REGRESSION_ROWS
 
     def said_of(self, row: int) -> str:
         """Name of a row in messages."""

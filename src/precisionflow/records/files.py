@@ -15,17 +15,20 @@ from pydantic import ValidationError
 
 from precisionflow.records.card import Card
 from precisionflow.records.marker import check_written
+from precisionflow.records.schemas import MISSING, NAN
 
 
 def checked(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
     """`table` cast to `schema`; ValueError that names file, column, what came in and what to do."""
+    there = table.column_names
+    schema = pa.schema([field for field in schema if field.name in there or field.metadata != MISSING])
     for name in schema.names:
-        count = table.column_names.count(name)
+        count = there.count(name)
         if count != 1:
-            there = ", ".join(table.column_names)
             problem = "is missing" if count == 0 else f"stands there {count} times"
             raise ValueError(
-                f"{origin}: column {name!r} {problem} (there are {there}); run the stage that writes it again"
+                f"{origin}: column {name!r} {problem} (there are {', '.join(there)}); run the stage that writes it "
+                "again"
             )
     return pa.table([_column(table[field.name], field, origin) for field in schema], schema=schema)
 
@@ -44,7 +47,7 @@ def _column(column: pa.ChunkedArray, field: pa.Field, origin: str) -> pa.Chunked
     if empty := column.null_count + nested * cells.null_count:
         raise ValueError(f"{where} has {empty} empty cells; every cell needs a value")
     if pa.types.is_floating(cells.type):
-        bad = ~pc.is_finite(cells).to_numpy() if field.metadata is None else pc.is_inf(cells).to_numpy()
+        bad = ~pc.is_finite(cells).to_numpy() if field.metadata != NAN else pc.is_inf(cells).to_numpy()
         if bad.any():
             index = int(np.flatnonzero(bad)[0])
             row = pc.list_parent_indices(column)[index].as_py() if nested else index

@@ -3,19 +3,28 @@
 import pyarrow as pa
 
 
-def _schema(*, may_be_nan: tuple[str, ...] = (), **columns: pa.DataType) -> pa.Schema:
+def _schema(
+    *, may_be_nan: tuple[str, ...] = (), may_be_missing: tuple[str, ...] = (), **columns: pa.DataType
+) -> pa.Schema:
     fields = [pa.field(name, kind, nullable=False) for name, kind in columns.items()]
-    return pa.schema([f.with_metadata(_NAN) if f.name in may_be_nan else f for f in fields])
+    marks = dict.fromkeys(may_be_nan, NAN) | dict.fromkeys(may_be_missing, MISSING)
+    return pa.schema([f.with_metadata(marks[f.name]) if f.name in marks else f for f in fields])
 
 
-_NAN = {"nan": "allowed"}
+def without(schema: pa.Schema, name: str) -> pa.Schema:
+    """A schema without a column that may be missing."""
+    return schema.remove(schema.get_field_index(name))
+
+
+NAN, MISSING = {b"may be": b"nan"}, {b"may be": b"missing"}
+"""Marks of a column whose cells may be NaN, and of one that need not be there."""
 _text, _real, _whole = pa.string(), pa.float64(), pa.int64()
 _reals = pa.list_(pa.field("element", _real, nullable=False))
 
-REGRESSION_ROWS = _schema(row=_whole, features=_reals, target=_real)
-"""data/<part>.parquet of a table: index of the row in the source; standardised features and target."""
-WEIGHTED_ROWS = _schema(row=_whole, features=_reals, target=_real, weight=_real)
-"""The same of a table with a column of weights."""
+WEIGHT = "weight"
+REGRESSION_ROWS = _schema(may_be_missing=(WEIGHT,), row=_whole, features=_reals, target=_real, weight=_real)
+"""data/<part>.parquet of a table: index of the row in the source; standardised features and target; the row's weight,
+where the source names a column of weights."""
 TOKENS = _schema(token=pa.int32())
 """data/<part>.parquet of a text: one row for each character, index into the vocabulary."""
 _ids = pa.list_(pa.field("element", pa.int32(), nullable=False))

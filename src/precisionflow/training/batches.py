@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from precisionflow.config import Experiment
@@ -43,7 +43,9 @@ class Batch(NamedTuple):
     mask: Bool[Tensor, "batch places"] | None = None
     """True at real places of the inputs, False at padding; none where every place is real."""
     counts: Float[Tensor, "*targets"] | None = None
-    """How much each target counts in losses, 0 where nothing is to be predicted; none: each counts 1."""
+    """1 where a target counts in losses, 0 where nothing is to be predicted; none: each counts."""
+    importance: Float[Tensor, "batch"] | None = None
+    """Factor of each sample's losses, 1 on average over its part; none: each has 1."""
     progress: float = 1.0
     """Share of the training steps that come before this batch."""
     weight: float = 1.0
@@ -53,14 +55,26 @@ class Batch(NamedTuple):
 
     @property
     def counted(self) -> float:
-        """Sum of the targets' counts."""
+        """Number of targets that count."""
         return float(self.target.numel() if self.counts is None else self.counts.sum())
 
+    @property
+    def factors(self) -> Float[Tensor, "*targets"] | None:
+        """Factor of each target's loss in a sum; none: 1."""
+        if self.importance is None:
+            return self.counts
+        each = self.importance.view(-1, *[1] * (self.target.ndim - 1)).expand(self.target.shape)
+        return each if self.counts is None else each * self.counts
+
     def mean(self, losses: Float[Tensor, "*targets"]) -> Float[Tensor, ""]:
-        """Mean of the targets' losses, each as much as it counts; 0 where none counts."""
-        if self.counts is None:
+        """Sum of the targets' losses, each times its factor, over the number that count; 0 where none counts.
+
+        Weights of samples are no divisor: a batch of small weights teaches little, and the expected gradient is that of
+        the weighted mean over the part.
+        """
+        if self.factors is None:
             return losses.mean()
-        return counted_sum(losses, self.counts) / max(self.counted, SMALLEST_COUNT)
+        return counted_sum(losses, self.factors) / max(self.counted, SMALLEST_COUNT)
 
     def parts(self, count: int) -> list["Batch"]:
         """The batch in `count` parts, one after the other, whose weighted mean is that of the batch."""
@@ -78,15 +92,19 @@ class Batch(NamedTuple):
             target=self.target[of],
             mask=None if self.mask is None else self.mask[of],
             counts=None if self.counts is None else self.counts[of],
+            importance=None if self.importance is None else self.importance[of],
             draw=None if self.draw is None else self.draw.share(of),
         )
 
     def to(self, device: torch.device) -> "Batch":
         mask = None if self.mask is None else self.mask.to(device)
         counts = None if self.counts is None else self.counts.to(device)
+        importance = None if self.importance is None else self.importance.to(device)
         draw = None if self.draw is None else self.draw.to(device)
         inputs, target = self.inputs.to(device), self.target.to(device)
-        return self._replace(inputs=inputs, target=target, mask=mask, counts=counts, draw=draw)
+        return self._replace(
+            inputs=inputs, target=target, mask=mask, counts=counts, importance=importance, draw=draw
+        )
 
 
 @dataclass(frozen=True)
@@ -101,11 +119,11 @@ class TableRows:
 
     def share(self, step: int, **share: Any) -> Batch:
         """This rank's share of the step's batch; a pure function of (stream, step)."""
-        return _rows(self.rows.batch(step, **share))
+        return _rows(self.rows, self.rows.drawn(step, **share))
 
     def whole(self, *, batch_size: int) -> list[Batch]:  # noqa: ARG002
         """All samples in order, every target once."""
-        return [_rows(self.rows)]
+        return [_rows(self.rows, slice(None))]
 
 
 @dataclass(frozen=True)
@@ -179,8 +197,10 @@ def read_samples(task: Task, file: Path) -> Samples:
             assert_never(task)
 
 
-def _rows(rows: Rows) -> Batch:
-    return Batch(torch.from_numpy(rows.features), torch.from_numpy(rows.target))
+def _rows(rows: Rows, chosen: Int[np.ndarray, "chosen"] | slice) -> Batch:
+    features, target = torch.from_numpy(rows.features[chosen]), torch.from_numpy(rows.target[chosen])
+    importance = None if rows.importance is None else torch.from_numpy(rows.importance[chosen])
+    return Batch(features, target, importance=importance)
 
 
 def _sequences(texts: Sequences) -> Batch:

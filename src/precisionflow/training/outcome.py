@@ -25,7 +25,13 @@ from precisionflow.records.schemas import HISTORY
 from precisionflow.results.code import code_version
 from precisionflow.results.layout import PreparedSplit, TrainedCell
 from precisionflow.training.files import save_weights
-from precisionflow.training.population import CellOf, count_parameters, members_of, pooled_target
+from precisionflow.training.population import (
+    CellOf,
+    count_parameters,
+    members_of,
+    pooled_target,
+    pooled_weight,
+)
 from precisionflow.training.standing import Entry, Outcome, history_table
 
 
@@ -111,8 +117,9 @@ def _spread(
         cut = slice(first, first + ensemble.folds)
         rows = torch.from_numpy(np.concatenate([member.valid for member in members[cut]]))
         raw.append(torch.cat(list(trained.out_of_fold[cut]))[rows.argsort()])
-    target = pooled_target(Rows.read(data.part("train")), Rows.read(data.part("valid")))
-    return fitted_spread(experiment, raw, target[: len(raw[0])], members=ensemble.members)
+    parts, used = (Rows.read(data.part("train")), Rows.read(data.part("valid"))), len(raw[0])
+    target, weight = pooled_target(*parts)[:used], pooled_weight(*parts)[:used]
+    return fitted_spread(experiment, raw, target, weight=weight, members=ensemble.members)
 
 
 def mean_history(outcomes: Sequence[Outcome]) -> list[Entry]:

@@ -268,6 +268,7 @@ class Stacked:
         return Table(
             torch.stack([filled(of) for of in features.values()]).to(device),
             torch.stack([filled(of) for of in targets.values()]).to(device),
+            torch.stack([filled(pooled_weight(*parts)) for parts in self.rows.values()]).to(device),
             {split: place for place, split in enumerate(self.splits)},
         )
 
@@ -298,3 +299,9 @@ def members_of(experiment: Experiment, card: DatasetCard, cell: CellOf) -> list[
 def pooled_target(train: Rows, valid: Rows) -> Tensor:
     """Targets of the training rows, then of the validation rows."""
     return torch.from_numpy(np.concatenate([train.target, valid.target]))
+
+
+def pooled_weight(train: Rows, valid: Rows) -> Tensor:
+    """Weights of the training rows, then of the validation rows; 1 where all rows count alike."""
+    weight = np.concatenate([np.ones(len(of)) if of.weight is None else of.weight for of in (train, valid)])
+    return torch.from_numpy((weight / weight.max()).astype(np.float32))

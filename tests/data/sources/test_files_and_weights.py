@@ -9,7 +9,7 @@ from precisionflow.data.batches import Rows, Sequences
 from precisionflow.data.prepare import prepare
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
-from precisionflow.records.schemas import REGRESSION_ROWS, WEIGHTED_ROWS
+from precisionflow.records.schemas import REGRESSION_ROWS
 from precisionflow.results.layout import PARTS, data_folder
 
 RANDOM = np.random.default_rng(9)
@@ -27,12 +27,12 @@ def paths(tmp_path):
             "test": str(tmp_path / "test.jsonl")}  # fmt: skip
 
 
-def prepared(experiment, out, schema=REGRESSION_ROWS, split=0):
+def prepared(experiment, out, split=0):
     lines = []
     prepare([experiment], out=out, report=lines.append)
     folder = data_folder(out, experiment, split)
     card = read_card(folder / "dataset.json", DatasetCard)
-    return {part: read_parquet(folder / f"{part}.parquet", schema) for part in PARTS}, card, lines
+    return {part: read_parquet(folder / f"{part}.parquet", REGRESSION_ROWS) for part in PARTS}, card, lines
 
 
 def table(regression, splits=(0,), **source):
@@ -129,13 +129,14 @@ def test_weights_are_kept_beside_their_rows(regression, tmp_path) -> None:
     frame.loc[[3, 50], "a"] = np.nan
     frame.to_csv(tmp_path / "t.csv", index=False)
     given = {"path": str(tmp_path / "t.csv"), "weights": "w", "missing": "drop"}
-    parts, card, lines = prepared(table(regression, **given), tmp_path / "out", WEIGHTED_ROWS)
+    parts, card, lines = prepared(table(regression, **given), tmp_path / "out")
     assert card.features == ("a",)
     assert sum(map(len, parts.values())) == 58
     for rows in parts.values():
         assert rows["weight"].to_pylist() == WEIGHTED["w"][rows["row"].to_pylist()].tolist()
     assert lines[0].endswith(
-        "column 'w' holds weights, which are kept with the rows; all rows count alike so far"
+        "column 'w' holds the weights of training and validation losses; metrics of test rows and recalibrations "
+        "count every row alike"
     )
     folder = data_folder(tmp_path / "out", table(regression, **given), 0)
     assert len(Rows.read(folder / "train.parquet")) == len(parts["train"])

@@ -59,7 +59,8 @@ def test_two_members_tell_the_factor_of_ten(apart, noise, stated):
     columns = torch.from_numpy(np.random.default_rng(2).permuted(np.tile(np.arange(10), (20_000, 1)), axis=1))
     chosen = columns[:, :LEFT_OUT]
     left = rows.among(chosen, members=MEMBERS)
-    found = fitted_factor(left, target, out_of_fold=LEFT_OUT, members=MEMBERS)
+    alike = torch.ones(20_000)
+    found = fitted_factor(left, target, weight=alike, out_of_fold=LEFT_OUT, members=MEMBERS)
     fresh, hidden = drawn(20_000, apart=apart, noise=noise, stated=stated, seed=3)
     wanted = variance_scale(of_numpy(fresh), hidden.numpy())
     pair = variance_scale(of_numpy(left), target.numpy())
@@ -70,8 +71,14 @@ def test_two_members_tell_the_factor_of_ten(apart, noise, stated):
 def test_where_all_members_left_the_rows_out_the_likelihood_alone_decides():
     predictive, target = drawn(500, apart=0.3, noise=0.2, stated=0.3, seed=4)
     expected = variance_scale(of_numpy(predictive), target.numpy())
-    assert fitted_factor(predictive, target, out_of_fold=MEMBERS, members=MEMBERS) == pytest.approx(
-        expected, rel=1e-4
+    every = {"out_of_fold": MEMBERS, "members": MEMBERS}
+    alike = fitted_factor(predictive, target, weight=torch.ones(500), **every)
+    assert alike == pytest.approx(expected, rel=1e-4)
+    times = torch.arange(500) % 4
+    again = torch.repeat_interleave(torch.arange(500), times)
+    repeated = predictive.each(lambda part: part[again])
+    assert fitted_factor(predictive, target, weight=1e6 * times, **every) == pytest.approx(
+        fitted_factor(repeated, target[again], weight=torch.ones(len(again)), **every), rel=1e-5
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -102,6 +103,43 @@ def test_together_equals_each_alone_in_the_plain_engine(changes, data, tmp_path)
     trained(changes | {"engine.kind": "torch"}, data, tmp_path / "alone")
     for seed, split in CELLS:
         assert_same(tmp_path / "together", tmp_path / "alone", seed, split, tolerance=2e-4)
+
+
+WEIGHTS = np.random.default_rng(5).choice([0.0, 0.5, 1.0, 4.0], size=90)
+
+
+@pytest.fixture(scope="module")
+def weighted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], Path]]:
+    """Name of a column of weights -> (the source with it, its prepared data)."""
+    folder, random = tmp_path_factory.mktemp("weighted"), np.random.default_rng(4)
+    x = random.normal(size=90)
+    columns = {"x": x, "y": x + random.normal(size=90) / (0.1 + WEIGHTS), "w": WEIGHTS}
+    columns |= {"tiny": WEIGHTS * 1e-200, "huge": WEIGHTS * 1e200, "alike": np.full(90, 3.0)}
+    pd.DataFrame(columns).to_csv(folder / "t.csv", index=False)
+    found = {}
+    for name in ("w", "tiny", "huge", "alike", None):
+        source = {"kind": "table_file", "path": str(folder / "t.csv"), "target": "y", "features": ["x"]}
+        changes = {"task.source": source | ({"weights": name} if name else {}), "training.batch_size": 16}
+        prepare([resolve(overlay(TREE, changes))], out=folder / str(name))
+        found[name] = (changes, folder / str(name))
+    return found
+
+
+@pytest.mark.parametrize(
+    "learning", [{}, {"model.posterior": {"kind": "ensemble", "members": 2, "folds": 2}}]
+)
+def test_weights_count_in_every_engine_on_any_scale_and_alike_not_at_all(learning, weighted, tmp_path):
+    engines = ["batched"] if learning else ["batched", "torch"]
+    for name, (changes, data) in weighted.items():
+        for engine in engines:
+            trained(changes | learning | {"engine.kind": engine}, data, tmp_path / f"{name}-{engine}")
+    for seed, split in CELLS:
+        same = [("w-batched", f"{other}-batched") for other in ("tiny", "huge")]
+        same += [("alike-batched", "None-batched"), *([] if learning else [("w-batched", "w-torch")])]
+        for one, other in same:
+            assert_same(tmp_path / one, tmp_path / other, seed, split, tolerance=2e-4)
+        first, second = (weights(tmp_path / f"{name}-batched", seed, split) for name in ("w", "alike"))
+        assert any(not torch.allclose(first[name], second[name], rtol=0.01) for name in first)
 
 
 ENSEMBLE = {
@@ -235,8 +273,7 @@ def test_batches_are_those_of_the_plain_engine():
     assert used.tolist() == [[1.0] * 7]
     for step in range(4, 19):
         assert (
-            indices[0, step - 4].tolist()
-            == rows.batch(step, stream=Stream(3, 2, 1), batch_size=7).rows.tolist()
+            indices[0, step - 4].tolist() == rows.drawn(step, stream=Stream(3, 2, 1), batch_size=7).tolist()
         )
 
 

@@ -93,7 +93,8 @@ def open_files(
             f"{files[0].path}: column {source.weights!r} is 0 in every row; weights say what counts"
         )
     weighed = (
-        f"column {source.weights!r} holds weights, which are kept with the rows; all rows count alike so far"
+        f"column {source.weights!r} holds the weights of training and validation losses; metrics of test rows and "
+        "recalibrations count every row alike"
     )
     told = [f"{files[0].path}: {weighed}"] * (weights is not None)
     told += [note for file, s in zip(files, seen, strict=True) for note in (*file.notes, *s.notes)]

@@ -36,8 +36,8 @@ class Clamped:
     inputs: Tensor
     target: Tensor
     mask: Mask | None = None
-    counts: Tensor | None = None
-    """How much each target counts; none: each counts 1."""
+    factors: Tensor | None = None
+    """Factor of each target's loss, 0 where it does not count; none: 1."""
 
     def from_zero(self) -> tuple[list[Tensor], Float[Tensor, ""]]:
         """All errors as zero leaves in the shapes of the states, and the sum of the output losses as their function."""
@@ -73,4 +73,4 @@ class Clamped:
 
     def _output_loss(self, state: Tensor) -> Float[Tensor, ""]:
         where = self.model.where(self.inputs, self.mask)
-        return counted_sum(self.losses(self.model.readout(state, *where), self.target), self.counts)
+        return counted_sum(self.losses(self.model.readout(state, *where), self.target), self.factors)

@@ -78,13 +78,16 @@ def fitted_spread(
     raw: Sequence[Float[Tensor, "rows outputs"]],
     target: Float[Tensor, "rows"],
     *,
+    weight: Float[Tensor, "rows"],
     members: int,
 ) -> dict[str, Tensor]:
     """The spread of an ensemble of `members`; `raw` are the outputs of each member that a row is out of fold for."""
     likelihood = _likelihood(experiment)
     assert isinstance(likelihood, Density)
     mixtures = pooled([likelihood.predictive(of) for of in raw])
-    return ensemble.as_tensor(fitted_factor(mixtures, target, out_of_fold=len(raw), members=members))
+    return ensemble.as_tensor(
+        fitted_factor(mixtures, target, weight=weight, out_of_fold=len(raw), members=members)
+    )
 
 
 def _likelihood(experiment: Experiment) -> Density | Categorical:

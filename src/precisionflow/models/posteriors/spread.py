@@ -34,12 +34,19 @@ def spread(predictive: Mixture, factor: float) -> Mixture:
 
 
 def fitted_factor(
-    predictive: Mixture, target: Float[Tensor, "rows"], *, out_of_fold: int, members: int
+    predictive: Mixture,
+    target: Float[Tensor, "rows"],
+    *,
+    weight: Float[Tensor, "rows"],
+    out_of_fold: int,
+    members: int,
 ) -> float:
     """The s > 0 that minimises L_M(s) of the module's text, between e^-3 and e^3, of M `members`.
 
     `predictive` holds, side by side, the components of the K = `out_of_fold` >= 2 members that did not train on a row.
+    Means over rows are weighted.
     """
+    weight = weight.double() / weight.double().mean()
     target, whole = target.double(), predictive.each(lambda part: part.double())
     one = torch.zeros(len(target), 1, dtype=torch.int64)
     singles = [whole.among(one + member, members=out_of_fold) for member in range(out_of_fold)]
@@ -47,13 +54,15 @@ def fitted_factor(
 
     def loss(log_factor: float) -> float:
         factor = math.exp(log_factor)
-        alone = sum(_loss(single, target, factor) for single in singles) / out_of_fold
-        pooled = _loss(whole, target, factor)
+        alone = sum(_loss(single, target, factor, weight) for single in singles) / out_of_fold
+        pooled = _loss(whole, target, factor, weight)
         return pooled + further * (pooled - alone)
 
     found = optimize.minimize_scalar(loss, bounds=(-LIMIT, LIMIT), method="bounded", options={"xatol": 1e-6})
     return math.exp(found.x)
 
 
-def _loss(predictive: Mixture, target: Float[Tensor, "rows"], factor: float) -> float:
-    return -float(spread(predictive, factor).log_density(target).mean())
+def _loss(
+    predictive: Mixture, target: Float[Tensor, "rows"], factor: float, weight: Float[Tensor, "rows"]
+) -> float:
+    return -float((spread(predictive, factor).log_density(target) * weight).mean())

@@ -39,6 +39,8 @@ class Table:
 
     features: Float[Tensor, "splits rows features"]
     target: Float[Tensor, "splits rows"]
+    weight: Float[Tensor, "splits rows"]
+    """Of the rows' losses, on any scale."""
     place: dict[int, int]
     """split -> index along the first axis."""
 
@@ -100,13 +102,14 @@ class Batched:
         indices, used = batch_indices(members, first, last, batch_size=training.batch_size)
         place = torch.tensor([self.table.place[m.split] for m in members])[:, None]
         rows, weight = torch.from_numpy(indices), torch.from_numpy(used).to(self.device)
-        weight = weight / weight.sum(dim=1, keepdim=True)
+        weight = weight / (weight.sum(dim=1) * self._mean_weight(members))[:, None]
         keys = torch.tensor([m.stream.number(Use.DROPOUT) for m in members], device=self.device)
         for step in range(first, last):
             start = time.perf_counter()
             chosen = rows[:, step - first]
             inputs, target = self.table.features[place, chosen], self.table.target[place, chosen]
-            batch = StackedBatch(inputs, target, weight, step / training.steps, derived(keys, step))
+            each = weight * self.table.weight[place, chosen]
+            batch = StackedBatch(inputs, target, each, step / training.steps, derived(keys, step))
             losses = self._learn(step, batch)
             if training.average:
                 share = share_of_average(step, training.average)
@@ -114,6 +117,11 @@ class Batched:
                 torch._foreach_lerp_(means, [leaf.detach() for leaf in leaves], share)
             seconds = (time.perf_counter() - start) / len(members)
             interval.add(losses.detach().cpu()[:, None], seconds=seconds)
+
+    def _mean_weight(self, members: Sequence[Member]) -> Float[Tensor, "networks"]:
+        """Mean weight of the rows that each network trains on."""
+        weight, place = self.table.weight, self.table.place
+        return torch.stack([weight[place[m.split], torch.from_numpy(m.train)].mean() for m in members])
 
     def _learn(self, step: int, batch: StackedBatch) -> Float[Tensor, "networks"]:
         """Take one step; each network's loss before it."""
@@ -140,15 +148,23 @@ class Batched:
         rows, used = padded([m.valid for m in members])
         place = torch.tensor([self.table.place[m.split] for m in members])[:, None]
         mask, outputs, parts = torch.from_numpy(used), [], []
+        weight = self._validation_weight(place, torch.from_numpy(rows), mask)
         for chosen in torch.from_numpy(rows).split(ROWS_AT_ONCE, dim=1):
             inputs, target = self.table.features[place, chosen], self.table.target[place, chosen]
             outputs.append(self.rule.outputs(program.average, inputs))
             parts.append(self.rule.negative_log_likelihood(outputs[-1], target).double().cpu())
-        losses = torch.cat(parts, dim=1)
+        losses = torch.cat(parts, dim=1) * weight
         if self.cross_fit:
             raw, last = torch.cat(outputs, dim=1), not self.training.patience
             self.cross_fit.see(program.networks, raw, losses, mask, going=going, last=last)
         return torch.where(mask, losses, 0.0).sum(dim=1) / mask.sum(dim=1)
+
+    def _validation_weight(
+        self, place: Tensor, rows: Tensor, mask: Bool[Tensor, "networks rows"]
+    ) -> Float64[Tensor, "networks rows"]:
+        """Weights of validation rows over their mean; 0 at padding."""
+        weight = torch.where(mask, self.table.weight[place, rows].double().cpu(), 0.0)
+        return weight / (weight.sum(dim=1, keepdim=True) / mask.sum(dim=1, keepdim=True))
 
     @torch.no_grad()
     def keep(self, which: Bool[Tensor, "networks"]) -> None:

@@ -104,8 +104,8 @@ class SingleNetwork(ABC):
             batch = valid[min(index, len(valid) - 1)].to(ranks.device)
             losses = self.losses(batch).double()
             if index < len(valid):
-                counts = None if batch.counts is None else batch.counts.double()
-                total += torch.stack([counted_sum(losses, counts), losses.new_tensor(batch.counted)])
+                factors = None if batch.factors is None else batch.factors.double()
+                total += torch.stack([counted_sum(losses, factors), losses.new_tensor(batch.counted)])
         loss, count = ranks.sum(total).tolist()
         return float(loss / count)
 

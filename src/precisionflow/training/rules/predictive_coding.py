@@ -35,7 +35,7 @@ class PredictiveCoding(nn.Module):
         batch: Batch,
         carried: Any = None,  # noqa: ARG002 - one step a batch
     ) -> Lesson:
-        clamped = Clamped(model, losses, batch.inputs, batch.target, batch.mask, batch.counts)
+        clamped = Clamped(model, losses, batch.inputs, batch.target, batch.mask, batch.factors)
         settled = settle(clamped, self.laws, config=self.config, total=self.total)
         samples = max(batch.counted, SMALLEST_COUNT)
         local = clamped.local(settled.errors, self.laws)

@@ -14,7 +14,10 @@ NetworkLosses = Float[Tensor, "networks"]
 
 
 class StackedBatch(NamedTuple):
-    """Rows of one step for each network; the weights of a network's rows sum to 1, unused rows weigh 0."""
+    """Rows of one step for each network.
+
+    The weights of a network's rows sum to 1, with weights of rows on average over its batches; unused rows weigh 0.
+    """
 
     inputs: Float[Tensor, "networks rows features"]
     target: Float[Tensor, "networks rows"]
