@@ -9,6 +9,7 @@ from precisionflow.config import attention as kinds
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import Origin, QueriesAndKeys
+from precisionflow.models.attention.memory import Kept, Room, Step
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
@@ -53,6 +54,21 @@ class Attention(nn.Module):
         """p(edge | x) between the tokens of the same sequences."""
         queries, keys = self.potential(x, at)
         return self._posterior(queries, at, keys, at)
+
+    def begin(self, room: Room) -> Step:
+        """Attention that remembers; its prior lets no token attend to a later one."""
+        horizon = self.prior.horizon
+        keys, offered, origin = Kept(room, horizon=horizon), Kept(room, horizon=horizon), None
+
+        def step(x: Tokens, at: Sites) -> Tokens:
+            nonlocal origin
+            origin = self.potential.origin(x, at) if origin is None else origin
+            queries, own = self.potential.query(x, at, origin), self.value(x, at)
+            there = keys.extended(self.potential.key(x, at, origin))
+            posterior = self._posterior(queries, at, there, keys.sites(at))
+            return self._mixed(posterior, offered.extended(self.value.offered(own, posterior, offered.seen)))
+
+        return step
 
     def memory(self, y: Tokens, at: Sites) -> Memory:
         """What the tokens `y` offer."""

@@ -14,14 +14,26 @@ class Sites(NamedTuple):
     """0 for the first token of a sequence, the same for every sequence of the batch."""
     present: Bool[Tensor, "batch tokens"] | None = None
     """True at real tokens; none: every token is real."""
+    span: range | None = None
+    """The positions where they are consecutive and known without a look at the device."""
 
     @classmethod
     def of(
         cls, tokens: Int[Tensor, "batch tokens *bag"], mask: Bool[Tensor, "batch tokens"] | None
     ) -> "Sites":
         """Sites of whole sequences, from their first token on."""
-        return cls(torch.arange(tokens.shape[1], device=tokens.device), mask)
+        places = tokens.shape[1]
+        return cls(torch.arange(places, device=tokens.device), mask, range(places))
 
     def first(self, count: int) -> "Sites":
         """Sites of the first tokens alone."""
-        return Sites(self.positions[:count], None if self.present is None else self.present[:, :count])
+        present, span = self.present, self.span
+        return Sites(
+            self.positions[:count],
+            None if present is None else present[:, :count],
+            None if span is None else span[:count],
+        )
+
+    def follows(self, others: "Sites") -> bool:
+        """Whether it is known that none of the `others` stands after the first of these."""
+        return bool(self.span and others.span and others.span[-1] <= self.span[0])

@@ -1,12 +1,14 @@
 """A network as a chain of layers and a readout: what both backprop and predictive coding train."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from jaxtyping import Bool
 from torch import Tensor, nn
 
 from precisionflow.config.optimiser import GroupName
+from precisionflow.models.attention.memory import Room, Step
 from precisionflow.models.attention.sites import Sites
 
 Mask = Bool[Tensor, "batch tokens"]
@@ -56,7 +58,7 @@ class Residual(nn.Module):
     """x + dropout(branch(norm(x), sites)); norm and branch are one group of parameters."""
 
     def __init__(self, norm: nn.Module, branch: Any, *, dropout: nn.Module | None = None) -> None:
-        """`branch` is a module that says its group."""
+        """`branch` is a module that says its group; to be told a text bit by bit it has to be `Incremental`."""
         super().__init__()
         self.group: GroupName = branch.group
         self.norm = norm
@@ -64,11 +66,21 @@ class Residual(nn.Module):
         self.dropout = dropout or nn.Identity()
 
     def forward(self, x: Tensor, at: Sites) -> Tensor:
-        return x + self.dropout(self.branch(self.norm(x), at))
+        return self._added(self.branch, x, at)
+
+    def begin(self, room: Room) -> Step:
+        """The same with the branch under way."""
+        return partial(self._added, self.branch.begin(room))
+
+    def _added(self, branch: Step, x: Tensor, at: Sites) -> Tensor:
+        return x + self.dropout(branch(self.norm(x), at))  # type: ignore[no-any-return]
 
 
 class TokenWise(nn.Sequential):
     """Modules one after the other, each token by itself: sites make no difference."""
+
+    def begin(self, room: Room) -> Step:  # noqa: ARG002 - nothing to remember
+        return self
 
     def forward(self, x: Tensor, at: Sites) -> Tensor:  # type: ignore[override]  # noqa: ARG002
         return super().forward(x)  # type: ignore[no-any-return]

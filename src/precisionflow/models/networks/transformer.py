@@ -13,6 +13,7 @@ from precisionflow.config.networks import Transformer
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.heads import HeadNorm
+from precisionflow.models.attention.memory import Room, Step
 from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.dropout import Dropout, TokenDropout
@@ -83,6 +84,9 @@ class TokenEmbedding(nn.Module):
         self.dropout = dropout
         nn.init.normal_(self.tokens.weight, std=EMBEDDING_STD)
 
+    def begin(self, room: Room) -> Step:  # noqa: ARG002 - nothing to remember
+        return self
+
     def forward(self, tokens: Int[Tensor, "batch tokens *bag"], at: Sites) -> Channels:
         """A token that is a bag of ids has the sum of their embeddings, without those of id 0."""
         tokens = self.token_dropout(tokens)
@@ -112,8 +116,25 @@ class Convolution(nn.Module):
     def forward(self, x: Channels, at: Sites) -> Channels:
         if at.present is not None:
             x = torch.where(at.present[..., None], x, 0.0)
-        places, tokens = len(self.weight), x.shape[1]
-        wide = functional.pad(x, (0, 0, self.before, places - 1 - self.before))
+        return self._weighted(functional.pad(x, (0, 0, self.before, len(self.weight) - 1 - self.before)))
+
+    def begin(self, room: Room) -> Step:  # noqa: ARG002 - its places are enough
+        """The convolution that remembers the tokens before; none of its places lies after the token."""
+        assert self.before == len(self.weight) - 1, "a causal convolution"
+        before: Channels | None = None
+
+        def step(x: Channels, at: Sites) -> Channels:  # noqa: ARG001 - a text has no padding
+            nonlocal before
+            past = x.new_zeros(len(x), self.before, x.shape[2]) if before is None else before
+            wide = torch.cat([past, x], dim=1)
+            before = wide[:, -self.before :]
+            return self._weighted(wide)
+
+        return step
+
+    def _weighted(self, wide: Float[Tensor, "batch wide channels"]) -> Channels:
+        """Sum over the places, for every token that has all of them."""
+        tokens = wide.shape[1] - len(self.weight) + 1
         return torch.stack([wide[:, k : k + tokens] * w for k, w in enumerate(self.weight)]).sum(dim=0)
 
 

@@ -10,6 +10,9 @@ from precisionflow.models.attention.sites import Sites
 class Prior(Protocol):
     """Interface of a prior to attention."""
 
+    horizon: int | None
+    """Tokens before its own that a query may have an edge from; none: all of them."""
+
     def log(self, queries: Sites, keys: Sites) -> LogPrior:
         """log p(edge) from every query to every key, by where they stand."""
         ...

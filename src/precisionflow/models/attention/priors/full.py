@@ -9,5 +9,7 @@ from precisionflow.models.attention.sites import Sites
 class Full(nn.Module):
     """log p(edge i -> j) = 0."""
 
+    horizon = None
+
     def log(self, queries: Sites, keys: Sites) -> LogPrior:  # noqa: ARG002 - wherever they stand
         return EVERY_EDGE

@@ -1,0 +1,1 @@
+"""Texts that a trained network writes: a cache, a choice of tokens, a loop over both."""

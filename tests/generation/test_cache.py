@@ -1,0 +1,122 @@
+"""A network under way against the same network on the whole text, for every attention that can be cached."""
+
+from itertools import product
+from types import UnionType
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from precisionflow.config.attention import Attention
+from precisionflow.config.base import Config
+from precisionflow.config.networks import Transformer
+from precisionflow.generation.cache import Cached
+from precisionflow.models.attention.memory import Kept, Room
+from precisionflow.models.attention.priors.causal import Causal as CausalPrior
+from precisionflow.models.attention.sites import Sites
+from precisionflow.models.networks.layered import TokenNetwork
+from precisionflow.models.networks.transformer import TiedReadout, transformer
+
+VOCABULARY, TOKENS, WIDTH, HEADS = 7, 13, 16, 2
+CUTS = ([13], [1] * 13, [5] + [1] * 8, [4, 6, 1, 1, 1])
+"""How many tokens come at once."""
+
+
+def members(part: str) -> list[Config]:
+    """A default of every member of a union of the configuration of attention."""
+    union = Attention.model_fields[part].annotation
+    kinds = get_args(union) if isinstance(union, UnionType) else (union,)
+    return [kind() for kind in kinds]
+
+
+ATTENTIONS = [
+    Attention(potential=potential, prior=prior, value=value)
+    for potential, prior, value in product(members("potential"), members("prior"), members("value"))
+    if prior.causal
+]
+"""Every potential with every prior that lets no token look ahead and with every value."""
+
+
+def network(chosen: Attention, **settings: object) -> TokenNetwork:
+    """A network whose weights are all at work."""
+    torch.manual_seed(0)
+    config = Transformer(
+        blocks=2, heads=HEADS, width=WIDTH, attention=chosen, zero_projections=False, **settings
+    )
+    made = transformer(config, vocabulary=VOCABULARY, context=TOKENS, readout=TiedReadout)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return made.eval()
+
+
+def under_way(made: TokenNetwork, text: torch.Tensor, cuts: list[int]) -> list[torch.Tensor]:
+    """Logits after each piece of a text."""
+    cached = Cached(made, tokens=text.shape[1], device=text.device)
+    return [cached(piece)[:, 0] for piece in text.split(cuts, dim=1)]
+
+
+def texts(rows: int = 3) -> torch.Tensor:
+    return torch.randint(VOCABULARY, (rows, TOKENS), generator=torch.Generator().manual_seed(1))
+
+
+def named(chosen: Attention) -> str:
+    return f"{chosen.potential.kind}-{chosen.prior.kind}-{chosen.value.kind}"
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("positions", ["rotary", "learned"])
+@pytest.mark.parametrize("chosen", ATTENTIONS, ids=named)
+def test_cached_logits_are_those_of_the_whole_text(chosen: Attention, positions: str) -> None:
+    made, text = network(chosen, positions=positions, convolution=3), texts()
+    whole = made(text)
+    assert (whole[:, 1:] - whole[:, :-1]).abs().amax() > 0.1
+    for cuts in CUTS:
+        last = torch.tensor(cuts).cumsum(0) - 1
+        found = torch.stack(under_way(made, text, cuts), dim=1)
+        torch.testing.assert_close(found, whole[:, last], rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("chosen", ATTENTIONS, ids=named)
+def test_a_row_is_what_it_is_alone(chosen: Attention) -> None:
+    made, text = network(chosen), texts()
+    together = torch.stack(under_way(made, text, [5] + [1] * 8))
+    for row in range(len(text)):
+        alone = torch.stack(under_way(made, text[row : row + 1], [5] + [1] * 8))
+        torch.testing.assert_close(together[:, row : row + 1], alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("horizon", [0, 2, 100])
+@pytest.mark.parametrize("counts", [[1] * 40, [1, 1, 5, 1, 1, 9, *[1] * 22], [39, 1], [7, 7, 7, 7, 7, 5]])
+def test_a_horizon_is_all_that_is_kept(horizon: int, counts: list[int]) -> None:
+    room, text = Room.of(40, device=torch.device("cpu")), torch.randn(2, HEADS, 40, 3)
+    kept = Kept(room, horizon=horizon)
+    assert kept.seen is None
+    for stop, count in zip(np.cumsum(counts).tolist(), counts, strict=True):
+        start = stop - count
+        reached = range(max(0, start - horizon), stop)
+        torch.testing.assert_close(kept.extended(text[:, :, start:stop]), text[:, :, reached])
+        at = room.sites(range(start, stop))
+        assert kept.sites(at).positions.tolist() == list(kept.sites(at).span) == list(reached)
+        torch.testing.assert_close(kept.seen, text[:, :, max(0, stop - horizon) : stop])
+        assert kept.buffer.shape[2] <= max(2 * horizon + 1, horizon + max(counts))
+
+
+def test_a_token_costs_no_copy_of_those_before() -> None:
+    kept, text = Kept(Room.of(64, device=torch.device("cpu")), horizon=None), torch.randn(1, HEADS, 64, 3)
+    kept.extended(text[:, :, :20])
+    places = {kept.extended(text[:, :, token : token + 1]).data_ptr() for token in range(20, 64)}
+    assert places == {kept.buffer.data_ptr()}
+
+
+def test_a_next_token_needs_no_mask() -> None:
+    room = Room.of(9, device=torch.device("cpu"))
+    prior = CausalPrior()
+    last, all_of_them, two = room.sites(range(8, 9)), room.sites(range(9)), room.sites(range(7, 9))
+    assert prior.log(last, all_of_them).allowed is None
+    assert prior.log(two, all_of_them).allowed.tolist() == [[[[True] * 8 + [False], [True] * 9]]]
+    unknown = Sites(torch.tensor([8]))
+    assert prior.log(unknown, all_of_them).allowed.all()
+    assert not last.follows(unknown)
