@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,7 +49,7 @@ def part_files(folder: Path, schema: pa.Schema) -> Iterator[Callable[[Part, pa.T
     with ExitStack() as stack:
         paths = {part: PreparedSplit(folder).part(part) for part in PARTS}
         files = {
-            part: stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
+            part: stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd", **_encoding(schema)))
             for part, path in paths.items()
         }
 
@@ -56,3 +57,9 @@ def part_files(folder: Path, schema: pa.Schema) -> Iterator[Callable[[Part, pa.T
             files[part].write_table(checked(table, schema, str(paths[part])))
 
         yield append
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """Columns of 32-bit ids by the planes of their bytes: smaller than dictionaries, at half the time."""
+    split = {field.name: "BYTE_STREAM_SPLIT" for field in schema if field.type == pa.int32()}
+    return {"use_dictionary": [name for name in schema.names if name not in split], "column_encoding": split}

@@ -52,13 +52,14 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
     """
     with _opened(path) as file:
         decoder = codecs.getincrementaldecoder(encoding)()
-        offset, line, shown = 0, 1, encoding.removesuffix("-sig").upper()
+        offset, shown = 0, encoding.removesuffix("-sig").upper()
         while True:
             data = _read(file, path)
             kept = len(decoder.getstate()[0])
             try:
                 text = decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
+                line = 1 + sum(before.count("\n") for before in _before(path, encoding, offset - kept))
                 line += error.object[: error.start].decode(encoding, "replace").count("\n")
                 raise ValueError(
                     f"{path}: line {line}, byte {offset - kept + error.start} "
@@ -69,7 +70,15 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
             if not data:
                 return
             offset += len(data)
-            line += text.count("\n")
+
+
+def _before(path: Path, encoding: str, end: int) -> Iterator[str]:
+    """The characters of the first `end` bytes, which are known to be text."""
+    with _opened(path) as file:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        while data := file.read(min(CHUNK, end)):
+            end -= len(data)
+            yield decoder.decode(data)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -1,8 +1,9 @@
 """Words: what stands between blanks, the most common first, and <unk> for all others."""
 
 import functools
+import itertools
+import operator
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -82,17 +83,21 @@ def words_from(chunks: Iterable[str], config: kinds.Words) -> Words:
         lines, words = _read(part.distinct, config)
         tally.add(words, part.counts)
         line_ends += int(lines @ part.counts)
-    counts = Counter({word: count for word, count in tally.counts().items() if word})
+    counts = tally.counts()
+    counts.pop("", None)
     if line_ends:
-        counts[LINE_END] += line_ends
-    often = (word for word, count in counts.items() if count >= config.least_count)
-    kept = sorted(often, key=lambda word: (-counts[word], word))[: config.most]
+        counts[LINE_END] = counts.get(LINE_END, 0) + line_ends
+    known = _commonest({word: count for word, count in counts.items() if count >= config.least_count})
+    kept = dict(itertools.islice(known.items(), config.most))
     refuse_none(kept, kind="words", least_count=config.least_count)
-    known = {word: counts[word] for word in kept}
-    if others := counts.total() - sum(known.values()):
-        known[Words.unknown] = known.get(Words.unknown, 0) + others
-    tokens = sorted(known, key=lambda word: (-known[word], word))
-    return Words(Vocabulary(tokens=tuple(tokens)), config)
+    if others := sum(counts.values()) - sum(kept.values()):
+        kept = _commonest(kept | {Words.unknown: kept.get(Words.unknown, 0) + others})
+    return Words(Vocabulary(tokens=tuple(kept)), config)
+
+
+def _commonest(counts: dict[str, int]) -> dict[str, int]:
+    """The counts from the highest on, those of one count in the order of their words."""
+    return dict(sorted(sorted(counts.items()), key=operator.itemgetter(1), reverse=True))
 
 
 def _read(
