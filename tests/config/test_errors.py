@@ -108,7 +108,7 @@ BAD_LANGUAGE_SETTINGS = {
     "model.width=63": "model.width 63 is not a multiple of model.heads 4; change one of them",
     "engine.ranks=5": "training.batch_size 24 is not a multiple of engine.ranks 5; *",
     "engine.zero_stage=4": "engine.zero_stage: unknown value 4; allowed: 0, 1, 2, 3",
-    "model.attention.prior.kind=full": "model.attention.prior.kind: 'full' lets a character model see *",
+    "model.attention.prior.kind=full": "model.attention.prior.kind: 'full' lets a token see the later ones *",
     "model.attention.potential.initial_precision=2": "model.attention.potential.initial_precision: unknown key "
     "(given 2); allowed: kind; it is a key of kind 'gaussian_isotropic' or 'gaussian_per_key'",
     "task.test_fraction=0.96": "task.validation_fraction + task.test_fraction is 1.01; keep it below 1, *",

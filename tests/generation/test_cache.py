@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from precisionflow.config.attention import Attention
+from precisionflow.config.attention import Absolute, Attention, Causal, Decay, Product, Relative, Window
 from precisionflow.config.base import Config
 from precisionflow.config.networks import Transformer
 from precisionflow.generation.cache import Cached
@@ -30,12 +30,17 @@ def members(part: str) -> list[Config]:
     return [kind() for kind in kinds]
 
 
+PRIORS = (
+    Causal(),
+    Window(before=4),
+    Product(of=(Causal(), Relative(largest=5), Decay(), Absolute(places=8))),
+)
+"""Without a bound, with a window, with every learned and every fixed log prior."""
 ATTENTIONS = [
     Attention(potential=potential, prior=prior, value=value)
-    for potential, prior, value in product(members("potential"), members("prior"), members("value"))
-    if prior.causal
+    for potential, prior, value in product(members("potential"), PRIORS, members("value"))
 ]
-"""Every potential with every prior that lets no token look ahead and with every value."""
+"""Every potential with priors that let no token look ahead and with every value."""
 
 
 def network(chosen: Attention, **settings: object) -> TokenNetwork:
@@ -115,8 +120,11 @@ def test_a_next_token_needs_no_mask() -> None:
     room = Room.of(9, device=torch.device("cpu"))
     prior = CausalPrior()
     last, all_of_them, two = room.sites(range(8, 9)), room.sites(range(9)), room.sites(range(7, 9))
-    assert prior.log(last, all_of_them).allowed is None
-    assert prior.log(two, all_of_them).allowed.tolist() == [[[[True] * 8 + [False], [True] * 9]]]
+    assert not prior.log(last, all_of_them).factors
+    block = {"device": torch.device("cpu"), "dtype": torch.float32}
+    of_two = prior.log(two, all_of_them).matrix(2, 9, **block).isfinite()
+    assert of_two.tolist() == [[[[True] * 8 + [False], [True] * 9]]]
     unknown = Sites(torch.tensor([8]))
-    assert prior.log(unknown, all_of_them).allowed.all()
+    (factor,) = prior.log(unknown, all_of_them).factors
+    assert factor.block(slice(0, 1), slice(0, 9)).isfinite().all()
     assert not last.follows(unknown)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from precisionflow.config.attention import Prior
+from precisionflow.config.attention import Graph, factors_of
 from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.likelihoods import AdaptiveSoftmax
@@ -20,6 +20,7 @@ def check(experiment: "Experiment") -> None:
     """ValueError with the first part that does not fit the others, and what would."""
     _task_is_learnable(experiment)
     _attention_sees_no_target(experiment)
+    _every_query_has_a_key(experiment)
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
     _engine_runs_the_optimiser(experiment)
@@ -54,11 +55,26 @@ def _attention_sees_no_target(experiment: "Experiment") -> None:
         return
     prior = experiment.model.attention.prior
     if experiment.task.causal and not prior.causal:
-        causal = [member for member in members_of(Prior) if member.causal]  # type: ignore[attr-defined]
         raise ValueError(
-            f"model.attention.prior.kind: {prior.kind!r} lets a character model see the "
-            f"character that it is to predict; allowed: {_kinds(causal)}"
+            f"model.attention.prior.kind: {prior.kind!r} lets a token see the later ones that it is to predict; "
+            "use causal, or product of it and causal"
         )
+
+
+def _every_query_has_a_key(experiment: "Experiment") -> None:
+    """Of the priors a graph alone can leave a query without a key: all others hold the query's own place."""
+    model, task = experiment.model, experiment.task
+    if not isinstance(model, Transformer):
+        return
+    prior, context = model.attention.prior, task.context  # type: ignore[union-attr]
+    graphs = [factor for factor in factors_of(prior) if isinstance(factor, Graph)]
+    for query in range(context) if graphs else ():
+        first, *others = ({key for key in graph.keys_of(query) if key < context} for graph in graphs)
+        if not any(prior.possible(query, key) for key in first.intersection(*others)):
+            raise ValueError(
+                f"model.attention.prior: leaves the token at position {query} of {context} no key; "
+                f"give an edge [{query}, key] or lower task.context"
+            )
 
 
 def _ranks_share_alike(experiment: "Experiment") -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.attention import Attention
+from precisionflow.config.attention import Attention, Decay, factors_of
 from precisionflow.config.base import NUMBER, Config, Count, Flag
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.learning import Backpropagation
@@ -63,6 +63,16 @@ class Transformer(Config):
                 f"model.width {self.width} over model.heads {self.heads} is odd, and model.positions rotary turns "
                 "pairs of channels; change one of them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _every_head_has_a_slope(self) -> Self:
+        for prior in factors_of(self.attention.prior):
+            if isinstance(prior, Decay) and prior.slopes is not None and len(prior.slopes) != self.heads:
+                raise ValueError(
+                    f"model.attention.prior.slopes: given {len(prior.slopes)} for model.heads {self.heads}; "
+                    "give one for each head"
+                )
         return self
 
 

@@ -11,11 +11,12 @@ from precisionflow.config import attention as config
 from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import HeadNorm, QueriesAndKeys
-from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
+from precisionflow.models.attention.log_prior import LogPrior
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
 from precisionflow.models.attention.priors.causal import Causal
+from precisionflow.models.attention.priors.padding import padding
 from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.sites import Sites
 
@@ -177,12 +178,12 @@ def test_the_posterior_is_a_distribution_whose_expectation_is_the_kernels(module
     x = torch.randn(2, 6, 16, dtype=torch.float64)
     at = sites(x, torch.arange(6) < torch.tensor([[6], [4]]))
     memory = module.memory(x, at)
-    prior = module.prior.log(at, at) * LogPrior(allowed=at.present[:, None, None, :])
+    prior = module.prior.log(at, at) * padding(at, at)
     queries = module.potential.query(x, at, memory.origin)
     posterior = Posterior(module.potential.lowering, queries, memory.keys, prior)
     weights = posterior.probabilities()
     torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
-    assert not weights[1, :, :, 4:].any()
+    assert not weights[1, :, :4, 4:].any()
     torch.testing.assert_close(weights @ memory.values, posterior.expectation(memory.values))
 
 
@@ -215,12 +216,3 @@ def test_a_later_token_does_not_change_a_bit_of_what_earlier_ones_get(token):
     changed = x.clone()
     changed[:, token:] *= -7
     assert torch.equal(module(x, sites(x))[:, :token], module(changed, sites(x))[:, :token])
-
-
-def test_priors_multiply():
-    first = LogPrior(bias=torch.randn(1, 1, 3, 3))
-    both = (first * LogPrior(causal=True)) * LogPrior(allowed=torch.eye(3, dtype=torch.bool)[None, None])
-    matrix = both.matrix(3, 3, device=torch.device("cpu"), dtype=torch.float32)[0, 0]
-    assert torch.equal(matrix.isfinite(), torch.eye(3, dtype=torch.bool))
-    torch.testing.assert_close(matrix.diagonal(), first.bias[0, 0].diagonal())
-    assert EVERY_EDGE * EVERY_EDGE == EVERY_EDGE

@@ -13,8 +13,7 @@ from precisionflow.models.attention.memory import Kept, Room, Step
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
-from precisionflow.models.attention.priors.causal import Causal
-from precisionflow.models.attention.priors.full import Full
+from precisionflow.models.attention.priors.assembled import prior
 from precisionflow.models.attention.priors.padding import padding
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.attention.values.multihop import Multihop
@@ -82,8 +81,8 @@ class Attention(nn.Module):
         return self._mixed(self._posterior(queries, at, memory.keys, memory.at), memory.values)
 
     def _posterior(self, queries: Tensor, at: Sites, keys: Tensor, there: Sites) -> Posterior:
-        prior = self.prior.log(at, there) * padding(there)
-        return Posterior(self.potential.lowering, queries, keys, prior)
+        log_prior = self.prior.log(at, there) * padding(at, there)
+        return Posterior(self.potential.lowering, queries, keys, log_prior)
 
     def _mixed(self, posterior: Posterior, offered: Tensor) -> Tokens:
         mixed = self.value.expectation(posterior, offered)
@@ -106,7 +105,7 @@ def attention(
     queries_keys = QueriesAndKeys(width, heads=heads, norm=norm, rotation=rotation)
     return Attention(
         potential=_potential(config, queries_keys),
-        prior=_prior(config),
+        prior=prior(config.prior, heads=heads),
         value=_value(config, width=width, heads=heads),
         mix=mix or nn.Linear(width, width),
     )
@@ -122,16 +121,6 @@ def _potential(config: kinds.Attention, queries_keys: QueriesAndKeys) -> nn.Modu
             return GaussianPerKey(queries_keys, initial_precision=initial)
         case _:
             assert_never(config.potential)
-
-
-def _prior(config: kinds.Attention) -> nn.Module:
-    match config.prior:
-        case kinds.Causal():
-            return Causal()
-        case kinds.Full():
-            return Full()
-        case _:
-            assert_never(config.prior)
 
 
 def _value(config: kinds.Attention, *, width: int, heads: int) -> nn.Module:

@@ -17,7 +17,7 @@ from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Va
 
 @dataclass(frozen=True)
 class Posterior:
-    """p(edge | x) in its factors; a query with no possible edge has no posterior (NaN).
+    """p(edge | x) in its factors; ValueError where the prior leaves a query no key.
 
     Runs in the dtype of the queries, outside autocast: log potentials that are differences of large terms do not
     survive bfloat16.
@@ -30,6 +30,7 @@ class Posterior:
 
     def expectation(self, values: Values) -> Float[Tensor, "batch heads queries width"]:
         """sum_j p(edge i -> j | x) v_j."""
+        self._require_edges()
         with torch.autocast(device_type=self.queries.device.type, enabled=False):
             return self.lowering.expectation(
                 self.queries, self.keys, values.to(self.queries.dtype), self.prior
@@ -37,7 +38,11 @@ class Posterior:
 
     def probabilities(self) -> Float[Tensor, "batch heads queries keys"]:
         """The matrix itself, for analyses: each row sums to 1."""
+        self._require_edges()
         with torch.autocast(device_type=self.queries.device.type, enabled=False):
             logits = self.lowering.log_potentials(self.queries, self.keys)
             prior = self.prior.matrix(*logits.shape[-2:], device=logits.device, dtype=logits.dtype)
             return (logits + prior).softmax(-1)
+
+    def _require_edges(self) -> None:
+        self.prior.require_edges(self.queries.shape[-2], self.keys.shape[-2], device=self.queries.device)

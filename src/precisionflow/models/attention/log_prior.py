@@ -1,67 +1,129 @@
 """The logarithm of a prior over edges, kept in factors until a block of it is asked for."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Allowed = Bool[Tensor, "batches 1 queries keys"]
+from precisionflow.models.attention.sites import Sites
+
+Block = Float[Tensor, "batches heads queries keys"]
+ROWS = 256
+"""Queries of a block where a prior is looked through as a whole."""
+
+
+@runtime_checkable
+class Factor(Protocol):
+    """The logarithm of one prior, up to a constant of each query."""
+
+    keeps_self: bool
+    """Whether every query has an edge from its own place."""
+
+    @property
+    def learned(self) -> tuple[Tensor, ...]:
+        """What a gradient goes to."""
+        ...
+
+    def reach(self, queries: slice, keys: int) -> slice:
+        """The keys that may have an edge to one of the queries; no other of the `keys` has."""
+        ...
+
+    def block(self, queries: slice, keys: slice) -> Block:
+        """log p(edge) between some queries and some keys: -inf where no edge can exist; it broadcasts."""
+        ...
 
 
 @dataclass(frozen=True)
 class LogPrior:
-    """log p(edge i -> j), up to a constant of each query: 0 where an edge may exist, -inf where it cannot, and a bias.
+    """log p(edge i -> j), up to a constant of each query: the sum of its factors. Priors multiply: `a * b`.
 
-    Priors multiply: `a * b` has the edges of both and the sum of their biases.
+    A query at a place where no token stands has every edge: what it gets is never looked at, and it is finite.
     """
 
     causal: bool = False
     """Key j is open to query i where j <= i; queries and keys are the same tokens."""
-    allowed: Allowed | None = None
-    """True where an edge may exist; none: everywhere."""
-    bias: Float[Tensor, "batches heads queries keys"] | None = None
-    """Added to the log potentials; none: 0."""
+    factors: tuple[Factor, ...] = ()
+    absent: Bool[Tensor, "batch queries"] | None = None
+    """Queries at places where no token stands; none: a token stands everywhere."""
 
     def __mul__(self, other: "LogPrior") -> "LogPrior":
-        allowed, bias = self.allowed, self.bias
-        if other.allowed is not None:
-            allowed = other.allowed if allowed is None else allowed & other.allowed
-        if other.bias is not None:
-            bias = other.bias if bias is None else bias + other.bias
-        return LogPrior(self.causal or other.causal, allowed, bias)
+        absent = self.absent if other.absent is None else other.absent
+        return LogPrior(self.causal or other.causal, self.factors + other.factors, absent)
+
+    @property
+    def learned(self) -> tuple[Tensor, ...]:
+        """What a gradient goes to, each tensor once."""
+        tensors = [tensor for factor in self.factors for tensor in factor.learned if tensor.requires_grad]
+        return tuple({id(tensor): tensor for tensor in tensors}.values())
 
     def reach(self, queries: slice, keys: int) -> slice:
         """The keys that may have an edge to one of the queries; no other of the `keys` has."""
-        return slice(0, min(keys, queries.stop) if self.causal else keys)
-
-    def block(
-        self, queries: slice, keys: slice, *, device: torch.device, dtype: torch.dtype
-    ) -> Float[Tensor, "batches heads queries keys"]:
-        """The logarithm of the prior between some queries and some keys; it broadcasts over batch and heads."""
-        rows = torch.arange(queries.start, queries.stop, device=device)
-        columns = torch.arange(keys.start, keys.stop, device=device)
-        prior = torch.zeros(1, 1, len(rows), len(columns), device=device, dtype=dtype)
-        if self.bias is not None:
-            prior = prior + _cut(self.bias, queries, keys).to(dtype)
+        reaches = [factor.reach(queries, keys) for factor in self.factors]
         if self.causal:
-            prior = prior.masked_fill(columns > rows[:, None], float("-inf"))
-        if self.allowed is not None:
-            prior = prior.masked_fill(~_cut(self.allowed, queries, keys), float("-inf"))
+            reaches.append(slice(0, min(keys, queries.stop)))
+        first = max((reach.start for reach in reaches), default=0)
+        last = min((reach.stop for reach in reaches), default=keys)
+        return slice(first, last) if first < last else slice(0, keys)
+
+    def block(self, queries: slice, keys: slice, *, device: torch.device, dtype: torch.dtype) -> Block:
+        """The logarithm of the prior between some queries and some keys; it broadcasts over batch and heads."""
+        rows, columns = queries.stop - queries.start, keys.stop - keys.start
+        prior = torch.zeros(1, 1, rows, columns, device=device, dtype=dtype)
+        for factor in self.factors:
+            prior = prior + factor.block(queries, keys).to(dtype)
+        if self.causal:
+            here, there = (torch.arange(of.start, of.stop, device=device) for of in (queries, keys))
+            prior = prior.masked_fill(there > here[:, None], float("-inf"))
+        if self.absent is not None:
+            prior = prior.masked_fill(self.absent[:, None, queries, None], 0.0)
         return prior
 
-    def matrix(
-        self, queries: int, keys: int, *, device: torch.device, dtype: torch.dtype
-    ) -> Float[Tensor, "batches heads queries keys"]:
+    def matrix(self, queries: int, keys: int, *, device: torch.device, dtype: torch.dtype) -> Block:
         """The block of all queries and all keys."""
         return self.block(slice(0, queries), slice(0, keys), device=device, dtype=dtype)
 
+    def require_edges(self, queries: int, keys: int, *, device: torch.device) -> None:
+        """ValueError with the first query that no key is left for; nothing is looked at where each keeps itself."""
+        if all(factor.keeps_self for factor in self.factors):
+            return
+        for rows in blocks_of(queries):
+            block = self.block(rows, slice(0, keys), device=device, dtype=torch.float32)
+            closed = block.isneginf().all(-1).flatten(0, 1).any(0).nonzero()
+            if len(closed):
+                raise ValueError(
+                    f"attention: the priors leave the query at place {rows.start + int(closed[0])} no key; "
+                    "widen one of model.attention.prior"
+                )
 
-def _cut(factor: Tensor, queries: slice, keys: slice) -> Tensor:
-    """A factor that may stand for all queries, or for all keys, by a single row or column."""
-    rows = queries if factor.shape[-2] > 1 else slice(None)
-    return factor[..., rows, keys if factor.shape[-1] > 1 else slice(None)]
+
+def blocks_of(queries: int) -> Iterator[slice]:
+    """Slices of at most `ROWS` queries."""
+    for start in range(0, queries, ROWS):
+        yield slice(start, min(start + ROWS, queries))
 
 
 EVERY_EDGE = LogPrior()
 """All edges exist, all alike."""
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """Position of query i less position of key j, by blocks; the positions of each side ascend."""
+
+    queries: Sites
+    keys: Sites
+
+    def block(self, queries: slice, keys: slice) -> Int[Tensor, "queries keys"]:
+        """The offsets between some queries and some keys."""
+        return self.queries.positions[queries, None] - self.keys.positions[keys]
+
+    def reach(self, queries: slice, keys: int, *, before: int | None, after: int | None) -> slice:
+        """The keys at most `before` places before one of the queries and at most `after` behind; none: any number."""
+        first = 0 if before is None else self.keys.first_from(self.queries.position(queries.start) - before)
+        last = keys
+        if after is not None:
+            last = self.keys.first_from(self.queries.position(queries.stop - 1) + after + 1)
+        return slice(min(first, keys), min(last, keys))

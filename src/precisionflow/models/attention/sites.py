@@ -1,5 +1,7 @@
 """Sites of tokens: their positions, and which of them are real."""
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -37,3 +39,15 @@ class Sites(NamedTuple):
     def follows(self, others: "Sites") -> bool:
         """Whether it is known that none of the `others` stands after the first of these."""
         return bool(self.span and others.span and others.span[-1] <= self.span[0])
+
+    def position(self, place: int) -> int:
+        """Position of the token at a place."""
+        return self._known[place]
+
+    def first_from(self, position: int) -> int:
+        """The first place whose token stands at this position or later; positions ascend."""
+        return bisect_left(self._known, position)
+
+    @property
+    def _known(self) -> Sequence[int]:
+        return self.positions.tolist() if self.span is None else self.span

@@ -20,7 +20,7 @@ class InnerProduct:
         """Values are padded to the width of the keys: the fused kernels ask for one width."""
         width, missing = values.shape[-1], keys.shape[-1] - values.shape[-1]
         padded = pad(values, (0, missing))
-        if prior.allowed is None and prior.bias is None:
+        if not prior.factors:
             mixed = scaled_dot_product_attention(queries, keys, padded, is_causal=prior.causal, scale=1.0)
         else:
             mask = prior.matrix(queries.shape[-2], keys.shape[-2], device=queries.device, dtype=queries.dtype)

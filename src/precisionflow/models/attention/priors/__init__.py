@@ -2,6 +2,10 @@
 
 from typing import Protocol, runtime_checkable
 
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
 from precisionflow.models.attention.log_prior import LogPrior
 from precisionflow.models.attention.sites import Sites
 
@@ -16,3 +20,8 @@ class Prior(Protocol):
     def log(self, queries: Sites, keys: Sites) -> LogPrior:
         """log p(edge) from every query to every key, by where they stand."""
         ...
+
+
+def log_of(possible: Bool[Tensor, "*edges"]) -> Tensor:
+    """0 where an edge is possible, else -inf."""
+    return torch.zeros(possible.shape, device=possible.device).masked_fill(~possible, float("-inf"))

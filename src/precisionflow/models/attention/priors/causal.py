@@ -1,8 +1,11 @@
 """The causal prior: edges from earlier tokens and from the token itself, all alike."""
 
-from torch import nn
+from dataclasses import dataclass
 
-from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
+from torch import Tensor, nn
+
+from precisionflow.models.attention.log_prior import EVERY_EDGE, Block, LogPrior, Offsets
+from precisionflow.models.attention.priors import log_of
 from precisionflow.models.attention.sites import Sites
 
 
@@ -17,4 +20,19 @@ class Causal(nn.Module):
             return LogPrior(causal=True)
         if queries.follows(keys):
             return EVERY_EDGE
-        return LogPrior(allowed=(keys.positions <= queries.positions[:, None])[None, None])
+        return LogPrior(factors=(NotLater(Offsets(queries, keys)),))
+
+
+@dataclass(frozen=True)
+class NotLater:
+    """0 where the offset is not negative, else -inf."""
+
+    offsets: Offsets
+    keeps_self = True
+    learned: tuple[Tensor, ...] = ()
+
+    def reach(self, queries: slice, keys: int) -> slice:
+        return self.offsets.reach(queries, keys, before=None, after=0)
+
+    def block(self, queries: slice, keys: slice) -> Block:
+        return log_of(self.offsets.block(queries, keys) >= 0)[None, None]

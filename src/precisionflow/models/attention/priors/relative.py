@@ -1,0 +1,48 @@
+"""The categorical prior over relative offsets: how far apart tokens stand decides, by a learned table."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from precisionflow.models.attention.log_prior import Block, LogPrior, Offsets
+from precisionflow.models.attention.sites import Sites
+
+
+class Relative(nn.Module):
+    """log p(edge i -> j) = r_h(position of i - position of j), offsets clipped to -largest ... largest.
+
+    r is learned for every head and starts at 0 (Singh & Buckley 2023, table 1; the clipping of Shaw et al. 2018).
+    """
+
+    horizon = None
+
+    def __init__(self, *, heads: int, largest: int) -> None:
+        super().__init__()
+        self.log_prior = nn.Parameter(torch.zeros(heads, 1, 2 * largest + 1))
+
+    def log(self, queries: Sites, keys: Sites) -> LogPrior:
+        return LogPrior(factors=(ByOffset(Offsets(queries, keys), self.log_prior),))
+
+
+@dataclass(frozen=True)
+class ByOffset:
+    """The entry of a table at the clipped offset."""
+
+    offsets: Offsets
+    table: Float[Tensor, "heads 1 entries"]
+    keeps_self = True
+
+    @property
+    def learned(self) -> tuple[Tensor, ...]:
+        return (self.table,)
+
+    def reach(self, queries: slice, keys: int) -> slice:  # noqa: ARG002 - every offset has an entry
+        return slice(0, keys)
+
+    def block(self, queries: slice, keys: slice) -> Block:
+        """`index_select` along the table: its gradient costs a sixth of that of indexing."""
+        offsets, largest = self.offsets.block(queries, keys), self.table.shape[-1] // 2
+        entries = offsets.clamp(-largest, largest) + largest
+        return self.table.index_select(-1, entries.flatten()).view(1, -1, *offsets.shape)
