@@ -39,8 +39,9 @@ PRIORS = (
 ATTENTIONS = [
     Attention(potential=potential, prior=prior, value=value)
     for potential, prior, value in product(members("potential"), PRIORS, members("value"))
+    if isinstance(potential, value.potentials)
 ]
-"""Every potential with priors that let no token look ahead and with every value."""
+"""Every potential with priors that let no token look ahead and with every value that goes with it."""
 
 
 def network(chosen: Attention, **settings: object) -> TokenNetwork:

@@ -1,6 +1,6 @@
 """Attention: a potential, a prior over edges, a value."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -160,17 +160,33 @@ def factors_of(prior: Prior) -> tuple[OnePrior, ...]:
 class Neighbour(Config):
     """A linear map of the token that is attended to."""
 
+    potentials: ClassVar[tuple[type[Config], ...]] = (Config,)
+    """Potentials that it goes with: all."""
     kind: Literal["neighbour"] = "neighbour"
 
 
 class Multihop(Config):
     """The sum of a linear map of the tokens that lie 1, 2, ... `hops` edges away: (P + P^2 + ... + P^hops) V x."""
 
+    potentials: ClassVar[tuple[type[Config], ...]] = (Config,)
     kind: Literal["multihop"] = "multihop"
     hops: Count = 2
 
 
-Value = Annotated[Neighbour | Multihop, Field(discriminator="kind")]
+class Hopfield(Config):
+    """The key that retrieval ends at: the query moves to the mean of the keys under its own posterior, again and again.
+
+    A pattern is its own value, so that there is no map V; the map that mixes the heads stands for it.
+    """
+
+    potentials: ClassVar[tuple[type[Config], ...]] = (DotProduct,)
+    """Those whose free energy the steps descend."""
+    kind: Literal["hopfield"] = "hopfield"
+    iterations: Count = 2
+    """Steps, for every query the same number."""
+
+
+Value = Annotated[Neighbour | Multihop | Hopfield, Field(discriminator="kind")]
 
 
 class Attention(Config):

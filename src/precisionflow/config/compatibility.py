@@ -21,6 +21,7 @@ def check(experiment: "Experiment") -> None:
     _task_is_learnable(experiment)
     _attention_sees_no_target(experiment)
     _every_query_has_a_key(experiment)
+    _value_goes_with_the_potential(experiment)
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
     _engine_runs_the_optimiser(experiment)
@@ -75,6 +76,17 @@ def _every_query_has_a_key(experiment: "Experiment") -> None:
                 f"model.attention.prior: leaves the token at position {query} of {context} no key; "
                 f"give an edge [{query}, key] or lower task.context"
             )
+
+
+def _value_goes_with_the_potential(experiment: "Experiment") -> None:
+    if not isinstance(experiment.model, Transformer):
+        return
+    value, potential = experiment.model.attention.value, experiment.model.attention.potential
+    if not isinstance(potential, value.potentials):
+        raise ValueError(
+            f"model.attention.potential.kind: {potential.kind!r} does not fit model.attention.value.kind "
+            f"{value.kind!r}; allowed: {_kinds(value.potentials)}"
+        )
 
 
 def _ranks_share_alike(experiment: "Experiment") -> None:

@@ -16,6 +16,7 @@ from precisionflow.models.attention.potentials.gaussian_per_key import GaussianP
 from precisionflow.models.attention.priors.assembled import prior
 from precisionflow.models.attention.priors.padding import padding
 from precisionflow.models.attention.sites import Sites
+from precisionflow.models.attention.values.hopfield import Hopfield
 from precisionflow.models.attention.values.multihop import Multihop
 from precisionflow.models.attention.values.neighbour import Neighbour
 
@@ -47,7 +48,7 @@ class Attention(nn.Module):
     def forward(self, x: Tokens, at: Sites) -> Tokens:
         """Every token attends to the tokens of its own sequence."""
         posterior = self.posterior(x, at)
-        return self._mixed(posterior, self.value.offered(self.value(x, at), posterior))
+        return self._mixed(posterior, self.value.offered(self.value(x, at), posterior), at)
 
     def posterior(self, x: Tokens, at: Sites) -> Posterior:
         """p(edge | x) between the tokens of the same sequences."""
@@ -65,7 +66,8 @@ class Attention(nn.Module):
             queries, own = self.potential.query(x, at, origin), self.value(x, at)
             there = keys.extended(self.potential.key(x, at, origin))
             posterior = self._posterior(queries, at, there, keys.sites(at))
-            return self._mixed(posterior, offered.extended(self.value.offered(own, posterior, offered.seen)))
+            new = self.value.offered(own, posterior, offered.seen)
+            return self._mixed(posterior, offered.extended(new), at)
 
         return step
 
@@ -78,14 +80,14 @@ class Attention(nn.Module):
     def attend(self, x: Tokens, at: Sites, memory: Memory) -> Tokens:
         """The tokens `x` attend to what others offer."""
         queries = self.potential.query(x, at, memory.origin)
-        return self._mixed(self._posterior(queries, at, memory.keys, memory.at), memory.values)
+        return self._mixed(self._posterior(queries, at, memory.keys, memory.at), memory.values, at)
 
     def _posterior(self, queries: Tensor, at: Sites, keys: Tensor, there: Sites) -> Posterior:
         log_prior = self.prior.log(at, there) * padding(at, there)
         return Posterior(self.potential.lowering, queries, keys, log_prior)
 
-    def _mixed(self, posterior: Posterior, offered: Tensor) -> Tokens:
-        mixed = self.value.expectation(posterior, offered)
+    def _mixed(self, posterior: Posterior, offered: Tensor, at: Sites) -> Tokens:
+        mixed = self.value.expectation(posterior, offered, at)
         return self.mix(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
 
 
@@ -106,7 +108,7 @@ def attention(
     return Attention(
         potential=_potential(config, queries_keys),
         prior=prior(config.prior, heads=heads),
-        value=_value(config, width=width, heads=heads),
+        value=_value(config, width=width, heads=heads, rotation=rotation),
         mix=mix or nn.Linear(width, width),
     )
 
@@ -123,11 +125,13 @@ def _potential(config: kinds.Attention, queries_keys: QueriesAndKeys) -> nn.Modu
             assert_never(config.potential)
 
 
-def _value(config: kinds.Attention, *, width: int, heads: int) -> nn.Module:
+def _value(config: kinds.Attention, *, width: int, heads: int, rotation: nn.Module | None) -> nn.Module:
     match config.value:
         case kinds.Neighbour():
             return Neighbour(width, heads=heads)
         case kinds.Multihop(hops=hops):
             return Multihop(width, heads=heads, hops=hops)
+        case kinds.Hopfield(iterations=iterations):
+            return Hopfield(heads=heads, iterations=iterations, rotation=rotation)
         case _:
             assert_never(config.value)

@@ -40,6 +40,10 @@ class Sites(NamedTuple):
         """Whether it is known that none of the `others` stands after the first of these."""
         return bool(self.span and others.span and others.span[-1] <= self.span[0])
 
+    def mirrored(self) -> "Sites":
+        """Sites at the negative positions: a rotation by them turns back."""
+        return self._replace(positions=-self.positions, span=None)
+
     def position(self, place: int) -> int:
         """Position of the token at a place."""
         return self._known[place]

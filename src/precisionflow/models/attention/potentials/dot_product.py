@@ -23,15 +23,16 @@ class DotProduct(nn.Module):
         return self.queries_keys(y[:, :0], at.first(0), "key")  # type: ignore[no-any-return]
 
     def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002 - no distance
-        return self._scaled(self.queries_keys(x, at, "query"))
+        return self.scaled(self.queries_keys(x, at, "query"))
 
     def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
         return self.queries_keys(y, at, "key")  # type: ignore[no-any-return]
 
     def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
         queries, keys = self.queries_keys(x, at).chunk(2, dim=1)
-        return self._scaled(queries), keys
+        return self.scaled(queries), keys
 
     @staticmethod
-    def _scaled(queries: Heads) -> Lowered:
+    def scaled(queries: Heads) -> Lowered:
+        """The query side of queries that are given."""
         return queries / math.sqrt(queries.shape[-1])

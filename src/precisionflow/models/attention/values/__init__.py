@@ -16,6 +16,7 @@ Tokens = Float[Tensor, "batch tokens channels"]
 Own = Float[Tensor, "batch heads tokens width"]
 Before = Float[Tensor, "batch heads earlier offered"]
 Offered = Float[Tensor, "batch heads tokens offered"]
+ToAll = Float[Tensor, "batch heads keys offered"]
 Mixed = Float[Tensor, "batch heads queries width"]
 
 
@@ -31,6 +32,6 @@ class Value(Protocol):
         """What the tokens offer; `posterior` has them as queries, and as keys those that offer `before`, then them."""
         ...
 
-    def expectation(self, posterior: Posterior, offered: Float[Tensor, "batch heads keys offered"]) -> Mixed:
-        """The value's mean over the edges of each query."""
+    def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:
+        """The value's mean over the edges of each query; the queries stand `at` these sites."""
         ...

@@ -1,11 +1,10 @@
 """The value of a chain of neighbours: a linear map of every token up to some edges away."""
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from precisionflow.models.attention.edges import Posterior
-from precisionflow.models.attention.values import Before, Mixed, Offered, Own
+from precisionflow.models.attention.sites import Sites
+from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll
 from precisionflow.models.attention.values.neighbour import Neighbour
 
 
@@ -28,5 +27,5 @@ class Multihop(Neighbour):
             levels.append(own + posterior.expectation(torch.cat([level, levels[-1]], dim=2)))
         return torch.cat(levels, dim=-1)
 
-    def expectation(self, posterior: Posterior, offered: Float[Tensor, "batch heads keys offered"]) -> Mixed:
+    def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
         return posterior.expectation(offered.chunk(self.hops, dim=-1)[-1])

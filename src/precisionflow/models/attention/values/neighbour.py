@@ -1,12 +1,11 @@
 """The value of a neighbour: a linear map of the token that is attended to."""
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import split_heads
 from precisionflow.models.attention.sites import Sites
-from precisionflow.models.attention.values import Before, Mixed, Offered, Own, Tokens
+from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll, Tokens
 
 
 class Neighbour(nn.Module):
@@ -23,5 +22,5 @@ class Neighbour(nn.Module):
     def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:  # noqa: ARG002
         return own
 
-    def expectation(self, posterior: Posterior, offered: Float[Tensor, "batch heads keys offered"]) -> Mixed:
+    def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
         return posterior.expectation(offered)

@@ -1,0 +1,92 @@
+"""Predictive coding whose nodes have one parent each, unknown which: prediction errors compete in a softmax."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.models.attention.iterated import Energies, State
+
+Layer = Float[Tensor, "*problems _nodes width"]
+Between = Float[Tensor, "*problems _upper _lower"]
+"""Layers differ in their numbers of nodes."""
+
+
+@dataclass(frozen=True)
+class PredictiveCoding:
+    """z_0j ~ N(m_j, I / l), then z_(l+1)i ~ N(w_ij z_lj, I / k_i) with j uniform among the nodes of layer l.
+
+    F(z) = l / 2 sum_j |z_0j - m_j|^2 - sum_l sum_i [ln (1 / n_l) sum_j exp(-k_i / 2 |e_ij|^2) + d / 2 ln k_i] with the
+    errors e_ij = z_(l+1)i - w_ij z_lj of width d; the last layer is observed. With p_ij = softmax_j(-k_i / 2 |e_ij|^2),
+
+        dF / dz_lj = sum_j' p_jj' k_j e_jj' - sum_i p_ij k_i w_ij e_ij,
+
+    a node's errors from its parents less those of its children from it, each with its precision and the posterior of
+    its edge. Singh & Buckley (2023, section 4.4, appendix 7.2) leave out k / 2 in the softmax and the minus sign.
+    """
+
+    observed: Layer
+    weights: Sequence[Float[Tensor, "_upper _lower"]]
+    """Of each layer on the one below it, from layer 1 to the observed one."""
+    precisions: Sequence[Float[Tensor, "_upper"]]
+    """k of each node, from layer 1 to the observed one."""
+    mean: Float[Tensor, "_first width"]
+    prior_precision: float
+
+    def layers(self, state: State) -> list[Layer]:
+        """The latent layers, which the state holds side by side, and the observed one."""
+        return [*state.split([weights.shape[1] for weights in self.weights], dim=-2), self.observed]
+
+    def free_energy(self, state: State) -> Energies:
+        layers = self.layers(state)
+        total = 0.5 * self.prior_precision * (layers[0] - self.mean).square().sum((-2, -1))
+        for place, precision in enumerate(self.precisions):
+            evidence = self._log_potentials(layers, place).logsumexp(-1) - math.log(layers[place].shape[-2])
+            total = total - (evidence + 0.5 * state.shape[-1] * precision.log()).sum(-1)
+        return total
+
+    def posterior(self, state: State) -> list[Between]:
+        """p_ij of every pair of layers: which node below each node comes from."""
+        layers = self.layers(state)
+        return [self._log_potentials(layers, place).softmax(-1) for place in range(len(self.weights))]
+
+    def gradient(self, state: State) -> State:
+        """dF / dz, as above."""
+        layers, posterior = self.layers(state), self.posterior(state)
+        pulls = [self.prior_precision * (layers[0] - self.mean), *map(torch.zeros_like, layers[1:])]
+        for place, weights in enumerate(self.weights):
+            gains = (posterior[place] * self.precisions[place][:, None])[..., None] * self._errors(
+                layers, place
+            )
+            pulls[place + 1] = pulls[place + 1] + gains.sum(-2)
+            pulls[place] = pulls[place] - (weights[..., None] * gains).sum(-3)
+        return torch.cat(pulls[:-1], dim=-2)
+
+    def step(self, state: State) -> State:
+        """One layer after the other goes to the minimum of the bound of F in which p_ij is what it is at `state`."""
+        layers, posterior = self.layers(state), self.posterior(state)
+        for place in range(len(self.weights)):
+            prediction, weight = self._from_below(layers, posterior, place)
+            gains = posterior[place] * self.precisions[place][:, None] * self.weights[place]
+            weight = weight + (gains * self.weights[place]).sum(-2)[..., None]
+            layers[place] = (prediction + gains.mT @ layers[place + 1]) / weight
+        return torch.cat(layers[:-1], dim=-2)
+
+    def _from_below(
+        self, layers: list[Layer], posterior: list[Between], place: int
+    ) -> tuple[Float[Tensor, "*#problems _nodes width"], Float[Tensor, "_nodes 1"]]:
+        """What the layer below, or the prior, says about a layer, times its precision; and that precision."""
+        if place == 0:
+            return self.prior_precision * self.mean, torch.full_like(self.mean[:, :1], self.prior_precision)
+        precision = self.precisions[place - 1][:, None]
+        return precision * ((posterior[place - 1] * self.weights[place - 1]) @ layers[place - 1]), precision
+
+    def _errors(self, layers: list[Layer], place: int) -> Float[Tensor, "*problems _upper _lower width"]:
+        below, above = layers[place], layers[place + 1]
+        return above[..., :, None, :] - self.weights[place][..., None] * below[..., None, :, :]
+
+    def _log_potentials(self, layers: list[Layer], place: int) -> Between:
+        return -0.5 * self.precisions[place][:, None] * self._errors(layers, place).square().sum(-1)

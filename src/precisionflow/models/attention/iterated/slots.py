@@ -1,0 +1,110 @@
+"""Slots: each observation has one edge, to one of the latent nodes, which compete for it."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.models.attention.iterated import Energies, State
+from precisionflow.models.attention.iterated.curvature import variance
+
+Observations = Float[Tensor, "*problems observations width"]
+Shares = Float[Tensor, "*problems nodes observations"]
+Covariance = Float[Tensor, "*problems size size"]
+
+
+@dataclass(frozen=True)
+class DotProductSlots:
+    """F(z) = 1/2 sum_i |z_i|^2 - sum_j ln (1 / m) sum_i exp(<z_i, x_j>).
+
+    A step is z_i <- sum_j p(i | x_j) x_j, p(i | x_j) = softmax_i(<z_i, x_j>): a sum, which grows with the number of
+    observations. Singh & Buckley 2023, section 4.3.
+    """
+
+    observations: Observations
+
+    def free_energy(self, state: State) -> Energies:
+        evidence = (state @ self.observations.mT).logsumexp(-2) - math.log(state.shape[-2])
+        return 0.5 * state.square().sum((-2, -1)) - evidence.sum(-1)
+
+    def posterior(self, state: State) -> Shares:
+        """p(edge j -> i | x_j, z): what each slot has of each observation."""
+        return (state @ self.observations.mT).softmax(-2)
+
+    def step(self, state: State) -> State:
+        return self.posterior(state) @ self.observations
+
+    def gradient(self, state: State) -> State:
+        """dF / dz_i = z_i - sum_j p(i | x_j) x_j."""
+        return state - self.step(state)
+
+    def covariance(self, state: State) -> Covariance:
+        """Of all slots together, slot by slot."""
+        size = state.shape[-2] * state.shape[-1]
+        expected = torch.eye(size, dtype=state.dtype, device=state.device)
+        pulls = self.observations[..., :, None, :].expand(*self.observations.shape[:-1], *state.shape[-2:])
+        return torch.linalg.inv(expected - variance(self.posterior(state).mT, of_all_slots(pulls)))
+
+
+@dataclass(frozen=True)
+class GaussianSlots:
+    """F(z) = l / 2 sum_i |z_i - c|^2 - sum_j ln (1 / m) sum_i exp(-b / 2 |x_j - z_i|^2), c the observations' mean.
+
+    A step is z_i <- (l c + b sum_j p(i | x_j) x_j) / (l + b sum_j p(i | x_j)): the weighted mean of slot attention
+    (Locatello et al. 2020, algorithm 1), here the exact step of expectation maximisation for a mixture of Gaussians
+    whose means have a prior of precision l. b is `precision`, l is `prior_precision`, in units of 1 / observations^2.
+    """
+
+    observations: Observations
+    precision: float
+    prior_precision: float = 0.0
+
+    def free_energy(self, state: State) -> Energies:
+        evidence = self._log_potentials(state).logsumexp(-2) - math.log(state.shape[-2])
+        centred = state - self.observations.mean(-2, keepdim=True)
+        return 0.5 * self.prior_precision * centred.square().sum((-2, -1)) - evidence.sum(-1)
+
+    def posterior(self, state: State) -> Shares:
+        """p(edge j -> i | x_j, z): what each slot has of each observation."""
+        return self._log_potentials(state).softmax(-2)
+
+    def step(self, state: State) -> State:
+        """A slot that has nothing of any observation stays where it is if its prior has no precision."""
+        shares = self.posterior(state)
+        centre = self.observations.mean(-2, keepdim=True)
+        weight = self.precision * shares.sum(-1, keepdim=True) + self.prior_precision
+        pulled = self.precision * (shares @ (self.observations - centre))
+        return torch.where(weight > 0, centre + pulled / torch.where(weight > 0, weight, 1.0), state)
+
+    def gradient(self, state: State) -> State:
+        """dF / dz_i = l (z_i - c) - b sum_j p(i | x_j) (x_j - z_i)."""
+        shares = self.posterior(state)
+        centre = self.observations.mean(-2, keepdim=True)
+        pull = shares @ (self.observations - centre) - shares.sum(-1, keepdim=True) * (state - centre)
+        return self.prior_precision * (state - centre) - self.precision * pull
+
+    def covariance(self, state: State) -> Covariance:
+        """Of all slots together, slot by slot."""
+        shares = self.posterior(state)
+        weight = self.precision * shares.sum(-1) + self.prior_precision
+        expected = torch.diag_embed(weight.repeat_interleave(state.shape[-1], dim=-1))
+        pulls = self.precision * (self.observations[..., :, None, :] - state[..., None, :, :])
+        return torch.linalg.inv(expected - variance(shares.mT, of_all_slots(pulls)))
+
+    def _log_potentials(self, state: State) -> Shares:
+        """-b / 2 |x_j - z_i|^2 from what lies around the observations' mean: a common offset costs no accuracy."""
+        centre = self.observations.mean(-2, keepdim=True)
+        observed, slots = self.observations - centre, state - centre
+        lengths = slots.square().sum(-1, keepdim=True) + observed.square().sum(-1)[..., None, :]
+        return -0.5 * self.precision * (lengths - 2 * slots @ observed.mT)
+
+
+def of_all_slots(
+    pulls: Float[Tensor, "*problems observations nodes width"],
+) -> Float[Tensor, "*problems observations nodes size"]:
+    """The gradient of edge j -> i in all slots side by side: `pulls` in the place of slot i, 0 in the others."""
+    nodes = pulls.shape[-2]
+    own = torch.eye(nodes, dtype=pulls.dtype, device=pulls.device)
+    return (own[:, :, None] * pulls[..., None, :]).flatten(-2)
