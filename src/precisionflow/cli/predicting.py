@@ -1,4 +1,4 @@
-"""The command that uses a trained model: predictions for the rows of a file."""
+"""The commands that use a trained model: predictions for the rows of a file, texts after prompts."""
 
 from pathlib import Path
 from typing import Annotated
@@ -91,3 +91,86 @@ def predict(
     )
     if text is not None:
         typer.echo(text, nl=False)
+
+
+Prompts = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", metavar="TEXT", help="Beginning of a text; may be repeated."),
+]
+PromptFile = Annotated[
+    Path | None,
+    typer.Option("--prompts", metavar="FILE", help="File of text with one prompt in each line."),
+]
+Tokens = Annotated[
+    int, typer.Option("--tokens", help="Characters, bytes, words or byte pairs after each prompt.")
+]
+Greedy = Annotated[bool, typer.Option("--greedy", help="Always the most probable token; nothing is drawn.")]
+Temperature = Annotated[
+    float | None,
+    typer.Option("--temperature", help="Exponent 1/T of the probabilities that are drawn from [default: 1]."),
+]
+TopK = Annotated[int | None, typer.Option("--top-k", help="Draw from the K most probable tokens alone.")]
+TopP = Annotated[
+    float | None,
+    typer.Option("--top-p", help="Draw from the fewest tokens whose probabilities sum to P or more."),
+]
+MinP = Annotated[
+    float | None,
+    typer.Option("--min-p", help="Draw from tokens that have this share of the largest probability or more."),
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of what is drawn, for each prompt by itself.")]
+TextOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="File .txt, .jsonl or .parquet; the last two also hold each token's log probability and entropy "
+        "[default: text on the screen].",
+    ),
+]
+Tempered = Annotated[
+    str | None,
+    typer.Option(
+        "--recalibrated",
+        metavar="METHOD",
+        help="Probabilities after a method of evaluation.recalibration: temperature.",
+    ),
+]
+
+
+@app.command()
+def generate(
+    model: Model,
+    prompt: Prompts = None,
+    prompts: PromptFile = None,
+    tokens: Tokens = 200,
+    greedy: Greedy = False,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    min_p: MinP = None,
+    seed: Seed = 0,
+    out: TextOut = None,
+    recalibrated: Tempered = None,
+    data: Data = None,
+    evaluation: Evaluation = None,
+    store: Store = None,
+) -> None:
+    """Continue prompts with a trained language model, token by token."""
+    from precisionflow.app.generate import generate_texts, prompts_in
+    from precisionflow.generation.sample import choice_of
+
+    pieces = generate_texts(
+        model,
+        prompts=[*(prompt or ()), *(prompts_in(prompts) if prompts else ())],
+        tokens=tokens,
+        choice=choice_of(greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p),
+        seed=seed,
+        out=out,
+        recalibrated=recalibrated,
+        data=data,
+        evaluation=evaluation,
+        store=store,
+    )
+    for piece in pieces:
+        typer.echo(piece, nl=False)

@@ -163,3 +163,9 @@ TRIALS = _schema(
 )
 """trials.parquet of a search: value and seconds are NaN where there are none; settings, parameters and metrics are
 JSON."""
+GENERATED = _schema(
+    prompt=_whole, place=_whole, token=_whole, text=_text, log_probability=_real, entropy=_real
+)
+"""What `generate` writes, a row for each token: index of its prompt, its place after it, its id, what it adds to
+the text (nothing where it ends inside a character); its log probability and the entropy of the network's distribution,
+in nats, before any truncation."""

@@ -82,6 +82,16 @@ def ids_of(tokeniser: RunningTokeniser, text: str) -> Int32[np.ndarray, "tokens"
     ids = np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in tokeniser.encoded([text]))])
     if (ids < 0).any():
         assert isinstance(tokeniser, Listing), "bytes and their pairs are never unknown"
-        new = sorted(set(tokeniser.split(text)) - set(tokeniser.vocabulary.tokens))
-        raise ValueError(f"text has {tokeniser.kind} that the model never saw: {new[:5]}; leave them out")
+        tokens, places = list(tokeniser.split(text)), np.flatnonzero(ids < 0)
+        first = {tokens[place]: f"{tokens[place]!r} (place {place + 1})" for place in places[::-1]}
+        new = ", ".join(list(first.values())[:-6:-1])
+        raise ValueError(f"text has {tokeniser.kind} that the model never saw: {new}; leave them out")
     return ids
+
+
+def line_start(tokeniser: RunningTokeniser) -> Int32[np.ndarray, "_tokens"]:
+    """The token of a line break, after which a line of text begins; nothing where the vocabulary does not hold it."""
+    ids = np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in tokeniser.encoded(["\n"]))])
+    known = len(ids) == 1 and ids[0] >= 0
+    unknown = isinstance(tokeniser, Listing) and ids[:1] == tokeniser.id_of_unknown
+    return ids if known and not unknown else ids[:0]

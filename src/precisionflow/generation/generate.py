@@ -1,0 +1,94 @@
+"""Texts that a network writes after prompts, token by token."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int32
+from torch import Tensor
+
+from precisionflow.generation.cache import Cached
+from precisionflow.generation.sample import Choice, uniforms
+from precisionflow.models.likelihoods.categorical import log_probabilities
+from precisionflow.models.networks.layered import TokenNetwork
+
+Prompt = Int32[np.ndarray, "_tokens"]
+ROWS = 32
+"""Prompts that are continued at once."""
+
+
+class Token(NamedTuple):
+    """A token that was written."""
+
+    prompt: int
+    """Index of its prompt."""
+    id: int
+    log_probability: float
+    """Its logarithm in the network's own distribution, before any truncation, in nats."""
+    entropy: float
+    """Entropy of that distribution, in nats."""
+
+
+def generate(
+    network: TokenNetwork,
+    prompts: Sequence[Prompt],
+    *,
+    tokens: int,
+    choice: Choice,
+    seed: int,
+    factor: float = 1.0,
+    device: torch.device,
+) -> Iterator[Token]:
+    """`tokens` tokens after each prompt, those of one prompt in their order.
+
+    What follows a prompt does not depend on the prompts beside it, of any lengths: all rows of a batch are at the same
+    position at each step, where a longer prompt still tells its own tokens while a shorter one is continued. `factor`
+    is a temperature that belongs to the network's distribution, such as a fitted one.
+    """
+    drawn = uniforms(prompts, count=tokens, seed=seed)
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    for start in range(0, len(order), ROWS):
+        batch = order[start : start + ROWS]
+        chosen, uniform = [prompts[index] for index in batch], drawn[batch]
+        for token in _continued(network, chosen, uniform, choice=choice, factor=factor, device=device):
+            yield token._replace(prompt=batch[token.prompt])
+
+
+@torch.inference_mode()
+def _continued(
+    network: TokenNetwork,
+    prompts: Sequence[Prompt],
+    uniform: Float64[Tensor, "rows tokens"],
+    *,
+    choice: Choice,
+    factor: float,
+    device: torch.device,
+) -> Iterator[Token]:
+    """One batch of prompts in the order of their lengths."""
+    lengths, tokens = [len(prompt) for prompt in prompts], uniform.shape[1]
+    shortest, stop = lengths[0], lengths[-1] + tokens
+    given = torch.zeros(len(prompts), lengths[-1], dtype=torch.int64)
+    for row, prompt in enumerate(prompts):
+        given[row, : len(prompt)] = torch.from_numpy(prompt.astype(np.int64))
+    given, uniform, told = given.to(device), uniform.to(device), torch.tensor(lengths, device=device)
+    cached = Cached(network, tokens=stop, device=device)
+    new = given[:, :shortest]
+    for position in range(shortest, stop):
+        log_p = log_probabilities(cached(new))[:, 0]
+        if factor != 1:
+            log_p = (log_p / factor).log_softmax(-1)
+        if lengths[-1] == shortest:
+            draw = uniform[:, position - shortest]
+        else:
+            draw = uniform.gather(1, (position - told).clamp(0, tokens - 1)[:, None])[:, 0]
+        ids = choice(log_p, draw)
+        stated = log_p.gather(1, ids[:, None])[:, 0].tolist()
+        entropy = -(log_p.exp() * log_p).sum(-1)
+        written = zip(ids.tolist(), stated, entropy.tolist(), strict=True)
+        for row, (length, said) in enumerate(zip(lengths, written, strict=True)):
+            if length <= position < length + tokens:
+                yield Token(row, *said)
+        if position < lengths[-1]:
+            ids = torch.where(told > position, given[:, position], ids)
+        new = ids[:, None]
