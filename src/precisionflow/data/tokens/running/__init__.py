@@ -82,9 +82,10 @@ def ids_of(tokeniser: RunningTokeniser, text: str) -> Int32[np.ndarray, "tokens"
     ids = np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in tokeniser.encoded([text]))])
     if (ids < 0).any():
         assert isinstance(tokeniser, Listing), "bytes and their pairs are never unknown"
-        tokens, places = list(tokeniser.split(text)), np.flatnonzero(ids < 0)
-        first = {tokens[place]: f"{tokens[place]!r} (place {place + 1})" for place in places[::-1]}
-        new = ", ".join(list(first.values())[:-6:-1])
+        tokens, first = list(tokeniser.split(text)), dict[str, int]()
+        for place in np.flatnonzero(ids < 0).tolist():
+            first.setdefault(tokens[place], place + 1)
+        new = ", ".join(f"{token!r} (place {place})" for token, place in list(first.items())[:5])
         raise ValueError(f"text has {tokeniser.kind} that the model never saw: {new}; leave them out")
     return ids
 
