@@ -216,3 +216,9 @@ def test_a_later_token_does_not_change_a_bit_of_what_earlier_ones_get(token):
     changed = x.clone()
     changed[:, token:] *= -7
     assert torch.equal(module(x, sites(x))[:, :token], module(changed, sites(x))[:, :token])
+
+
+def test_values_may_be_wider_than_keys():
+    queries, keys, values = torch.randn(1, 2, 3, 4), torch.randn(1, 2, 5, 4), torch.randn(1, 2, 5, 9)
+    found = InnerProduct().expectation(queries, keys, values, LogPrior())
+    torch.testing.assert_close(found, (queries @ keys.mT).softmax(-1) @ values)

@@ -17,8 +17,8 @@ class InnerProduct:
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
     ) -> Float[Tensor, "batch heads queries width"]:
-        """Values are padded to the width of the keys: the fused kernels ask for one width."""
-        width, missing = values.shape[-1], keys.shape[-1] - values.shape[-1]
+        """Values are padded to the width of wider keys: the fused kernels ask for one width."""
+        width, missing = values.shape[-1], max(0, keys.shape[-1] - values.shape[-1])
         padded = pad(values, (0, missing))
         if not prior.factors:
             mixed = scaled_dot_product_attention(queries, keys, padded, is_causal=prior.causal, scale=1.0)
