@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from measured import Measured, arguments, present, run_experiment
+from measured import Measured, present, run_experiment, running_arguments
 
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_parquet
@@ -47,17 +47,14 @@ def print_markdown(folder: Path, name: str) -> None:
 
 def main() -> None:
     """Run both, print their tables and the bars."""
-    parser = arguments(__doc__)
-    parser.add_argument(
-        "--out", type=Path, help="results folder; kept, and finished stages are not run again"
-    )
+    parser = running_arguments(__doc__)
     parser.add_argument("--only", choices=sorted(MOST_ERRORS), help="one of the two")
     given = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as temporary:
         for name in [given.only] if given.only else sorted(MOST_ERRORS):
             folder = (given.out or Path(temporary)) / name
-            run_experiment(name, folder)
+            run_experiment(name, folder, settings=given.settings)
             print_markdown(folder, name)
             of = list(cells(folder, name, BAR))
             errors = statistics.mean(1 - metrics["accuracy"] for _, metrics, _ in of)

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from precisionflow.config.tokens import Characters, HashedWords, Words
+from precisionflow.config.tokens import Characters, HashedWords, WordParts, Words
 from precisionflow.data.batches import Sequences
 from precisionflow.data.streams import Stream
 from precisionflow.data.tokens import fitted, fitted_to_words, restored, restored_words
@@ -111,6 +111,37 @@ def test_unseen_words_differ_by_their_ends():
     ends = {2 + bucket(f"suffix {'ing'[-n:]}", 10_000) for n in (1, 2, 3)}
     assert ends <= walking & talking
     assert not ends <= walked
+
+
+def test_parts_of_words_are_listed_where_training_holds_them_often_enough():
+    """Counted by hand: `Cat` and `cats` share all but their own ends, one of the two is written with a capital."""
+    tokeniser = fitted(WordParts(least_count=2), ["Cat cats", "xy"])
+    assert tokeniser.vocabulary.tokens == (
+        PADDING,
+        UNKNOWN,
+        *sorted(["prefix c", "prefix ca", "prefix cat", "trigram \x02ca", "trigram cat", "shape x"]),
+    )
+    (cat,), (unseen,) = tokeniser.bags("cat"), tokeniser.bags("0!")
+    assert {tokeniser.vocabulary.tokens[i] for i in cat} == set(tokeniser.vocabulary.tokens[2:])
+    assert unseen == (1,)
+    again = restored(WordParts(least_count=2), tokeniser.vocabulary)
+    assert again.bags("Cat 0! xs") == tokeniser.bags("Cat 0! xs")
+    assert restored_words(WordParts(), tokeniser.vocabulary).bag("cat") == cat
+
+
+def test_all_parts_of_a_word_are_listed_where_one_is_enough():
+    tokeniser = fitted_to_words(WordParts(least_count=1), [["Cat7", "b b"], ["Cat7"]])
+    bag = tokeniser.bag("Cat7")
+    assert {tokeniser.vocabulary.tokens[i] for i in bag} == {"lower cat7", *pieces("Cat7")}
+    assert len(set(bag)) == len(bag)
+    assert not set(bag) & set(tokeniser.bag("b b"))
+
+
+def test_words_whose_parts_all_differ_have_no_vocabulary():
+    with pytest.raises(
+        ValueError, match=r"none of the parts of words stands 2 times .* task\.tokens\.least_count"
+    ):
+        fitted(WordParts(), ["a", "B9"])
 
 
 @pytest.fixture

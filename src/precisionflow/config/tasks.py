@@ -279,8 +279,19 @@ class Tagging(ClassTask):
     """Words of the longest sequence."""
     too_long: TooLong = "cut"
     """cut: a longer sentence becomes several sequences of at most `context` words."""
+    validation: Literal["sentences", "documents"] = "sentences"
+    """Where no file has the validation part. sentences: drawn among the training sentences. documents: whole documents,
+    as the file's `# newdoc` lines tell them; sentences of one document share words that those of another have not."""
     validation_fraction: Fraction = 0.1
     """Share of the training sentences that early stopping may look at; the test sentences are never in it."""
+
+    @model_validator(mode="after")
+    def _draws_the_documents(self) -> Self:
+        if self.validation == "documents" and self.source.valid is not None:
+            raise ValueError(
+                "task.validation: documents, but task.source.valid is the validation part; leave it out"
+            )
+        return self
 
 
 Task = Annotated[

@@ -84,9 +84,22 @@ class HashedWords(Config):
     """Ids that the hashes share."""
 
 
-Tokens = Annotated[Characters | Words | HashedWords, Field(discriminator="kind")]
+class WordParts(Config):
+    """What stands between blanks is a word, told by a bag of its parts, each of which has an id of its own.
+
+    The parts of a word are those of `HashedWords`. One that the training text does not hold often enough is left out:
+    a rare word is learned as an unseen one will be read, by its ends, its trigrams and its shape.
+    """
+
+    plural: ClassVar = "parts of words"
+    kind: Literal["word_parts"] = "word_parts"
+    least_count: Count = 2
+    """Times that the training text holds a part that has an id."""
+
+
+Tokens = Annotated[Characters | Words | HashedWords | WordParts, Field(discriminator="kind")]
 """Tokens of classified texts."""
-WordTokens = Annotated[Words | HashedWords, Field(discriminator="kind")]
+WordTokens = Annotated[Words | HashedWords | WordParts, Field(discriminator="kind")]
 """Tokens that are words: what a tag belongs to."""
 RunningTokens = Annotated[Characters | Bytes | Words | BytePairs, Field(discriminator="kind")]
 """Tokens of a text that is predicted token by token."""

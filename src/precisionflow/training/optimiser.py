@@ -44,7 +44,7 @@ def optimiser(
         case AdamW():
             return torch.optim.AdamW(made, fused=fused)
         case Muon(momentum=momentum):
-            return MuonBesideAdamW(made, momentum=momentum)
+            return MuonBesideAdamW(made, momentum=momentum, fused=fused)
         case _:
             assert_never(training.optimiser)
 
@@ -65,8 +65,8 @@ class MuonBesideAdamW(torch.optim.Optimizer):
     to the Nesterov momentum of the gradient, by five Newton-Schulz steps (Jordan 2024): singular values near 1.
     """
 
-    def __init__(self, groups: Sequence[dict[str, Any]], *, momentum: float) -> None:
-        self._adamw = torch.optim.AdamW([group for group in groups if not group["muon"]])
+    def __init__(self, groups: Sequence[dict[str, Any]], *, momentum: float, fused: bool = False) -> None:
+        self._adamw = torch.optim.AdamW([group for group in groups if not group["muon"]], fused=fused)
         self._muon = torch.optim.Muon([group for group in groups if group["muon"]], momentum=momentum)
         super().__init__([*self._adamw.param_groups, *self._muon.param_groups], {})
 

@@ -70,7 +70,14 @@ def test_the_last_sentence_needs_no_empty_line_and_a_mark_of_byte_order_is_no_te
     path = tmp_path / "a.conllu"
     path.write_bytes(("\ufeff# a comment\n" + row("1", "Hi\u2028you", "INTJ")).encode())
     (sentence,), _ = read(path)
-    assert sentence == Sentence(2, ("Hi\u2028you",), ("INTJ",))
+    assert sentence == Sentence(2, 0, ("Hi\u2028you",), ("INTJ",))
+
+
+def test_documents_are_counted_by_their_marks(tmp_path):
+    one = [row("1", "a"), ""]
+    marks = ([], ["# newdoc id = 1"], ["# sent_id = newdoc"], ["#newdoc", "# newpar"], ["# newdocument"])
+    sentences, _ = read(write(tmp_path / "a.conllu", [line for mark in marks for line in (*mark, *one)]))
+    assert [sentence.document for sentence in sentences] == [0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,31 @@ def test_files_of_their_own_are_the_parts(tmp_path):
     assert parts["test"].rows.tolist() == list(range(20, 25))
 
 
+def test_whole_documents_validate(tmp_path):
+    """Six documents of ten sentences each: a fifth of them validates, and no document is in two parts."""
+    path, given = tmp_path / "a.conllu", sentences(60)
+    blocks = write(path, given).read_text(encoding="utf-8").split("\n\n")
+    path.write_text(
+        "\n\n".join(f"# newdoc\n{b}" if i % 10 == 0 else b for i, b in enumerate(blocks[:60])) + "\n\n"
+    )
+    test = write(tmp_path / "test.conllu", sentences(4, 100))
+    task = {"test": test, "validation": "documents", "validation_fraction": 0.3}
+    _, parts, _ = prepared(experiment(path, **task), tmp_path / "out")
+    documents = {part: set(of.rows // 10) for part, of in parts.items()}
+    assert len(documents["valid"]) == 2
+    assert not documents["valid"] & documents["train"]
+    assert sorted(row for part in parts.values() for row in part.rows) == list(range(64))
+    assert parts["test"].rows.tolist() == [60, 61, 62, 63]
+
+
+def test_documents_that_cannot_validate_are_refused(tmp_path):
+    path = write(tmp_path / "a.conllu", sentences(9))
+    with pytest.raises(ValueError, match=r"a\.conllu: its sentences are of one document; .* `# newdoc`"):
+        prepared(experiment(path, validation="documents"), tmp_path / "out")
+    with pytest.raises(ValueError, match=r"task\.validation: documents, but task\.source\.valid"):
+        experiment(path, valid=path, validation="documents")
+
+
 def test_words_of_validation_and_test_sentences_alone_are_no_tokens(tmp_path):
     paths = [write(tmp_path / f"{i}.conllu", 2 * sentences(n, 100 * i)) for i, n in enumerate((4, 3, 5))]
     card, _, _ = prepared(experiment(paths[0], valid=paths[1], test=paths[2]), tmp_path / "out")

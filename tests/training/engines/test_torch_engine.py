@@ -31,7 +31,7 @@ def test_several_steps_on_a_batch_are_that_many_of_adamw(text_tree, text_data):
     mine, by_hand = (engine(tree, text_data, SeveralSteps()) for _ in range(2))
     model, rule, losses = by_hand.learner.model, by_hand.learner.rule, by_hand.learner.objective
     learned = [*model.parameters(), *rule.parameters()]
-    optimiser = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=0.0)
+    optimiser = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
     for step in range(2):
         batch = mine.feed.batch(step)
         first = mine.step(batch, step)

@@ -15,6 +15,7 @@ _WORD, _RANGE, _EMPTY = (
     re.compile(r"[1-9]\d*-[1-9]\d*"),
     re.compile(r"\d+\.[1-9]\d*"),
 )
+_DOCUMENT = re.compile(r"#\s*newdoc(\s.*)?")
 
 
 class Sentence(NamedTuple):
@@ -22,6 +23,8 @@ class Sentence(NamedTuple):
 
     line: int
     """Where its first word stands, from 1."""
+    document: int
+    """Number of `# newdoc` lines up to it."""
     words: tuple[str, ...]
     tags: tuple[str | None, ...]
     """None where the column says `_`."""
@@ -37,13 +40,13 @@ def read_sentences(
     words: list[str] = []
     tags: list[str | None] = []
     begun: int | None = None
-    first = number = 0
+    first = number = document = 0
     for number, line in enumerate(_lines(path), start=1):
         if not line:
             if begun is not None and not words:
                 _refuse(path, begun, "a sentence without words; remove it, or write its words")
             if words:
-                yield Sentence(first, tuple(words), tuple(tags))
+                yield Sentence(first, document, tuple(words), tuple(tags))
             words, tags, begun = [], [], None
             continue
         begun = begun or number
@@ -52,6 +55,7 @@ def read_sentences(
                 _refuse(
                     path, number, "a comment inside a sentence; end the sentence before it with an empty line"
                 )
+            document += _DOCUMENT.fullmatch(line) is not None
             continue
         fields = _fields(path, number, line)
         if _RANGE.fullmatch(fields[0]):
@@ -65,7 +69,7 @@ def read_sentences(
             tag = fields[COLUMNS[column]]
             tags.append(None if tag == UNSPECIFIED else tag)
     if words:
-        yield Sentence(first, tuple(words), tuple(tags))
+        yield Sentence(first, document, tuple(words), tuple(tags))
     elif begun is not None:
         _refuse(path, begun, "a sentence without words; remove it, or write its words")
 

@@ -1,15 +1,17 @@
 """Tagged sentences: words by a tokeniser of the training sentences, a class for every word that has a tag."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from precisionflow.config.tasks import Tagging
-from precisionflow.data.folds import cut_files
+from precisionflow.data.cuts import some_groups
+from precisionflow.data.folds import VALIDATION, cut_files
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.readers.conllu import Sentence, Skipped, read_sentences
 from precisionflow.data.sources.raw import files_sha256, raw_path
@@ -73,11 +75,7 @@ def write_tagged(paths: dict[Part, Path], folder: Path, *, task: Tagging, split:
             f"{origin}: has {count} sentences; {FEWEST_SENTENCES} are the fewest, one for each part"
         )
     sentences = [sentence for file in files.values() for sentence in file.sentences]
-    rows = cut_files(
-        {part: len(file.sentences) for part, file in files.items()},
-        fraction=task.validation_fraction,
-        split=split,
-    )
+    rows = _parts(files, task=task, split=split)
     if not len(rows["train"]):
         raise ValueError(f"{origin}: no training sentence is left; lower task.validation_fraction")
     tags = {part: Counter(_tags(sentences[row] for row in of)) for part, of in rows.items()}
@@ -107,6 +105,26 @@ def write_tagged(paths: dict[Part, Path], folder: Path, *, task: Tagging, split:
     )
 
 
+def _parts(files: Mapping[Part, TaggedFile], *, task: Tagging, split: int) -> dict[Part, np.ndarray]:
+    """Rows of every part, sorted; ValueError where whole documents are to validate and there is one alone."""
+    rows = cut_files(
+        {part: len(file.sentences) for part, file in files.items()},
+        fraction=task.validation_fraction,
+        split=split,
+    )
+    if task.validation == "sentences":
+        return rows
+    known = np.sort(np.concatenate([rows["train"], rows["valid"]]))
+    documents = np.array([files["train"].sentences[row].document for row in known])
+    if len(np.unique(documents)) < 2:
+        raise ValueError(
+            f"{files['train'].path}: its sentences are of one document; mark where one begins by a line `# newdoc`, or "
+            "say task.validation: sentences"
+        )
+    drawn = some_groups(documents, task.validation_fraction, np.random.default_rng([VALIDATION, split]))
+    return rows | {"train": known[~drawn], "valid": known[drawn]}
+
+
 def _tags(sentences: Iterator[Sentence]) -> Iterator[str]:
     return (tag for sentence in sentences for tag in sentence.tags if tag is not None)
 
@@ -120,4 +138,4 @@ def _pieces(sentence: Sentence, path: Path, task: Tagging) -> Sequence[Sentence]
             "raise it, or say task.too_long: cut"
         )
     cuts = [slice(first, first + task.context) for first in range(0, length, task.context)]
-    return [Sentence(sentence.line, sentence.words[cut], sentence.tags[cut]) for cut in cuts]
+    return [sentence._replace(words=sentence.words[cut], tags=sentence.tags[cut]) for cut in cuts]

@@ -9,6 +9,7 @@ from typing import Protocol, assert_never, runtime_checkable
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.hashed import hashed, hashed_from
 from precisionflow.data.tokens.listed import listed, listed_from, split_text
+from precisionflow.data.tokens.parts import parts, parts_from
 from precisionflow.records.cards import Vocabulary
 
 Bag = Sequence[int]
@@ -50,6 +51,8 @@ def fitted(config: kinds.Tokens, texts: Iterable[str]) -> Tokeniser:
             return listed_from(pieces, config)
         case kinds.HashedWords():
             return hashed_from((text.split() for text in texts), config)
+        case kinds.WordParts():
+            return parts_from((text.split() for text in texts), config)
         case _:
             assert_never(config)
 
@@ -61,6 +64,8 @@ def restored(config: kinds.Tokens, vocabulary: Vocabulary) -> Tokeniser:
             return listed(vocabulary, config)
         case kinds.HashedWords():
             return hashed(vocabulary)
+        case kinds.WordParts():
+            return parts(vocabulary)
         case _:
             assert_never(config)
 
@@ -72,6 +77,8 @@ def fitted_to_words(config: kinds.WordTokens, sentences: Iterable[Sequence[str]]
             return listed_from(sentences, config)
         case kinds.HashedWords():
             return hashed_from(sentences, config)
+        case kinds.WordParts():
+            return parts_from(sentences, config)
         case _:
             assert_never(config)
 
@@ -83,5 +90,7 @@ def restored_words(config: kinds.WordTokens, vocabulary: Vocabulary) -> WordToke
             return listed(vocabulary, config)
         case kinds.HashedWords():
             return hashed(vocabulary)
+        case kinds.WordParts():
+            return parts(vocabulary)
         case _:
             assert_never(config)

@@ -37,8 +37,9 @@ class Torch(SingleNetwork):
     ) -> None:
         super().__init__(training, feed, ranks, resume=resume)
         self.learner = learner.to(ranks.device)
+        # backward() gives every gradient the strides of its parameter, which is contiguous
         self.optimiser = optimiser(
-            learner.named_parameters(), training, groups=parameter_groups(self.learner)
+            learner.named_parameters(), training, groups=parameter_groups(self.learner), fused=True
         )
         if resume:
             with reading(resume / STATE, checkpoint=resume.parent) as file:
