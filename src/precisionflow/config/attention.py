@@ -157,6 +157,20 @@ def factors_of(prior: Prior) -> tuple[OnePrior, ...]:
             return (prior,)
 
 
+class OneOfKeys(Config):
+    """The edges of a query are one choice among its keys: their probabilities sum to 1 (softmax)."""
+
+    kind: Literal["one_of_keys"] = "one_of_keys"
+
+
+class Independent(Config):
+    """Every edge exists or not by itself: probabilities of their own (sigmoid)."""
+
+    kind: Literal["independent"] = "independent"
+    expected: Positive = 1.0
+    """Edges of a query before training, where the log potentials are 0; the prior odds are learned for every head."""
+
+
 class Neighbour(Config):
     """A linear map of the token that is attended to."""
 
@@ -196,4 +210,5 @@ class Attention(Config):
         DotProduct()
     )
     prior: Prior = Causal()
+    edges: Annotated[OneOfKeys | Independent, Field(discriminator="kind")] = OneOfKeys()
     value: Value = Neighbour()

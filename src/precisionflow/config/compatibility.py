@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from precisionflow.config.attention import Graph, factors_of
+from precisionflow.config.attention import DotProduct, Graph, Independent, factors_of
 from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.likelihoods import AdaptiveSoftmax
@@ -21,6 +21,7 @@ def check(experiment: "Experiment") -> None:
     _task_is_learnable(experiment)
     _attention_sees_no_target(experiment)
     _every_query_has_a_key(experiment)
+    _independent_edges_have_whole_potentials(experiment)
     _value_goes_with_the_potential(experiment)
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
@@ -86,6 +87,18 @@ def _value_goes_with_the_potential(experiment: "Experiment") -> None:
         raise ValueError(
             f"model.attention.potential.kind: {potential.kind!r} does not fit model.attention.value.kind "
             f"{value.kind!r}; allowed: {_kinds(value.potentials)}"
+        )
+
+
+def _independent_edges_have_whole_potentials(experiment: "Experiment") -> None:
+    model = experiment.model
+    if not isinstance(model, Transformer) or not isinstance(model.attention.edges, Independent):
+        return
+    potential = model.attention.potential
+    if not isinstance(potential, DotProduct):
+        raise ValueError(
+            f"model.attention.edges.kind: independent needs a log potential with its constant, which "
+            f"model.attention.potential.kind {potential.kind} leaves out; use dot_product"
         )
 
 

@@ -1,5 +1,6 @@
 """The attention module: potential, prior and value, and the choice of each from a configuration."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, assert_never
 
 from jaxtyping import Float
@@ -9,6 +10,9 @@ from precisionflow.config import attention as kinds
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import Origin, QueriesAndKeys
+from precisionflow.models.attention.independent import Independent
+from precisionflow.models.attention.log_prior import LogPrior
+from precisionflow.models.attention.lowerings import Keys, Lowering, Queries
 from precisionflow.models.attention.memory import Kept, Room, Step
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
@@ -21,6 +25,8 @@ from precisionflow.models.attention.values.multihop import Multihop
 from precisionflow.models.attention.values.neighbour import Neighbour
 
 Tokens = Float[Tensor, "batch tokens channels"]
+Edges = Callable[[Lowering, Queries, Keys, LogPrior], Posterior]
+"""Lowering, query side, key side, log prior -> what is known of the edges."""
 
 
 class Memory(NamedTuple):
@@ -37,11 +43,14 @@ class Attention(nn.Module):
 
     group: ClassVar[GroupName] = "attention"
 
-    def __init__(self, *, potential: Any, prior: Any, value: Any, mix: nn.Module) -> None:
+    def __init__(
+        self, *, potential: Any, prior: Any, value: Any, mix: nn.Module, edges: Edges = Posterior
+    ) -> None:
         """`potential` is a `Potential`, `prior` a `Prior`, `value` a `Value`; all are modules."""
         super().__init__()
         self.potential = potential
         self.prior = prior
+        self.edges = edges
         self.value = value
         self.mix = mix
 
@@ -84,7 +93,7 @@ class Attention(nn.Module):
 
     def _posterior(self, queries: Tensor, at: Sites, keys: Tensor, there: Sites) -> Posterior:
         log_prior = self.prior.log(at, there) * padding(at, there)
-        return Posterior(self.potential.lowering, queries, keys, log_prior)
+        return self.edges(self.potential.lowering, queries, keys, log_prior)
 
     def _mixed(self, posterior: Posterior, offered: Tensor, at: Sites) -> Tokens:
         mixed = self.value.expectation(posterior, offered, at)
@@ -108,6 +117,7 @@ def attention(
     return Attention(
         potential=_potential(config, queries_keys),
         prior=prior(config.prior, heads=heads),
+        edges=_edges(config, heads=heads),
         value=_value(config, width=width, heads=heads, rotation=rotation),
         mix=mix or nn.Linear(width, width),
     )
@@ -123,6 +133,16 @@ def _potential(config: kinds.Attention, queries_keys: QueriesAndKeys) -> nn.Modu
             return GaussianPerKey(queries_keys, initial_precision=initial)
         case _:
             assert_never(config.potential)
+
+
+def _edges(config: kinds.Attention, *, heads: int) -> Edges:
+    match config.edges:
+        case kinds.OneOfKeys():
+            return Posterior
+        case kinds.Independent(expected=expected):
+            return Independent(heads=heads, expected=expected)
+        case _:
+            assert_never(config.edges)
 
 
 def _value(config: kinds.Attention, *, width: int, heads: int, rotation: nn.Module | None) -> nn.Module:
