@@ -56,6 +56,19 @@ def gaussian_log_potential(queries, keys, log_precision):
     )
 
 
+def student_t_log_potential(queries, keys, log_precision, degrees):
+    """log t(q_i; k_j, I / l, nu) with its normaliser, (batch, heads, queries, keys)."""
+    differences, width = queries[..., :, None, :] - keys[..., None, :, :], queries.shape[-1]
+    squares = log_precision.exp() * (differences**2).sum(-1)
+    normaliser = (
+        torch.lgamma((degrees + width) / 2)
+        - torch.lgamma(degrees / 2)
+        - width / 2 * torch.log(degrees * math.pi)
+        + width / 2 * log_precision
+    )
+    return normaliser - (degrees + width) / 2 * torch.log1p(squares / degrees)
+
+
 def naive_attention(log_potential, values, *, causal):
     """Softmax over keys of the log potential, masked by hand, times the values."""
     if causal:

@@ -123,7 +123,7 @@ def test_every_part_of_a_transformer_is_in_its_group():
     assert found["layers.0.tokens.weight"] == found["layers.0.positions.embedding.weight"] == "embedding"
     assert found["layers.1.norm.weight"] == found[f"{attention}.mix.weight"] == "attention"
     assert found[f"{attention}.potential.queries_keys.norm.gain"] == "attention"
-    assert found[f"{attention}.potential.log_precision.weight"] == "precision"
+    assert found[f"{attention}.potential.precision.log_precision.weight"] == "precision"
     assert found["layers.2.norm.weight"] == found[f"{feed_forward}.0.weight"] == "feed_forward"
     assert found["readout.0.weight"] == found["readout.1.weight"] == "readout"
 
@@ -171,7 +171,7 @@ def test_muon_takes_the_matrices_of_attention_and_feed_forward_layers_alone():
     assert rates["layers.1.branch.mix.bias"] == 0.05
     assert rates["layers.2.branch.0.weight"] == 0.02
     slow = MUON.groups.precision.learning_rate_factor
-    assert rates["layers.1.branch.potential.log_precision.weight"] == pytest.approx(slow * 0.1)
+    assert rates["layers.1.branch.potential.precision.log_precision.weight"] == pytest.approx(slow * 0.1)
     assert slow < 1
     assert rates["layers.0.tokens.weight"] == rates["readout.1.weight"] == 0.1
     assert decays["layers.1.branch.mix.weight"] == 0.0

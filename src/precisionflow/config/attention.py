@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from precisionflow.config.base import Config, Count, Positive, Whole
+from precisionflow.config.base import NUMBER, Config, Count, Positive, Whole
 
 
 class DotProduct(Config):
@@ -27,6 +27,20 @@ class GaussianPerKey(Config):
     kind: Literal["gaussian_per_key"] = "gaussian_per_key"
     initial_precision: Positive | None = None
     """Precision of every channel before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
+
+
+class StudentT(Config):
+    """log potential = log t(q; k, I / precision, degrees of freedom): both learned for every head; far keys differ less
+    than under a Gaussian."""
+
+    kind: Literal["student_t"] = "student_t"
+    initial_precision: Positive | None = None
+    """Precision before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
+    initial_degrees_of_freedom: Annotated[float, Field(gt=1, allow_inf_nan=False), NUMBER] = 4.0
+    """Before training; above 1, where the distribution has a mean."""
+
+
+Potential = Annotated[DotProduct | GaussianIsotropic | GaussianPerKey | StudentT, Field(discriminator="kind")]
 
 
 class EdgePrior(Config):
@@ -206,9 +220,7 @@ Value = Annotated[Neighbour | Multihop | Hopfield, Field(discriminator="kind")]
 class Attention(Config):
     """Attention as structural inference: a potential, a prior over edges, a value."""
 
-    potential: Annotated[DotProduct | GaussianIsotropic | GaussianPerKey, Field(discriminator="kind")] = (
-        DotProduct()
-    )
+    potential: Potential = DotProduct()
     prior: Prior = Causal()
     edges: Annotated[OneOfKeys | Independent, Field(discriminator="kind")] = OneOfKeys()
     value: Value = Neighbour()

@@ -117,13 +117,13 @@ def test_a_key_with_its_own_precision_gets_its_own_gradient():
     module = attention(config.Attention(potential=config.GaussianPerKey()), width=16, heads=2)
     x = torch.randn(1, 5, 16)
     module(x, sites(x)).square().sum().backward()
-    gradient = module.potential.log_precision.weight.grad
+    gradient = module.potential.precision.log_precision.weight.grad
     assert gradient.abs().sum() > 0
 
 
 def test_initial_precision_is_what_the_keys_start_with():
     module = GaussianPerKey(QueriesAndKeys(16, heads=2), initial_precision=3.0)
-    torch.testing.assert_close(module.log_precision(torch.randn(1, 5, 16)).exp(), torch.full((1, 5, 16), 3.0))
+    torch.testing.assert_close(module.precision(torch.randn(1, 5, 16)).exp(), torch.full((1, 2, 5, 8), 3.0))
 
 
 def test_the_full_prior_sees_later_tokens():
@@ -200,7 +200,7 @@ def test_a_common_offset_of_queries_and_keys_costs_no_accuracy(potential, offset
         found = Posterior(module.lowering, *module(x, sites(x)), LogPrior(causal=True)).expectation(values)
         queries, keys = module.queries_keys(x, sites(x)).double().chunk(2, dim=1)
         if isinstance(module, GaussianPerKey):
-            log_precision = module._log_precision(x).double()
+            log_precision = module.precision(x).double()
         else:
             log_precision = module.log_precision.double().expand_as(keys)
         naive = oracles.gaussian_log_potential(queries, keys, log_precision)

@@ -14,9 +14,7 @@ from precisionflow.models.attention.independent import Independent
 from precisionflow.models.attention.log_prior import LogPrior
 from precisionflow.models.attention.lowerings import Keys, Lowering, Queries
 from precisionflow.models.attention.memory import Kept, Room, Step
-from precisionflow.models.attention.potentials.dot_product import DotProduct
-from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
-from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
+from precisionflow.models.attention.potentials.assembled import potential
 from precisionflow.models.attention.priors.assembled import prior
 from precisionflow.models.attention.priors.padding import padding
 from precisionflow.models.attention.sites import Sites
@@ -115,24 +113,12 @@ def attention(
     """
     queries_keys = QueriesAndKeys(width, heads=heads, norm=norm, rotation=rotation)
     return Attention(
-        potential=_potential(config, queries_keys),
+        potential=potential(config.potential, queries_keys),
         prior=prior(config.prior, heads=heads),
         edges=_edges(config, heads=heads),
         value=_value(config, width=width, heads=heads, rotation=rotation),
         mix=mix or nn.Linear(width, width),
     )
-
-
-def _potential(config: kinds.Attention, queries_keys: QueriesAndKeys) -> nn.Module:
-    match config.potential:
-        case kinds.DotProduct():
-            return DotProduct(queries_keys)
-        case kinds.GaussianIsotropic(initial_precision=initial):
-            return GaussianIsotropic(queries_keys, initial_precision=initial)
-        case kinds.GaussianPerKey(initial_precision=initial):
-            return GaussianPerKey(queries_keys, initial_precision=initial)
-        case _:
-            assert_never(config.potential)
 
 
 def _edges(config: kinds.Attention, *, heads: int) -> Edges:

@@ -61,11 +61,16 @@ class QueriesAndKeys(nn.Linear):
         self.norm = norm or Unnormed()
         self.rotation = rotation or Unrotated()
 
+    @property
+    def head_width(self) -> int:
+        """Channels of a head."""
+        return self.in_features // self.heads
+
     def forward(self, x: Tokens, at: Sites, side: Side = "both") -> Heads:  # type: ignore[override]
         """Queries, keys, or both: the heads of the queries, then those of the keys."""
         count = self.heads
         of = {"query": slice(count), "key": slice(count, None), "both": slice(None)}[side]
-        width = self.in_features // count
+        width = self.head_width
         rows = slice(of.start and of.start * width, of.stop and of.stop * width)
         heads = functional.linear(x, self.weight[rows], self.bias[rows]).unflatten(-1, (-1, width))
         return self.rotation(self.norm(heads.transpose(1, 2), of), at)  # type: ignore[no-any-return]

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from precisionflow.models.attention.log_prior import LogPrior
 
-Queries = Float[Tensor, "batch heads queries augmented"]
-Keys = Float[Tensor, "batch heads keys augmented"]
+Queries = Float[Tensor, "batch heads queries of_query"]
+Keys = Float[Tensor, "batch heads keys of_key"]
 Values = Float[Tensor, "batch heads keys width"]
 
 

@@ -19,7 +19,8 @@ from precisionflow.models.attention.lowerings import Lowering
 from precisionflow.models.attention.sites import Sites
 
 Tokens = Float[Tensor, "batch tokens channels"]
-Lowered = Float[Tensor, "batch heads tokens augmented"]
+Lowered = Float[Tensor, "batch heads tokens _"]
+"""One side; each has the width that its lowering asks for."""
 
 
 @runtime_checkable

@@ -1,18 +1,15 @@
 """The Gaussian potential with one precision for every head."""
 
-import math
-
 import torch
 from torch import nn
 
-from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys, first_key
+from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
-from precisionflow.models.attention.sites import Sites
-from precisionflow.models.numerics import at_least_float32
+from precisionflow.models.attention.potentials.centred import Centred, log_precision_of_heads, precision_of
 
 
-class GaussianIsotropic(nn.Module):
+class GaussianIsotropic(Centred):
     """log potential = log N(q_i; k_j, I / l), l = exp(log_precision) learned for every head.
 
     -l / 2 ||q_i - k_j||^2 is, up to a constant of each query, the inner product of q' = [l q, -l / 2] and
@@ -22,31 +19,15 @@ class GaussianIsotropic(nn.Module):
     lowering = InnerProduct()
 
     def __init__(self, queries_keys: QueriesAndKeys, *, initial_precision: float | None = None) -> None:
-        super().__init__()
-        width, heads = queries_keys.in_features, queries_keys.heads
-        self.queries_keys = queries_keys
-        start = -0.5 * math.log(width // heads) if initial_precision is None else math.log(initial_precision)
-        self.log_precision = nn.Parameter(torch.full((heads, 1, 1), start))
+        """No `initial_precision`: 1 / sqrt(d), the scale of the dot product."""
+        super().__init__(queries_keys)
+        start = queries_keys.head_width**-0.5 if initial_precision is None else initial_precision
+        self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
 
-    def origin(self, y: Tokens, at: Sites) -> Origin:
-        return first_key(self.queries_keys(y[:, :1], at.first(1), "key"))
-
-    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:
-        return self._queries(at_least_float32(self.queries_keys(x, at, "query")) - origin)
-
-    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
-        return self._keys(at_least_float32(self.queries_keys(y, at, "key")) - origin)
-
-    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
-        queries, keys = at_least_float32(self.queries_keys(x, at)).chunk(2, dim=1)
-        origin = first_key(keys)
-        return self._queries(queries - origin), self._keys(keys - origin)
-
-    def _queries(self, queries: Heads) -> Lowered:
-        precision = self.log_precision.exp()
+    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - one precision for all
+        precision = precision_of(self.log_precision)
         half = (-0.5 * precision).expand(*queries.shape[:-1], 1)
         return torch.cat([precision * queries, half], dim=-1)
 
-    @staticmethod
-    def _keys(keys: Heads) -> Lowered:
+    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
         return torch.cat([keys, keys.square().sum(-1, keepdim=True)], dim=-1)

@@ -1,0 +1,168 @@
+"""Posterior means of values by blocks of queries and heads: no matrix of all queries and keys is ever kept.
+
+The backward pass makes each block of log potentials and its posterior again, from queries and keys (Chen et al. 2016;
+in attention Rabe & Staats 2021, section 4, here with all reachable keys in one block).
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from precisionflow.models.attention.log_prior import LogPrior
+from precisionflow.models.attention.lowerings import Keys, Queries, Values
+
+ROWS = 128
+"""Queries of a block: few enough that a causal prior skips most of what it excludes, enough for a matrix product."""
+CACHED = 2**19
+"""Log potentials of a block on a CPU: its matrices stay in the cache."""
+LAUNCHED = 2**26
+"""Log potentials of a block on any other device: few, long kernels."""
+
+SomeQueries = Float[Tensor, "heads queries of_query"]
+SomeKeys = Float[Tensor, "heads keys of_key"]
+Block = Float[Tensor, "heads queries keys"]
+Pull = Callable[[Block], tuple[SomeQueries, SomeKeys]]
+"""Gradient of the log potentials -> gradients of queries and keys; it may write into what it is given."""
+
+
+@runtime_checkable
+class LogPotentials(Protocol):
+    """Log potentials between some queries and some keys, heads of all sequences side by side, and their gradient."""
+
+    def __call__(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
+        """The block, which its caller may write into, and the way back."""
+        ...
+
+
+def matrix(
+    potentials: LogPotentials, queries: Queries, keys: Keys
+) -> Float[Tensor, "batch heads queries keys"]:
+    """All log potentials."""
+    found, _ = potentials(queries.flatten(0, 1), keys.flatten(0, 1))
+    return found.unflatten(0, queries.shape[:2])
+
+
+def expectation(
+    potentials: LogPotentials, queries: Queries, keys: Keys, values: Values, prior: LogPrior
+) -> Float[Tensor, "batch heads queries width"]:
+    """sum_j p_ij v_j, p_i = softmax(l_i + log prior_i); gradients of first order, those of the prior's factors too."""
+    mean = _Expectation.apply(
+        queries.flatten(0, 1),
+        keys.flatten(0, 1),
+        values.flatten(0, 1),
+        potentials,
+        prior,
+        queries.shape[:2],
+        *prior.learned,
+    )
+    return mean.unflatten(0, queries.shape[:2])  # type: ignore[no-any-return]
+
+
+class _Expectation(torch.autograd.Function):
+    """Heads of all sequences lie side by side on the first axis."""
+
+    @staticmethod
+    def forward(
+        context: Any,
+        queries: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        potentials: LogPotentials,
+        prior: LogPrior,
+        sequences: tuple[int, int],
+        *learned: Tensor,  # noqa: ARG004 - the prior holds them
+    ) -> Tensor:
+        mean = values.new_empty(*queries.shape[:2], values.shape[-1])
+        for rows, columns in _reach(prior, queries, keys):
+            log_prior = _log_prior(prior, rows, columns, queries)
+            for of, part in _parts(sequences, log_prior, _size(rows, columns, queries)):
+                block, _ = potentials(queries[of, rows], keys[of, columns])
+                mean[of, rows] = torch.bmm(part.posterior(block), values[of, columns])
+        context.save_for_backward(queries, keys, values)
+        context.potentials, context.prior, context.sequences = potentials, prior, sequences
+        return mean
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Any, ...]:
+        queries, keys, values = context.saved_tensors
+        prior: LogPrior = context.prior
+        of_queries, of_keys, of_values = (torch.zeros_like(side) for side in (queries, keys, values))
+        of_learned = [torch.zeros_like(tensor) for tensor in prior.learned]
+        for rows, columns in _reach(prior, queries, keys):
+            with torch.enable_grad():
+                log_prior = _log_prior(prior, rows, columns, queries)
+            of_prior = torch.zeros_like(log_prior)
+            for of, part in _parts(context.sequences, log_prior.detach(), _size(rows, columns, queries)):
+                block, pull = context.potentials(queries[of, rows], keys[of, columns])
+                posterior, above = part.posterior(block), gradient[of, rows]
+                of_values[of, columns].baddbmm_(posterior.transpose(1, 2), above)
+                through = torch.bmm(above, values[of, columns].transpose(1, 2))
+                through = torch._softmax_backward_data(through, posterior, -1, posterior.dtype)
+                if of_learned:
+                    part.collect(through, of_prior)
+                of_queries[of, rows], of_these = pull(through)
+                of_keys[of, columns] += of_these
+            if of_learned:
+                _pull_prior(prior, log_prior, of_prior, of_learned)
+        return of_queries, of_keys, of_values, None, None, None, *of_learned
+
+
+class _Part:
+    """The log prior of some heads of some sequences; one of its own axes may stand for all sequences, or all heads."""
+
+    def __init__(self, log_prior: Tensor, sequences: slice, heads: slice) -> None:
+        self.at = (
+            sequences if log_prior.shape[0] > 1 else slice(None),
+            heads if log_prior.shape[1] > 1 else slice(None),
+        )
+        self.log_prior = log_prior[self.at]
+        self.shape = (sequences.stop - sequences.start, heads.stop - heads.start)
+
+    def posterior(self, block: Block) -> Block:
+        """softmax(log potentials + log prior); the block is written into."""
+        block.unflatten(0, self.shape).add_(self.log_prior)
+        return block.softmax(-1)
+
+    def collect(self, gradient: Block, into: Tensor) -> None:
+        into[self.at] += gradient.unflatten(0, self.shape).sum_to_size(self.log_prior.shape)
+
+
+def _reach(prior: LogPrior, queries: Tensor, keys: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Queries of one block after the other, and the keys that they may reach."""
+    count = queries.shape[1]
+    for start in range(0, count, ROWS):
+        rows = slice(start, min(start + ROWS, count))
+        yield rows, prior.reach(rows, keys.shape[1])
+
+
+def _log_prior(prior: LogPrior, rows: slice, columns: slice, like: Tensor) -> Tensor:
+    return prior.block(rows, columns, device=like.device, dtype=like.dtype)
+
+
+def _size(rows: slice, columns: slice, like: Tensor) -> int:
+    """How many heads a block has."""
+    entries = (rows.stop - rows.start) * max(1, columns.stop - columns.start)
+    return max(1, (CACHED if like.device.type == "cpu" else LAUNCHED) // entries)
+
+
+def _parts(sequences: tuple[int, int], log_prior: Tensor, size: int) -> Iterator[tuple[slice, _Part]]:
+    """All heads of some sequences, at most `size` together, or that many heads of one sequence."""
+    batch, heads = sequences
+    together, step = max(1, size // heads), min(size, heads)
+    for first in range(0, batch, together):
+        last = min(first + together, batch)
+        for start in range(0, heads, step):
+            stop = min(start + step, heads)
+            of = slice(first * heads + start, (last - 1) * heads + stop)
+            yield of, _Part(log_prior, slice(first, last), slice(start, stop))
+
+
+def _pull_prior(prior: LogPrior, log_prior: Tensor, gradient: Tensor, into: list[Tensor]) -> None:
+    found = torch.autograd.grad(log_prior, prior.learned, gradient, allow_unused=True)
+    for total, one in zip(into, found, strict=True):
+        total += 0 if one is None else one

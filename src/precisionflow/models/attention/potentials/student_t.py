@@ -1,0 +1,57 @@
+"""Student's t around the key: a potential that forgives a query that is far from all keys."""
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.lowerings.blockwise import Block
+from precisionflow.models.attention.lowerings.pointwise import Pointwise
+from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials.centred import (
+    AboveBound,
+    Centred,
+    log_precision_of_heads,
+    precision_of,
+    squared_distance_keys,
+    squared_distance_queries,
+)
+
+
+class Logarithm:
+    """log x, for x >= 1."""
+
+    def value(self, at: Block) -> Block:
+        return at.clamp_min_(1.0).log()
+
+    def pull(self, gradient: Block, at: Block, value: Block) -> Block:  # noqa: ARG002
+        return gradient.div_(at)
+
+
+class StudentT(Centred):
+    """log potential = log t(q_i; k_j, I / l, nu), with a precision l and degrees of freedom nu of every head.
+
+    -(nu + d) / 2 log(1 + l / nu ||q_i - k_j||^2), up to the normaliser, which all keys of a head share
+    (Kotz & Nadarajah 2004, equation 1.1). A query so far from all keys that a Gaussian would leave it but the nearest
+    weighs them nearly alike. nu = 1 + softplus(r): a location exists.
+    """
+
+    lowering: ClassVar = Pointwise(Logarithm())
+
+    def __init__(
+        self, queries_keys: QueriesAndKeys, *, initial_precision: float | None, initial_degrees: float
+    ) -> None:
+        super().__init__(queries_keys)
+        start = queries_keys.head_width**-0.5 if initial_precision is None else initial_precision
+        self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
+        self.degrees = AboveBound(queries_keys.heads, lowest=1.0, initial=initial_degrees)
+
+    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - one precision for all
+        degrees = self.degrees()
+        power = 0.5 * (degrees + queries.shape[-1]).expand(*queries.shape[:-1], 1)
+        weight = precision_of(self.log_precision) / degrees
+        return torch.cat([power, squared_distance_queries(queries, weight, plus=1.0)], dim=-1)
+
+    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
+        return squared_distance_keys(keys)

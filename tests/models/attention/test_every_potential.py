@@ -1,0 +1,195 @@
+"""Every potential against its density term by term: values, gradients, scales, offsets, and a first training."""
+
+import math
+from typing import NamedTuple
+
+import oracles
+import pytest
+import torch
+from torch import nn
+
+from precisionflow.config import attention as config
+from precisionflow.models.attention.attention import Attention, attention
+from precisionflow.models.attention.sites import Sites
+
+HEADS, WIDTH = 2, 8
+
+
+class Given(NamedTuple):
+    """What a naive form is made from: queries of the tokens `x`, keys of the tokens `y`."""
+
+    potential: nn.Module
+    queries: torch.Tensor
+    keys: torch.Tensor
+    x: torch.Tensor
+    y: torch.Tensor
+
+
+def dot_product(of: Given) -> torch.Tensor:
+    return of.queries @ of.keys.transpose(-1, -2) / math.sqrt(WIDTH)
+
+
+def gaussian_isotropic(of: Given) -> torch.Tensor:
+    return oracles.gaussian_log_potential(of.queries, of.keys, of.potential.log_precision.expand_as(of.keys))
+
+
+def gaussian_per_key(of: Given) -> torch.Tensor:
+    return oracles.gaussian_log_potential(of.queries, of.keys, of.potential.precision(of.y))
+
+
+def student_t(of: Given) -> torch.Tensor:
+    return oracles.student_t_log_potential(
+        of.queries, of.keys, of.potential.log_precision, of.potential.degrees()
+    )
+
+
+NAIVE = {
+    config.DotProduct(): dot_product,
+    config.GaussianIsotropic(): gaussian_isotropic,
+    config.GaussianPerKey(): gaussian_per_key,
+    config.StudentT(): student_t,
+}
+PRIORS = (config.Causal(), config.Full())
+
+
+def made(potential: config.Potential, prior: config.Prior, **bricks: nn.Module) -> Attention:
+    """Attention with weights that are all at work."""
+    torch.manual_seed(0)
+    module = attention(
+        config.Attention(potential=potential, prior=prior), width=HEADS * WIDTH, heads=HEADS, **bricks
+    )
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return module
+
+
+def sites(x: torch.Tensor, first: int = 0, present: torch.Tensor | None = None) -> Sites:
+    return Sites(torch.arange(first, first + x.shape[1]), present)
+
+
+def naive(module: Attention, described: config.Potential, x, y, *, causal, present=None):
+    """Attention of the last tokens of `y`, which `x` are, to all of `y`."""
+    queries = module.potential.queries_keys(x, sites(x, y.shape[1] - x.shape[1]), "query")
+    keys = module.potential.queries_keys(y, sites(y), "key")
+    log_potential = NAIVE[described](Given(module.potential, queries, keys, x, y))
+    rows = torch.arange(y.shape[1] - x.shape[1], y.shape[1])
+    if causal:
+        log_potential = log_potential.masked_fill(torch.arange(y.shape[1]) > rows[:, None], -math.inf)
+    if present is not None:
+        log_potential = log_potential.masked_fill(~present[:, None, None], -math.inf)
+    mixed = log_potential.softmax(-1) @ module.value(y, sites(y))
+    return module.mix(mixed.transpose(1, 2).flatten(-2))
+
+
+@pytest.fixture(params=PRIORS, ids=lambda prior: prior.kind)
+def prior(request):
+    return request.param
+
+
+@pytest.fixture(params=list(NAIVE), ids=lambda potential: potential.kind)
+def described(request):
+    return request.param
+
+
+def test_float32_is_the_naive_form_in_float64_to_a_hundred_thousandth(described, prior):
+    module, x = made(described, prior), torch.randn(2, 13, HEADS * WIDTH)
+    found = module(x, sites(x))
+    module.double()
+    expected = naive(module, described, x.double(), x.double(), causal=prior.causal)
+    assert (found.double() - expected).abs().max() < 1e-5
+
+
+def test_gradients_of_every_parameter_are_those_of_the_naive_form(described, prior):
+    module, x = made(described, prior).double(), torch.randn(2, 9, HEADS * WIDTH, dtype=torch.float64)
+    inputs = [x.requires_grad_(), *module.parameters()]
+    found = torch.autograd.grad(module(x, sites(x)).square().sum(), inputs)
+    expected = torch.autograd.grad(naive(module, described, x, x, causal=prior.causal).square().sum(), inputs)
+    names = ["x", *(name for name, _ in module.named_parameters())]
+    for name, mine, theirs in zip(names, found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-7, atol=1e-8, msg=lambda m, n=name: f"{n}: {m}")
+        assert theirs.abs().max() > 1e-6, name
+
+
+def test_padding_and_the_last_tokens_alone(described, prior):
+    module, y = made(described, prior).double(), torch.randn(2, 7, HEADS * WIDTH, dtype=torch.float64)
+    present = torch.tensor([[True] * 7, [True] * 5 + [False] * 2])
+    found = module(y, sites(y, present=present))
+    expected = naive(module, described, y, y, causal=prior.causal, present=present)
+    torch.testing.assert_close(found[present], expected[present])
+    x, here = y[:, 4:], sites(y[:, 4:], 4)
+    torch.testing.assert_close(
+        module.attend(x, here, module.memory(y, sites(y))),
+        naive(module, described, x, y, causal=prior.causal),
+    )
+
+
+def test_one_key_gets_all_of_the_posterior(described, prior):
+    module, x = made(described, prior), torch.randn(3, 1, HEADS * WIDTH)
+    expected = module.mix(module.value(x, sites(x)).transpose(1, 2).flatten(-2))
+    torch.testing.assert_close(module(x, sites(x)), expected)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1e3, 1e6])
+def test_values_and_gradients_are_finite_at_every_scale(described, scale):
+    module = made(described, config.Causal())
+    x = (scale * torch.randn(2, 7, HEADS * WIDTH)).requires_grad_()
+    found = module(x, sites(x))
+    assert found.isfinite().all()
+    found.sum().backward()
+    for name, gradient in [("x", x.grad), *((name, p.grad) for name, p in module.named_parameters())]:
+        assert gradient.isfinite().all(), name
+
+
+def test_equal_tokens_attend_alike(described):
+    module, x = made(described, config.Full()), torch.randn(2, 1, HEADS * WIDTH).expand(2, 5, HEADS * WIDTH)
+    expected = module.mix(module.value(x, sites(x)).transpose(1, 2).flatten(-2))
+    torch.testing.assert_close(module(x, sites(x)), expected)
+
+
+@pytest.mark.parametrize("offset", [3.0, 30.0, 1000.0])
+def test_a_common_offset_of_queries_and_keys_costs_no_accuracy(described, offset):
+    """Float32 against the naive form in float64 of the very queries and keys that the layer makes."""
+    module, x = made(described, config.Causal()), torch.randn(2, 9, HEADS * WIDTH)
+    if described == config.DotProduct():
+        pytest.skip("the dot product is no function of a difference")
+    module.potential.queries_keys.bias.data += offset
+    both = module.potential.queries_keys(x, sites(x)).double()
+    found = module(x, sites(x))
+    module.double()
+    module.potential.queries_keys.forward = lambda *tokens_at_side: both.chunk(2, dim=1)[
+        tokens_at_side[2] == "key"
+    ]
+    expected = naive(module, described, x.double(), x.double(), causal=True)
+    assert (found.double() - expected).abs().max() < 1e-5
+
+
+def test_precisions_are_made_in_float32_inside_bfloat16(described):
+    module, x = made(described, config.Causal()), torch.randn(2, 9, HEADS * WIDTH)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        queries, keys = module.potential(x, sites(x))
+        found = module(x, sites(x))
+    lowest = torch.bfloat16 if described == config.DotProduct() else torch.float32
+    assert queries.dtype == keys.dtype == lowest
+    torch.testing.assert_close(found.float(), module(x, sites(x)), rtol=0.05, atol=0.05)
+
+
+def test_a_first_training_finds_the_token_that_is_like_the_last(described):
+    """The class that stands beside the one earlier token with the same name: what attention is for."""
+    torch.manual_seed(0)
+    module = attention(config.Attention(potential=described), width=HEADS * WIDTH, heads=HEADS)
+    names = torch.randn(6, HEADS * WIDTH - 2)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=0.02)
+    losses = []
+    for _ in range(80):
+        order = torch.stack([torch.randperm(6)[:4] for _ in range(16)])
+        classes = torch.randint(2, (16, 4))
+        shown = torch.cat([names[order], nn.functional.one_hot(classes, 2)], dim=-1)
+        asked = torch.cat([names[order[:, 1:2]], torch.zeros(16, 1, 2)], dim=-1)
+        x = torch.cat([shown, asked], dim=1)
+        loss = nn.functional.cross_entropy(module(x, sites(x))[:, -1, :2], classes[:, 1])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert sum(losses[-10:]) / 10 < 0.45
+    assert max(losses) < 3 * losses[0]
