@@ -48,8 +48,7 @@ def log_likelihood(module: Attention, x: torch.Tensor) -> torch.Tensor:
     """ln p(x | edge i -> j) pair by pair, from the queries and keys before any lowering."""
     queries, keys = module.potential.queries_keys(x, AT).chunk(2, dim=1)
     if isinstance(module.potential, GaussianPerKey):
-        log_precision = module.potential.log_precision(x).unflatten(-1, (HEADS, WIDTH)).transpose(1, 2)
-        return oracles.gaussian_log_potential(queries, keys, log_precision)
+        return oracles.gaussian_log_potential(queries, keys, module.potential.precision(x))
     return torch.einsum("bhic,bhjc->bhij", queries, keys) / WIDTH**0.5
 
 
