@@ -49,8 +49,8 @@ class Transformer(Config):
     """Share of the ids that are left out while training: a token that is one id as a whole, of a bag of ids each by
     itself (Iyyer et al. 2015)."""
     convolution: Annotated[int, Field(ge=2), NUMBER] | None = None
-    """Places that a depth-wise convolution sees, a residual layer of its own before each block's attention: centred, or
-    up to the token itself where the prior is causal; none: no such layer."""
+    """Places that a convolution over all channels sees, a residual layer of its own before each block's attention:
+    centred, or up to the token itself where the prior is causal; none: no such layer."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:

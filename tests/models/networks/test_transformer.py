@@ -168,13 +168,15 @@ def test_errors_at_padded_places_stay_zero(readout, given):
 @pytest.mark.parametrize(("places", "before"), [(3, 1), (3, 2), (5, 2), (2, 1)])
 def test_a_convolution_sees_its_places_of_real_tokens(places, before):
     torch.manual_seed(0)
-    layer, x = Convolution(WIDTH, places=places, before=before, zero=False), torch.randn(3, 5, WIDTH)
+    layer, x = Convolution(WIDTH, nn.Linear, places=places, before=before), torch.randn(3, 5, WIDTH)
+    matrices = layer.mix.weight.view(WIDTH, places, WIDTH)
     present = torch.arange(5) < torch.tensor(LENGTHS)[:, None]
     found = layer(x, Sites(torch.arange(5), present))
     for row, length in enumerate(LENGTHS):
         for place in range(length):
             seen = [(k, place + k - before) for k in range(places)]
-            expected = sum(layer.weight[k, 0] * x[row, at] for k, at in seen if 0 <= at < length)
+            mixed = sum(matrices[:, k] @ x[row, at] for k, at in seen if 0 <= at < length)
+            expected = layer.mix.bias + mixed
             torch.testing.assert_close(found[row, place], expected)
 
 
@@ -183,5 +185,5 @@ def test_a_convolution_starts_as_nothing_and_is_causal_where_the_prior_is():
         config = Transformer(blocks=2, width=WIDTH, convolution=3, attention=Attention(prior=prior))
         model = transformer(config, vocabulary=VOCABULARY, context=CONTEXT, readout=TAGS)
         found = [layer.branch for layer in model.layers[1:] if isinstance(layer.branch, Convolution)]
-        assert [(layer.before, layer.weight.abs().max().item()) for layer in found] == [(before, 0.0)] * 2
+        assert [(layer.before, layer.mix.weight.abs().max().item()) for layer in found] == [(before, 0.0)] * 2
         assert len(model.layers) == 1 + 2 * 3

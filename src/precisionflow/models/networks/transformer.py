@@ -101,26 +101,25 @@ class TokenEmbedding(nn.Module):
 
 
 class Convolution(nn.Module):
-    """y_t = sum_k w_k x_(t + k - before), channel by channel, over real tokens."""
+    """y_t = b + sum_k W_k x_(t + k - before) over real tokens, each W_k "width width"; other places count as 0."""
 
     group: ClassVar[GroupName] = "attention"
 
-    def __init__(self, width: int, *, places: int, before: int, zero: bool) -> None:
+    def __init__(self, width: int, last: LinearMap, *, places: int, before: int) -> None:
         """`before` of the places lie before the token."""
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(places, 1, width))
+        self.mix = last(places * width, width)
+        self.places = places
         self.before = before
-        if not zero:
-            nn.init.uniform_(self.weight, -1 / math.sqrt(places), 1 / math.sqrt(places))
 
     def forward(self, x: Channels, at: Sites) -> Channels:
         if at.present is not None:
             x = torch.where(at.present[..., None], x, 0.0)
-        return self._weighted(functional.pad(x, (0, 0, self.before, len(self.weight) - 1 - self.before)))
+        return self._mixed(functional.pad(x, (0, 0, self.before, self.places - 1 - self.before)))
 
     def begin(self, room: Room) -> Step:  # noqa: ARG002 - its places are enough
         """The convolution that remembers the tokens before; none of its places lies after the token."""
-        assert self.before == len(self.weight) - 1, "a causal convolution"
+        assert self.before == self.places - 1, "a causal convolution"
         before: Channels | None = None
 
         def step(x: Channels, at: Sites) -> Channels:  # noqa: ARG001 - a text has no padding
@@ -128,14 +127,14 @@ class Convolution(nn.Module):
             past = x.new_zeros(len(x), self.before, x.shape[2]) if before is None else before
             wide = torch.cat([past, x], dim=1)
             before = wide[:, -self.before :]
-            return self._weighted(wide)
+            return self._mixed(wide)
 
         return step
 
-    def _weighted(self, wide: Float[Tensor, "batch wide channels"]) -> Channels:
-        """Sum over the places, for every token that has all of them."""
-        tokens = wide.shape[1] - len(self.weight) + 1
-        return torch.stack([wide[:, k : k + tokens] * w for k, w in enumerate(self.weight)]).sum(dim=0)
+    def _mixed(self, wide: Float[Tensor, "batch wide channels"]) -> Channels:
+        """One linear map of all places, for every token that has all of them."""
+        tokens = wide.shape[1] - self.places + 1
+        return self.mix(torch.cat([wide[:, k : k + tokens] for k in range(self.places)], dim=-1))  # type: ignore[no-any-return]
 
 
 class FeedForward(TokenWise):
@@ -250,7 +249,7 @@ def _branches(config: Transformer, last: LinearMap) -> list[nn.Module]:
     places = config.convolution
     before = places - 1 if config.attention.prior.causal else places // 2
     return [
-        Convolution(config.width, places=places, before=before, zero=config.zero_projections),
+        Convolution(config.width, last, places=places, before=before),
         *branches,
     ]
 
