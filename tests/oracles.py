@@ -76,3 +76,23 @@ def naive_attention(log_potential, values, *, causal):
         later = torch.arange(columns)[None, :] > torch.arange(rows)[:, None]
         log_potential = log_potential.masked_fill(later, float("-inf"))
     return log_potential.softmax(-1) @ values
+
+
+def expanding_posterior(log_potential, *, alpha, beta, updates):
+    """Mean-field updates of Singh & Buckley (2023, section 5.2), query by query over all keys at and before it.
+
+    The last query stands at the last key. q is not differentiated.
+    """
+    batch, heads, queries, keys = log_potential.shape
+    result = torch.zeros_like(log_potential)
+    for b, h, i in itertools.product(range(batch), range(heads), range(queries)):
+        place = keys - queries + i
+        nearest_first = log_potential[b, h, i, : place + 1].flip(0)
+        distance = torch.arange(place + 1, dtype=log_potential.dtype)
+        a, c = alpha, beta
+        for _ in range(updates):
+            p = (nearest_first.detach() + distance * math.log(c / (a + c))).softmax(0)
+            a, c = a + 1, c + float((p * distance).sum())
+        final = (nearest_first + distance * math.log(c / (a + c))).softmax(0)
+        result[b, h, i, : place + 1] = final.flip(0)
+    return result

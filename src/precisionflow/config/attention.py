@@ -138,8 +138,26 @@ class Absolute(EdgePrior):
     """Positions that are told apart; later ones count as the last."""
 
 
+class Geometric(EdgePrior):
+    """A token attends to earlier ones and itself, their distance geometric; its parameter q ~ Beta(beta, alpha).
+
+    q is the probability that an edge passes a token; the distance has the mean beta / alpha where q has its own.
+    """
+
+    kind: Literal["geometric"] = "geometric"
+    alpha: Positive = 1.0
+    beta: Positive = 16.0
+
+    @property
+    def causal(self) -> bool:
+        return True
+
+    def possible(self, query: int, key: int) -> bool:
+        return key <= query
+
+
 OnePrior = Annotated[
-    Causal | Full | Window | Graph | Relative | Decay | Absolute, Field(discriminator="kind")
+    Causal | Full | Window | Graph | Relative | Decay | Absolute | Geometric, Field(discriminator="kind")
 ]
 
 
@@ -158,7 +176,8 @@ class Product(EdgePrior):
 
 
 Prior = Annotated[
-    Causal | Full | Window | Graph | Relative | Decay | Absolute | Product, Field(discriminator="kind")
+    Causal | Full | Window | Graph | Relative | Decay | Absolute | Geometric | Product,
+    Field(discriminator="kind"),
 ]
 
 
@@ -183,6 +202,18 @@ class Independent(Config):
     kind: Literal["independent"] = "independent"
     expected: Positive = 1.0
     """Edges of a query before training, where the log potentials are 0; the prior odds are learned for every head."""
+
+
+class Expanding(Config):
+    """One choice among the keys of a window, which grows while farther keys may matter; the prior is geometric."""
+
+    kind: Literal["expanding"] = "expanding"
+    updates: Count = 3
+    """Mean-field updates of the posterior over distances and of its parameter."""
+    step: Count = 8
+    """Keys that a query looks at before it asks whether that is enough."""
+    tolerance: Annotated[float, Field(ge=0, lt=1), NUMBER] = 1e-3
+    """Posterior mass of the keys outside the window where it stops to grow; 0: all keys are looked at."""
 
 
 class Neighbour(Config):
@@ -222,5 +253,5 @@ class Attention(Config):
 
     potential: Potential = DotProduct()
     prior: Prior = Causal()
-    edges: Annotated[OneOfKeys | Independent, Field(discriminator="kind")] = OneOfKeys()
+    edges: Annotated[OneOfKeys | Independent | Expanding, Field(discriminator="kind")] = OneOfKeys()
     value: Value = Neighbour()

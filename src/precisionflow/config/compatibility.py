@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from precisionflow.config.attention import DotProduct, Graph, Independent, factors_of
+from precisionflow.config.attention import DotProduct, Expanding, Geometric, Graph, Independent, factors_of
 from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.likelihoods import AdaptiveSoftmax
@@ -22,6 +22,7 @@ def check(experiment: "Experiment") -> None:
     _attention_sees_no_target(experiment)
     _every_query_has_a_key(experiment)
     _independent_edges_have_whole_potentials(experiment)
+    _expanding_edges_have_a_geometric_prior(experiment)
     _value_goes_with_the_potential(experiment)
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
@@ -99,6 +100,17 @@ def _independent_edges_have_whole_potentials(experiment: "Experiment") -> None:
         raise ValueError(
             f"model.attention.edges.kind: independent needs a log potential with its constant, which "
             f"model.attention.potential.kind {potential.kind} leaves out; use dot_product"
+        )
+
+
+def _expanding_edges_have_a_geometric_prior(experiment: "Experiment") -> None:
+    model = experiment.model
+    if not isinstance(model, Transformer) or not isinstance(model.attention.edges, Expanding):
+        return
+    if not isinstance(model.attention.prior, Geometric):
+        raise ValueError(
+            "model.attention.edges.kind: expanding infers the parameter of a geometric prior, and "
+            f"model.attention.prior.kind is {model.attention.prior.kind}; use geometric"
         )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from precisionflow.config import attention as kinds
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.expanding import Expanding
 from precisionflow.models.attention.heads import Origin, QueriesAndKeys
 from precisionflow.models.attention.independent import Independent
 from precisionflow.models.attention.log_prior import LogPrior
@@ -127,6 +128,11 @@ def _edges(config: kinds.Attention, *, heads: int) -> Edges:
             return Posterior
         case kinds.Independent(expected=expected):
             return Independent(heads=heads, expected=expected)
+        case kinds.Expanding(updates=updates, step=step, tolerance=tolerance):
+            geometric = config.prior
+            assert isinstance(geometric, kinds.Geometric)
+            hyper = {"alpha": geometric.alpha, "beta": geometric.beta}
+            return Expanding(**hyper, updates=updates, step=step, tolerance=tolerance)
         case _:
             assert_never(config.edges)
 

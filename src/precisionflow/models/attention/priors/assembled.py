@@ -9,6 +9,7 @@ from precisionflow.models.attention.priors.absolute import Absolute
 from precisionflow.models.attention.priors.causal import Causal
 from precisionflow.models.attention.priors.decay import Decay, usual_slopes
 from precisionflow.models.attention.priors.full import Full
+from precisionflow.models.attention.priors.geometric import Geometric
 from precisionflow.models.attention.priors.graph import Graph
 from precisionflow.models.attention.priors.product import Product
 from precisionflow.models.attention.priors.relative import Relative
@@ -32,6 +33,8 @@ def prior(config: kinds.Prior, *, heads: int) -> nn.Module:
             return Decay(slopes or usual_slopes(heads))
         case kinds.Absolute(places=places):
             return Absolute(heads=heads, places=places)
+        case kinds.Geometric(alpha=alpha, beta=beta):
+            return Geometric(alpha=alpha, beta=beta)
         case kinds.Product(of=factors):
             return Product(prior(factor, heads=heads) for factor in factors)
         case _:

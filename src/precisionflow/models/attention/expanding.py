@@ -1,0 +1,228 @@
+"""Expanding attention: each query looks at nearer keys first, and at farther ones only while they may matter.
+
+The distance k of a query's edge is geometric with a parameter q of the query, p(k | q) = (1 - q) q^k, and
+q ~ Beta(beta, alpha). Their posterior is found by truncated mean-field updates (Singh & Buckley 2023, section 5.2):
+
+    q_t = beta_t / (alpha_t + beta_t),    p_t(k) ~ p(x | k) q_t^k,
+    alpha_(t + 1) = alpha_t + 1,          beta_(t + 1) = beta_t + E_(p_t)[k].
+
+Keys that are not looked at yet count with the likelihood to be expected of them, else the updates see no reason to go
+on. A window that holds all keys gives the updates without truncation.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.functional import embedding
+from torch.utils.checkpoint import checkpoint
+
+from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.log_prior import LogPrior
+from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Values
+from precisionflow.models.attention.priors.padding import Present
+
+ENTRIES = 2**21
+"""Numbers of gathered keys that are held at once."""
+GROWTH = 4
+"""A window grows by a part of itself, one in so many, where that is more than a step."""
+
+Scores = Float[Tensor, "rows window"]
+
+
+@dataclass(frozen=True)
+class Expanding:
+    """How windows grow and how their posterior is inferred."""
+
+    alpha: float
+    """Of the hyper-prior: how many edges it counts as seen."""
+    beta: float
+    """Of the hyper-prior: how many tokens these edges have passed."""
+    updates: int
+    step: int
+    """Keys that are looked at at once."""
+    tolerance: float
+    """Posterior mass of keys that are not looked at: a window grows until it is at most this."""
+
+    def __call__(
+        self, lowering: Lowering, queries: Queries, keys: Keys, prior: LogPrior
+    ) -> "ExpandingPosterior":
+        """`prior` is geometric, and has padding where there is some; the queries are the last of the keys."""
+        return ExpandingPosterior(lowering, queries, keys, prior, how=self)
+
+    def inferred(
+        self, scores: Scores, available: Int[Tensor, "rows"]
+    ) -> tuple[Float[Tensor, "rows"], Float[Tensor, "rows"]]:
+        """log q after all updates, and the posterior mass of the keys beyond the window.
+
+        `available`: how many keys there are in all.
+        """
+        distance = torch.arange(scores.shape[1], device=scores.device, dtype=scores.dtype)
+        usual = _usual(scores)
+        alpha, beta = self.alpha, torch.full_like(usual, self.beta)
+        for _ in range(self.updates):
+            log_q = beta.log() - (alpha + beta).log()
+            log_joint = scores + distance * log_q[:, None]
+            beyond = _Beyond.of(log_q, first=scores.shape[1], available=available)
+            log_tail = usual + beyond.log_mass
+            log_total = torch.logaddexp(log_joint.logsumexp(-1), log_tail)
+            within = (log_joint - log_total[:, None]).exp() @ distance
+            alpha, beta = alpha + 1, beta + within + (log_tail - log_total).exp() * beyond.distance
+        log_q = beta.log() - (alpha + beta).log()
+        log_tail = usual + _Beyond.of(log_q, first=scores.shape[1], available=available).log_mass
+        log_seen = (scores + distance * log_q[:, None]).logsumexp(-1)
+        return log_q, (log_tail - torch.logaddexp(log_seen, log_tail)).exp()
+
+
+def _usual(scores: Scores) -> Float[Tensor, "rows"]:
+    """log of the mean likelihood of a key like those seen: log potentials normal, the best left out as a find."""
+    best, place = scores.max(-1, keepdim=True)
+    others = scores.isfinite().scatter(1, place, False)
+    count = others.sum(-1, keepdim=True)
+    centre = torch.where(others, scores, 0.0).sum(-1, keepdim=True) / count.clamp(min=1)
+    variance = torch.where(others, (scores - centre).square(), 0.0).sum(-1, keepdim=True) / count.clamp(min=1)
+    known = torch.where(best.isfinite(), best, 0.0)
+    return torch.where(count > 0, centre + variance / 2, known)[:, 0]
+
+
+class _Beyond(NamedTuple):
+    """The part of a geometric series behind a window."""
+
+    log_mass: Float[Tensor, "rows"]
+    """log sum of q^k over the distances k from the window's end on; -inf where there is none."""
+    distance: Float[Tensor, "rows"]
+    """Their mean k."""
+
+    @classmethod
+    def of(cls, log_q: Float[Tensor, "rows"], *, first: int, available: Int[Tensor, "rows"]) -> "_Beyond":
+        rest = (available - first).clamp(min=0)
+        log_mass = first * log_q + (-torch.expm1(rest * log_q)).log() - (-torch.expm1(log_q)).log()
+        end = rest.clamp(min=1) * log_q
+        passed = log_q.exp() / -torch.expm1(log_q) - rest * end.exp() / -torch.expm1(end)
+        return cls(log_mass, first + passed)
+
+
+class _Grown(NamedTuple):
+    """Windows of all queries, side by side."""
+
+    window: Int[Tensor, "rows"]
+    log_q: Float[Tensor, "rows"]
+
+
+@dataclass(frozen=True)
+class ExpandingPosterior(Posterior):
+    """p(edge | x) inside the window that each query has grown to; no key outside is looked at.
+
+    Windows and q are inferred from the log potentials and taken as given by the gradient.
+    """
+
+    how: Expanding = field(kw_only=True)
+
+    def expectation(self, values: Values) -> Float[Tensor, "batch heads queries width"]:
+        flat = values.to(self.queries.dtype).flatten(0, 2)
+
+        def mean(rows: Tensor, window: int) -> Tensor:
+            weights = self._log_joint(rows, window).softmax(-1)
+            return (weights[:, None] @ embedding(self._places(rows, 0, window), flat))[:, 0]
+
+        parts = list(self._parts())
+        found = torch.cat([checkpoint(mean, *part, use_reentrant=False) for part in parts])
+        order = torch.cat([rows for rows, _ in parts]).argsort()
+        return embedding(order, found).view(*self.queries.shape[:3], -1)
+
+    def probabilities(self) -> Float[Tensor, "batch heads queries keys"]:
+        """The matrix itself, for analyses: each row sums to 1, 0 outside the window."""
+        count = self.keys.shape[2]
+        matrix = self.queries.new_zeros(self._available.shape[0], count)
+        for rows, window in self._parts():
+            weights = self._log_joint(rows, window).softmax(-1)
+            places = self._places(rows, 0, window) % count
+            found = weights.new_zeros(len(rows), count).scatter_add(1, places, weights)
+            matrix = matrix.index_copy(0, rows, found)
+        return matrix.view(*self.queries.shape[:3], count)
+
+    @property
+    def visited(self) -> Int[Tensor, "batch heads queries"]:
+        """Keys that each query has looked at."""
+        return self._grown.window.minimum(self._available).view(self.queries.shape[:3])
+
+    @cached_property
+    def _available(self) -> Int[Tensor, "rows"]:
+        """Keys at the place of each query and before it."""
+        batch, heads, count, _ = self.queries.shape
+        places = torch.arange(self.keys.shape[2], device=self.queries.device)[-count:]
+        return (places + 1).repeat(batch * heads)
+
+    @cached_property
+    def _real(self) -> Tensor | None:
+        """Whether a token stands at each key; none: at all of them."""
+        for factor in self.prior.factors:
+            if isinstance(factor, Present):
+                return factor.keys[:, None].expand(-1, self.keys.shape[1], -1).flatten()
+        return None
+
+    @cached_property
+    def _absent(self) -> Tensor | None:
+        """Whether no token stands at each query: it looks at any key then, and nobody at it."""
+        if self.prior.absent is None:
+            return None
+        return self.prior.absent[:, None].expand(-1, self.queries.shape[1], -1).flatten()
+
+    @cached_property
+    def _grown(self) -> _Grown:
+        with torch.no_grad():
+            rows = torch.arange(len(self._available), device=self.queries.device)
+            size = max(1, ENTRIES // (self.how.step * self.keys.shape[-1]))
+            grown = [self._grow(part) for part in rows.split(size)]
+            return _Grown(*(torch.cat(side) for side in zip(*grown, strict=True)))
+
+    def _grow(self, rows: Int[Tensor, "rows"]) -> _Grown:
+        window, log_q = torch.zeros_like(rows), self.queries.new_zeros(len(rows))
+        going, available = torch.arange(len(rows), device=rows.device), self._available[rows]
+        scores, seen = self.queries.new_zeros(len(rows), 0), 0
+        while len(going):
+            more = max(self.how.step, seen // GROWTH)
+            few = max(1, ENTRIES // (more * self.keys.shape[-1]))
+            found = [self._scores(part, seen, more) for part in rows[going].split(few)]
+            scores = torch.cat([scores, torch.cat(found)], dim=-1)
+            seen += more
+            inferred, unseen = self.how.inferred(scores, available[going])
+            done = (unseen <= self.how.tolerance) | (seen >= available[going])
+            window[going[done]], log_q[going[done]] = seen, inferred[done]
+            going, scores = going[~done], scores[~done]
+        return _Grown(window, log_q)
+
+    def _parts(self) -> Iterator[tuple[Int[Tensor, "rows"], int]]:
+        """Queries of one window at a time, not more than fit."""
+        for window in self._grown.window.unique().tolist():
+            size = max(1, ENTRIES // (window * self.keys.shape[-1]))
+            for rows in (self._grown.window == window).nonzero()[:, 0].split(size):
+                yield rows, window
+
+    def _log_joint(self, rows: Int[Tensor, "rows"], window: int) -> Scores:
+        distance = torch.arange(window, device=rows.device)
+        return self._scores(rows, 0, window) + distance * self._grown.log_q[rows, None]
+
+    def _places(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Int[Tensor, "rows window"]:
+        """Among all keys side by side; those before the first stand for no key."""
+        distance = torch.arange(first, first + count, device=rows.device)
+        start = rows // self.queries.shape[2] * self.keys.shape[2]
+        return start[:, None] + (self._available[rows, None] - 1 - distance).clamp(min=0)
+
+    def _scores(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Scores:
+        """Log potentials of some distances, -inf where no key stands."""
+        with torch.autocast(device_type=self.queries.device.type, enabled=False):
+            queries = embedding(rows, self.queries.flatten(0, 2))[:, None, None]
+            places = self._places(rows, first, count)
+            keys = embedding(places, self.keys.flatten(0, 2))[:, None]
+            scores = self.lowering.log_potentials(queries, keys)[:, 0, 0]
+        distance = torch.arange(first, first + count, device=rows.device)
+        possible = distance < self._available[rows, None]
+        if self._real is not None:
+            real = self._real[places]
+            possible = possible & (real if self._absent is None else real | self._absent[rows, None])
+        return scores.masked_fill(~possible, float("-inf"))
