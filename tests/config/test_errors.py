@@ -57,7 +57,7 @@ BAD_SETTINGS = {
     "name=": "name: given None; should be text; quote it",
     "ablation.axes.a b={x: {}}": "ablation.axes.a b: given 'a b'; should be letters, digits and *",
     # unions
-    "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp, tagi_v; "
+    "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp, fusion, tagi_v; "
     "did you mean 'transformer'?",
     "learning.kind=sgd": "learning.kind: unknown value 'sgd'; allowed: backprop, predictive_coding",
     "task.source.name=diabets": "task.source.name: unknown value 'diabets'; allowed: diabetes, linnerud; "
@@ -66,7 +66,7 @@ BAD_SETTINGS = {
     "did you mean 'cosine'?",
     # parts that do not fit together
     "model={kind: transformer}": "model.kind: 'transformer' does not fit task.kind 'regression'; "
-    "allowed: mlp, tagi_v",
+    "allowed: mlp, fusion, tagi_v",
     "objective.kind=cross_entropy": "objective.kind: 'cross_entropy' does not fit task.kind 'regression'; "
     "allowed: gaussian_nll, natural, faithful, student_t, laplace, mixture, crps, homoscedastic, running_variance",
     "task.kind=next_token": "model.kind: 'mlp' does not fit task.kind 'next_token'; allowed: transformer",
@@ -163,7 +163,7 @@ BAD_FILES = {
     ),
     "no kind": (
         shipped()[REGRESSION].replace("model: {kind: mlp, ", "model: {").encode(),
-        "model.kind: missing; allowed: transformer, mlp, tagi_v",
+        "model.kind: missing; allowed: transformer, mlp, fusion, tagi_v",
     ),
     "unfinished": (
         b"name: a\n",

@@ -193,7 +193,7 @@ def _closed_form_is_left_alone(experiment: "Experiment") -> None:
     for field, only in model.leaves.items():
         if getattr(experiment, field) != only:
             raise ValueError(
-                f"{field}: model.kind {model.kind} learns a Gaussian in closed form; "
+                f"{field}: model.kind {model.kind} learns a Gaussian of its own; "
                 f"leave {field}.kind {kind_of(type(only))} with its defaults"
             )
     if not isinstance(experiment.engine, model.engines):

@@ -105,6 +105,26 @@ class MLP(Config):
         return self
 
 
+class Fusion(Config):
+    """The sources of a row's last step, weighed by precisions: a Gaussian posterior whose gains are learned.
+
+    A row is `length` times as many features, those of a step beginning with its sources.
+    """
+
+    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
+    leaves: ClassVar[dict[str, Config]] = {"objective": GaussianNLL()}
+    remedy: ClassVar[str | None] = None
+    kind: Literal["fusion"] = "fusion"
+    sources: Count
+    """Features at the beginning of each step that say the same number, each with noise of its own."""
+    length: Count = 1
+    hidden: Count = 16
+    """Width of the state that decides the precisions."""
+    memory: Literal["slow", "none"] = "slow"
+    """slow: the state follows the evidence of all steps, each channel with a learned time constant. none: it is the
+    evidence of the last step."""
+
+
 class TAGI(Config):
     """Gaussian beliefs over all weights, learned in closed form, the noise too (Goulet 2021, Deka 2024)."""
 
@@ -116,7 +136,7 @@ class TAGI(Config):
     """Widths of the hidden layers, rectified linear units."""
 
 
-Model = Annotated[Transformer | MLP | TAGI, Field(discriminator="kind")]
+Model = Annotated[Transformer | MLP | Fusion | TAGI, Field(discriminator="kind")]
 
 
 def posterior_of(model: Model) -> Posterior | None:
@@ -124,7 +144,7 @@ def posterior_of(model: Model) -> Posterior | None:
     match model:
         case MLP(posterior=posterior):
             return posterior
-        case Transformer() | TAGI():
+        case Transformer() | Fusion() | TAGI():
             return None
         case _:
             assert_never(model)

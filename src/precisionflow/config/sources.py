@@ -2,11 +2,11 @@
 
 from abc import ABC, abstractmethod
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Label, Seed
+from precisionflow.config.base import NUMBER, Config, Count, Label, NonNegative, Seed
 from precisionflow.config.tables import (
     CategoryColumn,
     Column,
@@ -38,6 +38,9 @@ NamedPath = Annotated[str, AfterValidator(_named)]
 
 class Source(Config, ABC):
     """What every source says of itself."""
+
+    known: ClassVar[bool] = False
+    """Whether the distribution of a row's target is known exactly."""
 
     @property
     @abstractmethod
@@ -83,6 +86,38 @@ class HeteroscedasticSine(Source):
     @property
     def dataset(self) -> str:
         return self.kind
+
+
+class Sensors(Source):
+    """Several noisy readings of one number at each of `length` steps; the target is the number at the last one.
+
+    Reading k is the number plus noise whose standard deviation the context of the step decides; numbers of different
+    steps have nothing to do with each other. Split k is a random 90/10 partition, seed k.
+    """
+
+    known: ClassVar = True
+    kind: Literal["sensors"] = "sensors"
+    rows: Annotated[int, Field(ge=10), NUMBER] = 10_000
+    sensors: Annotated[int, Field(ge=2), NUMBER] = 3
+    contexts: Count = 3
+    spread: NonNegative = 1.0
+    """Standard deviation, over sensors and contexts, of the logarithm of the noise's standard deviation."""
+    length: Count = 1
+    persistence: Annotated[float, Field(ge=0, le=1), NUMBER] = 0.0
+    """Probability that a step has the context of the step before; else it is drawn, all alike."""
+    shown: Annotated[float, Field(ge=0, le=1), NUMBER] = 1.0
+    """Share of the steps whose context stands among the features; the others have 0 there."""
+    seed: Seed = 0
+    """Of the noises and of the draw of the rows, the same for all splits."""
+
+    @property
+    def dataset(self) -> str:
+        hidden = "" if self.shown == 1 else f"_shown_{self.shown:g}"
+        return (
+            f"{self.kind}{hidden}_persistence_{self.persistence:g}"
+            if self.persistence
+            else self.kind + hidden
+        )
 
 
 class UciFolder(Source):
@@ -268,7 +303,7 @@ class TinyShakespeare(Source):
 
 
 TableSource = Annotated[
-    ScikitLearnTable | HeteroscedasticSine | UciFolder | TableFile, Field(discriminator="kind")
+    ScikitLearnTable | HeteroscedasticSine | Sensors | UciFolder | TableFile, Field(discriminator="kind")
 ]
 ClassSource = Annotated[ScikitLearnClasses | TableFile, Field(discriminator="kind")]
 TextSource = Annotated[ScikitLearnText | TextFile | TinyShakespeare, Field(discriminator="kind")]

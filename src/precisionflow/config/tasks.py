@@ -13,7 +13,7 @@ from precisionflow.config.evaluation import (
     TableRecalibration,
 )
 from precisionflow.config.likelihoods import ClassObjective, CrossEntropy, RegressionObjective
-from precisionflow.config.networks import MLP, TAGI, Transformer
+from precisionflow.config.networks import MLP, TAGI, Fusion, Transformer
 from precisionflow.config.sources import (
     ClassSource,
     ConlluFile,
@@ -49,7 +49,7 @@ TooLong = Literal["refuse", "cut"]
 class Regression(Config):
     """Predict a number with its uncertainty from a row of numbers."""
 
-    networks: ClassVar = (MLP, TAGI)
+    networks: ClassVar = (MLP, Fusion, TAGI)
     """Networks that can learn it."""
     likelihoods: ClassVar = get_args(RegressionObjective)
     """Objectives that it can be learned by."""
@@ -78,7 +78,7 @@ class Regression(Config):
         "validation_loss",
     )
     """What evaluation measures, beside coverage, width and score of every interval."""
-    without_zero: ClassVar = ("nll", "validation_loss", "coverage_")
+    without_zero: ClassVar = ("nll", "validation_loss", "coverage_", "excess_")
     """Starts of metrics without a natural zero: a density's logarithm depends on the target's unit, and a distance from
     a nominal level may be 0."""
     kind: Literal["regression"] = "regression"
@@ -87,11 +87,15 @@ class Regression(Config):
     """Share of the training rows that early stopping may look at; the test rows are never in it."""
 
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
-        """Names of all metrics; every method gives intervals anew, variance_scaling a density too."""
+        """Names of all metrics; every method gives intervals anew, variance_scaling a density too.
+
+        Of a source that is known exactly also how far the predictions are above the optimum.
+        """
         after = [f"{m}_after_{method}" for method in evaluation.recalibration for m in evaluation.intervals]
         if "variance_scaling" in evaluation.recalibration:
             after += ["nll_after_variance_scaling", "crps_after_variance_scaling"]
-        return (*self.metrics, *evaluation.intervals, *after)
+        beside = ("excess_nll", "excess_mse") if self.source.known else ()
+        return (*self.metrics, *beside, *evaluation.intervals, *after)
 
 
 class ClassTask(Config):

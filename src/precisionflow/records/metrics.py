@@ -80,6 +80,7 @@ _CATALOGUE = {
         Metric("aurc", "area under the risk-coverage curve", "1", "lower"),
         Metric("accuracy", "accuracy", "1", "higher"),
         Metric("excess_nll", "negative log-likelihood above the optimum", "nats", "lower"),
+        Metric("excess_mse", "mean squared error above the optimum", "target²", "lower"),
         Metric("excess_error", "error rate above the optimum", "1", "lower"),
         Metric("sequence_accuracy", "share of sequences without an error", "1", "higher"),
         Metric("attention_on_cause", "attention to the token that tells the target", "1", "higher"),

@@ -5,11 +5,13 @@ from typing import assert_never
 from precisionflow.config.sources import (
     HeteroscedasticSine,
     ScikitLearnTable,
+    Sensors,
     TableFile,
     TableSource,
     UciFolder,
 )
 from precisionflow.data.sources.scikit_learn import open_scikit_learn
+from precisionflow.data.sources.sensors import open_sensors
 from precisionflow.data.sources.sine import open_sine
 from precisionflow.data.sources.table_file import open_table_file
 from precisionflow.data.sources.uci_folder import open_uci_folder
@@ -23,6 +25,8 @@ def open_table(source: TableSource, split: int) -> Table:
             return open_scikit_learn(source, split=split)
         case HeteroscedasticSine():
             return open_sine(source, split=split)
+        case Sensors():
+            return open_sensors(source, split=split)
         case UciFolder():
             return open_uci_folder(source, split=split)
         case TableFile():

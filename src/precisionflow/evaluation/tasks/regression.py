@@ -12,7 +12,9 @@ from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.evaluation import TableRecalibration
+from precisionflow.config.tasks import Regression
 from precisionflow.data.batches import Rows
+from precisionflow.data.sources.exact import Mixture, exact_mixture
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.fit import fitted_curve
 from precisionflow.evaluation.metrics import regression_chance, regression_metrics
@@ -24,6 +26,7 @@ from precisionflow.evaluation.recalibration.recalibrated import (
     recalibrated_metrics,
 )
 from precisionflow.evaluation.scored import Scored
+from precisionflow.evaluation.scores.gaussian import squared_error
 from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
@@ -86,6 +89,9 @@ class TablePredictor(TrainedNetwork):
         row, target = rows["row"].to_numpy(), scales.restore_target(rows["target"].to_numpy())
         predicted = self.standardised(torch.from_numpy(Rows.read(test).features))
         metrics = regression_metrics(predicted, target, levels=levels)
+        task = experiment.task
+        assert isinstance(task, Regression)
+        metrics |= above_the_optimum(predicted, target, exact_mixture(task.source, row))
         methods = cast("Sequence[TableRecalibration]", experiment.evaluation.recalibration)
         fits: tuple[TableFit, ...] = ()
         if methods:
@@ -99,6 +105,18 @@ class TablePredictor(TrainedNetwork):
             fitted_curve(data, scales=scales, predict=self.distribution),
             fits,
         )
+
+
+def above_the_optimum(
+    predicted: Distribution, target: Float[np.ndarray, "rows"], exact: Mixture | None
+) -> dict[str, float]:
+    """excess_nll and excess_mse: of the predictions less those of the exact ones; nothing where these are not known."""
+    if exact is None:
+        return {}
+    optimum = Distribution("gaussian", exact.mean, exact.std, exact.weight)
+    error, least = (np.mean(squared_error(target, stated.mean)) for stated in (predicted, optimum))
+    lost = np.mean(optimum.log_density(target) - predicted.log_density(target))
+    return {"excess_nll": float(lost), "excess_mse": float(error - least)}
 
 
 def calibration_predictions(predictor: TablePredictor, data: Path) -> Calibration:

@@ -5,7 +5,7 @@ from typing import assert_never
 
 from precisionflow.config import Experiment
 from precisionflow.config.likelihoods import AdaptiveSoftmax, ClassObjective, Objective
-from precisionflow.config.networks import MLP, Transformer
+from precisionflow.config.networks import MLP, TAGI, Fusion, Transformer
 from precisionflow.config.tasks import (
     Classification,
     NextToken,
@@ -16,6 +16,7 @@ from precisionflow.config.tasks import (
 )
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.adaptive import AdaptiveReadout, TiedAdaptiveReadout
+from precisionflow.models.networks.fusion import fusion
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.models.networks.transformer import (
@@ -32,11 +33,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
     """The network of a resolved experiment for prepared data, its weights drawn from torch's generator."""
     match experiment.task:
         case Regression():
-            assert isinstance(experiment.model, MLP), "beliefs about weights are no network of layers"
-            assert not isinstance(experiment.objective, ClassObjective)
-            return mlp(
-                experiment.model, features=features_of(card), heads=density(experiment.objective).heads
-            )
+            return _of_a_number(experiment, features_of(card))
         case Classification():
             assert isinstance(experiment.model, MLP)
             return mlp(experiment.model, features=features_of(card), heads=len(card.class_names))
@@ -68,6 +65,21 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=tags)
         case _:
             assert_never(experiment.task)
+
+
+def _of_a_number(experiment: Experiment, features: int) -> Layered:
+    assert not isinstance(experiment.objective, ClassObjective)
+    match experiment.model:
+        case MLP():
+            return mlp(experiment.model, features=features, heads=density(experiment.objective).heads)
+        case Fusion():
+            return fusion(experiment.model, features=features)
+        case TAGI():
+            raise TypeError("beliefs about weights are no network of layers")
+        case Transformer():
+            raise TypeError("a network of tokens states classes")
+        case _:
+            assert_never(experiment.model)
 
 
 def _next_token_readout(model: Transformer, objective: Objective, ids: int) -> MakeReadout:

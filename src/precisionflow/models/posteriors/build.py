@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
 from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy
-from precisionflow.config.networks import MLP, TAGI, Transformer
+from precisionflow.config.networks import MLP, TAGI, Fusion, Transformer
 from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.likelihoods.density import Density, FisherDensity
 from precisionflow.models.likelihoods.mixture import pooled
@@ -30,6 +30,8 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
         case TAGI() as model:
             beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
             return tagi.TAGIPredictive(beliefs, weights.network)
+        case Fusion():
+            return _of_posterior(kinds.Point(), experiment, card, weights)
         case MLP(posterior=posterior):
             return _of_posterior(posterior, experiment, card, weights)
         case Transformer():
