@@ -12,6 +12,7 @@ from precisionflow.config import attention as config
 from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.log_prior import EVERY_EDGE
+from precisionflow.models.attention.lowerings import inner_product
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.priors.assembled import prior
 from precisionflow.models.attention.priors.padding import padding
@@ -242,3 +243,30 @@ def test_what_a_prior_cannot_be_is_told_in_one_line(prior_of, message):
     assert "model.attention.prior" in str(caught.value)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        config.Window(before=37),
+        config.Window(before=5, after=20),
+        config.Product(of=(config.Causal(), config.Relative(largest=9))),
+        config.Product(
+            of=(config.Graph(edges=((0, 0), (0, 1), (1, 0), (2, 2)), size=200), config.Absolute())
+        ),
+    ],
+    ids=lambda p: str(p.kind),
+)
+def test_blocks_of_queries_give_what_the_whole_prior_gives(described, monkeypatch):
+    """More queries than a block has, and a prior that is larger than one that is made as a whole."""
+    tokens, at = 300, Sites(torch.arange(300))
+    torch.manual_seed(0)
+    module = made(described).double()
+    sides = [torch.randn(1, HEADS, tokens, 4, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    learned, weights = [*sides, *module.parameters()], torch.randn(1, HEADS, tokens, 4, dtype=torch.float64)
+    results = []
+    for whole in (10**6, 0):
+        monkeypatch.setattr(inner_product, "WHOLE", whole)
+        found = Posterior(InnerProduct(), *sides[:2], module.log(at, at)).expectation(sides[2])
+        results.append((found, *torch.autograd.grad((found * weights).sum(), learned)))
+    torch.testing.assert_close(results[0], results[1])
