@@ -180,4 +180,35 @@ class Recall(SyntheticSource):
         return self.pairs + 1
 
 
-Synthetics = Annotated[Copying | Ngrams | Brackets | Urns | Recall, Field(discriminator="kind")]
+class Cueing(SyntheticSource):
+    """A cue, a delay, a display with symbols at several places, at one of them those of a class: the target.
+
+    The cue names the place of the target with probability `validity`, all others alike; it is forgotten at the rate at
+    which the target moves (Posner 1980). Other places show symbols drawn uniformly. Outliers replace symbols of the
+    target.
+    """
+
+    causal: ClassVar = False
+    tagged: ClassVar = False
+    kind: Literal["cueing"] = "cueing"
+    classes: Several = 2
+    symbols: Several = 10
+    concentration: Positive = 0.5
+    """Of the Dirichlet distribution that each class's symbols are drawn from; the higher, the harder the task."""
+    places: Several = 4
+    samples: Count = 2
+    """Symbols at each place."""
+    validity: Fraction = 0.8
+    neutral: Share = 0.2
+    """Share of the sequences whose cue names no place."""
+    delay: Whole = 8
+    """Blanks between cue and display: at most so many, all numbers alike."""
+    drift: Annotated[float, Field(ge=0, le=1), NUMBER] = 0.2
+    """Probability that the target is at a place drawn anew, all alike, at each blank."""
+
+    @property
+    def context(self) -> int:
+        return 1 + self.delay + self.places * self.samples
+
+
+Synthetics = Annotated[Copying | Ngrams | Brackets | Urns | Recall | Cueing, Field(discriminator="kind")]

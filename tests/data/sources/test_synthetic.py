@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from precisionflow.config.synthetic import Brackets, Copying, Ngrams, Recall, Urns
+from precisionflow.config.synthetic import Brackets, Copying, Cueing, Ngrams, Recall, Urns
 from precisionflow.data.sources.synthetic import open_synthetic
 from precisionflow.data.sources.synthetic.unifilar import brackets, ngrams
 from precisionflow.records.schemas import NOT_COUNTED
@@ -21,6 +21,7 @@ EVERY = [
     Brackets(),
     Urns(classes=3),
     Recall(),
+    Cueing(),
 ]
 
 

@@ -5,6 +5,7 @@ from typing import assert_never
 from precisionflow.config import synthetic as kinds
 from precisionflow.data.sources.synthetic import unifilar
 from precisionflow.data.sources.synthetic.copying import copying
+from precisionflow.data.sources.synthetic.cueing import cueing
 from precisionflow.data.sources.synthetic.drawn import Source
 from precisionflow.data.sources.synthetic.recall import recall
 from precisionflow.data.sources.synthetic.urns import urns
@@ -23,5 +24,7 @@ def open_synthetic(source: kinds.Synthetics) -> Source:
             return urns(source)
         case kinds.Recall():
             return recall(source)
+        case kinds.Cueing():
+            return cueing(source)
         case _:
             assert_never(source)
