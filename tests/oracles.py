@@ -50,10 +50,13 @@ def brier_by_loop(probabilities: np.ndarray, target: np.ndarray) -> list[float]:
 
 def gaussian_log_potential(queries, keys, log_precision):
     """log N(q_i; k_j, diag(1 / l_j)) term by term, (batch, heads, queries, keys), without its constant."""
+    return gaussian_log_potential_of_pairs(queries, keys, log_precision[..., None, :, :])
+
+
+def gaussian_log_potential_of_pairs(queries, keys, log_precision):
+    """The same with a log precision of every pair and channel, (batch, heads, queries, keys, channels)."""
     differences = queries[..., :, None, :] - keys[..., None, :, :]
-    return 0.5 * (log_precision[..., None, :, :] - log_precision.exp()[..., None, :, :] * differences**2).sum(
-        -1
-    )
+    return 0.5 * (log_precision - log_precision.exp() * differences**2).sum(-1)
 
 
 def student_t_log_potential(queries, keys, log_precision, degrees):
@@ -67,6 +70,38 @@ def student_t_log_potential(queries, keys, log_precision, degrees):
         + width / 2 * log_precision
     )
     return normaliser - (degrees + width) / 2 * torch.log1p(squares / degrees)
+
+
+def laplace_log_potential(queries, keys, log_precision):
+    """sum_c log Laplace(q_ic; k_jc, 1 / sqrt(l)), (batch, heads, queries, keys)."""
+    differences = queries[..., :, None, :] - keys[..., None, :, :]
+    rate = (0.5 * log_precision).exp()[..., None]
+    return (torch.log(rate / 2) - rate * differences.abs()).sum(-1)
+
+
+def elliptical_laplace_log_potential(queries, keys, log_precision, *, rounded):
+    """-sqrt(r^2 + l ||q_i - k_j||^2) and the logarithm of sqrt(l)^d, (batch, heads, queries, keys)."""
+    differences = queries[..., :, None, :] - keys[..., None, :, :]
+    squares = log_precision.exp() * (differences**2).sum(-1)
+    return queries.shape[-1] / 2 * log_precision - torch.sqrt(rounded**2 + squares)
+
+
+def mixture_log_potential(queries, keys, log_precision, shifts, weights):
+    """log sum_m w_m N(q_i; k_j + s_m, I / l_m): Gaussians term by term, (batch, heads, queries, keys)."""
+    parts = [
+        weights[:, m, None, None].log()
+        + gaussian_log_potential(
+            queries, keys + shifts[:, m, None, :], log_precision[:, m, None, None].expand_as(keys)
+        )
+        for m in range(weights.shape[-1])
+    ]
+    return torch.logsumexp(torch.stack(parts), dim=0)
+
+
+def pair_precision(queries, keys, of_query, of_key, bias, weights):
+    """w . relu(U q_i + V k_j + c) of every pair by itself, (batch, heads, queries, keys)."""
+    hidden = (queries @ of_query)[..., :, None, :] + (keys @ of_key)[..., None, :, :] + bias[..., None, :]
+    return hidden.relu() @ weights
 
 
 def naive_attention(log_potential, values, *, causal):

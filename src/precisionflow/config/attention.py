@@ -29,18 +29,85 @@ class GaussianPerKey(Config):
     """Precision of every channel before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
 
 
-class StudentT(Config):
+class GaussianPerQuery(Config):
+    """log potential = log N(q; k, diag(1 / precision(q))): every query states how exactly it is to be met."""
+
+    kind: Literal["gaussian_per_query"] = "gaussian_per_query"
+    initial_precision: Positive | None = None
+    """Precision of every channel before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
+
+
+class GaussianSeparable(Config):
+    """log potential = log N(q; k, diag(1 / (precision(q) precision(k)))): both state a factor of the precision."""
+
+    kind: Literal["gaussian_separable"] = "gaussian_separable"
+    initial_precision: Positive | None = None
+    """Product of both before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
+
+
+class GaussianMixture(Config):
+    """log potential = log of a mixture of Gaussians beside the key: weights, shifts and precisions of every head."""
+
+    kind: Literal["gaussian_mixture"] = "gaussian_mixture"
+    components: Annotated[int, Field(ge=2), NUMBER] = 2
+    initial_precision: Positive | None = None
+    """Geometric mean of the components' before training; none: 1 / sqrt(width of a head), the scale of the dot
+    product."""
+
+
+class StudentTIsotropic(Config):
     """log potential = log t(q; k, I / precision, degrees of freedom): both learned for every head; far keys differ less
     than under a Gaussian."""
 
-    kind: Literal["student_t"] = "student_t"
+    kind: Literal["student_t_isotropic"] = "student_t_isotropic"
     initial_precision: Positive | None = None
     """Precision before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
     initial_degrees_of_freedom: Annotated[float, Field(gt=1, allow_inf_nan=False), NUMBER] = 4.0
     """Before training; above 1, where the distribution has a mean."""
 
 
-Potential = Annotated[DotProduct | GaussianIsotropic | GaussianPerKey | StudentT, Field(discriminator="kind")]
+class LaplaceByChannel(Config):
+    """log potential = -sqrt(precision) sum_c |q_c - k_c|: one learned precision for every head."""
+
+    kind: Literal["laplace_by_channel"] = "laplace_by_channel"
+    initial_precision: Positive | None = None
+    """Precision before training; none: 1 / width of a head."""
+
+
+class LaplaceElliptical(Config):
+    """log potential = -sqrt(precision) ||q - k||, rounded off at the key: one learned precision for every head."""
+
+    kind: Literal["laplace_elliptical"] = "laplace_elliptical"
+    initial_precision: Positive | None = None
+    """Precision before training; none: 2."""
+
+
+class PairPrecision(Config):
+    """log potential = log precision of the pair, from a hidden layer of query and key: weights are its normalised
+    precisions."""
+
+    kind: Literal["pair_precision"] = "pair_precision"
+
+
+Potential = Annotated[
+    DotProduct
+    | GaussianIsotropic
+    | GaussianPerKey
+    | GaussianPerQuery
+    | GaussianSeparable
+    | GaussianMixture
+    | StudentTIsotropic
+    | LaplaceByChannel
+    | LaplaceElliptical
+    | PairPrecision,
+    Field(discriminator="kind"),
+]
+
+
+class Temperature(Config):
+    """A learned temperature of every head: log potentials are divided by it, the prior is not."""
+
+    initial: Positive = 1.0
 
 
 class EdgePrior(Config):
@@ -252,6 +319,8 @@ class Attention(Config):
     """Attention as structural inference: a potential, a prior over edges, a value."""
 
     potential: Potential = DotProduct()
+    temperature: Temperature | None = None
+    """None: 1, and nothing is learned of it."""
     prior: Prior = Causal()
     edges: Annotated[OneOfKeys | Independent | Expanding, Field(discriminator="kind")] = OneOfKeys()
     value: Value = Neighbour()

@@ -7,7 +7,7 @@ from torch import nn
 from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
 from precisionflow.models.attention.lowerings import blockwise
 from precisionflow.models.attention.lowerings.pointwise import Pointwise
-from precisionflow.models.attention.potentials.student_t import Logarithm
+from precisionflow.models.attention.potentials.student_t_isotropic import Logarithm
 from precisionflow.models.attention.priors.absolute import Absolute
 from precisionflow.models.attention.priors.padding import padding
 from precisionflow.models.attention.priors.relative import Relative

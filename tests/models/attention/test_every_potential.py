@@ -1,6 +1,7 @@
 """Every potential against its density term by term: values, gradients, scales, offsets, and a first training."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import oracles
@@ -9,8 +10,10 @@ import torch
 from torch import nn
 
 from precisionflow.config import attention as config
+from precisionflow.config.optimiser import Groups
 from precisionflow.models.attention.attention import Attention, attention
 from precisionflow.models.attention.sites import Sites
+from precisionflow.models.networks.groups import parameter_groups
 
 HEADS, WIDTH = 2, 8
 
@@ -43,21 +46,82 @@ def student_t(of: Given) -> torch.Tensor:
     )
 
 
-NAIVE = {
+def gaussian_per_query(of: Given) -> torch.Tensor:
+    log_precision = of.potential.precision(of.x)[..., :, None, :]
+    return oracles.gaussian_log_potential_of_pairs(of.queries, of.keys, log_precision)
+
+
+def gaussian_separable(of: Given) -> torch.Tensor:
+    of_query, of_key = of.potential.precision_of_query(of.x), of.potential.precision_of_key(of.y)
+    log_precision = of_query[..., :, None, :] + of_key[..., None, :, :]
+    return oracles.gaussian_log_potential_of_pairs(of.queries, of.keys, log_precision)
+
+
+def gaussian_mixture(of: Given) -> torch.Tensor:
+    parts = of.potential.components
+    weights = parts.log_odds.exp() / parts.log_odds.exp().sum(-1, keepdim=True)
+    return oracles.mixture_log_potential(
+        of.queries, of.keys, of.potential.log_precision, parts.shift, weights
+    )
+
+
+def laplace(of: Given) -> torch.Tensor:
+    return oracles.laplace_log_potential(of.queries, of.keys, of.potential.log_precision)
+
+
+def laplace_elliptical(of: Given) -> torch.Tensor:
+    return oracles.elliptical_laplace_log_potential(
+        of.queries, of.keys, of.potential.log_precision, rounded=0.01
+    )
+
+
+def pair_precision(of: Given) -> torch.Tensor:
+    hidden = of.potential.log_precision
+    signs = torch.tensor([1.0] * (WIDTH // 2) + [-1.0] * (WIDTH // 2), dtype=of.queries.dtype)
+    return oracles.pair_precision(of.queries, of.keys, hidden.of_query, hidden.of_key, hidden.bias, signs)
+
+
+def tempered(naive_form: Callable[[Given], torch.Tensor]) -> Callable[[Given], torch.Tensor]:
+    def at_temperature(of: Given) -> torch.Tensor:
+        log_likelihood = naive_form(of._replace(potential=of.potential.potential))
+        return log_likelihood / nn.functional.softplus(of.potential.temperature.raw)
+
+    return at_temperature
+
+
+FORMS = {
     config.DotProduct(): dot_product,
     config.GaussianIsotropic(): gaussian_isotropic,
     config.GaussianPerKey(): gaussian_per_key,
-    config.StudentT(): student_t,
+    config.GaussianPerQuery(): gaussian_per_query,
+    config.GaussianSeparable(): gaussian_separable,
+    config.GaussianMixture(components=3): gaussian_mixture,
+    config.StudentTIsotropic(): student_t,
+    config.LaplaceByChannel(): laplace,
+    config.LaplaceElliptical(): laplace_elliptical,
+    config.PairPrecision(): pair_precision,
 }
+TEMPERED = (
+    config.DotProduct(),
+    config.GaussianMixture(components=3),
+    config.StudentTIsotropic(),
+    config.LaplaceByChannel(),
+)
+"""One for each lowering."""
+NAIVE = {config.Attention(potential=kind): form for kind, form in FORMS.items()} | {
+    config.Attention(potential=kind, temperature=config.Temperature(initial=2.0)): tempered(FORMS[kind])
+    for kind in TEMPERED
+}
+ABSOLUTE = (config.DotProduct(), config.PairPrecision())
+"""Potentials that are no functions of a difference."""
 PRIORS = (config.Causal(), config.Full())
 
 
-def made(potential: config.Potential, prior: config.Prior, **bricks: nn.Module) -> Attention:
+def made(described: config.Attention, prior: config.Prior) -> Attention:
     """Attention with weights that are all at work."""
     torch.manual_seed(0)
-    module = attention(
-        config.Attention(potential=potential, prior=prior), width=HEADS * WIDTH, heads=HEADS, **bricks
-    )
+    described = described.model_copy(update={"prior": prior})
+    module = attention(described, width=HEADS * WIDTH, heads=HEADS)
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.3)
     return module
@@ -67,10 +131,11 @@ def sites(x: torch.Tensor, first: int = 0, present: torch.Tensor | None = None) 
     return Sites(torch.arange(first, first + x.shape[1]), present)
 
 
-def naive(module: Attention, described: config.Potential, x, y, *, causal, present=None):
+def naive(module: Attention, described: config.Attention, x, y, *, causal, present=None):
     """Attention of the last tokens of `y`, which `x` are, to all of `y`."""
-    queries = module.potential.queries_keys(x, sites(x, y.shape[1] - x.shape[1]), "query")
-    keys = module.potential.queries_keys(y, sites(y), "key")
+    inner = module.potential if described.temperature is None else module.potential.potential
+    queries = inner.queries_keys(x, sites(x, y.shape[1] - x.shape[1]), "query")
+    keys = inner.queries_keys(y, sites(y), "key")
     log_potential = NAIVE[described](Given(module.potential, queries, keys, x, y))
     rows = torch.arange(y.shape[1] - x.shape[1], y.shape[1])
     if causal:
@@ -86,7 +151,9 @@ def prior(request):
     return request.param
 
 
-@pytest.fixture(params=list(NAIVE), ids=lambda potential: potential.kind)
+@pytest.fixture(
+    params=list(NAIVE), ids=lambda of: of.potential.kind + "-tempered" * (of.temperature is not None)
+)
 def described(request):
     return request.param
 
@@ -147,18 +214,17 @@ def test_equal_tokens_attend_alike(described):
 
 
 @pytest.mark.parametrize("offset", [3.0, 30.0, 1000.0])
-def test_a_common_offset_of_queries_and_keys_costs_no_accuracy(described, offset):
+@pytest.mark.parametrize("kind", [kind for kind in FORMS if kind not in ABSOLUTE], ids=lambda kind: kind.kind)
+def test_a_common_offset_of_queries_and_keys_costs_no_accuracy(kind, offset):
     """Float32 against the naive form in float64 of the very queries and keys that the layer makes."""
+    described = config.Attention(potential=kind)
     module, x = made(described, config.Causal()), torch.randn(2, 9, HEADS * WIDTH)
-    if described == config.DotProduct():
-        pytest.skip("the dot product is no function of a difference")
-    module.potential.queries_keys.bias.data += offset
-    both = module.potential.queries_keys(x, sites(x)).double()
+    potential = module.potential
+    potential.queries_keys.bias.data += offset
+    both = potential.queries_keys(x, sites(x)).double()
     found = module(x, sites(x))
     module.double()
-    module.potential.queries_keys.forward = lambda *tokens_at_side: both.chunk(2, dim=1)[
-        tokens_at_side[2] == "key"
-    ]
+    potential.queries_keys.forward = lambda *given: both.chunk(2, dim=1)[given[2] == "key"]
     expected = naive(module, described, x.double(), x.double(), causal=True)
     assert (found.double() - expected).abs().max() < 1e-5
 
@@ -168,17 +234,23 @@ def test_precisions_are_made_in_float32_inside_bfloat16(described):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         queries, keys = module.potential(x, sites(x))
         found = module(x, sites(x))
-    lowest = torch.bfloat16 if described == config.DotProduct() else torch.float32
+    lowest = torch.bfloat16 if isinstance(described.potential, config.DotProduct) else torch.float32
     assert queries.dtype == keys.dtype == lowest
     torch.testing.assert_close(found.float(), module(x, sites(x)), rtol=0.05, atol=0.05)
 
 
-def test_a_first_training_finds_the_token_that_is_like_the_last(described):
+@pytest.mark.parametrize("kind", FORMS, ids=lambda kind: kind.kind)
+def test_a_first_training_finds_the_token_that_is_like_the_last(kind):
     """The class that stands beside the one earlier token with the same name: what attention is for."""
     torch.manual_seed(0)
-    module = attention(config.Attention(potential=described), width=HEADS * WIDTH, heads=HEADS)
+    module = attention(config.Attention(potential=kind), width=HEADS * WIDTH, heads=HEADS)
+    network, usual = nn.ModuleList([module]), Groups()
+    groups = parameter_groups(network)
+    optimiser = torch.optim.AdamW(
+        {"params": [parameter], "lr": 0.02 * usual[groups[name]].learning_rate_factor}
+        for name, parameter in network.named_parameters()
+    )
     names = torch.randn(6, HEADS * WIDTH - 2)
-    optimiser = torch.optim.AdamW(module.parameters(), lr=0.02)
     losses = []
     for _ in range(80):
         order = torch.stack([torch.randperm(6)[:4] for _ in range(16)])

@@ -114,7 +114,7 @@ def attention(
     """
     queries_keys = QueriesAndKeys(width, heads=heads, norm=norm, rotation=rotation)
     return Attention(
-        potential=potential(config.potential, queries_keys),
+        potential=potential(config, queries_keys),
         prior=prior(config.prior, heads=heads),
         edges=_edges(config, heads=heads),
         value=_value(config, width=width, heads=heads, rotation=rotation),

@@ -20,6 +20,10 @@ class Lowering(Protocol):
         """The matrix of log potentials, up to a constant of each query."""
         ...
 
+    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+        """Queries whose log potentials are `power` times as large."""
+        ...
+
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
     ) -> Float[Tensor, "batch heads queries width"]:

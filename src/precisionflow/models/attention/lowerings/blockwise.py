@@ -46,6 +46,11 @@ def matrix(
     return found.unflatten(0, queries.shape[:2])
 
 
+def weighted(queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+    """The first channel, a weight of all log potentials of the query, times the power."""
+    return torch.cat([power * queries[..., :1], queries[..., 1:]], dim=-1)
+
+
 def expectation(
     potentials: LogPotentials, queries: Queries, keys: Keys, values: Values, prior: LogPrior
 ) -> Float[Tensor, "batch heads queries width"]:

@@ -11,6 +11,8 @@ from precisionflow.models.attention.lowerings.blockwise import Block, Pull, Some
 
 WHOLE = 2**18
 """Entries of a prior that is made as a whole; a larger one is made by blocks."""
+ALIGNED = 8
+"""Fused kernels of a GPU ask for widths that this divides."""
 
 
 class InnerProduct:
@@ -18,20 +20,25 @@ class InnerProduct:
 
     One fused scaled_dot_product_attention where there is no prior but a causal one, or a small one. The fused kernel
     has no gradient of a prior: a small one that is learned takes the matrix itself. Larger ones go by blocks of
-    queries, each with the keys that its prior lets it reach: a window costs what it visits.
+    queries, each with the keys that its prior lets it reach: a window costs what it visits. So do, on a CPU, keys that
+    are wider than the values, as its fused kernel takes one width and zeros behind the values cost more.
     """
 
     def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
         return queries @ keys.transpose(-1, -2)
 
+    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+        return power * queries
+
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
     ) -> Float[Tensor, "batch heads queries width"]:
+        rows, columns, width = queries.shape[-2], keys.shape[-2], keys.shape[-1]
+        one_width = queries.device.type != "cpu" or width == values.shape[-1]
+        if not one_width or (prior.factors and rows * columns > WHOLE):
+            return blockwise.expectation(_block, queries, keys, values, prior)
         if not prior.factors:
             return _fused(queries, keys, values, is_causal=prior.causal)
-        rows, columns = queries.shape[-2], keys.shape[-2]
-        if rows * columns > WHOLE:
-            return blockwise.expectation(_block, queries, keys, values, prior)
         log_prior = prior.matrix(rows, columns, device=queries.device, dtype=queries.dtype)
         if prior.learned:
             return self.log_potentials(queries, keys).add_(log_prior).softmax(-1) @ values
@@ -39,10 +46,12 @@ class InnerProduct:
 
 
 def _fused(queries: Queries, keys: Keys, values: Values, **prior: Tensor | bool) -> Tensor:
-    """Values are padded to the width of wider keys: the fused kernels ask for one width."""
-    width, missing = values.shape[-1], max(0, keys.shape[-1] - values.shape[-1])
-    padded = pad(values, (0, missing))
-    return scaled_dot_product_attention(queries, keys, padded, scale=1.0, **prior)[..., :width]  # type: ignore[arg-type]
+    """On a GPU with zeros behind the channels of all sides, up to one width that is aligned."""
+    width = values.shape[-1]
+    if queries.device.type != "cpu":
+        aligned = -(-max(keys.shape[-1], width) // ALIGNED) * ALIGNED
+        queries, keys, values = (pad(side, (0, aligned - side.shape[-1])) for side in (queries, keys, values))
+    return scaled_dot_product_attention(queries, keys, values, scale=1.0, **prior)[..., :width]  # type: ignore[arg-type]
 
 
 def _block(queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:

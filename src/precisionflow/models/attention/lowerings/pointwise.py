@@ -37,6 +37,9 @@ class Pointwise:
     def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
         return blockwise.matrix(self._block, queries, keys)
 
+    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+        return blockwise.weighted(queries, power)
+
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
     ) -> Float[Tensor, "batch heads queries width"]:

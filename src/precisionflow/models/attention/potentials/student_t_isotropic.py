@@ -29,7 +29,7 @@ class Logarithm:
         return gradient.div_(at)
 
 
-class StudentT(Centred):
+class StudentTIsotropic(Centred):
     """log potential = log t(q_i; k_j, I / l, nu), with a precision l and degrees of freedom nu of every head.
 
     -(nu + d) / 2 log(1 + l / nu ||q_i - k_j||^2), up to the normaliser, which all keys of a head share

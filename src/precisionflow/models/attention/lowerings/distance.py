@@ -1,0 +1,59 @@
+"""Sums of absolute differences between channels of queries and keys."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.models.attention.log_prior import LogPrior
+from precisionflow.models.attention.lowerings import Keys, Queries, Values, blockwise
+from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
+
+
+@dataclass(frozen=True)
+class Distance:
+    """log potential = w_i (b_j + sum_c s_c |q_ic - k_jc|), the query side [w, q], the key side [b, k].
+
+    s_c is 1 for the first channels and -1 for the others. One pass over the channels of each pair, in the forward and
+    the backward pass; differences of single channels are no matrix product.
+    """
+
+    raising: int = 0
+    """Number of channels whose difference raises the log potential."""
+
+    def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
+        return blockwise.matrix(self._block, queries, keys)
+
+    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+        return blockwise.weighted(queries, power)
+
+    def expectation(
+        self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
+    ) -> Float[Tensor, "batch heads queries width"]:
+        return blockwise.expectation(self._block, queries, keys, values, prior)
+
+    def _block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
+        weight, bias = queries[..., :1], keys[..., 0]
+        widths = [self.raising, queries.shape[-1] - 1 - self.raising]
+        sides = [[part.contiguous() for part in side[..., 1:].split(widths, -1)] for side in (queries, keys)]
+        raising, lowering = (torch.cdist(query, key, p=1.0) for query, key in zip(*sides, strict=True))
+        whole = (raising - lowering).add_(bias[:, None])
+
+        def pull(gradient: Block) -> tuple[SomeQueries, SomeKeys]:
+            of_weight = (gradient * whole).sum(-1, keepdim=True)
+            gradient.mul_(weight)
+            of_queries, of_keys = [of_weight], [gradient.sum(1)[..., None]]
+            for sign, query, key in zip((1, -1), *sides, strict=True):
+                of_queries.append(sign * _pull(gradient, query, key))
+                of_keys.append(sign * _pull(gradient.transpose(1, 2).contiguous(), key, query))
+            return torch.cat(of_queries, dim=-1), torch.cat(of_keys, dim=-1)
+
+        return whole * weight, pull
+
+
+def _pull(gradient: Block, of: Tensor, others: Tensor) -> Tensor:
+    """sum_j gradient_ij sign(of_ic - others_jc): the backward pass of `torch.cdist` to its first argument."""
+    if not of.shape[-1]:
+        return torch.zeros_like(of)
+    return torch.ops.aten._cdist_backward(gradient, of, others, 1.0, gradient)  # type: ignore[no-any-return]

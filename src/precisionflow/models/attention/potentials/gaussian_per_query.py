@@ -1,0 +1,30 @@
+"""The Gaussian potential with a precision of every query and channel."""
+
+import torch
+
+from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.lowerings.inner_product import InnerProduct
+from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials.centred import Centred, PrecisionOfTokens
+
+
+class GaussianPerQuery(Centred):
+    """log potential = log N(q_i; k_j, diag(1 / l_i)), precision l_i = exp(W x_i + b) of every query and channel.
+
+    -1/2 sum_c l_ic (q_ic - k_jc)^2 is, up to a constant of each query, which the normaliser 1/2 sum_c log l_ic is too,
+    the inner product of q' = [l q, -l / 2] and k' = [k, k^2], of width 2 d. A query of high precision picks its key.
+    """
+
+    lowering = InnerProduct()
+
+    def __init__(self, queries_keys: QueriesAndKeys, *, initial_precision: float | None = None) -> None:
+        """`initial_precision`: as of `GaussianPerKey`."""
+        super().__init__(queries_keys)
+        self.precision = PrecisionOfTokens(queries_keys, initial=initial_precision)
+
+    def _queries(self, queries: Heads, x: Tokens) -> Lowered:
+        precision = self.precision(x).exp()
+        return torch.cat([precision * queries, -0.5 * precision], dim=-1)
+
+    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002 - the query states the precision
+        return torch.cat([keys, keys.square()], dim=-1)

@@ -1,0 +1,55 @@
+"""The elliptical Laplace potential: the Euclidean distance, not its square."""
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.lowerings.blockwise import Block
+from precisionflow.models.attention.lowerings.pointwise import Pointwise
+from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials.centred import (
+    Centred,
+    log_precision_of_heads,
+    precision_of,
+    squared_distance_keys,
+    squared_distance_queries,
+)
+
+ROUNDED = 0.01
+"""Distance, in standard deviations, below which the cusp is round: float32 knows the square of a distance to 1e-7."""
+
+
+class Root:
+    """sqrt(x), for x >= ROUNDED^2."""
+
+    def value(self, at: Block) -> Block:
+        return at.clamp_min_(ROUNDED**2).sqrt()
+
+    def pull(self, gradient: Block, at: Block, value: Block) -> Block:  # noqa: ARG002
+        return gradient.div_(value.mul_(2))
+
+
+class LaplaceElliptical(Centred):
+    """log potential = -sqrt(r^2 + l ||q_i - k_j||^2), r = 0.01, with a precision l of every head.
+
+    The density exp(-sqrt(l) ||x||) with contours of a Gaussian (Gómez et al. 1998, power exponential with beta = 1/2),
+    its cusp rounded off below r; the normaliser is one for all keys of a head. Unlike the product of channels, it does
+    not change when queries and keys are rotated.
+    """
+
+    lowering: ClassVar = Pointwise(Root())
+
+    def __init__(self, queries_keys: QueriesAndKeys, *, initial_precision: float | None = None) -> None:
+        """No `initial_precision`: 2, with which the slope at the distance sqrt(2 d) is that of the dot product."""
+        super().__init__(queries_keys)
+        start = 2.0 if initial_precision is None else initial_precision
+        self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
+
+    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - one precision for all
+        squared = squared_distance_queries(queries, precision_of(self.log_precision), plus=ROUNDED**2)
+        return torch.cat([torch.ones_like(queries[..., :1]), squared], dim=-1)
+
+    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
+        return squared_distance_keys(keys)

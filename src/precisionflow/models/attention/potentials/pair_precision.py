@@ -1,0 +1,70 @@
+"""A precision of every pair of query and key, learned by a small network of both."""
+
+import math
+
+import torch
+from torch import nn
+
+from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys
+from precisionflow.models.attention.lowerings.distance import Distance
+from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.sites import Sites
+from precisionflow.models.numerics import at_least_float32
+
+
+class PairHidden(nn.Module):
+    """a_i = U q_i + c and b_j = V k_j of every head: the hidden layer of the pair, before its activation."""
+
+    def __init__(self, heads: int, width: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(2 * width)
+        self.of_query = nn.Parameter(torch.empty(heads, width, width).uniform_(-bound, bound))
+        self.of_key = nn.Parameter(torch.empty(heads, width, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(heads, 1, width).uniform_(-bound, bound))
+
+    def query(self, queries: Heads) -> Heads:
+        return torch.matmul(queries, self.of_query) + self.bias
+
+    def key(self, keys: Heads) -> Heads:
+        return torch.matmul(keys, self.of_key)
+
+
+class PairPrecision(nn.Module):
+    """log potential = log precision_ij = sum_c s_c relu(a_ic + b_jc): the posterior is the normalised precision.
+
+    s is 1 for half of the d hidden units and -1 for the others: a weight's size goes into a and b, since
+    w relu(x) = relu(w x) for w > 0, its sign is which half the unit is in. As relu(x) = (x + |x|) / 2, the sum is
+    sum_c s_c |a_ic - (-b_jc)| / 2 + sum_c s_c b_jc / 2, up to a constant of each query: distances of single channels,
+    without a tensor of pairs and channels.
+    """
+
+    def __init__(self, queries_keys: QueriesAndKeys) -> None:
+        super().__init__()
+        width = queries_keys.head_width
+        self.queries_keys = queries_keys
+        self.log_precision = PairHidden(queries_keys.heads, width)
+        self.raising = width // 2
+        self.lowering = Distance(self.raising)
+
+    def origin(self, y: Tokens, at: Sites) -> Origin:
+        return self.queries_keys(y[:, :0], at.first(0), "key")  # type: ignore[no-any-return]
+
+    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002 - no common origin
+        return self._queries(self.queries_keys(x, at, "query"))
+
+    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
+        return self._keys(self.queries_keys(y, at, "key"))
+
+    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+        queries, keys = self.queries_keys(x, at).chunk(2, dim=1)
+        return self._queries(queries), self._keys(keys)
+
+    def _queries(self, queries: Heads) -> Lowered:
+        hidden = at_least_float32(self.log_precision.query(queries))
+        return torch.cat([torch.full_like(hidden[..., :1], 0.5), hidden], dim=-1)
+
+    def _keys(self, keys: Heads) -> Lowered:
+        hidden = at_least_float32(self.log_precision.key(keys))
+        raising, lowering = hidden.tensor_split([self.raising], dim=-1)
+        bias = raising.sum(-1, keepdim=True) - lowering.sum(-1, keepdim=True)
+        return torch.cat([bias, -hidden], dim=-1)

@@ -1,0 +1,44 @@
+"""The tempered likelihood: any potential at a learned temperature."""
+
+from typing import Any
+
+from torch import nn
+
+from precisionflow.models.attention.heads import Origin
+from precisionflow.models.attention.lowerings import Lowering
+from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials.centred import AboveBound
+from precisionflow.models.attention.sites import Sites
+
+
+class Tempered(nn.Module):
+    """log potential / t, t > 0 learned for every head: the posterior p(x | edge)^(1 / t) p(edge), up to its sum.
+
+    The prior keeps its weight (a fractional likelihood, Bissiri et al. 2016).
+    """
+
+    def __init__(self, potential: Any, *, heads: int, initial: float) -> None:
+        """`potential` is a `Potential`."""
+        super().__init__()
+        self.potential = potential
+        self.temperature = AboveBound(heads, lowest=0.0, initial=initial)
+
+    @property
+    def lowering(self) -> Lowering:
+        return self.potential.lowering  # type: ignore[no-any-return]
+
+    def origin(self, y: Tokens, at: Sites) -> Origin:
+        return self.potential.origin(y, at)  # type: ignore[no-any-return]
+
+    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:
+        return self._tempered(self.potential.query(x, at, origin))
+
+    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
+        return self.potential.key(y, at, origin)  # type: ignore[no-any-return]
+
+    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+        queries, keys = self.potential(x, at)
+        return self._tempered(queries), keys
+
+    def _tempered(self, queries: Lowered) -> Lowered:
+        return self.lowering.tempered(queries, (1 / self.temperature()).to(queries.dtype))
