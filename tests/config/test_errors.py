@@ -65,8 +65,7 @@ BAD_SETTINGS = {
     "training.schedule=cos": "training.schedule: unknown value 'cos'; allowed: constant, cosine, one_cycle, *; "
     "did you mean 'cosine'?",
     # parts that do not fit together
-    "model={kind: transformer}": "model.kind: 'transformer' does not fit task.kind 'regression'; "
-    "allowed: mlp, fusion, tagi_v",
+    "model={kind: transformer}": "model.kind: transformer needs rows that are sequences, and those of *",
     "objective.kind=cross_entropy": "objective.kind: 'cross_entropy' does not fit task.kind 'regression'; "
     "allowed: gaussian_nll, natural, faithful, student_t, laplace, mixture, crps, homoscedastic, running_variance",
     "task.kind=next_token": "model.kind: 'mlp' does not fit task.kind 'next_token'; allowed: transformer",

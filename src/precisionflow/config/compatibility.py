@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def check(experiment: "Experiment") -> None:
     """ValueError with the first part that does not fit the others, and what would."""
     _task_is_learnable(experiment)
+    _transformer_has_a_sequence(experiment)
     _attention_sees_no_target(experiment)
     _every_query_has_a_key(experiment)
     _independent_edges_have_whole_potentials(experiment)
@@ -51,6 +52,19 @@ def _task_is_learnable(experiment: "Experiment") -> None:
             raise ValueError(
                 f"{field}.kind: {config.kind!r} does not fit task.kind {task.kind!r}; allowed: {_kinds(fitting)}"
             )
+
+
+def _transformer_has_a_sequence(experiment: "Experiment") -> None:
+    model, task = experiment.model, experiment.task
+    if not isinstance(model, Transformer) or not isinstance(task, Regression):
+        return
+    if task.context == 1:
+        raise ValueError(
+            f"model.kind: transformer needs rows that are sequences, and those of task.source.kind {task.source.kind} "
+            "are none; use mlp, or task.source.kind node_chain"
+        )
+    if model.token_dropout:
+        raise ValueError("model.token_dropout: the rows of a table have no ids; leave it at 0")
 
 
 def _attention_sees_no_target(experiment: "Experiment") -> None:

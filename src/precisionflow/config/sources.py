@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, Label, NonNegative, Seed
+from precisionflow.config.base import NUMBER, Config, Count, Fraction, Label, NonNegative, Seed
 from precisionflow.config.tables import (
     CategoryColumn,
     Column,
@@ -46,6 +46,16 @@ class Source(Config, ABC):
     @abstractmethod
     def dataset(self) -> str:
         """Name of the data set in tables and reports."""
+
+    @property
+    def places(self) -> int:
+        """Tokens that a row is the sequence of, each as many features; 1: a row is no sequence."""
+        return 1
+
+    @property
+    def causes(self) -> int:
+        """Tokens of a row that are known to tell the target."""
+        return 0
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -118,6 +128,52 @@ class Sensors(Source):
             if self.persistence
             else self.kind + hidden
         )
+
+
+class NodeChain(Source):
+    """A row of vectors, one at each node; the last two or three nodes of a chain stand among noise.
+
+    x1 = W x0 + noise, x2 = W x1 + noise with one W of low rank; the last node of a row is x2, the target a linear
+    function of x0 + x1, or of x1 alone, which x2 does not tell (Singh & Buckley 2023, sections 5.1 and 5.2). Split k is
+    a random 90/10 partition, seed k.
+    """
+
+    kind: Literal["node_chain"] = "node_chain"
+    rows: Annotated[int, Field(ge=10), NUMBER] = 10_000
+    nodes: Annotated[int, Field(ge=3), NUMBER] = 8
+    channels: Count = 8
+    rank: Count = 4
+    """Of W, at most `channels`."""
+    noise: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.5
+    """Standard deviation of the noise of each channel, that of all nodes being 1."""
+    history: Literal[1, 2] = 2
+    """Nodes that the target is a function of: x1, or x0 and x1."""
+    geometric: Fraction | None = None
+    """p of the distance from x1 to x2, p (1 - p)^(distance - 1), cut at the row's beginning; none: every place is as
+    likely as any other."""
+    seed: Seed = 0
+    """Of W and of the draw of the rows, the same for all splits."""
+
+    @property
+    def dataset(self) -> str:
+        near = "" if self.geometric is None else f"_geometric_{self.geometric:g}"
+        return f"{self.kind}_{self.nodes}x{self.channels}_noise_{self.noise:g}{near}"
+
+    @property
+    def places(self) -> int:
+        return self.nodes
+
+    @property
+    def causes(self) -> int:
+        return self.history
+
+    @model_validator(mode="after")
+    def _rank_is_low(self) -> Self:
+        if self.rank > self.channels:
+            raise ValueError(
+                f"task.source.rank {self.rank} is above task.source.channels {self.channels}; lower it"
+            )
+        return self
 
 
 class UciFolder(Source):
@@ -303,7 +359,8 @@ class TinyShakespeare(Source):
 
 
 TableSource = Annotated[
-    ScikitLearnTable | HeteroscedasticSine | Sensors | UciFolder | TableFile, Field(discriminator="kind")
+    ScikitLearnTable | HeteroscedasticSine | Sensors | NodeChain | UciFolder | TableFile,
+    Field(discriminator="kind"),
 ]
 ClassSource = Annotated[ScikitLearnClasses | TableFile, Field(discriminator="kind")]
 TextSource = Annotated[ScikitLearnText | TextFile | TinyShakespeare, Field(discriminator="kind")]

@@ -49,7 +49,7 @@ TooLong = Literal["refuse", "cut"]
 class Regression(Config):
     """Predict a number with its uncertainty from a row of numbers."""
 
-    networks: ClassVar = (MLP, Fusion, TAGI)
+    networks: ClassVar = (MLP, Fusion, TAGI, Transformer)
     """Networks that can learn it."""
     likelihoods: ClassVar = get_args(RegressionObjective)
     """Objectives that it can be learned by."""
@@ -89,13 +89,22 @@ class Regression(Config):
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
         """Names of all metrics; every method gives intervals anew, variance_scaling a density too.
 
-        Of a source that is known exactly also how far the predictions are above the optimum.
+        Of a source that is known exactly also how far the predictions are above the optimum; of one whose rows have
+        causes, what a transformer attends to.
         """
         after = [f"{m}_after_{method}" for method in evaluation.recalibration for m in evaluation.intervals]
         if "variance_scaling" in evaluation.recalibration:
             after += ["nll_after_variance_scaling", "crps_after_variance_scaling"]
         beside = ("excess_nll", "excess_mse") if self.source.known else ()
-        return (*self.metrics, *beside, *evaluation.intervals, *after)
+        of_attention = ("attention_on_near_cause", "attention_on_far_cause")[: self.source.causes]
+        if self.source.causes:
+            of_attention += ("keys_visited",)
+        return (*self.metrics, *beside, *of_attention, *evaluation.intervals, *after)
+
+    @property
+    def context(self) -> int:
+        """Tokens of a row."""
+        return self.source.places
 
 
 class ClassTask(Config):

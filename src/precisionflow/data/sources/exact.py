@@ -1,4 +1,4 @@
-"""The exact distribution of a row's target, of sources that are known."""
+"""What is known of a source's rows: the exact distribution of the target, the tokens that tell it."""
 
 from typing import assert_never
 
@@ -7,12 +7,14 @@ from jaxtyping import Int
 
 from precisionflow.config.sources import (
     HeteroscedasticSine,
+    NodeChain,
     ScikitLearnTable,
     Sensors,
     TableFile,
     TableSource,
     UciFolder,
 )
+from precisionflow.data.sources.node_chain import draw_chains
 from precisionflow.data.sources.sensors import Mixture, draw_sensors, filtered
 
 
@@ -21,7 +23,18 @@ def exact_mixture(source: TableSource, row: Int[np.ndarray, "rows"]) -> Mixture 
     match source:
         case Sensors():
             return filtered(source, draw_sensors(source).of(row))
-        case HeteroscedasticSine() | ScikitLearnTable() | UciFolder() | TableFile():
+        case HeteroscedasticSine() | NodeChain() | ScikitLearnTable() | UciFolder() | TableFile():
+            return None
+        case _:
+            assert_never(source)
+
+
+def cause_of(source: TableSource, row: Int[np.ndarray, "rows"]) -> Int[np.ndarray, "rows causes"] | None:
+    """Places of the tokens that tell the target of rows, the nearest first; none where no one knows them."""
+    match source:
+        case NodeChain():
+            return draw_chains(source).of(row).cause
+        case HeteroscedasticSine() | Sensors() | ScikitLearnTable() | UciFolder() | TableFile():
             return None
         case _:
             assert_never(source)

@@ -4,12 +4,14 @@ from typing import assert_never
 
 from precisionflow.config.sources import (
     HeteroscedasticSine,
+    NodeChain,
     ScikitLearnTable,
     Sensors,
     TableFile,
     TableSource,
     UciFolder,
 )
+from precisionflow.data.sources.node_chain import open_node_chain
 from precisionflow.data.sources.scikit_learn import open_scikit_learn
 from precisionflow.data.sources.sensors import open_sensors
 from precisionflow.data.sources.sine import open_sine
@@ -27,6 +29,8 @@ def open_table(source: TableSource, split: int) -> Table:
             return open_sine(source, split=split)
         case Sensors():
             return open_sensors(source, split=split)
+        case NodeChain():
+            return open_node_chain(source, split=split)
         case UciFolder():
             return open_uci_folder(source, split=split)
         case TableFile():

@@ -7,14 +7,15 @@ from typing import ClassVar, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.evaluation import TableRecalibration
 from precisionflow.config.tasks import Regression
 from precisionflow.data.batches import Rows
-from precisionflow.data.sources.exact import Mixture, exact_mixture
+from precisionflow.data.sources.exact import Mixture, cause_of, exact_mixture
+from precisionflow.evaluation.attention import attention_metrics
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.fit import fitted_curve
 from precisionflow.evaluation.metrics import regression_chance, regression_metrics
@@ -92,6 +93,9 @@ class TablePredictor(TrainedNetwork):
         task = experiment.task
         assert isinstance(task, Regression)
         metrics |= above_the_optimum(predicted, target, exact_mixture(task.source, row))
+        cause = cause_of(task.source, row)
+        if cause is not None:
+            metrics |= self.attention(Rows.read(test).features, cause)
         methods = cast("Sequence[TableRecalibration]", experiment.evaluation.recalibration)
         fits: tuple[TableFit, ...] = ()
         if methods:
@@ -105,6 +109,16 @@ class TablePredictor(TrainedNetwork):
             fitted_curve(data, scales=scales, predict=self.distribution),
             fits,
         )
+
+    def attention(
+        self, features: Float[np.ndarray, "rows features"], cause: Int[np.ndarray, "rows causes"]
+    ) -> dict[str, float]:
+        """What the last token of standardised rows attends to; nothing of a network without attention."""
+
+        def forward(rows: Features) -> None:
+            self.model.predict(rows.to(self.device))
+
+        return attention_metrics(self.model, forward, torch.from_numpy(features), cause)
 
 
 def above_the_optimum(

@@ -8,7 +8,7 @@ its expectation is one fused kernel, its matrix is made only where it is asked f
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
@@ -43,6 +43,12 @@ class Posterior:
             logits = self.lowering.log_potentials(self.queries, self.keys)
             prior = self.prior.matrix(*logits.shape[-2:], device=logits.device, dtype=logits.dtype)
             return (logits + prior).softmax(-1)
+
+    @property
+    def visited(self) -> Int[Tensor, "batch heads queries"]:
+        """Keys that each query looks at: those that its prior leaves it."""
+        shape = self.queries.shape[:3]
+        return self.prior.open_keys(shape[2], self.keys.shape[2], device=self.queries.device).expand(shape)
 
     def _require_edges(self) -> None:
         self.prior.require_edges(self.queries.shape[-2], self.keys.shape[-2], device=self.queries.device)

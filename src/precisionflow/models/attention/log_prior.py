@@ -85,6 +85,16 @@ class LogPrior:
         """The block of all queries and all keys."""
         return self.block(slice(0, queries), slice(0, keys), device=device, dtype=dtype)
 
+    def open_keys(
+        self, queries: int, keys: int, *, device: torch.device
+    ) -> Int[Tensor, "batches heads queries"]:
+        """How many keys each query has."""
+        counts = []
+        for rows in blocks_of(queries):
+            block = self.block(rows, self.reach(rows, keys), device=device, dtype=torch.float32)
+            counts.append(block.isfinite().sum(-1))
+        return torch.cat(counts, dim=-1)
+
     def require_edges(self, queries: int, keys: int, *, device: torch.device) -> None:
         """ValueError with the first query that no key is left for; nothing is looked at where each keeps itself."""
         if all(factor.keeps_self for factor in self.factors):

@@ -26,6 +26,7 @@ from precisionflow.models.networks.transformer import (
     TokenReadout,
     transformer,
 )
+from precisionflow.models.networks.vectors import vector_transformer
 from precisionflow.records.cards import DatasetCard
 
 
@@ -33,7 +34,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
     """The network of a resolved experiment for prepared data, its weights drawn from torch's generator."""
     match experiment.task:
         case Regression():
-            return _of_a_number(experiment, features_of(card))
+            return _of_a_number(experiment, features_of(card), places=experiment.task.context)
         case Classification():
             assert isinstance(experiment.model, MLP)
             return mlp(experiment.model, features=features_of(card), heads=len(card.class_names))
@@ -67,7 +68,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert_never(experiment.task)
 
 
-def _of_a_number(experiment: Experiment, features: int) -> Layered:
+def _of_a_number(experiment: Experiment, features: int, *, places: int) -> Layered:
     assert not isinstance(experiment.objective, ClassObjective)
     match experiment.model:
         case MLP():
@@ -77,7 +78,8 @@ def _of_a_number(experiment: Experiment, features: int) -> Layered:
         case TAGI():
             raise TypeError("beliefs about weights are no network of layers")
         case Transformer():
-            raise TypeError("a network of tokens states classes")
+            heads = density(experiment.objective).heads
+            return vector_transformer(experiment.model, places=places, features=features, heads=heads)
         case _:
             assert_never(experiment.model)
 

@@ -206,20 +206,27 @@ def transformer(config: Transformer, *, vocabulary: int, context: int, readout: 
     embedding = TokenEmbedding(
         vocabulary,
         width,
-        positions=_positions(config, context),
-        dropout=_dropout(config, layer=0),
+        positions=positions_of(config, context),
+        dropout=dropout_of(config, layer=0),
         token_dropout=TokenDropout(config.token_dropout, layer=TOKENS) if config.token_dropout else None,
     )
-    layers: list[nn.Module] = [embedding]
+    return TokenNetwork([embedding, *residual_layers(config)], readout(norm(width), embedding.tokens, last))
+
+
+def residual_layers(config: Transformer) -> list[nn.Module]:
+    """The branches of all blocks, the layers behind an embedding."""
+    last: LinearMap = _zero_linear if config.zero_projections else nn.Linear
+    layers: list[nn.Module] = []
     for _ in range(config.blocks):
         layers += [
-            Residual(norm(width), branch, dropout=_dropout(config, layer=len(layers) + place))
-            for place, branch in enumerate(_branches(config, last))
+            Residual(NORMS[config.norm](config.width), branch, dropout=dropout_of(config, layer=layer))
+            for layer, branch in enumerate(_branches(config, last), start=len(layers) + 1)
         ]
-    return TokenNetwork(layers, readout(norm(width), embedding.tokens, last))
+    return layers
 
 
-def _positions(config: Transformer, context: int) -> nn.Module:
+def positions_of(config: Transformer, context: int) -> nn.Module:
+    """What tells an embedding where its token stands."""
     match config.positions:
         case "learned":
             return LearnedPositions(context, config.width)
@@ -259,7 +266,8 @@ def _feed_forward(config: Transformer, last: LinearMap) -> nn.Module:
     return FeedForward(nn.Linear(width, 4 * width), ACTIVATIONS[config.activation](), last(4 * width, width))
 
 
-def _dropout(config: Transformer, *, layer: int) -> nn.Module:
+def dropout_of(config: Transformer, *, layer: int) -> nn.Module:
+    """What sets channels of a layer to 0 while training."""
     return Dropout(config.dropout, layer=layer) if config.dropout else nn.Identity()
 
 

@@ -30,12 +30,10 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
         case TAGI() as model:
             beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
             return tagi.TAGIPredictive(beliefs, weights.network)
-        case Fusion():
+        case Fusion() | Transformer():
             return _of_posterior(kinds.Point(), experiment, card, weights)
         case MLP(posterior=posterior):
             return _of_posterior(posterior, experiment, card, weights)
-        case Transformer():
-            raise TypeError("a network of tokens states classes; build it and load its weights")
         case _:
             assert_never(experiment.model)
 

@@ -1,0 +1,62 @@
+"""What a trained network attends to, where the tokens that tell a target are known."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from precisionflow.models.attention.attention import Attention
+from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.observed import observed
+from precisionflow.models.attention.sites import Sites
+
+ROWS = 256
+"""Rows that are looked at at once."""
+Features = Float[Tensor, "rows features"]
+
+
+def attention_metrics(
+    model: nn.Module,
+    forward: Callable[[Features], None],
+    features: Features,
+    cause: Int[np.ndarray, "rows causes"],
+) -> dict[str, float]:
+    """attention_on_near_cause, attention_on_far_cause, keys_visited; nothing of a network without attention.
+
+    The first two: mean share of the last query's weights that its causes have in what the value averages, in the head
+    of the layer where their sum is largest. The third: mean number of keys that a query looks at, over rows, layers,
+    heads and queries.
+    """
+    modules = [module for module in model.modules() if isinstance(module, Attention)]
+    if not modules:
+        return {}
+    masses, visited = [], []
+    for rows, places in zip(features.split(ROWS), torch.from_numpy(cause).split(ROWS), strict=True):
+        with torch.no_grad(), observed(model) as posteriors:
+            forward(rows)
+            masses.append(
+                torch.stack([_mass(*of, places) for of in zip(modules, posteriors, strict=True)]).cpu()
+            )
+            visited.append(torch.stack([posterior.visited.float().mean() for posterior in posteriors]).mean())
+    by_head = torch.cat(masses, dim=1).mean(1).flatten(0, 1)
+    found = by_head[by_head.sum(-1).argmax()].tolist()
+    names = ("attention_on_near_cause", "attention_on_far_cause")
+    shares = np.array([len(part) for part in features.split(ROWS)]) / len(features)
+    mean_visited = float(shares @ torch.stack(visited).cpu().numpy())
+    return dict(zip(names[: len(found)], found, strict=True)) | {"keys_visited": mean_visited}
+
+
+def _mass(
+    module: Attention, posterior: Posterior, places: Int[Tensor, "rows causes"]
+) -> Float[Tensor, "rows heads causes"]:
+    """Share of the causes in the weights that the last query's result gives to all tokens' own values."""
+    rows, heads, tokens, _ = posterior.keys.shape
+    at = Sites(torch.arange(tokens, device=posterior.keys.device), None, range(tokens))
+    each = torch.eye(tokens, dtype=posterior.keys.dtype, device=posterior.keys.device)
+    own = each.expand(rows, heads, tokens, tokens)
+    weights = module.value.expectation(posterior, module.value.offered(own, posterior), at)[:, :, -1]
+    shares = weights / weights.sum(-1, keepdim=True)
+    chosen = places.to(shares.device)[:, None].expand(-1, heads, -1)
+    return shares.gather(-1, chosen).double()
