@@ -48,7 +48,7 @@ class Source(Config, ABC):
         """Name of the data set in tables and reports."""
 
     @property
-    def places(self) -> int:
+    def row_tokens(self) -> int:
         """Tokens that a row is the sequence of, each as many features; 1: a row is no sequence."""
         return 1
 
@@ -160,7 +160,7 @@ class NodeChain(Source):
         return f"{self.kind}_{self.nodes}x{self.channels}_noise_{self.noise:g}{near}"
 
     @property
-    def places(self) -> int:
+    def row_tokens(self) -> int:
         return self.nodes
 
     @property

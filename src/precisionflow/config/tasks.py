@@ -104,7 +104,7 @@ class Regression(Config):
     @property
     def context(self) -> int:
         """Tokens of a row."""
-        return self.source.places
+        return self.source.row_tokens
 
 
 class ClassTask(Config):
