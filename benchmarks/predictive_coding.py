@@ -12,7 +12,7 @@ import torch
 from measured import Measured, arguments, present
 
 from precisionflow.config import Experiment, load
-from precisionflow.config.learning import PredictiveCoding
+from precisionflow.config.learning import FixedPrecision
 from precisionflow.data.prepare import prepare
 from precisionflow.training.engines.single import SingleNetwork
 from precisionflow.training.population import CellOf, Single
@@ -37,11 +37,11 @@ def main() -> None:
     settled = "learning.kind=predictive_coding"
     twins = {"backprop": load("quickstart-language", common)}
     for precision in PRECISIONS:
-        settings = [*common, settled, f"learning.precision={precision}"]
+        settings = [*common, settled, f"learning.precision.value={precision}"]
         twins[f"precision {precision:g}"] = load("quickstart-language", settings)
     one = [*common, settled, "learning.iterations=1"]
     twins["one iteration"] = load("quickstart-language", one)
-    default = f"precision {PredictiveCoding().precision:g}"
+    default = f"precision {FixedPrecision().value:g}"
     with tempfile.TemporaryDirectory() as folder:
         prepare([twins["backprop"]], out=Path(folder))
         engines = {name: engine_of(experiment, Path(folder)) for name, experiment in twins.items()}

@@ -93,6 +93,13 @@ def test_the_engine_and_the_closed_form_are_told_apart(changes, message):
         resolve(tree | changes | {"objective": objective})
 
 
+def test_rows_have_no_precision_of_each_position():
+    learning = {"kind": "predictive_coding", "precision": {"kind": "learned", "per": "position"}}
+    tree = {"name": "t", "task": {"kind": "regression"}, "model": {"kind": "mlp"}, "learning": learning}
+    with pytest.raises(ConfigError, match=r"^learning.precision.per: model.kind 'mlp' has rows"):
+        resolve(tree | {"objective": {"kind": "gaussian_nll"}})
+
+
 def with_margins(task: dict, margins: object, metrics: tuple[str, ...] = ()) -> Experiment:
     networks = {"regression": {"kind": "mlp"}, "next_token": {"kind": "transformer"}}
     objectives = {"regression": {"kind": "gaussian_nll"}, "next_token": {"kind": "cross_entropy"}}

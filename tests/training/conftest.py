@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from on_ranks import AVERAGED, MUON, TRAINING
+from on_ranks import AVERAGED, LEARNED_LAW, MUON, PREDICTIVE_CODING, TRAINING
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.data.prepare import prepare
@@ -26,7 +26,6 @@ TABLE: dict[str, Any] = {
     "training": {"steps": 12, "batch_size": 64, "learning_rate": 0.01, "gradient_clip": 0.5},
 }
 """15 training rows, all of them in every batch: two ranks have 7 and 8. The gradient is longer than the clip."""
-PREDICTIVE_CODING = {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}
 CASES: dict[str, dict[str, Any]] = {
     **{
         f"stage {stage}": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}}
@@ -42,7 +41,10 @@ CASES: dict[str, dict[str, Any]] = {
         "learning": PREDICTIVE_CODING,
     },
     "stage 1 several steps": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 1}},
-    "stage 3 learned law": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3}},
+    "stage 3 learned law": {
+        "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3},
+        "learning": LEARNED_LAW,
+    },
     "stage 0 muon in parts": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 0}, "training": MUON},
     **{
         f"stage {stage} averaged in parts": {

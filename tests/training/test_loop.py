@@ -168,7 +168,12 @@ def test_a_loss_that_is_no_number_ends_in_one_line(diabetes, tmp_path):
 
 
 def test_predictive_coding_that_diverges_names_its_own_settings(diabetes, tmp_path):
-    learning = {"kind": "predictive_coding", "iterations": 40, "step_size": 40.0, "precision": 1e-3}
+    learning = {
+        "kind": "predictive_coding",
+        "iterations": 40,
+        "step_size": 40.0,
+        "precision": {"value": 1e-3},
+    }
     with pytest.raises(
         ValueError, match=r"^validation loss .*; lower learning.step_size, raise learning.prec"
     ):

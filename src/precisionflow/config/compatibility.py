@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from precisionflow.config.attention import DotProduct, Expanding, Geometric, Graph, Independent, factors_of
 from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.learning import LearnedPrecision, PredictiveCoding
 from precisionflow.config.likelihoods import AdaptiveSoftmax
 from precisionflow.config.networks import Transformer, ensemble_of, posterior_of
 from precisionflow.config.sources import TableFile
@@ -27,6 +28,7 @@ def check(experiment: "Experiment") -> None:
     _value_goes_with_the_potential(experiment)
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
+    _states_have_what_is_precise(experiment)
     _engine_runs_the_optimiser(experiment)
     _readout_can_be_tied(experiment)
     _clusters_fit_tokens_and_readout(experiment)
@@ -161,6 +163,18 @@ def _engine_trains_it(experiment: "Experiment") -> None:
         raise ValueError(
             f"model.posterior.kind: {posterior.kind} needs engine.kind {_kinds(posterior.engines)}; "
             "change one of them"
+        )
+
+
+def _states_have_what_is_precise(experiment: "Experiment") -> None:
+    learning, model = experiment.learning, experiment.model
+    if not isinstance(learning, PredictiveCoding) or isinstance(model, Transformer):
+        return
+    precision = learning.precision
+    if isinstance(precision, LearnedPrecision) and precision.per == "position":
+        raise ValueError(
+            f"learning.precision.per: model.kind {model.kind!r} has rows, whose states have no positions; "
+            "use layer or channel"
         )
 
 

@@ -1,8 +1,8 @@
 """Ways of learning: how the error reaches the weights."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from precisionflow.config.base import Config, Count, NonNegative, Positive
 
@@ -15,10 +15,50 @@ class Backpropagation(Config):
     kind: Literal["backprop"] = "backprop"
 
 
+class GaussianLaw(Config):
+    """p(e) = N(e; 0, 1 / precision)."""
+
+    kind: Literal["gaussian"] = "gaussian"
+
+
+class FixedPrecision(Config):
+    """One precision for every error of the network."""
+
+    kind: Literal["fixed"] = "fixed"
+    value: Positive = 1000.0
+    """Inverse variance of an error; low values let errors move the states so far that learning suffers."""
+
+
+class LearnedPrecision(Config):
+    """A precision that minimises the energy together with the weights, at the rate of the group `distribution`."""
+
+    kind: Literal["learned"] = "learned"
+    per: Literal["layer", "channel", "position"] = "layer"
+    """What has a precision of its own: each layer, each of its channels or each place of its sequences."""
+    initial: Positive = 1000.0
+    lowest: Positive = 1.0
+    highest: Positive = 1e6
+    """The energy has no minimum in precision and error together: both at their best, the precision grows without end
+    and the error vanishes, unless losses are large. The bounds keep it."""
+
+    @model_validator(mode="after")
+    def _starts_inside(self) -> Self:
+        if not self.lowest < self.initial < self.highest:
+            raise ValueError(
+                f"learning.precision: initial {self.initial:g} does not lie between lowest {self.lowest:g} and "
+                f"highest {self.highest:g}; move it or a bound"
+            )
+        return self
+
+
+Law = GaussianLaw
+Precision = Annotated[FixedPrecision | LearnedPrecision, Field(discriminator="kind")]
+
+
 class PredictiveCoding(Config):
     """Errors as variables: settle e to lower the energy, then take each layer's local gradient.
 
-    Energy per sample: sum over layers of precision / 2 * ||e_i||^2, plus the objective at the output.
+    Energy per sample: -log p(e_i; law, precision) summed over layers, plus the objective at the output.
     """
 
     remedy: ClassVar = "lower learning.step_size, raise learning.precision or lower training.learning_rate"
@@ -27,8 +67,8 @@ class PredictiveCoding(Config):
     """Most gradient steps on the errors for each batch."""
     step_size: Positive = 0.5
     """In units of the errors' variance, 1 / precision."""
-    precision: Positive = 1000.0
-    """Inverse variance of every layer's error; low values let errors move the states so far that learning suffers."""
+    law: Law = GaussianLaw()
+    precision: Precision = FixedPrecision()
     tolerance: NonNegative = 0.0
     """Stop settling when the energy's relative change falls below this; 0: always take all iterations."""
 

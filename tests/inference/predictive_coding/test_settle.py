@@ -1,7 +1,6 @@
 """Predictive coding against backprop, autograd and the closed form of a linear network."""
 
 import itertools
-import math
 from functools import partial
 
 import pytest
@@ -9,12 +8,11 @@ import torch
 from torch import nn
 
 from precisionflow.config.attention import Attention, GaussianPerKey
-from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.config.learning import Backpropagation, FixedPrecision, PredictiveCoding
 from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL
 from precisionflow.config.networks import MLP, Transformer
 from precisionflow.inference.predictive_coding.energy import Clamped
-from precisionflow.inference.predictive_coding.laws.assigned import Laws, laws
-from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
+from precisionflow.inference.predictive_coding.laws.assigned import laws
 from precisionflow.inference.predictive_coding.settle import settle
 from precisionflow.models.likelihoods.categorical import cross_entropy
 from precisionflow.models.likelihoods.objective import density, objective
@@ -63,21 +61,23 @@ def problem(request):
     return request.getfixturevalue(request.param)
 
 
-def gaussian(model: Layered, precision: float) -> Laws:
-    return Laws([Gaussian(precision)], [0] * len(model.layers))
+def gaussian(precision: float, **settings) -> PredictiveCoding:
+    return PredictiveCoding(precision=FixedPrecision(value=precision), **settings)
 
 
 def settled(model, losses, inputs, target, *, config, **total):
     clamped = Clamped(model, losses, inputs, target)
-    return settle(clamped, laws(config, layers=len(model.layers)), config=config, **total)
+    return settle(clamped, laws(config, states=model.states), config=config, **total)
 
 
 def losses_under_errors(model, losses, inputs, target, errors):
-    return Clamped(model, losses, inputs, target).loss(errors)
+    return Clamped(model, losses, inputs, target).passed(errors).loss
 
 
-def local_gradients(model, losses, inputs, target, errors, precision):
-    surrogate, _ = Clamped(model, losses, inputs, target).local(errors, gaussian(model, precision))
+def local_gradients(model, losses, inputs, target, found, config):
+    surrogate, _ = Clamped(model, losses, inputs, target).local(
+        found.layers, laws(config, states=model.states)
+    )
     return torch.autograd.grad(surrogate, list(model.parameters()))
 
 
@@ -90,9 +90,9 @@ def layer_vectors(model: Layered, gradients) -> list[torch.Tensor]:
 
 def test_one_step_from_zero_is_parallel_to_backprop_in_every_layer(problem):
     model, inputs, target, losses = problem
-    config = PredictiveCoding(iterations=1, step_size=1e-5, precision=2.0)
-    errors = settled(model, losses, inputs, target, config=config).errors
-    local = layer_vectors(model, local_gradients(model, losses, inputs, target, errors, 2.0))
+    config = gaussian(2.0, iterations=1, step_size=1e-5)
+    found = settled(model, losses, inputs, target, config=config)
+    local = layer_vectors(model, local_gradients(model, losses, inputs, target, found, config))
     backprop = layer_vectors(
         model, torch.autograd.grad(losses(model(inputs), target).sum(), list(model.parameters()))
     )
@@ -104,11 +104,11 @@ def test_one_step_from_zero_is_parallel_to_backprop_in_every_layer(problem):
 
 def test_at_the_settled_point_the_local_gradient_is_the_energys(problem):
     model, inputs, target, losses = problem
-    config = PredictiveCoding(iterations=150, step_size=0.3, precision=300.0)
-    errors = settled(model, losses, inputs, target, config=config).errors
-    local = local_gradients(model, losses, inputs, target, errors, config.precision)
+    config = gaussian(300.0, iterations=150, step_size=0.3)
+    found = settled(model, losses, inputs, target, config=config)
+    local = local_gradients(model, losses, inputs, target, found, config)
     full = torch.autograd.grad(
-        losses_under_errors(model, losses, inputs, target, errors), list(model.parameters())
+        losses_under_errors(model, losses, inputs, target, found.errors), list(model.parameters())
     )
     for mine, reference in zip(local, full, strict=True):
         assert (mine - reference).abs().max() < 1e-4
@@ -118,7 +118,7 @@ def test_at_the_settled_point_the_local_gradient_is_the_energys(problem):
 def test_energy_falls_at_every_step(problem):
     model, inputs, target, losses = problem
     energies = settled(
-        model, losses, inputs, target, config=PredictiveCoding(iterations=40, step_size=0.1, precision=20.0)
+        model, losses, inputs, target, config=gaussian(20.0, iterations=40, step_size=0.1)
     ).energies
     assert len(energies) == 40
     assert all(after < before for before, after in itertools.pairwise(energies))
@@ -126,7 +126,7 @@ def test_energy_falls_at_every_step(problem):
 
 def test_tolerance_ends_settling(problem):
     model, inputs, target, losses = problem
-    config = PredictiveCoding(iterations=500, step_size=0.1, precision=5.0, tolerance=1e-3)
+    config = gaussian(5.0, iterations=500, step_size=0.1, tolerance=1e-3)
     energies = settled(model, losses, inputs, target, config=config).energies
     assert 2 < len(energies) < 500
     assert (energies[-2] - energies[-1]) / energies[-2].abs() <= 1e-3
@@ -138,7 +138,7 @@ def test_the_energy_that_is_told_is_the_one_after_the_last_step(problem):
     """With n iterations it is the first energy that a settling of n + 1 iterations adds."""
     model, inputs, target, losses = problem
     minimised = objective(GaussianNLL() if target.is_floating_point() else CrossEntropy())
-    config = PredictiveCoding(iterations=3, step_size=0.4, precision=5.0)
+    config = gaussian(5.0, iterations=3, step_size=0.4)
     longer = config.model_copy(update={"iterations": 4})
     expected = settled(model, losses, inputs, target, config=longer).energies[3] / target.numel()
     lesson = learner(model, minimised, config)(Batch(inputs, target))
@@ -152,7 +152,7 @@ def test_bfloat16_keeps_errors_that_are_small_beside_their_states(precision, lan
     model, inputs, target, losses = language
     model, seen = model.float(), []
     model.readout.register_forward_pre_hook(lambda _module, read: seen.append(read[0].detach()))
-    config = PredictiveCoding(iterations=1, precision=precision)
+    config = gaussian(precision, iterations=1)
     with torch.autocast("cpu", torch.bfloat16):
         errors = settled(model, losses, inputs, target, config=config).errors
         last = [*(torch.zeros_like(error) for error in errors[:-1]), errors[-1]]
@@ -169,10 +169,10 @@ def test_a_linear_network_settles_to_the_closed_form():
     """s0 = A x + e0, s1 = B s0 + e1, output C s1: e = -M^T (M M^T / p + 1)^-1 r / p, M = [C B, C], r = CBAx - y."""
     torch.manual_seed(0)
     maps = [nn.Linear(a, b, bias=False).double() for a, b in ((3, 4), (4, 5), (5, 2))]
-    model = Layered(maps[:2], maps[2])
+    model = Layered(maps[:2], maps[2], states=[(4,), (5,)])
     inputs, target = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
     precision = 3.0
-    config = PredictiveCoding(iterations=300, step_size=0.2, precision=precision)
+    config = gaussian(precision, iterations=300, step_size=0.2)
     errors = settled(model, squared_error, inputs, target, config=config).errors
 
     first, second, out = (layer.weight.detach() for layer in maps)
@@ -181,16 +181,15 @@ def test_a_linear_network_settles_to_the_closed_form():
     inverse = torch.linalg.inv(both @ both.T / precision + torch.eye(2, dtype=torch.float64))
     closed = -(residual @ inverse) @ both / precision
     torch.testing.assert_close(torch.cat(errors, dim=1), closed, rtol=1e-8, atol=1e-8)
-    energy = gaussian(model, precision).energy(errors) + losses_under_errors(
-        model, squared_error, inputs, target, errors
-    )
+    clamped = Clamped(model, squared_error, inputs, target)
+    energy = clamped.energy(clamped.passed(errors), laws(config, states=model.states))
     torch.testing.assert_close(energy, 0.5 * torch.einsum("ni,ij,nj->", residual, inverse, residual))
 
 
 def test_at_a_minimum_settling_ends_where_a_tolerance_says_so():
     """Output = target: the energy is 0 at every step, and no tolerance is missed."""
     maps = [nn.Linear(3, 4), nn.Linear(4, 2)]
-    model, inputs = Layered(maps[:1], maps[1]), torch.ones(5, 3)
+    model, inputs = Layered(maps[:1], maps[1], states=[(4,)]), torch.ones(5, 3)
     target = model(inputs).detach()
     for tolerance, steps in ((0.0, 6), (1e-3, 2)):
         config = PredictiveCoding(iterations=6, step_size=0.5, tolerance=tolerance)
@@ -227,31 +226,9 @@ def test_high_precision_teaches_what_backprop_teaches(problem):
     model, inputs, target, losses = problem
     minimised = objective(GaussianNLL() if target.is_floating_point() else CrossEntropy())
     gradients = {}
-    for learning in (Backpropagation(), PredictiveCoding(iterations=1, step_size=1.0, precision=1e7)):
+    for learning in (Backpropagation(), gaussian(1e7, iterations=1, step_size=1.0)):
         taught = learner(model, minimised, learning)(Batch(inputs, target))
         gradients[learning.kind] = torch.autograd.grad(taught.surrogate, list(model.parameters()))
         assert taught.loss == pytest.approx(losses(model(inputs), target).mean().item())
     for mine, reference in zip(gradients["predictive_coding"], gradients["backprop"], strict=True):
         torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-6)
-
-
-def test_energy_and_normaliser_are_the_log_density_of_the_errors(regression):
-    """Layers with laws of their own: -log p(e) from torch's normal distribution."""
-    model, inputs, _, _ = regression
-    mixed = Laws([Gaussian(4.0), Gaussian(0.3)], [1, 0])
-    errors = [torch.randn(len(inputs), width, dtype=torch.float64) for width in (6, 5)]
-    expected = -sum(
-        torch.distributions.Normal(0.0, 1 / math.sqrt(precision)).log_prob(error).sum()
-        for precision, error in zip((0.3, 4.0), errors, strict=True)
-    )
-    torch.testing.assert_close(mixed.energy(errors) + mixed.log_normaliser(errors), expected)
-    assert len(model.layers) == len(mixed.of_layer)
-
-
-def test_what_a_law_teaches_is_the_gradient_of_its_energy(regression):
-    _, inputs, _, _ = regression
-    law, state = Gaussian(2.5), torch.randn(len(inputs), 6, dtype=torch.float64)
-    prediction = torch.randn_like(state).requires_grad_()
-    (energy,) = torch.autograd.grad(law.energy([state - prediction]), prediction)
-    (lesson,) = torch.autograd.grad(law.lesson(prediction, (state - prediction).detach()), prediction)
-    torch.testing.assert_close(lesson, energy)

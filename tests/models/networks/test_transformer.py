@@ -14,7 +14,7 @@ from precisionflow.config.attention import (
     GaussianIsotropic,
     GaussianPerKey,
 )
-from precisionflow.config.learning import Backpropagation, PredictiveCoding
+from precisionflow.config.learning import Backpropagation, FixedPrecision, PredictiveCoding
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import Transformer
 from precisionflow.inference.predictive_coding.energy import Clamped
@@ -32,7 +32,7 @@ VOCABULARY, CONTEXT, WIDTH, CLASSES = 9, 8, 8, 3
 LENGTHS = (5, 2, 4)
 POOLED = partial(PooledReadout, classes=CLASSES)
 TAGS = partial(TokenReadout, classes=CLASSES)
-SETTLING = PredictiveCoding(iterations=4, step_size=0.5, precision=3.0)
+SETTLING = PredictiveCoding(iterations=4, step_size=0.5, precision=FixedPrecision(value=3.0))
 
 
 def pooled(readout: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
@@ -154,7 +154,7 @@ def test_a_batch_teaches_the_mean_of_what_its_sequences_teach_alone(learning):
 )
 def test_errors_at_padded_places_stay_zero(readout, given):
     model = network(readout=readout)
-    rule = PredictiveCodingRule(SETTLING, layers=len(model.layers))
+    rule = PredictiveCodingRule(SETTLING, states=model.states)
     clamped = Clamped(model, cross_entropy, given.inputs, given.target, given.mask, given.counts)
     errors = settle(clamped, rule.laws, config=SETTLING).errors
     assert len(errors) == len(model.layers)

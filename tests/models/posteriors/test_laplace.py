@@ -41,7 +41,7 @@ def rows() -> tuple[torch.Tensor, torch.Tensor]:
 
 def line(x: torch.Tensor, y: torch.Tensor, *, prior: float) -> Layered:
     """The mode of exact Bayesian linear regression."""
-    model = Layered([], Line(3))
+    model = Layered([], Line(3), states=[])
     precision = x.T @ x / NOISE**2 + prior * torch.eye(3)
     model.readout.mean.weight.data = torch.linalg.solve(precision, x.T @ y / NOISE**2)[None]
     return model.eval()
@@ -159,7 +159,7 @@ def test_the_posterior_of_logistic_regression_is_its_hessian_and_its_draws_have_
     target = torch.multinomial(
         (x @ torch.randn(2, 3, generator=generator)).softmax(-1), 1, generator=generator
     )[:, 0]
-    model = Layered([], nn.Linear(2, 3, bias=False)).eval()
+    model = Layered([], nn.Linear(2, 3, bias=False), states=[]).eval()
     found = laplace.fit(model, Categorical(), x, target.float(), weights="last_layer")
 
     def loss(weight: torch.Tensor) -> torch.Tensor:

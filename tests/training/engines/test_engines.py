@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from on_ranks import AVERAGED, MUON, STEPS, curve, engine_of
-from rules_of_tests import SeveralSteps, learned_law
+from on_ranks import AVERAGED, LEARNED_LAW, MUON, PREDICTIVE_CODING, STEPS, curve, engine_of
+from rules_of_tests import SeveralSteps
 from torch import nn
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.training.ranks import Ranks
 
-PC = {"learning": {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}}
+PC = {"learning": PREDICTIVE_CODING}
 
 
 def torch_curve(experiment: Experiment, data: Path, rule: nn.Module | None = None) -> list[float]:
@@ -30,7 +30,7 @@ def torch_curves(
         "averaged in parts": torch_curve(resolve(text_tree | {"training": AVERAGED}), text_data),
         "muon in parts": torch_curve(resolve(text_tree | {"training": MUON}), text_data),
         "several steps": torch_curve(resolve(text_tree), text_data, SeveralSteps()),
-        "learned law": torch_curve(resolve(text_tree), text_data, learned_law()),
+        "learned law": torch_curve(resolve(text_tree | {"learning": LEARNED_LAW}), text_data),
     }
 
 

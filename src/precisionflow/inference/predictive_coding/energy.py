@@ -13,10 +13,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from precisionflow.inference.predictive_coding.laws import Errors, Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered, Mask
 from precisionflow.models.numerics import at_least_float32, counted_sum
+
+
+class Pass(NamedTuple):
+    """One forward pass at some errors."""
+
+    errors: list[Errors]
+    """Leaves of the graph."""
+    predictions: list[Errors]
+    """f_i(s_{i-1}), by which precisions are stated."""
+    loss: Float[Tensor, ""]
+    """Sum of the output losses."""
 
 
 class Local(NamedTuple):
@@ -39,37 +51,46 @@ class Clamped:
     factors: Tensor | None = None
     """Factor of each target's loss, 0 where it does not count; none: 1."""
 
-    def from_zero(self) -> tuple[list[Tensor], Float[Tensor, ""]]:
-        """All errors as zero leaves in the shapes of the states, and the sum of the output losses as their function."""
-        errors = []
+    def passed(self, errors: Sequence[Errors] | None = None) -> Pass:
+        """A forward pass with error e_i added to state i; without errors all are zero."""
+        leaves, predictions = [], []
         state, where = self.model.enter(self.inputs), self.model.where(self.inputs, self.mask)
-        for layer in self.model.layers:
-            prediction = at_least_float32(layer(state, *where))
-            errors.append(torch.zeros_like(prediction, requires_grad=True))
-            state = prediction + errors[-1]
-        return errors, self._output_loss(state)
+        for index, layer in enumerate(self.model.layers):
+            predictions.append(at_least_float32(layer(state, *where)))
+            leaf = torch.zeros_like(predictions[-1]) if errors is None else errors[index].detach()
+            leaves.append(leaf.requires_grad_())
+            state = predictions[-1] + leaf
+        return Pass(leaves, predictions, self._output_loss(state))
 
-    def loss(self, errors: Sequence[Tensor]) -> Float[Tensor, ""]:
-        """Sum of the output losses when error e_i is added to state i."""
-        state, where = self.model.enter(self.inputs), self.model.where(self.inputs, self.mask)
-        for layer, error in zip(self.model.layers, errors, strict=True):
-            state = at_least_float32(layer(state, *where)) + error
-        return self._output_loss(state)
+    def energy(self, passed: Pass, laws: Laws) -> Float[Tensor, ""]:
+        """The energy at the errors of a pass."""
+        return passed.loss + self._of_laws(passed.errors, passed.predictions, laws)
 
-    def local(self, errors: Sequence[Tensor], laws: Laws) -> Local:
+    def local(self, settled: Sequence[Stepped], laws: Laws) -> Local:
         """The energy's local weight gradient: layer i sees its own input and its own error.
 
         d/d theta_i of -log p(s_i - f_i(s_{i-1}); law_i) at fixed states; of a Gaussian -precision
-        <e_i, d f_i / d theta_i>.
+        <e_i, d f_i / d theta_i>. Parameters of laws learn from -log p(e_i) itself.
         """
-        terms = []
+        pulls, predictions = [], []
         state, where = self.model.enter(self.inputs), self.model.where(self.inputs, self.mask)
-        for index, (layer, error) in enumerate(zip(self.model.layers, errors, strict=True)):
-            prediction = at_least_float32(layer(state, *where))
-            terms.append(laws[index].lesson(prediction, error))
-            state = (prediction + error).detach()
+        for layer, (error, score) in zip(self.model.layers, settled, strict=True):
+            predictions.append(at_least_float32(layer(state, *where)))
+            pulls.append((predictions[-1] * score).sum())
+            state = (predictions[-1] + error).detach()
         loss = self._output_loss(state)
-        return Local(torch.stack(terms).sum() + loss, (loss + laws.energy(errors)).detach())
+        energy = loss + self._of_laws([error for error, _ in settled], predictions, laws)
+        return Local(energy - torch.stack(pulls).sum(), energy.detach())
+
+    def _of_laws(
+        self, errors: Sequence[Errors], predictions: Sequence[Errors], laws: Laws
+    ) -> Float[Tensor, ""]:
+        """Energies of all laws as functions of their parameters and of the predictions, at fixed errors."""
+        of_layers = [
+            laws[layer].energy(error.detach(), prediction, self.mask)
+            for layer, (error, prediction) in enumerate(zip(errors, predictions, strict=True))
+        ]
+        return torch.stack(of_layers).sum()
 
     def _output_loss(self, state: Tensor) -> Float[Tensor, ""]:
         where = self.model.where(self.inputs, self.mask)

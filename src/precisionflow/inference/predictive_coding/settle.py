@@ -7,17 +7,25 @@ import torch
 from torch import Tensor
 
 from precisionflow.config.learning import PredictiveCoding
-from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.energy import Clamped, Pass
+from precisionflow.inference.predictive_coding.laws import Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
 
 
 class Settled(NamedTuple):
     """Errors after settling, and the energies on the way."""
 
-    errors: list[Tensor]
-    """e_i, each in the shape of state i."""
+    layers: list[Stepped]
+    """Error and score of each layer, in the shape of its state."""
     energies: list[Tensor]
-    """Energy before each step on the errors, summed over samples; the first is the loss of the plain forward pass."""
+    """Energy before each step on the errors, summed over samples."""
+    loss: Tensor
+    """Loss of the plain forward pass, summed over samples."""
+
+    @property
+    def errors(self) -> list[Tensor]:
+        """e_i, each in the shape of state i."""
+        return [layer.error for layer in self.layers]
 
 
 def settle(
@@ -38,19 +46,32 @@ def settle(
     """
     energies: list[Tensor] = []
     with torch.enable_grad():
-        errors, loss = clamped.from_zero()
+        passed = clamped.passed()
+        loss = passed.loss.detach()
+        layers = [Stepped(error.detach(), torch.zeros_like(error)) for error in passed.errors]
         for iteration in range(config.iterations):
             if iteration:
-                loss = clamped.loss(errors)
-            energies.append((loss + laws.energy([error.detach() for error in errors])).detach())
+                passed = clamped.passed([layer.error for layer in layers])
+            energy = clamped.energy(passed, laws)
+            energies.append(energy.detach())
             if config.tolerance and iteration and _settled(energies, config.tolerance, total):
                 break
-            gradients = torch.autograd.grad(loss, errors)
-            errors = [
-                laws[layer].descended(error, gradient, step_size=config.step_size).detach().requires_grad_()
-                for layer, (error, gradient) in enumerate(zip(errors, gradients, strict=True))
-            ]
-    return Settled([error.detach() for error in errors], energies)
+            layers = _stepped(passed, energy, laws, step_size=config.step_size)
+    return Settled(layers, energies, loss)
+
+
+def _stepped(passed: Pass, energy: Tensor, laws: Laws, *, step_size: float) -> list[Stepped]:
+    """All errors after one step, from the pass at the errors before."""
+    # a backward pass has the types of its forward pass, and no autocast of its own
+    with torch.autocast(energy.device.type, enabled=False):
+        gradients = torch.autograd.grad(energy, passed.errors)
+    with torch.no_grad():
+        return [
+            laws[layer].stepped(error, gradient, prediction, step_size=step_size)
+            for layer, (error, gradient, prediction) in enumerate(
+                zip(passed.errors, gradients, passed.predictions, strict=True)
+            )
+        ]
 
 
 def _settled(energies: list[Tensor], tolerance: float, total: Callable[[Tensor], Tensor]) -> bool:

@@ -60,7 +60,8 @@ def fusion(config: Fusion, *, features: int) -> Layered:
     evidence = Evidence(
         each, sources=config.sources, steps=config.length, hidden=config.hidden, memory=_memory(config)
     )
-    return Layered([evidence], FusedReadout(sources=config.sources, hidden=config.hidden))
+    readout = FusedReadout(sources=config.sources, hidden=config.hidden)
+    return Layered([evidence], readout, states=[(config.sources + config.hidden,)])
 
 
 def _memory(config: Fusion) -> nn.Module:

@@ -1,6 +1,6 @@
 """A network as a chain of layers and a readout: what both backprop and predictive coding train."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,9 +25,16 @@ class Layered(nn.Module):
     """
 
     def __init__(
-        self, layers: Iterable[nn.Module], readout: nn.Module, *, inputs: nn.Module | None = None
+        self,
+        layers: Iterable[nn.Module],
+        readout: nn.Module,
+        *,
+        states: Sequence[tuple[int, ...]],
+        inputs: nn.Module | None = None,
     ) -> None:
+        """`states` are the shapes of the layers' states of one sample, at most: (channels,) or (places, channels)."""
         super().__init__()
+        self.states = tuple(states)
         self.inputs = inputs
         self.layers = nn.ModuleList(layers)
         self.readout = readout

@@ -24,8 +24,10 @@ def mlp(config: MLP, *, features: int, heads: Heads | int) -> Layered:
     trunk = [_layer(config, *pair, layer=layer) for layer, pair in enumerate(pairwise(widths))]
     hidden = max(1, widths[-1] // 2) if config.separate_heads else None
     if isinstance(heads, int):
-        return Layered(trunk, head(widths[-1], heads, hidden=hidden), inputs=inputs)
-    return Layered(trunk, Readout(widths[-1], heads, hidden=hidden), inputs=inputs)
+        readout: nn.Module = head(widths[-1], heads, hidden=hidden)
+    else:
+        readout = Readout(widths[-1], heads, hidden=hidden)
+    return Layered(trunk, readout, states=[(width,) for width in config.hidden], inputs=inputs)
 
 
 def _layer(config: MLP, narrow: int, wide: int, *, layer: int) -> nn.Sequential:

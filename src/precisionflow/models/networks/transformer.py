@@ -210,7 +210,9 @@ def transformer(config: Transformer, *, vocabulary: int, context: int, readout: 
         dropout=dropout_of(config, layer=0),
         token_dropout=TokenDropout(config.token_dropout, layer=TOKENS) if config.token_dropout else None,
     )
-    return TokenNetwork([embedding, *residual_layers(config)], readout(norm(width), embedding.tokens, last))
+    layers = [embedding, *residual_layers(config)]
+    states = [(context, width)] * len(layers)
+    return TokenNetwork(layers, readout(norm(width), embedding.tokens, last), states=states)
 
 
 def residual_layers(config: Transformer) -> list[nn.Module]:

@@ -63,6 +63,6 @@ def vector_transformer(config: Transformer, *, places: int, features: int, heads
         dropout=dropout_of(config, layer=0),
     )
     readout = LastReadout(NORMS[config.norm](config.width), config.width, heads)
-    return VectorNetwork(
-        [embedding, *residual_layers(config)], readout, inputs=nn.Unflatten(-1, (places, -1))
-    )
+    layers = [embedding, *residual_layers(config)]
+    states = [(places, config.width)] * len(layers)
+    return VectorNetwork(layers, readout, states=states, inputs=nn.Unflatten(-1, (places, -1)))

@@ -54,7 +54,7 @@ def learner(
         case kinds.Backpropagation():
             rule: nn.Module = Backpropagation()
         case kinds.PredictiveCoding():
-            rule = PredictiveCoding(learning, layers=len(model.layers), total=total)
+            rule = PredictiveCoding(learning, states=model.states, total=total)
         case _:
             assert_never(learning)
     return Learner(model, objective, rule, dtype=getattr(torch, dtype))

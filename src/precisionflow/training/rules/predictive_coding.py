@@ -1,6 +1,6 @@
 """Predictive coding: the errors settle, then every layer learns from its own error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,12 +20,16 @@ class PredictiveCoding(nn.Module):
     """One step a batch, after settling; parameters of the error laws are the rule's."""
 
     def __init__(
-        self, config: Config, *, layers: int, total: Callable[[Tensor], Tensor] = torch.clone
+        self,
+        config: Config,
+        *,
+        states: Sequence[tuple[int, ...]],
+        total: Callable[[Tensor], Tensor] = torch.clone,
     ) -> None:
-        """`total` sums a copy over ranks."""
+        """`states` are the shapes of the layers' states of one sample, at most; `total` sums a copy over ranks."""
         super().__init__()
         self.config = config
-        self.laws = laws(config, layers=layers)
+        self.laws = laws(config, states=states)
         self.total = total
 
     def forward(
@@ -38,5 +42,5 @@ class PredictiveCoding(nn.Module):
         clamped = Clamped(model, losses, batch.inputs, batch.target, batch.mask, batch.factors)
         settled = settle(clamped, self.laws, config=self.config, total=self.total)
         samples = max(batch.counted, SMALLEST_COUNT)
-        local = clamped.local(settled.errors, self.laws)
-        return Lesson(local.surrogate / samples, settled.energies[0] / samples, local.energy / samples)
+        local = clamped.local(settled.layers, self.laws)
+        return Lesson(local.surrogate / samples, settled.loss / samples, local.energy / samples)

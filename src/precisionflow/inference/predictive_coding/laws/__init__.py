@@ -1,38 +1,42 @@
-"""Error laws, one file each: -log p(error) of the layers that a law governs, its normaliser, and what it teaches.
+"""Error laws, one file each: -log p(error; precision), its normaliser, and a step down the energy.
 
 A law is a module: parameters that it learns are the learner's, so the optimiser sees them. Each has at least one axis:
-DeepSpeed broadcasts none without.
+DeepSpeed broadcasts none without. Every channel of an error is independent of the others.
 """
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
+Errors = Float[Tensor, "*samples channels"]
+Precisions = Float[Tensor, "..."]
+"""Above 0, of a shape that broadcasts to that of the errors."""
+
+
+class Stepped(NamedTuple):
+    """An error after a step."""
+
+    error: Errors
+    score: Errors
+    """d -log p(error) / d error: a layer's weights learn from it."""
+
 
 @runtime_checkable
 class Law(Protocol):
-    """The distribution of the errors of one or more layers."""
+    """The distribution of an error, given its precision."""
 
-    def energy(self, errors: Sequence[Tensor]) -> Float[Tensor, ""]:
-        """-log p(errors) up to `log_normaliser`, summed over layers and samples."""
+    def energy(self, error: Errors, precision: Precisions) -> Errors:
+        """-log p(e) + log p(0) of each error: 0 at 0."""
         ...
 
-    def log_normaliser(self, errors: Sequence[Tensor]) -> Float[Tensor, ""]:
-        """-log p(errors) - energy(errors): what does not depend on the errors, but on the law's parameters."""
+    def log_normaliser(self, precision: Precisions) -> Precisions:
+        """-log p(0): with the energy, -log p(e)."""
         ...
 
-    def descended(self, error: Tensor, gradient: Tensor, *, step_size: float) -> Tensor:
-        """The error after one gradient step on energy + output loss, in units of the law's variance.
+    def stepped(self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: float) -> Stepped:
+        """The error after one step down energy + output loss, in units of the law's variance.
 
         `gradient` is that of the output loss alone.
-        """
-        ...
-
-    def lesson(self, prediction: Tensor, error: Tensor) -> Float[Tensor, ""]:
-        """A scalar whose gradient in `prediction` is d energy(state - prediction) at the fixed state.
-
-        Its gradient in the law's own parameters is that of energy + log_normaliser at the fixed error.
         """
         ...

@@ -1,50 +1,58 @@
-"""Assignment of error laws to layers."""
+"""Assignment of error laws and precisions to layers."""
 
-import functools
-import operator
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from precisionflow.config.learning import PredictiveCoding
 from precisionflow.config.optimiser import GroupName
-from precisionflow.inference.predictive_coding.laws import Law
+from precisionflow.inference.predictive_coding.laws import Errors, Stepped
 from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
+from precisionflow.inference.predictive_coding.precision import precision
+
+Present = Bool[Tensor, "batch places"]
+
+
+class LayerLaw(nn.Module):
+    """-log p(e) of one layer, its precision stated by the layer's prediction."""
+
+    def __init__(self, law: Any, precision: Any) -> None:
+        """`law` is a module with the interface `Law`; `precision` a module of `predictive_coding.precision`."""
+        super().__init__()
+        self.law = law
+        self.precision = precision
+
+    def energy(self, error: Errors, prediction: Errors, present: Present | None = None) -> Float[Tensor, ""]:
+        """sum -log p(e; precision) + log p(0; initial precision), over samples and channels, of places present.
+
+        The second term is a constant, without which the energy would be far from the loss beside it.
+        """
+        precision = self.precision(prediction)
+        start = self.law.log_normaliser(torch.full_like(precision, self.precision.initial))
+        each = self.law.energy(error, precision) + (self.law.log_normaliser(precision) - start)
+        return each.sum() if present is None else torch.where(present[..., None], each, 0.0).sum()
+
+    def stepped(self, error: Errors, gradient: Errors, prediction: Errors, *, step_size: float) -> Stepped:
+        """See `Law.stepped`."""
+        return self.law.stepped(error, gradient, self.precision(prediction), step_size=step_size)  # type: ignore[no-any-return]
 
 
 class Laws(nn.Module):
-    """The laws of all layers; layers may share one."""
+    """The laws of all layers, in their order."""
 
     group: ClassVar[GroupName] = "distribution"
 
-    def __init__(self, laws: Sequence[Any], of_layer: Sequence[int]) -> None:
-        """`laws` are modules with the interface `Law`; layer i has the law `laws[of_layer[i]]`."""
+    def __init__(self, layers: Sequence[LayerLaw]) -> None:
         super().__init__()
-        self.laws = nn.ModuleList(laws)
-        self.of_layer = tuple(of_layer)
+        self.layers = nn.ModuleList(layers)
 
-    def __getitem__(self, layer: int) -> Law:
-        return self.laws[self.of_layer[layer]]  # type: ignore[return-value]
-
-    def energy(self, errors: Sequence[Tensor]) -> Float[Tensor, ""]:
-        """Sum over laws of the energy of their layers' errors."""
-        parts = [law.energy(of) for law, of in self._shared_out(errors)]
-        return functools.reduce(operator.add, parts)
-
-    def log_normaliser(self, errors: Sequence[Tensor]) -> Float[Tensor, ""]:
-        """Sum over laws of their normalisers: with the energy, -log p(errors)."""
-        parts = [law.log_normaliser(of) for law, of in self._shared_out(errors)]
-        return functools.reduce(operator.add, parts)
-
-    def _shared_out(self, errors: Sequence[Tensor]) -> list[tuple[Any, list[Tensor]]]:
-        return [
-            (law, [error for error, of in zip(errors, self.of_layer, strict=True) if of == index])
-            for index, law in enumerate(self.laws)
-        ]
+    def __getitem__(self, layer: int) -> LayerLaw:
+        return self.layers[layer]  # type: ignore[return-value]
 
 
-def laws(config: PredictiveCoding, *, layers: int) -> Laws:
-    """The laws of a configuration: one Gaussian for all layers."""
-    return Laws([Gaussian(config.precision)], [0] * layers)
+def laws(config: PredictiveCoding, *, states: Sequence[tuple[int, ...]]) -> Laws:
+    """The laws of a configuration; `states` are the shapes of the layers' states of one sample, at most."""
+    return Laws([LayerLaw(Gaussian(), precision(config.precision, state=state)) for state in states])

@@ -1,0 +1,175 @@
+"""Learned precisions against the inverse variance of the errors, and of a linear network against its closed form."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from precisionflow.config.learning import FixedPrecision, LearnedPrecision, PredictiveCoding
+from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.laws.assigned import LayerLaw, laws
+from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
+from precisionflow.inference.predictive_coding.precision import Learned, precision
+from precisionflow.inference.predictive_coding.settle import settle
+from precisionflow.models.networks.layered import Layered
+
+BATCH, PLACES, CHANNELS = 5, 4, 3
+WIDE = {"lowest": 1e-16, "highest": 1e16, "initial": 1.0}
+SHARED = {"layer": (0, 1, 2), "channel": (0, 1), "position": (0, 2)}
+"""Axes of errors "batch places channels" that share a precision."""
+
+
+def fitted(law: LayerLaw, energy, *, steps: int = 60) -> torch.Tensor:
+    """The learned precisions where `energy()` is lowest."""
+    optimiser = torch.optim.LBFGS(
+        law.parameters(), max_iter=steps, line_search_fn="strong_wolfe", tolerance_change=0, tolerance_grad=0
+    )
+
+    def closure():
+        optimiser.zero_grad()
+        value = energy()
+        value.backward()
+        return value
+
+    optimiser.step(closure)
+    return law.precision(torch.zeros(1, PLACES, CHANNELS, dtype=torch.float64)).detach()
+
+
+def layer_law(**settings) -> LayerLaw:
+    return LayerLaw(Gaussian(), precision(LearnedPrecision(**settings), state=(PLACES, CHANNELS))).double()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+@pytest.mark.parametrize("per", list(SHARED))
+def test_at_the_optimum_a_precision_is_the_inverse_variance_of_its_errors(per, scale):
+    torch.manual_seed(0)
+    errors = scale * torch.randn(BATCH, PLACES, CHANNELS, dtype=torch.float64)
+    law = layer_law(per=per, **WIDE | {"initial": 2 / scale**2})
+    found = fitted(law, lambda: law.energy(errors, errors) / errors.numel())
+    expected = 1 / errors.square().mean(dim=SHARED[per], keepdim=True)
+    torch.testing.assert_close(found.expand_as(errors), expected.expand_as(errors), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("per", list(SHARED))
+def test_padded_places_teach_no_precision(per):
+    torch.manual_seed(0)
+    errors = torch.randn(BATCH, PLACES, CHANNELS, dtype=torch.float64)
+    present = torch.arange(PLACES) < torch.tensor([4, 1, 2, 3, 1])[:, None]
+    zero = torch.where(present[..., None], errors, 0.0)
+    law = layer_law(per=per, **WIDE)
+    found = fitted(law, lambda: law.energy(zero, zero, present) / errors.numel())
+    counted = present[..., None].double().expand_as(errors).sum(dim=SHARED[per], keepdim=True)
+    expected = counted / zero.square().sum(dim=SHARED[per], keepdim=True)
+    torch.testing.assert_close(found.expand_as(errors), expected.expand_as(errors), rtol=1e-5, atol=0)
+
+
+def test_shorter_sequences_have_the_precisions_of_the_first_places():
+    learned = Learned(LearnedPrecision(per="position"), state=(PLACES, CHANNELS))
+    nn.init.normal_(learned.offset)
+    whole = learned(torch.zeros(2, PLACES, CHANNELS))
+    assert torch.equal(learned(torch.zeros(2, 2, CHANNELS)), whole[:2])
+
+
+@pytest.mark.parametrize("initial", [1.5, 1000.0, 9e5])
+def test_a_precision_starts_at_its_initial_value_moves_at_the_rate_of_its_offset_and_keeps_its_bounds(
+    initial,
+):
+    learned = Learned(LearnedPrecision(initial=initial), state=(CHANNELS,)).double()
+    state = torch.zeros(1, CHANNELS, dtype=torch.float64)
+    assert learned(state).item() == pytest.approx(initial)
+    learned(state).log().backward()
+    assert learned.offset.grad.item() == pytest.approx(1 / CHANNELS), "the mean over channels"
+    for offset, bound in ((-1e9, 1.0), (1e9, 1e6)):
+        nn.init.constant_(learned.offset, offset)
+        assert learned(state).item() == pytest.approx(bound)
+
+
+def test_with_its_normaliser_an_energy_is_the_log_density():
+    """-log p(e) from torch's normal distribution; told is its difference to -log p(0) at the initial precision."""
+    errors = torch.randn(BATCH, CHANNELS, dtype=torch.float64)
+    law = LayerLaw(Gaussian(), precision(LearnedPrecision(initial=4.0), state=(CHANNELS,))).double()
+    nn.init.constant_(law.precision.offset, 0.3)
+    value = law.precision(errors).item()
+    at, start = (
+        torch.distributions.Normal(torch.tensor(0.0, dtype=torch.float64), 1 / math.sqrt(of))
+        for of in (value, 4.0)
+    )
+    expected = (start.log_prob(torch.zeros_like(errors)) - at.log_prob(errors)).sum()
+    torch.testing.assert_close(law.energy(errors, errors), expected)
+
+
+def squared_error(output, target):
+    return 0.5 * (output - target).square().sum(-1)
+
+
+def learned_with_settling(model, losses, inputs, target, *, config, steps, rate=0.3):
+    """Laws after alternating settling and gradient steps on their parameters, and the last errors."""
+    clamped, assigned = (
+        Clamped(model, losses, inputs, target),
+        laws(config, states=model.states).double(),
+    )
+    optimiser = torch.optim.SGD(assigned.parameters(), lr=rate)
+    for _ in range(steps):
+        found = settle(clamped, assigned, config=config)
+        optimiser.zero_grad()
+        (clamped.local(found.layers, assigned).surrogate / len(inputs)).backward()
+        optimiser.step()
+    return assigned, found
+
+
+def test_precision_and_error_of_a_linear_network_settle_to_the_closed_form():
+    """One map and the identity: e = -r / (1 + p), so p e^2 = 1 is p^2 + (2 - v) p + 1 = 0 with v the mean of r^2.
+
+    The smaller root is the minimum; there is one where v > 4, the residuals are large.
+    """
+    torch.manual_seed(0)
+    first, out = nn.Linear(3, 1, bias=False).double(), nn.Identity()
+    model = Layered([first], out, states=[(1,)])
+    inputs = torch.randn(40, 3, dtype=torch.float64)
+    residual = 2.4 * torch.randn(40, 1, dtype=torch.float64)
+    target = first(inputs).detach() - residual
+    config = PredictiveCoding(
+        iterations=25, step_size=0.3, precision=LearnedPrecision(initial=0.5, lowest=1e-4, highest=1e4)
+    )
+    assigned, found = learned_with_settling(
+        model, squared_error, inputs, target, config=config, steps=50, rate=1.0
+    )
+    v = residual.square().mean().item()
+    closed = (v - 2 - math.sqrt((v - 2) ** 2 - 4)) / 2
+    learned = assigned[0].precision(found.errors[0]).item()
+    assert learned == pytest.approx(closed, rel=1e-4)
+    assert learned == pytest.approx(1 / found.errors[0].square().mean().item(), rel=1e-4)
+    torch.testing.assert_close(found.errors[0], -residual / (1 + learned), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0])
+def test_where_the_state_is_observed_the_learned_precision_is_that_of_the_noise(scale):
+    """y = A x + noise, observed a hundred times as precisely: the error is 100 / 101 of the noise."""
+    torch.manual_seed(0)
+    true = nn.Linear(3, 2, bias=False).double()
+    model = Layered([true], nn.Identity(), states=[(2,)])
+    inputs = torch.randn(4000, 3, dtype=torch.float64)
+    deviations = scale * torch.tensor([1.0, 2.0], dtype=torch.float64)
+    target = true(inputs).detach() + deviations * torch.randn(4000, 2, dtype=torch.float64)
+
+    def loss(output, target):
+        return (50 * ((output - target) / deviations).square()).sum(-1)
+
+    config = PredictiveCoding(
+        iterations=30,
+        step_size=0.005,
+        precision=LearnedPrecision(per="channel", initial=0.5 / scale**2, lowest=1e-6, highest=1e6),
+    )
+    assigned, _ = learned_with_settling(model, loss, inputs, target, config=config, steps=40, rate=1.0)
+    learned = assigned[0].precision(target).detach()
+    torch.testing.assert_close(learned, deviations**-2, rtol=0.05, atol=0)
+
+
+def test_bounds_that_exclude_the_start_are_refused_in_one_line():
+    with pytest.raises(ValueError, match="initial 1000 does not lie between lowest 1 and highest 100"):
+        LearnedPrecision(highest=100.0)
+
+
+def test_a_fixed_precision_is_no_parameter():
+    assert not list(laws(PredictiveCoding(precision=FixedPrecision(value=3.0)), states=[(2,)]).parameters())
