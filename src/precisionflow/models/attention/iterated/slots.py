@@ -58,7 +58,7 @@ class GaussianSlots:
     """
 
     observations: Observations
-    precision: float
+    precision: float | Float[Tensor, ""]
     prior_precision: float = 0.0
 
     def free_energy(self, state: State) -> Energies:
