@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from precisionflow.models.attention.iterated.hopfield import Hopfield
 from precisionflow.models.attention.iterated.settle import Settled, settle
 
-WIDTHS, LOADS, NOISES = (6, 8, 10, 12), tuple(2**k for k in range(2, 14)), (0.0, 0.3, 0.6)
+WIDTHS, LOADS, NOISES = (4, 5, 6, 7, 8), tuple(2**k for k in range(2, 15)), (0.0, 0.3, 0.6)
 """Channels of a pattern, patterns, and the length of the noise of a query."""
 SHARP = 32.0
 """Precision at which patterns are told apart: of length 1, b is the log of how far the nearest stands out."""
@@ -100,10 +100,10 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     start, seeds, found = time.perf_counter(), given.seeds, []
-    for load in (16, 256, 4096):
+    for load in (64, 512, 4096):
         for noise in NOISES:
-            named = f"retrieved of {load} patterns of width 16, noise {noise:g}"
-            found += over_seeds(named, lambda s, n=load, e=noise: retrieval(16, n, e, seed=s), seeds, "1")
+            named = f"retrieved of {load} patterns of width 8, noise {noise:g}"
+            found += over_seeds(named, lambda s, n=load, e=noise: retrieval(8, n, e, seed=s), seeds, "1")
     for noise in (0.0, 0.3):
         capacities = torch.tensor([[log2_capacity(w, noise, seed=s) for w in WIDTHS] for s in range(seeds)])
         for width, of in zip(WIDTHS, capacities.T.tolist(), strict=True):

@@ -288,6 +288,8 @@ class Neighbour(Config):
 
     potentials: ClassVar[tuple[type[Config], ...]] = (Config,)
     """Potentials that it goes with: all."""
+    posteriors: ClassVar[tuple[type[Config], ...]] = (OneOfKeys, Independent, Expanding)
+    """Kinds of edges that it goes with."""
     kind: Literal["neighbour"] = "neighbour"
 
 
@@ -295,6 +297,7 @@ class Multihop(Config):
     """The sum of a linear map of the tokens that lie 1, 2, ... `hops` edges away: (P + P^2 + ... + P^hops) V x."""
 
     potentials: ClassVar[tuple[type[Config], ...]] = (Config,)
+    posteriors: ClassVar[tuple[type[Config], ...]] = (OneOfKeys, Independent, Expanding)
     kind: Literal["multihop"] = "multihop"
     hops: Count = 2
 
@@ -307,6 +310,7 @@ class Hopfield(Config):
 
     potentials: ClassVar[tuple[type[Config], ...]] = (DotProduct,)
     """Those whose free energy the steps descend."""
+    posteriors: ClassVar[tuple[type[Config], ...]] = (OneOfKeys,)
     kind: Literal["hopfield"] = "hopfield"
     iterations: Count = 2
     """Steps, for every query the same number."""

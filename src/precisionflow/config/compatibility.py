@@ -25,7 +25,7 @@ def check(experiment: "Experiment") -> None:
     _every_query_has_a_key(experiment)
     _independent_edges_have_whole_potentials(experiment)
     _expanding_edges_have_a_geometric_prior(experiment)
-    _value_goes_with_the_potential(experiment)
+    _value_goes_with_the_edges(experiment)
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
     _states_have_what_is_precise(experiment)
@@ -96,15 +96,20 @@ def _every_query_has_a_key(experiment: "Experiment") -> None:
             )
 
 
-def _value_goes_with_the_potential(experiment: "Experiment") -> None:
+def _value_goes_with_the_edges(experiment: "Experiment") -> None:
     if not isinstance(experiment.model, Transformer):
         return
-    value, potential = experiment.model.attention.value, experiment.model.attention.potential
-    if not isinstance(potential, value.potentials):
-        raise ValueError(
-            f"model.attention.potential.kind: {potential.kind!r} does not fit model.attention.value.kind "
-            f"{value.kind!r}; allowed: {_kinds(value.potentials)}"
-        )
+    attention = experiment.model.attention
+    value = attention.value
+    for field, part, fitting in (
+        ("potential", attention.potential, value.potentials),
+        ("edges", attention.edges, value.posteriors),
+    ):
+        if not isinstance(part, fitting):
+            raise ValueError(
+                f"model.attention.{field}.kind: {part.kind!r} does not fit model.attention.value.kind "
+                f"{value.kind!r}; allowed: {_kinds(fitting)}"
+            )
 
 
 def _independent_edges_have_whole_potentials(experiment: "Experiment") -> None:

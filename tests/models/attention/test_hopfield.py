@@ -1,5 +1,6 @@
 """Retrieval as a value of attention: steps of the Hopfield network, positions, what goes with it."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -19,9 +20,14 @@ from precisionflow.models.attention.sites import Sites
 HEADS, WIDTH, TOKENS = 2, 8, 7
 
 
-def made(*, iterations: int, prior: object, **bricks: nn.Module) -> Attention:
+def made(
+    *, iterations: int, prior: object, temperature: float | None = None, **bricks: nn.Module
+) -> Attention:
     torch.manual_seed(0)
-    described = config.Attention(prior=prior, value=config.Hopfield(iterations=iterations))
+    tempered = None if temperature is None else config.Temperature(initial=temperature)
+    described = config.Attention(
+        prior=prior, value=config.Hopfield(iterations=iterations), temperature=tempered
+    )
     module = attention(described, width=HEADS * WIDTH, heads=HEADS, **bricks).double()
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.5)
@@ -64,6 +70,24 @@ def test_the_free_energy_of_each_query_never_rises_under_a_prior() -> None:
     assert falls[0].min() < -0.1
 
 
+def test_a_temperature_divides_the_precision_of_every_step() -> None:
+    module, x = made(iterations=4, prior=config.Full(), temperature=1.0), tokens()
+    temperature = module.potential.temperature()
+    assert (temperature[0] - temperature[1]).abs() > 0.1
+    queries, keys = module.potential.potential.queries_keys(x, AT).chunk(2, dim=1)
+    heads = [
+        settle(
+            hopfield.Hopfield(keys[:, head], precision=WIDTH**-0.5 / float(temperature[head].detach())),
+            queries[:, head],
+            iterations=4,
+            tolerance=0.0,
+        ).state
+        for head in range(HEADS)
+    ]
+    torch.testing.assert_close(module(x, AT), module.mix(torch.cat(heads, dim=-1)))
+    assert not any("lowered" in name for name, _ in module.named_parameters())
+
+
 @pytest.mark.parametrize("prior", [config.Causal(), config.Full()])
 def test_what_is_retrieved_depends_on_relative_positions_alone(prior: object) -> None:
     bricks = {"norm": HeadNorm(2 * HEADS, WIDTH), "rotation": Rotary(WIDTH)}
@@ -87,6 +111,23 @@ def test_a_potential_without_this_free_energy_is_refused() -> None:
         ValueError, match=r"model\.attention\.potential\.kind: 'gaussian_per_key'.*dot_product"
     ):
         load("quickstart-language", both)
+
+
+def test_edges_that_are_no_choice_among_keys_are_refused() -> None:
+    both = ["model.attention.value.kind=hopfield", "model.attention.edges.kind=expanding"]
+    both += ["model.attention.prior.kind=geometric", "ablation={}"]
+    with pytest.raises(ValueError, match=r"model\.attention\.edges\.kind: 'expanding'.*one_of_keys"):
+        load("quickstart-language", both)
+
+
+def test_a_copy_retrieves_by_its_own_temperature() -> None:
+    module, x = made(iterations=3, prior=config.Full(), temperature=1.0), tokens()
+    before, other = module(x, AT), copy.deepcopy(module)
+    nn.init.constant_(next(other.potential.temperature.parameters()), 3.0)
+    assert torch.equal(module(x, AT), before)
+    assert (other(x, AT) - before).abs().max() > 1e-3
+    functional = torch.func.functional_call(module, dict(other.named_parameters()), (x, AT))
+    torch.testing.assert_close(functional, other(x, AT))
 
 
 def test_no_step_is_refused() -> None:

@@ -113,11 +113,12 @@ def attention(
     `mix` is the linear map of the heads; none: one with random weights.
     """
     queries_keys = QueriesAndKeys(width, heads=heads, norm=norm, rotation=rotation)
+    of_edges = potential(config, queries_keys)
     return Attention(
-        potential=potential(config, queries_keys),
+        potential=of_edges,
         prior=prior(config.prior, heads=heads),
         edges=_edges(config, heads=heads),
-        value=_value(config, width=width, heads=heads, rotation=rotation),
+        value=_value(config, of_edges, width=width, heads=heads, rotation=rotation),
         mix=mix or nn.Linear(width, width),
     )
 
@@ -137,13 +138,15 @@ def _edges(config: kinds.Attention, *, heads: int) -> Edges:
             assert_never(config.edges)
 
 
-def _value(config: kinds.Attention, *, width: int, heads: int, rotation: nn.Module | None) -> nn.Module:
+def _value(
+    config: kinds.Attention, of_edges: Any, *, width: int, heads: int, rotation: nn.Module | None
+) -> nn.Module:
     match config.value:
         case kinds.Neighbour():
             return Neighbour(width, heads=heads)
         case kinds.Multihop(hops=hops):
             return Multihop(width, heads=heads, hops=hops)
         case kinds.Hopfield(iterations=iterations):
-            return Hopfield(heads=heads, iterations=iterations, rotation=rotation)
+            return Hopfield(of_edges.scaled, heads=heads, iterations=iterations, rotation=rotation)
         case _:
             assert_never(config.value)

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from precisionflow.models.attention.heads import Origin
+from precisionflow.models.attention.heads import Heads, Origin
 from precisionflow.models.attention.lowerings import Lowering
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.centred import AboveBound
@@ -39,6 +39,10 @@ class Tempered(nn.Module):
     def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
         queries, keys = self.potential(x, at)
         return self._tempered(queries), keys
+
+    def scaled(self, queries: Heads) -> Lowered:
+        """The query side of queries that are given, of a potential that has one."""
+        return self._tempered(self.potential.scaled(queries))
 
     def _tempered(self, queries: Lowered) -> Lowered:
         return self.lowering.tempered(queries, (1 / self.temperature()).to(queries.dtype))

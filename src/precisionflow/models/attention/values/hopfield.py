@@ -1,11 +1,13 @@
 """The value of retrieval: a query descends its free energy to what the keys store."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from torch import nn
 
 from precisionflow.models.attention.edges import Posterior
-from precisionflow.models.attention.potentials.dot_product import DotProduct
+from precisionflow.models.attention.heads import Heads
+from precisionflow.models.attention.potentials import Lowered
 from precisionflow.models.attention.rotation import Unrotated
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll, Tokens
@@ -14,15 +16,23 @@ from precisionflow.models.attention.values import Before, Mixed, Offered, Own, T
 class Hopfield(nn.Module):
     """q <- sum_j p(j | q) k_j, so many times (Ramsauer et al. 2021, equation 3; Singh & Buckley 2023, section 4.2).
 
-    F(q) = |q|^2 / (2 sqrt(d)) - ln sum_j p(edge i -> j) exp(<q, k_j> / sqrt(d)) has the gradient
-    (q - sum_j p(j | q) k_j) / sqrt(d) and never rises. Each step is one fused average whose values are the keys, so
+    F(q) = b |q|^2 / 2 - ln sum_j p(edge i -> j) exp(b <q, k_j>) has the gradient b (q - sum_j p(j | q) k_j) and never
+    rises; b is 1 / sqrt(d), over the temperature. Each step is one fused average whose values are the keys, so
     that nothing is kept of a token beside its key. What positions turned is turned back by the position of the query:
     the result depends on relative positions alone.
     """
 
-    def __init__(self, *, heads: int, iterations: int, rotation: nn.Module | None = None) -> None:
-        """`rotation` is that of the queries and keys; none: they are as they were."""
+    def __init__(
+        self,
+        lowered: Callable[[Heads], Lowered],
+        *,
+        heads: int,
+        iterations: int,
+        rotation: nn.Module | None = None,
+    ) -> None:
+        """`lowered` gives the query side of queries; `rotation` is theirs, none: they are as they were."""
         super().__init__()
+        self.lowered = lowered
         self.heads = heads
         self.iterations = iterations
         self.rotation = rotation or Unrotated()
@@ -36,5 +46,5 @@ class Hopfield(nn.Module):
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
         for _ in range(self.iterations - 1):
             retrieved = posterior.expectation(posterior.keys)
-            posterior = replace(posterior, queries=DotProduct.scaled(retrieved))
+            posterior = replace(posterior, queries=self.lowered(retrieved))
         return self.rotation(posterior.expectation(posterior.keys), at.mirrored())  # type: ignore[no-any-return]
