@@ -1,7 +1,8 @@
-"""Posterior means of values by blocks of queries and heads: no matrix of all queries and keys is ever kept.
+"""Posterior means of values by blocks of queries and heads: no long sequence has a matrix of queries and keys.
 
-The backward pass makes each block of log potentials and its posterior again, from queries and keys (Chen et al. 2016;
-in attention Rabe & Staats 2021, section 4, here with all reachable keys in one block).
+The backward pass of a long sequence makes each block of log potentials and its posterior again, from queries and keys
+(Chen et al. 2016; in attention Rabe & Staats 2021, section 4, here with all reachable keys in one block). That of short
+sequences finds them as the forward pass left them.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,12 +22,15 @@ CACHED = 2**19
 """Log potentials of a block on a CPU: its matrices stay in the cache."""
 LAUNCHED = 2**26
 """Log potentials of a block on any other device: few, long kernels."""
+KEPT = 2**22
+"""Log potentials that a backward pass may find as they were; beyond, their blocks are made again."""
 
 SomeQueries = Float[Tensor, "heads queries of_query"]
 SomeKeys = Float[Tensor, "heads keys of_key"]
 Block = Float[Tensor, "heads queries keys"]
 Pull = Callable[[Block], tuple[SomeQueries, SomeKeys]]
-"""Gradient of the log potentials -> gradients of queries and keys; it may write into what it is given."""
+"""Gradient of the log potentials -> gradients of queries and keys; it may write into what it is given, not into what
+was there before: it may be asked twice."""
 
 
 @runtime_checkable
@@ -82,13 +86,19 @@ class _Expectation(torch.autograd.Function):
         *learned: Tensor,  # noqa: ARG004 - the prior holds them
     ) -> Tensor:
         mean = values.new_empty(*queries.shape[:2], values.shape[-1])
+        entries = len(queries) * queries.shape[1] * keys.shape[1]
+        keep = entries <= KEPT and any(context.needs_input_grad)
+        kept: list[tuple[Block, Pull]] = []
         for rows, columns in _reach(prior, queries, keys):
             log_prior = _log_prior(prior, rows, columns, queries)
             for of, part in _parts(sequences, log_prior, _size(rows, columns, queries)):
-                block, _ = potentials(queries[of, rows], keys[of, columns])
-                mean[of, rows] = torch.bmm(part.posterior(block), values[of, columns])
+                posterior, pull = part.made(potentials, queries[of, rows], keys[of, columns])
+                mean[of, rows] = torch.bmm(posterior, values[of, columns])
+                if keep:
+                    kept.append((posterior, pull))
         context.save_for_backward(queries, keys, values)
         context.potentials, context.prior, context.sequences = potentials, prior, sequences
+        context.kept = kept
         return mean
 
     @staticmethod
@@ -96,15 +106,22 @@ class _Expectation(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Any, ...]:
         queries, keys, values = context.saved_tensors
         prior: LogPrior = context.prior
-        of_queries, of_keys, of_values = (torch.zeros_like(side) for side in (queries, keys, values))
+        of_queries, of_keys, of_values = (
+            torch.empty_like(queries),
+            torch.zeros_like(keys),
+            torch.zeros_like(values),
+        )
         of_learned = [torch.zeros_like(tensor) for tensor in prior.learned]
+        kept = iter(context.kept)
         for rows, columns in _reach(prior, queries, keys):
             with torch.enable_grad():
                 log_prior = _log_prior(prior, rows, columns, queries)
             of_prior = torch.zeros_like(log_prior)
             for of, part in _parts(context.sequences, log_prior.detach(), _size(rows, columns, queries)):
-                block, pull = context.potentials(queries[of, rows], keys[of, columns])
-                posterior, above = part.posterior(block), gradient[of, rows]
+                posterior, pull = next(kept, None) or part.made(
+                    context.potentials, queries[of, rows], keys[of, columns]
+                )
+                above = gradient[of, rows]
                 of_values[of, columns].baddbmm_(posterior.transpose(1, 2), above)
                 through = torch.bmm(above, values[of, columns].transpose(1, 2))
                 through = torch._softmax_backward_data(through, posterior, -1, posterior.dtype)
@@ -132,6 +149,11 @@ class _Part:
         """softmax(log potentials + log prior); the block is written into."""
         block.unflatten(0, self.shape).add_(self.log_prior)
         return block.softmax(-1)
+
+    def made(self, potentials: LogPotentials, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
+        """The posterior and the way back."""
+        block, pull = potentials(queries, keys)
+        return self.posterior(block), pull
 
     def collect(self, gradient: Block, into: Tensor) -> None:
         into[self.at] += gradient.unflatten(0, self.shape).sum_to_size(self.log_prior.shape)

@@ -44,7 +44,7 @@ class LogSum:
             gradient.mul_(weight)
             of_inner, of_components = torch.zeros_like(inner), []
             for product, component in zip(products, components, strict=True):
-                of_product = product.sub_(whole).exp_().mul_(gradient)
+                of_product = (product - whole).exp_().mul_(gradient)
                 of_inner.baddbmm_(of_product, component)
                 of_components.append(torch.bmm(of_product.transpose(1, 2), inner))
             return torch.cat([of_weight, of_inner], dim=-1), torch.cat(of_components, dim=-1)

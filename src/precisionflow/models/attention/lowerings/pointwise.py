@@ -21,7 +21,7 @@ class Curve(Protocol):
         ...
 
     def pull(self, gradient: Block, at: Block, value: Block) -> Block:
-        """gradient f'(x); it may write into all three."""
+        """gradient f'(x); it may write into the gradient."""
         ...
 
 

@@ -28,7 +28,7 @@ class Root:
         return at.clamp_min_(ROUNDED**2).sqrt()
 
     def pull(self, gradient: Block, at: Block, value: Block) -> Block:  # noqa: ARG002
-        return gradient.div_(value.mul_(2))
+        return gradient.div_(value).mul_(0.5)
 
 
 class LaplaceElliptical(Centred):

@@ -1,0 +1,131 @@
+"""Attention between queries and keys that are there already: lowered, and naive with a tensor of pairs and channels."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from precisionflow.config import attention as config
+from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.potentials.assembled import potential
+from precisionflow.models.attention.potentials.centred import PrecisionOfTokens
+from precisionflow.models.attention.priors.assembled import prior
+from precisionflow.models.attention.sites import Sites
+from precisionflow.models.attention.values.hopfield import Hopfield
+from precisionflow.models.attention.values.multihop import Multihop
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from naive_potentials import FORMS, Given
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is attended with: the form of queries, keys and values."""
+
+    batch: int
+    heads: int
+    tokens: int
+    width: int = 64
+
+
+class There(nn.Module):
+    """Tensors in place of the map that makes them from tokens."""
+
+    def __init__(self, shape: Shape, *, heads: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.heads, self.head_width = shape.heads, shape.width
+        self.in_features = shape.heads * shape.width
+        self.made = nn.Parameter(scale * torch.randn(shape.batch, heads, shape.tokens, shape.width))
+
+    def forward(self, *tokens_at_side: object) -> Tensor:  # noqa: ARG002
+        return self.made
+
+
+class Attended(nn.Module):
+    """An attention's posterior and value without the linear maps around them."""
+
+    def __init__(self, shape: Shape, described: config.Attention) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.potential = potential(described, There(shape, heads=2 * shape.heads))
+        for name, module in list(self.potential.named_children()):
+            if isinstance(module, PrecisionOfTokens):
+                setattr(self.potential, name, There(shape, heads=shape.heads, scale=0.1))
+        self.prior = prior(described.prior, heads=shape.heads)
+        self.values = There(shape, heads=shape.heads)
+        self.at = Sites(torch.arange(shape.tokens), None, range(shape.tokens))
+        self.x = torch.zeros(shape.batch, shape.tokens, shape.heads * shape.width)
+
+    def posterior(self) -> Posterior:
+        queries, keys = self.potential(self.x, self.at)
+        return Posterior(self.potential.lowering, queries, keys, self.prior.log(self.at, self.at))
+
+
+class Lowered(Attended):
+    """The expectation of the values as the package takes it."""
+
+    def forward(self) -> Tensor:
+        return self.posterior().expectation(self.values())
+
+
+class Naive(Attended):
+    """The same from the definition."""
+
+    def __init__(self, shape: Shape, described: config.Attention) -> None:
+        super().__init__(shape, described)
+        self.form = FORMS[described.potential]
+
+    def forward(self) -> Tensor:
+        queries, keys = self.potential.queries_keys().chunk(2, dim=1)
+        log_potential = self.form(Given(self.potential, queries, keys, self.x, self.x))
+        tokens = self.x.shape[1]
+        log_prior = self.prior.log(self.at, self.at).matrix(
+            tokens, tokens, device=self.x.device, dtype=self.x.dtype
+        )
+        return (log_potential + log_prior).softmax(-1) @ self.values()
+
+
+class Hops(Attended):
+    """(P + ... + P^h) V."""
+
+    def __init__(self, shape: Shape, described: config.Attention) -> None:
+        super().__init__(shape, described)
+        hops = described.value.hops
+        self.value = Multihop(shape.heads * shape.width, heads=shape.heads, hops=hops)
+
+    def forward(self) -> Tensor:
+        posterior = self.posterior()
+        offered = self.value.offered(self.values(), posterior)
+        return self.value.expectation(posterior, offered, self.at)
+
+
+class Retrieval(Attended):
+    """One step of a Hopfield network."""
+
+    def __init__(self, shape: Shape, described: config.Attention) -> None:
+        super().__init__(shape, described)
+        self.value = Hopfield(heads=shape.heads, iterations=1)
+
+    def forward(self) -> Tensor:
+        return self.value.expectation(self.posterior(), self.values(), self.at)
+
+
+class Fused(nn.Module):
+    """Torch's scaled_dot_product_attention: what everything is compared with."""
+
+    def __init__(self, shape: Shape, described: config.Attention) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.sides = nn.ModuleList(There(shape, heads=shape.heads) for _ in range(3))
+        self.causal = described.prior.causal
+
+    def forward(self) -> Tensor:
+        queries, keys, values = (side() for side in self.sides)
+        return scaled_dot_product_attention(queries, keys, values, is_causal=self.causal)
+
+
+Make = Callable[[Shape, config.Attention], nn.Module]
