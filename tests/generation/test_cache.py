@@ -1,15 +1,26 @@
 """A network under way against the same network on the whole text, for every attention that can be cached."""
 
 from itertools import product
-from types import UnionType
-from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from precisionflow.config.attention import Absolute, Attention, Causal, Decay, Product, Relative, Window
-from precisionflow.config.base import Config
+from precisionflow.config.attention import (
+    Absolute,
+    Attention,
+    Causal,
+    Decay,
+    Expanding,
+    GaussianPerKey,
+    Geometric,
+    Independent,
+    Product,
+    Relative,
+    Temperature,
+    Window,
+)
+from precisionflow.config.base import Config, members_of
 from precisionflow.config.networks import Transformer
 from precisionflow.generation.cache import Cached
 from precisionflow.models.attention.memory import Kept, Room
@@ -18,16 +29,14 @@ from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.layered import TokenNetwork
 from precisionflow.models.networks.transformer import TiedReadout, transformer
 
-VOCABULARY, TOKENS, WIDTH, HEADS = 7, 13, 16, 2
-CUTS = ([13], [1] * 13, [5] + [1] * 8, [4, 6, 1, 1, 1])
+VOCABULARY, TOKENS, WIDTH, HEADS = 7, 10, 8, 2
+CUTS = [4, 1, 1, 2, 1, 1]
 """How many tokens come at once."""
 
 
 def members(part: str) -> list[Config]:
     """A default of every member of a union of the configuration of attention."""
-    union = Attention.model_fields[part].annotation
-    kinds = get_args(union) if isinstance(union, UnionType) else (union,)
-    return [kind() for kind in kinds]
+    return [kind() for kind in members_of(Attention.model_fields[part].annotation)]
 
 
 PRIORS = (
@@ -37,11 +46,16 @@ PRIORS = (
 )
 """Without a bound, with a window, with every learned and every fixed log prior."""
 ATTENTIONS = [
-    Attention(potential=potential, prior=prior, value=value)
-    for potential, prior, value in product(members("potential"), PRIORS, members("value"))
-    if isinstance(potential, value.potentials)
+    *(
+        Attention(potential=potential, prior=prior)
+        for potential, prior in product(members("potential"), PRIORS)
+    ),
+    *(Attention(prior=prior, value=value) for prior, value in product(PRIORS, members("value")[1:])),
+    *(Attention(prior=prior, edges=Independent()) for prior in PRIORS),
+    Attention(prior=Geometric(), edges=Expanding(step=2, tolerance=0.1)),
+    Attention(temperature=Temperature(), potential=GaussianPerKey()),
 ]
-"""Every potential with priors that let no token look ahead and with every value that goes with it."""
+"""Every potential with priors that let no token look ahead, and every kind of value and of edges."""
 
 
 def network(chosen: Attention, **settings: object) -> TokenNetwork:
@@ -68,29 +82,34 @@ def texts(rows: int = 3) -> torch.Tensor:
 
 
 def named(chosen: Attention) -> str:
-    return f"{chosen.potential.kind}-{chosen.prior.kind}-{chosen.value.kind}"
+    return f"{chosen.potential.kind}-{chosen.prior.kind}-{chosen.edges.kind}-{chosen.value.kind}"
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("positions", ["rotary", "learned"])
 @pytest.mark.parametrize("chosen", ATTENTIONS, ids=named)
-def test_cached_logits_are_those_of_the_whole_text(chosen: Attention, positions: str) -> None:
-    made, text = network(chosen, positions=positions, convolution=3), texts()
+def test_cached_logits_are_those_of_the_whole_text(chosen: Attention) -> None:
+    made, text = network(chosen, convolution=3), texts()
     whole = made(text)
     assert (whole[:, 1:] - whole[:, :-1]).abs().amax() > 0.1
-    for cuts in CUTS:
-        last = torch.tensor(cuts).cumsum(0) - 1
-        found = torch.stack(under_way(made, text, cuts), dim=1)
-        torch.testing.assert_close(found, whole[:, last], rtol=1e-5, atol=1e-5)
+    found = torch.stack(under_way(made, text, CUTS), dim=1)
+    torch.testing.assert_close(found, whole[:, torch.tensor(CUTS).cumsum(0) - 1], rtol=1e-5, atol=1e-5)
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("chosen", ATTENTIONS, ids=named)
-def test_a_row_is_what_it_is_alone(chosen: Attention) -> None:
-    made, text = network(chosen), texts()
-    together = torch.stack(under_way(made, text, [5] + [1] * 8))
+@pytest.mark.parametrize("cuts", [[TOKENS], [1] * TOKENS, CUTS])
+@pytest.mark.parametrize("positions", ["learned", "none", "rotary"])
+def test_positions_go_on(positions: str, cuts: list[int]) -> None:
+    made, text = network(Attention(), positions=positions), texts()
+    found = torch.stack(under_way(made, text, cuts), dim=1)
+    torch.testing.assert_close(found, made(text)[:, torch.tensor(cuts).cumsum(0) - 1], rtol=1e-5, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_a_row_is_what_it_is_alone() -> None:
+    made, text = network(Attention(potential=GaussianPerKey())), texts()
+    together = torch.stack(under_way(made, text, CUTS))
     for row in range(len(text)):
-        alone = torch.stack(under_way(made, text[row : row + 1], [5] + [1] * 8))
+        alone = torch.stack(under_way(made, text[row : row + 1], CUTS))
         torch.testing.assert_close(together[:, row : row + 1], alone, rtol=1e-5, atol=1e-5)
 
 

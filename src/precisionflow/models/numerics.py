@@ -1,5 +1,8 @@
 """Number formats and sums: the least precision of likelihoods and precisions, sums over what counts."""
 
+import contextlib
+from contextlib import AbstractContextManager
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -8,6 +11,13 @@ from torch import Tensor
 def at_least_float32(x: Tensor) -> Tensor:
     """bfloat16 to float32, float32 and float64 as they are: likelihoods and precisions are never computed in less."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def outside_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Inside the block tensors of the device are computed in their own dtypes."""
+    if not torch.is_autocast_enabled(device.type):
+        return contextlib.nullcontext()
+    return torch.autocast(device_type=device.type, enabled=False)
 
 
 def counted_sum(

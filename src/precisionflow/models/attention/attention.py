@@ -67,14 +67,14 @@ class Attention(nn.Module):
         """Attention that remembers; its prior lets no token attend to a later one."""
         horizon = self.prior.horizon
         keys, offered, origin = Kept(room, horizon=horizon), Kept(room, horizon=horizon), None
+        both, value = self.potential.forward, self.value.forward
 
         def step(x: Tokens, at: Sites) -> Tokens:
             nonlocal origin
             origin = self.potential.origin(x, at) if origin is None else origin
-            queries, own = self.potential.query(x, at, origin), self.value(x, at)
-            there = keys.extended(self.potential.key(x, at, origin))
-            posterior = self._posterior(queries, at, there, keys.sites(at))
-            new = self.value.offered(own, posterior, offered.seen)
+            queries, key = both(x, at, origin)
+            posterior = self._posterior(queries, at, keys.extended(key), keys.sites(at))
+            new = self.value.offered(value(x, at), posterior, offered.seen)
             return self._mixed(posterior, offered.extended(new), at)
 
         return step

@@ -7,12 +7,12 @@ its expectation is one fused kernel, its matrix is made only where it is asked f
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
 from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Values
+from precisionflow.models.numerics import outside_autocast
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Posterior:
     def expectation(self, values: Values) -> Float[Tensor, "batch heads queries width"]:
         """sum_j p(edge i -> j | x) v_j."""
         self._require_edges()
-        with torch.autocast(device_type=self.queries.device.type, enabled=False):
+        with outside_autocast(self.queries.device):
             return self.lowering.expectation(
                 self.queries, self.keys, values.to(self.queries.dtype), self.prior
             )
@@ -39,7 +39,7 @@ class Posterior:
     def probabilities(self) -> Float[Tensor, "batch heads queries keys"]:
         """The matrix itself, for analyses: each row sums to 1."""
         self._require_edges()
-        with torch.autocast(device_type=self.queries.device.type, enabled=False):
+        with outside_autocast(self.queries.device):
             logits = self.lowering.log_potentials(self.queries, self.keys)
             prior = self.prior.matrix(*logits.shape[-2:], device=logits.device, dtype=logits.dtype)
             return (logits + prior).softmax(-1)

@@ -18,7 +18,7 @@ Side = Literal["query", "key", "both"]
 
 def split_heads(x: Tokens, heads: int) -> Heads:
     """Channels to heads; the token axis stays whole."""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], heads, x.shape[-1] // heads).transpose(1, 2)
 
 
 Origin = Float[Tensor, "batch heads origin width"]
@@ -72,8 +72,12 @@ class QueriesAndKeys(nn.Linear):
         of = {"query": slice(count), "key": slice(count, None), "both": slice(None)}[side]
         width = self.head_width
         rows = slice(of.start and of.start * width, of.stop and of.stop * width)
-        heads = functional.linear(x, self.weight[rows], self.bias[rows]).unflatten(-1, (-1, width))
-        return self.rotation(self.norm(heads.transpose(1, 2), of), at)  # type: ignore[no-any-return]
+        whole = side == "both"
+        heads = functional.linear(
+            x, self.weight if whole else self.weight[rows], self.bias if whole else self.bias[rows]
+        )
+        heads = heads.view(*x.shape[:2], heads.shape[-1] // width, width).transpose(1, 2)
+        return self.rotation(self.norm(heads, of), at)  # type: ignore[no-any-return]
 
 
 def first_key(keys: Heads) -> Origin:

@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.log_prior import LogPrior, blocks_of
 from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Values
+from precisionflow.models.numerics import outside_autocast
 
 Weights = Float[Tensor, "batch heads queries keys"]
 
@@ -63,7 +64,7 @@ class IndependentPosterior(Posterior):
 
     def _weights(self, rows: slice, columns: slice) -> Weights:
         queries, keys = self.queries[:, :, rows], self.keys[:, :, columns]
-        with torch.autocast(device_type=queries.device.type, enabled=False):
+        with outside_autocast(queries.device):
             prior = self.prior.block(rows, columns, device=queries.device, dtype=queries.dtype)
             open_keys = prior.isfinite().sum(-1, keepdim=True).clamp(min=1)
             log_odds = self.log_odds.to(queries.dtype) - open_keys.log() + prior

@@ -10,6 +10,7 @@ BASE = 10_000.0
 """The slowest pair of channels turns by 1 radian in this many tokens."""
 
 Heads = Float[Tensor, "batch heads tokens width"]
+Turn = tuple[Float[Tensor, "tokens width"], Float[Tensor, "tokens width"]]
 
 
 class Rotary(nn.Module):
@@ -23,14 +24,25 @@ class Rotary(nn.Module):
         super().__init__()
         self.frequencies: Tensor
         self.register_buffer("frequencies", BASE ** -torch.arange(0, 1, 2 / width), persistent=False)
+        self._last: tuple[Tensor, Tensor, Turn] | None = None
 
     def forward(self, heads: Heads, at: Sites) -> Heads:
         """In float32 at least, given back in the dtype of `heads`."""
-        angle = at.positions[:, None] * self.frequencies
+        cosine, sine = self._turn(at.positions)
+        others = heads.roll(heads.shape[-1] // 2, dims=-1)
+        return (heads * cosine + others * sine).to(heads.dtype)
+
+    def _turn(self, positions: Tensor) -> "Turn":
+        """(cosine, signed sine) of each position and channel; layers that share a rotation ask for the same ones."""
+        if self._last is not None:
+            known, frequencies, turn = self._last
+            if known is positions and frequencies is self.frequencies:
+                return turn
+        angle = positions[:, None] * self.frequencies
         cosine, sine = angle.cos(), angle.sin()
-        first, second = heads.chunk(2, dim=-1)
-        turned = torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
-        return turned.to(heads.dtype)
+        turn = torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
+        self._last = positions, self.frequencies, turn
+        return turn
 
 
 class Unrotated(nn.Module):

@@ -218,11 +218,12 @@ def transformer(config: Transformer, *, vocabulary: int, context: int, readout: 
 def residual_layers(config: Transformer) -> list[nn.Module]:
     """The branches of all blocks, the layers behind an embedding."""
     last: LinearMap = _zero_linear if config.zero_projections else nn.Linear
+    rotation = Rotary(config.width // config.heads) if config.positions == "rotary" else None
     layers: list[nn.Module] = []
     for _ in range(config.blocks):
         layers += [
             Residual(NORMS[config.norm](config.width), branch, dropout=dropout_of(config, layer=layer))
-            for layer, branch in enumerate(_branches(config, last), start=len(layers) + 1)
+            for layer, branch in enumerate(_branches(config, last, rotation), start=len(layers) + 1)
         ]
     return layers
 
@@ -238,21 +239,21 @@ def positions_of(config: Transformer, context: int) -> nn.Module:
             assert_never(config.positions)
 
 
-def _attention(config: Transformer, last: LinearMap) -> nn.Module:
+def _attention(config: Transformer, last: LinearMap, rotation: nn.Module | None) -> nn.Module:
     width = config.width // config.heads
     return attention(
         config.attention,
         width=config.width,
         heads=config.heads,
         norm=HeadNorm(2 * config.heads, width) if config.query_key_norm else None,
-        rotation=Rotary(width) if config.positions == "rotary" else None,
+        rotation=rotation,
         mix=last(config.width, config.width),
     )
 
 
-def _branches(config: Transformer, last: LinearMap) -> list[nn.Module]:
+def _branches(config: Transformer, last: LinearMap, rotation: nn.Module | None) -> list[nn.Module]:
     """The branches of a block in their order, each a residual layer."""
-    branches = [_attention(config, last), _feed_forward(config, last)]
+    branches = [_attention(config, last, rotation), _feed_forward(config, last)]
     if config.convolution is None:
         return branches
     places = config.convolution

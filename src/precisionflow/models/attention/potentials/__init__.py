@@ -41,6 +41,6 @@ class Potential(Protocol):
         """The key side of tokens."""
         ...
 
-    def __call__(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
-        """Query side and key side of the same tokens."""
+    def __call__(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
+        """Query side and key side of the same tokens; without an origin they are the first ones."""
         ...

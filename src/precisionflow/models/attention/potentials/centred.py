@@ -34,9 +34,9 @@ class Centred(nn.Module):
     def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
         return self._keys(at_least_float32(self.queries_keys(y, at, "key")) - origin, y)
 
-    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+    def forward(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
         queries, keys = at_least_float32(self.queries_keys(x, at)).chunk(2, dim=1)
-        origin = first_key(keys)
+        origin = first_key(keys) if origin is None else origin
         return self._queries(queries - origin, x), self._keys(keys - origin, x)
 
     def _queries(self, queries: Heads, x: Tokens) -> Lowered:

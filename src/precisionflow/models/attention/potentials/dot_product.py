@@ -28,7 +28,12 @@ class DotProduct(nn.Module):
     def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
         return self.queries_keys(y, at, "key")  # type: ignore[no-any-return]
 
-    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+    def forward(
+        self,
+        x: Tokens,
+        at: Sites,
+        origin: Origin | None = None,  # noqa: ARG002
+    ) -> tuple[Lowered, Lowered]:
         queries, keys = self.queries_keys(x, at).chunk(2, dim=1)
         return self.scaled(queries), keys
 

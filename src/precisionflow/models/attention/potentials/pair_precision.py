@@ -55,7 +55,12 @@ class PairPrecision(nn.Module):
     def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
         return self._keys(self.queries_keys(y, at, "key"))
 
-    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+    def forward(
+        self,
+        x: Tokens,
+        at: Sites,
+        origin: Origin | None = None,  # noqa: ARG002
+    ) -> tuple[Lowered, Lowered]:
         queries, keys = self.queries_keys(x, at).chunk(2, dim=1)
         return self._queries(queries), self._keys(keys)
 

@@ -36,8 +36,8 @@ class Tempered(nn.Module):
     def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
         return self.potential.key(y, at, origin)  # type: ignore[no-any-return]
 
-    def forward(self, x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
-        queries, keys = self.potential(x, at)
+    def forward(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
+        queries, keys = self.potential(x, at, origin)
         return self._tempered(queries), keys
 
     def scaled(self, queries: Heads) -> Lowered:
