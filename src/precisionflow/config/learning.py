@@ -69,8 +69,26 @@ class PredictiveCoding(Config):
     """In units of the errors' variance, 1 / precision."""
     law: Law = GaussianLaw()
     precision: Precision = FixedPrecision()
+    gradient: Literal["local", "energy"] = "local"
+    """What weights follow. local: each layer its own error at the settled states, in one more forward pass. energy: the
+    gradient of the whole energy at the errors of the last iteration, whose pass gives it instead of a step. At the
+    settled point both are one; with 1 iteration, before any step, the energy's is backprop's."""
     tolerance: NonNegative = 0.0
     """Stop settling when the energy's relative change falls below this; 0: always take all iterations."""
+
+    @property
+    def steps(self) -> int:
+        """Most steps on the errors of a batch."""
+        return self.iterations if self.gradient == "local" else self.iterations - 1
+
+    @model_validator(mode="after")
+    def _errors_teach_what_is_learned(self) -> Self:
+        if self.steps == 0 and not isinstance(self.precision, FixedPrecision):
+            raise ValueError(
+                f"learning.iterations: after {self.iterations} with learning.gradient energy every error is 0, and no "
+                "precision can be learned from it; take 2 or learning.gradient local"
+            )
+        return self
 
 
 Learning = Annotated[Backpropagation | PredictiveCoding, Field(discriminator="kind")]

@@ -111,7 +111,7 @@ def learned_with_settling(model, losses, inputs, target, *, config, steps, rate=
     )
     optimiser = torch.optim.SGD(assigned.parameters(), lr=rate)
     for _ in range(steps):
-        found = settle(clamped, assigned, config=config)
+        found = settle(clamped, clamped.passed(), assigned, config=config)
         optimiser.zero_grad()
         (clamped.local(found.layers, assigned).surrogate / len(inputs)).backward()
         optimiser.step()
@@ -169,6 +169,11 @@ def test_where_the_state_is_observed_the_learned_precision_is_that_of_the_noise(
 def test_bounds_that_exclude_the_start_are_refused_in_one_line():
     with pytest.raises(ValueError, match="initial 1000 does not lie between lowest 1 and highest 100"):
         LearnedPrecision(highest=100.0)
+
+
+def test_errors_that_stay_zero_cannot_teach_a_precision():
+    with pytest.raises(ValueError, match=r"learning\.iterations: after 1 with"):
+        PredictiveCoding(iterations=1, gradient="energy", precision=LearnedPrecision())
 
 
 def test_a_fixed_precision_is_no_parameter():

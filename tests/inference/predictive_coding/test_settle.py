@@ -67,7 +67,7 @@ def gaussian(precision: float, **settings) -> PredictiveCoding:
 
 def settled(model, losses, inputs, target, *, config, **total):
     clamped = Clamped(model, losses, inputs, target)
-    return settle(clamped, laws(config, states=model.states), config=config, **total)
+    return settle(clamped, clamped.passed(), laws(config, states=model.states), config=config, **total)
 
 
 def losses_under_errors(model, losses, inputs, target, errors):
@@ -102,17 +102,45 @@ def test_one_step_from_zero_is_parallel_to_backprop_in_every_layer(problem):
         assert mine.norm() == pytest.approx(1e-5 * reference.norm().item(), rel=1e-3)
 
 
+def taught_gradients(problem, learning):
+    """Gradients of the weights that a way of learning gives, and the lesson."""
+    model, inputs, target, _ = problem
+    minimised = objective(GaussianNLL() if target.is_floating_point() else CrossEntropy())
+    lesson = learner(model, minimised, learning)(Batch(inputs, target))
+    return torch.autograd.grad(lesson.surrogate, list(model.parameters())), lesson
+
+
 def test_at_the_settled_point_the_local_gradient_is_the_energys(problem):
-    model, inputs, target, losses = problem
     config = gaussian(300.0, iterations=150, step_size=0.3)
-    found = settled(model, losses, inputs, target, config=config)
-    local = local_gradients(model, losses, inputs, target, found, config)
-    full = torch.autograd.grad(
-        losses_under_errors(model, losses, inputs, target, found.errors), list(model.parameters())
-    )
-    for mine, reference in zip(local, full, strict=True):
-        assert (mine - reference).abs().max() < 1e-4
-    assert max(gradient.abs().max() for gradient in local) > 0.1
+    local, mine = taught_gradients(problem, config)
+    whole, reference = taught_gradients(problem, config.model_copy(update={"gradient": "energy"}))
+    for one, other in zip(local, whole, strict=True):
+        assert (one - other).abs().max() < 1e-5
+    assert max(gradient.abs().max() for gradient in local) > 0.01
+    torch.testing.assert_close(mine.energy, reference.energy)
+    assert mine.energy < mine.loss == reference.loss
+
+
+def test_the_energys_gradient_is_taken_at_the_errors_of_the_last_iteration(problem):
+    """Of n iterations n - 1 take a step; the gradient is that of the output loss where these errors are added."""
+    model, inputs, target, losses = problem
+    config = gaussian(5.0, iterations=3, step_size=0.4, gradient="energy")
+    mine, lesson = taught_gradients(problem, config)
+    before = settled(model, losses, inputs, target, config=gaussian(5.0, iterations=2, step_size=0.4)).errors
+    loss = losses_under_errors(model, losses, inputs, target, before)
+    reference = torch.autograd.grad(loss / target.numel(), list(model.parameters()))
+    for one, other in zip(mine, reference, strict=True):
+        torch.testing.assert_close(one, other)
+    law = sum(2.5 * error.square().sum() for error in before)
+    torch.testing.assert_close(lesson.energy, (loss.detach() + law) / target.numel())
+
+
+def test_before_any_step_the_energys_gradient_is_backprops(problem):
+    mine, lesson = taught_gradients(problem, PredictiveCoding(iterations=1, gradient="energy"))
+    reference, plain = taught_gradients(problem, Backpropagation())
+    for one, other in zip(mine, reference, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(lesson.loss, plain.loss)
 
 
 def test_energy_falls_at_every_step(problem):

@@ -31,11 +31,11 @@ class Pass(NamedTuple):
     """Sum of the output losses."""
 
 
-class Local(NamedTuple):
+class Taught(NamedTuple):
     """What the weights learn from at some errors."""
 
     surrogate: Float[Tensor, ""]
-    """Its weight gradient is the energy's local one."""
+    """Its gradient is that of the weights and of the laws' parameters."""
     energy: Float[Tensor, ""]
 
 
@@ -66,7 +66,7 @@ class Clamped:
         """The energy at the errors of a pass."""
         return passed.loss + self._of_laws(passed.errors, passed.predictions, laws)
 
-    def local(self, settled: Sequence[Stepped], laws: Laws) -> Local:
+    def local(self, settled: Sequence[Stepped], laws: Laws) -> Taught:
         """The energy's local weight gradient: layer i sees its own input and its own error.
 
         d/d theta_i of -log p(s_i - f_i(s_{i-1}); law_i) at fixed states; of a Gaussian -precision
@@ -80,7 +80,7 @@ class Clamped:
             state = (predictions[-1] + error).detach()
         loss = self._output_loss(state)
         energy = loss + self._of_laws([error for error, _ in settled], predictions, laws)
-        return Local(energy - torch.stack(pulls).sum(), energy.detach())
+        return Taught(energy - torch.stack(pulls).sum(), energy.detach())
 
     def _of_laws(
         self, errors: Sequence[Errors], predictions: Sequence[Errors], laws: Laws

@@ -19,8 +19,6 @@ class Settled(NamedTuple):
     """Error and score of each layer, in the shape of its state."""
     energies: list[Tensor]
     """Energy before each step on the errors, summed over samples."""
-    loss: Tensor
-    """Loss of the plain forward pass, summed over samples."""
 
     @property
     def errors(self) -> list[Tensor]:
@@ -30,34 +28,32 @@ class Settled(NamedTuple):
 
 def settle(
     clamped: Clamped,
+    start: Pass,
     laws: Laws,
     *,
     config: PredictiveCoding,
     total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> Settled:
-    """e <- e - step_size / precision * dE/de from e = 0, at most `config.iterations` times.
+    """e <- e - step_size / precision * dE/de from the errors of a pass, at most `config.steps` times.
 
     The step is in units of the errors' variance: with step_size 1 and a loss that is linear in the states one step
     reaches the minimum, whatever the precision.
 
     Stops early when the relative change of the energy falls below `config.tolerance`. The energy is that of the whole
     batch (`total` sums a copy over ranks): ranks that share parameters take the same number of passes, as many as one
-    process would. One iteration is a forward pass and a backward pass to the states, without weight gradients.
+    process would. A step takes a forward pass and a backward pass to the states, without weight gradients.
     """
     energies: list[Tensor] = []
+    layers = [Stepped(error.detach(), torch.zeros_like(error)) for error in start.errors]
     with torch.enable_grad():
-        passed = clamped.passed()
-        loss = passed.loss.detach()
-        layers = [Stepped(error.detach(), torch.zeros_like(error)) for error in passed.errors]
-        for iteration in range(config.iterations):
-            if iteration:
-                passed = clamped.passed([layer.error for layer in layers])
+        for step in range(config.steps):
+            passed = clamped.passed([layer.error for layer in layers]) if step else start
             energy = clamped.energy(passed, laws)
             energies.append(energy.detach())
-            if config.tolerance and iteration and _settled(energies, config.tolerance, total):
+            if config.tolerance and step and _settled(energies, config.tolerance, total):
                 break
             layers = _stepped(passed, energy, laws, step_size=config.step_size)
-    return Settled(layers, energies, loss)
+    return Settled(layers, energies)
 
 
 def _stepped(passed: Pass, energy: Tensor, laws: Laws, *, step_size: float) -> list[Stepped]:

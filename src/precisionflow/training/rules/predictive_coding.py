@@ -1,15 +1,15 @@
-"""Predictive coding: the errors settle, then every layer learns from its own error."""
+"""Predictive coding: the errors settle, then every layer learns from its own error or from the whole energy."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
 
 from precisionflow.config.learning import PredictiveCoding as Config
-from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.energy import Clamped, Pass, Taught
 from precisionflow.inference.predictive_coding.laws.assigned import laws
-from precisionflow.inference.predictive_coding.settle import settle
+from precisionflow.inference.predictive_coding.settle import Settled, settle
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import SMALLEST_COUNT, Batch
@@ -40,7 +40,19 @@ class PredictiveCoding(nn.Module):
         carried: Any = None,  # noqa: ARG002 - one step a batch
     ) -> Lesson:
         clamped = Clamped(model, losses, batch.inputs, batch.target, batch.mask, batch.factors)
-        settled = settle(clamped, self.laws, config=self.config, total=self.total)
+        start = clamped.passed()
+        settled = settle(clamped, start, self.laws, config=self.config, total=self.total)
         samples = max(batch.counted, SMALLEST_COUNT)
-        local = clamped.local(settled.layers, self.laws)
-        return Lesson(local.surrogate / samples, settled.loss / samples, local.energy / samples)
+        taught = self._taught(clamped, start, settled)
+        return Lesson(taught.surrogate / samples, start.loss.detach() / samples, taught.energy / samples)
+
+    def _taught(self, clamped: Clamped, start: Pass, settled: Settled) -> Taught:
+        match self.config.gradient:
+            case "local":
+                return clamped.local(settled.layers, self.laws)
+            case "energy":
+                last = clamped.passed(settled.errors) if settled.energies else start
+                energy = clamped.energy(last, self.laws)
+                return Taught(energy, energy.detach())
+            case _:
+                assert_never(self.config.gradient)
