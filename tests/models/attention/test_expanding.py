@@ -22,6 +22,12 @@ HEADS, TOKENS, WIDTH = 2, 13, 4
 HYPER = {"alpha": 1.5, "beta": 6.0}
 
 
+@pytest.fixture(autouse=True, params=[0, 2**16], ids=["gathered", "whole"])
+def whole(request, monkeypatch):
+    """Keys are gathered, or all log potentials are one matrix."""
+    monkeypatch.setattr(expanding, "WHOLE", request.param)
+
+
 def posterior_of(queries, keys, *, how: Expanding, at=None, there=None):
     there = there or Sites(torch.arange(keys.shape[2]))
     at = at or Sites(there.positions[-queries.shape[2] :])

@@ -16,9 +16,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, pad
 from torch.utils.checkpoint import checkpoint
 
 from precisionflow.models.attention.edges import Posterior
@@ -28,6 +28,8 @@ from precisionflow.models.attention.priors.padding import Present
 
 ENTRIES = 2**21
 """Numbers of gathered keys that are held at once."""
+WHOLE = 2**16
+"""Entries of a matrix of log potentials that costs less than its keys gathered."""
 GROWTH = 4
 """A window grows by a part of itself, one in so many, where that is more than a step."""
 
@@ -123,11 +125,15 @@ class ExpandingPosterior(Posterior):
     how: Expanding = field(kw_only=True)
 
     def expectation(self, values: Values) -> Float[Tensor, "batch heads queries width"]:
-        flat = values.to(self.queries.dtype).flatten(0, 2)
+        values = values.to(self.queries.dtype)
+        if self._whole is not None:
+            return self.probabilities() @ values
+        flat = values.flatten(0, 2)
 
         def mean(rows: Tensor, window: int) -> Tensor:
-            weights = self._log_joint(rows, window).softmax(-1)
-            return (weights[:, None] @ embedding(self._places(rows, 0, window), flat))[:, 0]
+            distance = torch.arange(window, device=rows.device)
+            log_joint = self._gathered(rows, 0, window) + distance * self._grown.log_q[rows, None]
+            return (log_joint.softmax(-1)[:, None] @ embedding(self._places(rows, 0, window), flat))[:, 0]
 
         parts = list(self._parts())
         found = torch.cat([checkpoint(mean, *part, use_reentrant=False) for part in parts])
@@ -135,15 +141,14 @@ class ExpandingPosterior(Posterior):
         return embedding(order, found).view(*self.queries.shape[:3], -1)
 
     def probabilities(self) -> Float[Tensor, "batch heads queries keys"]:
-        """The matrix itself, for analyses: each row sums to 1, 0 outside the window."""
-        count = self.keys.shape[2]
-        matrix = self.queries.new_zeros(self._available.shape[0], count)
-        for rows, window in self._parts():
-            weights = self._log_joint(rows, window).softmax(-1)
-            places = self._places(rows, 0, window) % count
-            found = weights.new_zeros(len(rows), count).scatter_add(1, places, weights)
-            matrix = matrix.index_copy(0, rows, found)
-        return matrix.view(*self.queries.shape[:3], count)
+        """The matrix itself: each row sums to 1, 0 outside the window."""
+        shape = (*self.queries.shape[:3], 1)
+        window, log_q = (side.view(shape) for side in self._grown)
+        distance = self._distance
+        outside = (distance < 0) | (distance >= window) | ~self._possible
+        with torch.autocast(device_type=self.queries.device.type, enabled=False):
+            scores = self.lowering.log_potentials(self.queries, self.keys)
+        return (scores + distance * log_q).masked_fill(outside, float("-inf")).softmax(-1)
 
     @property
     def visited(self) -> Int[Tensor, "batch heads queries"]:
@@ -158,19 +163,31 @@ class ExpandingPosterior(Posterior):
         return (places + 1).repeat(batch * heads)
 
     @cached_property
-    def _real(self) -> Tensor | None:
-        """Whether a token stands at each key; none: at all of them."""
-        for factor in self.prior.factors:
-            if isinstance(factor, Present):
-                return factor.keys[:, None].expand(-1, self.keys.shape[1], -1).flatten()
-        return None
+    def _distance(self) -> Int[Tensor, "queries keys"]:
+        places = torch.arange(self.keys.shape[2], device=self.queries.device)
+        return places[-self.queries.shape[2] :, None] - places
 
     @cached_property
-    def _absent(self) -> Tensor | None:
-        """Whether no token stands at each query: it looks at any key then, and nobody at it."""
-        if self.prior.absent is None:
+    def _possible(self) -> Bool[Tensor, "batches 1 queries keys"]:
+        """Whether a token stands at each key; of queries that are none every key counts as one."""
+        for factor in self.prior.factors:
+            if isinstance(factor, Present):
+                real = factor.keys[:, None, None]
+                absent = self.prior.absent
+                return real if absent is None else real | absent[:, None, :, None]
+        return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=self.queries.device)
+
+    @cached_property
+    def _whole(self) -> Scores | None:
+        """Log potentials of every query, the nearest key first, where the matrix is small."""
+        queries, keys = self.queries.shape[2], self.keys.shape[2]
+        if queries * keys > WHOLE:
             return None
-        return self.prior.absent[:, None].expand(-1, self.queries.shape[1], -1).flatten()
+        with torch.no_grad(), torch.autocast(device_type=self.queries.device.type, enabled=False):
+            scores = self.lowering.log_potentials(self.queries, self.keys)
+        scores = scores.masked_fill(~self._possible, float("-inf")).flatten(0, 2)
+        places = self._available[:, None] - 1 - torch.arange(keys, device=scores.device)
+        return scores.gather(1, places.clamp(min=0)).masked_fill(places < 0, float("-inf"))
 
     @cached_property
     def _grown(self) -> _Grown:
@@ -186,9 +203,7 @@ class ExpandingPosterior(Posterior):
         scores, seen = self.queries.new_zeros(len(rows), 0), 0
         while len(going):
             more = max(self.how.step, seen // GROWTH)
-            few = max(1, ENTRIES // (more * self.keys.shape[-1]))
-            found = [self._scores(part, seen, more) for part in rows[going].split(few)]
-            scores = torch.cat([scores, torch.cat(found)], dim=-1)
+            scores = torch.cat([scores, self._scores(rows[going], seen, more)], dim=-1)
             seen += more
             inferred, unseen = self.how.inferred(scores, available[going])
             done = (unseen <= self.how.tolerance) | (seen >= available[going])
@@ -203,10 +218,6 @@ class ExpandingPosterior(Posterior):
             for rows in (self._grown.window == window).nonzero()[:, 0].split(size):
                 yield rows, window
 
-    def _log_joint(self, rows: Int[Tensor, "rows"], window: int) -> Scores:
-        distance = torch.arange(window, device=rows.device)
-        return self._scores(rows, 0, window) + distance * self._grown.log_q[rows, None]
-
     def _places(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Int[Tensor, "rows window"]:
         """Among all keys side by side; those before the first stand for no key."""
         distance = torch.arange(first, first + count, device=rows.device)
@@ -215,14 +226,23 @@ class ExpandingPosterior(Posterior):
 
     def _scores(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Scores:
         """Log potentials of some distances, -inf where no key stands."""
+        if self._whole is not None:
+            found = self._whole[rows, first : first + count]
+            return pad(found, (0, count - found.shape[1]), value=float("-inf"))
+        few = max(1, ENTRIES // (count * self.keys.shape[-1]))
+        return torch.cat([self._gathered(part, first, count) for part in rows.split(few)])
+
+    def _gathered(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Scores:
+        places = self._places(rows, first, count)
         with torch.autocast(device_type=self.queries.device.type, enabled=False):
             queries = embedding(rows, self.queries.flatten(0, 2))[:, None, None]
-            places = self._places(rows, first, count)
             keys = embedding(places, self.keys.flatten(0, 2))[:, None]
             scores = self.lowering.log_potentials(queries, keys)[:, 0, 0]
         distance = torch.arange(first, first + count, device=rows.device)
         possible = distance < self._available[rows, None]
-        if self._real is not None:
-            real = self._real[places]
-            possible = possible & (real if self._absent is None else real | self._absent[rows, None])
+        if self._possible.numel() > 1:
+            heads, asked, kept = *self.queries.shape[1:3], self.keys.shape[2]
+            real = self._possible.expand(-1, 1, asked, -1)
+            of = (rows // (heads * asked))[:, None], 0, (rows % asked)[:, None], places % kept
+            possible = possible & real[of]
         return scores.masked_fill(~possible, float("-inf"))
