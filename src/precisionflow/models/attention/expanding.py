@@ -10,7 +10,7 @@ Keys that are not looked at yet count with the likelihood to be expected of them
 on. A window that holds all keys gives the updates without truncation.
 """
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -19,10 +19,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import embedding, pad
-from torch.utils.checkpoint import checkpoint
 
 from precisionflow.models.attention.edges import Posterior
-from precisionflow.models.attention.log_prior import LogPrior
+from precisionflow.models.attention.log_prior import Block, LogPrior
 from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Values
 from precisionflow.models.attention.priors.padding import Present
 
@@ -108,141 +107,141 @@ class _Beyond(NamedTuple):
         return cls(log_mass, first + passed)
 
 
-class _Grown(NamedTuple):
-    """Windows of all queries, side by side."""
+@dataclass(frozen=True)
+class Grown:
+    """log p(k | q) of every query with its own q, up to its constant, -inf outside the window that it has grown to."""
 
-    window: Int[Tensor, "rows"]
-    log_q: Float[Tensor, "rows"]
+    window: Int[Tensor, "batch heads queries"]
+    log_q: Float[Tensor, "batch heads queries"]
+    places: Int[Tensor, "queries"]
+    """Where the queries stand among the keys."""
+    keeps_self = True
+    learned: tuple[Tensor, ...] = ()
+
+    @cached_property
+    def _first(self) -> list[int]:
+        """The farthest key that a query of any sequence and head looks at."""
+        return (self.places + 1 - self.window).amin((0, 1)).clamp(min=0).tolist()  # type: ignore[no-any-return]
+
+    def reach(self, queries: slice, keys: int) -> slice:  # noqa: ARG002 - the queries are the last of them
+        return slice(min(self._first[queries]), int(self.places[queries.stop - 1]) + 1)
+
+    def block(self, queries: slice, keys: slice) -> Block:
+        there = torch.arange(keys.start, keys.stop, device=self.places.device)
+        distance = self.places[queries, None] - there
+        outside = (distance < 0) | (distance >= self.window[..., queries, None])
+        return (distance * self.log_q[..., queries, None]).masked_fill(outside, float("-inf"))
 
 
 @dataclass(frozen=True)
 class ExpandingPosterior(Posterior):
-    """p(edge | x) inside the window that each query has grown to; no key outside is looked at.
+    """p(edge | x) inside the window that each query has grown to.
 
-    Windows and q are inferred from the log potentials and taken as given by the gradient.
+    Windows and q are inferred from the log potentials of the keys inside and taken as given by the gradient. What
+    follows is the posterior of a prior of windows: its blocks have the keys of all their queries' windows.
     """
 
     how: Expanding = field(kw_only=True)
 
     def expectation(self, values: Values) -> Float[Tensor, "batch heads queries width"]:
-        values = values.to(self.queries.dtype)
-        if self._whole is not None:
-            return self.probabilities() @ values
-        flat = values.flatten(0, 2)
-
-        def mean(rows: Tensor, window: int) -> Tensor:
-            distance = torch.arange(window, device=rows.device)
-            log_joint = self._gathered(rows, 0, window) + distance * self._grown.log_q[rows, None]
-            return (log_joint.softmax(-1)[:, None] @ embedding(self._places(rows, 0, window), flat))[:, 0]
-
-        parts = list(self._parts())
-        found = torch.cat([checkpoint(mean, *part, use_reentrant=False) for part in parts])
-        order = torch.cat([rows for rows, _ in parts]).argsort()
-        return embedding(order, found).view(*self.queries.shape[:3], -1)
+        return self._inside.expectation(values)
 
     def probabilities(self) -> Float[Tensor, "batch heads queries keys"]:
-        """The matrix itself: each row sums to 1, 0 outside the window."""
-        shape = (*self.queries.shape[:3], 1)
-        window, log_q = (side.view(shape) for side in self._grown)
-        distance = self._distance
-        outside = (distance < 0) | (distance >= window) | ~self._possible
-        with torch.autocast(device_type=self.queries.device.type, enabled=False):
-            scores = self.lowering.log_potentials(self.queries, self.keys)
-        return (scores + distance * log_q).masked_fill(outside, float("-inf")).softmax(-1)
+        return self._inside.probabilities()
 
     @property
     def visited(self) -> Int[Tensor, "batch heads queries"]:
         """Keys that each query has looked at."""
-        return self._grown.window.minimum(self._available).view(self.queries.shape[:3])
+        return self._grown.window.minimum(self.places + 1)
+
+    @property
+    def padding(self) -> tuple[Present, ...]:
+        """The prior of padding, where there is some."""
+        return tuple(factor for factor in self.prior.factors if isinstance(factor, Present))
 
     @cached_property
-    def _available(self) -> Int[Tensor, "rows"]:
-        """Keys at the place of each query and before it."""
-        batch, heads, count, _ = self.queries.shape
-        places = torch.arange(self.keys.shape[2], device=self.queries.device)[-count:]
-        return (places + 1).repeat(batch * heads)
+    def _inside(self) -> Posterior:
+        prior = LogPrior(factors=(self._grown, *self.padding), absent=self.prior.absent)
+        return Posterior(self.lowering, self.queries, self.keys, prior)
 
     @cached_property
-    def _distance(self) -> Int[Tensor, "queries keys"]:
-        places = torch.arange(self.keys.shape[2], device=self.queries.device)
-        return places[-self.queries.shape[2] :, None] - places
+    def places(self) -> Int[Tensor, "queries"]:
+        """Where the queries stand among the keys."""
+        places = torch.arange(self.keys.shape[2], device=self.keys.device)
+        return places[-self.queries.shape[2] :]
 
     @cached_property
-    def _possible(self) -> Bool[Tensor, "batches 1 queries keys"]:
-        """Whether a token stands at each key; of queries that are none every key counts as one."""
-        for factor in self.prior.factors:
-            if isinstance(factor, Present):
-                real = factor.keys[:, None, None]
-                absent = self.prior.absent
-                return real if absent is None else real | absent[:, None, :, None]
-        return torch.ones(1, 1, 1, 1, dtype=torch.bool, device=self.queries.device)
-
-    @cached_property
-    def _whole(self) -> Scores | None:
-        """Log potentials of every query, the nearest key first, where the matrix is small."""
-        queries, keys = self.queries.shape[2], self.keys.shape[2]
-        if queries * keys > WHOLE:
-            return None
-        with torch.no_grad(), torch.autocast(device_type=self.queries.device.type, enabled=False):
-            scores = self.lowering.log_potentials(self.queries, self.keys)
-        scores = scores.masked_fill(~self._possible, float("-inf")).flatten(0, 2)
-        places = self._available[:, None] - 1 - torch.arange(keys, device=scores.device)
-        return scores.gather(1, places.clamp(min=0)).masked_fill(places < 0, float("-inf"))
-
-    @cached_property
-    def _grown(self) -> _Grown:
-        with torch.no_grad():
-            rows = torch.arange(len(self._available), device=self.queries.device)
+    def _grown(self) -> Grown:
+        device, shape = self.queries.device, self.queries.shape[:3]
+        with torch.no_grad(), torch.autocast(device_type=device.type, enabled=False):
+            look = _Looked.at(self)
             size = max(1, ENTRIES // (self.how.step * self.keys.shape[-1]))
-            grown = [self._grow(part) for part in rows.split(size)]
-            return _Grown(*(torch.cat(side) for side in zip(*grown, strict=True)))
+            parts = torch.arange(math.prod(shape), device=device).split(size)
+            windows, log_q = zip(*(self._grow(look, rows) for rows in parts), strict=True)
+        return Grown(torch.cat(windows).view(shape), torch.cat(log_q).view(shape), self.places)
 
-    def _grow(self, rows: Int[Tensor, "rows"]) -> _Grown:
+    def _grow(self, look: "_Looked", rows: Int[Tensor, "rows"]) -> tuple[Tensor, Tensor]:
         window, log_q = torch.zeros_like(rows), self.queries.new_zeros(len(rows))
-        going, available = torch.arange(len(rows), device=rows.device), self._available[rows]
+        going, available = torch.arange(len(rows), device=rows.device), look.available[rows]
         scores, seen = self.queries.new_zeros(len(rows), 0), 0
         while len(going):
             more = max(self.how.step, seen // GROWTH)
-            scores = torch.cat([scores, self._scores(rows[going], seen, more)], dim=-1)
+            scores = torch.cat([scores, look.scores(rows[going], seen, more)], dim=-1)
             seen += more
             inferred, unseen = self.how.inferred(scores, available[going])
             done = (unseen <= self.how.tolerance) | (seen >= available[going])
             window[going[done]], log_q[going[done]] = seen, inferred[done]
             going, scores = going[~done], scores[~done]
-        return _Grown(window, log_q)
+        return window, log_q
 
-    def _parts(self) -> Iterator[tuple[Int[Tensor, "rows"], int]]:
-        """Queries of one window at a time, not more than fit."""
-        for window in self._grown.window.unique().tolist():
-            size = max(1, ENTRIES // (window * self.keys.shape[-1]))
-            for rows in (self._grown.window == window).nonzero()[:, 0].split(size):
-                yield rows, window
 
-    def _places(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Int[Tensor, "rows window"]:
-        """Among all keys side by side; those before the first stand for no key."""
-        distance = torch.arange(first, first + count, device=rows.device)
-        start = rows // self.queries.shape[2] * self.keys.shape[2]
-        return start[:, None] + (self._available[rows, None] - 1 - distance).clamp(min=0)
+@dataclass(frozen=True)
+class _Looked:
+    """Log potentials of single queries by distance; queries of all sequences and heads lie side by side."""
 
-    def _scores(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Scores:
-        """Log potentials of some distances, -inf where no key stands."""
-        if self._whole is not None:
-            found = self._whole[rows, first : first + count]
+    posterior: ExpandingPosterior
+    available: Int[Tensor, "rows"]
+    """Keys at the place of each query and before it."""
+    real: Bool[Tensor, "batch queries keys"] | None
+    """Whether a token stands at the key, or none at the query, which may look at any; none: everywhere."""
+    whole: Scores | None
+    """Those of all keys, the nearest first, where the matrix is small."""
+
+    @classmethod
+    def at(cls, posterior: ExpandingPosterior) -> "_Looked":
+        batch, heads, queries, _ = posterior.queries.shape
+        keys, available = posterior.keys.shape[2], (posterior.places + 1).repeat(batch * heads)
+        real = None
+        for factor in posterior.padding:
+            real = factor.keys[:, None].expand(-1, queries, -1)
+            if posterior.prior.absent is not None:
+                real = real | posterior.prior.absent[:, :, None]
+        if queries * keys > WHOLE:
+            return cls(posterior, available, real, None)
+        scores = posterior.lowering.log_potentials(posterior.queries, posterior.keys)
+        if real is not None:
+            scores = scores.masked_fill(~real[:, None], float("-inf"))
+        places = available[:, None] - 1 - torch.arange(keys, device=scores.device)
+        nearest_first = scores.flatten(0, 2).gather(1, places.clamp(min=0))
+        return cls(posterior, available, real, nearest_first.masked_fill(places < 0, float("-inf")))
+
+    def scores(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Scores:
+        """Of the distances first, ..., first + count - 1; -inf where no key stands."""
+        if self.whole is not None:
+            found = self.whole[rows, first : first + count]
             return pad(found, (0, count - found.shape[1]), value=float("-inf"))
-        few = max(1, ENTRIES // (count * self.keys.shape[-1]))
+        few = max(1, ENTRIES // (count * self.posterior.keys.shape[-1]))
         return torch.cat([self._gathered(part, first, count) for part in rows.split(few)])
 
     def _gathered(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Scores:
-        places = self._places(rows, first, count)
-        with torch.autocast(device_type=self.queries.device.type, enabled=False):
-            queries = embedding(rows, self.queries.flatten(0, 2))[:, None, None]
-            keys = embedding(places, self.keys.flatten(0, 2))[:, None]
-            scores = self.lowering.log_potentials(queries, keys)[:, 0, 0]
+        queries, keys = self.posterior.queries, self.posterior.keys
+        heads, asking, kept = queries.shape[1], queries.shape[2], keys.shape[2]
         distance = torch.arange(first, first + count, device=rows.device)
-        possible = distance < self._available[rows, None]
-        if self._possible.numel() > 1:
-            heads, asked, kept = *self.queries.shape[1:3], self.keys.shape[2]
-            real = self._possible.expand(-1, 1, asked, -1)
-            of = (rows // (heads * asked))[:, None], 0, (rows % asked)[:, None], places % kept
-            possible = possible & real[of]
+        places = self.available[rows, None] - 1 - distance
+        possible, places = places >= 0, places.clamp(min=0)
+        there = embedding((rows // asking * kept)[:, None] + places, keys.flatten(0, 2))
+        here = embedding(rows, queries.flatten(0, 2))
+        scores = self.posterior.lowering.log_potentials(here[:, None, None], there[:, None])[:, 0, 0]
+        if self.real is not None:
+            possible &= self.real[(rows // (heads * asking))[:, None], (rows % asking)[:, None], places]
         return scores.masked_fill(~possible, float("-inf"))
