@@ -1,10 +1,10 @@
 """Slots: objects in generated images, by adjusted Rand index against k-means and a Gaussian mixture.
 
 Images of 12 x 12 pixels hold two to four discs or squares of random colours, one over the other, on a grey ground, with
-noise. Methods see colour and place of every pixel; all but learned slots know how many objects there are. The
-index is that of foreground pixels. Learned slots are trained to explain images of their own, each slot decoded apart
-(Locatello et al. 2020), without a label. Every seed has images, starts and weights of its own; intervals are Student's
-t, at 95 %.
+noise. Methods see colour and place of every pixel; all but learned slots know how many objects there are. The index is
+that of foreground pixels. Learned slots are trained to explain images of their own, without a label: each slot is
+decoded apart (Locatello et al. 2020), and a pixel is of one of them, an edge that is summed out. Every seed has images,
+starts and weights of its own; intervals are Student's t, at 95 %.
 """
 
 import time
@@ -25,8 +25,9 @@ from precisionflow.models.attention.iterated.slot_attention import SlotAttention
 from precisionflow.models.attention.iterated.slots import DotProductSlots, GaussianSlots
 
 SIDE, MOST, NOISE = 12, 4, 0.05
-TESTED, TRAINED, BATCH = 100, 1000, 16
-WIDTH, ITERATIONS = 16, 3
+TESTED, TRAINED, BATCH, RATE = 100, 1000, 16, 4e-3
+WIDTH, ITERATIONS, STD = 16, 3, 0.1
+"""Channels of a slot, its steps, and the standard deviation of a pixel's colour about that of its slot."""
 SHARP = 50.0
 """Precision of untrained slots: clusters of a standard deviation of 0.14, colours and places in [0, 1]."""
 
@@ -102,42 +103,41 @@ class Explainer(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(WIDTH + 2, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
         self.colour_and_mask = nn.Linear(32, 4)
 
-    def forward(self, features: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Squared error of the pixels' colours, and masks, float "images slots pixels"."""
+    def forward(self, features: Tensor, start: Tensor) -> Tensor:
+        """ln mask_k + ln N(colour; colour_k, STD^2) up to a constant, float "images slots pixels"."""
         slots, _ = self.slots(self.encoder(features), start)
         places = features[:, None, :, 3:].expand(-1, slots.shape[1], -1, -1)
         wide = slots[:, :, None].expand(-1, -1, features.shape[1], -1)
         colour, mask = self.colour_and_mask(self.decoder(torch.cat([wide, places], dim=-1))).split([3, 1], -1)
-        masks = mask.softmax(1)
-        error = ((masks * colour).sum(1) - features[..., :3]).square().sum(-1).mean()
-        return error, masks[..., 0]
+        error = (features[:, None, :, :3] - colour).square().sum(-1)
+        return mask[..., 0].log_softmax(1) - error / (2 * STD**2)
 
 
 def learned(images: Images, seed: int, *, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels by what the slots share among them, and by the decoder's masks."""
+    """Labels by what the slots share among them, and by the posterior of the slot that a pixel is decoded from."""
     torch.manual_seed(seed)
     model = Explainer()
-    optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
+    optimiser = torch.optim.Adam(model.parameters(), lr=RATE)
     seen = drawn(TRAINED, np.random.default_rng([seed, 1])).features
     for step in range(steps):
-        optimiser.param_groups[0]["lr"] = 2e-3 * min(1.0, (step + 1) / 100) * (1 - step / steps)
+        optimiser.param_groups[0]["lr"] = RATE * min(1.0, (step + 1) / 100) * (1 - step / steps)
         batch = seen[torch.randint(len(seen), (BATCH,))]
-        error, _ = model(batch, torch.randn(BATCH, MOST + 1, WIDTH))
+        loss = -model(batch, torch.randn(BATCH, MOST + 1, WIDTH)).logsumexp(1).mean()
         optimiser.zero_grad()
-        error.backward()
+        loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
     with torch.no_grad():
         start = torch.randn(len(images.features), MOST + 1, WIDTH)
         shares = model.slots(model.encoder(images.features), start).shares
-        _, masks = model(images.features, start)
-    return shares.argmax(1).numpy(), masks.argmax(1).numpy()
+        decoded = model(images.features, start)
+    return shares.argmax(1).numpy(), decoded.argmax(1).numpy()
 
 
 def indices(seed: int, *, steps: int) -> dict[str, float]:
     """Method -> adjusted Rand index."""
     images = drawn(TESTED, np.random.default_rng([seed, 0]))
-    shares, masks = learned(images, seed, steps=steps)
+    shares, decoded = learned(images, seed, steps=steps)
     found = {
         "k-means": by_estimator(lambda k, s: KMeans(k, n_init=10, random_state=s), images, seed),
         "Gaussian mixture": by_estimator(
@@ -146,7 +146,7 @@ def indices(seed: int, *, steps: int) -> dict[str, float]:
         "Gaussian slots": by_slots(lambda x: GaussianSlots(x, precision=SHARP), images, seed),
         "dot product slots": by_slots(DotProductSlots, images, seed),
         "learned slots, what they share": shares,
-        "learned slots, masks": masks,
+        "learned slots, decoded": decoded,
     }
     return {name: index(of, images.owner) for name, of in found.items()}
 

@@ -156,7 +156,7 @@ def test_what_stands_is_stationary(make: Make) -> None:
     torch.testing.assert_close(model.gradient(settled.state), torch.zeros_like(start), rtol=0.0, atol=1e-5)
 
 
-@pytest.mark.parametrize("make", MODELS[:-1])
+@pytest.mark.parametrize("make", MODELS)
 def test_the_covariance_is_the_inverse_of_the_curvature(make: Make) -> None:
     """Against autograd, away from the minimum too, where the curvature may have either sign."""
     model, state = make(seed=3)

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.models.attention.iterated import Energies, State
+from precisionflow.models.attention.iterated.curvature import variance
 
 Layer = Float[Tensor, "*problems _nodes width"]
 Between = Float[Tensor, "*problems _upper _lower"]
@@ -74,6 +75,33 @@ class PredictiveCoding:
             weight = weight + (gains * self.weights[place]).sum(-2)[..., None]
             layers[place] = (prediction + gains.mT @ layers[place + 1]) / weight
         return torch.cat(layers[:-1], dim=-2)
+
+    def covariance(self, state: State) -> Float[Tensor, "*problems size size"]:
+        """Of all latent nodes together, node by node: an error e_ij is a sum of nodes, 1 of i and -w_ij of j."""
+        layers, posterior = self.layers(state), self.posterior(state)
+        each = torch.eye(state.shape[-1], dtype=state.dtype, device=state.device)
+        first = torch.zeros(state.shape[-2], dtype=state.dtype, device=state.device)
+        first[: len(self.mean)] = self.prior_precision
+        curvature = torch.kron(torch.diag(first), each)
+        for place, precision in enumerate(self.precisions):
+            parts, gains = self._parts(place, state.shape[-2]), precision[:, None] * posterior[place]
+            squares = torch.einsum("...ij,ijn,ijm->...nm", gains, parts, parts)
+            expected = torch.einsum("...nm,ab->...namb", squares, each).flatten(-4, -3).flatten(-2, -1)
+            pulls = parts[..., None] * self._errors(layers, place)[..., None, :]
+            pulls = precision[:, None, None] * pulls.flatten(-2)
+            curvature = curvature + expected - variance(posterior[place], pulls)
+        return torch.linalg.inv(curvature)
+
+    def _parts(self, place: int, nodes: int) -> Float[Tensor, "_upper _lower nodes"]:
+        """d e_ij / d z of the latent nodes, those of all layers side by side."""
+        weights = self.weights[place]
+        upper, lower = weights.shape
+        start = sum(below.shape[1] for below in self.weights[:place])
+        parts = weights.new_zeros(upper, lower, nodes)
+        parts[:, torch.arange(lower), start + torch.arange(lower)] = -weights
+        if place + 1 < len(self.weights):
+            parts[torch.arange(upper), :, start + lower + torch.arange(upper)] = 1.0
+        return parts
 
     def _from_below(
         self, layers: list[Layer], posterior: list[Between], place: int
