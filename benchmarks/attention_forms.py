@@ -13,7 +13,6 @@ from precisionflow.config import attention as config
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.potentials.assembled import potential
 from precisionflow.models.attention.potentials.centred import PrecisionOfTokens
-from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.priors.assembled import prior
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.attention.values.hopfield import Hopfield
@@ -109,7 +108,7 @@ class Retrieval(Attended):
 
     def __init__(self, shape: Shape, described: config.Attention) -> None:
         super().__init__(shape, described)
-        self.value = Hopfield(DotProduct.scaled, heads=shape.heads, iterations=1)
+        self.value = Hopfield(self.potential.scaled, heads=shape.heads, iterations=1)
 
     def forward(self) -> Tensor:
         return self.value.expectation(self.posterior(), self.values(), self.at)

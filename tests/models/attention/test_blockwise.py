@@ -18,10 +18,12 @@ BATCH, HEADS, QUERIES, WIDTH = 2, 3, 5, 2
 STUDENT = Pointwise(Logarithm())
 
 
-@pytest.fixture(params=[(1, 1), (2, 20), (2, 60), (3, 45), (128, 2**19)], ids=str)
+@pytest.fixture(params=[(1, 1, 0), (2, 20, 0), (2, 60, 1000), (3, 45, 0), (128, 2**19, 1000)], ids=str)
 def blocks(request, monkeypatch):
-    """Rows of a block, and its entries: one head, some heads, all heads of one sequence, of both."""
+    """Rows of a block, its entries (of one head, some heads, one sequence, both), and how many are kept."""
+    monkeypatch.setattr(blockwise, "KEPT", request.param[2])
     monkeypatch.setattr(blockwise, "ROWS", request.param[0])
+    monkeypatch.setattr(blockwise, "SKIPPING_ROWS", request.param[0])
     monkeypatch.setattr(blockwise, "CACHED", request.param[1])
 
 
@@ -53,7 +55,7 @@ PRIORS = {
 
 @pytest.mark.usefixtures("blocks")
 @pytest.mark.parametrize("prior", PRIORS)
-def test_any_blocks_give_the_whole(prior):
+def test_any_blocks_give_the_whole_as_often_as_they_are_asked(prior):
     log_prior, (queries, keys, values) = PRIORS[prior](), sides(QUERIES)
     inputs = [queries, keys, values, *log_prior.learned]
     found = STUDENT.expectation(queries, keys, values, log_prior)
@@ -61,6 +63,7 @@ def test_any_blocks_give_the_whole(prior):
     expected = (STUDENT.log_potentials(queries, keys) + matrix).softmax(-1) @ values
     torch.testing.assert_close(found, expected)
     weights = torch.randn_like(found)
+    torch.autograd.grad((found * weights).sum(), inputs, retain_graph=True)
     for mine, theirs in zip(
         torch.autograd.grad((found * weights).sum(), inputs),
         torch.autograd.grad((expected * weights).sum(), inputs),
@@ -77,7 +80,7 @@ def test_gradients_are_those_of_finite_differences(monkeypatch, keys):
 
 
 def test_keys_out_of_reach_are_not_looked_at(monkeypatch):
-    monkeypatch.setattr(blockwise, "ROWS", 2)
+    monkeypatch.setattr(blockwise, "SKIPPING_ROWS", 2)
     seen = []
 
     def looking(queries, keys):
@@ -89,7 +92,7 @@ def test_keys_out_of_reach_are_not_looked_at(monkeypatch):
 
 
 def test_keys_outside_a_window_are_not_looked_at(monkeypatch):
-    monkeypatch.setattr(blockwise, "ROWS", 1)
+    monkeypatch.setattr(blockwise, "SKIPPING_ROWS", 1)
     seen = []
 
     def looking(queries, keys):

@@ -13,11 +13,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from precisionflow.models.attention.log_prior import LogPrior
+from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
 from precisionflow.models.attention.lowerings import Keys, Queries, Values
 
-ROWS = 128
-"""Queries of a block: few enough that a causal prior skips most of what it excludes, enough for a matrix product."""
+ROWS = 256
+"""Queries of a block where each may have an edge from every key."""
+SKIPPING_ROWS = 128
+"""The same where a prior excludes keys: few enough to skip most of them, enough for a matrix product."""
 CACHED = 2**19
 """Log potentials of a block on a CPU: its matrices stay in the cache."""
 LAUNCHED = 2**26
@@ -28,9 +30,9 @@ KEPT = 2**22
 SomeQueries = Float[Tensor, "heads queries of_query"]
 SomeKeys = Float[Tensor, "heads keys of_key"]
 Block = Float[Tensor, "heads queries keys"]
-Pull = Callable[[Block], tuple[SomeQueries, SomeKeys]]
-"""Gradient of the log potentials -> gradients of queries and keys; it may write into what it is given, not into what
-was there before: it may be asked twice."""
+Pull = Callable[[Block, SomeQueries, SomeKeys], None]
+"""(gradient of the log potentials, where that of the queries is put, where that of the keys is added): it may write
+into the first, not into what was there before, as it may be asked twice."""
 
 
 @runtime_checkable
@@ -127,8 +129,7 @@ class _Expectation(torch.autograd.Function):
                 through = torch._softmax_backward_data(through, posterior, -1, posterior.dtype)
                 if of_learned:
                     part.collect(through, of_prior)
-                of_queries[of, rows], of_these = pull(through)
-                of_keys[of, columns] += of_these
+                pull(through, of_queries[of, rows], of_keys[of, columns])
             if of_learned:
                 _pull_prior(prior, log_prior, of_prior, of_learned)
         return of_queries, of_keys, of_values, None, None, None, *of_learned
@@ -147,7 +148,8 @@ class _Part:
 
     def posterior(self, block: Block) -> Block:
         """softmax(log potentials + log prior); the block is written into."""
-        block.unflatten(0, self.shape).add_(self.log_prior)
+        if self.log_prior.numel() > 1:
+            block.unflatten(0, self.shape).add_(self.log_prior)
         return block.softmax(-1)
 
     def made(self, potentials: LogPotentials, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
@@ -161,13 +163,17 @@ class _Part:
 
 def _reach(prior: LogPrior, queries: Tensor, keys: Tensor) -> Iterator[tuple[slice, slice]]:
     """Queries of one block after the other, and the keys that they may reach."""
-    count = queries.shape[1]
-    for start in range(0, count, ROWS):
-        rows = slice(start, min(start + ROWS, count))
+    count, skipping = queries.shape[1], prior.reach(slice(0, 1), keys.shape[1]).stop < keys.shape[1]
+    size = SKIPPING_ROWS if skipping else ROWS
+    for start in range(0, count, size):
+        rows = slice(start, min(start + size, count))
         yield rows, prior.reach(rows, keys.shape[1])
 
 
 def _log_prior(prior: LogPrior, rows: slice, columns: slice, like: Tensor) -> Tensor:
+    """A single 0 where every edge exists, all alike."""
+    if prior == EVERY_EDGE:
+        return like.new_zeros(1, 1, 1, 1)
     return prior.block(rows, columns, device=like.device, dtype=like.dtype)
 
 

@@ -40,14 +40,15 @@ class Distance:
         raising, lowering = (torch.cdist(query, key, p=1.0) for query, key in zip(*sides, strict=True))
         whole = (raising - lowering).add_(bias[:, None])
 
-        def pull(gradient: Block) -> tuple[SomeQueries, SomeKeys]:
-            of_weight = (gradient * whole).sum(-1, keepdim=True)
+        def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
+            of_queries[..., 0] = (gradient * whole).sum(-1)
             gradient.mul_(weight)
-            of_queries, of_keys = [of_weight], [gradient.sum(1)[..., None]]
-            for sign, query, key in zip((1, -1), *sides, strict=True):
-                of_queries.append(sign * _pull(gradient, query, key))
-                of_keys.append(sign * _pull(gradient.transpose(1, 2).contiguous(), key, query))
-            return torch.cat(of_queries, dim=-1), torch.cat(of_keys, dim=-1)
+            of_keys[..., 0] += gradient.sum(1)
+            turned = gradient.transpose(1, 2).contiguous()
+            parts = (side[..., 1:].split(widths, -1) for side in (of_queries, of_keys))
+            for sign, query, key, of_query, of_key in zip((1, -1), *sides, *parts, strict=True):
+                of_query.copy_(_pull(gradient, query, key).mul_(sign))
+                of_key.add_(_pull(turned, key, query), alpha=sign)
 
         return whole * weight, pull
 

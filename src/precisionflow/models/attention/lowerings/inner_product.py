@@ -18,10 +18,10 @@ ALIGNED = 8
 class InnerProduct:
     """log potential = <query, key>, of augmented queries and keys.
 
-    One fused scaled_dot_product_attention where there is no prior but a causal one, or a small one. The fused kernel
-    has no gradient of a prior: a small one that is learned takes the matrix itself. Larger ones go by blocks of
-    queries, each with the keys that its prior lets it reach: a window costs what it visits. So do, on a CPU, keys that
-    are wider than the values, as its fused kernel takes one width and zeros behind the values cost more.
+    One fused scaled_dot_product_attention where there is no prior but a causal one, or a small one that nothing is
+    learned of. Others go by blocks of queries, each with the keys that its prior lets it reach: a window costs what it
+    visits. So do, on a CPU, keys that are wider than the values, as its fused kernel takes one width and zeros behind
+    the values cost more.
     """
 
     def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
@@ -35,13 +35,11 @@ class InnerProduct:
     ) -> Float[Tensor, "batch heads queries width"]:
         rows, columns, width = queries.shape[-2], keys.shape[-2], keys.shape[-1]
         one_width = queries.device.type != "cpu" or width == values.shape[-1]
-        if not one_width or (prior.factors and rows * columns > WHOLE):
+        if not one_width or prior.learned or (prior.factors and rows * columns > WHOLE):
             return blockwise.expectation(_block, queries, keys, values, prior)
         if not prior.factors:
             return _fused(queries, keys, values, is_causal=prior.causal)
         log_prior = prior.matrix(rows, columns, device=queries.device, dtype=queries.dtype)
-        if prior.learned:
-            return self.log_potentials(queries, keys).add_(log_prior).softmax(-1) @ values
         return _fused(queries, keys, values, attn_mask=log_prior)
 
 
@@ -55,7 +53,8 @@ def _fused(queries: Queries, keys: Keys, values: Values, **prior: Tensor | bool)
 
 
 def _block(queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
-    def pull(gradient: Block) -> tuple[SomeQueries, SomeKeys]:
-        return torch.bmm(gradient, keys), torch.bmm(gradient.transpose(1, 2), queries)
+    def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
+        torch.bmm(gradient, keys, out=of_queries)
+        of_keys.baddbmm_(gradient.transpose(1, 2), queries)
 
     return torch.bmm(queries, keys.transpose(1, 2)), pull

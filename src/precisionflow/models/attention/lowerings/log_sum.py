@@ -39,14 +39,14 @@ class LogSum:
         for product in products[1:]:
             whole = torch.logaddexp(whole, product)
 
-        def pull(gradient: Block) -> tuple[SomeQueries, SomeKeys]:
-            of_weight = (gradient * whole).sum(-1, keepdim=True)
+        def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
+            of_queries[..., 0] = (gradient * whole).sum(-1)
+            of_queries[..., 1:] = 0
             gradient.mul_(weight)
-            of_inner, of_components = torch.zeros_like(inner), []
-            for product, component in zip(products, components, strict=True):
+            of_components = of_keys.chunk(self.components, dim=-1)
+            for product, component, of_component in zip(products, components, of_components, strict=True):
                 of_product = (product - whole).exp_().mul_(gradient)
-                of_inner.baddbmm_(of_product, component)
-                of_components.append(torch.bmm(of_product.transpose(1, 2), inner))
-            return torch.cat([of_weight, of_inner], dim=-1), torch.cat(of_components, dim=-1)
+                of_queries[..., 1:].baddbmm_(of_product, component)
+                of_component.baddbmm_(of_product.transpose(1, 2), inner)
 
         return whole * weight, pull

@@ -50,10 +50,10 @@ class Pointwise:
         product = torch.bmm(inner, keys.transpose(1, 2))
         value = self.curve.value(product)
 
-        def pull(gradient: Block) -> tuple[SomeQueries, SomeKeys]:
-            of_weight = -(gradient * value).sum(-1, keepdim=True)
+        def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
+            of_queries[..., 0] = -(gradient * value).sum(-1)
             of_product = self.curve.pull(gradient, product, value)
-            of_queries = torch.cat([of_weight, torch.bmm(of_product, keys).mul_(weight)], dim=-1)
-            return of_queries, torch.bmm(of_product.transpose(1, 2), inner * weight)
+            of_queries[..., 1:] = torch.bmm(of_product, keys).mul_(weight)
+            of_keys.baddbmm_(of_product.transpose(1, 2), inner * weight)
 
         return value * weight, pull
