@@ -59,3 +59,12 @@ def trained(tree: dict[str, Any], folder: Path, **changes: Any) -> Trained:
     prepare([experiment], out=folder / "data")
     train(experiment, data=folder / "data", out=folder / "model")
     return Trained(experiment, folder / "data", folder / "model")
+
+
+def language_model(folder: Path, **changes: Any) -> tuple[Path, str, Path]:
+    """A trained model of lines of numbers, as a command line names it: its cell, and --data with its folder."""
+    source = folder / "text.txt"
+    source.write_text("".join(f"{n} and {n * n}\n" for n in range(300)), encoding="utf-8")
+    task = {"kind": "next_token", "source": {"kind": "text_file", "path": str(source)}, "context": CONTEXT}
+    finished = trained(TEXT | {"task": task}, folder, **changes)
+    return cell_folder(finished.model, 0, 0), "--data", finished.data

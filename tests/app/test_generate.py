@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,22 +13,12 @@ from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import GENERATED
 from precisionflow.results.layout import cell_folder
 
-LINES = "".join(f"{n} and {n * n}\n" for n in range(300))
 GREEDY = ("--greedy", "--tokens", "9")
-
-
-def language_model(folder: Path, **changes: Any) -> tuple[str | Path, ...]:
-    """The words of a command line up to the prompt."""
-    source = folder / "text.txt"
-    source.write_text(LINES, encoding="utf-8")
-    task = {"kind": "next_token", "source": {"kind": "text_file", "path": str(source)}, "context": 16}
-    finished = tiny.trained(tiny.TEXT | {"task": task}, folder, **changes)
-    return "generate", cell_folder(finished.model, 0, 0), "--data", finished.data
 
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> tuple[str | Path, ...]:
-    return language_model(tmp_path_factory.mktemp("generate"))
+    return "generate", *tiny.language_model(tmp_path_factory.mktemp("generate"))
 
 
 def test_a_text_goes_on(line: Line, words):
@@ -122,7 +111,8 @@ def test_mistakes_are_one_line(line: Line, words, tmp_path, options, told):
 
 
 def test_learned_positions_end_with_the_context(line: Line, tmp_path):
-    learned = language_model(tmp_path, **{"model.positions": "learned", "training.steps": 20})
+    changes = {"model.positions": "learned", "training.steps": 20}
+    learned = "generate", *tiny.language_model(tmp_path, **changes)
     assert line(*learned, "--prompt", "1 an", "--tokens", "13").code == 0
     assert line.fails(*learned, "--prompt", "1 an", "--tokens", "14") == (
         "--tokens 14: with a prompt of 4 characters the network reads 17 positions and has learned 16 (task.context, "

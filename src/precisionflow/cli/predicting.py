@@ -1,4 +1,4 @@
-"""The commands that use a trained model: predictions for the rows of a file, texts after prompts."""
+"""The commands that use a trained model: predictions for the rows of a file, texts after prompts, looks inside."""
 
 from pathlib import Path
 from typing import Annotated
@@ -174,3 +174,24 @@ def generate(
     )
     for piece in pieces:
         typer.echo(piece, nl=False)
+
+
+@app.command()
+def inspect(
+    model: Model,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="TEXT", help="Text to read [default: the test text].")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Page .html to write, with every head's edges."),
+    ] = None,
+    data: Data = None,
+) -> None:
+    """Look inside a trained language model: entropy and precision of its heads, the least trusted symbols."""
+    from precisionflow.app.inspect import inspect_cell
+    from precisionflow.report.terminal import print_table, terminal
+
+    console = terminal()
+    for table in inspect_cell(model, prompt=prompt, out=out, data=data):
+        print_table(table, console)

@@ -169,3 +169,14 @@ GENERATED = _schema(
 """What `generate` writes, a row for each token: index of its prompt, its place after it, its id, what it adds to
 the text (nothing where it ends inside a character); its log probability and the entropy of the network's distribution,
 in nats, before any truncation."""
+ATTENTION = _schema(
+    may_be_missing=("log_precision",),
+    layer=_whole,
+    head=_whole,
+    symbol=_text,
+    n=_whole,
+    entropy=_real,
+    log_precision=_real,
+)
+"""evaluation/attention.parquet of texts: for each layer, head and symbol, from 0, its tokens; the mean entropy of their
+edges, in nats; the mean of the log precision that they state over tokens and channels, where they state one."""

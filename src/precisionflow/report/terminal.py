@@ -41,8 +41,13 @@ def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Co
             rows = tables.select(scores, experiment, dataset)
             compared = tables.select(contrasts, experiment, dataset)
             for table in _tables(experiment, variants, scores=rows, contrasts=compared):
-                console.print()
-                console.print(_fitting(table, console))
+                print_table(table, console)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Show one table after an empty line."""
+    console.print()
+    console.print(_fitting(table, console))
 
 
 def print_remarks(experiments: Sequence[Experiment], results: Results, console: Console) -> None:

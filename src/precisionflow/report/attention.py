@@ -1,0 +1,89 @@
+"""Tables of what attention does: entropy and precision of every head, and how far each symbol is trusted."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from precisionflow.report.digits import significant
+from precisionflow.report.tables import Entry, Table
+from precisionflow.report.wording import Row
+
+SHOWN = 10
+"""Symbols on either end."""
+FEWEST = 5
+"""Tokens of a symbol from which on its mean counts, where any symbol has so many."""
+
+
+class Mean(NamedTuple):
+    """Means over tokens."""
+
+    n: int
+    entropy: float
+    log_precision: float
+    """NaN where no token states one."""
+
+
+def head_table(rows: Sequence[Row], *, caption: str) -> Table:
+    """Layers and heads by entropy, keys that count, and precision; `rows` are of records.schemas.ATTENTION."""
+    groups: dict[tuple[int, int], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row["layer"], row["head"]].append(row)
+    stated = any("log_precision" in row for row in rows)
+    columns = [Entry("head"), Entry("entropy", "nats"), Entry("keys", "exp entropy")]
+    columns += [Entry("precision", "geometric mean"), Entry("lowest", "symbols")] if stated else []
+    body = []
+    for (layer, head), of in sorted(groups.items()):
+        mean = mean_of(of)
+        entries = [
+            Entry(f"layer {layer} head {head}"),
+            Entry(significant(mean.entropy, digits=3)),
+            Entry(significant(math.exp(mean.entropy), digits=3)),
+        ]
+        if stated:
+            least = sorted(_common(of), key=lambda row: row["log_precision"])[:3]
+            entries += [
+                Entry(significant(math.exp(mean.log_precision), digits=3)),
+                Entry(" ".join(repr(row["symbol"]) for row in least)),
+            ]
+        body.append(tuple(entries))
+    return Table(caption, tuple(columns), tuple(body))
+
+
+def symbol_table(rows: Sequence[Row], *, caption: str) -> Table | None:
+    """The least and the most trusted symbols, by geometric means over layers and heads; none where none is stated."""
+    stated = _common([row for row in rows if "log_precision" in row])
+    if not stated:
+        return None
+    layers = sorted({row["layer"] for row in stated})
+    by_symbol: dict[str, list[Row]] = defaultdict(list)
+    for row in stated:
+        by_symbol[row["symbol"]].append(row)
+    ordered = sorted(by_symbol, key=lambda symbol: mean_of(by_symbol[symbol]).log_precision)
+    ends = ordered if len(ordered) <= 2 * SHOWN else [*ordered[:SHOWN], *ordered[-SHOWN:]]
+    body = []
+    for symbol in ends:
+        of = by_symbol[symbol]
+        by_layer = [mean_of(row for row in of if row["layer"] == layer) for layer in layers]
+        numbers = [mean_of(of), *(by_layer if len(layers) > 1 else ())]
+        shown = [Entry(significant(math.exp(mean.log_precision), digits=3)) for mean in numbers]
+        body.append((Entry(repr(symbol)), Entry(str(max(row["n"] for row in of))), *shown))
+    several = [Entry(f"layer {layer}") for layer in layers] if len(layers) > 1 else []
+    columns = (Entry("symbol", "least trusted first"), Entry("tokens"), Entry("precision"), *several)
+    return Table(caption, columns, tuple(body))
+
+
+def mean_of(rows: Iterable[Row]) -> Mean:
+    """Mean over all tokens of some rows."""
+    of = list(rows)
+    n = sum(row["n"] for row in of)
+    return Mean(
+        n,
+        sum(row["n"] * row["entropy"] for row in of) / n,
+        sum(row["n"] * row.get("log_precision", math.nan) for row in of) / n,
+    )
+
+
+def _common(rows: Sequence[Row]) -> list[Row]:
+    """Those of symbols that are no accident, where there are any."""
+    return [row for row in rows if row["n"] >= FEWEST] or list(rows)

@@ -1,0 +1,50 @@
+"""Figures of attention: posteriors over edges with their tokens."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from jaxtyping import Float
+
+CELL, LEVELS = 11, 12
+"""Pixels of an edge, and how many shades there are."""
+LONGEST = 8
+"""Characters of a token that are shown."""
+
+
+def heatmap(probabilities: Float[np.ndarray, "queries keys"], tokens: Sequence[str], *, alt: str) -> str:
+    """Queries downwards, keys to the right; the area's opacity is the square root of the edge's probability.
+
+    One path for each shade, so that a page holds many.
+    """
+    shown = [_shown(token) for token in tokens]
+    margin = 8 + 6 * max(map(len, shown))
+    size = margin + CELL * len(tokens) + 4
+    shade = np.ceil(LEVELS * np.sqrt(np.clip(probabilities, 0, 1)) - 0.5).astype(int)
+    parts = [f'<svg viewBox="0 0 {size} {size}" role="img" aria-label="{escape(alt)}">']
+    for level in range(1, LEVELS + 1):
+        cells = [
+            f"M{margin + CELL * key} {margin + CELL * query}h{CELL}v{CELL}h-{CELL}z"
+            for query, key in np.argwhere(shade == level).tolist()
+        ]
+        if cells:
+            parts.append(
+                f'<path fill="var(--series-0)" fill-opacity="{level / LEVELS:.2f}" d="{"".join(cells)}"/>'
+            )
+    labels = []
+    for place, token in enumerate(map(escape, shown)):
+        start, middle = margin - 3, f"{margin + CELL * (place + 0.8):.1f}"
+        labels.append(f'<text x="{start}" y="{middle}" text-anchor="end">{token}</text>')
+        labels.append(f'<text transform="translate({middle} {start}) rotate(-90)">{token}</text>')
+    parts.append(f'<g fill="var(--ink)" font-size="9">{"".join(labels)}</g></svg>')
+    return "".join(parts)
+
+
+def _shown(token: str) -> str:
+    """A token on one line; blanks and line breaks are seen."""
+    seen = (
+        token.replace(" ", "\N{OPEN BOX}")
+        .replace("\n", "\N{RETURN SYMBOL}")
+        .replace("\t", "\N{RIGHTWARDS ARROW TO BAR}")
+    )
+    return seen if len(seen) <= LONGEST else seen[: LONGEST - 1] + "…"

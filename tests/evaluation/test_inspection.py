@@ -1,0 +1,93 @@
+"""Looking inside: entropies against closed forms, precisions against the potential's own, sums by symbol by hand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from precisionflow.config.attention import (
+    Attention,
+    DotProduct,
+    GaussianPerKey,
+    GaussianSeparable,
+    Independent,
+)
+from precisionflow.config.networks import Transformer
+from precisionflow.evaluation.inspection import attention_table, edges, entropy, looks
+from precisionflow.models.networks.layered import TokenNetwork
+from precisionflow.models.networks.transformer import TiedReadout, transformer
+from precisionflow.records.files import checked
+from precisionflow.records.schemas import ATTENTION
+
+SYMBOLS = list("abcdefg")
+
+
+def network(chosen: Attention) -> TokenNetwork:
+    torch.manual_seed(0)
+    config = Transformer(blocks=2, heads=2, width=8, attention=chosen, zero_projections=False)
+    made = transformer(config, vocabulary=len(SYMBOLS), context=9, readout=TiedReadout).double().eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return made
+
+
+def windows() -> torch.Tensor:
+    return torch.randint(len(SYMBOLS), (6, 9), generator=torch.Generator().manual_seed(1))
+
+
+def test_edges_that_are_all_alike_have_the_logarithm_of_their_number():
+    made = network(Attention())
+    for layer in made.layers[1::2]:
+        nn.init.zeros_(layer.branch.potential.queries_keys.norm.gain)
+    for look in looks(made, windows()):
+        torch.testing.assert_close(
+            entropy(look), torch.arange(1, 10).double().log().expand(6, 2, 9), rtol=1e-12, atol=1e-12
+        )
+        assert look.log_precision is None
+
+
+def test_independent_edges_count_by_their_shares():
+    for look in looks(network(Attention(edges=Independent())), windows()):
+        p = edges(look).numpy()
+        share = p / p.sum(-1, keepdims=True)
+        np.testing.assert_allclose(
+            entropy(look), -(share * np.log(np.where(share > 0, share, 1))).sum(-1), rtol=1e-9, atol=1e-12
+        )
+
+
+@pytest.mark.parametrize("chosen", [GaussianPerKey(), GaussianSeparable()])
+def test_precisions_are_those_that_the_potential_weighs_keys_by(chosen):
+    made = network(Attention(potential=chosen))
+    found = attention_table(made, windows().split(4), symbols=SYMBOLS)
+    table = checked(found, ATTENTION, "here").to_pandas()
+    ids = windows().flatten().numpy()
+    for layer, look in enumerate(looks(made, windows())):
+        for head in range(2):
+            own = look.log_precision[:, head].flatten().numpy()
+            of_head = table[(table["layer"] == layer) & (table["head"] == head)].set_index("symbol")
+            assert of_head["n"].sum() == ids.size
+            for symbol, letter in enumerate(SYMBOLS):
+                assert of_head.loc[letter, "n"] == (ids == symbol).sum()
+                assert of_head.loc[letter, "log_precision"] == pytest.approx(own[ids == symbol].mean())
+                measured = entropy(look)[:, head].flatten().numpy()[ids == symbol].mean()
+                assert of_head.loc[letter, "entropy"] == pytest.approx(measured)
+
+
+def test_where_no_token_states_a_precision_there_is_no_column():
+    found = attention_table(network(Attention(potential=DotProduct())), [windows()], symbols=SYMBOLS)
+    assert found.column_names == ["layer", "head", "symbol", "n", "entropy"]
+    assert checked(found, ATTENTION, "here").num_rows == 2 * 2 * len(SYMBOLS)
+
+
+def test_a_stated_precision_is_the_bias_where_nothing_is_learned():
+    torch.manual_seed(0)
+    config = Transformer(
+        blocks=1, heads=2, width=8, attention=Attention(potential=GaussianPerKey(initial_precision=3.0))
+    )
+    made = transformer(config, vocabulary=len(SYMBOLS), context=9, readout=TiedReadout).eval()
+    found = attention_table(made, [windows()], symbols=SYMBOLS).to_pandas()
+    np.testing.assert_allclose(found["log_precision"], math.log(3.0), rtol=1e-6)
+    assert not made.layers[1].branch._forward_pre_hooks
