@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from precisionflow.models.attention.observed import Look, looked_into
 from precisionflow.records.schemas import ATTENTION
 
-Windows = Int[Tensor, "windows tokens"]
+Windows = Int[Tensor, "_windows _tokens"]
 PerHead = Float[np.ndarray, "heads symbols"]
 
 
