@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import Config, Count, NonNegative, Positive
+from precisionflow.config.base import NUMBER, Config, Count, Fraction, NonNegative, Positive
 
 
 class Backpropagation(Config):
@@ -19,6 +19,48 @@ class GaussianLaw(Config):
     """p(e) = N(e; 0, 1 / precision)."""
 
     kind: Literal["gaussian"] = "gaussian"
+    shape: ClassVar = "fixed"
+
+
+class LaplaceLaw(Config):
+    """p(e) = exp(-|e| / b) / 2b of variance 2 b^2 = 1 / precision: an error stays 0 until the loss pulls by 1 / b."""
+
+    kind: Literal["laplace"] = "laplace"
+    shape: ClassVar = "fixed"
+
+
+class StudentTLaw(Config):
+    """p(e) = t(e sqrt(precision); degrees of freedom) sqrt(precision): large errors pull less than small ones."""
+
+    kind: Literal["student_t"] = "student_t"
+    degrees_of_freedom: Annotated[float, Field(gt=0.5, lt=1000), NUMBER] = 4.0
+    shape: Literal["fixed", "learned"] = "fixed"
+    """learned: each layer learns its degrees of freedom, between 0.5 and 1,000, from those given."""
+
+
+class MixtureLaw(Config):
+    """p(e) = sum_k share_k N(e; 0, 1 / (ratio_k precision)): one narrow Gaussian, of ratio 1, and wider ones."""
+
+    kind: Literal["mixture"] = "mixture"
+    shares: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.1,)
+    """Of the wider ones; the narrow one has the rest."""
+    ratios: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.01,)
+    """Precision of each wider one over that of the narrow one."""
+    shape: Literal["fixed", "learned"] = "fixed"
+    """learned: each layer learns its shares and ratios, from those given."""
+
+    @model_validator(mode="after")
+    def _shares_are_of_one(self) -> Self:
+        if len(self.shares) != len(self.ratios):
+            raise ValueError(
+                f"learning.law: {len(self.shares)} shares with {len(self.ratios)} ratios; give one of each "
+                "for every wider component"
+            )
+        if sum(self.shares) >= 1:
+            raise ValueError(
+                f"learning.law.shares: {list(self.shares)} leave nothing to the narrow component; lower them"
+            )
+        return self
 
 
 class FixedPrecision(Config):
@@ -26,15 +68,13 @@ class FixedPrecision(Config):
 
     kind: Literal["fixed"] = "fixed"
     value: Positive = 1000.0
-    """Inverse variance of an error; low values let errors move the states so far that learning suffers."""
+    """Inverse variance of an error; low values let errors move the states so far that learning suffers. A Student's t
+    law has it as inverse square of its scale, a mixture as precision of its narrow component."""
 
 
-class LearnedPrecision(Config):
+class BoundedPrecision(Config):
     """A precision that minimises the energy together with the weights, at the rate of the group `distribution`."""
 
-    kind: Literal["learned"] = "learned"
-    per: Literal["layer", "channel", "position"] = "layer"
-    """What has a precision of its own: each layer, each of its channels or each place of its sequences."""
     initial: Positive = 1000.0
     lowest: Positive = 1.0
     highest: Positive = 1e6
@@ -51,8 +91,24 @@ class LearnedPrecision(Config):
         return self
 
 
-Law = GaussianLaw
-Precision = Annotated[FixedPrecision | LearnedPrecision, Field(discriminator="kind")]
+class LearnedPrecision(BoundedPrecision):
+    """A parameter, whatever the state."""
+
+    kind: Literal["learned"] = "learned"
+    per: Literal["layer", "channel", "position"] = "layer"
+    """What has a precision of its own: each layer, each of its channels or each place of its sequences."""
+
+
+class PredictedPrecision(BoundedPrecision):
+    """A linear map of the layer's prediction, which the state above makes: each sample and place has its own."""
+
+    kind: Literal["predicted"] = "predicted"
+    per: Literal["layer", "channel"] = "layer"
+    """What has an output of the map: the whole state of a sample and place, or each of its channels."""
+
+
+Law = Annotated[GaussianLaw | LaplaceLaw | StudentTLaw | MixtureLaw, Field(discriminator="kind")]
+Precision = Annotated[FixedPrecision | LearnedPrecision | PredictedPrecision, Field(discriminator="kind")]
 
 
 class PredictiveCoding(Config):
@@ -83,10 +139,11 @@ class PredictiveCoding(Config):
 
     @model_validator(mode="after")
     def _errors_teach_what_is_learned(self) -> Self:
-        if self.steps == 0 and not isinstance(self.precision, FixedPrecision):
+        learned = not isinstance(self.precision, FixedPrecision) or self.law.shape == "learned"
+        if self.steps == 0 and learned:
             raise ValueError(
                 f"learning.iterations: after {self.iterations} with learning.gradient energy every error is 0, and no "
-                "precision can be learned from it; take 2 or learning.gradient local"
+                "law can be learned from it; take 2 or learning.gradient local"
             )
         return self
 

@@ -6,11 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from precisionflow.config.learning import FixedPrecision, LearnedPrecision, PredictiveCoding
+from precisionflow.config.learning import (
+    FixedPrecision,
+    GaussianLaw,
+    LearnedPrecision,
+    PredictedPrecision,
+    PredictiveCoding,
+    StudentTLaw,
+)
 from precisionflow.inference.predictive_coding.energy import Clamped
-from precisionflow.inference.predictive_coding.laws.assigned import LayerLaw, laws
-from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
-from precisionflow.inference.predictive_coding.precision import Learned, precision
+from precisionflow.inference.predictive_coding.laws.assigned import LayerLaw, laws, layer_law
+from precisionflow.inference.predictive_coding.precision import Learned
 from precisionflow.inference.predictive_coding.settle import settle
 from precisionflow.models.networks.layered import Layered
 
@@ -20,10 +26,10 @@ SHARED = {"layer": (0, 1, 2), "channel": (0, 1), "position": (0, 2)}
 """Axes of errors "batch places channels" that share a precision."""
 
 
-def fitted(law: LayerLaw, energy, *, steps: int = 60) -> torch.Tensor:
-    """The learned precisions where `energy()` is lowest."""
+def fit(law: LayerLaw, energy) -> None:
+    """Set the law's parameters where `energy()` is lowest."""
     optimiser = torch.optim.LBFGS(
-        law.parameters(), max_iter=steps, line_search_fn="strong_wolfe", tolerance_change=0, tolerance_grad=0
+        law.parameters(), max_iter=60, line_search_fn="strong_wolfe", tolerance_change=0, tolerance_grad=0
     )
 
     def closure():
@@ -33,11 +39,10 @@ def fitted(law: LayerLaw, energy, *, steps: int = 60) -> torch.Tensor:
         return value
 
     optimiser.step(closure)
-    return law.precision(torch.zeros(1, PLACES, CHANNELS, dtype=torch.float64)).detach()
 
 
-def layer_law(**settings) -> LayerLaw:
-    return LayerLaw(Gaussian(), precision(LearnedPrecision(**settings), state=(PLACES, CHANNELS))).double()
+def gaussian_law(**settings) -> LayerLaw:
+    return layer_law(GaussianLaw(), LearnedPrecision(**settings), state=(PLACES, CHANNELS)).double()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e3, 1e6])
@@ -45,8 +50,9 @@ def layer_law(**settings) -> LayerLaw:
 def test_at_the_optimum_a_precision_is_the_inverse_variance_of_its_errors(per, scale):
     torch.manual_seed(0)
     errors = scale * torch.randn(BATCH, PLACES, CHANNELS, dtype=torch.float64)
-    law = layer_law(per=per, **WIDE | {"initial": 2 / scale**2})
-    found = fitted(law, lambda: law.energy(errors, errors) / errors.numel())
+    law = gaussian_law(per=per, **WIDE | {"initial": 2 / scale**2})
+    fit(law, lambda: law.energy(errors, errors) / errors.numel())
+    found = law.precision(errors).detach()
     expected = 1 / errors.square().mean(dim=SHARED[per], keepdim=True)
     torch.testing.assert_close(found.expand_as(errors), expected.expand_as(errors), rtol=1e-5, atol=0)
 
@@ -57,8 +63,9 @@ def test_padded_places_teach_no_precision(per):
     errors = torch.randn(BATCH, PLACES, CHANNELS, dtype=torch.float64)
     present = torch.arange(PLACES) < torch.tensor([4, 1, 2, 3, 1])[:, None]
     zero = torch.where(present[..., None], errors, 0.0)
-    law = layer_law(per=per, **WIDE)
-    found = fitted(law, lambda: law.energy(zero, zero, present) / errors.numel())
+    law = gaussian_law(per=per, **WIDE)
+    fit(law, lambda: law.energy(zero, zero, present) / errors.numel())
+    found = law.precision(errors).detach()
     counted = present[..., None].double().expand_as(errors).sum(dim=SHARED[per], keepdim=True)
     expected = counted / zero.square().sum(dim=SHARED[per], keepdim=True)
     torch.testing.assert_close(found.expand_as(errors), expected.expand_as(errors), rtol=1e-5, atol=0)
@@ -88,7 +95,7 @@ def test_a_precision_starts_at_its_initial_value_moves_at_the_rate_of_its_offset
 def test_with_its_normaliser_an_energy_is_the_log_density():
     """-log p(e) from torch's normal distribution; told is its difference to -log p(0) at the initial precision."""
     errors = torch.randn(BATCH, CHANNELS, dtype=torch.float64)
-    law = LayerLaw(Gaussian(), precision(LearnedPrecision(initial=4.0), state=(CHANNELS,))).double()
+    law = layer_law(GaussianLaw(), LearnedPrecision(initial=4.0), state=(CHANNELS,)).double()
     nn.init.constant_(law.precision.offset, 0.3)
     value = law.precision(errors).item()
     at, start = (
@@ -149,21 +156,36 @@ def test_where_the_state_is_observed_the_learned_precision_is_that_of_the_noise(
     torch.manual_seed(0)
     true = nn.Linear(3, 2, bias=False).double()
     model = Layered([true], nn.Identity(), states=[(2,)])
-    inputs = torch.randn(4000, 3, dtype=torch.float64)
+    inputs = torch.randn(3000, 3, dtype=torch.float64)
     deviations = scale * torch.tensor([1.0, 2.0], dtype=torch.float64)
-    target = true(inputs).detach() + deviations * torch.randn(4000, 2, dtype=torch.float64)
+    target = true(inputs).detach() + deviations * torch.randn(3000, 2, dtype=torch.float64)
 
     def loss(output, target):
         return (50 * ((output - target) / deviations).square()).sum(-1)
 
     config = PredictiveCoding(
-        iterations=30,
-        step_size=0.005,
+        iterations=12,
+        step_size=0.009,
         precision=LearnedPrecision(per="channel", initial=0.5 / scale**2, lowest=1e-6, highest=1e6),
     )
-    assigned, _ = learned_with_settling(model, loss, inputs, target, config=config, steps=40, rate=1.0)
+    assigned, _ = learned_with_settling(model, loss, inputs, target, config=config, steps=25, rate=1.0)
     learned = assigned[0].precision(target).detach()
     torch.testing.assert_close(learned, deviations**-2, rtol=0.05, atol=0)
+
+
+def test_a_predicted_precision_finds_the_noise_of_each_state():
+    """Errors of deviation 1 and 3 after two unlike predictions: precisions 1 and 1 / 9, whatever the scale of these."""
+    torch.manual_seed(0)
+    which = torch.arange(6000) % 2
+    predictions = 1e3 * torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)[which]
+    errors = torch.tensor([1.0, 3.0], dtype=torch.float64)[which][:, None] * torch.randn_like(predictions)
+    config = PredictedPrecision(initial=0.5, lowest=1e-3, highest=1e3)
+    law = layer_law(GaussianLaw(), config, state=(2,)).double()
+    fit(law, lambda: law.energy(errors, predictions) / errors.numel())
+    found = law.precision(predictions[:2]).detach().flatten()
+    expected = [1 / errors[which == of].square().mean() for of in (0, 1)]
+    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-4, atol=0)
+    assert found[0] / found[1] == pytest.approx(9, rel=0.1)
 
 
 def test_bounds_that_exclude_the_start_are_refused_in_one_line():
@@ -171,9 +193,12 @@ def test_bounds_that_exclude_the_start_are_refused_in_one_line():
         LearnedPrecision(highest=100.0)
 
 
-def test_errors_that_stay_zero_cannot_teach_a_precision():
+@pytest.mark.parametrize(
+    "learned", [{"precision": LearnedPrecision()}, {"law": StudentTLaw(shape="learned")}]
+)
+def test_errors_that_stay_zero_cannot_teach_a_law(learned):
     with pytest.raises(ValueError, match=r"learning\.iterations: after 1 with"):
-        PredictiveCoding(iterations=1, gradient="energy", precision=LearnedPrecision())
+        PredictiveCoding(iterations=1, gradient="energy", **learned)
 
 
 def test_a_fixed_precision_is_no_parameter():

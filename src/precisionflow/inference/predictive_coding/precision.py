@@ -1,46 +1,23 @@
-"""Precisions of a layer's errors: fixed or learned.
+"""Precisions of a layer's errors: fixed, learned, or predicted with the state.
 
 Each is a module from the layer's prediction f_i(s_{i-1}) to precisions that broadcast to its error.
 """
 
-import math
 from typing import ClassVar, assert_never
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
+from torch.nn import functional
 
-from precisionflow.config.learning import FixedPrecision, LearnedPrecision, Precision
+from precisionflow.config.learning import (
+    FixedPrecision,
+    LearnedPrecision,
+    Precision,
+    PredictedPrecision,
+)
 from precisionflow.config.optimiser import GroupName
 from precisionflow.inference.predictive_coding.laws import Errors, Precisions
-
-
-class Fixed(nn.Module):
-    """One precision for all errors of a layer."""
-
-    def __init__(self, value: float) -> None:
-        super().__init__()
-        self.initial = value
-
-    def forward(self, prediction: Errors) -> Precisions:
-        return prediction.new_full((1,), self.initial)
-
-
-class Bounded(nn.Module):
-    """log precision = low + (high - low) sigmoid(logit(share) + x / slope): the initial one at x = 0, where d/dx is 1.
-
-    A weight decay on x draws to the initial precision.
-    """
-
-    def __init__(self, config: LearnedPrecision) -> None:
-        super().__init__()
-        self.low, high = math.log(config.lowest), math.log(config.highest)
-        self.span = high - self.low
-        share = (math.log(config.initial) - self.low) / self.span
-        self.logit, self.slope = math.log(share / (1 - share)), self.span * share * (1 - share)
-
-    def forward(self, x: Float[Tensor, "..."]) -> Precisions:
-        return (self.low + self.span * torch.sigmoid(self.logit + x / self.slope)).exp()
+from precisionflow.inference.predictive_coding.parameters import Bounded, Constant, of_mean
 
 
 class Learned(nn.Module):
@@ -51,34 +28,63 @@ class Learned(nn.Module):
     def __init__(self, config: LearnedPrecision, *, state: tuple[int, ...]) -> None:
         """`state` is the shape of the layer's state of one sample, at most: (channels,) or (places, channels)."""
         super().__init__()
-        self.initial = config.initial
-        self.bounded = Bounded(config)
+        self.channels = state[-1]
+        self.bounded = _bounded(config)
         self.offset = nn.Parameter(torch.zeros(_shape(config, state)))
         """How far the logarithms are from the initial one, before the bounds."""
 
     def forward(self, prediction: Errors) -> Precisions:
         """Sequences may be shorter than the longest: of the places the first ones."""
         places = prediction.shape[-2] if self.offset.ndim == 2 else None
-        return self.bounded(of_mean(self.offset, prediction)[:places])  # type: ignore[no-any-return]
+        return self.bounded(of_mean(self.offset, self.channels)[:places])  # type: ignore[no-any-return]
 
 
-def of_mean(parameter: Float[Tensor, "..."], error: Errors) -> Float[Tensor, "..."]:
-    """The parameter, with its gradient divided by the number of channels.
+class Predicted(nn.Module):
+    """log precision = bounded(W rms_norm(prediction) + w), of each sample and place; W and w start at 0."""
 
-    An energy is a sum over channels, and a clip of the gradient's norm should remain one of the weights' gradient.
-    """
-    return parameter.detach().lerp(parameter, 1 / error.shape[-1])
+    group: ClassVar[GroupName] = "distribution"
+
+    def __init__(self, config: PredictedPrecision, *, state: tuple[int, ...]) -> None:
+        """`state` as of `Learned`."""
+        super().__init__()
+        self.channels = state[-1]
+        self.bounded = _bounded(config)
+        outputs = 1 if config.per == "layer" else self.channels
+        self.weight = nn.Parameter(torch.zeros(outputs, self.channels))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, prediction: Errors) -> Precisions:
+        weight, bias = of_mean(self.weight, self.channels), of_mean(self.bias, self.channels)
+        normed = functional.rms_norm(prediction, (self.channels,))
+        return self.bounded(functional.linear(normed, weight, bias))  # type: ignore[no-any-return]
 
 
-def precision(config: Precision, *, state: tuple[int, ...]) -> Fixed | Learned:
+def precision(config: Precision, *, state: tuple[int, ...]) -> Constant | Learned | Predicted:
     """The precision of one layer's errors."""
     match config:
         case FixedPrecision(value=value):
-            return Fixed(value)
+            return Constant((value,))
         case LearnedPrecision():
             return Learned(config, state=state)
+        case PredictedPrecision():
+            return Predicted(config, state=state)
         case _:
             assert_never(config)
+
+
+def initial(config: Precision) -> float:
+    """The precision that a layer starts with."""
+    match config:
+        case FixedPrecision(value=value):
+            return value
+        case LearnedPrecision(initial=value) | PredictedPrecision(initial=value):
+            return value
+        case _:
+            assert_never(config)
+
+
+def _bounded(config: LearnedPrecision | PredictedPrecision) -> Bounded:
+    return Bounded((config.initial,), lowest=config.lowest, highest=config.highest)
 
 
 def _shape(config: LearnedPrecision, state: tuple[int, ...]) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ class Law(Protocol):
         ...
 
     def stepped(self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: float) -> Stepped:
-        """The error after one step down energy + output loss, in units of the law's variance.
+        """The error after one step down energy + output loss, in units of 1 / the law's largest curvature.
 
         `gradient` is that of the output loss alone.
         """

@@ -1,29 +1,41 @@
 """Assignment of error laws and precisions to layers."""
 
+import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, assert_never
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from precisionflow.config.learning import PredictiveCoding
+from precisionflow.config import learning as kinds
 from precisionflow.config.optimiser import GroupName
-from precisionflow.inference.predictive_coding.laws import Errors, Stepped
+from precisionflow.inference.predictive_coding.laws import Errors, Law, Stepped
 from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
-from precisionflow.inference.predictive_coding.precision import precision
+from precisionflow.inference.predictive_coding.laws.laplace import Laplace
+from precisionflow.inference.predictive_coding.laws.mixture import Mixture
+from precisionflow.inference.predictive_coding.laws.student_t import StudentT
+from precisionflow.inference.predictive_coding.parameters import Constant, LearnedLogShares, LearnedNumbers
+from precisionflow.inference.predictive_coding.precision import initial, precision
 
 Present = Bool[Tensor, "batch places"]
+FEWEST_DEGREES, MOST_DEGREES = 0.5, 1000.0
+SMALLEST_RATIO = 1e-6
 
 
 class LayerLaw(nn.Module):
     """-log p(e) of one layer, its precision stated by the layer's prediction."""
 
-    def __init__(self, law: Any, precision: Any) -> None:
-        """`law` is a module with the interface `Law`; `precision` a module of `predictive_coding.precision`."""
+    def __init__(self, law: Any, precision: Any, *, start: Law, initial: float) -> None:
+        """`law` is a module with the interface `Law`, `precision` one of `predictive_coding.precision`.
+
+        `start` is the law as it was before it learned, `initial` its precision then.
+        """
         super().__init__()
         self.law = law
         self.precision = precision
+        self.start = start
+        self.initial = initial
 
     def energy(self, error: Errors, prediction: Errors, present: Present | None = None) -> Float[Tensor, ""]:
         """sum -log p(e; precision) + log p(0; initial precision), over samples and channels, of places present.
@@ -31,7 +43,7 @@ class LayerLaw(nn.Module):
         The second term is a constant, without which the energy would be far from the loss beside it.
         """
         precision = self.precision(prediction)
-        start = self.law.log_normaliser(torch.full_like(precision, self.precision.initial))
+        start = self.start.log_normaliser(torch.full_like(precision, self.initial))
         each = self.law.energy(error, precision) + (self.law.log_normaliser(precision) - start)
         return each.sum() if present is None else torch.where(present[..., None], each, 0.0).sum()
 
@@ -53,6 +65,49 @@ class Laws(nn.Module):
         return self.layers[layer]  # type: ignore[return-value]
 
 
-def laws(config: PredictiveCoding, *, states: Sequence[tuple[int, ...]]) -> Laws:
+def laws(config: kinds.PredictiveCoding, *, states: Sequence[tuple[int, ...]]) -> Laws:
     """The laws of a configuration; `states` are the shapes of the layers' states of one sample, at most."""
-    return Laws([LayerLaw(Gaussian(), precision(config.precision, state=state)) for state in states])
+    return Laws([layer_law(config.law, config.precision, state=state) for state in states])
+
+
+def layer_law(config: kinds.Law, of: kinds.Precision, *, state: tuple[int, ...]) -> LayerLaw:
+    """The law of one layer, whose state of one sample has this shape at most."""
+    return LayerLaw(
+        _law(config, channels=state[-1]),
+        precision(of, state=state),
+        start=_fixed(config),
+        initial=initial(of),
+    )
+
+
+def _law(config: kinds.Law, *, channels: int) -> Law:
+    match config:
+        case kinds.StudentTLaw(shape="learned", degrees_of_freedom=degrees):
+            bounds = {"lowest": FEWEST_DEGREES, "highest": MOST_DEGREES}
+            return StudentT(LearnedNumbers((degrees,), **bounds, first=(), channels=channels))
+        case kinds.MixtureLaw(shape="learned", ratios=ratios):
+            return Mixture(
+                LearnedLogShares(_shares(config), channels=channels),
+                LearnedNumbers(ratios, lowest=SMALLEST_RATIO, highest=1.0, first=(1.0,), channels=channels),
+            )
+        case _:
+            return _fixed(config)
+
+
+def _fixed(config: kinds.Law) -> Law:
+    """The law with the numbers of its configuration."""
+    match config:
+        case kinds.GaussianLaw():
+            return Gaussian()
+        case kinds.LaplaceLaw():
+            return Laplace()
+        case kinds.StudentTLaw(degrees_of_freedom=degrees):
+            return StudentT(Constant((degrees,)))
+        case kinds.MixtureLaw(ratios=ratios):
+            return Mixture(Constant([math.log(share) for share in _shares(config)]), Constant((1.0, *ratios)))
+        case _:
+            assert_never(config)
+
+
+def _shares(config: kinds.MixtureLaw) -> tuple[float, ...]:
+    return (1 - sum(config.shares), *config.shares)

@@ -1,0 +1,30 @@
+"""The Laplace law: p(e) = exp(-|e| / b) / 2b with variance 2 b^2 = 1 / precision."""
+
+import math
+
+from torch import nn
+
+from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped
+
+
+class Laplace(nn.Module):
+    """-log p(e) = |e| / b + log 2b, 1 / b = sqrt(2 precision)."""
+
+    def energy(self, error: Errors, precision: Precisions) -> Errors:
+        """sqrt(2 precision) |e|."""
+        return (2 * precision).sqrt() * error.abs()
+
+    def log_normaliser(self, precision: Precisions) -> Precisions:
+        """log 2b = 1/2 log(2 / precision)."""
+        return 0.5 * (math.log(2) - precision.log())
+
+    def stepped(self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: float) -> Stepped:
+        """argmin_x |x| / b + (x - u)^2 / 2 rate at u = e - rate gradient, rate = step_size / precision.
+
+        The proximal step (Daubechies et al. 2004): |u| less rate / b, 0 where that is below 0. The score (u - x) / rate
+        is sign(x) / b, and at x = 0 a subgradient: minus the loss's gradient, where the error stays 0.
+        """
+        rate = step_size / precision
+        to = error - rate * gradient
+        after = to - to.clamp(-rate * (2 * precision).sqrt(), rate * (2 * precision).sqrt())
+        return Stepped(after, (to - after) / rate)
