@@ -75,7 +75,7 @@ def test_a_window_of_all_keys_gives_the_enumerated_updates(scale, queries, updat
     assert torch.equal(posterior.visited, expected_window.expand(2, HEADS, queries))
 
 
-@pytest.mark.parametrize("entries", [1, 100, 2**21])
+@pytest.mark.parametrize("entries", [1, 100, 2**22])
 def test_how_much_is_held_at_once_changes_nothing(entries, monkeypatch):
     asked, keys, values = sides()
     how = Expanding(**HYPER, updates=2, step=2, tolerance=0.05)

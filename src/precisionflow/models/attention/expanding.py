@@ -25,7 +25,7 @@ from precisionflow.models.attention.log_prior import Block, LogPrior
 from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Values
 from precisionflow.models.attention.priors.padding import Present
 
-ENTRIES = 2**21
+ENTRIES = 2**22
 """Numbers of gathered keys that are held at once."""
 WHOLE = 2**16
 """Entries of a matrix of log potentials that costs less than its keys gathered."""
