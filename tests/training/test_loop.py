@@ -160,7 +160,10 @@ def test_without_patience_the_last_weights_are_kept(diabetes, tmp_path):
 
 def test_a_loss_that_is_no_number_ends_in_one_line(diabetes, tmp_path):
     with pytest.raises(
-        ValueError, match=r"^validation loss is (inf|nan) at step \d+ of seed 0, split 0; lower training"
+        ValueError,
+        match=r"^validation loss is (inf|nan) at step \d+ of seed 0, split 0; lower training.* "
+        r"\(first output that is not finite: (layers\.0|readout|the loss).*; last finite loss: step \d+; "
+        r"no checkpoint\)$",
     ) as caught:
         trained({"training.learning_rate": 1e30}, diabetes, tmp_path)
     assert "\n" not in str(caught.value)
@@ -223,6 +226,9 @@ class Scripted:
 
     def keep(self, which: torch.Tensor) -> None:
         self.kept |= {n: self.seen for n, kept in zip(self.networks, which.tolist(), strict=True) if kept}
+
+    def not_finite(self, place: int) -> str:
+        return f"layer of {self.networks[place]}"
 
     def leave(self, gone: torch.Tensor) -> None:
         flags = gone.tolist()
@@ -304,7 +310,9 @@ def test_when_all_have_stopped_training_ends(tmp_path):
 def test_the_network_whose_loss_is_no_number_is_named(value, tmp_path):
     losses = [[1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0], [4.0, 3.0, 2.0, value]]
     with pytest.raises(
-        ValueError, match=rf"^validation loss is {value} at step 40 of network 2; lower training"
+        ValueError,
+        match=rf"^validation loss is {value} at step 40 of network 2; lower training[^(]*"
+        r" \(first output that is not finite: layer of 2; last finite loss: step 30; no checkpoint\)$",
     ):
         train_scripted(losses, tmp_path, steps=40, validate_every=10, patience=1)
 

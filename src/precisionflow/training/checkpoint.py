@@ -38,8 +38,17 @@ class Checkpoints:
         if not self.ranks.all(self._written_key() == self.key):
             self._drop()
             return None
-        whole = [path for path in self.folder.glob("step-*") if path.suffix != ".partial"]
-        return max(whole, key=lambda path: int(path.name.removeprefix("step-")), default=None)
+        newest = self.newest()
+        return newest and newest[1]
+
+    def newest(self) -> tuple[int, Path] | None:
+        """Step and folder of the newest whole checkpoint that lies there."""
+        steps = {
+            int(path.name.removeprefix("step-")): path
+            for path in self.folder.glob("step-*")
+            if not path.suffix
+        }
+        return max(steps.items(), default=None)
 
     def save(self, standing: Standing, save_engine: Callable[[Path], None]) -> None:
         """Write a checkpoint, give it its name, drop the older ones."""

@@ -43,7 +43,10 @@ def train(
         standing.step = stop
         if validation_due(stop, training):
             measured = _validate(engine, standing, training=training, ranks=ranks)
-            _check_finite(standing, measured["validation_loss"], names, remedy)
+            for place, loss in enumerate(measured["validation_loss"].tolist()):
+                if not math.isfinite(loss):
+                    where = f"validation loss is {loss} at step {stop} of {names[standing.networks[place]]}"
+                    raise ValueError(f"{where}; {remedy} ({_found(engine, standing, checkpoints, place)})")
             engine.keep(standing.judge(measured["validation_loss"], patience=training.patience))
             if ranks.first:
                 report(stop, standing.networks, measured)
@@ -74,12 +77,19 @@ def _record(standing: Standing, measured: Measured) -> None:
         standing.outcomes[network].history += entries
 
 
-def _check_finite(standing: Standing, losses: Tensor, names: Sequence[str], remedy: str) -> None:
-    for network, loss in zip(standing.networks, losses.tolist(), strict=True):
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"validation loss is {loss} at step {standing.step} of {names[network]}; {remedy}"
-            )
+def _found(engine: Engine, standing: Standing, checkpoints: Checkpoints, place: int) -> str:
+    """Which layer of a network first gave what is not finite, and from which step a checkpoint is left."""
+    layer, history = engine.not_finite(place), standing.outcomes[standing.networks[place]].history
+    good = max(
+        (step for step, name, v in history if name == "validation_loss" and math.isfinite(v)), default=0
+    )
+    newest = checkpoints.newest()
+    kept = (
+        f"a checkpoint of step {newest[0]} is in {newest[1]}"
+        if newest and newest[0] <= good
+        else "no checkpoint"
+    )
+    return f"first output that is not finite: {layer or 'the loss'}; last finite loss: step {good}; {kept}"
 
 
 def _let_go(engine: Engine, standing: Standing, *, training: Training) -> None:

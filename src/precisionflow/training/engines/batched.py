@@ -159,6 +159,11 @@ class Batched:
             self.cross_fit.see(program.networks, raw, losses, mask, going=going, last=last)
         return torch.where(mask, losses, 0.0).sum(dim=1) / mask.sum(dim=1)
 
+    def not_finite(self, place: int) -> str | None:
+        """By the weights: the outputs of a layer are those of all networks at once."""
+        bad = (name for name, of in self.program.average.items() if not of[place].isfinite().all())
+        return next((f"{name.rpartition('.')[0]}, whose weights are not finite" for name in bad), None)
+
     def _validation_weight(
         self, place: Tensor, rows: Tensor, mask: Bool[Tensor, "networks rows"]
     ) -> Float64[Tensor, "networks rows"]:

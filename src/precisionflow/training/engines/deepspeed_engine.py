@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.training import Training
@@ -57,6 +57,10 @@ class DeepSpeed(SingleNetwork):
         self.engine.eval()
         with torch.no_grad():
             return self.engine(batch)  # type: ignore[no-any-return]
+
+    @property
+    def network(self) -> nn.Module:
+        return self.engine.module.model  # type: ignore[no-any-return]
 
     def whole_weights(self) -> dict[str, Tensor]:
         return zero.whole_weights(self.engine.module.model, partitioned=self.stage == 3)

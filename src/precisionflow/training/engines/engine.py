@@ -26,6 +26,10 @@ class Engine(Protocol):
         """Validation loss of each network, in nats; those `going` have not stopped."""
         ...
 
+    def not_finite(self, place: int) -> str | None:
+        """The first layer of a network where its validation meets numbers that are not finite; none: only the loss."""
+        ...
+
     def keep(self, which: Bool[Tensor, "networks"]) -> None:
         """Keep the weights of some networks as they were validated last."""
         ...

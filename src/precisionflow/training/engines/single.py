@@ -9,12 +9,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Float64
-from torch import Tensor
+from torch import Tensor, nn
 
 from precisionflow.config.training import Training
 from precisionflow.models.numerics import counted_sum
 from precisionflow.training.average import RunningMean
 from precisionflow.training.batches import Batch
+from precisionflow.training.engines.not_finite import watching_outputs
 from precisionflow.training.files import load_weights, reading, save_weights
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
@@ -65,6 +66,11 @@ class SingleNetwork(ABC):
     def losses(self, batch: Batch) -> Tensor:
         """Negative log-likelihood of each sample by one plain forward pass."""
 
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The network alone, without what teaches it."""
+
     @abstractmethod
     def whole_weights(self) -> dict[str, Tensor]:
         """The network's weights on the CPU, complete on the first rank."""
@@ -94,6 +100,11 @@ class SingleNetwork(ABC):
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:  # noqa: ARG002
         with self._mean_in_place():
             return torch.tensor([self.validation_loss()], dtype=torch.float64)
+
+    def not_finite(self, place: int) -> str | None:  # noqa: ARG002 - there is one network
+        with self._mean_in_place(), watching_outputs(self.network) as found:
+            self.validation_loss()
+        return found[0] if found else None
 
     def validation_loss(self) -> float:
         """Mean loss over all validation targets; ranks take batches in turn, each the same number of them."""

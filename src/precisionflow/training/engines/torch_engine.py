@@ -70,6 +70,10 @@ class Torch(SingleNetwork):
         with torch.no_grad():
             return self.learner(batch)  # type: ignore[no-any-return]
 
+    @property
+    def network(self) -> nn.Module:
+        return self.learner.model  # type: ignore[no-any-return]
+
     def whole_weights(self) -> dict[str, Tensor]:
         state = self.learner.model.state_dict()
         return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
