@@ -1,7 +1,7 @@
 """Posterior means of values by blocks of queries and heads: no long sequence has a matrix of queries and keys.
 
 The backward pass of a long sequence makes each block of log potentials and its posterior again, from queries and keys
-(Chen et al. 2016; in attention Rabe & Staats 2021, section 4, here with all reachable keys in one block). That of short
+(Chen et al. 2016; in attention Rabe & Staats 2021, here with all reachable keys in one block). That of short
 sequences finds them as the forward pass left them.
 """
 
