@@ -23,6 +23,7 @@ def blocks(request, monkeypatch):
     """Rows of a block, its entries (of one head, some heads, one sequence, both), and how many are kept."""
     monkeypatch.setattr(blockwise, "KEPT", request.param[2])
     monkeypatch.setattr(blockwise, "ROWS", request.param[0])
+    monkeypatch.setattr(blockwise, "FEWEST_ROWS", request.param[0])
     monkeypatch.setattr(blockwise, "SKIPPING_ROWS", request.param[0])
     monkeypatch.setattr(blockwise, "CACHED", request.param[1])
 

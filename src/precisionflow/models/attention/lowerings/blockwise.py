@@ -18,6 +18,8 @@ from precisionflow.models.attention.lowerings import Keys, Queries, Values
 
 ROWS = 256
 """Queries of a block where each may have an edge from every key."""
+FEWEST_ROWS = 32
+"""The same of long sequences: the log prior of a block, with all heads, is not much larger than a block."""
 SKIPPING_ROWS = 128
 """The same where a prior excludes keys: few enough to skip most of them, enough for a matrix product."""
 CACHED = 2**19
@@ -91,13 +93,14 @@ class _Expectation(torch.autograd.Function):
         entries = len(queries) * queries.shape[1] * keys.shape[1]
         keep = entries <= KEPT and any(context.needs_input_grad)
         kept: list[tuple[Block, Pull]] = []
-        for rows, columns in _reach(prior, queries, keys):
+        for rows, columns in _reach(prior, queries, keys, heads=sequences[1]):
             log_prior = _log_prior(prior, rows, columns, queries)
             for of, part in _parts(sequences, log_prior, _size(rows, columns, queries)):
                 posterior, pull = part.made(potentials, queries[of, rows], keys[of, columns])
                 mean[of, rows] = torch.bmm(posterior, values[of, columns])
                 if keep:
                     kept.append((posterior, pull))
+                del posterior, pull
         context.save_for_backward(queries, keys, values)
         context.potentials, context.prior, context.sequences = potentials, prior, sequences
         context.kept = kept
@@ -115,7 +118,7 @@ class _Expectation(torch.autograd.Function):
         )
         of_learned = [torch.zeros_like(tensor) for tensor in prior.learned]
         kept = iter(context.kept)
-        for rows, columns in _reach(prior, queries, keys):
+        for rows, columns in _reach(prior, queries, keys, heads=context.sequences[1]):
             with torch.enable_grad():
                 log_prior = _log_prior(prior, rows, columns, queries)
             of_prior = torch.zeros_like(log_prior)
@@ -130,6 +133,7 @@ class _Expectation(torch.autograd.Function):
                 if of_learned:
                     part.collect(through, of_prior)
                 pull(through, of_queries[of, rows], of_keys[of, columns])
+                del posterior, pull, through
             if of_learned:
                 _pull_prior(prior, log_prior, of_prior, of_learned)
         return of_queries, of_keys, of_values, None, None, None, *of_learned
@@ -161,13 +165,20 @@ class _Part:
         into[self.at] += gradient.unflatten(0, self.shape).sum_to_size(self.log_prior.shape)
 
 
-def _reach(prior: LogPrior, queries: Tensor, keys: Tensor) -> Iterator[tuple[slice, slice]]:
+def _reach(prior: LogPrior, queries: Tensor, keys: Tensor, *, heads: int) -> Iterator[tuple[slice, slice]]:
     """Queries of one block after the other, and the keys that they may reach."""
-    count, skipping = queries.shape[1], prior.reach(slice(0, 1), keys.shape[1]).stop < keys.shape[1]
-    size = SKIPPING_ROWS if skipping else ROWS
+    count, columns = queries.shape[1], keys.shape[1]
+    skipping = prior.reach(slice(0, 1), columns).stop < columns
+    fitting = 4 * _entries(queries) // max(1, heads * columns)
+    size = min(SKIPPING_ROWS if skipping else ROWS, max(FEWEST_ROWS, fitting))
     for start in range(0, count, size):
         rows = slice(start, min(start + size, count))
-        yield rows, prior.reach(rows, keys.shape[1])
+        yield rows, prior.reach(rows, columns)
+
+
+def _entries(like: Tensor) -> int:
+    """Log potentials of a block."""
+    return CACHED if like.device.type == "cpu" else LAUNCHED
 
 
 def _log_prior(prior: LogPrior, rows: slice, columns: slice, like: Tensor) -> Tensor:
@@ -180,7 +191,7 @@ def _log_prior(prior: LogPrior, rows: slice, columns: slice, like: Tensor) -> Te
 def _size(rows: slice, columns: slice, like: Tensor) -> int:
     """How many heads a block has."""
     entries = (rows.stop - rows.start) * max(1, columns.stop - columns.start)
-    return max(1, (CACHED if like.device.type == "cpu" else LAUNCHED) // entries)
+    return max(1, _entries(like) // entries)
 
 
 def _parts(sequences: tuple[int, int], log_prior: Tensor, size: int) -> Iterator[tuple[slice, _Part]]:
