@@ -15,7 +15,14 @@ from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.predictions import predictive_distribution
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_parquet
-from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS, PREDICTIONS, REGRESSION_ROWS, TOKENS
+from precisionflow.records.schemas import (
+    ATTENTION,
+    CLASS_PREDICTIONS,
+    METRICS,
+    PREDICTIONS,
+    REGRESSION_ROWS,
+    TOKENS,
+)
 from precisionflow.results.layout import cell_folder
 
 CELLS = [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -206,3 +213,21 @@ def test_the_engine_may_be_another_than_in_training(table, tmp_path):
     experiment = resolve(overlay(table.experiment.model_dump(), changes))
     evaluate(experiment, data=table.data, model=table.model, out=tmp_path)
     assert (cell_folder(tmp_path, 1, 0) / "metrics.parquet").exists()
+
+
+def test_attention_is_looked_into_where_it_is_asked_for(text, texts, tmp_path):
+    asked = resolve(overlay(text.experiment.model_dump(), {"evaluation.inspect": True}))
+    evaluate(asked, data=text.data, model=text.model, out=tmp_path)
+    cell = cell_folder(tmp_path, 0, 0)
+    found = read_parquet(cell / "attention.parquet", ATTENTION).to_pandas()
+    assert set(zip(found["layer"], found["head"], strict=True)) == {(0, 0), (0, 1)}
+    assert set(found["symbol"]) <= set(text.predictor().data_card.tokens)
+    assert metrics_of(cell) == metrics_of(cell_folder(texts, 0, 0))
+    assert not (cell_folder(texts, 0, 0) / "attention.parquet").exists()
+
+
+def test_a_table_has_no_attention_to_look_into(table):
+    with pytest.raises(
+        ValueError, match=r"evaluation.inspect: true needs task.kind next_token, given 'regression'"
+    ):
+        resolve(overlay(table.experiment.model_dump(), {"evaluation.inspect": True}))

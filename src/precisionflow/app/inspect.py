@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from precisionflow.evaluation.tasks.next_token import TokenPredictor
     from precisionflow.report.tables import Table
 
-WINDOWS, AT_ONCE = 64, 8
-"""Windows of the test text that are looked at, and how many of them at once."""
 DRAWN = 48
 """Tokens whose edges are drawn."""
 
@@ -32,7 +30,6 @@ def inspect_cell(
     """
     if out is not None and (out.suffix.lower() != ".html" or out.is_dir()):
         raise ValueError(f"--out {out}: should be a file that ends in .html")
-    from precisionflow.evaluation.inspection import attention_table
     from precisionflow.evaluation.tasks.next_token import TokenPredictor
 
     predictor = load_predictor(model, data=data).predictor
@@ -41,14 +38,13 @@ def inspect_cell(
             f"{model}: predicts {predictor.predicts}; inspect takes a model of a text, task.kind next_token"
         )
     batches = _test_windows(predictor, model, data) if prompt is None else [_window(predictor, prompt)]
-    symbols = [predictor.tokeniser.text([i]) for i in range(len(predictor.tokeniser.vocabulary.tokens))]
-    rows = attention_table(predictor.model, batches, symbols=symbols).to_pylist()
+    rows = predictor.attention(batches).to_pylist()
     count = sum(batch.numel() for batch in batches)
     read = f"{count:,} {predictor.task.tokens.plural} of the {'test text' if prompt is None else 'prompt'}"
     heads = head_table(rows, caption=f"Attention over {read}")
     trusted = symbol_table(rows, caption=f"Symbols by the precision that they state, {read}")
     if out is not None:
-        _write(out, model, predictor, batches[0][:1, :DRAWN], symbols, heads, trusted, facts=(read,))
+        _write(out, model, predictor, batches[0][:1, :DRAWN], heads, trusted, facts=(read,))
     return [table for table in (heads, trusted) if table is not None]
 
 
@@ -63,24 +59,19 @@ def _window(predictor: "TokenPredictor", prompt: str) -> "torch.Tensor":
     if len(ids) > predictor.task.context:
         kind, context = predictor.task.tokens.plural, predictor.task.context
         raise ValueError(f"--prompt: has {len(ids)} {kind}, the model reads {context} at once; shorten it")
-    return torch.from_numpy(ids.astype("int64"))[None].to(predictor.device)
+    return torch.from_numpy(ids.astype("int64"))[None]
 
 
 def _test_windows(predictor: "TokenPredictor", model: str, data: Path | None) -> "list[torch.Tensor]":
-    """The first windows of the test text, all of the trained context."""
-    import torch
+    """The beginning of the test text."""
+    from precisionflow.evaluation.inspection import first_windows
 
-    card, context = predictor.experiment_card, predictor.task.context
+    card = predictor.experiment_card
     folder = data_folder(data or Results.around(Path(model)).data, card.experiment, card.split)
     file = PreparedSplit(folder).part("test")
     if not file.is_file():
         raise ValueError(f"{file}: does not exist; give --prompt, or the folder that prepare wrote as --data")
-    tokens = read_parquet(file, TOKENS)["token"].to_numpy().astype("int64")
-    whole = len(tokens) // context * context
-    if not whole:
-        return [torch.from_numpy(tokens)[None].to(predictor.device)]
-    windows = torch.from_numpy(tokens[:whole]).view(-1, context)[:WINDOWS]
-    return list(windows.to(predictor.device).split(AT_ONCE))
+    return first_windows(read_parquet(file, TOKENS)["token"].to_numpy(), context=predictor.task.context)
 
 
 def _write(
@@ -88,7 +79,6 @@ def _write(
     model: str,
     predictor: "TokenPredictor",
     window: "torch.Tensor",
-    symbols: Sequence[str],
     heads: "Table",
     trusted: "Table | None",
     *,
@@ -97,7 +87,7 @@ def _write(
     from precisionflow.evaluation.inspection import edges, looks
     from precisionflow.report.inspection import write_inspection
 
-    drawn = [edges(look)[0].cpu().numpy() for look in looks(predictor.model, window)]
+    drawn = [edges(look)[0].cpu().numpy() for look in looks(predictor.model, window.to(predictor.device))]
     experiment = predictor.experiment_card.experiment
     write_inspection(
         out,
@@ -106,5 +96,5 @@ def _write(
         heads=heads,
         symbols=trusted,
         edges=drawn,
-        tokens=[symbols[i] for i in window[0].tolist()],
+        tokens=[predictor.symbols[i] for i in window[0].tolist()],
     )

@@ -38,6 +38,7 @@ def check(experiment: "Experiment") -> None:
     _rows_can_be_weighed(experiment)
     _names_differ(experiment)
     _recalibration_fits_the_task(experiment)
+    _attention_can_be_inspected(experiment)
     _data_can_be_cut(experiment)
     _metrics_are_measured(experiment)
     _margins_mean_something(experiment)
@@ -67,6 +68,13 @@ def _transformer_has_a_sequence(experiment: "Experiment") -> None:
         )
     if model.token_dropout:
         raise ValueError("model.token_dropout: the rows of a table have no ids; leave it at 0")
+
+
+def _attention_can_be_inspected(experiment: "Experiment") -> None:
+    if experiment.evaluation.inspect and not experiment.task.predicts_tokens:
+        raise ValueError(
+            f"evaluation.inspect: true needs task.kind next_token, given {experiment.task.kind!r}; leave it out"
+        )
 
 
 def _attention_sees_no_target(experiment: "Experiment") -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from precisionflow.config.base import NUMBER, Config, Fraction
+from precisionflow.config.base import NUMBER, Config, Flag, Fraction
 
 TableRecalibration = Literal[
     "variance_scaling", "quantile_map", "conformal_split", "conformal_normalised", "conformal_quantile"
@@ -26,6 +26,8 @@ class Evaluation(Config):
     """Equal-width confidence bins of the expected calibration error."""
     recalibration: tuple[Recalibration, ...] = ()
     """Methods that are fitted on held-out rows; the test rows are scored before and after each."""
+    inspect: Flag = False
+    """Entropy and precision of attention by layer, head and symbol, of the beginning of the test text."""
 
     @property
     def intervals(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.recalibration import RecalibrationCard
-from precisionflow.records.schemas import CLASSES, CONFUSIONS, FIT, METRICS
+from precisionflow.records.schemas import ATTENTION, CLASSES, CONFUSIONS, FIT, METRICS
 from precisionflow.results.cells import evaluation_inputs
 from precisionflow.results.code import Verb
 from precisionflow.results.identity import training_identity
@@ -71,6 +71,8 @@ def _evaluate_cell(
     if scored.classes is not None and scored.confusions is not None:
         write_parquet(scored.classes, files.classes, CLASSES)
         write_parquet(scored.confusions, files.confusions, CONFUSIONS)
+    if scored.attention is not None:
+        write_parquet(scored.attention, files.attention, ATTENTION)
     if scored.recalibrations:
         write_card(RecalibrationCard(model=input_key(model), fits=scored.recalibrations), files.recalibration)
     values = scored.metrics | {"validation_loss": card.validation_loss}

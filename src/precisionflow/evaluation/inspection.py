@@ -13,7 +13,16 @@ from precisionflow.models.attention.observed import Look, looked_into
 from precisionflow.records.schemas import ATTENTION
 
 Windows = Int[Tensor, "_windows _tokens"]
+WINDOWS, AT_ONCE = 64, 8
+"""Windows of a text that are looked at, and how many of them at once."""
 PerHead = Float[np.ndarray, "heads symbols"]
+
+
+def first_windows(tokens: Int[np.ndarray, "tokens"], *, context: int) -> list[Windows]:
+    """The first windows of a text, of `context` tokens each, in batches; a shorter text is one window."""
+    text = torch.from_numpy(tokens.astype(np.int64))
+    whole = len(text) // context * context
+    return list(text[:whole].view(-1, context)[:WINDOWS].split(AT_ONCE)) if whole else [text[None]]
 
 
 def looks(model: nn.Module, windows: Windows) -> list[Look]:

@@ -26,3 +26,5 @@ class Scored(NamedTuple):
     """A records.schemas.CLASSES of texts and words."""
     confusions: pa.Table | None = None
     """A records.schemas.CONFUSIONS beside it."""
+    attention: pa.Table | None = None
+    """A records.schemas.ATTENTION where the experiment asks for it."""

@@ -10,6 +10,7 @@ from precisionflow.report.material import Material
 from precisionflow.report.section import Section
 from precisionflow.report.sections import (
     answer,
+    attention,
     calibration,
     contrasts,
     fit,
@@ -29,6 +30,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     calibration.section,
     learning_curves.section,
     training_cost.section,
+    attention.section,
     provenance.section,
 )
 """Each builds one section, or none where it has nothing to show."""

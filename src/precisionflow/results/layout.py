@@ -152,6 +152,11 @@ class EvaluatedCell:
         return self.folder / "confusions.parquet"
 
     @property
+    def attention(self) -> Path:
+        """records.schemas.ATTENTION, where the experiment asks to look inside."""
+        return self.folder / "attention.parquet"
+
+    @property
     def recalibration(self) -> Path:
         """records.recalibration.RecalibrationCard, where the experiment asks for recalibrations."""
         return self.folder / "recalibration.json"

@@ -2,20 +2,22 @@
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 import torch
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Int, Int32
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import NextToken
 from precisionflow.data.tokens.running import RunningTokeniser, ids_of, restored_running
 from precisionflow.evaluation.classes import ClassScores, score_classes
+from precisionflow.evaluation.inspection import attention_table, first_windows
 from precisionflow.evaluation.network import TrainedNetwork, network_of
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.likelihoods.categorical import log_probabilities
@@ -86,13 +88,27 @@ class TokenPredictor(TrainedNetwork):
         """
         files = PreparedSplit(data)
         size = read_card(files.card, DatasetCard).text["test"]
-        return score_classes(
+        tokens = read_parquet(files.part("test"), TOKENS)["token"].to_numpy()
+        scored = score_classes(
             self.predict,
             experiment,
             data,
-            row=np.arange(1, read_parquet(files.part("test"), TOKENS).num_rows),
+            row=np.arange(1, len(tokens)),
             measure=lambda scores: text_metrics(scores, size),
         )
+        if not experiment.evaluation.inspect:
+            return scored
+        return scored._replace(attention=self.attention(first_windows(tokens, context=self.task.context)))
+
+    def attention(self, windows: Iterable[Int[Tensor, "_windows _tokens"]]) -> pa.Table:
+        """A records.schemas.ATTENTION of some windows of tokens."""
+        batches = (batch.to(self.device) for batch in windows)
+        return attention_table(self.model, batches, symbols=self.symbols)
+
+    @functools.cached_property
+    def symbols(self) -> list[str]:
+        """The text of every token of the vocabulary."""
+        return [self.tokeniser.text([token]) for token in range(self.data_card.known.ids)]
 
     def predict(self, batch: Batch) -> Float[Tensor, "windows tokens vocabulary"]:
         """log p(next token) at every place of a batch."""

@@ -1,0 +1,88 @@
+"""The section on attention and its tables, and the figure of edges, from invented means."""
+
+import math
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from precisionflow.records.files import write_parquet
+from precisionflow.records.schemas import ATTENTION
+from precisionflow.report.attention import head_table, mean_of, symbol_table
+from precisionflow.report.figures.attention import heatmap
+from precisionflow.report.sections.attention import tables_of
+
+
+def rows(precisions: dict[str, float], n: int = 10) -> list[dict]:
+    return [
+        {
+            "layer": layer,
+            "head": 0,
+            "symbol": symbol,
+            "n": n,
+            "entropy": math.log(4),
+            "log_precision": math.log(p),
+        }
+        for layer in (0, 1)
+        for symbol, p in precisions.items()
+    ]
+
+
+def test_means_count_tokens():
+    few, many = (
+        {"n": 1, "entropy": 4.0, "log_precision": 8.0},
+        {"n": 3, "entropy": 0.0, "log_precision": 0.0},
+    )
+    assert mean_of([few, many]) == (4, 1.0, 2.0)
+    assert math.isnan(mean_of([{"n": 1, "entropy": 4.0}]).log_precision)
+
+
+def test_heads_have_their_entropy_keys_and_least_trusted_symbols():
+    table = head_table(rows({"a": 8.0, "b": 0.5, "c": 2.0, "d": 4.0}), caption="heads")
+    assert [[entry.text for entry in row] for row in table.rows] == [
+        ["layer 0 head 0", "1.39", "4.00", "2.38", "'b' 'c' 'd'"],
+        ["layer 1 head 0", "1.39", "4.00", "2.38", "'b' 'c' 'd'"],
+    ]
+
+
+def test_symbols_stand_by_precision_and_rare_ones_do_not_count():
+    given = rows({"a": 8.0, "b": 0.5, "c": 2.0}) + rows({"rare": 0.001}, n=1)
+    table = symbol_table(given, caption="symbols")
+    assert [row[0].text for row in table.rows] == ["'b'", "'c'", "'a'"]
+    assert [entry.text for entry in table.rows[0]] == ["'b'", "10", "0.500", "0.500", "0.500"]
+    without = [{name: value for name, value in row.items() if name != "log_precision"} for row in given]
+    assert symbol_table(without, caption="symbols") is None
+    assert len(head_table(without, caption="heads").columns) == 3
+
+
+def test_of_many_symbols_both_ends_are_shown():
+    table = symbol_table(rows({chr(97 + i): 1.0 + i for i in range(26)}), caption="symbols")
+    assert [row[0].text for row in table.rows] == [f"'{c}'" for c in "abcdefghij" + "qrstuvwxyz"]
+
+
+def test_an_edge_is_as_dark_as_it_is_probable():
+    p = np.array([[1.0, 0.0], [0.25, 0.75]])
+    svg = heatmap(p, ["<", " "], alt="edges & tokens")
+    shades = {float(o): d for o, d in re.findall(r'fill-opacity="([\d.]+)" d="([^"]+)"', svg)}
+    assert sorted(shades) == pytest.approx([0.5, round(math.ceil(12 * math.sqrt(0.75) - 0.5) / 12, 2), 1.0])
+    assert all(d.count("M") == 1 for d in shades.values())
+    assert "&lt;" in svg
+    assert "edges &amp; tokens" in svg
+
+
+def test_the_section_shows_variants_whose_evaluation_looked_inside(tmp_path):
+    """Two runs count together, and a variant that was not looked into is left out."""
+    for run, precision in enumerate((2.0, 8.0)):
+        table = pa.Table.from_pylist(rows({"a": precision}), schema=ATTENTION)
+        write_parquet(table, tmp_path / f"run-{run}" / "attention.parquet", ATTENTION)
+    evaluations = {"one": [tmp_path / "run-0", tmp_path / "run-1"], "other": [tmp_path / "nothing"]}
+    variants = [SimpleNamespace(name=name) for name in evaluations]
+    group = SimpleNamespace(variants=variants, dataset="text", evaluations=evaluations)
+    heads, symbols = tables_of(group)
+    assert (heads.caption, symbols.caption) == (
+        "Heads of one on text",
+        "Symbols of one by the precision that they state",
+    )
+    assert [row[3].text for row in heads.rows] == ["4.00", "4.00"]
