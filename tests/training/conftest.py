@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from on_ranks import AVERAGED, LEARNED_LAW, MUON, PREDICTIVE_CODING, TRAINING
+from on_ranks import AVERAGED, INCREMENTAL, LEARNED_LAW, MUON, PREDICTIVE_CODING, TRAINING
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.data.prepare import prepare
@@ -44,6 +44,10 @@ CASES: dict[str, dict[str, Any]] = {
     "stage 3 learned law": {
         "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3},
         "learning": LEARNED_LAW,
+    },
+    "stage 2 incremental": {
+        "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2},
+        "learning": INCREMENTAL,
     },
     "stage 0 muon in parts": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 0}, "training": MUON},
     **{

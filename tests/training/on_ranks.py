@@ -36,7 +36,15 @@ TRAINING: dict[str, Any] = {
 AVERAGED = TRAINING | {"average": 0.5, "accumulate": 2}
 MUON = AVERAGED | {"optimiser": {"kind": "muon"}}
 PREDICTIVE_CODING: dict[str, Any] = {"kind": "predictive_coding", "iterations": 3, "tolerance": 1e-4}
-LEARNED_LAW = PREDICTIVE_CODING | {"precision": {"kind": "learned", "per": "channel", "initial": 10.0}}
+LEARNED_LAW = PREDICTIVE_CODING | {
+    "law": {"kind": "mixture", "shape": "learned"},
+    "precision": {"kind": "learned", "per": "channel", "initial": 10.0},
+}
+INCREMENTAL: dict[str, Any] = {
+    "kind": "predictive_coding",
+    "settles": "incremental",
+    "precision": {"kind": "predicted", "initial": 10.0},
+}
 EVERY = torch.tensor([True])
 BROKEN = (
     ("stage 0", "mp_rank_00_model_states.pt", Path.unlink),

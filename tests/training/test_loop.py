@@ -178,7 +178,8 @@ def test_predictive_coding_that_diverges_names_its_own_settings(diabetes, tmp_pa
         "precision": {"value": 1e-3},
     }
     with pytest.raises(
-        ValueError, match=r"^validation loss .*; lower learning.step_size, raise learning.prec"
+        ValueError,
+        match=r"^learning.step_size: given 40; iteration 1 raised .*; lower learning.step_size, raise lea",
     ):
         trained({"learning": learning, "training.gradient_clip": None}, diabetes, tmp_path)
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, Fraction, NonNegative, Positive
+from precisionflow.config.base import NUMBER, Config, Count, Fraction, NonNegative, Positive, Whole
 
 
 class Backpropagation(Config):
@@ -64,12 +64,14 @@ class MixtureLaw(Config):
 
 
 class FixedPrecision(Config):
-    """One precision for every error of the network."""
+    """One precision for every error of a layer."""
 
     kind: Literal["fixed"] = "fixed"
     value: Positive = 1000.0
     """Inverse variance of an error; low values let errors move the states so far that learning suffers. A Student's t
     law has it as inverse square of its scale, a mixture as precision of its narrow component."""
+    growth: Positive = 1.0
+    """Factor from each layer to the next one above; `value` is that of the first layer."""
 
 
 class BoundedPrecision(Config):
@@ -111,6 +113,29 @@ Law = Annotated[GaussianLaw | LaplaceLaw | StudentTLaw | MixtureLaw, Field(discr
 Precision = Annotated[FixedPrecision | LearnedPrecision | PredictedPrecision, Field(discriminator="kind")]
 
 
+class Gradient(Config):
+    """Gradient descent."""
+
+    kind: Literal["gradient"] = "gradient"
+
+
+class Momentum(Config):
+    """Nesterov's momentum: the gradient is taken where the last move leads on to."""
+
+    kind: Literal["momentum"] = "momentum"
+    share: Fraction = 0.5
+    """Of the last move that goes on."""
+
+
+class Secant(Config):
+    """Newton-like: the loss's curvature along each layer's last move is added to that of its law."""
+
+    kind: Literal["secant"] = "secant"
+
+
+Descent = Annotated[Gradient | Momentum | Secant, Field(discriminator="kind")]
+
+
 class PredictiveCoding(Config):
     """Errors as variables: settle e to lower the energy, then take each layer's local gradient.
 
@@ -119,10 +144,21 @@ class PredictiveCoding(Config):
 
     remedy: ClassVar = "lower learning.step_size, raise learning.precision or lower training.learning_rate"
     kind: Literal["predictive_coding"] = "predictive_coding"
+    settles: Literal["errors", "states", "incremental"] = "errors"
+    """errors: all at once, each added to its state. states: each moved by the errors beside it, a signal travels one
+    layer an iteration. incremental: errors, and the weights learn after every step on them."""
+    layers: tuple[Whole, ...] | None = None
+    """Layers that have an error, counted from 0 at the inputs; the others learn by backprop from the next error above.
+    None: every layer."""
     iterations: Count = 2
     """Most gradient steps on the errors for each batch."""
+    start: Literal["forward", "zeros"] = "forward"
+    """States before the first step: those of the forward pass, where every error is 0, or 0."""
+    descent: Descent = Gradient()
     step_size: Positive = 0.5
     """In units of the errors' variance, 1 / precision."""
+    decay: Annotated[float, Field(gt=0, le=1), NUMBER] = 1.0
+    """Factor of the step size from each iteration to the next."""
     law: Law = GaussianLaw()
     precision: Precision = FixedPrecision()
     gradient: Literal["local", "energy"] = "local"
@@ -145,6 +181,26 @@ class PredictiveCoding(Config):
                 f"learning.iterations: after {self.iterations} with learning.gradient energy every error is 0, and no "
                 "law can be learned from it; take 2 or learning.gradient local"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _settling_is_of_one_piece(self) -> Self:
+        if self.settles == "states" and isinstance(self.law, LaplaceLaw):
+            raise ValueError(
+                "learning.law.kind: laplace has no slope at 0, which a step on states needs; "
+                "use learning.settles errors or another law"
+            )
+        if self.settles == "incremental" and (self.tolerance or not isinstance(self.descent, Gradient)):
+            raise ValueError(
+                "learning.settles: incremental takes one step of the energy's gradient for every lesson; "
+                "leave learning.tolerance at 0 and learning.descent.kind at gradient"
+            )
+        if self.settles == "incremental" and self.steps == 0:
+            raise ValueError(
+                "learning.iterations: 1 with learning.gradient energy takes no step; take 2 or learning.gradient local"
+            )
+        if self.layers is not None and len(set(self.layers)) < len(self.layers):
+            raise ValueError(f"learning.layers: {list(self.layers)} names a layer twice; name it once")
         return self
 
 

@@ -159,7 +159,7 @@ def settled(network, config):
     for law in made.layers:
         for parameter in law.precision.parameters():
             nn.init.normal_(parameter, std=0.1)
-    return clamped, made, settle(clamped, clamped.passed(), made, config=config)
+    return clamped, made, settle(clamped, clamped.passed(), made, config=config, steps=config.steps)
 
 
 def moving(law, kind: str, **settings) -> PredictiveCoding:

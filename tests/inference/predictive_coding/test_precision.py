@@ -118,7 +118,7 @@ def learned_with_settling(model, losses, inputs, target, *, config, steps, rate=
     )
     optimiser = torch.optim.SGD(assigned.parameters(), lr=rate)
     for _ in range(steps):
-        found = settle(clamped, clamped.passed(), assigned, config=config)
+        found = settle(clamped, clamped.passed(), assigned, config=config, steps=config.steps)
         optimiser.zero_grad()
         (clamped.local(found.layers, assigned).surrogate / len(inputs)).backward()
         optimiser.step()

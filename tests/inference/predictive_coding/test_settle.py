@@ -67,7 +67,14 @@ def gaussian(precision: float, **settings) -> PredictiveCoding:
 
 def settled(model, losses, inputs, target, *, config, **total):
     clamped = Clamped(model, losses, inputs, target)
-    return settle(clamped, clamped.passed(), laws(config, states=model.states), config=config, **total)
+    return settle(
+        clamped,
+        clamped.passed(),
+        laws(config, states=model.states),
+        config=config,
+        steps=config.steps,
+        **total,
+    )
 
 
 def losses_under_errors(model, losses, inputs, target, errors):

@@ -156,7 +156,7 @@ def test_errors_at_padded_places_stay_zero(readout, given):
     model = network(readout=readout)
     rule = PredictiveCodingRule(SETTLING, states=model.states)
     clamped = Clamped(model, cross_entropy, given.inputs, given.target, given.mask, given.counts)
-    errors = settle(clamped, clamped.passed(), rule.laws, config=SETTLING).errors
+    errors = settle(clamped, clamped.passed(), rule.laws, config=SETTLING, steps=SETTLING.steps).errors
     assert len(errors) == len(model.layers)
     for error in errors:
         assert torch.equal(error[~given.mask], torch.zeros_like(error[~given.mask]))

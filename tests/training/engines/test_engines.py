@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from on_ranks import AVERAGED, LEARNED_LAW, MUON, PREDICTIVE_CODING, STEPS, curve, engine_of
+from on_ranks import AVERAGED, INCREMENTAL, LEARNED_LAW, MUON, PREDICTIVE_CODING, STEPS, curve, engine_of
 from rules_of_tests import SeveralSteps
 from torch import nn
 
@@ -30,6 +30,7 @@ def torch_curves(
         "averaged in parts": torch_curve(resolve(text_tree | {"training": AVERAGED}), text_data),
         "muon in parts": torch_curve(resolve(text_tree | {"training": MUON}), text_data),
         "several steps": torch_curve(resolve(text_tree), text_data, SeveralSteps()),
+        "incremental": torch_curve(resolve(text_tree | {"learning": INCREMENTAL}), text_data),
         "learned law": torch_curve(resolve(text_tree | {"learning": LEARNED_LAW}), text_data),
     }
 
@@ -62,7 +63,7 @@ def test_a_batch_in_parts_teaches_what_it_teaches_whole(torch_curves):
     assert parts[STEPS] != pytest.approx(whole[STEPS], rel=1e-3), "validated is the mean of the weights"
 
 
-@pytest.mark.parametrize("case", ["stage 1 several steps", "stage 3 learned law"])
+@pytest.mark.parametrize("case", ["stage 1 several steps", "stage 3 learned law", "stage 2 incremental"])
 def test_a_rule_of_several_steps_and_one_with_a_learned_law_under_zero_equal_torch(
     case, rank_losses, torch_curves
 ):
@@ -106,6 +107,7 @@ def test_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):
         "stage 1 predictive coding",
         "stage 1 several steps",
         "stage 3 learned law",
+        "stage 2 incremental",
         "stage 0 muon in parts",
         "stage 2 averaged in parts",
         "stage 3 averaged in parts",

@@ -1,17 +1,19 @@
-"""Predictive coding with errors as variables: states, energy, and its local weight gradients.
+"""Predictive coding: states, errors, energy, and its local weight gradients.
 
 State of layer i: s_i = f_i(s_{i-1}) + e_i. Energy: E = sum_i -log p(e_i; law_i) + sum of the losses at the output,
 summed over samples (Goemaere et al. 2025; the Gaussian energy of Whittington & Bogacz 2017). States and errors are at
 least float32: beside a state an error may be smaller than bfloat16 tells apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property, partial, reduce
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from precisionflow.inference.predictive_coding.laws import Errors, Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
@@ -21,10 +23,12 @@ from precisionflow.models.numerics import at_least_float32, counted_sum
 
 
 class Pass(NamedTuple):
-    """One forward pass at some errors."""
+    """One forward pass at some errors or states."""
 
+    variables: list[Errors]
+    """Errors or states, leaves of the graph."""
     errors: list[Errors]
-    """Leaves of the graph."""
+    """e_i: detached where they are the variables, as their law steps by itself."""
     predictions: list[Errors]
     """f_i(s_{i-1}), by which precisions are stated."""
     loss: Float[Tensor, ""]
@@ -41,7 +45,7 @@ class Taught(NamedTuple):
 
 @dataclass(frozen=True)
 class Clamped:
-    """A network with its inputs and target held fixed; the errors are the variables."""
+    """A network with its inputs and target held fixed."""
 
     model: Layered
     losses: Losses
@@ -50,17 +54,27 @@ class Clamped:
     mask: Mask | None = None
     factors: Tensor | None = None
     """Factor of each target's loss, 0 where it does not count; none: 1."""
+    places: Sequence[int] | None = None
+    """Layers that have an error, in their order; none: every layer. What lies between two is one layer here."""
 
     def passed(self, errors: Sequence[Errors] | None = None) -> Pass:
-        """A forward pass with error e_i added to state i; without errors all are zero."""
+        """A pass with error e_i added to state i, the errors as variables; without errors all are zero."""
         leaves, predictions = [], []
-        state, where = self.model.enter(self.inputs), self.model.where(self.inputs, self.mask)
-        for index, layer in enumerate(self.model.layers):
-            predictions.append(at_least_float32(layer(state, *where)))
+        state = self.model.enter(self.inputs)
+        for index, layer in enumerate(self._layers):
+            predictions.append(at_least_float32(layer(state)))
             leaf = torch.zeros_like(predictions[-1]) if errors is None else errors[index].detach()
             leaves.append(leaf.requires_grad_())
             state = predictions[-1] + leaf
-        return Pass(leaves, predictions, self._output_loss(state))
+        return Pass(leaves, [leaf.detach() for leaf in leaves], predictions, self._output_loss(state))
+
+    def at_states(self, states: Sequence[Errors]) -> Pass:
+        """A pass with the states as variables: every layer predicts from the one below as it stands."""
+        leaves = [state.detach().requires_grad_() for state in states]
+        below = [self.model.enter(self.inputs), *leaves]
+        predictions = [at_least_float32(layer(of)) for layer, of in zip(self._layers, below, strict=False)]
+        errors = [leaf - prediction for leaf, prediction in zip(leaves, predictions, strict=True)]
+        return Pass(leaves, errors, predictions, self._output_loss(below[-1]))
 
     def energy(self, passed: Pass, laws: Laws) -> Float[Tensor, ""]:
         """The energy at the errors of a pass."""
@@ -73,9 +87,9 @@ class Clamped:
         <e_i, d f_i / d theta_i>. Parameters of laws learn from -log p(e_i) itself.
         """
         pulls, predictions = [], []
-        state, where = self.model.enter(self.inputs), self.model.where(self.inputs, self.mask)
-        for layer, (error, score) in zip(self.model.layers, settled, strict=True):
-            predictions.append(at_least_float32(layer(state, *where)))
+        state = self.model.enter(self.inputs)
+        for layer, (error, score) in zip(self._layers, settled, strict=True):
+            predictions.append(at_least_float32(layer(state)))
             pulls.append((predictions[-1] * score).sum())
             state = (predictions[-1] + error).detach()
         loss = self._output_loss(state)
@@ -85,13 +99,33 @@ class Clamped:
     def _of_laws(
         self, errors: Sequence[Errors], predictions: Sequence[Errors], laws: Laws
     ) -> Float[Tensor, ""]:
-        """Energies of all laws as functions of their parameters and of the predictions, at fixed errors."""
+        """Energies of all laws, as functions of their parameters and of the predictions too."""
         of_layers = [
-            laws[layer].energy(error.detach(), prediction, self.mask)
+            laws[layer].energy(error, prediction, self.mask)
             for layer, (error, prediction) in enumerate(zip(errors, predictions, strict=True))
         ]
         return torch.stack(of_layers).sum()
 
     def _output_loss(self, state: Tensor) -> Float[Tensor, ""]:
-        where = self.model.where(self.inputs, self.mask)
-        return counted_sum(self.losses(self.model.readout(state, *where), self.target), self.factors)
+        return counted_sum(self.losses(self._readout(state), self.target), self.factors)
+
+    @cached_property
+    def _where(self) -> Any:
+        return self.model.where(self.inputs, self.mask)
+
+    @cached_property
+    def _layers(self) -> list[Callable[[Tensor], Tensor]]:
+        """From each layer with an error, or the inputs, to the next one."""
+        if self.places is None:
+            return [partial(self._through, [layer]) for layer in self.model.layers]
+        layers, ends = list(self.model.layers), [0, *(place + 1 for place in self.places)]
+        return [partial(self._through, layers[a:b]) for a, b in pairwise(ends)]
+
+    def _readout(self, state: Tensor) -> Tensor:
+        """The output, from the last layer with an error."""
+        last = len(self.model.layers) if self.places is None else self.places[-1] + 1
+        below = self._through(list(self.model.layers)[last:], state)
+        return self.model.readout(below, *self._where)  # type: ignore[no-any-return]
+
+    def _through(self, layers: Sequence[nn.Module], state: Tensor) -> Tensor:
+        return reduce(lambda below, layer: layer(below, *self._where), layers, state)

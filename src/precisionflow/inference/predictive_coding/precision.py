@@ -59,11 +59,11 @@ class Predicted(nn.Module):
         return self.bounded(functional.linear(normed, weight, bias))  # type: ignore[no-any-return]
 
 
-def precision(config: Precision, *, state: tuple[int, ...]) -> Constant | Learned | Predicted:
-    """The precision of one layer's errors."""
+def precision(config: Precision, *, state: tuple[int, ...], layer: int) -> Constant | Learned | Predicted:
+    """The precision of the errors of one layer, counted from 0 at the inputs."""
     match config:
-        case FixedPrecision(value=value):
-            return Constant((value,))
+        case FixedPrecision():
+            return Constant((initial(config, layer=layer),))
         case LearnedPrecision():
             return Learned(config, state=state)
         case PredictedPrecision():
@@ -72,11 +72,11 @@ def precision(config: Precision, *, state: tuple[int, ...]) -> Constant | Learne
             assert_never(config)
 
 
-def initial(config: Precision) -> float:
-    """The precision that a layer starts with."""
+def initial(config: Precision, *, layer: int) -> float:
+    """The precision that a layer starts with; a fixed one is value growth^layer."""
     match config:
-        case FixedPrecision(value=value):
-            return value
+        case FixedPrecision(value=value, growth=growth):
+            return value * growth**layer
         case LearnedPrecision(initial=value) | PredictedPrecision(initial=value):
             return value
         case _:

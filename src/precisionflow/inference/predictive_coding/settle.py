@@ -1,15 +1,21 @@
-"""Settling: gradient descent of the energy on the errors of all layers at once."""
+"""Settling: descent of the energy in errors or states."""
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import torch
 from torch import Tensor
 
 from precisionflow.config.learning import PredictiveCoding
+from precisionflow.inference.predictive_coding.descent import Descent, descent
 from precisionflow.inference.predictive_coding.energy import Clamped, Pass
 from precisionflow.inference.predictive_coding.laws import Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
+from precisionflow.inference.predictive_coding.variables import OfErrors, OfStates, Variables
+
+RISE = 0.01
+"""Share of the energy by which settling may raise it before it counts as unstable."""
 
 
 class Settled(NamedTuple):
@@ -18,12 +24,35 @@ class Settled(NamedTuple):
     layers: list[Stepped]
     """Error and score of each layer, in the shape of its state."""
     energies: list[Tensor]
-    """Energy before each step on the errors, summed over samples."""
+    """Energy where each step took its gradient, summed over samples."""
 
     @property
     def errors(self) -> list[Tensor]:
         """e_i, each in the shape of state i."""
         return [layer.error for layer in self.layers]
+
+
+class Begun(NamedTuple):
+    """Where settling starts."""
+
+    start: Pass
+    loss: Tensor
+    """Loss of the plain forward pass, summed over samples."""
+
+
+def begun(clamped: Clamped, config: PredictiveCoding) -> Begun:
+    """The pass at the states that settling starts from."""
+    match config.start:
+        case "forward":
+            start = clamped.passed()
+            return Begun(start, start.loss.detach())
+        case "zeros":
+            with torch.no_grad():
+                forward = clamped.passed()
+                still = clamped.at_states([torch.zeros_like(state) for state in forward.predictions])
+            return Begun(clamped.passed(still.errors), forward.loss)
+        case _:
+            assert_never(config.start)
 
 
 def settle(
@@ -32,9 +61,13 @@ def settle(
     laws: Laws,
     *,
     config: PredictiveCoding,
+    steps: int,
+    taken: int = 0,
     total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> Settled:
-    """e <- e - step_size / precision * dE/de from the errors of a pass, at most `config.steps` times.
+    """e <- e - step_size / precision * dE/de from the errors of a pass, at most `steps` times; or so the states.
+
+    `taken` steps came before; the step size decays with each.
 
     The step is in units of the errors' variance: with step_size 1 and a loss that is linear in the states one step
     reaches the minimum, whatever the precision.
@@ -44,32 +77,73 @@ def settle(
     process would. A step takes a forward pass and a backward pass to the states, without weight gradients.
     """
     energies: list[Tensor] = []
-    layers = [Stepped(error.detach(), torch.zeros_like(error)) for error in start.errors]
+    layers = [Stepped(error, torch.zeros_like(error)) for error in start.errors]
+    variables, down = _variables(clamped, laws, config), descent(config.descent)
     with torch.enable_grad():
-        for step in range(config.steps):
-            passed = clamped.passed([layer.error for layer in layers]) if step else start
+        passed = variables.first(start) if steps else start
+        for step in range(steps):
+            if step:
+                passed = variables.passed(down.point([value for value, _ in layers]))
             energy = clamped.energy(passed, laws)
             energies.append(energy.detach())
             if config.tolerance and step and _settled(energies, config.tolerance, total):
                 break
-            layers = _stepped(passed, energy, laws, step_size=config.step_size)
-    return Settled(layers, energies)
+            size = config.step_size * config.decay ** (taken + step)
+            layers = _stepped(variables, down, passed, energy, laws, step_size=size)
+    return Settled(variables.errors(layers) if energies else layers, energies)
 
 
-def _stepped(passed: Pass, energy: Tensor, laws: Laws, *, step_size: float) -> list[Stepped]:
-    """All errors after one step, from the pass at the errors before."""
+def _variables(clamped: Clamped, laws: Laws, config: PredictiveCoding) -> Variables:
+    match config.settles:
+        case "errors" | "incremental":
+            return OfErrors(clamped, laws)
+        case "states":
+            return OfStates(clamped, laws)
+        case _:
+            assert_never(config.settles)
+
+
+def _stepped(
+    variables: Variables, down: Descent, passed: Pass, energy: Tensor, laws: Laws, *, step_size: float
+) -> list[Stepped]:
+    """All variables after one step, from the pass before it."""
     # a backward pass has the types of its forward pass, and no autocast of its own
     with torch.autocast(energy.device.type, enabled=False):
-        gradients = torch.autograd.grad(energy, passed.errors)
+        gradients = torch.autograd.grad(energy, passed.variables)
     with torch.no_grad():
+        added = down.curvatures(passed.variables, gradients)
         return [
-            laws[layer].stepped(error, gradient, prediction, step_size=step_size)
-            for layer, (error, gradient, prediction) in enumerate(
-                zip(passed.errors, gradients, passed.predictions, strict=True)
+            variables.stepped(
+                passed,
+                layer,
+                gradient,
+                step_size / (1 + of / laws[layer].curvature(passed.predictions[layer])),
             )
+            for layer, (gradient, of) in enumerate(zip(gradients, added, strict=True))
         ]
 
 
 def _settled(energies: list[Tensor], tolerance: float, total: Callable[[Tensor], Tensor]) -> bool:
     before, after = total(torch.stack(energies[-2:]))
     return bool((before - after).abs() <= tolerance * before.abs())
+
+
+def check_stable(
+    settled: Settled,
+    after: Tensor,
+    *,
+    config: PredictiveCoding,
+    total: Callable[[Tensor], Tensor] = torch.clone,
+) -> None:
+    """ValueError where settling raised the energy to `after`: the step size lies beyond stability."""
+    energies = total(torch.stack([*settled.energies, after])).tolist()
+    fell = energies[-1] <= energies[0] + RISE * abs(energies[0])
+    if not settled.energies or fell or not math.isfinite(energies[0]):
+        return
+    step = next(at for at in range(1, len(energies)) if not energies[at] <= energies[at - 1])
+    sizes = torch.stack([error.square().mean() for error in settled.errors]).nan_to_num(nan=math.inf)
+    raise ValueError(
+        f"learning.step_size: given {config.step_size:g}; iteration {step} raised the energy from "
+        f"{energies[step - 1]:g} to {energies[step]:g}, with the largest errors in layer {int(sizes.argmax())}; "
+        f"{config.remedy}"
+    )

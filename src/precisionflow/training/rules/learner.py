@@ -51,7 +51,7 @@ def learner(
 ) -> Learner:
     """A learner as the configuration describes it; `total` sums a copy over ranks."""
     match learning:
-        case kinds.Backpropagation():
+        case kinds.Backpropagation() | kinds.PredictiveCoding(layers=()):
             rule: nn.Module = Backpropagation()
         case kinds.PredictiveCoding():
             rule = PredictiveCoding(learning, states=model.states, total=total)

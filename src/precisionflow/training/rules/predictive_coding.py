@@ -1,7 +1,7 @@
 """Predictive coding: the errors settle, then every layer learns from its own error or from the whole energy."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, assert_never
+from typing import NamedTuple, assert_never
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +9,23 @@ from torch import Tensor, nn
 from precisionflow.config.learning import PredictiveCoding as Config
 from precisionflow.inference.predictive_coding.energy import Clamped, Pass, Taught
 from precisionflow.inference.predictive_coding.laws.assigned import laws
-from precisionflow.inference.predictive_coding.settle import Settled, settle
+from precisionflow.inference.predictive_coding.settle import Begun, Settled, begun, check_stable, settle
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import SMALLEST_COUNT, Batch
 from precisionflow.training.rules import Lesson
 
 
+class Underway(NamedTuple):
+    """Where incremental settling stands between two lessons on a batch."""
+
+    steps: int
+    """Steps on the errors so far."""
+    errors: list[Tensor]
+
+
 class PredictiveCoding(nn.Module):
-    """One step a batch, after settling; parameters of the error laws are the rule's."""
+    """One lesson a batch, after settling, or one after every step; parameters of the error laws are the rule's."""
 
     def __init__(
         self,
@@ -26,25 +34,44 @@ class PredictiveCoding(nn.Module):
         states: Sequence[tuple[int, ...]],
         total: Callable[[Tensor], Tensor] = torch.clone,
     ) -> None:
-        """`states` are the shapes of the layers' states of one sample, at most; `total` sums a copy over ranks."""
+        """`states` are the shapes of the layers' states of one sample, at most; `total` sums a copy over ranks.
+
+        ValueError for layers that do not exist.
+        """
         super().__init__()
         self.config = config
-        self.laws = laws(config, states=states)
+        self.places = _places(config, len(states))
+        self.laws = laws(config, states=[states[place] for place in self.places])
         self.total = total
 
     def forward(
-        self,
-        model: Layered,
-        losses: Losses,
-        batch: Batch,
-        carried: Any = None,  # noqa: ARG002 - one step a batch
+        self, model: Layered, losses: Losses, batch: Batch, carried: Underway | None = None
     ) -> Lesson:
-        clamped = Clamped(model, losses, batch.inputs, batch.target, batch.mask, batch.factors)
-        start = clamped.passed()
-        settled = settle(clamped, start, self.laws, config=self.config, total=self.total)
-        samples = max(batch.counted, SMALLEST_COUNT)
+        clamped = Clamped(
+            model, losses, batch.inputs, batch.target, batch.mask, batch.factors, places=self.places
+        )
+        start, loss = self._start(clamped, carried)
+        done = carried.steps if carried else 0
+        steps = 1 if self.config.settles == "incremental" else self.config.steps
+        settled = settle(
+            clamped, start, self.laws, config=self.config, steps=steps, taken=done, total=self.total
+        )
         taught = self._taught(clamped, start, settled)
-        return Lesson(taught.surrogate / samples, start.loss.detach() / samples, taught.energy / samples)
+        check_stable(settled, taught.energy, config=self.config, total=self.total)
+        samples = max(batch.counted, SMALLEST_COUNT)
+        goes_on = done + steps < self.config.steps
+        return Lesson(
+            taught.surrogate / samples,
+            loss / samples,
+            taught.energy / samples,
+            carried=Underway(done + steps, settled.errors) if goes_on else None,
+        )
+
+    def _start(self, clamped: Clamped, carried: Underway | None) -> Begun:
+        if carried is None:
+            return begun(clamped, self.config)
+        start = clamped.passed(carried.errors)
+        return Begun(start, start.loss.detach())
 
     def _taught(self, clamped: Clamped, start: Pass, settled: Settled) -> Taught:
         match self.config.gradient:
@@ -56,3 +83,13 @@ class PredictiveCoding(nn.Module):
                 return Taught(energy, energy.detach())
             case _:
                 assert_never(self.config.gradient)
+
+
+def _places(config: Config, layers: int) -> tuple[int, ...]:
+    places = tuple(range(layers)) if config.layers is None else tuple(sorted(config.layers))
+    for place in places:
+        if place >= layers:
+            raise ValueError(
+                f"learning.layers: there is no layer {place}; the network has {layers}, 0 to {layers - 1}"
+            )
+    return places

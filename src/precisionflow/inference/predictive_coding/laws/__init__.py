@@ -13,6 +13,9 @@ Errors = Float[Tensor, "*samples channels"]
 Precisions = Float[Tensor, "..."]
 """Above 0, of a shape that broadcasts to that of the errors."""
 
+StepSize = Float[Tensor, "..."]
+"""Of each error, in units of 1 / curvature; it broadcasts too."""
+
 
 class Stepped(NamedTuple):
     """An error after a step."""
@@ -34,8 +37,18 @@ class Law(Protocol):
         """-log p(0): with the energy, -log p(e)."""
         ...
 
-    def stepped(self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: float) -> Stepped:
-        """The error after one step down energy + output loss, in units of 1 / the law's largest curvature.
+    def score(self, error: Errors, precision: Precisions) -> Errors:
+        """d -log p(e) / de."""
+        ...
+
+    def curvature(self, precision: Precisions) -> Precisions:
+        """Largest d^2 -log p(e) / de^2: a step is in units of 1 / curvature."""
+        ...
+
+    def stepped(
+        self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: StepSize
+    ) -> Stepped:
+        """The error after one step down energy + output loss.
 
         `gradient` is that of the output loss alone.
         """

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from precisionflow.config import learning as kinds
 from precisionflow.config.optimiser import GroupName
-from precisionflow.inference.predictive_coding.laws import Errors, Law, Stepped
+from precisionflow.inference.predictive_coding.laws import Errors, Law, Precisions, Stepped, StepSize
 from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
 from precisionflow.inference.predictive_coding.laws.laplace import Laplace
 from precisionflow.inference.predictive_coding.laws.mixture import Mixture
@@ -47,7 +47,15 @@ class LayerLaw(nn.Module):
         each = self.law.energy(error, precision) + (self.law.log_normaliser(precision) - start)
         return each.sum() if present is None else torch.where(present[..., None], each, 0.0).sum()
 
-    def stepped(self, error: Errors, gradient: Errors, prediction: Errors, *, step_size: float) -> Stepped:
+    def score(self, error: Errors, prediction: Errors) -> Errors:
+        """See `Law.score`."""
+        return self.law.score(error, self.precision(prediction))  # type: ignore[no-any-return]
+
+    def curvature(self, prediction: Errors) -> Precisions:
+        """See `Law.curvature`."""
+        return self.law.curvature(self.precision(prediction))  # type: ignore[no-any-return]
+
+    def stepped(self, error: Errors, gradient: Errors, prediction: Errors, *, step_size: StepSize) -> Stepped:
         """See `Law.stepped`."""
         return self.law.stepped(error, gradient, self.precision(prediction), step_size=step_size)  # type: ignore[no-any-return]
 
@@ -67,16 +75,21 @@ class Laws(nn.Module):
 
 def laws(config: kinds.PredictiveCoding, *, states: Sequence[tuple[int, ...]]) -> Laws:
     """The laws of a configuration; `states` are the shapes of the layers' states of one sample, at most."""
-    return Laws([layer_law(config.law, config.precision, state=state) for state in states])
+    return Laws(
+        [
+            layer_law(config.law, config.precision, state=state, layer=layer)
+            for layer, state in enumerate(states)
+        ]
+    )
 
 
-def layer_law(config: kinds.Law, of: kinds.Precision, *, state: tuple[int, ...]) -> LayerLaw:
+def layer_law(config: kinds.Law, of: kinds.Precision, *, state: tuple[int, ...], layer: int = 0) -> LayerLaw:
     """The law of one layer, whose state of one sample has this shape at most."""
     return LayerLaw(
         _law(config, channels=state[-1]),
-        precision(of, state=state),
+        precision(of, state=state, layer=layer),
         start=_fixed(config),
-        initial=initial(of),
+        initial=initial(of, layer=layer),
     )
 
 

@@ -4,7 +4,7 @@ import math
 
 from torch import nn
 
-from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped
+from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped, StepSize
 
 
 class Gaussian(nn.Module):
@@ -18,7 +18,17 @@ class Gaussian(nn.Module):
         """1/2 log(2 pi / precision)."""
         return 0.5 * (math.log(2 * math.pi) - precision.log())
 
-    def stepped(self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: float) -> Stepped:
+    def score(self, error: Errors, precision: Precisions) -> Errors:
+        """precision e."""
+        return precision * error
+
+    def curvature(self, precision: Precisions) -> Precisions:
+        """precision."""
+        return precision
+
+    def stepped(
+        self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: StepSize
+    ) -> Stepped:
         """e - step_size / precision (precision e + gradient)."""
         after = (1 - step_size) * error - step_size / precision * gradient
         return Stepped(after, precision * after)

@@ -4,7 +4,7 @@ import math
 
 from torch import nn
 
-from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped
+from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped, StepSize
 
 
 class Laplace(nn.Module):
@@ -18,7 +18,17 @@ class Laplace(nn.Module):
         """log 2b = 1/2 log(2 / precision)."""
         return 0.5 * (math.log(2) - precision.log())
 
-    def stepped(self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: float) -> Stepped:
+    def score(self, error: Errors, precision: Precisions) -> Errors:
+        """sqrt(2 precision) sign(e); at 0 every number between those of both sides is a subgradient, and this one 0."""
+        return (2 * precision).sqrt() * error.sign()
+
+    def curvature(self, precision: Precisions) -> Precisions:
+        """precision: there is none but at 0, and the variance is the unit of a step."""
+        return precision
+
+    def stepped(
+        self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: StepSize
+    ) -> Stepped:
         """argmin_x |x| / b + (x - u)^2 / 2 rate at u = e - rate gradient, rate = step_size / precision.
 
         The proximal step (Daubechies et al. 2004): |u| less rate / b, 0 where that is below 0. The score (u - x) / rate

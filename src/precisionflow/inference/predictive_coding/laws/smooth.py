@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
-from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped
+from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped, StepSize
 
 
 class Smooth(nn.Module, ABC):
@@ -18,7 +18,9 @@ class Smooth(nn.Module, ABC):
     def curvature(self, precision: Precisions) -> Precisions:
         """Largest d^2 -log p(e) / de^2."""
 
-    def stepped(self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: float) -> Stepped:
+    def stepped(
+        self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: StepSize
+    ) -> Stepped:
         """e - step_size / curvature (score(e) + gradient)."""
         descent = self.score(error, precision) + gradient
         after = error - step_size / self.curvature(precision) * descent

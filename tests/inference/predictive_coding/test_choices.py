@@ -1,0 +1,230 @@
+"""Choices of settling: all ways reach one point on a convex network, and each does what it says on the way."""
+
+import itertools
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from precisionflow.config.learning import (
+    Backpropagation,
+    FixedPrecision,
+    LaplaceLaw,
+    Momentum,
+    PredictiveCoding,
+    Secant,
+)
+from precisionflow.config.likelihoods import GaussianNLL
+from precisionflow.config.networks import MLP
+from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.laws.assigned import laws
+from precisionflow.inference.predictive_coding.settle import begun, settle
+from precisionflow.models.likelihoods.objective import density, objective
+from precisionflow.models.networks.layered import Layered
+from precisionflow.models.networks.mlp import mlp
+from precisionflow.training.batches import Batch
+from precisionflow.training.rules.learner import learner
+from precisionflow.training.rules.predictive_coding import PredictiveCoding as Rule
+
+PRECISION = 3.0
+coding = partial(PredictiveCoding, precision=FixedPrecision(value=PRECISION))
+
+
+def squared_error(output, target):
+    return 0.5 * (output - target).square().sum(-1)
+
+
+@pytest.fixture
+def linear():
+    """A network of linear maps, a batch, and the errors where its energy is lowest (see test_settle)."""
+    torch.manual_seed(0)
+    maps = [nn.Linear(a, b, bias=False).double() for a, b in ((3, 4), (4, 5), (5, 2))]
+    model = Layered(maps[:2], maps[2], states=[(4,), (5,)])
+    inputs, target = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
+    first, second, out = (layer.weight.detach() for layer in maps)
+    residual = inputs @ (out @ second @ first).T - target
+    both = torch.cat([out @ second, out], dim=1)
+    inverse = torch.linalg.inv(both @ both.T / PRECISION + torch.eye(2, dtype=torch.float64))
+    return model, Batch(inputs, target), -(residual @ inverse) @ both / PRECISION
+
+
+def settled(linear, config, **settings):
+    model, batch, _ = linear
+    clamped = Clamped(model, squared_error, batch.inputs, batch.target)
+    made = laws(config, states=model.states)
+    return settle(clamped, begun(clamped, config).start, made, config=config, steps=config.steps, **settings)
+
+
+def lessons(model, batch, config):
+    """All lessons on a batch, the weights as they are."""
+    rule, carried, taught = Rule(config, states=model.states), None, []
+    while not taught or carried is not None:
+        taught.append(rule(model, squared_error, batch, carried))
+        carried = taught[-1].carried
+    return taught
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"settles": "states", "step_size": 0.3, "iterations": 600},
+        {"start": "zeros"},
+        {"settles": "states", "start": "zeros", "step_size": 0.3, "iterations": 600},
+        {"descent": Momentum(share=0.5)},
+        {"descent": Secant(), "step_size": 0.9},
+        {"settles": "states", "descent": Secant(), "step_size": 0.9, "iterations": 900},
+        {"decay": 0.999},
+    ],
+    ids=str,
+)
+def test_every_way_settles_to_the_one_minimum(linear, settings):
+    found = settled(linear, coding(**{"iterations": 300, "step_size": 0.2} | settings))
+    torch.testing.assert_close(torch.cat(found.errors, dim=1), linear[2], rtol=1e-6, atol=1e-7)
+    for error, score in found.layers:
+        torch.testing.assert_close(score, PRECISION * error)
+
+
+def test_incremental_lessons_follow_the_errors_to_the_minimum(linear):
+    """One lesson for each step, the errors of a lesson those of settling so far; with still weights the same point."""
+    model, batch, closed = linear
+    taught = lessons(model, batch, coding(settles="incremental", iterations=150, step_size=0.2))
+    assert len(taught) == 150
+    for steps in (1, 7, 149):
+        reference = settled(linear, coding(iterations=steps, step_size=0.2)).errors
+        for mine, other in zip(taught[steps - 1].carried.errors, reference, strict=True):
+            torch.testing.assert_close(mine, other)
+    torch.testing.assert_close(torch.cat(taught[-2].carried.errors, dim=1), closed, rtol=1e-6, atol=1e-7)
+    energies = [lesson.energy for lesson in taught]
+    assert all(after <= before + 1e-12 for before, after in itertools.pairwise(energies))
+
+
+def test_between_incremental_lessons_the_weights_of_the_network_move(linear):
+    model, batch, _ = linear
+    rule = Rule(coding(settles="incremental", iterations=3), states=model.states)
+    first = rule(model, squared_error, batch, None)
+    with torch.no_grad():
+        model.readout.weight.mul_(2.0)
+    second = rule(model, squared_error, batch, first.carried)
+    assert second.energy != pytest.approx(lessons(model, batch, rule.config)[1].energy.item(), rel=1e-3)
+
+
+def test_a_signal_travels_one_layer_an_iteration_through_states_and_all_through_errors(linear):
+    for settles, reached in (("states", [False, True]), ("errors", [True, True])):
+        found = settled(linear, coding(settles=settles, iterations=1, step_size=0.1))
+        assert [bool(error.any()) for error in found.errors] == reached
+
+
+def test_the_step_size_decays_from_each_iteration_to_the_next(linear):
+    """Two steps of sizes 0.4 and 0.1, by the update's formula."""
+    model, batch, _ = linear
+    found = settled(linear, coding(iterations=2, step_size=0.4, decay=0.25)).errors
+    clamped, errors = Clamped(model, squared_error, batch.inputs, batch.target), None
+    for size in (0.4, 0.1):
+        passed = clamped.passed(errors)
+        gradients = torch.autograd.grad(passed.loss, passed.variables)
+        errors = [
+            (1 - size) * error - size / PRECISION * gradient
+            for error, gradient in zip(passed.errors, gradients, strict=True)
+        ]
+    for mine, reference in zip(found, errors, strict=True):
+        torch.testing.assert_close(mine, reference)
+
+
+def test_momentum_and_secant_are_ahead_of_plain_gradients_where_steps_have_to_be_small(linear):
+    """Readout four times as steep: curvatures of the loss many times that of the law."""
+    with torch.no_grad():
+        linear[0].readout.weight.mul_(4.0)
+    plain, momentum, secant = (
+        settled(linear, coding(iterations=12, step_size=size, **settings)).energies[-1]
+        for size, settings in (
+            (0.02, {}),
+            (0.02, {"descent": Momentum(share=0.7)}),
+            (0.9, {"descent": Secant()}),
+        )
+    )
+    assert momentum < plain
+    assert secant < plain
+
+
+def test_a_step_size_beyond_stability_ends_in_one_line_that_names_what_to_lower(linear):
+    model, batch, _ = linear
+    with pytest.raises(
+        ValueError,
+        match=r"^learning.step_size: given 30; iteration 1 raised the energy from [\d.]+ to [\d.e+]+, with the largest "
+        r"errors in layer \d; lower learning.step_size",
+    ):
+        lessons(model, batch, coding(iterations=4, step_size=30.0))
+    assert lessons(model, batch, coding(iterations=4, step_size=0.3))
+
+
+def test_a_precision_may_grow_from_layer_to_layer():
+    made = laws(coding(precision=FixedPrecision(value=8.0, growth=0.5)), states=[(2,), (3,), (4,)])
+    state = torch.zeros(1)
+    assert [law.precision(state).item() for law in made.layers] == [8.0, 4.0, 2.0]
+
+
+@pytest.fixture
+def rows():
+    torch.manual_seed(0)
+    model = mlp(MLP(hidden=(6, 5, 4)), features=3, heads=density(GaussianNLL()).heads).double()
+    batch = Batch(torch.randn(9, 3, dtype=torch.float64), torch.randn(9, dtype=torch.float64))
+    return model, batch, objective(GaussianNLL())
+
+
+def gradients(model, batch, minimised, learning):
+    lesson = learner(model, minimised, learning)(batch)
+    return torch.autograd.grad(lesson.surrogate, list(model.parameters())), lesson
+
+
+def test_with_no_layer_by_predictive_coding_learning_is_bitwise_backprop(rows):
+    mine, lesson = gradients(*rows, coding(layers=()))
+    reference, plain = gradients(*rows, Backpropagation())
+    assert all(torch.equal(one, other) for one, other in zip(mine, reference, strict=True))
+    assert torch.equal(lesson.loss, plain.loss)
+
+
+def test_layers_without_an_error_learn_by_backprop_from_the_next_error_above(rows):
+    """An error on the middle layer alone: at the settled point the whole network learns the energy's gradient.
+
+    It is what a network learns whose first two layers are one.
+    """
+    model, batch, minimised = rows
+    config = coding(layers=(1,), iterations=200, step_size=0.2)
+    mine, _ = gradients(model, batch, minimised, config)
+    layers = list(model.layers)
+    joined = Layered(
+        [nn.Sequential(*layers[:2])], nn.Sequential(layers[2], model.readout), states=[model.states[1]]
+    )
+    reference, _ = gradients(joined, batch, minimised, config.model_copy(update={"layers": None}))
+    for one, other in zip(mine, reference, strict=True):
+        torch.testing.assert_close(one, other)
+    whole, _ = gradients(model, batch, minimised, config.model_copy(update={"gradient": "energy"}))
+    for one, other in zip(mine, whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+    every, _ = gradients(model, batch, minimised, config.model_copy(update={"layers": None}))
+    assert not torch.allclose(mine[0], every[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"settles": "states", "law": LaplaceLaw()}, "laplace has no slope at 0"),
+        ({"settles": "incremental", "tolerance": 1e-3}, "leave learning.tolerance at 0"),
+        ({"settles": "incremental", "descent": Momentum()}, "learning.descent.kind at gradient"),
+        ({"settles": "incremental", "iterations": 1, "gradient": "energy"}, "takes no step; take 2"),
+        ({"layers": (1, 1)}, "names a layer twice"),
+    ],
+    ids=str,
+)
+def test_choices_that_do_not_go_together_are_refused_in_one_line(settings, message):
+    with pytest.raises(ValueError, match=message):
+        coding(**settings)
+
+
+def test_a_layer_that_does_not_exist_is_refused_in_one_line(rows):
+    with pytest.raises(
+        ValueError, match=r"^learning.layers: there is no layer 3; the network has 3, 0 to 2$"
+    ):
+        learner(rows[0], rows[2], coding(layers=(0, 3)))
