@@ -7,8 +7,11 @@ decoded apart (Locatello et al. 2020), and a pixel is of one of them, an edge th
 starts and weights of its own; intervals are Student's t, at 95 %.
 """
 
+import json
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -151,15 +154,28 @@ def indices(seed: int, *, steps: int) -> dict[str, float]:
     return {name: index(of, images.owner) for name, of in found.items()}
 
 
+def kept(file: Path, seed: int, *, steps: int) -> dict[str, float]:
+    """Indices of a seed and the minutes that they took, from the file where it is there."""
+    if not file.exists():
+        start = time.perf_counter()
+        found = indices(seed, steps=steps) | {"minutes": (time.perf_counter() - start) / 60}
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(found), encoding="utf-8")
+    return json.loads(file.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
 def main() -> None:
     """Measure every method on the images of every seed."""
     parser = arguments(__doc__)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--out", type=Path, help="folder that keeps finished seeds; they are not run again")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    start = time.perf_counter()
-    each = [indices(seed, steps=given.steps) for seed in range(given.seeds)]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.out or Path(temporary)
+        each = [kept(folder / f"seed-{seed}.json", seed, steps=given.steps) for seed in range(given.seeds)]
+    minutes = [of.pop("minutes") for of in each]
     found = [
         result
         for name in each[0]
@@ -167,7 +183,7 @@ def main() -> None:
     ]
     better = [of["learned slots, what they share"] - of["k-means"] for of in each]
     found += with_interval("learned slots above k-means", better, "1")
-    present([*found, Measured("wall time", (time.perf_counter() - start) / 60, "min", bar=30.0)], given.json)
+    present([*found, Measured("wall time", sum(minutes), "min", bar=30.0)], given.json)
 
 
 if __name__ == "__main__":

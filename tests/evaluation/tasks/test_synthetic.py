@@ -31,6 +31,7 @@ SOURCES = {
     "brackets": {"kind": "brackets", "depth": 2, "length": 6},
     "urns": {"kind": "urns", "classes": 3, "shortest": 2, "length": 5},
     "recall": {"kind": "recall", "keys": 4, "values": 3, "pairs": 2},
+    "cueing": {"kind": "cueing", "symbols": 4, "places": 2, "samples": 1, "delay": 2},
 }
 
 
