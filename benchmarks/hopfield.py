@@ -113,12 +113,15 @@ def main() -> None:
             steps - steps.mean()
         ).square().sum()
         found += with_interval(f"bits of load a channel is worth, noise {noise:g}", slopes.tolist(), "bits")
-    for load in (16, 64):
-        kept = [bound_kept(64, load, 0.05, seed=seed) for seed in range(seeds)]
-        name = f"{load} patterns of width 64, noise 0.05"
+    for width, load in ((64, 16), (64, 64), (8, 512)):
+        kept = [bound_kept(width, load, 0.05, seed=seed) for seed in range(seeds)]
+        name = f"{load} patterns of width {width}, noise 0.05"
         found.append(Measured(f"{name}: largest error over its bound", max(r for r, _ in kept), "1", bar=1.0))
         found += with_interval(
             f"{name}: queries of which the bound says something", [s for _, s in kept], "1"
+        )
+        found += over_seeds(
+            f"{name}: retrieved", lambda s, w=width, n=load: retrieval(w, n, 0.05, seed=s), seeds, "1"
         )
     for precision in (1.0, 8.0, 16.0, 32.0, 128.0):
         named = f"patterns where a query rests, {CLUSTERS} clusters of {MEMBERS}, precision {precision:g}"
