@@ -77,7 +77,7 @@ class Naive(Attended):
 
     def __init__(self, shape: Shape, described: config.Attention) -> None:
         super().__init__(shape, described)
-        self.form = FORMS[described.potential]
+        self.form = next(form for kind, form in FORMS.items() if type(kind) is type(described.potential))
 
     def forward(self) -> Tensor:
         queries, keys = self.potential.queries_keys().chunk(2, dim=1)

@@ -11,8 +11,10 @@ from precisionflow.config.attention import (
     Causal,
     DotProduct,
     Full,
-    GaussianIsotropic,
+    GaussianMixture,
     GaussianPerKey,
+    LaplaceByChannel,
+    StudentTIsotropic,
 )
 from precisionflow.config.learning import Backpropagation, FixedPrecision, PredictiveCoding
 from precisionflow.config.likelihoods import CrossEntropy
@@ -32,6 +34,13 @@ VOCABULARY, CONTEXT, WIDTH, CLASSES = 9, 8, 8, 3
 LENGTHS = (5, 2, 4)
 POOLED = partial(PooledReadout, classes=CLASSES)
 TAGS = partial(TokenReadout, classes=CLASSES)
+ONE_OF_EACH_LOWERING = [
+    DotProduct(),
+    GaussianPerKey(),
+    GaussianMixture(),
+    StudentTIsotropic(),
+    LaplaceByChannel(),
+]
 SETTLING = PredictiveCoding(iterations=4, step_size=0.5, precision=FixedPrecision(value=3.0))
 
 
@@ -98,7 +107,7 @@ def taught(model: TokenNetwork, learning: object, given: Batch) -> tuple[torch.T
 
 
 @pytest.mark.parametrize("prior", [Full(), Causal()])
-@pytest.mark.parametrize("potential", [DotProduct(), GaussianIsotropic(), GaussianPerKey()])
+@pytest.mark.parametrize("potential", ONE_OF_EACH_LOWERING)
 @pytest.mark.parametrize("learning", [Backpropagation(), SETTLING])
 def test_padding_changes_neither_loss_nor_gradients(learning, potential, prior):
     model = network(potential, prior)
