@@ -37,8 +37,10 @@ class Transformer(Config):
     """Before each branch and the readout."""
     query_key_norm: Flag = True
     """Queries and keys have the length sqrt(width of a head), times a learned gain of each channel."""
+    feed_forward: Literal["mlp", "memory"] = "mlp"
+    """memory: attention over 4 width learned slots, a softmax among those of each head, in place of an activation."""
     activation: Literal["squared_relu", "gelu", "silu"] = "squared_relu"
-    """Inside the feed-forward layers."""
+    """Inside the feed-forward layers that are no memory."""
     tied_readout: Flag = False
     """The weights of the readout are those of the token embedding."""
     zero_projections: Flag = True

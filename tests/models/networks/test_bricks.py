@@ -10,6 +10,9 @@ from precisionflow.config.learning import Backpropagation, PredictiveCoding
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import Transformer
 from precisionflow.data.streams import Stream, Use
+from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.lowerings.inner_product import InnerProduct
+from precisionflow.models.attention.sites import Sites
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.dropout import Draw, dropping
 from precisionflow.models.networks.layered import TokenNetwork
@@ -47,6 +50,17 @@ def test_a_field_chooses_a_brick(name, value, kind, count):
 def test_squared_relu_is_the_square_of_what_is_above_zero():
     layer = network().layers[2].branch
     torch.testing.assert_close(layer[1](torch.tensor([-2.0, 0.0, 3.0])), torch.tensor([0.0, 0.0, 9.0]))
+
+
+def test_a_memory_is_attention_over_learned_slots():
+    """The posterior over slots of each head, its expectation of their values, summed over heads."""
+    layer, x = network(feed_forward="memory").layers[2].branch, torch.randn(3, 5, 8)
+    keys, values = layer[0], layer[2]
+    queries = torch.cat([x, torch.ones(3, 5, 1)], dim=-1)[:, None].expand(3, 2, 5, 9)
+    slots = torch.cat([keys.weight, keys.bias[:, None]], dim=-1).unflatten(0, (2, 16)).expand(3, 2, 16, 9)
+    offered = values.weight.T.unflatten(0, (2, 16)).expand(3, 2, 16, 8)
+    expected = Posterior(InnerProduct(), queries, slots).expectation(offered).sum(1) + values.bias
+    torch.testing.assert_close(layer(x, Sites(torch.arange(5))), expected)
 
 
 @pytest.mark.parametrize(("positions", "same"), [("rotary", False), ("learned", False), ("none", True)])

@@ -18,6 +18,7 @@ from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.dropout import Dropout, TokenDropout
 from precisionflow.models.networks.layered import Residual, TokenNetwork, TokenWise
+from precisionflow.models.numerics import at_least_float32
 
 EMBEDDING_STD = 0.3
 """Initial standard deviation of embeddings. A norm amplifies an error by 1 / (scale of the state), so the usual
@@ -138,9 +139,24 @@ class Convolution(nn.Module):
 
 
 class FeedForward(TokenWise):
-    """Two linear maps with an activation between, four times as wide inside."""
+    """Two linear maps with an activation between, four times as wide inside.
+
+    With `SlotSoftmax` between them the rows of the first are keys of persistent slots, its biases their log prior, the
+    columns of the second their values (Sukhbaatar et al. 2019): a head of slots chooses one, the heads add up.
+    """
 
     group: ClassVar[GroupName] = "feed_forward"
+
+
+class SlotSoftmax(nn.Module):
+    """softmax over the slots of each head: between two linear maps, attention over learned keys and values."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+
+    def forward(self, x: Float[Tensor, "batch tokens slots"]) -> Float[Tensor, "batch tokens slots"]:
+        return at_least_float32(x).unflatten(-1, (self.heads, -1)).softmax(-1).flatten(-2).to(x.dtype)
 
 
 class TokenReadout(TokenWise):
@@ -266,7 +282,14 @@ def _branches(config: Transformer, last: LinearMap, rotation: nn.Module | None) 
 
 def _feed_forward(config: Transformer, last: LinearMap) -> nn.Module:
     width = config.width
-    return FeedForward(nn.Linear(width, 4 * width), ACTIVATIONS[config.activation](), last(4 * width, width))
+    match config.feed_forward:
+        case "mlp":
+            between: nn.Module = ACTIVATIONS[config.activation]()
+        case "memory":
+            between = SlotSoftmax(config.heads)
+        case _:
+            assert_never(config.feed_forward)
+    return FeedForward(nn.Linear(width, 4 * width), between, last(4 * width, width))
 
 
 def dropout_of(config: Transformer, *, layer: int) -> nn.Module:
