@@ -25,7 +25,7 @@ CHANNELS, HEADS, TOKENS, TRAINED_AT = 128, 2, 4096, 64
 NOISE = 0.2
 PRIOR = config.Geometric(alpha=1.0, beta=(1 - P) / P)
 ALL_KEYS = config.Attention(prior=PRIOR)
-EXPANDING = config.Attention(prior=PRIOR, edges=config.Expanding(updates=1, step=8, tolerance=0.01))
+EXPANDING = config.Attention(prior=PRIOR, edges=config.Expanding(step=8, tolerance=0.02))
 
 
 class Pointers(NamedTuple):
@@ -124,7 +124,7 @@ def ratio(ours: Network, full: Network, tokens: Tensor, *, backward: bool, turns
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--sequences", type=int, default=6)
     parser.add_argument("--turns", type=int, default=7)
     given = parser.parse_args()
@@ -132,9 +132,9 @@ def main() -> None:
     ours = trained(Network(EXPANDING), steps=given.steps)
     test = draw(given.sequences, TOKENS, np.random.default_rng(2))
     of_full, of_ours = losses(full, test), losses(ours, test)
-    low, high = stats.t.interval(
-        0.95, given.sequences - 1, (of_ours - of_full).mean().item(), stats.sem(of_ours - of_full)
-    )
+    above = of_ours - of_full
+    interval = stats.t.interval(0.95, given.sequences - 1, above.mean().item(), stats.sem(above))
+    low, high = (float(end) for end in interval)
     all_keys = Network(ALL_KEYS)
     all_keys.load_state_dict(ours.state_dict())
     own, together = visited(ours, test)

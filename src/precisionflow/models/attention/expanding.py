@@ -69,25 +69,34 @@ class Expanding:
             log_q = beta.log() - (alpha + beta).log()
             log_joint = scores + distance * log_q[:, None]
             beyond = _Beyond.of(log_q, first=scores.shape[1], available=available)
-            log_tail = usual + beyond.log_mass
-            log_total = torch.logaddexp(log_joint.logsumexp(-1), log_tail)
-            within = (log_joint - log_total[:, None]).exp() @ distance
-            alpha, beta = alpha + 1, beta + within + (log_tail - log_total).exp() * beyond.distance
+            log_seen, within = _seen(log_joint, distance)
+            unseen = (usual + beyond.log_mass - torch.logaddexp(log_seen, usual + beyond.log_mass)).exp()
+            alpha, beta = alpha + 1, beta + torch.lerp(within, beyond.distance, unseen)
         log_q = beta.log() - (alpha + beta).log()
         log_tail = usual + _Beyond.of(log_q, first=scores.shape[1], available=available).log_mass
         log_seen = (scores + distance * log_q[:, None]).logsumexp(-1)
         return log_q, (log_tail - torch.logaddexp(log_seen, log_tail)).exp()
 
 
+def _seen(
+    log_joint: Scores, distance: Float[Tensor, "window"]
+) -> tuple[Float[Tensor, "rows"], Float[Tensor, "rows"]]:
+    """log of the mass of the keys inside, and their mean distance."""
+    smallest = torch.finfo(log_joint.dtype)
+    best = log_joint.amax(-1, keepdim=True).clamp(min=smallest.min)
+    mass = (log_joint - best).exp_()
+    total = mass.sum(-1).clamp(min=smallest.tiny)
+    return best[:, 0] + total.log(), (mass @ distance) / total
+
+
 def _usual(scores: Scores) -> Float[Tensor, "rows"]:
     """log of the mean likelihood of a key like those seen: log potentials normal, the best left out as a find."""
-    best, place = scores.max(-1, keepdim=True)
-    others = scores.isfinite().scatter(1, place, False)
-    count = others.sum(-1, keepdim=True)
-    centre = torch.where(others, scores, 0.0).sum(-1, keepdim=True) / count.clamp(min=1)
-    variance = torch.where(others, (scores - centre).square(), 0.0).sum(-1, keepdim=True) / count.clamp(min=1)
-    known = torch.where(best.isfinite(), best, 0.0)
-    return torch.where(count > 0, centre + variance / 2, known)[:, 0]
+    best, seen = scores.amax(-1, keepdim=True), scores.isfinite()
+    below = (scores - best).masked_fill_(~seen, 0.0)
+    others = (seen.sum(-1) - 1).clamp(min=1)
+    mean = below.sum(-1) / others
+    variance = (torch.linalg.vecdot(below, below) / others - mean.square()).clamp(min=0)
+    return torch.where(best[:, 0].isfinite(), best[:, 0] + mean + variance / 2, 0.0)
 
 
 class _Beyond(NamedTuple):
