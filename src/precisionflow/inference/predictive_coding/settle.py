@@ -14,8 +14,8 @@ from precisionflow.inference.predictive_coding.laws import Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
 from precisionflow.inference.predictive_coding.variables import OfErrors, OfStates, Variables
 
-RISE = 0.01
-"""Share of the energy by which settling may raise it before it counts as unstable."""
+RISE = 0.5
+"""Share of the energy by which settling may raise it before training stops: a small rise still learns."""
 
 
 class Settled(NamedTuple):

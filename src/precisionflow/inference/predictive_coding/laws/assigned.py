@@ -44,8 +44,11 @@ class LayerLaw(nn.Module):
         """
         precision = self.precision(prediction)
         start = self.start.log_normaliser(torch.full_like(precision, self.initial))
-        each = self.law.energy(error, precision) + (self.law.log_normaliser(precision) - start)
-        return each.sum() if present is None else torch.where(present[..., None], each, 0.0).sum()
+        each, normaliser = self.law.energy(error, precision), self.law.log_normaliser(precision) - start
+        if present is None:
+            # every normaliser is that of equally many errors
+            return each.sum() + normaliser.sum() * (error.numel() / normaliser.numel())
+        return torch.where(present[..., None], each + normaliser, 0.0).sum()
 
     def score(self, error: Errors, prediction: Errors) -> Errors:
         """See `Law.score`."""
