@@ -47,7 +47,7 @@ ROWS = (
     Row("Laplace, elliptical", Lowered, of(config.LaplaceElliptical()), 2.0),
     Row("Laplace, by channel", Lowered, of(config.LaplaceByChannel()), 7.0),
     Row("pair precision", Lowered, of(config.PairPrecision()), 7.0),
-    Row("dot product, learned temperature", Lowered, of(DOT, temperature=config.Temperature()), None),
+    Row("dot product, learned temperature", Lowered, of(DOT, temperature=1.0), None),
     Row("dot product, relative prior", Lowered, of(DOT, prior=config.Relative(largest=64)), 1.2),
     Row("dot product, window of 64", Lowered, of(DOT, prior=config.Window(before=32, after=31)), 1.2),
     Row("Hopfield step", Retrieval, of(DOT), 1.2),

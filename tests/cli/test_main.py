@@ -103,7 +103,7 @@ CONFIGURATIONS = {
     "quickstart-regression --set training.steps=x": "training.steps: given 'x'; should be a valid integer",
     "quickstart-regression --set training.steps=0": "training.steps: given 0; should be greater than or equal to 1",
     "quickstart-regression --set model.kind=net": "model.kind: unknown value 'net'; allowed: transformer, mlp",
-    "quickstart-regression --set model.kind=transformer": "model.kind: 'transformer' does not fit task.kind 'regress",
+    "quickstart-regression --set model.kind=transformer": "model.kind: transformer needs rows that are sequences",
     "quickstart-regression --set training": "--set 'training': should be dotted.key=value, for instance ",
     "quickstart-regression --set ablation.axes.noise.x={model.nose: 1}": "ablation noise=x: model.nose: unknown key",
 }

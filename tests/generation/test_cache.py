@@ -17,7 +17,6 @@ from precisionflow.config.attention import (
     Independent,
     Product,
     Relative,
-    Temperature,
     Window,
 )
 from precisionflow.config.base import Config, members_of
@@ -53,7 +52,7 @@ ATTENTIONS = [
     *(Attention(prior=prior, value=value) for prior, value in product(PRIORS, members("value")[1:])),
     *(Attention(prior=prior, edges=Independent()) for prior in PRIORS),
     Attention(prior=Geometric(), edges=Expanding(step=2, tolerance=0.1)),
-    Attention(temperature=Temperature(), potential=GaussianPerKey()),
+    Attention(temperature=1.0, potential=GaussianPerKey()),
 ]
 """Every potential with priors that let no token look ahead, and every kind of value and of edges."""
 

@@ -143,8 +143,22 @@ OF_FILES: tuple[dict[str, Any], ...] = (
         "model": {"kind": "transformer"},
         "objective": {"kind": "adaptive_softmax"},
     },
+    *(
+        {
+            "name": "prior",
+            "task": {"kind": "tagging", "source": {"kind": "conllu", "path": "given"}, "context": 2},
+            "model": {"kind": "transformer", "heads": 1, "attention": {"prior": prior}},
+            "objective": {"kind": "cross_entropy"},
+        }
+        for prior in (
+            {"kind": "window", "before": 1},
+            {"kind": "graph", "edges": [[0, 0], [1, 0], [1, 1]]},
+            {"kind": "decay"},
+            {"kind": "product", "of": [{"kind": "causal"}]},
+        )
+    ),
 )
-"""Experiments on files, which none that ships is."""
+"""Experiments on files and of parts that have to be given something, which none that ships is."""
 
 
 WITH: dict[str, tuple[dict[str, Any], ...]] = {
@@ -168,7 +182,8 @@ def others(field: Any, value: object) -> list[object]:
     pairs = [{"nll": {"high": 1.0}}, {"a": "b"}, {"other": {}}, {"other": {"kind": "boolean"}}]
     files = [f"other{Path(value).suffix}"] if isinstance(value, str) and Path(value).suffix else []
     mostly: list[object] = [not value] if isinstance(value, bool) else [*scaled, *literals, *files]
-    return [*mostly, *numbers, *lists, "other", "b.csv", "latin-1", "1", "8Gi", True, None, *pairs]
+    nested = [[[0, 0], [1, 1]], [{"kind": "full"}]]
+    return [*mostly, *numbers, *lists, *nested, "other", "b.csv", "latin-1", "1", "8Gi", True, None, *pairs]
 
 
 def _literals(annotation: Any) -> list[object]:

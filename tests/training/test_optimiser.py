@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from rules_of_tests import learned_law
 from torch import nn
 from torch.func import stack_module_state
 
 from precisionflow.config import load, shipped
 from precisionflow.config.attention import Attention, GaussianPerKey
-from precisionflow.config.learning import PredictiveCoding
+from precisionflow.config.learning import LearnedPrecision, PredictiveCoding, StudentTLaw
 from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL, Homoscedastic
 from precisionflow.config.networks import MLP, Transformer
 from precisionflow.config.optimiser import Groups
@@ -129,9 +128,10 @@ def test_every_part_of_a_transformer_is_in_its_group():
 
 
 def test_parameters_of_an_error_law_are_those_of_a_distribution():
-    taught = learner(language(), objective(CrossEntropy()), PredictiveCoding())
-    taught.rule = learned_law()
-    assert parameter_groups(taught)["rule.laws.laws.0.log_precision"] == "distribution"
+    learned = PredictiveCoding(law=StudentTLaw(shape="learned"), precision=LearnedPrecision())
+    taught = learner(language(), objective(CrossEntropy()), learned)
+    groups = {of for name, of in parameter_groups(taught).items() if name.startswith("rule.")}
+    assert groups == {"distribution"}
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
@@ -144,7 +144,7 @@ def test_every_parameter_of_a_shipped_network_has_one_group_and_one_optimiser(na
         split=0,
         rows={"train": 9, "valid": 9, "test": 9},
         standardisation=Standardisation(
-            feature_mean=(0.0, 0.0), feature_scale=(1.0, 1.0), target_mean=0.0, target_scale=1.0
+            feature_mean=(0.0,) * 1024, feature_scale=(1.0,) * 1024, target_mean=0.0, target_scale=1.0
         ),
         vocabulary=Vocabulary(tokens=("a", "b"), buckets=12_000),
         classes=("no", "yes"),

@@ -104,12 +104,6 @@ Potential = Annotated[
 ]
 
 
-class Temperature(Config):
-    """A learned temperature of every head: log potentials are divided by it, the prior is not."""
-
-    initial: Positive = 1.0
-
-
 class EdgePrior(Config):
     """What every prior over edges says of itself."""
 
@@ -323,8 +317,8 @@ class Attention(Config):
     """Attention as structural inference: a potential, a prior over edges, a value."""
 
     potential: Potential = DotProduct()
-    temperature: Temperature | None = None
-    """None: 1, and nothing is learned of it."""
+    temperature: Positive | None = None
+    """Divides the log potentials of every head, not the prior: where it starts, to be learned; none: 1, not learned."""
     prior: Prior = Causal()
     edges: Annotated[OneOfKeys | Independent | Expanding, Field(discriminator="kind")] = OneOfKeys()
     value: Value = Neighbour()

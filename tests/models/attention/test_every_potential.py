@@ -24,8 +24,7 @@ TEMPERED = (
 )
 """One for each lowering."""
 NAIVE = {config.Attention(potential=kind): form for kind, form in FORMS.items()} | {
-    config.Attention(potential=kind, temperature=config.Temperature(initial=2.0)): tempered(FORMS[kind])
-    for kind in TEMPERED
+    config.Attention(potential=kind, temperature=2.0): tempered(FORMS[kind]) for kind in TEMPERED
 }
 ABSOLUTE = (config.DotProduct(), config.PairPrecision())
 """Potentials that are no functions of a difference."""

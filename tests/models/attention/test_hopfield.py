@@ -24,9 +24,8 @@ def made(
     *, iterations: int, prior: object, temperature: float | None = None, **bricks: nn.Module
 ) -> Attention:
     torch.manual_seed(0)
-    tempered = None if temperature is None else config.Temperature(initial=temperature)
     described = config.Attention(
-        prior=prior, value=config.Hopfield(iterations=iterations), temperature=tempered
+        prior=prior, value=config.Hopfield(iterations=iterations), temperature=temperature
     )
     module = attention(described, width=HEADS * WIDTH, heads=HEADS, **bricks).double()
     for parameter in module.parameters():

@@ -86,8 +86,8 @@ def test_a_damaged_checkpoint_is_refused_in_one_line_that_names_it(rank_losses):
 
 
 def test_loss_falls(torch_curves):
-    for losses in torch_curves.values():
-        assert losses[STEPS - 1] < losses[0] - 0.1
+    for name, losses in torch_curves.items():
+        assert losses[STEPS - 1] < losses[0] - 0.03, name
 
 
 def test_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):

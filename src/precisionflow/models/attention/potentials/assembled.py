@@ -24,7 +24,7 @@ def potential(config: kinds.Attention, queries_keys: QueriesAndKeys) -> nn.Modul
     at_one = _at_temperature_one(config.potential, queries_keys)
     if config.temperature is None:
         return at_one
-    return Tempered(at_one, heads=queries_keys.heads, initial=config.temperature.initial)
+    return Tempered(at_one, heads=queries_keys.heads, initial=config.temperature)
 
 
 def _at_temperature_one(config: kinds.Potential, queries_keys: QueriesAndKeys) -> nn.Module:
