@@ -12,7 +12,7 @@ from measured import Measured, present, run_experiment, running_arguments, with_
 
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import load
-from precisionflow.config.sources import Sensors
+from precisionflow.config.drawn_tables import Sensors
 from precisionflow.config.tasks import Regression
 from precisionflow.data.sources.sensors import noise
 from precisionflow.evaluation.predictor import load_predictor

@@ -6,6 +6,7 @@ import pytest
 
 from precisionflow.config import ConfigError, Experiment, resolve
 from precisionflow.config.base import kind_of, members_of
+from precisionflow.config.drawn_tables import Sensors
 from precisionflow.config.engine import DeepSpeedEngine, Engine
 from precisionflow.config.evaluation import RECALIBRATIONS, Evaluation
 from precisionflow.config.learning import Learning
@@ -13,7 +14,6 @@ from precisionflow.config.likelihoods import Objective
 from precisionflow.config.networks import MLP, TAGI, Model, posterior_of
 from precisionflow.config.optimiser import Muon
 from precisionflow.config.posteriors import Posterior
-from precisionflow.config.sources import Sensors
 from precisionflow.config.tasks import NextToken, Regression, Task
 from precisionflow.config.tokens import RunningTokens
 from precisionflow.records.metrics import metric_named

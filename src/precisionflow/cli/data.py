@@ -5,18 +5,11 @@ from typing import Annotated
 
 import typer
 
-from precisionflow.cli.options import Images, app
+from precisionflow.cli.options import Images, app, form_of
 from precisionflow.cli.remote import Context, Namespace
 from precisionflow.cluster.access.connection import Access
 
-FileForm = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--form",
-        metavar="KEY=VALUE",
-        help="Form of FILE where it cannot be read off: delimiter, decimal, encoding, quotes, skip_lines, missing.",
-    ),
-]
+FileForm = Annotated[list[str] | None, form_of("FILE")]
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The application, the options that commands share, and how an experiment is named on the command line."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -80,3 +80,11 @@ def single_variant(name: str, settings: list[str] | None) -> "Experiment":
     from precisionflow.ablation.design import single
 
     return single(experiment_named(name, settings))
+
+
+def form_of(file: str) -> Any:
+    """The option that states the form of a file; `file` is the word that the command's help has for it."""
+    parts = "delimiter, decimal, encoding, quotes, skip_lines, missing"
+    return typer.Option(
+        "--form", metavar="KEY=VALUE", help=f"Form of {file} where it cannot be read off: {parts}."
+    )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from precisionflow.cli.options import app
+from precisionflow.cli.options import app, form_of
 
 Model = Annotated[
     str,
@@ -19,14 +19,7 @@ Table = Annotated[
     Path,
     typer.Argument(metavar="TABLE", help="CSV, TSV, JSON lines or Parquet file with the model's columns."),
 ]
-Form = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--form",
-        metavar="KEY=VALUE",
-        help="Form of TABLE where it cannot be read off: delimiter, decimal, encoding, quotes, skip_lines, missing.",
-    ),
-]
+Form = Annotated[list[str] | None, form_of("TABLE")]
 Out = Annotated[
     Path | None,
     typer.Option(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from precisionflow.config.attention import DotProduct, Expanding, Geometric, Graph, Independent, factors_of
+from precisionflow.config.attention import Graph, factors_of
 from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.learning import LearnedPrecision, PredictiveCoding
@@ -23,9 +23,7 @@ def check(experiment: "Experiment") -> None:
     _transformer_has_a_sequence(experiment)
     _attention_sees_no_target(experiment)
     _every_query_has_a_key(experiment)
-    _independent_edges_have_whole_potentials(experiment)
-    _expanding_edges_have_a_geometric_prior(experiment)
-    _value_goes_with_the_edges(experiment)
+    _parts_of_attention_fit(experiment)
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
     _states_have_what_is_precise(experiment)
@@ -104,43 +102,22 @@ def _every_query_has_a_key(experiment: "Experiment") -> None:
             )
 
 
-def _value_goes_with_the_edges(experiment: "Experiment") -> None:
+def _parts_of_attention_fit(experiment: "Experiment") -> None:
     if not isinstance(experiment.model, Transformer):
         return
     attention = experiment.model.attention
-    value = attention.value
-    for field, part, fitting in (
-        ("potential", attention.potential, value.potentials),
-        ("edges", attention.edges, value.posteriors),
+    edges, value = attention.edges, attention.value
+    for field, part, where, kind, fitting in (
+        ("potential", attention.potential, "edges", edges.kind, edges.potentials),
+        ("prior", attention.prior, "edges", edges.kind, edges.priors),
+        ("potential", attention.potential, "value", value.kind, value.potentials),
+        ("edges", edges, "value", value.kind, value.posteriors),
     ):
         if not isinstance(part, fitting):
             raise ValueError(
-                f"model.attention.{field}.kind: {part.kind!r} does not fit model.attention.value.kind "
-                f"{value.kind!r}; allowed: {_kinds(fitting)}"
+                f"model.attention.{field}.kind: {part.kind!r} does not fit model.attention.{where}.kind {kind!r}; "
+                f"allowed: {_kinds(fitting)}"
             )
-
-
-def _independent_edges_have_whole_potentials(experiment: "Experiment") -> None:
-    model = experiment.model
-    if not isinstance(model, Transformer) or not isinstance(model.attention.edges, Independent):
-        return
-    potential = model.attention.potential
-    if not isinstance(potential, DotProduct):
-        raise ValueError(
-            f"model.attention.edges.kind: independent needs a log potential with its constant, which "
-            f"model.attention.potential.kind {potential.kind} leaves out; use dot_product"
-        )
-
-
-def _expanding_edges_have_a_geometric_prior(experiment: "Experiment") -> None:
-    model = experiment.model
-    if not isinstance(model, Transformer) or not isinstance(model.attention.edges, Expanding):
-        return
-    if not isinstance(model.attention.prior, Geometric):
-        raise ValueError(
-            "model.attention.edges.kind: expanding infers the parameter of a geometric prior, and "
-            f"model.attention.prior.kind is {model.attention.prior.kind}; use geometric"
-        )
 
 
 def _ranks_share_alike(experiment: "Experiment") -> None:

@@ -1,12 +1,13 @@
 """Sources: where data come from, tables and texts."""
 
-from abc import ABC, abstractmethod
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, Fraction, Label, NonNegative, Seed
+from precisionflow.config.base import Label
+from precisionflow.config.drawn_tables import HeteroscedasticSine, NodeChain, Sensors
+from precisionflow.config.source import Source
 from precisionflow.config.tables import (
     CategoryColumn,
     Column,
@@ -36,33 +37,6 @@ TINY_SHAKESPEARE = "tinyshakespeare/input.txt"
 NamedPath = Annotated[str, AfterValidator(_named)]
 
 
-class Source(Config, ABC):
-    """What every source says of itself."""
-
-    known: ClassVar[bool] = False
-    """Whether the distribution of a row's target is known exactly."""
-
-    @property
-    @abstractmethod
-    def dataset(self) -> str:
-        """Name of the data set in tables and reports."""
-
-    @property
-    def row_tokens(self) -> int:
-        """Tokens that a row is the sequence of, each as many features; 1: a row is no sequence."""
-        return 1
-
-    @property
-    def causes(self) -> int:
-        """Tokens of a row that are known to tell the target."""
-        return 0
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Files and folders of the user's that it reads, as it names them: what pods need in their workspace."""
-        return ()
-
-
 class ScikitLearnTable(Source):
     """A regression set that scikit-learn ships; split k is a random 90/10 partition drawn with seed k."""
 
@@ -83,97 +57,6 @@ class ScikitLearnClasses(Source):
     @property
     def dataset(self) -> str:
         return self.name
-
-
-class HeteroscedasticSine(Source):
-    """A toy with known noise, y = x sin x + 0.3 e1 + 0.3 x e2; split k is a random 90/10 partition, seed k."""
-
-    kind: Literal["heteroscedastic_sine"] = "heteroscedastic_sine"
-    rows: Annotated[int, Field(ge=10), NUMBER] = 500
-    seed: Seed = 0
-    """Of the draw of the rows themselves, the same for all splits."""
-
-    @property
-    def dataset(self) -> str:
-        return self.kind
-
-
-class Sensors(Source):
-    """Several noisy readings of one number at each of `length` steps; the target is the number at the last one.
-
-    Reading k is the number plus noise whose standard deviation the context of the step decides; numbers of different
-    steps have nothing to do with each other. Split k is a random 90/10 partition, seed k.
-    """
-
-    known: ClassVar = True
-    kind: Literal["sensors"] = "sensors"
-    rows: Annotated[int, Field(ge=10), NUMBER] = 10_000
-    sensors: Annotated[int, Field(ge=2), NUMBER] = 3
-    contexts: Count = 3
-    spread: NonNegative = 1.0
-    """Standard deviation, over sensors and contexts, of the logarithm of the noise's standard deviation."""
-    length: Count = 1
-    persistence: Annotated[float, Field(ge=0, le=1), NUMBER] = 0.0
-    """Probability that a step has the context of the step before; else it is drawn, all alike."""
-    shown: Annotated[float, Field(ge=0, le=1), NUMBER] = 1.0
-    """Share of the steps whose context stands among the features; the others have 0 there."""
-    seed: Seed = 0
-    """Of the noises and of the draw of the rows, the same for all splits."""
-
-    @property
-    def dataset(self) -> str:
-        hidden = "" if self.shown == 1 else f"_shown_{self.shown:g}"
-        return (
-            f"{self.kind}{hidden}_persistence_{self.persistence:g}"
-            if self.persistence
-            else self.kind + hidden
-        )
-
-
-class NodeChain(Source):
-    """A row of vectors, one at each node; the last two or three nodes of a chain stand among noise.
-
-    x1 = W x0 + noise, x2 = W x1 + noise with one W of low rank; the last node of a row is x2, the target a linear
-    function of x0 + x1, or of x1 alone, which x2 does not tell (Singh & Buckley 2023, sections 5.1 and 5.2). Split k is
-    a random 90/10 partition, seed k.
-    """
-
-    kind: Literal["node_chain"] = "node_chain"
-    rows: Annotated[int, Field(ge=10), NUMBER] = 10_000
-    nodes: Annotated[int, Field(ge=3), NUMBER] = 8
-    channels: Count = 8
-    rank: Count = 4
-    """Of W, at most `channels`."""
-    noise: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.5
-    """Standard deviation of the noise of each channel, that of all nodes being 1."""
-    history: Literal[1, 2] = 2
-    """Nodes that the target is a function of: x1, or x0 and x1."""
-    geometric: Fraction | None = None
-    """p of the distance from x1 to x2, p (1 - p)^(distance - 1), cut at the row's beginning; none: every place is as
-    likely as any other."""
-    seed: Seed = 0
-    """Of W and of the draw of the rows, the same for all splits."""
-
-    @property
-    def dataset(self) -> str:
-        near = "" if self.geometric is None else f"_geometric_{self.geometric:g}"
-        return f"{self.kind}_{self.nodes}x{self.channels}_noise_{self.noise:g}{near}"
-
-    @property
-    def row_tokens(self) -> int:
-        return self.nodes
-
-    @property
-    def causes(self) -> int:
-        return self.history
-
-    @model_validator(mode="after")
-    def _rank_is_low(self) -> Self:
-        if self.rank > self.channels:
-            raise ValueError(
-                f"task.source.rank {self.rank} is above task.source.channels {self.channels}; lower it"
-            )
-        return self
 
 
 class UciFolder(Source):

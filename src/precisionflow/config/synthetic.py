@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from precisionflow.config.base import NUMBER, Count, Fraction, Positive, Seed, Whole
-from precisionflow.config.sources import Source
+from precisionflow.config.source import Source
 
 Share = Annotated[float, Field(ge=0, lt=1), NUMBER]
 Several = Annotated[int, Field(ge=2), NUMBER]

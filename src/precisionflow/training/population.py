@@ -231,6 +231,8 @@ class Stacked:
 
     def open(self, ranks: Ranks, resume: Path | None) -> Engine:
         table = self._table(ranks.device)
+        for member in self.members:
+            self._check_weights(member, table)
         ensemble = ensemble_of(self.experiment.model)
         networks = [self._network(member) for member in self.members]
         return Batched(
@@ -242,6 +244,16 @@ class Stacked:
             cross_fit=ensemble is not None and ensemble.spread == "fitted",
             resume=resume,
         )
+
+    def _check_weights(self, member: Member, table: Table) -> None:
+        """ValueError where none of the rows that a network trains on, or stops early by, counts."""
+        weight = table.weight[table.place[member.split]].cpu().numpy()
+        for rows, done in ((member.train, "trains on"), (member.valid, "stops early by")):
+            if not weight[rows].any():
+                raise ValueError(
+                    f"split {member.split}: all rows that member {member.index} {done} weigh 0; give them weights, "
+                    "take fewer model.posterior.folds, or leave task.source.weights out"
+                )
 
     def _rule(self, template: nn.Module) -> StackedRule:
         if isinstance(self.experiment.model, TAGI):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from precisionflow.config import ConfigError, resolve
-from precisionflow.config.sources import NodeChain
+from precisionflow.config.drawn_tables import NodeChain
 from precisionflow.data.sources.node_chain import draw_chains, open_node_chain, relation
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow.config.sources import HeteroscedasticSine, Sensors
+from precisionflow.config.drawn_tables import HeteroscedasticSine, Sensors
 from precisionflow.data.sources.exact import exact_mixture
 from precisionflow.data.sources.sensors import draw_sensors, filtered, noise, open_sensors
 

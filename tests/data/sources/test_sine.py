@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow.config.sources import HeteroscedasticSine
+from precisionflow.config.drawn_tables import HeteroscedasticSine
 from precisionflow.data.sources.sine import RANGE, open_sine, truth
 
 

@@ -86,7 +86,7 @@ def test_keys_out_of_reach_are_not_looked_at(monkeypatch):
 
     def looking(queries, keys):
         seen.append((queries.shape[1], keys.shape[1]))
-        return STUDENT._block(queries, keys)
+        return STUDENT.block(queries, keys)
 
     blockwise.expectation(looking, *sides(QUERIES), LogPrior(causal=True))
     assert seen == [(2, 2), (2, 4), (1, 5)]
@@ -98,7 +98,7 @@ def test_keys_outside_a_window_are_not_looked_at(monkeypatch):
 
     def looking(queries, keys):
         seen.append(keys.shape[1])
-        return STUDENT._block(queries, keys)
+        return STUDENT.block(queries, keys)
 
     blockwise.expectation(looking, *sides(QUERIES), Window(before=1, after=0).log(AT, AT))
     assert seen == [1, 2, 2, 2, 2]

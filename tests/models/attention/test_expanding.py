@@ -145,7 +145,8 @@ def test_expanding_edges_ask_for_a_geometric_prior():
         "model": {"kind": "transformer", "attention": {"edges": {"kind": "expanding"}}},
     }
     with pytest.raises(
-        ConfigError, match=r"edges.kind: expanding infers .*prior.kind is causal; use geometric"
+        ConfigError,
+        match=r"prior.kind: 'causal' does not fit model.attention.edges.kind 'expanding'; allowed: geometric",
     ):
         resolve(described)
     described["model"]["attention"]["prior"] = {"kind": "geometric"}

@@ -81,6 +81,7 @@ def test_a_potential_without_its_constant_has_no_independent_edges():
     assert resolve(described).model.attention.edges.expected == 1.0
     described["model"]["attention"]["potential"] = {"kind": "gaussian_isotropic"}
     with pytest.raises(
-        ConfigError, match=r"edges.kind: independent needs a log potential with its constant, .* use dot"
+        ConfigError,
+        match=r"potential.kind: '.*' does not fit model.attention.edges.kind 'independent'; allowed: dot",
     ):
         resolve(described)

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from precisionflow.config.drawn_tables import Sensors
 from precisionflow.config.networks import Fusion
-from precisionflow.config.sources import Sensors
 from precisionflow.data.sources.sensors import draw_sensors, filtered, noise
 from precisionflow.models.gain.gain_control import GainControl
 from precisionflow.models.gain.slow_state import LastStep, SlowState

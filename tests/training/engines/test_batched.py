@@ -142,6 +142,28 @@ def test_weights_count_in_every_engine_on_any_scale_and_alike_not_at_all(learnin
         assert any(not torch.allclose(first[name], second[name], rtol=0.01) for name in first)
 
 
+def test_a_fold_whose_rows_all_weigh_nothing_is_told(tmp_path):
+    weights = np.zeros(30)
+    weights[:3] = 1.0
+    columns = {"x": np.arange(30.0), "y": np.arange(30.0) % 7, "w": weights}
+    pd.DataFrame(columns).to_csv(tmp_path / "t.csv", index=False)
+    source = {
+        "kind": "table_file",
+        "path": str(tmp_path / "t.csv"),
+        "target": "y",
+        "weights": "w",
+        "valid": None,
+    }
+    folds = {"model.posterior": {"kind": "ensemble", "members": 10, "folds": 10}}
+    changes = {"task.source": source, "task.validation_fraction": 0.5} | folds
+    experiment = resolve(overlay(TREE, changes | {"seeds": [0], "splits": [0]}))
+    prepare([experiment], out=tmp_path / "data")
+    with pytest.raises(
+        ValueError, match=r"all rows that member \d stops early by weigh 0; give them weights, take fewer"
+    ):
+        train(experiment, data=tmp_path / "data", out=tmp_path / "out")
+
+
 ENSEMBLE = {
     "model.posterior": {"kind": "ensemble", "members": 4, "folds": 2, "spread": "fitted"},
     "training.average": 0.9,

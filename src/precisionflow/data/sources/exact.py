@@ -5,15 +5,8 @@ from typing import assert_never
 import numpy as np
 from jaxtyping import Int
 
-from precisionflow.config.sources import (
-    HeteroscedasticSine,
-    NodeChain,
-    ScikitLearnTable,
-    Sensors,
-    TableFile,
-    TableSource,
-    UciFolder,
-)
+from precisionflow.config.drawn_tables import HeteroscedasticSine, NodeChain, Sensors
+from precisionflow.config.sources import ScikitLearnTable, TableFile, TableSource, UciFolder
 from precisionflow.data.sources.node_chain import draw_chains
 from precisionflow.data.sources.sensors import Mixture, draw_sensors, filtered
 

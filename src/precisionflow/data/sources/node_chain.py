@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from precisionflow.config.sources import NodeChain
+from precisionflow.config.drawn_tables import NodeChain
 from precisionflow.data.table import Table, table_of
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import special
 
-from precisionflow.config.sources import Sensors
+from precisionflow.config.drawn_tables import Sensors
 from precisionflow.data.table import Table, table_of
 
 Beliefs = Float[np.ndarray, "rows contexts"]

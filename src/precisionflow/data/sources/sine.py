@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from precisionflow.config.sources import HeteroscedasticSine
+from precisionflow.config.drawn_tables import HeteroscedasticSine
 from precisionflow.data.table import Table, table_of
 
 RANGE = (0.0, 10.0)

@@ -2,15 +2,8 @@
 
 from typing import assert_never
 
-from precisionflow.config.sources import (
-    HeteroscedasticSine,
-    NodeChain,
-    ScikitLearnTable,
-    Sensors,
-    TableFile,
-    TableSource,
-    UciFolder,
-)
+from precisionflow.config.drawn_tables import HeteroscedasticSine, NodeChain, Sensors
+from precisionflow.config.sources import ScikitLearnTable, TableFile, TableSource, UciFolder
 from precisionflow.data.sources.node_chain import open_node_chain
 from precisionflow.data.sources.scikit_learn import open_scikit_learn
 from precisionflow.data.sources.sensors import open_sensors

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from precisionflow.config.sources import HeteroscedasticSine
+from precisionflow.config.drawn_tables import HeteroscedasticSine
 from precisionflow.data.sources import sine
 from precisionflow.report.figures.calibration import pit_bars, reliability_curves
 from precisionflow.report.figures.uncertainty import (

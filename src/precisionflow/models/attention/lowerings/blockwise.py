@@ -5,6 +5,7 @@ The backward pass of a long sequence makes each block of log potentials and its 
 sequences finds them as the forward pass left them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -46,17 +47,24 @@ class LogPotentials(Protocol):
         ...
 
 
-def matrix(
-    potentials: LogPotentials, queries: Queries, keys: Keys
-) -> Float[Tensor, "batch heads queries keys"]:
-    """All log potentials."""
-    found, _ = potentials(queries.flatten(0, 1), keys.flatten(0, 1))
-    return found.unflatten(0, queries.shape[:2])
+class ByBlocks(ABC):
+    """A lowering whose log potentials are made by blocks; the first channel of a query is a weight of all its own."""
 
+    @abstractmethod
+    def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
+        """See `LogPotentials`."""
 
-def weighted(queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
-    """The first channel, a weight of all log potentials of the query, times the power."""
-    return torch.cat([power * queries[..., :1], queries[..., 1:]], dim=-1)
+    def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
+        found, _ = self.block(queries.flatten(0, 1), keys.flatten(0, 1))
+        return found.unflatten(0, queries.shape[:2])
+
+    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+        return torch.cat([power * queries[..., :1], queries[..., 1:]], dim=-1)
+
+    def expectation(
+        self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
+    ) -> Float[Tensor, "batch heads queries width"]:
+        return expectation(self.block, queries, keys, values, prior)
 
 
 def expectation(

@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.models.attention.log_prior import LogPrior
-from precisionflow.models.attention.lowerings import Keys, Queries, Values, blockwise
-from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings.blockwise import Block, ByBlocks, Pull, SomeKeys, SomeQueries
 
 
 @dataclass(frozen=True)
-class Distance:
+class Distance(ByBlocks):
     """log potential = w_i (b_j + sum_c s_c |q_ic - k_jc|), the query side [w, q], the key side [b, k].
 
     s_c is 1 for the first channels and -1 for the others. One pass over the channels of each pair, in the forward and
@@ -22,18 +19,7 @@ class Distance:
     raising: int = 0
     """Number of channels whose difference raises the log potential."""
 
-    def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
-        return blockwise.matrix(self._block, queries, keys)
-
-    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
-        return blockwise.weighted(queries, power)
-
-    def expectation(
-        self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
-    ) -> Float[Tensor, "batch heads queries width"]:
-        return blockwise.expectation(self._block, queries, keys, values, prior)
-
-    def _block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
+    def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
         weight, bias = queries[..., :1], keys[..., 0]
         widths = [self.raising, queries.shape[-1] - 1 - self.raising]
         sides = [[part.contiguous() for part in side[..., 1:].split(widths, -1)] for side in (queries, keys)]

@@ -4,12 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from precisionflow.models.attention.log_prior import LogPrior
-from precisionflow.models.attention.lowerings import Keys, Queries, Values, blockwise
-from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings.blockwise import Block, ByBlocks, Pull, SomeKeys, SomeQueries
 
 
 @runtime_checkable
@@ -26,7 +22,7 @@ class Curve(Protocol):
 
 
 @dataclass(frozen=True)
-class Pointwise:
+class Pointwise(ByBlocks):
     """log potential = -w_i f(<q_i, k_j>), the query side [w, q], the key side k.
 
     Forward and backward pass take the seven matrix products of a fused softmax attention, and f twice.
@@ -34,18 +30,7 @@ class Pointwise:
 
     curve: Curve
 
-    def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
-        return blockwise.matrix(self._block, queries, keys)
-
-    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
-        return blockwise.weighted(queries, power)
-
-    def expectation(
-        self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
-    ) -> Float[Tensor, "batch heads queries width"]:
-        return blockwise.expectation(self._block, queries, keys, values, prior)
-
-    def _block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
+    def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
         weight, inner = -queries[..., :1], queries[..., 1:]
         product = torch.bmm(inner, keys.transpose(1, 2))
         value = self.curve.value(product)

@@ -11,41 +11,21 @@ from torch.nn import functional
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys, first_key, split_heads
 from precisionflow.models.attention.potentials import Lowered, Tokens
-from precisionflow.models.attention.sites import Sites
+from precisionflow.models.attention.potentials.sides import Sides
 from precisionflow.models.numerics import at_least_float32
 
 LOG_PRECISION_LIMIT = 20.0
 """Precisions stay within exp(±20): their products with squares of 1e6 are far from the largest float32."""
 
 
-class Centred(nn.Module):
-    """Both sides in float32 at least, measured from the first key; a member lowers them by `_queries` and `_keys`."""
+class Centred(Sides):
+    """Both sides in float32 at least, measured from the first key."""
 
-    def __init__(self, queries_keys: QueriesAndKeys) -> None:
-        super().__init__()
-        self.queries_keys = queries_keys
+    def _origin(self, keys: Heads) -> Origin:
+        return first_key(keys)
 
-    def origin(self, y: Tokens, at: Sites) -> Origin:
-        return first_key(self.queries_keys(y[:, :1], at.first(1), "key"))
-
-    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:
-        return self._queries(at_least_float32(self.queries_keys(x, at, "query")) - origin, x)
-
-    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
-        return self._keys(at_least_float32(self.queries_keys(y, at, "key")) - origin, y)
-
-    def forward(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
-        queries, keys = at_least_float32(self.queries_keys(x, at)).chunk(2, dim=1)
-        origin = first_key(keys) if origin is None else origin
-        return self._queries(queries - origin, x), self._keys(keys - origin, x)
-
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:
-        """The query side of the tokens `x`."""
-        raise NotImplementedError
-
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:
-        """The key side of the tokens `y`."""
-        raise NotImplementedError
+    def _measured(self, heads: Heads, origin: Origin) -> Heads:
+        return at_least_float32(heads) - origin
 
 
 class AboveBound(nn.Module):

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import nn
 
-from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys
+from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.distance import Distance
 from precisionflow.models.attention.potentials import Lowered, Tokens
-from precisionflow.models.attention.sites import Sites
+from precisionflow.models.attention.potentials.sides import AsTheyAre
 from precisionflow.models.numerics import at_least_float32
 
 
@@ -29,7 +29,7 @@ class PairHidden(nn.Module):
         return torch.matmul(keys, self.of_key)
 
 
-class PairPrecision(nn.Module):
+class PairPrecision(AsTheyAre):
     """log potential = log precision_ij = sum_c s_c relu(a_ic + b_jc): the posterior is the normalised precision.
 
     s is 1 for half of the d hidden units and -1 for the others: a weight's size goes into a and b, since
@@ -39,36 +39,17 @@ class PairPrecision(nn.Module):
     """
 
     def __init__(self, queries_keys: QueriesAndKeys) -> None:
-        super().__init__()
+        super().__init__(queries_keys)
         width = queries_keys.head_width
-        self.queries_keys = queries_keys
         self.log_precision = PairHidden(queries_keys.heads, width)
         self.raising = width // 2
         self.lowering = Distance(self.raising)
 
-    def origin(self, y: Tokens, at: Sites) -> Origin:
-        return self.queries_keys(y[:, :0], at.first(0), "key")  # type: ignore[no-any-return]
-
-    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002 - no common origin
-        return self._queries(self.queries_keys(x, at, "query"))
-
-    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:  # noqa: ARG002
-        return self._keys(self.queries_keys(y, at, "key"))
-
-    def forward(
-        self,
-        x: Tokens,
-        at: Sites,
-        origin: Origin | None = None,  # noqa: ARG002
-    ) -> tuple[Lowered, Lowered]:
-        queries, keys = self.queries_keys(x, at).chunk(2, dim=1)
-        return self._queries(queries), self._keys(keys)
-
-    def _queries(self, queries: Heads) -> Lowered:
+    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002
         hidden = at_least_float32(self.log_precision.query(queries))
         return torch.cat([torch.full_like(hidden[..., :1], 0.5), hidden], dim=-1)
 
-    def _keys(self, keys: Heads) -> Lowered:
+    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
         hidden = at_least_float32(self.log_precision.key(keys))
         raising, lowering = hidden.tensor_split([self.raising], dim=-1)
         bias = raising.sum(-1, keepdim=True) - lowering.sum(-1, keepdim=True)

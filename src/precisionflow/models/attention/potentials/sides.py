@@ -1,0 +1,57 @@
+"""Query side and key side of tokens, made apart or at once."""
+
+from abc import ABC, abstractmethod
+
+from torch import nn
+
+from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys
+from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.sites import Sites
+
+
+class Sides(nn.Module, ABC):
+    """A potential that measures queries and keys from an origin and lowers what it measured."""
+
+    def __init__(self, queries_keys: QueriesAndKeys) -> None:
+        super().__init__()
+        self.queries_keys = queries_keys
+
+    def origin(self, y: Tokens, at: Sites) -> Origin:
+        return self._origin(self.queries_keys(y[:, :1], at.first(1), "key"))
+
+    def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:
+        return self._queries(self._measured(self.queries_keys(x, at, "query"), origin), x)
+
+    def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
+        return self._keys(self._measured(self.queries_keys(y, at, "key"), origin), y)
+
+    def forward(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
+        queries, keys = self.queries_keys(x, at).chunk(2, dim=1)
+        origin = self._origin(keys) if origin is None else origin
+        return self._queries(self._measured(queries, origin), x), self._keys(self._measured(keys, origin), x)
+
+    @abstractmethod
+    def _origin(self, keys: Heads) -> Origin:
+        """The origin of keys that begin with the first one."""
+
+    @abstractmethod
+    def _measured(self, heads: Heads, origin: Origin) -> Heads:
+        """Queries or keys from the origin."""
+
+    @abstractmethod
+    def _queries(self, queries: Heads, x: Tokens) -> Lowered:
+        """The query side of the tokens `x`."""
+
+    @abstractmethod
+    def _keys(self, keys: Heads, y: Tokens) -> Lowered:
+        """The key side of the tokens `y`."""
+
+
+class AsTheyAre(Sides):
+    """Queries and keys of a potential that is no function of their difference: from no origin."""
+
+    def _origin(self, keys: Heads) -> Origin:
+        return keys[:, :, :0]
+
+    def _measured(self, heads: Heads, origin: Origin) -> Heads:  # noqa: ARG002
+        return heads
