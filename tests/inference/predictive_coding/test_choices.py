@@ -19,7 +19,7 @@ from precisionflow.config.likelihoods import GaussianNLL
 from precisionflow.config.networks import MLP
 from precisionflow.inference.predictive_coding.energy import Clamped
 from precisionflow.inference.predictive_coding.laws.assigned import laws
-from precisionflow.inference.predictive_coding.settle import begun, settle
+from precisionflow.inference.predictive_coding.settle import Settled, begun, check_stable, settle
 from precisionflow.models.likelihoods.objective import density, objective
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
@@ -130,6 +130,29 @@ def test_the_step_size_decays_from_each_iteration_to_the_next(linear):
         ]
     for mine, reference in zip(found, errors, strict=True):
         torch.testing.assert_close(mine, reference)
+
+
+def test_the_step_size_goes_on_decaying_between_incremental_lessons(linear):
+    """Step by step from where the one before ended, as the two steps at once."""
+    model, batch, _ = linear
+    config = coding(iterations=2, step_size=0.4, decay=0.25)
+    clamped = Clamped(model, squared_error, batch.inputs, batch.target)
+    made, found = laws(config, states=model.states), begun(clamped, config).start
+    for taken in range(2):
+        errors = settle(clamped, found, made, config=config, steps=1, taken=taken).errors
+        found = clamped.passed(errors)
+    for mine, reference in zip(errors, settled(linear, config).errors, strict=True):
+        torch.testing.assert_close(mine, reference)
+
+
+@pytest.mark.parametrize("first", [2.0, -2.0])
+def test_an_energy_that_settling_raised_by_half_stops_training(linear, first):
+    config = coding(iterations=1)
+    one = settled(linear, config)
+    energies = Settled(one.layers, [torch.tensor(first)])
+    check_stable(energies, torch.tensor(first + 0.99), config=config)
+    with pytest.raises(ValueError, match="iteration 1 raised the energy"):
+        check_stable(energies, torch.tensor(first + 1.01), config=config)
 
 
 def test_momentum_and_secant_are_ahead_of_plain_gradients_where_steps_have_to_be_small(linear):

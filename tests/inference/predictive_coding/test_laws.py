@@ -94,6 +94,37 @@ def test_a_learned_precision_is_where_errors_times_scores_are_one_on_average(law
         assert value == pytest.approx(1 / (2 * errors.abs().mean().item() ** 2), rel=1e-5)
 
 
+@every_scale
+def test_a_step_of_laplaces_law_is_the_lowest_point_of_its_proximal_energy(scale):
+    """|x| / b + (x - u)^2 / 2 rate, u = e - rate gradient, searched over a fine grid."""
+    precision, size = torch.full((1,), scale**-2.0, dtype=torch.float64), 0.3
+    rate = size / precision
+    made = of_one_layer(LaplaceLaw(), FixedPrecision(value=scale**-2.0))
+    grid = scale * torch.linspace(-4, 4, 80_001, dtype=torch.float64)
+    for error, gradient in ((1.5, -0.4), (0.1, 0.0), (-0.2, 3.0), (2.0, 6.0)):
+        at, slope = (torch.full((1, 1), of, dtype=torch.float64) for of in (error * scale, gradient / scale))
+        found, _ = made.law.stepped(at, slope, precision, step_size=size)
+        energies = (2 * precision).sqrt() * grid.abs() + (grid - (at - rate * slope)) ** 2 / (2 * rate)
+        assert float(found) == pytest.approx(float(grid[energies.argmin()]), abs=2e-4 * scale)
+
+
+@pytest.mark.parametrize(
+    "law", [law for law in LAWS if not isinstance(law, LaplaceLaw)], ids=lambda law: law.kind
+)
+def test_the_curvature_is_the_largest_of_the_energy(law):
+    """Of a mixture it is a bound: that of the narrow component, as if it were alone."""
+    precision = torch.full((1,), 7.0, dtype=torch.float64)
+    made = of_one_layer(law, FixedPrecision(value=7.0))
+    errors = torch.linspace(-3, 3, 2001, dtype=torch.float64)[:, None].requires_grad_()
+    (slope,) = torch.autograd.grad(made.law.energy(errors, precision).sum(), errors, create_graph=True)
+    (second,) = torch.autograd.grad(slope.sum(), errors)
+    stated = float(made.law.curvature(precision))
+    if isinstance(law, MixtureLaw):
+        assert float(second.max()) <= stated
+    else:
+        assert float(second.max()) == pytest.approx(stated, rel=1e-6)
+
+
 def fitted(made, errors) -> dict[str, float]:
     """Parameters of a law where the energy of these errors is lowest."""
     optimiser = torch.optim.LBFGS(
