@@ -90,3 +90,9 @@ def test_a_study_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         parse_study(study()).kind = "Other"  # type: ignore[assignment,misc]
     assert isinstance(parse_study(study()), Study)
+
+
+@pytest.mark.parametrize("goal", ["inf", "-inf", "nan"])
+def test_a_goal_is_a_finite_number(goal: str) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        Objective.model_validate({"type": "maximize", "goal": goal, "objectiveMetricName": "loss"})

@@ -17,6 +17,7 @@ from precisionflow.config.learning import (
 )
 from precisionflow.config.likelihoods import GaussianNLL
 from precisionflow.config.networks import MLP
+from precisionflow.inference.predictive_coding.descent import descent
 from precisionflow.inference.predictive_coding.energy import Clamped
 from precisionflow.inference.predictive_coding.laws.assigned import laws
 from precisionflow.inference.predictive_coding.settle import Settled, begun, check_stable, settle
@@ -251,3 +252,12 @@ def test_a_layer_that_does_not_exist_is_refused_in_one_line(rows):
         ValueError, match=r"^learning.layers: there is no layer 3; the network has 3, 0 to 2$"
     ):
         learner(rows[0], rows[2], coding(layers=(0, 3)))
+
+
+@pytest.mark.parametrize(("curvature", "found"), [(0.25, 0.25), (40.0, 40.0), (-3.0, 0.0)])
+def test_the_secant_of_a_quadratic_is_its_curvature_where_that_is_positive(curvature, found):
+    down, at = descent(Secant()), [torch.tensor([1.0, -2.0]), torch.tensor([0.5])]
+    moved = [at[0] + torch.tensor([0.3, 0.1]), at[1]]
+    assert [float(of) for of in down.curvatures(at, [curvature * x for x in at])] == [0.0, 0.0]
+    second = down.curvatures(moved, [curvature * x for x in moved])
+    assert [float(of) for of in second] == pytest.approx([found, 0.0]), "what does not move tells nothing"

@@ -264,3 +264,17 @@ def test_the_pull_of_a_large_error_is_bounded_unless_the_law_is_gaussian():
 def test_components_that_make_no_mixture_are_refused_in_one_line(settings, message):
     with pytest.raises(ValueError, match=message):
         MixtureLaw(**settings)
+
+
+@pytest.mark.parametrize(
+    "law", [StudentTLaw(degrees_of_freedom=3.0), MixtureLaw(shares=(0.2, 0.1), ratios=(0.1, 0.01))]
+)
+def test_a_learned_shape_starts_as_the_configuration_says(law):
+    fixed, learned = (
+        of_one_layer(type(law).model_validate(law.model_dump() | {"shape": shape}), FixedPrecision(value=2.0))
+        for shape in ("fixed", "learned")
+    )
+    assert list(learned.law.parameters())
+    precision = torch.full((1,), 2.0, dtype=torch.float64)
+    torch.testing.assert_close(learned.law.energy(AT, precision), fixed.law.energy(AT, precision))
+    torch.testing.assert_close(learned.law.log_normaliser(precision), fixed.law.log_normaliser(precision))

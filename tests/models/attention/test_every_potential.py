@@ -179,3 +179,12 @@ def test_a_first_training_finds_the_token_that_is_like_the_last(kind):
         losses.append(loss.item())
     assert sum(losses[-10:]) / 10 < 0.45
     assert max(losses) < 3 * losses[0]
+
+
+@pytest.mark.parametrize("components", [2, 3])
+def test_precisions_of_a_mixture_lie_around_the_first_one_by_equal_factors(components):
+    kind = config.GaussianMixture(components=components, initial_precision=2.0)
+    module = attention(config.Attention(potential=kind), width=WIDTH, heads=HEADS)
+    logarithms = module.potential.log_precision.detach()
+    torch.testing.assert_close(logarithms.mean(-1), torch.full((HEADS,), math.log(2.0)))
+    torch.testing.assert_close(logarithms.diff(dim=-1), torch.full((HEADS, components - 1), math.log(4.0)))

@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from precisionflow.config.learning import Backpropagation, PredictiveCoding
-from precisionflow.config.likelihoods import CrossEntropy
+from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy
 from precisionflow.config.networks import Transformer
 from precisionflow.data.streams import Stream, Use
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.likelihoods.objective import objective
+from precisionflow.models.networks.adaptive import AdaptiveReadout
 from precisionflow.models.networks.dropout import Draw, dropping
 from precisionflow.models.networks.layered import TokenNetwork
 from precisionflow.models.networks.transformer import TiedReadout, TokenReadout, transformer
@@ -140,3 +141,10 @@ def test_a_share_of_all_channels_is_dropped_and_the_rest_scaled():
     assert (found == 0).float().mean() == pytest.approx(0.25, abs=0.01)
     for alike in (found[0] == found[1], found[:, 0] == found[:, 1]):
         assert alike.float().mean() == pytest.approx(0.75**2 + 0.25**2, abs=0.05)
+
+
+def test_each_cluster_reads_fewer_channels_than_the_one_before():
+    config = AdaptiveSoftmax(cutoffs=(4, 8, 12), shrink=2)
+    readout = AdaptiveReadout(nn.Identity(), nn.Embedding(20, 16), config=config)
+    narrow = [tail[0].out_features for tail in readout.softmax.tails]
+    assert narrow == [8, 4, 2]

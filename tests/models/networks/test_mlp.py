@@ -125,3 +125,9 @@ def test_half_of_an_odd_width_is_rounded_down_and_of_1_is_1():
     for width, half in ((7, 3), (2, 1), (1, 1)):
         model = network(MLP(hidden=(width,), separate_heads=True))
         assert model.readout.location_head[0].out_features == half
+
+
+def test_logits_of_classes_are_read_from_the_last_hidden_layer():
+    model = mlp(MLP(hidden=(5, 7, 3)), features=4, heads=6)
+    assert model(ROWS).shape == (9, 6)
+    assert model.readout.in_features == 3
