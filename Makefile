@@ -62,7 +62,7 @@ bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
 
 mutate: $(INSTALLED) ## Put faults into the code, see which ones tests notice; hours, or SAMPLE=30, MODULE=ablation/statistics.py.
 	@$(INSTALL) '.[mutate]'
-	@$(BIN)/python -m tests.mutate $(MODULE) $(addprefix --sample ,$(SAMPLE))
+	@$(BIN)/python -m tests.mutate $(MODULE) $(addprefix --sample ,$(SAMPLE)) $(addprefix --skip ,$(SKIP))
 
 lock: ## Resolve the newest versions that fit together into constraints.txt.
 	@$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv

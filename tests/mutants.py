@@ -128,12 +128,12 @@ def modules(names: Sequence[str]) -> "list[Module]":
     return [Module(path) for path in found if path.name != "__init__.py"]
 
 
-def sample(listed: Mapping[Module, Sequence[WorkItem]], size: int | None) -> list[str]:
+def sample(listed: Mapping[Module, Sequence[WorkItem]], size: int | None, skipped: int = 0) -> list[str]:
     """Job ids of `size` faults of each room at random, its modules by their number of faults; of all without a size.
 
     Systematic sampling: the fault of rank r, in a random order of its module's n, stands at (r + u) / n, u uniform and
-    one for the module. The lowest `size` of a room are its sample, so that a larger one contains it. In this order, the
-    rooms in turn: what a part of it tells holds for a smaller sample.
+    one for the module. The lowest `size` of a room are its sample, so that a larger one contains it, less the lowest
+    `skipped`. In this order, the rooms in turn: what a part of it tells holds for a smaller sample.
     """
     places: dict[str, list[tuple[float, str]]] = {}
     for module, items in listed.items():
@@ -141,7 +141,7 @@ def sample(listed: Mapping[Module, Sequence[WorkItem]], size: int | None) -> lis
         start = _uniform(str(module.path))
         of_room = places.setdefault(module.room, [])
         of_room += [((rank + start) / len(ordered), item.job_id) for rank, item in enumerate(ordered)]
-    in_turn = zip_longest(*(sorted(of_room)[:size] for of_room in places.values()))
+    in_turn = zip_longest(*(sorted(of_room)[skipped:size] for of_room in places.values()))
     return [place[1] for turn in in_turn for place in turn if place is not None]
 
 

@@ -1,6 +1,6 @@
 """Mutation testing: Cosmic Ray puts faults into the code one by one, and the tests of the faulty module run.
 
-    python -m tests.mutate [MODULE...] [--sample N] [--survivors] [--out runs/mutation] [--processes 2]
+    python -m tests.mutate [MODULE...] [--sample N [--skip M]] [--survivors] [--out runs/mutation] [--processes 2]
 
 A MODULE is a file or folder below src/precisionflow, such as ablation/statistics.py; without one, every room of `ROOMS`
 is tried. Faults are made in copies of the checkout. What was tried is kept in `sessions/`, by the content of the module
@@ -8,6 +8,7 @@ and its tests, so that the same command again goes on where the last one ended. 
 that were noticed, by room; `survivors.md` the others, with the reason where `survivors.toml` knows one.
 
 `--sample N` tries N faults of each room, drawn at random but always the same ones; a larger N goes on from a smaller.
+`--skip M` passes over the first M of them: where tests were written for their survivors, the others tell the share.
 `--survivors` is for tests that were added: what the tests before noticed counts as noticed, the others are tried.
 """
 
@@ -67,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("modules", nargs="*", metavar="MODULE")
     parser.add_argument("--sample", type=int, metavar="N")
+    parser.add_argument("--skip", type=int, default=0, metavar="M")
     parser.add_argument("--survivors", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("runs", "mutation"))
     parser.add_argument("--processes", type=int, default=2)
@@ -78,7 +80,9 @@ def main() -> None:
     stored = {module: sessions / module.session for module in tried}
     for module, session in stored.items():
         _list_faults(module, session, noticed_before=given.survivors)
-    drawn = sample({module: faults(module, session) for module, session in stored.items()}, given.sample)
+    drawn = sample(
+        {module: faults(module, session) for module, session in stored.items()}, given.sample, given.skip
+    )
     copies = [_copy(given.out.resolve() / "copies" / str(number)) for number in range(given.processes)]
     with get_context("spawn").Manager() as manager:
         free = manager.Queue()
