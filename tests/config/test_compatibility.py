@@ -11,7 +11,7 @@ from precisionflow.config.engine import DeepSpeedEngine, Engine
 from precisionflow.config.evaluation import RECALIBRATIONS, Evaluation
 from precisionflow.config.learning import Learning
 from precisionflow.config.likelihoods import Objective
-from precisionflow.config.networks import MLP, TAGI, Model, posterior_of
+from precisionflow.config.networks import MLP, TAGI, Model, Transformer, posterior_of
 from precisionflow.config.optimiser import Muon
 from precisionflow.config.posteriors import Posterior
 from precisionflow.config.tasks import NextToken, Regression, Task
@@ -70,6 +70,7 @@ def test_networks_posteriors_and_engines_name_parts_that_exist():
 def test_a_network_without_a_choice_of_posterior_has_none():
     assert posterior_of(MLP()) == MLP().posterior
     assert posterior_of(TAGI()) is None
+    assert posterior_of(Transformer()) == Transformer().posterior
 
 
 @pytest.mark.parametrize(
@@ -259,3 +260,50 @@ def test_a_factor_on_the_spread_is_for_numbers_alone():
         ConfigError, match=r"^model\.posterior\.spread fitted is a factor on the spread of a number; "
     ):
         resolve(tree)
+
+
+TEXTS = {
+    "kind": "sequence_classification",
+    "source": {"kind": "table_file", "path": "x.tsv", "target": "t", "features": ["f"]},
+}
+TAGGED = {"kind": "tagging", "source": {"kind": "conllu", "path": "x.conllu"}}
+
+
+def of_transformers(**changes):
+    return {
+        "name": "t",
+        "model": {
+            "kind": "transformer",
+            "attention": {"prior": {"kind": "full"}},
+            "posterior": {"kind": "ensemble"},
+        },
+        "objective": {"kind": "cross_entropy"},
+    } | changes
+
+
+@pytest.mark.parametrize("task", [TEXTS, TAGGED])
+def test_transformers_vote_on_classes_of_texts_and_tags(task):
+    assert resolve(of_transformers(task=task)).model.posterior.members == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"task": {"kind": "synthetic", "source": {"kind": "urns"}}},
+            "model.posterior.kind: transformers of an ensemble vote on classes of texts or tags of words, and "
+            "task.kind 'synthetic' has neither; use point, or task.kind sequence_classification or tagging",
+        ),
+        (
+            {"task": TEXTS, "engine": {"kind": "deepspeed"}},
+            "model.posterior.kind: ensemble needs engine.kind torch, batched; change one of them",
+        ),
+        (
+            {"task": TEXTS | {"source": TEXTS["source"] | {"weights": "w"}}},
+            "task.source.weights: model.kind transformer counts every row alike; leave the weights out or change it",
+        ),
+    ],
+)
+def test_an_ensemble_of_transformers_says_what_it_cannot_do(changes, message):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        resolve(of_transformers(**changes))

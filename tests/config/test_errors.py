@@ -71,7 +71,8 @@ BAD_SETTINGS = {
     "task.kind=next_token": "model.kind: 'mlp' does not fit task.kind 'next_token'; allowed: transformer",
     "model.posterior.kind=mc_dropout": "model.posterior.kind mc_dropout needs model.dropout above 0; *",
     "model.kind=tagi_v": "model.kind: tagi_v needs engine.kind batched; change one of them",
-    "model.posterior.kind=ensemble": "model.posterior.kind: ensemble needs engine.kind batched; change one of them",
+    "model.posterior={kind: ensemble, members: 4, folds: 2}": "model.posterior.folds: engine.kind torch gives every "
+    "member the same rows; leave it out or use engine.kind batched",
     "model.posterior={kind: ensemble, members: 5, folds: 3}": "model.posterior.members 5 is not a multiple of *",
     "training.accumulate=5": "training.batch_size 64 over 1 ranks is not a multiple of training.accumulate 5; *",
     "objective.beta=2": "objective.beta: given 2; should be less than or equal to 1",

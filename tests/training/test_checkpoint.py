@@ -91,6 +91,20 @@ def test_a_regression_with_early_stopping_interrupted_again_and_again_gives_the_
     assert_clean(tmp_path / "out")
 
 
+def test_an_ensemble_with_early_stopping_interrupted_again_and_again_gives_the_same_bits(diabetes, tmp_path):
+    """Members stop at steps of their own, and a checkpoint holds those that have left too."""
+    members = {"model.posterior": {"kind": "ensemble", "members": 6}, "training.checkpoint_every": 3}
+    experiment = resolve(overlay(DIABETES, members))
+    reported = finish(experiment, diabetes, tmp_path / "whole")
+    card = read_card(cell(tmp_path / "whole") / "model.json", ModelCard)
+    assert card.steps == reported[-1] < 80
+    for step in reported:
+        interrupt(experiment, diabetes, tmp_path / "out", step=step)
+    finish(experiment, diabetes, tmp_path / "out")
+    assert result(tmp_path / "out") == result(tmp_path / "whole")
+    assert_clean(tmp_path / "out")
+
+
 def test_a_checkpoint_inside_a_validation_interval_keeps_the_mean_of_its_steps(text, tmp_path):
     """Checkpoints at 5 and 10, validations at 4, 8, 12: the mean loss of steps 9 to 12 spans both runs."""
     case = text(**{"training.validate_every": 4})

@@ -14,7 +14,14 @@ from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import cell_folder
 from precisionflow.training import population
-from precisionflow.training.population import CellOf, Single, Stacked, count_parameters, groups
+from precisionflow.training.population import (
+    CellOf,
+    SideBySide,
+    Single,
+    Stacked,
+    count_parameters,
+    groups,
+)
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.train import train
 
@@ -94,6 +101,24 @@ def test_cells_of_unlike_many_steps_train_apart(data, monkeypatch):
     monkeypatch.setattr(population, "learned_from", lambda _experiment, card: by_split[card.split])
     found = groups(experiment("batched", training={"steps": 1, "epochs": 2, "batch_size": 1}), data, CELLS)
     assert found == [CELLS[:2], CELLS[2:]]
+
+
+def test_members_side_by_side_are_those_of_the_batched_engine(data):
+    """Each with the initial weights and the order of batches of (seed, split, member)."""
+    torch_of_all, batched = (
+        population.population(experiment(engine, **ENSEMBLE), data, CELLS[-1:])
+        for engine in ("torch", "batched")
+    )
+    assert isinstance(torch_of_all, SideBySide)
+    assert torch_of_all.cells == batched.cells == CELLS[-1:] * 5
+    assert torch_of_all.validation_rows == [1] * 5
+    assert torch_of_all.training == batched.training
+    first = batched.open(Ranks(), None).program.weights["layers.0.0.weight"]
+    opened = torch_of_all.open(Ranks(), None)
+    assert opened.count == 5
+    for member, engine in enumerate(opened.engines):
+        assert torch.equal(engine.learner.model.layers[0][0].weight, first[member])
+    assert [member.stream for member in torch_of_all.members] == [member.stream for member in batched.members]
 
 
 @pytest.mark.parametrize("engine", ["torch", "batched"])

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 from precisionflow.config.attention import Graph, factors_of
 from precisionflow.config.base import Config, kind_of, members_of, nearest
-from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
 from precisionflow.config.learning import LearnedPrecision, PredictiveCoding
 from precisionflow.config.likelihoods import AdaptiveSoftmax
-from precisionflow.config.networks import Transformer, ensemble_of, posterior_of
+from precisionflow.config.networks import MLP, Transformer, ensemble_of, posterior_of
 from precisionflow.config.sources import TableFile
-from precisionflow.config.tasks import NextToken, Regression, Task
+from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Tagging, Task
 from precisionflow.config.tokens import RunningTokens
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def check(experiment: "Experiment") -> None:
     _closed_form_is_left_alone(experiment)
     _posterior_fits_the_objective(experiment)
     _spread_is_of_a_number(experiment)
+    _members_vote_on_classes(experiment)
+    _members_share_rows(experiment)
     _rows_can_be_weighed(experiment)
     _names_differ(experiment)
     _recalibration_fits_the_task(experiment)
@@ -238,8 +240,29 @@ def _spread_is_of_a_number(experiment: "Experiment") -> None:
         )
 
 
+def _members_vote_on_classes(experiment: "Experiment") -> None:
+    model, task = experiment.model, experiment.task
+    if not isinstance(model, Transformer) or ensemble_of(model) is None:
+        return
+    if not isinstance(task, SequenceClassification | Tagging):
+        raise ValueError(
+            f"model.posterior.kind: transformers of an ensemble vote on classes of texts or tags of words, and "
+            f"task.kind {task.kind!r} has neither; use point, or task.kind sequence_classification or tagging"
+        )
+
+
+def _members_share_rows(experiment: "Experiment") -> None:
+    ensemble = ensemble_of(experiment.model)
+    if ensemble is not None and ensemble.folds and not isinstance(experiment.engine, BatchedEngine):
+        raise ValueError(
+            f"model.posterior.folds: engine.kind {experiment.engine.kind} gives every member the same rows; "
+            "leave it out or use engine.kind batched"
+        )
+
+
 def _rows_can_be_weighed(experiment: "Experiment") -> None:
-    source, model, posterior = experiment.task.source, experiment.model, posterior_of(experiment.model)
+    source, model = experiment.task.source, experiment.model
+    posterior = posterior_of(model) if isinstance(model, MLP) else None
     if not isinstance(source, TableFile) or source.weights is None:
         return
     for field, kind, weighs in (

@@ -9,7 +9,13 @@ from precisionflow.config.base import NUMBER, Config, Count, Flag
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.learning import Backpropagation
 from precisionflow.config.likelihoods import GaussianNLL
-from precisionflow.config.posteriors import Ensemble, MonteCarloDropout, Point, Posterior
+from precisionflow.config.posteriors import (
+    Ensemble,
+    MonteCarloDropout,
+    Point,
+    Posterior,
+    TransformerPosterior,
+)
 
 
 class Transformer(Config):
@@ -53,6 +59,8 @@ class Transformer(Config):
     convolution: Annotated[int, Field(ge=2), NUMBER] | None = None
     """Places that a convolution over all channels sees, a residual layer of its own before each block's attention:
     centred, or up to the token itself where the prior is causal; none: no such layer."""
+    posterior: TransformerPosterior = Point()
+    """An ensemble votes on classes of texts and tags of words."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -144,9 +152,9 @@ Model = Annotated[Transformer | MLP | Fusion | TAGI, Field(discriminator="kind")
 def posterior_of(model: Model) -> Posterior | None:
     """The posterior that a network lets choose; none of one without a choice."""
     match model:
-        case MLP(posterior=posterior):
+        case MLP(posterior=posterior) | Transformer(posterior=posterior):
             return posterior
-        case Transformer() | Fusion() | TAGI():
+        case Fusion() | TAGI():
             return None
         case _:
             assert_never(model)

@@ -6,13 +6,19 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.base import NUMBER, Config
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
-from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL, Natural, RegressionObjective
+from precisionflow.config.likelihoods import (
+    ClassObjective,
+    CrossEntropy,
+    GaussianNLL,
+    Natural,
+    RegressionObjective,
+)
 
 
 class Point(Config):
     """The trained weights, taken as certain."""
 
-    likelihoods: ClassVar = (*get_args(RegressionObjective), CrossEntropy)
+    likelihoods: ClassVar = (*get_args(RegressionObjective), *get_args(ClassObjective))
     """Objectives that it fits."""
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     """Engines that can train it."""
@@ -25,15 +31,15 @@ class Ensemble(Config):
     """Networks that differ in initial weights, order of batches and, with `folds`, rows (Lakshminarayanan 2017)."""
 
     likelihoods: ClassVar = (*get_args(RegressionObjective), CrossEntropy)
-    engines: ClassVar = (BatchedEngine,)
+    engines: ClassVar = (TorchEngine, BatchedEngine)
     weighs_rows: ClassVar = True
     kind: Literal["ensemble"] = "ensemble"
     members: Annotated[int, Field(ge=2), NUMBER] = 5
     folds: Annotated[int, Field(ge=2), NUMBER] | None = None
-    """Training and validation rows are pooled and cut into so many parts; every member leaves out one for its early
-    stopping, so that each row is predicted by members that never saw it; with twice as many members the rows are cut
-    anew for the second half. With evaluation.recalibration training rows alone are cut: recalibrations are fitted on
-    validation rows that no member saw. None: all share the validation rows."""
+    """Of engine batched. Training and validation rows are pooled and cut into so many parts; every member leaves out
+    one for its early stopping, so that each row is predicted by members that never saw it; with twice as many members
+    the rows are cut anew for the second half. With evaluation.recalibration training rows alone are cut: recalibrations
+    are fitted on validation rows that no member saw. None: all share the validation rows."""
     spread: Literal["stated", "fitted"] = "stated"
     """fitted: one factor on the spread of all predictions about their means, from the rows that members left out."""
 
@@ -77,3 +83,5 @@ Posterior = Annotated[
     Point | Ensemble | MonteCarloDropout | LaplaceApproximation, Field(discriminator="kind")
 ]
 """What is believed about the weights after training."""
+TransformerPosterior = Annotated[Point | Ensemble, Field(discriminator="kind")]
+"""The same of a transformer."""

@@ -12,7 +12,9 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
+from precisionflow.config.networks import ensemble_of
 from precisionflow.models.networks.build import build
+from precisionflow.models.posteriors.ensemble import TokenEnsemble
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.marker import check_written
@@ -40,8 +42,10 @@ Kind = TypeVar("Kind", bound=TrainedNetwork)
 
 
 def network_of(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-    """The network of layers with its weights, taken as certain; RuntimeError for weights of another network."""
-    network = build(experiment, card)
+    """The network of layers with its weights, or all of an ensemble; RuntimeError for weights of another network."""
+    network, ensemble = build(experiment, card), ensemble_of(experiment.model)
+    if ensemble is not None:
+        return TokenEnsemble(network, weights.network, members=ensemble.members)
     network.load_state_dict(weights.network)
     return network
 

@@ -3,6 +3,7 @@
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, assert_never, runtime_checkable
 
@@ -28,6 +29,7 @@ from precisionflow.results.layout import PreparedSplit, data_folder
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.engines.batched import Batched, Table
 from precisionflow.training.engines.engine import Engine
+from precisionflow.training.engines.several import Several
 from precisionflow.training.engines.single import Feed
 from precisionflow.training.engines.torch_engine import Torch
 from precisionflow.training.members import Member, members
@@ -78,7 +80,10 @@ def population(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> P
             return Stacked(experiment, data, cells)
         case TorchEngine() | DeepSpeedEngine():
             (cell,) = cells
-            return Single(experiment, data, cell)
+            ensemble = ensemble_of(experiment.model)
+            if ensemble is None:
+                return Single(experiment, data, cell)
+            return SideBySide([Single(experiment, data, cell, member=i) for i in range(ensemble.members)])
         case _:
             assert_never(experiment.engine)
 
@@ -138,10 +143,11 @@ def count_parameters(experiment: Experiment, card: DatasetCard) -> int:
 
 
 class Single:
-    """One network, for an engine of single networks."""
+    """One network, for an engine of single networks; of an ensemble, one of its members."""
 
-    def __init__(self, experiment: Experiment, data: Path, cell: CellOf) -> None:
+    def __init__(self, experiment: Experiment, data: Path, cell: CellOf, *, member: int = 0) -> None:
         self.experiment = experiment
+        self.stream = Stream(*cell, member)
         self.data = PreparedSplit(data_folder(data, experiment, cell.split))
         self.card = read_card(self.data.card, DatasetCard)
         self.training = of_rows(experiment.training, learned_from(experiment, self.card))
@@ -151,7 +157,7 @@ class Single:
     def open(self, ranks: Ranks, resume: Path | None) -> Engine:
         experiment = self.experiment
         learner = self._learner(ranks)
-        stream, training = Stream(*self.cells[0]), self.training
+        stream, training = self.stream, self.training
         feed = Feed(
             training_batches(experiment, self.data.folder, training=training, stream=stream, ranks=ranks),
             part_batches(experiment, self.data.part("valid")),
@@ -170,7 +176,7 @@ class Single:
 
     def _learner(self, ranks: Ranks) -> Learner:
         experiment = self.experiment
-        model = seeded(Stream(*self.cells[0]), lambda: build(experiment, self.card))
+        model = seeded(self.stream, lambda: build(experiment, self.card))
         if isinstance(model.inputs, NormalScores):
             model.inputs.fit(Rows.read(self.data.part("train")).features)
         return learner(
@@ -183,6 +189,22 @@ class Single:
 
     def whole(self, cell: CellOf, weights: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
         return weights
+
+
+class SideBySide:
+    """The members of an ensemble, each in an engine of single networks."""
+
+    def __init__(self, members: Sequence[Single]) -> None:
+        self.members = members
+        self.training = members[0].training
+        self.cells = [cell for member in members for cell in member.cells]
+        self.validation_rows = [rows for member in members for rows in member.validation_rows]
+
+    def open(self, ranks: Ranks, resume: Path | None) -> Engine:
+        return Several([partial(member.open, ranks) for member in self.members], resume=resume)
+
+    def whole(self, cell: CellOf, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.members[0].whole(cell, weights)
 
 
 class Stacked:

@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file
 from trained import TEXT, Trained, trained
 
 from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.evaluation.tasks.tags import TagPredictor
+from precisionflow.models.networks.build import build
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
 from precisionflow.results.layout import cell_folder
@@ -31,7 +34,7 @@ def lines() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def words(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def words(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Trained:
     folder = tmp_path_factory.mktemp("words")
     (folder / "a.conllu").write_text("\n".join([*lines(), ""]))
     task = {
@@ -41,7 +44,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         "context": 8,
     }
     changes = {"model.attention.prior.kind": "full", "evaluation.recalibration": ["temperature"]}
-    return trained(TEXT | {"task": task}, folder, **changes)
+    return trained(TEXT | {"task": task}, folder, **changes | getattr(request, "param", {}))
 
 
 def answers(words: Trained, *texts: str) -> pd.DataFrame:
@@ -95,3 +98,19 @@ def test_every_promised_metric_is_measured_on_the_tagged_words_of_the_test_sente
     values = {row["metric"]: row["value"] for row in metrics}
     assert values["accuracy"] == pytest.approx(np.mean(predictions["correct"].to_numpy()))
     assert values["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("words", [{"model.posterior": {"kind": "ensemble", "members": 3}}], indirect=True)
+def test_an_ensemble_of_taggers_gives_the_mean_of_its_members_probabilities(words):
+    predictor, sentences = words.predictor(), [[[5, 9], [7]], [[3], [4, 8, 9], [6], [2]]]
+    stated = predictor.log_probabilities(sentences)
+    stacked = load_file(cell_folder(words.model, 0, 0) / "model.safetensors")
+    alone = build(words.experiment, predictor.data_card).eval()
+    each = []
+    for member in range(3):
+        alone.load_state_dict({name: tensor[member] for name, tensor in stacked.items()})
+        single = TagPredictor(alone, predictor.experiment_card, predictor.data_card, predictor.device)
+        each.append([np.exp(of) for of in single.log_probabilities(sentences)])
+    assert not np.allclose(each[0][0], each[1][0])
+    for found, *members in zip(stated, *each, strict=True):
+        np.testing.assert_allclose(np.exp(found), np.mean(members, axis=0), atol=1e-6)

@@ -1,18 +1,20 @@
 """Ensembles and dropout as mixtures."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.func import stack_module_state
 
-from precisionflow.config.networks import MLP
+from precisionflow.config.networks import MLP, Transformer
 from precisionflow.models.likelihoods.gaussian import Gaussian
 from precisionflow.models.networks.dropout import Draw, derived, dropping
 from precisionflow.models.networks.mlp import mlp
+from precisionflow.models.networks.transformer import TokenReadout, transformer
 from precisionflow.models.posteriors.dropout import Dropout
-from precisionflow.models.posteriors.ensemble import Ensemble
+from precisionflow.models.posteriors.ensemble import Ensemble, TokenEnsemble
 
 LIKELIHOOD = Gaussian()
 
@@ -43,6 +45,29 @@ def test_an_ensembles_density_is_the_mean_of_its_members(rows):
         some = ensemble.predict(rows).among(chosen, members=3).log_density(target)
     expected = each.gather(0, chosen.T).logsumexp(0) - math.log(2)
     torch.testing.assert_close(some, expected)
+
+
+def tagger(seed: int):
+    torch.manual_seed(seed)
+    config = Transformer(
+        width=8, heads=2, blocks=1, zero_projections=False, attention={"prior": {"kind": "full"}}
+    )
+    return transformer(config, vocabulary=7, context=4, readout=partial(TokenReadout, classes=3)).eval()
+
+
+def test_an_ensemble_of_tokens_states_the_mean_of_its_members_probabilities():
+    models = [tagger(seed) for seed in range(4)]
+    stacked, _ = stack_module_state(models)
+    weights = {name: of.detach() for name, of in stacked.items()}
+    ensemble = TokenEnsemble(models[0], weights, members=4)
+    tokens = torch.tensor([[1, 5], [6, 0]])
+    with torch.no_grad():
+        for mask in (None, torch.tensor([[True, True], [True, False]])):
+            expected = torch.stack([model(tokens, mask).double().softmax(-1) for model in models]).mean(0)
+            torch.testing.assert_close(ensemble(tokens, mask).exp(), expected)
+    fewer = {name: of[:3] for name, of in weights.items()}
+    with pytest.raises(RuntimeError, match=r" has the shape \(3, .*\), wanted \(4, "):
+        TokenEnsemble(models[0], fewer, members=4)
 
 
 KEY = torch.tensor(5)
