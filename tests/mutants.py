@@ -26,6 +26,10 @@ ROOMS = {
     "search": "search",
 }
 """Folder of the package -> what it is called in the summary."""
+EVERY_TEST = sorted(
+    path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py") if "live" not in path.parts
+)
+"""All that run without a cluster."""
 BAR = 0.9
 """Least share of faults that tests notice."""
 NORMAL_975 = 1.959963984540054
@@ -72,12 +76,16 @@ class Module:
 
     @property
     def tests(self) -> list[Path]:
-        """Tests of the nearest folder that has some: the file of its name first, then those that import it."""
+        """Tests of the nearest folder that has some, and those elsewhere that import it.
+
+        The file of its name comes first, then those that import it.
+        """
         folder = Path("tests", *self.path.parts[2:-1])
         while not (around := sorted(folder.glob("test_*.py")) or sorted(folder.rglob("test_*.py"))):
             folder = folder.parent
         own = Path("tests", *self.path.parts[2:-1], f"test_{self.path.stem}.py")
-        return sorted(around, key=lambda test: (test != own, not self._stands_in(test)))
+        elsewhere = (test for test in EVERY_TEST if test not in around and self._stands_in(test))
+        return sorted([*around, *elsewhere], key=lambda test: (test != own, not self._stands_in(test)))
 
     def _stands_in(self, test: Path) -> bool:
         *folders, name = self.path.with_suffix("").parts[1:]

@@ -178,11 +178,17 @@ def _noticed(sessions: Iterable[Path]) -> dict[str, WorkResult]:
     return found
 
 
+def _sound(tests: Iterable[Path]) -> float | None:
+    """Processor time of the tests without a fault; none where they fail."""
+    times = [_sound_file(test) for test in tests]
+    return None if None in times else sum(filter(None, times))
+
+
 @functools.cache
-def _sound(tests: frozenset[Path]) -> float | None:
-    """Processor time of the tests without a fault; none where they fail. What they import leaves bytecode."""
+def _sound_file(test: Path) -> float | None:
+    """The same of one file. What it imports leaves bytecode."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if not _passes(sorted(tests), limit=math.inf, bytecode=True):
+    if not _passes([test], limit=math.inf, bytecode=True):
         return None
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -190,7 +196,7 @@ def _sound(tests: frozenset[Path]) -> float | None:
 
 def _test(item: WorkItem, tests: Sequence[Path]) -> WorkResult | None:
     """Run the tests with one fault in the copy; none where they fail without it."""
-    sound = _sound(frozenset(tests))
+    sound = _sound(tests)
     if sound is None:
         return None
     limit = max(LEAST_PATIENCE, PATIENCE * sound)

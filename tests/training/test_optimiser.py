@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from cards import card
 from torch import nn
 from torch.func import stack_module_state
 
@@ -22,7 +23,6 @@ from precisionflow.models.networks.groups import parameter_groups
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.models.networks.readout import precision_head_names
 from precisionflow.models.networks.transformer import TokenReadout, transformer
-from precisionflow.records.cards import DatasetCard, Standardisation, Vocabulary
 from precisionflow.training.optimiser import optimiser, set_learning_rates
 from precisionflow.training.population import initial
 from precisionflow.training.rules.learner import learner
@@ -137,19 +137,7 @@ def test_parameters_of_an_error_law_are_those_of_a_distribution():
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_every_parameter_of_a_shipped_network_has_one_group_and_one_optimiser(name):
     experiment = load(name)
-    card = DatasetCard(
-        dataset="any",
-        task={},
-        source_sha256="",
-        split=0,
-        rows={"train": 9, "valid": 9, "test": 9},
-        standardisation=Standardisation(
-            feature_mean=(0.0,) * 1024, feature_scale=(1.0,) * 1024, target_mean=0.0, target_scale=1.0
-        ),
-        vocabulary=Vocabulary(tokens=("a", "b"), buckets=12_000),
-        classes=("no", "yes"),
-    )
-    model = initial(experiment, card)
+    model = initial(experiment, card(features=1024, buckets=12_000))
     groups, named = parameter_groups(model), dict(model.named_parameters())
     assert groups.keys() == named.keys()
     assert set(groups.values()) <= Groups.model_fields.keys()

@@ -18,14 +18,25 @@ BATCH, HEADS, QUERIES, WIDTH = 2, 3, 5, 2
 STUDENT = Pointwise(Logarithm())
 
 
-@pytest.fixture(params=[(1, 1, 0), (2, 20, 0), (2, 60, 1000), (3, 45, 0), (128, 2**19, 1000)], ids=str)
+BLOCKS = [
+    (1, 1, 1, 0),
+    (2, 2, 20, 0),
+    (2, 2, 60, 1000),
+    (3, 3, 45, 0),
+    (128, 128, 2**19, 1000),
+    (4, 1, 8, 1000),
+]
+
+
+@pytest.fixture(params=BLOCKS, ids=str)
 def blocks(request, monkeypatch):
-    """Rows of a block, its entries (of one head, some heads, one sequence, both), and how many are kept."""
-    monkeypatch.setattr(blockwise, "KEPT", request.param[2])
-    monkeypatch.setattr(blockwise, "ROWS", request.param[0])
-    monkeypatch.setattr(blockwise, "FEWEST_ROWS", request.param[0])
-    monkeypatch.setattr(blockwise, "SKIPPING_ROWS", request.param[0])
-    monkeypatch.setattr(blockwise, "CACHED", request.param[1])
+    """Most and fewest rows of a block, its entries (one head, some, one sequence, both), how many are kept."""
+    most, fewest, entries, kept = request.param
+    monkeypatch.setattr(blockwise, "KEPT", kept)
+    monkeypatch.setattr(blockwise, "ROWS", most)
+    monkeypatch.setattr(blockwise, "FEWEST_ROWS", fewest)
+    monkeypatch.setattr(blockwise, "SKIPPING_ROWS", most)
+    monkeypatch.setattr(blockwise, "CACHED", entries)
 
 
 def sides(keys: int) -> list[torch.Tensor]:
@@ -102,3 +113,19 @@ def test_keys_outside_a_window_are_not_looked_at(monkeypatch):
 
     blockwise.expectation(looking, *sides(QUERIES), Window(before=1, after=0).log(AT, AT))
     assert seen == [1, 2, 2, 2, 2]
+
+
+def test_the_rows_of_a_block_fit_its_entries(monkeypatch):
+    """Four blocks' entries hold the log prior of all heads; fewer rows than the fewest are never taken."""
+    monkeypatch.setattr(blockwise, "FEWEST_ROWS", 1)
+    rows = []
+
+    def looking(queries, keys):
+        rows.append(queries.shape[1])
+        return STUDENT.block(queries, keys)
+
+    for entries, expected in ((8, 2), (12, 3), (1, 1), (100, 5)):
+        monkeypatch.setattr(blockwise, "CACHED", entries)
+        rows.clear()
+        blockwise.expectation(looking, *sides(QUERIES), EVERY_EDGE)
+        assert rows[0] == expected

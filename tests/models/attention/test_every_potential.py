@@ -10,6 +10,8 @@ from torch import nn
 from precisionflow.config import attention as config
 from precisionflow.config.optimiser import Groups
 from precisionflow.models.attention.attention import Attention, attention
+from precisionflow.models.attention.log_prior import EVERY_EDGE
+from precisionflow.models.attention.potentials.gaussian_separable import GaussianSeparable
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.groups import parameter_groups
 
@@ -188,3 +190,66 @@ def test_precisions_of_a_mixture_lie_around_the_first_one_by_equal_factors(compo
     logarithms = module.potential.log_precision.detach()
     torch.testing.assert_close(logarithms.mean(-1), torch.full((HEADS,), math.log(2.0)))
     torch.testing.assert_close(logarithms.diff(dim=-1), torch.full((HEADS, components - 1), math.log(4.0)))
+
+
+FIRST = {
+    config.GaussianIsotropic: WIDTH**-0.5,
+    config.GaussianPerKey: WIDTH**-0.5,
+    config.GaussianPerQuery: WIDTH**-0.5,
+    config.GaussianSeparable: WIDTH**-0.5,
+    config.GaussianMixture: WIDTH**-0.5,
+    config.StudentTIsotropic: WIDTH**-0.5,
+    config.LaplaceByChannel: 1 / WIDTH,
+    config.LaplaceElliptical: 2.0,
+}
+"""Precision of each potential before training, where none is given."""
+
+
+@pytest.mark.parametrize("given", [None, 0.25, 3.0])
+@pytest.mark.parametrize("kind", FIRST)
+def test_a_precision_begins_with_what_is_given_or_with_the_scale_of_its_potential(kind, given):
+    described = config.Attention(potential=kind(initial_precision=given))
+    potential = attention(described, width=HEADS * WIDTH, heads=HEADS).potential
+    x = torch.randn(3, 5, HEADS * WIDTH)
+    if isinstance(potential, GaussianSeparable):
+        sides = potential.precision_of_query(x), potential.precision_of_key(x)
+        torch.testing.assert_close(*sides)
+        found = sum(sides)
+    elif hasattr(potential, "precision"):
+        found = potential.precision(x)
+    else:
+        found = potential.log_precision.mean(-1)
+    torch.testing.assert_close(
+        found, torch.full_like(found, math.log(FIRST[kind] if given is None else given))
+    )
+
+
+@pytest.mark.parametrize("given", [1.5, 4.0, 30.0])
+def test_degrees_of_freedom_and_temperature_begin_with_what_is_given(given):
+    kind = config.StudentTIsotropic(initial_degrees_of_freedom=given)
+    described = config.Attention(potential=kind, temperature=given)
+    tempered = attention(described, width=HEADS * WIDTH, heads=HEADS).potential
+    torch.testing.assert_close(tempered.potential.degrees(), torch.full((HEADS, 1, 1), given))
+    torch.testing.assert_close(tempered.temperature(), torch.full((HEADS, 1, 1), given))
+
+
+def test_the_map_of_a_pair_begins_as_torchs_linear_maps_of_both_sides():
+    """Uniform within 1 / sqrt(inputs), a query and a key side by side."""
+    torch.manual_seed(0)
+    described, width = config.Attention(potential=config.PairPrecision()), 64
+    pair = attention(described, width=HEADS * width, heads=HEADS).potential.log_precision
+    for parameter in (pair.of_query, pair.of_key, pair.bias):
+        assert 0.97 < parameter.abs().max().item() * math.sqrt(2 * width) <= 1
+
+
+@pytest.mark.parametrize("kind", FORMS, ids=lambda kind: kind.kind)
+def test_gradients_of_few_queries_and_many_keys_are_those_of_finite_differences(kind):
+    """Each lowering has its own way back; of as many queries as keys a sum over the wrong ones has the right shape."""
+    potential = made(config.Attention(potential=kind), config.Full()).double().potential
+    y = 0.5 * torch.randn(2, 4, HEADS * WIDTH, dtype=torch.float64)
+    queries, keys = (side.detach() for side in potential(y, sites(y)))
+    values = torch.randn(2, HEADS, 4, 2, dtype=torch.float64)
+    sides = [side.requires_grad_() for side in (queries[:, :, :3], keys, values)]
+    assert torch.autograd.gradcheck(
+        lambda *of: potential.lowering.expectation(*of, EVERY_EDGE), sides, fast_mode=True
+    )

@@ -111,7 +111,7 @@ def test_where_no_key_tells_anything_the_prior_decides_how_far_to_look(mean):
 def test_the_mass_outside_the_window_is_that_of_the_geometric_series():
     """Unseen keys count as the mean of those seen: with flat scores the enumeration is exact."""
     how = Expanding(**HYPER, updates=3, step=1, tolerance=0.0)
-    for window, available in itertools.product((1, 4), (4, 9, 50)):
+    for window, available in itertools.product((1, 4), (4, 5, 9, 50)):
         scores = torch.full((1, window), 0.7, dtype=torch.float64)
         log_q, unseen = how.inferred(scores, torch.tensor([available]))
         naive = oracles.expanding_posterior(

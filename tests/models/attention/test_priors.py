@@ -97,6 +97,23 @@ def test_what_a_block_reaches_is_all_that_there_is(described):
         assert whole[:, :, rows][..., outside].isneginf().all()
 
 
+def test_beyond_the_last_block_of_a_graph_there_is_no_edge():
+    at = Sites(torch.arange(8))
+    log = made(config.Graph(edges=((0, 0), (1, 1), (1, 0)), size=2)).log(at, at)
+    found = log.matrix(8, 8, **CPU).isfinite()[0, 0]
+    assert found[2:4].tolist() == [[True] * 4 + [False] * 4] * 2
+    assert not found[4:].any()
+
+
+def test_where_priors_share_no_key_all_are_looked_at():
+    """One of them leaves the query its own place, the other the place five behind it."""
+    at, ahead = Sites(torch.arange(TOKENS)), Sites(torch.arange(TOKENS) + 5)
+    own = made(config.Window(before=0))
+    log = own.log(at, at) * own.log(ahead, at)
+    assert log.reach(slice(1, 2), TOKENS) == (own.log(ahead, at) * own.log(at, at)).reach(slice(1, 2), TOKENS)
+    assert log.reach(slice(1, 2), TOKENS) == slice(0, TOKENS)
+
+
 def test_a_window_visits_no_more_keys_than_it_has():
     at = Sites(torch.arange(100))
     log = made(config.Product(of=(config.Window(before=3, after=2), config.Causal()))).log(at, at)

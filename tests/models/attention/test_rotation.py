@@ -97,3 +97,15 @@ def test_norm_and_rotation_keep_the_dtype(dtype):
     x, at = torch.randn(1, 2 * HEADS, TOKENS, WIDTH, dtype=dtype), Sites(torch.arange(TOKENS))
     assert Rotary(WIDTH)(x, at).dtype is dtype
     assert HeadNorm(2 * HEADS, WIDTH)(x, slice(None)).dtype is dtype
+
+
+def test_layers_that_share_a_rotation_turn_by_the_same_tensors():
+    """Until the positions are others, or the frequencies have another dtype."""
+    rotation, positions = Rotary(WIDTH), torch.arange(TOKENS)
+    first = rotation._turn(positions)
+    assert rotation._turn(positions) is first
+    later = rotation._turn(positions + 1)
+    assert not torch.equal(later[0], first[0])
+    in_double = rotation.double()._turn(positions)
+    assert in_double[0].dtype is torch.float64
+    torch.testing.assert_close(in_double, first, check_dtype=False)

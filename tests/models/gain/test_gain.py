@@ -61,6 +61,12 @@ def test_a_slow_state_is_a_mean_whose_weights_decay():
     )
 
 
+def test_one_step_is_told_from_a_state_of_zero():
+    state, inputs = SlowState(4, longest=8.0).double(), torch.randn(3, 1, 4, dtype=torch.float64)
+    decay = torch.exp(-1 / state.log_time_constant.exp())
+    torch.testing.assert_close(state(inputs), (1 - decay) * inputs[:, 0])
+
+
 def test_the_effect_of_a_cue_decays_with_its_delay():
     state = SlowState(1, longest=1.0).double()
     cue = torch.eye(6, dtype=torch.float64)[..., None]

@@ -7,7 +7,15 @@ import pytest
 import torch
 from scipy import special, stats
 
-from precisionflow.models.likelihoods.categorical import Categorical, Voices, cross_entropy
+from precisionflow.config.likelihoods import CrossEntropy
+from precisionflow.models.likelihoods.categorical import (
+    Categorical,
+    Voices,
+    cross_entropy,
+    log_probabilities,
+    smoothed_cross_entropy,
+)
+from precisionflow.models.likelihoods.objective import objective
 
 LOGITS = torch.randn(7, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -55,3 +63,30 @@ def test_classes_may_stand_as_floats():
         cross_entropy(LOGITS[:, 0], target).float(),
         check_dtype=False,
     )
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+@pytest.mark.parametrize("places", [(7,), (3, 5)])
+def test_smoothing_is_torchs(places, smoothing):
+    generator = torch.Generator().manual_seed(1)
+    logits = 3 * torch.randn(*places, 4, generator=generator, dtype=torch.float64)
+    target = torch.randint(4, places, generator=generator)
+    expected = torch.nn.functional.cross_entropy(
+        logits.movedim(-1, 1), target, label_smoothing=smoothing, reduction="none"
+    )
+    torch.testing.assert_close(smoothed_cross_entropy(logits, target, smoothing=smoothing), expected)
+    losses = objective(CrossEntropy(label_smoothing=smoothing)).losses(progress=0.5)
+    torch.testing.assert_close(losses(logits, target), expected)
+
+
+@pytest.mark.parametrize("places", [(7,), (3, 5)])
+def test_logarithms_of_probabilities_sum_to_one_over_the_classes(places):
+    logits = torch.randn(*places, 4, generator=torch.Generator().manual_seed(1))
+    found = log_probabilities(logits)
+    assert found.dtype is torch.float64
+    np.testing.assert_allclose(found, special.log_softmax(logits.double().numpy(), axis=-1))
+
+
+def test_the_energy_is_the_mean_over_members():
+    found = special.logsumexp(LOGITS.numpy(), axis=-1).mean(axis=1)
+    np.testing.assert_allclose(Voices(LOGITS).energy(), -found)

@@ -15,7 +15,7 @@ from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.adaptive import AdaptiveReadout
-from precisionflow.models.networks.dropout import Draw, dropping
+from precisionflow.models.networks.dropout import Draw, Dropout, dropping
 from precisionflow.models.networks.layered import TokenNetwork
 from precisionflow.models.networks.transformer import TiedReadout, TokenReadout, transformer
 from precisionflow.training.batches import Batch
@@ -148,3 +148,21 @@ def test_each_cluster_reads_fewer_channels_than_the_one_before():
     readout = AdaptiveReadout(nn.Identity(), nn.Embedding(20, 16), config=config)
     narrow = [tail[0].out_features for tail in readout.softmax.tails]
     assert narrow == [8, 4, 2]
+
+
+@pytest.mark.parametrize("convolution", [None, 3])
+def test_every_layer_draws_masks_of_its_own(convolution):
+    made = network(dropout=0.5, token_dropout=0.5, convolution=convolution)
+    layers = [module.layer for module in made.modules() if isinstance(module, Dropout)]
+    assert len(layers) == 2 + 2 * (2 if convolution is None else 3)
+    assert sorted(layers) == list(range(-1, len(layers) - 1))
+
+
+def test_learned_positions_add_the_embedding_of_the_place():
+    made, given = network(positions="learned"), tokens()
+    embedding = made.layers[0]
+    expected = embedding.tokens.weight[given] + embedding.positions.embedding.weight[:CONTEXT]
+    torch.testing.assert_close(embedding(given, Sites.of(given, None)), expected)
+    later = Sites(torch.tensor([3, 5]))
+    moved = embedding(given[:, :2], later) - embedding.tokens.weight[given[:, :2]]
+    torch.testing.assert_close(moved, embedding.positions.embedding.weight[[3, 5]].expand_as(moved))

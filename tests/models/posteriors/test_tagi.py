@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.func import stack_module_state
 
+from precisionflow.config.networks import TAGI
 from precisionflow.models.posteriors import tagi
 
 
@@ -149,3 +150,46 @@ def test_a_noise_that_depends_on_the_input_is_found_and_variances_stay_positive(
     left, right = said.noise[0][true[0] < 0.1].sqrt().mean(), said.noise[0][true[0] > 0.1].sqrt().mean()
     assert left < 0.25
     assert 0.35 < right < 0.6
+
+
+def test_beliefs_begin_as_wide_as_the_inputs_ask_for():
+    torch.manual_seed(0)
+    network = tagi.BeliefNetwork((400, 300, 2))
+    for layer, inputs in zip(network.layers, (400, 300), strict=True):
+        for name in ("weight", "bias"):
+            variance = layer[name]["variance"]
+            torch.testing.assert_close(variance, torch.full_like(variance, 1 / inputs))
+        assert not layer["bias"]["mean"].any()
+    assert network.layers[0]["weight"]["mean"].std().item() * 20 == pytest.approx(1, abs=0.01)
+
+
+def test_an_observation_moves_the_noise_by_the_moments_of_the_squared_residual():
+    """Every step of the update by hand, in its order (Deka et al. 2024, section 3)."""
+    z, s, x, v, y = 0.3, 0.2, -0.4, 0.25, 1.7
+    outputs = tagi.Normal(torch.tensor([[[z, x]]]).double(), torch.tensor([[[s, v]]]).double())
+    moved = tagi.observe(outputs, torch.tensor([[y]]).double())
+    noise, spread = math.exp(x + v / 2), math.expm1(v) * math.exp(2 * x + v)
+    residual = noise / (s + noise) * (y - z), noise - noise**2 / (s + noise)
+    square = residual[0] ** 2 + residual[1], 2 * residual[1] ** 2 + 4 * residual[1] * residual[0] ** 2
+    prior = 3 * spread + 2 * noise**2
+    gain, back = spread / prior, noise / spread
+    assert moved.mean[0, 0, 1].item() == pytest.approx(back * gain * (square[0] - noise))
+    assert moved.variance[0, 0, 1].item() == pytest.approx(back**2 * gain**2 * (square[1] - prior))
+
+
+def test_a_predictive_tells_belief_and_noise_apart(rows):
+    x, _ = rows
+    torch.manual_seed(0)
+    network = tagi.BeliefNetwork((3, 5, 2))
+    found = tagi.TAGIPredictive(tagi.BeliefNetwork((3, 5, 2)), network.state_dict()).predict(x[0].float())
+    said = tagi.predicted(
+        tagi.forward({name: part[None] for name, part in network.state_dict().items()}, x.float())[-1]
+    )
+    torch.testing.assert_close(found.location[:, 0], said.mean[0])
+    torch.testing.assert_close(torch.exp(-found.log_precision[:, 0]), (said.epistemic + said.noise)[0])
+    torch.testing.assert_close(found.location_std[:, 0], said.epistemic[0].sqrt())
+    assert not found.log_weight.any()
+
+
+def test_widths_go_from_the_features_to_two_outputs():
+    assert tagi.sizes(TAGI(hidden=(7, 5)), 3) == (3, 7, 5, 2)
