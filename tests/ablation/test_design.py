@@ -84,6 +84,32 @@ def test_two_datasets_with_one_name_are_refused() -> None:
         expand(experiment)
 
 
+def test_an_axis_that_changes_nothing_is_refused() -> None:
+    """By its only level, between two of its levels, or because its settings are what the experiment says anyway."""
+    with pytest.raises(
+        ConfigError, match=r"ablation\.axes\.noise: its only level changes nothing; add a level or"
+    ):
+        expand(regression(_without_levels()[0]))
+    twice = ("heteroscedastic: {objective.kind: gaussian_nll}", "again: {objective.kind: homoscedastic}")
+    with pytest.raises(
+        ConfigError, match=r"ablation\.axes\.noise: changes nothing between 'homosc.*' and 'again'"
+    ):
+        expand(regression(twice))
+    hidden = (
+        "  axes:\n",
+        "  axes:\n    width:\n      a: {model.hidden: [8]}\n      b: {model.hidden: [8]}\n",
+    )
+    with pytest.raises(
+        ConfigError, match=r"ablation\.axes\.width: changes nothing between 'a' and 'b'; change or"
+    ):
+        expand(regression(hidden))
+
+
+def test_an_axis_of_one_level_that_changes_something_is_kept() -> None:
+    steps = ("  axes:\n", "  axes:\n    steps:\n      few: {training.steps: 7}\n")
+    assert [v.experiment.training.steps for v in expand(regression(steps))] == [7, 7]
+
+
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_every_shipped_experiment_expands(name: str) -> None:
     experiment = load(name)
@@ -124,9 +150,9 @@ def test_the_single_variant_of_several_is_the_named_one() -> None:
 
 
 def test_the_only_variant_need_not_be_named() -> None:
-    one = regression(_without_levels()[0])
-    assert single(one).variant == "heteroscedastic"
-    assert single(named(one, "heteroscedastic")).variant == "heteroscedastic"
+    one = regression(_without_levels()[1])
+    assert single(one).variant == "homoscedastic"
+    assert single(named(one, "homoscedastic")).variant == "homoscedastic"
     with pytest.raises(ConfigError, match="unknown value 'other'"):
         single(named(one, "other"))
 

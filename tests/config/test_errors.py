@@ -23,7 +23,7 @@ BAD_SETTINGS = {
     "model={kind: tagi_v, dropout: 0.1}": "model.dropout: unknown key (given 0.1); * of kind 'transformer' or 'mlp'",
     "cpu=3": "cpu: unknown key (given 3); * did you mean 'cluster.train.cpu', 'cluster.evaluate.cpu' or "
     "'cluster.other.cpu'?",
-    "task.source.file=x": "task.source.file: unknown key (given 'x'); allowed: kind, name",
+    "task.source.file=x": "task.source.file: unknown key (given 'x'); allowed: kind, name, split",
     # wrong types
     "training.steps=abc": "training.steps: given 'abc'; should be a valid integer*",
     "training.steps=1.5": "training.steps: given 1.5; should be a valid integer*",
@@ -87,6 +87,16 @@ BAD_SETTINGS = {
     "ablation.axes.noise={}": "ablation.axes.noise: has no level; give it at least one",
     "ablation.axes.noise.x={seeds: [1]}": "ablation.axes.noise.x: 'seeds' cannot differ between variants; allowed: *",
     "ablation.axes.noise.x={modell.kind: y}": "*'modell.kind' cannot differ between variants; * did you mean 'model'?",
+    "ablation.design=zip": "ablation.design: given 'zip'; should be a mapping with keys such as kind, *",
+    "ablation.design={kind: sip}": "ablation.design.kind: unknown value 'sip'; allowed: product, zip, *",
+    "ablation.design={of: [{kind: sip}]}": "ablation.design.of.0.kind: unknown value 'sip'; allowed: product, *",
+    "ablation.design={of: [3]}": "ablation.design.of.0.kind: missing; allowed: product, zip, *",
+    "ablation.design={of: [{kind: zip, off: []}]}": "ablation.design.of.0.off: unknown key *; did you mean 'of'?",
+    "ablation.design={kind: random_subset}": "ablation.design.size: missing; give it a value",
+    "ablation.design={kind: random_subset, size: 0}": "ablation.design.size: given 0; should be greater *",
+    "ablation.design={kind: chain, of: [{kind: zip}]}": "ablation.design.of: given [{'kind': 'zip'}]; should have at "
+    "least 2",
+    "task.source.split={kind: k_fold, group: g}": "task.source.split.group names a column of a file, *",
     "ablation.axes.x.y={objective.kind: homoscedastic}": "ablation.axes.x: sets 'objective.kind', and so does "
     "ablation.axes.noise; keep one of them",
     "ablation.axes.x.y={objective: {kind: homoscedastic}}": "ablation.axes.x: sets 'objective.kind', and so does "

@@ -26,10 +26,15 @@ def test_probability() -> None:
 def test_contrast_in_words() -> None:
     row = {"metric": "nll", "axis": "attention", "level": "precision", "baseline": "dot_product"}
     row |= {"effect": -0.0123, "low": -0.0207, "high": -0.0039, "n": 3, "margin": math.nan}
-    assert wording.comparison(row, {"learning": "backprop", "attention": "precision"}) == (
-        "precision vs dot_product (learning=backprop)"
-    )
-    assert wording.comparison(row, {"attention": "precision"}) == "precision vs dot_product"
+    row |= {"variant": "backprop+precision", "baseline_variant": "backprop+dot_product"}
+    levels = {
+        "backprop+precision": {"learning": "backprop", "attention": "precision"},
+        "backprop+dot_product": {"learning": "backprop", "attention": "dot_product"},
+        "pc+precision": {"learning": "pc", "attention": "precision"},
+    }
+    assert wording.comparison(row, levels) == "precision vs dot_product (learning=backprop)"
+    zipped = row | {"variant": "pc+precision", "level": "pc+precision", "baseline": "backprop+dot_product"}
+    assert wording.comparison(zipped, levels) == "pc+precision vs backprop+dot_product"
     assert wording.finding(row, unit="seed") == "nll −0.0123 [−0.0207, −0.0039], n = 3 seeds"
     assert wording.finding(row | {"margin": 0.0213}, unit="seed") == (
         "nll −0.0123 [−0.0207, −0.0039], margin ±0.021, n = 3 seeds"

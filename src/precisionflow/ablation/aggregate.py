@@ -232,7 +232,7 @@ def _contrasts(experiment: Experiment, variants: list[Variant], measured: Measur
 
 def _contrast(experiment: Experiment, pair: Pair, metric: Metric, measured: Measured) -> dict[str, Any]:
     """A row of CONTRASTS, but for what depends on its family."""
-    axis, variant, baseline = pair
+    variant, baseline = pair.variant, pair.baseline
     ours = _units(variant, experiment, metric.name, measured, nominal=metric.nominal)
     theirs = _units(baseline, experiment, metric.name, measured, nominal=metric.nominal)
     differences = statistics.paired(ours.values, theirs.values)
@@ -245,9 +245,9 @@ def _contrast(experiment: Experiment, pair: Pair, metric: Metric, measured: Meas
         "experiment": experiment.name,
         "dataset": variant.dataset,
         "metric": metric.name,
-        "axis": axis,
-        "level": variant.levels[axis],
-        "baseline": baseline.levels[axis],
+        "axis": pair.axis,
+        "level": pair.level(variant),
+        "baseline": pair.level(baseline),
         "variant": variant.name,
         "baseline_variant": baseline.name,
         "effect": interval.mean,

@@ -1,10 +1,11 @@
-"""Axes to overlays: every combination of levels becomes a variant, for every dataset; what is compared with what."""
+"""Axes to overlays: combinations of levels become variants, for every dataset; what is compared with what."""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+from precisionflow.ablation.combinations import Levels, combinations, factors
 from precisionflow.config import ConfigError, Experiment, overlay, resolve
 from precisionflow.config.ablation import Ablation
 from precisionflow.config.base import nearest
@@ -14,8 +15,7 @@ from precisionflow.config.base import nearest
 class Variant:
     """One combination of levels on one dataset, and the resolved experiment that it is."""
 
-    levels: dict[str, str]
-    """axis -> level."""
+    levels: Levels
     experiment: Experiment
 
     @property
@@ -28,63 +28,119 @@ class Variant:
 
 
 def expand(experiment: Experiment) -> tuple[Variant, ...]:
-    """All variants, named by their levels ("pc+dot"), datasets outermost, the last axis fastest.
+    """All variants, named by their levels ("pc+dot"), datasets outermost, in the order of the design.
 
-    ConfigError names the axis and level of a bad overlay.
+    ConfigError names the axis and level of a bad overlay, an axis that changes nothing, and two variants that are one.
     """
     base = experiment.model_dump(mode="json")
     del base["ablation"]
     datasets = experiment.ablation.datasets or {"": {}}
-    axes = experiment.ablation.axes
-    variants = []
-    for dataset, task in datasets.items():
-        for combination in itertools.product(*axes.values()):
-            levels = dict(zip(axes, combination, strict=True))
-            settings: dict[str, Any] = dict(task)
-            for axis, level in levels.items():
-                settings |= axes[axis][level]
-            try:
-                resolved = resolve(
-                    overlay(base, settings | {"variant": "+".join(combination) or experiment.variant})
-                )
-            except ConfigError as error:
-                raise ConfigError(f"ablation {_where(dataset, levels)}: {error}") from None
-            variants.append(Variant(levels, resolved))
-    seen = [(v.dataset, v.name) for v in variants]
-    for pair in seen:
-        if seen.count(pair) > 1:
+    places = list(itertools.product(datasets, combinations(experiment.ablation)))
+    variants = [Variant(levels, _resolved(base, experiment, dataset, levels)) for dataset, levels in places]
+    for axis, levels_of_axis in experiment.ablation.axes.items():
+        if len(levels_of_axis) == 1 and all(
+            _changes_nothing(base, experiment, axis, variant=variant, dataset=dataset)
+            for (dataset, _), variant in zip(places, variants, strict=True)
+        ):
             raise ConfigError(
-                f"ablation: two variants are called {pair[1]!r} on dataset {pair[0]!r}; "
-                "rename a level or a dataset's source"
+                f"ablation.axes.{axis}: its only level changes nothing; add a level or leave the axis out"
             )
+    _check_distinct(variants)
     return tuple(variants)
 
 
-def _where(dataset: str, levels: dict[str, str]) -> str:
+def _resolved(
+    base: dict[str, Any], experiment: Experiment, dataset: str, levels: Levels, *, without: str = ""
+) -> Experiment:
+    """A combination of levels on a data set; `without` is an axis whose overlay is left out."""
+    ablation = experiment.ablation
+    settings: dict[str, Any] = dict(ablation.datasets.get(dataset, {}))
+    for axis, level in levels.items():
+        if axis != without:
+            settings |= ablation.axes[axis][level]
+    try:
+        return resolve(overlay(base, settings | {"variant": "+".join(levels.values()) or experiment.variant}))
+    except ConfigError as error:
+        raise ConfigError(f"ablation {_where(dataset, levels)}: {error}") from None
+
+
+def _where(dataset: str, levels: Levels) -> str:
     words = ([f"dataset={dataset}"] if dataset else []) + [
         f"{axis}={level}" for axis, level in levels.items()
     ]
     return ", ".join(words)
 
 
-class Pair(NamedTuple):
-    """Two variants that differ in one axis only, where the baseline has its first level."""
+def _changes_nothing(
+    base: dict[str, Any], experiment: Experiment, axis: str, *, variant: Variant, dataset: str
+) -> bool:
+    """Whether a variant is the same experiment without its level of an axis."""
+    try:
+        bare = _resolved(base, experiment, dataset, variant.levels, without=axis)
+    except ConfigError:
+        return False
+    return bare == variant.experiment
 
-    axis: str
+
+def _check_distinct(variants: Sequence[Variant]) -> None:
+    """ConfigError for two variants of one name, and for two that are the same experiment."""
+    named: set[tuple[str, str]] = set()
+    same: dict[str, Variant] = {}
+    for variant in variants:
+        if (variant.dataset, variant.name) in named:
+            raise ConfigError(
+                f"ablation: two variants are called {variant.name!r} on dataset {variant.dataset!r}; "
+                "rename a level or a dataset's source"
+            )
+        named.add((variant.dataset, variant.name))
+        other = same.setdefault(variant.experiment.model_dump_json(exclude={"variant"}), variant)
+        if other is variant or other.dataset != variant.dataset:
+            continue
+        differ = [axis for axis, level in variant.levels.items() if level != other.levels[axis]]
+        if len(differ) == 1:
+            (axis,) = differ
+            one, two = other.levels[axis], variant.levels[axis]
+            raise ConfigError(
+                f"ablation.axes.{axis}: changes nothing between {one!r} and {two!r}; change or leave out one of them"
+            )
+        raise ConfigError(
+            f"ablation: the variants {other.name!r} and {variant.name!r} are the same experiment; leave out one of them"
+        )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two variants that differ in one axis only, or in axes that move together; the baseline has their first levels."""
+
+    axes: tuple[str, ...]
+    """Where they differ."""
     variant: Variant
     baseline: Variant
 
+    @property
+    def axis(self) -> str:
+        """Names of the axes, "width+depth"."""
+        return "+".join(self.axes)
+
+    def level(self, of: Variant) -> str:
+        """Levels of one of the two, "wide+deep"."""
+        return "+".join(of.levels[axis] for axis in self.axes)
+
 
 def pairs(experiment: Experiment, variants: Sequence[Variant]) -> list[Pair]:
-    """What is contrasted among the variants of one dataset: every level but the first of every axis."""
+    """What is contrasted among the variants of one dataset: every level but the first of every axis.
+
+    A pair whose baseline is not in the design is left out.
+    """
     where = {tuple(v.levels.items()): v for v in variants}
     found = []
-    for axis, levels in experiment.ablation.axes.items():
-        first = next(iter(levels))
+    for factor in factors(experiment.ablation):
+        first = {axis: next(iter(experiment.ablation.axes[axis])) for axis in factor}
         for variant in variants:
-            if variant.levels[axis] != first:
-                baseline = where[tuple((variant.levels | {axis: first}).items())]
-                found.append(Pair(axis, variant, baseline))
+            baseline = where.get(tuple((variant.levels | first).items()))
+            if baseline is not None and baseline is not variant:
+                differ = tuple(axis for axis in factor if variant.levels[axis] != first[axis])
+                found.append(Pair(differ, variant, baseline))
     return found
 
 

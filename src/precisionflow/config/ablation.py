@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from precisionflow.config.base import NUMBER, Config, Fraction, Label, Positive, nearest
+from precisionflow.config.designs import Design, Product
 
 Overlay = dict[str, Any]
 """Dotted keys and their values: the same thing as `--set` on the command line."""
@@ -29,10 +30,12 @@ class Margin(Config):
 
 
 class Ablation(Config):
-    """Every combination of the axes' levels is a variant; the first level of an axis is its baseline."""
+    """Combinations of the axes' levels are the variants; the first level of an axis is its baseline."""
 
     axes: dict[Label, dict[Label, Overlay]] = {}
     """axis -> level -> overlay."""
+    design: Design = Product()
+    """Which combinations of levels are variants."""
     datasets: dict[Label, Overlay] = {}
     """dataset -> overlay; none: the experiment's own task."""
     metrics: tuple[str, ...] = ()

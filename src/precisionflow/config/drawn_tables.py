@@ -6,15 +6,17 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.base import NUMBER, Count, Fraction, NonNegative, Seed
 from precisionflow.config.source import Source
+from precisionflow.config.tables import HeldSplit, RandomSplit
 
 
 class HeteroscedasticSine(Source):
-    """A toy with known noise, y = x sin x + 0.3 e1 + 0.3 x e2; split k is a random 90/10 partition, seed k."""
+    """A toy with known noise, y = x sin x + 0.3 e1 + 0.3 x e2."""
 
     kind: Literal["heteroscedastic_sine"] = "heteroscedastic_sine"
     rows: Annotated[int, Field(ge=10), NUMBER] = 500
     seed: Seed = 0
     """Of the draw of the rows themselves, the same for all splits."""
+    split: HeldSplit = RandomSplit()
 
     @property
     def dataset(self) -> str:
@@ -25,7 +27,7 @@ class Sensors(Source):
     """Several noisy readings of one number at each of `length` steps; the target is the number at the last one.
 
     Reading k is the number plus noise whose standard deviation the context of the step decides; numbers of different
-    steps have nothing to do with each other. Split k is a random 90/10 partition, seed k.
+    steps have nothing to do with each other.
     """
 
     known: ClassVar = True
@@ -42,6 +44,7 @@ class Sensors(Source):
     """Share of the steps whose context stands among the features; the others have 0 there."""
     seed: Seed = 0
     """Of the noises and of the draw of the rows, the same for all splits."""
+    split: HeldSplit = RandomSplit()
 
     @property
     def dataset(self) -> str:
@@ -57,8 +60,7 @@ class NodeChain(Source):
     """A row of vectors, one at each node; the last two or three nodes of a chain stand among noise.
 
     x1 = W x0 + noise, x2 = W x1 + noise with one W of low rank; the last node of a row is x2, the target a linear
-    function of x0 + x1, or of x1 alone, which x2 does not tell (Singh & Buckley 2023, sections 5.1 and 5.2). Split k is
-    a random 90/10 partition, seed k.
+    function of x0 + x1, or of x1 alone, which x2 does not tell (Singh & Buckley 2023, sections 5.1 and 5.2).
     """
 
     kind: Literal["node_chain"] = "node_chain"
@@ -76,6 +78,7 @@ class NodeChain(Source):
     likely as any other."""
     seed: Seed = 0
     """Of W and of the draw of the rows, the same for all splits."""
+    split: HeldSplit = RandomSplit()
 
     @property
     def dataset(self) -> str:

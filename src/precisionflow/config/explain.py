@@ -101,8 +101,14 @@ def _descend(location: Sequence[Any], root: type[Config]) -> tuple[list[str], li
 
 
 def _members_of_values(annotation: Any) -> list[type[Config]]:
-    """The part classes that the values of a mapping can hold."""
-    return members_of(get_args(annotation)[1]) if get_origin(annotation) is dict else []
+    """The part classes that the values of a mapping, or the places of a list, can hold."""
+    match get_origin(annotation):
+        case origin if origin is dict:
+            return members_of(get_args(annotation)[1])
+        case origin if origin is tuple:
+            return members_of(get_args(annotation)[0])
+        case _:
+            return []
 
 
 def _allowed_keys(key: Sequence[str], parts: Sequence[type[Config]], root: type[Config]) -> str:

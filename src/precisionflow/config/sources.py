@@ -13,6 +13,7 @@ from precisionflow.config.tables import (
     Column,
     Encoding,
     FileForm,
+    HeldSplit,
     Missing,
     RandomSplit,
     TableSplit,
@@ -38,10 +39,11 @@ NamedPath = Annotated[str, AfterValidator(_named)]
 
 
 class ScikitLearnTable(Source):
-    """A regression set that scikit-learn ships; split k is a random 90/10 partition drawn with seed k."""
+    """A regression set that scikit-learn ships."""
 
     kind: Literal["scikit_learn"] = "scikit_learn"
     name: Literal["diabetes", "linnerud"] = "diabetes"
+    split: HeldSplit = RandomSplit()
 
     @property
     def dataset(self) -> str:
@@ -49,10 +51,11 @@ class ScikitLearnTable(Source):
 
 
 class ScikitLearnClasses(Source):
-    """A classification set that scikit-learn ships; split k is a random 90/10 partition drawn with seed k."""
+    """A classification set that scikit-learn ships."""
 
     kind: Literal["scikit_learn_classes"] = "scikit_learn_classes"
     name: Literal["iris", "wine", "breast_cancer", "digits"] = "wine"
+    split: HeldSplit = RandomSplit()
 
     @property
     def dataset(self) -> str:

@@ -157,3 +157,15 @@ class GivenSplit(Config):
 TableSplit = Annotated[
     RandomSplit | GroupedSplit | TimeOrderedSplit | KFoldSplit | GivenSplit, Field(discriminator="kind")
 ]
+
+
+def _without_group(split: RandomSplit | KFoldSplit) -> RandomSplit | KFoldSplit:
+    if split.columns:
+        raise ValueError(
+            "task.source.split.group names a column of a file, and the source is none; leave it out"
+        )
+    return split
+
+
+HeldSplit = Annotated[RandomSplit | KFoldSplit, Field(discriminator="kind"), AfterValidator(_without_group)]
+"""Cut of a table that is no file: its rows are told apart by nothing but their number."""

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Int
 
-from precisionflow.data.cuts import Cut, random_validation
-from precisionflow.data.folds import cut_test
+from precisionflow.config.tables import TableSplit
+from precisionflow.data.cuts import Cut, cut_rows
 from precisionflow.records.columns import Form, InputColumn
 from precisionflow.records.schemas import REGRESSION_ROWS, WEIGHT, without
 
@@ -67,13 +67,14 @@ class Table:
         return f"{self.origin}: row {row} (counted from 0)" if self.row is None else self.row(row)
 
 
-def table_of(values: Batch, *, origin: str, features: tuple[str, ...], target: str, split: int) -> Table:
-    """Values that are held whole, cut by `cut_test`; their sha256 is that of the numbers."""
-    train, test = cut_test(len(values), split=split)
+def table_of(
+    values: Batch, *, origin: str, features: tuple[str, ...], target: str, cut: TableSplit, split: int
+) -> Table:
+    """Values that are held whole, cut by `cut_rows`; their sha256 is that of the numbers."""
     columns = Columns(lambda: iter([values]), features, target)
     return Table(
         origin=origin,
         sha256=hashlib.sha256(values.astype("<f8").tobytes()).hexdigest(),
-        cut=Cut(train, test, random_validation(train, split=split)),
+        cut=cut_rows(cut, np.arange(len(values)), None, split=split, origin=origin),
         columns=lambda _train: columns,
     )

@@ -120,7 +120,7 @@ def contrast_table(rows: Sequence[Row], variants: Sequence[Variant], *, caption:
     body = []
     for row in rows:
         shown = (
-            Entry(wording.comparison(row, levels[row["variant"]])),
+            Entry(wording.comparison(row, levels)),
             Entry(wording.quantity(metric_named(row["metric"]))),
             Entry(wording.effect(row)),
             Entry(wording.margin(row)),

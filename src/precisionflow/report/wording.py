@@ -61,12 +61,17 @@ def levels_compared(row: Row) -> str:
     return f"{row['level']} vs {row['baseline']}"
 
 
-def setting(row: Row, levels: Mapping[str, str]) -> str:
-    """ "learning=backprop": where the other axes stand, `levels` being those of the variant; may be empty."""
-    return ", ".join(f"{axis}={level}" for axis, level in levels.items() if axis != row["axis"])
+Levels = Mapping[str, Mapping[str, str]]
+"""Variant -> axis -> level."""
 
 
-def comparison(row: Row, levels: Mapping[str, str]) -> str:
+def setting(row: Row, levels: Levels) -> str:
+    """ "learning=backprop": where the axes stand in which the two variants agree; may be empty."""
+    ours, theirs = levels[row["variant"]], levels[row["baseline_variant"]]
+    return ", ".join(f"{axis}={level}" for axis, level in ours.items() if theirs[axis] == level)
+
+
+def comparison(row: Row, levels: Levels) -> str:
     """ "precision vs dot_product (learning=backprop)"."""
     where = setting(row, levels)
     return levels_compared(row) + (f" ({where})" if where else "")

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from precisionflow.config.drawn_tables import HeteroscedasticSine
+from precisionflow.config.tables import KFoldSplit
 from precisionflow.data.sources.sine import RANGE, open_sine, truth
 
 
@@ -42,3 +43,13 @@ def test_the_split_cuts_the_same_rows_and_the_seed_draws_others() -> None:
     for table in tables:
         assert sorted([*table.cut.train, *table.cut.test]) == list(range(50))
     assert set(tables[0].cut.test) != set(tables[1].cut.test)
+
+
+def test_a_drawn_table_is_cut_into_folds_too() -> None:
+    """Splits 0 to 4 test every row once, splits 5 to 9 again and otherwise."""
+    source = HeteroscedasticSine(rows=50, split=KFoldSplit(k=5))
+    cuts = [open_sine(source, split=split).cut for split in range(10)]
+    for repeat in (cuts[:5], cuts[5:]):
+        assert sorted(row for cut in repeat for row in cut.test) == list(range(50))
+    assert all(sorted([*cut.train, *cut.test]) == list(range(50)) for cut in cuts)
+    assert {frozenset(cut.test) for cut in cuts[:5]}.isdisjoint({frozenset(cut.test) for cut in cuts[5:]})

@@ -61,7 +61,7 @@ def _places(source: NodeChain, random: np.random.Generator) -> Int[np.ndarray, "
 
 
 def open_node_chain(source: NodeChain, *, split: int) -> Table:
-    """The channels of each node, one node after the other; cut by `cut_test`."""
+    """The channels of each node, one node after the other; cut by `cut_rows`."""
     rows = draw_chains(source)
     return table_of(
         np.column_stack([rows.nodes.reshape(source.rows, -1), rows.target]),
@@ -72,5 +72,6 @@ def open_node_chain(source: NodeChain, *, split: int) -> Table:
             for channel in range(source.channels)
         ),
         target="target",
+        cut=source.split,
         split=split,
     )

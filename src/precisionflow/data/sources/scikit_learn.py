@@ -9,14 +9,19 @@ from precisionflow.data.table import Batch, Table, table_of
 
 
 def open_scikit_learn(source: ScikitLearnTable, *, split: int) -> Table:
-    """The whole set in the units of the source, cut by `cut_test`.
+    """The whole set in the units of the source, cut by `cut_rows`.
 
     `linnerud` has three exercises as features and three targets (weight, waist, pulse): the target here is the first
     of them, weight in pounds. `diabetes` has no name for its target: "progression".
     """
     values, features, target = _values(source)
     return table_of(
-        values, origin=f"scikit-learn {source.name}", features=tuple(features), target=target, split=split
+        values,
+        origin=f"scikit-learn {source.name}",
+        features=tuple(features),
+        target=target,
+        cut=source.split,
+        split=split,
     )
 
 

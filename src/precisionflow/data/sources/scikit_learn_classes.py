@@ -5,7 +5,7 @@ from precisionflow.data.table import Table, table_of
 
 
 def open_scikit_learn_classes(source: ScikitLearnClasses, *, split: int) -> tuple[Table, dict[int, str]]:
-    """The whole set, cut by `cut_test`, and the class of every row; targets are places of the sorted classes."""
+    """The whole set, cut by `cut_rows`, and the class of every row; targets are places of the sorted classes."""
     import numpy as np
     from sklearn import datasets
 
@@ -23,6 +23,7 @@ def open_scikit_learn_classes(source: ScikitLearnClasses, *, split: int) -> tupl
         origin=f"scikit-learn {source.name}",
         features=tuple(map(str, loaded.feature_names)),
         target="class",
+        cut=source.split,
         split=split,
     )
     return table, dict(enumerate(labels))

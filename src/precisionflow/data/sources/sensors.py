@@ -77,7 +77,7 @@ def filtered(source: Sensors, rows: Readings) -> Mixture:
 
 
 def open_sensors(source: Sensors, *, split: int) -> Table:
-    """For each step the readings, then 1 at the context where it is shown; cut by `cut_test`."""
+    """For each step the readings, then 1 at the context where it is shown; cut by `cut_rows`."""
     rows = draw_sensors(source)
     cues = (rows.context[..., None] == np.arange(source.contexts)) & rows.shown[..., None]
     features = np.concatenate([rows.read, cues], axis=-1).reshape(source.rows, -1)
@@ -87,5 +87,6 @@ def open_sensors(source: Sensors, *, split: int) -> Table:
         origin=f"{source.rows} rows of {source.sensors} sensors",
         features=tuple(f"{name}_step_{step}" for step in range(source.length) for name in names),
         target="number",
+        cut=source.split,
         split=split,
     )

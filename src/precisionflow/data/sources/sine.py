@@ -16,10 +16,10 @@ def truth(x: Points) -> tuple[Points, Points]:
 
 
 def open_sine(source: HeteroscedasticSine, *, split: int) -> Table:
-    """x uniform in `RANGE` and y, drawn from numpy's PCG64 with the source's seed; cut by `cut_test`."""
+    """x uniform in `RANGE` and y, drawn from numpy's PCG64 with the source's seed; cut by `cut_rows`."""
     random = np.random.default_rng(source.seed)
     x = random.uniform(*RANGE, size=source.rows)
     mean, std = truth(x)
     values = np.column_stack([x, mean + std * random.standard_normal(source.rows)])
     origin = f"heteroscedastic sine of {source.rows} rows"
-    return table_of(values, origin=origin, features=("x",), target="y", split=split)
+    return table_of(values, origin=origin, features=("x",), target="y", cut=source.split, split=split)

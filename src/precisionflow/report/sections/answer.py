@@ -49,12 +49,12 @@ def _compared(group: Group) -> Answers:
     for row in group.contrasts:
         pairs.setdefault((row["variant"], row["baseline_variant"]), []).append(row)
     answers = []
-    for (variant, _), rows in pairs.items():
+    for rows in pairs.values():
         findings = tuple(
             Finding(wording.finding(row, unit=unit), row["verdict"], wording.verdict_kind(row["verdict"]))
             for row in rows
         )
-        answers.append(Answer(wording.comparison(rows[0], levels[variant]), findings))
+        answers.append(Answer(wording.comparison(rows[0], levels), findings))
     return Answers(group.dataset, wording.tally(group.contrasts), tuple(answers))
 
 

@@ -35,7 +35,7 @@ def _forests(group: Group) -> Iterator[Picture]:
     levels = {v.name: v.levels for v in group.variants}
     for index, metric in enumerate(contrasted(group.experiment)):
         rows = [row for row in group.contrasts if row["metric"] == metric.name]
-        settings = [wording.setting(row, levels[row["variant"]]) for row in rows]
+        settings = [wording.setting(row, levels) for row in rows]
         svg = forest(rows, settings, metric, name=f"{group.anchor}-forest-{index}")
         yield Picture(svg, f"Differences in {metric.title} on {group.dataset}.")
 
