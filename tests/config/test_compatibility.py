@@ -101,6 +101,13 @@ def test_rows_have_no_precision_of_each_position():
         resolve(tree | {"objective": {"kind": "gaussian_nll"}})
 
 
+def test_the_curvature_of_images_is_not_that_of_other_tasks():
+    learning = {"kind": "predictive_coding", "descent": {"kind": "gauss_newton"}}
+    tree = {"name": "t", "task": {"kind": "regression"}, "model": {"kind": "mlp"}, "learning": learning}
+    with pytest.raises(ConfigError, match=r"^learning.descent.kind: gauss_newton needs a model of images"):
+        resolve(tree | {"objective": {"kind": "gaussian_nll"}})
+
+
 def with_margins(task: dict, margins: object, metrics: tuple[str, ...] = ()) -> Experiment:
     networks = {"regression": {"kind": "mlp"}, "next_token": {"kind": "transformer"}}
     objectives = {"regression": {"kind": "gaussian_nll"}, "next_token": {"kind": "cross_entropy"}}

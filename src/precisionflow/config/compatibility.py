@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from precisionflow.config.attention import Graph, factors_of
 from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
-from precisionflow.config.learning import LearnedPrecision, PredictiveCoding
+from precisionflow.config.learning import GaussNewton, LearnedPrecision, PredictiveCoding
 from precisionflow.config.likelihoods import AdaptiveSoftmax
 from precisionflow.config.networks import MLP, Transformer, ensemble_of, posterior_of
 from precisionflow.config.sources import TableFile
@@ -27,6 +27,7 @@ def check(experiment: "Experiment") -> None:
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
     _states_have_what_is_precise(experiment)
+    _descent_has_a_curvature(experiment)
     _engine_runs_the_optimiser(experiment)
     _readout_can_be_tied(experiment)
     _clusters_fit_tokens_and_readout(experiment)
@@ -167,6 +168,15 @@ def _states_have_what_is_precise(experiment: "Experiment") -> None:
         raise ValueError(
             f"learning.precision.per: model.kind {model.kind!r} has rows, whose states have no positions; "
             "use layer or channel"
+        )
+
+
+def _descent_has_a_curvature(experiment: "Experiment") -> None:
+    learning = experiment.learning
+    if isinstance(learning, PredictiveCoding) and isinstance(learning.descent, GaussNewton):
+        raise ValueError(
+            f"learning.descent.kind: gauss_newton needs a model of images, given model.kind {experiment.model.kind!r}; "
+            "use gradient, momentum or secant"
         )
 
 

@@ -133,7 +133,13 @@ class Secant(Config):
     kind: Literal["secant"] = "secant"
 
 
-Descent = Annotated[Gradient | Momentum | Secant, Field(discriminator="kind")]
+class GaussNewton(Config):
+    """The gradient over the curvature of the whole energy, of all errors of a sample at once; for generative models."""
+
+    kind: Literal["gauss_newton"] = "gauss_newton"
+
+
+Descent = Annotated[Gradient | Momentum | Secant | GaussNewton, Field(discriminator="kind")]
 
 
 class PredictiveCoding(Config):
@@ -189,6 +195,10 @@ class PredictiveCoding(Config):
             raise ValueError(
                 "learning.law.kind: laplace has no slope at 0, which a step on states needs; "
                 "use learning.settles errors or another law"
+            )
+        if self.settles == "states" and isinstance(self.descent, GaussNewton):
+            raise ValueError(
+                "learning.descent.kind: gauss_newton steps on errors; leave learning.settles at errors, or use gradient"
             )
         if self.settles == "incremental" and (self.tolerance or not isinstance(self.descent, Gradient)):
             raise ValueError(

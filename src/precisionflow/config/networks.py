@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from precisionflow.config.attention import Attention, Decay, factors_of
 from precisionflow.config.base import NUMBER, Config, Count, Flag
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
-from precisionflow.config.learning import Backpropagation
+from precisionflow.config.learning import Backpropagation, FixedPrecision, Precision
 from precisionflow.config.likelihoods import GaussianNLL
 from precisionflow.config.posteriors import (
     Ensemble,
@@ -144,6 +144,28 @@ class TAGI(Config):
     kind: Literal["tagi_v"] = "tagi_v"
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (50,)
     """Widths of the hidden layers, rectified linear units."""
+
+
+class Generative(Config):
+    """Images from states: the image's class predicts the highest state, each state the one below, the lowest the image.
+
+    Errors, their laws and their precisions are those of `learning`, which is predictive_coding.
+    """
+
+    engines: ClassVar = (TorchEngine,)
+    leaves: ClassVar[dict[str, Config]] = {}
+    remedy: ClassVar[str | None] = None
+    kind: Literal["generative"] = "generative"
+    states: Annotated[tuple[Count, ...], Field(min_length=1)] = (16,)
+    """Widths of the states, the highest first."""
+    activation: Literal["tanh", "relu", "silu", "identity"] = "silu"
+    """Of each state but the highest, before the linear map that predicts the one below."""
+    prior: Precision = FixedPrecision(value=1.0)
+    """Precision of the highest state about what its class predicts; predicted: each class has its own."""
+    beliefs: Literal["laplace", "mode"] = "laplace"
+    """About an image's states, while learning and in its free energy. laplace: a Gaussian about the settled states
+    whose covariance is the inverse curvature of the energy. mode: the settled states alone, whose free energy is no
+    bound of the evidence; learned precisions are then too high, as errors are smaller than the noise."""
 
 
 Model = Annotated[Transformer | MLP | Fusion | TAGI, Field(discriminator="kind")]

@@ -10,6 +10,7 @@ from torch import nn
 from precisionflow.config.learning import (
     Backpropagation,
     FixedPrecision,
+    GaussNewton,
     LaplaceLaw,
     Momentum,
     PredictiveCoding,
@@ -26,7 +27,7 @@ from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.learner import learner
-from precisionflow.training.rules.predictive_coding import PredictiveCoding as Rule
+from precisionflow.training.rules.predictive_coding import predictive_coding
 
 PRECISION = 3.0
 coding = partial(PredictiveCoding, precision=FixedPrecision(value=PRECISION))
@@ -59,7 +60,7 @@ def settled(linear, config, **settings):
 
 def lessons(model, batch, config):
     """All lessons on a batch, the weights as they are."""
-    rule, carried, taught = Rule(config, states=model.states), None, []
+    rule, carried, taught = predictive_coding(config, states=model.states), None, []
     while not taught or carried is not None:
         taught.append(rule(model, squared_error, batch, carried))
         carried = taught[-1].carried
@@ -103,7 +104,7 @@ def test_incremental_lessons_follow_the_errors_to_the_minimum(linear):
 
 def test_between_incremental_lessons_the_weights_of_the_network_move(linear):
     model, batch, _ = linear
-    rule = Rule(coding(settles="incremental", iterations=3), states=model.states)
+    rule = predictive_coding(coding(settles="incremental", iterations=3), states=model.states)
     first = rule(model, squared_error, batch, None)
     with torch.no_grad():
         model.readout.weight.mul_(2.0)
@@ -235,6 +236,7 @@ def test_layers_without_an_error_learn_by_backprop_from_the_next_error_above(row
     ("settings", "message"),
     [
         ({"settles": "states", "law": LaplaceLaw()}, "laplace has no slope at 0"),
+        ({"settles": "states", "descent": GaussNewton()}, "gauss_newton steps on errors"),
         ({"settles": "incremental", "tolerance": 1e-3}, "leave learning.tolerance at 0"),
         ({"settles": "incremental", "descent": Momentum()}, "learning.descent.kind at gradient"),
         ({"settles": "incremental", "iterations": 1, "gradient": "energy"}, "takes no step; take 2"),

@@ -28,7 +28,7 @@ from precisionflow.models.networks.layered import TokenNetwork
 from precisionflow.models.networks.transformer import Convolution, PooledReadout, TokenReadout, transformer
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.learner import learner
-from precisionflow.training.rules.predictive_coding import PredictiveCoding as PredictiveCodingRule
+from precisionflow.training.rules.predictive_coding import predictive_coding
 
 VOCABULARY, CONTEXT, WIDTH, CLASSES = 9, 8, 8, 3
 LENGTHS = (5, 2, 4)
@@ -163,7 +163,7 @@ def test_a_batch_teaches_the_mean_of_what_its_sequences_teach_alone(learning):
 )
 def test_errors_at_padded_places_stay_zero(readout, given):
     model = network(readout=readout)
-    rule = PredictiveCodingRule(SETTLING, states=model.states)
+    rule = predictive_coding(SETTLING, states=model.states)
     clamped = Clamped(model, cross_entropy, given.inputs, given.target, given.mask, given.counts)
     errors = settle(clamped, clamped.passed(), rule.laws, config=SETTLING, steps=SETTLING.steps).errors
     assert len(errors) == len(model.layers)

@@ -7,6 +7,10 @@ import torch
 from torch import Tensor
 
 from precisionflow.config import learning as kinds
+from precisionflow.inference.predictive_coding.energy import Pass
+from precisionflow.inference.predictive_coding.laplace import curvature
+from precisionflow.inference.predictive_coding.laws import Stepped
+from precisionflow.inference.predictive_coding.variables import Variables
 
 
 class Descent(Protocol):
@@ -16,8 +20,10 @@ class Descent(Protocol):
         """Where the gradient is taken, from the values after the last step."""
         ...
 
-    def curvatures(self, points: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-        """Of each layer, the curvature that its law's is raised by."""
+    def stepped(
+        self, variables: Variables, passed: Pass, gradients: Sequence[Tensor], *, step_size: float
+    ) -> list[Stepped]:
+        """All variables after one step, from the pass before it."""
         ...
 
 
@@ -27,7 +33,22 @@ class Gradient:
     def point(self, values: Sequence[Tensor]) -> list[Tensor]:
         return list(values)
 
+    def stepped(
+        self, variables: Variables, passed: Pass, gradients: Sequence[Tensor], *, step_size: float
+    ) -> list[Stepped]:
+        added = self.curvatures(passed.variables, gradients)
+        return [
+            variables.stepped(
+                passed,
+                layer,
+                gradient,
+                step_size / (1 + of / variables.laws[layer].curvature(passed.predictions[layer])),
+            )
+            for layer, (gradient, of) in enumerate(zip(gradients, added, strict=True))
+        ]
+
     def curvatures(self, points: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:  # noqa: ARG002
+        """Of each layer, the curvature that its law's is raised by."""
         return [gradient.new_zeros(()) for gradient in gradients]
 
 
@@ -57,6 +78,27 @@ class Secant(Gradient):
         return [_along(x - y, g - h) for (x, g), (y, h) in zip(here, last, strict=True)]
 
 
+class GaussNewton(Gradient):
+    """e - step_size H^-1 dE/de, H the curvature of the whole energy of a sample (`laplace.curvature`)."""
+
+    def stepped(
+        self, variables: Variables, passed: Pass, gradients: Sequence[Tensor], *, step_size: float
+    ) -> list[Stepped]:
+        laws, parts = variables.laws, list(zip(passed.errors, passed.predictions, strict=True))
+        slopes = [
+            laws[layer].score(*part) + of
+            for layer, (part, of) in enumerate(zip(parts, gradients, strict=True))
+        ]
+        root = torch.linalg.cholesky(curvature(variables.clamped, passed.errors, laws))
+        moves = torch.cholesky_solve(torch.cat(slopes, dim=-1)[..., None], root)[..., 0]
+        found = []
+        for layer, move in enumerate(moves.split([error.shape[-1] for error in passed.errors], dim=-1)):
+            error, prediction = parts[layer]
+            after = error - step_size * move
+            found.append(Stepped(after, laws[layer].score(after, prediction)))
+        return found
+
+
 def _along(move: Tensor, change: Tensor) -> Tensor:
     square = move.square().sum()
     return torch.where(square > 0, (move * change).sum() / square, 0.0).clamp(min=0)
@@ -71,5 +113,7 @@ def descent(config: kinds.Descent) -> Descent:
             return Momentum(share)
         case kinds.Secant():
             return Secant()
+        case kinds.GaussNewton():
+            return GaussNewton()
         case _:
             assert_never(config)

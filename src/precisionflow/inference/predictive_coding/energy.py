@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.inference.predictive_coding.laws import Errors, Stepped
-from precisionflow.inference.predictive_coding.laws.assigned import Laws
+from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered, Mask
 from precisionflow.models.numerics import at_least_float32, counted_sum
@@ -31,6 +31,8 @@ class Pass(NamedTuple):
     """e_i: detached where they are the variables, as their law steps by itself."""
     predictions: list[Errors]
     """f_i(s_{i-1}), by which precisions are stated."""
+    output: Any
+    """What the readout makes of the last state."""
     loss: Float[Tensor, ""]
     """Sum of the output losses."""
 
@@ -56,6 +58,8 @@ class Clamped:
     """Factor of each target's loss, 0 where it does not count; none: 1."""
     places: Sequence[int] | None = None
     """Layers that have an error, in their order; none: every layer. What lies between two is one layer here."""
+    output_law: LayerLaw | None = None
+    """Law of target - output, where the loss is its -log p; none of another loss."""
 
     def passed(self, errors: Sequence[Errors] | None = None) -> Pass:
         """A pass with error e_i added to state i, the errors as variables; without errors all are zero."""
@@ -66,7 +70,10 @@ class Clamped:
             leaf = torch.zeros_like(predictions[-1]) if errors is None else errors[index].detach()
             leaves.append(leaf.requires_grad_())
             state = predictions[-1] + leaf
-        return Pass(leaves, [leaf.detach() for leaf in leaves], predictions, self._output_loss(state))
+        output = self._readout(state)
+        return Pass(
+            leaves, [leaf.detach() for leaf in leaves], predictions, output, self._output_loss(output)
+        )
 
     def at_states(self, states: Sequence[Errors]) -> Pass:
         """A pass with the states as variables: every layer predicts from the one below as it stands."""
@@ -74,11 +81,28 @@ class Clamped:
         below = [self.model.enter(self.inputs), *leaves]
         predictions = [at_least_float32(layer(of)) for layer, of in zip(self._layers, below, strict=False)]
         errors = [leaf - prediction for leaf, prediction in zip(leaves, predictions, strict=True)]
-        return Pass(leaves, errors, predictions, self._output_loss(below[-1]))
+        output = self._readout(below[-1])
+        return Pass(leaves, errors, predictions, output, self._output_loss(output))
+
+    def output(self, errors: Sequence[Errors]) -> Any:
+        """What the readout makes of the last state, as a function of the errors."""
+        state = self.model.enter(self.inputs)
+        for layer, error in zip(self._layers, errors, strict=True):
+            state = at_least_float32(layer(state)) + error
+        return self._readout(state)
 
     def energy(self, passed: Pass, laws: Laws) -> Float[Tensor, ""]:
         """The energy at the errors of a pass."""
         return passed.loss + self._of_laws(passed.errors, passed.predictions, laws)
+
+    def energies(self, passed: Pass, laws: Laws) -> Float[Tensor, "samples"]:
+        """-log p of all errors + loss of each sample, with every constant: what unlike networks can be compared by."""
+        losses = self.losses(passed.output, self.target)
+        factors = torch.ones_like(losses) if self.factors is None else self.factors
+        each = torch.where(factors > 0, factors * losses, 0.0).flatten(1).sum(dim=1)
+        for layer, (error, prediction) in enumerate(zip(passed.errors, passed.predictions, strict=True)):
+            each = each + laws[layer].negative_log_density(error, prediction).flatten(1).sum(dim=1)
+        return each
 
     def local(self, settled: Sequence[Stepped], laws: Laws) -> Taught:
         """The energy's local weight gradient: layer i sees its own input and its own error.
@@ -92,7 +116,7 @@ class Clamped:
             predictions.append(at_least_float32(layer(state)))
             pulls.append((predictions[-1] * score).sum())
             state = (predictions[-1] + error).detach()
-        loss = self._output_loss(state)
+        loss = self._output_loss(self._readout(state))
         energy = loss + self._of_laws([error for error, _ in settled], predictions, laws)
         return Taught(energy - torch.stack(pulls).sum(), energy.detach())
 
@@ -106,8 +130,8 @@ class Clamped:
         ]
         return torch.stack(of_layers).sum()
 
-    def _output_loss(self, state: Tensor) -> Float[Tensor, ""]:
-        return counted_sum(self.losses(self._readout(state), self.target), self.factors)
+    def _output_loss(self, output: Any) -> Float[Tensor, ""]:
+        return counted_sum(self.losses(output, self.target), self.factors)
 
     @cached_property
     def _where(self) -> Any:

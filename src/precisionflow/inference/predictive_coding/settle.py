@@ -89,7 +89,7 @@ def settle(
             if config.tolerance and step and _settled(energies, config.tolerance, total):
                 break
             size = config.step_size * config.decay ** (taken + step)
-            layers = _stepped(variables, down, passed, energy, laws, step_size=size)
+            layers = _stepped(variables, down, passed, energy, step_size=size)
     return Settled(variables.errors(layers) if energies else layers, energies)
 
 
@@ -104,23 +104,14 @@ def _variables(clamped: Clamped, laws: Laws, config: PredictiveCoding) -> Variab
 
 
 def _stepped(
-    variables: Variables, down: Descent, passed: Pass, energy: Tensor, laws: Laws, *, step_size: float
+    variables: Variables, down: Descent, passed: Pass, energy: Tensor, *, step_size: float
 ) -> list[Stepped]:
     """All variables after one step, from the pass before it."""
     # a backward pass has the types of its forward pass, and no autocast of its own
     with torch.autocast(energy.device.type, enabled=False):
         gradients = torch.autograd.grad(energy, passed.variables)
     with torch.no_grad():
-        added = down.curvatures(passed.variables, gradients)
-        return [
-            variables.stepped(
-                passed,
-                layer,
-                gradient,
-                step_size / (1 + of / laws[layer].curvature(passed.predictions[layer])),
-            )
-            for layer, (gradient, of) in enumerate(zip(gradients, added, strict=True))
-        ]
+        return down.stepped(variables, passed, gradients, step_size=step_size)
 
 
 def _settled(energies: list[Tensor], tolerance: float, total: Callable[[Tensor], Tensor]) -> bool:

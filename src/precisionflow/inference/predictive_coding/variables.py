@@ -15,6 +15,16 @@ from precisionflow.inference.predictive_coding.laws.assigned import Laws
 class Variables(Protocol):
     """A set of variables that the energy is a function of."""
 
+    @property
+    def clamped(self) -> Clamped:
+        """The network whose energy it is."""
+        ...
+
+    @property
+    def laws(self) -> Laws:
+        """Laws of its errors."""
+        ...
+
     def first(self, start: Pass) -> Pass:
         """The pass at the variables that the errors of a pass mean."""
         ...

@@ -13,7 +13,7 @@ from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.gradient import Backpropagation
-from precisionflow.training.rules.predictive_coding import PredictiveCoding
+from precisionflow.training.rules.predictive_coding import predictive_coding
 
 
 class Learner(nn.Module):
@@ -54,7 +54,7 @@ def learner(
         case kinds.Backpropagation() | kinds.PredictiveCoding(layers=()):
             rule: nn.Module = Backpropagation()
         case kinds.PredictiveCoding():
-            rule = PredictiveCoding(learning, states=model.states, total=total)
+            rule = predictive_coding(learning, states=model.states, total=total)
         case _:
             assert_never(learning)
     return Learner(model, objective, rule, dtype=getattr(torch, dtype))

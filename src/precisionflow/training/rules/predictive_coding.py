@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from precisionflow.config.learning import PredictiveCoding as Config
 from precisionflow.inference.predictive_coding.energy import Clamped, Pass, Taught
-from precisionflow.inference.predictive_coding.laws.assigned import laws
+from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw, laws, layers_with_errors
 from precisionflow.inference.predictive_coding.settle import Begun, Settled, begun, check_stable, settle
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered
@@ -24,6 +24,15 @@ class Underway(NamedTuple):
     errors: list[Tensor]
 
 
+Spread = Callable[[Clamped, list[Tensor]], Tensor]
+"""What the spread of a belief about the errors adds to the energy, summed over samples."""
+
+
+def certain(clamped: Clamped, errors: list[Tensor]) -> Tensor:  # noqa: ARG001
+    """The settled errors are taken as certain."""
+    return torch.zeros(())
+
+
 class PredictiveCoding(nn.Module):
     """One lesson a batch, after settling, or one after every step; parameters of the error laws are the rule's."""
 
@@ -31,24 +40,33 @@ class PredictiveCoding(nn.Module):
         self,
         config: Config,
         *,
-        states: Sequence[tuple[int, ...]],
+        laws: Laws,
+        places: Sequence[int],
+        output_law: LayerLaw | None = None,
+        spread: Spread = certain,
         total: Callable[[Tensor], Tensor] = torch.clone,
     ) -> None:
-        """`states` are the shapes of the layers' states of one sample, at most; `total` sums a copy over ranks.
-
-        ValueError for layers that do not exist.
-        """
+        """`laws` are of the layers at `places`, `output_law` is the target's; `total` sums a copy over ranks."""
         super().__init__()
         self.config = config
-        self.places = _places(config, len(states))
-        self.laws = laws(config, states=[states[place] for place in self.places])
+        self.laws = laws
+        self.places = tuple(places)
+        self.output_law = output_law
+        self.spread = spread
         self.total = total
 
     def forward(
         self, model: Layered, losses: Losses, batch: Batch, carried: Underway | None = None
     ) -> Lesson:
         clamped = Clamped(
-            model, losses, batch.inputs, batch.target, batch.mask, batch.factors, places=self.places
+            model,
+            losses,
+            batch.inputs,
+            batch.target,
+            batch.mask,
+            batch.factors,
+            places=self.places,
+            output_law=self.output_law,
         )
         start, loss = self._start(clamped, carried)
         done = carried.steps if carried else 0
@@ -58,12 +76,13 @@ class PredictiveCoding(nn.Module):
         )
         taught = self._taught(clamped, start, settled)
         check_stable(settled, taught.energy, config=self.config, total=self.total)
+        spread = self.spread(clamped, settled.errors)
         samples = max(batch.counted, SMALLEST_COUNT)
         goes_on = done + steps < self.config.steps
         return Lesson(
-            taught.surrogate / samples,
+            (taught.surrogate + spread) / samples,
             loss / samples,
-            taught.energy / samples,
+            (taught.energy + spread.detach()) / samples,
             carried=Underway(done + steps, settled.errors) if goes_on else None,
         )
 
@@ -85,11 +104,17 @@ class PredictiveCoding(nn.Module):
                 assert_never(self.config.gradient)
 
 
-def _places(config: Config, layers: int) -> tuple[int, ...]:
-    places = tuple(range(layers)) if config.layers is None else tuple(sorted(config.layers))
-    for place in places:
-        if place >= layers:
-            raise ValueError(
-                f"learning.layers: there is no layer {place}; the network has {layers}, 0 to {layers - 1}"
-            )
-    return places
+def predictive_coding(
+    config: Config,
+    *,
+    states: Sequence[tuple[int, ...]],
+    total: Callable[[Tensor], Tensor] = torch.clone,
+) -> PredictiveCoding:
+    """The rule for a network of layers, with laws of its own.
+
+    `states` are the shapes of the layers' states of one sample, at most; `total` sums a copy over ranks. ValueError for
+    layers that do not exist.
+    """
+    places = layers_with_errors(config, count=len(states))
+    assigned = laws(config, states=[states[place] for place in places])
+    return PredictiveCoding(config, laws=assigned, places=places, total=total)

@@ -50,6 +50,11 @@ class LayerLaw(nn.Module):
             return each.sum() + normaliser.sum() * (error.numel() / normaliser.numel())
         return torch.where(present[..., None], each + normaliser, 0.0).sum()
 
+    def negative_log_density(self, error: Errors, prediction: Errors) -> Errors:
+        """-log p(e; precision) of each error, in nats."""
+        precision = self.precision(prediction)
+        return self.law.energy(error, precision) + self.law.log_normaliser(precision)  # type: ignore[no-any-return]
+
     def score(self, error: Errors, prediction: Errors) -> Errors:
         """See `Law.score`."""
         return self.law.score(error, self.precision(prediction))  # type: ignore[no-any-return]
@@ -84,6 +89,17 @@ def laws(config: kinds.PredictiveCoding, *, states: Sequence[tuple[int, ...]]) -
             for layer, state in enumerate(states)
         ]
     )
+
+
+def layers_with_errors(config: kinds.PredictiveCoding, *, count: int) -> tuple[int, ...]:
+    """Places of the layers that have an error, in their order; ValueError for one beyond the `count` layers."""
+    places = tuple(range(count)) if config.layers is None else tuple(sorted(config.layers))
+    for place in places:
+        if place >= count:
+            raise ValueError(
+                f"learning.layers: there is no layer {place}; the network has {count}, 0 to {count - 1}"
+            )
+    return places
 
 
 def layer_law(config: kinds.Law, of: kinds.Precision, *, state: tuple[int, ...], layer: int = 0) -> LayerLaw:

@@ -1,0 +1,107 @@
+"""Generative predictive coding: images as the lowest state, free energies, what is believed about the states above.
+
+p(image, states) = p(s_L given class) prod_l p(s_{l-1} given s_l): each state is the prediction from above plus an error
+(Rao & Ballard 1999). It is the chain of `energy.Clamped` from the class down to the image, whose loss is the image's
+own -log p(error), so that states settle by `settle`, and each feels the error of its own prediction and the one below.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from precisionflow.config.learning import GaussianLaw, PredictiveCoding
+from precisionflow.config.networks import Generative as Config
+from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.laplace import log_volume
+from precisionflow.inference.predictive_coding.laws.assigned import Laws, layer_law, layers_with_errors
+from precisionflow.inference.predictive_coding.settle import begun, check_stable, settle
+from precisionflow.models.networks.layered import Layered
+
+Images = Float[Tensor, "images pixels"]
+Given = Float[Tensor, "images classes"]
+
+
+class Inferred(NamedTuple):
+    """What is believed about the states of images."""
+
+    clamped: Clamped
+    errors: list[Tensor]
+    """Settled errors, the highest first."""
+    image: Images
+    """The image that the settled states predict."""
+    free_energies: Float[Tensor, "images"]
+    """See `Generative.free_energies`, in nats."""
+
+
+class Generative(nn.Module):
+    """A network from class to image with the laws of all its errors, the image's among them."""
+
+    def __init__(self, network: Layered, config: Config, learning: PredictiveCoding, *, pixels: int) -> None:
+        """ValueError where `learning.layers` names one that does not exist or leaves out the highest state."""
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.learning = learning
+        self.places = layers_with_errors(learning, count=len(network.states))
+        if self.places[:1] != (0,):
+            raise ValueError(
+                "learning.layers: leaves out layer 0, the highest state of model.kind generative; name it too"
+            )
+        lower = [
+            layer_law(learning.law, learning.precision, state=network.states[place], layer=place)
+            for place in self.places[1:]
+        ]
+        prior = layer_law(GaussianLaw(), config.prior, state=network.states[0])
+        self.laws = Laws([prior, *lower])
+        self.image_law = layer_law(
+            learning.law, learning.precision, state=(pixels,), layer=len(network.states)
+        )
+
+    def losses(self, predicted: Images, image: Images) -> Images:
+        """-log p(image given the lowest state) of each pixel, in nats."""
+        return self.image_law.negative_log_density(image - predicted, predicted)
+
+    def clamped(self, images: Images, given: Given, *, seen: Images | None = None) -> Clamped:
+        """Images and classes held fixed; `seen` is 1 at pixels that count, 0 at others, whatever stands there."""
+        images = images if seen is None else torch.where(seen > 0, images, 0.0)
+        return Clamped(
+            self.network,
+            self.losses,
+            given,
+            images,
+            factors=seen,
+            places=self.places,
+            output_law=self.image_law,
+        )
+
+    def spread(self, clamped: Clamped, errors: list[Tensor]) -> Float[Tensor, "images"]:
+        """What the belief about the states adds to the energy: 0, or 1/2 log|H / 2 pi| of the curvature H."""
+        if self.config.beliefs == "mode":
+            return errors[0].new_zeros(len(errors[0]))
+        return log_volume(clamped, errors, self.laws)
+
+    def free_energies(self, clamped: Clamped, errors: list[Tensor]) -> Float[Tensor, "images"]:
+        """-log p(image, states) + spread of each image.
+
+        With beliefs `laplace` the variational free energy of a Gaussian about the states, of covariance H^-1: on a
+        linear Gaussian network -log p(image) at the settled states and above it elsewhere.
+        """
+        return clamped.energies(clamped.passed(errors), self.laws) + self.spread(clamped, errors)
+
+    def infer(self, images: Images, given: Given, *, seen: Images | None = None) -> Inferred:
+        """Settle the states of images and say what they predict. ValueError where settling raised the energy."""
+        clamped = self.clamped(images, given, seen=seen)
+        start = begun(clamped, self.learning).start
+        settled = settle(clamped, start, self.laws, config=self.learning, steps=self.learning.steps)
+        with torch.no_grad():
+            last = clamped.passed(settled.errors)
+            check_stable(settled, clamped.energy(last, self.laws), config=self.learning)
+            return Inferred(clamped, settled.errors, last.output, self.free_energies(clamped, settled.errors))
+
+    def from_the_top(self, inferred: Inferred) -> Images:
+        """The image that the highest state predicts alone, every error below it 0."""
+        highest, *lower = inferred.errors
+        with torch.no_grad():
+            return inferred.clamped.output([highest, *map(torch.zeros_like, lower)])  # type: ignore[no-any-return]

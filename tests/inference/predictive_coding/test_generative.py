@@ -1,0 +1,307 @@
+"""Generative predictive coding against the closed form of a linear Gaussian model, and what its states feel."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch.distributions import MultivariateNormal
+
+from precisionflow.config.learning import (
+    FixedPrecision,
+    GaussianLaw,
+    GaussNewton,
+    Gradient,
+    LearnedPrecision,
+    MixtureLaw,
+    Momentum,
+    PredictedPrecision,
+    PredictiveCoding,
+    StudentTLaw,
+)
+from precisionflow.config.networks import Generative as Config
+from precisionflow.inference.predictive_coding.generative import Generative
+from precisionflow.inference.predictive_coding.settle import begun, settle
+from precisionflow.models.networks.generative import generative
+from precisionflow.training.batches import Batch
+from precisionflow.training.rules.generative import GenerativeLearner
+
+CLASSES, HIGH, LOW, PIXELS = 2, 3, 4, 6
+PRIOR, PRECISION = 0.7, 2.0
+SMOOTH = (GaussianLaw(), StudentTLaw(), MixtureLaw())
+coding = partial(
+    PredictiveCoding,
+    precision=FixedPrecision(value=PRECISION),
+    iterations=250,
+    step_size=0.1,
+    descent=Momentum(share=0.8),
+)
+
+
+def made(learning=None, **model) -> Generative:
+    """class -> 3 -> 4 -> 6 pixels, in double precision; linear where nothing is said."""
+    torch.manual_seed(0)
+    config = Config(
+        **{"states": (HIGH, LOW), "activation": "identity", "prior": FixedPrecision(value=PRIOR)} | model
+    )
+    network = generative(config, classes=CLASSES, pixels=PIXELS)
+    return Generative(network, config, learning or coding(), pixels=PIXELS).double()
+
+
+@pytest.fixture
+def data():
+    torch.manual_seed(1)
+    classes = torch.tensor([0, 1, 1, 0, 1])
+    return torch.randn(5, PIXELS, dtype=torch.float64), torch.eye(CLASSES, dtype=torch.float64)[classes]
+
+
+def parts(model):
+    """Class means, map from the high state to the low one and its offset, map to the image and its offset."""
+    prior, middle = model.network.layers
+    below = model.network.readout[1]
+    return prior.weight.T, middle.weight, middle.bias, below.weight, below.bias
+
+
+def joint(model, given):
+    """Mean and covariance of high state, low state and image side by side, by what each is a sum of."""
+    means, down, offset, to_image, image_offset = parts(model)
+    high = given @ means
+    low = high @ down.T + offset
+    mean = torch.cat([high, low, low @ to_image.T + image_offset], dim=1)
+    identity = partial(torch.eye, dtype=torch.float64)
+    noise = torch.cat([torch.full((HIGH,), 1 / PRIOR), torch.full((LOW + PIXELS,), 1 / PRECISION)]).double()
+    through = torch.zeros(HIGH + LOW + PIXELS, HIGH + LOW + PIXELS, dtype=torch.float64)
+    through[:HIGH, :HIGH] = identity(HIGH)
+    through[HIGH : HIGH + LOW, :HIGH] = down
+    through[HIGH : HIGH + LOW, HIGH : HIGH + LOW] = identity(LOW)
+    through[HIGH + LOW :] = torch.cat([to_image @ down, to_image, identity(PIXELS)], dim=1)
+    return mean, through @ torch.diag(noise) @ through.T
+
+
+def conditional(model, given, images, seen):
+    """Mean of everything given the image's pixels at `seen`."""
+    mean, covariance = joint(model, given)
+    at = HIGH + LOW + torch.tensor(seen)
+    gain = torch.linalg.solve(covariance[at][:, at], covariance[at]).T
+    return mean + (images[:, seen] - mean[:, at]) @ gain.T
+
+
+def evidence(model, images, given):
+    """log p(image given class)."""
+    mean, covariance = joint(model, given)
+    of_image = covariance[HIGH + LOW :, HIGH + LOW :]
+    return MultivariateNormal(mean[:, HIGH + LOW :], of_image).log_prob(images)
+
+
+def states(inferred):
+    """Settled states, the highest first."""
+    high, low = inferred.errors
+    predicted = inferred.clamped.passed(inferred.errors).predictions
+    return torch.cat([predicted[0] + high, predicted[1] + low], dim=1).detach()
+
+
+@pytest.mark.parametrize(
+    "learning",
+    [
+        coding(),
+        coding(settles="states", iterations=700),
+        coding(start="zeros"),
+    ],
+    ids=["errors", "states", "zeros"],
+)
+def test_settled_states_are_the_mode_of_the_posterior(data, learning):
+    model, (images, given) = made(learning), data
+    inferred = model.infer(images, given)
+    expected = conditional(model, given, images, list(range(PIXELS)))[:, : HIGH + LOW]
+    torch.testing.assert_close(states(inferred), expected.detach(), rtol=1e-7, atol=1e-8)
+    _, _, _, to_image, offset = parts(model)
+    torch.testing.assert_close(inferred.image, expected[:, HIGH:] @ to_image.T + offset)
+
+
+def test_the_free_energy_touches_the_evidence_at_the_settled_states_and_bounds_it_elsewhere(data):
+    model, (images, given) = made(), data
+    inferred = model.infer(images, given)
+    exact = -evidence(model, images, given).detach()
+    torch.testing.assert_close(inferred.free_energies.detach(), exact)
+    torch.manual_seed(2)
+    for far in (1e-3, 0.1, 1.0):
+        elsewhere = [error + far * torch.randn_like(error) for error in inferred.errors]
+        above = model.free_energies(inferred.clamped, elsewhere).detach() - exact
+        assert (above > 0).all()
+        assert (above < 100 * far**2).all()
+
+
+def test_the_energy_is_the_joint_density_of_states_and_image(data):
+    """And it is the free energy where beliefs are the settled states alone."""
+    model, (images, given) = made(beliefs="mode"), data
+    inferred = model.infer(images, given)
+    mean, covariance = joint(model, given)
+    exact = MultivariateNormal(mean, covariance).log_prob(torch.cat([states(inferred), images], dim=1))
+    torch.testing.assert_close(inferred.free_energies, -exact)
+
+
+def test_a_missing_half_is_completed_by_its_conditional_mean(data):
+    """What stands at pixels that are not seen makes no difference, not even where it is no number."""
+    model, (images, given) = made(), data
+    seen = torch.zeros_like(images)
+    seen[:, :3] = 1
+    inferred = model.infer(torch.where(seen > 0, images, torch.nan), given, seen=seen)
+    expected = conditional(model, given, images, [0, 1, 2])
+    torch.testing.assert_close(states(inferred), expected[:, : HIGH + LOW].detach())
+    torch.testing.assert_close(inferred.image[:, 3:], expected[:, HIGH + LOW + 3 :].detach())
+    mean, covariance = joint(model, given)
+    half = slice(HIGH + LOW, HIGH + LOW + 3)
+    exact = MultivariateNormal(mean[:, half], covariance[half, half]).log_prob(images[:, :3])
+    torch.testing.assert_close(inferred.free_energies, -exact)
+
+
+def test_the_image_of_the_highest_state_has_no_error_below_it(data):
+    model, (images, given) = made(), data
+    inferred = model.infer(images, given)
+    _, down, offset, to_image, image_offset = parts(model)
+    high = states(inferred)[:, :HIGH]
+    expected = (high @ down.T + offset) @ to_image.T + image_offset
+    torch.testing.assert_close(model.from_the_top(inferred), expected)
+    assert (expected - inferred.image).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("felt", ["above", "below"])
+def test_a_state_feels_the_error_above_and_the_error_below(data, felt):
+    """One step on the states: ds = -rate (precision e - W^T precision e'), e its own error and e' the image's."""
+    model = made(coding(settles="states", iterations=1, descent=Gradient()))
+    _, given = data
+    _, down, _, to_image, offset = (of.detach() for of in parts(model))
+    own, image_error = torch.zeros(5, LOW).double(), torch.zeros(5, PIXELS).double()
+    (own if felt == "above" else image_error)[:] = 0.3
+    high, zero = given @ parts(model)[0].detach(), torch.zeros(5, HIGH).double()
+    low = high @ down.T + parts(model)[2].detach() + own
+    clamped = model.clamped(low @ to_image.T + offset + image_error, given)
+    start = clamped.passed([zero, own])
+    settled = settle(clamped, start, model.laws, config=model.learning, steps=1)
+    moved = [
+        low_or_high - before
+        for low_or_high, before in zip(_states(clamped, settled), (high, low), strict=True)
+    ]
+    rate = model.learning.step_size
+    pulled = PRECISION * own - PRECISION * image_error @ to_image
+    torch.testing.assert_close(moved[1], -rate / PRECISION * pulled)
+    torch.testing.assert_close(moved[0], rate / PRIOR * PRECISION * own @ down)
+    assert moved[1].abs().min() > 1e-3
+
+
+def _states(clamped, settled):
+    passed = clamped.passed(settled.errors)
+    return [(p + e).detach() for p, e in zip(passed.predictions, passed.errors, strict=True)]
+
+
+@pytest.mark.parametrize("law", SMOOTH, ids=lambda law: law.kind)
+@pytest.mark.parametrize("activation", ["identity", "tanh"])
+def test_the_energy_falls_at_every_step_below_the_bound(data, law, activation):
+    """2 / (1 + h / curvature), h the largest curvature of the image's loss in the errors at any states.
+
+    With s the low state, loss'' = W^T p W in s, with tanh at most that and p abs(image error)^T abs(W) max abs(tanh'').
+    """
+    learning = coding(law=law, iterations=40, descent=Gradient())
+    model, (images, given) = made(learning, beliefs="mode", activation=activation), data
+    _, down, _, to_image, offset = (of.detach() for of in parts(model))
+    curvature, images = float(model.image_law.curvature(images).max()), 3 * images
+    in_low = curvature * torch.linalg.matrix_norm(to_image, 2) ** 2
+    if activation == "tanh":
+        largest_error = images.abs() + offset.abs() + to_image.abs().sum(dim=1)
+        in_low = in_low + 0.77 * curvature * (largest_error @ to_image.abs()).max()
+    largest = float(in_low * (1 + torch.linalg.matrix_norm(down, 2) ** 2))
+    config = learning.model_copy(update={"step_size": 0.95 * 2 / (1 + largest / PRIOR)})
+    clamped = model.clamped(images, given)
+    settled = settle(clamped, begun(clamped, config).start, model.laws, config=config, steps=40)
+    energies = torch.stack(settled.energies)
+    assert (energies.diff() <= 1e-9).all()
+    assert energies[-1] < energies[0] - 1
+
+
+def test_one_step_of_gauss_newton_settles_a_linear_network(data):
+    model, (images, given) = made(coding(iterations=1, step_size=1.0, descent=GaussNewton())), data
+    inferred = model.infer(images, given)
+    expected = conditional(model, given, images, list(range(PIXELS)))[:, : HIGH + LOW]
+    torch.testing.assert_close(states(inferred), expected.detach())
+
+
+def test_gauss_newton_settles_a_curved_network_where_a_long_descent_does(data):
+    images, given = 0.3 * data[0], data[1]
+    slow = made(coding(iterations=400), activation="tanh").infer(images, given)
+    newton = coding(iterations=40, step_size=1.0, descent=GaussNewton())
+    fast = made(newton, activation="tanh").infer(images, given)
+    torch.testing.assert_close(fast.errors, slow.errors, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(fast.free_energies, slow.free_energies)
+
+
+def lesson(model, images, given):
+    return GenerativeLearner(model)(Batch(given, images))
+
+
+def test_a_lesson_is_the_gradient_of_the_evidence(data):
+    """Of every weight and every precision, the local gradient at the settled states with that of the spread."""
+    learned = LearnedPrecision(initial=PRECISION, lowest=0.1, highest=100.0, per="channel")
+    prior = LearnedPrecision(initial=PRIOR, lowest=0.1, highest=100.0)
+    model, (images, given) = made(coding(precision=learned), prior=prior), data
+    lesson(model, images, given).surrogate.backward()
+    found = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    exact = -evidence(model, images, given).sum() / images.numel()
+    for parameter in model.parameters():
+        parameter.grad = None
+    exact.backward()
+    for name, parameter in model.network.named_parameters():
+        torch.testing.assert_close(found[f"network.{name}"], parameter.grad, rtol=1e-6, atol=1e-9)
+
+
+def test_evaluation_gives_the_free_energies(data):
+    model, (images, given) = made(), data
+    found = GenerativeLearner(model).eval()(Batch(given, images))
+    torch.testing.assert_close(found, -evidence(model, images, given))
+
+
+@pytest.mark.parametrize("beliefs", ["laplace", "mode"])
+def test_the_learned_precision_is_that_of_the_noise(beliefs):
+    """With beliefs about the states; the settled states alone take part of the noise for signal.
+
+    Of P pixels and D states the errors have (P - D) / P of the noise's variance.
+    """
+    noise, count, hidden = 0.5, 3000, 2
+    torch.manual_seed(0)
+    down = torch.linalg.qr(torch.randn(PIXELS, hidden, dtype=torch.float64)).Q
+    images = 2 * torch.randn(count, hidden).double() @ down.T + noise * torch.randn(count, PIXELS).double()
+    given = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(count, -1)
+    learning = coding(
+        precision=LearnedPrecision(initial=1.0, lowest=0.01, highest=100.0),
+        iterations=1,
+        step_size=1.0,
+        descent=GaussNewton(),
+    )
+    model = made(learning, states=(hidden,), beliefs=beliefs, prior=FixedPrecision(value=1.0))
+    learner = GenerativeLearner(model)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.1)
+    for _ in range(120):
+        optimiser.zero_grad()
+        learner(Batch(given, images)).surrogate.backward()
+        optimiser.step()
+    found = float(model.image_law.precision(images).detach())
+    expected = noise**-2 if beliefs == "laplace" else noise**-2 * PIXELS / (PIXELS - hidden)
+    assert found == pytest.approx(expected, rel=0.05)
+
+
+def test_a_precision_that_the_class_predicts_enters_the_free_energy(data):
+    """The prior of class 1 is narrower: checked against a model whose prior has this precision for all."""
+    prior = PredictedPrecision(initial=PRIOR, lowest=0.01, highest=100.0)
+    model, (images, given) = made(prior=prior), data
+    with torch.no_grad():
+        model.laws[0].precision.bias.fill_(0.4 * HIGH)
+    stated = float(model.laws[0].precision(torch.zeros(1, HIGH).double()).detach())
+    assert stated > 1.1 * PRIOR
+    same = made(prior=FixedPrecision(value=stated))
+    same.network.load_state_dict(model.network.state_dict())
+    torch.testing.assert_close(
+        model.infer(images, given).free_energies, same.infer(images, given).free_energies
+    )
+
+
+def test_the_highest_state_has_an_error():
+    with pytest.raises(ValueError, match="leaves out layer 0, the highest state"):
+        made(coding(layers=(1,)))
