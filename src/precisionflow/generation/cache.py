@@ -17,7 +17,7 @@ class Cached:
         """`tokens` is the length of the longest text that there will be room for."""
         self.room = Room.of(tokens, device=device)
         self.steps = [cast("Incremental", layer).begin(self.room) for layer in network.layers]
-        self.readout = network.readout
+        self.readout = cast("Incremental", network.readout).begin(self.room)
         self.length = 0
 
     def __call__(self, tokens: Int[Tensor, "batch tokens"]) -> Any:

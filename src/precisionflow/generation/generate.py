@@ -51,8 +51,9 @@ def generate(
     for start in range(0, len(order), ROWS):
         batch = order[start : start + ROWS]
         chosen, uniform = [prompts[index] for index in batch], drawn[batch]
-        for token in _continued(network, chosen, uniform, choice=choice, factor=factor, device=device):
-            yield token._replace(prompt=batch[token.prompt])
+        for written in _continued(network, chosen, uniform, choice=choice, factor=factor, device=device):
+            for token in written:
+                yield token._replace(prompt=batch[token.prompt])
 
 
 @torch.inference_mode()
@@ -64,8 +65,8 @@ def _continued(
     choice: Choice,
     factor: float,
     device: torch.device,
-) -> Iterator[Token]:
-    """One batch of prompts in the order of their lengths."""
+) -> Iterator[list[Token]]:
+    """One batch of prompts in the order of their lengths; what is written at each position."""
     lengths, tokens = [len(prompt) for prompt in prompts], uniform.shape[1]
     shortest, stop = lengths[0], lengths[-1] + tokens
     given = torch.zeros(len(prompts), lengths[-1], dtype=torch.int64)
@@ -84,11 +85,13 @@ def _continued(
             draw = uniform.gather(1, (position - told).clamp(0, tokens - 1)[:, None])[:, 0]
         ids = choice(log_p, draw)
         stated = log_p.gather(1, ids[:, None])[:, 0].tolist()
-        entropy = -(log_p.exp() * log_p).sum(-1)
+        entropy = -torch.linalg.vecdot(log_p.exp(), log_p)
         written = zip(ids.tolist(), stated, entropy.tolist(), strict=True)
-        for row, (length, said) in enumerate(zip(lengths, written, strict=True)):
-            if length <= position < length + tokens:
-                yield Token(row, *said)
+        yield [
+            Token(row, *said)
+            for row, (length, said) in enumerate(zip(lengths, written, strict=True))
+            if length <= position < length + tokens
+        ]
         if position < lengths[-1]:
             ids = torch.where(told > position, given[:, position], ids)
         new = ids[:, None]

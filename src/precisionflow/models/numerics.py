@@ -7,16 +7,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+AS_IT_IS = contextlib.nullcontext()
+
 
 def at_least_float32(x: Tensor) -> Tensor:
     """bfloat16 to float32, float32 and float64 as they are: likelihoods and precisions are never computed in less."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
+    return x if x.dtype.itemsize >= torch.float32.itemsize else x.float()
 
 
 def outside_autocast(device: torch.device) -> AbstractContextManager[object]:
     """Inside the block tensors of the device are computed in their own dtypes."""
     if not torch.is_autocast_enabled(device.type):
-        return contextlib.nullcontext()
+        return AS_IT_IS
     return torch.autocast(device_type=device.type, enabled=False)
 
 

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from precisionflow.config import attention as kinds
 from precisionflow.config.optimiser import GroupName
+from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.expanding import Expanding
-from precisionflow.models.attention.heads import Origin, QueriesAndKeys
+from precisionflow.models.attention.heads import Origin, QueriesAndKeys, beside
 from precisionflow.models.attention.independent import Independent
 from precisionflow.models.attention.log_prior import LogPrior
 from precisionflow.models.attention.lowerings import Keys, Lowering, Queries
@@ -64,18 +65,18 @@ class Attention(nn.Module):
         return self._posterior(queries, at, keys, at)
 
     def begin(self, room: Room) -> Step:
-        """Attention that remembers; its prior lets no token attend to a later one."""
+        """Attention that remembers; its prior lets no token attend to a later one. A growing text has no padding."""
         horizon = self.prior.horizon
-        keys, offered, origin = Kept(room, horizon=horizon), Kept(room, horizon=horizon), None
-        both, value = self.potential.forward, self.value.forward
+        keys, offered = Kept(room, horizon=horizon), Kept(room, horizon=horizon)
+        sides, log_prior, value, edges = self.potential.begin(), self.prior.log, self.value, self.edges
+        lowering, own, mix = self.potential.lowering, value.begin(), bare(self.mix)
 
         def step(x: Tokens, at: Sites) -> Tokens:
-            nonlocal origin
-            origin = self.potential.origin(x, at) if origin is None else origin
-            queries, key = both(x, at, origin)
-            posterior = self._posterior(queries, at, keys.extended(key), keys.sites(at))
-            new = self.value.offered(value(x, at), posterior, offered.seen)
-            return self._mixed(posterior, offered.extended(new), at)
+            queries, key = sides(x, at)
+            reached = keys.extended(key)
+            posterior = edges(lowering, queries, reached, log_prior(at, keys.sites(at)))
+            new = value.offered(own(x, at), posterior, offered.seen)
+            return mix(beside(value.expectation(posterior, offered.extended(new), at)))
 
         return step
 
@@ -95,8 +96,7 @@ class Attention(nn.Module):
         return self.edges(self.potential.lowering, queries, keys, log_prior)
 
     def _mixed(self, posterior: Posterior, offered: Tensor, at: Sites) -> Tokens:
-        mixed = self.value.expectation(posterior, offered, at)
-        return self.mix(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
+        return self.mix(beside(self.value.expectation(posterior, offered, at)))  # type: ignore[no-any-return]
 
 
 def attention(

@@ -51,4 +51,5 @@ class Posterior:
         return self.prior.open_keys(shape[2], self.keys.shape[2], device=self.queries.device).expand(shape)
 
     def _require_edges(self) -> None:
-        self.prior.require_edges(self.queries.shape[-2], self.keys.shape[-2], device=self.queries.device)
+        if self.prior.factors:
+            self.prior.require_edges(self.queries.shape[-2], self.keys.shape[-2], device=self.queries.device)

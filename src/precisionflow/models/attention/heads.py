@@ -1,5 +1,6 @@
 """Channels as heads, and the map from tokens to queries and keys."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -7,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.rotation import Unrotated
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.numerics import at_least_float32
@@ -20,6 +22,13 @@ def split_heads(x: Tokens, heads: int) -> Heads:
     """Channels to heads; the token axis stays whole."""
     return x.view(*x.shape[:2], heads, x.shape[-1] // heads).transpose(1, 2)
 
+
+def beside(heads: Heads) -> Tokens:
+    """Heads to channels."""
+    return heads.transpose(1, 2).flatten(-2)
+
+
+EVERY_HEAD = slice(None)
 
 Origin = Float[Tensor, "batch heads origin width"]
 """What queries and keys of a head are measured from; empty where the log potential is no distance."""
@@ -35,8 +44,9 @@ class HeadNorm(nn.Module):
 
     def forward(self, x: Heads, of: slice) -> Heads:
         """`of`: which of the heads these are; in float32 at least, given back in the dtype of `x`."""
-        normed = functional.rms_norm(at_least_float32(x), x.shape[-1:])
-        return (normed * self.gain[of]).to(x.dtype)
+        normed = torch.rms_norm(at_least_float32(x), x.shape[-1:])
+        gain = self.gain if of == EVERY_HEAD else self.gain[of]
+        return (normed * gain).to(x.dtype)
 
 
 class Unnormed(nn.Module):
@@ -61,6 +71,18 @@ class QueriesAndKeys(nn.Linear):
         self.norm = norm or Unnormed()
         self.rotation = rotation or Unrotated()
 
+    def begin(self) -> Callable[[Tokens, Sites], Heads]:
+        """The heads of the queries, then those of the keys, of tokens whose texts grow."""
+        weight, bias, width = self.weight, self.bias, self.head_width
+        norm, rotation = bare(self.norm), bare(self.rotation)
+
+        def both(x: Tokens, at: Sites) -> Heads:
+            heads = functional.linear(x, weight, bias)
+            heads = heads.view(*x.shape[:2], -1, width).transpose(1, 2)
+            return rotation(norm(heads, EVERY_HEAD), at)
+
+        return both
+
     @property
     def head_width(self) -> int:
         """Channels of a head."""
@@ -69,7 +91,7 @@ class QueriesAndKeys(nn.Linear):
     def forward(self, x: Tokens, at: Sites, side: Side = "both") -> Heads:  # type: ignore[override]
         """Queries, keys, or both: the heads of the queries, then those of the keys."""
         count = self.heads
-        of = {"query": slice(count), "key": slice(count, None), "both": slice(None)}[side]
+        of = {"query": slice(count), "key": slice(count, None), "both": EVERY_HEAD}[side]
         width = self.head_width
         rows = slice(of.start and of.start * width, of.stop and of.stop * width)
         whole = side == "both"

@@ -49,8 +49,10 @@ class Kept:
         self.room = room
         self.horizon = len(room.positions) if horizon is None else horizon
         self.buffer: Tensor | None = None
-        self.held = range(0)
-        """Positions of the tokens in the buffer."""
+        self.start = 0
+        """Position of the first token in the buffer."""
+        self.stop = 0
+        """Position of the next token to come."""
         self.reached = range(0)
         """Positions of those that the last call gave back."""
 
@@ -58,39 +60,34 @@ class Kept:
         self, new: Float[Tensor, "batch heads new width"]
     ) -> Float[Tensor, "batch heads reached width"]:
         """What is kept that the new tokens reach, then they themselves."""
-        start, count = self.held.stop, new.shape[2]
-        buffer = self._with_room(new)
-        buffer[:, :, len(self.held) : len(self.held) + count] = new
-        self.held = range(self.held.start, start + count)
-        self.reached = range(max(self.held.start, start - self.horizon), start + count)
-        return self._among(self.reached) if start else new
+        first, count = self.stop, new.shape[2]
+        if self.buffer is None or first - self.start + count > self.buffer.shape[2]:
+            self._make_room(new)
+        assert self.buffer is not None
+        self.buffer.narrow(2, first - self.start, count).copy_(new)
+        self.stop = first + count
+        begun = max(self.start, first - self.horizon)
+        self.reached = range(begun, self.stop)
+        return self.buffer.narrow(2, begun - self.start, self.stop - begun)
 
     @property
     def seen(self) -> Float[Tensor, "batch heads reached width"] | None:
         """What is kept that the next tokens reach; none before the first."""
-        stop = self.held.stop
-        return self._among(range(max(self.held.start, stop - self.horizon), stop)) if stop else None
+        if self.buffer is None:
+            return None
+        begun = max(self.start, self.stop - self.horizon)
+        return self.buffer.narrow(2, begun - self.start, self.stop - begun)
 
     def sites(self, new: Sites) -> Sites:
         """Sites of the tokens that the last call gave back; `new` are those of the tokens that came with it."""
         return new if new.span == self.reached else self.room.sites(self.reached)
 
-    def _among(self, span: range) -> Tensor:
-        assert self.buffer is not None
-        return self.buffer[:, :, span.start - self.held.start : span.stop - self.held.start]
-
-    def _with_room(self, new: Tensor) -> Tensor:
-        """The buffer, with room for what comes behind what is kept."""
-        if self.buffer is None:
-            places = min(len(self.room.positions), 2 * self.horizon + 1)
-        elif len(self.held) + new.shape[2] > self.buffer.shape[2]:
-            places = self.buffer.shape[2]
-        else:
-            return self.buffer
-        kept, stop = self.seen, self.held.stop
+    def _make_room(self, new: Tensor) -> None:
+        """A buffer with room for what comes behind what the next tokens reach."""
+        kept = self.seen
         few = 0 if kept is None else kept.shape[2]
-        self.buffer = new.new_empty(*new.shape[:2], max(places, few + new.shape[2]), new.shape[3])
+        places = max(min(len(self.room.positions), 2 * self.horizon + 1), few + new.shape[2])
+        self.buffer = new.new_empty(*new.shape[:2], places, new.shape[3])
         if kept is not None:
             self.buffer[:, :, :few] = kept
-        self.held = range(stop - few, stop)
-        return self.buffer
+        self.start = self.stop - few

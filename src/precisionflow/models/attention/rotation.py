@@ -30,7 +30,7 @@ class Rotary(nn.Module):
         """In float32 at least, given back in the dtype of `heads`."""
         cosine, sine = self._turn(at.positions)
         others = heads.roll(heads.shape[-1] // 2, dims=-1)
-        return (heads * cosine + others * sine).to(heads.dtype)
+        return torch.addcmul(heads * cosine, others, sine).to(heads.dtype)
 
     def _turn(self, positions: Tensor) -> "Turn":
         """(cosine, signed sine) of each position and channel; layers that share a rotation ask for the same ones."""

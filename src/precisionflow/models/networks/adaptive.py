@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from precisionflow.config.likelihoods import AdaptiveSoftmax as Config
 from precisionflow.config.optimiser import GroupName
+from precisionflow.models.attention.memory import Room
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.likelihoods.adaptive import AdaptiveSoftmax, ClusteredLogits
 
@@ -32,6 +33,10 @@ class ClusteredReadout(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch tokens channels"], at: Sites) -> ClusteredLogits:  # noqa: ARG002
         return self.softmax(self.norm(x))  # type: ignore[no-any-return]
+
+    def begin(self, room: Room) -> Callable[[Tensor, Sites], ClusteredLogits]:  # noqa: ARG002 - nothing to remember
+        """The readout of each token by itself."""
+        return self.forward
 
 
 class AdaptiveReadout(ClusteredReadout):

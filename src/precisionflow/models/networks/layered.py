@@ -7,6 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from precisionflow.config.optimiser import GroupName
+from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.memory import Room, Step
 from precisionflow.models.attention.sites import Sites
 
@@ -75,8 +76,8 @@ class Residual(nn.Module):
         return x + self.dropout(self.branch(self.norm(x), at))  # type: ignore[no-any-return]
 
     def begin(self, room: Room) -> Step:
-        """The same with the branch under way; a call of a module costs as much as a product of one token's channels."""
-        norm, branch, dropout = self.norm.forward, self.branch.begin(room), self.dropout.forward
+        """The same with the branch under way."""
+        norm, branch, dropout = bare(self.norm), self.branch.begin(room), bare(self.dropout)
 
         def step(x: Tensor, at: Sites) -> Tensor:
             return x + dropout(branch(norm(x), at))  # type: ignore[no-any-return]
@@ -88,7 +89,7 @@ class TokenWise(nn.Sequential):
     """Modules one after the other, each token by itself: sites make no difference."""
 
     def begin(self, room: Room) -> Step:  # noqa: ARG002 - nothing to remember
-        parts = [part.forward for part in self]
+        parts = [bare(part) for part in self]
 
         def step(x: Tensor, at: Sites) -> Tensor:  # noqa: ARG001
             for part in parts:

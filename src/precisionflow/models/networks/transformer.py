@@ -12,6 +12,7 @@ from torch.nn import functional
 from precisionflow.config.networks import Transformer
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.attention import attention
+from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.heads import HeadNorm
 from precisionflow.models.attention.memory import Room, Step
 from precisionflow.models.attention.rotation import Rotary
@@ -86,7 +87,12 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.tokens.weight, std=EMBEDDING_STD)
 
     def begin(self, room: Room) -> Step:  # noqa: ARG002 - nothing to remember
-        return self
+        embedded, positions, dropout = bare(self.tokens), bare(self.positions), bare(self.dropout)
+
+        def step(tokens: Int[Tensor, "batch tokens"], at: Sites) -> Channels:
+            return dropout(positions(embedded(tokens), at))
+
+        return step
 
     def forward(self, tokens: Int[Tensor, "batch tokens *bag"], at: Sites) -> Channels:
         """A token that is a bag of ids has the sum of their embeddings, without those of id 0."""

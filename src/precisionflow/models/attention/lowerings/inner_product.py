@@ -33,22 +33,24 @@ class InnerProduct:
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
     ) -> Float[Tensor, "batch heads queries width"]:
-        rows, columns, width = queries.shape[-2], keys.shape[-2], keys.shape[-1]
-        one_width = queries.device.type != "cpu" or width == values.shape[-1]
-        if not one_width or prior.learned or (prior.factors and rows * columns > WHOLE):
+        if queries.device.type == "cpu" and keys.shape[-1] != values.shape[-1]:
             return blockwise.expectation(_block, queries, keys, values, prior)
         if not prior.factors:
             return _fused(queries, keys, values, is_causal=prior.causal)
+        rows, columns = queries.shape[-2], keys.shape[-2]
+        if prior.learned or rows * columns > WHOLE:
+            return blockwise.expectation(_block, queries, keys, values, prior)
         log_prior = prior.matrix(rows, columns, device=queries.device, dtype=queries.dtype)
         return _fused(queries, keys, values, attn_mask=log_prior)
 
 
 def _fused(queries: Queries, keys: Keys, values: Values, **prior: Tensor | bool) -> Tensor:
     """On a GPU with zeros behind the channels of all sides, up to one width that is aligned."""
+    if queries.device.type == "cpu":
+        return scaled_dot_product_attention(queries, keys, values, scale=1.0, **prior)  # type: ignore[arg-type]
     width = values.shape[-1]
-    if queries.device.type != "cpu":
-        aligned = -(-max(keys.shape[-1], width) // ALIGNED) * ALIGNED
-        queries, keys, values = (pad(side, (0, aligned - side.shape[-1])) for side in (queries, keys, values))
+    aligned = -(-max(keys.shape[-1], width) // ALIGNED) * ALIGNED
+    queries, keys, values = (pad(side, (0, aligned - side.shape[-1])) for side in (queries, keys, values))
     return scaled_dot_product_attention(queries, keys, values, scale=1.0, **prior)[..., :width]  # type: ignore[arg-type]
 
 

@@ -9,6 +9,7 @@ sides move, and without it float32 loses what is small beside an offset that que
 first key is seen by every query, so that no later token changes a bit of what earlier ones get.
 """
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -21,6 +22,9 @@ from precisionflow.models.attention.sites import Sites
 Tokens = Float[Tensor, "batch tokens channels"]
 Lowered = Float[Tensor, "batch heads tokens _"]
 """One side; each has the width that its lowering asks for."""
+
+SidesUnderWay = Callable[[Tokens, Sites], tuple[Lowered, Lowered]]
+"""Called with the tokens that follow those of the last call, it gives both sides, from the origin of the first call."""
 
 
 @runtime_checkable
@@ -43,4 +47,8 @@ class Potential(Protocol):
 
     def __call__(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
         """Query side and key side of the same tokens; without an origin they are the first ones."""
+        ...
+
+    def begin(self) -> SidesUnderWay:
+        """The potential before the first token of a batch of texts."""
         ...

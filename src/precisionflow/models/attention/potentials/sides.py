@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from torch import nn
 
 from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys
-from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials import Lowered, SidesUnderWay, Tokens
 from precisionflow.models.attention.sites import Sites
 
 
@@ -29,6 +29,20 @@ class Sides(nn.Module, ABC):
         queries, keys = self.queries_keys(x, at).chunk(2, dim=1)
         origin = self._origin(keys) if origin is None else origin
         return self._queries(self._measured(queries, origin), x), self._keys(self._measured(keys, origin), x)
+
+    def begin(self) -> SidesUnderWay:
+        both = self.queries_keys.begin()
+        origin: Origin | None = None
+
+        def sides(x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+            nonlocal origin
+            queries, keys = both(x, at).chunk(2, dim=1)
+            origin = self._origin(keys) if origin is None else origin
+            return self._queries(self._measured(queries, origin), x), self._keys(
+                self._measured(keys, origin), x
+            )
+
+        return sides
 
     @abstractmethod
     def _origin(self, keys: Heads) -> Origin:

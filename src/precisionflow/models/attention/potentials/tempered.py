@@ -6,7 +6,7 @@ from torch import nn
 
 from precisionflow.models.attention.heads import Heads, Origin
 from precisionflow.models.attention.lowerings import Lowering
-from precisionflow.models.attention.potentials import Lowered, Tokens
+from precisionflow.models.attention.potentials import Lowered, SidesUnderWay, Tokens
 from precisionflow.models.attention.potentials.centred import AboveBound
 from precisionflow.models.attention.sites import Sites
 
@@ -39,6 +39,15 @@ class Tempered(nn.Module):
     def forward(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
         queries, keys = self.potential(x, at, origin)
         return self._tempered(queries), keys
+
+    def begin(self) -> SidesUnderWay:
+        both = self.potential.begin()
+
+        def sides(x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
+            queries, keys = both(x, at)
+            return self._tempered(queries), keys
+
+        return sides
 
     def scaled(self, queries: Heads) -> Lowered:
         """The query side of queries that are given, of a potential that has one."""

@@ -4,6 +4,7 @@ A token's own value is a function of the token alone. What it offers to those th
 tokens that it attends to itself. Sides are apart as those of a potential are: a cache keeps what was offered.
 """
 
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -30,6 +31,10 @@ class Value(Protocol):
 
     def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:
         """What the tokens offer; `posterior` has them as queries, and as keys those that offer `before`, then them."""
+        ...
+
+    def begin(self) -> Callable[[Tokens, Sites], Own]:
+        """The same, of tokens whose texts grow."""
         ...
 
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:

@@ -40,6 +40,9 @@ class Hopfield(nn.Module):
     def forward(self, y: Tokens, at: Sites) -> Own:  # noqa: ARG002 - a pattern is its own value
         return y.new_empty(y.shape[0], self.heads, y.shape[1], 0)
 
+    def begin(self) -> Callable[[Tokens, Sites], Own]:
+        return self.forward
+
     def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:  # noqa: ARG002
         return own
 

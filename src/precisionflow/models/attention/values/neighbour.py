@@ -1,7 +1,10 @@
 """The value of a neighbour: a linear map of the token that is attended to."""
 
+from collections.abc import Callable
+
 from torch import nn
 
+from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import split_heads
 from precisionflow.models.attention.sites import Sites
@@ -18,6 +21,14 @@ class Neighbour(nn.Module):
 
     def forward(self, y: Tokens, at: Sites) -> Own:  # noqa: ARG002 - every position alike
         return split_heads(self.values(y), self.heads)
+
+    def begin(self) -> Callable[[Tokens, Sites], Own]:
+        values, heads = bare(self.values), self.heads
+
+        def own(y: Tokens, at: Sites) -> Own:  # noqa: ARG001
+            return split_heads(values(y), heads)
+
+        return own
 
     def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:  # noqa: ARG002
         return own
