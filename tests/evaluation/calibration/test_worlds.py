@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow.evaluation.calibration.worlds import BASES, BLOCKS, WORLDS, sums, uniform
+from precisionflow.evaluation.calibration.worlds import BASES, BLOCKS, WORLDS, _mixed, sums, thinned, uniform
 
 
 def row_by_row(values: np.ndarray, row: np.ndarray) -> np.ndarray:
@@ -50,3 +50,24 @@ def test_the_mean_of_many_rows_scatters_from_world_to_world_as_it_should() -> No
     means = row_by_row(uniform(row, 0), row).mean(axis=1)
     assert means.mean() == pytest.approx(0.5, abs=0.002)
     assert means.std() == pytest.approx(np.sqrt(1 / 12 / 3000), rel=0.2)
+
+
+def test_bits_are_those_of_splitmix64():
+    """The first outputs of the generator that starts at 0, as its authors' code gives them."""
+    expected = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC]
+    assert _mixed(np.arange(4, dtype=np.uint64)).tolist() == expected
+
+
+def test_eight_streams_of_every_row_are_apart() -> None:
+    drawn = np.stack([uniform(np.arange(50), stream)[0] for stream in range(8)])
+    assert len(np.unique(drawn)) == drawn.size
+
+
+@pytest.mark.parametrize("most", [1, 7, 99, 100, 1000])
+def test_kept_rows_are_chosen_by_their_index_wherever_they_stand(most: int) -> None:
+    row = np.arange(100) * 3
+    kept, factor = thinned(row, most)
+    assert len(kept) == len(set(kept.tolist())) == min(most, 100)
+    assert factor == pytest.approx(np.sqrt(min(most, 100) / 100))
+    turned, _ = thinned(row[::-1], most)
+    assert set(row[::-1][turned]) == set(row[kept])
