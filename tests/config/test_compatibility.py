@@ -1,5 +1,6 @@
 """What fits with what: the declarations on the classes are of kinds that exist, and every default is allowed."""
 
+import contextlib
 import re
 
 import pytest
@@ -106,6 +107,25 @@ def test_the_curvature_of_images_is_not_that_of_other_tasks():
     tree = {"name": "t", "task": {"kind": "regression"}, "model": {"kind": "mlp"}, "learning": learning}
     with pytest.raises(ConfigError, match=r"^learning.descent.kind: gauss_newton needs a model of images"):
         resolve(tree | {"objective": {"kind": "gaussian_nll"}})
+
+
+@pytest.mark.parametrize(
+    ("learning", "stage", "refused"),
+    [("predictive_coding", 3, True), ("predictive_coding", 2, False), ("backprop", 3, False)],
+)
+def test_gradients_are_compared_where_they_are_whole(learning, stage, refused):
+    tree = {
+        "name": "t",
+        "task": {"kind": "regression"},
+        "model": {"kind": "mlp"},
+        "objective": {"kind": "gaussian_nll"},
+        "learning": {"kind": learning},
+        "engine": {"kind": "deepspeed", "zero_stage": stage},
+        "training": {"monitor_every": 10},
+    }
+    expected = pytest.raises(ConfigError, match=r"^training.monitor_every: compares whole gradients, which")
+    with expected if refused else contextlib.nullcontext():
+        resolve(tree)
 
 
 def with_margins(task: dict, margins: object, metrics: tuple[str, ...] = ()) -> Experiment:

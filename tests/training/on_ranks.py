@@ -129,6 +129,8 @@ def main(folder: Path) -> None:
             ranks.barrier()
             engine.save(checkpoint)
             results[name] += curve(engine, ranks, range(STEPS // 2, STEPS))
+            if seen := [] if experiment.engine.zero_stage == 3 else engine.monitored(STEPS):
+                results[f"{name} seen"] = list(seen[0].entries(STEPS))
             weights = engine.whole_weights()
             results[f"{name} weight"] = [float(sum(w.double().abs().sum() for w in weights.values()))]
             engine.close()

@@ -25,7 +25,14 @@ from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.engines.engine import Engine
 from precisionflow.training.loop import train as train_networks
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.schedule import checkpoint_due, next_stop, share_of_peak, validation_due
+from precisionflow.training.rules.monitored import Monitored, SettlingRow
+from precisionflow.training.schedule import (
+    checkpoint_due,
+    monitor_due,
+    next_stop,
+    share_of_peak,
+    validation_due,
+)
 from precisionflow.training.standing import Interval, Standing
 from precisionflow.training.train import train
 
@@ -55,11 +62,20 @@ def test_the_rate_stays_and_then_falls_to_zero_in_a_line():
 
 
 @pytest.mark.parametrize(
-    ("validate_every", "checkpoint_every"), [(4, 5), (3, 3), (50, 1), (1, None), (7, 100)]
+    ("validate_every", "monitor_every", "checkpoint_every"),
+    [(4, None, 5), (3, 2, 3), (50, 9, 1), (1, 40, None), (7, 23, 100)],
 )
-def test_the_loop_stops_where_something_is_due_and_nowhere_else(validate_every, checkpoint_every):
-    training = Training(steps=23, validate_every=validate_every, checkpoint_every=checkpoint_every)
-    due = [s for s in range(1, 24) if validation_due(s, training) or checkpoint_due(s, training)]
+def test_the_loop_stops_where_something_is_due_and_nowhere_else(
+    validate_every, monitor_every, checkpoint_every
+):
+    training = Training(
+        steps=23,
+        validate_every=validate_every,
+        monitor_every=monitor_every,
+        checkpoint_every=checkpoint_every,
+    )
+    are_due = validation_due, monitor_due, checkpoint_due
+    due = [step for step in range(1, 24) if any(of(step, training) for of in are_due)]
     stops, step = [], 0
     while step < 23:
         step = next_stop(step, training)
@@ -67,6 +83,19 @@ def test_the_loop_stops_where_something_is_due_and_nowhere_else(validate_every, 
     assert stops == due
     assert stops[-1] == 23
     assert not checkpoint_due(23, training)
+    assert monitor_due(23, training) is (monitor_every is not None)
+
+
+@pytest.mark.parametrize(("every", "steps"), [(None, []), (5, [5, 10, 12]), (4, [4, 8, 12])])
+def test_what_settles_is_seen_after_every_so_many_steps_and_at_the_end(every, steps, tmp_path):
+    engine, standing, _ = train_scripted(
+        [[1.0], [2.0]], tmp_path, steps=12, validate_every=12, monitor_every=every
+    )
+    assert engine.monitored_at == steps
+    for outcome in standing.outcomes:
+        seen = [(step, value) for step, name, value in outcome.history if name == "gradient_cosine"]
+        assert seen == [(step, 0.5) for step in steps]
+        assert [row.step for row in outcome.settling] == steps
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
@@ -213,6 +242,7 @@ class Scripted:
         self.left: list[list[int]] = []
         self.advanced: list[tuple[int, int]] = []
         self.saved: list[int] = []
+        self.monitored_at: list[int] = []
 
     def advance(self, first: int, last: int, interval: Interval) -> None:
         self.advanced.append((first, last))
@@ -227,6 +257,11 @@ class Scripted:
 
     def keep(self, which: torch.Tensor) -> None:
         self.kept |= {n: self.seen for n, kept in zip(self.networks, which.tolist(), strict=True) if kept}
+
+    def monitored(self, step: int) -> list[Monitored]:
+        self.monitored_at.append(step)
+        row = SettlingRow(step, 3, [2.0], [], [], 0.5)
+        return [Monitored(1, 0.5, [row]) for _ in self.networks]
 
     def not_finite(self, place: int) -> str:
         return f"layer of {self.networks[place]}"

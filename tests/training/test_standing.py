@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.rules.monitored import SettlingRow
 from precisionflow.training.standing import Interval, Standing
 
 
@@ -21,6 +22,7 @@ def in_the_middle() -> Standing:
         standing.step = step
         for outcome, value in zip(standing.outcomes, values, strict=True):
             outcome.history.append((step, "validation_loss", value))
+            outcome.settling.append(SettlingRow(step, 1, [value, 0.5], [0.1], [], 0.75))
         standing.judge(vector(*values), patience=1)
     standing.leave(torch.tensor([False, True, False, False]), patience=1, validate_every=10)
     standing.step = 30
@@ -38,6 +40,7 @@ def test_several_networks_some_gone_are_read_as_they_were_written(tmp_path):
     assert after.networks == [0, 2, 3]
     assert after.outcomes == before.outcomes
     assert [len(outcome.history) for outcome in after.outcomes] == [3, 2, 3, 3]
+    assert after.outcomes[3].settling[1] == SettlingRow(20, 1, [1.0, 0.5], [0.1], [], 0.75)
     assert (after.step, after.interval.steps, after.interval.seconds) == (30, 1, 0.25)
     for name in ("best_loss", "best_step", "stale"):
         assert torch.equal(getattr(after, name), getattr(before, name)), name
@@ -51,7 +54,7 @@ def test_losses_that_nothing_was_better_than_survive(tmp_path):
     assert Standing.read(tmp_path).outcomes[1].history == []
 
 
-@pytest.mark.parametrize("file", ["progress.json", "history.parquet"])
+@pytest.mark.parametrize("file", ["progress.json", "history.parquet", "settling.parquet"])
 def test_a_file_that_is_missing_is_named(file, tmp_path):
     in_the_middle().write(tmp_path)
     (tmp_path / file).unlink()
@@ -65,11 +68,13 @@ def test_a_network_that_stopped_keeps_its_best_and_forgets_what_came_after_its_p
         standing.step = step
         for outcome, value in zip(standing.outcomes, values, strict=True):
             outcome.history.append((step, "validation_loss", value))
+            outcome.settling.append(SettlingRow(step, 0, [], [], [], 1.0))
         standing.judge(vector(*values), patience=1)
     standing.leave(torch.tensor([True, True]), patience=1, validate_every=5)
     stopped, going = standing.outcomes
     assert (stopped.loss, stopped.steps) == (1.0, 10)
     assert [step for step, *_ in stopped.history] == [5, 10]
+    assert [row.step for row in stopped.settling] == [5, 10]
     assert (going.loss, going.steps) == (7.0, 15)
     assert standing.networks == []
 

@@ -29,6 +29,7 @@ def check(experiment: "Experiment") -> None:
     _states_have_what_is_precise(experiment)
     _descent_has_a_curvature(experiment)
     _engine_runs_the_optimiser(experiment)
+    _gradients_can_be_compared(experiment)
     _readout_can_be_tied(experiment)
     _clusters_fit_tokens_and_readout(experiment)
     _closed_form_is_left_alone(experiment)
@@ -192,6 +193,16 @@ def _engine_runs_the_optimiser(experiment: "Experiment") -> None:
         raise ValueError(
             f"training.accumulate: engine.kind {engine.kind} takes every batch whole; leave it at 1 "
             "or use engine.kind torch"
+        )
+
+
+def _gradients_can_be_compared(experiment: "Experiment") -> None:
+    engine, learning = experiment.engine, experiment.learning
+    partitioned = isinstance(engine, DeepSpeedEngine) and engine.zero_stage == 3
+    if experiment.training.monitor_every and partitioned and isinstance(learning, PredictiveCoding):
+        raise ValueError(
+            "training.monitor_every: compares whole gradients, which engine.zero_stage 3 does not keep; "
+            "use engine.zero_stage 2 or leave it out"
         )
 
 

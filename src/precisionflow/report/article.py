@@ -18,6 +18,7 @@ from precisionflow.report.sections import (
     learning_curves,
     provenance,
     scores,
+    settling,
     training_cost,
 )
 
@@ -29,6 +30,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     fit.section,
     calibration.section,
     learning_curves.section,
+    settling.section,
     training_cost.section,
     attention.section,
     provenance.section,

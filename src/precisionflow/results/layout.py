@@ -114,6 +114,11 @@ class TrainedCell:
         """records.schemas.HISTORY."""
         return self.folder / "history.parquet"
 
+    @property
+    def settling(self) -> Path:
+        """records.schemas.SETTLING, where training.monitor_every asks for it."""
+        return self.folder / "settling.parquet"
+
     @classmethod
     def below(cls, folder: Path) -> "list[TrainedCell]":
         """Every trained cell inside a folder, sorted."""

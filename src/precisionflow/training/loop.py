@@ -10,7 +10,7 @@ from precisionflow.config.training import Training
 from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.engines.engine import Engine
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.schedule import checkpoint_due, next_stop, validation_due
+from precisionflow.training.schedule import checkpoint_due, monitor_due, next_stop, validation_due
 from precisionflow.training.standing import Interval, Standing
 
 STILL_RUNNING = 0.8
@@ -41,6 +41,8 @@ def train(
         stop = next_stop(standing.step, training)
         engine.advance(standing.step, stop, standing.interval)
         standing.step = stop
+        if monitor_due(stop, training):
+            _monitor(engine, standing)
         if validation_due(stop, training):
             measured = _validate(engine, standing, training=training, ranks=ranks)
             for place, loss in enumerate(measured["validation_loss"].tolist()):
@@ -69,6 +71,13 @@ def _validate(engine: Engine, standing: Standing, *, training: Training, ranks: 
     _record(standing, measured)
     standing.interval = Interval.empty(len(standing.networks), len(engine.measures))
     return measured
+
+
+def _monitor(engine: Engine, standing: Standing) -> None:
+    """Extend every network's history by what is seen of the batch that comes next."""
+    for network, seen in zip(standing.networks, engine.monitored(standing.step), strict=False):
+        standing.outcomes[network].history += seen.entries(standing.step)
+        standing.outcomes[network].settling += seen.layers
 
 
 def _record(standing: Standing, measured: Measured) -> None:

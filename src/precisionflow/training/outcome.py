@@ -21,7 +21,7 @@ from precisionflow.models.posteriors.build import fitted_laplace, fitted_spread
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, write_card, write_parquet
-from precisionflow.records.schemas import HISTORY
+from precisionflow.records.schemas import HISTORY, SETTLING
 from precisionflow.results.code import code_version
 from precisionflow.results.layout import PreparedSplit, TrainedCell
 from precisionflow.training.files import save_weights
@@ -32,7 +32,7 @@ from precisionflow.training.population import (
     pooled_target,
     pooled_weight,
 )
-from precisionflow.training.standing import Entry, Outcome, history_table
+from precisionflow.training.standing import Entry, Outcome, numbered, table
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,10 @@ def write_cell(experiment: Experiment, data: PreparedSplit, folder: Path, traine
     card = read_card(data.card, DatasetCard)
     save_weights(_weights(experiment, data, trained).tensors, place.weights)
     history = mean_history(outcomes)
-    write_parquet(history_table(history), place.history, HISTORY)
+    write_parquet(table(history, HISTORY), place.history, HISTORY)
+    settling = [outcome.settling for outcome in outcomes]
+    if any(settling):
+        write_parquet(numbered(settling, SETTLING), place.settling, SETTLING)
     speed = [value for _, name, value in history if name == "seconds_per_step"]
     write_card(
         ModelCard(

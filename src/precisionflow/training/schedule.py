@@ -68,14 +68,24 @@ def validation_due(step: int, training: Training) -> bool:
     return step % training.validate_every == 0 or step == training.steps
 
 
+def monitor_due(step: int, training: Training) -> bool:
+    """After every `monitor_every` steps, and after the last; never without it."""
+    every = training.monitor_every
+    return every is not None and (step % every == 0 or step == training.steps)
+
+
 def checkpoint_due(step: int, training: Training) -> bool:
     """After every `checkpoint_every` steps, by default a tenth of them, but not after the last."""
     return step % _checkpoint_every(training) == 0 and step < training.steps
 
 
 def next_stop(step: int, training: Training) -> int:
-    """The first step after `step` at which a validation or a checkpoint is due."""
-    every = (training.validate_every, _checkpoint_every(training))
+    """The first step after `step` at which a validation, a record of settling or a checkpoint is due."""
+    every = (
+        training.validate_every,
+        training.monitor_every or training.steps,
+        _checkpoint_every(training),
+    )
     return min(training.steps, *((step // interval + 1) * interval for interval in every))
 
 

@@ -13,10 +13,13 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from precisionflow.records.files import read_parquet, write_parquet, write_text
-from precisionflow.records.schemas import HISTORY, NETWORK_HISTORY
+from precisionflow.records.schemas import NETWORK_HISTORY, SETTLING
 from precisionflow.training.files import reading
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.rules.monitored import SettlingRow
 
+HISTORIES, SETTLINGS = "history.parquet", "settling.parquet"
+"""Files inside a checkpoint."""
 Entry = tuple[int, str, float]
 """step, metric, value."""
 
@@ -61,6 +64,8 @@ class Outcome:
     """Outcome of the training of one network."""
 
     history: list[Entry] = field(default_factory=list)
+    settling: list[SettlingRow] = field(default_factory=list)
+    """Empty where nothing is monitored."""
     loss: float = math.inf
     """Validation loss of the weights that are kept."""
     steps: int = 0
@@ -111,6 +116,7 @@ class Standing:
             last = int(self.best_step[i]) + (patience or 0) * validate_every
             outcome.steps = min(last, self.step) if stopped else self.step
             outcome.history = [entry for entry in outcome.history if entry[0] <= outcome.steps]
+            outcome.settling = [row for row in outcome.settling if row.step <= outcome.steps]
         stay = torch.nonzero(~gone).flatten()
         self.networks = [self.networks[i] for i in stay.tolist()]
         self.best_loss, self.best_step, self.stale = (
@@ -120,7 +126,10 @@ class Standing:
 
     def write(self, folder: Path) -> None:
         """Numbers as JSON, histories as Parquet."""
-        write_parquet(_histories(self.outcomes), folder / "history.parquet", NETWORK_HISTORY)
+        histories = numbered([outcome.history for outcome in self.outcomes], NETWORK_HISTORY)
+        settling = numbered([outcome.settling for outcome in self.outcomes], SETTLING)
+        write_parquet(histories, folder / HISTORIES, NETWORK_HISTORY)
+        write_parquet(settling, folder / SETTLINGS, SETTLING)
         numbers = {
             "step": self.step,
             "networks": self.networks,
@@ -141,11 +150,13 @@ class Standing:
         """The standing that `write` wrote; ValueError when it is not whole."""
         with reading(folder / "progress.json", checkpoint=folder) as path:
             numbers: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        with reading(folder / "history.parquet", checkpoint=folder) as path:
-            rows = read_parquet(path, NETWORK_HISTORY).to_pylist()
         outcomes = [Outcome(loss=loss, steps=steps) for loss, steps in numbers["outcomes"]]
-        for row in rows:
-            outcomes[row["network"]].history.append((row["step"], row["metric"], row["value"]))
+        with reading(folder / HISTORIES, checkpoint=folder) as path:
+            for row in read_parquet(path, NETWORK_HISTORY).to_pylist():
+                outcomes[row["network"]].history.append((row["step"], row["metric"], row["value"]))
+        with reading(folder / SETTLINGS, checkpoint=folder) as path:
+            for row in read_parquet(path, SETTLING).to_pylist():
+                outcomes[row.pop("network")].settling.append(SettlingRow(**row))
         kept = numbers["interval"]
         sums = torch.tensor(kept["sums"], dtype=torch.float64)
         return cls(
@@ -159,13 +170,12 @@ class Standing:
         )
 
 
-def _histories(outcomes: Sequence[Outcome]) -> pa.Table:
-    rows = [(network, *entry) for network, outcome in enumerate(outcomes) for entry in outcome.history]
-    columns = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return pa.table(dict(zip(NETWORK_HISTORY.names, columns, strict=True)), schema=NETWORK_HISTORY)
+def numbered(of_networks: Sequence[Sequence[tuple[Any, ...]]], schema: pa.Schema) -> pa.Table:
+    """Rows of every network, its number before them."""
+    return table([(network, *row) for network, rows in enumerate(of_networks) for row in rows], schema)
 
 
-def history_table(history: Sequence[Entry]) -> pa.Table:
-    """A history as a table of records.schemas.HISTORY."""
-    columns = zip(*history, strict=True) if history else ((), (), ())
-    return pa.table(dict(zip(HISTORY.names, columns, strict=True)), schema=HISTORY)
+def table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table of a schema."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    return pa.table(dict(zip(schema.names, columns, strict=True)), schema=schema)

@@ -151,7 +151,7 @@ def test_the_step_size_goes_on_decaying_between_incremental_lessons(linear):
 def test_an_energy_that_settling_raised_by_half_stops_training(linear, first):
     config = coding(iterations=1)
     one = settled(linear, config)
-    energies = Settled(one.layers, [torch.tensor(first)])
+    energies = Settled(one.layers, [torch.tensor([first])], 1)
     check_stable(energies, torch.tensor(first + 0.99), config=config)
     with pytest.raises(ValueError, match="iteration 1 raised the energy"):
         check_stable(energies, torch.tensor(first + 1.01), config=config)

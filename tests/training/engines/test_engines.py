@@ -47,6 +47,16 @@ def test_predictive_coding_under_zero_equals_torch(stage, rank_losses, torch_cur
     )
 
 
+def test_what_is_seen_of_settling_on_two_ranks_is_what_one_process_sees(rank_losses, text_tree, text_data):
+    engine = engine_of(resolve(text_tree | PC), text_data, Ranks())
+    curve(engine, Ranks(), range(STEPS))
+    (seen,) = engine.monitored(STEPS)
+    alone, ranks = list(seen.entries(STEPS)), rank_losses[2]["stage 1 predictive coding seen"]
+    assert [name for _, name, _ in ranks] == [name for _, name, _ in alone]
+    assert "error_norm_layer_2" in [name for _, name, _ in alone]
+    assert [value for *_, value in ranks] == pytest.approx([value for *_, value in alone], rel=1e-3)
+
+
 @pytest.mark.parametrize(
     "case", ["stage 0 muon in parts", "stage 2 averaged in parts", "stage 3 averaged in parts"]
 )

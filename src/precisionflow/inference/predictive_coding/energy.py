@@ -21,6 +21,9 @@ from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered, Mask
 from precisionflow.models.numerics import at_least_float32, counted_sum
 
+Parts = Float[Tensor, "layers_and_output"]
+"""The energy's sum over samples: of each layer's errors, and last the loss at the output."""
+
 
 class Pass(NamedTuple):
     """One forward pass at some errors or states."""
@@ -93,7 +96,11 @@ class Clamped:
 
     def energy(self, passed: Pass, laws: Laws) -> Float[Tensor, ""]:
         """The energy at the errors of a pass."""
-        return passed.loss + self._of_laws(passed.errors, passed.predictions, laws)
+        return self.parts(passed, laws).sum()
+
+    def parts(self, passed: Pass, laws: Laws) -> Parts:
+        """The energy at the errors of a pass, by layers."""
+        return self._parts(passed.errors, passed.predictions, passed.loss, laws)
 
     def energies(self, passed: Pass, laws: Laws) -> Float[Tensor, "samples"]:
         """-log p of all errors + loss of each sample, with every constant: what unlike networks can be compared by."""
@@ -117,18 +124,18 @@ class Clamped:
             pulls.append((predictions[-1] * score).sum())
             state = (predictions[-1] + error).detach()
         loss = self._output_loss(self._readout(state))
-        energy = loss + self._of_laws([error for error, _ in settled], predictions, laws)
+        energy = self._parts([error for error, _ in settled], predictions, loss, laws).sum()
         return Taught(energy - torch.stack(pulls).sum(), energy.detach())
 
-    def _of_laws(
-        self, errors: Sequence[Errors], predictions: Sequence[Errors], laws: Laws
-    ) -> Float[Tensor, ""]:
-        """Energies of all laws, as functions of their parameters and of the predictions too."""
-        of_layers = [
+    def _parts(
+        self, errors: Sequence[Errors], predictions: Sequence[Errors], loss: Tensor, laws: Laws
+    ) -> Parts:
+        """Those of the laws are functions of their parameters and of the predictions too."""
+        of_laws = [
             laws[layer].energy(error, prediction, self.mask)
             for layer, (error, prediction) in enumerate(zip(errors, predictions, strict=True))
         ]
-        return torch.stack(of_layers).sum()
+        return torch.stack([*of_laws, loss])
 
     def _output_loss(self, output: Any) -> Float[Tensor, ""]:
         return counted_sum(self.losses(output, self.target), self.factors)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from precisionflow.config.learning import PredictiveCoding
 from precisionflow.inference.predictive_coding.descent import Descent, descent
-from precisionflow.inference.predictive_coding.energy import Clamped, Pass
+from precisionflow.inference.predictive_coding.energy import Clamped, Parts, Pass
 from precisionflow.inference.predictive_coding.laws import Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
 from precisionflow.inference.predictive_coding.variables import OfErrors, OfStates, Variables
@@ -23,8 +23,15 @@ class Settled(NamedTuple):
 
     layers: list[Stepped]
     """Error and score of each layer, in the shape of its state."""
-    energies: list[Tensor]
-    """Energy where each step took its gradient, summed over samples."""
+    parts: list[Parts]
+    """Energies where each step took its gradient, or where the tolerance was met."""
+    steps: int
+    """Steps taken."""
+
+    @property
+    def energies(self) -> list[Tensor]:
+        """The same, summed over layers."""
+        return [parts.sum() for parts in self.parts]
 
     @property
     def errors(self) -> list[Tensor]:
@@ -76,7 +83,7 @@ def settle(
     batch (`total` sums a copy over ranks): ranks that share parameters take the same number of passes, as many as one
     process would. A step takes a forward pass and a backward pass to the states, without weight gradients.
     """
-    energies: list[Tensor] = []
+    met: list[Parts] = []
     layers = [Stepped(error, torch.zeros_like(error)) for error in start.errors]
     variables, down = _variables(clamped, laws, config), descent(config.descent)
     with torch.enable_grad():
@@ -84,13 +91,14 @@ def settle(
         for step in range(steps):
             if step:
                 passed = variables.passed(down.point([value for value, _ in layers]))
-            energy = clamped.energy(passed, laws)
-            energies.append(energy.detach())
-            if config.tolerance and step and _settled(energies, config.tolerance, total):
+            parts = clamped.parts(passed, laws)
+            met.append(parts.detach())
+            if config.tolerance and step and _settled(met, config.tolerance, total):
+                steps = step
                 break
             size = config.step_size * config.decay ** (taken + step)
-            layers = _stepped(variables, down, passed, energy, step_size=size)
-    return Settled(variables.errors(layers) if energies else layers, energies)
+            layers = _stepped(variables, down, passed, parts.sum(), step_size=size)
+    return Settled(variables.errors(layers) if met else layers, met, steps)
 
 
 def _variables(clamped: Clamped, laws: Laws, config: PredictiveCoding) -> Variables:
@@ -114,8 +122,8 @@ def _stepped(
         return down.stepped(variables, passed, gradients, step_size=step_size)
 
 
-def _settled(energies: list[Tensor], tolerance: float, total: Callable[[Tensor], Tensor]) -> bool:
-    before, after = total(torch.stack(energies[-2:]))
+def _settled(met: list[Parts], tolerance: float, total: Callable[[Tensor], Tensor]) -> bool:
+    before, after = total(torch.stack(met[-2:]).sum(dim=1))
     return bool((before - after).abs() <= tolerance * before.abs())
 
 
@@ -129,7 +137,7 @@ def check_stable(
     """ValueError where settling raised the energy to `after`: the step size lies beyond stability."""
     energies = total(torch.stack([*settled.energies, after])).tolist()
     fell = energies[-1] <= energies[0] + RISE * abs(energies[0])
-    if not settled.energies or fell or not math.isfinite(energies[0]):
+    if not settled.parts or fell or not math.isfinite(energies[0]):
         return
     step = next(at for at in range(1, len(energies)) if not energies[at] <= energies[at - 1])
     sizes = torch.stack([error.square().mean() for error in settled.errors]).nan_to_num(nan=math.inf)

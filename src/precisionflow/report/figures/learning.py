@@ -1,4 +1,4 @@
-"""Figures of learning: a measured quantity over the optimiser's steps."""
+"""Figures of learning: a measured quantity over the optimiser's steps, or over iterations or layers."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -21,7 +21,21 @@ class Curve(NamedTuple):
 
 def learning_curve(metric: str, curves: Mapping[int, Curve], *, variants: Sequence[str], name: str) -> str:
     """Mean over the runs of each variant, and their range; keys of `curves` are indices into `variants`."""
-    alt = f"{metric} over training steps for {', '.join(variants[i] for i in curves)}: mean and range over the runs"
+    return curve_figure(metric, curves, variants=variants, name=name, x="optimiser step", y="nats")
+
+
+def curve_figure(
+    title: str,
+    curves: Mapping[int, Curve],
+    *,
+    variants: Sequence[str],
+    name: str,
+    x: str,
+    y: str,
+    logarithmic: bool = False,
+) -> str:
+    """The same of any quantity; `x` and `y` are the labels of the axes."""
+    alt = f"{title} over {x} for {', '.join(variants[i] for i in curves)}: mean and range over the runs"
     with canvas(name, alt=alt) as drawing:
         axes = drawing.axes
         for index, (steps, mean, low, high) in curves.items():
@@ -30,9 +44,11 @@ def learning_curve(metric: str, curves: Mapping[int, Curve], *, variants: Sequen
             marker = look.marker if len(steps) < 12 else ""
             axes.plot(steps, mean, color=look.colour, linestyle=look.dash, marker=marker)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        drawing.title(metric.replace("_", " "))
-        axes.set_xlabel("optimiser step")
-        axes.set_ylabel("nats")
+        if logarithmic:
+            axes.set_yscale("log")
+        drawing.title(title.replace("_", " "))
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
     return drawing.svg
 
 

@@ -23,6 +23,7 @@ from precisionflow.training.device import keep_freed_memory
 from precisionflow.training.files import reading, saving
 from precisionflow.training.members import Member, batch_indices, padded
 from precisionflow.training.optimiser import optimiser, set_learning_rates
+from precisionflow.training.rules.monitored import Monitored
 from precisionflow.training.rules.stacked import Gradients, NewWeights, StackedBatch, StackedRule
 from precisionflow.training.schedule import share_of_average, share_of_peak
 from precisionflow.training.standing import Interval
@@ -140,6 +141,9 @@ class Batched:
         return losses
 
     @torch.no_grad()
+    def monitored(self, step: int) -> list[Monitored]:  # noqa: ARG002 - no rule of many networks settles
+        return []
+
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:
         program = self.program
         if not self.training.average:

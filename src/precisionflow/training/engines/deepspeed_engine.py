@@ -59,6 +59,10 @@ class DeepSpeed(SingleNetwork):
             return self.engine(batch)  # type: ignore[no-any-return]
 
     @property
+    def teacher(self) -> Learner:
+        return self.engine.module  # type: ignore[no-any-return]
+
+    @property
     def network(self) -> nn.Module:
         return self.engine.module.model  # type: ignore[no-any-return]
 

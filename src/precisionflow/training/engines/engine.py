@@ -6,6 +6,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from precisionflow.training.rules.monitored import Monitored
 from precisionflow.training.standing import Interval
 
 
@@ -20,6 +21,10 @@ class Engine(Protocol):
 
     def advance(self, first: int, last: int, interval: Interval) -> None:
         """Optimiser steps [first, last); what they measure is added to the interval."""
+        ...
+
+    def monitored(self, step: int) -> list[Monitored]:
+        """What is seen of each network's lesson on the batch of a step; empty where nothing settles."""
         ...
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:

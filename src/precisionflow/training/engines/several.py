@@ -13,6 +13,7 @@ from precisionflow.records.files import write_text
 from precisionflow.training.engines.engine import Engine
 from precisionflow.training.engines.single import SingleNetwork
 from precisionflow.training.files import reading
+from precisionflow.training.rules.monitored import Monitored
 from precisionflow.training.standing import Interval
 
 MEMBER = "member-{}"
@@ -44,6 +45,9 @@ class Several:
         interval.sums = interval.sums.to(each[0].sums.device) + torch.cat([of.sums for of in each])
         interval.steps += last - first
         interval.seconds += sum(of.seconds for of in each) / len(each)
+
+    def monitored(self, step: int) -> list[Monitored]:
+        return [seen for network in self.going for seen in self.engines[network].monitored(step)]
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:
         parts = zip(self.going, going.split(1), strict=True)

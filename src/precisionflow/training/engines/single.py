@@ -19,6 +19,8 @@ from precisionflow.training.engines.not_finite import watching_outputs
 from precisionflow.training.files import load_weights, reading, save_weights
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
+from precisionflow.training.rules.learner import Learner
+from precisionflow.training.rules.monitored import Monitored
 from precisionflow.training.schedule import share_of_average, share_of_peak
 from precisionflow.training.standing import Interval
 
@@ -68,6 +70,11 @@ class SingleNetwork(ABC):
 
     @property
     @abstractmethod
+    def teacher(self) -> Learner:
+        """The network with what teaches it."""
+
+    @property
+    @abstractmethod
     def network(self) -> nn.Module:
         """The network alone, without what teaches it."""
 
@@ -96,6 +103,12 @@ class SingleNetwork(ABC):
             start = time.perf_counter()
             measured = self.step(self.feed.batch(step), step)
             interval.add(measured[None], seconds=time.perf_counter() - start)
+
+    def monitored(self, step: int) -> list[Monitored]:
+        """Of the first part of this rank's share, where training.accumulate cuts it."""
+        part, *_ = self.feed.batch(step).parts(self.training.accumulate)
+        found = self.teacher.monitored(part, step=step)
+        return [] if found is None else [found]
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:  # noqa: ARG002
         with self._mean_in_place():

@@ -71,6 +71,10 @@ class Torch(SingleNetwork):
             return self.learner(batch)  # type: ignore[no-any-return]
 
     @property
+    def teacher(self) -> Learner:
+        return self.learner
+
+    @property
     def network(self) -> nn.Module:
         return self.learner.model  # type: ignore[no-any-return]
 

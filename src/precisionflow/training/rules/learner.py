@@ -1,19 +1,21 @@
 """A network, its objective and its way of learning as one module, which an engine calls with a batch."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, assert_never
 
 import torch
 from torch import Tensor, nn
 
 from precisionflow.config import learning as kinds
-from precisionflow.models.likelihoods.objective import Objective
+from precisionflow.models.likelihoods.objective import Losses, Objective
 from precisionflow.models.networks.dropout import dropping
 from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.gradient import Backpropagation
-from precisionflow.training.rules.predictive_coding import predictive_coding
+from precisionflow.training.rules.monitored import Monitored
+from precisionflow.training.rules.predictive_coding import PredictiveCoding, predictive_coding
 
 
 class Learner(nn.Module):
@@ -32,13 +34,28 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch, carried: Any = None) -> Lesson | Tensor:
         """`carried` is that of the lesson before, on the same batch."""
-        device = batch.inputs.device.type
-        with torch.autocast(device, self.dtype, enabled=self.dtype is not torch.float32):
-            if self.training:
-                losses = self.objective.losses(progress=batch.progress)
-                with dropping(self.model, batch.draw):
-                    return self.rule(self.model, losses, batch, carried)  # type: ignore[no-any-return]
+        if self.training:
+            with self._learning(batch) as losses:
+                return self.rule(self.model, losses, batch, carried)  # type: ignore[no-any-return]
+        with self._cast(batch):
             return self.objective.negative_log_likelihood(self.model(batch.inputs, batch.mask), batch.target)
+
+    def monitored(self, batch: Batch, *, step: int) -> Monitored | None:
+        """What is seen of the lesson on a batch after so many steps; none where nothing settles."""
+        if not isinstance(self.rule, PredictiveCoding):
+            return None
+        self.train()
+        with self._learning(batch) as losses:
+            return self.rule.monitored(self.model, losses, batch, step=step)
+
+    @contextlib.contextmanager
+    def _learning(self, batch: Batch) -> Iterator[Losses]:
+        """The losses of a batch, with the units dropped that it drops."""
+        with self._cast(batch), dropping(self.model, batch.draw):
+            yield self.objective.losses(progress=batch.progress)
+
+    def _cast(self, batch: Batch) -> torch.autocast:
+        return torch.autocast(batch.inputs.device.type, self.dtype, enabled=self.dtype is not torch.float32)
 
 
 def learner(

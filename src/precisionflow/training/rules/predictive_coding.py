@@ -9,11 +9,14 @@ from torch import Tensor, nn
 from precisionflow.config.learning import PredictiveCoding as Config
 from precisionflow.inference.predictive_coding.energy import Clamped, Pass, Taught
 from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw, laws, layers_with_errors
+from precisionflow.inference.predictive_coding.monitor import seen
 from precisionflow.inference.predictive_coding.settle import Begun, Settled, begun, check_stable, settle
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import SMALLEST_COUNT, Batch
 from precisionflow.training.rules import Lesson
+from precisionflow.training.rules.alignment import alignment, gradient
+from precisionflow.training.rules.monitored import Monitored, SettlingRow
 
 
 class Underway(NamedTuple):
@@ -58,16 +61,7 @@ class PredictiveCoding(nn.Module):
     def forward(
         self, model: Layered, losses: Losses, batch: Batch, carried: Underway | None = None
     ) -> Lesson:
-        clamped = Clamped(
-            model,
-            losses,
-            batch.inputs,
-            batch.target,
-            batch.mask,
-            batch.factors,
-            places=self.places,
-            output_law=self.output_law,
-        )
+        clamped = self._clamped(model, losses, batch)
         start, loss = self._start(clamped, carried)
         done = carried.steps if carried else 0
         steps = 1 if self.config.settles == "incremental" else self.config.steps
@@ -86,6 +80,48 @@ class PredictiveCoding(nn.Module):
             carried=Underway(done + steps, settled.errors) if goes_on else None,
         )
 
+    def monitored(self, model: Layered, losses: Losses, batch: Batch, *, step: int) -> Monitored:
+        """How the errors of a batch settle before it teaches anything, as one process would see it.
+
+        Where settling is incremental the weights stay as they are, and the gradient is that of the last lesson.
+        """
+        clamped = self._clamped(model, losses, batch)
+        start = begun(clamped, self.config).start
+        settled = settle(
+            clamped, start, self.laws, config=self.config, steps=self.config.steps, total=self.total
+        )
+        mine = gradient(model, self._taught(clamped, start, settled).surrogate, total=self.total)
+        backprop = gradient(model, clamped.passed().loss, total=self.total)
+        cosines = alignment(model, mine, backprop, places=self.places)
+        states = [model.states[place] for place in self.places]
+        found = seen(clamped, settled, self.laws, states=states, total=self.total)
+        samples = self.total(torch.tensor(batch.counted, device=batch.inputs.device))
+        energies = (torch.stack(found.energies, dim=1) / samples.clamp_min(SMALLEST_COUNT)).tolist()
+        of_places = [
+            *((norms.tolist(), of.tolist()) for norms, of in zip(found.norms, found.precisions, strict=True)),
+            ([], []),
+        ]
+        places, of_layers = [*self.places, len(model.layers)], [*cosines.layers, cosines.output]
+        rows = [
+            SettlingRow(step, place, energy, norm, precision, cosine)
+            for place, energy, (norm, precision), cosine in zip(
+                places, energies, of_places, of_layers, strict=True
+            )
+        ]
+        return Monitored(settled.steps, cosines.whole, rows)
+
+    def _clamped(self, model: Layered, losses: Losses, batch: Batch) -> Clamped:
+        return Clamped(
+            model,
+            losses,
+            batch.inputs,
+            batch.target,
+            batch.mask,
+            batch.factors,
+            places=self.places,
+            output_law=self.output_law,
+        )
+
     def _start(self, clamped: Clamped, carried: Underway | None) -> Begun:
         if carried is None:
             return begun(clamped, self.config)
@@ -97,7 +133,7 @@ class PredictiveCoding(nn.Module):
             case "local":
                 return clamped.local(settled.layers, self.laws)
             case "energy":
-                last = clamped.passed(settled.errors) if settled.energies else start
+                last = clamped.passed(settled.errors) if settled.parts else start
                 energy = clamped.energy(last, self.laws)
                 return Taught(energy, energy.detach())
             case _:

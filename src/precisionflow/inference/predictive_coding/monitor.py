@@ -1,0 +1,61 @@
+"""What is seen of settled errors: energies, norms and precisions of every layer."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from precisionflow.inference.predictive_coding.energy import Clamped, Parts
+from precisionflow.inference.predictive_coding.laws.assigned import Laws, Present
+from precisionflow.inference.predictive_coding.settle import Settled
+
+OfPlaces = Float[Tensor, "places"]
+
+
+class Seen(NamedTuple):
+    """Settled errors of the whole batch; a layer of rows has one place."""
+
+    energies: list[Parts]
+    """Before the first iteration and after each."""
+    norms: list[OfPlaces]
+    """Root of the mean over samples of the squared norm over channels of each layer's errors."""
+    precisions: list[OfPlaces]
+    """Geometric mean over samples and channels of each layer's precisions."""
+
+
+@torch.no_grad()
+def seen(
+    clamped: Clamped,
+    settled: Settled,
+    laws: Laws,
+    *,
+    states: Sequence[tuple[int, ...]],
+    total: Callable[[Tensor], Tensor] = torch.clone,
+) -> Seen:
+    """`states` are the largest shapes of the layers with an error; `total` sums a copy over ranks.
+
+    Places that no sample has are left out.
+    """
+    last = clamped.passed(settled.errors)
+    norms, precisions = [], []
+    for layer, (error, prediction) in enumerate(zip(last.errors, last.predictions, strict=True)):
+        logs = laws[layer].precision(prediction).log().expand(error.shape)
+        places = states[layer][0] if len(states[layer]) == 2 else 1
+        of = error.square().sum(dim=-1), logs.mean(dim=-1), torch.ones_like(error[..., 0])
+        squares, log_precisions, counts = (total(_by_place(each, clamped.mask, places)) for each in of)
+        there = counts > 0
+        norms.append((squares[there] / counts[there]).sqrt())
+        precisions.append((log_precisions[there] / counts[there]).exp())
+    energies = [*settled.parts[: settled.steps], clamped.parts(last, laws)]
+    return Seen([total(parts) for parts in energies], norms, precisions)
+
+
+def _by_place(values: Float[Tensor, "samples *places"], present: Present | None, places: int) -> OfPlaces:
+    """Sums over samples that have the place, 0 beyond the longest of them."""
+    if values.ndim == 1:
+        return values.sum(dim=0, keepdim=True)
+    there = values if present is None else torch.where(present, values, 0.0)
+    return functional.pad(there.sum(dim=0), (0, places - values.shape[1]))

@@ -1,0 +1,61 @@
+"""Figures of settling: a quantity of every layer at every position."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from jaxtyping import Float
+
+from precisionflow.report.digits import significant
+
+HEIGHT, WIDTH, NARROWEST = 14, 300, 3
+"""Pixels of a layer, of all positions, and at least of one."""
+LEVELS = 12
+"""Shades."""
+
+
+def layer_map(
+    values: Float[np.ndarray, "layers places"], layers: Sequence[int], *, quantity: str, alt: str
+) -> str:
+    """Layers upwards, positions to the right; the opacity is the place of log(value) between the smallest and largest.
+
+    A value of 0 is left blank. One path for each shade, so that a page holds many.
+    """
+    shade, (low, high) = _shades(values)
+    step = max(WIDTH / values.shape[1], NARROWEST)
+    left, top = 46, 20
+    width, height = left + step * values.shape[1] + 8, top + HEIGHT * len(layers) + 34
+    parts = [f'<svg viewBox="0 0 {width:g} {height}" role="img" aria-label="{escape(alt)}">']
+    for level in range(1, LEVELS + 1):
+        areas = [
+            f"M{left + step * place:g} {top + HEIGHT * (len(layers) - 1 - layer)}h{step:g}v{HEIGHT}h-{step:g}z"
+            for layer, place in np.argwhere(shade == level).tolist()
+        ]
+        if areas:
+            parts.append(
+                f'<path fill="var(--series-0)" fill-opacity="{level / LEVELS:.2f}" d="{"".join(areas)}"/>'
+            )
+    range_ = f"{significant(low, digits=2)} to {significant(high, digits=2)}"
+    labels = [f'<text x="{left}" y="12">{escape(quantity)}, {escape(range_)} (logarithmic)</text>']
+    for index, layer in enumerate(layers):
+        middle = top + HEIGHT * (len(layers) - index) - 4
+        labels.append(f'<text x="{left - 4}" y="{middle}" text-anchor="end">layer {layer}</text>')
+    bottom = top + HEIGHT * len(layers) + 12
+    last = values.shape[1] - 1
+    for place in sorted({0, last // 2, last}):
+        where = left + step * (place + 0.5)
+        labels.append(f'<text x="{where:g}" y="{bottom}" text-anchor="middle">{place}</text>')
+    labels.append(f'<text x="{left}" y="{bottom + 14}">position</text>')
+    parts.append(f'<g fill="var(--ink)" font-size="10">{"".join(labels)}</g></svg>')
+    return "".join(parts)
+
+
+def _shades(values: Float[np.ndarray, "layers places"]) -> tuple[np.ndarray, tuple[float, float]]:
+    """Shade of each value, 0 where it is 0; the smallest value above 0 and the largest."""
+    above = values > 0
+    if not above.any():
+        return np.zeros(values.shape, dtype=int), (0.0, 0.0)
+    low, high = float(values[above].min()), float(values.max())
+    logs = np.log(np.where(above, values, low) / low)
+    share = logs / logs.max() if high > low else np.ones_like(logs)
+    return np.where(above, 1 + np.round((LEVELS - 1) * share), 0).astype(int), (low, high)

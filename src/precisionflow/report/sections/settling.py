@@ -1,0 +1,150 @@
+"""Settling: how the energy falls, where errors are large, what precisions are, how far learning is from backprop."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from precisionflow.report.digits import significant
+from precisionflow.report.figures.learning import Curve, curve_figure, mean_and_range
+from precisionflow.report.figures.settling import layer_map
+from precisionflow.report.material import Group, Material
+from precisionflow.report.pictures import MOST_FIGURES, Key, Picture, legend
+from precisionflow.report.section import Section
+from precisionflow.report.settling import Records, records
+from precisionflow.report.tables import Entry, Table
+
+MAPS = {"error_norm": "norm of the errors", "precision": "precision"}
+"""Columns of records.schemas.SETTLING that are drawn as maps, and what they are."""
+FLAT = 1.01
+"""Largest over smallest precision of a layer up to which its positions are alike."""
+
+
+@dataclass(frozen=True)
+class Settling:
+    """The records on one data set."""
+
+    dataset: str
+    table: Table
+    legend: tuple[Key, ...]
+    pictures: tuple[Picture, ...]
+    maps: tuple[Picture, ...]
+
+
+def section(material: Material) -> Section | None:
+    """Table and figures of the last records; none where no variant has any (training.monitor_every)."""
+    groups = []
+    for group in material.groups:
+        found = {
+            index: of
+            for index, variant in enumerate(group.variants)
+            if (of := records(group, variant)) is not None
+        }
+        if found:
+            groups.append(
+                Settling(
+                    group.dataset,
+                    _table(group, found),
+                    tuple(legend(group.names, name=f"{group.anchor}-settling-key")),
+                    tuple(_pictures(group, found)),
+                    tuple(_maps(group, found)),
+                )
+            )
+    context = {"groups": groups, "several": material.several}
+    return Section("Settling", "sections/settling.html.jinja", context) if groups else None
+
+
+def _table(group: Group, found: Mapping[int, Records]) -> Table:
+    body = []
+    for index, of in found.items():
+        counts = sorted(of.iterations)
+        before, after = of.energies[:, 0].mean(), of.energies[:, -1].mean()
+        cosines = of.cosines.mean(axis=0)
+        lowest = int(cosines.argmin())
+        where = f"layer {of.layers[lowest]}" if lowest < len(of.layers) else "output"
+        overall = [run.history["gradient_cosine"] for run in group.runs[group.names[index]]]
+        body.append(
+            (
+                Entry(group.names[index]),
+                Entry(str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"),
+                Entry(significant(before, spread=abs(after - before))),
+                Entry(significant(after, spread=abs(after - before))),
+                Entry(significant(float(np.mean([of_run[max(of_run)] for of_run in overall])))),
+                Entry(significant(cosines[lowest]), where),
+            )
+        )
+    headings = (
+        Entry("variant"),
+        Entry("iterations"),
+        Entry("energy before", "nats a sample"),
+        Entry("energy after", "nats a sample"),
+        Entry("cosine with backprop", "gradient of all weights"),
+        Entry("lowest cosine", "of one layer"),
+    )
+    return Table(f"Settling on {group.dataset} at the last record", headings, tuple(body))
+
+
+def _pictures(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
+    name = f"{group.anchor}-settling"
+    descents = {index: _curve(of.energies - of.energies[:, :1]) for index, of in found.items()}
+    figure = curve_figure(
+        "energy less that at the start",
+        descents,
+        variants=group.names,
+        name=f"{name}-energy",
+        x="iteration",
+        y="nats a sample",
+    )
+    yield Picture(
+        figure, "Energy a sample less that before the first iteration: where it rises a step was too long."
+    )
+    for column, title, caption in (
+        ("error_norm", "norm of the errors", "Settled errors of each layer: root of the mean squared norm."),
+        ("precision", "precision", "Precision of each layer: geometric mean."),
+    ):
+        curves = {index: _curve(of.by_layer(column), of.layers) for index, of in found.items()}
+        above = {index: curve for index, curve in curves.items() if (curve.low > 0).all()}
+        figure = curve_figure(
+            title,
+            above,
+            variants=group.names,
+            name=f"{name}-{column.replace('_', '-')}",
+            x="layer",
+            y="mean",
+            logarithmic=True,
+        )
+        yield Picture(figure, caption)
+    cosines = {
+        index: mean_and_range([run.history["gradient_cosine"] for run in group.runs[group.names[index]]])
+        for index in found
+    }
+    figure = curve_figure(
+        "cosine with backprop",
+        cosines,
+        variants=group.names,
+        name=f"{name}-cosine",
+        x="optimiser step",
+        y="cosine",
+    )
+    yield Picture(figure, "Cosine between the gradient that the weights learn from and backprop's.")
+
+
+def _curve(values: np.ndarray, at: list[int] | None = None) -> Curve:
+    """Mean and range over the runs, along the second axis."""
+    steps = np.arange(values.shape[1]) if at is None else np.array(at)
+    return Curve(steps, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+
+
+def _maps(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
+    """Of the first variants whose samples have positions; precisions where a layer's differ by position."""
+    for index, of in list(found.items())[:MOST_FIGURES]:
+        for column, quantity in MAPS.items():
+            values = of.by_place(column)
+            alike = column == "precision" and (values.max(axis=1) <= FLAT * values.min(axis=1)).all()
+            if values.shape[1] > 1 and not alike:
+                variant = group.names[index]
+                alt = f"{quantity} by layer and position, {variant}"
+                yield Picture(
+                    layer_map(values, of.layers, quantity=quantity, alt=alt),
+                    f"{variant}: {quantity} of each layer at each position.",
+                )

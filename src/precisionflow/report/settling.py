@@ -1,0 +1,82 @@
+"""Records of settling, put together over the runs of a variant."""
+
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+import numpy as np
+from jaxtyping import Float
+
+from precisionflow.ablation.design import Variant
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import SETTLING
+from precisionflow.report import cells
+from precisionflow.report.material import Group
+from precisionflow.report.wording import Row
+from precisionflow.results.layout import TrainedCell
+
+
+@dataclass(frozen=True)
+class Records:
+    """The last record of every network of a variant; the last layer is the output."""
+
+    runs: tuple[tuple[Row, ...], ...]
+    """Rows of records.schemas.SETTLING, by layers."""
+
+    @property
+    def layers(self) -> list[int]:
+        """Layers with an error, by their places in the network."""
+        return [row["layer"] for row in self.runs[0][:-1]]
+
+    @property
+    def energies(self) -> Float[np.ndarray, "runs iterations"]:
+        """Nats a sample before the first iteration and after each; a run that stopped early keeps its last."""
+        sums = [np.sum([row["energy"] for row in run], axis=0) for run in self.runs]
+        longest = max(map(len, sums))
+        return np.array([np.pad(of, (0, longest - len(of)), mode="edge") for of in sums])
+
+    @property
+    def iterations(self) -> list[int]:
+        """Steps on the errors, of each run."""
+        return [len(run[0]["energy"]) - 1 for run in self.runs]
+
+    @property
+    def cosines(self) -> Float[np.ndarray, "runs layers_and_output"]:
+        """Between each layer's gradient and backprop's."""
+        return np.array([[row["cosine"] for row in run] for run in self.runs])
+
+    def by_layer(self, column: str) -> Float[np.ndarray, "runs layers"]:
+        """Of each run and layer the root of the mean square of the norms, the geometric mean of precisions."""
+        mean = _root_mean_square if column == "error_norm" else _geometric_mean
+        return np.array([[mean(np.array(row[column])) for row in run[:-1]] for run in self.runs])
+
+    def by_place(self, column: str) -> Float[np.ndarray, "layers places"]:
+        """The same means over the runs, at each position that all runs have."""
+        mean = _root_mean_square if column == "error_norm" else _geometric_mean
+        places = min(len(row[column]) for run in self.runs for row in run[:-1])
+        values = np.array([[row[column][:places] for row in run[:-1]] for run in self.runs])
+        return mean(values)
+
+
+def records(group: Group, variant: Variant) -> Records | None:
+    """The last records of a variant; none where a run has none."""
+    files = [
+        TrainedCell(folder).settling for folder in cells.of_variant(group.trained, variant, group.experiment)
+    ]
+    if not all(file.is_file() for file in files):
+        return None
+    runs = []
+    for file in files:
+        for _, rows in groupby(read_parquet(file, SETTLING).to_pylist(), key=itemgetter("network")):
+            of_network = list(rows)
+            runs.append(tuple(row for row in of_network if row["step"] == of_network[-1]["step"]))
+    return Records(tuple(runs))
+
+
+def _root_mean_square(values: np.ndarray) -> np.ndarray:
+    """Over the first axis."""
+    return np.sqrt(np.mean(np.square(values), axis=0))  # type: ignore[no-any-return]
+
+
+def _geometric_mean(values: np.ndarray) -> np.ndarray:
+    return np.exp(np.mean(np.log(values), axis=0))  # type: ignore[no-any-return]

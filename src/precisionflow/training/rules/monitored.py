@@ -1,0 +1,48 @@
+"""What is seen of one lesson, beside what it teaches."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+
+class SettlingRow(NamedTuple):
+    """One layer in one record; the columns of records.schemas.SETTLING after the network."""
+
+    step: int
+    layer: int
+    energy: list[float]
+    error_norm: list[float]
+    precision: list[float]
+    cosine: float
+
+
+class Monitored(NamedTuple):
+    """How the errors of a batch settled, and how the gradient compares with backprop's."""
+
+    iterations: int
+    """Steps that the errors took."""
+    cosine: float
+    """Between the gradient of all weights and backprop's."""
+    layers: Sequence[SettlingRow]
+    """The last one is the output's."""
+
+    def entries(self, step: int) -> Iterator[tuple[int, str, float]]:
+        """The record as entries of a history: of each layer what holds after settling, over all positions."""
+        yield step, "iterations", float(self.iterations)
+        yield step, "gradient_cosine", self.cosine
+        for of in self.layers:
+            name = f"layer_{of.layer}" if of.error_norm else "output"
+            yield step, f"energy_{name}", of.energy[-1]
+            if of.error_norm:
+                yield step, f"error_norm_{name}", root_mean_square(of.error_norm)
+                yield step, f"precision_{name}", geometric_mean(of.precision)
+
+
+def root_mean_square(values: Sequence[float]) -> float:
+    """sqrt(mean of squares)."""
+    return math.sqrt(sum(value**2 for value in values) / len(values))
+
+
+def geometric_mean(values: Sequence[float]) -> float:
+    """exp(mean of logarithms)."""
+    return math.exp(sum(map(math.log, values)) / len(values))

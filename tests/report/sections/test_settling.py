@@ -1,0 +1,121 @@
+"""The section on settling from invented records: what is averaged over runs, what is drawn, what is left out."""
+
+import math
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from precisionflow.records.files import write_parquet
+from precisionflow.records.schemas import SETTLING
+from precisionflow.report.figures.settling import layer_map
+from precisionflow.report.sections import settling
+from precisionflow.report.settling import Records, records
+from precisionflow.results.cells import Cell
+from tests.synthetic import language
+
+
+def row(layer, energy, norms, precisions, cosine, step=20):
+    values = (0, step, layer, energy, norms, precisions, cosine)
+    return dict(zip(SETTLING.names, values, strict=True))
+
+
+def record(shift, *, step=20, precisions=(4.0, 9.0), iterations=3):
+    """Two layers with an error, of two positions, and the output."""
+    return [
+        row(0, [0.0, 1.0 + shift, 2.0][:iterations], [3.0, 4.0], list(precisions), 0.9, step),
+        row(2, [0.0, 1.0, 1.0][:iterations], [0.0, 1.0 + shift], [2.0, 2.0], 0.5 + shift, step),
+        row(3, [9.0, 6.0, 4.0][:iterations], [], [], 0.99, step),
+    ]
+
+
+def test_a_run_that_stopped_early_keeps_its_last_energy():
+    both = Records((tuple(record(0.0)), tuple(record(0.5, iterations=2))))
+    assert both.energies.tolist() == [[9.0, 8.0, 7.0], [9.0, 8.5, 8.5]]
+    assert both.iterations == [2, 1]
+    assert both.layers == [0, 2]
+
+
+def test_norms_are_averaged_by_squares_and_precisions_by_logarithms():
+    both = Records((tuple(record(0.0)), tuple(record(1.0))))
+    assert both.by_layer("error_norm")[0].tolist() == pytest.approx([math.sqrt(12.5), math.sqrt(0.5)])
+    assert both.by_layer("precision")[0].tolist() == pytest.approx([6.0, 2.0])
+    assert both.by_place("error_norm")[1].tolist() == pytest.approx([0.0, math.sqrt(2.5)])
+    assert both.by_place("precision")[0].tolist() == pytest.approx([4.0, 9.0])
+    assert both.cosines.mean(axis=0).tolist() == pytest.approx([0.9, 1.0, 0.99])
+
+
+def group_of(folder, of_variants):
+    """Two seeds of two variants; each that has records has an earlier one too."""
+    names = ["backprop", "predictive_coding"]
+    trained = {}
+    for name in names:
+        for seed in (0, 1):
+            trained[Cell("twins", "text", name, seed, 0)] = folder / name / str(seed)
+            if name in of_variants:
+                rows = record(0.7, step=10) + of_variants[name][seed]
+                table = pa.Table.from_pylist(rows, schema=SETTLING)
+                write_parquet(table, folder / name / str(seed) / "settling.parquet", SETTLING)
+    run = SimpleNamespace(history={"gradient_cosine": {10: 0.3, 20: 0.8}})
+    experiment = language(("seeds: [0, 1, 2]", "seeds: [0, 1]"))
+    return SimpleNamespace(
+        experiment=experiment,
+        dataset="text",
+        variants=[SimpleNamespace(name=name, dataset="text", experiment=experiment) for name in names],
+        names=names,
+        trained=trained,
+        runs={name: [run, run] for name in names},
+        anchor="x0-0",
+    )
+
+
+def shown(group):
+    return settling.section(SimpleNamespace(groups=(group,), several=False))
+
+
+def test_the_section_shows_the_last_record_of_the_variants_that_have_one(tmp_path):
+    group = group_of(tmp_path, {"predictive_coding": [record(0.0), record(-0.25, iterations=2)]})
+    assert records(group, group.variants[0]) is None
+    (of,) = shown(group).context["groups"]
+    (line,) = of.table.rows
+    texts = ["predictive_coding", "1 to 2", "9.0", "7.4", "0.8000", "0.3750"]
+    assert [entry.text for entry in line] == texts
+    assert line[-1].note == "layer 2"
+    captions = [picture.caption for picture in of.pictures]
+    assert [caption.split()[0] for caption in captions] == ["Energy", "Settled", "Precision", "Cosine"]
+    assert [picture.caption.split(": ")[1] for picture in of.maps] == [
+        "norm of the errors of each layer at each position.",
+        "precision of each layer at each position.",
+    ]
+
+
+def test_members_of_an_ensemble_are_runs(tmp_path):
+    group = group_of(tmp_path, {"predictive_coding": [record(0.0), record(0.0)]})
+    file = tmp_path / "predictive_coding" / "1" / "settling.parquet"
+    both = [of | {"network": network} for network in (0, 1) for of in record(float(network))]
+    write_parquet(pa.Table.from_pylist(both, schema=SETTLING), file, SETTLING)
+    assert records(group, group.variants[1]).energies[:, 1].tolist() == [8.0, 8.0, 9.0]
+
+
+def test_precisions_that_are_the_same_everywhere_have_no_map(tmp_path):
+    alike = [record(0.0, precisions=(4.0, 4.0)), record(0.0, precisions=(4.0, 4.0))]
+    group = group_of(tmp_path, {"predictive_coding": alike})
+    (of,) = shown(group).context["groups"]
+    assert [picture.caption.split(": ")[1][:4] for picture in of.maps] == ["norm"]
+
+
+def test_without_records_there_is_no_section(tmp_path):
+    assert shown(group_of(tmp_path, {})) is None
+
+
+def test_shades_are_places_between_the_logarithms_and_zero_is_blank():
+    svg = layer_map(np.array([[1.0, 1e11, 1e4], [0.0, 1.0, 1.0]]), [0, 4], quantity="<norm>", alt="a & b")
+    shades = {round(12 * float(o)): d for o, d in re.findall(r'fill-opacity="([\d.]+)" d="([^"]+)"', svg)}
+    assert {level: areas.count("M") for level, areas in shades.items()} == {1: 3, 5: 1, 12: 1}
+    assert shades[12] == "M146 34h100v14h-100z", "layer 0 is below, the second of three positions"
+    assert "&lt;norm&gt;, 1.0 to 1.0×10¹¹ (logarithmic)" in svg
+    assert "a &amp; b" in svg
+    assert "layer 4</text>" in svg
+    assert "fill-opacity" not in layer_map(np.zeros((1, 2)), [0], quantity="norm", alt="none")

@@ -1,0 +1,85 @@
+"""Records of settling in a whole training: when, in which files, and at no cost to what is learned."""
+
+import pytest
+import torch
+from on_ranks import PREDICTIVE_CODING
+from runs import finish, interrupt, result
+
+from precisionflow.config import resolve
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import SETTLING
+from precisionflow.results.layout import TrainedCell, cell_folder
+from precisionflow.training.engines.several import Several
+from precisionflow.training.rules.monitored import Monitored
+from precisionflow.training.train import train
+
+CODING = {"learning": PREDICTIVE_CODING | {"precision": {"kind": "learned", "initial": 10.0}}}
+
+
+def of(text_tree, every, **changes):
+    return resolve(
+        text_tree | CODING | {"training": text_tree["training"] | {"monitor_every": every}} | changes
+    )
+
+
+@pytest.fixture(scope="module")
+def monitored(text_tree, text_data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("monitored")
+    train(of(text_tree, 5), data=text_data, out=out)
+    return out
+
+
+def test_every_fifth_step_and_the_last_has_a_row_for_each_layer(monitored):
+    rows = read_parquet(TrainedCell(cell_folder(monitored, 0, 0)).settling, SETTLING).to_pylist()
+    assert [(row["step"], row["layer"]) for row in rows] == [(s, i) for s in (5, 10, 12) for i in range(4)]
+    for row in rows:
+        places = 0 if row["layer"] == 3 else 16
+        assert (len(row["error_norm"]), len(row["precision"])) == (places, places)
+        assert 0 < row["cosine"] <= 1 + 1e-9
+    _, history = result(monitored)
+    told = {(step, name): value for step, name, value in history}
+    assert told[10, "energy_layer_1"] == rows[5]["energy"][-1]
+    assert {step for step, name in told if name == "gradient_cosine"} == {5, 10, 12}
+
+
+def test_a_record_changes_nothing_that_is_learned(monitored, text_tree, text_data, tmp_path):
+    train(of(text_tree, None), data=text_data, out=tmp_path)
+    weights, history = result(tmp_path)
+    assert weights == result(monitored)[0]
+    assert history == [
+        entry for entry in result(monitored)[1] if entry[1] in {name for _, name, _ in history}
+    ]
+    assert not TrainedCell(cell_folder(tmp_path, 0, 0)).settling.exists()
+
+
+def test_an_interrupted_run_ends_with_the_same_records(monitored, text_tree, text_data, tmp_path):
+    interrupt(of(text_tree, 5), text_data, tmp_path, step=12)
+    assert finish(of(text_tree, 5), text_data, tmp_path) == [12]
+    assert result(tmp_path) == result(monitored)
+    mine, whole = (TrainedCell(cell_folder(out, 0, 0)).settling.read_bytes() for out in (tmp_path, monitored))
+    assert mine == whole
+
+
+def test_backprop_has_nothing_to_record(text_tree, text_data, tmp_path):
+    train(of(text_tree, 5, learning={"kind": "backprop"}), data=text_data, out=tmp_path)
+    assert {name for _, name, _ in result(tmp_path)[1]} == {"train_loss", "energy", "validation_loss"}
+    assert not TrainedCell(cell_folder(tmp_path, 0, 0)).settling.exists()
+
+
+class Named:
+    """An engine of one network that tells its name as a cosine."""
+
+    def __init__(self, name: float) -> None:
+        self.name = name
+
+    def monitored(self, step: int) -> list[Monitored]:
+        return [Monitored(step, self.name, [])]
+
+    def leave(self, gone: torch.Tensor) -> None:
+        pass
+
+
+def test_of_several_networks_those_that_still_train_are_seen():
+    several = Several([lambda _, name=name: Named(name) for name in (0.1, 0.2, 0.3)], resume=None)
+    several.leave(torch.tensor([False, True, False]))
+    assert several.monitored(4) == [Monitored(4, 0.1, []), Monitored(4, 0.3, [])]
