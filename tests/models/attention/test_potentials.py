@@ -12,6 +12,7 @@ from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import HeadNorm, QueriesAndKeys
 from precisionflow.models.attention.log_prior import LogPrior
+from precisionflow.models.attention.lowerings import inner_product
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials.dot_product import DotProduct
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
@@ -222,3 +223,18 @@ def test_values_may_be_wider_than_keys():
     queries, keys, values = torch.randn(1, 2, 3, 4), torch.randn(1, 2, 5, 4), torch.randn(1, 2, 5, 9)
     found = InnerProduct().expectation(queries, keys, values, LogPrior())
     torch.testing.assert_close(found, (queries @ keys.mT).softmax(-1) @ values)
+
+
+@pytest.mark.parametrize(
+    ("keys", "values", "aligned"), [(4, 9, 16), (16, 8, 16), (17, 8, 24), (8, 8, 8), (1, 1, 8)]
+)
+def test_sides_get_zeros_up_to_one_aligned_width(keys, values, aligned):
+    """As a GPU's fused kernel is given them: what it computes is what it computes without the zeros."""
+    sides = torch.randn(1, 2, 3, keys), torch.randn(1, 2, 5, keys), torch.randn(1, 2, 5, values)
+    wide = inner_product._of_one_width(*sides)
+    for side, padded in zip(sides, wide, strict=True):
+        assert padded.shape == (*side.shape[:-1], aligned)
+        assert torch.equal(padded[..., : side.shape[-1]], side)
+        assert not padded[..., side.shape[-1] :].any()
+    found = nn.functional.scaled_dot_product_attention(*wide, scale=1.0)[..., :values]
+    torch.testing.assert_close(found, (sides[0] @ sides[1].mT).softmax(-1) @ sides[2])

@@ -99,6 +99,15 @@ def test_weighed_sources_are_the_posterior_of_their_cause():
         torch.testing.assert_close(weighed.weights(state)[row], weights)
 
 
+def test_sources_of_steps_are_weighed_as_those_of_rows():
+    weighed = randomised(WeighedSources(2, 3))
+    sources, state = torch.randn(4, 5, 3, dtype=torch.float64), torch.randn(4, 5, 2, dtype=torch.float64)
+    apart = weighed(sources.flatten(0, 1), state.flatten(0, 1)).unflatten(0, (4, 5))
+    torch.testing.assert_close(weighed(sources, state), apart)
+    apart = weighed.weights(state.flatten(0, 1)).unflatten(0, (4, 5))
+    torch.testing.assert_close(weighed.weights(state), apart)
+
+
 def of_rows(source: Sensors) -> tuple[torch.Tensor, np.ndarray]:
     rows = draw_sensors(source)
     cues = (rows.context[..., None] == np.arange(source.contexts)) & rows.shown[..., None]

@@ -134,6 +134,19 @@ def test_the_last_layer_is_a_block_of_all(network, rows):
     assert laplace.fit(network, Gaussian(), x, y, weights="last_layer").factor.shape == (14, 14)
 
 
+@pytest.mark.parametrize("scope", ["all", "last_layer"])
+def test_how_many_rows_are_looked_at_together_changes_nothing(network, rows, monkeypatch, scope):
+    x, y = rows
+    found = []
+    for block in (7, 60, 256):
+        monkeypatch.setattr(laplace, "BLOCK", block)
+        posterior = laplace.fit(network, Gaussian(), x, y, weights=scope)
+        said = laplace.LaplaceApproximation(network, Gaussian(), posterior).predict(x)
+        found.append((posterior.factor, posterior.prior, said.log_precision, said.location))
+    for cut in found[:2]:
+        torch.testing.assert_close(cut, found[2], rtol=1e-4, atol=1e-6)
+
+
 def test_the_prediction_keeps_noise_and_belief_apart(network, rows):
     x, y = rows
     posterior = laplace.fit(network, Gaussian(), x, y, weights="all")

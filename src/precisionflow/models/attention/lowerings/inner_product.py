@@ -1,5 +1,7 @@
 """The inner product of augmented queries and keys."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -45,13 +47,17 @@ class InnerProduct:
 
 
 def _fused(queries: Queries, keys: Keys, values: Values, **prior: Tensor | bool) -> Tensor:
-    """On a GPU with zeros behind the channels of all sides, up to one width that is aligned."""
+    """On a GPU all sides are of one width."""
     if queries.device.type == "cpu":
         return scaled_dot_product_attention(queries, keys, values, scale=1.0, **prior)  # type: ignore[arg-type]
-    width = values.shape[-1]
-    aligned = -(-max(keys.shape[-1], width) // ALIGNED) * ALIGNED
-    queries, keys, values = (pad(side, (0, aligned - side.shape[-1])) for side in (queries, keys, values))
-    return scaled_dot_product_attention(queries, keys, values, scale=1.0, **prior)[..., :width]  # type: ignore[arg-type]
+    wide = scaled_dot_product_attention(*_of_one_width(queries, keys, values), scale=1.0, **prior)  # type: ignore[arg-type,misc]
+    return wide[..., : values.shape[-1]]
+
+
+def _of_one_width(*sides: Tensor) -> list[Tensor]:
+    """Zeros behind the channels of all sides up to the least width that holds the widest and is aligned."""
+    blocks = math.ceil(max(side.shape[-1] for side in sides) / ALIGNED)
+    return [pad(side, (0, blocks * ALIGNED - side.shape[-1])) for side in sides]
 
 
 def _block(queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
