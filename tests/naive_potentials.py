@@ -25,6 +25,10 @@ def dot_product(of: Given) -> torch.Tensor:
     return of.queries @ of.keys.transpose(-1, -2) / math.sqrt(of.queries.shape[-1])
 
 
+def dot_product_key_bias(of: Given) -> torch.Tensor:
+    return dot_product(of) + (of.y @ of.potential.bias.weight.T).transpose(1, 2)[:, :, None, :]
+
+
 def gaussian_isotropic(of: Given) -> torch.Tensor:
     return oracles.gaussian_log_potential(of.queries, of.keys, of.potential.log_precision.expand_as(of.keys))
 
@@ -85,6 +89,7 @@ def tempered(naive_form: Callable[[Given], torch.Tensor]) -> Callable[[Given], t
 
 FORMS = {
     config.DotProduct(): dot_product,
+    config.DotProductKeyBias(): dot_product_key_bias,
     config.GaussianIsotropic(): gaussian_isotropic,
     config.GaussianPerKey(): gaussian_per_key,
     config.GaussianPerQuery(): gaussian_per_query,

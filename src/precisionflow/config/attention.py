@@ -13,6 +13,12 @@ class DotProduct(Config):
     kind: Literal["dot_product"] = "dot_product"
 
 
+class DotProductKeyBias(Config):
+    """log potential = <q, k> / sqrt(width of a head) + b(k): every key states a bias, a linear map of its token."""
+
+    kind: Literal["dot_product_key_bias"] = "dot_product_key_bias"
+
+
 class GaussianIsotropic(Config):
     """log potential = log N(q; k, I / precision): one learned precision for every head."""
 
@@ -91,6 +97,7 @@ class PairPrecision(Config):
 
 Potential = Annotated[
     DotProduct
+    | DotProductKeyBias
     | GaussianIsotropic
     | GaussianPerKey
     | GaussianPerQuery

@@ -76,6 +76,9 @@ class NodeChain(Source):
     geometric: Fraction | None = None
     """p of the distance from x1 to x2, p (1 - p)^(distance - 1), cut at the row's beginning; none: every place is as
     likely as any other."""
+    outliers: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.0
+    """Share of the nodes, in all parts, that are shown with noise of ten times their standard deviation added; the
+    target follows from the nodes as they are."""
     seed: Seed = 0
     """Of W and of the draw of the rows, the same for all splits."""
     split: HeldSplit = RandomSplit()
@@ -83,7 +86,8 @@ class NodeChain(Source):
     @property
     def dataset(self) -> str:
         near = "" if self.geometric is None else f"_geometric_{self.geometric:g}"
-        return f"{self.kind}_{self.nodes}x{self.channels}_noise_{self.noise:g}{near}"
+        wrong = f"_outliers_{self.outliers:g}" if self.outliers else ""
+        return f"{self.kind}_{self.nodes}x{self.channels}_noise_{self.noise:g}{near}{wrong}"
 
     @property
     def row_tokens(self) -> int:

@@ -31,6 +31,18 @@ def test_each_node_of_the_chain_follows_from_the_one_before():
         assert np.square(node).mean() == pytest.approx(1, abs=0.05)
 
 
+def test_outliers_are_added_to_a_share_of_the_nodes_and_to_nothing_else():
+    clean, shown = (draw_chains(NodeChain(rows=5000, outliers=share)) for share in (0.0, 0.2))
+    added = shown.nodes - clean.nodes
+    hit = (added != 0).any(-1)
+    assert hit.mean(axis=0) == pytest.approx(np.full(8, 0.2), abs=0.03)
+    assert added[hit].std() == pytest.approx(10, rel=0.02)
+    assert np.mean(hit[:, 0] & hit[:, 1]) == pytest.approx(0.04, abs=0.01)
+    np.testing.assert_array_equal(shown.target, clean.target)
+    np.testing.assert_array_equal(shown.cause, clean.cause)
+    assert NodeChain(outliers=0.2).dataset == f"{NodeChain().dataset}_outliers_0.2"
+
+
 @pytest.mark.parametrize(("channels", "rank"), [(8, 4), (5, 1), (3, 3)])
 def test_the_relation_has_its_rank_and_keeps_lengths(channels, rank):
     values = np.linalg.svd(relation(NodeChain(channels=channels, rank=rank)), compute_uv=False)

@@ -28,7 +28,7 @@ TEMPERED = (
 NAIVE = {config.Attention(potential=kind): form for kind, form in FORMS.items()} | {
     config.Attention(potential=kind, temperature=2.0): tempered(FORMS[kind]) for kind in TEMPERED
 }
-ABSOLUTE = (config.DotProduct(), config.PairPrecision())
+ABSOLUTE = (config.DotProduct(), config.DotProductKeyBias(), config.PairPrecision())
 """Potentials that are no functions of a difference."""
 PRIORS = (config.Causal(), config.Full())
 

@@ -8,6 +8,9 @@ from jaxtyping import Float, Int
 from precisionflow.config.drawn_tables import NodeChain
 from precisionflow.data.table import Table, table_of
 
+OUTLYING = 10.0
+"""Standard deviation of what is added to a node that is an outlier; that of a node is 1."""
+
 
 class Chains(NamedTuple):
     """Rows of nodes, the last of which asks."""
@@ -33,7 +36,10 @@ def relation(source: NodeChain) -> Float[np.ndarray, "channels channels"]:
 
 
 def draw_chains(source: NodeChain) -> Chains:
-    """x_(i + 1) = sqrt(1 - noise^2) W x_i + noise e; the first node, e and the nodes outside are standard normal."""
+    """x_(i + 1) = sqrt(1 - noise^2) W x_i + noise e; the first node, e and the nodes outside are standard normal.
+
+    Outliers have a random stream of their own: the rows without them are the same.
+    """
     random = np.random.default_rng([source.seed, 2])
     weight = random.standard_normal(source.channels) / np.sqrt(source.channels)
     nodes = random.standard_normal((source.rows, source.nodes, source.channels))
@@ -44,7 +50,14 @@ def draw_chains(source: NodeChain) -> Chains:
     cause = _places(source, random)
     nodes[:, -1] = chain[-1]
     np.put_along_axis(nodes, cause[..., None], np.stack(chain[-2::-1], axis=1), axis=1)
-    return Chains(nodes, sum(chain[:-1]) @ weight, cause)
+    return Chains(nodes + _outlying(source), sum(chain[:-1]) @ weight, cause)
+
+
+def _outlying(source: NodeChain) -> Float[np.ndarray, "rows nodes channels"]:
+    """What is added to the nodes: nothing to those that are no outliers."""
+    random = np.random.default_rng([source.seed, 3])
+    hit = random.random((source.rows, source.nodes, 1)) < source.outliers
+    return hit * OUTLYING * random.standard_normal((source.rows, source.nodes, source.channels))
 
 
 def _places(source: NodeChain, random: np.random.Generator) -> Int[np.ndarray, "rows causes"]:

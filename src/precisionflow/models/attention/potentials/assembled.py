@@ -7,6 +7,7 @@ from torch import nn
 from precisionflow.config import attention as kinds
 from precisionflow.models.attention.heads import QueriesAndKeys
 from precisionflow.models.attention.potentials.dot_product import DotProduct
+from precisionflow.models.attention.potentials.dot_product_key_bias import DotProductKeyBias
 from precisionflow.models.attention.potentials.gaussian_isotropic import GaussianIsotropic
 from precisionflow.models.attention.potentials.gaussian_mixture import GaussianMixture
 from precisionflow.models.attention.potentials.gaussian_per_key import GaussianPerKey
@@ -31,6 +32,8 @@ def _at_temperature_one(config: kinds.Potential, queries_keys: QueriesAndKeys) -
     match config:
         case kinds.DotProduct():
             return DotProduct(queries_keys)
+        case kinds.DotProductKeyBias():
+            return DotProductKeyBias(queries_keys)
         case kinds.GaussianIsotropic(initial_precision=initial):
             return GaussianIsotropic(queries_keys, initial_precision=initial)
         case kinds.GaussianPerKey(initial_precision=initial):
