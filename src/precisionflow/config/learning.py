@@ -156,6 +156,12 @@ class PredictiveCoding(Config):
     layers: tuple[Whole, ...] | None = None
     """Layers that have an error, counted from 0 at the inputs; the others learn by backprop from the next error above.
     None: every layer."""
+    pathway: Literal["bidirectional", "bottom_up", "top_down"] = "bidirectional"
+    """What passes between a layer and the one above. bidirectional: its state with the error upwards, a gradient
+    downwards. bottom_up: no gradient downwards. top_down: upwards what the layer predicted, without its error."""
+    cut_above: tuple[Whole, ...] | None = None
+    """Layers above which the other direction is cut. None: all with an error, under bottom_up but for the last one,
+    which the loss has to reach."""
     iterations: Count = 2
     """Most gradient steps on the errors for each batch."""
     start: Literal["forward", "zeros"] = "forward"
@@ -208,6 +214,10 @@ class PredictiveCoding(Config):
         if self.settles == "incremental" and self.steps == 0:
             raise ValueError(
                 "learning.iterations: 1 with learning.gradient energy takes no step; take 2 or learning.gradient local"
+            )
+        if self.cut_above is not None and self.pathway == "bidirectional":
+            raise ValueError(
+                "learning.cut_above: learning.pathway bidirectional cuts nothing; use bottom_up or top_down"
             )
         if self.layers is not None and len(set(self.layers)) < len(self.layers):
             raise ValueError(f"learning.layers: {list(self.layers)} names a layer twice; name it once")

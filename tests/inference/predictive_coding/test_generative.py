@@ -303,5 +303,7 @@ def test_a_precision_that_the_class_predicts_enters_the_free_energy(data):
 
 
 def test_the_highest_state_has_an_error():
+    with pytest.raises(ValueError, match=r"learning.pathway: top_down keeps states of model.kind generative"):
+        made(coding(pathway="top_down"))
     with pytest.raises(ValueError, match="leaves out layer 0, the highest state"):
         made(coding(layers=(1,)))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from precisionflow.inference.predictive_coding.laws import Errors, Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw
+from precisionflow.inference.predictive_coding.pathways import Pathway
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered, Mask
 from precisionflow.models.numerics import at_least_float32, counted_sum
@@ -61,6 +62,8 @@ class Clamped:
     """Factor of each target's loss, 0 where it does not count; none: 1."""
     places: Sequence[int] | None = None
     """Layers that have an error, in their order; none: every layer. What lies between two is one layer here."""
+    pathways: Sequence[Pathway] | None = None
+    """Above each layer that has an error; none: bidirectional ones."""
     output_law: LayerLaw | None = None
     """Law of target - output, where the loss is its -log p; none of another loss."""
 
@@ -72,7 +75,7 @@ class Clamped:
             predictions.append(at_least_float32(layer(state)))
             leaf = torch.zeros_like(predictions[-1]) if errors is None else errors[index].detach()
             leaves.append(leaf.requires_grad_())
-            state = predictions[-1] + leaf
+            state = self._upwards(index, predictions[-1] + leaf, leaf)
         output = self._readout(state)
         return Pass(
             leaves, [leaf.detach() for leaf in leaves], predictions, output, self._output_loss(output)
@@ -81,10 +84,13 @@ class Clamped:
     def at_states(self, states: Sequence[Errors]) -> Pass:
         """A pass with the states as variables: every layer predicts from the one below as it stands."""
         leaves = [state.detach().requires_grad_() for state in states]
-        below = [self.model.enter(self.inputs), *leaves]
-        predictions = [at_least_float32(layer(of)) for layer, of in zip(self._layers, below, strict=False)]
-        errors = [leaf - prediction for leaf, prediction in zip(leaves, predictions, strict=True)]
-        output = self._readout(below[-1])
+        errors, predictions = [], []
+        below = self.model.enter(self.inputs)
+        for index, (layer, leaf) in enumerate(zip(self._layers, leaves, strict=True)):
+            predictions.append(at_least_float32(layer(below)))
+            errors.append(leaf - predictions[-1])
+            below = self._upwards(index, leaf, errors[-1])
+        output = self._readout(below)
         return Pass(leaves, errors, predictions, output, self._output_loss(output))
 
     def output(self, errors: Sequence[Errors]) -> Any:
@@ -119,10 +125,10 @@ class Clamped:
         """
         pulls, predictions = [], []
         state = self.model.enter(self.inputs)
-        for layer, (error, score) in zip(self._layers, settled, strict=True):
+        for index, (layer, (error, score)) in enumerate(zip(self._layers, settled, strict=True)):
             predictions.append(at_least_float32(layer(state)))
             pulls.append((predictions[-1] * score).sum())
-            state = (predictions[-1] + error).detach()
+            state = self._upwards(index, predictions[-1] + error, error).detach()
         loss = self._output_loss(self._readout(state))
         energy = self._parts([error for error, _ in settled], predictions, loss, laws).sum()
         return Taught(energy - torch.stack(pulls).sum(), energy.detach())
@@ -136,6 +142,10 @@ class Clamped:
             for layer, (error, prediction) in enumerate(zip(errors, predictions, strict=True))
         ]
         return torch.stack([*of_laws, loss])
+
+    def _upwards(self, index: int, state: Errors, error: Errors) -> Errors:
+        """What the layer above reads of a state."""
+        return state if self.pathways is None else self.pathways[index](state, error)
 
     def _output_loss(self, output: Any) -> Float[Tensor, ""]:
         return counted_sum(self.losses(output, self.target), self.factors)

@@ -39,7 +39,10 @@ class Generative(nn.Module):
     """A network from class to image with the laws of all its errors, the image's among them."""
 
     def __init__(self, network: Layered, config: Config, learning: PredictiveCoding, *, pixels: int) -> None:
-        """ValueError where `learning.layers` names one that does not exist or leaves out the highest state."""
+        """ValueError where `learning.layers` names one that does not exist or leaves out the highest state.
+
+        And where `learning.pathway` cuts one.
+        """
         super().__init__()
         self.network = network
         self.config = config
@@ -48,6 +51,11 @@ class Generative(nn.Module):
         if self.places[:1] != (0,):
             raise ValueError(
                 "learning.layers: leaves out layer 0, the highest state of model.kind generative; name it too"
+            )
+        if learning.pathway != "bidirectional":
+            raise ValueError(
+                f"learning.pathway: {learning.pathway} keeps states of model.kind generative from each other or "
+                "from the image; use bidirectional"
             )
         lower = [
             layer_law(learning.law, learning.precision, state=network.states[place], layer=place)

@@ -117,7 +117,7 @@ def _stepped(
     """All variables after one step, from the pass before it."""
     # a backward pass has the types of its forward pass, and no autocast of its own
     with torch.autocast(energy.device.type, enabled=False):
-        gradients = torch.autograd.grad(energy, passed.variables)
+        gradients = torch.autograd.grad(energy, passed.variables, allow_unused=True, materialize_grads=True)
     with torch.no_grad():
         return down.stepped(variables, passed, gradients, step_size=step_size)
 

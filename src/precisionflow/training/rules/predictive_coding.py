@@ -10,6 +10,7 @@ from precisionflow.config.learning import PredictiveCoding as Config
 from precisionflow.inference.predictive_coding.energy import Clamped, Pass, Taught
 from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw, laws, layers_with_errors
 from precisionflow.inference.predictive_coding.monitor import seen
+from precisionflow.inference.predictive_coding.pathways import Pathway, pathways
 from precisionflow.inference.predictive_coding.settle import Begun, Settled, begun, check_stable, settle
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered
@@ -45,15 +46,20 @@ class PredictiveCoding(nn.Module):
         *,
         laws: Laws,
         places: Sequence[int],
+        pathways: Sequence[Pathway] | None = None,
         output_law: LayerLaw | None = None,
         spread: Spread = certain,
         total: Callable[[Tensor], Tensor] = torch.clone,
     ) -> None:
-        """`laws` are of the layers at `places`, `output_law` is the target's; `total` sums a copy over ranks."""
+        """`laws` and `pathways` are of the layers at `places`, `output_law` is the target's.
+
+        `total` sums a copy over ranks.
+        """
         super().__init__()
         self.config = config
         self.laws = laws
         self.places = tuple(places)
+        self.pathways = pathways
         self.output_law = output_law
         self.spread = spread
         self.total = total
@@ -69,7 +75,8 @@ class PredictiveCoding(nn.Module):
             clamped, start, self.laws, config=self.config, steps=steps, taken=done, total=self.total
         )
         taught = self._taught(clamped, start, settled)
-        check_stable(settled, taught.energy, config=self.config, total=self.total)
+        if self.pathways is None:
+            check_stable(settled, taught.energy, config=self.config, total=self.total)
         spread = self.spread(clamped, settled.errors)
         samples = max(batch.counted, SMALLEST_COUNT)
         goes_on = done + steps < self.config.steps
@@ -119,6 +126,7 @@ class PredictiveCoding(nn.Module):
             batch.mask,
             batch.factors,
             places=self.places,
+            pathways=self.pathways,
             output_law=self.output_law,
         )
 
@@ -149,8 +157,10 @@ def predictive_coding(
     """The rule for a network of layers, with laws of its own.
 
     `states` are the shapes of the layers' states of one sample, at most; `total` sums a copy over ranks. ValueError for
-    layers that do not exist.
+    layers that do not exist or have no error.
     """
     places = layers_with_errors(config, count=len(states))
     assigned = laws(config, states=[states[place] for place in places])
-    return PredictiveCoding(config, laws=assigned, places=places, total=total)
+    return PredictiveCoding(
+        config, laws=assigned, places=places, pathways=pathways(config, places), total=total
+    )

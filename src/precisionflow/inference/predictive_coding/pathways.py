@@ -1,0 +1,52 @@
+"""Pathways: what a layer's state is to the layer above, in its value and in the gradient that comes back."""
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from precisionflow.config import learning as kinds
+from precisionflow.inference.predictive_coding.laws import Errors
+
+Pathway = Callable[[Errors, Errors], Errors]
+"""(state, its error) -> what the layer above reads."""
+
+
+def bidirectional(state: Errors, error: Errors) -> Errors:  # noqa: ARG001
+    """The state with its error; the gradient comes back."""
+    return state
+
+
+def bottom_up(state: Errors, error: Errors) -> Errors:  # noqa: ARG001
+    """The state with its error; no gradient comes back."""
+    return state.detach()
+
+
+def top_down(state: Errors, error: Errors) -> Errors:
+    """What the layer predicted, s - e; the gradient comes back as if it were the state."""
+    return state - error.detach()
+
+
+def pathways(config: kinds.PredictiveCoding, places: Sequence[int]) -> list[Pathway] | None:
+    """The pathway above each layer with an error; none where all are bidirectional.
+
+    ValueError where `config.cut_above` names a layer without an error, or leaves the errors without any loss.
+    """
+    if config.pathway == "bidirectional":
+        return None
+    cut, last = set(places if config.cut_above is None else config.cut_above), places[-1]
+    if beyond := cut - set(places):
+        raise ValueError(
+            f"learning.cut_above: layer {min(beyond)} has no error; layers with one: {', '.join(map(str, places))}"
+        )
+    match config.pathway:
+        case "bottom_up":
+            if config.cut_above is not None and last in cut:
+                raise ValueError(
+                    f"learning.cut_above: bottom_up above layer {last}, the last one with an error, keeps the loss "
+                    "from all errors, and no layer would learn; leave it out"
+                )
+            one, cut = bottom_up, cut - {last}
+        case "top_down":
+            one = top_down
+        case _:
+            assert_never(config.pathway)
+    return [one if place in cut else bidirectional for place in places]
