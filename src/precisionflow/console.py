@@ -49,6 +49,14 @@ def title(experiment: "Experiment") -> str:
     return f"{experiment.name} {experiment.dataset} {experiment.variant}"
 
 
+def duration(seconds: float) -> str:
+    """ "48 s", "12 min", "5 h 10 min": a time in two digits or so."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
 Report = Callable[[int, int, int, dict[str, float]], None]
 """Called with (seed, split, step, measured values) at every validation."""
 

@@ -253,6 +253,7 @@ def _contrast(experiment: Experiment, pair: Pair, metric: Metric, measured: Meas
         "effect": interval.mean,
         "low": interval.low,
         "high": interval.high,
+        "std": interval.std,
         "p": statistics.difference_p(differences, overlap=overlap),
         "margin": margin,
         "equivalence": (

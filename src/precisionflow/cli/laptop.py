@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from precisionflow.cli.options import (
 )
 from precisionflow.entrypoints import one_line_errors
 from precisionflow.results.code import trusting_code
+
+if TYPE_CHECKING:
+    from precisionflow.config import Experiment
 
 
 @app.command("list")
@@ -73,8 +76,24 @@ def run(
         variants_of(experiment)
     from precisionflow.app.run import run_experiments
 
-    folder = out or Path("runs") / "+".join(e.name for e in experiments)
-    run_experiments(experiments, folder=folder, trust_code=trust_code)
+    run_experiments(experiments, folder=out or _usual_folder(experiments), trust_code=trust_code)
+
+
+@app.command()
+def plan(
+    names: Names,
+    settings: Settings = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Results folder [default: runs/NAME].")] = None,
+) -> None:
+    """What a run has to do: cells done and open, work left, the smallest effect that its units show."""
+    experiments = [experiment_named(name, settings) for name in names]
+    from precisionflow.app.plan import print_plan
+
+    print_plan(experiments, folder=out or _usual_folder(experiments))
+
+
+def _usual_folder(experiments: "list[Experiment]") -> Path:
+    return Path("runs") / "+".join(experiment.name for experiment in experiments)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The base of every configuration part, and its errors in one line."""
 
 import difflib
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -94,7 +95,9 @@ def without_defaults(config: Config, usual: Config | None = None) -> dict[str, A
 
 def _default(field: FieldInfo, name: str, usual: Config | None) -> Any:
     """What a field holds where nothing is said; pydantic's mark of no default where something has to be."""
-    return field.get_default(call_default_factory=True) if usual is None else getattr(usual, name)
+    if usual is not None:
+        return getattr(usual, name)
+    return field.get_default(call_default_factory=True) if field.default_factory else field.default
 
 
 def keys_of(part: type[Config]) -> dict[str, FieldInfo]:
@@ -111,6 +114,7 @@ def members_of(annotation: Any) -> list[type[Config]]:
     return []
 
 
+@functools.cache
 def kind_of(part: type[Config]) -> str | None:
     """The `kind` of a union's member; none where a part is no member of a union."""
     return part.model_fields["kind"].default if "kind" in part.model_fields else None

@@ -96,6 +96,11 @@ class RandomSplit(Config):
         """Columns that say how the rows are cut."""
         return ()
 
+    @property
+    def overlap(self) -> float:
+        """n_test / n_train."""
+        return self.test_fraction / (1 - self.test_fraction)
+
 
 class GroupedSplit(Config):
     """Split k is a partition of groups drawn with seed k: no group is in two parts."""
@@ -108,6 +113,11 @@ class GroupedSplit(Config):
     @property
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
+
+    @property
+    def overlap(self) -> float:
+        """n_test / n_train."""
+        return self.test_fraction / (1 - self.test_fraction)
 
 
 class TimeOrderedSplit(Config):
@@ -125,6 +135,11 @@ class TimeOrderedSplit(Config):
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
 
+    @property
+    def overlap(self) -> float:
+        """n_test / n_train."""
+        return self.test_fraction / (1 - self.test_fraction)
+
 
 class KFoldSplit(Config):
     """Split i tests fold i mod k of the partition into k folds drawn with seed i // k: r k splits repeat it r times."""
@@ -137,6 +152,11 @@ class KFoldSplit(Config):
     @property
     def columns(self) -> tuple[str, ...]:
         return () if self.group is None else (self.group,)
+
+    @property
+    def overlap(self) -> float:
+        """n_test / n_train."""
+        return 1 / (self.k - 1)
 
 
 class GivenSplit(Config):

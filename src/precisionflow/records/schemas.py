@@ -143,7 +143,7 @@ TABLE = _schema(
 widens the interval, and 0 of seeds. The mean over the same cells would lie between chance_low and chance_high, at the
 experiment's confidence, if every prediction were true; NaN where chance does not keep the metric from its ideal."""
 CONTRASTS = _schema(
-    may_be_nan=("low", "high", "p", "p_adjusted", "margin", "equivalence", "equivalence_adjusted"),
+    may_be_nan=("low", "high", "std", "p", "p_adjusted", "margin", "equivalence", "equivalence_adjusted"),
     experiment=_text,
     dataset=_text,
     metric=_text,
@@ -155,6 +155,7 @@ CONTRASTS = _schema(
     effect=_real,
     low=_real,
     high=_real,
+    std=_real,
     p=_real,
     p_adjusted=_real,
     margin=_real,
@@ -164,8 +165,9 @@ CONTRASTS = _schema(
     overlap=_real,
     verdict=_text,
 )
-"""aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired; p of no difference, and that of a
-difference of the margin or more (`equivalence`); NaN where n = 1, and where no margin is stated."""
+"""aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired, std = their standard deviation; p
+of no difference, and that of a difference of the margin or more (`equivalence`); NaN where n = 1, and where no margin
+is stated."""
 TRIALS = _schema(
     may_be_nan=("value", "seconds"),
     trial=_text,

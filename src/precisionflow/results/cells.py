@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from precisionflow.config import Experiment
+from precisionflow.config import Experiment, digest
 from precisionflow.results.identity import Inputs, task_identity, training_identity
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.results.stage import finished, input_key
@@ -17,14 +17,33 @@ def preparation_inputs(experiment: Experiment, *, source_sha256: str, split: int
 def training_inputs(experiment: Experiment, *, data: Path, seed: int, split: int) -> Inputs:
     """Inputs of `stage.once` for a trained cell; `data` is the folder of all prepared data."""
     prepared = input_key(data_folder(data, experiment, split))
-    return {"experiment": training_identity(experiment), "data": prepared, "seed": seed, "split": split}
+    taught = digest(training_identity(experiment))
+    return training_inputs_of(taught, prepared=prepared, seed=seed, split=split)
+
+
+def training_inputs_of(taught: str, *, prepared: str, seed: int, split: int) -> Inputs:
+    """Inputs of a trained cell, from the digest of what determines its weights and the key of its data."""
+    return {"experiment": taught, "data": prepared, "seed": seed, "split": split}
 
 
 def evaluation_inputs(experiment: Experiment, *, data: Path, model: Path, seed: int, split: int) -> Inputs:
     """Inputs of `stage.once` for an evaluated cell; `model` is the variant's folder."""
+    return evaluation_inputs_of(
+        experiment,
+        prepared=input_key(data_folder(data, experiment, split)),
+        trained=input_key(cell_folder(model, seed, split)),
+        seed=seed,
+        split=split,
+    )
+
+
+def evaluation_inputs_of(
+    experiment: Experiment, *, prepared: str, trained: str, seed: int, split: int
+) -> Inputs:
+    """Inputs of an evaluated cell, from the keys of its data and its model."""
     return {
-        "data": input_key(data_folder(data, experiment, split)),
-        "model": input_key(cell_folder(model, seed, split)),
+        "data": prepared,
+        "model": trained,
         "evaluation": experiment.evaluation.model_dump(mode="json"),
         "cell": [experiment.name, experiment.variant, experiment.dataset, seed, split],
     }

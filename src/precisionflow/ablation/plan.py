@@ -1,0 +1,121 @@
+"""The plan of an experiment: cells that are done and open, the time that is left, the effects that can be shown."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from precisionflow.ablation import power
+from precisionflow.ablation.aggregate import contrasted, read_aggregate
+from precisionflow.ablation.design import Variant, expand, pairs, unit_of
+from precisionflow.config import Experiment
+from precisionflow.results.layout import Aggregated, Results
+from precisionflow.results.progress import Progress
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells of one variant on one data set."""
+
+    dataset: str
+    variant: str
+    cells: int
+    seconds: tuple[float, ...]
+    """Of each cell that is done: training and evaluation."""
+    each: float
+    """Seconds that an open cell is expected to take: the mean of the variant's own cells, else of those on the same
+    data set, else of all; NaN where none is done."""
+
+    @property
+    def open(self) -> int:
+        return self.cells - len(self.seconds)
+
+    @property
+    def left(self) -> float:
+        """Seconds of work that are left."""
+        return self.open * self.each if self.open else 0.0
+
+
+@dataclass(frozen=True)
+class Detectable:
+    """The smallest effect in one metric that the experiment's units show with probability `power.POWER`."""
+
+    metric: str
+    std: float
+    """Median over the contrasts of the standard deviation of the units' differences; 1 where nothing is measured."""
+    effect: float
+    measured: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of an experiment has done and has to do."""
+
+    experiment: Experiment
+    rows: tuple[Row, ...]
+    units: int
+    contrasts: int
+    """On one data set: Holm's family for one metric."""
+    level: float
+    """Of a single test where Holm asks for the strictest."""
+    overlap: float
+    detectable: tuple[Detectable, ...]
+    """By metric, in the metric's unit where the spread is measured; else one, in standard deviations."""
+
+
+def plan(experiment: Experiment, results: Results) -> Plan:
+    """The plan of an experiment whose results lie, or will lie, in a folder."""
+    variants, progress = expand(experiment), Progress(results)
+    done = [
+        tuple(cell.seconds for cell in progress.of(variant.experiment) if cell.seconds is not None)
+        for variant in variants
+    ]
+    family = len(pairs(experiment, [v for v in variants if v.dataset == variants[0].dataset]))
+    units = len(experiment.splits if unit_of(experiment) == "split" else experiment.seeds)
+    level = (1 - experiment.ablation.confidence) / max(family, 1)
+    overlap = power.overlap_of(experiment)
+    found = _detectable(experiment, results, n=units, level=level, overlap=overlap) if family else ()
+    return Plan(experiment, _rows(experiment, variants, done), units, family, level, overlap, tuple(found))
+
+
+def _rows(
+    experiment: Experiment, variants: Iterable[Variant], done: list[tuple[float, ...]]
+) -> tuple[Row, ...]:
+    cells = len(experiment.seeds) * len(experiment.splits)
+    every = [second for seconds in done for second in seconds]
+    of_dataset: dict[str, list[float]] = {}
+    for variant, seconds in zip(variants, done, strict=True):
+        of_dataset.setdefault(variant.dataset, []).extend(seconds)
+    return tuple(
+        Row(
+            variant.dataset,
+            variant.name,
+            cells,
+            seconds,
+            _mean(seconds or of_dataset[variant.dataset] or every),
+        )
+        for variant, seconds in zip(variants, done, strict=True)
+    )
+
+
+def _mean(values: Iterable[float]) -> float:
+    known = list(values)
+    return math.fsum(known) / len(known) if known else math.nan
+
+
+def _detectable(
+    experiment: Experiment, results: Results, *, n: int, level: float, overlap: float
+) -> list[Detectable]:
+    spreads: dict[str, list[float]] = {}
+    if Aggregated(results.aggregate).contrasts.exists():
+        for row in read_aggregate(results.aggregate).contrasts.to_pylist():
+            if row["experiment"] == experiment.name and not math.isnan(row["std"]):
+                spreads.setdefault(row["metric"], []).append(row["std"])
+    measured = [
+        Detectable(metric, std, power.smallest_effect(std=std, n=n, level=level, overlap=overlap), True)
+        for metric, std in (
+            (m.name, median(spreads[m.name])) for m in contrasted(experiment) if m.name in spreads
+        )
+    ]
+    usual = power.smallest_effect(std=1.0, n=n, level=level, overlap=overlap)
+    return measured or [Detectable("", 1.0, usual, False)]

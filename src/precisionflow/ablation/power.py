@@ -1,0 +1,80 @@
+"""Power of the paired t test: the smallest effect that n units show, and the n that would show an effect."""
+
+import math
+
+from scipy.special import nctdtr, stdtrit
+
+from precisionflow.config import Experiment
+from precisionflow.config.drawn_tables import HeteroscedasticSine, NodeChain, Sensors
+from precisionflow.config.sources import ScikitLearnClasses, ScikitLearnTable, TableFile
+from precisionflow.config.tables import GivenSplit
+
+POWER = 0.8
+"""Probability with which an effect of the stated size is to be shown."""
+TENTH = 1 / 9
+"""n_test / n_train where a tenth of the rows is tested."""
+
+
+def power_of_difference(effect: float, *, std: float, n: int, level: float, overlap: float = 0.0) -> float:
+    """P(|T| > t_{n-1}(1 - level / 2)), T noncentral t with n - 1 degrees of freedom and the noncentrality
+
+        effect / (std * sqrt(1 / n + overlap)) .
+
+    `std` is that of the units' differences; `overlap` as in `statistics.mean_interval`.
+    """
+    critical = float(stdtrit(n - 1, 1 - level / 2))
+    shift = abs(effect) / (std * math.sqrt(1 / n + overlap))
+    return 1 - _below(critical, n - 1, shift) + _below(-critical, n - 1, shift)
+
+
+def power_of_equivalence(
+    effect: float, *, margin: float, std: float, n: int, level: float, overlap: float = 0.0
+) -> float:
+    """Lower bound of the probability that both one-sided t tests reject where the effect is `effect`:
+
+        P(T_1 > t) + P(T_2 > t) - 1 ,    t = t_{n-1}(1 - level) ,
+
+    with the noncentralities (margin ± effect) / (std * sqrt(1 / n + overlap)); at least 0.
+    """
+    critical, error = float(stdtrit(n - 1, 1 - level)), std * math.sqrt(1 / n + overlap)
+    shifts = (max(margin - effect, 0.0) / error, max(margin + effect, 0.0) / error)
+    missed = sum(_below(critical, n - 1, shift) for shift in shifts)
+    return max(0.0, 1 - missed)
+
+
+def _below(value: float, degrees: int, shift: float) -> float:
+    """P(T <= value) of the noncentral t; 0 where scipy gives NaN, which it does far below the shift alone."""
+    found = float(nctdtr(degrees, shift, value))
+    return 0.0 if math.isnan(found) else found
+
+
+def smallest_effect(*, std: float, n: int, level: float, overlap: float = 0.0, power: float = POWER) -> float:
+    """The effect that has the given power, in the unit of `std`; infinite where n = 1."""
+    if n == 1:
+        return math.inf
+    low, high = 0.0, 1.0
+    while power_of_difference(high, std=1.0, n=n, level=level, overlap=overlap) < power:
+        low, high = high, 2 * high
+    for _ in range(50):
+        middle = (low + high) / 2
+        shown = power_of_difference(middle, std=1.0, n=n, level=level, overlap=overlap) >= power
+        low, high = (low, middle) if shown else (middle, high)
+    return std * high
+
+
+def overlap_of(experiment: Experiment) -> float:
+    """n_test / n_train of the experiment's splits as its source says; 0 where seeds are the units."""
+    if len(experiment.splits) == 1:
+        return 0.0
+    match experiment.task.source:
+        case (
+            ScikitLearnTable(split=split)
+            | ScikitLearnClasses(split=split)
+            | HeteroscedasticSine(split=split)
+            | Sensors(split=split)
+            | NodeChain(split=split)
+            | TableFile(split=split)
+        ) if not isinstance(split, GivenSplit):
+            return split.overlap
+        case _:
+            return TENTH

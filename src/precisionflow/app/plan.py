@@ -1,0 +1,88 @@
+"""The plan of an experiment on the screen, before and while it runs."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from precisionflow.ablation.design import shortfall, unit_of
+from precisionflow.ablation.plan import Plan, Row, plan
+from precisionflow.ablation.power import POWER
+from precisionflow.config import Experiment
+from precisionflow.console import duration
+from precisionflow.results.layout import Results
+
+MOST_LINES = 100
+"""Variants that each have a line; of more, each data set has one."""
+
+
+def print_plan(experiments: Sequence[Experiment], *, folder: Path) -> None:
+    """Say what a run of the experiments into `folder` has to do, and what it can show."""
+    from precisionflow.report.tables import Entry, Table
+    from precisionflow.report.terminal import print_table, terminal
+
+    console = terminal()
+    for experiment in experiments:
+        made = plan(experiment, Results(folder))
+        headings = ("data set", "variant", "cells", "done", "open", "seconds each", "work left")
+        table = Table(
+            _caption(made),
+            tuple(map(Entry, headings)),
+            tuple(tuple(map(Entry, line)) for line in _lines(made.rows)),
+        )
+        print_table(table, console)
+        for line in _effects(made):
+            console.print(line, soft_wrap=True)
+
+
+def _caption(made: Plan) -> str:
+    cells, still = sum(row.cells for row in made.rows), sum(row.open for row in made.rows)
+    return f"{made.experiment.name}: {cells} cells, {cells - still} done, {still} open; {_left(made.rows)}"
+
+
+def _left(rows: Sequence[Row]) -> str:
+    if not any(row.open for row in rows):
+        return "nothing is left"
+    left = math.fsum(row.left for row in rows)
+    return "no cell is measured yet" if math.isnan(left) else f"{duration(left)} of work are left"
+
+
+def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    if len(rows) <= MOST_LINES:
+        return [_line(row.dataset, row.variant, [row]) for row in rows]
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.dataset, []).append(row)
+    return [_line(dataset, f"{len(of)} variants", of) for dataset, of in groups.items()]
+
+
+def _line(dataset: str, variant: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    cells, still = sum(row.cells for row in rows), sum(row.open for row in rows)
+    each, left = math.fsum(row.each for row in rows) / len(rows), math.fsum(row.left for row in rows)
+    return (
+        dataset,
+        variant,
+        str(cells),
+        str(cells - still),
+        str(still),
+        "—" if math.isnan(each) else f"{each:.3g}",
+        "—" if math.isnan(left) else duration(left),
+    )
+
+
+def _effects(made: Plan) -> list[str]:
+    """What the units can show, a line for each metric."""
+    if not made.contrasts:
+        return ["nothing is contrasted"]
+    short, unit = shortfall(made.experiment), unit_of(made.experiment)
+    if short:
+        return [f"no verdict: {short}"]
+    shown = f"{made.units} {unit}s, {made.contrasts} contrasts: {100 * POWER:g} % power for"
+    return [f"{shown} {_effect(made, each.metric, each.effect, each.measured)}" for each in made.detectable]
+
+
+def _effect(made: Plan, metric: str, effect: float, measured: bool) -> str:
+    if not measured:
+        return f"a difference of {effect:.3g} standard deviations of what a {unit_of(made.experiment)} differs by"
+    margin = made.experiment.ablation.margins.get(metric)
+    stated = "" if margin is None or margin.absolute is None else f" (margin {margin.absolute:g})"
+    return f"a difference in {metric} of {effect:.3g}{stated}"

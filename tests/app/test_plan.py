@@ -1,0 +1,112 @@
+"""The plan on the screen: cells done and open, the work that is left, the effects that can be shown."""
+
+from pathlib import Path
+
+import pytest
+
+from precisionflow.ablation.aggregate import aggregate
+from precisionflow.ablation.design import expand
+from precisionflow.ablation.plan import plan
+from precisionflow.ablation.power import smallest_effect
+from precisionflow.app.plan import print_plan
+from precisionflow.config import Experiment
+from precisionflow.results.layout import Results
+from tests.finished_cells import finish, prepare
+from tests.synthetic import evaluations, language, plausible, regression
+
+
+def begun(experiment: Experiment, folder: Path) -> Results:
+    """Of the first variant three cells that took 10, 20 and 30 s and their evaluations 1 s each."""
+    results, first = Results(folder), expand(experiment)[0].experiment
+    prepare(first, results)
+    for place, (seed, split) in enumerate([(0, 0), (1, 0), (0, 4)]):
+        finish(first, results, seed=seed, split=split, seconds=10.0 * (place + 1))
+    return results
+
+
+def test_open_cells_are_expected_to_take_what_finished_ones_took(tmp_path: Path) -> None:
+    made = plan(regression(), begun(regression(), tmp_path))
+    first, second = made.rows
+    assert [(row.variant, row.cells, row.open) for row in made.rows] == [
+        ("homoscedastic", 14, 11),
+        ("heteroscedastic", 14, 14),
+    ]
+    assert first.seconds == (11.0, 21.0, 31.0)
+    assert (first.each, second.each) == (21.0, 21.0)
+    assert (first.left, second.left) == (11 * 21.0, 14 * 21.0)
+
+
+def test_the_variants_own_cells_tell_more_than_those_of_others(tmp_path: Path) -> None:
+    results, (_, second) = begun(regression(), tmp_path), expand(regression())
+    prepare(second.experiment, results)
+    finish(second.experiment, results, seed=0, split=0, seconds=99.0)
+    assert [row.each for row in plan(regression(), results).rows] == [21.0, 100.0]
+
+
+def test_cells_of_another_configuration_are_open(tmp_path: Path) -> None:
+    results = begun(regression(), tmp_path)
+    longer = regression(
+        ("objective: {kind: gaussian_nll}\n", "objective: {kind: gaussian_nll}\ntraining: {steps: 7}\n")
+    )
+    assert [row.open for row in plan(longer, results).rows] == [14, 14]
+    judged = regression(("seeds: [0, 1]", "seeds: [0, 1]\nevaluation: {levels: [0.9]}"))
+    assert [row.open for row in plan(judged, results).rows] == [14, 14]
+    few = regression(("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [0]"))
+    assert [row.open for row in plan(few, results).rows] == [0, 2]
+
+
+def test_the_plan_of_nothing_is_told_with_what_the_units_can_show(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_plan([regression()], folder=tmp_path)
+    told = capsys.readouterr().out
+    assert "noise: 28 cells, 0 done, 28 open; no cell is measured yet" in told
+    effect = smallest_effect(std=1.0, n=7, level=0.05, overlap=1 / 9)
+    assert f"7 splits, 1 contrasts: 80 % power for a difference of {effect:.3g} standard dev" in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_effects_are_in_the_metrics_unit_once_the_spread_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment, results = regression(), Results(tmp_path)
+    folders = evaluations(experiment, tmp_path / "cells", plausible)
+    aggregate([experiment], evaluations=folders, out=results.aggregate)
+    made = plan(experiment, results)
+    assert [each.metric for each in made.detectable] == ["nll", "crps", "rmse"]
+    nll = made.detectable[0]
+    assert nll.effect == pytest.approx(smallest_effect(std=nll.std, n=7, level=0.05, overlap=1 / 9))
+    assert 0.001 < nll.std < 0.01
+    print_plan([experiment], folder=tmp_path)
+    assert f"80 % power for a difference in nll of {nll.effect:.3g}" in capsys.readouterr().out
+
+
+def test_the_strictest_level_of_holm_counts(tmp_path: Path) -> None:
+    made = plan(language(("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7]")), Results(tmp_path))
+    assert (made.units, made.contrasts, made.level) == (8, 4, pytest.approx(0.0125))
+    assert made.detectable[0].effect == pytest.approx(smallest_effect(std=1.0, n=8, level=0.0125))
+
+
+def test_too_few_units_are_told_instead_of_an_effect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_plan([language()], folder=tmp_path)
+    assert "no verdict: 3 seeds, 4 contrasts: 8 needed" in capsys.readouterr().out
+
+
+def test_work_that_is_left_and_done_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun(regression(), tmp_path)
+    print_plan([regression()], folder=tmp_path)
+    told = capsys.readouterr().out
+    assert "noise: 28 cells, 3 done, 25 open; 9 min of work are left" in told
+    line = next(line for line in told.splitlines() if " homoscedastic" in line)
+    assert line.split()[2:] == ["14", "3", "11", "21", "4", "min"]
+    capsys.readouterr()
+    few = regression(
+        ("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [0]"),
+        ("      heteroscedastic: {objective.kind: gaussian_nll}\n", ""),
+    )
+    print_plan([few], folder=tmp_path)
+    told = capsys.readouterr().out
+    assert "2 cells, 2 done, 0 open; nothing is left" in told
+    assert "nothing is contrasted" in told
