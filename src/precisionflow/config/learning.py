@@ -164,8 +164,9 @@ class PredictiveCoding(Config):
     which the loss has to reach."""
     iterations: Count = 2
     """Most gradient steps on the errors for each batch."""
-    start: Literal["forward", "zeros"] = "forward"
-    """States before the first step: those of the forward pass, where every error is 0, or 0."""
+    start: Literal["forward", "zeros", "amortised"] = "forward"
+    """States before the first step. forward: those of the forward pass, where every error is 0. zeros: 0. amortised:
+    with errors that a linear map guesses from the loss's gradient at the last state; it learns from settled ones."""
     descent: Descent = Gradient()
     step_size: Positive = 0.5
     """In units of the errors' variance, 1 / precision."""
@@ -188,6 +189,11 @@ class PredictiveCoding(Config):
     @model_validator(mode="after")
     def _errors_teach_what_is_learned(self) -> Self:
         learned = not isinstance(self.precision, FixedPrecision) or self.law.shape == "learned"
+        if self.start == "amortised" and (self.steps == 0 or self.settles == "incremental"):
+            raise ValueError(
+                "learning.start: amortised learns from errors that have settled; take learning.settles errors or "
+                "states and more learning.iterations"
+            )
         if self.steps == 0 and learned:
             raise ValueError(
                 f"learning.iterations: after {self.iterations} with learning.gradient energy every error is 0, and no "

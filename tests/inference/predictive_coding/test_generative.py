@@ -211,7 +211,7 @@ def test_the_energy_falls_at_every_step_below_the_bound(data, law, activation):
     largest = float(in_low * (1 + torch.linalg.matrix_norm(down, 2) ** 2))
     config = learning.model_copy(update={"step_size": 0.95 * 2 / (1 + largest / PRIOR)})
     clamped = model.clamped(images, given)
-    settled = settle(clamped, begun(clamped, config).start, model.laws, config=config, steps=40)
+    settled = settle(clamped, begun(clamped, config, made).start, model.laws, config=config, steps=40)
     energies = torch.stack(settled.energies)
     assert (energies.diff() <= 1e-9).all()
     assert energies[-1] < energies[0] - 1
@@ -305,5 +305,9 @@ def test_a_precision_that_the_class_predicts_enters_the_free_energy(data):
 def test_the_highest_state_has_an_error():
     with pytest.raises(ValueError, match=r"learning.pathway: top_down keeps states of model.kind generative"):
         made(coding(pathway="top_down"))
+    with pytest.raises(
+        ValueError, match=r"learning.start: amortised guesses no states of model.kind generative"
+    ):
+        made(coding(start="amortised", iterations=2))
     with pytest.raises(ValueError, match="leaves out layer 0, the highest state"):
         made(coding(layers=(1,)))

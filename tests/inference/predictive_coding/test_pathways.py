@@ -42,7 +42,7 @@ def settled(linear, config):
         model, squared_error, batch.inputs, batch.target, pathways=pathways(config, range(len(model.states)))
     )
     made = laws(config, states=model.states)
-    return settle(clamped, begun(clamped, config).start, made, config=config, steps=config.steps).errors
+    return settle(clamped, begun(clamped, config, made).start, made, config=config, steps=config.steps).errors
 
 
 def closed_form(linear, pathway, cut_above):

@@ -57,6 +57,10 @@ class Generative(nn.Module):
                 f"learning.pathway: {learning.pathway} keeps states of model.kind generative from each other or "
                 "from the image; use bidirectional"
             )
+        if learning.start == "amortised":
+            raise ValueError(
+                "learning.start: amortised guesses no states of model.kind generative; use forward or zeros"
+            )
         lower = [
             layer_law(learning.law, learning.precision, state=network.states[place], layer=place)
             for place in self.places[1:]
@@ -101,7 +105,7 @@ class Generative(nn.Module):
     def infer(self, images: Images, given: Given, *, seen: Images | None = None) -> Inferred:
         """Settle the states of images and say what they predict. ValueError where settling raised the energy."""
         clamped = self.clamped(images, given, seen=seen)
-        start = begun(clamped, self.learning).start
+        start = begun(clamped, self.learning, self.laws).start
         settled = settle(clamped, start, self.laws, config=self.learning, steps=self.learning.steps)
         with torch.no_grad():
             last = clamped.passed(settled.errors)

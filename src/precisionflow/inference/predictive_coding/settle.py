@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from precisionflow.config.learning import PredictiveCoding
+from precisionflow.inference.predictive_coding.amortised import Amortised, asked_of_last
 from precisionflow.inference.predictive_coding.descent import Descent, descent
 from precisionflow.inference.predictive_coding.energy import Clamped, Parts, Pass
 from precisionflow.inference.predictive_coding.laws import Stepped
@@ -45,11 +46,21 @@ class Begun(NamedTuple):
     start: Pass
     loss: Tensor
     """Loss of the plain forward pass, summed over samples."""
+    asked: Tensor | None = None
+    """dLoss/ds_L there, where errors are guessed from it."""
 
 
-def begun(clamped: Clamped, config: PredictiveCoding) -> Begun:
-    """The pass at the states that settling starts from."""
+def begun(
+    clamped: Clamped, config: PredictiveCoding, laws: Laws, amortised: Amortised | None = None
+) -> Begun:
+    """The pass at the states that settling starts from; `amortised` guesses them where the configuration says so."""
     match config.start:
+        case "amortised":
+            assert amortised is not None
+            forward = clamped.passed()
+            asked = asked_of_last(forward)
+            guess = amortised(asked, forward.predictions, laws)
+            return Begun(clamped.passed(guess), forward.loss.detach(), asked)
         case "forward":
             start = clamped.passed()
             return Begun(start, start.loss.detach())

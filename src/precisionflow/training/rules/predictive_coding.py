@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from precisionflow.config.learning import PredictiveCoding as Config
+from precisionflow.inference.predictive_coding.amortised import Amortised
 from precisionflow.inference.predictive_coding.energy import Clamped, Pass, Taught
 from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw, laws, layers_with_errors
 from precisionflow.inference.predictive_coding.monitor import seen
@@ -47,6 +48,7 @@ class PredictiveCoding(nn.Module):
         laws: Laws,
         places: Sequence[int],
         pathways: Sequence[Pathway] | None = None,
+        amortised: Amortised | None = None,
         output_law: LayerLaw | None = None,
         spread: Spread = certain,
         total: Callable[[Tensor], Tensor] = torch.clone,
@@ -60,6 +62,7 @@ class PredictiveCoding(nn.Module):
         self.laws = laws
         self.places = tuple(places)
         self.pathways = pathways
+        self.amortised = amortised
         self.output_law = output_law
         self.spread = spread
         self.total = total
@@ -68,7 +71,7 @@ class PredictiveCoding(nn.Module):
         self, model: Layered, losses: Losses, batch: Batch, carried: Underway | None = None
     ) -> Lesson:
         clamped = self._clamped(model, losses, batch)
-        start, loss = self._start(clamped, carried)
+        start, loss, asked = self._start(clamped, carried)
         done = carried.steps if carried else 0
         steps = 1 if self.config.settles == "incremental" else self.config.steps
         settled = settle(
@@ -78,10 +81,11 @@ class PredictiveCoding(nn.Module):
         if self.pathways is None:
             check_stable(settled, taught.energy, config=self.config, total=self.total)
         spread = self.spread(clamped, settled.errors)
+        guessed = self._guessed(asked, start, settled)
         samples = max(batch.counted, SMALLEST_COUNT)
         goes_on = done + steps < self.config.steps
         return Lesson(
-            (taught.surrogate + spread) / samples,
+            (taught.surrogate + spread + guessed) / samples,
             loss / samples,
             (taught.energy + spread.detach()) / samples,
             carried=Underway(done + steps, settled.errors) if goes_on else None,
@@ -93,7 +97,7 @@ class PredictiveCoding(nn.Module):
         Where settling is incremental the weights stay as they are, and the gradient is that of the last lesson.
         """
         clamped = self._clamped(model, losses, batch)
-        start = begun(clamped, self.config).start
+        start = begun(clamped, self.config, self.laws, self.amortised).start
         settled = settle(
             clamped, start, self.laws, config=self.config, steps=self.config.steps, total=self.total
         )
@@ -132,9 +136,15 @@ class PredictiveCoding(nn.Module):
 
     def _start(self, clamped: Clamped, carried: Underway | None) -> Begun:
         if carried is None:
-            return begun(clamped, self.config)
+            return begun(clamped, self.config, self.laws, self.amortised)
         start = clamped.passed(carried.errors)
         return Begun(start, start.loss.detach())
+
+    def _guessed(self, asked: Tensor | None, start: Pass, settled: Settled) -> Tensor:
+        """What the guess of the errors learns from: that they have settled elsewhere."""
+        if self.amortised is None or asked is None:
+            return torch.zeros((), device=start.loss.device)
+        return self.amortised.loss(asked, settled.errors, start.predictions, self.laws)
 
     def _taught(self, clamped: Clamped, start: Pass, settled: Settled) -> Taught:
         match self.config.gradient:
@@ -162,5 +172,10 @@ def predictive_coding(
     places = layers_with_errors(config, count=len(states))
     assigned = laws(config, states=[states[place] for place in places])
     return PredictiveCoding(
-        config, laws=assigned, places=places, pathways=pathways(config, places), total=total
+        config,
+        laws=assigned,
+        places=places,
+        pathways=pathways(config, places),
+        amortised=Amortised([states[place] for place in places]) if config.start == "amortised" else None,
+        total=total,
     )
