@@ -141,7 +141,8 @@ def test_the_step_size_goes_on_decaying_between_incremental_lessons(linear):
     model, batch, _ = linear
     config = coding(iterations=2, step_size=0.4, decay=0.25)
     clamped = Clamped(model, squared_error, batch.inputs, batch.target)
-    made, found = laws(config, states=model.states), begun(clamped, config, made).start
+    made = laws(config, states=model.states)
+    found = begun(clamped, config, made).start
     for taken in range(2):
         errors = settle(clamped, found, made, config=config, steps=1, taken=taken).errors
         found = clamped.passed(errors)
