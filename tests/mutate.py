@@ -13,9 +13,9 @@ that were noticed, by room; `survivors.md` the others, with the reason where `su
 """
 
 import argparse
+import compileall
 import ctypes
 import difflib
-import functools
 import importlib
 import importlib.util
 import math
@@ -26,7 +26,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -38,7 +38,7 @@ from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkItem, WorkResult
 
-from tests.mutants import ROOMS, ROOT, Module, fault_name, faults, modules, sample, write
+from tests.mutants import PACKAGE, ROOMS, ROOT, Module, fault_name, faults, modules, sample, write
 
 PR_SET_PDEATHSIG = 1
 """Number of the option in linux/prctl.h."""
@@ -61,6 +61,8 @@ PATIENCE, LEAST_PATIENCE = 4.0, 15.0
 """A faulty module's tests get so many times the processor time of the sound one's, and at least so many seconds."""
 WAITING = 20.0
 """Seconds of the clock that tests may take for each second of processor time that they are allowed."""
+_sound_times: MutableMapping[Path, float | None] = {}
+"""File of tests -> its processor time without a fault; none where it fails. `_enter` shares it among processes."""
 
 
 def main() -> None:
@@ -85,11 +87,11 @@ def main() -> None:
     )
     copies = [_copy(given.out.resolve() / "copies" / str(number)) for number in range(given.processes)]
     with get_context("spawn").Manager() as manager:
-        free = manager.Queue()
+        free, sound = manager.Queue(), manager.dict()
         for copy in copies:
             free.put(str(copy))
         with ProcessPoolExecutor(
-            given.processes, mp_context=get_context("spawn"), initializer=_enter, initargs=(free,)
+            given.processes, mp_context=get_context("spawn"), initializer=_enter, initargs=(free, sound)
         ) as pool:
             try:
                 _try(stored, drawn, pool)
@@ -112,11 +114,17 @@ def _copy(folder: Path) -> Path:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    compileall.compile_dir(folder / PACKAGE, quiet=1)
     return folder
 
 
-def _enter(free: Any) -> None:
-    """Work in a copy of the checkout that no other process has, with what all tests import already there."""
+def _enter(free: Any, sound: Any) -> None:
+    """Work in a copy of the checkout that no other process has, with what all tests import already there.
+
+    `sound` maps files of tests to their processor time without a fault, in all processes.
+    """
+    global _sound_times
+    _sound_times = sound
     copy = Path(free.get())
     os.chdir(copy)
     os.environ |= {"PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -184,9 +192,15 @@ def _sound(tests: Iterable[Path]) -> float | None:
     return None if None in times else sum(filter(None, times))
 
 
-@functools.cache
 def _sound_file(test: Path) -> float | None:
-    """The same of one file. What it imports leaves bytecode."""
+    """The same of one file."""
+    if test not in _sound_times:
+        _sound_times[test] = _measured(test)
+    return _sound_times[test]
+
+
+def _measured(test: Path) -> float | None:
+    """The same, measured. What it imports leaves bytecode."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     if not _passes([test], limit=math.inf, bytecode=True):
         return None
