@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from precisionflow.config import ConfigError, Experiment, resolve
+from precisionflow.config import ConfigError, Experiment, overlay, resolve
 from precisionflow.config.base import kind_of, members_of
 from precisionflow.config.drawn_tables import Sensors
 from precisionflow.config.engine import DeepSpeedEngine, Engine
@@ -100,6 +100,44 @@ def test_rows_have_no_precision_of_each_position():
     tree = {"name": "t", "task": {"kind": "regression"}, "model": {"kind": "mlp"}, "learning": learning}
     with pytest.raises(ConfigError, match=r"^learning.precision.per: model.kind 'mlp' has rows"):
         resolve(tree | {"objective": {"kind": "gaussian_nll"}})
+
+
+def images(changes: dict[str, object]) -> Experiment:
+    """An experiment on images with changes of its settings."""
+    tree = {
+        "name": "t",
+        "task": {"kind": "images"},
+        "model": {"kind": "generative"},
+        "objective": {"kind": "free_energy"},
+        "learning": {"kind": "predictive_coding"},
+    }
+    return resolve(overlay(tree, changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning": {"kind": "backprop"}}, "learning.kind: model.kind generative settles its states, given 'back"),
+        ({"learning.law.kind": "laplace"}, "learning.law.kind: laplace has no slope at 0, which a model of images"),
+        ({"learning.law.kind": "student_t"}, "model.beliefs: laplace needs learning.law.kind gaussian"),
+        ({"model.prior": {"kind": "learned", "per": "position"}}, "model.prior.per: the highest state has no pos"),
+        ({"learning.layers": [1]}, "learning.layers: leaves out layer 0, the highest state"),
+        ({"learning.pathway": "top_down"}, "learning.pathway: top_down keeps states of model.kind generative"),
+        ({"learning.start": "amortised"}, "learning.start: amortised guesses no states of model.kind generative"),
+        ({"engine": {"kind": "torch", "dtype": "bfloat16"}}, "engine: model.kind generative is trained in float32"),
+        ({"engine": {"kind": "torch", "compile": True}}, "engine: model.kind generative is trained in float32"),
+    ],
+)  # fmt: skip
+def test_what_a_model_of_images_cannot_do_is_told_with_what_can(changes, message):
+    with pytest.raises(ConfigError, match="^" + message.replace(".", r"\.")):
+        images(changes)
+
+
+def test_a_model_of_images_has_other_laws_where_its_states_alone_are_believed():
+    given = images(
+        {"model.beliefs": "mode", "learning.law.kind": "student_t", "learning.descent.kind": "gauss_newton"}
+    )
+    assert given.learning.law.kind == "student_t"
 
 
 def test_the_curvature_of_images_is_not_that_of_other_tasks():

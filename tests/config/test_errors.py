@@ -57,8 +57,8 @@ BAD_SETTINGS = {
     "name=": "name: given None; should be text; quote it",
     "ablation.axes.a b={x: {}}": "ablation.axes.a b: given 'a b'; should be letters, digits and *",
     # unions
-    "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp, fusion, tagi_v; "
-    "did you mean 'transformer'?",
+    "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp, fusion, tagi_v, "
+    "generative; did you mean 'transformer'?",
     "learning.kind=sgd": "learning.kind: unknown value 'sgd'; allowed: backprop, predictive_coding",
     "task.source.name=diabets": "task.source.name: unknown value 'diabets'; allowed: diabetes, linnerud; "
     "did you mean 'diabetes'?",
@@ -173,7 +173,7 @@ BAD_FILES = {
     ),
     "no kind": (
         shipped()[REGRESSION].replace("model: {kind: mlp, ", "model: {").encode(),
-        "model.kind: missing; allowed: transformer, mlp, fusion, tagi_v",
+        "model.kind: missing; allowed: transformer, mlp, fusion, tagi_v, generative",
     ),
     "unfinished": (
         b"name: a\n",

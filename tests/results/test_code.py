@@ -75,7 +75,7 @@ def test_a_stage_reaches_its_own_rooms_alone() -> None:
     everywhere = {"config", "records", "results"}
     assert rooms("prepare") == everywhere | {"data"}
     assert rooms("train") == everywhere | {"data", "models", "inference", "training"}
-    assert rooms("evaluate") == everywhere | {"data", "models", "training", "evaluation"}
+    assert rooms("evaluate") == everywhere | {"data", "models", "inference", "training", "evaluation"}
     assert rooms("aggregate") == everywhere | {"ablation"}
     assert rooms("report") == everywhere | {"data", "ablation", "evaluation", "report"}
 
@@ -91,7 +91,7 @@ def test_a_stage_reaches_its_own_rooms_alone() -> None:
         ("models/likelihoods/objective.py", {"train", "evaluate"}),
         ("training/loop.py", {"train"}),
         ("training/engines/zero.py", {"train"}),
-        ("inference/predictive_coding/settle.py", {"train"}),
+        ("inference/predictive_coding/settle.py", {"train", "evaluate"}),
         ("evaluation/tasks/regression.py", {"evaluate"}),
         ("data/readers/table_file.py", {"prepare"}),
         ("records/files.py", set(STAGES)),

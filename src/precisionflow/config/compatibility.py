@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING
 from precisionflow.config.attention import Graph, factors_of
 from precisionflow.config.base import Config, kind_of, members_of, nearest
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
-from precisionflow.config.learning import GaussNewton, LearnedPrecision, PredictiveCoding
+from precisionflow.config.learning import (
+    GaussianLaw,
+    GaussNewton,
+    LaplaceLaw,
+    LearnedPrecision,
+    PredictiveCoding,
+)
 from precisionflow.config.likelihoods import AdaptiveSoftmax
-from precisionflow.config.networks import MLP, Transformer, ensemble_of, posterior_of
+from precisionflow.config.networks import MLP, Generative, Transformer, ensemble_of, posterior_of
 from precisionflow.config.sources import TableFile
 from precisionflow.config.tasks import NextToken, Regression, SequenceClassification, Tagging, Task
 from precisionflow.config.tokens import RunningTokens
@@ -27,7 +33,7 @@ def check(experiment: "Experiment") -> None:
     _ranks_share_alike(experiment)
     _engine_trains_it(experiment)
     _states_have_what_is_precise(experiment)
-    _descent_has_a_curvature(experiment)
+    _images_settle(experiment)
     _engine_runs_the_optimiser(experiment)
     _gradients_can_be_compared(experiment)
     _readout_can_be_tied(experiment)
@@ -172,12 +178,45 @@ def _states_have_what_is_precise(experiment: "Experiment") -> None:
         )
 
 
-def _descent_has_a_curvature(experiment: "Experiment") -> None:
-    learning = experiment.learning
-    if isinstance(learning, PredictiveCoding) and isinstance(learning.descent, GaussNewton):
+def _images_settle(experiment: "Experiment") -> None:
+    learning, model, engine = experiment.learning, experiment.model, experiment.engine
+    if not isinstance(model, Generative):
+        if isinstance(learning, PredictiveCoding) and isinstance(learning.descent, GaussNewton):
+            raise ValueError(
+                f"learning.descent.kind: gauss_newton needs a model of images, given model.kind {model.kind!r}; "
+                "use gradient, momentum or secant"
+            )
+        return
+    if not isinstance(learning, PredictiveCoding):
         raise ValueError(
-            f"learning.descent.kind: gauss_newton needs a model of images, given model.kind {experiment.model.kind!r}; "
-            "use gradient, momentum or secant"
+            f"learning.kind: model.kind generative settles its states, given {learning.kind!r}; use predictive_coding"
+        )
+    if isinstance(learning.law, LaplaceLaw):
+        raise ValueError(
+            "learning.law.kind: laplace has no slope at 0, which a model of images needs; use another law"
+        )
+    if model.beliefs == "laplace" and not isinstance(learning.law, GaussianLaw):
+        raise ValueError(
+            f"model.beliefs: laplace needs learning.law.kind gaussian, given {learning.law.kind!r}; use mode"
+        )
+    if isinstance(model.prior, LearnedPrecision) and model.prior.per == "position":
+        raise ValueError("model.prior.per: the highest state has no positions; use layer or channel")
+    if learning.layers is not None and 0 not in learning.layers:
+        raise ValueError(
+            "learning.layers: leaves out layer 0, the highest state of model.kind generative; name it too"
+        )
+    if learning.pathway != "bidirectional":
+        raise ValueError(
+            f"learning.pathway: {learning.pathway} keeps states of model.kind generative from each other or from the "
+            "image; use bidirectional"
+        )
+    if learning.start == "amortised":
+        raise ValueError(
+            "learning.start: amortised guesses no states of model.kind generative; use forward or zeros"
+        )
+    if engine.dtype != "float32" or getattr(engine, "compile", False):
+        raise ValueError(
+            "engine: model.kind generative is trained in float32 and without compile; leave both as they are"
         )
 
 

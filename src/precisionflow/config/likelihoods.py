@@ -108,6 +108,12 @@ class AdaptiveSoftmax(Config):
         return self
 
 
+class FreeEnergy(Config):
+    """Free energy of an image, averaged over pixels, in nats; laws and precisions are those of `learning`."""
+
+    kind: Literal["free_energy"] = "free_energy"
+
+
 RegressionObjective = (
     GaussianNLL
     | Natural
@@ -120,4 +126,4 @@ RegressionObjective = (
     | RunningVariance
 )
 ClassObjective = CrossEntropy | AdaptiveSoftmax
-Objective = Annotated[RegressionObjective | ClassObjective, Field(discriminator="kind")]
+Objective = Annotated[RegressionObjective | ClassObjective | FreeEnergy, Field(discriminator="kind")]

@@ -168,7 +168,7 @@ class Generative(Config):
     bound of the evidence; learned precisions are then too high, as errors are smaller than the noise."""
 
 
-Model = Annotated[Transformer | MLP | Fusion | TAGI, Field(discriminator="kind")]
+Model = Annotated[Transformer | MLP | Fusion | TAGI | Generative, Field(discriminator="kind")]
 
 
 def posterior_of(model: Model) -> Posterior | None:
@@ -176,7 +176,7 @@ def posterior_of(model: Model) -> Posterior | None:
     match model:
         case MLP(posterior=posterior) | Transformer(posterior=posterior):
             return posterior
-        case Fusion() | TAGI():
+        case Fusion() | TAGI() | Generative():
             return None
         case _:
             assert_never(model)

@@ -62,6 +62,50 @@ class ScikitLearnClasses(Source):
         return self.name
 
 
+class ScikitLearnImages(Source):
+    """Images with a class that scikit-learn ships: 1,797 handwritten digits of 8 by 8 pixels."""
+
+    kind: Literal["scikit_learn_images"] = "scikit_learn_images"
+    name: Literal["digits"] = "digits"
+    split: RandomSplit = RandomSplit()
+
+    @property
+    def dataset(self) -> str:
+        return self.name
+
+
+class ImageFile(Source):
+    """Images of one shape with a class: a Parquet file with a row for each, or NumPy's `.npz` with two arrays."""
+
+    kind: Literal["image_file"] = "image_file"
+    path: NamedPath
+    """`.parquet` or `.npz`; absolute, or relative to the experiment's file or to the folder that PRECISIONFLOW_DATA
+    names."""
+    images: str = "image"
+    """Column of lists of numbers, nested or not, or array whose first axis counts the images."""
+    target: str = "label"
+    """Column or array of classes."""
+    split: RandomSplit = RandomSplit()
+
+    @model_validator(mode="after")
+    def _is_read(self) -> Self:
+        if PurePosixPath(self.path).suffix.lower() not in (".parquet", ".npz"):
+            raise ValueError(f"task.source.path {self.path!r} should end in .parquet, .npz")
+        if self.images == self.target:
+            raise ValueError(
+                f"task.source.target names {self.target!r}, the images; name the column or array of their classes"
+            )
+        return self
+
+    @property
+    def dataset(self) -> str:
+        return PurePosixPath(self.path).stem
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return (self.path,)
+
+
 class UciFolder(Source):
     """The standard UCI form: `data.txt`, `index_{features,target}.txt`, `index_{train,test}_<k>.txt`."""
 
@@ -249,4 +293,5 @@ TableSource = Annotated[
     Field(discriminator="kind"),
 ]
 ClassSource = Annotated[ScikitLearnClasses | TableFile, Field(discriminator="kind")]
+ImageSource = Annotated[ScikitLearnImages | ImageFile, Field(discriminator="kind")]
 TextSource = Annotated[ScikitLearnText | TextFile | TinyShakespeare, Field(discriminator="kind")]

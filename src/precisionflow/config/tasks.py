@@ -12,12 +12,14 @@ from precisionflow.config.evaluation import (
     SetRecalibration,
     TableRecalibration,
 )
-from precisionflow.config.likelihoods import ClassObjective, CrossEntropy, RegressionObjective
-from precisionflow.config.networks import MLP, TAGI, Fusion, Transformer
+from precisionflow.config.likelihoods import ClassObjective, CrossEntropy, FreeEnergy, RegressionObjective
+from precisionflow.config.networks import MLP, TAGI, Fusion, Generative, Transformer
 from precisionflow.config.sources import (
     ClassSource,
     ConlluFile,
+    ImageSource,
     ScikitLearnClasses,
+    ScikitLearnImages,
     ScikitLearnTable,
     ScikitLearnText,
     TableFile,
@@ -42,6 +44,16 @@ CLASS_METRICS = (
     "validation_loss",
 )
 """Metrics of class probabilities that evaluation measures."""
+IMAGE_METRICS = (
+    "free_energy",
+    "reconstruction_error",
+    "reconstruction_error_pca",
+    "completion_error",
+    "completion_error_pca",
+    "pit_error",
+    "ood_auroc_shuffled",
+)
+"""Metrics of a model of images, beside those of the classes that it tells."""
 TooLong = Literal["refuse", "cut"]
 """What becomes of a text with more tokens than the context: an error, or it is cut, counted and told."""
 
@@ -245,6 +257,36 @@ class Classification(ClassTask):
         return tuple(metric for metric in CLASS_METRICS if metric != "validation_loss")
 
 
+class Images(ClassTask):
+    """Model images of every class: reconstruct them, complete a missing half, tell their class and what is unlike."""
+
+    networks: ClassVar = (Generative,)
+    likelihoods: ClassVar = (FreeEnergy,)
+    engines: ClassVar = (TorchEngine,)
+    has_splits: ClassVar = True
+    causal: ClassVar = False
+    headline: ClassVar = ("free_energy", "accuracy", "reconstruction_error")
+    metrics: ClassVar = (*CLASS_METRICS, *IMAGE_METRICS)
+    without_zero: ClassVar = ("free_energy", "validation_loss", "coverage_")
+    kind: Literal["images"] = "images"
+    source: ImageSource = ScikitLearnImages()
+    validation_fraction: Fraction = 0.1
+    """Share of the training images that early stopping may look at; the test images are never in it."""
+    unknown: tuple[str, ...] = ()
+    """Classes whose images are left out of all parts; they are scored beside the test images, to be told from them."""
+
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """Names of all metrics; coverage is that of missing pixels; with unknown classes how well these are told."""
+        coverage = tuple(name for name in evaluation.intervals if name.startswith("coverage_"))
+        measures = ("confidence", "entropy", "energy") if self.unknown else ()
+        told = [f"ood_{score}_{measure}" for measure in measures for score in ("auroc", "fpr95")]
+        return (*super().measured(evaluation), *coverage, *told)
+
+    def after(self, method: str, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - one method
+        """Metrics of probabilities anew."""
+        return tuple(metric for metric in CLASS_METRICS if metric != "validation_loss")
+
+
 class Synthetic(ClassTask):
     """Predict what a synthetic source hides, where the best possible prediction is known."""
 
@@ -308,6 +350,6 @@ class Tagging(ClassTask):
 
 
 Task = Annotated[
-    Regression | NextToken | SequenceClassification | Classification | Tagging | Synthetic,
+    Regression | NextToken | SequenceClassification | Classification | Images | Tagging | Synthetic,
     Field(discriminator="kind"),
 ]

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import (
     Classification,
+    Images,
     NextToken,
     Regression,
     SequenceClassification,
@@ -17,6 +18,7 @@ from precisionflow.config.tasks import (
 )
 from precisionflow.data.parts import Opened
 from precisionflow.data.tasks.classification import open_classification
+from precisionflow.data.tasks.images import open_images
 from precisionflow.data.tasks.next_token import open_next_token
 from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
@@ -68,6 +70,8 @@ def _open(task: Task, split: int) -> Opened:
             return open_sequence_classification(task, split=split)
         case Classification():
             return open_classification(task, split=split)
+        case Images():
+            return open_images(task, split=split)
         case Synthetic():
             return open_synthetic_task(task)
         case Tagging():

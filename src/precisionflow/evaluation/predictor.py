@@ -7,6 +7,7 @@ import torch
 
 from precisionflow.config.tasks import (
     Classification,
+    Images,
     NextToken,
     Regression,
     SequenceClassification,
@@ -16,6 +17,7 @@ from precisionflow.config.tasks import (
 from precisionflow.evaluation.network import load_network
 from precisionflow.evaluation.tasks.classes import ClassPredictor
 from precisionflow.evaluation.tasks.classification import RowClassPredictor
+from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
@@ -25,7 +27,13 @@ from precisionflow.records.files import read_card
 from precisionflow.results.layout import TrainedCell
 
 Predictor = (
-    TablePredictor | TokenPredictor | ClassPredictor | RowClassPredictor | SyntheticPredictor | TagPredictor
+    ImagePredictor
+    | TablePredictor
+    | TokenPredictor
+    | ClassPredictor
+    | RowClassPredictor
+    | SyntheticPredictor
+    | TagPredictor
 )
 
 
@@ -40,6 +48,8 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
             return load_network(TablePredictor, model, model_card=model_card, card=card, device=device)
         case Classification():
             return load_network(RowClassPredictor, model, model_card=model_card, card=card, device=device)
+        case Images():
+            return load_network(ImagePredictor, model, model_card=model_card, card=card, device=device)
         case NextToken():
             return load_network(TokenPredictor, model, model_card=model_card, card=card, device=device)
         case SequenceClassification():

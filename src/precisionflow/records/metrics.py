@@ -97,6 +97,12 @@ _CATALOGUE = {
                 Metric(f"ood_fpr95_{score}", f"unknown classes that pass by {score}: FPR95", "1", "lower"),
             )
         ),
+        Metric("free_energy", "free energy of an image over its pixels", "nats", "lower"),
+        Metric("reconstruction_error", "mean squared error of images from the highest state", "1", "lower"),
+        Metric("reconstruction_error_pca", "the same by as many principal components", "1", "lower"),
+        Metric("completion_error", "mean squared error of a missing lower half", "1", "lower"),
+        Metric("completion_error_pca", "the same by probabilistic principal components", "1", "lower"),
+        Metric("ood_auroc_shuffled", "images with shuffled pixels told by free energy: AUROC", "1", "higher"),
         Metric("samples_per_second", "rows or sequences trained in a second", "1/s", "higher"),
         Metric("seconds_per_step", "time of a training step", "s", "lower"),
         Metric("validation_loss", "validation loss of the kept weights", "nats", "lower"),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from precisionflow.config.tasks import (
     Classification,
+    Images,
     NextToken,
     Regression,
     SequenceClassification,
@@ -206,7 +207,7 @@ def answers_of(task: Task) -> Answers:
     match task:
         case Regression():
             return Intervals()
-        case Classification():
+        case Classification() | Images():
             return ClassesOfRows()
         case NextToken():
             return NextTokens()

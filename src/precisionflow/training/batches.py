@@ -14,6 +14,7 @@ from torch import Tensor
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import (
     Classification,
+    Images,
     NextToken,
     Regression,
     SequenceClassification,
@@ -175,7 +176,24 @@ class TaggedTexts:
         return [_tagged(part) for part in self.texts.consecutive(batch_size=batch_size)]
 
 
-Samples = TableRows | TextWindows | ClassifiedTexts | TaggedTexts
+@dataclass(frozen=True)
+class ClassifiedImages:
+    """Images with a class; the inputs are the classes, the targets the images."""
+
+    rows: Rows
+
+    def size(self, batch_size: int) -> int:
+        return min(batch_size, len(self.rows))
+
+    def share(self, step: int, **share: Any) -> Batch:
+        return _images(self.rows, self.rows.drawn(step, **share))
+
+    def whole(self, *, batch_size: int) -> list[Batch]:
+        firsts = range(0, len(self.rows), batch_size)
+        return [_images(self.rows, slice(first, first + batch_size)) for first in firsts]
+
+
+Samples = TableRows | ClassifiedImages | TextWindows | ClassifiedTexts | TaggedTexts
 """The samples of one part of a data set."""
 
 
@@ -184,6 +202,8 @@ def read_samples(task: Task, file: Path) -> Samples:
     match task:
         case Regression() | Classification():
             return TableRows(Rows.read(file))
+        case Images():
+            return ClassifiedImages(Rows.read(file))
         case NextToken(context=context):
             return TextWindows(TokenWindows.read(file), context)
         case SequenceClassification():
@@ -201,6 +221,11 @@ def _rows(rows: Rows, chosen: Int[np.ndarray, "chosen"] | slice) -> Batch:
     features, target = torch.from_numpy(rows.features[chosen]), torch.from_numpy(rows.target[chosen])
     importance = None if rows.importance is None else torch.from_numpy(rows.importance[chosen])
     return Batch(features, target, importance=importance)
+
+
+def _images(rows: Rows, chosen: Int[np.ndarray, "chosen"] | slice) -> Batch:
+    classes, images = rows.target[chosen].astype(np.int64), rows.features[chosen]
+    return Batch(torch.from_numpy(classes), torch.from_numpy(images))
 
 
 def _sequences(texts: Sequences) -> Batch:

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
-from precisionflow.config.networks import TAGI, ensemble_of
+from precisionflow.config.networks import TAGI, Generative, ensemble_of
 from precisionflow.config.tasks import NextToken
 from precisionflow.config.training import Training
 from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream, Use
+from precisionflow.inference.predictive_coding.generative import generative_model
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build, features_of
 from precisionflow.models.networks.inputs import NormalScores
@@ -35,6 +36,7 @@ from precisionflow.training.engines.torch_engine import Torch
 from precisionflow.training.members import Member, members
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules.closed_form import ClosedForm
+from precisionflow.training.rules.generative import GenerativeLearner
 from precisionflow.training.rules.learner import Learner, learner
 from precisionflow.training.rules.stacked import StackedRule
 from precisionflow.training.rules.stacked_gradient import StackedGradient
@@ -131,9 +133,11 @@ def seeded(stream: Stream, made: Callable[[], Network]) -> Network:
 
 
 def initial(experiment: Experiment, card: DatasetCard) -> nn.Module:
-    """A network before training; of TAGI, the beliefs about one."""
+    """A network before training; of TAGI, the beliefs about one; of images, with the laws of its errors."""
     if isinstance(experiment.model, TAGI):
         return tagi.BeliefNetwork(tagi.sizes(experiment.model, features_of(card)))
+    if isinstance(experiment.model, Generative):
+        return generative_model(experiment, card)
     return build(experiment, card)
 
 
@@ -174,8 +178,11 @@ class Single:
             case _:
                 assert_never(experiment.engine)
 
-    def _learner(self, ranks: Ranks) -> Learner:
+    def _learner(self, ranks: Ranks) -> Learner | GenerativeLearner:
         experiment = self.experiment
+        if isinstance(experiment.model, Generative):
+            images = seeded(self.stream, lambda: generative_model(experiment, self.card))
+            return GenerativeLearner(images, total=ranks.sum)
         model = seeded(self.stream, lambda: build(experiment, self.card))
         if isinstance(model.inputs, NormalScores):
             model.inputs.fit(Rows.read(self.data.part("train")).features)

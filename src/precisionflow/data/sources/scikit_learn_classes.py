@@ -1,10 +1,12 @@
 """Classification sets that scikit-learn ships inside its wheel: no download."""
 
-from precisionflow.config.sources import ScikitLearnClasses
+from precisionflow.config.sources import ScikitLearnClasses, ScikitLearnImages
 from precisionflow.data.table import Table, table_of
 
 
-def open_scikit_learn_classes(source: ScikitLearnClasses, *, split: int) -> tuple[Table, dict[int, str]]:
+def open_scikit_learn_classes(
+    source: ScikitLearnClasses | ScikitLearnImages, *, split: int
+) -> tuple[Table, dict[int, str]]:
     """The whole set, cut by `cut_rows`, and the class of every row; targets are places of the sorted classes."""
     import numpy as np
     from sklearn import datasets

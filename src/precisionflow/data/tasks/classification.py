@@ -1,6 +1,6 @@
 """Tables with a class: standardised on the training rows, written as three parts; rows of unknown classes apart."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -10,7 +10,7 @@ import pyarrow as pa
 from jaxtyping import Int
 
 from precisionflow.config.sources import ClassSource, ScikitLearnClasses, TableFile
-from precisionflow.config.tasks import Classification
+from precisionflow.config.tasks import Classification, Images
 from precisionflow.data.classes import check_classes
 from precisionflow.data.folds import rows_inside
 from precisionflow.data.parts import Opened, Prepared, part_files
@@ -18,9 +18,13 @@ from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_cl
 from precisionflow.data.sources.table_file import open_class_file
 from precisionflow.data.table import Table
 from precisionflow.data.tasks.regression import check_near, fit_standardisation, numbered, rows_table
+from precisionflow.records.cards import Standardisation
 from precisionflow.records.files import write_parquet
 from precisionflow.records.schemas import REGRESSION_ROWS
 from precisionflow.results.layout import Part, PreparedSplit
+
+Fit = Callable[..., Standardisation]
+"""(columns, training rows, origin=name of the source) -> the standardisation, of training rows alone."""
 
 
 def open_classification(task: Classification, *, split: int) -> Opened:
@@ -39,7 +43,14 @@ def _open(source: ClassSource, split: int) -> tuple[Table, dict[int, str]]:
             assert_never(source)
 
 
-def write_classes(table: Table, labels: Mapping[int, str], folder: Path, *, task: Classification) -> Prepared:
+def write_classes(
+    table: Table,
+    labels: Mapping[int, str],
+    folder: Path,
+    *,
+    task: Classification | Images,
+    fit: Fit = fit_standardisation,
+) -> Prepared:
     """Write the parts of one split into `folder`, in the source's order of rows; targets are indices of classes.
 
     Classes are those of all rows but the unknown ones, sorted. Raises ValueError for a class that cannot be learned and
@@ -66,7 +77,7 @@ def write_classes(table: Table, labels: Mapping[int, str], folder: Path, *, task
     check_classes(
         known, parts["train"], column=columns.target or "class", origin=table.origin, place=table.said_of
     )
-    fitted = fit_standardisation(columns, parts["train"], origin=table.origin)
+    fitted = fit(columns, parts["train"], origin=table.origin)
     standardisation = fitted.model_copy(update={"target_mean": 0.0, "target_scale": 1.0})
     place = np.array(
         [classes.index(name) if name in classes else len(classes) for name in every], dtype=float
@@ -100,6 +111,6 @@ def write_classes(table: Table, labels: Mapping[int, str], folder: Path, *, task
 
 
 def _known(
-    rows: Int[np.ndarray, "rows"], labels: Mapping[int, str], task: Classification
+    rows: Int[np.ndarray, "rows"], labels: Mapping[int, str], task: Classification | Images
 ) -> Int[np.ndarray, "known"]:
     return np.array([row for row in rows if labels[int(row)] not in task.unknown], dtype=np.int64)

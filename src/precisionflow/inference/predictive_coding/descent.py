@@ -1,5 +1,6 @@
 """How variables descend: where the gradient is taken, and how far a step goes."""
 
+import math
 from collections.abc import Sequence
 from typing import Protocol, assert_never
 
@@ -78,25 +79,44 @@ class Secant(Gradient):
         return [_along(x - y, g - h) for (x, g), (y, h) in zip(here, last, strict=True)]
 
 
+HALVINGS = 4
+"""Halvings of a step of Gauss-Newton that are tried before a sample stays where it is."""
+
+
 class GaussNewton(Gradient):
-    """e - step_size H^-1 dE/de, H the curvature of the whole energy of a sample (`laplace.curvature`)."""
+    """e - size H^-1 dE/de, H the curvature of the whole energy of a sample (`laplace.curvature`).
+
+    The size of each sample is step_size, or that halved up to `HALVINGS` times, or 0: the one of the lowest energy, so
+    that no step raises it.
+    """
 
     def stepped(
         self, variables: Variables, passed: Pass, gradients: Sequence[Tensor], *, step_size: float
     ) -> list[Stepped]:
-        laws, parts = variables.laws, list(zip(passed.errors, passed.predictions, strict=True))
+        clamped, laws, errors = variables.clamped, variables.laws, passed.errors
         slopes = [
-            laws[layer].score(*part) + of
-            for layer, (part, of) in enumerate(zip(parts, gradients, strict=True))
+            laws[layer].score(error, prediction) + of
+            for layer, (error, prediction, of) in enumerate(
+                zip(errors, passed.predictions, gradients, strict=True)
+            )
         ]
-        root = torch.linalg.cholesky(curvature(variables.clamped, passed.errors, laws))
+        root = torch.linalg.cholesky(curvature(clamped, errors, laws))
         moves = torch.cholesky_solve(torch.cat(slopes, dim=-1)[..., None], root)[..., 0]
-        found = []
-        for layer, move in enumerate(moves.split([error.shape[-1] for error in passed.errors], dim=-1)):
-            error, prediction = parts[layer]
-            after = error - step_size * move
-            found.append(Stepped(after, laws[layer].score(after, prediction)))
-        return found
+        each = moves.split([error.shape[-1] for error in errors], dim=-1)
+        sizes = [0.0, *(step_size / 2**halvings for halvings in reversed(range(HALVINGS + 1)))]
+        tried = [
+            clamped.passed([error - size * move for error, move in zip(errors, each, strict=True)])
+            for size in sizes
+        ]
+        energies = torch.stack([clamped.energies(one, laws) for one in tried])
+        best = energies.nan_to_num(nan=math.inf).argmin(dim=0)
+        size = energies.new_tensor(sizes)[best][:, None]
+        after = [error - size * move for error, move in zip(errors, each, strict=True)]
+        found = clamped.passed(after)
+        return [
+            Stepped(error, laws[layer].score(error, prediction))
+            for layer, (error, prediction) in enumerate(zip(after, found.predictions, strict=True))
+        ]
 
 
 def _along(move: Tensor, change: Tensor) -> Tensor:

@@ -8,19 +8,22 @@ own -log p(error), so that states settle by `settle`, and each feels the error o
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from precisionflow.config import Experiment
 from precisionflow.config.learning import GaussianLaw, PredictiveCoding
 from precisionflow.config.networks import Generative as Config
 from precisionflow.inference.predictive_coding.energy import Clamped
-from precisionflow.inference.predictive_coding.laplace import log_volume
+from precisionflow.inference.predictive_coding.laplace import log_volume, output_variance
 from precisionflow.inference.predictive_coding.laws.assigned import Laws, layer_law, layers_with_errors
 from precisionflow.inference.predictive_coding.settle import begun, check_stable, settle
+from precisionflow.models.networks.build import build, features_of
 from precisionflow.models.networks.layered import Layered
+from precisionflow.records.cards import DatasetCard
 
 Images = Float[Tensor, "images pixels"]
-Given = Float[Tensor, "images classes"]
+Classes = Int[Tensor, "images"]
 
 
 class Inferred(NamedTuple):
@@ -39,28 +42,12 @@ class Generative(nn.Module):
     """A network from class to image with the laws of all its errors, the image's among them."""
 
     def __init__(self, network: Layered, config: Config, learning: PredictiveCoding, *, pixels: int) -> None:
-        """ValueError where `learning.layers` names one that does not exist or leaves out the highest state.
-
-        And where `learning.pathway` cuts one.
-        """
+        """ValueError where `learning.layers` names one that does not exist."""
         super().__init__()
         self.network = network
         self.config = config
         self.learning = learning
         self.places = layers_with_errors(learning, count=len(network.states))
-        if self.places[:1] != (0,):
-            raise ValueError(
-                "learning.layers: leaves out layer 0, the highest state of model.kind generative; name it too"
-            )
-        if learning.pathway != "bidirectional":
-            raise ValueError(
-                f"learning.pathway: {learning.pathway} keeps states of model.kind generative from each other or "
-                "from the image; use bidirectional"
-            )
-        if learning.start == "amortised":
-            raise ValueError(
-                "learning.start: amortised guesses no states of model.kind generative; use forward or zeros"
-            )
         lower = [
             layer_law(learning.law, learning.precision, state=network.states[place], layer=place)
             for place in self.places[1:]
@@ -75,13 +62,13 @@ class Generative(nn.Module):
         """-log p(image given the lowest state) of each pixel, in nats."""
         return self.image_law.negative_log_density(image - predicted, predicted)
 
-    def clamped(self, images: Images, given: Given, *, seen: Images | None = None) -> Clamped:
+    def clamped(self, images: Images, classes: Classes, *, seen: Images | None = None) -> Clamped:
         """Images and classes held fixed; `seen` is 1 at pixels that count, 0 at others, whatever stands there."""
         images = images if seen is None else torch.where(seen > 0, images, 0.0)
         return Clamped(
             self.network,
             self.losses,
-            given,
+            classes,
             images,
             factors=seen,
             places=self.places,
@@ -102,18 +89,35 @@ class Generative(nn.Module):
         """
         return clamped.energies(clamped.passed(errors), self.laws) + self.spread(clamped, errors)
 
-    def infer(self, images: Images, given: Given, *, seen: Images | None = None) -> Inferred:
+    def infer(self, images: Images, classes: Classes, *, seen: Images | None = None) -> Inferred:
         """Settle the states of images and say what they predict. ValueError where settling raised the energy."""
-        clamped = self.clamped(images, given, seen=seen)
-        start = begun(clamped, self.learning, self.laws).start
+        clamped = self.clamped(images, classes, seen=seen)
+        with torch.enable_grad():
+            start = begun(clamped, self.learning, self.laws).start
         settled = settle(clamped, start, self.laws, config=self.learning, steps=self.learning.steps)
         with torch.no_grad():
             last = clamped.passed(settled.errors)
             check_stable(settled, clamped.energy(last, self.laws), config=self.learning)
             return Inferred(clamped, settled.errors, last.output, self.free_energies(clamped, settled.errors))
 
+    def predicted_variance(self, inferred: Inferred) -> Images:
+        """Variance of each pixel, seen or not, given the seen ones: 1 / precision + that of what the states predict."""
+        with torch.no_grad():
+            noise = 1 / self.image_law.precision(inferred.image).expand_as(inferred.image)
+            if self.config.beliefs == "mode":
+                return noise
+            return noise + output_variance(inferred.clamped, inferred.errors, self.laws)
+
     def from_the_top(self, inferred: Inferred) -> Images:
         """The image that the highest state predicts alone, every error below it 0."""
         highest, *lower = inferred.errors
         with torch.no_grad():
             return inferred.clamped.output([highest, *map(torch.zeros_like, lower)])  # type: ignore[no-any-return]
+
+
+def generative_model(experiment: Experiment, card: DatasetCard) -> Generative:
+    """The model of images of an experiment, its weights drawn from torch's generator."""
+    model, learning = experiment.model, experiment.learning
+    assert isinstance(model, Config)
+    assert isinstance(learning, PredictiveCoding)
+    return Generative(build(experiment, card), model, learning, pixels=features_of(card))

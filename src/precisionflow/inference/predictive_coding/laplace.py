@@ -41,6 +41,16 @@ def log_volume(clamped: Clamped, errors: Sequence[Errors], laws: Laws) -> Float[
     return diagonal.log().sum(dim=-1) - 0.5 * found.shape[-1] * math.log(2 * math.pi)
 
 
+def output_variance(
+    clamped: Clamped, errors: Sequence[Errors], laws: Laws
+) -> Float[Tensor, "samples outputs"]:
+    """diag(G H^-1 G^T): variance of the output's prediction under the Gaussian about the settled errors."""
+    _, jacobian = _output_and_jacobian(clamped, errors)
+    root = torch.linalg.cholesky(curvature(clamped, errors, laws))
+    whitened = torch.linalg.solve_triangular(root, jacobian.transpose(0, 1), upper=False)
+    return whitened.square().sum(dim=1)
+
+
 def _output_and_jacobian(
     clamped: Clamped, errors: Sequence[Errors]
 ) -> tuple[Float[Tensor, "samples outputs"], Float[Tensor, "variables samples outputs"]]:

@@ -109,6 +109,8 @@ def objective(config: kinds.Objective) -> DensityObjective | ClassObjective:
             return ClassObjective(label_smoothing=smoothing)
         case kinds.AdaptiveSoftmax():
             return ClassObjective(clustered_cross_entropy)
+        case kinds.FreeEnergy():
+            raise TypeError("a free energy is no loss of an output alone")
         case _:
             return density_objective(config)
 

@@ -4,10 +4,11 @@ from functools import partial
 from typing import assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.likelihoods import AdaptiveSoftmax, ClassObjective, Objective
-from precisionflow.config.networks import MLP, TAGI, Fusion, Transformer
+from precisionflow.config.likelihoods import AdaptiveSoftmax, ClassObjective, FreeEnergy, Objective
+from precisionflow.config.networks import MLP, TAGI, Fusion, Generative, Transformer
 from precisionflow.config.tasks import (
     Classification,
+    Images,
     NextToken,
     Regression,
     SequenceClassification,
@@ -17,6 +18,7 @@ from precisionflow.config.tasks import (
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.adaptive import AdaptiveReadout, TiedAdaptiveReadout
 from precisionflow.models.networks.fusion import fusion
+from precisionflow.models.networks.generative import generative
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.models.networks.transformer import (
@@ -38,6 +40,9 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
         case Classification():
             assert isinstance(experiment.model, MLP)
             return mlp(experiment.model, features=features_of(card), heads=len(card.class_names))
+        case Images():
+            assert isinstance(experiment.model, Generative)
+            return generative(experiment.model, classes=len(card.class_names), pixels=features_of(card))
         case NextToken(context=context):
             assert isinstance(experiment.model, Transformer)
             ids = card.known.ids
@@ -69,7 +74,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
 
 
 def _of_a_number(experiment: Experiment, features: int, *, places: int) -> Layered:
-    assert not isinstance(experiment.objective, ClassObjective)
+    assert not isinstance(experiment.objective, ClassObjective | FreeEnergy)
     match experiment.model:
         case MLP():
             return mlp(experiment.model, features=features, heads=density(experiment.objective).heads)
@@ -77,6 +82,8 @@ def _of_a_number(experiment: Experiment, features: int, *, places: int) -> Layer
             return fusion(experiment.model, features=features)
         case TAGI():
             raise TypeError("beliefs about weights are no network of layers")
+        case Generative():
+            raise TypeError("a model of images states no number")
         case Transformer():
             heads = density(experiment.objective).heads
             return vector_transformer(experiment.model, places=places, features=features, heads=heads)

@@ -13,10 +13,10 @@ ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "identity": nn
 def generative(config: Generative, *, classes: int, pixels: int) -> Layered:
     """s_L = M class, s_{l-1} = W_l activation(s_l) + b_l, without the activation of s_L; the readout gives the image.
 
-    inputs: Float "images classes", 1 at the class of an image and else 0; output: Float "images pixels", the mean.
+    M has a column for each class. inputs: Int "images", their classes; output: Float "images pixels", the mean.
     """
     highest, *lower = config.states
-    prior = nn.Linear(classes, highest, bias=False)
+    prior = nn.Embedding(classes, highest)
     maps = [
         _map(config, above, below, first=place == 0)
         for place, (above, below) in enumerate(pairwise((highest, *lower, pixels)))

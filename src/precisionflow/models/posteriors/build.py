@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
-from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy
-from precisionflow.config.networks import MLP, TAGI, Fusion, Transformer
+from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy, FreeEnergy
+from precisionflow.config.networks import MLP, TAGI, Fusion, Generative, Transformer
 from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.likelihoods.density import Density, FisherDensity
 from precisionflow.models.likelihoods.mixture import pooled
@@ -30,6 +30,8 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
         case TAGI() as model:
             beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
             return tagi.TAGIPredictive(beliefs, weights.network)
+        case Generative():
+            raise TypeError("a model of images predicts no number")
         case Fusion() | Transformer():
             return _of_posterior(kinds.Point(), experiment, card, weights)
         case MLP(posterior=posterior):
@@ -93,5 +95,7 @@ def fitted_spread(
 def _likelihood(experiment: Experiment) -> Density | Categorical:
     if isinstance(experiment.objective, CrossEntropy):
         return Categorical()
-    assert not isinstance(experiment.objective, AdaptiveSoftmax), "no posterior states clusters"
+    assert not isinstance(experiment.objective, AdaptiveSoftmax | FreeEnergy), (
+        "no posterior states clusters or images"
+    )
     return density(experiment.objective)

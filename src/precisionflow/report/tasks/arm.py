@@ -8,6 +8,7 @@ from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import (
     Classification,
+    Images,
     NextToken,
     Regression,
     SequenceClassification,
@@ -32,6 +33,8 @@ SEQUENCES = ClassWords(
 
 ROWS = ClassWords(rows="rows", answer="class", dependence="")
 
+IMAGES = ClassWords(rows="images", answer="class", dependence="")
+
 TEXTS = ClassWords(rows="texts", answer="class", dependence="")
 
 WORDS = ClassWords(
@@ -54,6 +57,8 @@ def of_task(
             return Numbers(*given)
         case Classification():
             return Classes(*given, ROWS)
+        case Images():
+            return Classes(*given, IMAGES)
         case NextToken():
             return Classes(*given, CHARACTERS)
         case SequenceClassification():

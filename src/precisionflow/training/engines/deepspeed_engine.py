@@ -17,6 +17,7 @@ from precisionflow.training.files import saving
 from precisionflow.training.optimiser import optimiser, set_learning_rates
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
+from precisionflow.training.rules.generative import GenerativeLearner
 from precisionflow.training.rules.learner import Learner
 
 
@@ -25,7 +26,7 @@ class DeepSpeed(SingleNetwork):
 
     def __init__(
         self,
-        learner: Learner,
+        learner: Learner | GenerativeLearner,
         config: DeepSpeedEngine,
         training: Training,
         feed: Feed,
@@ -59,7 +60,7 @@ class DeepSpeed(SingleNetwork):
             return self.engine(batch)  # type: ignore[no-any-return]
 
     @property
-    def teacher(self) -> Learner:
+    def teacher(self) -> Learner | GenerativeLearner:
         return self.engine.module  # type: ignore[no-any-return]
 
     @property

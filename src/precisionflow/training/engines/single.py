@@ -19,6 +19,7 @@ from precisionflow.training.engines.not_finite import watching_outputs
 from precisionflow.training.files import load_weights, reading, save_weights
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
+from precisionflow.training.rules.generative import GenerativeLearner
 from precisionflow.training.rules.learner import Learner
 from precisionflow.training.rules.monitored import Monitored
 from precisionflow.training.schedule import share_of_average, share_of_peak
@@ -70,7 +71,7 @@ class SingleNetwork(ABC):
 
     @property
     @abstractmethod
-    def teacher(self) -> Learner:
+    def teacher(self) -> Learner | GenerativeLearner:
         """The network with what teaches it."""
 
     @property

@@ -17,6 +17,7 @@ from precisionflow.training.files import reading, saving
 from precisionflow.training.optimiser import optimiser, set_learning_rates
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
+from precisionflow.training.rules.generative import GenerativeLearner
 from precisionflow.training.rules.learner import Learner
 
 STATE = "state.pt"
@@ -27,7 +28,7 @@ class Torch(SingleNetwork):
 
     def __init__(
         self,
-        learner: Learner,
+        learner: Learner | GenerativeLearner,
         config: TorchEngine,
         training: Training,
         feed: Feed,
@@ -48,6 +49,7 @@ class Torch(SingleNetwork):
             self.optimiser.load_state_dict(state["optimiser"])
         self.average(RunningMean(weights_of(self.learner.model)), resume=resume)
         if config.compile:
+            assert isinstance(self.learner, Learner), "a model of images is not compiled"
             for part in (*self.learner.model.layers, self.learner.model.readout):
                 part.compile()
 
@@ -71,7 +73,7 @@ class Torch(SingleNetwork):
             return self.learner(batch)  # type: ignore[no-any-return]
 
     @property
-    def teacher(self) -> Learner:
+    def teacher(self) -> Learner | GenerativeLearner:
         return self.learner
 
     @property

@@ -10,6 +10,7 @@ from precisionflow.inference.predictive_coding.energy import Clamped
 from precisionflow.inference.predictive_coding.generative import Generative
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules import Lesson
+from precisionflow.training.rules.monitored import Monitored
 from precisionflow.training.rules.predictive_coding import PredictiveCoding
 
 
@@ -43,3 +44,7 @@ class GenerativeLearner(nn.Module):
         if self.training:
             return self.rule(self.model.network, self.model.losses, batch, carried)  # type: ignore[no-any-return]
         return self.model.infer(batch.target, batch.inputs).free_energies
+
+    def monitored(self, batch: Batch, *, step: int) -> Monitored:
+        """What is seen of the lesson on a batch after so many steps; backprop is that of the class's own image."""
+        return self.rule.monitored(self.model.network, self.model.losses, batch, step=step)

@@ -1,0 +1,53 @@
+"""Images with a class: standardised by one mean and one scale of all pixels, written as three parts."""
+
+from functools import partial
+from typing import assert_never
+
+import numpy as np
+from jaxtyping import Int
+
+from precisionflow.config.sources import ImageFile, ImageSource, ScikitLearnImages
+from precisionflow.config.tasks import Images
+from precisionflow.data.folds import rows_inside
+from precisionflow.data.parts import Opened
+from precisionflow.data.sources.image_file import open_image_file
+from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
+from precisionflow.data.table import Columns, Table
+from precisionflow.data.tasks.classification import write_classes
+from precisionflow.data.tasks.regression import numbered
+from precisionflow.records.cards import Standardisation
+
+
+def open_images(task: Images, *, split: int) -> Opened:
+    """The images of a split; ValueError for a bad source."""
+    table, labels = _open(task.source, split)
+    return Opened(table.sha256, partial(write_classes, table, labels, task=task, fit=one_scale))
+
+
+def _open(source: ImageSource, split: int) -> tuple[Table, dict[int, str]]:
+    match source:
+        case ScikitLearnImages():
+            return open_scikit_learn_classes(source, split=split)
+        case ImageFile():
+            return open_image_file(source, split=split)
+        case _:
+            assert_never(source)
+
+
+def one_scale(columns: Columns, train: Int[np.ndarray, "train"], *, origin: str) -> Standardisation:
+    """Mean and population standard deviation of all pixels of the training images together.
+
+    Pixels of one image share a unit: a scale of each would blow up those that hardly ever change. ValueError where all
+    of them are equal.
+    """
+    pieces = [batch[rows_inside(train, start, len(batch)) - start, :-1] for start, batch in numbered(columns)]
+    pixels = np.concatenate(pieces)
+    mean, scale = float(pixels.mean()), float(pixels.std())
+    if not scale > 0:
+        raise ValueError(
+            f"{origin}: all pixels of the training images are {mean:g}; there is nothing to model"
+        )
+    count = pixels.shape[1]
+    return Standardisation(
+        feature_mean=(mean,) * count, feature_scale=(scale,) * count, target_mean=0.0, target_scale=1.0
+    )

@@ -1,0 +1,153 @@
+"""Images: their class by the lowest free energy, reconstruction, completion, detection of what is unlike."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.stats import norm
+from torch import Tensor, nn
+
+from precisionflow.config import Experiment
+from precisionflow.data.batches import Rows
+from precisionflow.data.streams import Stream, Use
+from precisionflow.evaluation.calibration.coverage import coverage
+from precisionflow.evaluation.calibration.pit import pit_error
+from precisionflow.evaluation.metrics import per_cent
+from precisionflow.evaluation.scored import Scored
+from precisionflow.evaluation.scores.detection import area_under_roc
+from precisionflow.evaluation.scores.images import PrincipalComponents
+from precisionflow.evaluation.tasks.classification import RowClassPredictor, Stated
+from precisionflow.inference.predictive_coding.generative import generative_model
+from precisionflow.models.posteriors.predictive import Features
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard
+from precisionflow.results.layout import PreparedSplit
+
+Images = Float[Tensor, "images pixels"]
+SETTLED_NUMBERS = 1 << 24
+"""Derivatives of pixels by errors that are in memory at once."""
+
+
+class Seen(NamedTuple):
+    """What a model makes of images, in standardised units."""
+
+    free_energies: Float[Tensor, "images classes"]
+    """Under each class, in nats."""
+    from_the_top: Images
+    """What the highest state predicts under the class of the lowest free energy."""
+    completed: Images
+    """What the lowest state predicts under that class."""
+    variance: Images
+    """Predicted variance of each pixel under that class."""
+
+
+@dataclass(frozen=True)
+class ImagePredictor(RowClassPredictor):
+    """Images in; free energies under every class, and so probabilities of classes, all equally likely, out."""
+
+    predicts: ClassVar = "classes of images"
+
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The model of images with its weights; RuntimeError for weights of another network."""
+        model = generative_model(experiment, card)
+        model.load_state_dict(weights.network)
+        return model
+
+    def standardised(self, features: Features) -> Stated:
+        """log p(class given image) = log softmax(-free energy); the energy is -log of the mean of exp(-free energy)."""
+        return _stated(self.seen(features))
+
+    def seen(self, images: Images, *, known: Images | None = None) -> Seen:
+        """Settle the images under every class; `known` is 1 at pixels that count, 0 at others."""
+        classes, pixels = len(self.data_card.class_names), images.shape[1]
+        size = max(1, SETTLED_NUMBERS // (classes * pixels * sum(self.model.config.states)))
+        known = torch.ones_like(images) if known is None else known
+        parts = [
+            self._seen(part.to(self.device), of.to(self.device), classes=classes)
+            for part, of in zip(images.split(size), known.split(size), strict=True)
+        ]
+        return Seen(*(torch.cat(of).cpu() for of in zip(*parts, strict=True)))
+
+    def _seen(self, images: Images, known: Images, *, classes: int) -> Seen:
+        count = len(images)
+        repeated, mask = (of.repeat_interleave(classes, dim=0) for of in (images, known))
+        inferred = self.model.infer(
+            repeated, torch.arange(classes, device=images.device).repeat(count), seen=mask
+        )
+        free = inferred.free_energies.view(count, classes)
+        best = torch.arange(count, device=images.device) * classes + free.argmin(dim=1)
+        return Seen(
+            free,
+            self.model.from_the_top(inferred)[best],
+            inferred.image[best],
+            self.model.predicted_variance(inferred)[best],
+        )
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """Scores of the classes as of any rows, and those of the images."""
+        scored = super().score(experiment, data)
+        place = PreparedSplit(data)
+        train, test = (torch.from_numpy(Rows.read(place.part(part)).features) for part in ("train", "test"))
+        levels = experiment.evaluation.levels
+        components = PrincipalComponents.fit(train.numpy(), count=self.model.config.states[0])
+        metrics = (
+            scored.metrics | self._of_images(test, components) | self._completion(test, components, levels)
+        )
+        return scored._replace(
+            metrics={name: metrics[name] for name in experiment.metrics if name in metrics}
+        )
+
+    def _of_images(self, test: Images, components: PrincipalComponents) -> dict[str, float]:
+        """Free energy, reconstruction, and the images told from the same with shuffled pixels."""
+        found, count = self.seen(test), test.shape[1]
+        energy = _stated(found).energy
+        shuffled = self.standardised(shuffled_pixels(test)).energy
+        return {
+            "free_energy": float(energy.mean()) / count,
+            "reconstruction_error": float((found.from_the_top - test).square().mean()),
+            "reconstruction_error_pca": float(
+                np.square(components.reconstructed(test.numpy()) - test.numpy()).mean()
+            ),
+            "ood_auroc_shuffled": area_under_roc(energy, shuffled),
+        }
+
+    def _completion(
+        self, test: Images, components: PrincipalComponents, levels: tuple[float, ...]
+    ) -> dict[str, float]:
+        """The lower half given the upper: error, and how true the predicted distributions of its pixels are."""
+        half = test.shape[1] // 2
+        known = torch.ones_like(test)
+        known[:, half:] = 0
+        found = self.seen(test, known=known)
+        lost, mean = test[:, half:].double().numpy(), found.completed[:, half:].double().numpy()
+        linear = components.completed(test.numpy(), seen=half)[:, half:]
+        scale = found.variance[:, half:].double().sqrt().numpy()
+        target, middle, spread = (of.ravel() for of in (lost, mean, scale))
+        inside = {
+            f"coverage_{per_cent(level)}": coverage(target, *norm.interval(level, middle, spread))
+            for level in levels
+        }
+        return {
+            "completion_error": float(np.square(mean - lost).mean()),
+            "completion_error_pca": float(np.square(linear - lost).mean()),
+            "pit_error": pit_error(norm.cdf(target, middle, spread)),
+        } | inside
+
+
+def shuffled_pixels(images: Images) -> Images:
+    """Each image with its own pixels in an order of its own, the same ones in every run."""
+    random = Stream(0, 0).generator(Use.PREDICTION)
+    return torch.from_numpy(random.permuted(images.numpy(), axis=1))
+
+
+def _stated(found: Seen) -> Stated:
+    free = found.free_energies.double()
+    log_probabilities = (-free).log_softmax(dim=1)
+    entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
+    energy = -((-free).logsumexp(dim=1) - np.log(free.shape[1]))
+    parts = (log_probabilities, entropy, torch.zeros_like(entropy), energy)
+    return Stated(*(part.numpy() for part in parts))

@@ -1,0 +1,146 @@
+"""Images with a class: one scale for all pixels, files of both forms, refusals in one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.datasets import load_digits
+
+from precisionflow.config import ConfigError, resolve
+from precisionflow.data.batches import Rows
+from precisionflow.data.prepare import prepare
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card
+from precisionflow.results.layout import PARTS, PreparedSplit, data_folder
+from precisionflow.training.batches import read_samples
+
+
+def experiment(source: dict[str, object], **task: object):
+    return resolve(
+        {
+            "name": "images",
+            "task": {"kind": "images", "source": source} | task,
+            "model": {"kind": "generative"},
+            "objective": {"kind": "free_energy"},
+            "learning": {"kind": "predictive_coding"},
+        }
+    )
+
+
+def prepared(given, out: Path) -> tuple[DatasetCard, PreparedSplit]:
+    prepare([given], out=out)
+    folder = PreparedSplit(data_folder(out, given, 0))
+    return read_card(folder.card, DatasetCard), folder
+
+
+RANDOM = np.random.default_rng(2)
+IMAGES, LABELS = RANDOM.normal(3, 2, size=(40, 4, 5)), np.array(["cat", "dog"] * 20)
+
+
+def parquet(file: Path, images: object = None, labels: object = None) -> dict[str, object]:
+    images, labels = IMAGES.tolist() if images is None else images, LABELS if labels is None else labels
+    pq.write_table(pa.table({"image": images, "label": labels}), file)
+    return {"kind": "image_file", "path": str(file)}
+
+
+def npz(file: Path, **arrays: np.ndarray) -> dict[str, object]:
+    np.savez(file, **({"image": IMAGES, "label": LABELS} | arrays))
+    return {"kind": "image_file", "path": str(file)}
+
+
+def test_all_pixels_have_the_mean_and_the_scale_of_the_training_images_together(tmp_path):
+    given = experiment({"kind": "scikit_learn_images"}, unknown=["8"])
+    card, folder = prepared(given, tmp_path)
+    train = Rows.read(folder.part("train"))
+    digits = load_digits()
+    pixels = digits.data[train.rows]
+    np.testing.assert_allclose(card.table.feature_mean, [pixels.mean()] * 64)
+    np.testing.assert_allclose(card.table.feature_scale, [pixels.std()] * 64)
+    np.testing.assert_allclose(train.features, (pixels - pixels.mean()) / pixels.std(), rtol=1e-5, atol=1e-6)
+    assert card.class_names == tuple("012345679")
+    known = digits.target[train.rows]
+    assert np.array_equal(np.array(card.class_names)[train.target.astype(int)], known.astype(str))
+    strange = Rows.read(folder.unknown)
+    assert (digits.target[strange.rows] == 8).all()
+    assert len(strange.rows) == (digits.target == 8).sum()
+
+
+@pytest.mark.parametrize("form", [parquet, npz])
+def test_a_file_of_images_is_read_in_both_forms(form, tmp_path):
+    given = experiment(form(tmp_path / f"set.{form.__name__}"))
+    card, folder = prepared(given, tmp_path / "out")
+    assert card.dataset == "set"
+    assert card.feature_names == tuple(f"pixel_{place}" for place in range(20))
+    for part in PARTS:
+        rows = Rows.read(folder.part(part))
+        restored = card.table.restore_features(rows.features)
+        np.testing.assert_allclose(restored, IMAGES.reshape(40, 20)[rows.rows], rtol=1e-5, atol=1e-5)
+        names = np.array(card.class_names)[rows.target.astype(int)]
+        assert names.tolist() == LABELS[rows.rows].tolist()
+
+
+def test_a_batch_predicts_images_from_their_classes(tmp_path):
+    given = experiment(parquet(tmp_path / "set.parquet"))
+    _, folder = prepared(given, tmp_path / "out")
+    rows = Rows.read(folder.part("train"))
+    batches = read_samples(given.task, folder.part("train")).whole(batch_size=10)
+    assert sum(len(batch.target) for batch in batches) == len(rows.rows)
+    assert [len(batch.target) for batch in batches[:-1]] == [10] * (len(batches) - 1)
+    np.testing.assert_array_equal(np.concatenate([batch.target for batch in batches]), rows.features)
+    np.testing.assert_array_equal(np.concatenate([batch.inputs for batch in batches]), rows.target)
+
+
+RAGGED = [image.tolist() for image in IMAGES[:39]] + [IMAGES[39, :, :4].tolist()]
+NO_NUMBER = [image.tolist() for image in IMAGES[:39]] + [[[1.0], [2.0, 3.0]]]
+NAN = IMAGES.copy()
+NAN[7, 1, 2] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (lambda f: parquet(f / "a.parquet", RAGGED), r"image 39 .* has the shape \(4, 4\), image 0 has \(4, 5\)"),
+        (lambda f: parquet(f / "a.parquet", NO_NUMBER), r"image 39 \(counted from 0\) is no array of numbers"),
+        (lambda f: npz(f / "a.npz", image=NAN), r"image 7 \(counted from 0\), pixel 7: nan; mend it"),
+        (lambda f: npz(f / "a.npz", label=LABELS[:30]), "'label' has 30 classes for 40 images"),
+        (lambda f: npz(f / "a.npz", image=np.ones((40, 4))), "all pixels of the training images are 1"),
+        (lambda f: npz(f / "a.npz", image=np.ones((0, 4)), label=LABELS[:0]), "holds no image"),
+        (lambda f: npz(f / "a.npz", label=LABELS.astype(object)), "its arrays cannot be read; write arrays of numbers"),
+        (lambda f: parquet(f / "a.parquet") | {"images": "picture"}, "has no column 'picture', which task.source.ima"),
+        (lambda f: npz(f / "a.npz") | {"target": "class"}, "has no array 'class', .* it has image, label"),
+    ],
+)  # fmt: skip
+def test_what_is_no_set_of_images_is_refused_in_one_line(source, message, tmp_path):
+    given = experiment(source(tmp_path))
+    with pytest.raises(ValueError, match=message) as told:
+        prepare([given], out=tmp_path / "out")
+    assert "\n" not in str(told.value)
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npz"])
+def test_a_file_of_another_kind_is_told_apart(suffix, tmp_path):
+    file = tmp_path / f"a{suffix}"
+    file.write_bytes(b"not this")
+    with pytest.raises(ValueError, match=rf"a\{suffix}: is no .* file that can be read"):
+        prepare([experiment({"kind": "image_file", "path": str(file)})], out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            {"kind": "image_file", "path": "set.png"},
+            "task.source.path 'set.png' should end in .parquet, .npz",
+        ),
+        (
+            {"kind": "image_file", "path": "set.npz", "target": "image"},
+            "task.source.target names 'image', the images",
+        ),
+    ],
+)
+def test_what_can_be_no_source_is_a_mistake_of_the_experiment(source, message):
+    with pytest.raises(ConfigError, match=message):
+        experiment(source)

@@ -1,0 +1,212 @@
+"""A model of images from file to answers: what is measured, what it sees, how a cell goes on, what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
+from trained import Trained, trained
+
+from precisionflow.data.batches import Rows
+from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.evaluation.scores.images import PrincipalComponents
+from precisionflow.evaluation.tasks.images import shuffled_pixels
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
+from precisionflow.results.layout import PreparedSplit, cell_folder
+from precisionflow.serving.answers import answers_of
+from precisionflow.serving.model import load_predictor
+
+PIXELS, HALF = 12, 6
+NOISE = 0.3
+MEANS = np.array([[-2.5, 0.0], [2.5, 0.0], [0.0, 7.0]])
+BOUNDS = {"initial": 1.0, "lowest": 0.01, "highest": 1e3}
+TREE = {
+    "name": "images",
+    "model": {"kind": "generative", "states": [2]},
+    "objective": {"kind": "free_energy"},
+    "learning": {
+        "kind": "predictive_coding",
+        "descent": {"kind": "gauss_newton"},
+        "step_size": 1.0,
+        "iterations": 1,
+        "precision": {"kind": "learned"} | BOUNDS,
+    },
+    "training": {
+        "steps": 300,
+        "batch_size": 64,
+        "learning_rate": 0.05,
+        "schedule": "cosine",
+        "validate_every": 150,
+    },
+    "engine": {"kind": "torch", "device": "cpu"},
+    "evaluation": {"recalibration": ["temperature"], "levels": [0.5, 0.9]},
+}
+
+
+def images_of(classes: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """2 hidden numbers about those of the class give an image of 12 pixels, with noise of one variance."""
+    loadings = np.random.default_rng(0).normal(size=(2, PIXELS))
+    hidden = MEANS[classes] + random.normal(size=(len(classes), 2))
+    return hidden @ loadings + NOISE * random.normal(size=(len(classes), PIXELS))
+
+
+def written(file: Path) -> Path:
+    """600 images of the classes a, b and c."""
+    random = np.random.default_rng(1)
+    classes = np.arange(600) % 3
+    images = images_of(classes, random).reshape(-1, 3, 4)
+    table = {"image": images.tolist(), "label": [["a", "b", "c"][of] for of in classes]}
+    pq.write_table(pa.table(table), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
+    """(run, folder of the evaluated cell); class c is unknown."""
+    folder = tmp_path_factory.mktemp("images")
+    source = {"kind": "image_file", "path": str(written(folder / "set.parquet"))}
+    task = {"kind": "images", "source": source, "unknown": ["c"]}
+    run = trained(TREE | {"task": task}, folder)
+    evaluate(run.experiment, data=run.data, model=run.model, out=folder / "evaluation")
+    return run, cell_folder(folder / "evaluation", 0, 0)
+
+
+@pytest.fixture(scope="module")
+def values(run: tuple[Trained, Path]) -> dict[str, float]:
+    rows = read_parquet(run[1] / "metrics.parquet", METRICS).to_pylist()
+    return {row["metric"]: row["value"] for row in rows}
+
+
+def parts(run: Trained) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Standardised training images, test images and images of the unknown class."""
+    place = PreparedSplit(run.data_of())
+    files = (place.part("train"), place.part("test"), place.unknown)
+    return tuple(Rows.read(file).features for file in files)  # type: ignore[return-value]
+
+
+def test_every_promised_metric_is_measured(run, values):
+    experiment = run[0].experiment
+    assert set(values) == set(experiment.metrics)
+    assert values["accuracy"] > 0.95
+    predictions = read_parquet(run[1] / "predictions.parquet", CLASS_PREDICTIONS).to_pandas()
+    assert values["nll"] == pytest.approx(-predictions["log_probability"].mean())
+
+
+def test_classes_are_told_by_free_energies_of_the_image_alone(run):
+    predictor, (_, test, _) = run[0].predictor(), parts(run[0])
+    images = torch.from_numpy(test)
+    each = [
+        predictor.model.infer(images, torch.full((len(images),), of)).free_energies.detach() for of in (0, 1)
+    ]
+    expected = (-torch.stack(each, dim=1)).double().log_softmax(dim=1)
+    stated = predictor.standardised(images)
+    np.testing.assert_allclose(stated.log_probabilities, expected.numpy(), atol=1e-4)
+    marginal = -torch.logsumexp(-torch.stack(each, dim=1).double(), dim=1) + np.log(2)
+    np.testing.assert_allclose(stated.energy, marginal.numpy(), rtol=1e-5)
+    few = predictor.standardised(images[:7])
+    np.testing.assert_allclose(few.log_probabilities, stated.log_probabilities[:7], atol=1e-4)
+
+
+def test_images_that_are_unlike_have_a_higher_free_energy(run, values):
+    predictor, (_, test, strange) = run[0].predictor(), parts(run[0])
+    known, unknown = (predictor.standardised(torch.from_numpy(of)).energy for of in (test, strange))
+    target = np.repeat([0, 1], [len(known), len(unknown)])
+    assert values["ood_auroc_energy"] == pytest.approx(
+        roc_auc_score(target, np.concatenate([known, unknown]))
+    )
+    assert values["ood_auroc_energy"] > 0.95
+    assert values["ood_auroc_shuffled"] > 0.95
+    assert values["free_energy"] == pytest.approx(known.mean() / PIXELS)
+
+
+def test_reconstruction_and_completion_stand_beside_principal_components(run, values):
+    predictor, (train, test, _) = run[0].predictor(), parts(run[0])
+    components = PCA(2).fit(train)
+    linear = components.inverse_transform(components.transform(test))
+    assert values["reconstruction_error_pca"] == pytest.approx(np.square(linear - test).mean(), rel=1e-4)
+    assert values["reconstruction_error"] == pytest.approx(values["reconstruction_error_pca"], rel=0.1)
+    completed = PrincipalComponents.fit(train, count=2).completed(test, seen=HALF)[:, HALF:]
+    assert values["completion_error_pca"] == pytest.approx(np.square(completed - test[:, HALF:]).mean())
+    assert values["completion_error"] == pytest.approx(values["completion_error_pca"], rel=0.1)
+    stated = predictor.seen(torch.from_numpy(test))
+    assert values["reconstruction_error"] == pytest.approx(
+        float((stated.from_the_top - torch.from_numpy(test)).square().mean())
+    )
+
+
+def test_the_learned_precision_is_that_of_the_noise(run):
+    predictor = run[0].predictor()
+    scale = predictor.data_card.table.feature_scale[0]
+    found = predictor.model.image_law.precision(torch.zeros(1, PIXELS)).detach()
+    assert float(found) == pytest.approx((scale / NOISE) ** 2, rel=0.05)
+
+
+def test_the_missing_half_is_not_seen_and_its_intervals_are_true(run, values):
+    """Data of the model's own form: 90 % of the missing pixels lie inside, and their errors are as large as said."""
+    predictor, (_, test, _) = run[0].predictor(), parts(run[0])
+    known = torch.ones(test.shape)
+    known[:, HALF:] = 0
+    images = torch.from_numpy(test)
+    given, other = images.clone(), images.clone()
+    other[:, HALF:] = 7.0
+    seen, blind = predictor.seen(given, known=known), predictor.seen(other, known=known)
+    torch.testing.assert_close(seen.completed, blind.completed)
+    lost = images[:, HALF:]
+    error = (seen.completed[:, HALF:] - lost).square()
+    assert values["completion_error"] == pytest.approx(float(error.mean()))
+    assert float((error / seen.variance[:, HALF:]).mean()) == pytest.approx(1, rel=0.25)
+    assert values["coverage_90"] == pytest.approx(0.9, abs=0.05)
+    assert values["coverage_50"] == pytest.approx(0.5, abs=0.1)
+    assert values["pit_error"] < 0.005
+
+
+def test_many_images_settle_as_few_do(run, monkeypatch):
+    predictor, (_, test, _) = run[0].predictor(), parts(run[0])
+    images = torch.from_numpy(test)
+    whole = predictor.seen(images)
+    monkeypatch.setattr("precisionflow.evaluation.tasks.images.SETTLED_NUMBERS", 3 * 2 * 2 * PIXELS)
+    for one, other in zip(whole, predictor.seen(images), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_served_model_says_the_class_of_an_image(run):
+    trained_run, _ = run
+    model = load_predictor(cell_folder(trained_run.model, 0, 0), data=trained_run.data)
+    random = np.random.default_rng(9)
+    classes = np.array([0, 1, 1, 0])
+    frame = pd.DataFrame(images_of(classes, random), columns=[f"pixel_{of}" for of in range(PIXELS)])
+    answer = answers_of(trained_run.experiment.task).answer(model, frame, {})
+    assert answer["class"].tolist() == ["a", "b", "b", "a"]
+
+
+def test_shuffled_pixels_are_those_of_the_image():
+    images = torch.arange(60.0).view(5, 12)
+    shuffled = shuffled_pixels(images)
+    assert torch.equal(shuffled.sort(dim=1).values, images)
+    assert not torch.equal(shuffled[0] % 12, shuffled[1] % 12)
+    assert torch.equal(shuffled, shuffled_pixels(images))
+
+
+def test_probabilistic_components_against_the_closed_form():
+    """scikit-learn's noise and covariance are those of the same model but for n - 1 in place of n."""
+    random = np.random.default_rng(0)
+    images = (
+        random.normal(size=(400, 3)) @ random.normal(size=(3, 8)) + 0.2 * random.normal(size=(400, 8)) + 5
+    )
+    mine, reference = PrincipalComponents.fit(images, count=3), PCA(3).fit(images)
+    share = (len(images) - 1) / len(images)
+    assert mine.noise == pytest.approx(share * reference.noise_variance_)
+    covariance = mine.loadings @ mine.loadings.T + mine.noise * np.eye(8)
+    np.testing.assert_allclose(covariance, share * reference.get_covariance(), rtol=1e-6, atol=1e-8)
+    gain = covariance[:, :5] @ np.linalg.inv(covariance[:5, :5])
+    expected = images.mean(0) + (images[:, :5] - images.mean(0)[:5]) @ gain.T
+    np.testing.assert_allclose(mine.completed(images, seen=5)[:, 5:], expected[:, 5:], rtol=1e-6)
+    np.testing.assert_allclose(
+        mine.reconstructed(images), reference.inverse_transform(reference.transform(images)), rtol=1e-6
+    )
