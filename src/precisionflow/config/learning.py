@@ -71,7 +71,12 @@ class FixedPrecision(Config):
     """Inverse variance of an error; low values let errors move the states so far that learning suffers. A Student's t
     law has it as inverse square of its scale, a mixture as precision of its narrow component."""
     growth: Positive = 1.0
-    """Factor from each layer to the next one above; `value` is that of the first layer."""
+    """Factor from each layer with an error to the next one above, below 1 for a decay; `value` is that of the first."""
+    raised: tuple[Whole, ...] = ()
+    """Layers whose precision is `raised_by` times that, counted from 0 among those with an error."""
+    raised_by: Positive = 10.0
+    last: Positive | None = None
+    """What `value` becomes over the optimiser steps, by the same factor in each; none: it stays."""
 
 
 class BoundedPrecision(Config):
@@ -164,6 +169,8 @@ class PredictiveCoding(Config):
     which the loss has to reach."""
     iterations: Count = 2
     """Most gradient steps on the errors for each batch."""
+    last_iterations: Count | None = None
+    """What `iterations` become over the optimiser steps, in a line; none: they stay."""
     start: Literal["forward", "zeros", "amortised"] = "forward"
     """States before the first step. forward: those of the forward pass, where every error is 0. zeros: 0. amortised:
     with errors that a linear map guesses from the loss's gradient at the last state; it learns from settled ones."""
@@ -183,20 +190,31 @@ class PredictiveCoding(Config):
 
     @property
     def steps(self) -> int:
-        """Most steps on the errors of a batch."""
-        return self.iterations if self.gradient == "local" else self.iterations - 1
+        """Most steps on the errors of a batch, of the first one."""
+        return self.steps_at(0.0)
+
+    @property
+    def fewest_steps(self) -> int:
+        """The same of the batch that has the fewest."""
+        return min(self.steps, self.steps_at(1.0))
+
+    def steps_at(self, progress: float) -> int:
+        """The same of the batch before which this share of the optimiser steps comes."""
+        last = self.iterations if self.last_iterations is None else self.last_iterations
+        iterations = round(self.iterations + (last - self.iterations) * progress)
+        return iterations if self.gradient == "local" else iterations - 1
 
     @model_validator(mode="after")
     def _errors_teach_what_is_learned(self) -> Self:
         learned = not isinstance(self.precision, FixedPrecision) or self.law.shape == "learned"
-        if self.start == "amortised" and (self.steps == 0 or self.settles == "incremental"):
+        if self.start == "amortised" and (self.fewest_steps == 0 or self.settles == "incremental"):
             raise ValueError(
                 "learning.start: amortised learns from errors that have settled; take learning.settles errors or "
                 "states and more learning.iterations"
             )
-        if self.steps == 0 and learned:
+        if self.fewest_steps == 0 and learned:
             raise ValueError(
-                f"learning.iterations: after {self.iterations} with learning.gradient energy every error is 0, and no "
+                "learning.iterations: after 1 with learning.gradient energy every error is 0, and no "
                 "law can be learned from it; take 2 or learning.gradient local"
             )
         return self
@@ -217,7 +235,7 @@ class PredictiveCoding(Config):
                 "learning.settles: incremental takes one step of the energy's gradient for every lesson; "
                 "leave learning.tolerance at 0 and learning.descent.kind at gradient"
             )
-        if self.settles == "incremental" and self.steps == 0:
+        if self.settles == "incremental" and self.fewest_steps == 0:
             raise ValueError(
                 "learning.iterations: 1 with learning.gradient energy takes no step; take 2 or learning.gradient local"
             )

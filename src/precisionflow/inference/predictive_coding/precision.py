@@ -17,7 +17,7 @@ from precisionflow.config.learning import (
 )
 from precisionflow.config.optimiser import GroupName
 from precisionflow.inference.predictive_coding.laws import Errors, Precisions
-from precisionflow.inference.predictive_coding.parameters import Bounded, Constant, of_mean
+from precisionflow.inference.predictive_coding.parameters import Bounded, of_mean
 
 
 class Learned(nn.Module):
@@ -59,11 +59,25 @@ class Predicted(nn.Module):
         return self.bounded(functional.linear(normed, weight, bias))  # type: ignore[no-any-return]
 
 
-def precision(config: Precision, *, state: tuple[int, ...], layer: int) -> Constant | Learned | Predicted:
+class Fixed(nn.Module):
+    """value (last / value)^progress growth^layer, of raised layers times a factor."""
+
+    def __init__(self, config: FixedPrecision, *, layer: int) -> None:
+        super().__init__()
+        self.first = initial(config, layer=layer)
+        self.change = 1.0 if config.last is None else config.last / config.value
+        self.progress = 1.0
+        """Share of the training steps that are done."""
+
+    def forward(self, like: Errors) -> Precisions:
+        return like.new_tensor((self.first * self.change**self.progress,))
+
+
+def precision(config: Precision, *, state: tuple[int, ...], layer: int) -> Fixed | Learned | Predicted:
     """The precision of the errors of one layer, counted from 0 at the inputs."""
     match config:
         case FixedPrecision():
-            return Constant((initial(config, layer=layer),))
+            return Fixed(config, layer=layer)
         case LearnedPrecision():
             return Learned(config, state=state)
         case PredictedPrecision():
@@ -73,10 +87,10 @@ def precision(config: Precision, *, state: tuple[int, ...], layer: int) -> Const
 
 
 def initial(config: Precision, *, layer: int) -> float:
-    """The precision that a layer starts with; a fixed one is value growth^layer."""
+    """The precision that a layer starts with; a fixed one is value growth^layer, raised layers have more."""
     match config:
-        case FixedPrecision(value=value, growth=growth):
-            return value * growth**layer
+        case FixedPrecision(value=value, growth=growth, raised=raised, raised_by=factor):
+            return value * growth**layer * (factor if layer in raised else 1.0)
         case LearnedPrecision(initial=value) | PredictedPrecision(initial=value):
             return value
         case _:

@@ -71,9 +71,11 @@ class PredictiveCoding(nn.Module):
         self, model: Layered, losses: Losses, batch: Batch, carried: Underway | None = None
     ) -> Lesson:
         clamped = self._clamped(model, losses, batch)
+        self._advance(batch.progress)
         start, loss, asked = self._start(clamped, carried)
         done = carried.steps if carried else 0
-        steps = 1 if self.config.settles == "incremental" else self.config.steps
+        most = self.config.steps_at(batch.progress)
+        steps = 1 if self.config.settles == "incremental" else most
         settled = settle(
             clamped, start, self.laws, config=self.config, steps=steps, taken=done, total=self.total
         )
@@ -83,7 +85,7 @@ class PredictiveCoding(nn.Module):
         spread = self.spread(clamped, settled.errors)
         guessed = self._guessed(asked, start, settled)
         samples = max(batch.counted, SMALLEST_COUNT)
-        goes_on = done + steps < self.config.steps
+        goes_on = done + steps < most
         return Lesson(
             (taught.surrogate + spread + guessed) / samples,
             loss / samples,
@@ -97,10 +99,10 @@ class PredictiveCoding(nn.Module):
         Where settling is incremental the weights stay as they are, and the gradient is that of the last lesson.
         """
         clamped = self._clamped(model, losses, batch)
+        self._advance(batch.progress)
         start = begun(clamped, self.config, self.laws, self.amortised).start
-        settled = settle(
-            clamped, start, self.laws, config=self.config, steps=self.config.steps, total=self.total
-        )
+        steps = self.config.steps_at(batch.progress)
+        settled = settle(clamped, start, self.laws, config=self.config, steps=steps, total=self.total)
         mine = gradient(model, self._taught(clamped, start, settled).surrogate, total=self.total)
         backprop = gradient(model, clamped.passed().loss, total=self.total)
         cosines = alignment(model, mine, backprop, places=self.places)
@@ -133,6 +135,11 @@ class PredictiveCoding(nn.Module):
             pathways=self.pathways,
             output_law=self.output_law,
         )
+
+    def _advance(self, progress: float) -> None:
+        self.laws.advance(progress)
+        if self.output_law is not None:
+            self.output_law.advance(progress)
 
     def _start(self, clamped: Clamped, carried: Underway | None) -> Begun:
         if carried is None:

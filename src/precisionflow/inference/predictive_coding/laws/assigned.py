@@ -16,7 +16,7 @@ from precisionflow.inference.predictive_coding.laws.laplace import Laplace
 from precisionflow.inference.predictive_coding.laws.mixture import Mixture
 from precisionflow.inference.predictive_coding.laws.student_t import StudentT
 from precisionflow.inference.predictive_coding.parameters import Constant, LearnedLogShares, LearnedNumbers
-from precisionflow.inference.predictive_coding.precision import initial, precision
+from precisionflow.inference.predictive_coding.precision import Fixed, initial, precision
 
 Present = Bool[Tensor, "batch places"]
 FEWEST_DEGREES, MOST_DEGREES = 0.5, 1000.0
@@ -26,10 +26,10 @@ SMALLEST_RATIO = 1e-6
 class LayerLaw(nn.Module):
     """-log p(e) of one layer, its precision stated by the layer's prediction."""
 
-    def __init__(self, law: Any, precision: Any, *, start: Law, initial: float) -> None:
+    def __init__(self, law: Any, precision: Any, *, start: Law, initial: float | None) -> None:
         """`law` is a module with the interface `Law`, `precision` one of `predictive_coding.precision`.
 
-        `start` is the law as it was before it learned, `initial` its precision then.
+        `start` is the law as it was before it learned, `initial` its precision then; none: one that does not learn.
         """
         super().__init__()
         self.law = law
@@ -40,15 +40,21 @@ class LayerLaw(nn.Module):
     def energy(self, error: Errors, prediction: Errors, present: Present | None = None) -> Float[Tensor, ""]:
         """sum -log p(e; precision) + log p(0; initial precision), over samples and channels, of places present.
 
-        The second term is a constant, without which the energy would be far from the loss beside it.
+        The second term does not learn; without it the energy would be far from the loss beside it.
         """
         precision = self.precision(prediction)
-        start = self.start.log_normaliser(torch.full_like(precision, self.initial))
+        before = precision if self.initial is None else torch.full_like(precision, self.initial)
+        start = self.start.log_normaliser(before)
         each, normaliser = self.law.energy(error, precision), self.law.log_normaliser(precision) - start
         if present is None:
             # every normaliser is that of equally many errors
             return each.sum() + normaliser.sum() * (error.numel() / normaliser.numel())
         return torch.where(present[..., None], each + normaliser, 0.0).sum()
+
+    def advance(self, progress: float) -> None:
+        """Give a fixed precision the value that it has after this share of the training steps."""
+        if isinstance(self.precision, Fixed):
+            self.precision.progress = progress
 
     def negative_log_density(self, error: Errors, prediction: Errors) -> Errors:
         """-log p(e; precision) of each error, in nats."""
@@ -77,12 +83,26 @@ class Laws(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
+    def advance(self, progress: float) -> None:
+        """See `LayerLaw.advance`."""
+        for layer in range(len(self.layers)):
+            self[layer].advance(progress)
+
     def __getitem__(self, layer: int) -> LayerLaw:
         return self.layers[layer]  # type: ignore[return-value]
 
 
 def laws(config: kinds.PredictiveCoding, *, states: Sequence[tuple[int, ...]]) -> Laws:
-    """The laws of a configuration; `states` are the shapes of the layers' states of one sample, at most."""
+    """The laws of a configuration; `states` are the shapes of the layers' states of one sample, at most.
+
+    ValueError where a layer beyond them has its precision raised.
+    """
+    raised = config.precision.raised if isinstance(config.precision, kinds.FixedPrecision) else ()
+    if any(layer >= len(states) for layer in raised):
+        raise ValueError(
+            f"learning.precision.raised: there is no layer {max(raised)} with an error; there are {len(states)}, "
+            f"0 to {len(states) - 1}"
+        )
     return Laws(
         [
             layer_law(config.law, config.precision, state=state, layer=layer)
@@ -108,7 +128,7 @@ def layer_law(config: kinds.Law, of: kinds.Precision, *, state: tuple[int, ...],
         _law(config, channels=state[-1]),
         precision(of, state=state, layer=layer),
         start=_fixed(config),
-        initial=initial(of, layer=layer),
+        initial=None if isinstance(of, kinds.FixedPrecision) else initial(of, layer=layer),
     )
 
 
