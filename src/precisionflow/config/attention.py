@@ -1,8 +1,8 @@
 """Attention: a potential, a prior over edges, a value."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from precisionflow.config.base import NUMBER, Config, Count, Positive, Whole
 
@@ -27,28 +27,44 @@ class GaussianIsotropic(Config):
     """Precision before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
 
 
-class GaussianPerKey(Config):
+class StatedPrecision(Config):
+    """A Gaussian potential whose precision tokens state: log precision = W x + b of every head and channel."""
+
+    initial_precision: Positive | None = None
+    """Precision of a pair and channel before training; none: 1 / sqrt(width of a head), the scale of the dot
+    product."""
+    rank: Count | None = None
+    """Rank of W, learned as a product of two; none: the width, and one matrix."""
+    levels: Annotated[int, Field(ge=3), NUMBER] | None = None
+    """Log precisions are rounded to so many levels, an odd number, evenly spaced from 1 / 64 to 64 times the initial
+    precision; gradients pass as if they were not rounded. None: they are continuous."""
+
+    @model_validator(mode="after")
+    def _the_initial_precision_is_a_level(self) -> Self:
+        if self.levels is not None and self.levels % 2 == 0:
+            raise ValueError(
+                f"model.attention.potential.levels {self.levels} is even, and the initial precision is the one in the "
+                f"middle; take {self.levels + 1}"
+            )
+        return self
+
+
+class GaussianPerKey(StatedPrecision):
     """log potential = log N(q; k, diag(1 / precision(k))): every key states how far it is to be trusted."""
 
     kind: Literal["gaussian_per_key"] = "gaussian_per_key"
-    initial_precision: Positive | None = None
-    """Precision of every channel before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
 
 
-class GaussianPerQuery(Config):
+class GaussianPerQuery(StatedPrecision):
     """log potential = log N(q; k, diag(1 / precision(q))): every query states how exactly it is to be met."""
 
     kind: Literal["gaussian_per_query"] = "gaussian_per_query"
-    initial_precision: Positive | None = None
-    """Precision of every channel before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
 
 
-class GaussianSeparable(Config):
+class GaussianSeparable(StatedPrecision):
     """log potential = log N(q; k, diag(1 / (precision(q) precision(k)))): both state a factor of the precision."""
 
     kind: Literal["gaussian_separable"] = "gaussian_separable"
-    initial_precision: Positive | None = None
-    """Product of both before training; none: 1 / sqrt(width of a head), the scale of the dot product."""
 
 
 class GaussianMixture(Config):

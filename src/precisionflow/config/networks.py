@@ -56,6 +56,9 @@ class Transformer(Config):
     token_dropout: Annotated[float, Field(ge=0, lt=1), NUMBER] = 0.0
     """Share of the ids that are left out while training: a token that is one id as a whole, of a bag of ids each by
     itself (Iyyer et al. 2015)."""
+    recompute: Flag = False
+    """Each residual branch keeps its input alone for the backward pass and is computed again there: less memory, one
+    more forward pass."""
     convolution: Annotated[int, Field(ge=2), NUMBER] | None = None
     """Places that a convolution over all channels sees, a residual layer of its own before each block's attention:
     centred, or up to the token itself where the prior is causal; none: no such layer."""

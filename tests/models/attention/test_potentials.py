@@ -123,7 +123,7 @@ def test_a_key_with_its_own_precision_gets_its_own_gradient():
 
 
 def test_initial_precision_is_what_the_keys_start_with():
-    module = GaussianPerKey(QueriesAndKeys(16, heads=2), initial_precision=3.0)
+    module = GaussianPerKey(QueriesAndKeys(16, heads=2), config.GaussianPerKey(initial_precision=3.0))
     torch.testing.assert_close(module.precision(torch.randn(1, 5, 16)).exp(), torch.full((1, 2, 5, 8), 3.0))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from jaxtyping import Bool
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.bare import bare
@@ -83,6 +84,14 @@ class Residual(nn.Module):
             return x + dropout(branch(norm(x), at))  # type: ignore[no-any-return]
 
         return step
+
+
+class Recomputed(Residual):
+    """The same, whose backward pass computes it again from x instead of keeping what lies between."""
+
+    def forward(self, x: Tensor, at: Sites) -> Tensor:
+        again = super().forward
+        return checkpoint(again, x, at, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
 
 
 class TokenWise(nn.Sequential):

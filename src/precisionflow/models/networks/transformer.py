@@ -18,7 +18,7 @@ from precisionflow.models.attention.memory import Room, Step
 from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.dropout import Dropout, TokenDropout
-from precisionflow.models.networks.layered import Residual, TokenNetwork, TokenWise
+from precisionflow.models.networks.layered import Recomputed, Residual, TokenNetwork, TokenWise
 from precisionflow.models.numerics import at_least_float32
 
 EMBEDDING_STD = 0.3
@@ -241,10 +241,11 @@ def residual_layers(config: Transformer) -> list[nn.Module]:
     """The branches of all blocks, the layers behind an embedding."""
     last: LinearMap = _zero_linear if config.zero_projections else nn.Linear
     rotation = Rotary(config.width // config.heads) if config.positions == "rotary" else None
+    layer_of = Recomputed if config.recompute else Residual
     layers: list[nn.Module] = []
     for _ in range(config.blocks):
         layers += [
-            Residual(NORMS[config.norm](config.width), branch, dropout=dropout_of(config, layer=layer))
+            layer_of(NORMS[config.norm](config.width), branch, dropout=dropout_of(config, layer=layer))
             for layer, branch in enumerate(_branches(config, last, rotation), start=len(layers) + 1)
         ]
     return layers

@@ -36,12 +36,12 @@ def _at_temperature_one(config: kinds.Potential, queries_keys: QueriesAndKeys) -
             return DotProductKeyBias(queries_keys)
         case kinds.GaussianIsotropic(initial_precision=initial):
             return GaussianIsotropic(queries_keys, initial_precision=initial)
-        case kinds.GaussianPerKey(initial_precision=initial):
-            return GaussianPerKey(queries_keys, initial_precision=initial)
-        case kinds.GaussianPerQuery(initial_precision=initial):
-            return GaussianPerQuery(queries_keys, initial_precision=initial)
-        case kinds.GaussianSeparable(initial_precision=initial):
-            return GaussianSeparable(queries_keys, initial_precision=initial)
+        case kinds.GaussianPerKey():
+            return GaussianPerKey(queries_keys, config)
+        case kinds.GaussianPerQuery():
+            return GaussianPerQuery(queries_keys, config)
+        case kinds.GaussianSeparable():
+            return GaussianSeparable(queries_keys, config)
         case kinds.GaussianMixture(components=components, initial_precision=initial):
             return GaussianMixture(queries_keys, components=components, initial_precision=initial)
         case kinds.StudentTIsotropic(initial_precision=initial, initial_degrees_of_freedom=degrees):

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from precisionflow.config.attention import StatedPrecision
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys, first_key, split_heads
 from precisionflow.models.attention.potentials import Lowered, Tokens
@@ -16,6 +17,8 @@ from precisionflow.models.numerics import at_least_float32
 
 LOG_PRECISION_LIMIT = 20.0
 """Precisions stay within exp(±20): their products with squares of 1e6 are far from the largest float32."""
+SPAN = math.log(64)
+"""Largest distance of the logarithm of a level from that of the initial precision."""
 
 
 class Centred(Sides):
@@ -42,22 +45,53 @@ class AboveBound(nn.Module):
         return self.lowest + functional.softplus(self.raw)
 
 
+class Levels(nn.Module):
+    """x rounded to the nearest of n levels, evenly spaced from `centre` - `SPAN` to `centre` + `SPAN`.
+
+    The gradient is that of the identity (straight-through, Bengio et al. 2013): a value that is rounded still learns.
+    """
+
+    def __init__(self, count: int, *, centre: float) -> None:
+        super().__init__()
+        self.centre = centre
+        self.step = 2 * SPAN / (count - 1)
+
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        lowest = self.centre - SPAN
+        place = (x.detach().clamp(lowest, self.centre + SPAN) - lowest) / self.step
+        return x + (lowest + place.round() * self.step - x.detach())
+
+
 class PrecisionOfTokens(nn.Module):
     """log l = W x + b of every token, head and channel, within its limits; W starts at zero, l at `initial`."""
 
-    def __init__(self, queries_keys: QueriesAndKeys, *, initial: float | None) -> None:
-        """No `initial`: 1 / sqrt(width of a head), the scale of the dot product."""
+    def __init__(
+        self,
+        queries_keys: QueriesAndKeys,
+        *,
+        initial: float,
+        rank: int | None = None,
+        levels: int | None = None,
+    ) -> None:
+        """W is a product of two maps where it has a `rank`; log l is rounded where it has `levels`."""
         super().__init__()
         width = queries_keys.in_features
         self.heads = queries_keys.heads
-        self.log_precision = nn.Linear(width, width)
-        nn.init.zeros_(self.log_precision.weight)
-        start = queries_keys.head_width**-0.5 if initial is None else initial
-        nn.init.constant_(self.log_precision.bias, math.log(start))
+        last = nn.Linear(rank or width, width)
+        nn.init.zeros_(last.weight)
+        nn.init.constant_(last.bias, math.log(initial))
+        self.log_precision = nn.Sequential(nn.Linear(width, rank, bias=False), last) if rank else last
+        self.levels = Levels(levels, centre=math.log(initial)) if levels else nn.Identity()
 
     def forward(self, x: Tokens) -> Heads:
         log_precision = at_least_float32(split_heads(self.log_precision(x), self.heads))
-        return log_precision.clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
+        return self.levels(log_precision.clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT))  # type: ignore[no-any-return]
+
+
+def initial_precision(config: StatedPrecision, queries_keys: QueriesAndKeys) -> float:
+    """Precision of a pair and channel before training."""
+    usual = queries_keys.head_width**-0.5
+    return usual if config.initial_precision is None else config.initial_precision
 
 
 def log_precision_of_heads(queries_keys: QueriesAndKeys, *, initial: float) -> nn.Parameter:

@@ -2,10 +2,11 @@
 
 import torch
 
+from precisionflow.config.attention import GaussianPerKey as Config
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
-from precisionflow.models.attention.potentials.centred import Centred, PrecisionOfTokens
+from precisionflow.models.attention.potentials.centred import Centred, PrecisionOfTokens, initial_precision
 
 
 class GaussianPerKey(Centred):
@@ -19,9 +20,14 @@ class GaussianPerKey(Centred):
 
     lowering = InnerProduct()
 
-    def __init__(self, queries_keys: QueriesAndKeys, *, initial_precision: float | None = None) -> None:
+    def __init__(self, queries_keys: QueriesAndKeys, config: Config) -> None:
         super().__init__(queries_keys)
-        self.precision = PrecisionOfTokens(queries_keys, initial=initial_precision)
+        self.precision = PrecisionOfTokens(
+            queries_keys,
+            initial=initial_precision(config, queries_keys),
+            rank=config.rank,
+            levels=config.levels,
+        )
 
     def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - the key states the precision
         return self.augmented_queries(queries)

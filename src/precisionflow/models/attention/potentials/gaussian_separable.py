@@ -4,10 +4,11 @@ import math
 
 import torch
 
+from precisionflow.config.attention import GaussianSeparable as Config
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
-from precisionflow.models.attention.potentials.centred import Centred, PrecisionOfTokens
+from precisionflow.models.attention.potentials.centred import Centred, PrecisionOfTokens, initial_precision
 
 
 class GaussianSeparable(Centred):
@@ -20,12 +21,14 @@ class GaussianSeparable(Centred):
 
     lowering = InnerProduct()
 
-    def __init__(self, queries_keys: QueriesAndKeys, *, initial_precision: float | None = None) -> None:
-        """`initial_precision`: of a pair and channel, as of `GaussianPerKey`; each side begins with its root."""
+    def __init__(self, queries_keys: QueriesAndKeys, config: Config) -> None:
+        """Each side begins with the root of the initial precision."""
         super().__init__(queries_keys)
-        of_pair = queries_keys.head_width**-0.5 if initial_precision is None else initial_precision
-        self.precision_of_query = PrecisionOfTokens(queries_keys, initial=math.sqrt(of_pair))
-        self.precision_of_key = PrecisionOfTokens(queries_keys, initial=math.sqrt(of_pair))
+        root = math.sqrt(initial_precision(config, queries_keys))
+        self.precision_of_query, self.precision_of_key = (
+            PrecisionOfTokens(queries_keys, initial=root, rank=config.rank, levels=config.levels)
+            for _ in range(2)
+        )
 
     def _queries(self, queries: Heads, x: Tokens) -> Lowered:
         precision = self.precision_of_query(x).exp()
