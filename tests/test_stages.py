@@ -20,8 +20,8 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What happened; ranks do not start."""
     said: list[str] = []
 
-    def launched(variant: Experiment, *, data: Path, out: Path, metrics: bool) -> None:
-        said.append(f"{variant.name} {data.name} {out.name} {metrics}")
+    def launched(variant: Experiment, *, data: Path, out: Path, metrics: bool, keep_failures: bool) -> None:
+        said.append(f"{variant.name} {data.name} {out.name} {metrics} {keep_failures}")
 
     monkeypatch.setattr(launch, "launch", launched)
     for name in (*VARIABLES, "OMPI_COMM_WORLD_RANK"):
@@ -39,7 +39,7 @@ def test_ranks_start_inside_a_turn(events: list[str], tmp_path: Path) -> None:
     variant = parse(RANKS)
     stages.prepare([variant], out=tmp_path / "data")
     stages.train(variant, data=tmp_path / "data", out=tmp_path / "model", metrics=True, turn=turn)
-    assert events == ["begins", "tiny data model True", "ends"]
+    assert events == ["begins", "tiny data model True False", "ends"]
 
 
 def test_one_process_waits_for_no_turn_and_trains_once(

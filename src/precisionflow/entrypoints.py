@@ -119,7 +119,7 @@ def train(experiment: str, *, data: str, model: str, destination: str) -> str:
     variant, there = _experiment(experiment), _destination(destination)
     out = there.model(variant, Path(model))
     with there.code():
-        stages.train(variant, data=Path(data), out=out, turn=there.turn)
+        stages.train(variant, data=Path(data), out=out, keep_failures=True, turn=there.turn)
     return str(out)
 
 
@@ -138,7 +138,7 @@ def evaluate(
     given = {"data": Path(data), "model": Path(model)}
     out = there.evaluation(variant, Path(evaluation))
     with there.code():
-        stages.evaluate(variant, **given, out=out)
+        stages.evaluate(variant, **given, out=out, keep_failures=True)
     there.after_evaluate(variant, experiments=_experiments(experiments), **given, evaluation=out)
     return str(out)
 

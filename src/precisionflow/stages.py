@@ -74,11 +74,13 @@ def train(
     data: Path,
     out: Path,
     metrics: bool = False,
+    keep_failures: bool = False,
     turn: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> None:
     """Train a resolved experiment: in this process, or on the ranks that its engine asks for.
 
-    With `metrics`, validations are printed as Katib reads them. Ranks run inside a `turn`.
+    With `metrics`, validations are printed as Katib reads them. With `keep_failures` a cell that fails is told and kept
+    as failed, and the others are trained. Ranks run inside a `turn`.
     """
     from precisionflow.results.cells import all_trained
     from precisionflow.training.launch import launch, launched, rank_count
@@ -88,7 +90,7 @@ def train(
             return
         if rank_count(variant):
             with turn():
-                launch(variant, data=data, out=out, metrics=metrics)
+                launch(variant, data=data, out=out, metrics=metrics, keep_failures=keep_failures)
             return
     from precisionflow.training.train import train as stage
 
@@ -99,7 +101,17 @@ def train(
             out=out,
             report=report,
             resumed=lambda step: say(f"train {title(variant)}: goes on from step {step}"),
+            failed=_failed("train", variant) if keep_failures else None,
         )
+
+
+def _failed(verb: str, variant: "Experiment") -> Callable[[int, int, str], None]:
+    """A report of failed cells: one line for each."""
+
+    def tell(seed: int, split: int, cause: str) -> None:
+        say(f"{verb} {title(variant)} seed {seed} split {split}: failed: {' '.join(cause.split())}")
+
+    return tell
 
 
 def launch_trainjob(variant: "Experiment", *, image: str, run: str, data: Path, out: Path) -> None:
@@ -109,8 +121,10 @@ def launch_trainjob(variant: "Experiment", *, image: str, run: str, data: Path, 
     train_on_nodes(variant, data=data, out=out, image=image, run=run)
 
 
-def evaluate(variant: "Experiment", *, data: Path, model: Path, out: Path) -> None:
-    """Evaluate a trained experiment on its test rows."""
+def evaluate(
+    variant: "Experiment", *, data: Path, model: Path, out: Path, keep_failures: bool = False
+) -> None:
+    """Evaluate a trained experiment on its test rows; with `keep_failures` a cell that fails is kept as failed."""
     from precisionflow.results.cells import all_evaluated
 
     if all_evaluated(variant, data=data, model=model, out=out):
@@ -121,7 +135,8 @@ def evaluate(variant: "Experiment", *, data: Path, model: Path, out: Path) -> No
         shown = ", ".join(f"{name} {value:.4g}" for name, value in list(metrics.items())[:3])
         say(f"evaluate {title(variant)} seed {seed} split {split}: {shown}")
 
-    stage(variant, data=data, model=model, out=out, report=report)
+    failed = _failed("evaluate", variant) if keep_failures else None
+    stage(variant, data=data, model=model, out=out, report=report, failed=failed)
 
 
 def aggregate(experiments: "Sequence[Experiment]", *, evaluations: Sequence[Path], out: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from precisionflow.pipelines import local
 
+from precisionflow.app import run
 from precisionflow.app.run import run_experiments
 from precisionflow.config import Experiment, overlay, parse, resolve
 from precisionflow.report import terminal
@@ -57,6 +58,7 @@ def test_the_stages_that_are_told_as_run_are_those_whose_keys_are_new(
     monkeypatch.setattr(local, "run_locally", pipeline)
     monkeypatch.setattr(terminal, "print_tables", lambda *_: None)
     monkeypatch.setattr(terminal, "print_remarks", lambda *_: None)
+    monkeypatch.setattr(run, "failed_cells", lambda *_: 0)
 
     def told(experiment: Experiment) -> tuple[str, ...]:
         run_experiments([experiment], folder=folder)

@@ -1,7 +1,7 @@
 """The aggregate stage: the metrics of all cells become a table with intervals and a table of paired contrasts."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,19 +12,22 @@ from precisionflow.ablation import statistics
 from precisionflow.ablation.design import Pair, Variant, expand, pairs, unit_of
 from precisionflow.config import Experiment
 from precisionflow.config.ablation import Margin
+from precisionflow.records.failure import FailureCard
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.metrics import Metric, metric_named
-from precisionflow.records.schemas import CONTRASTS, METRICS, TABLE
+from precisionflow.records.schemas import CONTRASTS, FAILURES, METRICS, TABLE
 from precisionflow.results.cells import Cell
+from precisionflow.results.failures import parted
 from precisionflow.results.layout import Aggregated, EvaluatedCell, cell_folders
 from precisionflow.results.stage import input_key, once
 
 
 class Aggregate(NamedTuple):
-    """The two tables of the stage, with the schemas records.schemas.TABLE and records.schemas.CONTRASTS."""
+    """The tables of the stage, with the schemas TABLE, CONTRASTS and FAILURES of `records.schemas`."""
 
     table: pa.Table
     contrasts: pa.Table
+    failures: pa.Table
 
 
 class Scores(NamedTuple):
@@ -41,14 +44,16 @@ class Scores(NamedTuple):
 
 
 Measured = dict[Cell, Scores]
+Failed = Mapping[Cell, FailureCard]
+"""Cells that have no scores because their training or evaluation failed."""
 
 
 def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path], out: Path) -> None:
-    """Write `table.parquet` and `contrasts.parquet` into `out`.
+    """Write `table.parquet`, `contrasts.parquet` and `failures.parquet` into `out`.
 
     `evaluations` are the folders of variants, each with `seed-<s>-split-<k>` folders, in any order. Cells that no
-    experiment asks for are left out. ValueError when a cell or one of its metrics is missing, or when two results
-    of one cell differ.
+    experiment asks for are left out. ValueError when a cell or one of its metrics is missing, when two results of one
+    cell differ, or when every cell on a data set failed.
     """
     ordered = by_name(experiments)
     cells = cell_folders(evaluations)
@@ -58,17 +63,24 @@ def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path],
     }
 
     def work(folder: Path) -> None:
-        measured = read_metrics(cells)
+        whole, failed = parted(cells)
+        measured = read_metrics(whole)
         rows: list[dict[str, Any]] = []
         contrasts: list[dict[str, Any]] = []
+        told: list[FailureCard] = []
         for experiment in ordered:
             for variants in by_dataset(experiment).values():
-                metrics = _check_complete(experiment, variants, measured)
+                metrics = _check_complete(experiment, variants, measured, failed)
                 rows += _table(experiment, variants, metrics, measured)
                 contrasts += _contrasts(experiment, variants, measured)
+                told += _failures(experiment, variants, failed)
         write_parquet(pa.Table.from_pylist(rows, TABLE), Aggregated(folder).table, TABLE)
         contrast_table = pa.Table.from_pylist(contrasts, CONTRASTS)
         write_parquet(contrast_table, Aggregated(folder).contrasts, CONTRASTS)
+        failures = pa.Table.from_pylist(
+            [card.model_dump(include=set(FAILURES.names)) for card in told], FAILURES
+        )
+        write_parquet(failures, Aggregated(folder).failures, FAILURES)
 
     once(out, verb="aggregate", inputs=inputs, work=work)
 
@@ -78,6 +90,7 @@ def read_aggregate(folder: Path) -> Aggregate:
     return Aggregate(
         read_parquet(Aggregated(folder).table, TABLE),
         read_parquet(Aggregated(folder).contrasts, CONTRASTS),
+        read_parquet(Aggregated(folder).failures, FAILURES),
     )
 
 
@@ -123,9 +136,20 @@ def contrasted(experiment: Experiment) -> list[Metric]:
     return [metric_named(name) for name in experiment.ablation.metrics or experiment.task.headline]
 
 
-def _check_complete(experiment: Experiment, variants: list[Variant], measured: Measured) -> list[str]:
+def _failures(experiment: Experiment, variants: list[Variant], failed: Failed) -> list[FailureCard]:
+    """The failed cells of one dataset, in the order of variants, splits and seeds."""
+    asked = [cell for variant in variants for row in cells_of(variant, experiment) for cell in row]
+    return [failed[cell] for cell in asked if cell in failed]
+
+
+def _check_complete(
+    experiment: Experiment, variants: list[Variant], measured: Measured, failed: Failed
+) -> list[str]:
     """Names of the metrics of one dataset, the contrasted ones first; ValueError names the first gap."""
-    wanted = [cell for variant in variants for row in cells_of(variant, experiment) for cell in row]
+    asked = [cell for variant in variants for row in cells_of(variant, experiment) for cell in row]
+    wanted = [cell for cell in asked if cell not in failed]
+    if not wanted:
+        raise ValueError(f"every cell failed, the first of {asked[0]}: {failed[asked[0]].cause}")
     for cell in wanted:
         if cell not in measured:
             raise ValueError(f"no metrics of {cell}; train and evaluate it, or give its folder")
@@ -159,7 +183,13 @@ class Units(NamedTuple):
     """What the units of one variant measured, and the n_test / n_train that they share rows by."""
 
     values: list[float]
+    """NaN of a unit with a failed cell."""
     overlap: float
+
+    @property
+    def known(self) -> list[float]:
+        """Values of the units that have one."""
+        return [value for value in self.values if not math.isnan(value)]
 
 
 def _units(
@@ -169,12 +199,14 @@ def _units(
     units = cells_of(variant, experiment)
     values = [
         math.fsum(_distance(measured[cell].values[metric], nominal) for cell in unit) / len(unit)
+        if all(cell in measured for cell in unit)
+        else math.nan
         for unit in units
     ]
-    if unit_of(experiment) == "seed":
+    known = [measured[cell] for unit in units for cell in unit if cell in measured]
+    if unit_of(experiment) == "seed" or not known:
         return Units(values, 0.0)
-    shares = [measured[cell].rows / measured[cell].rows_learned for unit in units for cell in unit]
-    return Units(values, math.fsum(shares) / len(shares))
+    return Units(values, math.fsum(scores.rows / scores.rows_learned for scores in known) / len(known))
 
 
 def _distance(value: float, nominal: float | None) -> float:
@@ -187,10 +219,13 @@ def _table(
     rows = []
     for variant in variants:
         for metric in metrics:
-            values, overlap = _units(variant, experiment, metric, measured, nominal=None)
+            units = _units(variant, experiment, metric, measured, nominal=None)
+            failed, overlap = len(units.values) - len(units.known), units.overlap
             interval = statistics.mean_interval(
-                values, confidence=experiment.ablation.confidence, overlap=overlap
-            )
+                [] if failed and experiment.ablation.missing == "refuse" else units.known,
+                confidence=experiment.ablation.confidence,
+                overlap=overlap,
+            )._replace(n=len(units.known))
             key = {
                 "experiment": experiment.name,
                 "dataset": variant.dataset,
@@ -198,10 +233,15 @@ def _table(
                 "metric": metric,
             }
             low, high = statistics.chance_band(
-                [measured[cell].chance[metric] for unit in cells_of(variant, experiment) for cell in unit],
+                [
+                    measured[cell].chance[metric]
+                    for unit in cells_of(variant, experiment)
+                    for cell in unit
+                    if cell in measured
+                ],
                 confidence=experiment.ablation.confidence,
             )
-            rest = {"overlap": overlap, "chance_low": low, "chance_high": high}
+            rest = {"failed": failed, "overlap": overlap, "chance_low": low, "chance_high": high}
             rows.append(key | interval._asdict() | rest)
     return rows
 
@@ -211,12 +251,16 @@ def _contrasts(experiment: Experiment, variants: list[Variant], measured: Measur
     rows = []
     compared = pairs(experiment, variants)
     for metric in contrasted(experiment):
-        family = [_contrast(experiment, pair, metric, measured) for pair in compared]
+        units = {
+            variant.name: _units(variant, experiment, metric.name, measured, nominal=metric.nominal)
+            for variant in variants
+        }
+        family = [_contrast(experiment, pair, metric, units) for pair in compared]
         differences = statistics.holm([row["p"] for row in family])
         equivalences = statistics.holm([row["equivalence"] for row in family])
         for row, p, equivalence in zip(family, differences, equivalences, strict=True):
             row["p_adjusted"], row["equivalence_adjusted"] = p, equivalence
-            row["verdict"] = statistics.verdict(
+            row["verdict"] = _refused(row, experiment) or statistics.verdict(
                 row["effect"],
                 p=p,
                 equivalence=equivalence,
@@ -230,17 +274,54 @@ def _contrasts(experiment: Experiment, variants: list[Variant], measured: Measur
     return rows
 
 
-def _contrast(experiment: Experiment, pair: Pair, metric: Metric, measured: Measured) -> dict[str, Any]:
-    """A row of CONTRASTS, but for what depends on its family."""
+def _refused(row: Mapping[str, Any], experiment: Experiment) -> str | None:
+    """Verdict of a contrast without a number: "refused: 1 of 10 splits failed"; none where it has one."""
+    if not math.isnan(row["effect"]):
+        return None
+    unit = unit_of(experiment)
+    units = len(experiment.splits if unit == "split" else experiment.seeds)
+    return f"refused: {row['failed']} of {units} {unit}s failed"
+
+
+def _compared(
+    ours: Units, theirs: Units, *, missing: str, worst: float
+) -> tuple[list[float], list[float], int]:
+    """Values of the units that a contrast is made of, one list for each side, and how many units have none.
+
+    `worst` stands for the value of a failed unit where it counts as the worst.
+    """
+    pairs = list(zip(ours.values, theirs.values, strict=True))
+    whole = [pair for pair in pairs if not math.isnan(sum(pair))]
+    failed = len(pairs) - len(whole)
+    match missing:
+        case "refuse" if failed:
+            whole = []
+        case "worst_rank" if not math.isnan(worst):
+            whole = [(worst if math.isnan(a) else a, worst if math.isnan(b) else b) for a, b in pairs]
+    return [a for a, _ in whole], [b for _, b in whole], failed
+
+
+def _worst(units: Iterable[Units], metric: Metric) -> float:
+    """The worst unit of all variants; NaN where none has a value."""
+    known = [value for of in units for value in of.known]
+    return (min if metric.better == "higher" else max)(known, default=math.nan)
+
+
+def _contrast(
+    experiment: Experiment, pair: Pair, metric: Metric, units: Mapping[str, Units]
+) -> dict[str, Any]:
+    """A row of CONTRASTS, but for what depends on its family; `units` are those of every variant."""
     variant, baseline = pair.variant, pair.baseline
-    ours = _units(variant, experiment, metric.name, measured, nominal=metric.nominal)
-    theirs = _units(baseline, experiment, metric.name, measured, nominal=metric.nominal)
-    differences = statistics.paired(ours.values, theirs.values)
+    ours, theirs = units[variant.name], units[baseline.name]
+    values, reference, failed = _compared(
+        ours, theirs, missing=experiment.ablation.missing, worst=_worst(units.values(), metric)
+    )
+    differences = statistics.paired(values, reference)
     overlap = max(ours.overlap, theirs.overlap)
     interval = statistics.mean_interval(
         differences, confidence=experiment.ablation.confidence, overlap=overlap
     )
-    margin = _margin(experiment.ablation.margins.get(metric.name), theirs.values)
+    margin = _margin(experiment.ablation.margins.get(metric.name), reference)
     return {
         "experiment": experiment.name,
         "dataset": variant.dataset,
@@ -262,13 +343,14 @@ def _contrast(experiment: Experiment, pair: Pair, metric: Metric, measured: Meas
             else statistics.equivalence_p(differences, margin=margin, overlap=overlap)
         ),
         "n": interval.n,
+        "failed": failed,
         "overlap": overlap,
     }
 
 
 def _margin(margin: Margin | None, baseline: list[float]) -> float:
     """In the metric's own unit; NaN where none is stated."""
-    if margin is None:
+    if margin is None or not baseline:
         return math.nan
     if margin.absolute is not None:
         return margin.absolute

@@ -15,6 +15,7 @@ from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment
 from precisionflow.config.ablation import Bounds
 from precisionflow.results.cells import Cell
+from precisionflow.results.failures import parted
 from precisionflow.results.layout import cell_folders
 
 
@@ -55,15 +56,21 @@ class Judgement:
     variant: Experiment
     readings: tuple[Reading, ...]
     loss: float
-    """Mean of the experiment's first contrasted metric, turned so that lower is better."""
+    """Mean of the experiment's first contrasted metric, lower is better after a turn; infinite where a cell failed."""
+    failed: int = 0
+    """Cells that failed: a variant that has one does not pass."""
 
     @property
     def passed(self) -> bool:
-        return all(reading.good for reading in self.readings)
+        return not self.failed and all(reading.good for reading in self.readings)
 
     @property
     def reason(self) -> str:
         """One line: every reading of a variant that passes, the bad ones of a variant that does not, and their rows."""
+        if self.failed:
+            return (
+                f"missed: {self.failed} of {len(self.variant.seeds) * len(self.variant.splits)} cells failed"
+            )
         shown = [reading for reading in self.readings if self.passed or not reading.good]
         rows = " and ".join(sorted({reading.rows for reading in shown}))
         verdict = "passed" if self.passed else "missed"
@@ -78,11 +85,15 @@ def judge(experiment: Experiment, *, evaluations: Sequence[Path]) -> tuple[Judge
     """
     if not experiment.gate:
         return ()
-    measured = read_metrics(cell_folders(evaluations))
+    whole, failed = parted(cell_folders(evaluations))
+    measured = read_metrics(whole)
     (headline, *_) = contrasted(experiment)
     judgements = []
     for variant in expand(experiment):
         cells = [cell for row in cells_of(variant, experiment) for cell in row]
+        if lost := sum(cell in failed for cell in cells):
+            judgements.append(Judgement(variant.experiment, (), math.inf, lost))
+            continue
         readings = tuple(
             Reading(metric, _mean(_values(cells, metric, measured)), bounds)
             for metric, bounds in experiment.gate.items()

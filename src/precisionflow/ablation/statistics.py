@@ -15,7 +15,10 @@ ROUNDING = 2.0**-49
 
 
 class Interval(NamedTuple):
-    """Mean of n units with Student's t interval; `std` has n - 1 in its denominator; NaN where n = 1."""
+    """Mean of n units with Student's t interval; `std` has n - 1 in its denominator; NaN where n = 1.
+
+    All are NaN where n = 0.
+    """
 
     mean: float
     low: float
@@ -33,8 +36,8 @@ def mean_interval(values: Sequence[float], *, confidence: float, overlap: float 
     """
     mean, std = _moments(values)
     n = len(values)
-    if n == 1:
-        return Interval(mean, math.nan, math.nan, math.nan, 1)
+    if n < 2:
+        return Interval(mean, math.nan, math.nan, math.nan, n)
     half = float(stdtrit(n - 1, (1 + confidence) / 2)) * std * math.sqrt(1 / n + overlap)
     return Interval(mean, mean - half, mean + half, std, n)
 
@@ -45,7 +48,7 @@ def chance_band(draws: Sequence[Float[np.ndarray, " worlds"]], *, confidence: fl
     A further world falls outside with probability 1 - confidence. NaN for no draws.
     """
     tail = (1 - confidence) / 2
-    means = np.mean(draws, axis=0, dtype=float)
+    means = np.mean(draws, axis=0, dtype=float) if len(draws) else np.empty(0)
     if not means.size:
         return math.nan, math.nan
     low, high = np.quantile(means, [tail, 1 - tail], method="weibull")
@@ -63,7 +66,7 @@ def paired(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 def difference_p(differences: Sequence[float], *, overlap: float = 0.0) -> float:
     """Two-sided p of a mean difference of 0, by the same t as the interval: at most 1 - c where that of c leaves out 0.
 
-    Differences that are all one number have p = 1 where it is 0, else p = 0. NaN where n = 1.
+    Differences that are all one number have p = 1 where it is 0, else p = 0. NaN where n < 2.
     """
     mean, std = _moments(differences)
     if mean == std == 0:
@@ -75,18 +78,20 @@ def equivalence_p(differences: Sequence[float], *, margin: float, overlap: float
     """p of a mean difference that is `margin` or more in either direction (two one-sided t tests, Schuirmann 1987).
 
     The larger of the two one-sided p: at most a where the interval of confidence 1 - 2 a lies inside ± margin.
-    Differences that are all one number have p = 0 where it lies inside, else 1. NaN where n = 1.
+    Differences that are all one number have p = 0 where it lies inside, else 1. NaN where n < 2.
     """
     mean, std = _moments(differences)
     return _tail(margin - abs(mean), std, len(differences), overlap)
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation, the same for every order of the values; the latter is NaN where n = 1."""
+    """Mean and standard deviation, the same for every order of the values; NaN where n = 0, the latter where n = 1."""
     for unit, value in enumerate(values):
         if not math.isfinite(value):
             raise ValueError(f"unit {unit} measured {value}; give finite values")
     n = len(values)
+    if not n:
+        return math.nan, math.nan
     mean = math.fsum(values) / n
     if min(values) == max(values):
         return values[0], 0.0 if n > 1 else math.nan
@@ -95,7 +100,7 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
 
 def _tail(distance: float, std: float, n: int, overlap: float) -> float:
     """P(T > distance / standard error) of Student's t with n - 1 degrees of freedom."""
-    if n == 1:
+    if n < 2:
         return math.nan
     if std == 0:
         return 0.0 if distance > 0 else 1.0

@@ -6,29 +6,47 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from precisionflow.ablation.aggregate import read_aggregate
 from precisionflow.ablation.design import expand, shortfall
 from precisionflow.config import Experiment, load
 from precisionflow.destination import LocalResults
 from precisionflow.records.marker import MARKER, StageCard, read_marker
+from precisionflow.results.failures import remove_failures
 from precisionflow.results.layout import Reported, Results, SearchResults, cell_folder, data_folder
 from precisionflow.results.locks import exclusive
 from precisionflow.search.journal import adopt
 from precisionflow.search.study import Study
 
 
-def run_experiments(experiments: Sequence[Experiment], *, folder: Path, trust_code: bool = False) -> None:
-    """Run the pipeline into `folder` and say what came out; with `trust_code`, results of other code are kept."""
+def run_experiments(
+    experiments: Sequence[Experiment], *, folder: Path, retry_failed: bool = False, trust_code: bool = False
+) -> bool:
+    """Run the pipeline into `folder` and say what came out; whether no cell failed.
+
+    With `retry_failed`, failed cells are tried again; with `trust_code`, results of other code are kept.
+    """
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names):
         raise ValueError(f"experiments {', '.join(names)}: two have the same name; rename one in its file")
     from precisionflow.pipelines.local import run_locally
 
     with _told(folder) as done:
+        if retry_failed:
+            print(f"run: {remove_failures(Results(folder))} failed cells are tried again", flush=True)
         for experiment in experiments:
             LocalResults(Results(folder)).keep(experiment)
             warn_of_few_units(experiment)
         run_locally(experiments, folder=folder, screen=sys.stdout, trust_code=trust_code)
         done += experiments
+    if failed := failed_cells(Results(folder)):
+        again = "run with --retry-failed to try them again"
+        print(f"run: {failed} cells failed, see the table above; {again}", flush=True)
+    return not failed
+
+
+def failed_cells(results: Results) -> int:
+    """Number of the failed cells that the aggregated experiments have."""
+    return read_aggregate(results.aggregate).failures.num_rows
 
 
 def search_and_train(study: Study, experiment: Experiment, *, folder: Path) -> None:

@@ -68,6 +68,7 @@ def run(
     names: Names,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Results folder [default: runs/NAME].")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")] = False,
     trust_code: Trust = False,
 ) -> None:
     """Run experiments on this machine: all five verbs. Again: only what is not finished."""
@@ -76,7 +77,9 @@ def run(
         variants_of(experiment)
     from precisionflow.app.run import run_experiments
 
-    run_experiments(experiments, folder=out or _usual_folder(experiments), trust_code=trust_code)
+    folder = out or _usual_folder(experiments)
+    if not run_experiments(experiments, folder=folder, retry_failed=retry_failed, trust_code=trust_code):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -113,6 +116,9 @@ def train(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="Print validations as metric=value lines, as Katib reads them.")
     ] = False,
+    keep_failures: Annotated[
+        bool, typer.Option("--keep-failures", help="Keep what fails as failed cells and train the others.")
+    ] = False,
     trust_code: Trust = False,
 ) -> None:
     """Train one resolved variant; starts its ranks itself, or joins those of torchrun."""
@@ -120,7 +126,7 @@ def train(
 
     variant = single_variant(name, settings)
     with one_line_errors("train"), trusting_code(trust_code):
-        stages.train(variant, data=data, out=out, metrics=metrics)
+        stages.train(variant, data=data, out=out, metrics=metrics, keep_failures=keep_failures)
     if launched():
         leave()
 

@@ -1,6 +1,6 @@
 """Ablations: axes of overlays, datasets, metrics."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -42,6 +42,9 @@ class Ablation(Config):
     """Metrics of the contrasts; none: the task's headline metrics."""
     margins: dict[str, Margin] = {}
     """Metric -> difference that does not matter; without one nothing is called equivalent in it."""
+    missing: Literal["refuse", "drop_pair", "worst_rank"] = "refuse"
+    """What becomes of a unit with a failed cell. refuse: no number of a variant with one, nor of its contrasts.
+    drop_pair: the unit is left out. worst_rank: in contrasts it counts as the worst unit of all variants."""
     confidence: Fraction = 0.95
     """Level of the intervals; 1 - confidence is the level of the tests."""
 

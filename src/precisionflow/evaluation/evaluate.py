@@ -13,8 +13,15 @@ from precisionflow.records.recalibration import RecalibrationCard
 from precisionflow.records.schemas import ATTENTION, CLASSES, CONFUSIONS, FIT, METRICS
 from precisionflow.results.cells import evaluation_inputs
 from precisionflow.results.code import Verb
+from precisionflow.results.failures import failure_of, write_failure
 from precisionflow.results.identity import training_identity
-from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
+from precisionflow.results.layout import (
+    EvaluatedCell,
+    PreparedSplit,
+    cell_folder,
+    data_folder,
+    failure_file,
+)
 from precisionflow.results.stage import input_key, once
 from precisionflow.training.device import pick_device
 
@@ -28,10 +35,13 @@ def evaluate(
     model: Path,
     out: Path,
     report: Callable[[int, int, dict[str, float]], None] = lambda *_: None,
+    failed: Callable[[int, int, str], None] | None = None,
 ) -> None:
     """Score every (seed, split) of a resolved experiment; `report` gets (seed, split, metrics) of each new cell.
 
-    ValueError when a model is not finished or was trained as another configuration says.
+    A cell whose training failed has failed. What scoring raises ends the stage; with `failed`, which gets (seed,
+    split, cause), it becomes the cell's result, but for errors of files. ValueError when a model is not finished or
+    was trained as another configuration says.
     """
     for split in experiment.splits:
         folder = data_folder(data, experiment, split)
@@ -46,9 +56,22 @@ def evaluate(
                 weights: Path = trained,
                 cell: tuple[int, int] = (seed, split),
             ) -> None:
-                report(
-                    *cell, _evaluate_cell(experiment, source, weights, target, seed=cell[0], split=cell[1])
-                )
+                if failure := failure_of(weights):
+                    write_card(failure, failure_file(target))
+                    return
+                try:
+                    found = _evaluate_cell(experiment, source, weights, target, seed=cell[0], split=cell[1])
+                except Exception as error:
+                    if failed is None or isinstance(error, OSError):
+                        raise
+                    for file in target.iterdir():
+                        file.unlink()
+                    write_failure(
+                        target, experiment, seed=cell[0], split=cell[1], stage="evaluate", error=error
+                    )
+                    failed(*cell, str(error))
+                else:
+                    report(*cell, found)
 
             once(cell_folder(out, seed, split), verb=VERB, inputs=inputs, work=work)
 

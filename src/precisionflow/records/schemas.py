@@ -125,7 +125,7 @@ METRICS = _schema(
 validation. chance is the metric in worlds where the predictions are true, the same worlds in every cell; an empty list
 where chance does not keep it from its ideal."""
 TABLE = _schema(
-    may_be_nan=("low", "high", "std", "chance_low", "chance_high"),
+    may_be_nan=("mean", "low", "high", "std", "chance_low", "chance_high"),
     experiment=_text,
     dataset=_text,
     variant=_text,
@@ -135,15 +135,19 @@ TABLE = _schema(
     high=_real,
     std=_real,
     n=_whole,
+    failed=_whole,
     overlap=_real,
     chance_low=_real,
     chance_high=_real,
 )
-"""aggregate/table.parquet: n units; low, high and std are NaN where n = 1. overlap is n_test / n_train of splits, which
+"""aggregate/table.parquet: n units, and how many have no value because a cell of theirs failed; low, high and std are
+NaN where n = 1, the mean too where n = 0 or failures are refused. overlap is n_test / n_train of splits, which
 widens the interval, and 0 of seeds. The mean over the same cells would lie between chance_low and chance_high, at the
 experiment's confidence, if every prediction were true; NaN where chance does not keep the metric from its ideal."""
 CONTRASTS = _schema(
-    may_be_nan=("low", "high", "std", "p", "p_adjusted", "margin", "equivalence", "equivalence_adjusted"),
+    may_be_nan=(
+        *("effect", "low", "high", "std", "p", "p_adjusted", "margin", "equivalence", "equivalence_adjusted"),
+    ),
     experiment=_text,
     dataset=_text,
     metric=_text,
@@ -162,12 +166,17 @@ CONTRASTS = _schema(
     equivalence=_real,
     equivalence_adjusted=_real,
     n=_whole,
+    failed=_whole,
     overlap=_real,
     verdict=_text,
 )
 """aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired, std = their standard deviation; p
 of no difference, and that of a difference of the margin or more (`equivalence`); NaN where n = 1, and where no margin
-is stated."""
+is stated; all of them where failures are refused. failed: units in which a cell of one of the two failed."""
+FAILURES = _schema(
+    experiment=_text, dataset=_text, variant=_text, seed=_whole, split=_whole, stage=_text, cause=_text
+)
+"""aggregate/failures.parquet: cells that failed, and why."""
 TRIALS = _schema(
     may_be_nan=("value", "seconds"),
     trial=_text,

@@ -13,6 +13,7 @@ from precisionflow.report.sections import (
     attention,
     calibration,
     contrasts,
+    failures,
     fit,
     gate,
     learning_curves,
@@ -25,6 +26,7 @@ from precisionflow.report.sections import (
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     answer.section,
     scores.section,
+    failures.section,
     gate.section,
     contrasts.section,
     fit.section,

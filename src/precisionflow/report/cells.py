@@ -1,7 +1,7 @@
 """What the training and evaluation of every cell left behind, looked up by cell."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.marker import read_marker
 from precisionflow.records.schemas import HISTORY, METRICS
 from precisionflow.results.cells import Cell
+from precisionflow.results.failures import parted
 from precisionflow.results.layout import EvaluatedCell, TrainedCell, cell_folders
 from precisionflow.results.stage import input_key
 
@@ -38,7 +39,7 @@ def evaluated_cells(roots: Sequence[Path]) -> dict[Cell, Path]:
 def _by_cell(roots: Sequence[Path], identify: Callable[[Path], Cell]) -> dict[Cell, Path]:
     """ValueError when two folders hold different results of one cell."""
     found: dict[Cell, Path] = {}
-    for folder in cell_folders(roots):
+    for folder in parted(cell_folders(roots))[0]:
         cell = identify(folder)
         known = found.setdefault(cell, folder)
         if input_key(known) != input_key(folder):
@@ -72,9 +73,14 @@ def keys(folders: Mapping[Cell, Path]) -> list[str]:
     return sorted(input_key(folder) for folder in folders.values())
 
 
-def of_variant(folders: Mapping[Cell, Path], variant: Variant, experiment: Experiment) -> list[Path]:
-    """The folders of one variant, in the order of splits and seeds; ValueError names a cell that has none."""
-    wanted = [cell for unit in cells_of(variant, experiment) for cell in unit]
+def of_variant(
+    folders: Mapping[Cell, Path], variant: Variant, experiment: Experiment, *, failed: Collection[Cell] = ()
+) -> list[Path]:
+    """The folders of one variant's cells that did not fail, in the order of splits and seeds.
+
+    ValueError names a cell that has none.
+    """
+    wanted = [cell for unit in cells_of(variant, experiment) for cell in unit if cell not in failed]
     for cell in wanted:
         if cell not in folders:
             raise ValueError(f"no folder of {cell}; train and evaluate it, or give its folder")

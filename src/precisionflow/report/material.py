@@ -1,5 +1,6 @@
 """The material of an article: everything that the sections of one experiment may read."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ class Group:
     experiment: Experiment
     dataset: str
     variants: tuple[Variant, ...]
+    """Those of which a cell did not fail."""
     scores: tuple[Row, ...]
     """Rows of records.schemas.TABLE."""
     contrasts: tuple[Row, ...]
@@ -33,6 +35,8 @@ class Group:
     evaluated: Mapping[Cell, Path]
     anchor: str
     """Start of the ids of all its figures."""
+    failures: tuple[Row, ...] = ()
+    """Rows of records.schemas.FAILURES."""
 
     @property
     def names(self) -> list[str]:
@@ -40,16 +44,30 @@ class Group:
         return [variant.name for variant in self.variants]
 
     @cached_property
+    def levels(self) -> dict[str, dict[str, str]]:
+        """Variant -> axis -> level, of those too of which every cell failed."""
+        every = by_dataset(self.experiment).get(self.dataset, self.variants)
+        return {variant.name: variant.levels for variant in every}
+
+    @cached_property
+    def failed(self) -> frozenset[Cell]:
+        """The cells that failed."""
+        return frozenset(Cell(*(row[name] for name in Cell._fields)) for row in self.failures)
+
+    def cells_of(self, folders: Mapping[Cell, Path], variant: Variant) -> list[Path]:
+        """The folders of a variant's cells that did not fail; ValueError names a cell that is missing."""
+        return cells.of_variant(folders, variant, self.experiment, failed=self.failed)
+
+    @cached_property
     def evaluations(self) -> dict[str, list[Path]]:
         """Variant's name -> its evaluated cells; ValueError names a cell that is missing."""
-        return {v.name: cells.of_variant(self.evaluated, v, self.experiment) for v in self.variants}
+        return {v.name: self.cells_of(self.evaluated, v) for v in self.variants}
 
     @cached_property
     def runs(self) -> dict[str, list[Trained]]:
         """Variant's name -> its training runs; ValueError names a cell that is missing."""
         return {
-            v.name: [cells.read_trained(f) for f in cells.of_variant(self.trained, v, self.experiment)]
-            for v in self.variants
+            v.name: [cells.read_trained(f) for f in self.cells_of(self.trained, v)] for v in self.variants
         }
 
     @cached_property
@@ -89,17 +107,24 @@ def gather(
     anchor: str,
 ) -> Material:
     """The material of one experiment out of the results of all; `anchor` is the id of its article."""
+    cells_of_variant = len(experiment.seeds) * len(experiment.splits)
+    failed = Counter(
+        (row["dataset"], row["variant"])
+        for row in results.failures.to_pylist()
+        if row["experiment"] == experiment.name
+    )
     scores, contrasts = results.table.to_pylist(), results.contrasts.to_pylist()
     groups = tuple(
         Group(
             experiment,
             dataset,
-            tuple(variants),
+            tuple(v for v in variants if failed[v.dataset, v.name] < cells_of_variant),
             scores=tuple(tables.select(scores, experiment, dataset)),
             contrasts=tuple(tables.select(contrasts, experiment, dataset)),
             trained=trained,
             evaluated=evaluated,
             anchor=f"{anchor}-{position}",
+            failures=tuple(tables.select(results.failures.to_pylist(), experiment, dataset)),
         )
         for position, (dataset, variants) in enumerate(by_dataset(experiment).items())
     )

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from precisionflow.ablation.design import Variant
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import SETTLING
-from precisionflow.report import cells
 from precisionflow.report.material import Group
 from precisionflow.report.wording import Row
 from precisionflow.results.layout import TrainedCell
@@ -60,9 +59,7 @@ class Records:
 
 def records(group: Group, variant: Variant) -> Records | None:
     """The last records of a variant; none where a run has none."""
-    files = [
-        TrainedCell(folder).settling for folder in cells.of_variant(group.trained, variant, group.experiment)
-    ]
+    files = [TrainedCell(folder).settling for folder in group.cells_of(group.trained, variant)]
     if not all(file.is_file() for file in files):
         return None
     runs = []

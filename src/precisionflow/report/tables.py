@@ -4,7 +4,6 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
 from precisionflow.records.metrics import Metric, metric_named
 from precisionflow.report import wording
@@ -103,9 +102,8 @@ def recalibration_table(rows: Sequence[Row], *, caption: str) -> Table | None:
     return Table(caption, tuple(map(Entry, headings)), tuple(body)) if body else None
 
 
-def contrast_table(rows: Sequence[Row], variants: Sequence[Variant], *, caption: str) -> Table:
+def contrast_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str) -> Table:
     """One line for each contrast and metric; margins and their p where any metric has one."""
-    levels = {variant.name: variant.levels for variant in variants}
     margins = any(not math.isnan(row["margin"]) for row in rows)
     headings = (
         Entry("contrast"),
@@ -132,6 +130,19 @@ def contrast_table(rows: Sequence[Row], variants: Sequence[Variant], *, caption:
         body.append(shown)
     table = Table(caption, headings, tuple(body))
     return table if margins else without(table, ("margin", "p equivalent"))
+
+
+def failure_table(rows: Sequence[Row], experiment: Experiment, dataset: str) -> Table:
+    """One line for each failed cell, and how the statistics take it."""
+    rule = {
+        "refuse": "nothing is said of a variant with one",
+        "drop_pair": "their units are left out of contrasts",
+        "worst_rank": "their units count as the worst in contrasts",
+    }[experiment.ablation.missing]
+    headings = ("variant", "seed", "split", "stage", "cause")
+    body = [tuple(Entry(str(row[name])) for name in headings) for row in rows]
+    caption = f"{experiment.name} on {dataset}: {wording.count(len(rows), 'failed cell')}; {rule}"
+    return Table(caption, tuple(map(Entry, headings)), tuple(body))
 
 
 def _p(adjusted: float, alone: float) -> Entry:

@@ -20,6 +20,7 @@ from precisionflow.report import tables, wording
 from precisionflow.report.remarks import remarks
 from precisionflow.report.tables import Entry, Table
 from precisionflow.report.wording import Row
+from precisionflow.results.failures import parted
 from precisionflow.results.layout import Results, TrainedCell, cell_folders
 
 NAME_WIDTH, LAST_WIDTH = 18, 11
@@ -42,6 +43,9 @@ def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Co
             compared = tables.select(contrasts, experiment, dataset)
             for table in _tables(experiment, variants, scores=rows, contrasts=compared):
                 print_table(table, console)
+            failed = tables.select(results.failures.to_pylist(), experiment, dataset)
+            if failed:
+                print_table(tables.failure_table(failed, experiment, dataset), console)
 
 
 def print_table(table: Table, console: Console) -> None:
@@ -57,10 +61,11 @@ def print_remarks(experiments: Sequence[Experiment], results: Results, console: 
             cards = {
                 variant.name: [
                     read_card(TrainedCell(folder).card, ModelCard)
-                    for folder in cell_folders([results.model(variant.experiment)])
+                    for folder in parted(cell_folders([results.model(variant.experiment)]))[0]
                 ]
                 for variant in variants
             }
+            cards = {name: of for name, of in cards.items() if of}
             for remark in remarks(cards):
                 console.print(
                     f"look at {experiment.name} on {dataset}, {remark}", highlight=False, soft_wrap=True
@@ -78,7 +83,8 @@ def _tables(
     if contrasts:
         margins = wording.margins(experiment.ablation.margins)
         caption = f"{where}: {wording.tally(contrasts)}" + (f"; margins: {margins}" if margins else "")
-        yield tables.contrast_table(contrasts, variants, caption=caption)
+        levels = {variant.name: variant.levels for variant in variants}
+        yield tables.contrast_table(contrasts, levels, caption=caption)
 
 
 def terminal() -> Console:

@@ -183,6 +183,11 @@ class Aggregated:
         """records.schemas.CONTRASTS."""
         return self.folder / "contrasts.parquet"
 
+    @property
+    def failures(self) -> Path:
+        """records.schemas.FAILURES."""
+        return self.folder / "failures.parquet"
+
 
 @dataclass(frozen=True)
 class Reported:
@@ -204,6 +209,11 @@ def data_folder(data: Path, experiment: Experiment, split: int) -> Path:
 def cell_folder(root: Path, seed: int, split: int) -> Path:
     """The folder of one (seed, split) inside a variant's `model` or `evaluation` folder."""
     return root / f"seed-{seed}-split-{split}"
+
+
+def failure_file(cell: Path) -> Path:
+    """records.failure.FailureCard, in the folder of a cell whose training or evaluation failed."""
+    return cell / "failed.json"
 
 
 def cell_folders(roots: Iterable[Path]) -> list[Path]:

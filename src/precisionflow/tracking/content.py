@@ -14,6 +14,7 @@ from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY, METRICS
 from precisionflow.report.wording import Row
+from precisionflow.results.failures import failure_of
 from precisionflow.results.layout import (
     Aggregated,
     EvaluatedCell,
@@ -113,7 +114,7 @@ def parent_run(whole: Experiment, *, on_cluster: bool) -> RunContent:
 def finished_cells(
     experiment: Experiment, *, data: Path, model: Path, evaluation: Path, on_cluster: bool
 ) -> list[CellContent]:
-    """The evaluated cells of a resolved variant; ValueError for a file that is missing or broken."""
+    """The evaluated cells of a resolved variant that did not fail; ValueError for a file that is missing or broken."""
     served = (min(experiment.seeds), min(experiment.splits))
     return [
         _cell(
@@ -128,7 +129,7 @@ def finished_cells(
         )
         for split in experiment.splits
         for seed in experiment.seeds
-        if finished_key(cell_folder(evaluation, seed, split))
+        if finished_key(folder := cell_folder(evaluation, seed, split)) and failure_of(folder) is None
     ]
 
 

@@ -40,7 +40,8 @@ def _of_dataset(
     best = tables.proven_bests(contrasts, names, metrics)
     yield from _markdown(tables.score_table(scores, metrics, caption=caption, best=best))
     if contrasts:
-        table = tables.contrast_table(contrasts, variants, caption=f"Contrasts on {variants[0].dataset}")
+        levels = {variant.name: variant.levels for variant in variants}
+        table = tables.contrast_table(contrasts, levels, caption=f"Contrasts on {variants[0].dataset}")
         yield from _markdown(table)
 
 

@@ -14,6 +14,7 @@ from precisionflow.config import Experiment, digest
 from precisionflow.config.tasks import Regression
 from precisionflow.console import command, say
 from precisionflow.results.cells import Cell
+from precisionflow.results.failures import parted
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import input_key
 from precisionflow.serving.connection import tracking_uri, without_password
@@ -77,10 +78,11 @@ def register_models(
 
 
 def candidates(whole: Experiment, *, evaluations: Sequence[Path]) -> list[Candidate]:
-    """The judged variants of an experiment and their models' keys; none where it has no gate."""
+    """The judged variants without a failed cell and their models' keys; none where the experiment has no gate."""
     return [
         Candidate(judgement, input_key(_served(judgement.variant, evaluations)))
         for judgement in judge(whole, evaluations=evaluations)
+        if not judgement.failed
     ]
 
 
@@ -89,7 +91,8 @@ def _served(variant: Experiment, evaluations: Sequence[Path]) -> Path:
     seed, split = min(variant.seeds), min(variant.splits)
     wanted = Cell(variant.name, variant.dataset, variant.variant, seed, split)
     folders = [cell_folder(root, seed, split) for root in evaluations]
-    return next(folder for folder in folders if folder.exists() and wanted in read_metrics([folder]))
+    whole, _ = parted(folder for folder in folders if folder.exists())
+    return next(folder for folder in whole if wanted in read_metrics([folder]))
 
 
 def model_name(whole: Experiment, dataset: str) -> str:

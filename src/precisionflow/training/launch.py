@@ -57,7 +57,9 @@ def rank_count(experiment: Experiment) -> int | None:
             return None
 
 
-def launch(experiment: Experiment, *, data: Path, out: Path, metrics: bool = False) -> None:
+def launch(
+    experiment: Experiment, *, data: Path, out: Path, metrics: bool = False, keep_failures: bool = False
+) -> None:
     """Run `precisionflow train` on the experiment's ranks; ValueError when one of them fails.
 
     In a pod of a TrainJob only this node's share starts here: the Trainer's PET_* variables are torchrun's options.
@@ -80,6 +82,7 @@ def launch(experiment: Experiment, *, data: Path, out: Path, metrics: bool = Fal
             "--out",
             str(out),
             *(["--metrics"] if metrics else []),
+            *(["--keep-failures"] if keep_failures else []),
             *(["--trust-code"] if code_is_trusted() else []),
         ]
         alone = [] if "PET_NNODES" in os.environ else ["--standalone", "--nproc-per-node", str(count)]

@@ -22,6 +22,10 @@ Report = Callable[[int, Sequence[int], Measured], None]
 """(step, indices of the networks, what was measured of each): called on the first rank at every validation."""
 
 
+class DivergedError(ValueError):
+    """A loss that is not finite: every rank meets it at the same step."""
+
+
 def train(
     engine: Engine,
     standing: Standing,
@@ -35,7 +39,7 @@ def train(
 ) -> Standing:
     """Train from `standing.step` to the end; the same result whether or not the training was interrupted.
 
-    `names` are those of the networks in messages. ValueError with the `remedy` for a loss that is not finite.
+    `names` are those of the networks in messages. DivergedError with the `remedy` for a loss that is not finite.
     """
     while standing.networks and standing.step < training.steps:
         stop = next_stop(standing.step, training)
@@ -48,7 +52,7 @@ def train(
             for place, loss in enumerate(measured["validation_loss"].tolist()):
                 if not math.isfinite(loss):
                     where = f"validation loss is {loss} at step {stop} of {names[standing.networks[place]]}"
-                    raise ValueError(f"{where}; {remedy} ({_found(engine, standing, checkpoints, place)})")
+                    raise DivergedError(f"{where}; {remedy} ({_found(engine, standing, checkpoints, place)})")
             engine.keep(standing.judge(measured["validation_loss"], patience=training.patience))
             if ranks.first:
                 report(stop, standing.networks, measured)

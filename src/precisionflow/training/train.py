@@ -16,13 +16,14 @@ from precisionflow.config import Experiment, digest
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
 from precisionflow.results.cells import training_inputs
 from precisionflow.results.code import Verb
+from precisionflow.results.failures import write_failure
 from precisionflow.results.identity import stage_key
 from precisionflow.results.layout import PreparedSplit, cell_folder, checkpoint_folder, data_folder
 from precisionflow.results.stage import finished, once
 from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.device import pick_device
 from precisionflow.training.launch import end_with_launcher, join_mpi, launched
-from precisionflow.training.loop import Measured, Report
+from precisionflow.training.loop import DivergedError, Measured, Report
 from precisionflow.training.loop import train as train_networks
 from precisionflow.training.outcome import Trained, pooled, write_cell
 from precisionflow.training.population import CellOf, Population, groups, population
@@ -31,6 +32,8 @@ from precisionflow.training.standing import Standing
 
 CellReport = Callable[[int, int, int, dict[str, float]], None]
 """(seed, split, step, measured values)."""
+CellFailed = Callable[[int, int, str], None]
+"""(seed, split, cause)."""
 Resumed = Callable[[int], None]
 """The step of the checkpoint from which cells go on."""
 VERB: Verb = "train"
@@ -43,11 +46,15 @@ def train(
     out: Path,
     report: CellReport = lambda *_: None,
     resumed: Resumed = lambda _: None,
+    failed: CellFailed | None = None,
 ) -> None:
     """Train every (seed, split) of a resolved experiment; `out` gets one folder for each.
 
-    A finished cell is not trained again, an unfinished one goes on from its last checkpoint. Under torchrun or
-    mpirun every rank calls this; ValueError when their number is not the experiment's.
+    A finished cell is not trained again, an unfinished one goes on from its last checkpoint. What a cell raises ends
+    the stage; with `failed` it becomes the cell's result instead, and is told: any error but one of a file in a process
+    alone, on several ranks only a loss that is not finite, which all of them meet. Of cells that train at once those
+    are found that fail by themselves. Under torchrun or mpirun every rank calls this; ValueError when their number is
+    not the experiment's.
     """
     join_mpi()
     device = pick_device(experiment.engine)
@@ -62,10 +69,37 @@ def train(
             for cell, of in inputs.items()
             if not ranks.all(not ranks.first or finished(cell_folder(out, *cell), verb=VERB, inputs=of))
         ]
-        for group in groups(experiment, data, missing):
-            _train_group(
-                experiment, {cell: inputs[cell] for cell in group}, data, out, ranks, report, resumed
-            )
+        waiting = groups(experiment, data, missing)
+        while waiting:
+            group = waiting.pop(0)
+            asked = {cell: inputs[cell] for cell in group}
+            try:
+                _train_group(experiment, asked, data, out, ranks, report, resumed)
+            except Exception as error:
+                if failed is None or not _of_a_cell(error, ranks):
+                    raise
+                half = len(group) // 2
+                if half:
+                    waiting[:0] = [group[:half], group[half:]]
+                    continue
+                (cell,) = group
+                if ranks.first:
+                    _write_failure(experiment, cell, inputs[cell], out, error)
+                    failed(*cell, str(error))
+
+
+def _of_a_cell(error: Exception, ranks: Ranks) -> bool:
+    """Whether an error is a cell's own, and met by every rank."""
+    return isinstance(error, DivergedError) or (ranks.count == 1 and not isinstance(error, OSError))
+
+
+def _write_failure(experiment: Experiment, cell: CellOf, inputs: Any, out: Path, error: Exception) -> None:
+    """Make an error the result of a cell."""
+
+    def work(folder: Path) -> None:
+        write_failure(folder, experiment, seed=cell.seed, split=cell.split, stage="train", error=error)
+
+    once(cell_folder(out, *cell), verb=VERB, inputs=inputs, work=work)
 
 
 def _train_group(

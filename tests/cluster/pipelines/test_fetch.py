@@ -13,8 +13,9 @@ from precisionflow.cluster.pipelines import fetch
 from precisionflow.config import resolve
 from precisionflow.records.files import write_card
 from precisionflow.records.search import Best
+from precisionflow.results.failures import failure_of, write_failure
 from precisionflow.results.layout import cell_folder
-from precisionflow.results.stage import finished_key
+from precisionflow.results.stage import finished_key, once
 from tests.trained import TABLE, trained
 
 
@@ -120,3 +121,23 @@ def test_what_a_run_trains(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"^run other: is not a run of precisionflow"):
         fetch.experiments_of(other, out=tmp_path, connection=nobody)
+
+
+@pytest.mark.parametrize("room", ["model", "evaluation"])
+def test_a_cell_that_failed_says_whose_it_is(room: str, tmp_path: Path) -> None:
+    """Though it has neither a model nor metrics."""
+    variant = resolve({"name": "tiny"} | TABLE)
+    store, out = Folder(tmp_path / "store"), tmp_path / "out"
+    once(
+        cell_folder(store.root / "run" / "task" / "1" / room, 0, 0),
+        verb="train",
+        inputs=1,
+        work=lambda folder: write_failure(
+            folder, variant, seed=0, split=0, stage="train", error=ValueError("diverged")
+        ),
+    )
+    where = (variant.name, variant.dataset, variant.variant)
+    assert fetch.copy(store, "run", variants={where}, out=out) == (1, 0)
+    card = failure_of(cell_folder(out.joinpath(room, *where), 0, 0))
+    assert card
+    assert card.cause == "diverged"

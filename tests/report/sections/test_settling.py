@@ -66,6 +66,7 @@ def group_of(folder, of_variants):
         variants=[SimpleNamespace(name=name, dataset="text", experiment=experiment) for name in names],
         names=names,
         trained=trained,
+        cells_of=lambda folders, of: [path for cell, path in folders.items() if cell.variant == of.name],
         runs={name: [run, run] for name in names},
         anchor="x0-0",
     )

@@ -20,10 +20,11 @@ from precisionflow.cluster.pipelines.specification import argument, text_argumen
 from precisionflow.config import Experiment, parse, tuned
 from precisionflow.console import command
 from precisionflow.records.cards import ModelCard
+from precisionflow.records.failure import FailureCard
 from precisionflow.records.files import read_card
 from precisionflow.records.marker import MARKER, StageCard, read_marker, sha256_of
 from precisionflow.records.search import Best
-from precisionflow.results.layout import EvaluatedCell, TrainedCell
+from precisionflow.results.layout import EvaluatedCell, TrainedCell, failure_file
 from precisionflow.results.stage import finished_key
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ def copy(
     """Copy the results of these variants below `root`, and those that its report lists; numbers as of `fetch`."""
     copied: list[bool] = []
     for address in addresses(store, root):
-        stages = _stages(store.keys(address))
-        place = _place(store, address, stages=stages) if stages else None
+        keys = store.keys(address)
+        stages = _stages(keys)
+        place = _place(store, address, keys=keys, stages=stages) if stages else None
         if place is not None and (len(place) < 2 or place[1:] in variants):
             target = out.joinpath(*place)
             copied += [_copied(store, f"{address}/{s}".rstrip("/"), target / s) for s in stages]
@@ -113,10 +115,16 @@ def _stages(keys: Iterable[str]) -> list[str]:
     return sorted("" if marker.parent == PurePosixPath() else str(marker.parent) for marker in markers)
 
 
-def _place(store: ObjectStore, address: str, *, stages: Sequence[str]) -> tuple[str, ...] | None:
+def _place(
+    store: ObjectStore, address: str, *, keys: Sequence[str], stages: Sequence[str]
+) -> tuple[str, ...] | None:
     """Place of an artifact's stages in a results folder, by the artifact's name and content; none for others."""
-    first = f"{address}/{stages[0]}".rstrip("/")
+    first, failure = f"{address}/{stages[0]}".rstrip("/"), failure_file(Path(stages[0])).as_posix()
     match PurePosixPath(address).name:
+        case "model" | "evaluation" as room if failure in keys:
+            with _readable(f"{address}/{failure}"):
+                card = FailureCard.model_validate_json(store.read(f"{address}/{failure}"))
+            return (room, card.experiment, card.dataset, card.variant)
         case "data":
             return ("data",)
         case "model":

@@ -44,7 +44,7 @@ def section(material: Material) -> Section:
 
 
 def _compared(group: Group) -> Answers:
-    unit, levels = unit_of(group.experiment), {v.name: v.levels for v in group.variants}
+    unit = unit_of(group.experiment)
     pairs: dict[tuple[str, str], list[Row]] = {}
     for row in group.contrasts:
         pairs.setdefault((row["variant"], row["baseline_variant"]), []).append(row)
@@ -54,7 +54,7 @@ def _compared(group: Group) -> Answers:
             Finding(wording.finding(row, unit=unit), row["verdict"], wording.verdict_kind(row["verdict"]))
             for row in rows
         )
-        answers.append(Answer(wording.comparison(rows[0], levels), findings))
+        answers.append(Answer(wording.comparison(rows[0], group.levels), findings))
     return Answers(group.dataset, wording.tally(group.contrasts), tuple(answers))
 
 

@@ -1,5 +1,6 @@
 """Contrasts: the paired difference of every level from its baseline, drawn and as a table."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,13 +33,15 @@ def section(material: Material) -> Section | None:
 
 
 def _forests(group: Group) -> Iterator[Picture]:
-    levels = {v.name: v.levels for v in group.variants}
     for index, metric in enumerate(contrasted(group.experiment)):
-        rows = [row for row in group.contrasts if row["metric"] == metric.name]
-        settings = [wording.setting(row, levels) for row in rows]
+        of_metric = [row for row in group.contrasts if row["metric"] == metric.name]
+        rows = [row for row in of_metric if not math.isnan(row["effect"])]
+        if not rows:
+            continue
+        settings = [wording.setting(row, group.levels) for row in rows]
         svg = forest(rows, settings, metric, name=f"{group.anchor}-forest-{index}")
         yield Picture(svg, f"Differences in {metric.title} on {group.dataset}.")
 
 
 def _table(group: Group) -> Table:
-    return tables.contrast_table(group.contrasts, group.variants, caption=f"Contrasts on {group.dataset}")
+    return tables.contrast_table(group.contrasts, group.levels, caption=f"Contrasts on {group.dataset}")

@@ -25,5 +25,5 @@ def _table(group: Group) -> Table:
         group.scores,
         [name for name in names if name in wanted or name not in elsewhere],
         caption=f"Scores on {group.dataset}",
-        best=tables.proven_bests(group.contrasts, group.names, names),
+        best=tables.proven_bests(group.contrasts, list(group.levels), names),
     )

@@ -1,0 +1,61 @@
+"""Failed cells: written where their result would lie, found again, removed to be tried again."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from precisionflow.config import Experiment
+from precisionflow.records.failure import FailureCard
+from precisionflow.records.files import read_card, write_card
+from precisionflow.results.cells import Cell
+from precisionflow.results.layout import Results, failure_file
+
+
+def write_failure(
+    folder: Path,
+    variant: Experiment,
+    *,
+    seed: int,
+    split: int,
+    stage: Literal["train", "evaluate"],
+    error: Exception,
+) -> None:
+    """Write into the folder of a cell why it failed."""
+    cause = " ".join(f"{'' if isinstance(error, ValueError) else f'{type(error).__name__}: '}{error}".split())
+    card = FailureCard(
+        experiment=variant.name,
+        dataset=variant.dataset,
+        variant=variant.variant,
+        seed=seed,
+        split=split,
+        stage=stage,
+        cause=cause,
+    )
+    write_card(card, failure_file(folder))
+
+
+def failure_of(folder: Path) -> FailureCard | None:
+    """Why a finished cell failed; none where it did not."""
+    file = failure_file(folder)
+    return read_card(file, FailureCard) if file.exists() else None
+
+
+def parted(folders: Iterable[Path]) -> tuple[list[Path], dict[Cell, FailureCard]]:
+    """Folders of the cells that did not fail, and the failures of the others."""
+    whole, failed = [], {}
+    for folder in folders:
+        card = failure_of(folder)
+        if card is None:
+            whole.append(folder)
+        else:
+            failed[Cell(card.experiment, card.dataset, card.variant, card.seed, card.split)] = card
+    return whole, failed
+
+
+def remove_failures(results: Results) -> int:
+    """Remove the failed cells of a results folder, so that they are tried again; their number."""
+    files = [file for room in results.rooms for file in room.glob(f"**/{failure_file(Path()).name}")]
+    for file in files:
+        shutil.rmtree(file.parent)
+    return len({file.parent.relative_to(results.folder).parts[1:] for file in files})
