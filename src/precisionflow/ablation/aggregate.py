@@ -1,7 +1,7 @@
 """The aggregate stage: the metrics of all cells become a table with intervals and a table of paired contrasts."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,18 +48,22 @@ Failed = Mapping[Cell, FailureCard]
 """Cells that have no scores because their training or evaluation failed."""
 
 
-def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path], out: Path) -> None:
+def aggregate(
+    experiments: Sequence[Experiment], *, evaluations: Sequence[Path], out: Path, partial: bool = False
+) -> None:
     """Write `table.parquet`, `contrasts.parquet` and `failures.parquet` into `out`.
 
     `evaluations` are the folders of variants, each with `seed-<s>-split-<k>` folders, in any order. Cells that no
     experiment asks for are left out. ValueError when a cell or one of its metrics is missing, when two results of one
-    cell differ, or when every cell on a data set failed.
+    cell differ, or when every cell on a data set failed. With `partial`, units with a cell that is not there are left
+    out, and data sets with none.
     """
     ordered = by_name(experiments)
     cells = cell_folders(evaluations)
     inputs = {
         "experiments": [e.model_dump_json() for e in ordered],
         "evaluations": sorted({input_key(cell) for cell in cells}),
+        "partial": partial,
     }
 
     def work(folder: Path) -> None:
@@ -70,7 +74,11 @@ def aggregate(experiments: Sequence[Experiment], *, evaluations: Sequence[Path],
         told: list[FailureCard] = []
         for experiment in ordered:
             for variants in by_dataset(experiment).values():
-                metrics = _check_complete(experiment, variants, measured, failed)
+                asked = {c for variant in variants for row in cells_of(variant, experiment) for c in row}
+                if partial and not asked & measured.keys():
+                    continue
+                absent = asked - measured.keys() if partial else failed.keys()
+                metrics = _check_complete(experiment, variants, measured, failed, absent=absent)
                 rows += _table(experiment, variants, metrics, measured)
                 contrasts += _contrasts(experiment, variants, measured)
                 told += _failures(experiment, variants, failed)
@@ -143,11 +151,19 @@ def _failures(experiment: Experiment, variants: list[Variant], failed: Failed) -
 
 
 def _check_complete(
-    experiment: Experiment, variants: list[Variant], measured: Measured, failed: Failed
+    experiment: Experiment,
+    variants: list[Variant],
+    measured: Measured,
+    failed: Failed,
+    *,
+    absent: Collection[Cell],
 ) -> list[str]:
-    """Names of the metrics of one dataset, the contrasted ones first; ValueError names the first gap."""
+    """Names of the metrics of one dataset, the contrasted ones first; ValueError names the first gap.
+
+    Cells that are `absent` need not be there.
+    """
     asked = [cell for variant in variants for row in cells_of(variant, experiment) for cell in row]
-    wanted = [cell for cell in asked if cell not in failed]
+    wanted = [cell for cell in asked if cell not in absent]
     if not wanted:
         raise ValueError(f"every cell failed, the first of {asked[0]}: {failed[asked[0]].cause}")
     for cell in wanted:

@@ -52,8 +52,20 @@ def submit(
 
 
 @app.command()
-def status(run: Run, context: Context = None, namespace: Namespace = None, host: Host = None) -> None:
-    """The state of a run and of each of its tasks."""
+def status(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="Id or name of a run, or a results folder of this machine.")
+    ],
+    context: Context = None,
+    namespace: Namespace = None,
+    host: Host = None,
+) -> None:
+    """The state of a run and of each of its tasks; of a folder its cells, and the tables of what is there."""
+    if Path(run).is_dir():
+        from precisionflow.app.status import print_progress
+
+        print_progress(Path(run))
+        return
     from precisionflow.cluster.pipelines.status import print_status
 
     print_status(run, access=Access(context, namespace, host), screen=sys.stdout)

@@ -41,6 +41,8 @@ def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Co
         for dataset, variants in by_dataset(experiment).items():
             rows = tables.select(scores, experiment, dataset)
             compared = tables.select(contrasts, experiment, dataset)
+            if not rows:
+                continue
             for table in _tables(experiment, variants, scores=rows, contrasts=compared):
                 print_table(table, console)
             failed = tables.select(results.failures.to_pylist(), experiment, dataset)
