@@ -165,6 +165,9 @@ class Generative(Config):
     """Of each state but the highest, before the linear map that predicts the one below."""
     prior: Precision = FixedPrecision(value=1.0)
     """Precision of the highest state about what its class predicts; predicted: each class has its own."""
+    iterations: Count = 20
+    """Most settling steps on an image that teaches nothing: validation, evaluation and serving; its class is not known
+    and most classes settle further away than its own. A lesson takes `learning.iterations`."""
     beliefs: Literal["laplace", "mode"] = "laplace"
     """About an image's states, while learning and in its free energy. laplace: a Gaussian about the settled states
     whose covariance is the inverse curvature of the energy. mode: the settled states alone, whose free energy is no

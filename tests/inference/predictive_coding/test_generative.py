@@ -40,11 +40,11 @@ coding = partial(
 def made(learning=None, **model) -> Generative:
     """class -> 3 -> 4 -> 6 pixels, in double precision; linear where nothing is said."""
     torch.manual_seed(0)
-    config = Config(
-        **{"states": (HIGH, LOW), "activation": "identity", "prior": FixedPrecision(value=PRIOR)} | model
-    )
+    learning = learning or coding()
+    given = {"states": (HIGH, LOW), "activation": "identity", "prior": FixedPrecision(value=PRIOR)}
+    config = Config(**given | {"iterations": learning.iterations} | model)
     network = generative(config, classes=CLASSES, pixels=PIXELS)
-    return Generative(network, config, learning or coding(), pixels=PIXELS).double()
+    return Generative(network, config, learning, pixels=PIXELS).double()
 
 
 @pytest.fixture
@@ -322,6 +322,14 @@ def test_a_precision_that_the_class_predicts_enters_the_free_energy(data):
     torch.testing.assert_close(
         model.infer(images, given).free_energies, same.infer(images, given).free_energies
     )
+
+
+def test_an_image_that_teaches_nothing_settles_as_long_as_the_model_says(data):
+    images, given = data
+    once, twice = (made(coding(iterations=steps), iterations=2).infer(images, given) for steps in (1, 2))
+    torch.testing.assert_close(once.errors, twice.errors)
+    other = made(coding(iterations=2), iterations=1).infer(images, given)
+    assert (once.errors[0] - other.errors[0]).abs().max() > 1e-3
 
 
 def test_what_is_seen_of_a_lesson_is_its_settling(data):

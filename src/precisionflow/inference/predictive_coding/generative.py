@@ -90,11 +90,14 @@ class Generative(nn.Module):
         return clamped.energies(clamped.passed(errors), self.laws) + self.spread(clamped, errors)
 
     def infer(self, images: Images, classes: Classes, *, seen: Images | None = None) -> Inferred:
-        """Settle the states of images and say what they predict. ValueError where settling raised the energy."""
+        """Settle the states of images by `model.iterations` steps at most and say what they predict.
+
+        ValueError where settling raised the energy.
+        """
         clamped = self.clamped(images, classes, seen=seen)
         with torch.enable_grad():
             start = begun(clamped, self.learning, self.laws).start
-        settled = settle(clamped, start, self.laws, config=self.learning, steps=self.learning.steps)
+        settled = settle(clamped, start, self.laws, config=self.learning, steps=self.config.iterations)
         with torch.no_grad():
             last = clamped.passed(settled.errors)
             check_stable(settled, clamped.energy(last, self.laws), config=self.learning)
