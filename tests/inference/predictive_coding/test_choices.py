@@ -160,6 +160,15 @@ def test_an_energy_that_settling_raised_by_half_stops_training(linear, first):
         check_stable(energies, torch.tensor(first + 1.01), config=config)
 
 
+def test_the_iteration_that_is_named_is_the_one_that_went_beyond_the_bound(linear):
+    """Not a rise too small to be seen in what is printed."""
+    config = coding(iterations=1)
+    met = [torch.tensor([energy]) for energy in (2.0, 2.000001, 2.5)]
+    energies = Settled(settled(linear, config).layers, met, 3)
+    with pytest.raises(ValueError, match=r"iteration 3 raised the energy from 2.5 to 3.5, with"):
+        check_stable(energies, torch.tensor(3.5), config=config)
+
+
 def test_momentum_and_secant_are_ahead_of_plain_gradients_where_steps_have_to_be_small(linear):
     """Readout four times as steep: curvatures of the loss many times that of the law."""
     with torch.no_grad():

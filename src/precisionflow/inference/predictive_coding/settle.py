@@ -147,10 +147,11 @@ def check_stable(
 ) -> None:
     """ValueError where settling raised the energy to `after`: the step size lies beyond stability."""
     energies = total(torch.stack([*settled.energies, after])).tolist()
-    fell = energies[-1] <= energies[0] + RISE * abs(energies[0])
+    bound = energies[0] + RISE * abs(energies[0])
+    fell = energies[-1] <= bound
     if not settled.parts or fell or not math.isfinite(energies[0]):
         return
-    step = next(at for at in range(1, len(energies)) if not energies[at] <= energies[at - 1])
+    step = next(at for at in range(1, len(energies)) if not energies[at] <= bound)
     sizes = torch.stack([error.square().mean() for error in settled.errors]).nan_to_num(nan=math.inf)
     raise ValueError(
         f"learning.step_size: given {config.step_size:g}; iteration {step} raised the energy from "
