@@ -50,7 +50,7 @@ REACHES_NOTHING = {
     "TextFile.test": "the same",
 }
 """Field or part -> why it is in no key of a cell."""
-NO_OTHER_VALUE = {("BatchedEngine", "dtype")}
+NO_OTHER_VALUE = {("BatchedEngine", "dtype"), ("ScikitLearnImages", "name")}
 """Fields of one value."""
 
 
@@ -151,6 +151,23 @@ OF_FILES: tuple[dict[str, Any], ...] = (
         },
         "model": {"kind": "transformer"},
         "objective": {"kind": "adaptive_softmax"},
+    },
+    {
+        "name": "pictures",
+        "task": {
+            "kind": "images",
+            "source": {"kind": "image_file", "path": "a.npz", "images": "x", "target": "y"},
+        },
+        "model": {"kind": "generative"},
+        "objective": {"kind": "free_energy"},
+        "learning": {"kind": "predictive_coding"},
+    },
+    {
+        "name": "pathways",
+        "task": {"kind": "regression", "source": {"kind": "scikit_learn", "name": "diabetes"}},
+        "model": {"kind": "mlp"},
+        "objective": {"kind": "gaussian_nll"},
+        "learning": {"kind": "predictive_coding", "pathway": "top_down", "cut_above": [0]},
     },
     *(
         {
