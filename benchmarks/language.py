@@ -21,6 +21,8 @@ MOST_ECE = 0.03
 MINUTES = 20.0
 SHOWN = ("accuracy", "nll", "ece", "ece_after_temperature", "nll_after_temperature")
 BAR = "backprop+dot_product"
+ALONE = "default"
+"""What the same variant is called where the experiment has no axes."""
 
 
 def cells(folder: Path, name: str, variant: str) -> Iterator[tuple[int, dict[str, float], float]]:
@@ -49,14 +51,16 @@ def main() -> None:
     """Run both, print their tables and the bars."""
     parser = running_arguments(__doc__)
     parser.add_argument("--only", choices=sorted(MOST_ERRORS), help="one of the two")
+    parser.add_argument("--alone", action="store_true", help="backpropagation with the dot product, no axes")
     given = parser.parse_args()
+    variant, axes = (ALONE, ["ablation.axes={}"]) if given.alone else (BAR, [])
     results = []
     with tempfile.TemporaryDirectory() as temporary:
         for name in [given.only] if given.only else sorted(MOST_ERRORS):
             folder = (given.out or Path(temporary)) / name
-            run_experiment(name, folder, settings=given.settings)
+            run_experiment(name, folder, settings=[*given.settings, *axes])
             print_markdown(folder, name)
-            of = list(cells(folder, name, BAR))
+            of = list(cells(folder, name, variant))
             errors = statistics.mean(1 - metrics["accuracy"] for _, metrics, _ in of)
             ece = statistics.mean(metrics["ece_after_temperature"] for _, metrics, _ in of)
             results += [
