@@ -14,16 +14,23 @@ from precisionflow.records.marker import MARKER, StageCard, read_marker
 from precisionflow.results.failures import remove_failures
 from precisionflow.results.layout import Reported, Results, SearchResults, cell_folder, data_folder
 from precisionflow.results.locks import exclusive
+from precisionflow.results.reuse import reuse
 from precisionflow.search.journal import adopt
 from precisionflow.search.study import Study
 
 
 def run_experiments(
-    experiments: Sequence[Experiment], *, folder: Path, retry_failed: bool = False, trust_code: bool = False
+    experiments: Sequence[Experiment],
+    *,
+    folder: Path,
+    reused: Sequence[Path] = (),
+    retry_failed: bool = False,
+    trust_code: bool = False,
 ) -> bool:
     """Run the pipeline into `folder` and say what came out; whether no cell failed.
 
-    With `retry_failed`, failed cells are tried again; with `trust_code`, results of other code are kept.
+    Cells of the same content are copied from the results folders `reused`. With `retry_failed`, failed cells are tried
+    again; with `trust_code`, results of other code are kept.
     """
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names):
@@ -33,6 +40,10 @@ def run_experiments(
     with _told(folder) as done:
         if retry_failed:
             print(f"run: {remove_failures(Results(folder))} failed cells are tried again", flush=True)
+        for source in reused:
+            variants = [variant.experiment for whole in experiments for variant in expand(whole)]
+            copied = reuse(variants, source=Results(source), results=Results(folder))
+            print(f"run: {copied} trained cells are copied from {source}", flush=True)
         for experiment in experiments:
             LocalResults(Results(folder)).keep(experiment)
             warn_of_few_units(experiment)

@@ -68,6 +68,12 @@ def run(
     names: Names,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Results folder [default: runs/NAME].")] = None,
+    reused: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--reuse", metavar="DIR", help="Take cells of the same content from this results folder."
+        ),
+    ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")] = False,
     trust_code: Trust = False,
 ) -> None:
@@ -78,7 +84,10 @@ def run(
     from precisionflow.app.run import run_experiments
 
     folder = out or _usual_folder(experiments)
-    if not run_experiments(experiments, folder=folder, retry_failed=retry_failed, trust_code=trust_code):
+    good = run_experiments(
+        experiments, folder=folder, reused=reused or (), retry_failed=retry_failed, trust_code=trust_code
+    )
+    if not good:
         raise typer.Exit(1)
 
 

@@ -1,0 +1,85 @@
+"""Reuse of cells by content: the same key is the same result, whatever experiment and folder it was made for."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from precisionflow.config import Experiment, digest
+from precisionflow.records.cards import ModelCard
+from precisionflow.records.files import read_card, write_card
+from precisionflow.records.marker import MARKER, read_marker, sha256_of
+from precisionflow.results.cells import evaluation_inputs_of, training_inputs_of
+from precisionflow.results.failures import failure_of
+from precisionflow.results.identity import stage_key, training_identity
+from precisionflow.results.layout import Results, TrainedCell, cell_folder, data_folder
+from precisionflow.results.locks import parents_of
+
+
+def reuse(variants: Iterable[Experiment], *, source: Results, results: Results) -> int:
+    """Copy what resolved variants need and lack from another results folder; the number of trained cells.
+
+    Prepared data, trained cells of the same configuration, data, seed, split and code, and evaluations that have the
+    same names too. A stage looks at what was copied as at its own: data whose source has changed are prepared again,
+    and what follows from them. Failed cells are left. ValueError where `source` is no results folder.
+    """
+    if not source.data.is_dir():
+        raise ValueError(
+            f"{source.folder}: has no prepared data; give a folder that `precisionflow run` made"
+        )
+    models, evaluations = _by_key(source.folder / "model"), _by_key(source.folder / "evaluation")
+    copied = 0
+    for variant in variants:
+        taught = digest(training_identity(variant))
+        for split in variant.splits:
+            data = data_folder(results.data, variant, split)
+            _copy(data_folder(source.data, variant, split), data)
+            prepared = read_marker(data)
+            if prepared is None:
+                continue
+            for seed in variant.seeds:
+                asked = training_inputs_of(taught, prepared=prepared.key, seed=seed, split=split)
+                trained = stage_key("train", asked)
+                copied += _copy(
+                    models.get(trained), cell_folder(results.model(variant), seed, split), of=variant
+                )
+                judged = evaluation_inputs_of(
+                    variant, prepared=prepared.key, trained=trained, seed=seed, split=split
+                )
+                evaluated = evaluations.get(stage_key("evaluate", judged))
+                _copy(evaluated, cell_folder(results.evaluation(variant), seed, split))
+    return copied
+
+
+def _by_key(root: Path) -> dict[str, Path]:
+    """Key -> folder of the finished cells below a folder that did not fail."""
+    folders = [file.parent for file in sorted(root.glob(f"*/*/*/seed-*-split-*/{MARKER}"))]
+    found = ((read_marker(folder), folder) for folder in folders)
+    return {marker.key: folder for marker, folder in found if marker and failure_of(folder) is None}
+
+
+def _copy(source: Path | None, target: Path, *, of: Experiment | None = None) -> bool:
+    """Copy a finished stage whole, where there is one and nothing is in its place; whether it was copied.
+
+    A model becomes one `of` a variant.
+    """
+    if source is None or not (source / MARKER).exists() or target.exists():
+        return False
+    partial = target.with_name(f".{target.name}.copied")
+    with parents_of(target):
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial)
+        if of is not None:
+            _rename(partial, of)
+        partial.rename(target)
+    return True
+
+
+def _rename(folder: Path, variant: Experiment) -> None:
+    """Have the card of a trained cell say whose it is: the names are no part of what it was trained from."""
+    file, marker = TrainedCell(folder).card, read_marker(folder)
+    if marker is None or not file.exists():
+        return
+    card = read_card(file, ModelCard)
+    write_card(card.model_copy(update={"experiment": variant, "experiment_hash": variant.hash}), file)
+    files = marker.files | {file.name: sha256_of(file)}
+    write_card(marker.model_copy(update={"files": files}), folder / MARKER)
