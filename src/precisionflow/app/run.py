@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from precisionflow.ablation.aggregate import read_aggregate
 from precisionflow.ablation.design import expand, shortfall
 from precisionflow.config import Experiment, load
 from precisionflow.destination import LocalResults
@@ -57,6 +56,8 @@ def run_experiments(
 
 def failed_cells(results: Results) -> int:
     """Number of the failed cells that the aggregated experiments have."""
+    from precisionflow.ablation.aggregate import read_aggregate
+
     return read_aggregate(results.aggregate).failures.num_rows
 
 
