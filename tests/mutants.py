@@ -26,10 +26,12 @@ ROOMS = {
     "search": "search",
 }
 """Folder of the package -> what it is called in the summary."""
-EVERY_TEST = sorted(
-    path.relative_to(ROOT) for path in (ROOT / "tests").rglob("test_*.py") if "live" not in path.parts
+QUICK_TESTS = sorted(
+    path.relative_to(ROOT)
+    for room in (*ROOMS, "generation")
+    for path in (ROOT / "tests" / room).rglob("test_*.py")
 )
-"""All that run without a cluster."""
+"""Tests of the rooms and of what texts the models continue; those of whole runs train for minutes."""
 BAR = 0.9
 """Least share of faults that tests notice."""
 NORMAL_975 = 1.959963984540054
@@ -76,7 +78,7 @@ class Module:
 
     @property
     def tests(self) -> list[Path]:
-        """Tests of the nearest folder that has some, and those elsewhere that import it.
+        """Tests of the nearest folder that has some, and quick ones elsewhere that import it.
 
         The file of its name comes first, then those that import it.
         """
@@ -84,7 +86,7 @@ class Module:
         while not (around := sorted(folder.glob("test_*.py")) or sorted(folder.rglob("test_*.py"))):
             folder = folder.parent
         own = Path("tests", *self.path.parts[2:-1], f"test_{self.path.stem}.py")
-        elsewhere = (test for test in EVERY_TEST if test not in around and self._stands_in(test))
+        elsewhere = (test for test in QUICK_TESTS if test not in around and self._stands_in(test))
         return sorted([*around, *elsewhere], key=lambda test: (test != own, not self._stands_in(test)))
 
     def _stands_in(self, test: Path) -> bool:
