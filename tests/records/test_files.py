@@ -149,7 +149,15 @@ def aggregated(**columns: Any) -> pa.Table:
     texts = {name: ["a"] for name in ("experiment", "dataset", "variant", "metric")}
     return pa.table(
         texts
-        | {"mean": [0.5], "low": [NAN], "high": [NAN], "std": [NAN], "n": [1], "overlap": [0.0]}
+        | {
+            "mean": [0.5],
+            "low": [NAN],
+            "high": [NAN],
+            "std": [NAN],
+            "n": [1],
+            "failed": [0],
+            "overlap": [0.0],
+        }
         | {"chance_low": [NAN], "chance_high": [NAN]}
         | columns
     )
@@ -160,8 +168,10 @@ def test_an_interval_of_one_seed_may_be_nan_but_not_infinite(tmp_path: Path) -> 
     assert math.isnan(read_parquet(tmp_path / "table.parquet", TABLE)["low"][0].as_py())
     with pytest.raises(ValueError, match=r"'high', row 0: inf; every cell needs a finite number"):
         checked(aggregated(high=[INF]), TABLE, "x")
-    with pytest.raises(ValueError, match=r"'mean', row 0: nan"):
-        checked(aggregated(mean=[NAN]), TABLE, "x")
+    with pytest.raises(ValueError, match=r"'overlap', row 0: nan"):
+        checked(aggregated(overlap=[NAN]), TABLE, "x")
+    nowhere = checked(aggregated(mean=[NAN], n=[0], failed=[3]), TABLE, "x")
+    assert math.isnan(nowhere["mean"][0].as_py())
 
 
 def test_whole_numbers_stand_for_real_ones(tmp_path: Path) -> None:

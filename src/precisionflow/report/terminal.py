@@ -24,7 +24,7 @@ from precisionflow.results.failures import parted
 from precisionflow.results.layout import Results, TrainedCell, cell_folders
 
 NAME_WIDTH, LAST_WIDTH = 18, 11
-"""Characters of the first and of the last column, so that common names and verdicts are broken at blanks alone."""
+"""Characters that the first and the last column keep, so that common names and verdicts are broken at blanks alone."""
 SPARED = ("margin", "p", "p equivalent", "n")
 """Headings of columns of contrasts that a narrow terminal does without."""
 _UNBOUNDED = 10_000
@@ -108,7 +108,7 @@ def _rich(table: Table) -> RichTable:
         title=table.caption, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
     )
     last = len(table.columns) - 1
-    widest = max(len(row[last].text) for row in table.rows)
+    first_widest, last_widest = (max(len(row[place].text) for row in table.rows) for place in (0, last))
     for index, heading in enumerate(table.columns):
         text = Text(heading.text if not heading.note else f"{heading.text}\n{heading.note}")
         outer = index in (0, last)
@@ -117,7 +117,7 @@ def _rich(table: Table) -> RichTable:
             justify="left" if outer else "right",
             no_wrap=not outer and not heading.note,
             overflow="fold",
-            min_width={0: NAME_WIDTH, last: min(LAST_WIDTH, widest)}.get(index),
+            min_width={0: min(NAME_WIDTH, first_widest), last: min(LAST_WIDTH, last_widest)}.get(index),
         )
     for row in table.rows:
         made.add_row(*map(_shown, row))
