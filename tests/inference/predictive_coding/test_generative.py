@@ -348,3 +348,16 @@ def test_what_is_seen_of_a_lesson_is_its_settling(data):
     assert totals[0] == pytest.approx(float(settled.energies[0]) / images.numel())
     assert totals[-1] < totals[0]
     assert seen.iterations == 3
+
+
+def test_a_raised_layer_that_does_not_exist_is_refused():
+    """The highest state has the precision of model.prior; the image is the layer behind all states."""
+    made(coding(precision=FixedPrecision(value=PRECISION, raised=(1, 2))))
+    made(prior=FixedPrecision(value=PRIOR, raised=(0,)))
+    for layer in (0, 3):
+        with pytest.raises(
+            ValueError, match=rf"^learning.precision.raised: there is no layer {layer} .* are 1, 2$"
+        ):
+            made(coding(precision=FixedPrecision(value=PRECISION, raised=(layer,))))
+    with pytest.raises(ValueError, match=r"^model.prior.raised: there is no layer 1 .* are 0$"):
+        made(prior=FixedPrecision(value=PRIOR, raised=(1,)))

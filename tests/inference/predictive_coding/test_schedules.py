@@ -39,7 +39,8 @@ def test_a_precision_may_be_raised_in_chosen_layers_beside_its_growth():
 def test_a_raised_layer_that_does_not_exist_is_refused():
     config = PredictiveCoding(precision=FixedPrecision(raised=(0, 3)))
     with pytest.raises(
-        ValueError, match=r"^learning.precision.raised: there is no layer 3 with an error; there are 3"
+        ValueError,
+        match=r"^learning.precision.raised: there is no layer 3 with an error of this precision; there are 0, 1, 2$",
     ):
         laws(config, states=STATES)
 

@@ -16,7 +16,12 @@ from precisionflow.config.learning import GaussianLaw, PredictiveCoding
 from precisionflow.config.networks import Generative as Config
 from precisionflow.inference.predictive_coding.energy import Clamped
 from precisionflow.inference.predictive_coding.laplace import log_volume, output_variance
-from precisionflow.inference.predictive_coding.laws.assigned import Laws, layer_law, layers_with_errors
+from precisionflow.inference.predictive_coding.laws.assigned import (
+    Laws,
+    layer_law,
+    layers_with_errors,
+    require_raised,
+)
 from precisionflow.inference.predictive_coding.settle import begun, check_stable, settle
 from precisionflow.models.networks.build import build, features_of
 from precisionflow.models.networks.layered import Layered
@@ -42,12 +47,14 @@ class Generative(nn.Module):
     """A network from class to image with the laws of all its errors, the image's among them."""
 
     def __init__(self, network: Layered, config: Config, learning: PredictiveCoding, *, pixels: int) -> None:
-        """ValueError where `learning.layers` names one that does not exist."""
+        """ValueError where `learning.layers` or a `raised` names a layer that does not exist."""
         super().__init__()
         self.network = network
         self.config = config
         self.learning = learning
         self.places = layers_with_errors(learning, count=len(network.states))
+        require_raised(learning.precision, [*self.places[1:], len(network.states)])
+        require_raised(config.prior, [0], key="model.prior")
         lower = [
             layer_law(learning.law, learning.precision, state=network.states[place], layer=place)
             for place in self.places[1:]

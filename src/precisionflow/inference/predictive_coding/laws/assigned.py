@@ -97,18 +97,25 @@ def laws(config: kinds.PredictiveCoding, *, states: Sequence[tuple[int, ...]]) -
 
     ValueError where a layer beyond them has its precision raised.
     """
-    raised = config.precision.raised if isinstance(config.precision, kinds.FixedPrecision) else ()
-    if any(layer >= len(states) for layer in raised):
-        raise ValueError(
-            f"learning.precision.raised: there is no layer {max(raised)} with an error; there are {len(states)}, "
-            f"0 to {len(states) - 1}"
-        )
+    require_raised(config.precision, range(len(states)))
     return Laws(
         [
             layer_law(config.law, config.precision, state=state, layer=layer)
             for layer, state in enumerate(states)
         ]
     )
+
+
+def require_raised(
+    config: kinds.Precision, layers: Sequence[int], *, key: str = "learning.precision"
+) -> None:
+    """ValueError where none of the layers is one whose precision is to be raised; the `key` states the precision."""
+    for layer in config.raised if isinstance(config, kinds.FixedPrecision) else ():
+        if layer not in layers:
+            there = ", ".join(map(str, layers))
+            raise ValueError(
+                f"{key}.raised: there is no layer {layer} with an error of this precision; there are {there}"
+            )
 
 
 def layers_with_errors(config: kinds.PredictiveCoding, *, count: int) -> tuple[int, ...]:
