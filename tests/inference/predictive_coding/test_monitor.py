@@ -15,7 +15,7 @@ from precisionflow.config.learning import (
 )
 from precisionflow.inference.predictive_coding.energy import Clamped
 from precisionflow.inference.predictive_coding.laws.assigned import laws
-from precisionflow.inference.predictive_coding.monitor import seen
+from precisionflow.inference.predictive_coding.monitor import _by_place, seen
 from precisionflow.inference.predictive_coding.settle import settle
 from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import Batch
@@ -185,3 +185,16 @@ def test_iterations_are_those_that_were_taken_before_the_tolerance_was_met():
 def test_means_over_places():
     assert root_mean_square([3.0, 4.0]) == pytest.approx(math.sqrt(12.5))
     assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("longest", [1, 3, 4])
+def test_sums_have_every_place_that_a_sample_may_have(longest):
+    """Ranks, whose batches are of different lengths, add them."""
+    values = torch.arange(2.0 * longest).view(2, longest)
+    present = torch.ones(2, longest, dtype=torch.bool)
+    present[1, -1] = False
+    found = _by_place(values, present, 4)
+    expected = values.sum(0)
+    expected[-1] = values[0, -1]
+    assert found.tolist() == expected.tolist() + [0.0] * (4 - longest)
+    assert _by_place(values[:, 0], None, 1).tolist() == [values[:, 0].sum().item()]
