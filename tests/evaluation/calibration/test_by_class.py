@@ -22,8 +22,11 @@ def stated(rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return probabilities, target
 
 
-def test_scores_of_a_class_are_those_of_scikit_learn():
-    probabilities, target = stated(500)
+@pytest.mark.parametrize("rows", [12, 500])
+def test_scores_of_a_class_are_those_of_scikit_learn(rows):
+    """Of few rows a class has one."""
+    probabilities, target = stated(rows, seed=4)
+    assert rows > 12 or 1 in np.bincount(target, minlength=3)
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     binned = class_bins(probabilities, target, bins=15)
     table = class_table(NAMES, binned, target=target, predicted=predicted, confidence=confidence)

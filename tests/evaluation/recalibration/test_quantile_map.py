@@ -103,11 +103,13 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     assert np.all(np.diff(one.observed) > 0)
 
 
-def test_beyond_the_calibration_rows_the_map_goes_on_as_a_line() -> None:
-    fitted = quantile_map(3 * special.ndtri(np.arange(1, 20) / 20) + 0.5)
+@pytest.mark.parametrize("slope", [0.3, 3.0])
+def test_beyond_the_calibration_rows_the_map_goes_on_as_a_line(slope: float) -> None:
+    fitted = quantile_map(slope * special.ndtri(np.arange(1, 20) / 20) + 0.5)
     unit = gaussian(np.zeros(1), np.ones(1))
     for probability in (1e-9, 0.01, 0.5, 0.999):
-        assert fitted.quantile(unit, probability)[0] == pytest.approx(0.5 + 3 * special.ndtri(probability))
+        expected = 0.5 + slope * special.ndtri(probability)
+        assert fitted.quantile(unit, probability)[0] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("level", "fewest"), [(0.5, 3), (0.9, 19), (0.95, 39), (0.99, 199)])

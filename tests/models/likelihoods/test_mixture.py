@@ -79,6 +79,12 @@ def test_mixtures_pool_with_equal_weight(family, places):
     torch.testing.assert_close(pooled(several).mean, torch.stack([one.mean for one in several]).mean(0))
 
 
+def test_one_mixture_pooled_is_itself(family):
+    of = mixture(family, (6,), 2)
+    target = torch.linspace(-2, 2, 6, dtype=torch.float64)
+    torch.testing.assert_close(pooled([of]).log_density(target), of.log_density(target))
+
+
 def test_a_change_is_made_to_every_parameter(family):
     of = mixture(family, (6,), 2)
     changed = of.each(lambda part: part[1:3])
