@@ -11,6 +11,7 @@ from measured import Measured, present, run_experiment, running_arguments, with_
 
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import load
+from precisionflow.config.tasks import IMAGE_METRICS
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import METRICS
 from precisionflow.results.layout import Results, cell_folder
@@ -23,15 +24,8 @@ TEN = (
     "ablation.metrics=[accuracy]",
 )
 """Settings of the first variant with all ten classes."""
-LOWER = (
-    "free_energy",
-    "reconstruction_error",
-    "reconstruction_error_pca",
-    "completion_error",
-    "completion_error_pca",
-    "pit_error",
-)
 HIGHER = ("ood_auroc_energy", "ood_auroc_shuffled")
+LOWER = tuple(name for name in IMAGE_METRICS if name not in HIGHER)
 LARGEST_ERROR, LARGEST_MISS = 0.03, 0.05
 """Bars: share of images whose class is not told, 1 - AUROC of anomalies."""
 

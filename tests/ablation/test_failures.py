@@ -8,9 +8,12 @@ import pytest
 from scipy import stats
 
 from precisionflow.ablation.aggregate import Aggregate, aggregate, read_aggregate
+from precisionflow.ablation.contrasts import _worst
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.gate import judge
+from precisionflow.ablation.measured import Units
 from precisionflow.config import Experiment
+from precisionflow.records.metrics import metric_named
 from precisionflow.results.failures import write_failure
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import once
@@ -118,7 +121,14 @@ def test_the_worst_rank_is_the_worst_unit_of_all_variants(tmp_path: Path) -> Non
     assert (contrast["n"], contrast["failed"]) == (7, 2)
 
 
-def test_of_a_score_that_is_to_be_high_the_lowest_unit_is_the_worst(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("metric", "worst"), [("nll", 0.9), ("accuracy", 0.2), ("crps", 0.9)])
+def test_the_worst_unit_is_the_lowest_of_a_score_that_is_to_be_high(metric: str, worst: float) -> None:
+    units = [Units([0.5, math.nan, 0.9], 0.0), Units([0.2, 0.4, math.nan], 0.0)]
+    assert _worst(units, metric_named(metric)) == worst
+    assert math.isnan(_worst([Units([math.nan], 0.0)], metric_named(metric)))
+
+
+def test_a_failed_unit_of_a_coverage_counts_too(tmp_path: Path) -> None:
     metric = ("  axes:\n", "  metrics: [coverage_90]\n  axes:\n")
     tables = failed_at(tmp_path, "worst_rank", ONE, more=metric)
     assert row(tables, "contrasts", metric="coverage_90")["n"] == 7

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from precisionflow.ablation.aggregate import Measured, cells_of, contrasted, read_metrics
+from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import expand
+from precisionflow.ablation.measured import Measured, cells_of, read_metrics
 from precisionflow.config import Experiment
 from precisionflow.config.ablation import Bounds
 from precisionflow.results.cells import Cell

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from precisionflow.ablation import power
-from precisionflow.ablation.aggregate import contrasted, read_aggregate
+from precisionflow.ablation.aggregate import read_aggregate
+from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant, expand, pairs, unit_of
 from precisionflow.config import Experiment
 from precisionflow.results.layout import Aggregated, Results

@@ -129,6 +129,8 @@ class ClassTask(Config):
     predicts_tokens: ClassVar = False
     metrics: ClassVar[tuple[str, ...]] = CLASS_METRICS
     """What evaluation measures."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Those of them that are no scores of one network's probabilities: no recalibration gives them anew."""
     without_zero: ClassVar[tuple[str, ...]] = ()
 
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
@@ -141,8 +143,13 @@ class ClassTask(Config):
         return (*self.metrics, *after)
 
     def after(self, method: str, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - one method here
-        """Metrics that a recalibration gives: temperature all but the validation loss anew."""
-        return tuple(metric for metric in self.metrics if metric != "validation_loss")
+        """Metrics that a recalibration gives: temperature all scores of probabilities anew."""
+        return tuple(metric for metric in self.metrics if metric not in ("validation_loss", *self.beside))
+
+
+def _told(*measures: str) -> tuple[str, ...]:
+    """Metrics of how well unknown classes are told by each measure."""
+    return tuple(f"ood_{score}_{measure}" for measure in measures for score in ("auroc", "fpr95"))
 
 
 class NextToken(ClassTask):
@@ -235,7 +242,8 @@ class Classification(ClassTask):
     has_splits: ClassVar = True
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")
-    metrics: ClassVar = (*CLASS_METRICS, "predictive_entropy", "mutual_information")
+    beside: ClassVar = ("predictive_entropy", "mutual_information")
+    metrics: ClassVar = (*CLASS_METRICS, *beside)
     kind: Literal["classification"] = "classification"
     source: ClassSource = ScikitLearnClasses()
     """`target` of a file names the column with the class."""
@@ -246,15 +254,12 @@ class Classification(ClassTask):
 
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
         """Names of all metrics; with unknown classes those of how well they are told."""
-        measures = ("confidence", "entropy", "energy", "mutual_information") if self.unknown else ()
-        told = [f"ood_{score}_{measure}" for measure in measures for score in ("auroc", "fpr95")]
+        told = _told("confidence", "entropy", "energy", "mutual_information") if self.unknown else ()
         return (*super().measured(evaluation), *told)
 
     def after(self, method: str, evaluation: Evaluation) -> tuple[str, ...]:
         """Metrics that a recalibration gives: of a prediction set, or all of probabilities anew."""
-        if method in get_args(SetRecalibration):
-            return evaluation.sets
-        return tuple(metric for metric in CLASS_METRICS if metric != "validation_loss")
+        return evaluation.sets if method in get_args(SetRecalibration) else super().after(method, evaluation)
 
 
 class Images(ClassTask):
@@ -266,7 +271,8 @@ class Images(ClassTask):
     has_splits: ClassVar = True
     causal: ClassVar = False
     headline: ClassVar = ("free_energy", "accuracy", "reconstruction_error")
-    metrics: ClassVar = (*CLASS_METRICS, *IMAGE_METRICS)
+    beside: ClassVar = IMAGE_METRICS
+    metrics: ClassVar = (*CLASS_METRICS, *beside)
     without_zero: ClassVar = ("free_energy", "validation_loss", "coverage_")
     kind: Literal["images"] = "images"
     source: ImageSource = ScikitLearnImages()
@@ -278,13 +284,8 @@ class Images(ClassTask):
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
         """Names of all metrics; coverage is that of missing pixels; with unknown classes how well these are told."""
         coverage = tuple(name for name in evaluation.intervals if name.startswith("coverage_"))
-        measures = ("confidence", "entropy", "energy") if self.unknown else ()
-        told = [f"ood_{score}_{measure}" for measure in measures for score in ("auroc", "fpr95")]
+        told = _told("confidence", "entropy", "energy") if self.unknown else ()
         return (*super().measured(evaluation), *coverage, *told)
-
-    def after(self, method: str, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - one method
-        """Metrics of probabilities anew."""
-        return tuple(metric for metric in CLASS_METRICS if metric != "validation_loss")
 
 
 class Synthetic(ClassTask):

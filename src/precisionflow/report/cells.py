@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precisionflow.ablation.aggregate import cells_of
 from precisionflow.ablation.design import Variant
+from precisionflow.ablation.measured import cells_of
 from precisionflow.config import Experiment
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_parquet

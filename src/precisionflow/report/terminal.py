@@ -11,7 +11,8 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from precisionflow.ablation.aggregate import by_dataset, by_name, contrasted, read_aggregate
+from precisionflow.ablation.aggregate import by_dataset, by_name, read_aggregate
+from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
 from precisionflow.records.cards import ModelCard

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from precisionflow.ablation.aggregate import contrasted, read_aggregate
+from precisionflow.ablation.aggregate import read_aggregate
+from precisionflow.ablation.contrasts import contrasted
 from precisionflow.config import Experiment, digest
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet

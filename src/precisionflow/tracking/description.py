@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from precisionflow.ablation.aggregate import by_dataset, contrasted
+from precisionflow.ablation.aggregate import by_dataset
+from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
 from precisionflow.report import tables, wording

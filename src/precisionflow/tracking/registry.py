@@ -8,8 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from precisionflow.ablation.aggregate import read_metrics
 from precisionflow.ablation.gate import Judgement, judge
+from precisionflow.ablation.measured import read_metrics
 from precisionflow.config import Experiment, digest
 from precisionflow.config.tasks import Regression
 from precisionflow.console import command, say

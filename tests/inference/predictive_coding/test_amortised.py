@@ -4,14 +4,13 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
+from linear_network import linear_network, squared_error
 
 from precisionflow.config.learning import FixedPrecision, PredictedPrecision, PredictiveCoding
 from precisionflow.config.likelihoods import GaussianNLL
 from precisionflow.config.networks import MLP
 from precisionflow.inference.predictive_coding.amortised import Amortised
 from precisionflow.models.likelihoods.objective import density, objective
-from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.learner import learner
@@ -27,16 +26,10 @@ coding = partial(
 )
 
 
-def squared_error(output, target):
-    return 0.5 * (output - target).square().sum(-1)
-
-
 @pytest.fixture
 def linear():
-    torch.manual_seed(0)
-    maps = [nn.Linear(a, b, bias=False).double() for a, b in ((3, 4), (4, 5), (5, 2))]
-    inputs, target = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
-    return Layered(maps[:2], maps[2], states=[(4,), (5,)]), Batch(inputs, target)
+    """s0 = A x + e0, s1 = B s0 + e1, output C s1; a batch."""
+    return linear_network(3, 4, 5, 2)
 
 
 def lesson(rule, linear):

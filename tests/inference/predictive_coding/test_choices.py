@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from linear_network import linear_network, squared_error
 from torch import nn
 
 from precisionflow.config.learning import (
@@ -33,22 +34,15 @@ PRECISION = 3.0
 coding = partial(PredictiveCoding, precision=FixedPrecision(value=PRECISION))
 
 
-def squared_error(output, target):
-    return 0.5 * (output - target).square().sum(-1)
-
-
 @pytest.fixture
 def linear():
     """A network of linear maps, a batch, and the errors where its energy is lowest (see test_settle)."""
-    torch.manual_seed(0)
-    maps = [nn.Linear(a, b, bias=False).double() for a, b in ((3, 4), (4, 5), (5, 2))]
-    model = Layered(maps[:2], maps[2], states=[(4,), (5,)])
-    inputs, target = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
-    first, second, out = (layer.weight.detach() for layer in maps)
-    residual = inputs @ (out @ second @ first).T - target
+    model, batch = linear_network(3, 4, 5, 2)
+    first, second, out = (layer.weight.detach() for layer in (*model.layers, model.readout))
+    residual = batch.inputs @ (out @ second @ first).T - batch.target
     both = torch.cat([out @ second, out], dim=1)
     inverse = torch.linalg.inv(both @ both.T / PRECISION + torch.eye(2, dtype=torch.float64))
-    return model, Batch(inputs, target), -(residual @ inverse) @ both / PRECISION
+    return model, batch, -(residual @ inverse) @ both / PRECISION
 
 
 def settled(linear, config, **settings):

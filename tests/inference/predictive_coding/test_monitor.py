@@ -1,10 +1,10 @@
 """What is seen of settled errors, against sums by hand; the gradient beside backprop's."""
 
-import itertools
 import math
 
 import pytest
 import torch
+from linear_network import linear_network, squared_error
 from torch import nn
 
 from precisionflow.config.learning import (
@@ -21,10 +21,6 @@ from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.monitored import geometric_mean, root_mean_square
 from precisionflow.training.rules.predictive_coding import predictive_coding as rule
-
-
-def squared_error(output, target):
-    return 0.5 * (output - target).square().sum(-1)
 
 
 class Tokens(Layered):
@@ -99,16 +95,8 @@ def test_ranks_add_their_sums(tokens):
     torch.testing.assert_close(two.precisions, one.precisions)
 
 
-def linear(*sizes):
-    torch.manual_seed(1)
-    maps = [nn.Linear(a, b, bias=False).double() for a, b in itertools.pairwise(sizes)]
-    model = Layered(maps[:-1], maps[-1], states=[(size,) for size in sizes[1:-1]])
-    batch = Batch(torch.randn(6, sizes[0]).double(), torch.randn(6, sizes[-1]).double())
-    return model, batch
-
-
 def monitored(config, *sizes):
-    model, batch = linear(*sizes)
+    model, batch = linear_network(*sizes)
     return rule(config, states=model.states).monitored(model, squared_error, batch, step=7), model, batch
 
 

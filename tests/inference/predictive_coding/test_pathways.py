@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from linear_network import linear_network, squared_error
 from torch import nn
 
 from precisionflow.config.learning import FixedPrecision, PredictiveCoding
@@ -23,17 +24,10 @@ coding = partial(PredictiveCoding, precision=FixedPrecision(value=PRECISION), st
 one = torch.eye(2, dtype=torch.float64)
 
 
-def squared_error(output, target):
-    return 0.5 * (output - target).square().sum(-1)
-
-
 @pytest.fixture
 def linear():
     """s0 = A x + e0, s1 = B s0 + e1, output C s1; a batch."""
-    torch.manual_seed(0)
-    maps = [nn.Linear(a, b, bias=False).double() for a, b in ((3, 4), (4, 5), (5, 2))]
-    inputs, target = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
-    return Layered(maps[:2], maps[2], states=[(4,), (5,)]), Batch(inputs, target)
+    return linear_network(3, 4, 5, 2)
 
 
 def settled(linear, config):

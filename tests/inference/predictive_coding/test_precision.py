@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from linear_network import squared_error
 from torch import nn
 
 from precisionflow.config.learning import (
@@ -104,10 +105,6 @@ def test_with_its_normaliser_an_energy_is_the_log_density():
     )
     expected = (start.log_prob(torch.zeros_like(errors)) - at.log_prob(errors)).sum()
     torch.testing.assert_close(law.energy(errors, errors), expected)
-
-
-def squared_error(output, target):
-    return 0.5 * (output - target).square().sum(-1)
 
 
 def learned_with_settling(model, losses, inputs, target, *, config, steps, rate=0.3):

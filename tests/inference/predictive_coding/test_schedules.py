@@ -4,27 +4,20 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
+from linear_network import linear_network, squared_error
 
 from precisionflow.config.learning import FixedPrecision, LearnedPrecision, PredictiveCoding, StudentTLaw
 from precisionflow.inference.predictive_coding.laws.assigned import laws
-from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules.predictive_coding import predictive_coding
 
 STATES = [(4,), (5,), (3,)]
 
 
-def squared_error(output, target):
-    return 0.5 * (output - target).square().sum(-1)
-
-
 @pytest.fixture
 def linear():
-    torch.manual_seed(0)
-    maps = [nn.Linear(a, b, bias=False).double() for a, b in ((3, 4), (4, 5), (5, 3), (3, 2))]
-    inputs, target = torch.randn(6, 3, dtype=torch.float64), torch.randn(6, 2, dtype=torch.float64)
-    return Layered(maps[:-1], maps[-1], states=STATES), partial(Batch, inputs, target)
+    model, batch = linear_network(3, 4, 5, 3, 2)
+    return model, partial(Batch, batch.inputs, batch.target)
 
 
 def stated(made):

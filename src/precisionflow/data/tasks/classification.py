@@ -63,15 +63,7 @@ def write_classes(
                 f"{table.origin}: task.unknown names {name!r}, which is no class; it has {', '.join(every)}"
             )
     classes = tuple(name for name in every if name not in task.unknown)
-    train, valid = table.cut.validation(task.validation_fraction)
-    parts: dict[Part, np.ndarray] = {
-        "train": _known(train, labels, task),
-        "valid": _known(valid, labels, task),
-        "test": _known(np.sort(table.cut.test), labels, task),
-    }
-    for part, rows in parts.items():
-        if not len(rows):
-            raise ValueError(f"{table.origin}: the {part} part has no row; give more rows or other fractions")
+    parts = _parts(table, labels, task)
     known = {row: label for row, label in labels.items() if label not in task.unknown}
     columns = table.columns(parts["train"])
     check_classes(
@@ -79,16 +71,13 @@ def write_classes(
     )
     fitted = fit(columns, parts["train"], origin=table.origin)
     standardisation = fitted.model_copy(update={"target_mean": 0.0, "target_scale": 1.0})
-    place = np.array(
-        [classes.index(name) if name in classes else len(classes) for name in every], dtype=float
-    )
-    strange = np.array(sorted(row for row, label in labels.items() if label in task.unknown), dtype=np.int64)
+    place = np.array([classes.index(name) if name in classes else len(classes) for name in every])
+    strange = np.array(sorted(set(labels) - set(known)), dtype=np.int64)
     apart: list[pa.Table] = []
     with part_files(folder, table.schema) as append:
+        wanted = [(rows, partial(append, part)) for part, rows in parts.items()] + [(strange, apart.append)]
         for start, batch in numbered(columns):
-            for rows, to in [(rows, partial(append, part)) for part, rows in parts.items()] + [
-                (strange, apart.append)
-            ]:
+            for rows, to in wanted:
                 inside = rows_inside(rows, start, len(batch))
                 if len(inside):
                     values = batch[inside - start]
@@ -108,6 +97,19 @@ def write_classes(
         form=table.form,
         notes=(*table.notes, *columns.notes),
     )
+
+
+def _parts(
+    table: Table, labels: Mapping[int, str], task: Classification | Images
+) -> dict[Part, Int[np.ndarray, "rows"]]:
+    """Rows of each part, those of unknown classes left out; ValueError for a part without a row."""
+    train, valid = table.cut.validation(task.validation_fraction)
+    of_part: dict[Part, np.ndarray] = {"train": train, "valid": valid, "test": np.sort(table.cut.test)}
+    parts = {part: _known(rows, labels, task) for part, rows in of_part.items()}
+    for part, rows in parts.items():
+        if not len(rows):
+            raise ValueError(f"{table.origin}: the {part} part has no row; give more rows or other fractions")
+    return parts
 
 
 def _known(

@@ -6,8 +6,10 @@ from html import escape
 import numpy as np
 from jaxtyping import Float
 
-CELL, LEVELS = 11, 12
-"""Pixels of an edge, and how many shades there are."""
+from precisionflow.report.figures.shades import LEVELS, shaded
+
+CELL = 11
+"""Pixels of an edge."""
 LONGEST = 8
 """Characters of a token that are shown."""
 
@@ -22,15 +24,7 @@ def heatmap(probabilities: Float[np.ndarray, "queries keys"], tokens: Sequence[s
     size = margin + CELL * len(tokens) + 4
     shade = np.ceil(LEVELS * np.sqrt(np.clip(probabilities, 0, 1)) - 0.5).astype(int)
     parts = [f'<svg viewBox="0 0 {size} {size}" role="img" aria-label="{escape(alt)}">']
-    for level in range(1, LEVELS + 1):
-        cells = [
-            f"M{margin + CELL * key} {margin + CELL * query}h{CELL}v{CELL}h-{CELL}z"
-            for query, key in np.argwhere(shade == level).tolist()
-        ]
-        if cells:
-            parts.append(
-                f'<path fill="var(--series-0)" fill-opacity="{level / LEVELS:.2f}" d="{"".join(cells)}"/>'
-            )
+    parts += shaded(shade, left=margin, top=margin, width=CELL, height=CELL)
     labels = []
     for place, token in enumerate(map(escape, shown)):
         start, middle = margin - 3, f"{margin + CELL * (place + 0.8):.1f}"

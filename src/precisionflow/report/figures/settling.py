@@ -7,11 +7,10 @@ import numpy as np
 from jaxtyping import Float
 
 from precisionflow.report.digits import significant
+from precisionflow.report.figures.shades import LEVELS, shaded
 
 HEIGHT, WIDTH, NARROWEST = 14, 300, 3
 """Pixels of a layer, of all positions, and at least of one."""
-LEVELS = 12
-"""Shades."""
 
 
 def layer_map(
@@ -26,15 +25,7 @@ def layer_map(
     left, top = 46, 20
     width, height = left + step * values.shape[1] + 8, top + HEIGHT * len(layers) + 34
     parts = [f'<svg viewBox="0 0 {width:g} {height}" role="img" aria-label="{escape(alt)}">']
-    for level in range(1, LEVELS + 1):
-        areas = [
-            f"M{left + step * place:g} {top + HEIGHT * (len(layers) - 1 - layer)}h{step:g}v{HEIGHT}h-{step:g}z"
-            for layer, place in np.argwhere(shade == level).tolist()
-        ]
-        if areas:
-            parts.append(
-                f'<path fill="var(--series-0)" fill-opacity="{level / LEVELS:.2f}" d="{"".join(areas)}"/>'
-            )
+    parts += shaded(shade[::-1], left=left, top=top, width=step, height=HEIGHT)
     range_ = f"{significant(low, digits=2)} to {significant(high, digits=2)}"
     labels = [f'<text x="{left}" y="12">{escape(quantity)}, {escape(range_)} (logarithmic)</text>']
     for index, layer in enumerate(layers):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from precisionflow.ablation.aggregate import contrasted
+from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import unit_of
 from precisionflow.report import wording
 from precisionflow.report.material import Group, Material

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from precisionflow.ablation.aggregate import contrasted
+from precisionflow.ablation.contrasts import contrasted
 from precisionflow.report import tables, wording
 from precisionflow.report.figures.contrasts import forest
 from precisionflow.report.material import Group, Material

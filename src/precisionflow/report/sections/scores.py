@@ -1,6 +1,6 @@
 """Scores: the mean of every metric by variant, with its interval."""
 
-from precisionflow.ablation.aggregate import contrasted
+from precisionflow.ablation.contrasts import contrasted
 from precisionflow.report import tables, wording
 from precisionflow.report.material import Group, Material
 from precisionflow.report.section import Section

@@ -1,0 +1,95 @@
+"""What was measured of the cells that an experiment asks for, and the value of each of its units."""
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from precisionflow.ablation.design import Variant, unit_of
+from precisionflow.config import Experiment
+from precisionflow.records.failure import FailureCard
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import METRICS
+from precisionflow.results.cells import Cell
+from precisionflow.results.layout import EvaluatedCell
+
+
+class Scores(NamedTuple):
+    """What was measured of one cell."""
+
+    values: dict[str, float]
+    """metric -> value."""
+    rows: int
+    """Rows or tokens that were tested."""
+    rows_learned: int
+    """Rows or tokens of training and validation."""
+    chance: dict[str, np.ndarray]
+    """metric -> what it is in worlds where the predictions are true; empty where chance does not keep it from 0."""
+
+
+Measured = dict[Cell, Scores]
+Failed = Mapping[Cell, FailureCard]
+"""Cells that have no scores because their training or evaluation failed."""
+
+
+def read_metrics(cells: Iterable[Path]) -> Measured:
+    """All metrics by cell; a result that comes twice counts once, and is an error where the two differ."""
+    measured: Measured = {}
+    for folder in cells:
+        table = read_parquet(EvaluatedCell(folder).metrics, METRICS)
+        for row, draws in zip(table.drop_columns("chance").to_pylist(), table["chance"], strict=True):
+            cell = Cell(*(row[name] for name in Cell._fields))
+            metric, value = row["metric"], row["value"]
+            scores = measured.setdefault(cell, Scores({}, row["n"], row["n_train"], {}))
+            scores.chance[metric] = draws.values.to_numpy()
+            known = scores.values.setdefault(metric, value)
+            if known != value:
+                raise ValueError(
+                    f"{folder}: {cell} has {metric} {value}, another folder says {known}; keep the results of one run"
+                )
+    return measured
+
+
+def cells_of(variant: Variant, experiment: Experiment) -> list[list[Cell]]:
+    """The cells of a variant, one list for each unit."""
+    rows = [
+        [Cell(experiment.name, variant.dataset, variant.name, s, k) for s in experiment.seeds]
+        for k in experiment.splits
+    ]
+    return rows if unit_of(experiment) == "split" else [[cell] for cell in rows[0]]
+
+
+class Units(NamedTuple):
+    """What the units of one variant measured, and the n_test / n_train that they share rows by."""
+
+    values: list[float]
+    """NaN of a unit with a failed cell."""
+    overlap: float
+
+    @property
+    def known(self) -> list[float]:
+        """Values of the units that have one."""
+        return [value for value in self.values if not math.isnan(value)]
+
+
+def units_of(
+    variant: Variant, experiment: Experiment, metric: str, measured: Measured, *, nominal: float | None
+) -> Units:
+    """One value for each unit, the mean over its cells; with `nominal` the distance from it."""
+    units = cells_of(variant, experiment)
+    values = [
+        math.fsum(_distance(measured[cell].values[metric], nominal) for cell in unit) / len(unit)
+        if all(cell in measured for cell in unit)
+        else math.nan
+        for unit in units
+    ]
+    known = [measured[cell] for unit in units for cell in unit if cell in measured]
+    if unit_of(experiment) == "seed" or not known:
+        return Units(values, 0.0)
+    return Units(values, math.fsum(scores.rows / scores.rows_learned for scores in known) / len(known))
+
+
+def _distance(value: float, nominal: float | None) -> float:
+    return value if nominal is None else abs(value - nominal)
