@@ -1,0 +1,44 @@
+"""Checks of what fits with what, across the parts of an experiment; the classes declare, these files compare."""
+
+from typing import TYPE_CHECKING
+
+from precisionflow.config.compatibility import networks, posteriors, results, training
+
+if TYPE_CHECKING:
+    from precisionflow.config.experiment import Experiment
+
+CHECKS = (
+    networks.task_is_learnable,
+    networks.transformer_has_a_sequence,
+    networks.attention_sees_no_target,
+    networks.every_query_has_a_key,
+    networks.parts_of_attention_fit,
+    training.ranks_share_alike,
+    training.engine_trains_it,
+    training.states_have_what_is_precise,
+    training.images_settle,
+    training.engine_runs_the_optimiser,
+    training.gradients_can_be_compared,
+    networks.readout_can_be_tied,
+    networks.clusters_fit_tokens_and_readout,
+    posteriors.closed_form_is_left_alone,
+    posteriors.posterior_fits_the_objective,
+    posteriors.spread_is_of_a_number,
+    posteriors.members_vote_on_classes,
+    posteriors.members_share_rows,
+    posteriors.rows_can_be_weighed,
+    results.names_differ,
+    results.recalibration_fits_the_task,
+    results.attention_can_be_inspected,
+    results.data_can_be_cut,
+    results.metrics_are_measured,
+    results.margins_mean_something,
+    results.gate_can_be_passed_and_missed,
+)
+"""In their order: each raises ValueError for a part that does not fit the others, and says what would."""
+
+
+def check(experiment: "Experiment") -> None:
+    """ValueError with the first part that does not fit the others, and what would."""
+    for fits in CHECKS:
+        fits(experiment)

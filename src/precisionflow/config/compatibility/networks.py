@@ -1,0 +1,107 @@
+"""What fits a task: its network, its objective, attention over its tokens. Each check raises ValueError."""
+
+from typing import TYPE_CHECKING
+
+from precisionflow.config.attention import Graph, factors_of
+from precisionflow.config.base import members_of
+from precisionflow.config.compatibility.kinds import kinds
+from precisionflow.config.likelihoods import AdaptiveSoftmax
+from precisionflow.config.networks import Transformer
+from precisionflow.config.tasks import NextToken, Regression
+from precisionflow.config.tokens import RunningTokens
+
+if TYPE_CHECKING:
+    from precisionflow.config.experiment import Experiment
+
+
+def task_is_learnable(experiment: "Experiment") -> None:
+    task = experiment.task
+    for field, config, fitting in (
+        ("model", experiment.model, task.networks),
+        ("objective", experiment.objective, task.likelihoods),
+    ):
+        if not isinstance(config, fitting):
+            raise ValueError(
+                f"{field}.kind: {config.kind!r} does not fit task.kind {task.kind!r}; allowed: {kinds(fitting)}"
+            )
+
+
+def transformer_has_a_sequence(experiment: "Experiment") -> None:
+    model, task = experiment.model, experiment.task
+    if not isinstance(model, Transformer) or not isinstance(task, Regression):
+        return
+    if task.context == 1:
+        raise ValueError(
+            f"model.kind: transformer needs rows that are sequences, and those of task.source.kind {task.source.kind} "
+            "are none; use mlp, or task.source.kind node_chain"
+        )
+    if model.token_dropout:
+        raise ValueError("model.token_dropout: the rows of a table have no ids; leave it at 0")
+
+
+def attention_sees_no_target(experiment: "Experiment") -> None:
+    if not isinstance(experiment.model, Transformer):
+        return
+    prior = experiment.model.attention.prior
+    if experiment.task.causal and not prior.causal:
+        raise ValueError(
+            f"model.attention.prior.kind: {prior.kind!r} lets a token see the later ones that it is to predict; "
+            "use causal, or product of it and causal"
+        )
+
+
+def every_query_has_a_key(experiment: "Experiment") -> None:
+    """Of the priors a graph alone can leave a query without a key: all others hold the query's own place."""
+    model, task = experiment.model, experiment.task
+    if not isinstance(model, Transformer):
+        return
+    prior, context = model.attention.prior, task.context  # type: ignore[union-attr]
+    graphs = [factor for factor in factors_of(prior) if isinstance(factor, Graph)]
+    for query in range(context) if graphs else ():
+        first, *others = ({key for key in graph.keys_of(query) if key < context} for graph in graphs)
+        if not any(prior.possible(query, key) for key in first.intersection(*others)):
+            raise ValueError(
+                f"model.attention.prior: leaves the token at position {query} of {context} no key; "
+                f"give an edge [{query}, key] or lower task.context"
+            )
+
+
+def parts_of_attention_fit(experiment: "Experiment") -> None:
+    if not isinstance(experiment.model, Transformer):
+        return
+    attention = experiment.model.attention
+    edges, value = attention.edges, attention.value
+    for field, part, where, kind, fitting in (
+        ("potential", attention.potential, "edges", edges.kind, edges.potentials),
+        ("prior", attention.prior, "edges", edges.kind, edges.priors),
+        ("potential", attention.potential, "value", value.kind, value.potentials),
+        ("edges", edges, "value", value.kind, value.posteriors),
+    ):
+        if not isinstance(part, fitting):
+            raise ValueError(
+                f"model.attention.{field}.kind: {part.kind!r} does not fit model.attention.{where}.kind {kind!r}; "
+                f"allowed: {kinds(fitting)}"
+            )
+
+
+def readout_can_be_tied(experiment: "Experiment") -> None:
+    model, task = experiment.model, experiment.task
+    if isinstance(model, Transformer) and model.tied_readout and not task.predicts_tokens:
+        raise ValueError(f"model.tied_readout: task.kind {task.kind} predicts no tokens; leave it at false")
+
+
+def clusters_fit_tokens_and_readout(experiment: "Experiment") -> None:
+    objective, task, model = experiment.objective, experiment.task, experiment.model
+    if not isinstance(objective, AdaptiveSoftmax) or not isinstance(task, NextToken):
+        return
+    if not task.tokens.by_count:
+        sorted_kinds = [of for of in members_of(RunningTokens) if of.by_count]  # type: ignore[attr-defined]
+        raise ValueError(
+            f"objective.kind: adaptive_softmax needs a vocabulary in the order of counts, and task.tokens.kind "
+            f"{task.tokens.kind} has none; use {kinds(sorted_kinds)}, or objective.kind cross_entropy"
+        )
+    if objective.shrink > 1 and isinstance(model, Transformer) and model.tied_readout:
+        raise ValueError(
+            f"objective.shrink: {objective.shrink} needs weights of its own, and model.tied_readout has those of the "
+            "embedding; leave it at 1 or give model.tied_readout false"
+        )

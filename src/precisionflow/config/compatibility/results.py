@@ -1,0 +1,77 @@
+"""What evaluation, ablation and gate can ask for. Each check raises ValueError."""
+
+from typing import TYPE_CHECKING
+
+from precisionflow.config.base import nearest
+
+if TYPE_CHECKING:
+    from precisionflow.config.experiment import Experiment
+
+
+def names_differ(experiment: "Experiment") -> None:
+    for key, names in (
+        ("seeds", experiment.seeds),
+        ("splits", experiment.splits),
+        ("evaluation.levels", experiment.evaluation.levels),
+        ("ablation.metrics", experiment.ablation.metrics),
+        ("evaluation.recalibration", experiment.evaluation.recalibration),
+    ):
+        for name in names:
+            if list(names).count(name) > 1:
+                raise ValueError(f"{key}: names {name} twice; name it once")
+
+
+def recalibration_fits_the_task(experiment: "Experiment") -> None:
+    task = experiment.task
+    for method in experiment.evaluation.recalibration:
+        if method not in task.recalibrations:
+            raise ValueError(
+                f"evaluation.recalibration: {method} does not fit task.kind {task.kind!r}; "
+                f"allowed: {', '.join(task.recalibrations)}"
+            )
+
+
+def attention_can_be_inspected(experiment: "Experiment") -> None:
+    if experiment.evaluation.inspect and not experiment.task.predicts_tokens:
+        raise ValueError(
+            f"evaluation.inspect: true needs task.kind next_token, given {experiment.task.kind!r}; leave it out"
+        )
+
+
+def data_can_be_cut(experiment: "Experiment") -> None:
+    if experiment.splits != (0,) and not experiment.task.has_splits:
+        raise ValueError(
+            f"splits: given {list(experiment.splits)}; a text is cut by position, once; "
+            "keep [0] and repeat with seeds"
+        )
+
+
+def metrics_are_measured(experiment: "Experiment") -> None:
+    measured = experiment.metrics
+    named = [("ablation.metrics", name) for name in experiment.ablation.metrics]
+    named += [("ablation.margins", name) for name in experiment.ablation.margins]
+    for key, name in [*named, *(("gate", name) for name in experiment.gate)]:
+        if name not in measured:
+            raise ValueError(
+                f"{key}: task.kind {experiment.task.kind!r} has no metric {name!r}; "
+                f"allowed: {', '.join(measured)}{nearest(name, measured)}"
+            )
+
+
+def margins_mean_something(experiment: "Experiment") -> None:
+    for metric, margin in experiment.ablation.margins.items():
+        if margin.relative is not None and metric.startswith(experiment.task.without_zero):
+            raise ValueError(
+                f"ablation.margins.{metric}.relative: {metric} has no zero that a share could be of; "
+                "give an absolute margin"
+            )
+
+
+def gate_can_be_passed_and_missed(experiment: "Experiment") -> None:
+    for metric, bounds in experiment.gate.items():
+        if bounds.low is None and bounds.high is None:
+            raise ValueError(f"gate.{metric}: has neither low nor high; give one of them")
+        if bounds.low is not None and bounds.high is not None and bounds.low > bounds.high:
+            raise ValueError(
+                f"gate.{metric}: low {bounds.low:g} is above high {bounds.high:g}; exchange them"
+            )

@@ -1,0 +1,134 @@
+"""What fits an engine and a way of learning. Each check raises ValueError."""
+
+from typing import TYPE_CHECKING
+
+from precisionflow.config.base import members_of
+from precisionflow.config.compatibility.kinds import kinds
+from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.learning import (
+    GaussianLaw,
+    GaussNewton,
+    LaplaceLaw,
+    LearnedPrecision,
+    PredictiveCoding,
+)
+from precisionflow.config.networks import Generative, Transformer, posterior_of
+from precisionflow.config.tasks import Task
+
+if TYPE_CHECKING:
+    from precisionflow.config.experiment import Experiment
+
+
+def ranks_share_alike(experiment: "Experiment") -> None:
+    engine, size, parts = (
+        experiment.engine,
+        experiment.training.batch_size,
+        experiment.training.accumulate,
+    )
+    if isinstance(engine, DeepSpeedEngine) and size % engine.ranks:
+        raise ValueError(
+            f"training.batch_size {size} is not a multiple of "
+            f"engine.ranks {engine.ranks}; every rank takes an equal share"
+        )
+    ranks = engine.ranks if isinstance(engine, DeepSpeedEngine) else 1
+    if size % (ranks * parts):
+        raise ValueError(
+            f"training.batch_size {size} over {ranks} ranks is not a multiple of "
+            f"training.accumulate {parts}; the parts are equally large"
+        )
+
+
+def engine_trains_it(experiment: "Experiment") -> None:
+    engine, posterior = experiment.engine, posterior_of(experiment.model)
+    if not (
+        isinstance(engine, experiment.task.engines) and isinstance(experiment.learning, engine.learnings)
+    ):
+        tasks = [task for task in members_of(Task) if type(engine) in task.engines]  # type: ignore[attr-defined]
+        raise ValueError(
+            f"engine.kind: {engine.kind} trains task.kind {kinds(tasks)} by "
+            f"learning.kind {kinds(engine.learnings)}; use engine.kind torch"
+        )
+    if posterior is not None and not isinstance(engine, posterior.engines):
+        raise ValueError(
+            f"model.posterior.kind: {posterior.kind} needs engine.kind {kinds(posterior.engines)}; "
+            "change one of them"
+        )
+
+
+def states_have_what_is_precise(experiment: "Experiment") -> None:
+    learning, model = experiment.learning, experiment.model
+    if not isinstance(learning, PredictiveCoding) or isinstance(model, Transformer):
+        return
+    precision = learning.precision
+    if isinstance(precision, LearnedPrecision) and precision.per == "position":
+        raise ValueError(
+            f"learning.precision.per: model.kind {model.kind!r} has rows, whose states have no positions; "
+            "use layer or channel"
+        )
+
+
+def images_settle(experiment: "Experiment") -> None:
+    learning, model, engine = experiment.learning, experiment.model, experiment.engine
+    if not isinstance(model, Generative):
+        if isinstance(learning, PredictiveCoding) and isinstance(learning.descent, GaussNewton):
+            raise ValueError(
+                f"learning.descent.kind: gauss_newton needs a model of images, given model.kind {model.kind!r}; "
+                "use gradient, momentum or secant"
+            )
+        return
+    if not isinstance(learning, PredictiveCoding):
+        raise ValueError(
+            f"learning.kind: model.kind generative settles its states, given {learning.kind!r}; use predictive_coding"
+        )
+    if isinstance(learning.law, LaplaceLaw):
+        raise ValueError(
+            "learning.law.kind: laplace has no slope at 0, which a model of images needs; use another law"
+        )
+    if model.beliefs == "laplace" and not isinstance(learning.law, GaussianLaw):
+        raise ValueError(
+            f"model.beliefs: laplace needs learning.law.kind gaussian, given {learning.law.kind!r}; use mode"
+        )
+    if isinstance(model.prior, LearnedPrecision) and model.prior.per == "position":
+        raise ValueError("model.prior.per: the highest state has no positions; use layer or channel")
+    if learning.layers is not None and 0 not in learning.layers:
+        raise ValueError(
+            "learning.layers: leaves out layer 0, the highest state of model.kind generative; name it too"
+        )
+    if learning.pathway != "bidirectional":
+        raise ValueError(
+            f"learning.pathway: {learning.pathway} keeps states of model.kind generative from each other or from the "
+            "image; use bidirectional"
+        )
+    if learning.start == "amortised":
+        raise ValueError(
+            "learning.start: amortised guesses no states of model.kind generative; use forward or zeros"
+        )
+    if engine.dtype != "float32" or getattr(engine, "compile", False):
+        raise ValueError(
+            "engine: model.kind generative is trained in float32 and without compile; leave both as they are"
+        )
+
+
+def engine_runs_the_optimiser(experiment: "Experiment") -> None:
+    engine, training = experiment.engine, experiment.training
+    if not isinstance(training.optimiser, engine.optimisers):
+        remedy = "engine.zero_stage 0" if isinstance(engine, DeepSpeedEngine) else "engine.kind torch"
+        raise ValueError(
+            f"training.optimiser.kind: {training.optimiser.kind} needs whole matrices, which engine.kind "
+            f"{engine.kind} does not keep; use {remedy} or training.optimiser.kind {kinds(engine.optimisers)}"
+        )
+    if training.accumulate > 1 and not engine.accumulates:
+        raise ValueError(
+            f"training.accumulate: engine.kind {engine.kind} takes every batch whole; leave it at 1 "
+            "or use engine.kind torch"
+        )
+
+
+def gradients_can_be_compared(experiment: "Experiment") -> None:
+    engine, learning = experiment.engine, experiment.learning
+    partitioned = isinstance(engine, DeepSpeedEngine) and engine.zero_stage == 3
+    if experiment.training.monitor_every and partitioned and isinstance(learning, PredictiveCoding):
+        raise ValueError(
+            "training.monitor_every: compares whole gradients, which engine.zero_stage 3 does not keep; "
+            "use engine.zero_stage 2 or leave it out"
+        )
