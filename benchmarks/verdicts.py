@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from measured import Measured, arguments, present
 from sklearn.datasets import load_diabetes
 
+from precisionflow.ablation.sequential import Look
 from precisionflow.ablation.statistics import difference_p, equivalence_p, holm, mean_interval
 from precisionflow.data.folds import cut_test
 
@@ -26,6 +27,7 @@ PER_CENT = REPETITIONS / 100
 SPLITS = (10, 20)
 FALSE = 5.5
 """Per cent of false claims that a test at 5 % may make."""
+LOOKS = ((4, 8, 16), (3, 4, 5, 6, 7, 8, 9, 10))
 GIVEN = 0.2
 """Standard deviation of the column of noise that a `given` difference adds."""
 
@@ -163,6 +165,23 @@ def any_false_of_four(units: int) -> Iterator[bool]:
         yield min(holm([difference_p((drawn[k] - drawn[0]).tolist()) for k in range(1, 5)])) <= LEVEL
 
 
+def any_false_look(looks: tuple[int, ...]) -> Iterator[bool]:
+    """Whether the test at any of several numbers of normal units claims a difference where there is none."""
+    generator = np.random.default_rng(looks[-1])
+    levels = {units: Look(units, looks).nominal_level(LEVEL) for units in looks}
+    for _ in range(REPETITIONS):
+        drawn = generator.standard_normal(looks[-1]).tolist()
+        yield any(difference_p(drawn[:units]) <= level for units, level in levels.items())
+
+
+def any_plain_look(looks: tuple[int, ...]) -> Iterator[bool]:
+    """The same where each look is a test of its own at the whole level."""
+    generator = np.random.default_rng(looks[-1])
+    for _ in range(REPETITIONS):
+        drawn = generator.standard_normal(looks[-1]).tolist()
+        yield any(difference_p(drawn[:units]) <= LEVEL for units in looks)
+
+
 def of_splits() -> Iterator[Measured]:
     """Random 90/10 splits of one data set."""
     for draw, rows in ((diabetes, "diabetes"), (thousand, "1,000 rows")):
@@ -188,6 +207,12 @@ def of_seeds() -> Iterator[Measured]:
     yield Measured(
         "false equivalence, 8 normal units whose mean is the margin", per_cent(at_the_margin), "%", FALSE
     )
+    for looks in LOOKS:
+        said = ", ".join(map(str, looks))
+        yield Measured(
+            f"any false difference, looks at {said} units", per_cent(any_false_look(looks)), "%", FALSE
+        )
+        yield Measured(f"  the same, each at 5 %, {said} units", per_cent(any_plain_look(looks)), "%")
     yield Measured("any false difference of four, 8 normal units", per_cent(any_false_of_four(8)), "%", FALSE)
 
 

@@ -4,17 +4,20 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from precisionflow.pipelines import local
 
+from precisionflow.ablation.aggregate import aggregate, read_aggregate
+from precisionflow.ablation.design import Variant
 from precisionflow.app import run
 from precisionflow.app.run import run_experiments
-from precisionflow.config import Experiment, overlay, parse, resolve
+from precisionflow.config import Experiment, load, overlay, parse, resolve
 from precisionflow.report import terminal
 from precisionflow.results.layout import Results, cell_folder, data_folder
 from precisionflow.results.stage import once
 from tests.command_line import TINY
-from tests.synthetic import language, regression
+from tests.synthetic import evaluations, language, regression
 
 
 class Begun(Exception):
@@ -31,6 +34,40 @@ def test_a_design_that_can_reach_no_verdict_is_told_before_training(
     with pytest.raises(Begun):
         run_experiments([language(), regression()], folder=tmp_path / "out")
     assert capsys.readouterr().out == ("run twins: 3 seeds, 4 contrasts: 8 needed for a verdict\n")
+
+
+@pytest.mark.parametrize(
+    ("effect", "seeds", "said"), [(-20.0, 8, []), (0.0, 16, ["8 seeds, 8 more are run"])]
+)
+def test_seeds_are_added_until_contrasts_are_decided(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    effect: float,
+    seeds: int,
+    said: list[str],
+) -> None:
+    def measure(variant: Variant, seed: int, split: int) -> dict[str, float]:  # noqa: ARG001
+        learned = variant.name == "heteroscedastic"
+        value = float(np.random.default_rng([seed, learned]).standard_normal()) + effect * learned
+        return {"nll": value, "crps": value, "rmse": value}
+
+    def cells_and_tables(experiments: Sequence[Experiment], *, folder: Path, **_: object) -> None:
+        for one in experiments:
+            found = evaluations(one, tmp_path / f"{len(one.seeds)} seeds", measure)
+        aggregate(experiments, evaluations=found, out=Results(folder).aggregate)
+
+    monkeypatch.setattr(local, "run_locally", cells_and_tables)
+    monkeypatch.setattr(terminal, "print_remarks", lambda *_: None)
+    seeded = ("seeds: [0, 1]\nsplits: [0, 1, 2, 3, 4, 5, 6]", f"seeds: {list(range(16))}")
+    whole = regression(seeded, ("ablation:\n", "ablation:\n  looks: [8, 16]\n"))
+    assert run_experiments([whole], folder=tmp_path / "out")
+    out = Results(tmp_path / "out")
+    assert {row["n"] for row in read_aggregate(out.aggregate).contrasts.to_pylist()} == {seeds}
+    assert len(load(str(out.experiment("noise"))).seeds) == seeds
+    lines = [line for line in capsys.readouterr().out.splitlines() if "contrasts are open" in line]
+    assert len(lines) == len(said)
+    assert all(words in line for words, line in zip(said, lines, strict=True))
 
 
 class Pipeline:

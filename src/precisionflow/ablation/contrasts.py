@@ -7,6 +7,7 @@ from typing import Any
 from precisionflow.ablation import statistics
 from precisionflow.ablation.design import Pair, Variant, pairs, unit_of
 from precisionflow.ablation.measured import Measured, Units, units_of
+from precisionflow.ablation.sequential import look_of
 from precisionflow.config import Experiment
 from precisionflow.config.ablation import Margin
 from precisionflow.records.metrics import Metric, metric_named
@@ -19,7 +20,7 @@ def contrasted(experiment: Experiment) -> list[Metric]:
 
 def contrasts_of(experiment: Experiment, variants: list[Variant], measured: Measured) -> list[dict[str, Any]]:
     """Paired contrasts of one dataset; Holm's families are all contrasts of one metric, for each kind of p."""
-    rows = []
+    rows, look = [], look_of(experiment)
     compared = pairs(experiment, variants)
     for metric in contrasted(experiment):
         units = {
@@ -27,8 +28,8 @@ def contrasts_of(experiment: Experiment, variants: list[Variant], measured: Meas
             for variant in variants
         }
         family = [_contrast(experiment, pair, metric, units) for pair in compared]
-        differences = statistics.holm([row["p"] for row in family])
-        equivalences = statistics.holm([row["equivalence"] for row in family])
+        differences = statistics.holm([look.overall_p(row["p"]) for row in family])
+        equivalences = statistics.holm([look.overall_p(2 * row["equivalence"]) / 2 for row in family])
         for row, p, equivalence in zip(family, differences, equivalences, strict=True):
             row["p_adjusted"], row["equivalence_adjusted"] = p, equivalence
             row["verdict"] = _refused(row, experiment) or statistics.verdict(
@@ -65,9 +66,8 @@ def _contrast(
     )
     differences = statistics.paired(values, reference)
     overlap = max(ours.overlap, theirs.overlap)
-    interval = statistics.mean_interval(
-        differences, confidence=experiment.ablation.confidence, overlap=overlap
-    )
+    level = look_of(experiment).nominal_level(1 - experiment.ablation.confidence)
+    interval = statistics.mean_interval(differences, confidence=1 - level, overlap=overlap)
     margin = _margin(experiment.ablation.margins.get(metric.name), reference)
     return {
         "experiment": experiment.name,

@@ -174,6 +174,15 @@ def shortfall(experiment: Experiment) -> str | None:
     return f"{n} {unit if n == 1 else f'{unit}s'}, {contrasts}: {needed} needed"
 
 
+def at_looks(experiment: Experiment) -> list[Experiment]:
+    """The experiment at each look up to all its seeds: with its first seeds alone. Itself where it has no looks."""
+    looks = [look for look in experiment.ablation.looks if look < len(experiment.seeds)]
+    return [
+        *(experiment.model_copy(update={"seeds": experiment.seeds[:look]}) for look in looks),
+        experiment,
+    ]
+
+
 def single(experiment: Experiment) -> Experiment:
     """The one variant of an experiment, or of several the one that its `variant` names; ConfigError otherwise."""
     if experiment.ablation == Ablation():

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from precisionflow.ablation.design import expand, shortfall
+from precisionflow.ablation.design import at_looks, expand, shortfall
 from precisionflow.config import Experiment, load
 from precisionflow.destination import LocalResults
 from precisionflow.records.marker import MARKER, StageCard, read_marker
@@ -34,8 +34,6 @@ def run_experiments(
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names):
         raise ValueError(f"experiments {', '.join(names)}: two have the same name; rename one in its file")
-    from precisionflow.pipelines.local import run_locally
-
     with _told(folder) as done:
         if retry_failed:
             print(f"run: {remove_failures(Results(folder))} failed cells are tried again", flush=True)
@@ -44,14 +42,46 @@ def run_experiments(
             copied = reuse(variants, source=Results(source), results=Results(folder))
             print(f"run: {copied} trained cells are copied from {source}", flush=True)
         for experiment in experiments:
-            LocalResults(Results(folder)).keep(experiment)
             warn_of_few_units(experiment)
-        run_locally(experiments, folder=folder, screen=sys.stdout, trust_code=trust_code)
-        done += experiments
+        done += _look_by_look(experiments, folder=folder, trust_code=trust_code)
     if failed := failed_cells(Results(folder)):
         again = "run with --retry-failed to try them again"
         print(f"run: {failed} cells failed, see the table above; {again}", flush=True)
     return not failed
+
+
+def _look_by_look(experiments: Sequence[Experiment], *, folder: Path, trust_code: bool) -> list[Experiment]:
+    """Run the pipeline at one look after another, an experiment to that which decides it; each as it was run last."""
+    from precisionflow.pipelines.local import run_locally
+
+    results, looks = Results(folder), [at_looks(experiment) for experiment in experiments]
+    while True:
+        now = [of[0] for of in looks]
+        for experiment in now:
+            LocalResults(results).keep(experiment)
+        run_locally(now, folder=folder, screen=sys.stdout, trust_code=trust_code)
+        ahead = [of for of in looks if len(of) > 1 and _is_open(*of[:2], results=results)]
+        if not ahead:
+            return now
+        for of in ahead:
+            del of[0]
+
+
+def _is_open(experiment: Experiment, following: Experiment, *, results: Results) -> bool:
+    """Whether more seeds could decide a contrast; says so, and how many follow."""
+    from precisionflow.ablation.aggregate import read_aggregate
+
+    rows = read_aggregate(results.aggregate).contrasts.select(["experiment", "verdict"]).to_pylist()
+    verdicts = [row["verdict"] for row in rows if row["experiment"] == experiment.name]
+    count = sum(verdict.startswith(("undecided", "too few")) for verdict in verdicts)
+    if count:
+        seeds = len(experiment.seeds)
+        print(
+            f"run {experiment.name}: {count} of {len(verdicts)} contrasts are open after {seeds} seeds, "
+            f"{len(following.seeds) - seeds} more are run",
+            flush=True,
+        )
+    return count > 0
 
 
 def failed_cells(results: Results) -> int:

@@ -1,10 +1,11 @@
 """Ablations: axes of overlays, datasets, metrics."""
 
+import itertools
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Fraction, Label, Positive, nearest
+from precisionflow.config.base import NUMBER, Config, Count, Fraction, Label, Positive, nearest
 from precisionflow.config.designs import Design, Product
 
 Overlay = dict[str, Any]
@@ -47,6 +48,15 @@ class Ablation(Config):
     drop_pair: the unit is left out. worst_rank: in contrasts it counts as the worst unit of all variants."""
     confidence: Fraction = 0.95
     """Level of the intervals; 1 - confidence is the level of the tests."""
+    looks: tuple[Count, ...] = ()
+    """Numbers of seeds after which contrasts are looked at, and the run ends where all are decided: tests and their
+    intervals hold at all looks together. None: one look, at all seeds."""
+
+    @model_validator(mode="after")
+    def _looks_increase(self) -> Self:
+        if any(later <= look for look, later in itertools.pairwise(self.looks)):
+            raise ValueError(f"ablation.looks: given {list(self.looks)}; write increasing numbers of seeds")
+        return self
 
     @model_validator(mode="after")
     def _axes_have_levels(self) -> Self:

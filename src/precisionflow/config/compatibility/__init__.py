@@ -33,6 +33,7 @@ CHECKS = (
     results.data_can_be_cut,
     results.metrics_are_measured,
     results.margins_mean_something,
+    results.looks_count_seeds,
     results.gate_can_be_passed_and_missed,
 )
 """In their order: each raises ValueError for a part that does not fit the others, and says what would."""

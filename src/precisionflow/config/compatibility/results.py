@@ -67,6 +67,19 @@ def margins_mean_something(experiment: "Experiment") -> None:
             )
 
 
+def looks_count_seeds(experiment: "Experiment") -> None:
+    looks, seeds = experiment.ablation.looks, len(experiment.seeds)
+    if looks and len(experiment.splits) > 1:
+        raise ValueError(
+            "ablation.looks: splits share their rows, and what they add is not independent; look at seeds of one "
+            "split, or leave the looks out"
+        )
+    if looks and seeds not in looks:
+        raise ValueError(
+            f"ablation.looks: given {list(looks)}, and seeds has {seeds}; the number of seeds is one of the looks"
+        )
+
+
 def gate_can_be_passed_and_missed(experiment: "Experiment") -> None:
     for metric, bounds in experiment.gate.items():
         if bounds.low is None and bounds.high is None:

@@ -28,6 +28,7 @@ def section(material: Material) -> Section | None:
     context = {
         "groups": [Contrasts(tuple(_forests(group)), _table(group)) for group in material.groups],
         "several_splits": len(material.experiment.splits) > 1,
+        "looks": material.experiment.ablation.looks,
     }
     return Section("Contrasts", "sections/contrasts.html.jinja", context)
 
