@@ -1,1 +1,1 @@
-"""Inference: predictive coding."""
+"""Inference: predictive coding, variational."""

@@ -1,0 +1,109 @@
+"""Exponential families, one file each: p(x) = exp(sum_i <natural_i, T_i(x)> - log normaliser), of base measure 1.
+
+Natural parameters are those of a product of densities added up: T is chosen so that they are what the field names, such
+as precision and rate. Everything before the axes of an event is a plate, and plates broadcast. Numbers are float64.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import ClassVar, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Natural = tuple[Tensor, ...]
+Plates = tuple[int, ...]
+Numbers = Tensor | float | Sequence[float] | Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, eq=False)
+class ExponentialFamily(ABC):
+    """A batch of densities of one family."""
+
+    natural: Natural
+    axes: ClassVar[tuple[int, ...]]
+    """Axes of an event in each natural parameter; those before them are plates."""
+
+    @property
+    def plates(self) -> Plates:
+        """Shape of the batch."""
+        each = (a.shape[: a.ndim - axes] for a, axes in zip(self.natural, self.axes, strict=True))
+        return tuple(torch.broadcast_shapes(*each))
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """Shape of the last natural parameter of one density."""
+        last = self.natural[-1].shape
+        return tuple(last[len(last) - self.axes[-1] :])
+
+    @cached_property
+    @abstractmethod
+    def statistics(self) -> Natural:
+        """<T(x)>, which is the gradient of the log normaliser."""
+
+    @cached_property
+    @abstractmethod
+    def log_normaliser(self) -> Float[Tensor, "*plates"]:
+        """log integral of exp(sum_i <natural_i, T_i(x)>)."""
+
+    @staticmethod
+    @abstractmethod
+    def statistics_of(value: Tensor) -> Natural:
+        """T(x)."""
+
+    @abstractmethod
+    def require_proper(self, name: str) -> None:
+        """ValueError where the integral diverges; `name` is what the message begins with."""
+
+    def log_density(self, value: Tensor) -> Float[Tensor, "*plates"]:
+        """log p(x), in nats."""
+        return self.inner(self.natural, self.statistics_of(value)) - self.log_normaliser
+
+    def entropy(self) -> Float[Tensor, "*plates"]:
+        """-<log p(x)>, in nats."""
+        return self.log_normaliser - self.inner(self.natural, self.statistics)
+
+    def kl(self, other: Self) -> Float[Tensor, "*plates"]:
+        """<log p(x) - log other(x)> under p, in nats."""
+        difference = tuple(a - b for a, b in zip(self.natural, other.natural, strict=True))
+        return self.inner(difference, self.statistics) - self.log_normaliser + other.log_normaliser
+
+    def damped(self, to: Self, step: float) -> Self:
+        """(1 - step) of these natural parameters and step of others; at step 1 the others themselves."""
+        if step == 1:
+            return to
+        return type(self)(tuple(a + step * (b - a) for a, b in zip(self.natural, to.natural, strict=True)))
+
+    def inner(self, natural: Natural, statistics: Natural) -> Float[Tensor, "*plates"]:
+        """sum_i <natural_i, statistics_i>."""
+        each = [
+            (a * b).flatten(start_dim=-axes).sum(dim=-1) if axes else a * b
+            for a, b, axes in zip(natural, statistics, self.axes, strict=True)
+        ]
+        return reduce(torch.add, each)
+
+
+def numbers(given: Numbers, name: str) -> Tensor:
+    """As float64; ValueError where one of them is NaN or infinite."""
+    found = torch.as_tensor(given, dtype=torch.float64)
+    if not bool(found.isfinite().all()):
+        raise ValueError(f"{name}: has NaN or infinite numbers; every one has to be finite")
+    return found
+
+
+def require_positive(given: Tensor, name: str, what: str) -> None:
+    """ValueError where a number is not above 0."""
+    if not bool((given > 0).all()):
+        raise ValueError(f"{name}: {what} has to be above 0, given {given.min().item():g}")
+
+
+def require_positive_definite(given: Tensor, name: str, what: str) -> None:
+    """ValueError where a matrix is not square, symmetric and positive definite."""
+    if given.ndim < 2 or given.shape[-1] != given.shape[-2]:
+        raise ValueError(f"{name}: {what} has to be a square matrix, given shape {tuple(given.shape)}")
+    symmetric = torch.allclose(given, given.mT, rtol=1e-9, atol=0)
+    if not symmetric or bool(torch.linalg.cholesky_ex(given).info.any()):
+        raise ValueError(f"{name}: {what} has to be symmetric and positive definite")

@@ -1,0 +1,64 @@
+"""The Gaussian of a number: T = (x, -x^2 / 2), natural parameters (precision mean, precision)."""
+
+import math
+from functools import cached_property
+from typing import Self
+
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.inference.variational.families import (
+    ExponentialFamily,
+    Natural,
+    Numbers,
+    numbers,
+    require_positive,
+)
+
+Scalars = Float[Tensor, "*plates"]
+
+
+class Gaussian(ExponentialFamily):
+    """N(x; mean, 1 / precision)."""
+
+    axes = (0, 0)
+
+    @classmethod
+    def of(cls, mean: Numbers, precision: Numbers) -> Self:
+        """From mean and precision."""
+        of_mean, of_precision = numbers(mean, "mean"), numbers(precision, "precision")
+        return cls((of_precision * of_mean, of_precision))
+
+    @cached_property
+    def variance(self) -> Scalars:
+        """1 / precision."""
+        return 1 / self.natural[1]
+
+    @cached_property
+    def mean(self) -> Scalars:
+        """<x>."""
+        return self.natural[0] * self.variance
+
+    @cached_property
+    def square(self) -> Scalars:
+        """<x^2>."""
+        return self.variance.addcmul(self.mean, self.mean)
+
+    @cached_property
+    def statistics(self) -> Natural:
+        """(<x>, -<x^2> / 2)."""
+        return self.mean, -0.5 * self.square
+
+    @cached_property
+    def log_normaliser(self) -> Scalars:
+        """precision mean^2 / 2 - log(precision / 2 pi) / 2."""
+        return 0.5 * (self.natural[0] * self.mean - self.natural[1].log() + math.log(2 * math.pi))
+
+    @staticmethod
+    def statistics_of(value: Scalars) -> Natural:
+        """(x, -x^2 / 2)."""
+        return value, -0.5 * value.square()
+
+    def require_proper(self, name: str) -> None:
+        """ValueError where a precision is not above 0."""
+        require_positive(self.natural[1], name, "precision")

@@ -1,0 +1,87 @@
+"""The Gaussian of a vector: T = (x, -x x^T / 2), natural parameters (precision mean, precision)."""
+
+import math
+from functools import cached_property
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.inference.variational.families import (
+    ExponentialFamily,
+    Natural,
+    Numbers,
+    numbers,
+    require_positive_definite,
+)
+
+Vectors = Float[Tensor, "*plates width"]
+Matrices = Float[Tensor, "*plates width width"]
+
+
+class GaussianVector(ExponentialFamily):
+    """N(x; mean, precision^-1)."""
+
+    axes = (1, 2)
+
+    @classmethod
+    def of(cls, mean: Numbers, precision: Numbers) -> Self:
+        """From mean and precision matrix."""
+        of_mean, of_precision = numbers(mean, "mean"), numbers(precision, "precision")
+        return cls((times(of_precision, of_mean), of_precision))
+
+    @cached_property
+    def root(self) -> Matrices:
+        """Lower Cholesky factor of the precision."""
+        return torch.linalg.cholesky(self.natural[1])
+
+    @cached_property
+    def covariance(self) -> Matrices:
+        """precision^-1."""
+        return torch.cholesky_inverse(self.root)
+
+    @cached_property
+    def mean(self) -> Vectors:
+        """<x>."""
+        return times(self.covariance, self.natural[0])
+
+    @cached_property
+    def square(self) -> Matrices:
+        """<x x^T>."""
+        return self.covariance + outer(self.mean, self.mean)
+
+    @cached_property
+    def statistics(self) -> Natural:
+        """(<x>, -<x x^T> / 2)."""
+        return self.mean, -0.5 * self.square
+
+    @cached_property
+    def log_normaliser(self) -> Float[Tensor, "*plates"]:
+        """mean^T precision mean / 2 - log|precision / 2 pi| / 2."""
+        quadratic = (self.natural[0] * self.mean).sum(dim=-1)
+        return 0.5 * (quadratic - log_det(self.root) + self.event[0] * math.log(2 * math.pi))
+
+    @staticmethod
+    def statistics_of(value: Vectors) -> Natural:
+        """(x, -x x^T / 2)."""
+        return value, -0.5 * outer(value, value)
+
+    def require_proper(self, name: str) -> None:
+        """ValueError where a precision is not symmetric and positive definite."""
+        require_positive_definite(self.natural[1], name, "precision")
+
+
+def times(matrix: Matrices, vector: Vectors) -> Vectors:
+    """A x."""
+    return (matrix @ vector[..., None])[..., 0]
+
+
+def outer(a: Vectors, b: Vectors) -> Matrices:
+    """a b^T."""
+    return a[..., :, None] * b[..., None, :]
+
+
+def log_det(root: Matrices) -> Float[Tensor, "*plates"]:
+    """log|A| from its Cholesky factor."""
+    return 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
