@@ -1,0 +1,70 @@
+"""The evidence lower bound in its three forms, and the free energy F = -ELBO of each factor, in nats."""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.inference.variational.exact import Exact
+from precisionflow.inference.variational.factors import Beliefs, Factor, Variable
+from precisionflow.inference.variational.factors.plates import total
+from precisionflow.inference.variational.factors.prior import Prior
+from precisionflow.inference.variational.model import Model
+
+Nats = Float[Tensor, ""]
+
+
+def free_energy(model: Model, beliefs: Beliefs) -> Nats:
+    """F, summed over factors."""
+    return sum_of(_free_energy(factor, beliefs) for factor in model.factors)
+
+
+def free_energies(model: Model, beliefs: Beliefs) -> dict[str, Nats]:
+    """<log q(child) - log p(child given parents)> of each factor; of data without the first. They sum to F."""
+    return {factor.name: _free_energy(factor, beliefs) for factor in model.factors}
+
+
+def energy_and_entropy(model: Model, beliefs: Beliefs) -> Nats:
+    """ELBO = <log p(data, variables)> + entropy."""
+    energies = sum_of(energy(factor, beliefs) for factor in model.factors)
+    return sum_of(_entropy(variable, beliefs) for variable in model.variables) - energies
+
+
+def likelihood_less_divergence(model: Model, beliefs: Beliefs) -> Nats:
+    """ELBO = <log p(data given variables)> - KL of beliefs from what predicts them."""
+    of_data = [factor for factor in model.factors if factor.child is None]
+    others = [factor for factor in model.factors if factor.child is not None]
+    likelihood = -sum_of(energy(factor, beliefs) for factor in of_data)
+    return likelihood - sum_of(_divergence(factor, beliefs) for factor in others)
+
+
+def evidence_less_divergence(exact: Exact, beliefs: Beliefs) -> Nats:
+    """ELBO = log p(data) - KL of beliefs from the posterior, where both are known."""
+    return exact.log_evidence - exact.divergence(beliefs)
+
+
+def sum_of(parts: Iterable[Nats]) -> Nats:
+    """Their sum, 0 of none."""
+    return sum(parts, torch.zeros((), dtype=torch.float64))
+
+
+def energy(factor: Factor, beliefs: Beliefs) -> Nats:
+    """-<log p(child given parents)>, summed over plates."""
+    return total(factor.energy(beliefs), factor.plates)
+
+
+def _entropy(variable: Variable, beliefs: Beliefs) -> Nats:
+    return total(beliefs[variable].entropy(), variable.plates)
+
+
+def _free_energy(factor: Factor, beliefs: Beliefs) -> Nats:
+    of = energy(factor, beliefs)
+    return of if factor.child is None else of - _entropy(factor.child, beliefs)
+
+
+def _divergence(factor: Factor, beliefs: Beliefs) -> Nats:
+    """KL of a child's belief from what predicts it, expected under the beliefs of its parents."""
+    if isinstance(factor, Prior):
+        return total(beliefs[factor.child].kl(factor.family), factor.plates)
+    return _free_energy(factor, beliefs)

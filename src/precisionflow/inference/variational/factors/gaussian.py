@@ -1,0 +1,69 @@
+"""The Gaussian factor: log N(child; mean, precision^-1), of numbers or vectors, chosen by a categorical or not.
+
+Under beliefs it is count / 2 <log|X / 2 pi|> - tr(<X> residual), residual = scatter + count / 2 (Cov(mean) + d d^T) and
+d = <mean> - centre. Count, centre and scatter are those of the child's values: no difference of large squares.
+"""
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.inference.variational.factors import Beliefs, Variable
+from precisionflow.inference.variational.factors.algebra import LOG_2_PI
+from precisionflow.inference.variational.factors.normal import Normal
+from precisionflow.inference.variational.factors.plates import onto
+from precisionflow.inference.variational.factors.values import Child, Chosen, Latent, Moments
+from precisionflow.inference.variational.families import Natural, Plates
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianFactor:
+    """log N(child; mean, precision^-1)."""
+
+    name: str
+    normal: Normal
+    values: Child
+    plates: Plates
+    """Of the moments."""
+
+    @property
+    def child(self) -> Variable | None:
+        return self.values.variable if isinstance(self.values, Latent) else None
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        return (*self.values.variables, *self.normal.variables)
+
+    def energy(self, beliefs: Beliefs) -> Float[Tensor, "*plates"]:
+        """-count / 2 <log|X / 2 pi|> + tr(<X> residual)."""
+        moments, precision = self.values.moments(beliefs), self.normal.precision_under(beliefs)
+        log_det = precision.log_mean - LOG_2_PI * self.normal.algebra.width(moments.centre)
+        quadratic = self.normal.algebra.trace(precision.mean, self._residual(moments, beliefs))
+        return quadratic - moments.half * log_det
+
+    def message(self, to: Variable, beliefs: Beliefs) -> Natural:
+        """To the child (<X> <mean>, <X>), to the mean (count <X> centre, count <X>), to X (count / 2, residual)."""
+        algebra, normal = self.normal.algebra, self.normal
+        precision = normal.precision_under(beliefs)
+        if to in self.values.variables:
+            mean = normal.mean.mean(beliefs)
+            if isinstance(self.values, Chosen):
+                spread = normal.mean.spread(beliefs)
+                return (self.values.log_densities(precision.log_mean, precision.mean, mean, spread),)
+            return algebra.times(precision.mean, mean), precision.mean
+        moments = self.values.moments(beliefs)
+        if to is normal.precision:
+            natural = algebra.to_precision(moments.half, self._residual(moments, beliefs))
+        else:
+            scaled = algebra.scaled(moments.count, precision.mean)
+            natural = normal.mean.message(to, (algebra.times(scaled, moments.centre), scaled), beliefs)
+        return tuple(
+            onto(each, plates=self.plates, to=to.plates, axes=axes)
+            for each, axes in zip(natural, to.start.axes, strict=True)
+        )
+
+    def _residual(self, moments: Moments, beliefs: Beliefs) -> Tensor:
+        algebra, mean = self.normal.algebra, self.normal.mean
+        squares = algebra.outer(mean.mean(beliefs) - moments.centre, to=mean.spread(beliefs))
+        return algebra.plus(moments.scatter, moments.half, squares)

@@ -1,0 +1,150 @@
+"""Models: variables and data, each predicted by a family with numbers or by a conditional on other variables.
+
+    model = Model()
+    mean = model.latent(Gaussian.of(mean=0.0, precision=1e-3))
+    precision = model.latent(Gamma.of(shape=1e-3, rate=1e-3))
+    model.observe(normal(mean, precision), y)
+    found = infer(model)
+
+Plates broadcast as numpy's axes do, so that a batch of models is one model. A variable is made after its parents:
+directed cycles cannot be written.
+"""
+
+from typing import assert_never
+
+import torch
+
+from precisionflow.inference.variational.factors import Factor, Variable
+from precisionflow.inference.variational.factors.categorical import CategoricalFactor, Conditional, counted
+from precisionflow.inference.variational.factors.gaussian import GaussianFactor
+from precisionflow.inference.variational.factors.normal import Normal, of_family
+from precisionflow.inference.variational.factors.prior import Prior
+from precisionflow.inference.variational.factors.values import Latent, chosen, seen
+from precisionflow.inference.variational.families import ExponentialFamily, Numbers, Plates, numbers
+from precisionflow.inference.variational.families.categorical import Categorical
+from precisionflow.inference.variational.families.gaussian import Gaussian
+from precisionflow.inference.variational.families.gaussian_vector import GaussianVector
+
+Predicts = ExponentialFamily | Normal | Conditional
+
+
+class Model:
+    """A factor graph: variables in the order in which they were made, and a factor of each variable and datum."""
+
+    def __init__(self) -> None:
+        self.variables: list[Variable] = []
+        self.factors: list[Factor] = []
+
+    def latent(
+        self,
+        given: Predicts,
+        *,
+        plates: Plates = (),
+        start: ExponentialFamily | None = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A variable; `plates` beside those of what predicts it, `start` where its belief begins.
+
+        Without a start that is the prediction from the beliefs of its parents at their start. States of mixtures need
+        one that tells them apart. ValueError for an improper prior or start.
+        """
+        prediction = _prediction(given)
+        name = self._name(name, f"{type(prediction).__name__} {len(self.variables)}")
+        plates = _joined(given.plates, plates, name)
+        if isinstance(given, ExponentialFamily):
+            given.require_proper(name)
+        if start is not None:
+            _require_start(start, prediction, plates, name)
+        variable = Variable(name, plates, start or prediction)
+        self.variables.append(variable)
+        self.factors.append(_factor(variable, given))
+        return variable
+
+    def observe(
+        self, given: Predicts, values: Numbers, *, which: Variable | None = None, name: str | None = None
+    ) -> None:
+        """Data: of a Gaussian numbers or vectors, of a categorical states 0, 1, ...
+
+        With `which`, a Categorical variable, value i has the parents on plate k with the probability of which_i = k.
+        ValueError for values that are not finite, or whose plates are not those of the parents.
+        """
+        name = self._name(name, f"data {len(self.factors)}")
+        given = of_family(given) if isinstance(given, Gaussian | GaussianVector) else given
+        match given:
+            case Normal():
+                self.factors.append(_data(given, values, which, name))
+            case Conditional() if which is None:
+                self.factors.append(counted(torch.as_tensor(values), given, name))
+            case _:
+                raise ValueError(
+                    f"{name}: these data have no conjugate update; normal(...) or categorical(...) predicts data, "
+                    "and which= chooses between normal ones"
+                )
+
+    def factors_of(self, variable: Variable) -> list[Factor]:
+        """Those that the variable is in."""
+        return [factor for factor in self.factors if variable in factor.variables]
+
+    def _name(self, given: str | None, usual: str) -> str:
+        name = given or usual
+        if name in {factor.name for factor in self.factors}:
+            raise ValueError(f"name: {name!r} stands in the model already; take another")
+        return name
+
+
+def _factor(variable: Variable, given: Predicts) -> Factor:
+    match given:
+        case Normal():
+            return GaussianFactor(variable.name, given, Latent(variable, given.algebra), variable.plates)
+        case Conditional():
+            return CategoricalFactor(variable.name, given, variable, variable.plates)
+        case ExponentialFamily():
+            return Prior(variable, given)
+        case _:
+            assert_never(given)
+
+
+def _data(given: Normal, values: Numbers, which: Variable | None, name: str) -> GaussianFactor:
+    found, algebra, parents = numbers(values, name), given.algebra, given.plates
+    if algebra.width(found) != given.width:
+        raise ValueError(f"{name}: has vectors of {algebra.width(found)} numbers, their mean {given.width}")
+    if which is None:
+        return GaussianFactor(name, given, seen(found, parents=parents, algebra=algebra, name=name), parents)
+    of = chosen(found, which, parents=parents, algebra=algebra, name=name)
+    return GaussianFactor(name, given, of, which.start.event[:1])
+
+
+def _prediction(given: Predicts) -> ExponentialFamily:
+    """From the beliefs of the parents at their start."""
+    match given:
+        case ExponentialFamily():
+            return given
+        case Conditional(logs=logs, given=parents):
+            beliefs = {each: each.start for each in (*parents, logs) if isinstance(each, Variable)}
+            child = Variable("", given.plates, Categorical((torch.zeros(given.states, dtype=torch.float64),)))
+            return Categorical(_factor(child, given).message(child, beliefs))
+        case Normal(mean=mean, algebra=algebra):
+            beliefs = {each: each.start for each in given.variables}
+            precision = given.precision_under(beliefs).mean
+            return algebra.family((algebra.times(precision, mean.mean(beliefs)), precision))
+        case _:
+            assert_never(given)
+
+
+def _joined(of: Plates, plates: Plates, name: str) -> Plates:
+    """Plates beside those of the parents."""
+    try:
+        return tuple(torch.broadcast_shapes(of, plates))
+    except RuntimeError:
+        raise ValueError(f"{name}: plates {plates} do not fit {of}, those of what predicts it") from None
+
+
+def _require_start(start: ExponentialFamily, usual: ExponentialFamily, plates: Plates, name: str) -> None:
+    if type(start) is not type(usual) or start.event != usual.event:
+        raise ValueError(
+            f"{name}: start is {type(start).__name__} of shape {start.event}, "
+            f"the variable {type(usual).__name__} of shape {usual.event}"
+        )
+    start.require_proper(f"{name}: start")
+    if _joined(plates, start.plates, name) != plates:
+        raise ValueError(f"{name}: start has plates {start.plates}, the variable {plates}")

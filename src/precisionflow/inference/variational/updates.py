@@ -1,0 +1,90 @@
+"""Inference: coordinate descent of the free energy in the natural parameters of beliefs.
+
+The optimum of one belief, all others held, is the sum of the messages to it (Winn & Bishop 2005). F falls on the way
+there too: it is KL(belief, optimum) + constant, which falls along a step of natural parameters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import torch
+
+from precisionflow.inference.variational.elbo import free_energy
+from precisionflow.inference.variational.factors import Beliefs, Variable
+from precisionflow.inference.variational.families import ExponentialFamily, Natural
+from precisionflow.inference.variational.model import Model
+from precisionflow.inference.variational.schedules import Classes, Schedule, require_schedule, sequential
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """What is believed after inference."""
+
+    beliefs: Mapping[Variable, Any]
+    free_energies: list[float]
+    """F = -ELBO after each iteration, in nats; with tolerance 0 after the last alone."""
+    converged: bool
+
+    def __getitem__(self, variable: Variable) -> Any:
+        """The belief about a variable, a member of its family."""
+        return self.beliefs[variable]
+
+    @property
+    def elbo(self) -> float:
+        """Lower bound of log p(data)."""
+        return -self.free_energies[-1]
+
+
+def infer(
+    model: Model,
+    *,
+    schedule: Schedule = sequential,
+    step: float = 1.0,
+    iterations: int = 1000,
+    tolerance: float = 1e-10,
+) -> Inferred:
+    """Beliefs of least free energy, from those at the start.
+
+    Stops when an iteration changes F by less than tolerance (1 + |F|); at tolerance 0 F is not computed on the way.
+    `step` is the share of the way to the optimum, in natural parameters.
+    """
+    if not 0 < step <= 1:
+        raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
+    if iterations < 1 or not model.variables:
+        raise ValueError("infer: needs a variable and one iteration or more")
+    classes, beliefs = schedule(model), start(model)
+    require_schedule(model, classes)
+    energies: list[float] = []
+    for _ in range(iterations):
+        beliefs = updated(model, beliefs, classes, step=step)
+        if tolerance:
+            energies.append(free_energy(model, beliefs).item())
+            if len(energies) > 1 and abs(energies[-2] - energies[-1]) <= tolerance * (1 + abs(energies[-1])):
+                return Inferred(beliefs, energies, converged=True)
+    return Inferred(beliefs, energies or [free_energy(model, beliefs).item()], converged=False)
+
+
+def start(model: Model) -> Beliefs:
+    """Beliefs before the first update."""
+    return {variable: variable.start for variable in model.variables}
+
+
+def updated(model: Model, beliefs: Beliefs, classes: Classes, *, step: float = 1.0) -> Beliefs:
+    """Beliefs after one pass over the classes."""
+    after = dict(beliefs)
+    for together in classes:
+        optima = {variable: optimum(model, variable, after) for variable in together}
+        after |= {variable: after[variable].damped(best, step) for variable, best in optima.items()}
+    return after
+
+
+def optimum(model: Model, variable: Variable, beliefs: Beliefs) -> ExponentialFamily:
+    """The belief of least free energy, all others held: the sum of the messages."""
+    messages = [factor.message(variable, beliefs) for factor in model.factors_of(variable)]
+    return variable.family(reduce(_product, messages))
+
+
+def _product(a: Natural, b: Natural) -> Natural:
+    return tuple(torch.add(x, y) for x, y in zip(a, b, strict=True))
