@@ -1,0 +1,198 @@
+"""Linear Gaussian chains exactly, in log2(T) parallel steps: filter and smoother by associative scan.
+
+    x_0 ~ N(mean, covariance) ,   x_t = F x_{t-1} + N(0, Q) ,   y_t = H x_t + N(0, R)
+
+Särkkä & García-Fernández (2021), Temporal parallelization of Bayesian smoothers, equations 10 to 19. Q may be singular.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.inference.variational.families import Numbers, numbers
+from precisionflow.inference.variational.families.gaussian_vector import log_det, times
+
+Elements = tuple[Tensor, ...]
+States = Float[Tensor, "time state"]
+Covariances = Float[Tensor, "time state state"]
+Observations = Float[Tensor, "time observed"]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain whose matrices are the same at all times."""
+
+    transition: Float[Tensor, "state state"]
+    """F."""
+    noise: Float[Tensor, "state state"]
+    """Q."""
+    observation: Float[Tensor, "observed state"]
+    """H."""
+    observation_noise: Float[Tensor, "observed observed"]
+    """R."""
+    mean: Float[Tensor, "state"]
+    """Of x_0."""
+    covariance: Float[Tensor, "state state"]
+    """Of x_0."""
+
+    def __post_init__(self) -> None:
+        for name, matrix in vars(self).items():
+            object.__setattr__(self, name, numbers(matrix, f"chain: {name}"))
+        state, observed = len(self.mean), len(self.observation)
+        square = {"transition": state, "noise": state, "covariance": state, "observation_noise": observed}
+        wanted = {name: (width, width) for name, width in square.items()} | {"observation": (observed, state)}
+        for name, shape in wanted.items():
+            given = tuple(getattr(self, name).shape)
+            if given != shape:
+                raise ValueError(
+                    f"chain: {name} has shape {given}, with a mean of {state} numbers it needs {shape}"
+                )
+        for name in ("noise", "covariance", "observation_noise"):
+            _require_covariance(getattr(self, name), f"chain: {name}", singular=name != "observation_noise")
+
+
+class Moments(NamedTuple):
+    """Of the states at all times."""
+
+    mean: States
+    covariance: Covariances
+
+
+def filtered(chain: Chain, observations: Numbers) -> Moments:
+    """p(x_t given y_0 ... y_t)."""
+    _, mean, covariance, _, _ = scan(_combined, _filter_elements(chain, _checked(chain, observations)))
+    return Moments(mean, covariance)
+
+
+def smoothed(chain: Chain, observations: Numbers) -> Moments:
+    """p(x_t given all y)."""
+    elements = _smoother_elements(chain, filtered(chain, observations))
+    backwards = scan(_combined_backwards, tuple(each.flip(0) for each in elements))
+    _, mean, covariance = (each.flip(0) for each in backwards)
+    return Moments(mean, covariance)
+
+
+def log_evidence(chain: Chain, observations: Numbers) -> Float[Tensor, ""]:
+    """log p(y) = sum_t log N(y_t; H m, H P H^T + R), m and P those of x_t given what came before."""
+    y = _checked(chain, observations)
+    now, h = filtered(chain, y), chain.observation
+    ahead = _predicted(chain, Moments(now.mean[:-1], now.covariance[:-1]))
+    mean = torch.cat([chain.mean[None], ahead.mean])
+    covariance = torch.cat([chain.covariance[None], ahead.covariance])
+    root = torch.linalg.cholesky(h @ covariance @ h.mT + chain.observation_noise)
+    away = torch.linalg.solve_triangular(root, (y - mean @ h.mT)[..., None], upper=False)
+    return -0.5 * (away.square().sum() + log_det(root).sum() + y.numel() * math.log(2 * math.pi))
+
+
+def scan(combined: Callable[[Elements, Elements], Elements], elements: Elements) -> Elements:
+    """a_0, a_0 a_1, a_0 a_1 a_2, ... of an associative product, along the first axis: 2 T products in 2 log2(T) steps.
+
+    Pairs are combined, their products scanned, and the places between filled in (Blelloch 1990).
+    """
+    count = len(elements[0])
+    if count == 1:
+        return elements
+    pairs = combined(_every(elements, slice(0, count - 1, 2)), _every(elements, slice(1, None, 2)))
+    odd = scan(combined, pairs)
+    before = _every(odd, slice(0, (count - 1) // 2))
+    even = combined(before, _every(elements, slice(2, None, 2))) if count > 2 else before
+    return tuple(_woven(first[:1], a, b) for first, a, b in zip(elements, odd, even, strict=True))
+
+
+def _woven(first: Tensor, odd: Tensor, even: Tensor) -> Tensor:
+    whole = first.new_empty(1 + len(odd) + len(even), *first.shape[1:])
+    whole[:1], whole[1::2], whole[2::2] = first, odd, even
+    return whole
+
+
+def _every(elements: Elements, places: slice) -> Elements:
+    return tuple(each[places] for each in elements)
+
+
+def _filter_elements(chain: Chain, y: Observations) -> Elements:
+    """(A, b, C, eta, J) of each t: p(x_t given y_t, x) = N(A x + b, C), p(y_t given x) ~ N^-1(eta, J), x = x_{t-1}."""
+    f, h, state = chain.transition, chain.observation, len(chain.mean)
+    seen = torch.linalg.inv(h @ chain.noise @ h.mT + chain.observation_noise)
+    gain = chain.noise @ h.mT @ seen
+    left = torch.eye(state, dtype=y.dtype) - gain @ h
+    through = f.mT @ h.mT @ seen
+    each = [left @ f, gain, left @ chain.noise, through, through @ h @ f]
+    a, b, c, eta, j = (
+        y @ matrix.mT if at in (1, 3) else matrix.expand(len(y), -1, -1).clone()
+        for at, matrix in enumerate(each)
+    )
+    a[0], j[0], eta[0] = 0.0, 0.0, 0.0
+    first = chain.covariance @ h.mT @ torch.linalg.inv(h @ chain.covariance @ h.mT + chain.observation_noise)
+    b[0] = chain.mean + first @ (y[0] - h @ chain.mean)
+    c[0] = chain.covariance - first @ h @ chain.covariance
+    return a, b, c, eta, j
+
+
+def _combined(one: Elements, two: Elements) -> Elements:
+    """Elements of two stretches of time, one behind the other, as one."""
+    a, b, c, eta, j = one
+    a2, b2, c2, eta2, j2 = two
+    inner = inverse(torch.eye(a.shape[-1], dtype=a.dtype) + c @ j2)
+    forwards, back = a2 @ inner, (inner @ a).mT
+    return (
+        forwards @ a,
+        times(forwards, b + times(c, eta2)) + b2,
+        forwards @ c @ a2.mT + c2,
+        times(back, eta2 - times(j2, b)) + eta,
+        back @ j2 @ a + j,
+    )
+
+
+def _smoother_elements(chain: Chain, now: Moments) -> Elements:
+    """(E, g, L) of each time: p(x_t given x_{t+1}, y_0 ... y_t) = N(E x + g, L)."""
+    ahead = _predicted(chain, now)
+    gain = now.covariance @ chain.transition.mT @ inverse(ahead.covariance)
+    gain[-1] = 0.0
+    rest = now.covariance - gain @ ahead.covariance @ gain.mT
+    return gain, now.mean - times(gain, ahead.mean), rest
+
+
+def _combined_backwards(later: Elements, sooner: Elements) -> Elements:
+    e, g, rest = sooner
+    e2, g2, rest2 = later
+    return e @ e2, times(e, g2) + g, e @ rest2 @ e.mT + rest
+
+
+def _predicted(chain: Chain, now: Moments) -> Moments:
+    f = chain.transition
+    return Moments(now.mean @ f.mT, f @ now.covariance @ f.mT + chain.noise)
+
+
+def inverse(matrix: Tensor) -> Tensor:
+    """Of small ones in a batch: up to width 2 by the adjugate, which has no call for each matrix."""
+    match matrix.shape[-1]:
+        case 1:
+            return 1 / matrix
+        case 2:
+            (a, b), (c, d) = matrix.movedim((-2, -1), (0, 1))
+            adjugate = torch.stack([d, -b, -c, a], dim=-1).reshape(matrix.shape)
+            return adjugate / (a * d - b * c)[..., None, None]
+        case _:
+            return torch.linalg.inv(matrix)
+
+
+def _checked(chain: Chain, observations: Numbers) -> Observations:
+    y = numbers(observations, "observations")
+    if y.ndim != 2 or len(y) == 0 or y.shape[1] != len(chain.observation):
+        raise ValueError(
+            f"observations: have shape {tuple(y.shape)}, need one row or more of {len(chain.observation)} numbers"
+        )
+    return y
+
+
+def _require_covariance(matrix: Tensor, name: str, *, singular: bool) -> None:
+    least = torch.linalg.eigvalsh(matrix).min().item()
+    symmetric = torch.allclose(matrix, matrix.mT, rtol=1e-9, atol=0)
+    room = 1e-12 * matrix.abs().max().item()
+    if not symmetric or (least < -room if singular else least <= room):
+        raise ValueError(f"{name}: has to be symmetric and positive {'semi' if singular else ''}definite")

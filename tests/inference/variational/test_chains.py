@@ -1,0 +1,152 @@
+"""Chains by associative scan against a sequential Kalman filter, the RTS smoother and a dense Gaussian posterior."""
+
+import pytest
+import torch
+
+from precisionflow.inference.variational.chains import Chain, filtered, log_evidence, scan, smoothed
+
+STEPS = 40
+
+
+def chain(state=2, observed=2, *, singular=False) -> Chain:
+    torch.manual_seed(state + 10 * observed)
+    turn = torch.randn(state, state, dtype=torch.float64)
+    root = torch.randn(state, 1 if singular else state, dtype=torch.float64)
+    noise = torch.randn(observed, observed, dtype=torch.float64)
+    return Chain(
+        transition=0.9 * torch.linalg.qr(turn).Q,
+        noise=0.3 * root @ root.mT,
+        observation=torch.randn(observed, state, dtype=torch.float64),
+        observation_noise=noise @ noise.mT + 0.1 * torch.eye(observed),
+        mean=torch.randn(state, dtype=torch.float64),
+        covariance=2.0 * torch.eye(state),
+    )
+
+
+def data(of: Chain, steps=STEPS):
+    torch.manual_seed(7)
+    return 2 * torch.randn(steps, len(of.observation), dtype=torch.float64)
+
+
+def kalman(of: Chain, y):
+    """One step after the other: filtered and smoothed moments, and log p(y)."""
+    means, covariances, ahead, log = [], [], [], 0.0
+    mean, covariance = of.mean, of.covariance
+    for row in y:
+        ahead.append((mean, covariance))
+        seen = of.observation @ covariance @ of.observation.mT + of.observation_noise
+        predicted = of.observation @ mean
+        log += torch.distributions.MultivariateNormal(predicted, seen).log_prob(row)
+        gain = torch.linalg.solve(seen, of.observation @ covariance).mT
+        means.append(mean + gain @ (row - predicted))
+        covariances.append(covariance - gain @ of.observation @ covariance)
+        mean, covariance = (
+            of.transition @ means[-1],
+            of.transition @ covariances[-1] @ of.transition.mT + of.noise,
+        )
+    back = [(means[-1], covariances[-1])]
+    for t in reversed(range(len(y) - 1)):
+        m, p = ahead[t + 1]
+        gain = torch.linalg.solve(p, of.transition @ covariances[t]).mT
+        later, spread = back[-1]
+        back.append((means[t] + gain @ (later - m), covariances[t] + gain @ (spread - p) @ gain.mT))
+    smooth = tuple(torch.stack(each) for each in zip(*reversed(back), strict=True))
+    return (torch.stack(means), torch.stack(covariances)), smooth, log
+
+
+def dense(of: Chain, y):
+    """Joint Gaussian of all states and observations, by what each is a sum of; then conditioned."""
+    steps, state = len(y), len(of.mean)
+    through = torch.zeros(steps * state, steps * state, dtype=torch.float64)
+    for t in range(steps):
+        for s in range(t + 1):
+            power = torch.linalg.matrix_power(of.transition, t - s)
+            through[t * state : (t + 1) * state, s * state : (s + 1) * state] = power
+    noise = torch.block_diag(of.covariance, *[of.noise] * (steps - 1))
+    prior = through @ noise @ through.mT
+    mean = through[:, :state] @ of.mean
+    h = torch.block_diag(*[of.observation] * steps)
+    seen = h @ prior @ h.mT + torch.block_diag(*[of.observation_noise] * steps)
+    gain = torch.linalg.solve(seen, h @ prior).mT
+    after, spread = mean + gain @ (y.flatten() - h @ mean), prior - gain @ h @ prior
+    evidence = torch.distributions.MultivariateNormal(h @ mean, seen).log_prob(y.flatten())
+    blocks = [spread[t * state : (t + 1) * state, t * state : (t + 1) * state] for t in range(steps)]
+    return after.reshape(steps, state), torch.stack(blocks), evidence
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 2), (3, 2), (2, 3)])
+@pytest.mark.parametrize("singular", [False, True], ids=["", "singular noise"])
+def test_filter_and_smoother_are_those_of_kalman_and_of_the_dense_posterior(sizes, singular):
+    of = chain(*sizes, singular=singular)
+    y = data(of)
+    one, two, log = kalman(of, y)
+    close = {"rtol": 0, "atol": 1e-10}
+    for found, wanted in ((filtered(of, y), one), (smoothed(of, y), two)):
+        for mine, theirs in zip(found, wanted, strict=True):
+            torch.testing.assert_close(mine, theirs, **close)
+    mean, covariance, evidence = dense(of, y)
+    torch.testing.assert_close(smoothed(of, y).mean, mean, **close)
+    torch.testing.assert_close(smoothed(of, y).covariance, covariance, **close)
+    assert log_evidence(of, y).item() == pytest.approx(log.item(), rel=1e-12)
+    assert log_evidence(of, y).item() == pytest.approx(evidence.item(), rel=1e-10)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 7])
+def test_any_number_of_steps(steps):
+    of = chain()
+    y = data(of, steps)
+    one, two, log = kalman(of, y)
+    torch.testing.assert_close(filtered(of, y).mean, one[0])
+    torch.testing.assert_close(smoothed(of, y).covariance, two[1])
+    assert log_evidence(of, y).item() == pytest.approx(log.item())
+
+
+@pytest.mark.parametrize("count", range(1, 18))
+def test_a_scan_is_every_product_from_the_first(count):
+    """Products of matrices are associative and do not commute."""
+    torch.manual_seed(count)
+    each = torch.linalg.qr(torch.randn(count, 3, 3, dtype=torch.float64)).Q
+    calls = []
+
+    def product(a, b):
+        calls.append(len(a[0]))
+        return (a[0] @ b[0],)
+
+    (found,) = scan(product, (each,))
+    wanted = [each[0]]
+    for matrix in each[1:]:
+        wanted.append(wanted[-1] @ matrix)
+    torch.testing.assert_close(found, torch.stack(wanted))
+    assert sum(calls) < 2 * count
+    assert len(calls) <= 2 * count.bit_length()
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"noise": -torch.eye(2)}, "chain: noise: has to be symmetric and positive semidefinite"),
+        (
+            {"observation_noise": torch.zeros(2, 2)},
+            "chain: observation_noise: has to be symmetric and positive definite",
+        ),
+        ({"covariance": torch.tensor([[1.0, 0.5], [0.0, 1.0]])}, "chain: covariance: has to be symmetric"),
+        ({"transition": torch.eye(3)}, r"chain: transition has shape \(3, 3\), with a mean of 2 numbers"),
+        ({"mean": torch.tensor([0.0, torch.nan])}, "chain: mean: has NaN or infinite numbers"),
+    ],
+)
+def test_what_is_no_chain_is_one_line(change, line):
+    with pytest.raises(ValueError, match=line):
+        Chain(**vars(chain()) | change)
+
+
+@pytest.mark.parametrize(
+    ("y", "line"),
+    [
+        (torch.zeros(3, 5), r"have shape \(3, 5\), need one row or more of 2 numbers"),
+        (torch.zeros(0, 2), "need one row or more"),
+        (torch.full((3, 2), torch.nan), "observations: has NaN or infinite numbers"),
+    ],
+)
+def test_what_are_no_observations_is_one_line(y, line):
+    with pytest.raises(ValueError, match=line):
+        smoothed(chain(), y)
