@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from measured import Measured, arguments, present
 from sklearn.datasets import load_diabetes
 
+from precisionflow.ablation.power import units_for_difference
 from precisionflow.ablation.sequential import Look
 from precisionflow.ablation.statistics import difference_p, equivalence_p, holm, mean_interval
 from precisionflow.data.folds import cut_test
@@ -182,6 +183,18 @@ def any_plain_look(looks: tuple[int, ...]) -> Iterator[bool]:
         yield any(difference_p(drawn[:units]) <= LEVEL for units in looks)
 
 
+def units_told(units: int, effect: float) -> list[float]:
+    """Units that would show a difference, as told by normal samples with an effect that are undecided."""
+    generator = np.random.default_rng(units)
+    told = []
+    for _ in range(REPETITIONS):
+        drawn = effect + generator.standard_normal(units)
+        if difference_p(drawn.tolist()) > LEVEL:
+            found = units_for_difference(drawn.mean(), std=drawn.std(ddof=1), level=LEVEL)
+            told.append(np.inf if np.isnan(found) else found)
+    return told
+
+
 def of_splits() -> Iterator[Measured]:
     """Random 90/10 splits of one data set."""
     for draw, rows in ((diabetes, "diabetes"), (thousand, "1,000 rows")):
@@ -214,6 +227,10 @@ def of_seeds() -> Iterator[Measured]:
         )
         yield Measured(f"  the same, each at 5 %, {said} units", per_cent(any_plain_look(looks)), "%")
     yield Measured("any false difference of four, 8 normal units", per_cent(any_false_of_four(8)), "%", FALSE)
+    needed = units_for_difference(0.8, std=1.0, level=LEVEL)
+    yield Measured("units that show an effect of 0.8 standard deviations", needed, "units")
+    for quarter, told in zip((25, 50, 75), np.quantile(units_told(8, 0.8), [0.25, 0.5, 0.75]), strict=True):
+        yield Measured(f"  told by 8 units that leave it undecided, {quarter} % below", float(told), "units")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from precisionflow.ablation.aggregate import aggregate, read_aggregate
 from precisionflow.ablation.design import Variant
+from precisionflow.ablation.power import units_for_difference, units_for_equivalence
 from precisionflow.ablation.statistics import holm
 from precisionflow.config import Experiment
 from precisionflow.records.marker import MARKER
@@ -148,6 +149,25 @@ def test_the_family_of_holm_is_one_metric_on_one_dataset(tmp_path: Path) -> None
         assert [r["p_adjusted"] for r in family] == holm([r["p"] for r in family])
         assert [r["equivalence_adjusted"] for r in family] == holm([r["equivalence"] for r in family])
     assert {r["verdict"] for r in rows(out, "contrasts", metric="nll", axis="attention")} == {"better"}
+
+
+def test_an_undecided_contrast_says_how_many_units_would_decide(tmp_path: Path) -> None:
+    """At the level of the strictest of the family; of other verdicts, and of units that all agree, no number."""
+    margins = "  margins: {nll: {absolute: 0.005}}\n  axes:\n"
+    experiment = language(("seeds: [0, 1, 2]", f"seeds: {list(range(9))}"), ("  axes:\n", margins))
+    out = aggregated(experiment, tmp_path)
+    found = rows(out, "contrasts", metric="nll", verdict="undecided")
+    assert found
+    for row in found:
+        given = {"std": row["std"], "level": 0.05 / 4}
+        assert row["units_for_difference"] == units_for_difference(row["effect"], **given)
+        assert row["units_for_equivalence"] == units_for_equivalence(row["effect"], margin=0.005, **given)
+        assert min(row["units_for_difference"], row["units_for_equivalence"]) > 9
+    for row in rows(out, "contrasts", verdict="better"):
+        assert math.isnan(row["units_for_difference"])
+    (same,) = rows(aggregated(regression(), tmp_path, additive), "contrasts", metric="rmse")
+    assert same["verdict"] == "undecided"
+    assert math.isnan(same["units_for_difference"])
 
 
 def test_three_seeds_are_too_few_for_four_contrasts(tmp_path: Path) -> None:

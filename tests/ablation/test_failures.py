@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from precisionflow.ablation.aggregate import Aggregate, aggregate, read_aggregate
-from precisionflow.ablation.contrasts import _worst
+from precisionflow.ablation.contrasts import worst
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.gate import judge
 from precisionflow.ablation.measured import Units
@@ -121,11 +121,11 @@ def test_the_worst_rank_is_the_worst_unit_of_all_variants(tmp_path: Path) -> Non
     assert (contrast["n"], contrast["failed"]) == (7, 2)
 
 
-@pytest.mark.parametrize(("metric", "worst"), [("nll", 0.9), ("accuracy", 0.2), ("crps", 0.9)])
-def test_the_worst_unit_is_the_lowest_of_a_score_that_is_to_be_high(metric: str, worst: float) -> None:
+@pytest.mark.parametrize(("metric", "expected"), [("nll", 0.9), ("accuracy", 0.2), ("crps", 0.9)])
+def test_the_worst_unit_is_the_lowest_of_a_score_that_is_to_be_high(metric: str, expected: float) -> None:
     units = [Units([0.5, math.nan, 0.9], 0.0), Units([0.2, 0.4, math.nan], 0.0)]
-    assert _worst(units, metric_named(metric)) == worst
-    assert math.isnan(_worst([Units([math.nan], 0.0)], metric_named(metric)))
+    assert worst(units, metric_named(metric)) == expected
+    assert math.isnan(worst([Units([math.nan], 0.0)], metric_named(metric)))
 
 
 def test_a_failed_unit_of_a_coverage_counts_too(tmp_path: Path) -> None:

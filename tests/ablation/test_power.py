@@ -11,6 +11,8 @@ from precisionflow.ablation.power import (
     power_of_difference,
     power_of_equivalence,
     smallest_effect,
+    units_for_difference,
+    units_for_equivalence,
 )
 from precisionflow.ablation.statistics import difference_p, equivalence_p
 from tests.synthetic import language, regression
@@ -77,6 +79,52 @@ def test_the_smallest_effect_of_known_cases() -> None:
     assert smallest_effect(std=1.0, n=1, level=0.05) == math.inf
     assert smallest_effect(std=1.0, n=10, level=0.05, overlap=0.3) == pytest.approx(2 * 0.996, abs=2e-3)
     assert smallest_effect(std=1.0, n=10, level=0.05, power=0.9) > 1.05
+
+
+@pytest.mark.parametrize(("effect", "level"), [(2.0, 0.05), (0.5, 0.05), (-0.5, 0.05 / 8), (0.05, 0.05)])
+@pytest.mark.parametrize("overlap", [0.0, 1e-4])
+def test_the_units_for_a_difference_are_the_fewest_by_the_noncentral_t(
+    effect: float, level: float, overlap: float
+) -> None:
+    n = units_for_difference(3 * effect, std=3.0, level=level, overlap=overlap)
+
+    def power(n: float) -> float:
+        shift, t = abs(effect) / math.sqrt(1 / n + overlap), stats.t(n - 1).ppf(1 - level / 2)
+        return stats.nct.sf(t, n - 1, shift) + stats.nct.cdf(-t, n - 1, shift)
+
+    assert power(n) >= 0.8 > power(n - 1)
+
+
+def test_the_units_of_known_cases() -> None:
+    """34 pairs for d_z = 0.5 and 199 for 0.2 (G*Power, 5 % and 80 %)."""
+    assert units_for_difference(0.5, std=1.0, level=0.05) == 34
+    assert units_for_difference(0.2, std=1.0, level=0.05) == 199
+    effect = smallest_effect(std=1.0, n=7, level=0.01, overlap=1 / 9)
+    assert units_for_difference(effect, std=1.0, level=0.01, overlap=1 / 9) == 7
+    assert units_for_difference(1.0, std=1.0, level=0.05, power=0.9) > 10
+
+
+@pytest.mark.parametrize(("effect", "margin"), [(0.0, 0.6), (0.3, 1.0), (-0.3, 1.0)])
+def test_that_many_units_show_equivalence_in_four_of_five_samples(effect: float, margin: float) -> None:
+    n = int(units_for_equivalence(effect, margin=margin, std=1.0, level=0.05))
+    samples = np.random.default_rng(5).normal(effect, 1.0, size=(DRAWS, n))
+    share = np.mean([equivalence_p(sample.tolist(), margin=margin) <= 0.05 for sample in samples])
+    assert 0.8 - BAND < share < 0.8 + 2 * BAND
+
+
+def test_no_number_is_invented() -> None:
+    """One unit, units that all agree, rows that splits go on to share, no effect, no margin, an effect beyond it."""
+    assert units_for_difference(1.2, std=1.0, level=0.05, overlap=1 / 9) > 10
+    nothing = [
+        units_for_difference(1.0, std=math.nan, level=0.05),
+        units_for_difference(1.0, std=0.0, level=0.05),
+        units_for_difference(0.5, std=1.0, level=0.05, overlap=1 / 9),
+        units_for_difference(0.0, std=1.0, level=0.05),
+        units_for_equivalence(0.1, margin=math.nan, std=1.0, level=0.05),
+        units_for_equivalence(-0.6, margin=0.5, std=1.0, level=0.05),
+        units_for_equivalence(0.0, margin=0.5, std=0.0, level=0.05),
+    ]
+    assert all(math.isnan(n) for n in nothing)
 
 
 def test_the_overlap_is_that_of_the_source() -> None:

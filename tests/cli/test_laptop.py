@@ -63,7 +63,9 @@ def test_every_verb_writes_its_files(finished: Stages) -> None:
     names = {
         finished.model / cell: {"model.safetensors", "model.json", "history.parquet"},
         finished.evaluation / cell: {"predictions.parquet", "metrics.parquet"},
-        finished.aggregate: {"table.parquet", "contrasts.parquet", "failures.parquet"},
+        finished.aggregate: {
+            *("table.parquet", "contrasts.parquet", "across.parquet", "ranks.parquet", "failures.parquet"),
+        },
         finished.report: {"report.html"},
     }
     (data,) = finished.data.glob("linnerud-*/split-0")

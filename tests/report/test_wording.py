@@ -53,6 +53,22 @@ def test_nominal_metrics_are_named_by_their_distance() -> None:
     assert wording.direction(metric_named("accuracy")) == "higher is better"
 
 
+@pytest.mark.parametrize(
+    ("difference", "equivalence", "told"),
+    [
+        (23, math.nan, "n = 23 would show the difference"),
+        (math.nan, 1741, "n = 1,741 would show equivalence"),
+        (23, 41, "n = 23 would show the difference, 41 equivalence"),
+        (math.nan, math.nan, "no n up to 10,000 would decide"),
+    ],
+)
+def test_what_would_decide(difference: float, equivalence: float, told: str) -> None:
+    row = {"units_for_difference": difference, "units_for_equivalence": equivalence, "std": 0.1}
+    assert wording.deciding(row | {"verdict": "undecided"}) == told
+    assert wording.deciding(row | {"verdict": "better"}) == ""
+    assert wording.deciding(row | {"verdict": "undecided", "std": 0.0}) == ""
+
+
 def test_tally_counts_the_decided_first() -> None:
     verdicts = ["undecided", "equivalent", "worse", "better", "equivalent, slightly worse", "undecided"]
     assert wording.tally([{"verdict": v} for v in verdicts]) == (

@@ -42,6 +42,8 @@ def test_every_path_has_its_name():
         evaluated.recalibration: "recalibration.json",
         Aggregated(RUN).table: "table.parquet",
         Aggregated(RUN).contrasts: "contrasts.parquet",
+        Aggregated(RUN).across: "across.parquet",
+        Aggregated(RUN).ranks: "ranks.parquet",
         Aggregated(RUN).failures: "failures.parquet",
         Reported(RUN).page: "report.html",
         SearchResults(RUN).study: "study.json",

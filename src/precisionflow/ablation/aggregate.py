@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from precisionflow.ablation import statistics
+from precisionflow.ablation.across import across_of, ranks_of
 from precisionflow.ablation.contrasts import contrasted, contrasts_of
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.measured import Failed, Measured, cells_of, read_metrics, units_of
 from precisionflow.config import Experiment
-from precisionflow.records.failure import FailureCard
 from precisionflow.records.files import read_parquet, write_parquet
-from precisionflow.records.schemas import CONTRASTS, FAILURES, TABLE
+from precisionflow.records.schemas import ACROSS, CONTRASTS, FAILURES, RANKS, TABLE
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.layout import Aggregated, cell_folders
@@ -21,17 +21,19 @@ from precisionflow.results.stage import input_key, once
 
 
 class Aggregate(NamedTuple):
-    """The tables of the stage, with the schemas TABLE, CONTRASTS and FAILURES of `records.schemas`."""
+    """The tables of the stage, each with the schema of `records.schemas` that has its name."""
 
     table: pa.Table
     contrasts: pa.Table
+    across: pa.Table
+    ranks: pa.Table
     failures: pa.Table
 
 
 def aggregate(
     experiments: Sequence[Experiment], *, evaluations: Sequence[Path], out: Path, partial: bool = False
 ) -> None:
-    """Write `table.parquet`, `contrasts.parquet` and `failures.parquet` into `out`.
+    """Write the tables of `Aggregate` into `out`.
 
     `evaluations` are the folders of variants, each with `seed-<s>-split-<k>` folders, in any order. Cells that no
     experiment asks for are left out. ValueError when a cell or one of its metrics is missing, when two results of one
@@ -49,37 +51,43 @@ def aggregate(
     def work(folder: Path) -> None:
         whole, failed = parted(cells)
         measured = read_metrics(whole)
-        rows: list[dict[str, Any]] = []
-        contrasts: list[dict[str, Any]] = []
-        told: list[FailureCard] = []
+        found: list[list[dict[str, Any]]] = [[] for _ in Aggregate._fields]
+        scores, contrasts, across, ranks, failures = found
         for experiment in ordered:
-            for variants in by_dataset(experiment).values():
+            groups = by_dataset(experiment)
+            for dataset, variants in list(groups.items()):
                 asked = _asked(experiment, variants)
                 if partial and not measured.keys() & asked:
+                    del groups[dataset]
                     continue
                 absent = set(asked) - measured.keys() if partial else failed.keys()
                 metrics = _check_complete(experiment, variants, measured, failed, absent=absent)
-                rows += _table(experiment, variants, metrics, measured)
+                scores += _table(experiment, variants, metrics, measured)
                 contrasts += contrasts_of(experiment, variants, measured)
-                told += _failures(experiment, variants, failed)
-        write_parquet(pa.Table.from_pylist(rows, TABLE), Aggregated(folder).table, TABLE)
-        contrast_table = pa.Table.from_pylist(contrasts, CONTRASTS)
-        write_parquet(contrast_table, Aggregated(folder).contrasts, CONTRASTS)
-        failures = pa.Table.from_pylist(
-            [card.model_dump(include=set(FAILURES.names)) for card in told], FAILURES
-        )
-        write_parquet(failures, Aggregated(folder).failures, FAILURES)
+                failures += _failures(experiment, variants, failed)
+            across += across_of(experiment, groups, measured)
+            ranks += ranks_of(experiment, groups, measured)
+        for rows, (path, schema) in zip(found, _files(folder), strict=True):
+            write_parquet(pa.Table.from_pylist(rows, schema), path, schema)
 
     once(out, verb="aggregate", inputs=inputs, work=work)
 
 
 def read_aggregate(folder: Path) -> Aggregate:
     """The tables that `aggregate` wrote into `folder`."""
-    return Aggregate(
-        read_parquet(Aggregated(folder).table, TABLE),
-        read_parquet(Aggregated(folder).contrasts, CONTRASTS),
-        read_parquet(Aggregated(folder).failures, FAILURES),
-    )
+    return Aggregate(*(read_parquet(path, schema) for path, schema in _files(folder)))
+
+
+def _files(folder: Path) -> list[tuple[Path, pa.Schema]]:
+    """File and schema of each table of `Aggregate`."""
+    files = Aggregated(folder)
+    return [
+        (files.table, TABLE),
+        (files.contrasts, CONTRASTS),
+        (files.across, ACROSS),
+        (files.ranks, RANKS),
+        (files.failures, FAILURES),
+    ]
 
 
 def by_name(experiments: Sequence[Experiment]) -> list[Experiment]:
@@ -101,9 +109,10 @@ def by_dataset(experiment: Experiment) -> dict[str, list[Variant]]:
     return groups
 
 
-def _failures(experiment: Experiment, variants: list[Variant], failed: Failed) -> list[FailureCard]:
+def _failures(experiment: Experiment, variants: list[Variant], failed: Failed) -> list[dict[str, Any]]:
     """The failed cells of one dataset, in the order of variants, splits and seeds."""
-    return [failed[cell] for cell in _asked(experiment, variants) if cell in failed]
+    cards = [failed[cell] for cell in _asked(experiment, variants) if cell in failed]
+    return [card.model_dump(include=set(FAILURES.names)) for card in cards]
 
 
 def _asked(experiment: Experiment, variants: Sequence[Variant]) -> list[Cell]:

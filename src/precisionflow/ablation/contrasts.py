@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from precisionflow.ablation import statistics
+from precisionflow.ablation import power, statistics
 from precisionflow.ablation.design import Pair, Variant, pairs, unit_of
 from precisionflow.ablation.measured import Measured, Units, units_of
 from precisionflow.ablation.sequential import look_of
@@ -20,7 +20,7 @@ def contrasted(experiment: Experiment) -> list[Metric]:
 
 def contrasts_of(experiment: Experiment, variants: list[Variant], measured: Measured) -> list[dict[str, Any]]:
     """Paired contrasts of one dataset; Holm's families are all contrasts of one metric, for each kind of p."""
-    rows, look = [], look_of(experiment)
+    rows = []
     compared = pairs(experiment, variants)
     for metric in contrasted(experiment):
         units = {
@@ -28,56 +28,105 @@ def contrasts_of(experiment: Experiment, variants: list[Variant], measured: Meas
             for variant in variants
         }
         family = [_contrast(experiment, pair, metric, units) for pair in compared]
-        differences = statistics.holm([look.overall_p(row["p"]) for row in family])
-        equivalences = statistics.holm([look.overall_p(2 * row["equivalence"]) / 2 for row in family])
-        for row, p, equivalence in zip(family, differences, equivalences, strict=True):
-            row["p_adjusted"], row["equivalence_adjusted"] = p, equivalence
-            row["verdict"] = _refused(row, experiment) or statistics.verdict(
-                row["effect"],
-                p=p,
-                equivalence=equivalence,
-                better="higher" if metric.better == "higher" else "lower",
-                n=row["n"],
-                unit=unit_of(experiment),
-                family=len(family),
-                confidence=experiment.ablation.confidence,
-            )
+        asked = len(experiment.splits if unit_of(experiment) == "split" else experiment.seeds)
+        judge(family, metric, experiment, unit=unit_of(experiment), asked=asked)
         rows += family
     return rows
 
 
-def _refused(row: Mapping[str, Any], experiment: Experiment) -> str | None:
-    """Verdict of a contrast without a number: "refused: 1 of 10 splits failed"; none where it has one."""
-    if not math.isnan(row["effect"]):
-        return None
-    unit = unit_of(experiment)
-    units = len(experiment.splits if unit == "split" else experiment.seeds)
-    return f"refused: {row['failed']} of {units} {unit}s failed"
+def judge(
+    family: list[dict[str, Any]],
+    metric: Metric,
+    experiment: Experiment,
+    *,
+    unit: statistics.Unit,
+    asked: int,
+) -> None:
+    """Give the rows of one of Holm's families their adjusted p, verdicts and the units that would decide.
+
+    `asked` is the number of units of each.
+    """
+    look, confidence = look_of(experiment), experiment.ablation.confidence
+    differences = statistics.holm([look.overall_p(row["p"]) for row in family])
+    equivalences = statistics.holm([look.overall_p(2 * row["equivalence"]) / 2 for row in family])
+    level = look.nominal_level((1 - confidence) / max(len(family), 1))
+    for row, p, equivalence in zip(family, differences, equivalences, strict=True):
+        row["p_adjusted"], row["equivalence_adjusted"] = p, equivalence
+        refused = f"refused: {row['failed']} of {asked} {unit}s failed" if math.isnan(row["effect"]) else None
+        row["verdict"] = refused or statistics.verdict(
+            row["effect"],
+            p=p,
+            equivalence=equivalence,
+            better="higher" if metric.better == "higher" else "lower",
+            n=row["n"],
+            unit=unit,
+            family=len(family),
+            confidence=confidence,
+        )
+        row |= _deciding(row, level=level)
+
+
+def _deciding(row: Mapping[str, Any], *, level: float) -> dict[str, float]:
+    """Units that would show the measured effect, or equivalence, with `power.POWER`; NaN where the verdict is another.
+
+    `level` is what Holm asks of the strictest test of the family.
+    """
+    std = row["std"] if row["verdict"] == "undecided" else math.nan
+    given = {"std": std, "level": level, "overlap": row.get("overlap", 0.0)}
+    return {
+        "units_for_difference": power.units_for_difference(row["effect"], **given),
+        "units_for_equivalence": power.units_for_equivalence(row["effect"], margin=row["margin"], **given),
+    }
 
 
 def _contrast(
     experiment: Experiment, pair: Pair, metric: Metric, units: Mapping[str, Units]
 ) -> dict[str, Any]:
     """A row of CONTRASTS, but for what depends on its family; `units` are those of every variant."""
-    variant, baseline = pair.variant, pair.baseline
-    ours, theirs = units[variant.name], units[baseline.name]
-    values, reference, failed = _compared(
-        ours, theirs, missing=experiment.ablation.missing, worst=_worst(units.values(), metric)
+    ours, theirs = units[pair.variant.name], units[pair.baseline.name]
+    values, reference, failed = compared(
+        ours, theirs, missing=experiment.ablation.missing, worst=worst(units.values(), metric)
     )
-    differences = statistics.paired(values, reference)
     overlap = max(ours.overlap, theirs.overlap)
-    level = look_of(experiment).nominal_level(1 - experiment.ablation.confidence)
-    interval = statistics.mean_interval(differences, confidence=1 - level, overlap=overlap)
-    margin = _margin(experiment.ablation.margins.get(metric.name), reference)
+    found = effect_of(
+        statistics.paired(values, reference),
+        margin=_margin(experiment.ablation.margins.get(metric.name), reference),
+        overlap=overlap,
+        confidence=confidence_of(experiment),
+    )
+    return {
+        **named(experiment, pair, metric),
+        **found,
+        "dataset": pair.variant.dataset,
+        "failed": failed,
+        "overlap": overlap,
+    }
+
+
+def confidence_of(experiment: Experiment) -> float:
+    """Of a single interval, so that those of all looks hold together at the experiment's."""
+    return 1 - look_of(experiment).nominal_level(1 - experiment.ablation.confidence)
+
+
+def named(experiment: Experiment, pair: Pair, metric: Metric) -> dict[str, Any]:
+    """What a row of contrasts is about, but for its data set."""
     return {
         "experiment": experiment.name,
-        "dataset": variant.dataset,
         "metric": metric.name,
         "axis": pair.axis,
-        "level": pair.level(variant),
-        "baseline": pair.level(baseline),
-        "variant": variant.name,
-        "baseline_variant": baseline.name,
+        "level": pair.level(pair.variant),
+        "baseline": pair.level(pair.baseline),
+        "variant": pair.variant.name,
+        "baseline_variant": pair.baseline.name,
+    }
+
+
+def effect_of(
+    differences: list[float], *, margin: float, confidence: float, overlap: float = 0.0
+) -> dict[str, Any]:
+    """Effect, interval and p alone of paired differences; a `margin` of NaN stands for none."""
+    interval = statistics.mean_interval(differences, confidence=confidence, overlap=overlap)
+    return {
         "effect": interval.mean,
         "low": interval.low,
         "high": interval.high,
@@ -90,12 +139,10 @@ def _contrast(
             else statistics.equivalence_p(differences, margin=margin, overlap=overlap)
         ),
         "n": interval.n,
-        "failed": failed,
-        "overlap": overlap,
     }
 
 
-def _compared(
+def compared(
     ours: Units, theirs: Units, *, missing: str, worst: float
 ) -> tuple[list[float], list[float], int]:
     """Values of the units that a contrast is made of, one list for each side, and how many units have none.
@@ -113,7 +160,7 @@ def _compared(
     return [a for a, _ in whole], [b for _, b in whole], failed
 
 
-def _worst(units: Iterable[Units], metric: Metric) -> float:
+def worst(units: Iterable[Units], metric: Metric) -> float:
     """The worst unit of all variants; NaN where none has a value."""
     known = [value for of in units for value in of.known]
     return (min if metric.better == "higher" else max)(known, default=math.nan)

@@ -1,6 +1,8 @@
 """Power of the paired t test: the smallest effect that n units show, and the n that would show an effect."""
 
 import math
+from bisect import bisect_left
+from collections.abc import Callable
 
 from scipy.special import nctdtr, stdtrit
 
@@ -11,6 +13,8 @@ from precisionflow.config.tables import GivenSplit
 
 POWER = 0.8
 """Probability with which an effect of the stated size is to be shown."""
+MOST = 10_000
+"""Units up to which a number that would decide is looked for."""
 TENTH = 1 / 9
 """n_test / n_train where a tenth of the rows is tested."""
 
@@ -60,6 +64,38 @@ def smallest_effect(*, std: float, n: int, level: float, overlap: float = 0.0, p
         shown = power_of_difference(middle, std=1.0, n=n, level=level, overlap=overlap) >= power
         low, high = (low, middle) if shown else (middle, high)
     return std * high
+
+
+def units_for_difference(
+    effect: float, *, std: float, level: float, overlap: float = 0.0, power: float = POWER
+) -> float:
+    """The smallest n, 2 to `MOST`, whose `power_of_difference` is the given one; NaN where none has it.
+
+    NaN too where `std` is NaN or 0: one unit, or units that all agree, do not say how far others would vary.
+    """
+    return _fewest(
+        lambda n: power_of_difference(effect, std=std, n=n, level=level, overlap=overlap) >= power, std
+    )
+
+
+def units_for_equivalence(
+    effect: float, *, margin: float, std: float, level: float, overlap: float = 0.0, power: float = POWER
+) -> float:
+    """The same of `power_of_equivalence`; NaN too where the effect lies beyond the margin, or none is stated."""
+    return _fewest(
+        lambda n: (
+            power_of_equivalence(effect, margin=margin, std=std, n=n, level=level, overlap=overlap) >= power
+        ),
+        std if abs(effect) < margin else math.nan,
+    )
+
+
+def _fewest(shown: Callable[[int], bool], std: float) -> float:
+    """The smallest n at which something is shown that more units show too."""
+    if not std > 0:
+        return math.nan
+    n = 2 + bisect_left(range(2, MOST + 1), True, key=shown)
+    return float(n) if n <= MOST else math.nan
 
 
 def overlap_of(experiment: Experiment) -> float:

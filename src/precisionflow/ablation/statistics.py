@@ -14,6 +14,10 @@ ROUNDING = 2.0**-49
 """Two measurements that differ by no more than this share of the larger one (8 units in the last place) are one."""
 
 
+Unit = Literal["seed", "split", "data set"]
+"""What the n of a verdict counts."""
+
+
 class Interval(NamedTuple):
     """Mean of n units with Student's t interval; `std` has n - 1 in its denominator; NaN where n = 1.
 
@@ -129,7 +133,7 @@ def verdict(
     equivalence: float,
     better: Literal["lower", "higher"],
     n: int,
-    unit: Literal["seed", "split"],
+    unit: Unit,
     family: int,
     confidence: float,
 ) -> str:

@@ -147,6 +147,7 @@ experiment's confidence, if every prediction were true; NaN where chance does no
 CONTRASTS = _schema(
     may_be_nan=(
         *("effect", "low", "high", "std", "p", "p_adjusted", "margin", "equivalence", "equivalence_adjusted"),
+        *("units_for_difference", "units_for_equivalence"),
     ),
     experiment=_text,
     dataset=_text,
@@ -169,10 +170,60 @@ CONTRASTS = _schema(
     failed=_whole,
     overlap=_real,
     verdict=_text,
+    units_for_difference=_real,
+    units_for_equivalence=_real,
 )
 """aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired, std = their standard deviation; p
 of no difference, and that of a difference of the margin or more (`equivalence`); NaN where n = 1, and where no margin
-is stated; all of them where failures are refused. failed: units in which a cell of one of the two failed."""
+is stated; all of them where failures are refused. failed: units in which a cell of one of the two failed.
+units_for_: of an undecided contrast, how many would show the measured effect, or equivalence, at 80 % power; NaN where
+no number up to 10,000 would, and of all other verdicts."""
+ACROSS = _schema(
+    may_be_nan=(
+        *("effect", "low", "high", "std", "between", "p", "p_adjusted"),
+        *("margin", "equivalence", "equivalence_adjusted", "units_for_difference", "units_for_equivalence"),
+    ),
+    experiment=_text,
+    metric=_text,
+    scale=_text,
+    axis=_text,
+    level=_text,
+    baseline=_text,
+    variant=_text,
+    baseline_variant=_text,
+    effect=_real,
+    low=_real,
+    high=_real,
+    std=_real,
+    between=_real,
+    p=_real,
+    p_adjusted=_real,
+    margin=_real,
+    equivalence=_real,
+    equivalence_adjusted=_real,
+    n=_whole,
+    failed=_whole,
+    verdict=_text,
+    units_for_difference=_real,
+    units_for_equivalence=_real,
+)
+"""aggregate/across.parquet: the same over data sets, n of them, each with its effect as one unit. scale: "difference"
+in the metric's unit, or "log ratio" of variant to baseline. std: of the measured effects; between: of the true ones;
+failed: data sets without an effect."""
+RANKS = _schema(
+    may_be_nan=("f",),
+    experiment=_text,
+    metric=_text,
+    variant=_text,
+    mean_rank=_real,
+    sets=_whole,
+    chi2=_real,
+    f=_real,
+    p=_real,
+    critical_difference=_real,
+)
+"""aggregate/ranks.parquet: mean rank of a variant over the data sets, 1 is best; the same of all variants of a metric:
+chi2 of Friedman, F and its p (Iman and Davenport; NaN where infinite), Nemenyi's critical difference of mean ranks."""
 FAILURES = _schema(
     experiment=_text, dataset=_text, variant=_text, seed=_whole, split=_whole, stage=_text, cause=_text
 )

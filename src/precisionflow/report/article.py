@@ -9,6 +9,7 @@ from precisionflow.report import wording
 from precisionflow.report.material import Material
 from precisionflow.report.section import Section
 from precisionflow.report.sections import (
+    across,
     answer,
     attention,
     calibration,
@@ -29,6 +30,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     failures.section,
     gate.section,
     contrasts.section,
+    across.section,
     fit.section,
     calibration.section,
     learning_curves.section,

@@ -90,6 +90,10 @@ class Material:
     gate: tuple[Judgement, ...]
     anchor: str
     """Id of the article, and start of all ids in it."""
+    across: tuple[Row, ...] = ()
+    """Rows of records.schemas.ACROSS; none on one data set."""
+    ranks: tuple[Row, ...] = ()
+    """Rows of records.schemas.RANKS."""
 
     @property
     def several(self) -> bool:
@@ -128,4 +132,8 @@ def gather(
         )
         for position, (dataset, variants) in enumerate(by_dataset(experiment).items())
     )
-    return Material(experiment, groups, tuple(gate), anchor)
+    across, ranks = (
+        tuple(row for row in table.to_pylist() if row["experiment"] == experiment.name)
+        for table in (results.across, results.ranks)
+    )
+    return Material(experiment, groups, tuple(gate), anchor, across, ranks)

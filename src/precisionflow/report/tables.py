@@ -3,10 +3,12 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 
+from precisionflow.ablation.ranks import alike
 from precisionflow.config import Experiment
 from precisionflow.records.metrics import Metric, metric_named
-from precisionflow.report import wording
+from precisionflow.report import digits, wording
 from precisionflow.report.wording import Row
 
 
@@ -119,17 +121,64 @@ def contrast_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str)
     for row in rows:
         shown = (
             Entry(wording.comparison(row, levels)),
-            Entry(wording.quantity(metric_named(row["metric"]))),
+            Entry(wording.compared(row)),
             Entry(wording.effect(row)),
             Entry(wording.margin(row)),
             _p(row["p_adjusted"], row["p"]),
             _p(row["equivalence_adjusted"], row["equivalence"]),
             Entry(str(row["n"])),
-            Entry(row["verdict"], kind=wording.verdict_kind(row["verdict"])),
+            Entry(row["verdict"], wording.deciding(row), kind=wording.verdict_kind(row["verdict"])),
         )
         body.append(shown)
     table = Table(caption, headings, tuple(body))
     return table if margins else without(table, ("margin", "p equivalent"))
+
+
+def across_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str) -> Table:
+    """The contrasts over data sets, and the standard deviation of their effects between sets."""
+    table = contrast_table(rows, levels, caption=caption)
+    between = [digits.significant(row["between"], digits=2) for row in rows]
+    columns = (*table.columns[:3], Entry("between sets", "std"), *table.columns[3:])
+    body = tuple((*line[:3], Entry(std), *line[3:]) for line, std in zip(table.rows, between, strict=True))
+    return Table(table.caption, columns, body)
+
+
+def rank_table(rows: Sequence[Row], *, caption: str, confidence: float) -> Table:
+    """Variants by metrics: mean rank, with the letters of its groups; by their ranks in the first metric."""
+    by_metric: dict[str, list[Row]] = {}
+    for row in rows:
+        by_metric.setdefault(row["metric"], []).append(row)
+    letters = {name: rank_groups(of, confidence=confidence) for name, of in by_metric.items()}
+    where = {(row["variant"], row["metric"]): f"{row['mean_rank']:.2f}" for row in rows}
+    ordered = sorted(next(iter(by_metric.values())), key=lambda row: row["mean_rank"])
+    body = [
+        (
+            Entry(row["variant"]),
+            *(
+                Entry(where[row["variant"], name], ", ".join(letters[name][row["variant"]]))
+                for name in by_metric
+            ),
+        )
+        for row in ordered
+    ]
+    headings = (Entry("variant"), *(Entry(name, "groups alike") for name in by_metric))
+    return Table(caption, headings, tuple(body))
+
+
+def rank_groups(rows: Sequence[Row], *, confidence: float) -> dict[str, list[str]]:
+    """Variant -> letters of the groups in which no two are shown to rank differently.
+
+    One group of all where Friedman's test shows nothing.
+    """
+    shown = rows[0]["p"] <= 1 - confidence
+    groups = alike(
+        [row["mean_rank"] for row in rows], difference=rows[0]["critical_difference"] if shown else math.inf
+    )
+    found: dict[str, list[str]] = {row["variant"]: [] for row in rows}
+    for letter, group in zip(ascii_lowercase, groups, strict=False):
+        for index in group:
+            found[rows[index]["variant"]].append(letter)
+    return found
 
 
 def failure_table(rows: Sequence[Row], experiment: Experiment, dataset: str) -> Table:

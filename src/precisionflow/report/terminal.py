@@ -35,11 +35,15 @@ STYLES = {"better": "green", "worse": "red", "equivalent": "cyan", "best": "bold
 
 
 def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Console) -> None:
-    """Show the tables of an aggregate folder: by experiment and data set the contrasted metrics, then the contrasts."""
+    """Show the tables of an aggregate folder: by experiment and data set the contrasted metrics, then the contrasts.
+
+    Those over all data sets come last.
+    """
     results = read_aggregate(aggregate)
     scores, contrasts = results.table.to_pylist(), results.contrasts.to_pylist()
     for experiment in by_name(experiments):
-        for dataset, variants in by_dataset(experiment).items():
+        groups = by_dataset(experiment)
+        for dataset, variants in groups.items():
             rows = tables.select(scores, experiment, dataset)
             compared = tables.select(contrasts, experiment, dataset)
             if not rows:
@@ -49,6 +53,11 @@ def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Co
             failed = tables.select(results.failures.to_pylist(), experiment, dataset)
             if failed:
                 print_table(tables.failure_table(failed, experiment, dataset), console)
+        across = [row for row in results.across.to_pylist() if row["experiment"] == experiment.name]
+        if across:
+            caption = f"{experiment.name} over {len(groups)} data sets: {wording.tally(across)}"
+            levels = {variant.name: variant.levels for variant in next(iter(groups.values()))}
+            print_table(tables.across_table(across, levels, caption=caption), console)
 
 
 def print_table(table: Table, console: Console) -> None:
@@ -126,5 +135,6 @@ def _rich(table: Table) -> RichTable:
 
 
 def _shown(entry: Entry) -> Text:
-    beside, under = f"{entry.text} {entry.note}".strip(), f"\nby chance {entry.chance}"
+    note = f"({entry.note})" if entry.kind == "open" and entry.note else entry.note
+    beside, under = f"{entry.text} {note}".strip(), f"\nby chance {entry.chance}"
     return Text(beside + (under if entry.chance else ""), style=STYLES.get(entry.kind, ""))

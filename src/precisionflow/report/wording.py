@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+from precisionflow.ablation.power import MOST
 from precisionflow.config.ablation import Margin
 from precisionflow.records.metrics import Metric, metric_named
 from precisionflow.report import digits
@@ -49,6 +50,17 @@ def interval_name(confidence: float) -> str:
 def quantity(metric: Metric) -> str:
     """What is contrasted: the metric, or its distance from the calibrated value."""
     return metric.name if metric.nominal is None else f"|{metric.name} − {metric.nominal:g}|"
+
+
+def is_ratio(row: Row) -> bool:
+    """Whether the effect of a contrast is a log ratio, as over data sets it may be."""
+    return row.get("scale") == "log ratio"
+
+
+def compared(row: Row) -> str:
+    """ "nll", "|coverage_90 − 0.9|", "log ratio of rmse": what the effect of a contrast is one of."""
+    shown = quantity(metric_named(row["metric"]))
+    return f"log ratio of {shown}" if is_ratio(row) else shown
 
 
 def direction(metric: Metric) -> str:
@@ -101,7 +113,22 @@ def _per_cent(share: float) -> str:
 def finding(row: Row, *, unit: str) -> str:
     """ "nll −0.012 [−0.020, −0.004], margin ±0.021, n = 8 seeds": what a contrast measured."""
     stated = "" if math.isnan(row["margin"]) else f", margin {margin(row)}"
-    return f"{quantity(metric_named(row['metric']))} {effect(row)}{stated}, n = {count(row['n'], unit)}"
+    return f"{compared(row)} {effect(row)}{stated}, n = {count(row['n'], unit)}"
+
+
+def deciding(row: Row) -> str:
+    """ "n = 23 would show the difference, 41 equivalence": units that an undecided contrast needs; else empty.
+
+    Empty too where the units do not vary, which says nothing about others.
+    """
+    if row["verdict"] != "undecided" or not row["std"] > 0:
+        return ""
+    wanted = {"the difference": row["units_for_difference"], "equivalence": row["units_for_equivalence"]}
+    known = {what: f"{n:,.0f}" for what, n in wanted.items() if not math.isnan(n)}
+    if not known:
+        return f"no n up to {MOST:,} would decide"
+    (first, n), *rest = known.items()
+    return ", ".join([f"n = {n} would show {first}", *(f"{more} {what}" for what, more in rest)])
 
 
 def verdict_kind(verdict: str) -> VerdictKind:

@@ -184,6 +184,16 @@ class Aggregated:
         return self.folder / "contrasts.parquet"
 
     @property
+    def across(self) -> Path:
+        """records.schemas.ACROSS."""
+        return self.folder / "across.parquet"
+
+    @property
+    def ranks(self) -> Path:
+        """records.schemas.RANKS."""
+        return self.folder / "ranks.parquet"
+
+    @property
     def failures(self) -> Path:
         """records.schemas.FAILURES."""
         return self.folder / "failures.parquet"

@@ -6,10 +6,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from precisionflow.records.metrics import metric_named
 from precisionflow.report.figures.contrasts import forest
 
 ROW = {
+    "metric": "nll",
     "level": "b",
     "baseline": "a",
     "effect": -0.02,
@@ -22,9 +22,9 @@ ROW = {
 
 def test_a_figure_of_contrasts_without_intervals_can_be_drawn() -> None:
     row = ROW | {"low": np.nan, "high": np.nan, "margin": np.nan, "verdict": "too few seeds: 1 of 6"}
-    text = forest([row], [""], metric_named("nll"), name="f")
+    text = forest([row], [""], name="f")
     assert "better to the left" in text
-    assert "better to the right" in forest([row], [""], metric_named("accuracy"), name="f")
+    assert "better to the right" in forest([row | {"metric": "accuracy"}], [""], name="f")
 
 
 def heights(path: str) -> tuple[float, float]:
@@ -37,7 +37,7 @@ def heights(path: str) -> tuple[float, float]:
 @pytest.mark.parametrize("setting", ["", "attention=dot_product"])
 def test_no_label_lies_on_a_mark_or_on_the_zero_line(contrasts: int, setting: str) -> None:
     """Text takes the pixels from 10 above its baseline to 2 below; intervals and zero lines keep out of them."""
-    svg = forest([ROW] * contrasts, [setting] * contrasts, metric_named("nll"), name="f")
+    svg = forest([ROW] * contrasts, [setting] * contrasts, name="f")
     root = ElementTree.fromstring(svg)
     texts = {"b vs a", setting} - {""}
     labels = [t for t in root.iter("text") if "".join(t.itertext()) in texts]
@@ -55,9 +55,9 @@ def test_no_label_lies_on_a_mark_or_on_the_zero_line(contrasts: int, setting: st
 
 
 def test_margin_and_verdict_are_shown() -> None:
-    shown = forest([ROW | {"verdict": "equivalent"}], [""], metric_named("nll"), name="f")
+    shown = forest([ROW | {"verdict": "equivalent"}], [""], name="f")
     assert "var(--equivalent)" in shown
     assert "var(--band)" in shown
-    bare = forest([ROW | {"margin": np.nan}], [""], metric_named("nll"), name="f")
+    bare = forest([ROW | {"margin": np.nan}], [""], name="f")
     assert "var(--band)" not in bare
     assert "var(--equivalent)" not in bare

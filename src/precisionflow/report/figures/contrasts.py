@@ -6,51 +6,37 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from precisionflow.records.metrics import Metric
+from precisionflow.records.metrics import metric_named
 from precisionflow.report import wording
-from precisionflow.report.svg import (
-    BAND,
-    BETTER,
-    EQUIVALENT,
-    INK,
-    MUTED,
-    SURFACE,
-    WORSE,
-    canvas,
-    shortened,
-)
+from precisionflow.report.figures.lanes import label, lanes
+from precisionflow.report.svg import BAND, BETTER, EQUIVALENT, INK, MUTED, SURFACE, WORSE
 from precisionflow.report.wording import Row
 
-LANE = 17
-"""CSS pixels of a line of text, and of the line below it that holds the mark."""
 
-
-def forest(rows: Sequence[Row], settings: Sequence[str], metric: Metric, *, name: str) -> str:
-    """One mark a contrast below its label: effect and interval, filled where something is shown, and its margin.
+def forest(rows: Sequence[Row], settings: Sequence[str], *, name: str) -> str:
+    """One mark a contrast of a metric below its label: effect and interval, filled where something is shown; margin.
 
     `settings` say where the axes stand that are not contrasted; empty texts where there is no other axis.
     """
+    metric = metric_named(rows[0]["metric"])
     unit = {"1": "", "target": ", target's units"}.get(metric.unit, f", {metric.unit}")
-    alt = f"Contrasts in {metric.name}: " + "; ".join(
+    title = wording.compared(rows[0])
+    alt = f"Contrasts in {title}: " + "; ".join(
         f"{wording.levels_compared(row)} {setting} {wording.effect(row)}, {row['verdict']}"
         for row, setting in zip(rows, settings, strict=True)
     )
-    lanes = 3 if any(settings) else 2
-    with canvas(name, alt=alt, width=330, height=68 + LANE * lanes * len(rows)) as drawing:
+    each = 3 if any(settings) else 2
+    with lanes(name, alt=alt, count=each * len(rows)) as drawing:
         axes = drawing.axes
         for index, (row, setting) in enumerate(zip(rows, settings, strict=True)):
-            top = index * lanes
-            _label(axes, top, wording.levels_compared(row), colour=INK)
-            if lanes > 2:
-                _label(axes, top + 1, setting, colour=MUTED)
-            _mark(axes, row, top + lanes - 1)
-        axes.set_ylim(lanes * len(rows), 0)
-        axes.set_yticks([])
-        axes.spines["left"].set_visible(False)
-        axes.grid(visible=False)
+            top = index * each
+            label(axes, top, wording.levels_compared(row))
+            if each > 2:
+                label(axes, top + 1, setting, colour=MUTED)
+            _mark(axes, row, top + each - 1)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         _include_zero(axes)
-        drawing.title(f"{wording.quantity(metric)}{unit}", bold=True)
+        drawing.title(title if wording.is_ratio(rows[0]) else f"{title}{unit}", bold=True)
         better = "better to the right" if metric.better == "higher" else "better to the left"
         axes.set_xlabel(f"difference from the baseline, {better}")
     return drawing.svg
@@ -68,17 +54,6 @@ def _mark(axes: Axes, row: Row, top: int) -> None:
     axes.plot([row["low"], row["high"]], [middle, middle], color=colour, linewidth=2, zorder=4)
     axes.plot(
         row["effect"], middle, "o", color=colour, markerfacecolor=shown or SURFACE, markersize=7, zorder=5
-    )
-
-
-def _label(axes: Axes, top: int, text: str, *, colour: str) -> None:
-    """Text at the left edge of the lane that begins at `top`."""
-    axes.annotate(
-        shortened(text),
-        (0, top + 0.5),
-        xycoords=("axes fraction", "data"),
-        color=colour,
-        verticalalignment="center",
     )
 
 

@@ -1,5 +1,6 @@
 """Answer: every pair of variants that differs in one level, in one sentence for each metric."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from precisionflow.ablation.contrasts import contrasted
@@ -12,11 +13,12 @@ from precisionflow.report.wording import Row
 
 @dataclass(frozen=True)
 class Finding:
-    """One measured contrast in words, and its verdict."""
+    """One measured contrast in words, its verdict, and what would decide it."""
 
     text: str
     verdict: str
     kind: wording.VerdictKind
+    deciding: str
 
 
 @dataclass(frozen=True)
@@ -29,33 +31,44 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers on one data set, and how many verdicts there are of each kind; no tally without contrasts."""
+    """The answers on one data set or over all, and the count of verdicts of each kind; no tally without contrasts."""
 
-    dataset: str
+    title: str
     tally: str | None
     answers: tuple[Answer, ...]
 
 
 def section(material: Material) -> Section:
     """Findings about the pairs of variants on every data set."""
-    groups = [_compared(group) if group.contrasts else _measured(group) for group in material.groups]
+    groups = [_of_group(group) if group.contrasts else _measured(group) for group in material.groups]
+    if material.across:
+        levels = material.groups[0].levels
+        groups = [_compared("all data sets", material.across, levels, unit="data set"), *groups]
     context = {"groups": groups, "several": material.several}
     return Section("Answer", "sections/answer.html.jinja", context)
 
 
-def _compared(group: Group) -> Answers:
-    unit = unit_of(group.experiment)
+def _of_group(group: Group) -> Answers:
+    return _compared(group.dataset, group.contrasts, group.levels, unit=unit_of(group.experiment))
+
+
+def _compared(title: str, contrasts: Sequence[Row], levels: wording.Levels, *, unit: str) -> Answers:
     pairs: dict[tuple[str, str], list[Row]] = {}
-    for row in group.contrasts:
+    for row in contrasts:
         pairs.setdefault((row["variant"], row["baseline_variant"]), []).append(row)
     answers = []
     for rows in pairs.values():
         findings = tuple(
-            Finding(wording.finding(row, unit=unit), row["verdict"], wording.verdict_kind(row["verdict"]))
+            Finding(
+                wording.finding(row, unit=unit),
+                row["verdict"],
+                wording.verdict_kind(row["verdict"]),
+                wording.deciding(row),
+            )
             for row in rows
         )
-        answers.append(Answer(wording.comparison(rows[0], group.levels), findings))
-    return Answers(group.dataset, wording.tally(group.contrasts), tuple(answers))
+        answers.append(Answer(wording.comparison(rows[0], levels), findings))
+    return Answers(title, wording.tally(contrasts), tuple(answers))
 
 
 def _measured(group: Group) -> Answers:

@@ -40,7 +40,7 @@ def _forests(group: Group) -> Iterator[Picture]:
         if not rows:
             continue
         settings = [wording.setting(row, group.levels) for row in rows]
-        svg = forest(rows, settings, metric, name=f"{group.anchor}-forest-{index}")
+        svg = forest(rows, settings, name=f"{group.anchor}-forest-{index}")
         yield Picture(svg, f"Differences in {metric.title} on {group.dataset}.")
 
 

@@ -1,0 +1,82 @@
+"""Across data sets: effects with the set as their unit, and ranks of the variants."""
+
+import math
+from collections.abc import Iterator
+
+from precisionflow.ablation.ranks import FEWEST
+from precisionflow.records.metrics import metric_named
+from precisionflow.report import tables, wording
+from precisionflow.report.figures.contrasts import forest
+from precisionflow.report.figures.ranks import critical_differences
+from precisionflow.report.material import Material
+from precisionflow.report.pictures import Picture
+from precisionflow.report.section import Section
+from precisionflow.report.tables import Table
+from precisionflow.report.wording import Row
+
+
+def section(material: Material) -> Section | None:
+    """None for one data set, and where nothing is contrasted."""
+    if not material.several or not material.across:
+        return None
+    levels = material.groups[0].levels
+    caption = f"Contrasts over {wording.count(len(material.groups), 'data set')}"
+    context = {
+        "forests": list(_forests(material)),
+        "table_of_contrasts": tables.across_table(material.across, levels, caption=caption),
+        "ranks": list(_ranks(material)),
+        "rank_table": _rank_table(material),
+        "no_ranks": "" if material.ranks else _why_no_ranks(material),
+        "ratios": any(wording.is_ratio(row) for row in material.across),
+    }
+    return Section("Across data sets", "sections/across.html.jinja", context)
+
+
+def _by_metric(rows: tuple[Row, ...]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["metric"], []).append(row)
+    return found
+
+
+def _forests(material: Material) -> Iterator[Picture]:
+    levels = material.groups[0].levels
+    for index, (name, of_metric) in enumerate(_by_metric(material.across).items()):
+        rows = [row for row in of_metric if not math.isnan(row["effect"])]
+        if rows:
+            settings = [wording.setting(row, levels) for row in rows]
+            svg = forest(rows, settings, name=f"{material.anchor}-across-{index}")
+            yield Picture(svg, f"Differences in {metric_named(name).title}, mean over the data sets.")
+
+
+def _ranks(material: Material) -> Iterator[Picture]:
+    confidence = material.experiment.ablation.confidence
+    for index, rows in enumerate(_by_metric(material.ranks).values()):
+        groups = tables.rank_groups(rows, confidence=confidence)
+        svg = critical_differences(rows, groups, name=f"{material.anchor}-ranks-{index}")
+        test = _test(rows[0], variants=len(rows))
+        yield Picture(svg, f"{test}. Bars join variants that are not shown to differ.")
+
+
+def _rank_table(material: Material) -> Table | None:
+    if not material.ranks:
+        return None
+    caption = f"Mean ranks over {material.ranks[0]['sets']} data sets"
+    return tables.rank_table(
+        material.ranks, caption=caption, confidence=material.experiment.ablation.confidence
+    )
+
+
+def _test(row: Row, *, variants: int) -> str:
+    """ "Friedman chi² 9.28, F(3, 39) = 3.69, p 0.020"."""
+    f = "∞" if math.isnan(row["f"]) else f"{row['f']:.2f}"
+    degrees = f"{variants - 1}, {(variants - 1) * (row['sets'] - 1)}"
+    return f"Friedman's χ² {row['chi2']:.2f}, F({degrees}) = {f}, p {wording.probability(row['p'])}"
+
+
+def _why_no_ranks(material: Material) -> str:
+    variants, sets = len(material.groups[0].levels), len(material.groups)
+    if min(variants, sets) < FEWEST:
+        given = f"{wording.count(variants, 'variant')} on {wording.count(sets, 'data set')}"
+        return f"No ranks: {given}; {FEWEST} of both are needed."
+    return "No ranks: too few data sets are left without a failed cell."
