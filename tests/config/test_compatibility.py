@@ -77,7 +77,7 @@ def test_a_network_without_a_choice_of_posterior_has_none():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"kind": "tagi_v"}, "objective": {"kind": "natural"}}, "objective: model.kind tagi_v learns a Gaus"),
+        ({"model": {"kind": "tagi_v"}, "objective": {"kind": "natural"}}, "objective: model.kind tagi_v learns in its"),
         ({"model": {"kind": "tagi_v"}, "objective": {"beta": 0.5}}, "leave objective.kind gaussian_nll with its def"),
         ({"learning": {"kind": "predictive_coding"}}, "batched trains task.kind regression, classification by learn"),
     ],

@@ -58,7 +58,7 @@ BAD_SETTINGS = {
     "ablation.axes.a b={x: {}}": "ablation.axes.a b: given 'a b'; should be letters, digits and *",
     # unions
     "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp, fusion, tagi_v, "
-    "generative; did you mean 'transformer'?",
+    "generative, agent; did you mean 'transformer'?",
     "learning.kind=sgd": "learning.kind: unknown value 'sgd'; allowed: backprop, predictive_coding",
     "task.source.name=diabets": "task.source.name: unknown value 'diabets'; allowed: diabetes, linnerud; "
     "did you mean 'diabetes'?",
@@ -114,7 +114,7 @@ BAD_SETTINGS = {
 }
 
 BAD_LANGUAGE_SETTINGS = {
-    "splits=[0, 1]": "splits: given [0, 1]; a text is cut by position, once; *",
+    "splits=[0, 1]": "splits: given [0, 1]; its data are cut once; *",
     "model.width=63": "model.width 63 is not a multiple of model.heads 4; change one of them",
     "engine.ranks=5": "training.batch_size 24 is not a multiple of engine.ranks 5; *",
     "engine.zero_stage=4": "engine.zero_stage: unknown value 4; allowed: 0, 1, 2, 3",
@@ -173,7 +173,7 @@ BAD_FILES = {
     ),
     "no kind": (
         shipped()[REGRESSION].replace("model: {kind: mlp, ", "model: {").encode(),
-        "model.kind: missing; allowed: transformer, mlp, fusion, tagi_v, generative",
+        "model.kind: missing; allowed: transformer, mlp, fusion, tagi_v, generative, agent",
     ),
     "unfinished": (
         b"name: a\n",

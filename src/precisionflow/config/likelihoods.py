@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, NonNegative
+from precisionflow.config.base import NUMBER, Config, Count, Flag, NonNegative
 
 Share = Annotated[float, Field(ge=0, lt=1), NUMBER]
 Unit = Annotated[float, Field(ge=0, le=1), NUMBER]
@@ -114,6 +114,21 @@ class FreeEnergy(Config):
     kind: Literal["free_energy"] = "free_energy"
 
 
+class ExpectedFreeEnergy(Config):
+    """-(pragmatic + information + novelty) of what an agent expects, in nats; a term that is off counts nothing."""
+
+    kind: Literal["expected_free_energy"] = "expected_free_energy"
+    preferences: Literal["observations", "states"] = "observations"
+    """observations: risk is KL[q(o) || p~(o)], information I(s; o). states: risk is KL[q(s) || p~(s)], information
+    H[q(s)] - E H[p(o | s)]."""
+    pragmatic: Flag = True
+    """Expected log preference."""
+    information: Flag = True
+    """About the state."""
+    novelty: Flag = True
+    """Information about what is learned; nothing of a world that is known."""
+
+
 RegressionObjective = (
     GaussianNLL
     | Natural
@@ -126,4 +141,6 @@ RegressionObjective = (
     | RunningVariance
 )
 ClassObjective = CrossEntropy | AdaptiveSoftmax
-Objective = Annotated[RegressionObjective | ClassObjective | FreeEnergy, Field(discriminator="kind")]
+Objective = Annotated[
+    RegressionObjective | ClassObjective | FreeEnergy | ExpectedFreeEnergy, Field(discriminator="kind")
+]

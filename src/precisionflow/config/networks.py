@@ -1,9 +1,10 @@
-"""Networks: fully connected ones for tables, a transformer for text."""
+"""Networks: fully connected ones for tables, a transformer for text; and agents."""
 
 from typing import Annotated, ClassVar, Literal, Self, assert_never
 
 from pydantic import Field, model_validator
 
+from precisionflow.config.agents import Agent
 from precisionflow.config.attention import Attention, Decay, factors_of
 from precisionflow.config.base import NUMBER, Config, Count, Flag
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
@@ -174,7 +175,7 @@ class Generative(Config):
     bound of the evidence; learned precisions are then too high, as errors are smaller than the noise."""
 
 
-Model = Annotated[Transformer | MLP | Fusion | TAGI | Generative, Field(discriminator="kind")]
+Model = Annotated[Transformer | MLP | Fusion | TAGI | Generative | Agent, Field(discriminator="kind")]
 
 
 def posterior_of(model: Model) -> Posterior | None:
@@ -182,7 +183,7 @@ def posterior_of(model: Model) -> Posterior | None:
     match model:
         case MLP(posterior=posterior) | Transformer(posterior=posterior):
             return posterior
-        case Fusion() | TAGI() | Generative():
+        case Fusion() | TAGI() | Generative() | Agent():
             return None
         case _:
             assert_never(model)

@@ -1,9 +1,10 @@
-"""Tasks: a row's number, a text's next token, its class or tags, what a synthetic source hides; what fits with each."""
+"""Tasks: a number, a next token, a class or tags, what a synthetic source hides, a world; what fits with each."""
 
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from precisionflow.config.agents import Agent
 from precisionflow.config.base import Config, Count, Fraction
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.evaluation import (
@@ -12,7 +13,13 @@ from precisionflow.config.evaluation import (
     SetRecalibration,
     TableRecalibration,
 )
-from precisionflow.config.likelihoods import ClassObjective, CrossEntropy, FreeEnergy, RegressionObjective
+from precisionflow.config.likelihoods import (
+    ClassObjective,
+    CrossEntropy,
+    ExpectedFreeEnergy,
+    FreeEnergy,
+    RegressionObjective,
+)
 from precisionflow.config.networks import MLP, TAGI, Fusion, Generative, Transformer
 from precisionflow.config.sources import (
     ClassSource,
@@ -28,7 +35,18 @@ from precisionflow.config.sources import (
 )
 from precisionflow.config.synthetic import Copying, Synthetics
 from precisionflow.config.tokens import Characters, HashedWords, RunningTokens, Tokens, Words, WordTokens
+from precisionflow.config.worlds import TMaze, Worlds
 
+PLANNING_METRICS = (
+    "reward",
+    "success",
+    "information",
+    "episode_steps",
+    "surprise",
+    "state_nll",
+    "validation_loss",
+)
+"""Metrics of the episodes of an agent."""
 CLASS_METRICS = (
     "nll",
     "ece",
@@ -350,7 +368,41 @@ class Tagging(ClassTask):
         return self
 
 
+class Planning(Config):
+    """Act in a world that is seen in part: episodes whose chances follow from (seed, split, episode)."""
+
+    networks: ClassVar = (Agent,)
+    likelihoods: ClassVar = (ExpectedFreeEnergy,)
+    engines: ClassVar = (TorchEngine,)
+    recalibrations: ClassVar[tuple[str, ...]] = ()
+    has_splits: ClassVar = False
+    causal: ClassVar = False
+    predicts_tokens: ClassVar = False
+    headline: ClassVar = ("reward", "success", "information")
+    metrics: ClassVar = PLANNING_METRICS
+    without_zero: ClassVar[tuple[str, ...]] = ()
+    kind: Literal["planning"] = "planning"
+    source: Worlds = TMaze()
+    train: Count = 200
+    """Episodes that an agent learns from, each as often as `training` asks for."""
+    valid: Count = 100
+    """Episodes whose surprise, -ln p(o), is the validation loss."""
+    test: Count = 1000
+    """Episodes that are scored."""
+
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - every evaluation measures them
+        """Names of all metrics."""
+        return self.metrics
+
+
 Task = Annotated[
-    Regression | NextToken | SequenceClassification | Classification | Images | Tagging | Synthetic,
+    Regression
+    | NextToken
+    | SequenceClassification
+    | Classification
+    | Images
+    | Tagging
+    | Synthetic
+    | Planning,
     Field(discriminator="kind"),
 ]

@@ -23,6 +23,8 @@ class Use(enum.IntEnum):
     """Halves of the rows that a member leaves out."""
     WINDOWS = 6
     """Order of the batches in a window of texts."""
+    EPISODES = 7
+    """Actions, states and observations of an episode, whose index is the place."""
 
 
 class Stream(NamedTuple):

@@ -9,6 +9,7 @@ from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Planning,
     Regression,
     SequenceClassification,
     Synthetic,
@@ -19,6 +20,7 @@ from precisionflow.evaluation.tasks.classes import ClassPredictor
 from precisionflow.evaluation.tasks.classification import RowClassPredictor
 from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.evaluation.tasks.next_token import TokenPredictor
+from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
 from precisionflow.evaluation.tasks.tags import TagPredictor
@@ -34,6 +36,7 @@ Predictor = (
     | RowClassPredictor
     | SyntheticPredictor
     | TagPredictor
+    | AgentPredictor
 )
 
 
@@ -58,5 +61,7 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
             return load_network(SyntheticPredictor, model, model_card=model_card, card=card, device=device)
         case Tagging():
             return load_network(TagPredictor, model, model_card=model_card, card=card, device=device)
+        case Planning():
+            return load_network(AgentPredictor, model, model_card=model_card, card=card, device=device)
         case _:
             assert_never(task)

@@ -1,1 +1,1 @@
-"""Inference: predictive coding, variational."""
+"""Inference: predictive coding, variational, planning."""

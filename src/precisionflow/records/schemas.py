@@ -36,6 +36,8 @@ TAGGED = _schema(row=_whole, tokens=_bags, target=_ids)
 NOT_COUNTED where nothing is to be predicted."""
 NOT_COUNTED = -1
 """Target of a token that no loss or metric counts."""
+EPISODES = _schema(row=_whole)
+"""data/<part>.parquet of a world: index of the episode, which with seed and split decides all its chances."""
 HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
 SETTLING = _schema(
@@ -81,6 +83,18 @@ CLASS_PREDICTIONS = _schema(
 )
 """evaluation/predictions.parquet of classes, such as the next character: nats; confidence is the largest probability,
 brier the sum over classes of (p - y)^2."""
+PLAYED = _schema(
+    row=_whole,
+    reward=_real,
+    success=pa.bool_(),
+    steps=_whole,
+    information=_real,
+    surprise=_real,
+    state_nll=_real,
+)
+"""evaluation/predictions.parquet of a world, a row for each episode: sum of its rewards; whether its last state is a
+success; actions; nats by which observations changed beliefs about the state; means over observations of -ln p(o) and of
+-ln of the belief in the true state."""
 CLASSES = _schema(
     **{"class": _text},
     n=_whole,

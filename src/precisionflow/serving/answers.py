@@ -12,6 +12,7 @@ from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Planning,
     Regression,
     SequenceClassification,
     Synthetic,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from precisionflow.evaluation.tasks.classes import ClassPredictor
     from precisionflow.evaluation.tasks.next_token import TokenPredictor
+    from precisionflow.evaluation.tasks.planning import AgentPredictor
     from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
     from precisionflow.evaluation.tasks.tags import TagPredictor
 
@@ -199,7 +201,49 @@ def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
     )
 
 
-Answers = Intervals | ClassesOfRows | NextTokens | ClassesOfTexts | ClassesOfSequences | TagsOfWords
+@dataclass(frozen=True)
+class ActionsOfHistories:
+    """Answers for an agent: what it saw and did in, what it would do next out."""
+
+    task: Planning
+
+    def signature(self, card: DatasetCard) -> "ModelSignature":  # noqa: ARG002 - the same for every world
+        """observations, actions -> action, p_<action> of every action, surprise at the last observation, in nats.
+
+        Outcomes of one time stand between blanks, times between semicolons: "0 0; 1 0"; actions between blanks: "1".
+        """
+        chances = dict.fromkeys((f"p_{action}" for action in range(self.task.source.actions)), "double")
+        said = {"action": "long"} | chances | {"surprise": "double"}
+        return _signature({"observations": "string", "actions": "string"}, said)
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
+        """One row for each history; ValueError for one that is none, or that the agent's model rules out."""
+        predictor = cast("AgentPredictor", model.predictor)
+        said = []
+        for seen, done in zip(table["observations"], table["actions"], strict=True):
+            found = predictor.policy([_outcomes(time) for time in seen.split(";")], _outcomes(done))
+            chances = {f"p_{action}": float(p) for action, p in enumerate(found.actions)}
+            said.append({"action": int(found.actions.argmax())} | chances | {"surprise": found.surprise})
+        return pd.DataFrame(said)
+
+
+def _outcomes(text: str) -> list[int]:
+    """Whole numbers between blanks."""
+    words = text.split()
+    if not all(word.isdecimal() for word in words):
+        raise ValueError(f"history {text!r}: holds what is no whole number; give indices between blanks")
+    return [int(word) for word in words]
+
+
+Answers = (
+    Intervals
+    | ClassesOfRows
+    | NextTokens
+    | ClassesOfTexts
+    | ClassesOfSequences
+    | TagsOfWords
+    | ActionsOfHistories
+)
 
 
 def answers_of(task: Task) -> Answers:
@@ -217,6 +261,8 @@ def answers_of(task: Task) -> Answers:
             return ClassesOfSequences()
         case Tagging():
             return TagsOfWords(task)
+        case Planning():
+            return ActionsOfHistories(task)
         case _:
             assert_never(task)
 

@@ -16,6 +16,7 @@ from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Planning,
     Regression,
     SequenceClassification,
     Synthetic,
@@ -213,6 +214,8 @@ def read_samples(task: Task, file: Path) -> Samples:
             return TaggedTexts(sequences) if source.tagged else ClassifiedTexts(sequences)
         case Tagging():
             return TaggedTexts(Sequences.read(file, tagged=True))
+        case Planning():
+            raise TypeError("episodes are played, no batch is drawn of them")
         case _:
             assert_never(task)
 

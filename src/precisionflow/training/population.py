@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
+from precisionflow.config.agents import Agent
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.networks import TAGI, Generative, ensemble_of
 from precisionflow.config.tasks import NextToken
 from precisionflow.config.training import Training
 from precisionflow.data.batches import Rows
+from precisionflow.data.episodes import episodes_of
 from precisionflow.data.streams import Stream, Use
+from precisionflow.inference.planning.agent import knowledge
 from precisionflow.inference.predictive_coding.generative import generative_model
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build, features_of
@@ -30,6 +33,7 @@ from precisionflow.results.layout import PreparedSplit, data_folder
 from precisionflow.training.batches import part_batches, training_batches
 from precisionflow.training.engines.batched import Batched, Table
 from precisionflow.training.engines.engine import Engine
+from precisionflow.training.engines.episodes import Episodes
 from precisionflow.training.engines.several import Several
 from precisionflow.training.engines.single import Feed
 from precisionflow.training.engines.torch_engine import Torch
@@ -82,6 +86,8 @@ def population(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> P
             return Stacked(experiment, data, cells)
         case TorchEngine() | DeepSpeedEngine():
             (cell,) = cells
+            if isinstance(experiment.model, Agent):
+                return Acting(experiment, data, cell)
             ensemble = ensemble_of(experiment.model)
             if ensemble is None:
                 return Single(experiment, data, cell)
@@ -133,7 +139,10 @@ def seeded(stream: Stream, made: Callable[[], Network]) -> Network:
 
 
 def initial(experiment: Experiment, card: DatasetCard) -> nn.Module:
-    """A network before training; of TAGI, the beliefs about one; of images, with the laws of its errors."""
+    """A network before training; of TAGI, the beliefs about one; of images, with the laws of its errors; of an agent,
+    what it counts."""
+    if isinstance(experiment.model, Agent):
+        return knowledge(experiment)
     if isinstance(experiment.model, TAGI):
         return tagi.BeliefNetwork(tagi.sizes(experiment.model, features_of(card)))
     if isinstance(experiment.model, Generative):
@@ -192,6 +201,29 @@ class Single:
             experiment.learning,
             dtype=experiment.engine.dtype,
             total=ranks.sum,
+        )
+
+    def whole(self, cell: CellOf, weights: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+        return weights
+
+
+class Acting:
+    """The agent of one cell."""
+
+    def __init__(self, experiment: Experiment, data: Path, cell: CellOf) -> None:
+        self.experiment, self.training = experiment, experiment.training
+        self.data = PreparedSplit(data_folder(data, experiment, cell.split))
+        self.stream = Stream(*cell)
+        self.cells = [cell]
+        self.validation_rows = [1]
+
+    def open(self, ranks: Ranks, resume: Path | None) -> Engine:  # noqa: ARG002 - one process
+        return Episodes(
+            self.experiment,
+            stream=self.stream,
+            train=episodes_of(self.data.part("train")),
+            valid=episodes_of(self.data.part("valid")),
+            resume=resume,
         )
 
     def whole(self, cell: CellOf, weights: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002

@@ -13,6 +13,7 @@ CHECKS = (
     networks.attention_sees_no_target,
     networks.every_query_has_a_key,
     networks.parts_of_attention_fit,
+    networks.policies_can_be_enumerated,
     training.ranks_share_alike,
     training.engine_trains_it,
     training.states_have_what_is_precise,

@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from precisionflow.config.agents import MOST_POLICIES, Agent
 from precisionflow.config.attention import Graph, factors_of
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.likelihoods import AdaptiveSoftmax
 from precisionflow.config.networks import Transformer
-from precisionflow.config.tasks import NextToken, Regression
+from precisionflow.config.tasks import NextToken, Planning, Regression
 from precisionflow.config.tokens import RunningTokens
 
 if TYPE_CHECKING:
@@ -82,6 +83,22 @@ def parts_of_attention_fit(experiment: "Experiment") -> None:
                 f"model.attention.{field}.kind: {part.kind!r} does not fit model.attention.{where}.kind {kind!r}; "
                 f"allowed: {kinds(fitting)}"
             )
+
+
+def policies_can_be_enumerated(experiment: "Experiment") -> None:
+    model, task = experiment.model, experiment.task
+    if (
+        not isinstance(model, Agent)
+        or not isinstance(task, Planning)
+        or model.policies not in model.enumerated
+    ):
+        return
+    actions, steps = task.source.actions, min(model.horizon, task.source.length)
+    if actions**steps > MOST_POLICIES:
+        raise ValueError(
+            f"model.horizon: {actions} actions over {steps} steps are {actions**steps:,} policies, and "
+            f"model.policies {model.policies} evaluates each; lower it, or use sophisticated"
+        )
 
 
 def readout_can_be_tied(experiment: "Experiment") -> None:

@@ -18,7 +18,7 @@ def closed_form_is_left_alone(experiment: "Experiment") -> None:
     for field, only in model.leaves.items():
         if getattr(experiment, field) != only:
             raise ValueError(
-                f"{field}: model.kind {model.kind} learns a Gaussian of its own; "
+                f"{field}: model.kind {model.kind} learns in its own way; "
                 f"leave {field}.kind {kind_of(type(only))} with its defaults"
             )
     if not isinstance(experiment.engine, model.engines):

@@ -41,8 +41,7 @@ def attention_can_be_inspected(experiment: "Experiment") -> None:
 def data_can_be_cut(experiment: "Experiment") -> None:
     if experiment.splits != (0,) and not experiment.task.has_splits:
         raise ValueError(
-            f"splits: given {list(experiment.splits)}; a text is cut by position, once; "
-            "keep [0] and repeat with seeds"
+            f"splits: given {list(experiment.splits)}; its data are cut once; keep [0] and repeat with seeds"
         )
 
 

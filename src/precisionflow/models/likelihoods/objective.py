@@ -111,6 +111,8 @@ def objective(config: kinds.Objective) -> DensityObjective | ClassObjective:
             return ClassObjective(clustered_cross_entropy)
         case kinds.FreeEnergy():
             raise TypeError("a free energy is no loss of an output alone")
+        case kinds.ExpectedFreeEnergy():
+            raise TypeError("an expected free energy is of policies, not of an output")
         case _:
             return density_objective(config)
 

@@ -4,12 +4,20 @@ from functools import partial
 from typing import assert_never
 
 from precisionflow.config import Experiment
-from precisionflow.config.likelihoods import AdaptiveSoftmax, ClassObjective, FreeEnergy, Objective
+from precisionflow.config.agents import Agent
+from precisionflow.config.likelihoods import (
+    AdaptiveSoftmax,
+    ClassObjective,
+    ExpectedFreeEnergy,
+    FreeEnergy,
+    Objective,
+)
 from precisionflow.config.networks import MLP, TAGI, Fusion, Generative, Transformer
 from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Planning,
     Regression,
     SequenceClassification,
     Synthetic,
@@ -69,12 +77,14 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert isinstance(experiment.model, Transformer)
             tags = partial(TokenReadout, classes=len(card.class_names))
             return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=tags)
+        case Planning():
+            raise TypeError("an agent is no network of layers")
         case _:
             assert_never(experiment.task)
 
 
 def _of_a_number(experiment: Experiment, features: int, *, places: int) -> Layered:
-    assert not isinstance(experiment.objective, ClassObjective | FreeEnergy)
+    assert not isinstance(experiment.objective, ClassObjective | FreeEnergy | ExpectedFreeEnergy)
     match experiment.model:
         case MLP():
             return mlp(experiment.model, features=features, heads=density(experiment.objective).heads)
@@ -82,8 +92,8 @@ def _of_a_number(experiment: Experiment, features: int, *, places: int) -> Layer
             return fusion(experiment.model, features=features)
         case TAGI():
             raise TypeError("beliefs about weights are no network of layers")
-        case Generative():
-            raise TypeError("a model of images states no number")
+        case Generative() | Agent():
+            raise TypeError("models of images and agents state no number")
         case Transformer():
             heads = density(experiment.objective).heads
             return vector_transformer(experiment.model, places=places, features=features, heads=heads)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
-from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy, FreeEnergy
+from precisionflow.config.agents import Agent
+from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy, ExpectedFreeEnergy, FreeEnergy
 from precisionflow.config.networks import MLP, TAGI, Fusion, Generative, Transformer
 from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.likelihoods.density import Density, FisherDensity
@@ -30,8 +31,8 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
         case TAGI() as model:
             beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
             return tagi.TAGIPredictive(beliefs, weights.network)
-        case Generative():
-            raise TypeError("a model of images predicts no number")
+        case Generative() | Agent():
+            raise TypeError("models of images and agents predict no number")
         case Fusion() | Transformer():
             return _of_posterior(kinds.Point(), experiment, card, weights)
         case MLP(posterior=posterior):
@@ -95,7 +96,7 @@ def fitted_spread(
 def _likelihood(experiment: Experiment) -> Density | Categorical:
     if isinstance(experiment.objective, CrossEntropy):
         return Categorical()
-    assert not isinstance(experiment.objective, AdaptiveSoftmax | FreeEnergy), (
-        "no posterior states clusters or images"
+    assert not isinstance(experiment.objective, AdaptiveSoftmax | FreeEnergy | ExpectedFreeEnergy), (
+        "no posterior states clusters, images or policies"
     )
     return density(experiment.objective)

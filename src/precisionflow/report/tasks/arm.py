@@ -10,6 +10,7 @@ from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Planning,
     Regression,
     SequenceClassification,
     Synthetic,
@@ -17,6 +18,7 @@ from precisionflow.config.tasks import (
 )
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.tasks.classes import Classes, ClassWords
+from precisionflow.report.tasks.episodes import Episodes
 from precisionflow.report.tasks.numbers import Numbers
 
 CHARACTERS = ClassWords(
@@ -67,5 +69,7 @@ def of_task(
             return Classes(*given, SEQUENCES)
         case Tagging():
             return Classes(*given, WORDS)
+        case Planning():
+            return Episodes(*given)
         case _ as unknown:
             assert_never(unknown)

@@ -1,0 +1,140 @@
+"""Expected free energy: identity on random models, golden T-maze, episodes a second, beside pymdp (--peer PYTHON)."""
+
+import itertools
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from measured import Measured, arguments, present
+
+from precisionflow.inference.planning import policies
+from precisionflow.inference.planning.expected_free_energy import Objective, decomposition
+from precisionflow.inference.planning.model import DiscreteModel
+from precisionflow.inference.planning.play import draws_of, play
+from precisionflow.inference.planning.worlds.frozen_lake import frozen_lake
+from precisionflow.inference.planning.worlds.grid_world import grid_world
+from precisionflow.inference.planning.worlds.t_maze import CUE, LEFT, t_maze
+from precisionflow.inference.planning.worlds.world import World
+
+MODELS, EPISODES, REPEATS = 2000, 1000, 3
+GOLDEN = {"Flat": (4.9141, 4.7156), "JointInformation": (5.4087, 5.4087), "Sophisticated": (2.7087, 5.4087)}
+"""G of cue, then arm, and of an arm at once: cue valid 0.95, preferences log softmax [0, 3, -3], two steps."""
+HORIZONS = {"t_maze": 2, "frozen_lake": 4, "grid_world": 6}
+STEPS = {"t_maze": 2, "frozen_lake": 30, "grid_world": 12}
+
+
+def worlds() -> dict[str, World]:
+    """The worlds of the shipped experiments."""
+    return {
+        "t_maze": t_maze(validity=0.95, preference=3.0),
+        "frozen_lake": frozen_lake(slip=0.2, preference=3.0, concentration=None),
+        "grid_world": grid_world(side=3, slip=0.0, validity=0.95, preference=3.0),
+    }
+
+
+def identity() -> float:
+    """Largest |risk + ambiguity + pragmatic + epistemic| over random models, the latter two by their definitions."""
+    random, worst = np.random.default_rng(0), 0.0
+    for _ in range(MODELS):
+        states, outcomes = random.integers(2, 8), random.integers(1, 5, size=random.integers(1, 4))
+        tables = [random.dirichlet(np.full(n, 0.3), size=states).T for n in outcomes]
+        preferred = [np.log(random.dirichlet(np.ones(n))) for n in outcomes]
+        model = DiscreteModel(tables, [np.eye(states)[:, :, None]], preferred, [np.full(states, 1 / states)])
+        belief, other = random.dirichlet(np.full(states, 0.5)), 0.0
+        for outcome in itertools.product(*map(range, outcomes)):
+            likelihood = np.prod([t[o] for t, o in zip(tables, outcome, strict=True)], axis=0)
+            seen = float(likelihood @ belief)
+            if seen > 0:
+                after = likelihood * belief / seen
+                used = after > 0
+                gained = float((after[used] * np.log(after[used] / belief[used])).sum())
+                wanted = sum(log[o] for log, o in zip(preferred, outcome, strict=True))
+                other += seen * (wanted + gained)
+        worst = max(worst, abs(float(sum(decomposition(model.joint, belief))) + other))
+    return worst
+
+
+def golden() -> float:
+    """Largest distance from the golden values; the cue's uniform preference costs ln 2 a step."""
+    joint, worst = worlds()["t_maze"].model.joint, 0.0
+    for name, wanted in GOLDEN.items():
+        values = getattr(policies, name)(joint, Objective(), horizon=2).values(joint.prior, 2)
+        energies = -values.reshape(4, -1) - 2 * np.log(2)
+        found = (energies[CUE].min(), energies[LEFT].min())
+        worst = max(worst, *(abs(one - other) for one, other in zip(found, wanted, strict=True)))
+    return worst
+
+
+def speed(name: str, world: World, kind: type[policies.Planner]) -> tuple[float, float]:
+    """(seconds, mean reward) of EPISODES episodes with a new planner."""
+    times, rewards = [], []
+    for seed in range(REPEATS):
+        numbers = np.random.default_rng(seed).random((EPISODES, STEPS[name] + 1, draws_of(world.model)))
+        start = time.perf_counter()
+        planner = kind(world.believed.joint, Objective(), horizon=HORIZONS[name])
+        rewards.append(play(world, world.believed, planner, numbers).reward.mean())
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)), float(np.mean(rewards))
+
+
+def beside_pymdp(peer: Path, *, name: str, world: World) -> list[Measured]:
+    """pymdp on the same model: both add every step's G of the predicted states, each modality by itself."""
+    model, horizon = world.model, HORIZONS[name]
+    tables = {f"A{i}": table for i, table in enumerate(model.likelihood)}
+    tables |= {f"B{i}": table for i, table in enumerate(model.transition)}
+    tables |= {f"C{i}": table for i, table in enumerate(model.log_preference)}
+    tables |= {f"D{i}": table for i, table in enumerate(model.prior)}
+    sizes = {"modalities": len(model.likelihood), "factors": len(model.prior), "horizon": horizon}
+    with tempfile.TemporaryDirectory() as folder:
+        given, out = Path(folder, "model.npz"), Path(folder, "out.npz")
+        settings = {"precision": 16.0, "episodes": EPISODES, "steps": STEPS[name], "reward": world.reward}
+        np.savez(given, **tables, **sizes, **settings)
+        subprocess.run([peer, Path(__file__).with_name("planning_peer.py"), given, out], check=True)
+        found = dict(np.load(out))
+    planner = policies.Flat(model.joint, Objective(), horizon=horizon)
+    apart = np.abs(planner.posterior(model.joint.prior, horizon) - found["posterior"]).max()
+    seconds, reward = speed(name, world, policies.Flat)
+    return [
+        Measured(
+            f"{name}: posterior over policies, largest difference from pymdp", float(apart), "1", bar=1e-6
+        ),
+        Measured(f"{name}: episodes, flat", EPISODES / seconds, "1/s"),
+        Measured(f"{name}: episodes, pymdp compiled", EPISODES / float(found["seconds"]), "1/s"),
+        Measured(f"{name}: first batch with compilation, pymdp", float(found["first"]), "s"),
+        Measured(f"{name}: reward, flat", reward, "1"),
+        Measured(f"{name}: reward, pymdp", float(found["reward"]), "1"),
+        Measured(f"{name}: time over pymdp's", seconds / float(found["seconds"]), "1", bar=1.0),
+    ]
+
+
+def single(world: World) -> World:
+    """The same with one modality, the cell, and no early end: pymdp sums information over modalities."""
+    model, cells = world.model, np.eye(len(world.won))
+    assert model.log_state_preference is not None
+    plain = DiscreteModel((cells,), model.transition, (model.log_state_preference,), model.prior)
+    return World(plain, plain, world.won.astype(float), world.won, np.zeros_like(world.ends))
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--peer", type=Path, metavar="PYTHON", help="a Python with inferactively-pymdp 1.0.4")
+    given = parser.parse_args()
+    results = [
+        Measured(f"EFE identity over {MODELS:,} random models", identity(), "nats", bar=1e-12),
+        Measured("golden T-maze, largest distance", golden(), "nats", bar=5e-5),
+    ]
+    for name, world in worlds().items():
+        for kind in (policies.Sophisticated, policies.JointInformation, policies.Variational):
+            seconds, reward = speed(name, world, kind)
+            results.append(Measured(f"{name}: episodes, {kind.__name__}", EPISODES / seconds, "1/s"))
+            results.append(Measured(f"{name}: reward, {kind.__name__}", reward, "1"))
+    if given.peer:
+        results += beside_pymdp(given.peer, name="t_maze", world=worlds()["t_maze"])
+        results += beside_pymdp(given.peer, name="frozen_lake", world=single(worlds()["frozen_lake"]))
+    present(results, given.json)
+
+
+if __name__ == "__main__":
+    main()

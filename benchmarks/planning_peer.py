@@ -1,0 +1,93 @@
+"""pymdp (`inferactively-pymdp`), run by its own Python: MODEL.npz in, posteriors over policies and episodes/s out.
+
+Started by `planning.py --peer PYTHON`; imports nothing of this package.
+"""
+
+import sys
+import time
+
+import jax
+import numpy as np
+from jax import numpy as jnp
+from jax import random
+from pymdp.agent import Agent
+
+jax.config.update("jax_enable_x64", True)
+
+
+def agent_of(model: dict, *, batch: int) -> Agent:
+    """One agent for each episode; sums of every step's expected free energy, as `policies.Flat`."""
+    modalities, factors = int(model["modalities"]), int(model["factors"])
+    return Agent(
+        A=[jnp.array(model[f"A{i}"]) for i in range(modalities)],
+        B=[jnp.array(model[f"B{i}"]) for i in range(factors)],
+        C=[jnp.array(model[f"C{i}"]) for i in range(modalities)],
+        D=[jnp.array(model[f"D{i}"]) for i in range(factors)],
+        policy_len=int(model["horizon"]),
+        gamma=float(model["precision"]),
+        action_selection="stochastic",
+        sampling_mode="full",
+        batch_size=batch,
+    )
+
+
+def drawn(probability: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """An index for every row."""
+    return np.argmax(np.cumsum(probability, axis=1) > uniform[:, None], axis=1)
+
+
+def play(agent: Agent, model: dict, *, batch: int, seed: int) -> float:
+    """Mean reward of a batch of episodes in the world that the agent believes in."""
+    infer, plan = jax.jit(agent.infer_states), jax.jit(agent.infer_policies)
+    act, follow = jax.jit(agent.sample_action), jax.jit(agent.update_empirical_prior)
+    chance, key = np.random.default_rng(seed), random.PRNGKey(seed)
+    factors, modalities = int(model["factors"]), int(model["modalities"])
+    state = [drawn(np.tile(model[f"D{f}"], (batch, 1)), chance.random(batch)) for f in range(factors)]
+    prior, reward = agent.D, np.zeros(batch)
+    for step in range(int(model["steps"]) + 1):
+        seen = [
+            drawn(np.moveaxis(model[f"A{m}"][(slice(None), *state)], 0, 1), chance.random(batch))
+            for m in range(modalities)
+        ]
+        reward += model["reward"][seen[-1]] * (step > 0)
+        if step == int(model["steps"]):
+            break
+        beliefs = infer([jnp.array(o)[:, None] for o in seen], prior)
+        posterior, _ = plan(beliefs)
+        key, used = random.split(key)
+        action = act(posterior, random.split(used, batch))
+        prior = follow(action, beliefs)
+        chosen = np.asarray(action)
+        state = [
+            drawn(model[f"B{f}"][:, state[f], chosen[:, f]].T, chance.random(batch)) for f in range(factors)
+        ]
+    return float(reward.mean())
+
+
+def main(source: str, out: str) -> None:
+    """Posterior over policies at the prior, episodes per second after compilation, mean reward."""
+    model = dict(np.load(source))
+    batch = int(model["episodes"])
+    one = agent_of(model, batch=1)
+    beliefs = [d[:, None] for d in one.D]
+    posterior, _ = one.infer_policies(beliefs)
+    agent = agent_of(model, batch=batch)
+    start = time.perf_counter()
+    play(agent, model, batch=batch, seed=0)
+    compiled = time.perf_counter() - start
+    times, rewards = [], []
+    for seed in range(1, 4):
+        start = time.perf_counter()
+        rewards.append(play(agent, model, batch=batch, seed=seed))
+        times.append(time.perf_counter() - start)
+    np.savez(
+        out,
+        posterior=np.asarray(posterior)[0],
+        first=compiled,
+        seconds=np.median(times),
+        reward=np.mean(rewards),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,96 @@
+"""Agents: the episodes of the test part, and their means."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+from torch import nn
+
+from precisionflow.config import Experiment
+from precisionflow.data.episodes import episodes_of
+from precisionflow.data.streams import Stream
+from precisionflow.evaluation.network import TrainedNetwork
+from precisionflow.evaluation.scored import Scored
+from precisionflow.inference.planning.agent import knowledge, planner, played_by
+from precisionflow.inference.planning.belief import observed, predicted, updated
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.schemas import PLAYED
+from precisionflow.results.layout import PreparedSplit
+
+
+class Policy(NamedTuple):
+    """What an agent makes of a history."""
+
+    actions: Float[np.ndarray, "actions"]
+    """Probability of each action."""
+    belief: Float[np.ndarray, "states"]
+    """p(s) over joint states."""
+    surprise: float
+    """-ln p(o) of the last observation, in nats."""
+
+
+@dataclass(frozen=True)
+class AgentPredictor(TrainedNetwork):
+    """What an agent does in its world; it learns nothing any more."""
+
+    predicts: ClassVar = "what to do in a world"
+
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:  # noqa: ARG004
+        """What it knows; RuntimeError for the knowledge of another world."""
+        known = knowledge(experiment)
+        known.load_state_dict(weights.network)
+        return known
+
+    def policy(self, observations: Sequence[Sequence[int]], actions: Sequence[int]) -> Policy:
+        """What it believes and would do after `observations`, an outcome of each modality at each time, the first
+        before any action. ValueError for what is no such history, or what the model rules out.
+        """
+        model = self.model.model
+        joint, modalities = model.joint, len(model.likelihood)
+        if len(observations) != len(actions) + 1 or any(len(seen) != modalities for seen in observations):
+            raise ValueError(
+                f"history: {len(observations)} observations and {len(actions)} actions; give one observation more than "
+                f"actions, each with {modalities} outcomes"
+            )
+        if not all(0 <= action < len(joint.transition) for action in actions):
+            raise ValueError(f"history: actions {list(actions)}; they are 0 to {len(joint.transition) - 1}")
+        beliefs, surprise = joint.prior[None], 0.0
+        for time, seen in enumerate(observations):
+            if time:
+                beliefs = predicted(joint, beliefs, np.array(actions[time - 1 : time]))
+            beliefs, evidence = updated(beliefs, observed(model, np.array([seen])))
+            surprise = -float(evidence[0])
+        plan = planner(self.experiment_card.experiment, model)
+        return Policy(plan.probabilities(beliefs, left=plan.horizon)[0], beliefs[0], surprise)
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test episodes and the means of what became of them."""
+        card = self.experiment_card
+        episodes = episodes_of(PreparedSplit(data).part("test"))
+        played = played_by(self.model, experiment, Stream(card.seed, card.split), episodes)
+        columns = {
+            "row": episodes,
+            "reward": played.reward,
+            "success": played.won,
+            "steps": played.steps.astype(int),
+            "information": played.information,
+            "surprise": played.surprise,
+            "state_nll": played.doubt,
+        }
+        metrics = {
+            "episode_steps" if name == "steps" else name: float(values.mean())
+            for name, values in columns.items()
+            if name != "row"
+        }
+        return Scored(
+            pa.table({name: pa.array(values) for name, values in columns.items()}, schema=PLAYED),
+            PLAYED,
+            {name: metrics[name] for name in experiment.metrics if name in metrics},
+            {},
+        )

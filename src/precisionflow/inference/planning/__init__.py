@@ -1,0 +1,1 @@
+"""Planning under uncertainty: discrete generative models, exact beliefs, expected free energy, policies, worlds."""

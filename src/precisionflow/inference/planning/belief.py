@@ -1,0 +1,58 @@
+"""Exact beliefs about the state: p(s_t | o_1..t, u_1..t) of any number of episodes at once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from precisionflow.inference.planning.categorical import Array
+from precisionflow.inference.planning.model import DiscreteModel, Joint
+
+Beliefs = Float[Array, "episodes states"]
+
+
+def predicted(joint: Joint, beliefs: Beliefs, action: Int[Array, "episodes"]) -> Beliefs:
+    """p(s' | u) = sum_s p(s' | s, u) b(s)."""
+    return np.einsum("enp,ep->en", joint.transition[action], beliefs)
+
+
+def updated(beliefs: Beliefs, message: Beliefs) -> tuple[Beliefs, Float[Array, "episodes"]]:
+    """Bayes' rule b(s) p(o | s) / p(o), and ln p(o); ValueError names an episode with an impossible observation."""
+    product = beliefs * message
+    evidence = product.sum(axis=1)
+    if (evidence <= 0).any():
+        raise ValueError(
+            f"observation of episode {int(np.argmin(evidence))}: has probability 0 under the belief; "
+            "the model rules out what was seen"
+        )
+    return product / evidence[:, None], np.log(evidence)
+
+
+def observed(model: DiscreteModel, outcomes: Int[Array, "episodes modalities"]) -> Beliefs:
+    """p(o | s) of observed outcomes, one of each modality; ValueError for an outcome that no modality has."""
+    message = np.ones((len(outcomes), int(np.prod(model.states))))
+    for index, table in enumerate(model.likelihood):
+        seen = outcomes[:, index]
+        if (seen < 0).any() or (seen >= len(table)).any():
+            raise ValueError(
+                f"observation of modality {index}: given {int(seen.max())}; it has the outcomes 0 to {len(table) - 1}"
+            )
+        message *= table.reshape(len(table), -1)[seen]
+    return message
+
+
+def softly_observed(model: DiscreteModel, outcomes: Sequence[Float[Array, "episodes outcomes"]]) -> Beliefs:
+    """sum_o p(o) p(o | s) of observations that are distributions over outcomes, one of each modality.
+
+    Its logarithm is that of the expectation; the expectation of the logarithm would rule out every state that some
+    doubted outcome rules out. ValueError for what is no distribution over the outcomes.
+    """
+    message: Beliefs = np.ones((1, int(np.prod(model.states))))
+    for index, (table, soft) in enumerate(zip(model.likelihood, outcomes, strict=True)):
+        if soft.shape[1] != len(table) or (soft < 0).any() or np.abs(soft.sum(axis=1) - 1).max() > 1e-8:
+            raise ValueError(
+                f"observation of modality {index}: is no distribution over its {len(table)} outcomes; "
+                "give non-negative numbers that sum to 1"
+            )
+        message = message * (soft @ table.reshape(len(table), -1))
+    return message

@@ -1,0 +1,204 @@
+"""Policies: ways to evaluate sequences or trees of actions by expected free energy, and the action that follows.
+
+q(pi) = softmax(ln E(pi) - gamma G(pi)); an action has the probability of the policies that begin with it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from precisionflow.inference.planning.categorical import Array, log_softmax
+from precisionflow.inference.planning.expected_free_energy import Objective
+from precisionflow.inference.planning.message_passing import policy_energies
+from precisionflow.inference.planning.model import Joint
+from precisionflow.inference.planning.tree import BeliefTree, name
+
+MOST_POLICIES, MOST_STEPS = 1_000_000, 200
+State = Float[Array, "states"]
+
+
+class Planner(ABC):
+    """Values of policies for a belief; what is planned once is remembered."""
+
+    def __init__(
+        self,
+        joint: Joint,
+        objective: Objective,
+        *,
+        horizon: int,
+        discount: float = 1.0,
+        precision: float = 16.0,
+        habit: Float[Array, "actions"] | None = None,
+    ) -> None:
+        """`precision` is gamma; `habit` the prior of every action, E(pi) their product; none: all alike.
+
+        ValueError for a horizon below 1, a discount outside (0, 1], a negative precision, a habit that is none.
+        """
+        actions = len(joint.transition)
+        if horizon < 1:
+            raise ValueError(f"horizon: given {horizon}; plan at least one step ahead")
+        if horizon > MOST_STEPS:
+            raise ValueError(f"horizon: given {horizon}; {MOST_STEPS} steps are the most")
+        if not 0 < discount <= 1:
+            raise ValueError(f"discount: given {discount:g}; give one above 0, at most 1")
+        if not 0 <= precision < np.inf:
+            raise ValueError(f"precision: given {precision:g}; give a finite one that is not negative")
+        if habit is not None and (
+            habit.shape != (actions,) or (habit <= 0).any() or abs(habit.sum() - 1) > 1e-8
+        ):
+            raise ValueError(f"habit: is no distribution over {actions} actions, each above 0")
+        self.joint, self.objective = joint, objective
+        self.horizon, self.discount, self.precision = horizon, discount, precision
+        self.log_habit = np.zeros(actions) if habit is None else np.log(habit)
+        self._planned: dict[tuple[bytes, int], Array] = {}
+
+    @abstractmethod
+    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
+        """-G of the policies; as many begin with each action, those of action 0 first."""
+
+    @abstractmethod
+    def log_prior(self, horizon: int) -> Float[Array, "policies"]:
+        """ln E of the policies, up to a constant."""
+
+    def posterior(self, belief: State, horizon: int) -> Float[Array, "policies"]:
+        """q(pi)."""
+        return np.exp(log_softmax(self.log_prior(horizon) + self.precision * self.values(belief, horizon)))
+
+    def probabilities(
+        self, beliefs: Float[Array, "episodes states"], *, left: int
+    ) -> Float[Array, "episodes actions"]:
+        """q(u) of the next action of every episode, with `left` steps to go."""
+        horizon = min(self.horizon, left)
+        keys = [name(belief) for belief in beliefs]
+        for key, belief in dict(zip(keys, beliefs, strict=True)).items():
+            if (key, horizon) not in self._planned:
+                posterior = self.posterior(belief, horizon)
+                self._planned[key, horizon] = posterior.reshape(len(self.joint.transition), -1).sum(axis=1)
+        return np.stack([self._planned[key, horizon] for key in keys])
+
+
+class OpenLoop(Planner):
+    """Sequences of actions; `policies` restricts them to some."""
+
+    def __init__(
+        self,
+        joint: Joint,
+        objective: Objective,
+        *,
+        horizon: int,
+        policies: Sequence[Sequence[int]] | None = None,
+        discount: float = 1.0,
+        precision: float = 16.0,
+        habit: Float[Array, "actions"] | None = None,
+    ) -> None:
+        """ValueError for no policies, for a policy of another length or with an action that there is not."""
+        super().__init__(
+            joint, objective, horizon=horizon, discount=discount, precision=precision, habit=habit
+        )
+        actions = len(joint.transition)
+        if actions**horizon > MOST_POLICIES:
+            raise ValueError(
+                f"horizon: {actions} actions over {horizon} steps are {actions**horizon:,} policies; "
+                f"{MOST_POLICIES:,} are the most, lower it or search by sophisticated"
+            )
+        self.allowed = None if policies is None else self._indices(policies)
+
+    def _indices(self, policies: Sequence[Sequence[int]]) -> Int[Array, "policies"]:
+        if not len(policies):
+            raise ValueError("policies: none are given; give at least one")
+        actions = len(self.joint.transition)
+        for index, policy in enumerate(policies):
+            if len(policy) != self.horizon or not all(0 <= action < actions for action in policy):
+                raise ValueError(
+                    f"policies[{index}]: given {list(policy)}; give {self.horizon} actions from 0 to {actions - 1}"
+                )
+        return np.ravel_multi_index(np.transpose(policies), (actions,) * self.horizon)
+
+    def log_prior(self, horizon: int) -> Float[Array, "policies"]:
+        prior = self.log_habit[sequences_of(len(self.log_habit), horizon)].sum(axis=1)
+        if self.allowed is None:
+            return prior
+        actions = len(self.log_habit)
+        masked = np.full_like(prior, -np.inf)
+        begun = np.unique(self.allowed // actions ** (self.horizon - horizon))
+        masked[begun] = prior[begun]
+        return masked
+
+
+class Flat(OpenLoop):
+    """Sums of every step's G under the predicted states, as if each step were observed alone.
+
+    What later observations would tell again is counted again.
+    """
+
+    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
+        transition, states, total = self.joint.transition, belief[None], np.zeros(1)
+        for step in range(horizon):
+            states = np.einsum("anp,ip->ian", transition, states)
+            total = total[:, None] + self.discount**step * self.objective.worth(self.joint, states)
+            states, total = states.reshape(-1, len(belief)), total.reshape(-1)
+        return total
+
+
+class JointInformation(OpenLoop):
+    """G of a sequence with the information of its joint observation, counted once: steps see earlier observations."""
+
+    @cached_property
+    def tree(self) -> BeliefTree:
+        """One for all beliefs."""
+        return BeliefTree(self.joint, self.objective, discount=self.discount)
+
+    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
+        return self.tree.sequences(belief, horizon)
+
+
+class MessagePassing(OpenLoop):
+    """q(u) = softmax(ln E - gamma (G + C)): variational inference with epistemic priors, see `message_passing`.
+
+    Policies are sequences: without the planning correction what will be observed steers no later action.
+    """
+
+    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
+        policies = sequences_of(len(self.joint.transition), horizon)
+        found = policy_energies(self.joint, self.objective, belief, policies, discount=self.discount)
+        return -(found.expected + found.complexity)
+
+
+class Sophisticated(Planner):
+    """Closed loop: each later action is the best for the belief that its observations leave (Friston et al. 2021)."""
+
+    optimistic: ClassVar = False
+
+    @cached_property
+    def tree(self) -> BeliefTree:
+        """One for all beliefs."""
+        return BeliefTree(self.joint, self.objective, discount=self.discount, optimistic=self.optimistic)
+
+    def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
+        return self.tree.actions(belief, horizon)
+
+    def log_prior(self, horizon: int) -> Float[Array, "policies"]:  # noqa: ARG002 - the first action alone
+        return self.log_habit
+
+
+class Variational(Sophisticated):
+    """Variational inference with epistemic priors and the planning correction (2606.20658).
+
+    The correction takes the entropy of actions out of F, so that an action is the best for what was observed before it:
+
+    F(q) = E_q sum_t G_t + sum_t E_q ln q(o_t | o_<t, u_<=t) / p(o_t | o_<t, u_<=t),
+
+    lowest at V(b) = max_u { -G(b, u) + ln sum_o p(o | b, u) exp V(b_o) }. The second sum is what
+    observations cost that are luckier than predicted; with q = p the value is that of `Sophisticated`.
+    """
+
+    optimistic: ClassVar = True
+
+
+def sequences_of(actions: int, horizon: int) -> Int[Array, "policies steps"]:
+    """All sequences of actions, the last action changing fastest."""
+    return np.indices((actions,) * horizon).reshape(horizon, -1).T
