@@ -22,7 +22,7 @@ from precisionflow.config.attention import (
 from precisionflow.config.base import Config, members_of
 from precisionflow.config.networks import Transformer
 from precisionflow.generation.cache import Cached
-from precisionflow.models.attention.memory import Kept, Room
+from precisionflow.models.attention.memory import TOLD, Kept, Room
 from precisionflow.models.attention.priors.causal import Causal as CausalPrior
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.layered import TokenNetwork
@@ -133,6 +133,15 @@ def test_a_token_costs_no_copy_of_those_before() -> None:
     kept.extended(text[:, :, :20])
     places = {kept.extended(text[:, :, token : token + 1]).data_ptr() for token in range(20, 64)}
     assert places == {kept.buffer.data_ptr()}
+
+
+def test_layers_are_told_the_same_sites() -> None:
+    room = Room.of(99, device=torch.device("cpu"))
+    assert room.sites(range(3, 5)) is room.sites(range(3, 5))
+    for place in range(99):
+        at = room.sites(range(place, place + 1))
+        assert at.positions.tolist() == [place] == list(at.span)
+    assert len(room.told) <= TOLD
 
 
 def test_a_next_token_needs_no_mask() -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int32
+from jaxtyping import Float64, Int, Int32
 from torch import Tensor
 
 from precisionflow.generation.cache import Cached
@@ -51,47 +51,55 @@ def generate(
     for start in range(0, len(order), ROWS):
         batch = order[start : start + ROWS]
         chosen, uniform = [prompts[index] for index in batch], drawn[batch]
-        for written in _continued(network, chosen, uniform, choice=choice, factor=factor, device=device):
-            for token in written:
-                yield token._replace(prompt=batch[token.prompt])
+        for written in _continued(
+            network, chosen, uniform, places=batch, choice=choice, factor=factor, device=device
+        ):
+            yield from written
 
 
-@torch.inference_mode()
 def _continued(
     network: TokenNetwork,
     prompts: Sequence[Prompt],
     uniform: Float64[Tensor, "rows tokens"],
     *,
+    places: Sequence[int],
     choice: Choice,
     factor: float,
     device: torch.device,
 ) -> Iterator[list[Token]]:
-    """One batch of prompts in the order of their lengths; what is written at each position."""
+    """One batch of prompts in the order of their lengths, at `places` of all; what is written at each position."""
     lengths, tokens = [len(prompt) for prompt in prompts], uniform.shape[1]
     shortest, stop = lengths[0], lengths[-1] + tokens
     given = torch.zeros(len(prompts), lengths[-1], dtype=torch.int64)
     for row, prompt in enumerate(prompts):
         given[row, : len(prompt)] = torch.from_numpy(prompt.astype(np.int64))
-    given, uniform, told = given.to(device), uniform.to(device), torch.tensor(lengths, device=device)
-    cached = Cached(network, tokens=stop, device=device)
+    given, told = given.to(device), torch.tensor(lengths, device=device)
+    draws = _of_positions(uniform.to(device), told - shortest)
+    with torch.inference_mode():
+        cached = Cached(network, tokens=stop, device=device)
     new = given[:, :shortest]
-    for position in range(shortest, stop):
-        log_p = log_probabilities(cached(new))[:, 0]
-        if factor != 1:
-            log_p = (log_p / factor).log_softmax(-1)
-        if lengths[-1] == shortest:
-            draw = uniform[:, position - shortest]
-        else:
-            draw = uniform.gather(1, (position - told).clamp(0, tokens - 1)[:, None])[:, 0]
-        ids = choice(log_p, draw)
-        stated = log_p.gather(1, ids[:, None])[:, 0].tolist()
-        entropy = -torch.linalg.vecdot(log_p.exp(), log_p)
-        written = zip(ids.tolist(), stated, entropy.tolist(), strict=True)
+    for position, draw in enumerate(draws, start=shortest):
+        with torch.inference_mode():
+            log_p = log_probabilities(cached(new))[:, 0]
+            if factor != 1:
+                log_p = (log_p / factor).log_softmax(-1)
+            new = choice(log_p, draw).unsqueeze(1)
+            stated, entropy = log_p.gather(1, new).tolist(), torch.linalg.vecdot(log_p.exp(), log_p).tolist()
+            written = zip(places, lengths, new.tolist(), stated, entropy, strict=True)
+            if position < lengths[-1]:
+                new = torch.where((told > position)[:, None], given[:, position, None], new)
         yield [
-            Token(row, *said)
-            for row, (length, said) in enumerate(zip(lengths, written, strict=True))
+            Token(place, chosen, said, -negative_entropy)
+            for place, length, (chosen,), (said,), negative_entropy in written
             if length <= position < length + tokens
         ]
-        if position < lengths[-1]:
-            ids = torch.where(told > position, given[:, position], ids)
-        new = ids[:, None]
+
+
+def _of_positions(
+    uniform: Float64[Tensor, "rows tokens"], later: Int[Tensor, "rows"]
+) -> Sequence[Float64[Tensor, "rows"]]:
+    """Those of each position from the shortest prompt's end on; those of a row begin so many positions `later`."""
+    rows, tokens = uniform.shape
+    longest = int(later.max())
+    shifted = uniform.new_zeros(rows, tokens + longest)
+    return shifted.scatter(1, later[:, None] + torch.arange(tokens, device=later.device), uniform).unbind(1)

@@ -11,7 +11,7 @@ from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.expanding import Expanding
-from precisionflow.models.attention.heads import Origin, QueriesAndKeys, beside
+from precisionflow.models.attention.heads import HeadMaps, Origin, QueriesAndKeys, beside
 from precisionflow.models.attention.independent import Independent
 from precisionflow.models.attention.log_prior import LogPrior
 from precisionflow.models.attention.lowerings import Keys, Lowering, Queries
@@ -68,8 +68,9 @@ class Attention(nn.Module):
         """Attention that remembers; its prior lets no token attend to a later one. A growing text has no padding."""
         horizon = self.prior.horizon
         keys, offered = Kept(room, horizon=horizon), Kept(room, horizon=horizon)
-        sides, log_prior, value, edges = self.potential.begin(), self.prior.log, self.value, self.edges
-        lowering, own, mix = self.potential.lowering, value.begin(), bare(self.mix)
+        maps, log_prior, value, edges = HeadMaps(), self.prior.log, self.value, self.edges
+        sides, own = self.potential.begin(maps), value.begin(maps)
+        lowering, mix = self.potential.lowering, bare(self.mix)
 
         def step(x: Tokens, at: Sites) -> Tokens:
             queries, key = sides(x, at)

@@ -31,10 +31,9 @@ class Posterior:
     def expectation(self, values: Values) -> Float[Tensor, "batch heads queries width"]:
         """sum_j p(edge i -> j | x) v_j."""
         self._require_edges()
-        with outside_autocast(self.queries.device):
-            return self.lowering.expectation(
-                self.queries, self.keys, values.to(self.queries.dtype), self.prior
-            )
+        queries = self.queries
+        with outside_autocast(queries.device):
+            return self.lowering.expectation(queries, self.keys, values.to(queries.dtype), self.prior)
 
     def probabilities(self) -> Float[Tensor, "batch heads queries keys"]:
         """The matrix itself, for analyses: each row sums to 1."""

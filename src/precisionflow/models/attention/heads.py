@@ -1,14 +1,15 @@
 """Channels as heads, and the map from tokens to queries and keys."""
 
 from collections.abc import Callable
-from typing import Literal
+from functools import cached_property
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from precisionflow.models.attention.bare import bare
+from precisionflow.models.attention.bare import bare, rms_norm
 from precisionflow.models.attention.rotation import Unrotated
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.numerics import at_least_float32
@@ -26,6 +27,39 @@ def split_heads(x: Tokens, heads: int) -> Heads:
 def beside(heads: Heads) -> Tokens:
     """Heads to channels."""
     return heads.transpose(1, 2).flatten(-2)
+
+
+class HeadMaps:
+    """Linear maps from the same tokens to heads, as one product: their weights stand one under the other."""
+
+    def __init__(self) -> None:
+        self.maps: list[nn.Linear] = []
+        self.heads: list[int] = []
+        self.given: Tensor | None = None
+        self.parts: tuple[Tensor, ...] = ()
+
+    def of(self, linear: nn.Linear, *, heads: int) -> Callable[[Tokens], Heads]:
+        """What the map gives of tokens; the heads of all maps have one width. The first that asks makes the product."""
+        place = len(self.maps)
+        self.maps.append(linear)
+        self.heads.append(heads)
+
+        def mapped(x: Tokens) -> Heads:
+            if x is not self.given:
+                self.given, self.parts = x, self._product(x)
+            return self.parts[place]
+
+        return mapped
+
+    @cached_property
+    def _stacked(self) -> tuple[Tensor, Tensor]:
+        return torch.cat([of.weight for of in self.maps]), torch.cat([of.bias for of in self.maps])
+
+    def _product(self, x: Tokens) -> tuple[Heads, ...]:
+        weight, bias = self._stacked
+        product = functional.linear(x, weight, bias)
+        heads = product.view(x.shape[0], x.shape[1], sum(self.heads), -1).transpose(1, 2)
+        return heads.split_with_sizes(self.heads, 1)
 
 
 EVERY_HEAD = slice(None)
@@ -48,12 +82,21 @@ class HeadNorm(nn.Module):
         gain = self.gain if of == EVERY_HEAD else self.gain[of]
         return (normed * gain).to(x.dtype)
 
+    def begin(self) -> Callable[[Heads], Heads]:
+        """The norm of all heads, its gain looked up once."""
+        normed = rms_norm(self.gain.shape[-1], weight=self.gain)
+        return lambda x: normed(at_least_float32(x)).to(x.dtype)
+
 
 class Unnormed(nn.Module):
     """Queries and keys as they are."""
 
     def forward(self, x: Heads, of: slice) -> Heads:  # noqa: ARG002
         return x
+
+    def begin(self) -> Callable[[Heads], Heads]:
+        """The same."""
+        return lambda x: x
 
 
 class QueriesAndKeys(nn.Linear):
@@ -71,17 +114,11 @@ class QueriesAndKeys(nn.Linear):
         self.norm = norm or Unnormed()
         self.rotation = rotation or Unrotated()
 
-    def begin(self) -> Callable[[Tokens, Sites], Heads]:
+    def begin(self, maps: HeadMaps) -> Callable[[Tokens, Sites], Heads]:
         """The heads of the queries, then those of the keys, of tokens whose texts grow."""
-        weight, bias, width = self.weight, self.bias, self.head_width
-        norm, rotation = bare(self.norm), bare(self.rotation)
-
-        def both(x: Tokens, at: Sites) -> Heads:
-            heads = functional.linear(x, weight, bias)
-            heads = heads.view(*x.shape[:2], -1, width).transpose(1, 2)
-            return rotation(norm(heads, EVERY_HEAD), at)
-
-        return both
+        mapped = maps.of(self, heads=2 * self.heads)
+        norm, rotation = cast("HeadNorm | Unnormed", self.norm).begin(), bare(self.rotation)
+        return lambda x, at: rotation(norm(mapped(x)), at)
 
     @property
     def head_width(self) -> int:

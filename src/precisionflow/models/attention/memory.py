@@ -1,7 +1,8 @@
 """What a layer of tokens remembers while texts grow: buffers that are made once."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -9,15 +10,20 @@ from torch import Tensor
 
 from precisionflow.models.attention.sites import Sites
 
+TOLD = 16
+"""Sites that are remembered: those of a step, of all horizons."""
 Tokens = Float[Tensor, "batch tokens channels"]
 Step = Callable[[Tokens, Sites], Tokens]
 """A layer under way: called with the tokens that follow those of the last call, it remembers what later ones need."""
 
 
-class Room(NamedTuple):
+@dataclass(frozen=True)
+class Room:
     """Places for the tokens of a batch of texts, from their first one on."""
 
     positions: Int[Tensor, "tokens"]
+    told: dict[range, Sites] = field(default_factory=dict)
+    """Sites that were asked for last."""
 
     @classmethod
     def of(cls, tokens: int, *, device: torch.device) -> "Room":
@@ -25,8 +31,12 @@ class Room(NamedTuple):
         return cls(torch.arange(tokens, device=device))
 
     def sites(self, span: range) -> Sites:
-        """Sites of consecutive tokens."""
-        return Sites(self.positions[span.start : span.stop], None, span)
+        """Sites of consecutive tokens; all layers ask for the same ones, which are made once."""
+        if span not in self.told:
+            if len(self.told) == TOLD:
+                self.told.clear()
+            self.told[span] = Sites(self.positions[span.start : span.stop], None, span)
+        return self.told[span]
 
 
 @runtime_checkable

@@ -23,8 +23,9 @@ class Rotary(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.frequencies: Tensor
-        self.register_buffer("frequencies", BASE ** -torch.arange(0, 1, 2 / width), persistent=False)
-        self._last: tuple[Tensor, Tensor, Turn] | None = None
+        turns = BASE ** -torch.arange(0, 1, 2 / width)
+        self.register_buffer("frequencies", torch.cat([-turns, turns]), persistent=False)
+        self._last: list[tuple[Tensor, Tensor, Turn]] = []
 
     def forward(self, heads: Heads, at: Sites) -> Heads:
         """In float32 at least, given back in the dtype of `heads`."""
@@ -34,14 +35,12 @@ class Rotary(nn.Module):
 
     def _turn(self, positions: Tensor) -> "Turn":
         """(cosine, signed sine) of each position and channel; layers that share a rotation ask for the same ones."""
-        if self._last is not None:
-            known, frequencies, turn = self._last
+        for known, frequencies, turn in self._last:
             if known is positions and frequencies is self.frequencies:
                 return turn
         angle = positions[:, None] * self.frequencies
-        cosine, sine = angle.cos(), angle.sin()
-        turn = torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
-        self._last = positions, self.frequencies, turn
+        turn = angle.cos(), angle.sin()
+        self._last[:] = [(positions, self.frequencies, turn)]
         return turn
 
 

@@ -92,4 +92,4 @@ def log_probabilities(output: Any) -> Float64[Tensor, "*places classes"]:
     """log p of every class, in nats."""
     if isinstance(output, ClusteredLogits):
         return output.log_probabilities()
-    return output.double().log_softmax(-1)  # type: ignore[no-any-return]
+    return output.log_softmax(-1, dtype=torch.float64)  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.models.attention.heads import Origin
+from precisionflow.models.attention.heads import HeadMaps, Origin
 from precisionflow.models.attention.lowerings import Lowering
 from precisionflow.models.attention.sites import Sites
 
@@ -49,6 +49,6 @@ class Potential(Protocol):
         """Query side and key side of the same tokens; without an origin they are the first ones."""
         ...
 
-    def begin(self) -> SidesUnderWay:
-        """The potential before the first token of a batch of texts."""
+    def begin(self, maps: HeadMaps) -> SidesUnderWay:
+        """The potential before the first token of a batch of texts; it asks `maps` for those of its own."""
         ...

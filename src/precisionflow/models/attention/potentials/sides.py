@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import nn
 
-from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys
+from precisionflow.models.attention.heads import HeadMaps, Heads, Origin, QueriesAndKeys
 from precisionflow.models.attention.potentials import Lowered, SidesUnderWay, Tokens
 from precisionflow.models.attention.sites import Sites
 
@@ -30,8 +30,8 @@ class Sides(nn.Module, ABC):
         origin = self._origin(keys) if origin is None else origin
         return self._queries(self._measured(queries, origin), x), self._keys(self._measured(keys, origin), x)
 
-    def begin(self) -> SidesUnderWay:
-        both = self.queries_keys.begin()
+    def begin(self, maps: HeadMaps) -> SidesUnderWay:
+        both = self.queries_keys.begin(maps)
         origin: Origin | None = None
 
         def sides(x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:

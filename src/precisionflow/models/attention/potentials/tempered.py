@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from precisionflow.models.attention.heads import Heads, Origin
+from precisionflow.models.attention.heads import HeadMaps, Heads, Origin
 from precisionflow.models.attention.lowerings import Lowering
 from precisionflow.models.attention.potentials import Lowered, SidesUnderWay, Tokens
 from precisionflow.models.attention.potentials.centred import AboveBound
@@ -40,8 +40,8 @@ class Tempered(nn.Module):
         queries, keys = self.potential(x, at, origin)
         return self._tempered(queries), keys
 
-    def begin(self) -> SidesUnderWay:
-        both = self.potential.begin()
+    def begin(self, maps: HeadMaps) -> SidesUnderWay:
+        both = self.potential.begin(maps)
 
         def sides(x: Tokens, at: Sites) -> tuple[Lowered, Lowered]:
             queries, keys = both(x, at)

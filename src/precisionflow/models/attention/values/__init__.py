@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.heads import HeadMaps
 from precisionflow.models.attention.sites import Sites
 
 Tokens = Float[Tensor, "batch tokens channels"]
@@ -33,8 +34,8 @@ class Value(Protocol):
         """What the tokens offer; `posterior` has them as queries, and as keys those that offer `before`, then them."""
         ...
 
-    def begin(self) -> Callable[[Tokens, Sites], Own]:
-        """The same, of tokens whose texts grow."""
+    def begin(self, maps: HeadMaps) -> Callable[[Tokens, Sites], Own]:
+        """The same, of tokens whose texts grow; it asks `maps` for its own map."""
         ...
 
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:

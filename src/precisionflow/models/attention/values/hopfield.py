@@ -6,7 +6,7 @@ from dataclasses import replace
 from torch import nn
 
 from precisionflow.models.attention.edges import Posterior
-from precisionflow.models.attention.heads import Heads
+from precisionflow.models.attention.heads import HeadMaps, Heads
 from precisionflow.models.attention.potentials import Lowered
 from precisionflow.models.attention.rotation import Unrotated
 from precisionflow.models.attention.sites import Sites
@@ -40,7 +40,7 @@ class Hopfield(nn.Module):
     def forward(self, y: Tokens, at: Sites) -> Own:  # noqa: ARG002 - a pattern is its own value
         return y.new_empty(y.shape[0], self.heads, y.shape[1], 0)
 
-    def begin(self) -> Callable[[Tokens, Sites], Own]:
+    def begin(self, maps: HeadMaps) -> Callable[[Tokens, Sites], Own]:  # noqa: ARG002 - it has no map
         return self.forward
 
     def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:  # noqa: ARG002

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from torch import nn
 
-from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.edges import Posterior
-from precisionflow.models.attention.heads import split_heads
+from precisionflow.models.attention.heads import HeadMaps, split_heads
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll, Tokens
 
@@ -22,13 +21,9 @@ class Neighbour(nn.Module):
     def forward(self, y: Tokens, at: Sites) -> Own:  # noqa: ARG002 - every position alike
         return split_heads(self.values(y), self.heads)
 
-    def begin(self) -> Callable[[Tokens, Sites], Own]:
-        values, heads = bare(self.values), self.heads
-
-        def own(y: Tokens, at: Sites) -> Own:  # noqa: ARG001
-            return split_heads(values(y), heads)
-
-        return own
+    def begin(self, maps: HeadMaps) -> Callable[[Tokens, Sites], Own]:
+        values = maps.of(self.values, heads=self.heads)
+        return lambda y, at: values(y)  # noqa: ARG005
 
     def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:  # noqa: ARG002
         return own
