@@ -67,6 +67,7 @@ FORMS = (
     Form("precision of every key", kinds.GaussianPerKey()),
     Form("rank 8", kinds.GaussianPerKey(rank=8)),
     Form("rank 1", kinds.GaussianPerKey(rank=1)),
+    Form("shared by all layers", kinds.GaussianPerKey(shared=True)),
     Form("15 levels", kinds.GaussianPerKey(levels=15)),
     Form("3 levels", kinds.GaussianPerKey(levels=3)),
     Form("recomputed", kinds.GaussianPerKey(), recompute=True),

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, Positive, Whole
+from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive, Whole
 
 
 class DotProduct(Config):
@@ -38,6 +38,8 @@ class StatedPrecision(Config):
     levels: Annotated[int, Field(ge=3), NUMBER] | None = None
     """Log precisions are rounded to so many levels, an odd number, evenly spaced from 1 / 64 to 64 times the initial
     precision; gradients pass as if they were not rounded. None: they are continuous."""
+    shared: Flag = False
+    """One map W and b for the attention of all layers, each of its own tokens; else each layer has its own."""
 
     @model_validator(mode="after")
     def _the_initial_precision_is_a_level(self) -> Self:

@@ -1,4 +1,4 @@
-"""Precisions of low rank, in levels and computed again: each is the plain form in its limit."""
+"""Precisions of low rank, in levels, shared by layers and computed again: each is the plain form in its limit."""
 
 import math
 
@@ -95,13 +95,15 @@ def test_an_even_number_of_levels_is_refused():
         config.GaussianPerKey(levels=4)
 
 
-def network(*, recompute: bool) -> TokenNetwork:
+def network(
+    potential: config.Potential | None = None, *, recompute: bool = False, blocks: int = 2
+) -> TokenNetwork:
     torch.manual_seed(0)
     described = Transformer(
-        blocks=2,
+        blocks=blocks,
         heads=HEADS,
         width=WIDTH,
-        attention=config.Attention(potential=config.GaussianPerKey()),
+        attention=config.Attention(potential=potential or config.GaussianPerKey()),
         zero_projections=False,
         recompute=recompute,
     )
@@ -110,6 +112,40 @@ def network(*, recompute: bool) -> TokenNetwork:
         return TokenReadout(norm, embedding, last, classes=5)
 
     return transformer(described, vocabulary=5, context=TOKENS, readout=readout)
+
+
+def learned(model: TokenNetwork) -> dict[str, torch.Tensor]:
+    """Gradients of every parameter, by all names that it has; precisions differ between tokens."""
+    torch.manual_seed(1)
+    for of in dict.fromkeys(precisions(model)):
+        nn.init.normal_(of.log_precision.weight, std=0.3)
+    model(torch.tensor([[0, 3, 1, 4, 2, 2]])).square().sum().backward()
+    return {name: of.grad for name, of in model.named_parameters(remove_duplicate=False)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_precision_shared_by_one_layer_is_its_own(kind):
+    plain, shared = (learned(network(kind(shared=shared), blocks=1)) for shared in (False, True))
+    assert plain.keys() == shared.keys()
+    for name, gradient in plain.items():
+        assert torch.equal(shared[name], gradient), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_shared_precision_learns_what_the_layers_own_would_in_sum(kind):
+    shared, plain = network(kind(shared=True)), network(kind())
+    gradients = learned(shared)
+    plain.load_state_dict(shared.state_dict())
+    plain(torch.tensor([[0, 3, 1, 4, 2, 2]])).square().sum().backward()
+    own = {name: of.grad for name, of in plain.named_parameters()}
+    stated = [name for name in own if "log_precision" in name]
+    assert stated
+    for name, gradient in own.items():
+        first, second = name.replace("layers.3", "layers.1"), name.replace("layers.1", "layers.3")
+        expected = own[first] + own[second] if name in stated else gradient
+        torch.testing.assert_close(gradients[name], expected)
+    fewer = sum(own[name].numel() for name in stated) // 2
+    assert sum(p.numel() for p in shared.parameters()) == sum(p.numel() for p in plain.parameters()) - fewer
 
 
 def test_branches_that_are_computed_again_have_the_same_gradients_and_keep_less():

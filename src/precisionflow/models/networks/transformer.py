@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from precisionflow.config.attention import StatedPrecision
 from precisionflow.config.networks import Transformer
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.attention import attention
@@ -16,6 +17,7 @@ from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.heads import HeadNorm
 from precisionflow.models.attention.memory import Room, Step
 from precisionflow.models.attention.rotation import Rotary
+from precisionflow.models.attention.shared import share_precisions
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.dropout import Dropout, TokenDropout
 from precisionflow.models.networks.layered import Recomputed, Residual, TokenNetwork, TokenWise
@@ -248,6 +250,9 @@ def residual_layers(config: Transformer) -> list[nn.Module]:
             layer_of(NORMS[config.norm](config.width), branch, dropout=dropout_of(config, layer=layer))
             for layer, branch in enumerate(_branches(config, last, rotation), start=len(layers) + 1)
         ]
+    match config.attention.potential:
+        case StatedPrecision(shared=True):
+            share_precisions(layers)
     return layers
 
 
