@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from precisionflow.config import ConfigError, Experiment, overlay, resolve
+from precisionflow.config import ConfigError, Experiment, load, overlay, resolve
 from precisionflow.config.base import kind_of, members_of
 from precisionflow.config.drawn_tables import Sensors
 from precisionflow.config.engine import DeepSpeedEngine, Engine
@@ -164,6 +164,17 @@ def test_gradients_are_compared_where_they_are_whole(learning, stage, refused):
     expected = pytest.raises(ConfigError, match=r"^training.monitor_every: compares whole gradients, which")
     with expected if refused else contextlib.nullcontext():
         resolve(tree)
+
+
+def test_attention_is_looked_at_where_weights_are_whole():
+    def asked(stage: int) -> Experiment:
+        return load("quickstart-language", [f"engine.zero_stage={stage}", "training.monitor_every=10"])
+
+    assert asked(2).training.monitor_every == 10
+    with pytest.raises(
+        ConfigError, match=r"^training.monitor_every: looks into attention with whole weights"
+    ):
+        asked(3)
 
 
 def with_margins(task: dict, margins: object, metrics: tuple[str, ...] = ()) -> Experiment:

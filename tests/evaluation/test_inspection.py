@@ -15,7 +15,8 @@ from precisionflow.config.attention import (
     Independent,
 )
 from precisionflow.config.networks import Transformer
-from precisionflow.evaluation.inspection import attention_table, edges, entropy, looks
+from precisionflow.evaluation.inspection import attention_table
+from precisionflow.models.attention.inspection import edges, entropy, looks, of_symbols
 from precisionflow.models.networks.layered import TokenNetwork
 from precisionflow.models.networks.transformer import TiedReadout, transformer
 from precisionflow.records.files import checked
@@ -74,6 +75,18 @@ def test_precisions_are_those_that_the_potential_weighs_keys_by(chosen):
                 assert of_head.loc[letter, "log_precision"] == pytest.approx(own[ids == symbol].mean())
                 measured = entropy(look)[:, head].flatten().numpy()[ids == symbol].mean()
                 assert of_head.loc[letter, "entropy"] == pytest.approx(measured)
+
+
+def test_padding_counts_nowhere():
+    """Texts that are padded together, tokens as bags of one id, against the same texts one by one."""
+    made = network(Attention(potential=GaussianPerKey()))
+    lengths, bags = torch.arange(4, 10), windows().clamp(min=1)[..., None]
+    mask = torch.arange(9) < lengths[:, None]
+    together = of_symbols(made, [(bags, mask)], symbols=len(SYMBOLS))
+    alone = [(text[:length][None], None) for text, length in zip(bags, lengths.tolist(), strict=True)]
+    for padded, single in zip(together, of_symbols(made, alone, symbols=len(SYMBOLS)), strict=True):
+        assert padded[:4] == single[:4]
+        assert padded[4:] == pytest.approx(single[4:], rel=1e-9)
 
 
 def test_where_no_token_states_a_precision_there_is_no_column():

@@ -25,7 +25,7 @@ from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.engines.engine import Engine
 from precisionflow.training.loop import train as train_networks
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.rules.monitored import Monitored, SettlingRow
+from precisionflow.training.rules.monitored import AttentionRow, Monitored, SettlingRow
 from precisionflow.training.schedule import (
     checkpoint_due,
     monitor_due,
@@ -96,6 +96,7 @@ def test_what_settles_is_seen_after_every_so_many_steps_and_at_the_end(every, st
         seen = [(step, value) for step, name, value in outcome.history if name == "gradient_cosine"]
         assert seen == [(step, 0.5) for step in steps]
         assert [row.step for row in outcome.settling] == steps
+        assert [row.step for row in outcome.attention] == steps
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
@@ -262,6 +263,9 @@ class Scripted:
         self.monitored_at.append(step)
         row = SettlingRow(step, 3, [2.0], [], [], 0.5)
         return [Monitored(1, 0.5, [row]) for _ in self.networks]
+
+    def attended(self, step: int) -> list[list[AttentionRow]]:
+        return [[AttentionRow(step, 0, 1, 2, 3, 0.5, 0.25)] for _ in self.networks]
 
     def not_finite(self, place: int) -> str:
         return f"layer of {self.networks[place]}"

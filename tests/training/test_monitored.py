@@ -1,4 +1,6 @@
-"""Records of settling in a whole training: when, in which files, and at no cost to what is learned."""
+"""Records of settling and attention in a whole training: when, in which files, at no cost to what is learned."""
+
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,11 +8,15 @@ from on_ranks import PREDICTIVE_CODING
 from runs import finish, interrupt, result
 
 from precisionflow.config import resolve
-from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import SETTLING
-from precisionflow.results.layout import TrainedCell, cell_folder
+from precisionflow.data.streams import Stream
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import ATTENTION_HISTORY, SETTLING
+from precisionflow.results.layout import PreparedSplit, TrainedCell, cell_folder, data_folder
+from precisionflow.training.batches import training_batches
 from precisionflow.training.engines.several import Several
-from precisionflow.training.rules.monitored import Monitored
+from precisionflow.training.ranks import Ranks
+from precisionflow.training.rules.monitored import AttentionRow, Monitored
 from precisionflow.training.train import train
 
 CODING = {"learning": PREDICTIVE_CODING | {"precision": {"kind": "learned", "initial": 10.0}}}
@@ -20,6 +26,11 @@ def of(text_tree, every, **changes):
     return resolve(
         text_tree | CODING | {"training": text_tree["training"] | {"monitor_every": every}} | changes
     )
+
+
+def files(out: Path) -> tuple[Path, Path]:
+    cell = TrainedCell(cell_folder(out, 0, 0))
+    return cell.settling, cell.attention
 
 
 @pytest.fixture(scope="module")
@@ -49,21 +60,42 @@ def test_a_record_changes_nothing_that_is_learned(monitored, text_tree, text_dat
     assert history == [
         entry for entry in result(monitored)[1] if entry[1] in {name for _, name, _ in history}
     ]
-    assert not TrainedCell(cell_folder(tmp_path, 0, 0)).settling.exists()
+    assert not any(file.exists() for file in files(tmp_path))
+
+
+def test_every_layer_head_and_symbol_of_the_next_batch_is_looked_at(monitored, text_tree, text_data):
+    """Against the batch itself; before the first step every symbol states the initial precision."""
+    _, file = files(monitored)
+    table = read_parquet(file, ATTENTION_HISTORY).to_pandas()
+    assert sorted(table["step"].unique()) == [5, 10, 12]
+    experiment = of(text_tree, 5)
+    data = data_folder(text_data, experiment, 0)
+    card = read_card(PreparedSplit(data).card, DatasetCard)
+    stream, ranks = Stream(0, 0), Ranks.of_process(torch.device("cpu"))
+    drawn = training_batches(experiment, data, training=experiment.training, stream=stream, ranks=ranks)(10)
+    here = table[table["step"] == 10]
+    for head in range(2):
+        counted = here[here["head"] == head].set_index("symbol")["n"].to_dict()
+        ids, counts = drawn.inputs.unique(return_counts=True)
+        assert counted == {card.tokens[i]: n for i, n in zip(ids.tolist(), counts.tolist(), strict=True)}
+    assert (here["entropy"] >= 0).all()
+    assert here["log_precision"].std() > 0
 
 
 def test_an_interrupted_run_ends_with_the_same_records(monitored, text_tree, text_data, tmp_path):
     interrupt(of(text_tree, 5), text_data, tmp_path, step=12)
     assert finish(of(text_tree, 5), text_data, tmp_path) == [12]
     assert result(tmp_path) == result(monitored)
-    mine, whole = (TrainedCell(cell_folder(out, 0, 0)).settling.read_bytes() for out in (tmp_path, monitored))
-    assert mine == whole
+    for mine, whole in zip(files(tmp_path), files(monitored), strict=True):
+        assert mine.read_bytes() == whole.read_bytes()
 
 
-def test_backprop_has_nothing_to_record(text_tree, text_data, tmp_path):
+def test_of_backprop_attention_alone_is_recorded(text_tree, text_data, tmp_path):
     train(of(text_tree, 5, learning={"kind": "backprop"}), data=text_data, out=tmp_path)
     assert {name for _, name, _ in result(tmp_path)[1]} == {"train_loss", "energy", "validation_loss"}
-    assert not TrainedCell(cell_folder(tmp_path, 0, 0)).settling.exists()
+    settling, attention = files(tmp_path)
+    assert not settling.exists()
+    assert attention.exists()
 
 
 class Named:
@@ -75,6 +107,9 @@ class Named:
     def monitored(self, step: int) -> list[Monitored]:
         return [Monitored(step, self.name, [])]
 
+    def attended(self, step: int) -> list[list[AttentionRow]]:
+        return [[AttentionRow(step, 0, 0, 0, 1, self.name, 0.0)]]
+
     def leave(self, gone: torch.Tensor) -> None:
         pass
 
@@ -83,3 +118,4 @@ def test_of_several_networks_those_that_still_train_are_seen():
     several = Several([lambda _, name=name: Named(name) for name in (0.1, 0.2, 0.3)], resume=None)
     several.leave(torch.tensor([False, True, False]))
     assert several.monitored(4) == [Monitored(4, 0.1, []), Monitored(4, 0.3, [])]
+    assert [rows[0].entropy for rows in several.attended(4)] == [0.1, 0.3]

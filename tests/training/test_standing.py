@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.rules.monitored import SettlingRow
+from precisionflow.training.rules.monitored import AttentionRow, SettlingRow
 from precisionflow.training.standing import Interval, Standing
 
 
@@ -23,6 +23,7 @@ def in_the_middle() -> Standing:
         for outcome, value in zip(standing.outcomes, values, strict=True):
             outcome.history.append((step, "validation_loss", value))
             outcome.settling.append(SettlingRow(step, 1, [value, 0.5], [0.1], [], 0.75))
+            outcome.attention.append(AttentionRow(step, 1, 0, 4, 7, value, -value))
         standing.judge(vector(*values), patience=1)
     standing.leave(torch.tensor([False, True, False, False]), patience=1, validate_every=10)
     standing.step = 30
@@ -40,6 +41,7 @@ def test_several_networks_some_gone_are_read_as_they_were_written(tmp_path):
     assert after.networks == [0, 2, 3]
     assert after.outcomes == before.outcomes
     assert [len(outcome.history) for outcome in after.outcomes] == [3, 2, 3, 3]
+    assert after.outcomes[3].attention[1] == AttentionRow(20, 1, 0, 4, 7, 1.0, -1.0)
     assert after.outcomes[3].settling[1] == SettlingRow(20, 1, [1.0, 0.5], [0.1], [], 0.75)
     assert (after.step, after.interval.steps, after.interval.seconds) == (30, 1, 0.25)
     for name in ("best_loss", "best_step", "stale"):
@@ -54,7 +56,9 @@ def test_losses_that_nothing_was_better_than_survive(tmp_path):
     assert Standing.read(tmp_path).outcomes[1].history == []
 
 
-@pytest.mark.parametrize("file", ["progress.json", "history.parquet", "settling.parquet"])
+@pytest.mark.parametrize(
+    "file", ["progress.json", "history.parquet", "settling.parquet", "attention.parquet"]
+)
 def test_a_file_that_is_missing_is_named(file, tmp_path):
     in_the_middle().write(tmp_path)
     (tmp_path / file).unlink()
@@ -69,12 +73,13 @@ def test_a_network_that_stopped_keeps_its_best_and_forgets_what_came_after_its_p
         for outcome, value in zip(standing.outcomes, values, strict=True):
             outcome.history.append((step, "validation_loss", value))
             outcome.settling.append(SettlingRow(step, 0, [], [], [], 1.0))
+            outcome.attention.append(AttentionRow(step, 0, 0, 0, 1, 0.0, 0.0))
         standing.judge(vector(*values), patience=1)
     standing.leave(torch.tensor([True, True]), patience=1, validate_every=5)
     stopped, going = standing.outcomes
     assert (stopped.loss, stopped.steps) == (1.0, 10)
     assert [step for step, *_ in stopped.history] == [5, 10]
-    assert [row.step for row in stopped.settling] == [5, 10]
+    assert [row.step for row in stopped.settling] == [row.step for row in stopped.attention] == [5, 10]
     assert (going.loss, going.steps) == (7.0, 15)
     assert standing.networks == []
 

@@ -84,7 +84,7 @@ def _write(
     *,
     facts: Sequence[str],
 ) -> None:
-    from precisionflow.evaluation.inspection import edges, looks
+    from precisionflow.models.attention.inspection import edges, looks
     from precisionflow.report.inspection import write_inspection
 
     drawn = [edges(look)[0].cpu().numpy() for look in looks(predictor.model, window.to(predictor.device))]

@@ -42,8 +42,8 @@ class Training(Config):
     The mean at step t moves by 1 - min(average, (t + 1) / (t + 10))."""
     validate_every: Count = 50
     monitor_every: Count | None = None
-    """Steps between records of how errors settle (learning.kind predictive_coding): settling.parquet of every cell, its
-    summary in the history; none: no record."""
+    """Steps between records: of how errors settle (learning.kind predictive_coding), settling.parquet of every cell,
+    its summary in the history; of what attention does with each symbol, attention.parquet. None: no record."""
     patience: Count | None = None
     """Validations without a new best before training stops and the best weights are kept; none: last weights."""
     checkpoint_every: Count | None = None

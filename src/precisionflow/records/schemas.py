@@ -56,6 +56,22 @@ each, of the output its loss. error_norm: of the settled errors at each position
 the squared norm over channels. precision: their geometric mean there. Both are lists of one number for rows of a table,
 and empty for the output. cosine: between the gradient that its weights learn from and backprop's. A checkpoint has the
 same of every network that trains."""
+_LOOK = {
+    "network": _whole,
+    "step": _whole,
+    "layer": _whole,
+    "head": _whole,
+    "symbol": _text,
+    "n": _whole,
+    "entropy": _real,
+    "log_precision": _real,
+}
+ATTENTION_HISTORY = _schema(may_be_nan=("log_precision",), **_LOOK)
+"""model/attention.parquet of networks of tokens, where training.monitor_every asks for it: `ATTENTION` of the batch
+that comes next after so many optimiser steps. log_precision is NaN where no token states one; network: the member of
+an ensemble, else 0."""
+NETWORK_ATTENTION = _schema(may_be_nan=("log_precision",), **(_LOOK | {"symbol": _whole}))
+"""attention.parquet of a checkpoint: the same of every network that trains, symbols by their ids."""
 NETWORK_HISTORY = _schema(network=_whole, step=_whole, metric=_text, value=_real)
 """history.parquet of a checkpoint: the same of every network that trains."""
 PREDICTIONS = _schema(

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from precisionflow.report.digits import significant
 from precisionflow.report.tables import Entry, Table
@@ -11,8 +11,13 @@ from precisionflow.report.wording import Row
 
 SHOWN = 10
 """Symbols on either end."""
+STEPS = 6
+"""Steps of a training that are shown."""
 FEWEST = 5
 """Tokens of a symbol from which on its mean counts, where any symbol has so many."""
+
+
+Measure = Literal["entropy", "log_precision"]
 
 
 class Mean(NamedTuple):
@@ -71,6 +76,44 @@ def symbol_table(rows: Sequence[Row], *, caption: str) -> Table | None:
     several = [Entry(f"layer {layer}") for layer in layers] if len(layers) > 1 else []
     columns = (Entry("symbol", "least trusted first"), Entry("tokens"), Entry("precision"), *several)
     return Table(caption, columns, tuple(body))
+
+
+def history_table(
+    rows: Sequence[Row], *, of: Literal["layer", "symbol"], column: Measure, caption: str
+) -> Table | None:
+    """Layers or symbols by their means at some steps of the training; none where no token states a precision.
+
+    `rows` are of records.schemas.ATTENTION_HISTORY. Symbols are those of the last step, the least trusted first.
+    """
+    common = _common(rows) if of == "symbol" else list(rows)
+    at: dict[tuple[int, Any], list[Row]] = defaultdict(list)
+    for row in common:
+        at[row["step"], row[of]].append(row)
+    steps = _some(sorted({row["step"] for row in rows}))
+    means = {key: getattr(mean_of(of_it), column) for key, of_it in at.items()}
+    names = [name for step, name in means if step == steps[-1]]
+    if any(math.isnan(means[steps[-1], name]) for name in names):
+        return None
+    ordered = sorted(names, key=lambda name: means[steps[-1], name] if of == "symbol" else name)
+    ends = ordered if len(ordered) <= 2 * SHOWN else [*ordered[:SHOWN], *ordered[-SHOWN:]]
+    shown = math.exp if column == "log_precision" else float
+    body = [
+        (
+            Entry(f"layer {name}" if of == "layer" else repr(name)),
+            *(
+                Entry(significant(shown(means[step, name]), digits=3) if (step, name) in means else "-")
+                for step in steps
+            ),
+        )
+        for name in ends
+    ]
+    return Table(caption, (Entry(of), *(Entry(f"step {step:,}") for step in steps)), tuple(body))
+
+
+def _some(steps: Sequence[int]) -> list[int]:
+    """At most `STEPS` of them, evenly, with the first and the last."""
+    count = min(STEPS, len(steps))
+    return [steps[round(place * (len(steps) - 1) / max(1, count - 1))] for place in range(count)]
 
 
 def mean_of(rows: Iterable[Row]) -> Mean:

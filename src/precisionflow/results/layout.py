@@ -119,6 +119,11 @@ class TrainedCell:
         """records.schemas.SETTLING, where training.monitor_every asks for it."""
         return self.folder / "settling.parquet"
 
+    @property
+    def attention(self) -> Path:
+        """records.schemas.ATTENTION_HISTORY, where training.monitor_every asks for it."""
+        return self.folder / "attention.parquet"
+
     @classmethod
     def below(cls, folder: Path) -> "list[TrainedCell]":
         """Every trained cell inside a folder, sorted."""

@@ -82,6 +82,8 @@ def _monitor(engine: Engine, standing: Standing) -> None:
     for network, seen in zip(standing.networks, engine.monitored(standing.step), strict=False):
         standing.outcomes[network].history += seen.entries(standing.step)
         standing.outcomes[network].settling += seen.layers
+    for network, rows in zip(standing.networks, engine.attended(standing.step), strict=False):
+        standing.outcomes[network].attention += rows
 
 
 def _record(standing: Standing, measured: Measured) -> None:

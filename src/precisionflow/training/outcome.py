@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,9 +20,9 @@ from precisionflow.data.streams import Stream, Use
 from precisionflow.models.posteriors import dropout
 from precisionflow.models.posteriors.build import fitted_laplace, fitted_spread
 from precisionflow.models.posteriors.weights import Weights
-from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.cards import DatasetCard, ModelCard, Vocabulary
 from precisionflow.records.files import read_card, write_card, write_parquet
-from precisionflow.records.schemas import HISTORY, SETTLING
+from precisionflow.records.schemas import ATTENTION_HISTORY, HISTORY, SETTLING
 from precisionflow.results.code import code_version
 from precisionflow.results.layout import PreparedSplit, TrainedCell
 from precisionflow.training.files import save_weights
@@ -60,6 +61,8 @@ def write_cell(experiment: Experiment, data: PreparedSplit, folder: Path, traine
     settling = [outcome.settling for outcome in outcomes]
     if any(settling):
         write_parquet(numbered(settling, SETTLING), place.settling, SETTLING)
+    if any(outcome.attention for outcome in outcomes):
+        write_parquet(_attention(outcomes, card.known), place.attention, ATTENTION_HISTORY)
     speed = [value for _, name, value in history if name == "seconds_per_step"]
     write_card(
         ModelCard(
@@ -79,6 +82,16 @@ def write_cell(experiment: Experiment, data: PreparedSplit, folder: Path, traine
         ),
         place.card,
     )
+
+
+def _attention(outcomes: Sequence[Outcome], known: Vocabulary) -> pa.Table:
+    """A records.schemas.ATTENTION_HISTORY; an id that pieces of words share is named by its number."""
+    name = dict(enumerate(known.tokens))
+    named = [
+        [(*row[:3], name.get(row.symbol, f"#{row.symbol}"), *row[4:]) for row in of.attention]
+        for of in outcomes
+    ]
+    return numbered(named, ATTENTION_HISTORY)
 
 
 def _weights(experiment: Experiment, data: PreparedSplit, trained: Trained) -> Weights:

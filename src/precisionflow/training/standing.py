@@ -13,12 +13,12 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from precisionflow.records.files import read_parquet, write_parquet, write_text
-from precisionflow.records.schemas import NETWORK_HISTORY, SETTLING
+from precisionflow.records.schemas import NETWORK_ATTENTION, NETWORK_HISTORY, SETTLING
 from precisionflow.training.files import reading
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.rules.monitored import SettlingRow
+from precisionflow.training.rules.monitored import AttentionRow, SettlingRow
 
-HISTORIES, SETTLINGS = "history.parquet", "settling.parquet"
+HISTORIES, SETTLINGS, ATTENTIONS = "history.parquet", "settling.parquet", "attention.parquet"
 """Files inside a checkpoint."""
 Entry = tuple[int, str, float]
 """step, metric, value."""
@@ -65,7 +65,8 @@ class Outcome:
 
     history: list[Entry] = field(default_factory=list)
     settling: list[SettlingRow] = field(default_factory=list)
-    """Empty where nothing is monitored."""
+    attention: list[AttentionRow] = field(default_factory=list)
+    """Both empty where nothing is monitored."""
     loss: float = math.inf
     """Validation loss of the weights that are kept."""
     steps: int = 0
@@ -117,6 +118,7 @@ class Standing:
             outcome.steps = min(last, self.step) if stopped else self.step
             outcome.history = [entry for entry in outcome.history if entry[0] <= outcome.steps]
             outcome.settling = [row for row in outcome.settling if row.step <= outcome.steps]
+            outcome.attention = [row for row in outcome.attention if row.step <= outcome.steps]
         stay = torch.nonzero(~gone).flatten()
         self.networks = [self.networks[i] for i in stay.tolist()]
         self.best_loss, self.best_step, self.stale = (
@@ -130,6 +132,8 @@ class Standing:
         settling = numbered([outcome.settling for outcome in self.outcomes], SETTLING)
         write_parquet(histories, folder / HISTORIES, NETWORK_HISTORY)
         write_parquet(settling, folder / SETTLINGS, SETTLING)
+        attention = numbered([outcome.attention for outcome in self.outcomes], NETWORK_ATTENTION)
+        write_parquet(attention, folder / ATTENTIONS, NETWORK_ATTENTION)
         numbers = {
             "step": self.step,
             "networks": self.networks,
@@ -157,6 +161,9 @@ class Standing:
         with reading(folder / SETTLINGS, checkpoint=folder) as path:
             for row in read_parquet(path, SETTLING).to_pylist():
                 outcomes[row.pop("network")].settling.append(SettlingRow(**row))
+        with reading(folder / ATTENTIONS, checkpoint=folder) as path:
+            for row in read_parquet(path, NETWORK_ATTENTION).to_pylist():
+                outcomes[row.pop("network")].attention.append(AttentionRow(**row))
         kept = numbers["interval"]
         sums = torch.tensor(kept["sums"], dtype=torch.float64)
         return cls(

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from precisionflow.records.files import write_parquet
-from precisionflow.records.schemas import ATTENTION
-from precisionflow.report.attention import head_table, mean_of, symbol_table
+from precisionflow.records.schemas import ATTENTION, ATTENTION_HISTORY
+from precisionflow.report.attention import head_table, history_table, mean_of, symbol_table
 from precisionflow.report.figures.attention import heatmap
-from precisionflow.report.sections.attention import tables_of
+from precisionflow.report.sections.attention import histories, tables_of
 
 
 def rows(precisions: dict[str, float], n: int = 10) -> list[dict]:
@@ -57,6 +57,38 @@ def test_symbols_stand_by_precision_and_rare_ones_do_not_count():
     assert len(head_table(without, caption="heads").columns) == 3
 
 
+def over(steps: dict[int, dict[str, float]]) -> list[dict]:
+    return [row | {"step": step} for step, precisions in steps.items() for row in rows(precisions)]
+
+
+def texts(table) -> list[list[str]]:
+    return [[entry.text for entry in row] for row in (table.columns, *table.rows)]
+
+
+def test_symbols_over_training_stand_by_their_last_precision():
+    given = over({10: {"a": 2.0, "b": 1.0}, 20: {"a": 0.5, "b": 1.0, "c": 4.0}})
+    table = history_table(given, of="symbol", column="log_precision", caption="symbols")
+    assert texts(table) == [
+        ["symbol", "step 10", "step 20"],
+        ["'a'", "2.00", "0.500"],
+        ["'b'", "1.00", "1.00"],
+        ["'c'", "-", "4.00"],
+    ]
+
+
+def test_layers_over_training_have_means_of_their_tokens():
+    given = over({step: {"a": 4.0, "b": 1.0} for step in range(0, 1100, 100)})
+    table = history_table(given, of="layer", column="log_precision", caption="layers")
+    assert texts(table) == [
+        ["layer", *(f"step {step:,}" for step in (0, 200, 400, 600, 800, 1000))],
+        ["layer 0", *["2.00"] * 6],
+        ["layer 1", *["2.00"] * 6],
+    ]
+    unstated = [row | {"log_precision": math.nan} for row in given]
+    assert history_table(unstated, of="layer", column="log_precision", caption="layers") is None
+    assert texts(history_table(unstated, of="layer", column="entropy", caption="layers"))[1][1] == "1.39"
+
+
 def test_of_many_symbols_both_ends_are_shown():
     table = symbol_table(rows({chr(97 + i): 1.0 + i for i in range(26)}), caption="symbols")
     assert [row[0].text for row in table.rows] == [f"'{c}'" for c in "abcdefghij" + "qrstuvwxyz"]
@@ -86,3 +118,22 @@ def test_the_section_shows_variants_whose_evaluation_looked_inside(tmp_path):
         "Symbols of one by the precision that they state",
     )
     assert [row[3].text for row in heads.rows] == ["4.00", "4.00"]
+
+
+def test_the_section_shows_variants_that_were_looked_into_while_they_trained(tmp_path):
+    given = [row | {"network": 0} for row in over({10: {"a": 2.0}, 20: {"a": 8.0}})]
+    table = pa.Table.from_pylist(given, schema=ATTENTION_HISTORY)
+    write_parquet(table, tmp_path / "run" / "attention.parquet", ATTENTION_HISTORY)
+    cells = {"one": [tmp_path / "run"], "other": [tmp_path / "nothing"]}
+    group = SimpleNamespace(
+        variants=[SimpleNamespace(name=name) for name in cells],
+        trained=None,
+        cells_of=lambda _, variant: cells[variant.name],
+    )
+    entropy, precision, symbols = histories(group)
+    assert [texts(of)[1] for of in (entropy, precision, symbols)] == [
+        ["layer 0", "1.39", "1.39"],
+        ["layer 0", "2.00", "8.00"],
+        ["'a'", "2.00", "8.00"],
+    ]
+    assert symbols.caption == "Precision by symbol while one trains, geometric mean"

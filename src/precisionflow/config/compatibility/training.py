@@ -132,3 +132,8 @@ def gradients_can_be_compared(experiment: "Experiment") -> None:
             "training.monitor_every: compares whole gradients, which engine.zero_stage 3 does not keep; "
             "use engine.zero_stage 2 or leave it out"
         )
+    if experiment.training.monitor_every and partitioned and isinstance(experiment.model, Transformer):
+        raise ValueError(
+            "training.monitor_every: looks into attention with whole weights, which engine.zero_stage 3 does not keep; "
+            "use engine.zero_stage 2 or leave it out"
+        )

@@ -1,20 +1,26 @@
-"""Attention: entropy and precision of every head, and the symbols that are trusted least and most."""
+"""Attention: entropy and precision of every head, symbols that are trusted least and most, both over training."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import ATTENTION
-from precisionflow.report.attention import head_table, symbol_table
+from precisionflow.records.schemas import ATTENTION, ATTENTION_HISTORY
+from precisionflow.report.attention import Measure, head_table, history_table, symbol_table
 from precisionflow.report.material import Group, Material
 from precisionflow.report.pictures import MOST_FIGURES
 from precisionflow.report.section import Section
 from precisionflow.report.tables import Table
-from precisionflow.results.layout import EvaluatedCell
+from precisionflow.results.layout import EvaluatedCell, TrainedCell
 
 
 def section(material: Material) -> Section | None:
-    """The tables of every variant; none where no experiment asks to look inside (evaluation.inspect)."""
-    tables = [table for group in material.groups for table in tables_of(group)]
+    """The tables of every variant; none where none asks to look inside (evaluation.inspect, training.monitor_every)."""
+    tables = [
+        table
+        for group in material.groups
+        for tables in (tables_of(group), histories(group))
+        for table in tables
+    ]
     return Section("Attention", "sections/attention.html.jinja", {"tables": tables}) if tables else None
 
 
@@ -29,3 +35,22 @@ def tables_of(group: Group) -> Iterator[Table]:
         trusted = symbol_table(rows, caption=f"Symbols of {variant.name} by the precision that they state")
         if trusted is not None:
             yield trusted
+
+
+def histories(group: Group) -> Iterator[Table]:
+    """Means over all cells of a variant at some steps of its training; nothing where training left no table."""
+    for variant in group.variants[:MOST_FIGURES]:
+        files = [TrainedCell(folder).attention for folder in group.cells_of(group.trained, variant)]
+        if not all(file.is_file() for file in files):
+            continue
+        rows = [row for file in files for row in read_parquet(file, ATTENTION_HISTORY).to_pylist()]
+        name = variant.name
+        asked: list[tuple[Literal["layer", "symbol"], Measure, str]] = [
+            ("layer", "entropy", f"Entropy of the edges by layer while {name} trains, nats"),
+            ("layer", "log_precision", f"Precision by layer while {name} trains, geometric mean"),
+            ("symbol", "log_precision", f"Precision by symbol while {name} trains, geometric mean"),
+        ]
+        for of, column, caption in asked:
+            table = history_table(rows, of=of, column=column, caption=caption)
+            if table is not None:
+                yield table

@@ -23,7 +23,7 @@ from precisionflow.training.device import keep_freed_memory
 from precisionflow.training.files import reading, saving
 from precisionflow.training.members import Member, batch_indices, padded
 from precisionflow.training.optimiser import optimiser, set_learning_rates
-from precisionflow.training.rules.monitored import Monitored
+from precisionflow.training.rules.monitored import AttentionRow, Monitored
 from precisionflow.training.rules.stacked import Gradients, NewWeights, StackedBatch, StackedRule
 from precisionflow.training.schedule import share_of_average, share_of_peak
 from precisionflow.training.standing import Interval
@@ -142,6 +142,9 @@ class Batched:
 
     @torch.no_grad()
     def monitored(self, step: int) -> list[Monitored]:  # noqa: ARG002 - no rule of many networks settles
+        return []
+
+    def attended(self, step: int) -> list[list[AttentionRow]]:  # noqa: ARG002 - no network of rows attends
         return []
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:

@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from precisionflow.training.rules.monitored import Monitored
+from precisionflow.training.rules.monitored import AttentionRow, Monitored
 from precisionflow.training.standing import Interval
 
 
@@ -25,6 +25,10 @@ class Engine(Protocol):
 
     def monitored(self, step: int) -> list[Monitored]:
         """What is seen of each network's lesson on the batch of a step; empty where nothing settles."""
+        ...
+
+    def attended(self, step: int) -> list[list[AttentionRow]]:
+        """What attention does in each network with this rank's share of the batch of a step; empty without any."""
         ...
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:

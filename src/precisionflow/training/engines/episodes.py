@@ -14,7 +14,7 @@ from precisionflow.data.streams import Stream
 from precisionflow.inference.planning.agent import COUNTS, knowledge, played_by
 from precisionflow.inference.planning.play import Played
 from precisionflow.training.files import load_weights, reading, save_weights
-from precisionflow.training.rules.monitored import Monitored
+from precisionflow.training.rules.monitored import AttentionRow, Monitored
 from precisionflow.training.standing import Interval
 
 STATE, BEST = "counts.safetensors", "best.safetensors"
@@ -63,6 +63,9 @@ class Episodes:
                 counts.add_(torch.from_numpy(seen).view_as(counts))
 
     def monitored(self, step: int) -> list[Monitored]:  # noqa: ARG002 - nothing settles
+        return []
+
+    def attended(self, step: int) -> list[list[AttentionRow]]:  # noqa: ARG002 - no agent attends
         return []
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:  # noqa: ARG002

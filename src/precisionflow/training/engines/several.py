@@ -13,7 +13,7 @@ from precisionflow.records.files import write_text
 from precisionflow.training.engines.engine import Engine
 from precisionflow.training.engines.single import SingleNetwork
 from precisionflow.training.files import reading
-from precisionflow.training.rules.monitored import Monitored
+from precisionflow.training.rules.monitored import AttentionRow, Monitored
 from precisionflow.training.standing import Interval
 
 MEMBER = "member-{}"
@@ -48,6 +48,9 @@ class Several:
 
     def monitored(self, step: int) -> list[Monitored]:
         return [seen for network in self.going for seen in self.engines[network].monitored(step)]
+
+    def attended(self, step: int) -> list[list[AttentionRow]]:
+        return [rows for network in self.going for rows in self.engines[network].attended(step)]
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:
         parts = zip(self.going, going.split(1), strict=True)

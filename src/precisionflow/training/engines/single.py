@@ -21,7 +21,7 @@ from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.generative import GenerativeLearner
 from precisionflow.training.rules.learner import Learner
-from precisionflow.training.rules.monitored import Monitored
+from precisionflow.training.rules.monitored import AttentionRow, Monitored
 from precisionflow.training.schedule import share_of_average, share_of_peak
 from precisionflow.training.standing import Interval
 
@@ -110,6 +110,11 @@ class SingleNetwork(ABC):
         part, *_ = self.feed.batch(step).parts(self.training.accumulate)
         found = self.teacher.monitored(part, step=step)
         return [] if found is None else [found]
+
+    def attended(self, step: int) -> list[list[AttentionRow]]:
+        """Of the same part."""
+        part, *_ = self.feed.batch(step).parts(self.training.accumulate)
+        return [self.teacher.attended(part, step=step)] if isinstance(self.teacher, Learner) else []
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:  # noqa: ARG002
         with self._mean_in_place():

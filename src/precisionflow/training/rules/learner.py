@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from precisionflow.config import learning as kinds
+from precisionflow.models.attention.inspection import of_symbols
 from precisionflow.models.likelihoods.objective import Losses, Objective
 from precisionflow.models.networks.dropout import dropping
-from precisionflow.models.networks.layered import Layered
+from precisionflow.models.networks.layered import Layered, TokenNetwork
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.gradient import Backpropagation
-from precisionflow.training.rules.monitored import Monitored
+from precisionflow.training.rules.monitored import AttentionRow, Monitored
 from precisionflow.training.rules.predictive_coding import PredictiveCoding, predictive_coding
 
 
@@ -48,11 +49,26 @@ class Learner(nn.Module):
         with self._learning(batch) as losses:
             return self.rule.monitored(self.model, losses, batch, step=step)
 
+    def attended(self, batch: Batch, *, step: int) -> list[AttentionRow]:
+        """What attention does with the symbols of a batch; nothing of rows, nor where a token is several ids."""
+        tokens = batch.inputs
+        if not isinstance(self.model, TokenNetwork) or (tokens.ndim == 3 and tokens.shape[2] > 1):
+            return []
+        self.eval()
+        with self._cast(batch), self._eager():
+            found = of_symbols(self.model, [(tokens, batch.mask)], symbols=int(tokens.max()) + 1)
+        return [AttentionRow(step, *of) for of in found]
+
     @contextlib.contextmanager
     def _learning(self, batch: Batch) -> Iterator[Losses]:
         """The losses of a batch, with the units dropped that it drops."""
         with self._cast(batch), dropping(self.model, batch.draw):
             yield self.objective.losses(progress=batch.progress)
+
+    def _eager(self) -> contextlib.AbstractContextManager[object]:
+        """Hooks do not run inside compiled layers."""
+        compiled = any(layer._compiled_call_impl is not None for layer in self.model.layers)
+        return torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()
 
     def _cast(self, batch: Batch) -> torch.autocast:
         return torch.autocast(batch.inputs.device.type, self.dtype, enabled=self.dtype is not torch.float32)

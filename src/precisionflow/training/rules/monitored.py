@@ -16,6 +16,18 @@ class SettlingRow(NamedTuple):
     cosine: float
 
 
+class AttentionRow(NamedTuple):
+    """One head and symbol in one record; the columns of records.schemas.NETWORK_ATTENTION after the network."""
+
+    step: int
+    layer: int
+    head: int
+    symbol: int
+    n: int
+    entropy: float
+    log_precision: float
+
+
 class Monitored(NamedTuple):
     """How the errors of a batch settled, and how the gradient compares with backprop's."""
 
