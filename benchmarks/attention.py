@@ -1,7 +1,8 @@
 """Cost of every attention over dot-product SDPA, forward and backward: time, time against tokens, peak memory.
 
-All forms take turns in one process, so that a busy machine slows all; medians. `--curve` writes the figure of
-docs/performance.md. Peak memory is that of a process of its own, above what it holds before the first pass.
+All forms take turns in one process, so that a busy machine slows all; medians. `--page docs/performance.md` measures
+all and writes the tables of that page and the figure beside it. Peak memory is that of a process of its own, above what
+it holds before the first pass.
 """
 
 import json
@@ -15,6 +16,8 @@ from typing import NamedTuple
 
 import torch
 from attention_forms import Fused, Hops, Lowered, Make, Naive, Retrieval, Shape
+from attention_page import NAIVE as OF_NAIVE
+from attention_page import write
 from measured import Measured, arguments, present
 from torch import Tensor, nn
 
@@ -59,6 +62,8 @@ WITH_NAIVE = ROWS[:9]
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
 NAIVE_UP_TO = 512
 """Tokens beyond which the pairs and channels of one sequence take more than a gigabyte."""
+NAIVE_TURNS = 3
+"""Turns of naive forms: the slowest takes 100 times as long as SDPA."""
 
 
 def seconds(module: nn.Module, gradient: Tensor) -> float:
@@ -143,11 +148,13 @@ def curve(turns: int) -> dict[str, dict[int, float]]:
     """Milliseconds of one sequence by tokens, of every form and of naive ones where they fit."""
     found: dict[str, dict[int, float]] = {}
     for tokens in LENGTHS:
-        rows = [SDPA, *ROWS[:9]]
+        shape, few = Shape(1, 6, tokens), max(1, turns * 128 // tokens)
+        spent = medians([SDPA, *ROWS[:9]], shape, turns=few)
         if tokens <= NAIVE_UP_TO:
-            rows += [row._replace(name=f"{row.name}, naive", make=Naive) for row in WITH_NAIVE]
-        for name, spent in medians(rows, Shape(1, 6, tokens), turns=max(1, turns * 128 // tokens)).items():
-            found.setdefault(name, {})[tokens] = 1000 * spent
+            naive = [row._replace(name=f"{row.name}{OF_NAIVE}", make=Naive) for row in WITH_NAIVE]
+            spent |= medians(naive, shape, turns=min(NAIVE_TURNS, few))
+        for name, seconds_of in spent.items():
+            found.setdefault(name, {})[tokens] = 1000 * seconds_of
     return found
 
 
@@ -161,7 +168,7 @@ def draw(found: dict[str, dict[int, float]], file: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     colours = {row.name: f"C{index}" for index, row in enumerate(ROWS[:9])} | {SDPA.name: "black"}
     for name, line in found.items():
-        form, naive = name.removesuffix(", naive"), name.endswith(", naive")
+        form, naive = name.removesuffix(OF_NAIVE), name.endswith(OF_NAIVE)
         look = (
             {"linestyle": "--", "linewidth": 0.8}
             if naive
@@ -185,6 +192,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=24)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--curve", type=Path, metavar="PNG", help="only the cost against tokens, as a figure")
+    parser.add_argument("--page", type=Path, metavar="MD", help="write everything into the tables of a page")
     parser.add_argument("--peak-of", help="only the peak memory of one form")
     parser.add_argument("--tokens", type=int, default=4096, help="of the peak memory")
     given = parser.parse_args()
@@ -197,7 +205,13 @@ def main() -> None:
         draw(found, given.curve)
         print(json.dumps(found, indent=1))
         return
-    present(at_256(given.turns) + memory(given.tokens), given.json)
+    bars, peaks = at_256(given.turns), memory(given.tokens)
+    if given.page:
+        figure = given.page.with_suffix(".png")
+        found = curve(given.turns)
+        draw(found, figure)
+        write(given.page, bars, peaks, found, figure=figure)
+    present(bars + peaks, given.json)
 
 
 if __name__ == "__main__":
