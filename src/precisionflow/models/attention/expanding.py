@@ -29,6 +29,8 @@ ENTRIES = 2**22
 """Numbers of gathered keys that are held at once."""
 WHOLE = 2**16
 """Entries of a matrix of log potentials that costs less than its keys gathered."""
+NEAR = 64
+"""Nearest keys whose log potentials are made by blocks of as many queries: a product of matrices, nothing gathered."""
 GROWTH = 4
 """A window grows by a part of itself, one in so many, where that is more than a step."""
 
@@ -184,20 +186,21 @@ class ExpandingPosterior(Posterior):
         device, shape = self.queries.device, self.queries.shape[:3]
         with torch.no_grad(), torch.autocast(device_type=device.type, enabled=False):
             look = _Looked.at(self)
-            size = max(1, ENTRIES // (self.how.step * self.keys.shape[-1]))
-            parts = torch.arange(math.prod(shape), device=device).split(size)
+            heads = max(1, ENTRIES // (2 * NEAR * shape[2]))
+            parts = torch.arange(math.prod(shape), device=device).split(heads * shape[2])
             windows, log_q = zip(*(self._grow(look, rows) for rows in parts), strict=True)
         return Grown(torch.cat(windows).view(shape), torch.cat(log_q).view(shape), self.places)
 
     def _grow(self, look: "_Looked", rows: Int[Tensor, "rows"]) -> tuple[Tensor, Tensor]:
         window, log_q = torch.zeros_like(rows), self.queries.new_zeros(len(rows))
         going, available = torch.arange(len(rows), device=rows.device), look.available[rows]
-        scores, seen = self.queries.new_zeros(len(rows), 0), 0
+        scores, seen = look.near(rows), 0
         while len(going):
-            more = max(self.how.step, seen // GROWTH)
-            scores = torch.cat([scores, look.scores(rows[going], seen, more)], dim=-1)
-            seen += more
-            inferred, unseen = self.how.inferred(scores, available[going])
+            seen += max(self.how.step, seen // GROWTH)
+            known = scores.shape[1]
+            if known < seen:
+                scores = torch.cat([scores, look.scores(rows[going], known, seen - known)], dim=-1)
+            inferred, unseen = self.how.inferred(scores[:, :seen], available[going])
             done = (unseen <= self.how.tolerance) | (seen >= available[going])
             window[going[done]], log_q[going[done]] = seen, inferred[done]
             going, scores = going[~done], scores[~done]
@@ -233,6 +236,26 @@ class _Looked:
         places = available[:, None] - 1 - torch.arange(keys, device=scores.device)
         nearest_first = scores.flatten(0, 2).gather(1, places.clamp(min=0))
         return cls(posterior, available, real, nearest_first.masked_fill(places < 0, float("-inf")))
+
+    def near(self, rows: Int[Tensor, "rows"]) -> Scores:
+        """Those of the nearest keys of all queries of some heads; of no key where others are there or some are padding.
+
+        A block of queries shares its keys; the potentials of one query lie one place further than those before it.
+        """
+        queries, keys = self.posterior.queries, self.posterior.keys
+        asking, kept = queries.shape[2], keys.shape[2]
+        if self.whole is not None or self.real is not None:
+            return queries.new_zeros(len(rows), 0)
+        of = slice(int(rows[0]) // asking, int(rows[-1]) // asking + 1)
+        blocks = math.ceil(asking / NEAR)
+        behind, before = blocks * NEAR - asking, NEAR - 1 - (kept - asking)
+        here = pad(queries.flatten(0, 1)[of], (0, 0, 0, behind)).unflatten(1, (blocks, NEAR))
+        there = pad(keys.flatten(0, 1)[of], (0, 0, before, behind)).unfold(1, 2 * NEAR - 1, NEAR)
+        block = self.posterior.lowering.log_potentials(here, there.transpose(-1, -2)).flatten(-2)
+        aligned = pad(block, (0, NEAR)).unflatten(-1, (NEAR, 2 * NEAR))[..., :NEAR]
+        nearest_first = aligned.flatten(1, 2)[:, :asking].flip(-1).flatten(0, 1)
+        impossible = torch.arange(NEAR, device=rows.device) >= self.available[rows, None]
+        return nearest_first.masked_fill_(impossible, float("-inf"))
 
     def scores(self, rows: Int[Tensor, "rows"], first: int, count: int) -> Scores:
         """Of the distances first, ..., first + count - 1; -inf where no key stands."""
