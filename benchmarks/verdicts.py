@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from measured import Measured, arguments, present
 from sklearn.datasets import load_diabetes
 
+from precisionflow.ablation.bootstrap import mean_intervals
 from precisionflow.ablation.power import units_for_difference
 from precisionflow.ablation.sequential import Look
 from precisionflow.ablation.statistics import difference_p, equivalence_p, holm, mean_interval
@@ -195,6 +196,13 @@ def units_told(units: int, effect: float) -> list[float]:
     return told
 
 
+def missed_by_bootstrap(law: str, units: int) -> tuple[float, float]:
+    """Per cent of intervals by bootstrap, percentile and BCa, that miss the mean."""
+    found = [mean_intervals(values, confidence=CONFIDENCE) for values in seeds(law, units)]
+    percentile = per_cent(not f.percentile_low <= 0 <= f.percentile_high for f in found)
+    return percentile, per_cent(not f.bca_low <= 0 <= f.bca_high for f in found)
+
+
 def of_splits() -> Iterator[Measured]:
     """Random 90/10 splits of one data set."""
     for draw, rows in ((diabetes, "diabetes"), (thousand, "1,000 rows")):
@@ -213,6 +221,10 @@ def of_seeds() -> Iterator[Measured]:
         yield Measured(f"mean's 95 % interval misses, {units} normal units", missed, "%", FALSE)
         missed = per_cent(not holds(v, 0.0) for v in seeds("exponential", units))
         yield Measured(f"  the same, {units} exponential units", missed, "%")
+        for law in ("normal", "exponential"):
+            percentile, bca = missed_by_bootstrap(law, units)
+            yield Measured(f"  by percentile bootstrap, {units} {law} units", percentile, "%")
+            yield Measured(f"  by BCa bootstrap, {units} {law} units", bca, "%")
     for units in (3, 8):
         false = per_cent(difference_p(v) <= LEVEL for v in seeds("two values", units))
         yield Measured(f"p <= 5 %, {units} differences of about -1 or 1", false, "%")

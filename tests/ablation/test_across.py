@@ -1,6 +1,7 @@
 """Several data sets: each is one unit; scales, missing cells, ranks, and the coverage of what is stated."""
 
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,59 @@ def test_a_score_of_0_has_no_ratio(tmp_path: Path) -> None:
     aggregate([of], evaluations=evaluations(of, tmp_path, exact), out=tmp_path / "out")
     rmse = read_aggregate(tmp_path / "out").across.to_pylist()[1]
     assert (rmse["n"], rmse["failed"]) == (2, 1)
+
+
+def together(of: Experiment, folder: Path, measure=measure) -> tuple[list[dict], list[dict], list[dict]]:
+    """Rows of ACROSS, IQM and PROFILES."""
+    aggregate([of], evaluations=evaluations(of, folder, measure), out=folder / "out")
+    tables = read_aggregate(folder / "out")
+    return tables.across.to_pylist(), tables.iqm.to_pylist(), tables.profiles.to_pylist()
+
+
+def test_interquartile_means_are_relative_to_the_first_variant_on_each_set(tmp_path: Path) -> None:
+    _, means, _ = together(experiment(), tmp_path)
+    for metric, scale in (("nll", "difference"), ("rmse", "log ratio")):
+        base, ours = [row for row in means if row["metric"] == metric]
+        assert (base["variant"], ours["variant"]) == ("homoscedastic", "heteroscedastic")
+        assert (ours["reference"], ours["scale"], ours["n"], ours["sets"]) == ("homoscedastic", scale, 9, 3)
+        assert ours["low"] <= ours["iqm"] <= ours["high"]
+    relative = [3 * (k - 1) - size - 0.1 * k for size in (1, 2, 4) for k in range(SPLITS)]
+    ours = next(row for row in means if (row["metric"], row["variant"]) == ("nll", "heteroscedastic"))
+    assert ours["iqm"] == pytest.approx(stats.trim_mean(relative, 0.25))
+
+
+def test_improvement_is_that_of_the_better_direction(tmp_path: Path) -> None:
+    """Runs are lower by 1.1, 2.1 and 4.1, in steps of 3 between splits: of 9 pairs 6, 6 and 8."""
+    (nll, rmse), _, _ = together(experiment(), tmp_path)
+    assert nll["improvement"] == pytest.approx((6 + 6 + 8) / 27)
+    assert nll["improvement_low"] <= nll["improvement"] <= nll["improvement_high"]
+    assert rmse["improvement"] > 0.5
+    higher = experiment(("metrics: [nll, rmse]", "metrics: [nll, coverage_90]"))
+
+    def tied(variant: Variant, seed: int, split: int) -> dict[str, float]:
+        return measure(variant, seed, split) | {"coverage_90": 0.8}
+
+    (_, coverage), _, _ = together(higher, tmp_path / "tied", tied)
+    assert [coverage[f"improvement{end}"] for end in ("", "_low", "_high")] == [0.5] * 3
+
+
+def test_profiles_rise_from_the_best_run_to_the_worst(tmp_path: Path) -> None:
+    _, _, profiles = together(experiment(), tmp_path)
+    for name, first in (("homoscedastic", 0), ("heteroscedastic", 1 / 9)):
+        shown = [row for row in profiles if (row["metric"], row["variant"]) == ("nll", name)]
+        shares, thresholds = [row["share"] for row in shown], [row["threshold"] for row in shown]
+        assert shares == sorted(shares)
+        assert (shares[0], shares[-1]) == (pytest.approx(first), 1)
+        assert thresholds == sorted(thresholds)
+        assert (thresholds[0], thresholds[-1]) == (pytest.approx(-3 - 4), pytest.approx(3))
+
+
+def test_one_set_and_refused_cells_have_no_runs_together(tmp_path: Path) -> None:
+    assert together(experiment(sets=1), tmp_path)[1:] == ([], [])
+    of = experiment()
+    folders = evaluations(of, tmp_path / "failed", measure)
+    shutil.rmtree(folders[0] / "seed-0-split-1")
+    fail(folders[0], expand(of)[0], 1)
+    aggregate([of], evaluations=folders, out=tmp_path / "failed" / "out")
+    tables = read_aggregate(tmp_path / "failed" / "out")
+    assert (tables.iqm.num_rows, tables.profiles.num_rows) == (0, 0)

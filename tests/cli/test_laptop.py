@@ -64,7 +64,8 @@ def test_every_verb_writes_its_files(finished: Stages) -> None:
         finished.model / cell: {"model.safetensors", "model.json", "history.parquet"},
         finished.evaluation / cell: {"predictions.parquet", "metrics.parquet"},
         finished.aggregate: {
-            *("table.parquet", "contrasts.parquet", "across.parquet", "ranks.parquet", "failures.parquet"),
+            *("table.parquet", "contrasts.parquet", "across.parquet", "ranks.parquet", "iqm.parquet"),
+            *("profiles.parquet", "failures.parquet"),
         },
         finished.report: {"report.html"},
     }

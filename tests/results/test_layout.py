@@ -44,6 +44,8 @@ def test_every_path_has_its_name():
         Aggregated(RUN).contrasts: "contrasts.parquet",
         Aggregated(RUN).across: "across.parquet",
         Aggregated(RUN).ranks: "ranks.parquet",
+        Aggregated(RUN).iqm: "iqm.parquet",
+        Aggregated(RUN).profiles: "profiles.parquet",
         Aggregated(RUN).failures: "failures.parquet",
         Reported(RUN).page: "report.html",
         SearchResults(RUN).study: "study.json",

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from precisionflow.ablation import statistics
+from precisionflow.ablation.bootstrap import Stated, improvement
 from precisionflow.ablation.contrasts import (
     compared,
     confidence_of,
@@ -30,6 +31,14 @@ OfSet = Mapping[str, Units]
 """Variant -> what its units measured on a data set."""
 RATIOS = ("target", "s", "1/s")
 """Units of metrics that are above 0 and whose scale is another on every data set."""
+
+
+class Sides(NamedTuple):
+    """The paired units of a contrast on one data set, and the share of rows that splits have in common."""
+
+    ours: list[float]
+    theirs: list[float]
+    overlap: float
 
 
 def scale_of(metric: Metric) -> Literal["difference", "log ratio"]:
@@ -75,6 +84,7 @@ def _contrast(experiment: Experiment, pair: Pair, metric: Metric, sets: Sequence
     if failed and experiment.ablation.missing == "refuse":
         known = []
     effects = [_effect(of, metric) for of in known]
+    likely = _improvement(known, metric, confidence=experiment.ablation.confidence)
     found = effect_of(
         [mean for mean, _ in effects],
         margin=_margin(experiment.ablation.margins.get(metric.name), metric),
@@ -86,15 +96,19 @@ def _contrast(experiment: Experiment, pair: Pair, metric: Metric, sets: Sequence
         "scale": scale_of(metric),
         "between": _between(found["std"], [error for _, error in effects]),
         "failed": failed,
+        "improvement": likely.value,
+        "improvement_low": likely.low,
+        "improvement_high": likely.high,
     }
 
 
-class Sides(NamedTuple):
-    """The paired units of a contrast on one data set, and the share of rows that splits have in common."""
-
-    ours: list[float]
-    theirs: list[float]
-    overlap: float
+def _improvement(sets: Sequence[Sides], metric: Metric, *, confidence: float) -> Stated:
+    """That of the variant over its baseline; NaN for no data set."""
+    if not sets:
+        return Stated(math.nan, math.nan, math.nan)
+    sign = -1.0 if metric.better == "higher" else 1.0
+    ours, theirs = [sign * np.array(of.ours) for of in sets], [sign * np.array(of.theirs) for of in sets]
+    return improvement(ours, theirs, confidence=confidence)
 
 
 def _sides(experiment: Experiment, pair: Pair, metric: Metric, units: OfSet) -> Sides | None:

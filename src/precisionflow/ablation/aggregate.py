@@ -11,9 +11,10 @@ from precisionflow.ablation.across import across_of, ranks_of
 from precisionflow.ablation.contrasts import contrasted, contrasts_of
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.measured import Failed, Measured, cells_of, read_metrics, units_of
+from precisionflow.ablation.runs import runs_of
 from precisionflow.config import Experiment
 from precisionflow.records.files import read_parquet, write_parquet
-from precisionflow.records.schemas import ACROSS, CONTRASTS, FAILURES, RANKS, TABLE
+from precisionflow.records.schemas import ACROSS, CONTRASTS, FAILURES, IQM, PROFILES, RANKS, TABLE
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.layout import Aggregated, cell_folders
@@ -27,7 +28,13 @@ class Aggregate(NamedTuple):
     contrasts: pa.Table
     across: pa.Table
     ranks: pa.Table
+    iqm: pa.Table
+    profiles: pa.Table
     failures: pa.Table
+
+
+SCHEMAS = (TABLE, CONTRASTS, ACROSS, RANKS, IQM, PROFILES, FAILURES)
+"""Of the tables of `Aggregate`."""
 
 
 def aggregate(
@@ -50,27 +57,38 @@ def aggregate(
 
     def work(folder: Path) -> None:
         whole, failed = parted(cells)
-        measured = read_metrics(whole)
-        found: list[list[dict[str, Any]]] = [[] for _ in Aggregate._fields]
-        scores, contrasts, across, ranks, failures = found
-        for experiment in ordered:
-            groups = by_dataset(experiment)
-            for dataset, variants in list(groups.items()):
-                asked = _asked(experiment, variants)
-                if partial and not measured.keys() & asked:
-                    del groups[dataset]
-                    continue
-                absent = set(asked) - measured.keys() if partial else failed.keys()
-                metrics = _check_complete(experiment, variants, measured, failed, absent=absent)
-                scores += _table(experiment, variants, metrics, measured)
-                contrasts += contrasts_of(experiment, variants, measured)
-                failures += _failures(experiment, variants, failed)
-            across += across_of(experiment, groups, measured)
-            ranks += ranks_of(experiment, groups, measured)
-        for rows, (path, schema) in zip(found, _files(folder), strict=True):
-            write_parquet(pa.Table.from_pylist(rows, schema), path, schema)
+        tables = tables_of(ordered, read_metrics(whole), failed, partial=partial)
+        for table, (path, schema) in zip(tables, _files(folder), strict=True):
+            write_parquet(table, path, schema)
 
     once(out, verb="aggregate", inputs=inputs, work=work)
+
+
+def tables_of(
+    experiments: Sequence[Experiment], measured: Measured, failed: Failed, *, partial: bool = False
+) -> Aggregate:
+    """The tables of experiments whose cells have scores or failed; errors as `aggregate` has them."""
+    found: list[list[dict[str, Any]]] = [[] for _ in Aggregate._fields]
+    scores, contrasts, across, ranks, means, profiles, failures = found
+    for experiment in experiments:
+        groups = by_dataset(experiment)
+        for dataset, variants in list(groups.items()):
+            asked = _asked(experiment, variants)
+            if partial and not measured.keys() & asked:
+                del groups[dataset]
+                continue
+            absent = set(asked) - measured.keys() if partial else failed.keys()
+            metrics = _check_complete(experiment, variants, measured, failed, absent=absent)
+            scores += _table(experiment, variants, metrics, measured)
+            contrasts += contrasts_of(experiment, variants, measured)
+            failures += _failures(experiment, variants, failed)
+        across += across_of(experiment, groups, measured)
+        ranks += ranks_of(experiment, groups, measured)
+        for all_rows, rows in zip((means, profiles), runs_of(experiment, groups, measured), strict=True):
+            all_rows += rows
+    return Aggregate(
+        *(pa.Table.from_pylist(rows, schema) for rows, schema in zip(found, SCHEMAS, strict=True))
+    )
 
 
 def read_aggregate(folder: Path) -> Aggregate:
@@ -81,13 +99,16 @@ def read_aggregate(folder: Path) -> Aggregate:
 def _files(folder: Path) -> list[tuple[Path, pa.Schema]]:
     """File and schema of each table of `Aggregate`."""
     files = Aggregated(folder)
-    return [
-        (files.table, TABLE),
-        (files.contrasts, CONTRASTS),
-        (files.across, ACROSS),
-        (files.ranks, RANKS),
-        (files.failures, FAILURES),
-    ]
+    paths = (
+        files.table,
+        files.contrasts,
+        files.across,
+        files.ranks,
+        files.iqm,
+        files.profiles,
+        files.failures,
+    )
+    return list(zip(paths, SCHEMAS, strict=True))
 
 
 def by_name(experiments: Sequence[Experiment]) -> list[Experiment]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from precisionflow.ablation import power, statistics
+from precisionflow.ablation.bootstrap import mean_intervals
 from precisionflow.ablation.design import Pair, Variant, pairs, unit_of
 from precisionflow.ablation.measured import Measured, Units, units_of
 from precisionflow.ablation.sequential import look_of
@@ -88,8 +89,9 @@ def _contrast(
         ours, theirs, missing=experiment.ablation.missing, worst=worst(units.values(), metric)
     )
     overlap = max(ours.overlap, theirs.overlap)
+    differences = statistics.paired(values, reference)
     found = effect_of(
-        statistics.paired(values, reference),
+        differences,
         margin=_margin(experiment.ablation.margins.get(metric.name), reference),
         overlap=overlap,
         confidence=confidence_of(experiment),
@@ -100,6 +102,7 @@ def _contrast(
         "dataset": pair.variant.dataset,
         "failed": failed,
         "overlap": overlap,
+        **mean_intervals(differences, confidence=confidence_of(experiment), overlap=overlap)._asdict(),
     }
 
 

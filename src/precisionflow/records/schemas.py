@@ -178,6 +178,7 @@ CONTRASTS = _schema(
     may_be_nan=(
         *("effect", "low", "high", "std", "p", "p_adjusted", "margin", "equivalence", "equivalence_adjusted"),
         *("units_for_difference", "units_for_equivalence"),
+        *("percentile_low", "percentile_high", "bca_low", "bca_high"),
     ),
     experiment=_text,
     dataset=_text,
@@ -199,6 +200,10 @@ CONTRASTS = _schema(
     n=_whole,
     failed=_whole,
     overlap=_real,
+    percentile_low=_real,
+    percentile_high=_real,
+    bca_low=_real,
+    bca_high=_real,
     verdict=_text,
     units_for_difference=_real,
     units_for_equivalence=_real,
@@ -207,11 +212,12 @@ CONTRASTS = _schema(
 of no difference, and that of a difference of the margin or more (`equivalence`); NaN where n = 1, and where no margin
 is stated; all of them where failures are refused. failed: units in which a cell of one of the two failed.
 units_for_: of an undecided contrast, how many would show the measured effect, or equivalence, at 80 % power; NaN where
-no number up to 10,000 would, and of all other verdicts."""
+no number up to 10,000 would, and of all other verdicts. percentile_, bca_: ends of the intervals by bootstrap."""
 ACROSS = _schema(
     may_be_nan=(
         *("effect", "low", "high", "std", "between", "p", "p_adjusted"),
         *("margin", "equivalence", "equivalence_adjusted", "units_for_difference", "units_for_equivalence"),
+        *("improvement", "improvement_low", "improvement_high"),
     ),
     experiment=_text,
     metric=_text,
@@ -233,13 +239,17 @@ ACROSS = _schema(
     equivalence_adjusted=_real,
     n=_whole,
     failed=_whole,
+    improvement=_real,
+    improvement_low=_real,
+    improvement_high=_real,
     verdict=_text,
     units_for_difference=_real,
     units_for_equivalence=_real,
 )
 """aggregate/across.parquet: the same over data sets, n of them, each with its effect as one unit. scale: "difference"
 in the metric's unit, or "log ratio" of variant to baseline. std: of the measured effects; between: of the true ones;
-failed: data sets without an effect."""
+failed: data sets without an effect. improvement: probability that a run of the variant is better than one of the
+baseline on the same data set, with the ends of its interval by bootstrap."""
 RANKS = _schema(
     may_be_nan=("f",),
     experiment=_text,
@@ -254,6 +264,31 @@ RANKS = _schema(
 )
 """aggregate/ranks.parquet: mean rank of a variant over the data sets, 1 is best; the same of all variants of a metric:
 chi2 of Friedman, F and its p (Iman and Davenport; NaN where infinite), Nemenyi's critical difference of mean ranks."""
+IQM = _schema(
+    experiment=_text,
+    metric=_text,
+    scale=_text,
+    variant=_text,
+    reference=_text,
+    iqm=_real,
+    low=_real,
+    high=_real,
+    n=_whole,
+    sets=_whole,
+)
+"""aggregate/iqm.parquet: interquartile mean of a variant's n runs on all data sets, each relative to the mean of the
+reference on the same set (`scale` as in across.parquet), and its interval by bootstrap."""
+PROFILES = _schema(
+    experiment=_text,
+    metric=_text,
+    variant=_text,
+    threshold=_real,
+    share=_real,
+    low=_real,
+    high=_real,
+)
+"""aggregate/profiles.parquet: share of a variant's runs whose relative score is at least as good as the threshold, mean
+over the data sets, and its pointwise interval by bootstrap."""
 FAILURES = _schema(
     experiment=_text, dataset=_text, variant=_text, seed=_whole, split=_whole, stage=_text, cause=_text
 )

@@ -94,6 +94,10 @@ class Material:
     """Rows of records.schemas.ACROSS; none on one data set."""
     ranks: tuple[Row, ...] = ()
     """Rows of records.schemas.RANKS."""
+    iqm: tuple[Row, ...] = ()
+    """Rows of records.schemas.IQM."""
+    profiles: tuple[Row, ...] = ()
+    """Rows of records.schemas.PROFILES."""
 
     @property
     def several(self) -> bool:
@@ -132,8 +136,8 @@ def gather(
         )
         for position, (dataset, variants) in enumerate(by_dataset(experiment).items())
     )
-    across, ranks = (
+    together = (
         tuple(row for row in table.to_pylist() if row["experiment"] == experiment.name)
-        for table in (results.across, results.ranks)
+        for table in (results.across, results.ranks, results.iqm, results.profiles)
     )
-    return Material(experiment, groups, tuple(gate), anchor, across, ranks)
+    return Material(experiment, groups, tuple(gate), anchor, *together)

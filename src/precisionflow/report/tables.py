@@ -135,12 +135,34 @@ def contrast_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str)
 
 
 def across_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str) -> Table:
-    """The contrasts over data sets, and the standard deviation of their effects between sets."""
+    """The contrasts over data sets, the std of their effects between sets, and how likely a run is the better one."""
     table = contrast_table(rows, levels, caption=caption)
-    between = [digits.significant(row["between"], digits=2) for row in rows]
-    columns = (*table.columns[:3], Entry("between sets", "std"), *table.columns[3:])
-    body = tuple((*line[:3], Entry(std), *line[3:]) for line, std in zip(table.rows, between, strict=True))
-    return Table(table.caption, columns, body)
+    more = (Entry("between sets", "std"), Entry("P(better)", "of a run"))
+    body = tuple(
+        (*line[:3], Entry(digits.significant(row["between"], digits=2)), Entry(_likely(row)), *line[3:])
+        for line, row in zip(table.rows, rows, strict=True)
+    )
+    return Table(table.caption, (*table.columns[:3], *more, *table.columns[3:]), body)
+
+
+def _likely(row: Row) -> str:
+    value, low, high = (row[f"improvement{end}"] for end in ("", "_low", "_high"))
+    return "—" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def bootstrap_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str) -> Table | None:
+    """The interval of each effect by Student's t and by bootstrap; none where one unit leaves no interval."""
+    kinds = {"": "Student's t", "percentile_": "percentile bootstrap", "bca_": "BCa bootstrap"}
+    body = []
+    for row in rows:
+        if not math.isnan(row["low"]):
+            shown = (
+                digits.with_interval(row["effect"], row[f"{kind}low"], row[f"{kind}high"]) for kind in kinds
+            )
+            about = (wording.comparison(row, levels), wording.compared(row))
+            body.append(tuple(map(Entry, (*about, *shown))))
+    headings = ("contrast", "metric", *kinds.values())
+    return Table(caption, tuple(map(Entry, headings)), tuple(body)) if body else None
 
 
 def rank_table(rows: Sequence[Row], *, caption: str, confidence: float) -> Table:

@@ -199,6 +199,16 @@ class Aggregated:
         return self.folder / "ranks.parquet"
 
     @property
+    def iqm(self) -> Path:
+        """records.schemas.IQM."""
+        return self.folder / "iqm.parquet"
+
+    @property
+    def profiles(self) -> Path:
+        """records.schemas.PROFILES."""
+        return self.folder / "profiles.parquet"
+
+    @property
     def failures(self) -> Path:
         """records.schemas.FAILURES."""
         return self.folder / "failures.parquet"

@@ -8,8 +8,9 @@ import pytest
 from precisionflow.ablation.aggregate import read_aggregate
 from precisionflow.config import Experiment
 from precisionflow.report import cells
+from precisionflow.report.digits import with_interval
 from precisionflow.report.material import Material, gather
-from precisionflow.report.page import templates
+from precisionflow.report.page import phrases, templates
 from precisionflow.report.sections import across, answer
 from tests.report.conftest import results_of
 from tests.synthetic import regression
@@ -56,6 +57,22 @@ def test_several_sets_have_effects_ranks_and_their_numbers(tmp_path: Path) -> No
     assert re.search(r"Friedman&#39;s χ² \d\.\d\d, F\(2, 4\) = [\d.∞]+, p [<\d. ]+", text)
     assert text.count("Mean ranks over 3 data sets") == 2
     assert text.count('<span class="mark too-few">too few data sets: 3 of 7</span>') == 6
+
+
+def test_runs_of_all_sets_have_means_profiles_and_their_numbers(tmp_path: Path) -> None:
+    shown = material(tmp_path, sets=2, levels=3)
+    text = text_of(shown)
+    assert text.count('role="img" aria-label="Performance profiles in ') == 3
+    assert "Interquartile mean of all runs, relative to homoscedastic" in text
+    row = next(r for r in shown.iqm if (r["variant"], r["metric"]) == ("heteroscedastic", "nll"))
+    assert f"<td>{phrases(with_interval(row['iqm'], row['low'], row['high']))}</td>" in text
+    assert text.count("Share of runs at least as good, by ") == 6
+    assert "by log ratio of crps" in text
+    (first, *_, last) = [r for r in shown.profiles if (r["variant"], r["metric"]) == ("natural", "nll")]
+    assert (first["threshold"] < last["threshold"], last["share"]) == (True, 1)
+    row = shown.across[0]
+    likely = f"{row['improvement']:.2f} [{row['improvement_low']:.2f},\N{NO-BREAK SPACE}{row['improvement_high']:.2f}]"
+    assert f"<td>{likely}</td>" in text
 
 
 def test_the_answer_over_all_sets_comes_first(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 from precisionflow.ablation.ranks import FEWEST
 from precisionflow.records.metrics import metric_named
-from precisionflow.report import tables, wording
+from precisionflow.report import aggregates, tables, wording
 from precisionflow.report.figures.contrasts import forest
+from precisionflow.report.figures.profiles import performance_profiles
 from precisionflow.report.figures.ranks import critical_differences
 from precisionflow.report.material import Material
-from precisionflow.report.pictures import Picture
+from precisionflow.report.pictures import Picture, legend
 from precisionflow.report.section import Section
 from precisionflow.report.tables import Table
 from precisionflow.report.wording import Row
@@ -29,6 +32,7 @@ def section(material: Material) -> Section | None:
         "no_ranks": "" if material.ranks else _why_no_ranks(material),
         "ratios": any(wording.is_ratio(row) for row in material.across),
     }
+    context |= _runs(material)
     return Section("Across data sets", "sections/across.html.jinja", context)
 
 
@@ -47,6 +51,39 @@ def _forests(material: Material) -> Iterator[Picture]:
             settings = [wording.setting(row, levels) for row in rows]
             svg = forest(rows, settings, name=f"{material.anchor}-across-{index}")
             yield Picture(svg, f"Differences in {metric_named(name).title}, mean over the data sets.")
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """The performance profiles of one metric, and their numbers."""
+
+    picture: Picture
+    table: Table
+
+
+def _runs(material: Material) -> dict[str, Any]:
+    """Interquartile means and profiles; empty where no metric has them."""
+    names = list(dict.fromkeys(row["variant"] for row in material.iqm))
+    reference = names[0] if names else ""
+    caption = f"Interquartile mean of all runs, relative to {reference}"
+    return {
+        "interval": wording.interval_name(material.experiment.ablation.confidence),
+        "reference": reference,
+        "iqm": aggregates.iqm_table(material.iqm, caption=caption) if names else None,
+        "profile_legend": legend(names, name=f"{material.anchor}-profiles-key"),
+        "profiles": list(_profiles(material)),
+    }
+
+
+def _profiles(material: Material) -> Iterator[Profiles]:
+    shown = {row["metric"]: wording.compared(row) for row in material.iqm}
+    for index, (name, rows) in enumerate(_by_metric(material.profiles).items()):
+        x = shown[name] if "ratio" in shown[name] else f"difference in {shown[name]}"
+        svg = performance_profiles(
+            aggregates.by_variant(rows), x=x, name=f"{material.anchor}-profiles-{index}"
+        )
+        table = aggregates.profile_table(rows, caption=f"Share of runs at least as good, by {x}")
+        yield Profiles(Picture(svg, f"Runs that are at least as good, by {metric_named(name).title}."), table)
 
 
 def _ranks(material: Material) -> Iterator[Picture]:

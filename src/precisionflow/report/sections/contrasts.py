@@ -19,6 +19,7 @@ class Contrasts:
 
     forests: tuple[Picture, ...]
     table: Table
+    bootstrap: Table | None
 
 
 def section(material: Material) -> Section | None:
@@ -26,11 +27,18 @@ def section(material: Material) -> Section | None:
     if not material.groups[0].contrasts:
         return None
     context = {
-        "groups": [Contrasts(tuple(_forests(group)), _table(group)) for group in material.groups],
+        "groups": [_contrasts(group) for group in material.groups],
         "several_splits": len(material.experiment.splits) > 1,
         "looks": material.experiment.ablation.looks,
     }
     return Section("Contrasts", "sections/contrasts.html.jinja", context)
+
+
+def _contrasts(group: Group) -> Contrasts:
+    where = f"on {group.dataset}"
+    table = tables.contrast_table(group.contrasts, group.levels, caption=f"Contrasts {where}")
+    bootstrap = tables.bootstrap_table(group.contrasts, group.levels, caption=f"Intervals {where}")
+    return Contrasts(tuple(_forests(group)), table, bootstrap)
 
 
 def _forests(group: Group) -> Iterator[Picture]:
@@ -42,7 +50,3 @@ def _forests(group: Group) -> Iterator[Picture]:
         settings = [wording.setting(row, group.levels) for row in rows]
         svg = forest(rows, settings, name=f"{group.anchor}-forest-{index}")
         yield Picture(svg, f"Differences in {metric.title} on {group.dataset}.")
-
-
-def _table(group: Group) -> Table:
-    return tables.contrast_table(group.contrasts, group.levels, caption=f"Contrasts on {group.dataset}")

@@ -1,0 +1,129 @@
+"""Bootstrap of units: against scipy, plain loops and closed forms."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from precisionflow.ablation.bootstrap import (
+    DRAWS,
+    Runs,
+    improvement,
+    interquartile_mean,
+    mean_intervals,
+    profile,
+    shares,
+)
+
+SAMPLES = [
+    list(np.random.default_rng(1).normal(0.4, 1, 12)),
+    list(np.random.default_rng(2).exponential(1, 20)),
+    list(np.random.default_rng(3).gamma(0.5, 1, 8)),
+]
+
+
+@pytest.mark.parametrize("values", SAMPLES)
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+@pytest.mark.parametrize("method", ["percentile", "BCa"])
+def test_intervals_of_a_mean_are_scipys(values: list[float], confidence: float, method: str) -> None:
+    """Of the same draws but for ties with the mean; of scipy's own to a fifth of a standard error in the tail."""
+    drawn = SimpleNamespace(bootstrap_distribution=shares(len(values)) @ values)
+    given = {"confidence_level": confidence, "method": method, "rng": 0}
+    data = (np.array(values),)
+    same = stats.bootstrap(data, np.mean, n_resamples=0, bootstrap_result=drawn, **given).confidence_interval
+    others = stats.bootstrap(data, np.mean, n_resamples=10_000, **given).confidence_interval
+    found = mean_intervals(values, confidence=confidence)
+    ends = found[:2] if method == "percentile" else found[2:]
+    assert ends == pytest.approx(tuple(same), abs=0.01 * np.std(values) / math.sqrt(len(values)))
+    assert ends == pytest.approx(tuple(others), abs=0.2 * np.std(values) / math.sqrt(len(values)))
+
+
+def test_shared_rows_widen_the_interval_as_they_do_students() -> None:
+    plain = np.array(mean_intervals(SAMPLES[1], confidence=0.9)) - np.mean(SAMPLES[1])
+    wide = np.array(mean_intervals(SAMPLES[1], confidence=0.9, overlap=1 / 9)) - np.mean(SAMPLES[1])
+    assert wide == pytest.approx(plain * math.sqrt((1 / 20 + 1 / 9) / (1 / 20)))
+
+
+def test_one_unit_has_no_interval_and_units_that_agree_a_point() -> None:
+    assert all(math.isnan(end) for end in mean_intervals([1.5], confidence=0.95))
+    assert mean_intervals([0.3] * 5, confidence=0.95) == (0.3, 0.3, 0.3, 0.3)
+
+
+def test_bca_follows_the_skew() -> None:
+    """To the right of the percentile interval where the long tail is on the right, to the left where it is there."""
+    right = mean_intervals(SAMPLES[1], confidence=0.95)
+    left = mean_intervals([-value for value in SAMPLES[1]], confidence=0.95)
+    assert right.bca_low > right.percentile_low
+    assert right.bca_high > right.percentile_high
+    assert left.bca_low < left.percentile_low
+
+
+def test_draws_are_multinomial_the_same_again_and_others_for_each_data_set() -> None:
+    drawn = shares(6)
+    assert drawn.shape == (DRAWS, 6)
+    assert drawn.sum(axis=1) == pytest.approx(1)
+    assert drawn.var() == pytest.approx(1 / 6 * 5 / 6 / 6, rel=0.02)
+    assert np.array_equal(shares.__wrapped__(6), drawn)
+    assert not np.array_equal(shares(6, 1), drawn)
+
+
+def runs(seed: int, *, sizes: tuple[int, ...] = (5, 8, 6)) -> Runs:
+    generator = np.random.default_rng(seed)
+    return [generator.normal(seed / 3, 1 + k, size) for k, size in enumerate(sizes)]
+
+
+def resampled(of: Runs, draw: int) -> Runs:
+    """The runs of one draw, repeated as often as they are drawn."""
+    return [
+        np.repeat(values, np.rint(shares(len(values), k)[draw] * len(values)).astype(int))
+        for k, values in enumerate(of)
+    ]
+
+
+@pytest.mark.parametrize("sizes", [(5, 8, 6), (4, 4), (7,), (2, 1)])
+def test_the_interquartile_mean_is_a_trimmed_one_and_so_is_every_draw(sizes: tuple[int, ...]) -> None:
+    of = runs(1, sizes=sizes)
+    found = interquartile_mean(of, confidence=0.9)
+    assert found.value == pytest.approx(stats.trim_mean(np.concatenate(of), 0.25))
+    drawn = [stats.trim_mean(np.concatenate(resampled(of, draw)), 0.25) for draw in range(DRAWS)]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(drawn, [0.05, 0.95])))
+
+
+def test_improvement_is_mann_and_whitneys_u() -> None:
+    """Ties half; the mean over data sets; each draw by the same."""
+    ours, theirs = runs(0), runs(1)
+    theirs[0][:2] = ours[0][:2]
+    found = improvement(ours, theirs, confidence=0.9)
+
+    def u(ours: Runs, theirs: Runs) -> float:
+        return float(
+            np.mean(
+                [
+                    stats.mannwhitneyu(b, a).statistic / len(a) / len(b)
+                    for a, b in zip(ours, theirs, strict=True)
+                ]
+            )
+        )
+
+    assert found.value == pytest.approx(u(ours, theirs))
+    drawn = [u(resampled(ours, draw), resampled(theirs, draw)) for draw in range(300)]
+    low, high = np.quantile(drawn, [0.05, 0.95])
+    assert (found.low, found.high) == (pytest.approx(low, abs=0.05), pytest.approx(high, abs=0.05))
+    assert improvement(ours, ours, confidence=0.9).value == 0.5
+    assert improvement(ours, [a + 100 for a in ours], confidence=0.9) == (1, 1, 1)
+
+
+def test_a_profile_is_the_mean_share_of_runs_below() -> None:
+    of = [np.array([1.0, 2.0]), np.array([2.0, 3.0, 4.0, 5.0])]
+    found = profile(of, np.array([0.5, 1.0, 2.0, 4.5, 5.0]), confidence=0.95)
+    assert found.share == pytest.approx([0, 0.25, (1 + 0.25) / 2, (1 + 0.75) / 2, 1])
+    assert (found.low[[0, -1]] == [0, 1]).all()
+    assert (found.low <= found.share).all()
+    assert (found.share <= found.high).all()
+    binomial = stats.binom(2, 0.5).var() / 4
+    assert found.high[1] == pytest.approx(0.5)
+    assert np.var([np.mean(resampled(of, draw)[0] <= 1) for draw in range(2000)]) == pytest.approx(
+        binomial, rel=0.1
+    )
