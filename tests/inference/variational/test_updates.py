@@ -331,6 +331,12 @@ def test_free_energies_of_factors_are_named_and_sum_to_all(y):
     assert sum(parts.values()).item() == pytest.approx(free_energy(model, found.beliefs).item())
 
 
+def test_a_belief_that_plates_share_counts_once_for_each():
+    model = Model()
+    one = model.latent(Gaussian.of(0.0, 2.0), plates=(5,), start=Gaussian.of(1.0, 2.0))
+    assert free_energy(model, {one: one.start}).item() == pytest.approx(5 * 1.0)
+
+
 def test_certain_states_keep_a_finite_free_energy():
     model = Model()
     first = model.latent(categorical([1.0, 0.0]), plates=(3,))

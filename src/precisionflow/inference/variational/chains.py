@@ -123,10 +123,8 @@ def _filter_elements(chain: Chain, y: Observations) -> Elements:
     through = f.mT @ h.mT @ seen
     each = [left @ f, gain, left @ chain.noise, through, through @ h @ f]
     a, b, c, eta, j = (
-        y @ matrix.mT if at in (1, 3) else matrix.expand(len(y), -1, -1).clone()
-        for at, matrix in enumerate(each)
+        y @ matrix.mT if at in (1, 3) else matrix.repeat(len(y), 1, 1) for at, matrix in enumerate(each)
     )
-    a[0], j[0], eta[0] = 0.0, 0.0, 0.0
     first = chain.covariance @ h.mT @ torch.linalg.inv(h @ chain.covariance @ h.mT + chain.observation_noise)
     b[0] = chain.mean + first @ (y[0] - h @ chain.mean)
     c[0] = chain.covariance - first @ h @ chain.covariance

@@ -122,7 +122,7 @@ def _prediction(given: Predicts) -> ExponentialFamily:
         case Conditional(logs=logs, given=parents):
             beliefs = {each: each.start for each in (*parents, logs) if isinstance(each, Variable)}
             child = Variable("", given.plates, Categorical((torch.zeros(given.states, dtype=torch.float64),)))
-            return Categorical(_factor(child, given).message(child, beliefs))
+            return Categorical(_factor(child, given).message(child, beliefs).natural)
         case Normal(mean=mean, algebra=algebra):
             beliefs = {each: each.start for each in given.variables}
             precision = given.precision_under(beliefs).mean

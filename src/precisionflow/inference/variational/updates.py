@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from precisionflow.inference.variational.elbo import free_energy
-from precisionflow.inference.variational.factors import Beliefs, Variable
+from precisionflow.inference.variational.factors import Beliefs, Message, Variable
 from precisionflow.inference.variational.families import ExponentialFamily, Natural
 from precisionflow.inference.variational.model import Model
 from precisionflow.inference.variational.schedules import Classes, Schedule, require_schedule, sequential
@@ -83,8 +83,12 @@ def updated(model: Model, beliefs: Beliefs, classes: Classes, *, step: float = 1
 def optimum(model: Model, variable: Variable, beliefs: Beliefs) -> ExponentialFamily:
     """The belief of least free energy, all others held: the sum of the messages."""
     messages = [factor.message(variable, beliefs) for factor in model.factors_of(variable)]
-    return variable.family(reduce(_product, messages))
+    first, *others = messages
+    total = first.natural if first.times == 1 else tuple(first.times * each for each in first.natural)
+    return variable.family(reduce(_product, others, total))
 
 
-def _product(a: Natural, b: Natural) -> Natural:
-    return tuple(torch.add(x, y) for x, y in zip(a, b, strict=True))
+def _product(total: Natural, message: Message) -> Natural:
+    """Densities multiplied: natural parameters added."""
+    pairs = zip(total, message.natural, strict=True)
+    return tuple(torch.add(a, b, alpha=message.times) for a, b in pairs)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from jaxtyping import Float
 from torch import Tensor
@@ -34,6 +34,14 @@ Beliefs = Mapping[Variable, Any]
 """What is believed about every variable: a member of its family, or a `Point`."""
 
 
+class Message(NamedTuple):
+    """What a factor says about a variable."""
+
+    natural: Natural
+    times: float = 1.0
+    """How often it says so."""
+
+
 class Factor(Protocol):
     """log p(child given parents), conjugate to every variable in it."""
 
@@ -61,6 +69,6 @@ class Factor(Protocol):
         """-<log p(child given parents)> of each plate, in nats; it broadcasts to `plates`."""
         ...
 
-    def message(self, to: Variable, beliefs: Beliefs) -> Natural:
+    def message(self, to: Variable, beliefs: Beliefs) -> Message:
         """<log p> as natural parameters of the variable's family: it is linear in T(variable)."""
         ...

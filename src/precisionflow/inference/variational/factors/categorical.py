@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from precisionflow.inference.variational.factors import Beliefs, Variable
+from precisionflow.inference.variational.factors import Beliefs, Message, Variable
 from precisionflow.inference.variational.factors.plates import onto, require_plates
-from precisionflow.inference.variational.families import Natural, Numbers, Plates
+from precisionflow.inference.variational.families import Numbers, Plates
 from precisionflow.inference.variational.families.categorical import Categorical, log_probabilities
 from precisionflow.inference.variational.families.dirichlet import Dirichlet
 
@@ -94,15 +94,15 @@ class CategoricalFactor:
         """-sum over states of their probabilities and <log p>."""
         return -self._contracted(None, beliefs)
 
-    def message(self, to: Variable, beliefs: Beliefs) -> Natural:
+    def message(self, to: Variable, beliefs: Beliefs) -> Message:
         """<log p> over all others; to the Dirichlet expected counts."""
         if to is self.conditional.logs:
             rows = (1,) * len(self.conditional.given)
             behind = len(rows)
             counts, plates = self._counts(beliefs), to.plates[: len(to.plates) - behind]
-            return (onto(counts, plates=self.plates, to=plates, axes=behind + 1),)
+            return Message((onto(counts, plates=self.plates, to=plates, axes=behind + 1),))
         found = self._contracted(to, beliefs)
-        return (onto(found, plates=self.plates, to=to.plates, axes=1),)
+        return Message((onto(found, plates=self.plates, to=to.plates, axes=1),))
 
     def _contracted(self, kept: Variable | None, beliefs: Beliefs) -> Tensor:
         """<log p> over all but one."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.inference.variational.factors import Beliefs, Variable
+from precisionflow.inference.variational.factors import Beliefs, Message, Variable
 from precisionflow.inference.variational.factors.algebra import LOG_2_PI
 from precisionflow.inference.variational.factors.normal import Normal
 from precisionflow.inference.variational.factors.plates import onto
@@ -42,26 +42,35 @@ class GaussianFactor:
         quadratic = self.normal.algebra.trace(precision.mean, self._residual(moments, beliefs))
         return quadratic - moments.half * log_det
 
-    def message(self, to: Variable, beliefs: Beliefs) -> Natural:
-        """To the child (<X> <mean>, <X>), to the mean (count <X> centre, count <X>), to X (count / 2, residual)."""
+    def message(self, to: Variable, beliefs: Beliefs) -> Message:
+        """To the child (<X> <mean>, <X>), to the mean count (<X> centre, <X>), to X (count / 2, residual)."""
         algebra, normal = self.normal.algebra, self.normal
         precision = normal.precision_under(beliefs)
         if to in self.values.variables:
             mean = normal.mean.mean(beliefs)
             if isinstance(self.values, Chosen):
                 spread = normal.mean.spread(beliefs)
-                return (self.values.log_densities(precision.log_mean, precision.mean, mean, spread),)
-            return algebra.times(precision.mean, mean), precision.mean
+                return Message((self.values.log_densities(precision, mean, spread),))
+            return Message((algebra.times(precision.mean, mean), precision.mean))
         moments = self.values.moments(beliefs)
         if to is normal.precision:
-            natural = algebra.to_precision(moments.half, self._residual(moments, beliefs))
-        else:
-            scaled = algebra.scaled(moments.count, precision.mean)
-            natural = normal.mean.message(to, (algebra.times(scaled, moments.centre), scaled), beliefs)
-        return tuple(
+            return self._sent(to, algebra.to_precision(moments.half, self._residual(moments, beliefs)))
+        each = algebra.times(precision.mean, moments.centre), precision.mean
+        if moments.times is not None:
+            return self._sent(to, normal.mean.message(to, each, beliefs), times=moments.times)
+        weighted = tuple(
+            each_of * moments.count.reshape(*moments.count.shape, *(1,) * axes)
+            for each_of, axes in zip(each, algebra.axes, strict=True)
+        )
+        return self._sent(to, normal.mean.message(to, weighted, beliefs))
+
+    def _sent(self, to: Variable, natural: Natural, times: float = 1.0) -> Message:
+        """Summed over plates that the variable lacks."""
+        summed = (
             onto(each, plates=self.plates, to=to.plates, axes=axes)
             for each, axes in zip(natural, to.start.axes, strict=True)
         )
+        return Message(tuple(summed), times)
 
     def _residual(self, moments: Moments, beliefs: Beliefs) -> Tensor:
         algebra, mean = self.normal.algebra, self.normal.mean

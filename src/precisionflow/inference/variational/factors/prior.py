@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.inference.variational.factors import Beliefs, Variable
-from precisionflow.inference.variational.families import ExponentialFamily, Natural, Plates
+from precisionflow.inference.variational.factors import Beliefs, Message, Variable
+from precisionflow.inference.variational.families import ExponentialFamily, Plates
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +34,6 @@ class Prior:
             self.family.natural, beliefs[self.child].statistics
         )
 
-    def message(self, to: Variable, beliefs: Beliefs) -> Natural:  # noqa: ARG002
+    def message(self, to: Variable, beliefs: Beliefs) -> Message:  # noqa: ARG002
         """The natural parameters."""
-        return self.family.natural
+        return Message(self.family.natural)

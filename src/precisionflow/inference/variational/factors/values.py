@@ -11,6 +11,7 @@ from torch import Tensor
 
 from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.factors.algebra import LOG_2_PI, Algebra
+from precisionflow.inference.variational.factors.normal import Fixed
 from precisionflow.inference.variational.factors.plates import onto, require_plates
 from precisionflow.inference.variational.families import Plates
 from precisionflow.inference.variational.families.categorical import Categorical
@@ -27,6 +28,8 @@ class Moments:
     """Mean of the values."""
     scatter: Tensor
     """sum of (x - centre) (x - centre)^T / 2."""
+    times: float | None = None
+    """The count where all plates have the same."""
 
     @cached_property
     def half(self) -> Tensor:
@@ -60,7 +63,7 @@ class Latent:
 
     def moments(self, beliefs: Beliefs) -> Moments:
         belief = beliefs[self.variable]
-        return Moments(ONE, belief.mean, 0.5 * self.algebra.spread(belief))
+        return Moments(ONE, belief.mean, 0.5 * self.algebra.spread(belief), times=1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,18 +107,16 @@ class Chosen:
         scatter = self.algebra.plus(second, -count, self.algebra.outer(centre))
         return Moments(count, centre + self.origin, 0.5 * scatter)
 
-    def log_densities(
-        self, log_det: Tensor, precision: Tensor, mean: Tensor, spread: Tensor | None
-    ) -> Tensor:
+    def log_densities(self, precision: Fixed, mean: Tensor, spread: Tensor | None) -> Tensor:
         """<log N(x; mean_k, X_k^-1)> of every value and state k."""
         away = mean - self.origin
         squares = self.algebra.outer(away, to=spread)
-        constant = 0.5 * (log_det - self.algebra.trace(precision, squares))
-        pull = self.algebra.times(precision, away)
+        constant = 0.5 * (precision.log_mean - self.algebra.trace(precision.mean, squares))
+        pull = self.algebra.times(precision.mean, away)
         states = self.which.start.event[0]
         weights = [
             each.expand(states, *each.shape[each.ndim - axes :]).reshape(states, -1)
-            for each, axes in zip((pull, -0.5 * precision), self.algebra.axes, strict=True)
+            for each, axes in zip((pull, -0.5 * precision.mean), self.algebra.axes, strict=True)
         ]
         constant = constant - 0.5 * LOG_2_PI * self.algebra.width(mean)
         logs = torch.addmm(constant.expand(states), self.features, torch.cat(weights, dim=1).T)
@@ -136,7 +137,7 @@ def seen(values: Tensor, *, parents: Plates, algebra: Algebra, name: str) -> See
     count = math.prod(plates) // math.prod(parents)
     centre = onto(values, plates=plates, to=parents, axes=event) / count
     scatter = onto(algebra.outer(values - centre), plates=plates, to=parents, axes=square)
-    return Seen(Moments(values.new_tensor(count), centre, 0.5 * scatter))
+    return Seen(Moments(values.new_tensor(count), centre, 0.5 * scatter, times=float(count)))
 
 
 def chosen(values: Tensor, which: Variable, *, parents: Plates, algebra: Algebra, name: str) -> Chosen:

@@ -32,7 +32,7 @@ class Gaussian(ExponentialFamily):
     @cached_property
     def variance(self) -> Scalars:
         """1 / precision."""
-        return 1 / self.natural[1]
+        return self.natural[1].reciprocal()
 
     @cached_property
     def mean(self) -> Scalars:
