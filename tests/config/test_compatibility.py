@@ -15,7 +15,8 @@ from precisionflow.config.likelihoods import Objective
 from precisionflow.config.networks import MLP, TAGI, Model, Transformer, posterior_of
 from precisionflow.config.optimiser import Muon
 from precisionflow.config.posteriors import Posterior
-from precisionflow.config.tasks import NextToken, Regression, Task
+from precisionflow.config.sources import ImageFile, ScikitLearnImages
+from precisionflow.config.tasks import IMAGE_METRICS, Images, NextToken, Regression, Task
 from precisionflow.config.tokens import RunningTokens
 from precisionflow.records.metrics import metric_named
 
@@ -31,9 +32,12 @@ def test_a_task_names_parts_and_metrics_that_exist(task):
     assert set(task.likelihoods) <= set(OBJECTIVES)
     assert set(task.engines) <= set(ENGINES)
     assert set(task.recalibrations) <= set(RECALIBRATIONS)
-    headlines = [task.headline]
+    headlines = [] if task is Images else [task.headline]
     if task is NextToken:
         headlines = [task(tokens={"kind": kind_of(tokens)}).headline for tokens in members_of(RunningTokens)]
+    if task is Images:
+        sources = (ScikitLearnImages(), ImageFile(path="a.npz", target=None))
+        headlines = [task(source=source).headline for source in sources]
     assert all(set(headline) <= set(task.metrics) for headline in headlines)
     given = task.model_construct()
     measured = given.measured(Evaluation())
@@ -138,6 +142,28 @@ def test_a_model_of_images_has_other_laws_where_its_states_alone_are_believed():
         {"model.beliefs": "mode", "learning.law.kind": "student_t", "learning.descent.kind": "gauss_newton"}
     )
     assert given.learning.law.kind == "student_t"
+
+
+def test_images_without_classes_have_no_metrics_of_classes():
+    source = {"kind": "image_file", "path": "a.npz", "target": None}
+    given = images({"task.source": source, "evaluation.levels": [0.9]})
+    assert given.metrics == (*IMAGE_METRICS, "validation_loss", "coverage_90")
+    for changes, message in (
+        (
+            {"task.unknown": ["a"]},
+            "task.unknown: names a, but the images have no classes; name their column in task.",
+        ),
+        (
+            {"evaluation.recalibration": ["temperature"]},
+            "evaluation.recalibration: mends probabilities of classes, a",
+        ),
+        (
+            {"ablation.metrics": ["accuracy"]},
+            "ablation.metrics: task.kind 'images' has no metric 'accuracy'; allowed",
+        ),
+    ):
+        with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+            images({"task.source": source} | changes)
 
 
 def test_the_curvature_of_images_is_not_that_of_other_tasks():

@@ -1,7 +1,7 @@
 """Sources: where data come from, tables and texts."""
 
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -65,6 +65,10 @@ class ScikitLearnClasses(Source):
 class ScikitLearnImages(Source):
     """Images with a class that scikit-learn ships: 1,797 handwritten digits of 8 by 8 pixels."""
 
+    shape: ClassVar = (8, 8)
+    """Of each image."""
+    labelled: ClassVar = True
+    """Whether images have classes."""
     kind: Literal["scikit_learn_images"] = "scikit_learn_images"
     name: Literal["digits"] = "digits"
     split: RandomSplit = RandomSplit()
@@ -75,7 +79,7 @@ class ScikitLearnImages(Source):
 
 
 class ImageFile(Source):
-    """Images of one shape with a class: a Parquet file with a row for each, or NumPy's `.npz` with two arrays."""
+    """Images of one shape, with a class or without: a Parquet file with a row for each, or arrays in NumPy's `.npz`."""
 
     kind: Literal["image_file"] = "image_file"
     path: NamedPath
@@ -83,9 +87,14 @@ class ImageFile(Source):
     names."""
     images: str = "image"
     """Column of lists of numbers, nested or not, or array whose first axis counts the images."""
-    target: str = "label"
-    """Column or array of classes."""
+    target: str | None = "label"
+    """Column or array of classes; none: images without."""
     split: RandomSplit = RandomSplit()
+
+    @property
+    def labelled(self) -> bool:
+        """Whether images have classes."""
+        return self.target is not None
 
     @model_validator(mode="after")
     def _is_read(self) -> Self:

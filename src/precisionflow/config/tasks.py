@@ -281,14 +281,13 @@ class Classification(ClassTask):
 
 
 class Images(ClassTask):
-    """Model images of every class: reconstruct them, complete a missing half, tell their class and what is unlike."""
+    """Model images: reconstruct them, complete a missing half, tell what is unlike, and the class if there is one."""
 
     networks: ClassVar = (Generative,)
     likelihoods: ClassVar = (FreeEnergy,)
     engines: ClassVar = (TorchEngine,)
     has_splits: ClassVar = True
     causal: ClassVar = False
-    headline: ClassVar = ("free_energy", "accuracy", "reconstruction_error")
     beside: ClassVar = IMAGE_METRICS
     metrics: ClassVar = (*CLASS_METRICS, *beside)
     without_zero: ClassVar = ("free_energy", "validation_loss", "coverage_")
@@ -299,9 +298,29 @@ class Images(ClassTask):
     unknown: tuple[str, ...] = ()
     """Classes whose images are left out of all parts; they are scored beside the test images, to be told from them."""
 
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Metrics that are contrasted when the experiment names none."""
+        second = "accuracy" if self.source.labelled else "completion_error"
+        return ("free_energy", second, "reconstruction_error")
+
+    @model_validator(mode="after")
+    def _has_the_unknown_classes(self) -> Self:
+        if self.unknown and not self.source.labelled:
+            raise ValueError(
+                f"task.unknown: names {', '.join(self.unknown)}, but the images have no classes; name their column in "
+                "task.source.target, or leave it out"
+            )
+        return self
+
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
-        """Names of all metrics; coverage is that of missing pixels; with unknown classes how well these are told."""
+        """Names of all metrics; coverage is that of missing pixels; with unknown classes how well these are told.
+
+        Of images without classes none of those of classes.
+        """
         coverage = tuple(name for name in evaluation.intervals if name.startswith("coverage_"))
+        if not self.source.labelled:
+            return (*self.beside, "validation_loss", *coverage)
         told = _told("confidence", "entropy", "energy") if self.unknown else ()
         return (*super().measured(evaluation), *coverage, *told)
 

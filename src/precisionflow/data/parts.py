@@ -28,6 +28,7 @@ class Prepared:
     sizes: dict[Part, TextSize] | None = None
     classes: tuple[str, ...] | None = None
     optimum: Optimum | None = None
+    shape: tuple[int, ...] | None = None
     columns: tuple[InputColumn, ...] | None = None
     form: Form | None = None
     notes: tuple[str, ...] = ()

@@ -100,6 +100,7 @@ def _fill(folder: Path, *, opened: Opened, dataset: str, task: dict[str, Any], s
         sizes=prepared.sizes,
         classes=prepared.classes,
         optimum=prepared.optimum,
+        shape=prepared.shape,
         columns=prepared.columns,
         form=prepared.form,
     )

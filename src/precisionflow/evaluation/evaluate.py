@@ -10,7 +10,7 @@ from precisionflow.evaluation.predictor import load_predictor
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.recalibration import RecalibrationCard
-from precisionflow.records.schemas import ATTENTION, CLASSES, CONFUSIONS, FIT, METRICS
+from precisionflow.records.schemas import ATTENTION, CLASSES, CONFUSIONS, FIT, IMAGES, METRICS
 from precisionflow.results.cells import evaluation_inputs
 from precisionflow.results.code import Verb
 from precisionflow.results.failures import failure_of, write_failure
@@ -94,6 +94,8 @@ def _evaluate_cell(
     if scored.classes is not None and scored.confusions is not None:
         write_parquet(scored.classes, files.classes, CLASSES)
         write_parquet(scored.confusions, files.confusions, CONFUSIONS)
+    if scored.images is not None:
+        write_parquet(scored.images, files.images, IMAGES)
     if scored.attention is not None:
         write_parquet(scored.attention, files.attention, ATTENTION)
     if scored.recalibrations:

@@ -18,7 +18,7 @@ from precisionflow.config.tasks import (
 from precisionflow.evaluation.network import load_network
 from precisionflow.evaluation.tasks.classes import ClassPredictor
 from precisionflow.evaluation.tasks.classification import RowClassPredictor
-from precisionflow.evaluation.tasks.images import ImagePredictor
+from precisionflow.evaluation.tasks.images import ImagePredictor, UnlabelledPredictor
 from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
@@ -52,7 +52,8 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
         case Classification():
             return load_network(RowClassPredictor, model, model_card=model_card, card=card, device=device)
         case Images():
-            return load_network(ImagePredictor, model, model_card=model_card, card=card, device=device)
+            kind = ImagePredictor if task.source.labelled else UnlabelledPredictor
+            return load_network(kind, model, model_card=model_card, card=card, device=device)
         case NextToken():
             return load_network(TokenPredictor, model, model_card=model_card, card=card, device=device)
         case SequenceClassification():

@@ -26,5 +26,7 @@ class Scored(NamedTuple):
     """A records.schemas.CLASSES of texts and words."""
     confusions: pa.Table | None = None
     """A records.schemas.CONFUSIONS beside it."""
+    images: pa.Table | None = None
+    """A records.schemas.IMAGES of images."""
     attention: pa.Table | None = None
     """A records.schemas.ATTENTION where the experiment asks for it."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from precisionflow.evaluation.tasks.classification import RowClassPredictor
-    from precisionflow.evaluation.tasks.regression import TablePredictor
 
 
 def uncertainty_table(
@@ -87,6 +86,20 @@ def class_table(
             ]
     columns |= {f"p_{name}": probabilities[:, i] for i, name in enumerate(names)}
     return pd.DataFrame(columns)
+
+
+def image_table(
+    predictor: "UnlabelledPredictor", features: Float[np.ndarray, "images pixels"]
+) -> "pd.DataFrame":
+    """One row for each image, its pixels in their own units: `UnlabelledPredictor.found`.
+
+    ValueError as `uncertainty_table`.
+    """
+    import pandas as pd
+
+    from precisionflow.evaluation.network import standardised_features
+
+    return pd.DataFrame(predictor.found(standardised_features(predictor.data_card, features)))
 
 
 def check_levels(levels: Sequence[float]) -> list[tuple[str, str]]:

@@ -112,6 +112,8 @@ class DatasetCard(Card):
     classes: tuple[str, ...] | None = Field(default=None, exclude_if=lambda names: names is None)
     """Name of each class of classified texts; read it as `class_names`."""
 
+    shape: tuple[int, ...] | None = Field(default=None, exclude_if=lambda shape: shape is None)
+    """Of an image, whose features are its pixels in the order of their places, the last axis fastest."""
     optimum: Optimum | None = Field(default=None, exclude_if=lambda optimum: optimum is None)
     """Of a synthetic source."""
 

@@ -111,6 +111,9 @@ PLAYED = _schema(
 """evaluation/predictions.parquet of a world, a row for each episode: sum of its rewards; whether its last state is a
 success; actions; nats by which observations changed beliefs about the state; means over observations of -ln p(o) and of
 -ln of the belief in the true state."""
+IMAGE_PREDICTIONS = _schema(row=_whole, free_energy=_real, reconstruction_error=_real, completion_error=_real)
+"""evaluation/predictions.parquet of images without classes: nats of a pixel; mean squared error of the image that the
+highest state predicts, and of the lower half predicted from the upper, standardised."""
 CLASSES = _schema(
     **{"class": _text},
     n=_whole,
@@ -139,6 +142,19 @@ FIT = _schema(
     high_95=_real,
 )
 """evaluation/fit.parquet of a table with one feature x: test rows, then a grid whose target is NaN; source units."""
+IMAGES = _schema(
+    chosen=_text,
+    row=_whole,
+    free_energy=_real,
+    shape=_ids,
+    original=_reals,
+    reconstruction=_reals,
+    completed=_reals,
+)
+"""evaluation/images.parquet of images, to be looked at: chosen "first", the first of the test part, or "strangest",
+those of the highest free energy among test images and unknown classes. Nats of a pixel; shape of an image; pixels in
+their own units, of the image that the highest state predicts, and of the image whose lower half is predicted from the
+upper."""
 METRICS = _schema(
     experiment=_text,
     variant=_text,

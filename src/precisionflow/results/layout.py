@@ -162,6 +162,11 @@ class EvaluatedCell:
         return self.folder / "confusions.parquet"
 
     @property
+    def images(self) -> Path:
+        """records.schemas.IMAGES, of images."""
+        return self.folder / "images.parquet"
+
+    @property
     def attention(self) -> Path:
         """records.schemas.ATTENTION, where the experiment asks to look inside."""
         return self.folder / "attention.parquet"

@@ -81,6 +81,19 @@ class ClassesOfRows:
         return predict_with_uncertainty(model, table, levels=(level,), recalibrated=method)
 
 
+class Energies:
+    """Answers for images without classes: pixels in, how strange an image is and how well it is made again out."""
+
+    def signature(self, card: DatasetCard) -> "ModelSignature":
+        """The pixels -> free_energy of a pixel in nats, reconstruction_error, completion_error."""
+        said = ("free_energy", "reconstruction_error", "completion_error")
+        return _signature(_columns_of(card), dict.fromkeys(said, "double"))
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
+        """One row for each row; ValueError for what `predict_with_uncertainty` refuses."""
+        return predict_with_uncertainty(model, table)
+
+
 class NextTokens:
     """Answers for a text: texts in, their scores and the most probable next token out."""
 
@@ -238,6 +251,7 @@ def _outcomes(text: str) -> list[int]:
 Answers = (
     Intervals
     | ClassesOfRows
+    | Energies
     | NextTokens
     | ClassesOfTexts
     | ClassesOfSequences
@@ -251,8 +265,10 @@ def answers_of(task: Task) -> Answers:
     match task:
         case Regression():
             return Intervals()
-        case Classification() | Images():
+        case Classification():
             return ClassesOfRows()
+        case Images():
+            return ClassesOfRows() if task.source.labelled else Energies()
         case NextToken():
             return NextTokens()
         case SequenceClassification():

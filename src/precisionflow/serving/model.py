@@ -149,9 +149,10 @@ def predict_with_uncertainty(
     Columns, in the target's units: `mean`; `std`, `aleatoric` (noise that the model states) and `epistemic` (what it
     does not know), std^2 = aleatoric^2 + epistemic^2; for each level `lower_<per cent>` and `upper_<per cent>`, ends of
     the central interval. A model of classes: `class`, `confidence`, `entropy` and its part `epistemic` in nats, and
-    `p_<class>` of every class. `recalibrated` names a method of evaluation.recalibration, fitted when the model was
-    evaluated: its intervals in place of the model's own; variance_scaling multiplies the stds too, temperature tempers
-    probabilities, aps and raps add the prediction sets `set_<per cent>`. ValueError for a
+    `p_<class>` of every class. A model of images without classes: `free_energy` of a pixel in nats and the mean squared
+    errors `reconstruction_error` and `completion_error`. `recalibrated` names a method of evaluation.recalibration,
+    fitted when the model was evaluated: its intervals in place of the model's own; variance_scaling multiplies the stds
+    too, temperature tempers probabilities, aps and raps add the prediction sets `set_<per cent>`. ValueError for a
     column that is missing or holds no finite numbers, a method or level that the model lacks, and a model of texts.
     """
     values = _features(model, frame)
@@ -164,12 +165,15 @@ def predictions(
 ) -> "pd.DataFrame":
     """The columns of `predict_with_uncertainty` for features as the model takes them; ValueError as there."""
     from precisionflow.evaluation.tasks.classification import RowClassPredictor
+    from precisionflow.evaluation.tasks.images import UnlabelledPredictor
     from precisionflow.evaluation.tasks.regression import TablePredictor
-    from precisionflow.evaluation.uncertainty import class_table, uncertainty_table
+    from precisionflow.evaluation.uncertainty import class_table, image_table, uncertainty_table
 
     predictor, fit = model.predictor, cast("Any", model.fit(recalibrated))
     if isinstance(predictor, TablePredictor):
         return uncertainty_table(predictor, features, levels=levels, fit=fit)
+    if isinstance(predictor, UnlabelledPredictor):
+        return image_table(predictor, features)
     assert isinstance(predictor, RowClassPredictor), "a model of a table"
     return class_table(predictor, features, levels=levels, fit=fit)
 

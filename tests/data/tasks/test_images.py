@@ -59,6 +59,7 @@ def test_all_pixels_have_the_mean_and_the_scale_of_the_training_images_together(
     np.testing.assert_allclose(card.table.feature_mean, [pixels.mean()] * 64)
     np.testing.assert_allclose(card.table.feature_scale, [pixels.std()] * 64)
     np.testing.assert_allclose(train.features, (pixels - pixels.mean()) / pixels.std(), rtol=1e-5, atol=1e-6)
+    assert card.shape == (8, 8)
     assert card.class_names == tuple("012345679")
     known = digits.target[train.rows]
     assert np.array_equal(np.array(card.class_names)[train.target.astype(int)], known.astype(str))
@@ -72,6 +73,7 @@ def test_a_file_of_images_is_read_in_both_forms(form, tmp_path):
     given = experiment(form(tmp_path / f"set.{form.__name__}"))
     card, folder = prepared(given, tmp_path / "out")
     assert card.dataset == "set"
+    assert card.shape == (4, 5)
     assert card.feature_names == tuple(f"pixel_{place}" for place in range(20))
     for part in PARTS:
         rows = Rows.read(folder.part(part))
@@ -79,6 +81,21 @@ def test_a_file_of_images_is_read_in_both_forms(form, tmp_path):
         np.testing.assert_allclose(restored, IMAGES.reshape(40, 20)[rows.rows], rtol=1e-5, atol=1e-5)
         names = np.array(card.class_names)[rows.target.astype(int)]
         assert names.tolist() == LABELS[rows.rows].tolist()
+
+
+@pytest.mark.parametrize("form", [parquet, npz])
+def test_images_without_classes_are_read_from_both_forms(form, tmp_path):
+    """Their classes are left unread where the file has some."""
+    source = form(tmp_path / f"set.{form.__name__}")
+    given = experiment(source | {"target": None})
+    card, folder = prepared(given, tmp_path / "out")
+    assert card.class_names == ("image",)
+    assert card.target is None
+    for part in PARTS:
+        rows = Rows.read(folder.part(part))
+        assert not rows.target.any()
+        restored = card.table.restore_features(rows.features)
+        np.testing.assert_allclose(restored, IMAGES.reshape(40, 20)[rows.rows], rtol=1e-5, atol=1e-5)
 
 
 def test_a_batch_predicts_images_from_their_classes(tmp_path):
@@ -109,7 +126,8 @@ NAN[7, 1, 2] = np.nan
         (lambda f: npz(f / "a.npz", image=np.ones((0, 4)), label=LABELS[:0]), "holds no image"),
         (lambda f: npz(f / "a.npz", label=LABELS.astype(object)), "its arrays cannot be read; write arrays of numbers"),
         (lambda f: parquet(f / "a.parquet") | {"images": "picture"}, "has no column 'picture', which task.source.ima"),
-        (lambda f: npz(f / "a.npz") | {"target": "class"}, "has no array 'class', .* it has image, label"),
+        (lambda f: npz(f / "a.npz") | {"target": "class"}, "has no array 'class', .* it has image, label; for images "),
+        (lambda f: parquet(f / "a.parquet", RAGGED) | {"target": None}, r"image 39 .* has the shape \(4, 4\), image 0"),
     ],
 )  # fmt: skip
 def test_what_is_no_set_of_images_is_refused_in_one_line(source, message, tmp_path):

@@ -12,12 +12,14 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 from trained import Trained, trained
 
+from precisionflow.ablation.design import expand
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.scores.images import PrincipalComponents
 from precisionflow.evaluation.tasks.images import shuffled_pixels
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
+from precisionflow.records.schemas import CLASS_PREDICTIONS, IMAGE_PREDICTIONS, IMAGES, METRICS
+from precisionflow.report.tasks.arm import of_task
 from precisionflow.results.layout import PreparedSplit, cell_folder
 from precisionflow.serving.answers import answers_of
 from precisionflow.serving.model import load_predictor
@@ -166,6 +168,35 @@ def test_the_missing_half_is_not_seen_and_its_intervals_are_true(run, values):
     assert values["pit_error"] < 0.005
 
 
+def test_what_is_shown_are_the_first_images_and_those_of_the_highest_free_energy(run):
+    """In their own units, the upper half of a completed image as it is, the strangest among unknown classes too."""
+    predictor, (_, test, strange) = run[0].predictor(), parts(run[0])
+    shown = read_parquet(run[1] / "images.parquet", IMAGES).to_pandas()
+    first, strangest = (shown[shown["chosen"] == of] for of in ("first", "strangest"))
+    place = PreparedSplit(run[0].data_of())
+    rows = [Rows.read(file).rows for file in (place.part("test"), place.unknown)]
+    assert first["row"].tolist() == rows[0][:8].tolist()
+    both = torch.from_numpy(np.concatenate([test, strange]))
+    energies = predictor.standardised(both).energy / PIXELS
+    order = np.argsort(-energies)[:8]
+    assert strangest["row"].tolist() == np.concatenate(rows)[order].tolist()
+    np.testing.assert_allclose(strangest["free_energy"], energies[order])
+    images = np.random.default_rng(1)
+    own = images_of(np.arange(600) % 3, images)
+    np.testing.assert_allclose(np.stack(first["original"]), own[first["row"]], rtol=1e-4, atol=1e-4)
+    assert set(map(tuple, shown["shape"])) == {(3, 4)}
+    chosen = torch.from_numpy(test[:8])
+    known = torch.ones(chosen.shape)
+    known[:, HALF:] = 0
+    restored = predictor.data_card.table.restore_features
+    top = restored(predictor.seen(chosen).from_the_top.numpy())
+    np.testing.assert_allclose(np.stack(first["reconstruction"]), top, rtol=1e-4, atol=1e-4)
+    half = restored(predictor.seen(chosen, known=known).completed.numpy())
+    completed = np.stack(first["completed"])
+    np.testing.assert_allclose(completed[:, HALF:], half[:, HALF:], rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(completed[:, :HALF], np.stack(first["original"])[:, :HALF])
+
+
 def test_many_images_settle_as_few_do(run, monkeypatch):
     predictor, (_, test, _) = run[0].predictor(), parts(run[0])
     images = torch.from_numpy(test)
@@ -183,6 +214,59 @@ def test_a_served_model_says_the_class_of_an_image(run):
     frame = pd.DataFrame(images_of(classes, random), columns=[f"pixel_{of}" for of in range(PIXELS)])
     answer = answers_of(trained_run.experiment.task).answer(model, frame, {})
     assert answer["class"].tolist() == ["a", "b", "b", "a"]
+
+
+@pytest.fixture(scope="module")
+def unlabelled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, Path]:
+    """The same of images whose classes are not read."""
+    folder = tmp_path_factory.mktemp("unlabelled")
+    source = {"kind": "image_file", "path": str(written(folder / "set.parquet")), "target": None}
+    tree = TREE | {"task": {"kind": "images", "source": source}, "evaluation": {"levels": [0.9]}}
+    run = trained(tree, folder)
+    evaluate(run.experiment, data=run.data, model=run.model, out=folder / "evaluation")
+    return run, cell_folder(folder / "evaluation", 0, 0)
+
+
+def test_images_without_classes_are_reconstructed_completed_and_told_from_unlike_ones(unlabelled):
+    run, cell = unlabelled
+    rows = read_parquet(cell / "metrics.parquet", METRICS).to_pylist()
+    values = {row["metric"]: row["value"] for row in rows}
+    assert set(values) == set(run.experiment.metrics)
+    assert not {"accuracy", "nll", "ece"} & set(values)
+    assert values["ood_auroc_shuffled"] > 0.95
+    assert values["reconstruction_error"] == pytest.approx(values["reconstruction_error_pca"], rel=0.1)
+    of_each = read_parquet(cell / "predictions.parquet", IMAGE_PREDICTIONS).to_pandas()
+    for name in ("free_energy", "reconstruction_error", "completion_error"):
+        assert of_each[name].mean() == pytest.approx(values[name], rel=1e-5)
+    test = Rows.read(PreparedSplit(run.data_of()).part("test"))
+    assert of_each["row"].tolist() == test.rows.tolist()
+    model, images = run.predictor().model, torch.from_numpy(test.features)
+    alone = model.infer(images, torch.zeros(len(images), dtype=torch.int64)).free_energies
+    np.testing.assert_allclose(of_each["free_energy"], alone.detach().numpy() / PIXELS, rtol=1e-5)
+    assert len(read_parquet(cell / "images.parquet", IMAGES)) == 16
+
+
+def test_a_served_model_of_images_without_classes_says_how_strange_they_are(unlabelled):
+    run, _ = unlabelled
+    model = load_predictor(cell_folder(run.model, 0, 0), data=run.data)
+    images = images_of(np.array([0, 1, 2]), np.random.default_rng(9))
+    frame = pd.DataFrame(
+        np.concatenate([images, images[:, ::-1]]), columns=[f"pixel_{of}" for of in range(PIXELS)]
+    )
+    answers = answers_of(run.experiment.task)
+    answer = answers.answer(model, frame, {})
+    assert answer.columns.tolist() == ["free_energy", "reconstruction_error", "completion_error"]
+    assert (answer["free_energy"][:3].max() < answer["free_energy"][3:]).all()
+    assert answers.signature(model.predictor.data_card).outputs.input_names() == answer.columns.tolist()
+
+
+def test_the_report_of_images_without_classes_has_coverage_and_no_confidence(unlabelled):
+    run, cell = unlabelled
+    (variant,) = expand(run.experiment)
+    report = of_task(run.experiment, variants=(variant,), folders={variant.name: [cell]})
+    (finer,) = report.finer(("free_energy", "coverage_90"), dataset="set")
+    assert finer.metrics == ("coverage_90",)
+    assert not report.calibration(name="x").pictures
 
 
 def test_shuffled_pixels_are_those_of_the_image():

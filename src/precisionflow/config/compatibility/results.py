@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from precisionflow.config.base import nearest
+from precisionflow.config.tasks import Images
 
 if TYPE_CHECKING:
     from precisionflow.config.experiment import Experiment
@@ -23,6 +24,10 @@ def names_differ(experiment: "Experiment") -> None:
 
 def recalibration_fits_the_task(experiment: "Experiment") -> None:
     task = experiment.task
+    if isinstance(task, Images) and not task.source.labelled and experiment.evaluation.recalibration:
+        raise ValueError(
+            "evaluation.recalibration: mends probabilities of classes, and task.source.target names none; leave it out"
+        )
     for method in experiment.evaluation.recalibration:
         if method not in task.recalibrations:
             raise ValueError(

@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,17 +16,32 @@ from precisionflow.data.sources.raw import file_sha256, raw_path
 from precisionflow.data.table import Table, table_of
 
 Images = Float[np.ndarray, "images pixels"]
+UNNAMED = "image"
+"""The one class of images without classes."""
 
 
-def open_image_file(source: ImageFile, *, split: int) -> tuple[Table, dict[int, str]]:
-    """The images, each as a row of its pixels, cut at random, and their classes; targets are places among these.
+class OpenedImages(NamedTuple):
+    """Images as a table of pixels."""
+
+    table: Table
+    """Targets are places among the sorted classes."""
+    labels: dict[int, str]
+    """Class of every row."""
+    shape: tuple[int, ...]
+    """Of each image."""
+
+
+def open_image_file(source: ImageFile, *, split: int) -> OpenedImages:
+    """The images, each as a row of its pixels, cut at random.
 
     ValueError for a file that cannot be read, images of unlike shapes, and pixels that are no finite numbers.
     """
     path = raw_path(source.path)
     sha256 = file_sha256(path)
     given, labels = (_parquet if path.suffix.lower() == ".parquet" else _npz)(path, source)
-    images = _of_one_shape(given, path)
+    images, shape = _of_one_shape(given, path)
+    if source.target is None:
+        labels = [UNNAMED] * len(images)
     if len(labels) != len(images):
         raise ValueError(
             f"{path}: {source.target!r} has {len(labels)} classes for {len(images)} images; give one each"
@@ -42,15 +57,15 @@ def open_image_file(source: ImageFile, *, split: int) -> tuple[Table, dict[int, 
         np.column_stack([images, [index[label] for label in labels]]),
         origin=str(path),
         features=tuple(f"pixel_{place}" for place in range(images.shape[1])),
-        target=source.target,
+        target=source.target or UNNAMED,
         cut=source.split,
         split=split,
     )
-    return replace(table, sha256=sha256), dict(enumerate(labels))
+    return OpenedImages(replace(table, sha256=sha256), dict(enumerate(labels)), shape)
 
 
-def _of_one_shape(given: Sequence[Any], path: Path) -> Images:
-    """Each image as a row; ValueError that names the first whose shape is another, or that is no array of numbers."""
+def _of_one_shape(given: Sequence[Any], path: Path) -> tuple[Images, tuple[int, ...]]:
+    """Each image as a row, and their shape; ValueError that names the first of another shape or without numbers."""
     rows: list[np.ndarray] = []
     shape: tuple[int, ...] = ()
     for place, image in enumerate(given):
@@ -69,7 +84,7 @@ def _of_one_shape(given: Sequence[Any], path: Path) -> Images:
         rows.append(array.ravel())
     if not rows:
         raise ValueError(f"{path}: holds no image")
-    return np.stack(rows)
+    return np.stack(rows), shape
 
 
 def _parquet(path: Path, source: ImageFile) -> tuple[Sequence[Any], list[str]]:
@@ -78,7 +93,8 @@ def _parquet(path: Path, source: ImageFile) -> tuple[Sequence[Any], list[str]]:
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{path}: is no Parquet file that can be read ({error})") from None
     _check_named(source, there=table.column_names, path=path, what="column")
-    return table[source.images].to_pylist(), list(map(str, table[source.target].to_pylist()))
+    labels = [] if source.target is None else table[source.target].to_pylist()
+    return table[source.images].to_pylist(), list(map(str, labels))
 
 
 def _npz(path: Path, source: ImageFile) -> tuple[Sequence[Any], list[str]]:
@@ -87,7 +103,8 @@ def _npz(path: Path, source: ImageFile) -> tuple[Sequence[Any], list[str]]:
     with np.load(path, allow_pickle=False) as file:
         _check_named(source, there=list(file), path=path, what="array")
         try:
-            return file[source.images], list(map(str, file[source.target].tolist()))
+            labels = [] if source.target is None else file[source.target].tolist()
+            return file[source.images], list(map(str, labels))
         except (ValueError, zipfile.BadZipFile, OSError):
             raise ValueError(
                 f"{path}: its arrays cannot be read; write arrays of numbers and of text with numpy.savez"
@@ -96,7 +113,8 @@ def _npz(path: Path, source: ImageFile) -> tuple[Sequence[Any], list[str]]:
 
 def _check_named(source: ImageFile, *, there: list[str], path: Path, what: str) -> None:
     for field, name in (("images", source.images), ("target", source.target)):
-        if name not in there:
+        if name is not None and name not in there:
+            without = "; for images without classes set it to null" if field == "target" else ""
             raise ValueError(
-                f"{path}: has no {what} {name!r}, which task.source.{field} names; it has {', '.join(there)}"
+                f"{path}: has no {what} {name!r}, which task.source.{field} names; it has {', '.join(there)}{without}"
             )

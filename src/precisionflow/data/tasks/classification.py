@@ -50,11 +50,12 @@ def write_classes(
     *,
     task: Classification | Images,
     fit: Fit = fit_standardisation,
+    check: Callable[..., None] = check_classes,
 ) -> Prepared:
     """Write the parts of one split into `folder`, in the source's order of rows; targets are indices of classes.
 
-    Classes are those of all rows but the unknown ones, sorted. Raises ValueError for a class that cannot be learned and
-    for an unknown class that no row has.
+    Classes are those of all rows but the unknown ones, sorted. Raises ValueError for a class that cannot be learned,
+    which `check` says as `check_classes` does, and for an unknown class that no row has.
     """
     every = sorted(set(labels.values()))
     for name in task.unknown:
@@ -66,9 +67,7 @@ def write_classes(
     parts = _parts(table, labels, task)
     known = {row: label for row, label in labels.items() if label not in task.unknown}
     columns = table.columns(parts["train"])
-    check_classes(
-        known, parts["train"], column=columns.target or "class", origin=table.origin, place=table.said_of
-    )
+    check(known, parts["train"], column=columns.target or "class", origin=table.origin, place=table.said_of)
     fitted = fit(columns, parts["train"], origin=table.origin)
     standardisation = fitted.model_copy(update={"target_mean": 0.0, "target_scale": 1.0})
     place = np.array([classes.index(name) if name in classes else len(classes) for name in every])

@@ -1,18 +1,21 @@
 """Images with a class: standardised by one mean and one scale of all pixels, written as three parts."""
 
+from dataclasses import replace
 from functools import partial
-from typing import assert_never
+from pathlib import Path
+from typing import Any, assert_never
 
 import numpy as np
 from jaxtyping import Int
 
 from precisionflow.config.sources import ImageFile, ImageSource, ScikitLearnImages
 from precisionflow.config.tasks import Images
+from precisionflow.data.classes import check_classes
 from precisionflow.data.folds import rows_inside
-from precisionflow.data.parts import Opened
-from precisionflow.data.sources.image_file import open_image_file
+from precisionflow.data.parts import Opened, Prepared
+from precisionflow.data.sources.image_file import OpenedImages, open_image_file
 from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
-from precisionflow.data.table import Columns, Table
+from precisionflow.data.table import Columns
 from precisionflow.data.tasks.classification import write_classes
 from precisionflow.data.tasks.regression import numbered
 from precisionflow.records.cards import Standardisation
@@ -20,14 +23,24 @@ from precisionflow.records.cards import Standardisation
 
 def open_images(task: Images, *, split: int) -> Opened:
     """The images of a split; ValueError for a bad source."""
-    table, labels = _open(task.source, split)
-    return Opened(table.sha256, partial(write_classes, table, labels, task=task, fit=one_scale))
+    opened = _open(task.source, split)
+    return Opened(opened.table.sha256, partial(_write, opened, task=task))
 
 
-def _open(source: ImageSource, split: int) -> tuple[Table, dict[int, str]]:
+def _write(opened: OpenedImages, folder: Path, *, task: Images) -> Prepared:
+    check = check_classes if task.source.labelled else _any_class
+    written = write_classes(opened.table, opened.labels, folder, task=task, fit=one_scale, check=check)
+    return replace(written, shape=opened.shape, target=written.target if task.source.labelled else None)
+
+
+def _any_class(*_: Any, **__: Any) -> None:
+    """Images that have no classes need no two."""
+
+
+def _open(source: ImageSource, split: int) -> OpenedImages:
     match source:
         case ScikitLearnImages():
-            return open_scikit_learn_classes(source, split=split)
+            return OpenedImages(*open_scikit_learn_classes(source, split=split), source.shape)
         case ImageFile():
             return open_image_file(source, split=split)
         case _:

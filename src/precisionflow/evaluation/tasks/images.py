@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float
 from scipy.stats import norm
@@ -24,11 +25,14 @@ from precisionflow.inference.predictive_coding.generative import generative_mode
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
+from precisionflow.records.schemas import IMAGE_PREDICTIONS, IMAGES
 from precisionflow.results.layout import PreparedSplit
 
 Images = Float[Tensor, "images pixels"]
 SETTLED_NUMBERS = 1 << 24
 """Derivatives of pixels by errors that are in memory at once."""
+SHOWN = 8
+"""Images that are kept to be looked at, of each choice."""
 
 
 class Seen(NamedTuple):
@@ -89,16 +93,51 @@ class ImagePredictor(RowClassPredictor):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """Scores of the classes as of any rows, and those of the images."""
-        scored = super().score(experiment, data)
+        scored = self.scored(experiment, data)
         place = PreparedSplit(data)
-        train, test = (torch.from_numpy(Rows.read(place.part(part)).features) for part in ("train", "test"))
+        train, rows = (Rows.read(place.part(part)) for part in ("train", "test"))
+        test = torch.from_numpy(rows.features)
         levels = experiment.evaluation.levels
-        components = PrincipalComponents.fit(train.numpy(), count=self.model.config.states[0])
+        components = PrincipalComponents.fit(train.features, count=self.model.config.states[0])
         metrics = (
             scored.metrics | self._of_images(test, components) | self._completion(test, components, levels)
         )
         return scored._replace(
-            metrics={name: metrics[name] for name in experiment.metrics if name in metrics}
+            metrics={name: metrics[name] for name in experiment.metrics if name in metrics},
+            images=self._shown(rows, unknown=place.unknown),
+        )
+
+    def scored(self, experiment: Experiment, data: Path) -> Scored:
+        """Scores of the classes alone."""
+        return super().score(experiment, data)
+
+    def _shown(self, test: Rows, *, unknown: Path) -> pa.Table:
+        """A records.schemas.IMAGES; `unknown` is the file of the unknown classes, if there is any."""
+        pools = [test, Rows.read(unknown)] if unknown.is_file() else [test]
+        pixels = torch.from_numpy(np.concatenate([of.features for of in pools]))
+        energies = self.standardised(pixels).energy / pixels.shape[1]
+        first, strangest = np.arange(len(test.rows))[:SHOWN], np.argsort(-energies, kind="stable")[:SHOWN]
+        chosen = np.concatenate([first, strangest])
+        images = pixels[chosen]
+        known = upper_half(images)
+        columns = {
+            "original": images,
+            "reconstruction": self.seen(images).from_the_top,
+            "completed": torch.where(known > 0, images, self.seen(images, known=known).completed),
+        }
+        shape = self.data_card.shape or (pixels.shape[1],)
+        return pa.table(
+            {
+                "chosen": ["first"] * len(first) + ["strangest"] * len(strangest),
+                "row": np.concatenate([of.rows for of in pools])[chosen],
+                "free_energy": energies[chosen],
+                "shape": [list(shape)] * len(chosen),
+            }
+            | {
+                name: self.data_card.table.restore_features(of.numpy()).tolist()
+                for name, of in columns.items()
+            },
+            schema=IMAGES,
         )
 
     def _of_images(self, test: Images, components: PrincipalComponents) -> dict[str, float]:
@@ -120,9 +159,7 @@ class ImagePredictor(RowClassPredictor):
     ) -> dict[str, float]:
         """The lower half given the upper: error, and how true the predicted distributions of its pixels are."""
         half = test.shape[1] // 2
-        known = torch.ones_like(test)
-        known[:, half:] = 0
-        found = self.seen(test, known=known)
+        found = self.seen(test, known=upper_half(test))
         lost, mean = test[:, half:].double().numpy(), found.completed[:, half:].double().numpy()
         linear = components.completed(test.numpy(), seen=half)[:, half:]
         scale = found.variance[:, half:].double().sqrt().numpy()
@@ -136,6 +173,37 @@ class ImagePredictor(RowClassPredictor):
             "completion_error_pca": float(np.square(linear - lost).mean()),
             "pit_error": pit_error(norm.cdf(target, middle, spread)),
         } | inside
+
+
+class UnlabelledPredictor(ImagePredictor):
+    """Images without classes in, their free energies out."""
+
+    predicts: ClassVar = "images"
+
+    def scored(self, experiment: Experiment, data: Path) -> Scored:  # noqa: ARG002 - there are no classes to score
+        """What is found of each test image."""
+        rows = Rows.read(PreparedSplit(data).part("test"))
+        columns = {"row": rows.rows} | self.found(torch.from_numpy(rows.features))
+        return Scored(pa.table(columns, schema=IMAGE_PREDICTIONS), IMAGE_PREDICTIONS, {}, {})
+
+    def found(self, images: Images) -> dict[str, Float[np.ndarray, "images"]]:
+        """Columns of records.schemas.IMAGE_PREDICTIONS, but the row, of standardised images."""
+        whole, half = self.seen(images), self.seen(images, known=upper_half(images))
+        lost, pixels = images.shape[1] // 2, images.shape[1]
+        errors = {
+            "reconstruction_error": whole.from_the_top - images,
+            "completion_error": (half.completed - images)[:, lost:],
+        }
+        return {"free_energy": _stated(whole).energy / pixels} | {
+            name: of.double().square().mean(dim=1).numpy() for name, of in errors.items()
+        }
+
+
+def upper_half(images: Images) -> Images:
+    """1 at the first half of the pixels, 0 at the others."""
+    known = torch.ones_like(images)
+    known[:, images.shape[1] // 2 :] = 0
+    return known
 
 
 def shuffled_pixels(images: Images) -> Images:

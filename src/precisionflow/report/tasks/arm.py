@@ -19,6 +19,7 @@ from precisionflow.config.tasks import (
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.tasks.classes import Classes, ClassWords
 from precisionflow.report.tasks.episodes import Episodes
+from precisionflow.report.tasks.images import Unlabelled
 from precisionflow.report.tasks.numbers import Numbers
 
 CHARACTERS = ClassWords(
@@ -60,7 +61,7 @@ def of_task(
         case Classification():
             return Classes(*given, ROWS)
         case Images():
-            return Classes(*given, IMAGES)
+            return Classes(*given, IMAGES) if experiment.task.source.labelled else Unlabelled(*given)
         case NextToken():
             return Classes(*given, CHARACTERS)
         case SequenceClassification():

@@ -1,0 +1,76 @@
+"""Figures of images: rows of small PNG inside an SVG."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.image import imsave
+
+Image = UInt8[np.ndarray, "height width *colours"]
+MOST_PIXELS = 40
+"""Along a side; of larger images every second, third, ... pixel is drawn."""
+SIDE, GAP, LINE = 34, 4, 16
+"""Pixels of an image on the page, between two, and of a line of text."""
+
+
+def image_rows(rows: Mapping[str, Sequence[Image]], *, alt: str, notes: Sequence[str] = ()) -> str:
+    """Images side by side under the name of their row; `notes` stand under the last row, one for each column."""
+    columns, step = max(map(len, rows.values())), SIDE + LINE + GAP
+    width, height = columns * (SIDE + GAP), len(rows) * step + (LINE if notes else 0)
+    parts, texts = [], []
+    for place, (name, images) in enumerate(rows.items()):
+        top = place * step + LINE
+        texts.append(f'<text x="0" y="{top - 4}">{escape(name)}</text>')
+        parts += [
+            f'<image x="{column * (SIDE + GAP)}" y="{top}" width="{SIDE}" height="{SIDE}" '
+            f'style="image-rendering:pixelated" href="data:image/png;base64,{_png(image)}"/>'
+            for column, image in enumerate(images)
+        ]
+    texts += [
+        f'<text x="{column * (SIDE + GAP) + SIDE / 2:g}" y="{height - 4}" text-anchor="middle">{escape(note)}</text>'
+        for column, note in enumerate(notes)
+    ]
+    return (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">{"".join(parts)}'
+        f'<g fill="var(--ink)" font-size="10">{"".join(texts)}</g></svg>'
+    )
+
+
+def shades(values: Sequence[float], shape: Sequence[int], *, ends: tuple[float, float]) -> Image:
+    """Pixels from black at the lower end to white at the upper; beyond them they are no darker or brighter.
+
+    A first or last axis of length 3 is red, green and blue; of any other third axis the mean is drawn. A flat image is
+    a square where its pixels make one, else a line.
+    """
+    low, high = ends
+    scaled = (np.reshape(values, _plane(shape)) - low) / (high - low if high > low else 1.0)
+    image = _colours_last(np.round(255 * scaled.clip(0, 1)))
+    step = math.ceil(max(image.shape[:2]) / MOST_PIXELS)
+    return image[::step, ::step].astype(np.uint8)
+
+
+def _plane(shape: Sequence[int]) -> tuple[int, ...]:
+    if len(shape) > 1:
+        return tuple(shape)
+    side = math.isqrt(shape[0])
+    return (side, side) if side**2 == shape[0] else (1, shape[0])
+
+
+def _colours_last(image: np.ndarray) -> np.ndarray:
+    if image.ndim == 2:
+        return image
+    colours = image.reshape(*image.shape[:2], -1) if image.ndim > 3 else image
+    if colours.shape[0] in (1, 3) and colours.shape[2] not in (1, 3):
+        colours = np.moveaxis(colours, 0, 2)
+    return colours if colours.shape[2] == 3 else colours.mean(axis=2)
+
+
+def _png(image: Image) -> str:
+    """The same bytes for the same image, as base64."""
+    buffer = io.BytesIO()
+    imsave(buffer, image, cmap="gray", vmin=0, vmax=255, format="png", metadata={"Software": None})  # type: ignore[dict-item]
+    return base64.b64encode(buffer.getvalue()).decode()
