@@ -102,8 +102,9 @@ class LearnedPrecision(BoundedPrecision):
     """A parameter, whatever the state."""
 
     kind: Literal["learned"] = "learned"
-    per: Literal["layer", "channel", "position"] = "layer"
-    """What has a precision of its own: each layer, each of its channels or each place of its sequences."""
+    per: Literal["layer", "channel", "head", "position"] = "layer"
+    """What has a precision of its own: each layer, each of its channels or each place of its sequences. head: the error
+    of an attention layer is that of its heads before they are mixed, and each head has one; other layers have one."""
 
 
 class PredictedPrecision(BoundedPrecision):
@@ -189,6 +190,11 @@ class PredictiveCoding(Config):
     """Stop settling when the energy's relative change falls below this; 0: always take all iterations."""
 
     @property
+    def of_heads(self) -> bool:
+        """Whether the errors of attention are those of its heads."""
+        return isinstance(self.precision, LearnedPrecision) and self.precision.per == "head"
+
+    @property
     def steps(self) -> int:
         """Most steps on the errors of a batch, of the first one."""
         return self.steps_at(0.0)
@@ -238,6 +244,11 @@ class PredictiveCoding(Config):
         if self.settles == "incremental" and self.fewest_steps == 0:
             raise ValueError(
                 "learning.iterations: 1 with learning.gradient energy takes no step; take 2 or learning.gradient local"
+            )
+        if self.of_heads and self.pathway != "bidirectional":
+            raise ValueError(
+                f"learning.pathway: {self.pathway} cuts a state, and with learning.precision.per head one passes the "
+                "heads by; use bidirectional or another precision"
             )
         if self.cut_above is not None and self.pathway == "bidirectional":
             raise ValueError(

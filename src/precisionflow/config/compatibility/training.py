@@ -60,9 +60,9 @@ def states_have_what_is_precise(experiment: "Experiment") -> None:
     if not isinstance(learning, PredictiveCoding) or isinstance(model, Transformer):
         return
     precision = learning.precision
-    if isinstance(precision, LearnedPrecision) and precision.per == "position":
+    if isinstance(precision, LearnedPrecision) and precision.per in ("position", "head"):
         raise ValueError(
-            f"learning.precision.per: model.kind {model.kind!r} has rows, whose states have no positions; "
+            f"learning.precision.per: model.kind {model.kind!r} has rows, whose states have no {precision.per}s; "
             "use layer or channel"
         )
 
@@ -88,8 +88,10 @@ def images_settle(experiment: "Experiment") -> None:
         raise ValueError(
             f"model.beliefs: laplace needs learning.law.kind gaussian, given {learning.law.kind!r}; use mode"
         )
-    if isinstance(model.prior, LearnedPrecision) and model.prior.per == "position":
-        raise ValueError("model.prior.per: the highest state has no positions; use layer or channel")
+    if isinstance(model.prior, LearnedPrecision) and model.prior.per in ("position", "head"):
+        raise ValueError(
+            f"model.prior.per: the highest state has no {model.prior.per}s; use layer or channel"
+        )
     if learning.layers is not None and 0 not in learning.layers:
         raise ValueError(
             "learning.layers: leaves out layer 0, the highest state of model.kind generative; name it too"

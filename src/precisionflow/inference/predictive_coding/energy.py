@@ -7,20 +7,21 @@ least float32: beside a state an error may be smaller than bfloat16 tells apart.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from precisionflow.inference.predictive_coding.laws import Errors, Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw
 from precisionflow.inference.predictive_coding.pathways import Pathway
+from precisionflow.inference.predictive_coding.stretches import Stretch, through
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered, Mask
-from precisionflow.models.numerics import at_least_float32, counted_sum
+from precisionflow.models.numerics import counted_sum
 
 Parts = Float[Tensor, "layers_and_output"]
 """The energy's sum over samples: of each layer's errors, and last the loss at the output."""
@@ -64,19 +65,22 @@ class Clamped:
     """Layers that have an error, in their order; none: every layer. What lies between two is one layer here."""
     pathways: Sequence[Pathway] | None = None
     """Above each layer that has an error; none: bidirectional ones."""
+    stretch: Callable[..., Stretch] = Stretch
+    """(layers, where) -> the stretch up to the error of the last of them; `to_heads`: of attention's heads."""
     output_law: LayerLaw | None = None
     """Law of target - output, where the loss is its -log p; none of another loss."""
 
     def passed(self, errors: Sequence[Errors] | None = None) -> Pass:
         """A pass with error e_i added to state i, the errors as variables; without errors all are zero."""
         leaves, predictions = [], []
-        state = self.model.enter(self.inputs)
-        for index, layer in enumerate(self._layers):
-            predictions.append(at_least_float32(layer(state)))
-            leaf = torch.zeros_like(predictions[-1]) if errors is None else errors[index].detach()
+        below = self.model.enter(self.inputs)
+        for index, stretch in enumerate(self._stretches):
+            beside, prediction = stretch.predicted(below)
+            leaf = torch.zeros_like(prediction) if errors is None else errors[index].detach()
+            predictions.append(prediction)
             leaves.append(leaf.requires_grad_())
-            state = self._upwards(index, predictions[-1] + leaf, leaf)
-        output = self._readout(state)
+            below = stretch.onward(beside, self._upwards(index, prediction + leaf, leaf))
+        output = self._readout(below)
         return Pass(
             leaves, [leaf.detach() for leaf in leaves], predictions, output, self._output_loss(output)
         )
@@ -86,19 +90,21 @@ class Clamped:
         leaves = [state.detach().requires_grad_() for state in states]
         errors, predictions = [], []
         below = self.model.enter(self.inputs)
-        for index, (layer, leaf) in enumerate(zip(self._layers, leaves, strict=True)):
-            predictions.append(at_least_float32(layer(below)))
-            errors.append(leaf - predictions[-1])
-            below = self._upwards(index, leaf, errors[-1])
+        for index, (stretch, leaf) in enumerate(zip(self._stretches, leaves, strict=True)):
+            beside, prediction = stretch.predicted(below)
+            predictions.append(prediction)
+            errors.append(leaf - prediction)
+            below = stretch.onward(beside, self._upwards(index, leaf, errors[-1]))
         output = self._readout(below)
         return Pass(leaves, errors, predictions, output, self._output_loss(output))
 
     def output(self, errors: Sequence[Errors]) -> Any:
         """What the readout makes of the last state, as a function of the errors."""
-        state = self.model.enter(self.inputs)
-        for layer, error in zip(self._layers, errors, strict=True):
-            state = at_least_float32(layer(state)) + error
-        return self._readout(state)
+        below = self.model.enter(self.inputs)
+        for stretch, error in zip(self._stretches, errors, strict=True):
+            beside, prediction = stretch.predicted(below)
+            below = stretch.onward(beside, prediction + error)
+        return self._readout(below)
 
     def energy(self, passed: Pass, laws: Laws) -> Float[Tensor, ""]:
         """The energy at the errors of a pass."""
@@ -124,12 +130,14 @@ class Clamped:
         <e_i, d f_i / d theta_i>. Parameters of laws learn from -log p(e_i) itself.
         """
         pulls, predictions = [], []
-        state = self.model.enter(self.inputs)
-        for index, (layer, (error, score)) in enumerate(zip(self._layers, settled, strict=True)):
-            predictions.append(at_least_float32(layer(state)))
-            pulls.append((predictions[-1] * score).sum())
-            state = self._upwards(index, predictions[-1] + error, error).detach()
-        loss = self._output_loss(self._readout(state))
+        below = self.model.enter(self.inputs)
+        for index, (stretch, (error, score)) in enumerate(zip(self._stretches, settled, strict=True)):
+            beside, prediction = stretch.predicted(below)
+            predictions.append(prediction)
+            pulls.append((prediction * score).sum())
+            state = self._upwards(index, prediction + error, error)
+            below = stretch.onward(beside.detach(), state.detach())
+        loss = self._output_loss(self._readout(below))
         energy = self._parts([error for error, _ in settled], predictions, loss, laws).sum()
         return Taught(energy - torch.stack(pulls).sum(), energy.detach())
 
@@ -155,18 +163,15 @@ class Clamped:
         return self.model.where(self.inputs, self.mask)
 
     @cached_property
-    def _layers(self) -> list[Callable[[Tensor], Tensor]]:
+    def _stretches(self) -> list[Stretch]:
         """From each layer with an error, or the inputs, to the next one."""
-        if self.places is None:
-            return [partial(self._through, [layer]) for layer in self.model.layers]
-        layers, ends = list(self.model.layers), [0, *(place + 1 for place in self.places)]
-        return [partial(self._through, layers[a:b]) for a, b in pairwise(ends)]
+        layers = list(self.model.layers)
+        places = range(len(layers)) if self.places is None else self.places
+        ends = [0, *(place + 1 for place in places)]
+        return [self.stretch(layers[a:b], self._where) for a, b in pairwise(ends)]
 
     def _readout(self, state: Tensor) -> Tensor:
         """The output, from the last layer with an error."""
         last = len(self.model.layers) if self.places is None else self.places[-1] + 1
-        below = self._through(list(self.model.layers)[last:], state)
+        below = through(list(self.model.layers)[last:], state, self._where)
         return self.model.readout(below, *self._where)  # type: ignore[no-any-return]
-
-    def _through(self, layers: Sequence[nn.Module], state: Tensor) -> Tensor:
-        return reduce(lambda below, layer: layer(below, *self._where), layers, state)

@@ -21,22 +21,27 @@ from precisionflow.inference.predictive_coding.parameters import Bounded, of_mea
 
 
 class Learned(nn.Module):
-    """A precision of each layer, each channel or each place, whatever the state."""
+    """A precision of each layer, each channel, each head or each place, whatever the state."""
 
     group: ClassVar[GroupName] = "distribution"
 
-    def __init__(self, config: LearnedPrecision, *, state: tuple[int, ...]) -> None:
-        """`state` is the shape of the layer's state of one sample, at most: (channels,) or (places, channels)."""
+    def __init__(self, config: LearnedPrecision, *, state: tuple[int, ...], heads: int = 0) -> None:
+        """`state` is the shape of the layer's state of one sample, at most: (channels,) or (places, channels).
+
+        `heads`: of which each has as many of its channels as another, one after the other; 0: it has none.
+        """
         super().__init__()
         self.channels = state[-1]
         self.bounded = _bounded(config)
-        self.offset = nn.Parameter(torch.zeros(_shape(config, state)))
+        self.of_head = state[-1] // max(heads, 1) if config.per == "head" else 1
+        self.offset = nn.Parameter(torch.zeros(_shape(config, state, heads)))
         """How far the logarithms are from the initial one, before the bounds."""
 
     def forward(self, prediction: Errors) -> Precisions:
         """Sequences may be shorter than the longest: of the places the first ones."""
         places = prediction.shape[-2] if self.offset.ndim == 2 else None
-        return self.bounded(of_mean(self.offset, self.channels)[:places])  # type: ignore[no-any-return]
+        precisions = self.bounded(of_mean(self.offset, self.channels)[:places])
+        return precisions.repeat_interleave(self.of_head, dim=-1)  # type: ignore[no-any-return]
 
 
 class Predicted(nn.Module):
@@ -73,13 +78,15 @@ class Fixed(nn.Module):
         return like.new_tensor((self.first * self.change**self.progress,))
 
 
-def precision(config: Precision, *, state: tuple[int, ...], layer: int) -> Fixed | Learned | Predicted:
-    """The precision of the errors of one layer, counted from 0 at the inputs."""
+def precision(
+    config: Precision, *, state: tuple[int, ...], layer: int, heads: int = 0
+) -> Fixed | Learned | Predicted:
+    """The precision of the errors of one layer, counted from 0 at the inputs; `heads` as of `Learned`."""
     match config:
         case FixedPrecision():
             return Fixed(config, layer=layer)
         case LearnedPrecision():
-            return Learned(config, state=state)
+            return Learned(config, state=state, heads=heads)
         case PredictedPrecision():
             return Predicted(config, state=state)
         case _:
@@ -101,12 +108,14 @@ def _bounded(config: LearnedPrecision | PredictedPrecision) -> Bounded:
     return Bounded((config.initial,), lowest=config.lowest, highest=config.highest)
 
 
-def _shape(config: LearnedPrecision, state: tuple[int, ...]) -> tuple[int, ...]:
+def _shape(config: LearnedPrecision, state: tuple[int, ...], heads: int) -> tuple[int, ...]:
     match config.per:
         case "layer":
             return (1,)
         case "channel":
             return state[-1:]
+        case "head":
+            return (max(heads, 1),)
         case "position":
             return (state[0], 1)
         case _:

@@ -56,8 +56,13 @@ class Attention(nn.Module):
 
     def forward(self, x: Tokens, at: Sites) -> Tokens:
         """Every token attends to the tokens of its own sequence."""
+        return self.mix(self.heads(x, at))  # type: ignore[no-any-return]
+
+    def heads(self, x: Tokens, at: Sites) -> Tokens:
+        """What each head gives, side by side in their order, before they are mixed."""
         posterior = self.posterior(x, at)
-        return self._mixed(posterior, self.value.offered(self.value(x, at), posterior), at)
+        offered = self.value.offered(self.value(x, at), posterior)
+        return beside(self.value.expectation(posterior, offered, at))
 
     def posterior(self, x: Tokens, at: Sites) -> Posterior:
         """p(edge | x) between the tokens of the same sequences."""
@@ -90,14 +95,12 @@ class Attention(nn.Module):
     def attend(self, x: Tokens, at: Sites, memory: Memory) -> Tokens:
         """The tokens `x` attend to what others offer."""
         queries = self.potential.query(x, at, memory.origin)
-        return self._mixed(self._posterior(queries, at, memory.keys, memory.at), memory.values, at)
+        posterior = self._posterior(queries, at, memory.keys, memory.at)
+        return self.mix(beside(self.value.expectation(posterior, memory.values, at)))  # type: ignore[no-any-return]
 
     def _posterior(self, queries: Tensor, at: Sites, keys: Tensor, there: Sites) -> Posterior:
         log_prior = self.prior.log(at, there) * padding(at, there)
         return self.edges(self.potential.lowering, queries, keys, log_prior)
-
-    def _mixed(self, posterior: Posterior, offered: Tensor, at: Sites) -> Tokens:
-        return self.mix(beside(self.value.expectation(posterior, offered, at)))  # type: ignore[no-any-return]
 
 
 def attention(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from precisionflow.config import learning as kinds
+from precisionflow.inference.predictive_coding.stretches import heads_of_layers
 from precisionflow.models.attention.inspection import of_symbols
 from precisionflow.models.likelihoods.objective import Losses, Objective
 from precisionflow.models.networks.dropout import dropping
@@ -87,7 +88,7 @@ def learner(
         case kinds.Backpropagation() | kinds.PredictiveCoding(layers=()):
             rule: nn.Module = Backpropagation()
         case kinds.PredictiveCoding():
-            rule = predictive_coding(learning, states=model.states, total=total)
+            rule = predictive_coding(learning, states=model.states, heads=heads_of_layers(model), total=total)
         case _:
             assert_never(learning)
     return Learner(model, objective, rule, dtype=getattr(torch, dtype))

@@ -13,6 +13,7 @@ from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerL
 from precisionflow.inference.predictive_coding.monitor import seen
 from precisionflow.inference.predictive_coding.pathways import Pathway, pathways
 from precisionflow.inference.predictive_coding.settle import Begun, Settled, begun, check_stable, settle
+from precisionflow.inference.predictive_coding.stretches import Stretch, to_heads
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import SMALLEST_COUNT, Batch
@@ -133,6 +134,7 @@ class PredictiveCoding(nn.Module):
             batch.factors,
             places=self.places,
             pathways=self.pathways,
+            stretch=to_heads if self.config.of_heads else Stretch,
             output_law=self.output_law,
         )
 
@@ -169,15 +171,20 @@ def predictive_coding(
     config: Config,
     *,
     states: Sequence[tuple[int, ...]],
+    heads: Sequence[int] | None = None,
     total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> PredictiveCoding:
     """The rule for a network of layers, with laws of its own.
 
-    `states` are the shapes of the layers' states of one sample, at most; `total` sums a copy over ranks. ValueError for
-    layers that do not exist or have no error.
+    `states` are the shapes of the layers' states of one sample, at most, `heads` their numbers of heads; `total` sums a
+    copy over ranks. ValueError for layers that do not exist or have no error.
     """
     places = layers_with_errors(config, count=len(states))
-    assigned = laws(config, states=[states[place] for place in places])
+    assigned = laws(
+        config,
+        states=[states[place] for place in places],
+        heads=None if heads is None else [heads[place] for place in places],
+    )
     return PredictiveCoding(
         config,
         laws=assigned,

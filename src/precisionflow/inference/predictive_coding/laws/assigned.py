@@ -92,16 +92,22 @@ class Laws(nn.Module):
         return self.layers[layer]  # type: ignore[return-value]
 
 
-def laws(config: kinds.PredictiveCoding, *, states: Sequence[tuple[int, ...]]) -> Laws:
+def laws(
+    config: kinds.PredictiveCoding,
+    *,
+    states: Sequence[tuple[int, ...]],
+    heads: Sequence[int] | None = None,
+) -> Laws:
     """The laws of a configuration; `states` are the shapes of the layers' states of one sample, at most.
 
+    `heads` are the numbers of heads that the errors of each belong to; none: nowhere any.
     ValueError where a layer beyond them has its precision raised.
     """
     require_raised(config.precision, range(len(states)))
     return Laws(
         [
-            layer_law(config.law, config.precision, state=state, layer=layer)
-            for layer, state in enumerate(states)
+            layer_law(config.law, config.precision, state=state, layer=layer, heads=of)
+            for layer, (state, of) in enumerate(zip(states, heads or [0] * len(states), strict=True))
         ]
     )
 
@@ -129,11 +135,13 @@ def layers_with_errors(config: kinds.PredictiveCoding, *, count: int) -> tuple[i
     return places
 
 
-def layer_law(config: kinds.Law, of: kinds.Precision, *, state: tuple[int, ...], layer: int = 0) -> LayerLaw:
+def layer_law(
+    config: kinds.Law, of: kinds.Precision, *, state: tuple[int, ...], layer: int = 0, heads: int = 0
+) -> LayerLaw:
     """The law of one layer, whose state of one sample has this shape at most."""
     return LayerLaw(
         _law(config, channels=state[-1]),
-        precision(of, state=state, layer=layer),
+        precision(of, state=state, layer=layer, heads=heads),
         start=_fixed(config),
         initial=None if isinstance(of, kinds.FixedPrecision) else initial(of, layer=layer),
     )
