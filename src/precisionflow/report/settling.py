@@ -45,7 +45,14 @@ class Records:
         return np.array([[row["cosine"] for row in run] for run in self.runs])
 
     def by_layer(self, column: str) -> Float[np.ndarray, "runs layers"]:
-        """Of each run and layer the root of the mean square of the norms, the geometric mean of precisions."""
+        """Of each run and layer the root of the mean square of the norms, the geometric mean of precisions.
+
+        Of `energy` precision |e|^2 / 2, summed over positions: a Gaussian's energy without its normaliser, which unlike
+        the whole is above 0 whatever the precision has learned.
+        """
+        if column == "energy":
+            weighted = [[_weighted(row) for row in run[:-1]] for run in self.runs]
+            return np.array(weighted)
         mean = _root_mean_square if column == "error_norm" else _geometric_mean
         return np.array([[mean(np.array(row[column])) for row in run[:-1]] for run in self.runs])
 
@@ -68,6 +75,10 @@ def records(group: Group, variant: Variant) -> Records | None:
             of_network = list(rows)
             runs.append(tuple(row for row in of_network if row["step"] == of_network[-1]["step"]))
     return Records(tuple(runs))
+
+
+def _weighted(row: Row) -> float:
+    return 0.5 * float(np.dot(row["precision"], np.square(row["error_norm"])))
 
 
 def _root_mean_square(values: np.ndarray) -> np.ndarray:

@@ -44,6 +44,7 @@ def test_norms_are_averaged_by_squares_and_precisions_by_logarithms():
     assert both.by_layer("precision")[0].tolist() == pytest.approx([6.0, 2.0])
     assert both.by_place("error_norm")[1].tolist() == pytest.approx([0.0, math.sqrt(2.5)])
     assert both.by_place("precision")[0].tolist() == pytest.approx([4.0, 9.0])
+    assert both.by_layer("energy").tolist() == pytest.approx(np.array([[90.0, 1.0], [90.0, 4.0]]))
     assert both.cosines.mean(axis=0).tolist() == pytest.approx([0.9, 1.0, 0.99])
 
 
@@ -81,15 +82,37 @@ def test_the_section_shows_the_last_record_of_the_variants_that_have_one(tmp_pat
     assert records(group, group.variants[0]) is None
     (of,) = shown(group).context["groups"]
     (line,) = of.table.rows
-    texts = ["predictive_coding", "1 to 2", "9.0", "7.4", "0.8000", "0.3750"]
+    texts = ["predictive_coding", "1 to 2", "9.0", "7.4", "115", "0.8000", "0.3750"]
     assert [entry.text for entry in line] == texts
     assert line[-1].note == "layer 2"
     captions = [picture.caption for picture in of.pictures]
-    assert [caption.split()[0] for caption in captions] == ["Energy", "Settled", "Precision", "Cosine"]
+    assert [caption.split()[0] for caption in captions] == [
+        "Energy",
+        "Settled",
+        "Precision",
+        "Energy",
+        "Cosine",
+    ]
     assert [picture.caption.split(": ")[1] for picture in of.maps] == [
         "norm of the errors of each layer at each position.",
         "precision of each layer at each position.",
     ]
+
+
+def test_a_layer_that_no_error_reaches_has_no_share_of_the_energy_and_leaves_a_gap(tmp_path, monkeypatch):
+    still = [record(0.0)[0], record(0.0)[1] | {"error_norm": [0.0, 0.0]}, record(0.0)[2]]
+    group = group_of(tmp_path, {"predictive_coding": [still, record(0.0)]})
+    drawn = {}
+    monkeypatch.setattr(
+        settling, "curve_figure", lambda title, curves, **_: drawn.update({title: curves}) or ""
+    )
+    (of,) = shown(group).context["groups"]
+    assert of.table.rows[0][4].text == "180", "90 over the mean of 0 and 1"
+    curve = drawn["energy of the errors"][1]
+    assert curve.mean.tolist() == pytest.approx([90.0, math.nan], nan_ok=True)
+    file = tmp_path / "predictive_coding" / "1" / "settling.parquet"
+    write_parquet(pa.Table.from_pylist(still, schema=SETTLING), file, SETTLING)
+    assert shown(group).context["groups"][0].table.rows[0][4].text == "∞"
 
 
 def test_members_of_an_ensemble_are_runs(tmp_path):

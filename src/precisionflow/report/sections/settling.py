@@ -16,6 +16,22 @@ from precisionflow.report.tables import Entry, Table
 
 MAPS = {"error_norm": "norm of the errors", "precision": "precision"}
 """Columns of records.schemas.SETTLING that are drawn as maps, and what they are."""
+CURVES = (
+    (
+        "error_norm",
+        "norm of the errors",
+        "Settled errors of each layer: root of the mean squared norm.",
+        "mean",
+    ),
+    ("precision", "precision", "Precision of each layer: geometric mean.", "mean"),
+    (
+        "energy",
+        "energy of the errors",
+        "Energy of each layer's settled errors without its normaliser: precision times their square / 2.",
+        "nats a sample",
+    ),
+)
+"""Quantity of each layer, title of its figure, caption, label of its axis."""
 FLAT = 1.01
 """Largest over smallest precision of a layer up to which its positions are alike."""
 
@@ -62,6 +78,7 @@ def _table(group: Group, found: Mapping[int, Records]) -> Table:
         cosines = of.cosines.mean(axis=0)
         lowest = int(cosines.argmin())
         where = f"layer {of.layers[lowest]}" if lowest < len(of.layers) else "output"
+        energies = of.by_layer("energy").mean(axis=0)
         overall = [run.history["gradient_cosine"] for run in group.runs[group.names[index]]]
         body.append(
             (
@@ -69,6 +86,7 @@ def _table(group: Group, found: Mapping[int, Records]) -> Table:
                 Entry(str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"),
                 Entry(significant(before, spread=abs(after - before))),
                 Entry(significant(after, spread=abs(after - before))),
+                Entry(_ratio(energies)),
                 Entry(significant(float(np.mean([of_run[max(of_run)] for of_run in overall])))),
                 Entry(significant(cosines[lowest]), where),
             )
@@ -78,10 +96,17 @@ def _table(group: Group, found: Mapping[int, Records]) -> Table:
         Entry("iterations"),
         Entry("energy before", "nats a sample"),
         Entry("energy after", "nats a sample"),
+        Entry("over layers", "largest energy of errors / smallest"),
         Entry("cosine with backprop", "gradient of all weights"),
         Entry("lowest cosine", "of one layer"),
     )
     return Table(f"Settling on {group.dataset} at the last record", headings, tuple(body))
+
+
+def _ratio(energies: np.ndarray) -> str:
+    """Largest over smallest; infinite where a layer has no error, undefined where none has."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return significant(float(energies.max() / energies.min()), digits=2)
 
 
 def _pictures(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
@@ -98,19 +123,16 @@ def _pictures(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
     yield Picture(
         figure, "Energy a sample less that before the first iteration: where it rises a step was too long."
     )
-    for column, title, caption in (
-        ("error_norm", "norm of the errors", "Settled errors of each layer: root of the mean squared norm."),
-        ("precision", "precision", "Precision of each layer: geometric mean."),
-    ):
+    for column, title, caption, unit in CURVES:
         curves = {index: _curve(of.by_layer(column), of.layers) for index, of in found.items()}
-        above = {index: curve for index, curve in curves.items() if (curve.low > 0).all()}
+        above = {index: _above_zero(curve) for index, curve in curves.items() if (curve.mean > 0).any()}
         figure = curve_figure(
             title,
             above,
             variants=group.names,
             name=f"{name}-{column.replace('_', '-')}",
             x="layer",
-            y="mean",
+            y=unit,
             logarithmic=True,
         )
         yield Picture(figure, caption)
@@ -133,6 +155,11 @@ def _curve(values: np.ndarray, at: list[int] | None = None) -> Curve:
     """Mean and range over the runs, along the second axis."""
     steps = np.arange(values.shape[1]) if at is None else np.array(at)
     return Curve(steps, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
+
+
+def _above_zero(curve: Curve) -> Curve:
+    """The curve where every run lies above 0: a logarithm shows no other."""
+    return Curve(curve.steps, *(np.where(curve.low > 0, of, np.nan) for of in curve[1:]))
 
 
 def _maps(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
