@@ -139,6 +139,18 @@ def test_what_is_no_chain_is_one_line(change, line):
         Chain(**vars(chain()) | change)
 
 
+@pytest.mark.parametrize("state", [1, 2, 3])
+def test_states_known_without_error_have_no_smoother(state):
+    """The filter stays where it is: nothing is learned of what is known."""
+    of = chain(state, 2)
+    certain = Chain(
+        **vars(of) | {"noise": torch.zeros(state, state), "covariance": torch.zeros(state, state)}
+    )
+    torch.testing.assert_close(filtered(certain, data(certain)).mean[0], of.mean)
+    with pytest.raises(ValueError, match="a covariance that the filter predicts is singular"):
+        smoothed(certain, data(certain))
+
+
 @pytest.mark.parametrize(
     ("y", "line"),
     [

@@ -70,7 +70,7 @@ class Parts:
         ),
         (
             lambda p: p.model.latent(Gamma.of([1.0, 2.0], 1.0), plates=(3,)),
-            r"plates \(3,\) do not fit \(2,\)",
+            r"plates \(2,\) and \(3,\) do not fit one another",
         ),
         (
             lambda p: p.model.latent(Gamma.of(1.0, 1.0), start=Gaussian.of(0.0, 1.0)),
@@ -87,6 +87,22 @@ class Parts:
         (
             lambda p: p.model.observe(normal(p.vector, torch.eye(2)), [1.0, 2.0, 3.0]),
             "vectors of 3 numbers, their",
+        ),
+        (
+            lambda p: p.model.observe(normal(p.vector, torch.eye(2)), 1.0),
+            r"has shape \(\), needs 2 numbers for each",
+        ),
+        (
+            lambda p: p.model.observe(normal(p.number, 1.0), [], name="y"),
+            r"y: has shape \(0,\), needs 1 numbers",
+        ),
+        (
+            lambda p: p.model.observe(categorical(p.weights), torch.zeros(0, dtype=int)),
+            "whole numbers from 0 to 2",
+        ),
+        (
+            lambda p: normal(linear(([1.0, 2.0], p.number), offset=[1.0] * 3), 1.0).plates,
+            r"linear: plates \(3,\) and \(2,\) and \(\) do not fit one another",
         ),
         (lambda p: p.model.observe(Gamma.of(1.0, 1.0), 1.0), "these data have no conjugate update"),
         (lambda p: p.model.observe(categorical(p.weights), [0, 3]), "whole numbers from 0 to 2"),

@@ -17,6 +17,9 @@ from torch import Tensor
 from precisionflow.inference.variational.families import Numbers, numbers
 from precisionflow.inference.variational.families.gaussian_vector import log_det, times
 
+MOST_CONDITION = 1e13
+"""Largest entry of a covariance times that of its inverse."""
+
 Elements = tuple[Tensor, ...]
 States = Float[Tensor, "time state"]
 Covariances = Float[Tensor, "time state state"]
@@ -119,7 +122,7 @@ def _filter_elements(chain: Chain, y: Observations) -> Elements:
     f, h, state = chain.transition, chain.observation, len(chain.mean)
     seen = torch.linalg.inv(h @ chain.noise @ h.mT + chain.observation_noise)
     gain = chain.noise @ h.mT @ seen
-    left = torch.eye(state, dtype=y.dtype) - gain @ h
+    left = torch.eye(state, dtype=y.dtype, device=y.device) - gain @ h
     through = f.mT @ h.mT @ seen
     each = [left @ f, gain, left @ chain.noise, through, through @ h @ f]
     a, b, c, eta, j = (
@@ -135,7 +138,7 @@ def _combined(one: Elements, two: Elements) -> Elements:
     """Elements of two stretches of time, one behind the other, as one."""
     a, b, c, eta, j = one
     a2, b2, c2, eta2, j2 = two
-    inner = inverse(torch.eye(a.shape[-1], dtype=a.dtype) + c @ j2)
+    inner = inverse(torch.eye(a.shape[-1], dtype=a.dtype, device=a.device) + c @ j2)
     forwards, back = a2 @ inner, (inner @ a).mT
     return (
         forwards @ a,
@@ -149,7 +152,13 @@ def _combined(one: Elements, two: Elements) -> Elements:
 def _smoother_elements(chain: Chain, now: Moments) -> Elements:
     """(E, g, L) of each time: p(x_t given x_{t+1}, y_0 ... y_t) = N(E x + g, L)."""
     ahead = _predicted(chain, now)
-    gain = now.covariance @ chain.transition.mT @ inverse(ahead.covariance)
+    back = inverse(ahead.covariance)
+    condition = ahead.covariance.abs().amax(dim=(-2, -1)) * back.abs().amax(dim=(-2, -1))
+    if not bool((condition[:-1] < MOST_CONDITION).all()):
+        raise ValueError(
+            "smoothed: a covariance that the filter predicts is singular; give noise or covariance more directions"
+        )
+    gain = now.covariance @ chain.transition.mT @ back
     gain[-1] = 0.0
     rest = now.covariance - gain @ ahead.covariance @ gain.mT
     return gain, now.mean - times(gain, ahead.mean), rest
@@ -176,7 +185,7 @@ def inverse(matrix: Tensor) -> Tensor:
             adjugate = torch.stack([d, -b, -c, a], dim=-1).reshape(matrix.shape)
             return adjugate / (a * d - b * c)[..., None, None]
         case _:
-            return torch.linalg.inv(matrix)
+            return torch.linalg.inv_ex(matrix).inverse
 
 
 def _checked(chain: Chain, observations: Numbers) -> Observations:

@@ -38,7 +38,7 @@ class Point:
     @property
     def covariance(self) -> Tensor:
         """0, of vectors."""
-        return torch.zeros(*self.mean.shape, self.mean.shape[-1], dtype=self.mean.dtype)
+        return self.mean.new_zeros(*self.mean.shape, self.mean.shape[-1])
 
     @cached_property
     def statistics(self) -> Natural:

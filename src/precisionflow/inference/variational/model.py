@@ -18,6 +18,7 @@ from precisionflow.inference.variational.factors import Factor, Variable
 from precisionflow.inference.variational.factors.categorical import CategoricalFactor, Conditional, counted
 from precisionflow.inference.variational.factors.gaussian import GaussianFactor
 from precisionflow.inference.variational.factors.normal import Normal, of_family
+from precisionflow.inference.variational.factors.plates import joined
 from precisionflow.inference.variational.factors.prior import Prior
 from precisionflow.inference.variational.factors.values import Latent, chosen, seen
 from precisionflow.inference.variational.families import ExponentialFamily, Numbers, Plates, numbers
@@ -50,7 +51,7 @@ class Model:
         """
         prediction = _prediction(given)
         name = self._name(name, f"{type(prediction).__name__} {len(self.variables)}")
-        plates = _joined(given.plates, plates, name)
+        plates = joined(given.plates, plates, name=name)
         if isinstance(given, ExponentialFamily):
             given.require_proper(name)
         if start is not None:
@@ -106,6 +107,10 @@ def _factor(variable: Variable, given: Predicts) -> Factor:
 
 def _data(given: Normal, values: Numbers, which: Variable | None, name: str) -> GaussianFactor:
     found, algebra, parents = numbers(values, name), given.algebra, given.plates
+    if found.ndim < algebra.axes[0] or found.numel() == 0:
+        raise ValueError(
+            f"{name}: has shape {tuple(found.shape)}, needs {given.width} numbers for each value, one or more"
+        )
     if algebra.width(found) != given.width:
         raise ValueError(f"{name}: has vectors of {algebra.width(found)} numbers, their mean {given.width}")
     if which is None:
@@ -131,14 +136,6 @@ def _prediction(given: Predicts) -> ExponentialFamily:
             assert_never(given)
 
 
-def _joined(of: Plates, plates: Plates, name: str) -> Plates:
-    """Plates beside those of the parents."""
-    try:
-        return tuple(torch.broadcast_shapes(of, plates))
-    except RuntimeError:
-        raise ValueError(f"{name}: plates {plates} do not fit {of}, those of what predicts it") from None
-
-
 def _require_start(start: ExponentialFamily, usual: ExponentialFamily, plates: Plates, name: str) -> None:
     if type(start) is not type(usual) or start.event != usual.event:
         raise ValueError(
@@ -146,5 +143,5 @@ def _require_start(start: ExponentialFamily, usual: ExponentialFamily, plates: P
             f"the variable {type(usual).__name__} of shape {usual.event}"
         )
     start.require_proper(f"{name}: start")
-    if _joined(plates, start.plates, name) != plates:
+    if joined(plates, start.plates, name=f"{name}: start") != plates:
         raise ValueError(f"{name}: start has plates {start.plates}, the variable {plates}")

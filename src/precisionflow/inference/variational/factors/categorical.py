@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from precisionflow.inference.variational.factors import Beliefs, Message, Variable
-from precisionflow.inference.variational.factors.plates import onto, require_plates
+from precisionflow.inference.variational.factors.plates import joined, onto, require_plates
 from precisionflow.inference.variational.families import Numbers, Plates
 from precisionflow.inference.variational.families.categorical import Categorical, log_probabilities
 from precisionflow.inference.variational.families.dirichlet import Dirichlet
@@ -40,7 +40,7 @@ class Conditional:
     def plates(self) -> Plates:
         """Those of table and parents together."""
         own = self.shape[: len(self.shape) - len(self.given) - 1]
-        return tuple(torch.broadcast_shapes(own, *(parent.plates for parent in self.given)))
+        return joined(own, *(parent.plates for parent in self.given), name="categorical")
 
 
 def categorical(probabilities: Variable | Numbers, *, given: Sequence[Variable] = ()) -> Conditional:

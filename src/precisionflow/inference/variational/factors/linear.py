@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.factors.algebra import NUMBERS, VECTORS, Algebra
+from precisionflow.inference.variational.factors.plates import joined
 from precisionflow.inference.variational.families import Natural, Numbers, Plates, numbers
 from precisionflow.inference.variational.families.gaussian import Gaussian
 from precisionflow.inference.variational.families.gaussian_vector import GaussianVector
@@ -32,7 +32,8 @@ class Linear:
         event, square = self.algebra.axes
         of_offset = () if self.offset is None else self.offset.shape[: self.offset.ndim - event]
         each = [a.shape[: a.ndim - square] for a, _ in self.terms if a is not None]
-        return tuple(torch.broadcast_shapes(of_offset, *each, *(x.plates for x in self.variables)))
+        parts = (of_offset, *each, *(x.plates for x in self.variables))
+        return joined(*map(tuple, parts), name="linear")
 
     @property
     def widths(self) -> set[int]:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.factors.algebra import NUMBERS, VECTORS, Algebra
 from precisionflow.inference.variational.factors.linear import Linear
+from precisionflow.inference.variational.factors.plates import joined
 from precisionflow.inference.variational.families import (
     Numbers,
     Plates,
@@ -62,7 +62,7 @@ class Normal:
                 of = mean.shape[: mean.ndim - self.algebra.axes[1]]
             case Variable(plates=of):
                 pass
-        return tuple(torch.broadcast_shapes(of, self.mean.plates))
+        return joined(tuple(of), self.mean.plates, name="normal")
 
 
 def normal(mean: Variable | Linear | Numbers, precision: Variable | Numbers) -> Normal:

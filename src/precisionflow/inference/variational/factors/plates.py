@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,6 +40,14 @@ def require_plates(found: Plates, parents: Plates, name: str) -> None:
     )
     if not fits:
         raise ValueError(f"{name}: plates {found} do not take those of its parents, {parents}")
+
+
+def joined(*plates: Plates, name: str) -> Plates:
+    """Plates that hold all of these; ValueError where they don't broadcast."""
+    try:
+        return tuple(torch.broadcast_shapes(*plates))
+    except RuntimeError:
+        raise ValueError(f"{name}: plates {' and '.join(map(str, plates))} do not fit one another") from None
 
 
 def _padded(plates: Plates, axes: int) -> Plates:
