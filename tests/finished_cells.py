@@ -1,19 +1,31 @@
-"""Cells that are finished by their markers alone: what a results folder tells of progress."""
+"""Cells that are finished under the keys of their stages: by their markers alone, or with invented results."""
 
+import itertools
+from collections.abc import Collection
 from pathlib import Path
 
+from precisionflow.ablation.aggregate import aggregate
+from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment
+from precisionflow.destination import LocalResults
+from precisionflow.records.files import write_text
 from precisionflow.records.marker import MARKER, read_marker
 from precisionflow.results.cells import evaluation_inputs, preparation_inputs, training_inputs
-from precisionflow.results.layout import Results, cell_folder, data_folder
+from precisionflow.results.layout import PreparedSplit, Results, cell_folder, data_folder
 from precisionflow.results.stage import once
+from tests.synthetic import Measure, plausible, write_evaluated, write_trained
 
 
-def prepare(variant: Experiment, results: Results) -> None:
-    """The data of every split."""
+def prepare(variant: Experiment, results: Results, *, source_sha256: str = "0") -> None:
+    """The data of every split: test rows that hold the digest of their source."""
     for split in variant.splits:
-        inputs = preparation_inputs(variant, source_sha256="0", split=split)
-        once(data_folder(results.data, variant, split), verb="prepare", inputs=inputs, work=_nothing)
+        inputs = preparation_inputs(variant, source_sha256=source_sha256, split=split)
+        once(
+            data_folder(results.data, variant, split),
+            verb="prepare",
+            inputs=inputs,
+            work=lambda out: write_text(source_sha256, PreparedSplit(out).part("test")),
+        )
 
 
 def finish(variant: Experiment, results: Results, *, seed: int, split: int, seconds: float) -> None:
@@ -27,6 +39,52 @@ def finish(variant: Experiment, results: Results, *, seed: int, split: int, seco
     inputs = evaluation_inputs(variant, data=data, model=model, **where)
     once(evaluated, verb="evaluate", inputs=inputs, work=_nothing)
     _took(evaluated, 1.0)
+
+
+def fill(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    measure: Measure = plausible,
+    without: Collection[tuple[str, int, int]] = (),
+    source_sha256: str = "0",
+) -> Results:
+    """A results folder as a run leaves it before its tables, `without` the cells (variant, seed, split)."""
+    results = Results(folder)
+    LocalResults(results).keep(experiment)
+    for variant in expand(experiment):
+        resolved = variant.experiment
+        prepare(resolved, results, source_sha256=source_sha256)
+        for split, seed in itertools.product(experiment.splits, experiment.seeds):
+            if (variant.name, seed, split) not in without:
+                measured(variant, results, seed=seed, split=split, measure=measure)
+    return results
+
+
+def measured(
+    variant: Variant, results: Results, *, seed: int, split: int, measure: Measure = plausible
+) -> None:
+    """A cell with card, history, metrics and predictions."""
+    resolved, where = variant.experiment, {"seed": seed, "split": split}
+    data, model = results.data, results.model(resolved)
+    once(
+        cell_folder(model, seed, split),
+        verb="train",
+        inputs=training_inputs(resolved, data=data, **where),
+        work=lambda out: write_trained(out, variant, seed, split),
+    )
+    once(
+        cell_folder(results.evaluation(resolved), seed, split),
+        verb="evaluate",
+        inputs=evaluation_inputs(resolved, data=data, model=model, **where),
+        work=lambda out: write_evaluated(out, variant, seed, split, measure=measure, rows=40),
+    )
+
+
+def tabulate(experiment: Experiment, results: Results) -> None:
+    """The tables of a finished study."""
+    evaluations = [results.evaluation(variant.experiment) for variant in expand(experiment)]
+    aggregate([experiment], evaluations=evaluations, out=results.aggregate)
 
 
 def _nothing(_folder: Path) -> None:

@@ -76,13 +76,13 @@ def evaluations(
     experiment: Experiment, root: Path, measure: Measure, *, rows: int = 0, rows_learned: int = 398
 ) -> list[Path]:
     """The evaluation folders of all variants; with `rows`, each cell also has that many predictions."""
-    work = partial(_evaluate, measure=measure, rows=rows, rows_learned=rows_learned)
+    work = partial(write_evaluated, measure=measure, rows=rows, rows_learned=rows_learned)
     return _folders(experiment, root, "evaluate", work)
 
 
 def models(experiment: Experiment, root: Path) -> list[Path]:
     """The model folders of all variants: card and history."""
-    return _folders(experiment, root, "train", _train)
+    return _folders(experiment, root, "train", write_trained)
 
 
 def plausible(variant: Variant, seed: int, split: int) -> dict[str, float]:
@@ -132,16 +132,17 @@ def _generator(variant: Variant, seed: int, split: int) -> np.random.Generator:
     return np.random.default_rng([zlib.crc32(variant.name.encode()), seed, split])
 
 
-def _evaluate(
+def write_evaluated(
     out: Path,
     variant: Variant,
     seed: int,
     split: int,
     *,
     measure: Measure,
-    rows: int,
-    rows_learned: int,
+    rows: int = 0,
+    rows_learned: int = 398,
 ) -> None:
+    """Metrics of a cell, and predictions where there are to be rows of them."""
     key = {
         "experiment": variant.experiment.name,
         "variant": variant.name,
@@ -186,7 +187,8 @@ def _predictions(variant: Variant, noise: np.random.Generator, rows: int) -> tup
     return pa.table(columns), CLASS_PREDICTIONS
 
 
-def _train(out: Path, variant: Variant, seed: int, split: int) -> None:
+def write_trained(out: Path, variant: Variant, seed: int, split: int) -> None:
+    """Card and history of a cell."""
     noise = _generator(variant, seed, split)
     settles = variant.levels.get("learning") == "predictive_coding"
     experiment = variant.experiment

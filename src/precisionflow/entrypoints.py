@@ -167,9 +167,10 @@ def report(
     """Write the HTML page; where it is shown."""
     wholes, there = _experiments(experiments), _destination(destination)
     out, aggregated = there.report(Path(results)), Path(table)
-    given = {"models": _paths(models), "evaluations": _paths(evaluations)}
     with there.code():
-        stages.report(wholes, **given, aggregate=aggregated, out=out)
+        stages.report(
+            wholes, models=_paths(models), evaluations=_paths(evaluations), aggregate=aggregated, out=out
+        )
     shown = there.page(out, Path(page))
     there.after_report(wholes, aggregate=aggregated, report=out)
     return str(shown)

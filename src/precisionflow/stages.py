@@ -154,12 +154,20 @@ def report(
     evaluations: Sequence[Path],
     aggregate: Path,
     out: Path,
+    unfinished: str = "",
 ) -> None:
-    """Write the HTML page."""
+    """Write the HTML page; of a study whose cells are not all there with how far it is."""
     from precisionflow.report.page import report as stage
     from precisionflow.results.layout import Reported
 
-    stage(experiments, models=models, evaluations=evaluations, aggregate=aggregate, out=out)
+    stage(
+        experiments,
+        models=models,
+        evaluations=evaluations,
+        aggregate=aggregate,
+        out=out,
+        unfinished=unfinished,
+    )
     say(f"report {Reported(out).page}")
 
 

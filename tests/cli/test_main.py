@@ -200,4 +200,5 @@ def test_an_interrupt_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-c", textwrap.dedent(program), "show", "quickstart-language"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (128 + signal.SIGINT, "")
-    assert done.stderr == "precisionflow: stopped; run again to go on\n"
+    again = "`precisionflow show quickstart-language` goes on"
+    assert done.stderr == f"precisionflow: stopped; what is finished is kept, {again}\n"

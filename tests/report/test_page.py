@@ -87,6 +87,7 @@ def test_every_experiment_has_every_section(page: Page) -> None:
         "Calibration",
         "Learning curves",
         "Training cost",
+        "Effects by cost",
         "Provenance",
     ]
     assert page.headings("h3") == sections * 2

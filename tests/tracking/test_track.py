@@ -181,7 +181,8 @@ def test_a_new_report_replaces_the_old_one(results: Path) -> None:
 
 def test_figures_of_the_page_are_artifacts_of_its_experiment(results: Path) -> None:
     figure = "<figure><svg viewBox='0 0 1 1'></svg><figcaption>Fit.</figcaption></figure>"
-    page = f"<article id='x'><h2 id='x-name'>noise</h2>{figure}</article>".replace("'", '"')
+    article = f"<article id='x'><h2 id='x-name'>noise</h2><div class='pictures'>{figure}</div></article>"
+    page = article.replace("'", '"')
     write_text(page, results / "report" / "report.html")
     assert track_report([NOISE], aggregate=results / "aggregate", report=results / "report", store=results)
     client = client_in(results)

@@ -1,11 +1,13 @@
 """Who starts ranks, what they refuse, and what is said when one of them ends."""
 
+import signal
 import subprocess
 import sys
 
 import pytest
 import torch
 from torch import distributed as dist
+from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from precisionflow.config import overlay, resolve
@@ -132,3 +134,22 @@ def test_a_lost_rank_is_told_from_our_own_errors():
     assert two.lost(dist.DistBackendError("NCCL communicator was aborted"))
     assert not two.lost(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     assert not alone.lost(gloo)
+
+
+@pytest.mark.parametrize(
+    ("action", "acted_upon"),
+    [(signal.SIG_IGN, "SIGTERM,SIGINT,SIGQUIT"), (signal.SIG_DFL, "SIGTERM,SIGINT,SIGHUP,SIGQUIT")],
+)
+def test_ranks_outlive_a_terminal_where_their_launcher_does(
+    action, acted_upon, text_tree, monkeypatch, tmp_path
+):
+    """torchrun ends its ranks at a SIGHUP that this process would ignore."""
+    given = []
+    monkeypatch.setattr(run, "run", given.append)
+    engine = {"engine": {"kind": "deepspeed", "ranks": 2}}
+    before = signal.signal(signal.SIGHUP, action)
+    try:
+        launch.launch(resolve(overlay(text_tree, engine)), data=tmp_path, out=tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert given[0].signals_to_handle == acted_upon

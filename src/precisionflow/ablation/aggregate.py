@@ -14,9 +14,11 @@ from precisionflow.ablation.measured import Failed, Measured, cells_of, read_met
 from precisionflow.ablation.runs import runs_of
 from precisionflow.config import Experiment
 from precisionflow.records.files import read_parquet, write_parquet
+from precisionflow.records.marker import read_marker
 from precisionflow.records.schemas import ACROSS, CONTRASTS, FAILURES, IQM, PROFILES, RANKS, TABLE
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
+from precisionflow.results.identity import inputs_digest
 from precisionflow.results.layout import Aggregated, cell_folders
 from precisionflow.results.stage import input_key, once
 
@@ -45,15 +47,10 @@ def aggregate(
     `evaluations` are the folders of variants, each with `seed-<s>-split-<k>` folders, in any order. Cells that no
     experiment asks for are left out. ValueError when a cell or one of its metrics is missing, when two results of one
     cell differ, or when every cell on a data set failed. With `partial`, units with a cell that is not there are left
-    out, and data sets with none.
+    out, and data sets and contrasts with none.
     """
     ordered = by_name(experiments)
     cells = cell_folders(evaluations)
-    inputs = {
-        "experiments": [e.model_dump_json() for e in ordered],
-        "evaluations": sorted({input_key(cell) for cell in cells}),
-        "partial": partial,
-    }
 
     def work(folder: Path) -> None:
         whole, failed = parted(cells)
@@ -61,7 +58,29 @@ def aggregate(
         for table, (path, schema) in zip(tables, _files(folder), strict=True):
             write_parquet(table, path, schema)
 
-    once(out, verb="aggregate", inputs=inputs, work=work)
+    once(out, verb="aggregate", inputs=_inputs(ordered, cells, partial=partial), work=work)
+
+
+def _kept(contrasts: list[dict[str, Any]], *, partial: bool) -> list[dict[str, Any]]:
+    """Those with a unit; all of a whole study, in which none means that cells failed."""
+    return [row for row in contrasts if row["n"] or not partial]
+
+
+def _inputs(experiments: Sequence[Experiment], cells: Sequence[Path], *, partial: bool) -> dict[str, Any]:
+    return {
+        "experiments": [e.model_dump_json() for e in experiments],
+        "evaluations": sorted({input_key(cell) for cell in cells}),
+        "partial": partial,
+    }
+
+
+def aggregated(out: Path, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> bool:
+    """Whether `out` has the tables of these experiments and cells, whatever code made them."""
+    marker = read_marker(out)
+    if marker is None or not all(any(folder.glob("seed-*-split-*")) for folder in evaluations):
+        return False
+    inputs = _inputs(by_name(experiments), cell_folders(evaluations), partial=False)
+    return marker.inputs == inputs_digest("aggregate", inputs)
 
 
 def tables_of(
@@ -74,15 +93,17 @@ def tables_of(
         groups = by_dataset(experiment)
         for dataset, variants in list(groups.items()):
             asked = _asked(experiment, variants)
+            failures += _failures(experiment, variants, failed)
             if partial and not measured.keys() & asked:
                 del groups[dataset]
                 continue
             absent = set(asked) - measured.keys() if partial else failed.keys()
             metrics = _check_complete(experiment, variants, measured, failed, absent=absent)
-            scores += _table(experiment, variants, metrics, measured)
-            contrasts += contrasts_of(experiment, variants, measured)
-            failures += _failures(experiment, variants, failed)
-        across += across_of(experiment, groups, measured)
+            scores += score_rows(experiment, variants, metrics, measured)
+            contrasts += _kept(contrasts_of(experiment, variants, measured), partial=partial)
+        if not groups:
+            continue
+        across += _kept(across_of(experiment, groups, measured), partial=partial)
         ranks += ranks_of(experiment, groups, measured)
         for all_rows, rows in zip((means, profiles), runs_of(experiment, groups, measured), strict=True):
             all_rows += rows
@@ -177,9 +198,10 @@ def _reading_order(metric: str) -> tuple[str, float]:
     return (family, float(level)) if level.replace(".", "", 1).isdigit() else (metric, 0.0)
 
 
-def _table(
-    experiment: Experiment, variants: list[Variant], metrics: list[str], measured: Measured
+def score_rows(
+    experiment: Experiment, variants: Sequence[Variant], metrics: Sequence[str], measured: Measured
 ) -> list[dict[str, Any]]:
+    """Rows of TABLE: the metrics of every variant on one data set."""
     rows = []
     for variant in variants:
         for metric in metrics:

@@ -11,6 +11,7 @@ from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
 from precisionflow.records.failure import FailureCard
 from precisionflow.records.files import read_parquet
+from precisionflow.records.metrics import metric_named
 from precisionflow.records.schemas import METRICS
 from precisionflow.results.cells import Cell
 from precisionflow.results.layout import EvaluatedCell
@@ -37,12 +38,18 @@ Failed = Mapping[Cell, FailureCard]
 def read_metrics(cells: Iterable[Path]) -> Measured:
     """All metrics by cell; a result that comes twice counts once, and is an error where the two differ."""
     measured: Measured = {}
+    known_metrics = set[str]()
     for folder in cells:
-        table = read_parquet(EvaluatedCell(folder).metrics, METRICS)
+        file = EvaluatedCell(folder).metrics
+        table = read_parquet(file, METRICS)
+        for name in set(table["metric"].to_pylist()) - known_metrics:
+            _check_metric(file, name)
+            known_metrics.add(name)
         for row, draws in zip(table.drop_columns("chance").to_pylist(), table["chance"], strict=True):
             cell = Cell(*(row[name] for name in Cell._fields))
             metric, value = row["metric"], row["value"]
             scores = measured.setdefault(cell, Scores({}, row["n"], row["n_train"], {}))
+            _check_data(folder, cell, scores, rows=row["n"], rows_learned=row["n_train"])
             scores.chance[metric] = draws.values.to_numpy()
             known = scores.values.setdefault(metric, value)
             if known != value:
@@ -50,6 +57,24 @@ def read_metrics(cells: Iterable[Path]) -> Measured:
                     f"{folder}: {cell} has {metric} {value}, another folder says {known}; keep the results of one run"
                 )
     return measured
+
+
+def _check_metric(file: Path, name: str) -> None:
+    """ValueError that names the file of a metric that the catalogue lacks."""
+    try:
+        metric_named(name)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}; evaluate again with this version") from None
+
+
+def _check_data(folder: Path, cell: Cell, scores: Scores, *, rows: int, rows_learned: int) -> None:
+    """ValueError where a row of a cell was measured on other data than those before it."""
+    if (rows, rows_learned) != (scores.rows, scores.rows_learned):
+        known = f"{scores.rows} rows after {scores.rows_learned} learned"
+        raise ValueError(
+            f"{folder}: {cell} is measured on {rows} rows after {rows_learned} learned, and on {known}; "
+            "keep the results on one data set"
+        )
 
 
 def cells_of(variant: Variant, experiment: Experiment) -> list[list[Cell]]:

@@ -1,12 +1,15 @@
 """A whole run on this machine: the pipeline, then tables, times and where everything is."""
 
 import contextlib
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from precisionflow.ablation.design import at_looks, expand, shortfall
+from precisionflow.app.lasting import outliving_terminal
+from precisionflow.app.live import stages_shown
 from precisionflow.config import Experiment, load
 from precisionflow.destination import LocalResults
 from precisionflow.records.marker import MARKER, StageCard, read_marker
@@ -59,7 +62,9 @@ def _look_by_look(experiments: Sequence[Experiment], *, folder: Path, trust_code
         now = [of[0] for of in looks]
         for experiment in now:
             LocalResults(results).keep(experiment)
-        run_locally(now, folder=folder, screen=sys.stdout, trust_code=trust_code)
+        variants = [variant.experiment for whole in now for variant in expand(whole)]
+        with stages_shown(variants, results, screen=sys.stdout) as screen:
+            run_locally(now, folder=folder, screen=screen, trust_code=trust_code)
         ahead = [of for of in looks if len(of) > 1 and _is_open(*of[:2], results=results)]
         if not ahead:
             return now
@@ -117,30 +122,33 @@ def warn_of_few_units(experiment: Experiment) -> None:
 @contextlib.contextmanager
 def _told(folder: Path) -> Iterator[list[Experiment]]:
     """Hold a results folder; at the end, tables of the experiments that the block lists, times, and where all is."""
+    from precisionflow.pipelines.local import LOG
     from precisionflow.report.terminal import print_remarks, print_tables, terminal
     from precisionflow.tracking import ui_command
 
-    start, experiments = time.perf_counter(), list[Experiment]()
-    with exclusive(folder):
-        before = finished_stages(folder)
-        yield experiments
-        seconds = time.perf_counter() - start
-        console = terminal()
-        print_tables(experiments, Results(folder).aggregate, console)
-        print_remarks(experiments, Results(folder), console)
-        after = finished_stages(folder)
-    asked, search = _stages_of(experiments, Results(folder)), Results(folder).search
-    there = {path: m for path, m in after.items() if path in asked or path.is_relative_to(search)}
-    done = [m for path, m in there.items() if path not in before or before[path].key != m.key]
-    trusted = sum(marker.trusted is not None for marker in there.values())
-    console.print(
-        f"\n{len(done)} of {len(there)} stages run, the others were finished"
-        f"{f', {trusted} of them by other code' if trusted else ''}: "
-        f"wall time {seconds:.1f} s, work inside the stages {sum(m.seconds for m in done):.1f} s",
-        soft_wrap=True,
-    )
-    console.print(f"report: {Reported(Results(folder).report).page}", soft_wrap=True)
-    console.print(f"mlflow: {ui_command(folder)}", soft_wrap=True)
+    with outliving_terminal(folder / LOG):
+        start, experiments = time.perf_counter(), list[Experiment]()
+        with exclusive(folder):
+            before = finished_stages(folder)
+            yield experiments
+            seconds = time.perf_counter() - start
+            console = terminal()
+            print_tables(experiments, Results(folder).aggregate, console)
+            print_remarks(experiments, Results(folder), console)
+            shutil.rmtree(Results(folder).partial, ignore_errors=True)
+            after = finished_stages(folder)
+        asked, search = _stages_of(experiments, Results(folder)), Results(folder).search
+        there = {path: m for path, m in after.items() if path in asked or path.is_relative_to(search)}
+        done = [m for path, m in there.items() if path not in before or before[path].key != m.key]
+        trusted = sum(marker.trusted is not None for marker in there.values())
+        console.print(
+            f"\n{len(done)} of {len(there)} stages run, the others were finished"
+            f"{f', {trusted} of them by other code' if trusted else ''}: "
+            f"wall time {seconds:.1f} s, work inside the stages {sum(m.seconds for m in done):.1f} s",
+            soft_wrap=True,
+        )
+        console.print(f"report: {Reported(Results(folder).report).page}", soft_wrap=True)
+        console.print(f"mlflow: {ui_command(folder)}", soft_wrap=True)
 
 
 def finished_stages(folder: Path) -> dict[Path, StageCard]:

@@ -1,13 +1,18 @@
 """Status of a study on this machine while it runs: cells done and open, and the tables of what is there."""
 
-import tempfile
+import time
 from pathlib import Path
 
-from precisionflow.ablation.aggregate import aggregate
-from precisionflow.ablation.design import expand
 from precisionflow.app.plan import print_plan
-from precisionflow.config import Experiment, load, tuned
+from precisionflow.app.standing import experiments_of, standing
+from precisionflow.console import command
 from precisionflow.results.layout import Results
+from precisionflow.results.locks import is_held
+
+PAUSE = 5.0
+"""Seconds between two looks, at least."""
+SHARE = 0.05
+"""Most of the time that looking takes."""
 
 
 def print_progress(folder: Path) -> None:
@@ -17,25 +22,35 @@ def print_progress(folder: Path) -> None:
     """
     from precisionflow.report.terminal import print_tables, terminal
 
-    results = Results(folder)
-    experiments = [load(str(file)) for file in results.experiments]
-    if not experiments:
-        raise ValueError(f"{folder}: has no experiments/*.yaml; give a folder that `precisionflow run` made")
-    print_plan(experiments, folder=folder)
-    console = terminal()
-    for experiment in experiments:
-        evaluations = _evaluations(experiment, results)
-        if not evaluations:
-            continue
-        shown = tuned(experiment, ["ablation.missing=drop_pair"])
-        with tempfile.TemporaryDirectory(prefix="precisionflow-") as scratch:
-            out = Path(scratch) / "aggregate"
-            aggregate([shown], evaluations=evaluations, out=out, partial=True)
-            print_tables([shown], out, console)
-        console.print("units that are complete; verdicts hold once all cells are done", soft_wrap=True)
+    results, console = Results(folder), terminal()
+    print_plan(experiments_of(results), folder=folder)
+    with standing(folder) as there:
+        if there.experiments:
+            print_tables(there.experiments, there.aggregate, console)
+        if not there.open:
+            return
+        if there.done:
+            console.print(there.told, soft_wrap=True)
+    if not is_held(folder):
+        again = command("run", *results.experiments, "--out", folder)
+        console.print(f"no run is going on here; `{again}` goes on", soft_wrap=True)
 
 
-def _evaluations(experiment: Experiment, results: Results) -> list[Path]:
-    """Folders of the variants that have an evaluated cell."""
-    folders = [results.evaluation(variant.experiment) for variant in expand(experiment)]
-    return [folder for folder in folders if any(folder.glob("seed-*-split-*"))]
+def follow(folder: Path) -> None:
+    """`print_progress` again and again, until no run is going on: in a terminal each in the place of the one before,
+    elsewhere whenever a cell is done.
+    """
+    from precisionflow.report.terminal import terminal
+
+    console, shown = terminal(), -1
+    while True:
+        begun, running = time.monotonic(), is_held(folder)
+        with standing(folder) as there:
+            done = there.done
+        if console.is_terminal or done != shown or not running:
+            console.clear()
+            print_progress(folder)
+        if not running:
+            return
+        shown = done
+        time.sleep(max(PAUSE, (time.monotonic() - begun) / SHARE))

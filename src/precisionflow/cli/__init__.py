@@ -4,12 +4,12 @@ import sys
 
 import typer
 
-from precisionflow.cli import data, laptop, predicting, remote, searching
+from precisionflow.cli import data, laptop, predicting, remote, results, searching
 from precisionflow.cli.options import app
-from precisionflow.console import fail
+from precisionflow.console import command, fail, note
 from precisionflow.entrypoints import one_line_errors
 
-__all__ = ["app", "data", "laptop", "main", "predicting", "remote", "searching"]
+__all__ = ["app", "data", "laptop", "main", "predicting", "remote", "results", "searching"]
 
 STOPPED = 130
 """Exit code after Ctrl-C, by the shells' custom."""
@@ -23,5 +23,5 @@ def main() -> None:
         except typer.TyperException as mistake:
             fail(f"{mistake.format_message()} `precisionflow --help` lists what there is")
     if code == STOPPED:
-        typer.echo("precisionflow: stopped; run again to go on", err=True)
+        note(f"stopped; what is finished is kept, `{command(*sys.argv[1:])}` goes on")
     sys.exit(code)

@@ -12,7 +12,6 @@ from precisionflow.cli.options import (
     Evaluations,
     Images,
     Model,
-    Models,
     Name,
     Names,
     Out,
@@ -158,22 +157,6 @@ def aggregate(
     experiment = experiment_named(name, settings)
     with one_line_errors("aggregate"), trusting_code(trust_code):
         stages.aggregate([experiment], evaluations=evaluation, out=out)
-
-
-@app.command()
-def report(
-    name: Name,
-    model: Models,
-    evaluation: Evaluations,
-    aggregated: Annotated[Path, typer.Option("--aggregate", help="Folder that aggregate wrote.")],
-    out: Out,
-    settings: Settings = None,
-    trust_code: Trust = False,
-) -> None:
-    """Everything to one self-contained HTML page."""
-    experiment = experiment_named(name, settings)
-    with one_line_errors("report"), trusting_code(trust_code):
-        stages.report([experiment], models=model, evaluations=evaluation, aggregate=aggregated, out=out)
 
 
 @app.command()

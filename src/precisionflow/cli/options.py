@@ -29,9 +29,6 @@ Settings = Annotated[
 ]
 Data = Annotated[Path, typer.Option("--data", help="Folder that prepare wrote.")]
 Model = Annotated[Path, typer.Option("--model", help="Folder that train wrote.")]
-Models = Annotated[
-    list[Path], typer.Option("--model", help="Folder that train wrote; once for each variant.")
-]
 Evaluations = Annotated[
     list[Path], typer.Option("--evaluation", help="Folder that evaluate wrote; once for each variant.")
 ]

@@ -56,16 +56,23 @@ def status(
     run: Annotated[
         str, typer.Argument(metavar="RUN", help="Id or name of a run, or a results folder of this machine.")
     ],
+    following: Annotated[
+        bool, typer.Option("--follow", help="Of a folder: show it again and again, until the run there ends.")
+    ] = False,
     context: Context = None,
     namespace: Namespace = None,
     host: Host = None,
 ) -> None:
     """The state of a run and of each of its tasks; of a folder its cells, and the tables of what is there."""
     if Path(run).is_dir():
-        from precisionflow.app.status import print_progress
+        from precisionflow.app.status import follow, print_progress
 
-        print_progress(Path(run))
+        (follow if following else print_progress)(Path(run))
         return
+    if following:
+        raise ValueError(
+            f"{run}: --follow is of a results folder; follow a run on a cluster with `submit --wait`"
+        )
     from precisionflow.cluster.pipelines.status import print_status
 
     print_status(run, access=Access(context, namespace, host), screen=sys.stdout)

@@ -14,6 +14,7 @@ from precisionflow.report.sections import (
     attention,
     calibration,
     contrasts,
+    efficiency,
     failures,
     fit,
     gate,
@@ -38,6 +39,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     learning_curves.section,
     settling.section,
     training_cost.section,
+    efficiency.section,
     attention.section,
     provenance.section,
 )
@@ -54,12 +56,14 @@ class Article:
     facts: tuple[str, ...]
     sections: tuple[Section | None, ...]
     """One for each of SECTIONS."""
+    unfinished: str = ""
+    """How far a study is that is not finished."""
 
 
-def article(material: Material) -> Article:
+def article(material: Material, *, unfinished: str = "") -> Article:
     """Put the material into words, tables and figures."""
     sections = tuple(build(material) for build in SECTIONS)
-    return Article(material.anchor, material.experiment, _facts(material), sections)
+    return Article(material.anchor, material.experiment, _facts(material), sections, unfinished)
 
 
 def _facts(material: Material) -> tuple[str, ...]:

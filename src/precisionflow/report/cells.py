@@ -5,7 +5,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precisionflow.ablation.design import Variant
+import pyarrow as pa
+
+from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.measured import cells_of
 from precisionflow.config import Experiment
 from precisionflow.records.cards import ModelCard
@@ -73,14 +75,27 @@ def keys(folders: Mapping[Cell, Path]) -> list[str]:
     return sorted(input_key(folder) for folder in folders.values())
 
 
+def failed_cells(failures: pa.Table) -> frozenset[Cell]:
+    """The cells of records.schemas.FAILURES."""
+    return frozenset(Cell(*(row[name] for name in Cell._fields)) for row in failures.to_pylist())
+
+
+def absent(experiment: Experiment, evaluated: Mapping[Cell, Path], failures: pa.Table) -> frozenset[Cell]:
+    """The cells of an experiment that are neither evaluated nor failed."""
+    asked = (
+        cell for variant in expand(experiment) for unit in cells_of(variant, experiment) for cell in unit
+    )
+    return frozenset(asked) - evaluated.keys() - failed_cells(failures)
+
+
 def of_variant(
-    folders: Mapping[Cell, Path], variant: Variant, experiment: Experiment, *, failed: Collection[Cell] = ()
+    folders: Mapping[Cell, Path], variant: Variant, experiment: Experiment, *, without: Collection[Cell] = ()
 ) -> list[Path]:
-    """The folders of one variant's cells that did not fail, in the order of splits and seeds.
+    """The folders of one variant's cells but those `without` one, in the order of splits and seeds.
 
     ValueError names a cell that has none.
     """
-    wanted = [cell for unit in cells_of(variant, experiment) for cell in unit if cell not in failed]
+    wanted = [cell for unit in cells_of(variant, experiment) for cell in unit if cell not in without]
     for cell in wanted:
         if cell not in folders:
             raise ValueError(f"no folder of {cell}; train and evaluate it, or give its folder")

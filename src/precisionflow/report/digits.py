@@ -90,3 +90,8 @@ def span(low: float, high: float) -> str:
     """ "0.80 to 0.95": the ends of a range, digits by its width."""
     found = common_digits([low, high], spread=high - low)
     return found.times(f"{found.number(low)} to {found.number(high)}")
+
+
+def grouped(number: int) -> str:
+    """ "1 234 567": a whole number in groups of three digits, between them narrow blanks that no line breaks at."""
+    return f"{number:,}".replace(",", "\u202f")

@@ -26,7 +26,7 @@ class Group:
     experiment: Experiment
     dataset: str
     variants: tuple[Variant, ...]
-    """Those of which a cell did not fail."""
+    """Those of which a cell is done and did not fail."""
     scores: tuple[Row, ...]
     """Rows of records.schemas.TABLE."""
     contrasts: tuple[Row, ...]
@@ -37,6 +37,8 @@ class Group:
     """Start of the ids of all its figures."""
     failures: tuple[Row, ...] = ()
     """Rows of records.schemas.FAILURES."""
+    open: frozenset[Cell] = frozenset()
+    """Cells of a study that is not finished which are not there yet."""
 
     @property
     def names(self) -> list[str]:
@@ -55,8 +57,8 @@ class Group:
         return frozenset(Cell(*(row[name] for name in Cell._fields)) for row in self.failures)
 
     def cells_of(self, folders: Mapping[Cell, Path], variant: Variant) -> list[Path]:
-        """The folders of a variant's cells that did not fail; ValueError names a cell that is missing."""
-        return cells.of_variant(folders, variant, self.experiment, failed=self.failed)
+        """The folders of a variant's cells that are done and did not fail; ValueError names a cell that is missing."""
+        return cells.of_variant(folders, variant, self.experiment, without=self.failed | self.open)
 
     @cached_property
     def evaluations(self) -> dict[str, list[Path]]:
@@ -113,31 +115,34 @@ def gather(
     results: Aggregate,
     gate: Sequence[Judgement],
     anchor: str,
+    open_cells: frozenset[Cell] = frozenset(),
 ) -> Material:
-    """The material of one experiment out of the results of all; `anchor` is the id of its article."""
+    """The material of one experiment out of the results of all; `anchor` is the id of its article.
+
+    Data sets of which only `open_cells` are asked for, or all others failed, are left out.
+    """
     cells_of_variant = len(experiment.seeds) * len(experiment.splits)
-    failed = Counter(
-        (row["dataset"], row["variant"])
-        for row in results.failures.to_pylist()
-        if row["experiment"] == experiment.name
-    )
+    lost = open_cells | cells.failed_cells(results.failures)
+    gone = Counter((cell.dataset, cell.variant) for cell in lost if cell.experiment == experiment.name)
     scores, contrasts = results.table.to_pylist(), results.contrasts.to_pylist()
     groups = tuple(
         Group(
             experiment,
             dataset,
-            tuple(v for v in variants if failed[v.dataset, v.name] < cells_of_variant),
+            tuple(v for v in variants if gone[v.dataset, v.name] < cells_of_variant),
             scores=tuple(tables.select(scores, experiment, dataset)),
             contrasts=tuple(tables.select(contrasts, experiment, dataset)),
             trained=trained,
             evaluated=evaluated,
             anchor=f"{anchor}-{position}",
             failures=tuple(tables.select(results.failures.to_pylist(), experiment, dataset)),
+            open=open_cells,
         )
         for position, (dataset, variants) in enumerate(by_dataset(experiment).items())
     )
+    shown = tuple(group for group in groups if group.variants) if open_cells else groups
     together = (
         tuple(row for row in table.to_pylist() if row["experiment"] == experiment.name)
         for table in (results.across, results.ranks, results.iqm, results.profiles)
     )
-    return Material(experiment, groups, tuple(gate), anchor, *together)
+    return Material(experiment, shown, tuple(gate), anchor, *together)

@@ -41,41 +41,66 @@ def report(
     evaluations: Sequence[Path],
     aggregate: Path,
     out: Path,
+    unfinished: str = "",
 ) -> None:
     """Write `out/report.html`: self-contained, without scripts, the same bytes for the same inputs and libraries.
 
     `models` and `evaluations` are the folders of variants, in any order; `aggregate` is the folder of that stage.
-    ValueError when a cell is missing, unfinished or there twice with different results.
+    `unfinished` says how far a study is whose cells are not all there; it becomes the first line of the articles.
+    ValueError when a cell is missing otherwise, is unfinished or there twice with different results.
     """
-    ordered = by_name(experiments)
-    trained, evaluated = cells.trained_cells(models), cells.evaluated_cells(evaluations)
+    inputs = Inputs(by_name(experiments), models=models, evaluations=evaluations, aggregate=aggregate)
     keys = {
         "aggregate": input_key(aggregate),
-        "models": cells.keys(trained),
-        "evaluations": cells.keys(evaluated),
+        "models": cells.keys(inputs.trained),
+        "evaluations": cells.keys(inputs.evaluated),
     }
 
     def work(folder: Path) -> None:
-        results = read_aggregate(aggregate)
-        articles = [
-            article(
-                gather(
-                    experiment,
-                    trained=trained,
-                    evaluated=evaluated,
-                    results=results,
-                    gate=judge(experiment, evaluations=evaluations),
-                    anchor=f"x{position}",
-                )
-            )
-            for position, experiment in enumerate(ordered)
-        ]
-        text = render(articles, keys={name: digest(key) for name, key in keys.items()})
+        shown = articles(inputs, unfinished=unfinished)
+        text = render(shown, keys={name: digest(key) for name, key in keys.items()})
         write_text(text, Reported(folder).page)
 
-    kept = cells.kept([*trained.values(), *evaluated.values(), aggregate])
-    inputs = {"experiments": [e.model_dump_json() for e in ordered], "kept": kept, **keys}
-    once(out, verb="report", inputs=inputs, work=work)
+    kept = cells.kept([*inputs.trained.values(), *inputs.evaluated.values(), aggregate])
+    given = {"experiments": [e.model_dump_json() for e in inputs.experiments], "kept": kept, **keys}
+    once(out, verb="report", inputs=given | ({"unfinished": unfinished} if unfinished else {}), work=work)
+
+
+class Inputs:
+    """What an article is made of: results of the experiments, found by cell."""
+
+    def __init__(
+        self,
+        experiments: Sequence[Experiment],
+        *,
+        models: Sequence[Path],
+        evaluations: Sequence[Path],
+        aggregate: Path,
+    ) -> None:
+        self.experiments = experiments
+        self.trained, self.evaluated = cells.trained_cells(models), cells.evaluated_cells(evaluations)
+        self.evaluations = evaluations
+        self.aggregate = aggregate
+
+
+def articles(inputs: Inputs, *, unfinished: str = "") -> list[Article]:
+    """An article on each experiment; of an `unfinished` study without a gate, on what is there."""
+    results = read_aggregate(inputs.aggregate)
+    materials = [
+        gather(
+            experiment,
+            trained=inputs.trained,
+            evaluated=inputs.evaluated,
+            results=results,
+            gate=() if unfinished else judge(experiment, evaluations=inputs.evaluations),
+            anchor=f"x{position}",
+            open_cells=cells.absent(experiment, inputs.evaluated, results.failures)
+            if unfinished
+            else frozenset(),
+        )
+        for position, experiment in enumerate(inputs.experiments)
+    ]
+    return [article(material, unfinished=unfinished) for material in materials if material.groups]
 
 
 def templates() -> Environment:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -12,15 +12,13 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from precisionflow.ablation.aggregate import by_dataset, by_name, read_aggregate
-from precisionflow.ablation.contrasts import contrasted
-from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
-from precisionflow.report import tables, wording
+from precisionflow.report import tables
 from precisionflow.report.remarks import remarks
+from precisionflow.report.summary import summary
 from precisionflow.report.tables import Entry, Table
-from precisionflow.report.wording import Row
 from precisionflow.results.failures import parted
 from precisionflow.results.layout import Results, TrainedCell, cell_folders
 
@@ -28,36 +26,16 @@ NAME_WIDTH, LAST_WIDTH = 18, 11
 """Characters that the first and the last column keep, so that common names and verdicts are broken at blanks alone."""
 SPARED = ("margin", "p", "p equivalent", "n")
 """Headings of columns of contrasts that a narrow terminal does without."""
-_UNBOUNDED = 10_000
+UNBOUNDED = 10_000
 """Characters that no table has."""
 STYLES = {"better": "green", "worse": "red", "equivalent": "cyan", "best": "bold", "too-few": "dim"}
 """Kind of an entry -> how rich shows it."""
 
 
 def print_tables(experiments: Sequence[Experiment], aggregate: Path, console: Console) -> None:
-    """Show the tables of an aggregate folder: by experiment and data set the contrasted metrics, then the contrasts.
-
-    Those over all data sets come last.
-    """
-    results = read_aggregate(aggregate)
-    scores, contrasts = results.table.to_pylist(), results.contrasts.to_pylist()
-    for experiment in by_name(experiments):
-        groups = by_dataset(experiment)
-        for dataset, variants in groups.items():
-            rows = tables.select(scores, experiment, dataset)
-            compared = tables.select(contrasts, experiment, dataset)
-            if not rows:
-                continue
-            for table in _tables(experiment, variants, scores=rows, contrasts=compared):
-                print_table(table, console)
-            failed = tables.select(results.failures.to_pylist(), experiment, dataset)
-            if failed:
-                print_table(tables.failure_table(failed, experiment, dataset), console)
-        across = [row for row in results.across.to_pylist() if row["experiment"] == experiment.name]
-        if across:
-            caption = f"{experiment.name} over {len(groups)} data sets: {wording.tally(across)}"
-            levels = {variant.name: variant.levels for variant in next(iter(groups.values()))}
-            print_table(tables.across_table(across, levels, caption=caption), console)
+    """Show the tables of an aggregate folder: by experiment and data set the contrasted metrics, then the contrasts."""
+    for table in summary(experiments, read_aggregate(aggregate)):
+        print_table(table, console)
 
 
 def print_table(table: Table, console: Console) -> None:
@@ -84,31 +62,16 @@ def print_remarks(experiments: Sequence[Experiment], results: Results, console: 
                 )
 
 
-def _tables(
-    experiment: Experiment, variants: Sequence[Variant], *, scores: Sequence[Row], contrasts: Sequence[Row]
-) -> Iterator[Table]:
-    where, metrics = f"{experiment.name} on {variants[0].dataset}", [m.name for m in contrasted(experiment)]
-    interval = wording.interval_name(experiment.ablation.confidence)
-    caption = f"{where}: mean ± half of the {interval}, n {unit_of(experiment)}s"
-    best = tables.proven_bests(contrasts, [v.name for v in variants], metrics)
-    yield tables.score_table(scores, metrics, caption=caption, best=best)
-    if contrasts:
-        margins = wording.margins(experiment.ablation.margins)
-        caption = f"{where}: {wording.tally(contrasts)}" + (f"; margins: {margins}" if margins else "")
-        levels = {variant.name: variant.levels for variant in variants}
-        yield tables.contrast_table(contrasts, levels, caption=caption)
-
-
 def terminal() -> Console:
     """The terminal in its width; a file or a pipe takes tables as wide as they are. Text is printed as it is."""
     narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if narrow else _UNBOUNDED, markup=False, emoji=False, highlight=False)
+    return Console(width=None if narrow else UNBOUNDED, markup=False, emoji=False, highlight=False)
 
 
 def _fitting(table: Table, console: Console) -> RichTable:
     """The whole table where it is narrow enough, else without the columns that can be done without."""
     whole = _rich(table)
-    if Measurement.get(console, console.options.update_width(_UNBOUNDED), whole).maximum <= console.width:
+    if Measurement.get(console, console.options.update_width(UNBOUNDED), whole).maximum <= console.width:
         return whole
     return _rich(tables.without(table, SPARED) if table.columns[0].text == "contrast" else table)
 

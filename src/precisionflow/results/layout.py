@@ -41,6 +41,11 @@ class Results:
         return self.folder / "report"
 
     @property
+    def partial(self) -> Path:
+        """The page of what stood when it was asked for, while the study was not finished."""
+        return self.folder / "partial"
+
+    @property
     def search(self) -> Path:
         """A search whose best settings the run trains with."""
         return self.folder / "search"

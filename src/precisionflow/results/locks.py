@@ -55,6 +55,18 @@ def exclusive(folder: Path) -> Iterator[None]:
                 file.unlink(missing_ok=True)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a run is writing into a results folder."""
+    try:
+        with (folder / ".lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 @contextlib.contextmanager
 def turn(folder: Path) -> Iterator[None]:
     """Wait until no other process of the run with these results is inside such a block."""

@@ -1,5 +1,6 @@
 """Progress of a study in a results folder: which cells are finished, and how long they took."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,14 @@ class CellProgress(NamedTuple):
     seed: int
     split: int
     seconds: float | None
+    trained: bool = False
+
+
+class StageProgress(NamedTuple):
+    """Of a stage how much is done."""
+
+    done: int
+    asked: int
 
 
 @dataclass(frozen=True)
@@ -31,26 +40,40 @@ class Progress:
         """Every cell of a resolved variant, splits outermost."""
         models, evaluations = self.results.model(variant), self.results.evaluation(variant)
         cells = [(seed, split) for split in variant.splits for seed in variant.seeds]
-        if not evaluations.is_dir():
+        if not models.is_dir():
             return [CellProgress(*cell, None) for cell in cells]
         taught = digest(training_identity(variant))
         prepared = {split: self._key(variant, split) for split in variant.splits}
         found = []
         for seed, split in cells:
             trained = read_marker(cell_folder(models, seed, split))
-            evaluated = read_marker(cell_folder(evaluations, seed, split))
-            key, seconds = prepared[split], None
-            if key is not None and trained is not None and evaluated is not None:
-                asked = training_inputs_of(taught, prepared=key, seed=seed, split=split)
-                judged = evaluation_inputs_of(
-                    variant, prepared=key, trained=trained.key, seed=seed, split=split
-                )
-                if trained.key == stage_key("train", asked) and evaluated.key == stage_key(
-                    "evaluate", judged
-                ):
-                    seconds = trained.seconds + evaluated.seconds
-            found.append(CellProgress(seed, split, seconds))
+            key = prepared[split]
+            if key is None or trained is None:
+                found.append(CellProgress(seed, split, None))
+                continue
+            asked = training_inputs_of(taught, prepared=key, seed=seed, split=split)
+            judged = evaluation_inputs_of(variant, prepared=key, trained=trained.key, seed=seed, split=split)
+            learned = trained.key == stage_key("train", asked)
+            evaluated = read_marker(cell_folder(evaluations, seed, split)) if learned else None
+            done = evaluated is not None and evaluated.key == stage_key("evaluate", judged)
+            seconds = trained.seconds + evaluated.seconds if evaluated is not None and done else None
+            found.append(CellProgress(seed, split, seconds, learned))
         return found
+
+    def stages(self, variants: Iterable[Experiment]) -> dict[str, StageProgress]:
+        """prepare, train, evaluate -> how much of it is done of all resolved variants."""
+        all_of = list(variants)
+        cells = [cell for variant in all_of for cell in self.of(variant)]
+        data = {
+            data_folder(self.results.data, variant, split): self._key(variant, split)
+            for variant in all_of
+            for split in variant.splits
+        }
+        return {
+            "prepare": StageProgress(sum(key is not None for key in data.values()), len(data)),
+            "train": StageProgress(sum(cell.trained for cell in cells), len(cells)),
+            "evaluate": StageProgress(sum(cell.seconds is not None for cell in cells), len(cells)),
+        }
 
     def _key(self, variant: Experiment, split: int) -> str | None:
         """Key of the prepared data of a split; none where they are not prepared."""

@@ -14,6 +14,7 @@ from precisionflow.config import Experiment, digest
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY, METRICS
+from precisionflow.report.standalone import figures_of
 from precisionflow.report.wording import Row
 from precisionflow.results.failures import failure_of
 from precisionflow.results.layout import (
@@ -27,12 +28,13 @@ from precisionflow.results.layout import (
 )
 from precisionflow.results.stage import finished_key, finished_span, input_key
 from precisionflow.tracking.description import described
-from precisionflow.tracking.figures import figures_of
 
 PREFIX = "precisionflow."
 """Beginning of every tag that this package writes."""
 KEY, WHOLE, REPORT = f"{PREFIX}key", f"{PREFIX}whole", f"{PREFIX}report"
 """Tags of a run: its key; that its cell is whole; key of its report. The last two are set at the very end."""
+CAUSE = f"{PREFIX}cause"
+"""Tag of a run that did not end well: why."""
 NOTE = "mlflow.note.content"
 """MLflow's tag of a run's description."""
 _OF_THE_MODEL = ("parameters", "steps", "seconds_per_step", "validation_loss")
@@ -158,7 +160,15 @@ def _cell(
     of_model = {f"model.{name}": float(getattr(card, name)) for name in _OF_THE_MODEL}
     columns = [history[name].to_pylist() for name in ("metric", "step", "value")]
     return CellContent(
-        run=_cell_run(experiment, card, key=input_key(evaluated), on_cluster=on_cluster),
+        run=cell_run(
+            experiment,
+            seed,
+            split,
+            key=input_key(evaluated),
+            config_hash=card.experiment_hash,
+            code_version=card.code_version,
+            on_cluster=on_cluster,
+        ),
         history=tuple(map(Point, *columns)),
         metrics=tuple(Point(name, 0, value) for name, value in (of_model | of_test).items()),
         seconds_per_step=card.seconds_per_step,
@@ -172,19 +182,28 @@ def _cell(
     )
 
 
-def _cell_run(experiment: Experiment, card: ModelCard, *, key: str, on_cluster: bool) -> RunContent:
+def cell_run(
+    experiment: Experiment,
+    seed: int,
+    split: int,
+    *,
+    key: str,
+    config_hash: str,
+    code_version: str,
+    on_cluster: bool,
+) -> RunContent:
     """Identity of a cell's run: the key of its evaluation, which stands for everything before it."""
     tags = {
         "experiment": experiment.name,
         "verb": "evaluate",
         "variant": experiment.variant,
         "dataset": experiment.dataset,
-        "seed": str(card.seed),
-        "split": str(card.split),
-        "config_hash": card.experiment_hash,
-        "code_version": card.code_version,
+        "seed": str(seed),
+        "split": str(split),
+        "config_hash": config_hash,
+        "code_version": code_version,
     }
-    name = f"{experiment.variant} {experiment.dataset} seed {card.seed} split {card.split}"
+    name = f"{experiment.variant} {experiment.dataset} seed {seed} split {split}"
     return RunContent(key, name, _tags(tags, key), parameters(experiment, on_cluster=on_cluster))
 
 

@@ -7,7 +7,7 @@ from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
 from precisionflow.report import tables, wording
-from precisionflow.report.tables import Table
+from precisionflow.report.forms import markdown
 from precisionflow.report.wording import Row
 
 LONGEST = 7500
@@ -39,25 +39,11 @@ def _of_dataset(
         yield ""
     caption = f"Mean ± half of the {wording.interval_name(whole.ablation.confidence)}, n {unit_of(whole)}s"
     best = tables.proven_bests(contrasts, names, metrics)
-    yield from _markdown(tables.score_table(scores, metrics, caption=caption, best=best))
+    yield markdown(tables.score_table(scores, metrics, caption=caption, best=best))
     if contrasts:
         levels = {variant.name: variant.levels for variant in variants}
         table = tables.contrast_table(contrasts, levels, caption=f"Contrasts on {variants[0].dataset}")
-        yield from _markdown(table)
-
-
-def _markdown(table: Table) -> Iterator[str]:
-    yield f"{table.caption}:"
-    yield ""
-    yield _row(heading.text for heading in table.columns)
-    yield _row("---" for _ in table.columns)
-    for row in table.rows:
-        yield _row(f"**{entry.text}**" if entry.kind == "best" else entry.text for entry in row)
-    yield ""
-
-
-def _row(texts: Iterator[str]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+        yield markdown(table)
 
 
 def _cut(lines: Sequence[str]) -> str:

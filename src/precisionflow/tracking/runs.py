@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from precisionflow.config import Experiment
 from precisionflow.serving.connection import database_address
 from precisionflow.tracking.content import (
+    CAUSE,
     KEY,
     NOTE,
     REPORT,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment as MlflowExperiment
     from mlflow.entities import Run
 
-CAUSE = "precisionflow.cause"
-"""Tag of a parent whose pipeline did not end well: why."""
 _PARENT = "mlflow.parentRunId"
 _METRICS_A_CALL, _PARAMS_A_CALL = 1000, 100
 Item = TypeVar("Item")

@@ -10,6 +10,7 @@ from precisionflow.console import say
 from precisionflow.results.layout import Reported, Results
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content
+from precisionflow.tracking.failures import FailedCell, failed_cells, fill_failure
 from precisionflow.tracking.registry import candidates, register
 from precisionflow.tracking.store import attempt, runs_page
 
@@ -26,15 +27,13 @@ def track_cells(
     store: Path | None,
     whole: Experiment,
 ) -> bool:
-    """Copy the evaluated cells of one resolved variant; whether MLflow took them.
+    """Copy the evaluated and the failed cells of one resolved variant; whether MLflow took them.
 
     `data` is the folder of all prepared data; `model` and `evaluation` are the variant's own. `whole` is the
     experiment before its axes were expanded, whose cells share a parent run. ValueError for a result that is
     missing or broken.
     """
-    cells = finished_cells(
-        experiment, data=data, model=model, evaluation=evaluation, on_cluster=store is None
-    )
+    cells = _cells_of(experiment, data=data, model=model, evaluation=evaluation, on_cluster=store is None)
 
     def work(client: "MlflowClient") -> None:
         _fill(client, whole, cells, store=store)
@@ -66,7 +65,7 @@ def track_end(experiments: Sequence[Experiment], *, state: str, cause: str) -> b
 
 
 def track_folder(folder: Path) -> bool:
-    """Copy every evaluated cell, and the report, of a results folder; what MLflow already has is left alone.
+    """Copy every evaluated or failed cell, and the report, of a results folder; what MLflow already has is left alone.
 
     ValueError when the folder is none that `precisionflow run` made, or when a result in it is broken.
     """
@@ -93,11 +92,11 @@ def _evaluations(folder: Path, whole: Experiment) -> list[Path]:
     return [Results(folder).evaluation(v.experiment) for v in expand(whole)]
 
 
-def _cells(folder: Path, whole: Experiment) -> list[CellContent]:
-    found = []
+def _cells(folder: Path, whole: Experiment) -> list[CellContent | FailedCell]:
+    found: list[CellContent | FailedCell] = []
     for variant in expand(whole):
         results, resolved = Results(folder), variant.experiment
-        found += finished_cells(
+        found += _cells_of(
             resolved,
             data=results.data,
             model=results.model(resolved),
@@ -107,13 +106,32 @@ def _cells(folder: Path, whole: Experiment) -> list[CellContent]:
     return found
 
 
+def _cells_of(
+    variant: Experiment, *, data: Path, model: Path, evaluation: Path, on_cluster: bool
+) -> list[CellContent | FailedCell]:
+    given = {"model": model, "evaluation": evaluation}
+    return [
+        *finished_cells(variant, data=data, **given, on_cluster=on_cluster),
+        *failed_cells(variant, **given, on_cluster=on_cluster),
+    ]
+
+
 def _fill(
-    client: "MlflowClient", whole: Experiment, cells: Sequence[CellContent], *, store: Path | None
+    client: "MlflowClient",
+    whole: Experiment,
+    cells: Sequence[CellContent | FailedCell],
+    *,
+    store: Path | None,
 ) -> None:
     parent = runs.parent(client, whole, store=store, start=min((cell.start for cell in cells), default=None))
     known = runs.children(client, parent)
     for cell in cells:
-        runs.fill_cell(client, cell, parent=parent, known=known.get(cell.run.key))
+        there = known.get(cell.run.key)
+        match cell:
+            case CellContent():
+                runs.fill_cell(client, cell, parent=parent, known=there)
+            case FailedCell():
+                fill_failure(client, cell, parent=parent, known=there)
 
 
 def _finish(client: "MlflowClient", whole: Experiment, content: ReportContent, *, store: Path | None) -> None:

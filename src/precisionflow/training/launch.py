@@ -85,9 +85,11 @@ def launch(
             *(["--keep-failures"] if keep_failures else []),
             *(["--trust-code"] if code_is_trusted() else []),
         ]
+        deaf = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        kept = ["--signals-to-handle", _WITHOUT_HANGUP] if deaf else []
         alone = [] if "PET_NNODES" in os.environ else ["--standalone", "--nproc-per-node", str(count)]
         try:
-            run(get_args_parser().parse_args([*alone, "--no-python", *_RANK, *verb]))
+            run(get_args_parser().parse_args([*alone, *kept, "--no-python", *_RANK, *verb]))
         except ChildFailedError as error:
             raise ValueError(f"{STOPPED}: {_cause(error)}; {_CONTINUE}") from None
         except SignalException as error:
@@ -96,6 +98,8 @@ def launch(
 
 _RANK = (sys.executable, "-P", "-u", "-m", "precisionflow")
 """Command of a rank: this Python, without the modules of the current folder, its output unbuffered."""
+_WITHOUT_HANGUP = "SIGTERM,SIGINT,SIGQUIT"
+"""Signals that torchrun acts upon in a process that a closed terminal does not end."""
 _CONTINUE = "run again to go on from the last checkpoint"
 
 

@@ -79,4 +79,5 @@ def _measured(group: Group) -> Answers:
         if row["metric"] in wanted:
             texts.append(f"{row['metric']} {wording.plus_minus(row)}")
     answers = tuple(Answer(f"{variant}: {', '.join(texts)}") for variant, texts in means.items())
-    return Answers(group.dataset, None, answers)
+    waiting = "No contrast has a unit that is complete on both sides" if group.open else None
+    return Answers(group.dataset, waiting, answers)

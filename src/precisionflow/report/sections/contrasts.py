@@ -24,10 +24,11 @@ class Contrasts:
 
 def section(material: Material) -> Section | None:
     """Forests and table of every data set; none where no axis is varied."""
-    if not material.groups[0].contrasts:
+    groups = [group for group in material.groups if group.contrasts]
+    if not groups:
         return None
     context = {
-        "groups": [_contrasts(group) for group in material.groups],
+        "groups": [_contrasts(group) for group in groups],
         "several_splits": len(material.experiment.splits) > 1,
         "looks": material.experiment.ablation.looks,
     }

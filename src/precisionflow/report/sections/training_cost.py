@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from precisionflow.ablation.design import Variant
 from precisionflow.records.cards import ModelCard
-from precisionflow.report.digits import significant
+from precisionflow.report.digits import grouped, significant
 from precisionflow.report.material import Material
 from precisionflow.report.remarks import remarks
 from precisionflow.report.section import Section
@@ -41,7 +41,7 @@ def cost_table(cards: Mapping[str, Sequence[ModelCard]], *, caption: str) -> Tab
                 Entry(significant(loss, spread=spread)),
                 Entry(milliseconds(step_seconds(runs))),
                 Entry(str(steps[0]) if steps[0] == steps[-1] else f"{steps[0]} to {steps[-1]}"),
-                Entry(f"{runs[0].parameters:,}".replace(",", "\u202f")),
+                Entry(grouped(runs[0].parameters)),
                 Entry(str(len(runs))),
             )
         )

@@ -1,0 +1,216 @@
+"""Results folders beside each other: their scores, paired contrasts with the first, what differs in configuration."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from precisionflow.ablation.compared import Compared, Side, compare
+from precisionflow.ablation.contrasts import contrasted
+from precisionflow.ablation.design import Variant, expand, unit_of
+from precisionflow.ablation.measured import Measured, read_metrics
+from precisionflow.app.standing import Standing, something_standing
+from precisionflow.app.table import Form, give
+from precisionflow.config import Experiment, tuned
+from precisionflow.console import note
+from precisionflow.records.marker import read_marker
+from precisionflow.report import tables, wording
+from precisionflow.report.numbers import numbers
+from precisionflow.report.tables import Entry, Table
+from precisionflow.results.failures import parted
+from precisionflow.results.layout import PreparedSplit, Results, cell_folders, data_folder
+from precisionflow.tracking.content import parameters
+
+UNLIKE = ("name", "question", "variant", "ablation", "gate", "seeds", "splits")
+"""Parts of a configuration that say nothing of how a variant was trained and scored."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A results folder, and what was measured in it."""
+
+    results: Results
+    label: str
+    variants: tuple[tuple[Experiment, Variant], ...]
+    """Those with a cell, with their experiments."""
+    measured: Measured
+
+    def on(self, dataset: str) -> list[tuple[Experiment, Variant]]:
+        """Variants on one data set."""
+        return [(whole, variant) for whole, variant in self.variants if variant.dataset == dataset]
+
+
+def compare_folders(folders: Sequence[Path], *, form: Form, metrics: Sequence[str], out: Path | None) -> None:
+    """Scores of the folders beside each other, and contrasts with the first.
+
+    Variants of one name on one data set are compared, or the only ones there, whatever their names. ValueError where
+    none are, where their seeds, splits or test rows differ, and for a metric that a folder did not measure.
+    """
+    if len(folders) < 2:
+        raise ValueError("compare: give two results folders or more, the baseline first")
+    with contextlib.ExitStack() as opened:
+        stand = [opened.enter_context(something_standing(folder)) for folder in folders]
+        rule = ["ablation.missing=drop_pair"] if any(there.open for there in stand) else []
+        found = [_read(*each, rule) for each in zip(folders, _labels(folders), stand, strict=True)]
+        for folder, there in zip(found, stand, strict=True):
+            if there.told:
+                note(f"{folder.label}: {there.told}")
+        compared = [(compare(sides, metrics=metrics), sides) for sides in _sides(found)]
+    if form == "csv":
+        scores = [row for each, _ in compared for row in each.scores]
+        shown = [numbers(scores, [row for each, _ in compared for row in each.contrasts])]
+    else:
+        shown = [table for each, sides in compared for table in _tables(each, sides, found)]
+    give(shown, form=form, out=out)
+
+
+def _labels(folders: Sequence[Path]) -> list[str]:
+    """The folders' own names where they differ, else their paths."""
+    names = [folder.resolve().name for folder in folders]
+    labels = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"compare: {', '.join(labels)}: one folder stands there twice; leave it out")
+    return labels
+
+
+def _read(folder: Path, label: str, there: Standing, settings: Sequence[str]) -> Folder:
+    measured = read_metrics(parted(cell_folders(there.evaluations))[0])
+    known = {(cell.experiment, cell.dataset, cell.variant) for cell in measured}
+    variants = tuple(
+        (tuned(whole, settings), variant)
+        for whole in there.experiments
+        for variant in expand(whole)
+        if (whole.name, variant.dataset, variant.name) in known
+    )
+    return Folder(Results(folder), label, variants, measured)
+
+
+def _sides(folders: Sequence[Folder]) -> Iterator[list[Side]]:
+    """What is compared, data set by data set."""
+    first, *others = folders
+    nothing = True
+    for dataset in dict.fromkeys(variant.dataset for _, variant in first.variants):
+        rivals = [folder for folder in others if folder.on(dataset)]
+        key = _key([first, *rivals], dataset) if rivals else None
+        if key is None:
+            continue
+        nothing = False
+        sides = [_side(folder, dataset, key) for folder in (first, *rivals)]
+        for rival, side in zip(rivals, sides[1:], strict=True):
+            _check_rows((first, sides[0]), (rival, side))
+        yield sides
+    if nothing:
+        there = "; ".join(
+            f"{folder.label} has {', '.join(f'{v.name} on {v.dataset}' for _, v in folder.variants)}"
+            for folder in folders
+        )
+        raise ValueError(f"compare: no variant of one name is on one data set ({there}); give other folders")
+
+
+Key = Callable[[Experiment, Variant], str]
+_KEYS: tuple[Key, ...] = (
+    lambda _, variant: variant.name,
+    lambda whole, variant: f"{whole.name} {variant.name}",
+    lambda _, variant: f"all on {variant.dataset}",
+)
+"""What variants can be alike in, the likelier first."""
+
+
+def _key(folders: Sequence[Folder], dataset: str) -> Key | None:
+    """The first key that tells the variants of each folder apart, and that the first one shares with another."""
+    for key in _KEYS:
+        named = [[key(*each) for each in folder.on(dataset)] for folder in folders]
+        if all(len(set(names)) == len(names) for names in named) and any(
+            set(named[0]) & set(names) for names in named[1:]
+        ):
+            return key
+    return None
+
+
+def _side(folder: Folder, dataset: str, key: Key) -> Side:
+    found = folder.on(dataset)
+    wholes = {key(*each): each[0] for each in found}
+    return Side(folder.label, wholes, {key(*each): each[1] for each in found}, folder.measured)
+
+
+def _check_rows(one: tuple[Folder, Side], other: tuple[Folder, Side]) -> None:
+    """ValueError where two folders test a variant on other rows."""
+    (first, ours), (second, theirs) = one, other
+    for key in (key for key in ours.variants if key in theirs.variants):
+        variant, rival = ours.variants[key].experiment, theirs.variants[key].experiment
+        for split in sorted(set(variant.splits) & set(rival.splits)):
+            if _test_rows(first, variant, split) != _test_rows(second, rival, split):
+                raise ValueError(
+                    f"{key} on {variant.dataset}, split {split}: {first.label} and {second.label} test other rows, or "
+                    "learn from others; compare runs on the same data"
+                )
+
+
+def _test_rows(folder: Folder, variant: Experiment, split: int) -> str:
+    """Digest of the prepared test rows, which are standardised by the rows that were learned from."""
+    place = data_folder(folder.results.data, variant, split)
+    marker = read_marker(place)
+    if marker is None:
+        raise ValueError(f"{place}: is not there; compare needs the prepared data of both runs")
+    return marker.files[PreparedSplit(place).part("test").name]
+
+
+def _tables(compared: Compared, sides: Sequence[Side], folders: Sequence[Folder]) -> Iterator[Table]:
+    experiment = compared.experiment
+    where = f"{experiment.name} on {compared.dataset}"
+    interval = wording.interval_name(experiment.ablation.confidence)
+    yield _beside(compared, f"{where}: mean ± half of the {interval}, n {unit_of(experiment)}s")
+    margins = wording.margins(experiment.ablation.margins)
+    caption = f"{where}: {wording.tally(compared.contrasts)}" + (f"; margins: {margins}" if margins else "")
+    levels = {variant.name: variant.levels for variant in compared.variants}
+    yield tables.contrast_table(compared.contrasts, levels, caption=caption)
+    if rows := _differences(sides, folders):
+        headings = ("variant", "differs in", *(side.label for side in sides))
+        body = tuple(tuple(map(Entry, row)) for row in rows)
+        yield Table(f"{where}: what differs beside the results", tuple(map(Entry, headings)), body)
+
+
+def _beside(compared: Compared, caption: str) -> Table:
+    """A row for each variant and metric, a column for each folder."""
+    levels = {variant.name: variant.levels for variant in compared.variants}
+    labels = list(dict.fromkeys(variant.levels["folder"] for variant in compared.variants))
+    found = {
+        (levels[row["variant"]]["variant"], row["metric"], levels[row["variant"]]["folder"]): row
+        for row in compared.scores
+    }
+    metrics = [metric.name for metric in contrasted(compared.experiment)]
+    body = []
+    for key in dict.fromkeys(key for key, _, _ in found):
+        for metric in metrics:
+            rows = [found.get((key, metric, label)) for label in labels]
+            texts = ["—" if row is None else wording.plus_minus(row) for row in rows]
+            n = "/".join(dict.fromkeys(str(row["n"]) for row in rows if row))
+            body.append((Entry(key), Entry(metric), *map(Entry, texts), Entry(n)))
+    headings = ("variant", "metric", *labels, "n")
+    return Table(caption, tuple(map(Entry, headings)), tuple(body))
+
+
+def _differences(sides: Sequence[Side], folders: Sequence[Folder]) -> list[list[str]]:
+    """Variant, dotted key and the values of it, for what is not the same in all folders; once for equal values."""
+    rows: dict[tuple[str, ...], str] = {}
+    results = {folder.label: folder.results for folder in folders}
+    for key in sides[0].variants:
+        found = [
+            _configuration(results[side.label], side.variants[key].experiment) if key in side.variants else {}
+            for side in sides
+        ]
+        for name in dict.fromkeys(name for each in found for name in each):
+            values = tuple(each.get(name, "—") for each in found)
+            if len({value for value, each in zip(values, found, strict=True) if each}) > 1:
+                rows.setdefault((name, *values), key)
+    return [[key, *row] for row, key in rows.items()]
+
+
+def _configuration(results: Results, variant: Experiment) -> dict[str, str]:
+    """What a variant was trained and scored with, and by which code."""
+    said = {name.removeprefix("cfg."): value for name, value in parameters(variant, on_cluster=False).items()}
+    kept = {name: value for name, value in said.items() if name.split(".")[0] not in UNLIKE}
+    for verb, root in (("train", results.model(variant)), ("evaluate", results.evaluation(variant))):
+        codes = {marker.code for folder in root.glob("seed-*-split-*") if (marker := read_marker(folder))}
+        kept[f"code of {verb}"] = ", ".join(sorted(codes))
+    return kept

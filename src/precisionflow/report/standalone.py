@@ -1,0 +1,72 @@
+"""Figures of an experiment on the report's page as files that stand alone, with the legend that is above them there."""
+
+import re
+from collections.abc import Iterator, Sequence
+from html import unescape
+
+_ARTICLE = re.compile(r"<article id=.*?</article>", re.DOTALL)
+_GROUP = re.compile(
+    r'(?:<ul class="legend"[^>]*>(?P<legend>.*?)</ul>\s*)?<div class="pictures">(?P<figures>.*?)</div>',
+    re.DOTALL,
+)
+_KEY = re.compile(r"<li><svg(.*?)</svg>(.*?)</li>", re.DOTALL)
+_FIGURE = re.compile(r"<figure>\s*(<svg.*?</svg>)\s*<figcaption>(.*?)</figcaption>", re.DOTALL)
+_BOX = re.compile(r'^<svg viewBox="0 0 ([\d.]+) ([\d.]+)"')
+_COLOURS = re.compile(r":root \{(.*?)\}", re.DOTALL)
+_COLOUR = re.compile(r"(--[\w-]+): ([^;]+);")
+_MODERN = re.compile(r"rgb\((\d+) (\d+) (\d+) / (\d+)%\)")
+_SPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+_LINE = 18
+"""Height of a line of a legend."""
+
+
+def figures_of(page: str, experiment: str) -> dict[str, str]:
+    """File name -> SVG of each figure in the article on `experiment`, in the page's order and its light colours."""
+    heading = f">{experiment}</h2>"
+    article = next((text for text in _ARTICLE.findall(page) if heading in text), "")
+    colours = _light(page)
+    return {
+        f"{file_stem(number, caption)}.svg": _standalone(drawing, keys, colours)
+        for number, (drawing, keys, caption) in enumerate(_drawings(article), start=1)
+    }
+
+
+def file_stem(number: int, caption: str) -> str:
+    """ "03-differences-in-nll": a file's name without its suffix."""
+    words = re.sub(r"[^a-z0-9]+", "-", caption.lower()).strip("-")[:60].strip("-")
+    return f"{number:02d}-{words}"
+
+
+def _drawings(article: str) -> Iterator[tuple[str, list[tuple[str, str]], str]]:
+    """Figure, lines of the legend above it, caption."""
+    for group in _GROUP.finditer(article):
+        keys = _KEY.findall(group["legend"] or "")
+        for drawing, caption in _FIGURE.findall(group["figures"]):
+            yield drawing, keys, unescape(caption)
+
+
+def _light(page: str) -> dict[str, str]:
+    """Variable -> colour, as every reader of SVG understands it."""
+    found = _COLOURS.search(page)
+    return {
+        name: _MODERN.sub(lambda m: f"rgba({m[1]}, {m[2]}, {m[3]}, {int(m[4]) / 100:g})", colour)
+        for name, colour in _COLOUR.findall(found[1] if found else "")
+    }
+
+
+def _standalone(drawing: str, keys: Sequence[tuple[str, str]], colours: dict[str, str]) -> str:
+    box = _BOX.match(drawing)
+    assert box is not None, drawing[:80]
+    width, height = float(box[1]), float(box[2])
+    whole = height + _LINE * len(keys)
+    opening = (
+        f'<svg {_SPACES} width="{width:g}" height="{whole:g}" viewBox="0 0 {width:g} {whole:g}" '
+        'font-family="sans-serif" style="background: white"'
+    )
+    legend = "".join(
+        f'<svg x="8" y="{height + _LINE * place:g}" width="36" height="12"{sample}</svg>'
+        f'<text x="52" y="{height + _LINE * place + 10:g}" font-size="11" fill="var(--ink)">{text}</text>'
+        for place, (sample, text) in enumerate(keys)
+    )
+    text = f"{opening}{drawing[box.end() :].removesuffix('</svg>')}{legend}</svg>\n"
+    return re.sub(r"var\((--[\w-]+)\)", lambda m: colours.get(m[1], m[0]), text)

@@ -1,0 +1,80 @@
+"""Summary of an aggregate: by experiment and data set the contrasted metrics, the contrasts, the failed cells; then
+contrasts over all data sets."""
+
+from collections.abc import Iterator, Sequence
+
+from precisionflow.ablation.aggregate import Aggregate, by_dataset, by_name
+from precisionflow.ablation.contrasts import contrasted
+from precisionflow.ablation.design import Variant, unit_of
+from precisionflow.config import Experiment
+from precisionflow.config.base import nearest
+from precisionflow.report import tables, wording
+from precisionflow.report.numbers import numbers
+from precisionflow.report.tables import Table
+from precisionflow.report.wording import Row
+
+
+def summary(
+    experiments: Sequence[Experiment], results: Aggregate, *, metrics: Sequence[str] = ()
+) -> Iterator[Table]:
+    """Tables of the experiments; the scores of `metrics`, or of those that are contrasted where none is named.
+
+    ValueError for a metric that is not measured.
+    """
+    scores, contrasts = results.table.to_pylist(), results.contrasts.to_pylist()
+    failures = results.failures.to_pylist()
+    for experiment in by_name(experiments):
+        groups = by_dataset(experiment)
+        for dataset, variants in groups.items():
+            rows = tables.select(scores, experiment, dataset)
+            if rows:
+                compared = tables.select(contrasts, experiment, dataset)
+                shown = _measured(metrics, rows, dataset) or [m.name for m in contrasted(experiment)]
+                yield from _of_dataset(experiment, variants, shown, scores=rows, contrasts=compared)
+            if failed := tables.select(failures, experiment, dataset):
+                yield tables.failure_table(failed, experiment, dataset)
+        across = [row for row in results.across.to_pylist() if row["experiment"] == experiment.name]
+        if across:
+            caption = f"{experiment.name} over {len(groups)} data sets: {wording.tally(across)}"
+            levels = {variant.name: variant.levels for variant in next(iter(groups.values()))}
+            yield tables.across_table(across, levels, caption=caption)
+
+
+def numbers_of(
+    experiments: Sequence[Experiment], results: Aggregate, *, metrics: Sequence[str] = ()
+) -> Table:
+    """The numbers of the same scores and contrasts in one table."""
+    scores = results.table.to_pylist()
+    wanted = {whole.name: set(metrics) or {m.name for m in contrasted(whole)} for whole in experiments}
+    shown = [row for row in scores if row["metric"] in wanted.get(row["experiment"], ())]
+    return numbers(shown, results.contrasts.to_pylist())
+
+
+def _measured(metrics: Sequence[str], rows: Sequence[Row], dataset: str) -> list[str]:
+    there = list(dict.fromkeys(row["metric"] for row in rows))
+    for name in metrics:
+        if name not in there:
+            raise ValueError(
+                f"unknown metric {name!r} on {dataset}; allowed: {', '.join(there)}{nearest(name, there)}"
+            )
+    return list(metrics)
+
+
+def _of_dataset(
+    experiment: Experiment,
+    variants: Sequence[Variant],
+    metrics: Sequence[str],
+    *,
+    scores: Sequence[Row],
+    contrasts: Sequence[Row],
+) -> Iterator[Table]:
+    where = f"{experiment.name} on {variants[0].dataset}"
+    interval = wording.interval_name(experiment.ablation.confidence)
+    caption = f"{where}: mean ± half of the {interval}, n {unit_of(experiment)}s"
+    best = tables.proven_bests(contrasts, [v.name for v in variants], metrics)
+    yield tables.score_table(scores, metrics, caption=caption, best=best)
+    if contrasts:
+        margins = wording.margins(experiment.ablation.margins)
+        caption = f"{where}: {wording.tally(contrasts)}" + (f"; margins: {margins}" if margins else "")
+        levels = {variant.name: variant.levels for variant in variants}
+        yield tables.contrast_table(contrasts, levels, caption=caption)

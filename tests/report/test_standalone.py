@@ -1,0 +1,54 @@
+"""Figures of a page as files: each experiment's own, whole documents."""
+
+from xml.etree import ElementTree
+
+from precisionflow.report.standalone import figures_of
+from precisionflow.report.svg import canvas, legend_sample
+
+
+def drawn(name: str) -> str:
+    with canvas(alt=f"A line of {name}.", name=name) as drawing:
+        drawing.axes.plot([0, 1], [1, 0])
+    return drawing.svg
+
+
+def article(name: str, captions: list[str]) -> str:
+    figures = "".join(
+        f"<figure>\n{drawn(f'{name}-{i}')}\n<figcaption>{caption}</figcaption>\n</figure>"
+        for i, caption in enumerate(captions)
+    )
+    heading = f'<article id="x" aria-labelledby="x-name"><h2 id="x-name">{name}</h2>'
+    return f'{heading}<div class="pictures">{figures}</div></article>'
+
+
+def test_an_experiment_gets_its_own_figures_as_documents() -> None:
+    style = "<style>:root {\n  --muted: #1b1f24;\n}\n@media print { :root { --muted: #000; } }</style>"
+    page = style + article("a", ["Share &amp; width, 95 %.", "PIT of b."]) + article("b", ["Other."])
+    found = figures_of(page, "a")
+    assert list(found) == ["01-share-width-95.svg", "02-pit-of-b.svg"]
+    for text in found.values():
+        root = ElementTree.fromstring(text)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert "#1b1f24" in text
+        assert "var(--muted)" not in text
+        assert 'aria-label="A line of a-' in text
+    assert list(figures_of(page, "b")) == ["01-other.svg"]
+    assert figures_of(page, "c") == {}
+
+
+def test_a_legend_stands_below_the_figures_that_it_is_above_on_the_page() -> None:
+    style = "<style>:root {\n  --ink: #000; --series-0: #00f; --band: rgb(1 2 3 / 20%);\n}</style>"
+    key = legend_sample(0, name="k")
+    of = f'<ul class="legend" aria-label="v">\n<li>{key}a &amp; b</li>\n</ul>\n\n'
+    drawing = '<svg viewBox="0 0 300 200" role="img"><path fill="var(--band)"/></svg>'
+    plain = f"<figure>\n{drawing}\n<figcaption>C.</figcaption></figure>"
+    page = (
+        f'{style}<article id="x"><h2 id="x-name">e</h2>{of}<div class="pictures">{plain}</div>'
+        f'<div class="pictures">{plain}</div></article>'
+    )
+    with_legend, without = (ElementTree.fromstring(svg) for svg in figures_of(page, "e").values())
+    assert (with_legend.get("viewBox"), without.get("viewBox")) == ("0 0 300 218", "0 0 300 200")
+    assert [t.text for t in with_legend.findall("{http://www.w3.org/2000/svg}text")] == ["a & b"]
+    assert with_legend[0].get("fill") == "rgba(1, 2, 3, 0.2)"
+    assert len(with_legend.findall("{http://www.w3.org/2000/svg}svg")) == 1
+    assert not without.findall("{http://www.w3.org/2000/svg}svg")
