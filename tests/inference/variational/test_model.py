@@ -61,6 +61,10 @@ class Parts:
             "probabilities precision is Gamma, which has no conjugate update",
         ),
         (lambda p: categorical([0.5, 0.5], given=(p.number,)), "given number is Gaussian"),
+        (
+            lambda p: categorical(torch.full((3, 3, 2), 0.5), given=(p.state, p.state)),
+            "a parent stands twice in given",
+        ),
         (lambda _: categorical([0.5, 0.6]), "have to sum to 1 over the last axis, given 1.1"),
         (lambda p: categorical([[0.5, 0.5]], given=(p.state,)), r"those of the parents' states, \(3,\)"),
         (lambda p: p.model.latent(Gaussian.of(0.0, 0.0)), "precision has to be above 0, given 0"),

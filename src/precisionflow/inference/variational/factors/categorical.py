@@ -53,6 +53,10 @@ def categorical(probabilities: Variable | Numbers, *, given: Sequence[Variable] 
             raise ValueError(
                 f"categorical: given {parent.name} is {parent.kind}, parents have to be Categorical variables"
             )
+    if len(set(given)) < len(given):
+        raise ValueError(
+            "categorical: a parent stands twice in given; take the diagonal of the table and name it once"
+        )
     if isinstance(probabilities, Variable) and probabilities.family is not Dirichlet:
         raise ValueError(
             f"categorical: probabilities {probabilities.name} is {probabilities.kind}, which has no conjugate "
@@ -97,10 +101,9 @@ class CategoricalFactor:
     def message(self, to: Variable, beliefs: Beliefs) -> Message:
         """<log p> over all others; to the Dirichlet expected counts."""
         if to is self.conditional.logs:
-            rows = (1,) * len(self.conditional.given)
-            behind = len(rows)
-            counts, plates = self._counts(beliefs), to.plates[: len(to.plates) - behind]
-            return Message((onto(counts, plates=self.plates, to=plates, axes=behind + 1),))
+            rows = len(self.conditional.given)
+            counts, plates = self._counts(beliefs), to.plates[: len(to.plates) - rows]
+            return Message((onto(counts, plates=self.plates, to=plates, axes=rows + 1),))
         found = self._contracted(to, beliefs)
         return Message((onto(found, plates=self.plates, to=to.plates, axes=1),))
 
