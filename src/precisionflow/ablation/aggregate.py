@@ -10,7 +10,7 @@ from precisionflow.ablation import statistics
 from precisionflow.ablation.across import across_of, ranks_of
 from precisionflow.ablation.contrasts import contrasted, contrasts_of
 from precisionflow.ablation.design import Variant, expand
-from precisionflow.ablation.measured import Failed, Measured, cells_of, read_metrics, units_of
+from precisionflow.ablation.measured import Failed, Measured, cells_of, read_metrics, scores_of, units_in
 from precisionflow.ablation.runs import runs_of
 from precisionflow.config import Experiment
 from precisionflow.records.files import read_parquet, write_parquet
@@ -204,29 +204,20 @@ def score_rows(
     """Rows of TABLE: the metrics of every variant on one data set."""
     rows = []
     for variant in variants:
+        scored = scores_of(variant, experiment, measured)
+        known = [scores for unit in scored for scores in unit if scores is not None]
+        key = {"experiment": experiment.name, "dataset": variant.dataset, "variant": variant.name}
         for metric in metrics:
-            units = units_of(variant, experiment, metric, measured, nominal=None)
+            units = units_in(scored, experiment, metric, nominal=None)
             failed, overlap = len(units.values) - len(units.known), units.overlap
             interval = statistics.mean_interval(
                 [] if failed and experiment.ablation.missing == "refuse" else units.known,
                 confidence=experiment.ablation.confidence,
                 overlap=overlap,
             )._replace(n=len(units.known))
-            key = {
-                "experiment": experiment.name,
-                "dataset": variant.dataset,
-                "variant": variant.name,
-                "metric": metric,
-            }
             low, high = statistics.chance_band(
-                [
-                    measured[cell].chance[metric]
-                    for unit in cells_of(variant, experiment)
-                    for cell in unit
-                    if cell in measured
-                ],
-                confidence=experiment.ablation.confidence,
+                [scores.chance[metric] for scores in known], confidence=experiment.ablation.confidence
             )
             rest = {"failed": failed, "overlap": overlap, "chance_low": low, "chance_high": high}
-            rows.append(key | interval._asdict() | rest)
+            rows.append({**key, "metric": metric, **interval._asdict(), **rest})
     return rows

@@ -22,6 +22,13 @@ def shares(units: int, stratum: int = 0) -> Drawn:
     return generator.multinomial(units, np.full(units, 1 / units), DRAWS) / units
 
 
+@lru_cache(maxsize=4)
+def _counts(sizes: tuple[int, ...]) -> Float[np.ndarray, "units draws"]:
+    """How often each unit of data sets of these sizes is drawn in every draw; whole numbers, exact in float32."""
+    counts = [shares(size, place).T * size for place, size in enumerate(sizes)]
+    return np.rint(np.vstack(counts)).astype(np.float32)
+
+
 class MeanIntervals(NamedTuple):
     """Ends of two intervals of a mean; NaN where n = 1."""
 
@@ -69,9 +76,10 @@ def interquartile_mean(runs: Runs, *, confidence: float) -> Stated:
     pooled = np.concatenate(runs)
     order, cut = np.argsort(pooled, kind="stable"), len(pooled) // 4
     ordered = pooled[order]
-    counts = np.hstack([shares(len(of), k) * len(of) for k, of in enumerate(runs)])[:, order]
-    kept = np.clip(np.cumsum(counts, axis=1), cut, len(pooled) - cut)
-    sums = ordered[-1] * (len(pooled) - cut) - ordered[0] * cut - kept[:, :-1] @ np.diff(ordered)
+    kept = _counts(tuple(map(len, runs)))[order]
+    np.clip(np.cumsum(kept, axis=0, out=kept), cut, len(pooled) - cut, out=kept)
+    steps = np.diff(ordered).astype(np.float32)
+    sums = ordered[-1] * (len(pooled) - cut) - ordered[0] * cut - steps @ kept[:-1]
     value = float(ordered[cut : len(pooled) - cut].mean())
     return _stated(value, sums / (len(pooled) - 2 * cut), confidence)
 
@@ -99,9 +107,10 @@ class Profile(NamedTuple):
 
 def profile(runs: Runs, thresholds: Float[np.ndarray, " thresholds"], *, confidence: float) -> Profile:
     """Share of runs that are at most a threshold, mean over the data sets (Dolan and Moré 2002)."""
-    below = [(of[:, None] <= thresholds).astype(float) for of in runs]
-    drawn = np.mean([shares(len(of), k) @ of for k, of in enumerate(below)], axis=0)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    below = [of[:, None] <= thresholds for of in runs]
+    weighted = np.vstack([of / (len(of) * len(runs)) for of in below]).astype(np.float32)
+    drawn = np.minimum(weighted.T @ _counts(tuple(map(len, runs))), 1.0)
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
     return Profile(np.mean([of.mean(axis=0) for of in below], axis=0), low, high)
 
 

@@ -79,10 +79,8 @@ def _check_data(folder: Path, cell: Cell, scores: Scores, *, rows: int, rows_lea
 
 def cells_of(variant: Variant, experiment: Experiment) -> list[list[Cell]]:
     """The cells of a variant, one list for each unit."""
-    rows = [
-        [Cell(experiment.name, variant.dataset, variant.name, s, k) for s in experiment.seeds]
-        for k in experiment.splits
-    ]
+    name, dataset, of = experiment.name, variant.dataset, variant.name
+    rows = [[Cell(name, dataset, of, s, k) for s in experiment.seeds] for k in experiment.splits]
     return rows if unit_of(experiment) == "split" else [[cell] for cell in rows[0]]
 
 
@@ -103,14 +101,27 @@ def units_of(
     variant: Variant, experiment: Experiment, metric: str, measured: Measured, *, nominal: float | None
 ) -> Units:
     """One value for each unit, the mean over its cells; with `nominal` the distance from it."""
-    units = cells_of(variant, experiment)
-    values = [
-        math.fsum(_distance(measured[cell].values[metric], nominal) for cell in unit) / len(unit)
-        if all(cell in measured for cell in unit)
-        else math.nan
-        for unit in units
-    ]
-    known = [measured[cell] for unit in units for cell in unit if cell in measured]
+    return units_in(scores_of(variant, experiment, measured), experiment, metric, nominal=nominal)
+
+
+Scored = list[list[Scores | None]]
+"""What the cells of each unit measured; none of a cell that failed."""
+
+
+def scores_of(variant: Variant, experiment: Experiment, measured: Measured) -> Scored:
+    """The scores of a variant."""
+    return [[measured.get(cell) for cell in unit] for unit in cells_of(variant, experiment)]
+
+
+def units_in(scored: Scored, experiment: Experiment, metric: str, *, nominal: float | None) -> Units:
+    """`units_of` a variant with these scores."""
+    values, known = [], []
+    for unit in scored:
+        there = [scores for scores in unit if scores is not None]
+        whole = len(there) == len(unit)
+        distances = (_distance(scores.values[metric], nominal) for scores in there)
+        values.append(math.fsum(distances) / len(unit) if whole else math.nan)
+        known += there
     if unit_of(experiment) == "seed" or not known:
         return Units(values, 0.0)
     return Units(values, math.fsum(scores.rows / scores.rows_learned for scores in known) / len(known))

@@ -51,10 +51,9 @@ def chance_band(draws: Sequence[Float[np.ndarray, " worlds"]], *, confidence: fl
 
     A further world falls outside with probability 1 - confidence. NaN for no draws.
     """
-    tail = (1 - confidence) / 2
-    means = np.mean(draws, axis=0, dtype=float) if len(draws) else np.empty(0)
-    if not means.size:
+    if not any(len(of) for of in draws):
         return math.nan, math.nan
+    tail, means = (1 - confidence) / 2, np.mean(draws, axis=0, dtype=float)
     low, high = np.quantile(means, [tail, 1 - tail], method="weibull")
     return float(low), float(high)
 
