@@ -151,6 +151,14 @@ def test_states_known_without_error_have_no_smoother(state):
         smoothed(certain, data(certain))
 
 
+@pytest.mark.parametrize("state", [2, 3])
+def test_a_covariance_that_is_singular_but_for_rounding_has_no_smoother(state):
+    of = chain(state, 2, singular=True)
+    certain = Chain(**vars(of) | {"covariance": torch.zeros(state, state)})
+    with pytest.raises(ValueError, match="a covariance that the filter predicts is singular"):
+        smoothed(certain, data(certain))
+
+
 @pytest.mark.parametrize(
     ("y", "line"),
     [
