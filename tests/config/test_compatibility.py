@@ -99,6 +99,20 @@ def test_the_engine_and_the_closed_form_are_told_apart(changes, message):
         resolve(tree | changes | {"objective": objective})
 
 
+@pytest.mark.parametrize("model", ["slots", "clusters"])
+def test_images_of_objects_are_explained_by_backpropagation(model):
+    tree = {"name": "t", "task.kind": "objects", "objective.kind": "free_energy", "model.kind": model}
+    assert resolve(overlay({}, tree)).metrics == ("adjusted_rand_index", "validation_loss")
+    with pytest.raises(
+        ConfigError, match=f"^learning: model.kind {model} learns in its own way; leave learning.k"
+    ):
+        resolve(overlay({}, tree | {"learning.kind": "predictive_coding"}))
+    with pytest.raises(
+        ConfigError, match=r"^evaluation.recalibration: temperature does not fit .* allowed: none"
+    ):
+        resolve(overlay({}, tree | {"evaluation.recalibration": ["temperature"]}))
+
+
 def test_rows_have_no_precision_of_each_position():
     learning = {"kind": "predictive_coding", "precision": {"kind": "learned", "per": "position"}}
     tree = {"name": "t", "task": {"kind": "regression"}, "model": {"kind": "mlp"}, "learning": learning}

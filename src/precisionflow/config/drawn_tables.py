@@ -1,4 +1,4 @@
-"""Tables that are drawn from a known law: a toy of one feature, noisy sensors, nodes of a chain."""
+"""Tables that are drawn from a known law: a toy of one feature, noisy sensors, nodes of a chain, images of objects."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -104,3 +104,23 @@ class NodeChain(Source):
                 f"task.source.rank {self.rank} is above task.source.channels {self.channels}; lower it"
             )
         return self
+
+
+class DrawnObjects(Source):
+    """Images of several discs and squares of random colours, drawn one over the other on a grey ground, with noise.
+
+    Every seed has its own images; the parts of one seed have none in common.
+    """
+
+    kind: Literal["drawn_objects"] = "drawn_objects"
+    side: Annotated[int, Field(ge=4), NUMBER] = 12
+    """Pixels of an edge."""
+    most: Annotated[int, Field(ge=2), NUMBER] = 4
+    """Objects of an image: 2 to so many, all numbers alike; one may be hidden."""
+    noise: NonNegative = 0.05
+    """Standard deviation of the noise of every channel; colours lie between 0 and 1."""
+    seed: Seed = 0
+
+    @property
+    def dataset(self) -> str:
+        return self.kind

@@ -109,7 +109,8 @@ class AdaptiveSoftmax(Config):
 
 
 class FreeEnergy(Config):
-    """Free energy of an image, averaged over pixels, in nats; laws and precisions are those of `learning`."""
+    """Free energy of an image, averaged over pixels, in nats; of model.kind generative, laws and precisions are those
+    of `learning`."""
 
     kind: Literal["free_energy"] = "free_energy"
 

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.agents import Agent
 from precisionflow.config.attention import Attention, Decay, factors_of
-from precisionflow.config.base import NUMBER, Config, Count, Flag
+from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.learning import Backpropagation, FixedPrecision, Precision
 from precisionflow.config.likelihoods import GaussianNLL
@@ -175,7 +175,46 @@ class Generative(Config):
     bound of the evidence; learned precisions are then too high, as errors are smaller than the noise."""
 
 
-Model = Annotated[Transformer | MLP | Fusion | TAGI | Generative | Agent, Field(discriminator="kind")]
+class Slots(Config):
+    """Slots that share the pixels of an image among them, each decoded apart (Locatello et al. 2020).
+
+    A pixel is of one slot, an edge that is summed out: -log sum_k mask_k N(colour; colour_k, noise^2). Slots descend
+    the free energy of Gaussian edges, from learned places where they start.
+    """
+
+    engines: ClassVar = (TorchEngine,)
+    leaves: ClassVar[dict[str, Config]] = {"learning": Backpropagation()}
+    remedy: ClassVar[str | None] = "lower training.learning_rate"
+    kind: Literal["slots"] = "slots"
+    count: Annotated[int, Field(ge=2), NUMBER] = 5
+    """Slots of an image: as many as objects and ground, or more."""
+    width: Count = 16
+    iterations: Count = 3
+    """Steps of the slots."""
+    hidden: Count = 32
+    """Width of the layers before and behind the slots."""
+    noise: Positive = 0.1
+    """Standard deviation of a pixel's colour about that of its slot."""
+
+
+class Clusters(Config):
+    """Pixels of each image by themselves in clusters of colour and place, as many as objects and ground: they are told.
+
+    Learned is only the precision of a pixel's colour about the mean of its cluster, which changes no cluster.
+    """
+
+    engines: ClassVar = (TorchEngine,)
+    leaves: ClassVar[dict[str, Config]] = {"learning": Backpropagation()}
+    remedy: ClassVar[str | None] = "lower training.learning_rate"
+    kind: Literal["clusters"] = "clusters"
+    by: Literal["k_means", "gaussian_mixture", "gaussian_slots", "dot_product_slots"] = "k_means"
+    """k_means, gaussian_mixture (full covariances): those of scikit-learn, the best of ten and of three starts.
+    gaussian_slots, dot_product_slots: slots on the pixels, the best of ten starts by free energy."""
+
+
+Model = Annotated[
+    Transformer | MLP | Fusion | TAGI | Generative | Agent | Slots | Clusters, Field(discriminator="kind")
+]
 
 
 def posterior_of(model: Model) -> Posterior | None:
@@ -183,7 +222,7 @@ def posterior_of(model: Model) -> Posterior | None:
     match model:
         case MLP(posterior=posterior) | Transformer(posterior=posterior):
             return posterior
-        case Fusion() | TAGI() | Generative() | Agent():
+        case Fusion() | TAGI() | Generative() | Agent() | Slots() | Clusters():
             return None
         case _:
             assert_never(model)

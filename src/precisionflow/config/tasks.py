@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.agents import Agent
 from precisionflow.config.base import Config, Count, Fraction
+from precisionflow.config.drawn_tables import DrawnObjects
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.evaluation import (
     ClassRecalibration,
@@ -20,7 +21,7 @@ from precisionflow.config.likelihoods import (
     FreeEnergy,
     RegressionObjective,
 )
-from precisionflow.config.networks import MLP, TAGI, Fusion, Generative, Transformer
+from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.config.sources import (
     ClassSource,
     ConlluFile,
@@ -387,6 +388,33 @@ class Tagging(ClassTask):
         return self
 
 
+class Objects(Config):
+    """Group the pixels of images by the objects that they are of, without a label."""
+
+    networks: ClassVar = (Slots, Clusters)
+    likelihoods: ClassVar = (FreeEnergy,)
+    engines: ClassVar = (TorchEngine,)
+    recalibrations: ClassVar[tuple[str, ...]] = ()
+    has_splits: ClassVar = False
+    causal: ClassVar = False
+    predicts_tokens: ClassVar = False
+    headline: ClassVar = ("adjusted_rand_index",)
+    metrics: ClassVar = ("adjusted_rand_index", "validation_loss")
+    without_zero: ClassVar = ("validation_loss",)
+    kind: Literal["objects"] = "objects"
+    source: DrawnObjects = DrawnObjects()
+    train: Count = 1000
+    """Images of the training part."""
+    valid: Count = 100
+    """Images that early stopping may look at."""
+    test: Count = 200
+    """Images of the test part."""
+
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - nothing is recalibrated
+        """Names of all metrics."""
+        return self.metrics
+
+
 class Planning(Config):
     """Act in a world that is seen in part: episodes whose chances follow from (seed, split, episode)."""
 
@@ -422,6 +450,7 @@ Task = Annotated[
     | Images
     | Tagging
     | Synthetic
-    | Planning,
+    | Planning
+    | Objects,
     Field(discriminator="kind"),
 ]

@@ -10,6 +10,7 @@ from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Objects,
     Planning,
     Regression,
     SequenceClassification,
@@ -21,6 +22,7 @@ from precisionflow.data.parts import Opened
 from precisionflow.data.tasks.classification import open_classification
 from precisionflow.data.tasks.images import open_images
 from precisionflow.data.tasks.next_token import open_next_token
+from precisionflow.data.tasks.objects import open_objects
 from precisionflow.data.tasks.planning import open_planning
 from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
@@ -76,6 +78,8 @@ def _open(task: Task, split: int) -> Opened:
             return open_images(task, split=split)
         case Synthetic():
             return open_synthetic_task(task)
+        case Objects():
+            return open_objects(task)
         case Tagging():
             return open_tagging(task, split=split)
         case Planning():

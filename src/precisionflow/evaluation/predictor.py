@@ -9,6 +9,7 @@ from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Objects,
     Planning,
     Regression,
     SequenceClassification,
@@ -20,6 +21,7 @@ from precisionflow.evaluation.tasks.classes import ClassPredictor
 from precisionflow.evaluation.tasks.classification import RowClassPredictor
 from precisionflow.evaluation.tasks.images import ImagePredictor, UnlabelledPredictor
 from precisionflow.evaluation.tasks.next_token import TokenPredictor
+from precisionflow.evaluation.tasks.objects import ObjectPredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
@@ -30,6 +32,7 @@ from precisionflow.results.layout import TrainedCell
 
 Predictor = (
     ImagePredictor
+    | ObjectPredictor
     | TablePredictor
     | TokenPredictor
     | ClassPredictor
@@ -60,6 +63,8 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
             return load_network(ClassPredictor, model, model_card=model_card, card=card, device=device)
         case Synthetic():
             return load_network(SyntheticPredictor, model, model_card=model_card, card=card, device=device)
+        case Objects():
+            return load_network(ObjectPredictor, model, model_card=model_card, card=card, device=device)
         case Tagging():
             return load_network(TagPredictor, model, model_card=model_card, card=card, device=device)
         case Planning():

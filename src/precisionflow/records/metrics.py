@@ -103,6 +103,7 @@ _CATALOGUE = {
         Metric("completion_error", "mean squared error of a missing lower half", "1", "lower"),
         Metric("completion_error_pca", "the same by probabilistic principal components", "1", "lower"),
         Metric("ood_auroc_shuffled", "images with shuffled pixels told by free energy: AUROC", "1", "higher"),
+        Metric("adjusted_rand_index", "adjusted Rand index of objects' pixels", "1", "higher"),
         Metric("reward", "reward of an episode", "reward", "higher"),
         Metric("success", "share of episodes that succeed", "1", "higher"),
         Metric("information", "information gained about the state in an episode", "nats", "higher"),

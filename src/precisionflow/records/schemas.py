@@ -114,6 +114,9 @@ success; actions; nats by which observations changed beliefs about the state; me
 IMAGE_PREDICTIONS = _schema(row=_whole, free_energy=_real, reconstruction_error=_real, completion_error=_real)
 """evaluation/predictions.parquet of images without classes: nats of a pixel; mean squared error of the image that the
 highest state predicts, and of the lower half predicted from the upper, standardised."""
+GROUPINGS = _schema(row=_whole, objects=_whole, adjusted_rand_index=_real)
+"""evaluation/predictions.parquet of images of objects: the image's number, its visible objects, the adjusted Rand index
+of their pixels."""
 CLASSES = _schema(
     **{"class": _text},
     n=_whole,

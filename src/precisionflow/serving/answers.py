@@ -12,6 +12,7 @@ from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Objects,
     Planning,
     Regression,
     SequenceClassification,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from precisionflow.evaluation.tasks.classes import ClassPredictor
     from precisionflow.evaluation.tasks.next_token import TokenPredictor
+    from precisionflow.evaluation.tasks.objects import ObjectPredictor
     from precisionflow.evaluation.tasks.planning import AgentPredictor
     from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
     from precisionflow.evaluation.tasks.tags import TagPredictor
@@ -214,6 +216,24 @@ def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
     )
 
 
+class GroupsOfPixels:
+    """Answers for images of objects: the number of groups and all pixels in, the group of every pixel out."""
+
+    def signature(self, card: DatasetCard) -> "ModelSignature":
+        """The columns -> groups, the numbers of all pixels in their order with a blank between two."""
+        return _signature(_columns_of(card), {"groups": "string"})
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
+        """One row for each image; ValueError for a column that is missing and for a cell that is no finite number."""
+        predictor = cast("ObjectPredictor", model.predictor)
+        names = [column.name for column in predictor.data_card.inputs]
+        missing = [name for name in names if name not in table]
+        if missing:
+            raise ValueError(f"column {missing[0]!r} is missing; the model takes {len(names)} columns")
+        groups = predictor.groups(table[names].to_numpy(dtype=float))
+        return pd.DataFrame({"groups": [" ".join(map(str, of)) for of in groups]})
+
+
 @dataclass(frozen=True)
 class ActionsOfHistories:
     """Answers for an agent: what it saw and did in, what it would do next out."""
@@ -252,6 +272,7 @@ Answers = (
     Intervals
     | ClassesOfRows
     | Energies
+    | GroupsOfPixels
     | NextTokens
     | ClassesOfTexts
     | ClassesOfSequences
@@ -275,6 +296,8 @@ def answers_of(task: Task) -> Answers:
             return ClassesOfTexts(task)
         case Synthetic():
             return ClassesOfSequences()
+        case Objects():
+            return GroupsOfPixels()
         case Tagging():
             return TagsOfWords(task)
         case Planning():

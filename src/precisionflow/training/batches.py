@@ -16,6 +16,7 @@ from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Objects,
     Planning,
     Regression,
     SequenceClassification,
@@ -201,7 +202,7 @@ Samples = TableRows | ClassifiedImages | TextWindows | ClassifiedTexts | TaggedT
 def read_samples(task: Task, file: Path) -> Samples:
     """The samples in `<part>.parquet`."""
     match task:
-        case Regression() | Classification():
+        case Regression() | Classification() | Objects():
             return TableRows(Rows.read(file))
         case Images():
             return ClassifiedImages(Rows.read(file))

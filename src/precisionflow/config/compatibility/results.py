@@ -32,7 +32,7 @@ def recalibration_fits_the_task(experiment: "Experiment") -> None:
         if method not in task.recalibrations:
             raise ValueError(
                 f"evaluation.recalibration: {method} does not fit task.kind {task.kind!r}; "
-                f"allowed: {', '.join(task.recalibrations)}"
+                f"allowed: {', '.join(task.recalibrations) or 'none'}"
             )
 
 

@@ -102,7 +102,18 @@ class ClassObjective:
         return self.cross_entropy
 
 
-def objective(config: kinds.Objective) -> DensityObjective | ClassObjective:
+class Explained:
+    """Objective of images whose network states log p(colour) of every pixel: less its mean."""
+
+    def losses(self, *, progress: float) -> Losses:  # noqa: ARG002 - the same from the first step to the last
+        return self.negative_log_likelihood
+
+    @staticmethod
+    def negative_log_likelihood(raw: Raw, target: Rows) -> Rows:  # noqa: ARG004 - the image is its own target
+        return -raw.mean(-1)
+
+
+def objective(config: kinds.Objective) -> DensityObjective | ClassObjective | Explained:
     """The objective of a configuration."""
     match config:
         case kinds.CrossEntropy(label_smoothing=smoothing):
@@ -110,7 +121,7 @@ def objective(config: kinds.Objective) -> DensityObjective | ClassObjective:
         case kinds.AdaptiveSoftmax():
             return ClassObjective(clustered_cross_entropy)
         case kinds.FreeEnergy():
-            raise TypeError("a free energy is no loss of an output alone")
+            return Explained()
         case kinds.ExpectedFreeEnergy():
             raise TypeError("an expected free energy is of policies, not of an output")
         case _:

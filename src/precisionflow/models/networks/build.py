@@ -12,11 +12,12 @@ from precisionflow.config.likelihoods import (
     FreeEnergy,
     Objective,
 )
-from precisionflow.config.networks import MLP, TAGI, Fusion, Generative, Transformer
+from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Objects,
     Planning,
     Regression,
     SequenceClassification,
@@ -29,6 +30,7 @@ from precisionflow.models.networks.fusion import fusion
 from precisionflow.models.networks.generative import generative
 from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
+from precisionflow.models.networks.objects import grouping
 from precisionflow.models.networks.transformer import (
     MakeReadout,
     PooledReadout,
@@ -73,6 +75,9 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
                 context=context,
                 readout=tagged if source.tagged else pooled,
             )
+        case Objects():
+            assert isinstance(experiment.model, Slots | Clusters)
+            return grouping(experiment.model, pixels=experiment.task.source.side**2)
         case Tagging(context=context):
             assert isinstance(experiment.model, Transformer)
             tags = partial(TokenReadout, classes=len(card.class_names))
@@ -92,7 +97,7 @@ def _of_a_number(experiment: Experiment, features: int, *, places: int) -> Layer
             return fusion(experiment.model, features=features)
         case TAGI():
             raise TypeError("beliefs about weights are no network of layers")
-        case Generative() | Agent():
+        case Generative() | Slots() | Clusters() | Agent():
             raise TypeError("models of images and agents state no number")
         case Transformer():
             heads = density(experiment.objective).heads

@@ -10,7 +10,7 @@ from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
 from precisionflow.config.agents import Agent
 from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy, ExpectedFreeEnergy, FreeEnergy
-from precisionflow.config.networks import MLP, TAGI, Fusion, Generative, Transformer
+from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.likelihoods.density import Density, FisherDensity
 from precisionflow.models.likelihoods.mixture import pooled
@@ -31,7 +31,7 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
         case TAGI() as model:
             beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
             return tagi.TAGIPredictive(beliefs, weights.network)
-        case Generative() | Agent():
+        case Generative() | Slots() | Clusters() | Agent():
             raise TypeError("models of images and agents predict no number")
         case Fusion() | Transformer():
             return _of_posterior(kinds.Point(), experiment, card, weights)

@@ -10,6 +10,7 @@ from precisionflow.config.tasks import (
     Classification,
     Images,
     NextToken,
+    Objects,
     Planning,
     Regression,
     SequenceClassification,
@@ -19,6 +20,7 @@ from precisionflow.config.tasks import (
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.tasks.classes import Classes, ClassWords
 from precisionflow.report.tasks.episodes import Episodes
+from precisionflow.report.tasks.groups import Groups
 from precisionflow.report.tasks.images import Unlabelled
 from precisionflow.report.tasks.numbers import Numbers
 
@@ -68,6 +70,8 @@ def of_task(
             return Classes(*given, TEXTS)
         case Synthetic():
             return Classes(*given, SEQUENCES)
+        case Objects():
+            return Groups(*given)
         case Tagging():
             return Classes(*given, WORDS)
         case Planning():
