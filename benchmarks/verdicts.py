@@ -6,7 +6,7 @@ added to the prediction, so that nothing about the difference depends on what is
 Sets: scikit-learn's diabetes (442 rows; the columns of noise are drawn anew in every repetition) and 1,000 rows of a
 linear law, drawn anew in every repetition.
 
-    python benchmarks/verdicts.py --json runs/benchmarks/verdicts.json     # about a minute on one core
+    python benchmarks/verdicts.py --json runs/benchmarks/verdicts.json     # a few minutes on one core
 """
 
 from collections.abc import Callable, Iterator

@@ -14,7 +14,7 @@ from precisionflow.config import Experiment
 from precisionflow.results.failures import write_failure
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import once
-from tests.synthetic import evaluations, plausible, regression
+from tests.synthetic import evaluations, language, plausible, regression
 
 SETS = ("boston", "energy", "wine", "yacht")
 SPLITS = 3
@@ -234,3 +234,28 @@ def test_one_set_and_refused_cells_have_no_runs_together(tmp_path: Path) -> None
     aggregate([of], evaluations=folders, out=tmp_path / "failed" / "out")
     tables = read_aggregate(tmp_path / "failed" / "out")
     assert (tables.iqm.num_rows, tables.profiles.num_rows) == (0, 0)
+
+
+def test_a_score_that_is_to_be_high_is_read_the_other_way_round(tmp_path: Path) -> None:
+    """Accuracies that are higher by 0.1 or 0.2: ranked first, better than the baseline, profiles from the highest."""
+    named = "".join(f"    {name}: {{task.source.path: {name}.txt}}\n" for name in SETS[:3])
+    of = language(
+        ("source: {kind: scikit_learn_text}", "source: {kind: text_file, path: boston.txt}"),
+        ("ablation:\n", f"ablation:\n  metrics: [accuracy]\n  datasets:\n{named}"),
+    )
+
+    def right(variant: Variant, seed: int, split: int) -> dict[str, float]:
+        levels = ("predictive_coding", "precision")
+        raised = 0.1 * sum(level in levels for level in variant.levels.values())
+        return plausible(variant, seed, split) | {"accuracy": 0.5 + raised + 0.01 * seed}
+
+    (first, *_), _, profiles = together(of, tmp_path, right)
+    assert (first["scale"], first["improvement"]) == ("difference", 1)
+    assert first["effect"] == pytest.approx(0.1)
+    ranks = read_aggregate(tmp_path / "out").ranks.to_pylist()
+    assert [row["mean_rank"] for row in ranks] == [4, 2.5, 2.5, 1]
+    shown = [row for row in profiles if row["variant"] == "predictive_coding+precision"]
+    thresholds, shares = [row["threshold"] for row in shown], [row["share"] for row in shown]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert shares == sorted(shares)
+    assert shares[0] > 0
