@@ -8,7 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from on_ranks import AVERAGED, INCREMENTAL, LEARNED_LAW, MUON, PREDICTIVE_CODING, TRAINING
+from on_ranks import (
+    AMORTISED,
+    AVERAGED,
+    BOTTOM_UP,
+    BY_HEAD,
+    EARLY,
+    INCREMENTAL,
+    LEARNED_LAW,
+    MUON,
+    PREDICTIVE_CODING,
+    TOP_DOWN,
+    TRAINING,
+)
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.data.prepare import prepare
@@ -48,6 +60,20 @@ CASES: dict[str, dict[str, Any]] = {
     "stage 2 incremental": {
         "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2},
         "learning": INCREMENTAL,
+    },
+    **{
+        f"stage {stage} {name}": {
+            "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage},
+            "learning": learning,
+        }
+        for stage, name, learning in (
+            (0, "top down", TOP_DOWN),
+            (2, "bottom up", BOTTOM_UP),
+            (0, "amortised", AMORTISED),
+            (1, "by head", BY_HEAD),
+            (2, "by head", BY_HEAD),
+            (1, "stopping early", EARLY),
+        )
     },
     "stage 0 muon in parts": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 0}, "training": MUON},
     **{

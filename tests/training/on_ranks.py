@@ -45,6 +45,13 @@ INCREMENTAL: dict[str, Any] = {
     "settles": "incremental",
     "precision": {"kind": "predicted", "initial": 10.0},
 }
+PRECISE = {"precision": {"kind": "fixed", "value": 10.0}}
+BOTTOM_UP = PREDICTIVE_CODING | PRECISE | {"pathway": "bottom_up", "cut_above": [0]}
+TOP_DOWN = BOTTOM_UP | {"pathway": "top_down", "precision": {"kind": "fixed", "value": 1.0}}
+AMORTISED = PREDICTIVE_CODING | PRECISE | {"start": "amortised"}
+BY_HEAD = AMORTISED | {"precision": {"kind": "learned", "per": "head", "initial": 10.0}}
+EARLY = PREDICTIVE_CODING | PRECISE | {"iterations": 30, "tolerance": 1e-3}
+"""Settling that the tolerance ends."""
 EVERY = torch.tensor([True])
 BROKEN = (
     ("stage 0", "mp_rank_00_model_states.pt", Path.unlink),
@@ -93,6 +100,12 @@ def curve(engine: SingleNetwork, ranks: Ranks, steps: range) -> list[float]:
     return [*means, float(engine.validate(EVERY))]
 
 
+def of_every_rank(value: object, ranks: Ranks) -> list[Any]:
+    found = [None] * ranks.count
+    dist.all_gather_object(found, value)
+    return found
+
+
 def refusal(checkpoint: Path, file: str, damage: Callable[[Path], None], *start: Any) -> str:
     """The error of an engine that resumes from a checkpoint whose `file` is damaged."""
     (path,) = checkpoint.glob(f"state/{file}")
@@ -131,6 +144,7 @@ def main(folder: Path) -> None:
             results[name] += curve(engine, ranks, range(STEPS // 2, STEPS))
             if seen := [] if experiment.engine.zero_stage == 3 else engine.monitored(STEPS):
                 results[f"{name} seen"] = list(seen[0].entries(STEPS))
+                results[f"{name} iterations"] = of_every_rank(seen[0].iterations, ranks)
             weights = engine.whole_weights()
             results[f"{name} weight"] = [float(sum(w.double().abs().sum() for w in weights.values()))]
             engine.close()

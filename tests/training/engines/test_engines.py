@@ -5,13 +5,36 @@ from typing import Any
 
 import numpy as np
 import pytest
-from on_ranks import AVERAGED, INCREMENTAL, LEARNED_LAW, MUON, PREDICTIVE_CODING, STEPS, curve, engine_of
+from on_ranks import (
+    AMORTISED,
+    AVERAGED,
+    BOTTOM_UP,
+    BY_HEAD,
+    EARLY,
+    INCREMENTAL,
+    LEARNED_LAW,
+    MUON,
+    PREDICTIVE_CODING,
+    STEPS,
+    TOP_DOWN,
+    curve,
+    engine_of,
+)
 from rules_of_tests import SeveralSteps
 from torch import nn
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.training.ranks import Ranks
 
+SETTLED = {
+    "stage 0 top down": TOP_DOWN,
+    "stage 2 bottom up": BOTTOM_UP,
+    "stage 0 amortised": AMORTISED,
+    "stage 1 by head": BY_HEAD,
+    "stage 2 by head": BY_HEAD,
+    "stage 1 stopping early": EARLY,
+}
+"""Case -> how it settles, at precisions at which that makes a difference."""
 PC = {"learning": PREDICTIVE_CODING}
 
 
@@ -32,6 +55,10 @@ def torch_curves(
         "several steps": torch_curve(resolve(text_tree), text_data, SeveralSteps()),
         "incremental": torch_curve(resolve(text_tree | {"learning": INCREMENTAL}), text_data),
         "learned law": torch_curve(resolve(text_tree | {"learning": LEARNED_LAW}), text_data),
+        **{
+            case.split(maxsplit=2)[2]: torch_curve(resolve(text_tree | {"learning": learning}), text_data)
+            for case, learning in SETTLED.items()
+        },
     }
 
 
@@ -73,8 +100,26 @@ def test_a_batch_in_parts_teaches_what_it_teaches_whole(torch_curves):
     assert parts[STEPS] != pytest.approx(whole[STEPS], rel=1e-3), "validated is the mean of the weights"
 
 
-@pytest.mark.parametrize("case", ["stage 1 several steps", "stage 3 learned law", "stage 2 incremental"])
-def test_a_rule_of_several_steps_and_one_with_a_learned_law_under_zero_equal_torch(
+@pytest.mark.parametrize("case", list(SETTLED))
+def test_pathways_starts_and_what_is_seen_of_them_under_zero_equal_torch(
+    case, rank_losses, text_tree, text_data
+):
+    """Ranks take the steps on the errors that one process takes."""
+    engine = engine_of(resolve(text_tree | {"learning": SETTLED[case]}), text_data, Ranks())
+    curve(engine, Ranks(), range(STEPS))
+    (seen,) = engine.monitored(STEPS)
+    alone, ranks = list(seen.entries(STEPS)), rank_losses[2][f"{case} seen"]
+    assert [name for _, name, _ in ranks] == [name for _, name, _ in alone]
+    assert [value for *_, value in ranks] == pytest.approx([value for *_, value in alone], rel=2e-3, abs=1e-6)
+    assert rank_losses[2][f"{case} iterations"] == [seen.iterations] * 2
+    if SETTLED[case] is EARLY:
+        assert 1 < seen.iterations < EARLY["iterations"]
+
+
+@pytest.mark.parametrize(
+    "case", ["stage 1 several steps", "stage 3 learned law", "stage 2 incremental", *SETTLED]
+)
+def test_a_rule_of_several_steps_and_others_of_predictive_coding_under_zero_equal_torch(
     case, rank_losses, torch_curves
 ):
     alone = torch_curves[case.split(maxsplit=2)[2]]
@@ -121,6 +166,7 @@ def test_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):
         "stage 0 muon in parts",
         "stage 2 averaged in parts",
         "stage 3 averaged in parts",
+        *SETTLED,
     ],
 )
 def test_a_checkpoint_of_two_ranks_goes_on_with(ranks, case, rank_losses):
