@@ -6,6 +6,7 @@ The twins take turns in one process, so that a busy machine slows both.
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -27,11 +28,13 @@ TWINS = {
     "gradient of the energy": (ENERGY,),
     "gradient of the energy, one iteration": (ENERGY, "learning.iterations=1"),
     "gradient of the energy, learned precision": (ENERGY, LEARNED),
+    "one iteration, learned precision": ("learning.iterations=1", LEARNED),
 }
 STEP_BARS = {
     "gradient of the energy": 2.0,
     "gradient of the energy, one iteration": 1.4,
     "gradient of the energy, learned precision": 2.0,
+    "one iteration, learned precision": 1.4,
 }
 LOSS_BARS = {"precision 1000": 1.02, "learned precision": 1.01, **dict.fromkeys(STEP_BARS, 1.01)}
 MOST_MEMORY = 1.5
@@ -56,41 +59,59 @@ def peak_bytes(engine: SingleNetwork, step: int) -> int:
     return peak
 
 
-def main() -> None:
-    """Train all twins in turn, step by step."""
-    parser = arguments(__doc__)
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--blocks", type=int, default=2, help="of attention and feed-forward")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    common = ["engine.kind=torch", "engine.device=cpu"]
-    common += [f"training.steps={given.steps}", f"model.blocks={given.blocks}"]
+def compared(layers: int, *, steps: int, names: Sequence[str]) -> list[Measured]:
+    """Train backprop and its twins in turn, step by step; a block is a layer of attention and one of feed-forward."""
+    common = [
+        "engine.kind=torch",
+        "engine.device=cpu",
+        f"training.steps={steps}",
+        f"model.blocks={layers // 2}",
+    ]
     twins = {"backprop": load("quickstart-language", common)}
-    for name, settings in TWINS.items():
-        twins[name] = load("quickstart-language", [*common, "learning.kind=predictive_coding", *settings])
+    for name in names:
+        twins[name] = load("quickstart-language", [*common, "learning.kind=predictive_coding", *TWINS[name]])
     with tempfile.TemporaryDirectory() as folder:
         prepare([twins["backprop"]], out=Path(folder))
         engines = {name: engine_of(experiment, Path(folder)) for name, experiment in twins.items()}
         spent: dict[str, list[float]] = {name: [] for name in twins}
-        for step in range(given.steps):
+        for step in range(steps):
             for name, engine in engines.items():
                 start = time.perf_counter()
                 engine.step(engine.feed.batch(step), step)
                 spent[name].append(time.perf_counter() - start)
         loss = {name: engine.validation_loss() for name, engine in engines.items()}
-        memory = {name: peak_bytes(engine, given.steps) for name, engine in engines.items()}
+        memory = {name: float(peak_bytes(engine, steps)) for name, engine in engines.items()}
     step_time = {name: statistics.median(times) for name, times in spent.items()}
-    results = [Measured("backprop, validation loss", loss["backprop"], "nats")]
-    results += [Measured("backprop, step", 1000 * step_time["backprop"], "ms")]
-    results += [Measured("backprop, memory of a step", memory["backprop"] / 1e6, "MB")]
-    for name in TWINS:
+    results = [
+        Measured(f"{layers} layers, backprop, {what}", values["backprop"] * scale, unit)
+        for what, values, scale, unit in (
+            ("validation loss", loss, 1, "nats"),
+            ("step", step_time, 1e3, "ms"),
+            ("memory of a step", memory, 1e-6, "MB"),
+        )
+    ]
+    for name in names:
         for what, values, bar in (
             ("validation loss", loss, LOSS_BARS.get(name)),
             ("step", step_time, STEP_BARS.get(name)),
             ("memory of a step", memory, MOST_MEMORY),
         ):
             ratio = values[name] / values["backprop"]
-            results.append(Measured(f"{name}, {what} over backprop", ratio, "1", bar))
+            results.append(Measured(f"{layers} layers, {name}, {what} over backprop", ratio, "1", bar))
+    return results
+
+
+def main() -> None:
+    """Compare the twins at every depth."""
+    parser = arguments(__doc__)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument(
+        "--layers", type=int, nargs="+", default=[4, 8, 12], help="behind the embedding, even"
+    )
+    parser.add_argument("--twins", nargs="+", choices=TWINS, default=list(TWINS), help="all by default")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    results = [of for layers in given.layers for of in compared(layers, steps=given.steps, names=given.twins)]
     present(results, given.json)
 
 
