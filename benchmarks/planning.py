@@ -67,6 +67,15 @@ def golden() -> float:
     return worst
 
 
+def optimal_success(world: World, *, steps: int) -> float:
+    """Largest probability of a success where the state is seen, by dynamic programming."""
+    value = world.won.astype(float)
+    for _ in range(steps):
+        after = np.einsum("anp,n->ap", world.model.joint.transition, value).max(axis=0)
+        value = np.where(world.ends, world.won, after)
+    return float(world.model.joint.prior @ value)
+
+
 def speed(name: str, world: World, kind: type[policies.Planner]) -> tuple[float, float]:
     """(seconds, mean reward) of EPISODES episodes with a new planner."""
     times, rewards = [], []
@@ -122,9 +131,11 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, metavar="PYTHON", help="a Python with inferactively-pymdp 1.0.4")
     given = parser.parse_args()
     results = [
-        Measured(f"EFE identity over {MODELS:,} random models", identity(), "nats", bar=1e-12),
-        Measured("golden T-maze, largest distance", golden(), "nats", bar=5e-5),
+        Measured(f"EFE identity over {MODELS:,} random models", float(identity()), "nats", bar=1e-12),
+        Measured("golden T-maze, largest distance", float(golden()), "nats", bar=5e-5),
     ]
+    lake = optimal_success(worlds()["frozen_lake"], steps=STEPS["frozen_lake"])
+    results.append(Measured("frozen_lake: optimal success", lake, "1"))
     for name, world in worlds().items():
         for kind in (policies.Sophisticated, policies.JointInformation, policies.Variational):
             seconds, reward = speed(name, world, kind)

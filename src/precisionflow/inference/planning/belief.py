@@ -13,7 +13,11 @@ Beliefs = Float[Array, "episodes states"]
 
 def predicted(joint: Joint, beliefs: Beliefs, action: Int[Array, "episodes"]) -> Beliefs:
     """p(s' | u) = sum_s p(s' | s, u) b(s)."""
-    return np.einsum("enp,ep->en", joint.transition[action], beliefs)
+    after = np.empty_like(beliefs)
+    for one in np.unique(action):
+        which = action == one
+        after[which] = beliefs[which] @ joint.transition[one].T
+    return after
 
 
 def updated(beliefs: Beliefs, message: Beliefs) -> tuple[Beliefs, Float[Array, "episodes"]]:

@@ -15,7 +15,7 @@ from precisionflow.inference.planning.categorical import Array, log_softmax
 from precisionflow.inference.planning.expected_free_energy import Objective
 from precisionflow.inference.planning.message_passing import policy_energies
 from precisionflow.inference.planning.model import Joint
-from precisionflow.inference.planning.tree import BeliefTree, name
+from precisionflow.inference.planning.tree import BeliefTree, distinct, name
 
 MOST_POLICIES, MOST_STEPS = 1_000_000, 200
 State = Float[Array, "states"]
@@ -73,12 +73,15 @@ class Planner(ABC):
     ) -> Float[Array, "episodes actions"]:
         """q(u) of the next action of every episode, with `left` steps to go."""
         horizon = min(self.horizon, left)
-        keys = [name(belief) for belief in beliefs]
-        for key, belief in dict(zip(keys, beliefs, strict=True)).items():
-            if (key, horizon) not in self._planned:
-                posterior = self.posterior(belief, horizon)
-                self._planned[key, horizon] = posterior.reshape(len(self.joint.transition), -1).sum(axis=1)
-        return np.stack([self._planned[key, horizon] for key in keys])
+        once, places = distinct(beliefs)
+        return np.stack([self._next(belief, horizon) for belief in beliefs[once]])[places]
+
+    def _next(self, belief: State, horizon: int) -> Float[Array, "actions"]:
+        key = (name(belief), horizon)
+        if key not in self._planned:
+            posterior = self.posterior(belief, horizon)
+            self._planned[key] = posterior.reshape(len(self.joint.transition), -1).sum(axis=1)
+        return self._planned[key]
 
 
 class OpenLoop(Planner):

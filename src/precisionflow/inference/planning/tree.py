@@ -123,4 +123,17 @@ class BeliefTree:
 
 def name(belief: State) -> bytes:
     """Key of a belief: its bytes, rounded."""
-    return (np.round(belief, DECIMALS) + 0.0).tobytes()
+    return _rounded(belief).tobytes()
+
+
+def distinct(beliefs: Float[Array, "episodes states"]) -> tuple[Array, Array]:
+    """Places of one of each belief, and for every episode which of these is its own."""
+    rows = np.ascontiguousarray(_rounded(beliefs)).view(
+        np.dtype((np.void, beliefs.itemsize * beliefs.shape[1]))
+    )
+    _, once, places = np.unique(rows.reshape(-1), return_index=True, return_inverse=True)
+    return once, places
+
+
+def _rounded(beliefs: Float[Array, "..."]) -> Float[Array, "..."]:
+    return np.round(beliefs, DECIMALS) + 0.0
