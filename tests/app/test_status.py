@@ -12,6 +12,7 @@ from precisionflow.app.status import follow, print_progress
 from precisionflow.destination import LocalResults
 from precisionflow.results.layout import Results
 from precisionflow.results.locks import exclusive, is_held
+from tests.command_line import Line
 from tests.finished_cells import fill, measured, tabulate
 from tests.synthetic import regression
 
@@ -82,6 +83,14 @@ def test_a_folder_of_no_run_is_refused(tmp_path: Path) -> None:
         ValueError, match=r"has no experiments/\*\.yaml; give a folder that `precisionflow run` made"
     ):
         print_progress(tmp_path)
+
+
+def test_what_is_no_folder_and_no_run(line: Line) -> None:
+    message = "runs/none: is no folder; give a results folder, or the name or id of a run on a cluster"
+    assert line.fails("status", "runs/none") == message
+    assert line.fails("status", "name", "--follow").startswith(
+        "name: --follow is of a results folder; follow a run"
+    )
 
 
 def test_what_is_absent_is_refused_where_the_whole_is_asked_for(tmp_path: Path) -> None:

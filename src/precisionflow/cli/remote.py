@@ -1,5 +1,6 @@
 """Commands for a cluster: submitting runs, following them, fetching results, checking before."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -69,6 +70,10 @@ def status(
 
         (follow if following else print_progress)(Path(run))
         return
+    if os.sep in run:
+        raise ValueError(
+            f"{run}: is no folder; give a results folder, or the name or id of a run on a cluster"
+        )
     if following:
         raise ValueError(
             f"{run}: --follow is of a results folder; follow a run on a cluster with `submit --wait`"
