@@ -7,10 +7,12 @@ import pytest
 from scipy.special import logsumexp
 
 from precisionflow.inference.planning import policies
+from precisionflow.inference.planning.categorical import log_softmax
 from precisionflow.inference.planning.expected_free_energy import Objective
 from precisionflow.inference.planning.message_passing import policy_energies, smoothed
 from precisionflow.inference.planning.model import Joint
 from precisionflow.inference.planning.tree import BeliefTree
+from precisionflow.inference.planning.worlds.grid_world import grid_world
 from precisionflow.inference.planning.worlds.t_maze import CUE, LEFT, RIGHT, t_maze
 from tests.planning_models import random_model
 
@@ -94,6 +96,25 @@ def test_pruning_changes_no_value_and_visits_less(objective: Objective) -> None:
         assert (BeliefTree(joint, objective, discount=0.9).bounds(joint.prior, 3) >= exact - 1e-9).all()
         visited.append(len(pruned.nodes) / len(whole.nodes))
     assert np.mean(visited) < 0.9
+
+
+def test_bounds_hold_where_only_the_first_belief_is_uncertain() -> None:
+    """Where nothing is drawn on the way, all information is in the belief itself."""
+    for joint, steps in (
+        (_maze(), 2),
+        (grid_world(side=3, slip=0, validity=0.8, preference=1).model.joint, 4),
+    ):
+        tree = BeliefTree(joint, OBJECTIVE)
+        assert (tree.bounds(joint.prior, steps) >= tree.actions(joint.prior, steps) - 1e-12).all()
+
+
+def test_free_observations_count_on_the_lucky_arm() -> None:
+    """An arm at once: 3.0509 - ln 2, then -ln (exp(-0.0509) + exp(-6.0509)) / 2, its luck at a cost of about ln 2."""
+    log = log_softmax(np.array([0.0, 3.0, -3.0]))
+    energies = -_values(policies.Variational, _maze()) - INDIFFERENT
+    lucky = -log[0] - np.log(2) - np.log((np.exp(log[1]) + np.exp(log[2])) / 2)
+    np.testing.assert_allclose(energies[[LEFT, RIGHT]], lucky, atol=1e-12)
+    np.testing.assert_allclose(energies[CUE], 2.7087, atol=5e-5)
 
 
 def test_discount_weighs_later_steps() -> None:
