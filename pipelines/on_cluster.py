@@ -15,9 +15,10 @@ from precisionflow.pipelines.ablation import wire
 from precisionflow import stages
 from precisionflow.arguments import experiment_argument
 from precisionflow.cluster.access import names
-from precisionflow.config import Experiment, resolve
+from precisionflow.config import ConfigError, Experiment, resolve
 from precisionflow.config.cluster import Cluster, Resources
 from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.external import PredictionFile
 from precisionflow.config.places import by_name
 from precisionflow.destination import ClusterArtifacts
 
@@ -45,8 +46,14 @@ class Needs:
 
 
 def needs(experiment: Experiment) -> Needs:
-    """What its variants need."""
+    """What its variants need; ConfigError for a file of predictions, which pods that train do not see."""
     variants = stages.expand([experiment])
+    for variant in variants:
+        if isinstance(variant.model, PredictionFile):
+            raise ConfigError(
+                f"model.kind predictions: {variant.model.path} is read on this machine alone; take the variant "
+                f"{variant.variant!r} out, or say `precisionflow run`"
+            )
     return Needs(
         trainer=any(isinstance(v.engine, DeepSpeedEngine) and v.engine.nodes > 1 for v in variants),
         files=tuple(dict.fromkeys(file for v in variants for file in v.task.source.files)),

@@ -96,7 +96,7 @@ class CellLines:
                 self._close(other)
                 del self.latest[other]
         self.latest[cell] = step, _measured(measured)
-        if step != self.experiment.training.known_steps and time.monotonic() - self.said > self.PAUSE:
+        if step != _known_steps(self.experiment) and time.monotonic() - self.said > self.PAUSE:
             self._say(cell)
 
     def end(self) -> None:
@@ -112,7 +112,7 @@ class CellLines:
     def _say(self, cell: tuple[int, int]) -> None:
         (seed, split), (step, measured) = cell, self.latest[cell]
         where = f"{title(self.experiment)} seed {seed} split {split}"
-        steps = self.experiment.training.known_steps
+        steps = _known_steps(self.experiment)
         say(f"train {where}: step {step}{'' if steps is None else f'/{steps}'}, {measured}")
         self.told[cell], self.said = step, time.monotonic()
 
@@ -122,7 +122,7 @@ def _bar(experiment: "Experiment") -> Iterator[Report]:
     """Steps of all cells of a variant as one bar."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    steps, cells = experiment.training.known_steps, len(experiment.seeds) * len(experiment.splits)
+    steps, cells = _known_steps(experiment), len(experiment.seeds) * len(experiment.splits)
     total = None if steps is None else steps * cells
     of_all = "" if total is None else f"/{total}"
     columns = (
@@ -143,7 +143,15 @@ def _bar(experiment: "Experiment") -> Iterator[Report]:
 
 
 def _measured(measured: dict[str, float]) -> str:
-    return f"train loss {measured['train_loss']:.4g}, validation loss {measured['validation_loss']:.4g}"
+    losses = {name: measured[name] for name in ("train_loss", "validation_loss") if name in measured}
+    return ", ".join(f"{name.replace('_', ' ')} {loss:.4g}" for name, loss in losses.items())
+
+
+def _known_steps(experiment: "Experiment") -> int | None:
+    """Steps of a cell where they are known before; a model from outside takes none of the optimiser's."""
+    from precisionflow.config.external import External
+
+    return None if isinstance(experiment.model, External) else experiment.training.known_steps
 
 
 def command(*words: str | Path) -> str:

@@ -59,13 +59,18 @@ def _told(best: "Best") -> "Best":
 
 
 def prepare(variants: "Sequence[Experiment]", *, out: Path) -> None:
-    """Prepare the data of resolved experiments; ValueError where a split has too few rows for what they ask for."""
+    """Prepare the data of resolved experiments; ValueError where a split has too few rows for what they ask for.
+
+    Where a model is a file of predictions, also where it does not predict every test row once.
+    """
     from precisionflow.data.prepare import prepare as stage
     from precisionflow.evaluation.recalibration.enough import check_rows
+    from precisionflow.training.external import check_predictions
 
     stage(variants, out=out, report=lambda line: say(f"prepare {line}"))
     for variant in variants:
         check_rows(variant, data=out)
+        check_predictions(variant, data=out)
 
 
 def train(

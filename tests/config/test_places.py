@@ -66,6 +66,16 @@ def test_the_path_of_a_setting_is_relative_to_the_current_folder(study, setting)
     assert levels == {"u": {"task.source.path": str(study.parent / "elsewhere/u.csv")}}
 
 
+def test_a_file_of_predictions_is_found_the_same_way(study) -> None:
+    levels = "\n    model: {theirs: {model.kind: predictions, model.path: sets/one.csv}, other: {model: {path: t.csv}}}"
+    (study / "own.yaml").write_text(OWN % "t.csv" + levels)
+    experiment = load(str(study / "own.yaml"), ["model={kind: predictions, path: u.csv}"])
+    assert experiment.model.path == str(study.parent / "elsewhere/u.csv")
+    theirs, other = experiment.ablation.axes["model"].values()
+    assert theirs["model.path"] == str(study / "sets/one.csv")
+    assert other == {"model": {"path": str(study / "t.csv")}}
+
+
 def test_what_is_not_there_stays_for_the_folder_of_raw_data(study, monkeypatch) -> None:
     for path in ("uci/yacht/t.csv", str(study.parent / "no.csv"), "sub/../t2.csv"):
         (study / "own.yaml").write_text(OWN % path)

@@ -11,7 +11,7 @@ import yaml
 from precisionflow.pipelines.compiled import compile_all, compile_experiment, version_of
 
 from precisionflow.cluster.access import names
-from precisionflow.config import load, parse
+from precisionflow.config import ConfigError, load, parse
 from tests.command_line import Line
 
 IMAGES = {"core": "registry.example/core@sha256:1", "train": "registry.example/train@sha256:2"}
@@ -86,6 +86,15 @@ def test_cluster_settings_leave_the_work_and_so_the_cache_alone(compiled: Compil
     larger, _ = compiled("cluster.train.memory=9Gi", "cluster.retries=7")
     assert default(plain, "variants") == default(larger, "variants")
     assert default(plain, "experiments") != default(larger, "experiments")
+
+
+def test_a_file_of_predictions_is_refused(compiled: Compiled) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^model.kind predictions: their.csv is read on this machine alone; take"
+    ):
+        compiled(
+            "model={kind: predictions, path: their.csv}", "ablation.axes={}", "objective.kind=gaussian_nll"
+        )
 
 
 def test_images_by_what_a_task_needs(compiled: Compiled) -> None:

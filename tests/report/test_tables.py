@@ -67,6 +67,12 @@ def test_bands_of_their_own_stand_under_the_values_and_beside_the_mark() -> None
     ]
 
 
+def test_a_metric_that_a_variant_has_not_is_a_dash() -> None:
+    rows = [scored("a", "nll"), scored("b", "nll"), scored("a", "ence", 0.1, 0.2)]
+    table = score_table(rows, ("nll", "ence"), caption="", best={})
+    assert [line[2].text for line in table.rows] == ["0.50 ± 0.10", "—", "0.10 to 0.20"]
+
+
 def test_metrics_without_a_band_have_no_line_of_it() -> None:
     assert len(score_table([scored("a", "nll")], ("nll",), caption="", best={}).rows) == 1
 

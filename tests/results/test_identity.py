@@ -15,7 +15,7 @@ from precisionflow.config.base import kind_of, members_of
 from precisionflow.config.cluster import Cluster
 from precisionflow.results import cells, identity
 from precisionflow.results.cells import evaluation_inputs, preparation_inputs, training_inputs
-from precisionflow.results.identity import inputs_digest, stage_key
+from precisionflow.results.identity import inputs_digest, stage_key, training_identity
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.results.stage import finished, once
 
@@ -46,6 +46,7 @@ REACHES_NOTHING = {
     "engine.nodes": "where the ranks run",
     "ConlluFile.test": "its bytes are in the key, its place is not",
     "TableFile.test": "the same",
+    "PredictionFile.path": "the same",
     "TextFile.path": "the same, where the data set has a name of its own",
     "TextFile.test": "the same",
 }
@@ -59,6 +60,7 @@ def keys(experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> dict[str, s
     data, model = Path("data"), Path("model")
     known: dict[Path, str] = {}
     monkeypatch.setattr(cells, "input_key", lambda folder: known[folder])
+    monkeypatch.setattr(identity, "raw_sha256", lambda _path: "0")
     prepared = stage_key("prepare", preparation_inputs(experiment, source_sha256="0", split=0))
     known[data_folder(data, experiment, 0)] = prepared
     trained = stage_key("train", training_inputs(experiment, data=data, seed=0, split=0))
@@ -125,6 +127,12 @@ OF_FILES: tuple[dict[str, Any], ...] = (
             "source": {"kind": "table_file", "path": "a.csv", "target": "y", "split": {"kind": "k_fold"}},
         },
         "model": {"kind": "mlp"},
+        "objective": {"kind": "gaussian_nll"},
+    },
+    {
+        "name": "theirs",
+        "task": {"kind": "regression", "source": {"kind": "scikit_learn", "name": "diabetes"}},
+        "model": {"kind": "predictions", "path": "a.csv"},
         "objective": {"kind": "gaussian_nll"},
     },
     {
@@ -315,6 +323,17 @@ def test_the_bytes_of_the_source_are_in_the_key_of_its_data() -> None:
         for sha, k in (("a", 0), ("b", 0), ("a", 1))
     ]
     assert len({stage_key("prepare", of) for of in inputs}) == 3
+
+
+def test_the_bytes_and_the_form_of_a_file_of_predictions_are_in_the_key_of_its_cells(tmp_path: Path) -> None:
+    def key(name: str, text: str) -> str:
+        (tmp_path / name).write_text(text)
+        model = {"kind": "predictions", "path": str(tmp_path / name)}
+        return stage_key("train", training_identity(resolve(overlay(OF_FILES[2], {"model": model}))))
+
+    first = key("a.csv", "row,mean,std\n")
+    assert key("b.csv", "row,mean,std\n") == first
+    assert len({first, key("a.csv", "row,mean,std\n0,1,1\n"), key("a.tsv", "row,mean,std\n")}) == 3
 
 
 def test_the_code_is_in_the_key_and_not_in_the_digest_of_the_inputs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The aggregate stage: the metrics of all cells become a table with intervals and a table of paired contrasts."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,7 +173,7 @@ def _check_complete(
 ) -> list[str]:
     """Names of the metrics of one dataset, the contrasted ones first; ValueError names the first gap.
 
-    Cells that are `absent` need not be there.
+    Cells that are `absent` need not be there. A metric that is not contrasted may be one of some variants alone.
     """
     asked = _asked(experiment, variants)
     wanted = [cell for cell in asked if cell not in absent]
@@ -184,9 +185,13 @@ def _check_complete(
     headline = [m.name for m in contrasted(experiment)]
     others = {metric for cell in wanted for metric in measured[cell].values} - set(headline)
     names = headline + sorted(others, key=_reading_order)
+    of_variant: dict[str, set[str]] = defaultdict(set)
+    for cell in wanted:
+        of_variant[cell.variant] |= measured[cell].values.keys()
     for cell in wanted:
         for name in names:
-            if name not in measured[cell].values:
+            own = name in headline or name in of_variant[cell.variant]
+            if own and name not in measured[cell].values:
                 there = ", ".join(sorted(measured[cell].values, key=_reading_order))
                 raise ValueError(f"{cell} has no metric {name!r} (there are {there}); evaluate it again")
     return names
@@ -208,6 +213,8 @@ def score_rows(
         known = [scores for unit in scored for scores in unit if scores is not None]
         key = {"experiment": experiment.name, "dataset": variant.dataset, "variant": variant.name}
         for metric in metrics:
+            if known and not any(metric in scores.values for scores in known):
+                continue
             units = units_in(scored, experiment, metric, nominal=None)
             failed, overlap = len(units.values) - len(units.known), units.overlap
             interval = statistics.mean_interval(

@@ -1,4 +1,4 @@
-"""Networks: fully connected ones for tables, a transformer for text; and agents."""
+"""Networks: fully connected ones for tables, a transformer for text; agents; models from outside join their union."""
 
 from typing import Annotated, ClassVar, Literal, Self, assert_never
 
@@ -8,6 +8,7 @@ from precisionflow.config.agents import Agent
 from precisionflow.config.attention import Attention, Decay, factors_of
 from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.config.external import Estimator, External, PredictionFile
 from precisionflow.config.learning import Backpropagation, FixedPrecision, Precision
 from precisionflow.config.likelihoods import GaussianNLL
 from precisionflow.config.posteriors import (
@@ -213,7 +214,8 @@ class Clusters(Config):
 
 
 Model = Annotated[
-    Transformer | MLP | Fusion | TAGI | Generative | Agent | Slots | Clusters, Field(discriminator="kind")
+    Transformer | MLP | Fusion | TAGI | Generative | Agent | Slots | Clusters | Estimator | PredictionFile,
+    Field(discriminator="kind"),
 ]
 
 
@@ -222,7 +224,7 @@ def posterior_of(model: Model) -> Posterior | None:
     match model:
         case MLP(posterior=posterior) | Transformer(posterior=posterior):
             return posterior
-        case Fusion() | TAGI() | Generative() | Agent() | Slots() | Clusters():
+        case Fusion() | TAGI() | Generative() | Agent() | Slots() | Clusters() | External():
             return None
         case _:
             assert_never(model)

@@ -10,6 +10,8 @@ from precisionflow.config.base import ConfigError
 SOURCE = ("task", "source")
 FILES = ("path", "valid", "test")
 """The keys of a source that name files."""
+PLACES = (*((*SOURCE, name) for name in FILES), ("model", "path"))
+"""The keys of an experiment that name files."""
 Change = Callable[[str], str]
 
 
@@ -59,7 +61,7 @@ def changed_settings(settings: Mapping[str, Any], change: Change) -> dict[str, A
 
 
 def _changed(value: Any, at: tuple[Any, ...], change: Change) -> Any:
-    if at[:-1] == SOURCE and at[-1] in FILES:
+    if at in PLACES:
         return change(value) if isinstance(value, str) else value
     if not isinstance(value, Mapping):
         return value
@@ -67,6 +69,6 @@ def _changed(value: Any, at: tuple[Any, ...], change: Change) -> Any:
         at[:2] == ("ablation", "axes") and len(at) == 4
     ):
         return changed_settings(value, change)
-    if at == SOURCE[: len(at)] or (at[0] == "ablation" and len(at) < 4):
+    if any(at == place[: len(at)] for place in PLACES) or (at[0] == "ablation" and len(at) < 4):
         return {key: _changed(inside, (*at, key), change) for key, inside in value.items()}
     return value

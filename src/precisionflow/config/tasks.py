@@ -14,6 +14,7 @@ from precisionflow.config.evaluation import (
     SetRecalibration,
     TableRecalibration,
 )
+from precisionflow.config.external import Estimator, PredictionFile
 from precisionflow.config.likelihoods import (
     ClassObjective,
     CrossEntropy,
@@ -80,7 +81,7 @@ TooLong = Literal["refuse", "cut"]
 class Regression(Config):
     """Predict a number with its uncertainty from a row of numbers."""
 
-    networks: ClassVar = (MLP, Fusion, TAGI, Transformer)
+    networks: ClassVar = (MLP, Fusion, TAGI, Transformer, *get_args(Estimator), PredictionFile)
     """Networks that can learn it."""
     likelihoods: ClassVar = get_args(RegressionObjective)
     """Objectives that it can be learned by."""

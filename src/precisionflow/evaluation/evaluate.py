@@ -100,7 +100,8 @@ def _evaluate_cell(
         write_parquet(scored.attention, files.attention, ATTENTION)
     if scored.recalibrations:
         write_card(RecalibrationCard(model=input_key(model), fits=scored.recalibrations), files.recalibration)
-    values = scored.metrics | {"validation_loss": card.validation_loss}
+    loss = card.validation_loss
+    values = scored.metrics | ({} if loss is None else {"validation_loss": loss})
     table = metrics_table(
         values,
         scored.chance,

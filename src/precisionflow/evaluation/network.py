@@ -62,11 +62,7 @@ def load_network(
 
     ValueError for the card of other data and for weights that cannot be read or are of another network.
     """
-    if (card.task, card.split) != (model_card.experiment.task.model_dump(mode="json"), model_card.split):
-        raise ValueError(
-            f"{model}: was not trained on {card.dataset} split {card.split} as it is prepared here; "
-            "give the data that it was trained on or train again"
-        )
+    check_data(model, model_card=model_card, card=card)
     weights = TrainedCell(model).weights
     check_written(weights)
     try:
@@ -86,6 +82,15 @@ def load_network(
             )
     where = device or torch.device("cpu")
     return kind(network.to(where).eval(), model_card, card, where)
+
+
+def check_data(model: Path, *, model_card: ModelCard, card: DatasetCard) -> None:
+    """ValueError for the card of other data than a model was trained on."""
+    if (card.task, card.split) != (model_card.experiment.task.model_dump(mode="json"), model_card.split):
+        raise ValueError(
+            f"{model}: was not trained on {card.dataset} split {card.split} as it is prepared here; "
+            "give the data that it was trained on or train again"
+        )
 
 
 def standardised_features(

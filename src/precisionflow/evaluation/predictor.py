@@ -5,6 +5,7 @@ from typing import assert_never
 
 import torch
 
+from precisionflow.config.external import External
 from precisionflow.config.tasks import (
     Classification,
     Images,
@@ -24,6 +25,7 @@ from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.objects import ObjectPredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
+from precisionflow.evaluation.tasks.stated import StatedPredictor, load_stated
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
 from precisionflow.evaluation.tasks.tags import TagPredictor
 from precisionflow.records.cards import DatasetCard, ModelCard
@@ -37,6 +39,7 @@ Predictor = (
     | TokenPredictor
     | ClassPredictor
     | RowClassPredictor
+    | StatedPredictor
     | SyntheticPredictor
     | TagPredictor
     | AgentPredictor
@@ -44,12 +47,14 @@ Predictor = (
 
 
 def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | None = None) -> Predictor:
-    """The predictor in a folder with `model.safetensors` and `model.json`; `card` is that of its training data.
+    """The predictor in the folder of a trained cell; `card` is that of its training data.
 
     ValueError for the card of other data and for weights that cannot be read or are of another network.
     """
     model_card = read_card(TrainedCell(model).card, ModelCard)
     match task := model_card.experiment.task:
+        case Regression() if isinstance(model_card.experiment.model, External):
+            return load_stated(model, model_card=model_card, card=card)
         case Regression():
             return load_network(TablePredictor, model, model_card=model_card, card=card, device=device)
         case Classification():

@@ -173,15 +173,15 @@ class ModelCard(Card):
     code_version: str
     seed: int
     split: int
-    parameters: int
-    """Number of trained scalars."""
+    parameters: int | None
+    """Number of trained scalars; none of a model from outside, which is no network."""
     steps: int
-    """Optimiser steps taken."""
+    """Optimiser steps taken; 1 of an estimator, whose step is on all rows, 0 of a file of predictions."""
     planned_steps: int
     """Optimiser steps after which training ends, if nothing stops it before."""
     batch_size: int
     """Rows or sequences of a step."""
-    validation_loss: float
-    """Validation loss of the kept weights, in nats."""
+    validation_loss: float | None
+    """Validation loss of the kept weights, in nats; none where a file does not predict the validation rows."""
     seconds_per_step: float
     """Median over the steps, validation and checkpoints left out."""

@@ -38,6 +38,9 @@ NOT_COUNTED = -1
 """Target of a token that no loss or metric counts."""
 EPISODES = _schema(row=_whole)
 """data/<part>.parquet of a world: index of the episode, which with seed and split decides all its chances."""
+STATED = _schema(part=_text, row=_whole, mean=_real, std=_real)
+"""model/stated.parquet of a model from outside, in place of weights: the Gaussian of each test row and, where they are
+known, of each validation row (part: test, valid), in the target's own units."""
 HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
 SETTLING = _schema(

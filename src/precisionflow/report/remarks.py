@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
+from precisionflow.config.external import External
 from precisionflow.records.cards import ModelCard
 
 FAR = 0.5
@@ -18,7 +19,7 @@ def remarks(cards: Mapping[str, Sequence[ModelCard]]) -> list[str]:
 
 def _of_variant(variant: str, runs: Sequence[ModelCard]) -> Iterator[str]:
     training = runs[0].experiment.training
-    if training.patience is None:
+    if training.patience is None or isinstance(runs[0].experiment.model, External):
         return
     median = statistics.median(run.steps for run in runs)
     if early := [run for run in runs if run.steps < FAR * median]:

@@ -50,19 +50,25 @@ def score_table(
 ) -> Table:
     """Variants by metrics: mean ± half the interval; `best` is metric -> the variant to mark.
 
-    Where chance puts a calibrated model stands in a last line if all variants share it, else under each value.
+    A metric that a variant has not is a dash. Where chance puts a calibrated model stands in a last line if all
+    variants share it, else under each value.
     """
     where = {(row["variant"], row["metric"]): row for row in rows}
     variants = list(dict.fromkeys(row["variant"] for row in rows))
     catalogue = [metric_named(name) for name in metrics]
-    bands = {name: [wording.chance(where[variant, name]) for variant in variants] for name in metrics}
-    shared = {name: found[0] for name, found in bands.items() if len(set(found)) == 1}
+    bands = {
+        name: {v: wording.chance(where[v, name]) for v in variants if (v, name) in where} for name in metrics
+    }
+    shared = {name: next(iter(of.values())) for name, of in bands.items() if len(set(of.values())) == 1}
     body = []
-    for index, variant in enumerate(variants):
+    for variant in variants:
         entries = [Entry(variant)]
         for name in metrics:
+            if (variant, name) not in where:
+                entries.append(Entry("—"))
+                continue
             mark = "best" if best.get(name) == variant else ""
-            own = "" if name in shared else bands[name][index]
+            own = "" if name in shared else bands[name][variant]
             entries.append(Entry(wording.plus_minus(where[variant, name]), mark, mark, own))
         body.append((*entries, Entry(str(where[variant, metrics[0]]["n"]))))
     if any(shared.values()):

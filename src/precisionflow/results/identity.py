@@ -3,8 +3,11 @@
 from typing import Any
 
 from precisionflow.config import Experiment, digest
+from precisionflow.config.external import PredictionFile
+from precisionflow.config.networks import Model
 from precisionflow.config.places import FILES
 from precisionflow.config.sources import SUFFIXES, table_suffix
+from precisionflow.records.raw import raw_sha256
 from precisionflow.results.code import Verb, code_digest
 
 
@@ -22,12 +25,21 @@ Inputs = dict[str, Any]
 
 
 def training_identity(experiment: Experiment) -> Inputs:
-    """What determines a cell's weights: not the other seeds, the evaluation, the names, the device, the ranks."""
+    """What determines what a cell learned: not the other seeds, the evaluation, the names, the device, the ranks."""
     used = {"task", "model", "objective", "learning", "training", "engine"}
     irrelevant = {"training": {"checkpoint_every"}, "engine": {"ranks", "nodes", "device"}}
     fields = experiment.model_dump(mode="json", include=used, exclude=irrelevant)
     held = experiment.holds_out_validation
-    return fields | {"task": task_identity(experiment), "holds_out_validation": held}
+    said = {"task": task_identity(experiment), "model": model_identity(experiment.model)}
+    return fields | said | {"holds_out_validation": held}
+
+
+def model_identity(model: Model) -> Inputs:
+    """The model; of a file of predictions its bytes in place of its path, and the suffix, which says its form."""
+    said: Inputs = model.model_dump(mode="json")
+    if isinstance(model, PredictionFile):
+        said["path"] = f"{raw_sha256(model.path)}{table_suffix(model.path)}"
+    return said
 
 
 def task_identity(experiment: Experiment) -> Inputs:

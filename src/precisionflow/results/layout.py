@@ -110,6 +110,11 @@ class TrainedCell:
         return self.folder / "model.safetensors"
 
     @property
+    def stated(self) -> Path:
+        """records.schemas.STATED of a model from outside, which has no weights."""
+        return self.folder / "stated.parquet"
+
+    @property
     def card(self) -> Path:
         """records.cards.ModelCard."""
         return self.folder / "model.json"

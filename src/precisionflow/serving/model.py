@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from precisionflow.config.external import External
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.columns import Form, InputColumn
 from precisionflow.records.files import read_card
@@ -109,6 +110,12 @@ def load_predictor(
             f"{folder}: holds no trained model; {hint}, or an MLflow URI such as models:/NAME@champion"
         )
     card = read_card(TrainedCell(folder).card, ModelCard)
+    kind = card.experiment.model.kind
+    if isinstance(card.experiment.model, External):
+        raise ValueError(
+            f"{folder}: model.kind {kind} states predictions of its validation and test rows alone, which stand in "
+            "stated.parquet; give a network's cell for other rows"
+        )
     root = data or Results.around(folder).data
     found = PreparedSplit(data_folder(root, card.experiment, card.split)).card
     if not found.is_file():

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from precisionflow.ablation.aggregate import read_aggregate
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.config import Experiment, digest
+from precisionflow.config.external import External
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY, METRICS
@@ -78,7 +79,7 @@ class CellContent:
     evaluation: Path
     dataset: DatasetCard
     served: bool
-    """Whether its model is uploaded: that of one cell of each variant."""
+    """Whether its model is uploaded: that of one cell of each variant that is a network."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ def _cell(
     of_test = {
         f"test.{name}": value for name, value in zip(names, values, strict=True) if name not in _OF_THE_MODEL
     }
-    of_model = {f"model.{name}": float(getattr(card, name)) for name in _OF_THE_MODEL}
+    measured = {name: getattr(card, name) for name in _OF_THE_MODEL}
+    of_model = {f"model.{name}": float(value) for name, value in measured.items() if value is not None}
     columns = [history[name].to_pylist() for name in ("metric", "step", "value")]
     return CellContent(
         run=cell_run(
@@ -178,7 +180,7 @@ def _cell(
         model=trained,
         evaluation=evaluated,
         dataset=read_card(PreparedSplit(prepared).card, DatasetCard),
-        served=served,
+        served=served and not isinstance(experiment.model, External),
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.config.agents import Agent
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.config.external import External
 from precisionflow.config.networks import TAGI, Generative, ensemble_of
 from precisionflow.config.tasks import NextToken
 from precisionflow.config.training import Training
@@ -98,7 +99,7 @@ def population(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> P
 
 def groups(experiment: Experiment, data: Path, cells: Sequence[CellOf]) -> list[list[CellOf]]:
     """Groups of cells that train at once: one cell each, or as many of equally many steps as fit into memory."""
-    if not isinstance(experiment.engine, BatchedEngine):
+    if not isinstance(experiment.engine, BatchedEngine) or isinstance(experiment.model, External):
         return [[cell] for cell in cells]
     if not cells:
         return []

@@ -14,6 +14,7 @@ from torch import distributed as dist
 
 from precisionflow.config import Experiment, digest
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
+from precisionflow.config.external import External
 from precisionflow.results.cells import training_inputs
 from precisionflow.results.code import Verb
 from precisionflow.results.failures import write_failure
@@ -22,6 +23,7 @@ from precisionflow.results.layout import PreparedSplit, cell_folder, checkpoint_
 from precisionflow.results.stage import finished, once
 from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.device import pick_device
+from precisionflow.training.external import write_external
 from precisionflow.training.launch import end_with_launcher, join_mpi, launched
 from precisionflow.training.loop import DivergedError, Measured, Report
 from precisionflow.training.loop import train as train_networks
@@ -112,6 +114,9 @@ def _train_group(
     resumed: Resumed,
 ) -> None:
     """Train the cells of a group at once; each is written as a stage of its own."""
+    if isinstance(experiment.model, External):
+        _write_external(experiment, inputs, data, out, report)
+        return
     keys = [stage_key(VERB, of) for of in inputs.values()]
     if isinstance(experiment.engine, BatchedEngine):
         place, key = out / "batched", digest(keys)
@@ -137,6 +142,21 @@ def _train_group(
                 once(cell_folder(out, *cell), verb=VERB, inputs=of, work=work)
             else:
                 trained()
+
+
+def _write_external(
+    experiment: Experiment, inputs: Mapping[CellOf, Any], data: Path, out: Path, report: CellReport
+) -> None:
+    """The cells of a model from outside, each a stage of its own."""
+    for cell, of in inputs.items():
+        prepared = PreparedSplit(data_folder(data, experiment, cell.split))
+
+        def work(folder: Path, *, cell: CellOf = cell, prepared: PreparedSplit = prepared) -> None:
+            measured = write_external(experiment, prepared, folder, seed=cell.seed, split=cell.split)
+            if measured.get("seconds_per_step"):
+                report(*cell, 1, measured)
+
+        once(cell_folder(out, *cell), verb=VERB, inputs=of, work=work)
 
 
 def _trained(

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from precisionflow.cluster.access.names import DATA
 from precisionflow.cluster.workspace.volume import Held
-from precisionflow.data.sources.raw import file_sha256, raw_path
+from precisionflow.records.raw import file_sha256, raw_path
 
 
 def workspace_name(path: str) -> str:

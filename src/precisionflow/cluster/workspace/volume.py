@@ -13,7 +13,7 @@ from precisionflow.cluster.access.names import DATA
 from precisionflow.cluster.access.rest import get
 from precisionflow.cluster.access.short_pod import CONTAINER, Work, answer, never_ran, short_pod
 from precisionflow.cluster.workspace.inside import CHUNK, FULL, READY
-from precisionflow.data.sources.raw import file_sha256
+from precisionflow.records.raw import file_sha256
 
 SECONDS = 6 * 3600
 """Time after which the pod that receives files ends by itself."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from precisionflow.config.base import kind_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.engine import BatchedEngine
+from precisionflow.config.external import PredictionFile
 from precisionflow.config.networks import MLP, Transformer, ensemble_of, posterior_of
 from precisionflow.config.sources import TableFile
 from precisionflow.config.tasks import Regression, SequenceClassification, Tagging
@@ -71,7 +72,7 @@ def rows_can_be_weighed(experiment: "Experiment") -> None:
     if not isinstance(source, TableFile) or source.weights is None:
         return
     for field, kind, weighs in (
-        ("model.kind", model.kind, posterior is not None),
+        ("model.kind", model.kind, posterior is not None or isinstance(model, PredictionFile)),
         ("model.posterior.kind", posterior and posterior.kind, posterior is None or posterior.weighs_rows),
     ):
         if not weighs:

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from precisionflow.config.sources import ImageFile
-from precisionflow.data.sources.raw import file_sha256, raw_path
 from precisionflow.data.table import Table, table_of
+from precisionflow.records.raw import file_sha256, raw_path
 
 Images = Float[np.ndarray, "images pixels"]
 UNNAMED = "image"

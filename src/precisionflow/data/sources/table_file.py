@@ -14,9 +14,9 @@ from precisionflow.data.encoding import Encoder, fit_encoder
 from precisionflow.data.numbering import is_called_numbering, is_unnamed_index, numbers_rows
 from precisionflow.data.readers.cells import Place, numbers_of, texts_of
 from precisionflow.data.readers.table_file import TableInFile
-from precisionflow.data.sources.raw import raw_path
 from precisionflow.data.sources.table_rows import OpenedFiles, blocks_of, open_files, rule_of
 from precisionflow.data.table import Batch, Columns, Table
+from precisionflow.records.raw import raw_path
 
 Rows = Int[np.ndarray, "rows"]
 Values = Float[np.ndarray, "cells"]

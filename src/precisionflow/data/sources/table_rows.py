@@ -14,7 +14,7 @@ from precisionflow.data.cuts import Cut, Keys, as_given, cut_rows, random_valida
 from precisionflow.data.encoding import Block, said_of_missing
 from precisionflow.data.readers.cells import Place, dates_of, missing_in, numbers_of, texts_of
 from precisionflow.data.readers.table_file import TableInFile
-from precisionflow.data.sources.raw import files_sha256, raw_path
+from precisionflow.records.raw import files_sha256, raw_path
 
 WORDS = (
     "say in task.source.columns what it is, {column}, or name the columns of numbers to predict from in "

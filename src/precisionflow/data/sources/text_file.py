@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from precisionflow.config.sources import TextFile
-from precisionflow.data.sources.raw import file_sha256, raw_path
 from precisionflow.data.text import CHUNK, Text, Texts
+from precisionflow.records.raw import file_sha256, raw_path
 
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _GZIP = b"\x1f\x8b"

@@ -1,9 +1,9 @@
 """Tiny Shakespeare, the published file."""
 
 from precisionflow.config.sources import TINY_SHAKESPEARE
-from precisionflow.data.sources.raw import raw_path
 from precisionflow.data.sources.text_file import text_of
 from precisionflow.data.text import Text
+from precisionflow.records.raw import raw_path
 
 PUBLISHED = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 """sha256 of the published file: 1,115,394 characters, 65 symbols."""

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int, Num
 from precisionflow.config.sources import UciFolder
 from precisionflow.data.cuts import Cut, random_validation
 from precisionflow.data.readers.number_file import filled_lines, number_batches
-from precisionflow.data.sources.raw import file_sha256, raw_path
 from precisionflow.data.table import Batch, Columns, Table
+from precisionflow.records.raw import file_sha256, raw_path
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from precisionflow.data.cuts import some_groups
 from precisionflow.data.folds import VALIDATION, cut_files
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.readers.conllu import Sentence, Skipped, read_sentences
-from precisionflow.data.sources.raw import files_sha256, raw_path
 from precisionflow.data.tasks.labels import check_labels, rare_labels
 from precisionflow.data.tokens import fitted_to_words
+from precisionflow.records.raw import files_sha256, raw_path
 from precisionflow.records.schemas import NOT_COUNTED, TAGGED
 from precisionflow.results.layout import PARTS, Part
 

@@ -1,6 +1,6 @@
 """Regression: distributions of a number for rows of features, and their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
@@ -31,7 +31,7 @@ from precisionflow.evaluation.scores.gaussian import squared_error
 from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
-from precisionflow.records.cards import DatasetCard
+from precisionflow.records.cards import DatasetCard, Standardisation
 from precisionflow.records.files import read_parquet
 from precisionflow.records.recalibration import TableFit
 from precisionflow.records.schemas import PREDICTIONS, REGRESSION_ROWS
@@ -85,30 +85,20 @@ class TablePredictor(TrainedNetwork):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test rows' distributions and all their metrics, before and after recalibration."""
-        test, levels = PreparedSplit(data).part("test"), experiment.evaluation.levels
-        rows, scales = read_parquet(test, REGRESSION_ROWS), self.data_card.table
-        row, target = rows["row"].to_numpy(), scales.restore_target(rows["target"].to_numpy())
-        predicted = self.standardised(torch.from_numpy(Rows.read(test).features))
-        metrics = regression_metrics(predicted, target, levels=levels)
+        test = Rows.read(PreparedSplit(data).part("test"))
+        scored = score_rows(
+            self.standardised(torch.from_numpy(test.features)),
+            experiment=experiment,
+            data=data,
+            scales=self.data_card.table,
+            calibration=lambda: calibration_predictions(self, data),
+        )
         task = experiment.task
         assert isinstance(task, Regression)
-        metrics |= above_the_optimum(predicted, target, exact_mixture(task.source, row))
-        cause = cause_of(task.source, row)
-        if cause is not None:
-            metrics |= self.attention(Rows.read(test).features, cause)
-        methods = cast("Sequence[TableRecalibration]", experiment.evaluation.recalibration)
-        fits: tuple[TableFit, ...] = ()
-        if methods:
-            fits = fitted_recalibrations(calibration_predictions(self, data), methods=methods, levels=levels)
-            metrics |= recalibrated_metrics(fits, predicted, target, levels=levels)
-        return Scored(
-            predictions_table(predicted, row=row, target=target),
-            PREDICTIONS,
-            metrics,
-            regression_chance(predicted, row, levels=levels, recalibrations=[fit.method for fit in fits]),
-            fitted_curve(data, scales=scales, predict=self.distribution),
-            fits,
-        )
+        cause = cause_of(task.source, test.rows)
+        found = {} if cause is None else self.attention(test.features, cause)
+        fit = fitted_curve(data, scales=self.data_card.table, predict=self.distribution)
+        return scored._replace(metrics=scored.metrics | found, fit=fit)
 
     def attention(
         self, features: Float[np.ndarray, "rows features"], cause: Int[np.ndarray, "rows causes"]
@@ -119,6 +109,35 @@ class TablePredictor(TrainedNetwork):
             self.model.predict(rows.to(self.device))
 
         return attention_metrics(self.model, forward, torch.from_numpy(features), cause)
+
+
+def score_rows(
+    predicted: Distribution,
+    *,
+    experiment: Experiment,
+    data: Path,
+    scales: Standardisation,
+    calibration: Callable[[], Calibration],
+) -> Scored:
+    """Scores of the test rows' distributions, in the target's units; `calibration` is asked where a method needs it."""
+    levels, task = experiment.evaluation.levels, experiment.task
+    assert isinstance(task, Regression)
+    rows = read_parquet(PreparedSplit(data).part("test"), REGRESSION_ROWS)
+    row, target = rows["row"].to_numpy(), scales.restore_target(rows["target"].to_numpy())
+    metrics = regression_metrics(predicted, target, levels=levels)
+    metrics |= above_the_optimum(predicted, target, exact_mixture(task.source, row))
+    methods = cast("Sequence[TableRecalibration]", experiment.evaluation.recalibration)
+    fits: tuple[TableFit, ...] = ()
+    if methods:
+        fits = fitted_recalibrations(calibration(), methods=methods, levels=levels)
+        metrics |= recalibrated_metrics(fits, predicted, target, levels=levels)
+    return Scored(
+        predictions_table(predicted, row=row, target=target),
+        PREDICTIONS,
+        metrics,
+        regression_chance(predicted, row, levels=levels, recalibrations=[fit.method for fit in fits]),
+        recalibrations=fits,
+    )
 
 
 def above_the_optimum(

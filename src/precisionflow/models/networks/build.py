@@ -5,6 +5,7 @@ from typing import assert_never
 
 from precisionflow.config import Experiment
 from precisionflow.config.agents import Agent
+from precisionflow.config.external import External
 from precisionflow.config.likelihoods import (
     AdaptiveSoftmax,
     ClassObjective,
@@ -97,8 +98,8 @@ def _of_a_number(experiment: Experiment, features: int, *, places: int) -> Layer
             return fusion(experiment.model, features=features)
         case TAGI():
             raise TypeError("beliefs about weights are no network of layers")
-        case Generative() | Slots() | Clusters() | Agent():
-            raise TypeError("models of images and agents state no number")
+        case Generative() | Slots() | Clusters() | Agent() | External():
+            raise TypeError("models of images, agents and models from outside have no network of a number")
         case Transformer():
             heads = density(experiment.objective).heads
             return vector_transformer(experiment.model, places=places, features=features, heads=heads)

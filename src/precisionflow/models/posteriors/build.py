@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
 from precisionflow.config.agents import Agent
+from precisionflow.config.external import External
 from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy, ExpectedFreeEnergy, FreeEnergy
 from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.models.likelihoods.categorical import Categorical
@@ -31,8 +32,8 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
         case TAGI() as model:
             beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
             return tagi.TAGIPredictive(beliefs, weights.network)
-        case Generative() | Slots() | Clusters() | Agent():
-            raise TypeError("models of images and agents predict no number")
+        case Generative() | Slots() | Clusters() | Agent() | External():
+            raise TypeError("models of images, agents and models from outside have no weights of a number")
         case Fusion() | Transformer():
             return _of_posterior(kinds.Point(), experiment, card, weights)
         case MLP(posterior=posterior):

@@ -18,7 +18,7 @@ PARAMETERS = 1000
 
 
 def section(material: Material) -> Section | None:
-    """A table for each data set with contrasts; none where nothing is contrasted."""
+    """A table for each data set with contrasts of networks; none where no two are contrasted."""
     tables = [table for group in material.groups if (table := _table(group)) is not None]
     context = {"tables": tables, "interval": wording.interval_name(material.experiment.ablation.confidence)}
     return Section("Effects by cost", "sections/efficiency.html.jinja", context) if tables else None
@@ -44,14 +44,17 @@ def _rows(group: Group) -> Iterator[tuple[Entry, ...]]:
         if math.isnan(row["effect"]) or not all(name in group.cards for name in names):
             continue
         before, after = (group.cards[name] for name in names)
-        added = after[0].parameters - before[0].parameters
+        theirs, ours = before[0].parameters, after[0].parameters
+        if theirs is None or ours is None:
+            continue
+        added = ours - theirs
         longer = seconds_added(before, after, confidence=group.experiment.ablation.confidence)
         shown = longer.low > 0 or longer.high < 0
         yield (
             Entry(wording.comparison(row, group.levels)),
             Entry(wording.quantity(metric_named(row["metric"]))),
             Entry(wording.effect(row)),
-            Entry(f"{digits.grouped(before[0].parameters)} → {digits.grouped(after[0].parameters)}"),
+            Entry(f"{digits.grouped(theirs)} → {digits.grouped(ours)}"),
             Entry(per_unit(row, added / PARAMETERS) if added else "—", "" if added else "none added"),
             Entry(" → ".join(digits.significant(_mean_seconds(of), digits=3) for of in (before, after))),
             Entry(per_unit(row, longer.mean) if shown else "—", "" if shown else "no difference shown"),

@@ -33,15 +33,16 @@ def cost_table(cards: Mapping[str, Sequence[ModelCard]], *, caption: str) -> Tab
     body = []
     for variant, runs in cards.items():
         steps = sorted(card.steps for card in runs)
-        loss = statistics.fmean(card.validation_loss for card in runs)
-        spread = max(card.validation_loss for card in runs) - min(card.validation_loss for card in runs)
+        losses = [card.validation_loss for card in runs if card.validation_loss is not None]
+        shown = significant(mean_loss(runs), spread=max(losses) - min(losses)) if losses else "—"
+        parameters = runs[0].parameters
         body.append(
             (
                 Entry(variant),
-                Entry(significant(loss, spread=spread)),
-                Entry(milliseconds(step_seconds(runs))),
+                Entry(shown),
+                Entry(milliseconds(step_seconds(runs)) if steps[-1] else "—"),
                 Entry(str(steps[0]) if steps[0] == steps[-1] else f"{steps[0]} to {steps[-1]}"),
-                Entry(grouped(runs[0].parameters)),
+                Entry("—" if parameters is None else grouped(parameters)),
                 Entry(str(len(runs))),
             )
         )
@@ -68,7 +69,7 @@ def twin_table(variants: Sequence[Variant], cards: Mapping[str, Sequence[ModelCa
             continue
         settings = ", ".join(f"{a}={level}" for a, level in variant.levels.items() if a != "learning")
         ours, theirs = cards[variant.name], cards[twins[0]]
-        loss = _ratio(*(statistics.fmean(c.validation_loss for c in runs) for runs in (ours, theirs)))
+        loss = _ratio(*(mean_loss(runs) for runs in (ours, theirs)))
         seconds = _ratio(step_seconds(ours), step_seconds(theirs))
         loss_entries = _held(loss, LOSS_BAR, digits=5)
         body.append((Entry(settings or "all"), *loss_entries, *_held(seconds, TIME_BAR, digits=3)))
@@ -80,6 +81,12 @@ def twin_table(variants: Sequence[Variant], cards: Mapping[str, Sequence[ModelCa
         Entry(f"at most {TIME_BAR:g}?"),
     )
     return Table("Predictive coding over its backprop twin", headings, tuple(body)) if body else None
+
+
+def mean_loss(runs: Sequence[ModelCard]) -> float:
+    """Mean validation loss of a variant; NaN where its runs have none."""
+    losses = [card.validation_loss for card in runs if card.validation_loss is not None]
+    return statistics.fmean(losses) if losses else math.nan
 
 
 def step_seconds(runs: Sequence[ModelCard]) -> float:

@@ -37,6 +37,11 @@ def file_sha256(path: Path) -> str:
     return checksum
 
 
+def raw_sha256(path: str) -> str:
+    """sha256 of the bytes of the file that a path of an experiment leads to; ValueError where there is none."""
+    return file_sha256(raw_path(path))
+
+
 def files_sha256(paths: Sequence[Path]) -> str:
     """sha256 of a file's bytes; of several files, that of their checksums one after the other."""
     checksums = [file_sha256(path) for path in paths]

@@ -1,0 +1,104 @@
+"""Models from outside, to compare with: estimators of scikit-learn, and a file of somebody's predictions."""
+
+from pathlib import PurePosixPath
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from precisionflow.config.base import NUMBER, Config, Count, NonNegative, Positive, Whole
+from precisionflow.config.engine import BatchedEngine, TorchEngine
+from precisionflow.config.learning import Backpropagation
+from precisionflow.config.likelihoods import GaussianNLL
+from precisionflow.config.sources import SUFFIXES, NamedPath, table_suffix
+
+
+class External(Config):
+    """What all models from outside share: a Gaussian for each validation and test row, and no network.
+
+    `train` writes these predictions, `evaluate` reads them; there is nothing that predicts other rows.
+    """
+
+    engines: ClassVar = (TorchEngine, BatchedEngine)
+    leaves: ClassVar[dict[str, Config]] = {"objective": GaussianNLL(), "learning": Backpropagation()}
+    remedy: ClassVar[str | None] = None
+
+
+class Ridge(External):
+    """Linear regression with a squared penalty; std: root mean square of the validation rows' errors, of all rows."""
+
+    kind: Literal["ridge"] = "ridge"
+    alpha: NonNegative = 1.0
+    """Times the squared norm of the coefficients of standardised features."""
+
+
+class BayesianRidge(External):
+    """Linear regression, its noise and its prior by marginal likelihood (MacKay 1992); std: its own."""
+
+    kind: Literal["bayesian_ridge"] = "bayesian_ridge"
+
+
+class GaussianProcess(External):
+    """Gaussian process with a length scale for each feature and noise, by marginal likelihood; std: its own."""
+
+    kind: Literal["gaussian_process"] = "gaussian_process"
+    kernel: Literal["rbf", "matern_3_2", "matern_5_2"] = "rbf"
+    restarts: Whole = 0
+    """Further starts of the kernel's optimisation, drawn by the seed."""
+    most_rows: Count = 1000
+    """Training rows that it is fitted to, drawn by the seed where there are more: its cost grows with their cube."""
+
+
+class RandomForest(External):
+    """Random forest; std: of the training targets that share a leaf with the row, over all trees (Meinshausen 2006)."""
+
+    kind: Literal["random_forest"] = "random_forest"
+    n_estimators: Count = 200
+    """Trees."""
+    min_samples_leaf: Annotated[int, Field(ge=2), NUMBER] = 5
+    """Rows that a leaf holds at least; one alone would tell no spread."""
+    max_features: Annotated[float, Field(gt=0, le=1), NUMBER] = 1.0
+    """Share of the features that a split may choose among."""
+
+
+class HistGradientBoosting(External):
+    """Boosted trees on histograms, stopped by the validation rows; std: root of boosted squared errors.
+
+    The second model has the gamma deviance, whose log-linked mean is the variance, and learns from the errors of
+    training rows that the first one, fitted without them, left (`folds`).
+    """
+
+    kind: Literal["hist_gradient_boosting"] = "hist_gradient_boosting"
+    learning_rate: Positive = 0.1
+    max_iter: Count = 1000
+    """Most trees."""
+    max_leaf_nodes: Annotated[int, Field(ge=2), NUMBER] = 31
+    min_samples_leaf: Count = 20
+    l2_regularization: NonNegative = 0.0
+    n_iter_no_change: Count = 20
+    """Trees without a new best on the validation rows before boosting stops."""
+    folds: Annotated[int, Field(ge=2), NUMBER] = 5
+    """Parts of the training rows; the errors of each are those of a model of the others."""
+
+
+Estimator = Ridge | BayesianRidge | GaussianProcess | RandomForest | HistGradientBoosting
+
+
+class PredictionFile(External):
+    """Somebody's predictions: a table file with the columns row, mean and std, and split where splits differ.
+
+    row: index of the row in the source, from 0, as in test.parquet of the prepared data; mean and std: in the target's
+    units. Every test row once; predictions of all validation rows beside them let recalibrations be fitted.
+    """
+
+    kind: Literal["predictions"] = "predictions"
+    path: NamedPath
+    """`.csv`, `.tsv`, `.txt`, `.jsonl`, `.ndjson`, these with `.gz`, or `.parquet`; absolute, or relative to the
+    experiment's file or to the folder that PRECISIONFLOW_DATA names."""
+
+    @model_validator(mode="after")
+    def _is_read(self) -> Self:
+        if table_suffix(self.path) not in SUFFIXES:
+            raise ValueError(
+                f"model.path {self.path!r}: {PurePosixPath(self.path).name} should end in {', '.join(SUFFIXES)}"
+            )
+        return self
