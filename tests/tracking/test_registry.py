@@ -13,13 +13,14 @@ from safetensors.torch import save_file
 
 from precisionflow.ablation.aggregate import aggregate
 from precisionflow.ablation.design import Variant, expand
-from precisionflow.config import Experiment, to_yaml
+from precisionflow.ablation.gate import Judgement
+from precisionflow.config import Experiment, load, to_yaml
 from precisionflow.data.prepare import prepare
 from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_text
 from precisionflow.results.layout import cell_folder, data_folder
-from precisionflow.tracking import register_models, store, track_cells, track_folder
+from precisionflow.tracking import register_models, registry, store, track_cells, track_folder
 from precisionflow.tracking.registry import serving_command
 from tests import synthetic
 from tests.command_line import Line
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 LEVELS = {"homoscedastic": 2.0, "heteroscedastic": 1.5}
 NAME = "noise-diabetes"
+RIDGE = "objective={kind: gaussian_nll}"
 
 
 def gated(bounds: str) -> Experiment:
@@ -181,6 +183,15 @@ def test_the_champion_is_told_by_its_full_address(results: Path, capsys: pytest.
         *("precisionflow", "predict", f"models:/{NAME}@champion", "TABLE", "--store", "my results"),
         *("--level", "0.975", "--recalibrated", "conformal_split"),
     ]
+
+
+def test_a_model_from_outside_has_nothing_to_register(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its gate is judged, and keeps no network from the registry."""
+    (variant,) = expand(load("quickstart-regression", ["model={kind: ridge}", "ablation.axes={}", RIDGE]))
+    judgement = Judgement(variant.experiment, (), 1.0)
+    monkeypatch.setattr(registry, "judge", lambda *_, **__: [judgement])
+    assert judgement.passed
+    assert registry.candidates(BOTH, evaluations=[]) == []
 
 
 def test_what_misses_the_gate_is_registered_without_the_alias(results: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from precisionflow.ablation.gate import Judgement, judge
 from precisionflow.ablation.measured import read_metrics
 from precisionflow.config import Experiment, digest
+from precisionflow.config.external import External
 from precisionflow.config.tasks import Regression
 from precisionflow.console import command, say
 from precisionflow.results.cells import Cell
@@ -78,11 +79,11 @@ def register_models(
 
 
 def candidates(whole: Experiment, *, evaluations: Sequence[Path]) -> list[Candidate]:
-    """The judged variants without a failed cell and their models' keys; none where the experiment has no gate."""
+    """The judged networks without a failed cell and their models' keys; none where the experiment has no gate."""
     return [
         Candidate(judgement, input_key(_served(judgement.variant, evaluations)))
         for judgement in judge(whole, evaluations=evaluations)
-        if not judgement.failed
+        if not judgement.failed and not isinstance(judgement.variant.model, External)
     ]
 
 
