@@ -1,0 +1,42 @@
+"""Tasks: a number, a next token, a class or tags, what a synthetic source hides, a world; what fits with each."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask
+from precisionflow.config.tasks.images import IMAGE_METRICS, Images, Objects
+from precisionflow.config.tasks.numbers import Regression
+from precisionflow.config.tasks.planning import PLANNING_METRICS, Planning
+from precisionflow.config.tasks.rows import Classification
+from precisionflow.config.tasks.texts import NextToken, SequenceClassification, Synthetic, Tagging
+
+__all__ = [
+    "CLASS_METRICS",
+    "IMAGE_METRICS",
+    "PLANNING_METRICS",
+    "ClassTask",
+    "Classification",
+    "Images",
+    "NextToken",
+    "Objects",
+    "Planning",
+    "Regression",
+    "SequenceClassification",
+    "Synthetic",
+    "Tagging",
+    "Task",
+]
+
+Task = Annotated[
+    Regression
+    | NextToken
+    | SequenceClassification
+    | Classification
+    | Images
+    | Tagging
+    | Synthetic
+    | Planning
+    | Objects,
+    Field(discriminator="kind"),
+]

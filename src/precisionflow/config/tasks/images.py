@@ -1,0 +1,97 @@
+"""Tasks of images: models of them, and the objects that they show."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from precisionflow.config.base import Config, Count, Fraction
+from precisionflow.config.drawn_tables import DrawnObjects
+from precisionflow.config.engine import TorchEngine
+from precisionflow.config.evaluation import Evaluation
+from precisionflow.config.likelihoods import FreeEnergy
+from precisionflow.config.networks import Clusters, Generative, Slots
+from precisionflow.config.sources import ImageSource, ScikitLearnImages
+from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask, told_apart
+
+IMAGE_METRICS = (
+    "free_energy",
+    "reconstruction_error",
+    "reconstruction_error_pca",
+    "completion_error",
+    "completion_error_pca",
+    "pit_error",
+    "ood_auroc_shuffled",
+)
+"""Metrics of a model of images, beside those of the classes that it tells."""
+
+
+class Images(ClassTask):
+    """Model images: reconstruct them, complete a missing half, tell what is unlike, and the class if there is one."""
+
+    networks: ClassVar = (Generative,)
+    likelihoods: ClassVar = (FreeEnergy,)
+    engines: ClassVar = (TorchEngine,)
+    has_splits: ClassVar = True
+    causal: ClassVar = False
+    beside: ClassVar = IMAGE_METRICS
+    metrics: ClassVar = (*CLASS_METRICS, *beside)
+    without_zero: ClassVar = ("free_energy", "validation_loss", "coverage_")
+    kind: Literal["images"] = "images"
+    source: ImageSource = ScikitLearnImages()
+    validation_fraction: Fraction = 0.1
+    """Share of the training images that early stopping may look at; the test images are never in it."""
+    unknown: tuple[str, ...] = ()
+    """Classes whose images are left out of all parts; they are scored beside the test images, to be told from them."""
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Metrics that are contrasted when the experiment names none."""
+        second = "accuracy" if self.source.labelled else "completion_error"
+        return ("free_energy", second, "reconstruction_error")
+
+    @model_validator(mode="after")
+    def _has_the_unknown_classes(self) -> Self:
+        if self.unknown and not self.source.labelled:
+            raise ValueError(
+                f"task.unknown: names {', '.join(self.unknown)}, but the images have no classes; name their column in "
+                "task.source.target, or leave it out"
+            )
+        return self
+
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """Names of all metrics; coverage is that of missing pixels; with unknown classes how well these are told.
+
+        Of images without classes none of those of classes.
+        """
+        coverage = tuple(name for name in evaluation.intervals if name.startswith("coverage_"))
+        if not self.source.labelled:
+            return (*self.beside, "validation_loss", *coverage)
+        told = told_apart("confidence", "entropy", "energy") if self.unknown else ()
+        return (*super().measured(evaluation), *coverage, *told)
+
+
+class Objects(Config):
+    """Group the pixels of images by the objects that they are of, without a label."""
+
+    networks: ClassVar = (Slots, Clusters)
+    likelihoods: ClassVar = (FreeEnergy,)
+    engines: ClassVar = (TorchEngine,)
+    recalibrations: ClassVar[tuple[str, ...]] = ()
+    has_splits: ClassVar = False
+    causal: ClassVar = False
+    predicts_tokens: ClassVar = False
+    headline: ClassVar = ("adjusted_rand_index",)
+    metrics: ClassVar = ("adjusted_rand_index", "validation_loss")
+    without_zero: ClassVar = ("validation_loss",)
+    kind: Literal["objects"] = "objects"
+    source: DrawnObjects = DrawnObjects()
+    train: Count = 1000
+    """Images of the training part."""
+    valid: Count = 100
+    """Images that early stopping may look at."""
+    test: Count = 200
+    """Images of the test part."""
+
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - nothing is recalibrated
+        """Names of all metrics."""
+        return self.metrics
