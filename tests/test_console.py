@@ -12,7 +12,7 @@ MEASURED = {"train_loss": 3.2e-9, "validation_loss": 0.5}
 
 def experiment(**rest: object) -> SimpleNamespace:
     training = SimpleNamespace(known_steps=30)
-    return SimpleNamespace(name="e", dataset="d", variant="v", training=training, **rest)
+    return SimpleNamespace(name="e", dataset="d", variant="v", model=None, training=training, **rest)
 
 
 def lines_of(calls: list[tuple[int, int, int]], capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -34,7 +34,7 @@ def test_markdown_has_scores_and_verdicts(line: Line, results: Results) -> None:
 def test_the_terminal_shows_the_same_tables(line: Line, results: Results) -> None:
     told = line("table", results.folder).out
     assert "noise on diabetes: 3 contrasts: 3 better" in told
-    assert "nats, lower is better" in told
+    assert "nats, lower" in told
 
 
 def test_latex_into_a_file(line: Line, results: Results, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.func import stack_module_state
 
 from precisionflow.config import load, shipped
+from precisionflow.config.agents import Agent
 from precisionflow.config.attention import Attention, GaussianPerKey
 from precisionflow.config.learning import LearnedPrecision, PredictiveCoding, StudentTLaw
 from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL, Homoscedastic
@@ -134,8 +135,11 @@ def test_parameters_of_an_error_law_are_those_of_a_distribution():
     assert groups == {"distribution"}
 
 
-@pytest.mark.parametrize("name", sorted(shipped()))
+@pytest.mark.parametrize(
+    "name", [name for name in sorted(shipped()) if not isinstance(load(name).model, Agent)]
+)
 def test_every_parameter_of_a_shipped_network_has_one_group_and_one_optimiser(name):
+    """An agent counts: nothing of it is optimised."""
     experiment = load(name)
     model = initial(experiment, card(features=1024, buckets=12_000))
     groups, named = parameter_groups(model), dict(model.named_parameters())
