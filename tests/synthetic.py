@@ -13,8 +13,8 @@ from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment, parse
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table
-from precisionflow.records.cards import ModelCard
-from precisionflow.records.files import write_card, write_parquet
+from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.marker import MARKER, digests_of, read_marker
 from precisionflow.records.schemas import CLASS_PREDICTIONS, HISTORY, METRICS, PREDICTIONS
 from precisionflow.results.code import code_version
@@ -120,6 +120,14 @@ def _folders(experiment: Experiment, root: Path, verb: str, work: Callable[..., 
     return folders
 
 
+def learned_from(cell: Path, data: DatasetCard) -> None:
+    """Have the card of a cell say that it was trained on prepared data."""
+    file = cell / "model.json"
+    card = read_card(file, ModelCard)
+    write_card(card.model_copy(update={"source_sha256": data.source_sha256}), file)
+    mark_again(cell)
+
+
 def mark_again(stage: Path) -> None:
     """Digests of a finished stage anew, after a test has put other files there."""
     marker = read_marker(stage)
@@ -199,6 +207,7 @@ def write_trained(out: Path, variant: Variant, seed: int, split: int) -> None:
         experiment_hash=experiment.hash,
         code_version=code_version("train"),
         seed=seed,
+        source_sha256="0",
         split=split,
         parameters=1234,
         steps=200,

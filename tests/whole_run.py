@@ -34,10 +34,10 @@ def install_wheel(folder: Path) -> Path:
     """bin of a new environment that has the wheel, and the dependencies (not the checkout) of this one."""
     source = folder / "source"
     command("git", "clone", "--quiet", ROOT, source, cwd=folder)
-    for changed in command(
-        "git", "ls-files", "--modified", "--others", "--exclude-standard", cwd=ROOT
-    ).stdout.split("\n"):
-        if changed and (ROOT / changed).exists():
+    edited = command("git", "diff", "--name-only", "HEAD", cwd=ROOT).stdout
+    new = command("git", "ls-files", "--others", "--exclude-standard", cwd=ROOT).stdout
+    for changed in (edited + new).splitlines():
+        if (ROOT / changed).exists():
             (source / changed).parent.mkdir(parents=True, exist_ok=True)
             (source / changed).write_bytes((ROOT / changed).read_bytes())
     command(

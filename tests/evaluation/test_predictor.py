@@ -83,7 +83,9 @@ def test_weights_that_are_damaged_absent_or_foreign_are_refused(model, table, on
 
 
 def test_the_card_of_other_data_is_refused(model, table, text):
-    """Another split has another standardisation: its predictions would be in wrong units."""
-    for card in (card_of(table, 1), card_of(text)):
+    """Another split has another standardisation: its predictions would be in wrong units. So would those of a file
+    that was changed since."""
+    edited = card_of(table).model_copy(update={"source_sha256": "another file's"})
+    for card in (card_of(table, 1), card_of(text), edited):
         message = refused(model, card)
         assert message.startswith(f"{model}: was not trained on {card.dataset} split {card.split} as ")

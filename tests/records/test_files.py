@@ -283,6 +283,7 @@ def test_cards_survive(tmp_path: Path) -> None:
     assert read_card(tmp_path / "dataset.json", DatasetCard) == CARD
     experiment = load("quickstart-regression")
     numbers = {
+        "source_sha256": "0",
         "seed": 0,
         "split": 1,
         "parameters": 2,

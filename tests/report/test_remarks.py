@@ -15,6 +15,7 @@ def runs(*steps: int, planned: int = 400, **training: object) -> list[ModelCard]
             experiment=experiment,
             experiment_hash="0",
             code_version="0",
+            source_sha256="0",
             split=split,
             steps=of,
             planned_steps=planned,

@@ -100,7 +100,7 @@ def _write_weights(folder: Path, variant: Experiment) -> None:
     save_file(
         {name: tensor.contiguous() for name, tensor in build(variant, card).state_dict().items()}, target
     )
-    synthetic.mark_again(target.parent)
+    synthetic.learned_from(target.parent, card)
 
 
 def _write_long_history(cell: Path) -> None:

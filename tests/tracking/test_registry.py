@@ -70,10 +70,11 @@ def measure(variant: Variant, seed: int, split: int) -> dict[str, float]:
 def _write_weights(folder: Path, variant: Variant) -> None:
     torch.manual_seed(0)
     data = data_folder(folder / "data", variant.experiment, 0)
-    weights = build(variant.experiment, read_card(data / "dataset.json", DatasetCard)).state_dict()
+    card = read_card(data / "dataset.json", DatasetCard)
+    weights = build(variant.experiment, card).state_dict()
     cell = cell_folder(folder / "model" / "noise" / "diabetes" / variant.name, 0, 0)
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, cell / "model.safetensors")
-    synthetic.mark_again(cell)
+    synthetic.learned_from(cell, card)
 
 
 def _settle(folder: Path, whole: Experiment) -> None:

@@ -86,7 +86,8 @@ def load_network(
 
 def check_data(model: Path, *, model_card: ModelCard, card: DatasetCard) -> None:
     """ValueError for the card of other data than a model was trained on."""
-    if (card.task, card.split) != (model_card.experiment.task.model_dump(mode="json"), model_card.split):
+    task = model_card.experiment.task.model_dump(mode="json")
+    if (card.task, card.split, card.source_sha256) != (task, model_card.split, model_card.source_sha256):
         raise ValueError(
             f"{model}: was not trained on {card.dataset} split {card.split} as it is prepared here; "
             "give the data that it was trained on or train again"

@@ -171,6 +171,8 @@ class ModelCard(Card):
     experiment: Experiment
     experiment_hash: str
     code_version: str
+    source_sha256: str
+    """Of the data that it was trained on: that of their card."""
     seed: int
     split: int
     parameters: int | None

@@ -54,7 +54,7 @@ SETTLING = _schema(
 )
 """model/settling.parquet, where training.monitor_every asks for it: how the errors of a batch settle after so many
 optimiser steps. A row for each layer with an error, by its place in the network, and a last one for the output, by the
-number of layers; network: the member of an ensemble, else 0. energy: nats a sample before the first iteration and after
+number of layers; network: the member of an ensemble, else 0. energy: nats a target before the first iteration and after
 each, of the output its loss. error_norm: of the settled errors at each position, the root of the mean over samples of
 the squared norm over channels. precision: their geometric mean there. Both are lists of one number for rows of a table,
 and empty for the output. cosine: between the gradient that its weights learn from and backprop's. A checkpoint has the

@@ -29,7 +29,7 @@ class Records:
 
     @property
     def energies(self) -> Float[np.ndarray, "runs iterations"]:
-        """Nats a sample before the first iteration and after each; a run that stopped early keeps its last."""
+        """Nats a target before the first iteration and after each; a run that stopped early keeps its last."""
         sums = [np.sum([row["energy"] for row in run], axis=0) for run in self.runs]
         longest = max(map(len, sums))
         return np.array([np.pad(of, (0, longest - len(of)), mode="edge") for of in sums])

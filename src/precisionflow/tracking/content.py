@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from precisionflow.ablation.aggregate import read_aggregate
+from precisionflow.ablation.aggregate import Aggregate, read_aggregate
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.config import Experiment, digest
 from precisionflow.config.external import External
@@ -224,12 +224,23 @@ def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> Repor
             if row["metric"] in headline
         },
         description=described(whole, scores=rows, contrasts=contrasts),
-        tables={"scores.json": _columns(rows), "contrasts.json": _columns(contrasts)},
+        tables={
+            "scores.json": _columns(rows),
+            "contrasts.json": _columns(contrasts),
+            **_over_data_sets(whole, results),
+        },
         figures=figures_of(files[0].read_text(encoding="utf-8"), whole.name),
         files=files,
         measured=int(files[1].stat().st_mtime * 1000),
         end=int(files[0].stat().st_mtime * 1000),
     )
+
+
+def _over_data_sets(whole: Experiment, results: Aggregate) -> dict[str, dict[str, Any]]:
+    """Tables of what several data sets say together, those that an experiment has."""
+    tables = {name: getattr(results, name).to_pylist() for name in ("across", "ranks", "iqm", "profiles")}
+    own = {name: [r for r in rows if r["experiment"] == whole.name] for name, rows in tables.items()}
+    return {f"{name}.json": _columns(rows) for name, rows in own.items() if rows}
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def write_external(
     model, place = experiment.model, TrainedCell(folder)
     assert isinstance(model, External)
     rows = {part: Rows.read(data.part(part)) for part in PARTS}
-    scales = read_card(data.card, DatasetCard).table
+    card = read_card(data.card, DatasetCard)
+    scales = card.table
     if isinstance(model, PredictionFile):
         stated = _of_a_file(model, rows, split=split)
     else:
@@ -58,6 +59,7 @@ def write_external(
             experiment=experiment,
             experiment_hash=experiment.hash,
             code_version=code_version("train"),
+            source_sha256=card.source_sha256,
             seed=seed,
             split=split,
             parameters=None,

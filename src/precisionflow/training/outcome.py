@@ -69,6 +69,7 @@ def write_cell(experiment: Experiment, data: PreparedSplit, folder: Path, traine
             experiment=experiment,
             experiment_hash=experiment.hash,
             code_version=code_version("train"),
+            source_sha256=card.source_sha256,
             seed=trained.cell.seed,
             split=trained.cell.split,
             parameters=count_parameters(experiment, card) * len(outcomes),

@@ -21,6 +21,7 @@ def card(seed: int, *, parameters: int = 1000, steps: int = 100, each: float = 0
         experiment_hash="h",
         code_version="c",
         seed=seed,
+        source_sha256="0",
         split=0,
         parameters=parameters,
         steps=steps,

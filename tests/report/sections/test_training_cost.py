@@ -14,6 +14,7 @@ def card(*, loss: float, seconds: float, steps: int = 10) -> ModelCard:
         experiment_hash="0",
         code_version="0",
         seed=0,
+        source_sha256="0",
         split=0,
         parameters=1_234_567,
         steps=steps,

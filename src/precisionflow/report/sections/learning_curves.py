@@ -12,7 +12,7 @@ from precisionflow.report.section import Section
 CURVES = {
     "train_loss": "Loss on the training batches.",
     "validation_loss": "Loss on the validation part, which early stopping looks at.",
-    "energy": "Energy a sample after settling, of the variants that learn by predictive coding.",
+    "energy": "Energy a target after settling, of the variants that learn by predictive coding.",
 }
 """Metrics of history.parquet that are drawn, and what they are."""
 

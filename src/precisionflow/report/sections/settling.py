@@ -28,7 +28,7 @@ CURVES = (
         "energy",
         "energy of the errors",
         "Energy of each layer's settled errors without its normaliser: precision times their square / 2.",
-        "nats a sample",
+        "nats a target",
     ),
 )
 """Quantity of each layer, title of its figure, caption, label of its axis."""
@@ -94,8 +94,8 @@ def _table(group: Group, found: Mapping[int, Records]) -> Table:
     headings = (
         Entry("variant"),
         Entry("iterations"),
-        Entry("energy before", "nats a sample"),
-        Entry("energy after", "nats a sample"),
+        Entry("energy before", "nats a target"),
+        Entry("energy after", "nats a target"),
         Entry("over layers", "largest energy of errors / smallest"),
         Entry("cosine with backprop", "gradient of all weights"),
         Entry("lowest cosine", "of one layer"),
@@ -118,10 +118,10 @@ def _pictures(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
         variants=group.names,
         name=f"{name}-energy",
         x="iteration",
-        y="nats a sample",
+        y="nats a target",
     )
     yield Picture(
-        figure, "Energy a sample less that before the first iteration: where it rises a step was too long."
+        figure, "Energy a target less that before the first iteration: where it rises a step was too long."
     )
     for column, title, caption, unit in CURVES:
         curves = {index: _curve(of.by_layer(column), of.layers) for index, of in found.items()}
