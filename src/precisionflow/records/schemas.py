@@ -196,29 +196,23 @@ TABLE = _schema(
 NaN where n = 1, the mean too where n = 0 or failures are refused. overlap is n_test / n_train of splits, which
 widens the interval, and 0 of seeds. The mean over the same cells would lie between chance_low and chance_high, at the
 experiment's confidence, if every prediction were true; NaN where chance does not keep the metric from its ideal."""
-CONTRASTS = _schema(
-    may_be_nan=(
+_SIDES = {"axis": _text, "level": _text, "baseline": _text, "variant": _text, "baseline_variant": _text}
+"""What a contrast is between."""
+_EFFECT = dict.fromkeys(
+    (
         *("effect", "low", "high", "std", "p", "p_adjusted", "margin", "equivalence", "equivalence_adjusted"),
         *("units_for_difference", "units_for_equivalence"),
-        *("percentile_low", "percentile_high", "bca_low", "bca_high"),
     ),
+    _real,
+)
+"""What is measured of it, each perhaps NaN."""
+CONTRASTS = _schema(
+    may_be_nan=(*_EFFECT, "percentile_low", "percentile_high", "bca_low", "bca_high"),
     experiment=_text,
     dataset=_text,
     metric=_text,
-    axis=_text,
-    level=_text,
-    baseline=_text,
-    variant=_text,
-    baseline_variant=_text,
-    effect=_real,
-    low=_real,
-    high=_real,
-    std=_real,
-    p=_real,
-    p_adjusted=_real,
-    margin=_real,
-    equivalence=_real,
-    equivalence_adjusted=_real,
+    **_SIDES,
+    **_EFFECT,
     n=_whole,
     failed=_whole,
     overlap=_real,
@@ -227,8 +221,6 @@ CONTRASTS = _schema(
     bca_low=_real,
     bca_high=_real,
     verdict=_text,
-    units_for_difference=_real,
-    units_for_equivalence=_real,
 )
 """aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired, std = their standard deviation; p
 of no difference, and that of a difference of the margin or more (`equivalence`); NaN where n = 1, and where no margin
@@ -236,37 +228,19 @@ is stated; all of them where failures are refused. failed: units in which a cell
 units_for_: of an undecided contrast, how many would show the measured effect, or equivalence, at 80 % power; NaN where
 no number up to 10,000 would, and of all other verdicts. percentile_, bca_: ends of the intervals by bootstrap."""
 ACROSS = _schema(
-    may_be_nan=(
-        *("effect", "low", "high", "std", "between", "p", "p_adjusted"),
-        *("margin", "equivalence", "equivalence_adjusted", "units_for_difference", "units_for_equivalence"),
-        *("improvement", "improvement_low", "improvement_high"),
-    ),
+    may_be_nan=(*_EFFECT, "between", "improvement", "improvement_low", "improvement_high"),
     experiment=_text,
     metric=_text,
     scale=_text,
-    axis=_text,
-    level=_text,
-    baseline=_text,
-    variant=_text,
-    baseline_variant=_text,
-    effect=_real,
-    low=_real,
-    high=_real,
-    std=_real,
+    **_SIDES,
+    **_EFFECT,
     between=_real,
-    p=_real,
-    p_adjusted=_real,
-    margin=_real,
-    equivalence=_real,
-    equivalence_adjusted=_real,
     n=_whole,
     failed=_whole,
     improvement=_real,
     improvement_low=_real,
     improvement_high=_real,
     verdict=_text,
-    units_for_difference=_real,
-    units_for_equivalence=_real,
 )
 """aggregate/across.parquet: the same over data sets, n of them, each with its effect as one unit. scale: "difference"
 in the metric's unit, or "log ratio" of variant to baseline. std: of the measured effects; between: of the true ones;

@@ -1,0 +1,87 @@
+"""Attention: a potential, a prior over edges, a value."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from precisionflow.config.attention.edges import Expanding, Independent, OneOfKeys
+from precisionflow.config.attention.potentials import (
+    DotProduct,
+    DotProductKeyBias,
+    GaussianIsotropic,
+    GaussianMixture,
+    GaussianPerKey,
+    GaussianPerQuery,
+    GaussianSeparable,
+    LaplaceByChannel,
+    LaplaceElliptical,
+    PairPrecision,
+    Potential,
+    StatedPrecision,
+    StudentTIsotropic,
+)
+from precisionflow.config.attention.priors import (
+    Absolute,
+    Causal,
+    Decay,
+    EdgePrior,
+    Full,
+    Geometric,
+    Graph,
+    OnePrior,
+    Prior,
+    Product,
+    Relative,
+    Window,
+    factors_of,
+)
+from precisionflow.config.attention.values import Hopfield, Multihop, Neighbour, Value
+from precisionflow.config.base import Config, Positive
+
+__all__ = [
+    "Absolute",
+    "Attention",
+    "Causal",
+    "Decay",
+    "DotProduct",
+    "DotProductKeyBias",
+    "EdgePrior",
+    "Expanding",
+    "Full",
+    "GaussianIsotropic",
+    "GaussianMixture",
+    "GaussianPerKey",
+    "GaussianPerQuery",
+    "GaussianSeparable",
+    "Geometric",
+    "Graph",
+    "Hopfield",
+    "Independent",
+    "LaplaceByChannel",
+    "LaplaceElliptical",
+    "Multihop",
+    "Neighbour",
+    "OneOfKeys",
+    "OnePrior",
+    "PairPrecision",
+    "Potential",
+    "Prior",
+    "Product",
+    "Relative",
+    "StatedPrecision",
+    "StudentTIsotropic",
+    "Value",
+    "Window",
+    "factors_of",
+]
+
+
+class Attention(Config):
+    """Attention as structural inference: a potential, a prior over edges, a value."""
+
+    potential: Potential = DotProduct()
+    temperature: Positive | None = None
+    """Divides the log potentials of every head, not the prior: where it starts, to be learned; none: 1, not learned."""
+    prior: Prior = Causal()
+    edges: Annotated[OneOfKeys | Independent | Expanding, Field(discriminator="kind")] = OneOfKeys()
+    value: Value = Neighbour()
