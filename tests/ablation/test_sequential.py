@@ -28,7 +28,7 @@ def test_boundaries_are_the_published_ones() -> None:
 
 
 def test_a_single_look_is_the_ordinary_test() -> None:
-    assert boundaries(0.05, [1.0]) == pytest.approx([1.959964])
+    assert boundaries(0.05, (1.0,)) == pytest.approx([1.959964])
     for alone in (Look(8, ()), Look(8, (8,))):
         assert (alone.overall_p(0.03), alone.nominal_level(0.05)) == (0.03, 0.05)
 

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from precisionflow import stages
 from precisionflow.config import resolve
 from precisionflow.data.tasks.objects import drawn_part
 from precisionflow.evaluation.predictor import load_predictor
@@ -25,6 +24,7 @@ from precisionflow.results.layout import (
     data_folder,
 )
 from precisionflow.serving.answers import answers_of
+from tests.every_stage import through_every_stage
 
 TREE = {
     "name": "objects",
@@ -52,17 +52,8 @@ TREE = {
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory):
     whole = resolve(TREE)
-    results, variants = Results(tmp_path_factory.mktemp("objects")), stages.expand([whole])
-    models, evaluations = ([of(v) for v in variants] for of in (results.model, results.evaluation))
-    stages.prepare(variants, out=results.data)
-    for variant, model, evaluation in zip(variants, models, evaluations, strict=True):
-        stages.train(variant, data=results.data, out=model)
-        stages.evaluate(variant, data=results.data, model=model, out=evaluation)
-    stages.aggregate([whole], evaluations=evaluations, out=results.aggregate)
-    stages.report(
-        [whole], models=models, evaluations=evaluations, aggregate=results.aggregate, out=results.report
-    )
-    return results, variants
+    results = Results(tmp_path_factory.mktemp("objects"))
+    return results, through_every_stage(whole, results)
 
 
 def test_the_table_holds_the_mean_index_of_every_method(run):

@@ -13,6 +13,7 @@ from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CONTRASTS, REGRESSION_ROWS, TABLE
 from precisionflow.results.cells import all_trained
 from precisionflow.results.layout import Aggregated, PreparedSplit, Reported, Results, data_folder
+from tests.every_stage import after_preparation
 
 
 class Ran(NamedTuple):
@@ -48,14 +49,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     variants = stages.expand([whole])
     stages.prepare(variants, out=results.data)
     _leave_out_validation(file, variants[0], results)
-    models, evaluations = [results.model(v) for v in variants], [results.evaluation(v) for v in variants]
-    for variant, model, evaluation in zip(variants, models, evaluations, strict=True):
-        stages.train(variant, data=results.data, out=model)
-        stages.evaluate(variant, data=results.data, model=model, out=evaluation)
-    stages.aggregate([whole], evaluations=evaluations, out=results.aggregate)
-    stages.report(
-        [whole], models=models, evaluations=evaluations, aggregate=results.aggregate, out=results.report
-    )
+    after_preparation(whole, variants, results)
     return Ran(variants, results, file)
 
 

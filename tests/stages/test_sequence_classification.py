@@ -14,6 +14,7 @@ from precisionflow.config.tasks import SequenceClassification
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CONTRASTS, TABLE
 from precisionflow.results.layout import Aggregated, Reported, Results, TrainedCell
+from tests.every_stage import through_every_stage
 
 VARIANTS = ("backprop", "predictive_coding")
 SPLITS = (0, 1)
@@ -80,16 +81,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("texts")
     texts = write(folder / "texts.tsv")
     whole, results = experiment(texts), Results(folder / "results")
-    variants = stages.expand([whole])
-    models, evaluations = ([of(v) for v in variants] for of in (results.model, results.evaluation))
-    stages.prepare(variants, out=results.data)
-    for variant, model, evaluation in zip(variants, models, evaluations, strict=True):
-        stages.train(variant, data=results.data, out=model)
-        stages.evaluate(variant, data=results.data, model=model, out=evaluation)
-    stages.aggregate([whole], evaluations=evaluations, out=results.aggregate)
-    stages.report(
-        [whole], models=models, evaluations=evaluations, aggregate=results.aggregate, out=results.report
-    )
+    through_every_stage(whole, results)
     return Run(whole, results, texts)
 
 

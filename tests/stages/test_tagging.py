@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from precisionflow import stages
 from precisionflow.config import resolve
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import TABLE
 from precisionflow.results.layout import Aggregated, Reported, Results
+from tests.every_stage import through_every_stage
 
 AXES = {
     "learning": {
@@ -67,16 +67,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, str]:
             "seeds": [0, 1],
         }
     )
-    results, variants = Results(folder / "results"), stages.expand([whole])
-    models, evaluations = ([of(v) for v in variants] for of in (results.model, results.evaluation))
-    stages.prepare(variants, out=results.data)
-    for variant, model, evaluation in zip(variants, models, evaluations, strict=True):
-        stages.train(variant, data=results.data, out=model)
-        stages.evaluate(variant, data=results.data, model=model, out=evaluation)
-    stages.aggregate([whole], evaluations=evaluations, out=results.aggregate)
-    stages.report(
-        [whole], models=models, evaluations=evaluations, aggregate=results.aggregate, out=results.report
-    )
+    results = Results(folder / "results")
+    through_every_stage(whole, results)
     return results, Reported(results.report).page.read_text(encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
 """Group-sequential looks: tests after several numbers of units whose level is kept (Lan and DeMets 1983)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,7 +29,8 @@ def spent(level: float, fraction: float) -> float:
     return 4 * float(ndtr(float(ndtri(level / 4)) / math.sqrt(fraction)))
 
 
-def boundaries(level: float, fractions: Sequence[float]) -> list[float]:
+@lru_cache(maxsize=1024)
+def boundaries(level: float, fractions: tuple[float, ...]) -> tuple[float, ...]:
     """What |z| has to exceed at each of increasing fractions of the units.
 
     By chance it does so at a look, and at none before, with the probability that `spent` allows since the look before.
@@ -53,7 +54,7 @@ def boundaries(level: float, fractions: Sequence[float]) -> list[float]:
             np.exp(-0.5 * np.square((here[:, None] - at) / step)) @ mass / (step * math.sqrt(2 * math.pi))
         )
         at, mass, before, used = here, density * weights * end, fraction, allowed
-    return found
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -160,8 +160,7 @@ def _tables(compared: Compared, sides: Sequence[Side], folders: Sequence[Folder]
     where = f"{experiment.name} on {compared.dataset}"
     interval = wording.interval_name(experiment.ablation.confidence)
     yield _beside(compared, f"{where}: mean ± half of the {interval}, n {unit_of(experiment)}s")
-    margins = wording.margins(experiment.ablation.margins)
-    caption = f"{where}: {wording.tally(compared.contrasts)}" + (f"; margins: {margins}" if margins else "")
+    caption = f"{where}: {wording.outcome(compared.contrasts, experiment.ablation.margins)}"
     levels = {variant.name: variant.levels for variant in compared.variants}
     yield tables.contrast_table(compared.contrasts, levels, caption=caption)
     if rows := _differences(sides, folders):

@@ -74,7 +74,6 @@ def _of_dataset(
     best = tables.proven_bests(contrasts, [v.name for v in variants], metrics)
     yield tables.score_table(scores, metrics, caption=caption, best=best)
     if contrasts:
-        margins = wording.margins(experiment.ablation.margins)
-        caption = f"{where}: {wording.tally(contrasts)}" + (f"; margins: {margins}" if margins else "")
+        caption = f"{where}: {wording.outcome(contrasts, experiment.ablation.margins)}"
         levels = {variant.name: variant.levels for variant in variants}
         yield tables.contrast_table(contrasts, levels, caption=caption)

@@ -106,6 +106,12 @@ def margins(stated: Mapping[str, Margin]) -> str:
     )
 
 
+def outcome(contrasts: Sequence[Row], stated: Mapping[str, Margin]) -> str:
+    """ "3 contrasts: 2 better, 1 undecided; margins: ece ±0.01": the tally, and the margins where there are any."""
+    told = margins(stated)
+    return tally(contrasts) + (f"; margins: {told}" if told else "")
+
+
 def _per_cent(share: float) -> str:
     return f"{100 * share:g} % of the baseline"
 
