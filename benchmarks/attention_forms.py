@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -30,6 +30,8 @@ class Shape:
     heads: int
     tokens: int
     width: int = 64
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
 
 
 class There(nn.Module):
@@ -39,7 +41,8 @@ class There(nn.Module):
         super().__init__()
         self.heads, self.head_width = shape.heads, shape.width
         self.in_features = shape.heads * shape.width
-        self.made = nn.Parameter(scale * torch.randn(shape.batch, heads, shape.tokens, shape.width))
+        made = scale * torch.randn(shape.batch, heads, shape.tokens, shape.width, device=shape.device)
+        self.made = nn.Parameter(made.to(shape.dtype))
 
     def forward(self, *tokens_at_side: object) -> Tensor:  # noqa: ARG002
         return self.made
@@ -54,11 +57,13 @@ class Attended(nn.Module):
         self.potential = potential(described, There(shape, heads=2 * shape.heads))
         for name, module in list(self.potential.named_children()):
             if isinstance(module, PrecisionOfTokens):
-                setattr(self.potential, name, There(shape, heads=shape.heads, scale=0.1))
+                whole = replace(shape, dtype=torch.float32)
+                setattr(self.potential, name, There(whole, heads=shape.heads, scale=0.1))
         self.prior = prior(described.prior, heads=shape.heads)
         self.values = There(shape, heads=shape.heads)
-        self.at = Sites(torch.arange(shape.tokens), None, range(shape.tokens))
-        self.x = torch.zeros(shape.batch, shape.tokens, shape.heads * shape.width)
+        self.at = Sites(torch.arange(shape.tokens, device=shape.device), None, range(shape.tokens))
+        self.x = torch.zeros(shape.batch, shape.tokens, shape.heads * shape.width, device=shape.device)
+        self.to(shape.device)
 
     def posterior(self) -> Posterior:
         queries, keys = self.potential(self.x, self.at)

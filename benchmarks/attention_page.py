@@ -1,23 +1,25 @@
-"""The tables and the figure of docs/performance.md, of what benchmarks/attention.py measured."""
+"""The tables and the figure of docs/performance.md, of what benchmarks/attention.py and attention_gpu.py measured."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from measured import Measured
 
 BEGIN, END = "<!-- tables made by benchmarks/attention.py -->", "<!-- end of the tables -->"
+BEGIN_GPU, END_GPU = "<!-- table made by benchmarks/attention_gpu.py -->", "<!-- end of the table -->"
 NAIVE = ", naive"
 Curve = Mapping[str, Mapping[int, float]]
 """Form -> tokens -> milliseconds."""
 
 
-def filled(page: str, tables: str) -> str:
+def filled(page: str, tables: str, *, begin: str = BEGIN, end: str = END) -> str:
     """The page with new tables; ValueError where it has no place for them."""
-    place = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    place = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not place.search(page):
-        raise ValueError(f"the page has no lines {BEGIN} and {END}; put them where the tables belong")
-    return place.sub(lambda _: f"{BEGIN}\n{tables}\n{END}", page)
+        raise ValueError(f"the page has no lines {begin} and {end}; put them where the tables belong")
+    return place.sub(lambda _: f"{begin}\n{tables}\n{end}", page)
 
 
 def tables_of(bars: Sequence[Measured], memory: Sequence[Measured], curve: Curve, *, figure: str) -> str:
@@ -57,3 +59,57 @@ def write(
     file.write_text(
         filled(page, tables_of(bars, memory, curve, figure=figure.name)), encoding="utf-8", newline="\n"
     )
+
+
+GPU_HEAD = (
+    "",
+    "over FlashAttention",
+    "bar",
+    "",
+    "ms",
+    "kernel that takes longest, its share",
+    "peak memory",
+    "error of the output",
+    "of gradients",
+)
+
+
+def gpu_table(measured: Sequence[Mapping[str, Any]]) -> str:
+    """One row for each form, of the measures of benchmarks/attention_gpu.py; a form that failed says why."""
+    found = {one["measure"]: one for one in measured}
+    rows, named = [], [name for name in found if name.endswith(OVER_FLASH)]
+    for name in named:
+        form, over = name.removesuffix(OVER_FLASH), found[name]
+        held = {None: "", True: "holds", False: "does not hold"}[over["holds"]]
+        shares = [one for one in found if one.startswith(f"{form}, share of ")]
+        longest = f"`{shares[0].split(', share of ')[1]}` {found[shares[0]]['value']:.0%}" if shares else ""
+        rest = (f"{form}{ending}" for ending in GPU_MEASURES)
+        time, memory, output, gradients = (
+            f"{found[one]['value']:.2g}" if one in found else "" for one in rest
+        )
+        bar = "" if over["bar"] is None else f"at most {over['bar']:g}"
+        rows.append([form, f"{over['value']:.2f}", bar, held, time, longest, memory, output, gradients])
+    failed = [name for name in found if ", failed: " in name]
+    device = [name for name in found if name.startswith("device: ")]
+    flash = [
+        f"{name}: {one['value']:.3g} {one['unit']}"
+        for name, one in found.items()
+        if name.startswith("FlashAttention")
+    ]
+    return "\n\n".join(["; ".join(device + flash), _table(GPU_HEAD, rows), *failed])
+
+
+OVER_FLASH = ", over FlashAttention"
+GPU_MEASURES = (
+    ", time",
+    ", peak memory over FlashAttention",
+    ", error of output",
+    ", error of gradients of tokens",
+)
+
+
+def write_gpu(file: Path, measured: Sequence[Mapping[str, Any]]) -> None:
+    """Replace the table of the GPU."""
+    page = file.read_text(encoding="utf-8")
+    tables = filled(page, gpu_table(measured), begin=BEGIN_GPU, end=END_GPU)
+    file.write_text(tables, encoding="utf-8", newline="\n")

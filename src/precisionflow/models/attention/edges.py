@@ -33,7 +33,7 @@ class Posterior:
         self._require_edges()
         queries = self.queries
         with outside_autocast(queries.device):
-            return self.lowering.expectation(queries, self.keys, values.to(queries.dtype), self.prior)
+            return self.lowering.expectation(queries, self.keys, values, self.prior)
 
     def probabilities(self) -> Float[Tensor, "batch heads queries keys"]:
         """The matrix itself, for analyses: each row sums to 1."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import embedding, pad
 
 from precisionflow.models.attention.edges import Posterior
-from precisionflow.models.attention.log_prior import Block, LogPrior
+from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior
 from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Values
 from precisionflow.models.attention.priors.padding import Present
 
@@ -142,6 +142,20 @@ class Grown:
         distance = self.places[queries, None] - there
         outside = (distance < 0) | (distance >= self.window[..., queries, None])
         return (distance * self.log_q[..., queries, None]).masked_fill(outside, float("-inf"))
+
+    def edgewise(self) -> Edgewise:
+        places, window, log_q = self.places, self.window, self.log_q
+
+        def possible(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            distance = places[query] - key
+            return (distance >= 0) & (distance < window[batch, head, query])
+
+        return Edgewise(
+            log=lambda batch, head, query, key: (places[query] - key) * log_q[batch, head, query],
+            possible=possible,
+            by_sequence=True,
+            by_head=True,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The logarithm of a prior over edges, kept in factors until a block of it is asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -13,6 +13,23 @@ from precisionflow.models.attention.sites import Sites
 Block = Float[Tensor, "batches heads queries keys"]
 ROWS = 256
 """Queries of a block where a prior is looked through as a whole."""
+
+Edge = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(batch, head, query, key), each an index or many that broadcast -> what is so of the edge between them."""
+
+
+class Edgewise(NamedTuple):
+    """log p(edge) of single edges, for kernels that ask for one after another; none: 0, and everywhere."""
+
+    log: Edge | None = None
+    """The logarithm where an edge is possible; anything elsewhere."""
+    possible: Edge | None = None
+    known_by: Hashable = None
+    """What `possible` is a function of: equal, the same edges; none: nothing that can be compared."""
+    by_sequence: bool = False
+    """Whether edges that are possible differ between the sequences of a batch."""
+    by_head: bool = False
+    """Whether they differ between heads."""
 
 
 @runtime_checkable
@@ -33,6 +50,10 @@ class Factor(Protocol):
 
     def block(self, queries: slice, keys: slice) -> Block:
         """log p(edge) between some queries and some keys: -inf where no edge can exist; it broadcasts."""
+        ...
+
+    def edgewise(self) -> Edgewise:
+        """The same, edge by edge."""
         ...
 
 
@@ -81,6 +102,11 @@ class LogPrior:
             prior = prior.masked_fill(self.absent[:, None, queries, None], 0.0)
         return prior
 
+    def edgewise(self) -> list[Edgewise]:
+        """The factors, edge by edge; those of queries that are `absent` are no exception here."""
+        found = [factor.edgewise() for factor in self.factors]
+        return [*found, Edgewise(possible=_not_later, known_by="causal")] if self.causal else found
+
     def matrix(self, queries: int, keys: int, *, device: torch.device, dtype: torch.dtype) -> Block:
         """The block of all queries and all keys."""
         return self.block(slice(0, queries), slice(0, keys), device=device, dtype=dtype)
@@ -109,6 +135,10 @@ class LogPrior:
                 )
 
 
+def _not_later(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:  # noqa: ARG001
+    return query >= key
+
+
 def blocks_of(queries: int) -> Iterator[slice]:
     """Slices of at most `ROWS` queries."""
     for start in range(0, queries, ROWS):
@@ -129,6 +159,19 @@ class Offsets:
     def block(self, queries: slice, keys: slice) -> Int[Tensor, "queries keys"]:
         """The offsets between some queries and some keys."""
         return self.queries.positions[queries, None] - self.keys.positions[keys]
+
+    def edgewise(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """(query, key) -> offset."""
+        if self.queries.span and self.keys.span:
+            shift = self.queries.span[0] - self.keys.span[0]
+            return lambda query, key: query - key + shift
+        own, other = self.queries.positions, self.keys.positions
+        return lambda query, key: own[query] - other[key]
+
+    @property
+    def known_by(self) -> Hashable:
+        """What all offsets follow from; none where positions are not consecutive."""
+        return (self.queries.span, self.keys.span) if self.queries.span and self.keys.span else None
 
     def reach(self, queries: slice, keys: int, *, before: int | None, after: int | None) -> slice:
         """The keys at most `before` places before one of the queries and at most `after` behind; none: any number."""

@@ -1,6 +1,7 @@
 """Lowerings, one file each: how queries and keys become log potentials without a (queries, keys, width) tensor."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,6 +11,21 @@ from precisionflow.models.attention.log_prior import LogPrior
 Queries = Float[Tensor, "batch heads queries of_query"]
 Keys = Float[Tensor, "batch heads keys of_key"]
 Values = Float[Tensor, "batch heads keys width"]
+Terms = tuple[Float[Tensor, "batch heads tokens"], ...]
+"""Numbers of a token, in float32 at least."""
+
+
+class Score(NamedTuple):
+    """log potential = value(<q_i, k_j>, terms of i, terms of j): a function of one inner product and of few numbers.
+
+    Fused kernels of a GPU take the inner product in the dtype of the values, all else in float32.
+    """
+
+    queries: Float[Tensor, "batch heads queries width"]
+    keys: Float[Tensor, "batch heads keys width"]
+    of_query: Terms
+    of_key: Terms
+    value: Callable[[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
 
 
 @runtime_checkable

@@ -64,7 +64,7 @@ class ByBlocks(ABC):
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
     ) -> Float[Tensor, "batch heads queries width"]:
-        return expectation(self.block, queries, keys, values, prior)
+        return expectation(self.block, queries, keys, values.to(queries.dtype), prior)
 
 
 def expectation(

@@ -1,6 +1,7 @@
 """The inner product of augmented queries and keys."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from precisionflow.models.attention.log_prior import LogPrior
-from precisionflow.models.attention.lowerings import Keys, Queries, Values, blockwise
+from precisionflow.models.attention.lowerings import Keys, Queries, Score, Values, blockwise, flex
 from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
 
 WHOLE = 2**18
@@ -17,14 +18,18 @@ ALIGNED = 8
 """Fused kernels of a GPU ask for widths that this divides."""
 
 
+@dataclass(frozen=True)
 class InnerProduct:
     """log potential = <query, key>, of augmented queries and keys.
 
     One fused scaled_dot_product_attention where there is no prior but a causal one, or a small one that nothing is
     learned of. Others go by blocks of queries, each with the keys that its prior lets it reach: a window costs what it
     visits. So do, on a CPU, keys that are wider than the values, as its fused kernel takes one width and zeros behind
-    the values cost more.
+    the values cost more. FlexAttention takes all but the dot product without a prior where a GPU is given bfloat16.
     """
+
+    narrow: int = 0
+    """How many of the last channels are single numbers beside vectors: their products are never taken in bfloat16."""
 
     def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
         return queries @ keys.transpose(-1, -2)
@@ -35,6 +40,10 @@ class InnerProduct:
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
     ) -> Float[Tensor, "batch heads queries width"]:
+        plain = not (self.narrow or prior.factors) and keys.shape[-1] == values.shape[-1]
+        if not plain and flex.fits(queries, keys, values):
+            return flex.expectation(self.score(queries, keys), values, prior)
+        values = values.to(queries.dtype)
         if queries.device.type == "cpu" and keys.shape[-1] != values.shape[-1]:
             return blockwise.expectation(_block, queries, keys, values, prior)
         if not prior.factors:
@@ -44,6 +53,18 @@ class InnerProduct:
             return blockwise.expectation(_block, queries, keys, values, prior)
         log_prior = prior.matrix(rows, columns, device=queries.device, dtype=queries.dtype)
         return _fused(queries, keys, values, attn_mask=log_prior)
+
+    def score(self, queries: Queries, keys: Keys) -> Score:
+        """The channels that are vectors, and the others."""
+        (query, own), (key, other) = (flex.apart(side, self.narrow) for side in (queries, keys))
+        return Score(query, key, own, other, summed)
+
+
+def summed(product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
+    """The product and those of the numbers."""
+    for mine, its in zip(own, other, strict=True):
+        product = product + mine * its
+    return product
 
 
 def _fused(queries: Queries, keys: Keys, values: Values, **prior: Tensor | bool) -> Tensor:

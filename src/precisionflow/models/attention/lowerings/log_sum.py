@@ -1,37 +1,76 @@
-"""The logarithm of a sum of exponentials of inner products: components that share a value."""
+"""The logarithm of a sum of exponentials: components of one inner product that share a value."""
 
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from precisionflow.models.attention.lowerings.blockwise import Block, ByBlocks, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings import Keys, Queries, Score
+from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings.flex import Scored, apart
 
 
 @dataclass(frozen=True)
-class LogSum(ByBlocks):
-    """log potential = w_i log sum_m exp <q_i, k_jm>, the query side [w, q], the key side [k_1, ..., k_M].
+class LogSum(Scored):
+    """log potential = w_i log sum_m exp(s_im <q_i, k_j> + a_im + b_jm): M components, one inner product.
 
-    With w = 1 it is the softmax over M T keys whose values are shared by M, but the values are averaged once.
+    The query side is [w, s_1, ..., s_M, a_1, ..., a_M, q], the key side [b_1, ..., b_M, k]. With w = 1 it is the
+    softmax over M T keys whose values are shared by M, but products and averages are taken once.
     """
 
     components: int
 
+    def score(self, queries: Queries, keys: Keys) -> Score:
+        numbers = 1 + 2 * self.components
+        _, own = apart(queries[..., :numbers], numbers)
+        _, other = apart(keys[..., : self.components], self.components)
+        return Score(queries[..., numbers:], keys[..., self.components :], own, other, self._value)
+
+    def _value(self, product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
+        weight, slopes, levels = own[0], own[1 : 1 + self.components], own[1 + self.components :]
+        parts = [
+            slope * product + level + bias for slope, level, bias in zip(slopes, levels, other, strict=True)
+        ]
+        top = parts[0]
+        for part in parts[1:]:
+            top = torch.maximum(top, part)
+        total = torch.zeros_like(top)
+        for part in parts:
+            total = total + (part - top).exp()
+        return weight * (top + total.log())
+
     def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
-        weight, inner = queries[..., :1], queries[..., 1:]
-        components = keys.chunk(self.components, dim=-1)
-        products = [torch.bmm(inner, component.transpose(1, 2)) for component in components]
-        whole = products[0]
-        for product in products[1:]:
-            whole = torch.logaddexp(whole, product)
+        count = self.components
+        weight, slopes, levels, inner = queries.split(
+            [1, count, count, queries.shape[-1] - 1 - 2 * count], -1
+        )
+        biases, key = keys[..., :count], keys[..., count:]
+        product = torch.bmm(inner, key.transpose(1, 2))
+
+        def part(m: int) -> Block:
+            with_bias = torch.addcmul(biases[:, None, :, m], product, slopes[..., m : m + 1])
+            return with_bias.add_(levels[..., m : m + 1])
+
+        parts = [part(m) for m in range(count)]
+        whole = parts[0] if count > 1 else parts[0].clone()
+        for other in parts[1:]:
+            whole = torch.logaddexp(whole, other)
 
         def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
             of_queries[..., 0] = (gradient * whole).sum(-1)
-            of_queries[..., 1:] = 0
             gradient.mul_(weight)
-            of_components = of_keys.chunk(self.components, dim=-1)
-            for product, component, of_component in zip(products, components, of_components, strict=True):
-                of_product = (product - whole).exp_().mul_(gradient)
-                of_queries[..., 1:].baddbmm_(of_product, component)
-                of_component.baddbmm_(of_product.transpose(1, 2), inner)
+            of_product, rest = torch.zeros_like(gradient), gradient
+            for m in range(count):
+                if m < count - 1:
+                    mine = (parts[m] - whole).exp_().mul_(gradient)
+                    rest = rest - mine
+                else:
+                    mine = rest
+                of_queries[..., 1 + m] = (mine * product).sum(-1)
+                of_queries[..., 1 + count + m] = mine.sum(-1)
+                of_keys[..., m] += mine.sum(1)
+                of_product.addcmul_(mine, slopes[..., m : m + 1])
+            torch.bmm(of_product, key, out=of_queries[..., 1 + 2 * count :])
+            of_keys[..., count:].baddbmm_(of_product.transpose(1, 2), inner)
 
         return whole * weight, pull

@@ -4,13 +4,21 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
-from precisionflow.models.attention.lowerings.blockwise import Block, ByBlocks, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings import Keys, Queries, Score
+from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings.flex import Scored, apart
+from precisionflow.models.attention.lowerings.inner_product import summed
 
 
 @runtime_checkable
 class Curve(Protocol):
     """A function of numbers, and its derivative."""
+
+    def of(self, at: Tensor) -> Tensor:
+        """f(x)."""
+        ...
 
     def value(self, at: Block) -> Block:
         """f(x), a tensor of its own; it may write into `at` what `pull` then gets."""
@@ -22,13 +30,24 @@ class Curve(Protocol):
 
 
 @dataclass(frozen=True)
-class Pointwise(ByBlocks):
+class Pointwise(Scored):
     """log potential = -w_i f(<q_i, k_j>), the query side [w, q], the key side k.
 
     Forward and backward pass take the seven matrix products of a fused softmax attention, and f twice.
     """
 
     curve: Curve
+    narrow: int = 0
+    """How many of the last channels are single numbers beside vectors."""
+
+    def score(self, queries: Queries, keys: Keys) -> Score:
+        inner, own = apart(queries[..., 1:], self.narrow)
+        key, other = apart(keys, self.narrow)
+        _, weight = apart(queries[..., :1], 1)
+        return Score(inner, key, (*weight, *own), other, self._value)
+
+    def _value(self, product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
+        return -own[0] * self.curve.of(summed(product, own[1:], other))
 
     def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
         weight, inner = -queries[..., :1], queries[..., 1:]

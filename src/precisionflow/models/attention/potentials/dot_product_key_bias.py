@@ -18,7 +18,7 @@ class DotProductKeyBias(AsTheyAre):
     precision: a term that lets a key say how likely it is to be attended to, whatever the query.
     """
 
-    lowering = InnerProduct()
+    lowering = InnerProduct(narrow=1)
 
     def __init__(self, queries_keys: QueriesAndKeys) -> None:
         super().__init__(queries_keys)

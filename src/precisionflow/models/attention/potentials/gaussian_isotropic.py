@@ -16,7 +16,7 @@ class GaussianIsotropic(Centred):
     k' = [k, ||k||^2], of width d + 1 (Singh & Buckley 2023, table 1). With keys of one length it is the dot product.
     """
 
-    lowering = InnerProduct()
+    lowering = InnerProduct(narrow=1)
 
     def __init__(self, queries_keys: QueriesAndKeys, *, initial_precision: float | None = None) -> None:
         """No `initial_precision`: 1 / sqrt(d), the scale of the dot product."""

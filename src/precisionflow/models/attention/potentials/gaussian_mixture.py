@@ -35,8 +35,9 @@ class Components(nn.Module):
 class GaussianMixture(Centred):
     """log potential = log sum_m w_m N(q_i; k_j + s_m, I / l_m): weights w, shifts s and precisions l of every head.
 
-    A component is the inner product of q' = [q, ||q||^2, 1] and
-    k' = [l (k + s), -l / 2, -l / 2 ||k + s||^2 + d / 2 log l + log w]. One key is near to queries of several kinds.
+    Component m is l <q, k> + a_i + b_j, a_i = l <q, s> - l / 2 ||q||^2 of the query and
+    b_j = -l / 2 ||k + s||^2 + d / 2 log l + log w of the key: one inner product for all components. One key is near to
+    queries of several kinds.
     """
 
     def __init__(
@@ -52,16 +53,16 @@ class GaussianMixture(Centred):
         self.lowering = LogSum(components)
 
     def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - one mixture for all
-        one = torch.ones_like(queries[..., :1])
-        return torch.cat([one, queries, queries.square().sum(-1, keepdim=True), one], dim=-1)
+        precision = precision_of(self.log_precision)[:, None]
+        slopes = precision.expand(*queries.shape[:-1], -1)
+        shifts = self.components.shift.unbind(1)
+        along = torch.stack([(queries * shift[:, None]).sum(-1) for shift in shifts], dim=-1)
+        levels = precision * (along - 0.5 * queries.square().sum(-1, keepdim=True))
+        return torch.cat([torch.ones_like(queries[..., :1]), slopes, levels, queries], dim=-1)
 
     def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
         precision = precision_of(self.log_precision)
         constant = 0.5 * keys.shape[-1] * precision.log() + self.components.log_weight()
-        sides = []
-        for m in range(precision.shape[-1]):
-            of_head = (slice(None), slice(m, m + 1), None)
-            centre, weight = keys + self.components.shift[:, m : m + 1], precision[of_head]
-            half = (-0.5 * weight).expand(*keys.shape[:-1], 1)
-            sides += [weight * centre, half, half * centre.square().sum(-1, keepdim=True) + constant[of_head]]
-        return torch.cat(sides, dim=-1)
+        shifts = self.components.shift.unbind(1)
+        squares = torch.stack([(keys + shift[:, None]).square().sum(-1) for shift in shifts], dim=-1)
+        return torch.cat([constant[:, None] - 0.5 * precision[:, None] * squares, keys], dim=-1)

@@ -18,7 +18,7 @@ class GaussianPerKey(Centred):
     Singh & Buckley (2023, table 1), its precision made a function of the key.
     """
 
-    lowering = InnerProduct()
+    lowering = InnerProduct(narrow=1)
 
     def __init__(self, queries_keys: QueriesAndKeys, config: Config) -> None:
         super().__init__(queries_keys)

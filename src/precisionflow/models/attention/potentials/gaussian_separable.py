@@ -19,7 +19,7 @@ class GaussianSeparable(Centred):
     The product is what separates: the normaliser of a sum, 1/2 sum_c log(a_ic + b_jc), is no sum of terms of one side.
     """
 
-    lowering = InnerProduct()
+    lowering = InnerProduct(narrow=1)
 
     def __init__(self, queries_keys: QueriesAndKeys, config: Config) -> None:
         """Each side begins with the root of the initial precision."""

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.blockwise import Block
@@ -24,6 +24,9 @@ ROUNDED = 0.01
 class Root:
     """sqrt(x), for x >= ROUNDED^2."""
 
+    def of(self, at: Tensor) -> Tensor:
+        return at.clamp_min(ROUNDED**2).sqrt()
+
     def value(self, at: Block) -> Block:
         return at.clamp_min_(ROUNDED**2).sqrt()
 
@@ -39,7 +42,7 @@ class LaplaceElliptical(Centred):
     not change when queries and keys are rotated.
     """
 
-    lowering: ClassVar = Pointwise(Root())
+    lowering: ClassVar = Pointwise(Root(), narrow=2)
 
     def __init__(self, queries_keys: QueriesAndKeys, *, initial_precision: float | None = None) -> None:
         """No `initial_precision`: 2, with which the slope at the distance sqrt(2 d) is that of the dot product."""

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.blockwise import Block
@@ -22,6 +22,9 @@ from precisionflow.models.attention.potentials.centred import (
 class Logarithm:
     """log x, for x >= 1."""
 
+    def of(self, at: Tensor) -> Tensor:
+        return at.clamp_min(1.0).log()
+
     def value(self, at: Block) -> Block:
         return at.clamp_min_(1.0).log()
 
@@ -37,7 +40,7 @@ class StudentTIsotropic(Centred):
     weighs them nearly alike. nu = 1 + softplus(r): a location exists.
     """
 
-    lowering: ClassVar = Pointwise(Logarithm())
+    lowering: ClassVar = Pointwise(Logarithm(), narrow=2)
 
     def __init__(
         self, queries_keys: QueriesAndKeys, *, initial_precision: float | None, initial_degrees: float

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from precisionflow.models.attention.log_prior import Block, LogPrior
+from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior
 from precisionflow.models.attention.sites import Sites
 
 
@@ -44,3 +44,7 @@ class ByPosition:
     def block(self, queries: slice, keys: slice) -> Block:  # noqa: ARG002
         places = self.keys.positions[keys].clamp(max=self.table.shape[-1] - 1)
         return self.table.index_select(-1, places)[None]
+
+    def edgewise(self) -> Edgewise:
+        of_keys = self.block(slice(0), slice(0, len(self.keys.positions)))[0, :, 0].clone()
+        return Edgewise(log=lambda batch, head, query, key: of_keys[head, key])  # noqa: ARG005

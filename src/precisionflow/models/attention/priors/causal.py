@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from precisionflow.models.attention.log_prior import EVERY_EDGE, Block, LogPrior, Offsets
+from precisionflow.models.attention.log_prior import EVERY_EDGE, Block, Edgewise, LogPrior, Offsets
 from precisionflow.models.attention.priors import log_of
 from precisionflow.models.attention.sites import Sites
 
@@ -36,3 +36,10 @@ class NotLater:
 
     def block(self, queries: slice, keys: slice) -> Block:
         return log_of(self.offsets.block(queries, keys) >= 0)[None, None]
+
+    def edgewise(self) -> Edgewise:
+        offset, known_by = self.offsets.edgewise(), self.offsets.known_by
+        return Edgewise(
+            possible=lambda batch, head, query, key: offset(query, key) >= 0,  # noqa: ARG005
+            known_by=known_by and (NotLater, known_by),
+        )

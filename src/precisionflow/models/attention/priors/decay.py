@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from precisionflow.models.attention.log_prior import Block, LogPrior, Offsets
+from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior, Offsets
 from precisionflow.models.attention.sites import Sites
 
 
@@ -38,6 +38,10 @@ class Distant:
 
     def block(self, queries: slice, keys: slice) -> Block:
         return (self.offsets.block(queries, keys).abs() * -self.slopes[:, None, None])[None]
+
+    def edgewise(self) -> Edgewise:
+        offset, slopes = self.offsets.edgewise(), self.slopes
+        return Edgewise(log=lambda batch, head, query, key: -slopes[head] * offset(query, key).abs())  # noqa: ARG005
 
 
 def usual_slopes(heads: int) -> tuple[float, ...]:

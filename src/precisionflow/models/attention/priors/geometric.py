@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from precisionflow.models.attention.log_prior import Block, LogPrior, Offsets
+from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior, Offsets
 from precisionflow.models.attention.sites import Sites
 
 
@@ -42,9 +43,24 @@ class Passing:
         return self.offsets.reach(queries, keys, before=None, after=0)
 
     def block(self, queries: slice, keys: slice) -> Block:
-        distance = self.offsets.block(queries, keys).double()
-        beta = distance.clamp(min=0) + self.beta
+        distance = self.offsets.block(queries, keys)
+        return self._log(distance).masked_fill(distance < 0, float("-inf"))[None, None]
+
+    def edgewise(self) -> Edgewise:
+        offset, known_by = self.offsets.edgewise(), self.offsets.known_by
+        largest = int(self.offsets.queries.positions[-1] - self.offsets.keys.positions[0])
+        by_distance = self._log(torch.arange(max(0, largest) + 1, device=self.offsets.keys.positions.device))
+        by_distance = by_distance.float()
+        return Edgewise(
+            log=lambda batch, head, query, key: by_distance[offset(query, key).clamp(min=0)],  # noqa: ARG005
+            possible=lambda batch, head, query, key: offset(query, key) >= 0,  # noqa: ARG005
+            known_by=known_by and (Passing, known_by),
+        )
+
+    def _log(self, distance: Int[Tensor, "*edges"]) -> Float[Tensor, "*edges"]:
+        """log p(distance) in float64, of negative distances that of 0."""
+        beta = distance.double().clamp(min=0) + self.beta
         log = torch.lgamma(beta) - torch.lgamma(beta + self.alpha + 1)
         start = torch.tensor([self.alpha, self.alpha + self.beta, self.beta], dtype=torch.float64).lgamma()
         constant = torch.tensor(self.alpha + 1).double().lgamma() - start[0] + start[1] - start[2]
-        return (log + constant).masked_fill(distance < 0, float("-inf"))[None, None]
+        return log + constant

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from precisionflow.models.attention.log_prior import Block, LogPrior
+from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior
 from precisionflow.models.attention.priors import log_of
 from precisionflow.models.attention.sites import Sites
 
@@ -30,7 +30,8 @@ class Graph(nn.Module):
         self.register_buffer("possible", possible, persistent=False)
 
     def log(self, queries: Sites, keys: Sites) -> LogPrior:
-        return LogPrior(factors=(Linked(self._blocks(queries), self._blocks(keys), self.possible),))
+        spans = (queries.span, keys.span) if queries.span and keys.span else None
+        return LogPrior(factors=(Linked(self._blocks(queries), self._blocks(keys), self.possible, spans),))
 
     def _blocks(self, at: Sites) -> Tensor:
         return (at.positions // self.size).clamp(max=len(self.possible) - 1)
@@ -43,6 +44,8 @@ class Linked:
     queries: Tensor
     keys: Tensor
     possible: Bool[Tensor, "blocks blocks"]
+    spans: tuple[range, range] | None = None
+    """Positions of queries and keys where they are consecutive."""
     keeps_self = False
     learned: tuple[Tensor, ...] = ()
 
@@ -51,3 +54,10 @@ class Linked:
 
     def block(self, queries: slice, keys: slice) -> Block:
         return log_of(self.possible[self.queries[queries, None], self.keys[keys]])[None, None]
+
+    def edgewise(self) -> Edgewise:
+        own, other, possible = self.queries, self.keys, self.possible
+        return Edgewise(
+            possible=lambda batch, head, query, key: possible[own[query], other[key]],  # noqa: ARG005
+            known_by=self.spans and (id(possible), self.spans),
+        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jaxtyping import Bool
 from torch import Tensor
 
-from precisionflow.models.attention.log_prior import EVERY_EDGE, Block, LogPrior
+from precisionflow.models.attention.log_prior import EVERY_EDGE, Block, Edgewise, LogPrior
 from precisionflow.models.attention.priors import log_of
 from precisionflow.models.attention.sites import Sites
 
@@ -31,3 +31,10 @@ class Present:
 
     def block(self, queries: slice, keys: slice) -> Block:  # noqa: ARG002 - all queries alike
         return log_of(self.keys[:, None, None, keys])
+
+    def edgewise(self) -> Edgewise:
+        present = self.keys
+        return Edgewise(
+            possible=lambda batch, head, query, key: present[batch, key],  # noqa: ARG005
+            by_sequence=True,
+        )

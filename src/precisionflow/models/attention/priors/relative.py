@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from precisionflow.models.attention.log_prior import Block, LogPrior, Offsets
+from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior, Offsets
 from precisionflow.models.attention.sites import Sites
 
 
@@ -46,3 +46,12 @@ class ByOffset:
         offsets, largest = self.offsets.block(queries, keys), self.table.shape[-1] // 2
         entries = offsets.clamp(-largest, largest) + largest
         return self.table.index_select(-1, entries.flatten()).view(1, -1, *offsets.shape)
+
+    def edgewise(self) -> Edgewise:
+        """A copy of the table: FlexAttention gives a view of a parameter no gradient."""
+        offset, table, largest = self.offsets.edgewise(), self.table[:, 0].clone(), self.table.shape[-1] // 2
+        return Edgewise(
+            log=lambda batch, head, query, key: table[  # noqa: ARG005
+                head, offset(query, key).clamp(-largest, largest) + largest
+            ]
+        )

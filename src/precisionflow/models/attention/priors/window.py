@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from precisionflow.models.attention.log_prior import Block, LogPrior, Offsets
+from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior, Offsets
 from precisionflow.models.attention.priors import log_of
 from precisionflow.models.attention.sites import Sites
 
@@ -40,3 +40,13 @@ class Near:
     def block(self, queries: slice, keys: slice) -> Block:
         offsets = self.offsets.block(queries, keys)
         return log_of((offsets <= self.before) & (offsets >= -self.after))[None, None]
+
+    def edgewise(self) -> Edgewise:
+        offset, known_by = self.offsets.edgewise(), self.offsets.known_by
+        before, after = self.before, self.after
+
+        def possible(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:  # noqa: ARG001
+            here = offset(query, key)
+            return (here <= before) & (here >= -after)
+
+        return Edgewise(possible=possible, known_by=known_by and (Near, known_by, before, after))

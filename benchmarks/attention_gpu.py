@@ -1,0 +1,341 @@
+"""Cost of attention on a GPU over FlashAttention: bfloat16, 4,096 tokens, forward and backward, and the kernels taken.
+
+Forms that are functions of one inner product take FlexAttention or a kernel of torch's own. Medians of passes, timed by
+events of the device, FlashAttention before each form. Errors are those of the first sequence, output and gradients, to
+the same form in float32 by blocks. `--page docs/performance.md` writes what `--json` wrote in a run with a GPU.
+"""
+
+import contextlib
+import copy
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from attention_forms import Attended, Fused, Hops, Lowered, Make, Retrieval, Shape, There
+from attention_page import write_gpu
+from measured import Measured, arguments, present
+from torch import Tensor, nn
+
+from precisionflow.config import attention as config
+
+FULL, CAUSAL, DOT = config.Full(), config.Causal(), config.DotProduct()
+BAR = 1.3
+SHAPE = Shape(batch=8, heads=6, tokens=4096, device="cuda", dtype=torch.bfloat16)
+WARM, TURNS = 3, 20
+SECONDS = 2.0
+"""After these no more passes of a form are timed."""
+WORKERS = 6
+"""Processes that compile kernels side by side before anything is timed."""
+COMPILING = 110
+"""Seconds that they have."""
+KERNELS = 3
+
+
+class Row(NamedTuple):
+    """One attention, and the bar of its cost over FlashAttention of the same prior, causal or not."""
+
+    name: str
+    make: Make
+    described: config.Attention
+    bar: float | None = BAR
+
+
+def of(potential: config.Potential, prior: config.Prior = FULL, **parts: object) -> config.Attention:
+    return config.Attention(potential=potential, prior=prior, **parts)
+
+
+def ring(blocks: int) -> tuple[tuple[int, int], ...]:
+    """Every block of tokens attends to itself, to the next, and to that on the other side."""
+    return tuple((i, (i + step) % blocks) for i in range(blocks) for step in (0, 1, blocks // 2))
+
+
+STUDENT, LAPLACE = config.StudentTIsotropic(), config.LaplaceElliptical()
+GRAPH = config.Graph(edges=ring(SHAPE.tokens // 128), size=128)
+ROWS = (
+    Row("Gaussian, isotropic", Lowered, of(config.GaussianIsotropic())),
+    Row("Student's t", Lowered, of(STUDENT)),
+    Row("Laplace, elliptical", Lowered, of(LAPLACE)),
+    Row("mixture of two Gaussians", Lowered, of(config.GaussianMixture())),
+    Row("dot product, window of 64", Lowered, of(DOT, config.Window(before=32, after=31))),
+    Row("dot product, relative prior", Lowered, of(DOT, config.Relative(largest=64))),
+    Row("dot product, decay", Lowered, of(DOT, config.Decay())),
+    Row("dot product, graph of blocks", Lowered, of(DOT, GRAPH)),
+    Row("dot product, bias of the key", Lowered, of(config.DotProductKeyBias())),
+    Row("dot product, absolute prior", Lowered, of(DOT, config.Absolute(places=SHAPE.tokens))),
+    Row("dot product, geometric prior", Lowered, of(DOT, config.Geometric(alpha=1.0, beta=100.0))),
+    Row("dot product, learned temperature", Lowered, of(DOT, temperature=1.0)),
+    Row("Gaussian, isotropic, causal", Lowered, of(config.GaussianIsotropic(), CAUSAL)),
+    Row("Student's t, causal", Lowered, of(STUDENT, CAUSAL)),
+    Row("Laplace, elliptical, causal", Lowered, of(LAPLACE, CAUSAL)),
+    Row("mixture of two Gaussians, causal", Lowered, of(config.GaussianMixture(), CAUSAL)),
+    Row("Hopfield step", Retrieval, of(DOT)),
+    Row("Gaussian, per query: a product twice as wide", Lowered, of(config.GaussianPerQuery()), None),
+    Row("Gaussian, per key: a product twice as wide", Lowered, of(config.GaussianPerKey()), None),
+    Row("Gaussian, separable: three times as wide", Lowered, of(config.GaussianSeparable()), None),
+    Row("multihop, two hops", Hops, of(DOT, value=config.Multihop(hops=2)), 2 * BAR),
+    Row("Laplace, by channel: no inner product", Lowered, of(config.LaplaceByChannel()), None),
+    Row("pair precision: no inner product", Lowered, of(config.PairPrecision()), None),
+)
+
+
+class Flash(Fused):
+    """FlashAttention, whatever torch would choose."""
+
+    def forward(self) -> Tensor:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+            return super().forward()
+
+
+def flash(row: Row) -> nn.Module:
+    """What the row is compared with."""
+    causal = row.described.prior.kind in ("causal", "geometric")
+    return Flash(SHAPE, of(DOT, CAUSAL if causal else FULL)).cuda()
+
+
+def once(module: nn.Module, gradient: Tensor) -> None:
+    """One forward and one backward pass, as `engine.dtype: bfloat16` takes them."""
+    with torch.autocast(SHAPE.device, SHAPE.dtype):
+        output = module()
+    output.backward(gradient.to(output.dtype))
+
+
+def milliseconds(module: nn.Module, gradient: Tensor) -> float:
+    """Median of passes after some that do not count."""
+    spent, until = [], time.perf_counter() + SECONDS
+    for turn in range(WARM + TURNS):
+        module.zero_grad()
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        once(module, gradient)
+        end.record()
+        end.synchronize()
+        if turn >= WARM:
+            spent.append(start.elapsed_time(end))
+        if len(spent) >= 3 and time.perf_counter() > until:
+            break
+    module.zero_grad()
+    return statistics.median(spent)
+
+
+def peak(module: nn.Module, gradient: Tensor) -> float:
+    """MiB of the device that a pass adds to what is held before it."""
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    once(module, gradient)
+    torch.cuda.synchronize()
+    rise = torch.cuda.max_memory_allocated() - before
+    module.zero_grad()
+    return rise / 2**20
+
+
+def kernels(module: nn.Module, gradient: Tensor) -> list[tuple[str, float]]:
+    """Names of the kernels that take longest, and their shares of the time of a pass."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as found:
+        once(module, gradient)
+        torch.cuda.synchronize()
+    module.zero_grad()
+    by_name = {event.key: event.self_device_time_total for event in found.key_averages()}
+    whole = sum(by_name.values())
+    longest = sorted(by_name.items(), key=lambda item: -item[1])[:KERNELS]
+    return [(name.split("(")[0][:90], spent / whole) for name, spent in longest if spent]
+
+
+def errors(module: nn.Module) -> dict[str, float]:
+    """|found - reference| / |reference| of the output, of gradients of tokens, of those of parameters: the worst.
+
+    Of the first sequence alone: the others get a gradient of 0.
+    """
+    reference = copy.deepcopy(module).float()
+    for part in reference.modules():
+        if isinstance(part, There):
+            part.made = nn.Parameter(part.made.detach()[:1].clone())
+    if isinstance(reference, Attended):
+        reference.x = reference.x[:1]
+    generator = torch.Generator("cuda").manual_seed(1)
+    first = torch.randn(1, SHAPE.heads, SHAPE.tokens, SHAPE.width, device="cuda", generator=generator)
+    gradient = torch.cat([first, first.new_zeros(SHAPE.batch - 1, *first.shape[1:])])
+    outputs = []
+    for of_which, given in ((module, gradient), (reference, first)):
+        of_which.zero_grad()
+        with torch.autocast(SHAPE.device, SHAPE.dtype, enabled=of_which is module):
+            output = of_which()
+        output.backward(given.to(output.dtype))
+        outputs.append(output[:1].detach().float())
+    found = {"output": relative(*outputs), "gradients of tokens": 0.0}
+    tokens = {id(part.made) for part in module.modules() if isinstance(part, There)}
+    pairs = zip(module.parameters(), reference.parameters(), strict=True)
+    for mine, its in pairs:
+        if its.grad is None or mine.grad is None:
+            continue
+        kind = "gradients of tokens" if id(mine) in tokens else "gradients of parameters"
+        one = mine.grad[:1] if id(mine) in tokens else mine.grad
+        found[kind] = max(found.get(kind, 0.0), relative(one.float(), its.grad))
+    module.zero_grad()
+    return found
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    return float((found - expected).norm() / expected.norm().clamp(min=1e-30))
+
+
+def measured(row: Row, gradient: Tensor) -> Iterator[Measured]:
+    """Everything that is measured of a row, the cheapest and most important first."""
+    torch._dynamo.reset()
+    plain, module = flash(row), row.make(SHAPE, row.described).cuda()
+    base, spent = milliseconds(plain, gradient), milliseconds(module, gradient)
+    yield Measured(f"{row.name}, over FlashAttention", spent / base, "1", row.bar)
+    yield Measured(f"{row.name}, time", spent, "ms")
+    for name, share in kernels(module, gradient):
+        yield Measured(f"{row.name}, share of {name}", share, "1")
+    yield Measured(
+        f"{row.name}, peak memory over FlashAttention", peak(module, gradient) / peak(plain, gradient), "1"
+    )
+    for kind, error in errors(module).items():
+        yield Measured(f"{row.name}, error of {kind}", error, "1")
+    sides = forward_only(module)
+    if sides:
+        yield Measured(f"{row.name}, both sides alone, forward", sides, "ms")
+
+
+def forward_only(module: nn.Module) -> float | None:
+    """Milliseconds of making query side and key side, without a fused kernel: what is left beside attention."""
+    if not isinstance(module, Attended):
+        return None
+
+    def sides() -> None:
+        with torch.autocast(SHAPE.device, SHAPE.dtype):
+            module.potential(module.x, module.at)
+
+    return timed(sides)
+
+
+def timed(work: Callable[[], None]) -> float:
+    spent = []
+    for turn in range(WARM + 5):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        work()
+        end.record()
+        end.synchronize()
+        if turn >= WARM:
+            spent.append(start.elapsed_time(end))
+    return statistics.median(spent)
+
+
+def of_flash(gradient: Tensor) -> Iterator[Measured]:
+    for prior in (FULL, CAUSAL):
+        module = Flash(SHAPE, of(DOT, prior)).cuda()
+        name = f"FlashAttention, {prior.kind}"
+        yield Measured(f"{name}, time", milliseconds(module, gradient), "ms")
+        yield Measured(f"{name}, peak memory", peak(module, gradient), "MiB")
+        for kernel, share in kernels(module, gradient):
+            yield Measured(f"{name}, share of {kernel}", share, "1")
+
+
+def write(results: list[Measured], file: Path | None) -> None:
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n", encoding="utf-8")
+
+
+def compile_all() -> None:
+    """Every kernel is compiled once, by several processes into one cache."""
+    start = time.perf_counter()
+    environment = os.environ | {"TORCHINDUCTOR_COMPILE_THREADS": "2"}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, __file__, "--compile", str(worker)], stderr=subprocess.DEVNULL, env=environment
+        )
+        for worker in range(WORKERS)
+    ]
+    for worker in workers:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(max(1.0, COMPILING - (time.perf_counter() - start)))
+        if worker.poll() is None:
+            worker.kill()
+    print(f"compiled in {time.perf_counter() - start:.0f} s", flush=True)
+
+
+def compile_some(worker: int) -> None:
+    """The rows of one process; those that fail do so again where it is said why."""
+    gradient = torch.randn(SHAPE.batch, SHAPE.heads, SHAPE.tokens, SHAPE.width, device="cuda")
+    for row in ROWS[worker::WORKERS]:
+        torch._dynamo.reset()
+        with contextlib.suppress(Exception):
+            once(row.make(SHAPE, row.described).cuda(), gradient)
+            torch.cuda.synchronize()
+
+
+def measure_all(file: Path | None, names: list[str]) -> list[Measured]:
+    """Every row; what fails is said and the others go on."""
+    gradient = torch.randn(
+        SHAPE.batch, SHAPE.heads, SHAPE.tokens, SHAPE.width, device="cuda", dtype=torch.bfloat16
+    )
+    results: list[Measured] = []
+    parts = [("FlashAttention", lambda: of_flash(gradient))]
+    parts += [(row.name, lambda row=row: measured(row, gradient)) for row in ROWS]
+    for name, part in parts:
+        if names and name not in names:
+            continue
+        start = time.perf_counter()
+        try:
+            for result in part():
+                results.append(result)
+                print(f"{result.measure}: {result.value:.4g} {result.unit}", flush=True)
+                write(results, file)
+        except Exception as error:
+            traceback.print_exc(limit=-8)
+            text = " ".join(str(error).split())[:200]
+            results.append(Measured(f"{name}, failed: {type(error).__name__}: {text}", float("nan"), "1"))
+            write(results, file)
+        print(f"-- {name}: {time.perf_counter() - start:.1f} s", flush=True)
+        torch.cuda.empty_cache()
+    return results
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--compile", type=int, metavar="WORKER", help="only compile the rows of one worker")
+    parser.add_argument("--rows", nargs="*", default=[], help="only these")
+    parser.add_argument("--page", type=Path, metavar="MD", help="write the results of --json into a page")
+    given = parser.parse_args()
+    if given.page:
+        write_gpu(given.page, json.loads(given.json.read_text(encoding="utf-8")))
+        return
+    if not torch.cuda.is_available():
+        print("not run: torch finds no GPU here, and FlashAttention and FlexAttention are kernels of one")
+        write([], given.json)
+        return
+    if given.compile is not None:
+        compile_some(given.compile)
+        return
+    if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp()
+        os.environ["TRITON_CACHE_DIR"] = os.environ["TORCHINDUCTOR_CACHE_DIR"] + "/triton"
+    name = torch.cuda.get_device_name()
+    print(f"{name}, torch {torch.__version__}, {SHAPE}", flush=True)
+    if not given.rows:
+        compile_all()
+    results = measure_all(given.json, given.rows)
+    results.append(Measured(f"device: {name}, torch {torch.__version__}", 1, "1"))
+    present(results, given.json)
+
+
+if __name__ == "__main__":
+    main()
