@@ -1,5 +1,6 @@
 """FlexAttention's form of every potential and prior: edge by edge it is what blocks compute, gradients too."""
 
+import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -133,7 +134,8 @@ def test_gradients_of_flex_attention_reach_all_that_is_learned(monkeypatch):
     """Traced as a GPU would be, run by torch's own operations, which know the way back on a CPU too."""
     from torch.nn.attention import flex_attention
 
-    monkeypatch.setattr(flex_attention, "_validate_device", lambda *sides: None)
+    monkeypatch.setattr(flex_attention, "_validate_device", lambda *_: None)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     traced = torch.compile(flex_attention.flex_attention, backend="aot_eager", fullgraph=True)
     monkeypatch.setattr(flex, "_compiled", lambda: traced)
     log_prior = LogPrior(causal=True) * learned(config.Relative(largest=3)).float().log(AT, AT)
