@@ -1,6 +1,6 @@
 """Cost of attention on a GPU over FlashAttention: bfloat16, 4,096 tokens, forward and backward, and the kernels taken.
 
-Forms that are functions of one inner product take FlexAttention or a kernel of torch's own. Medians of passes, timed by
+Forms that are functions of one inner product take FlexAttention or a kernel of the package. Medians of passes, timed by
 events of the device, FlashAttention before each form. Errors are those of the first sequence, output and gradients, to
 the same form in float32 by blocks. `--page docs/performance.md` writes what `--json` wrote in a run with a GPU.
 """
@@ -34,11 +34,13 @@ SHAPE = Shape(batch=8, heads=6, tokens=4096, device="cuda", dtype=torch.bfloat16
 WARM, TURNS = 3, 20
 SECONDS = 2.0
 """After these no more passes of a form are timed."""
-WORKERS = 6
+WORKERS = 12
 """Processes that compile kernels side by side before anything is timed."""
 COMPILING = 110
 """Seconds that they have."""
 KERNELS = 3
+BLOCKS = ((128, 64, 8, 3), (128, 64, 8, 2), (64, 64, 4, 3), (64, 64, 4, 2), (128, 32, 4, 3), (64, 128, 8, 2))
+"""Rows and columns of a block of the package's own backward pass, warps, stages: what its sizes were chosen from."""
 
 
 class Row(NamedTuple):
@@ -225,7 +227,7 @@ def forward_only(module: nn.Module) -> float | None:
     return timed(sides)
 
 
-def timed(work: Callable[[], None]) -> float:
+def timed(work: Callable[[], object]) -> float:
     spent = []
     for turn in range(WARM + 5):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -246,6 +248,38 @@ def of_flash(gradient: Tensor) -> Iterator[Measured]:
         yield Measured(f"{name}, peak memory", peak(module, gradient), "MiB")
         for kernel, share in kernels(module, gradient):
             yield Measured(f"{name}, share of {kernel}", share, "1")
+
+
+def of_blocks(gradient: Tensor) -> Iterator[Measured]:
+    """The package's own backward pass by the sizes of its blocks."""
+    for row in (ROWS[0], ROWS[1]):
+        for blocks in BLOCKS:
+            with sized(blocks):
+                yield Measured(f"{row.name}, backward by blocks {blocks}", backward_only(row, gradient), "ms")
+
+
+@contextlib.contextmanager
+def sized(blocks: tuple[int, int, int, int]) -> Iterator[None]:
+    """Other sizes of blocks, for a while."""
+    from precisionflow.models.attention.lowerings import triton_backward
+
+    names = ("ROWS", "COLUMNS", "WARPS", "STAGES")
+    before = [getattr(triton_backward, name) for name in names]
+    for name, size in zip(names, blocks, strict=True):
+        setattr(triton_backward, name, size)
+    yield
+    for name, size in zip(names, before, strict=True):
+        setattr(triton_backward, name, size)
+
+
+def backward_only(row: Row, gradient: Tensor) -> float:
+    """Milliseconds of the backward pass from the mean to both sides and the values."""
+    module = row.make(SHAPE, row.described).cuda()
+    with torch.autocast(SHAPE.device, SHAPE.dtype):
+        posterior, values = module.posterior(), module.values()
+        mean = posterior.expectation(values)
+    sides = [posterior.queries, posterior.keys, values]
+    return timed(lambda: torch.autograd.grad(mean, sides, gradient, retain_graph=True))
 
 
 def write(results: list[Measured], file: Path | None) -> None:
@@ -280,6 +314,10 @@ def compile_some(worker: int) -> None:
         with contextlib.suppress(Exception):
             once(row.make(SHAPE, row.described).cuda(), gradient)
             torch.cuda.synchronize()
+    for blocks in BLOCKS[worker::WORKERS]:
+        for row in ROWS[:2]:
+            with contextlib.suppress(Exception), sized(blocks):
+                backward_only(row, gradient.to(SHAPE.dtype))
 
 
 def measure_all(file: Path | None, names: list[str]) -> list[Measured]:
@@ -290,6 +328,7 @@ def measure_all(file: Path | None, names: list[str]) -> list[Measured]:
     results: list[Measured] = []
     parts = [("FlashAttention", lambda: of_flash(gradient))]
     parts += [(row.name, lambda row=row: measured(row, gradient)) for row in ROWS]
+    parts.append(("blocks", lambda: of_blocks(gradient)))
     for name, part in parts:
         if names and name not in names:
             continue

@@ -11,6 +11,8 @@ from precisionflow.models.attention.log_prior import LogPrior
 Queries = Float[Tensor, "batch heads queries of_query"]
 Keys = Float[Tensor, "batch heads keys of_key"]
 Values = Float[Tensor, "batch heads keys width"]
+PAIRS = 2
+"""Most pairs of numbers, of a query and of a key, that a backward pass of a `Score` is written for."""
 Terms = tuple[Float[Tensor, "batch heads tokens"], ...]
 """Numbers of a token, in float32 at least."""
 
@@ -26,6 +28,10 @@ class Score(NamedTuple):
     of_query: Terms
     of_key: Terms
     value: Callable[[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
+    form: str | None = None
+    """What `value` is to a backward pass that is written for it (`triton_backward`); none: there is no such."""
+    least: float = 0.0
+    """The least argument of the form's function."""
 
 
 @runtime_checkable

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.models.attention.log_prior import Edge, LogPrior
-from precisionflow.models.attention.lowerings import Keys, Queries, Score, Values
+from precisionflow.models.attention.lowerings import Keys, Queries, Score, Values, summed
 from precisionflow.models.attention.lowerings.blockwise import ByBlocks
 from precisionflow.models.numerics import at_least_float32
 
@@ -52,10 +52,17 @@ def fits(queries: Queries, keys: Keys, values: Values) -> bool:
 
 def expectation(score: Score, values: Values, prior: LogPrior) -> Float[Tensor, "batch heads queries width"]:
     """sum_j p_ij v_j, p_i = softmax(score_i + log prior_i), in the dtype of the values."""
+    if summed.fits(score, values, prior):
+        return summed.expectation(attended, score, values, prior)
+    return attended(score, values, prior)  # type: ignore[no-any-return]
+
+
+def attended(score: Score, values: Values, prior: LogPrior, **request: Any) -> Any:
+    """What FlexAttention gives: the mean, and what else is in the `request`."""
     queries, keys = score.queries.to(values.dtype), score.keys.to(values.dtype)
-    scored, visited = score_mod(score, prior), block_mask(prior, queries, keys)
+    given = {"score_mod": score_mod(score, prior), "block_mask": block_mask(prior, queries, keys)}
     with _many_forms():
-        return _compiled()(queries, keys, values, score_mod=scored, block_mask=visited, scale=1.0)  # type: ignore[no-any-return]
+        return _compiled()(queries, keys, values, **given, scale=1.0, **request)
 
 
 def score_mod(score: Score, prior: LogPrior) -> Any:

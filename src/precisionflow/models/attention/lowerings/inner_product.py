@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from precisionflow.models.attention.log_prior import LogPrior
-from precisionflow.models.attention.lowerings import Keys, Queries, Score, Values, blockwise, flex
+from precisionflow.models.attention.lowerings import PAIRS, Keys, Queries, Score, Values, blockwise, flex
 from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
 
 WHOLE = 2**18
@@ -57,7 +57,7 @@ class InnerProduct:
     def score(self, queries: Queries, keys: Keys) -> Score:
         """The channels that are vectors, and the others."""
         (query, own), (key, other) = (flex.apart(side, self.narrow) for side in (queries, keys))
-        return Score(query, key, own, other, summed)
+        return Score(query, key, own, other, summed, "sum" if 1 <= self.narrow <= PAIRS else None)
 
 
 def summed(product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from precisionflow.models.attention.lowerings import Keys, Queries, Score
+from precisionflow.models.attention.lowerings import PAIRS, Keys, Queries, Score
 from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
 from precisionflow.models.attention.lowerings.flex import Scored, apart
 
@@ -24,7 +24,8 @@ class LogSum(Scored):
         numbers = 1 + 2 * self.components
         _, own = apart(queries[..., :numbers], numbers)
         _, other = apart(keys[..., : self.components], self.components)
-        return Score(queries[..., numbers:], keys[..., self.components :], own, other, self._value)
+        form = "log_sum" if self.components == PAIRS else None
+        return Score(queries[..., numbers:], keys[..., self.components :], own, other, self._value, form)
 
     def _value(self, product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
         weight, slopes, levels = own[0], own[1 : 1 + self.components], own[1 + self.components :]

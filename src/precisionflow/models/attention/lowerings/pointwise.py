@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from precisionflow.models.attention.lowerings import Keys, Queries, Score
+from precisionflow.models.attention.lowerings import PAIRS, Keys, Queries, Score
 from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
 from precisionflow.models.attention.lowerings.flex import Scored, apart
 from precisionflow.models.attention.lowerings.inner_product import summed
@@ -14,7 +14,11 @@ from precisionflow.models.attention.lowerings.inner_product import summed
 
 @runtime_checkable
 class Curve(Protocol):
-    """A function of numbers, and its derivative."""
+    """A function of numbers that are not less than `least`, and its derivative."""
+
+    form: str
+    """See `Score`."""
+    least: float
 
     def of(self, at: Tensor) -> Tensor:
         """f(x)."""
@@ -44,7 +48,8 @@ class Pointwise(Scored):
         inner, own = apart(queries[..., 1:], self.narrow)
         key, other = apart(keys, self.narrow)
         _, weight = apart(queries[..., :1], 1)
-        return Score(inner, key, (*weight, *own), other, self._value)
+        form = self.curve.form if 1 <= self.narrow <= PAIRS else None
+        return Score(inner, key, (*weight, *own), other, self._value, form, self.curve.least)
 
     def _value(self, product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
         return -own[0] * self.curve.of(summed(product, own[1:], other))

@@ -24,11 +24,14 @@ ROUNDED = 0.01
 class Root:
     """sqrt(x), for x >= ROUNDED^2."""
 
+    form = "root"
+    least = ROUNDED**2
+
     def of(self, at: Tensor) -> Tensor:
-        return at.clamp_min(ROUNDED**2).sqrt()
+        return at.clamp_min(self.least).sqrt()
 
     def value(self, at: Block) -> Block:
-        return at.clamp_min_(ROUNDED**2).sqrt()
+        return at.clamp_min_(self.least).sqrt()
 
     def pull(self, gradient: Block, at: Block, value: Block) -> Block:  # noqa: ARG002
         return gradient.div_(value).mul_(0.5)

@@ -22,11 +22,14 @@ from precisionflow.models.attention.potentials.centred import (
 class Logarithm:
     """log x, for x >= 1."""
 
+    form = "log"
+    least = 1.0
+
     def of(self, at: Tensor) -> Tensor:
-        return at.clamp_min(1.0).log()
+        return at.clamp_min(self.least).log()
 
     def value(self, at: Block) -> Block:
-        return at.clamp_min_(1.0).log()
+        return at.clamp_min_(self.least).log()
 
     def pull(self, gradient: Block, at: Block, value: Block) -> Block:  # noqa: ARG002
         return gradient.div_(at)

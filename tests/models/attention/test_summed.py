@@ -1,0 +1,61 @@
+"""The backward pass that sums gradients of numbers in registers: its kernels interpreted, and when it is taken."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from precisionflow.config import attention as config
+from precisionflow.models.attention.heads import QueriesAndKeys
+from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
+from precisionflow.models.attention.lowerings import Score, summed
+from precisionflow.models.attention.potentials.assembled import potential
+from precisionflow.models.attention.priors.window import Window
+from precisionflow.models.attention.sites import Sites
+
+INTERPRETED = Path(__file__).parents[2] / "interpreted_backward.py"
+
+
+def test_gradients_are_those_of_blocks():
+    pytest.importorskip("triton")
+    run = subprocess.run([sys.executable, INTERPRETED], check=True, capture_output=True, text=True)
+    errors = json.loads(run.stdout)
+    assert len(errors) == 7
+    assert {name: found for name, found in errors.items() if not max(found) < 1e-5} == {}
+
+
+def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch):
+    monkeypatch.setattr(summed, "_there_is_triton", lambda: True)
+    at = Sites(torch.arange(128), None, range(128))
+    window = Window(before=1, after=1).log(at, at)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+
+        def fits(rows=128, columns=128, width=64, prior=EVERY_EDGE, form="sum"):
+            sides = [torch.empty(1, 1, tokens, width, device="cuda") for tokens in (rows, columns)]
+            return summed.fits(Score(*sides, (), (), torch.add, form), sides[1], prior)
+
+        assert fits()
+        assert fits(prior=LogPrior(causal=True))
+        assert fits(rows=256)
+        assert not fits(rows=256, prior=LogPrior(causal=True))
+        assert not fits(rows=130)
+        assert not fits(columns=130)
+        assert not fits(width=48)
+        assert not fits(form=None)
+        assert not fits(prior=window)
+        assert not fits(prior=LogPrior(absent=torch.ones(1, 128, dtype=torch.bool)))
+    monkeypatch.setattr(summed, "_there_is_triton", lambda: False)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert not fits()
+
+
+def test_a_mixture_of_three_has_no_such_form():
+    module = potential(
+        config.Attention(potential=config.GaussianMixture(components=3)), QueriesAndKeys(4, heads=1)
+    )
+    score = module.lowering.score(*module(torch.randn(1, 3, 4), Sites(torch.arange(3))))
+    assert score.form is None
