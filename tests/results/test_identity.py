@@ -215,7 +215,13 @@ def others(field: Any, value: object) -> list[object]:
     numbers = [0.5, 0.25, 0.9, 0.1, 1, 2, 3, 4, 6, 8, 12, 0, 64, 100, 1000]
     scaled = [value * 2, value + 1, value / 2] if isinstance(value, int | float) else []
     lists = [[word] for word in literals] + [[2], [3, 4], [0.6], ["other"], []]
-    pairs = [{"nll": {"high": 1.0}}, {"a": "b"}, {"other": {}}, {"other": {"kind": "boolean"}}]
+    pairs = [
+        {"nll": {"high": 1.0}},
+        {"deprel": 0.5},
+        {"a": "b"},
+        {"other": {}},
+        {"other": {"kind": "boolean"}},
+    ]
     files = [f"other{Path(value).suffix}"] if isinstance(value, str) and Path(value).suffix else []
     mostly: list[object] = [not value] if isinstance(value, bool) else [*scaled, *literals, *files]
     nested = [[[0, 0], [1, 1]], [{"kind": "full"}]]

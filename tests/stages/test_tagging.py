@@ -1,4 +1,4 @@
-"""Tagged words through all five verbs in one process, by backpropagation and predictive coding."""
+"""Tagged words through all five verbs in one process, by both ways of learning, features learned beside."""
 
 import re
 from pathlib import Path
@@ -32,7 +32,9 @@ def write(file: Path) -> Path:
             tag = random.integers(3)
             word = f"w{random.integers(9)}{('ing', 'ed', 'ly')[tag]}"
             told = (tag + (random.random() < 0.2)) % 3
-            lines.append("\t".join([str(place), word, "_", "_", f"T{told}", "_", "0", "_", "_", "_"]))
+            lines.append(
+                "\t".join([str(place), word, "_", "_", f"T{told}", f"End={tag}", "0", "_", "_", "_"])
+            )
         lines.append("")
     file.write_text("\n".join([*lines, ""]), encoding="utf-8")
     return file
@@ -49,6 +51,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, str]:
                 "kind": "tagging",
                 "source": {"kind": "conllu", "path": str(file), "test": str(file)},
                 "column": "xpos",
+                "auxiliary": {"feats": 0.5},
                 "tokens": {"kind": "hashed_words", "buckets": 200},
                 "context": 4,
             },

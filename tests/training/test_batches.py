@@ -18,7 +18,7 @@ from precisionflow.models.networks.build import build
 from precisionflow.models.networks.dropout import Draw
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_parquet
-from precisionflow.records.schemas import NOT_COUNTED, TAGGED
+from precisionflow.records.schemas import AUXILIARY, NOT_COUNTED, TAGGED, without
 from precisionflow.results.layout import data_folder
 from precisionflow.training.batches import (
     Batch,
@@ -162,6 +162,11 @@ def test_tokens_of_several_ids_are_filled_up_too():
 @pytest.fixture
 def tagged(tmp_path: Path) -> TaggedTexts:
     """Texts of 1 to 4 tokens, every third of which is not counted."""
+    return texts_with_tags(tmp_path, without(TAGGED, AUXILIARY))
+
+
+def texts_with_tags(folder: Path, schema: pa.Schema) -> TaggedTexts:
+    """The same with two columns that are learned beside, if the schema has them: a token's place, and its row."""
     lengths = [1 + row % 4 for row in range(11)]
     columns = {
         "row": list(range(11)),
@@ -171,9 +176,24 @@ def tagged(tmp_path: Path) -> TaggedTexts:
             for row, length in enumerate(lengths)
         ],
     }
-    path = tmp_path / "train.parquet"
-    write_parquet(pa.table(columns, schema=TAGGED), path, TAGGED)
+    columns["auxiliary"] = [[[place, row] for place in range(length)] for row, length in enumerate(lengths)]
+    path = folder / "train.parquet"
+    write_parquet(pa.table({name: columns[name] for name in schema.names}, schema=schema), path, schema)
     return TaggedTexts(Sequences.read(path, tagged=True))
+
+
+def test_training_alone_is_told_what_is_learned_beside(tmp_path, tagged):
+    share = {"stream": Stream(0), "batch_size": 4}
+    beside = texts_with_tags(tmp_path, TAGGED)
+    plain, taught = tagged.share(1, **share), beside.share(1, **share)
+    assert taught.target.shape == (*plain.target.shape, 3)
+    assert torch.equal(taught.target[..., 0], plain.target)
+    assert torch.equal(taught.counts, plain.counts)
+    real, (texts, places) = taught.mask, plain.target.shape
+    assert torch.equal(taught.target[..., 1][real], torch.arange(places).expand(texts, places)[real])
+    assert (taught.target[..., 1:][~real] == NOT_COUNTED).all()
+    for of, without_columns in zip(beside.whole(batch_size=4), tagged.whole(batch_size=4), strict=True):
+        assert torch.equal(of.target, without_columns.target)
 
 
 def test_a_mean_counts_real_and_tagged_tokens_alone(tagged):

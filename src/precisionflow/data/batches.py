@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Float32, Int, Int32, Int64
 
 from precisionflow.data.bags import Bags, Padded, ragged
 from precisionflow.data.streams import Stream, Use
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import NOT_COUNTED, REGRESSION_ROWS, SEQUENCES, TAGGED, TOKENS, WEIGHT
+from precisionflow.records.schemas import (
+    AUXILIARY,
+    NOT_COUNTED,
+    REGRESSION_ROWS,
+    SEQUENCES,
+    TAGGED,
+    TOKENS,
+    WEIGHT,
+)
 
 WINDOW = 16
 """Most batches of texts that are sorted by length together."""
@@ -138,6 +147,8 @@ class Sequences:
     """Index of the class of every text, or of every token of the whole part."""
     chosen: Int[np.ndarray, "rows"]
     """Place of each text in the whole part."""
+    beside: Int32[np.ndarray, "targets columns"] | None = None
+    """Index of the class of every token in the columns that are learned beside; none: there are no such columns."""
 
     @classmethod
     def read(cls, path: Path, *, tagged: bool = False) -> "Sequences":
@@ -155,7 +166,8 @@ class Sequences:
                     "run prepare again"
                 )
             target = pc.list_flatten(target)
-        return cls(table["row"].to_numpy(), tokens, target.to_numpy(), np.arange(len(tokens)))
+        beside = _rectangular(table[AUXILIARY], path) if AUXILIARY in table.column_names else None
+        return cls(table["row"].to_numpy(), tokens, target.to_numpy(), np.arange(len(tokens)), beside)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -167,7 +179,7 @@ class Sequences:
 
     def among(self, chosen: Int[np.ndarray, "chosen"]) -> "Sequences":
         """Some of the texts."""
-        return Sequences(self.rows[chosen], self.tokens, self.target, self.chosen[chosen])
+        return Sequences(self.rows[chosen], self.tokens, self.target, self.chosen[chosen], self.beside)
 
     def batch(
         self, step: int, *, stream: Stream, batch_size: int, rank: int = 0, ranks: int = 1
@@ -193,6 +205,23 @@ class Sequences:
         """The class of each token, filled up with `NOT_COUNTED`."""
         index, mask = ragged(self.tokens.texts, self.chosen)
         return np.where(mask, self.target[np.where(mask, index, 0)], NOT_COUNTED).astype(np.int32)
+
+    def taught(self) -> Int32[np.ndarray, "rows places *columns"]:
+        """What training tells of each token: its class, and beside it those of the auxiliary columns."""
+        if self.beside is None:
+            return self.tags()
+        index, mask = ragged(self.tokens.texts, self.chosen)
+        beside = np.where(mask[..., None], self.beside[np.where(mask, index, 0)], NOT_COUNTED)
+        return np.concatenate([self.tags()[..., None], beside], axis=-1).astype(np.int32)
+
+
+def _rectangular(column: pa.ChunkedArray, path: Path) -> Int32[np.ndarray, "tokens columns"]:
+    """Lists of equal length, one for each token, as one array; ValueError where their lengths differ."""
+    tokens = pc.list_flatten(column)
+    widths = pc.unique(pc.list_value_length(tokens)).to_pylist()
+    if len(widths) != 1:
+        raise ValueError(f"{path}: column {AUXILIARY!r} has {len(widths)} widths; run prepare again")
+    return pc.list_flatten(tokens).to_numpy().reshape(-1, widths[0])
 
 
 def drawn(

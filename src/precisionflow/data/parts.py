@@ -1,8 +1,8 @@
 """The three parts of a prepared data set, and their Parquet files written batch by batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Prepared:
     vocabulary: Vocabulary | None = None
     sizes: dict[Part, TextSize] | None = None
     classes: tuple[str, ...] | None = None
+    auxiliary: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     optimum: Optimum | None = None
     shape: tuple[int, ...] | None = None
     columns: tuple[InputColumn, ...] | None = None

@@ -103,6 +103,7 @@ def _fill(folder: Path, *, opened: Opened, dataset: str, task: dict[str, Any], s
         vocabulary=prepared.vocabulary,
         sizes=prepared.sizes,
         classes=prepared.classes,
+        auxiliary=dict(prepared.auxiliary),
         optimum=prepared.optimum,
         shape=prepared.shape,
         columns=prepared.columns,

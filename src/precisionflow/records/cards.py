@@ -111,7 +111,8 @@ class DatasetCard(Card):
     """Sizes of the parts of a text; read them as `text`."""
     classes: tuple[str, ...] | None = Field(default=None, exclude_if=lambda names: names is None)
     """Name of each class of classified texts; read it as `class_names`."""
-
+    auxiliary: dict[str, tuple[str, ...]] = Field(default={}, exclude_if=lambda columns: not columns)
+    """Name of each class of the columns that are learned beside the tags."""
     shape: tuple[int, ...] | None = Field(default=None, exclude_if=lambda shape: shape is None)
     """Of an image, whose features are its pixels in the order of their places, the last axis fastest."""
     optimum: Optimum | None = Field(default=None, exclude_if=lambda optimum: optimum is None)

@@ -31,9 +31,10 @@ _ids = pa.list_(pa.field("element", pa.int32(), nullable=False))
 _bags = pa.list_(pa.field("element", _ids, nullable=False))
 SEQUENCES = _schema(row=_whole, tokens=_bags, target=pa.int32())
 """data/<part>.parquet of classified texts: index of the row in the source; ids of each token; index of the class."""
-TAGGED = _schema(row=_whole, tokens=_bags, target=_ids)
+AUXILIARY = "auxiliary"
+TAGGED = _schema(may_be_missing=(AUXILIARY,), row=_whole, tokens=_bags, target=_ids, auxiliary=_bags)
 """data/<part>.parquet of tagged texts: index of the text in the source; ids of each token; index of each token's class,
-NOT_COUNTED where nothing is to be predicted."""
+NOT_COUNTED where nothing is to be predicted; the same of each token in the columns that are learned beside."""
 NOT_COUNTED = -1
 """Target of a token that no loss or metric counts."""
 EPISODES = _schema(row=_whole)

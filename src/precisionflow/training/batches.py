@@ -172,10 +172,12 @@ class TaggedTexts:
         return min(batch_size, len(self.texts))
 
     def share(self, step: int, **share: Any) -> Batch:
-        return _tagged(self.texts.batch(step, **share))
+        texts = self.texts.batch(step, **share)
+        return _tagged(texts, texts.taught())
 
     def whole(self, *, batch_size: int) -> list[Batch]:
-        return [_tagged(part) for part in self.texts.consecutive(batch_size=batch_size)]
+        """Without the columns that are learned beside."""
+        return [_tagged(part, part.tags()) for part in self.texts.consecutive(batch_size=batch_size)]
 
 
 @dataclass(frozen=True)
@@ -237,10 +239,14 @@ def _sequences(texts: Sequences) -> Batch:
     return Batch(tokens, torch.from_numpy(texts.classes().astype(np.int64)), mask)
 
 
-def _tagged(texts: Sequences) -> Batch:
+def _tagged(texts: Sequences, taught: Int[np.ndarray, "texts places *columns"]) -> Batch:
+    """Tags, which count where there is one; of auxiliary columns NOT_COUNTED stays, for their losses to know."""
     tokens, mask = masked(*texts.padded())
-    tags = torch.from_numpy(texts.tags().astype(np.int64))
-    return Batch(tokens, tags.clamp_min(0), mask, counts=(tags != NOT_COUNTED).float())
+    target = torch.from_numpy(taught.astype(np.int64))
+    tags = target if target.ndim == 2 else target[..., 0]
+    counts = (tags != NOT_COUNTED).float()
+    tags.clamp_min_(0)
+    return Batch(tokens, target, mask, counts=counts)
 
 
 def masked(ids: Padded, mask: Bool[np.ndarray, "texts places"]) -> tuple[Tensor, Tensor | None]:

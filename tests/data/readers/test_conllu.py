@@ -41,7 +41,7 @@ def write(path: Path, lines: list[str], end: str = "\n") -> Path:
 
 def read(path: Path, column: str = "upos") -> tuple[list[Sentence], Counter[str]]:
     skipped: Counter[str] = Counter()
-    return list(read_sentences(path, column, skipped)), skipped
+    return list(read_sentences(path, [column], skipped)), skipped
 
 
 def naive(lines: list[str], field: int) -> list[tuple[tuple[str, ...], tuple[str | None, ...]]]:
@@ -56,11 +56,27 @@ def naive(lines: list[str], field: int) -> list[tuple[tuple[str, ...], tuple[str
     ]
 
 
+def test_several_columns_are_read_together(tmp_path):
+    """Features all together, where `_` says that there are none; a relation without its subtype."""
+    lines = [
+        "\t".join(["1", "Dogs", "dog", "NOUN", "NNS", "Case=Nom|Number=Plur", "2", "nsubj:pass", "_", "_"]),
+        "\t".join(["2", "go", "go", "VERB", "_", "_", "0", "root", "_", "_"]),
+        "\t".join(["3", "!", "!", "PUNCT", ".", "_", "2", "_", "_", "_"]),
+    ]
+    columns = ["upos", "deprel", "feats", "xpos"]
+    (sentence,) = read_sentences(write(tmp_path / "a.conllu", lines), columns, Counter())
+    assert sentence.labels == (
+        ("NOUN", "nsubj", "Case=Nom|Number=Plur", "NNS"),
+        ("VERB", "root", "_", None),
+        ("PUNCT", None, "_", "."),
+    )
+
+
 @pytest.mark.parametrize(("column", "field"), [("upos", 3), ("xpos", 4)])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_words_and_tags_are_those_of_a_naive_reader(tmp_path, column, field, end):
     sentences, skipped = read(write(tmp_path / "a.conllu", FILE, end), column)
-    assert [(s.words, s.tags) for s in sentences] == naive(FILE, field)
+    assert [(s.words, tuple(label for (label,) in s.labels)) for s in sentences] == naive(FILE, field)
     assert [s.line for s in sentences] == [4, 13]
     assert sentences[1].words == ("Sue", "likes", "20 000", "_", "#")
     assert skipped == {"ranges": 2, "empty nodes": 2}
@@ -70,7 +86,7 @@ def test_the_last_sentence_needs_no_empty_line_and_a_mark_of_byte_order_is_no_te
     path = tmp_path / "a.conllu"
     path.write_bytes(("\ufeff# a comment\n" + row("1", "Hi\u2028you", "INTJ")).encode())
     (sentence,), _ = read(path)
-    assert sentence == Sentence(2, 0, ("Hi\u2028you",), ("INTJ",))
+    assert sentence == Sentence(2, 0, ("Hi\u2028you",), (("INTJ",),))
 
 
 def test_documents_are_counted_by_their_marks(tmp_path):

@@ -1,5 +1,6 @@
 """Tagged sentences: parts from one file or three, a vocabulary of training words, tags of all files, what is told."""
 
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from precisionflow.config import Experiment, resolve
 from precisionflow.data.batches import Sequences
 from precisionflow.data.prepare import prepare
+from precisionflow.data.tasks.tagging import SEPARATOR
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.records.schemas import NOT_COUNTED
@@ -104,6 +106,30 @@ def test_whole_documents_validate(tmp_path):
     assert parts["test"].rows.tolist() == [60, 61, 62, 63]
 
 
+def test_sentences_of_one_document_are_read_together(tmp_path):
+    """As many as fit, in order, a separator without a tag before each but the first; never of two documents."""
+    path, given = tmp_path / "a.conllu", sentences(30)
+    blocks = write(path, given).read_text(encoding="utf-8").split("\n\n")
+    path.write_text(
+        "\n\n".join(f"# newdoc\n{b}" if i % 10 == 0 else b for i, b in enumerate(blocks[:30])) + "\n\n"
+    )
+    card, parts, _ = prepared(experiment(path, sequences="documents", context=12), tmp_path / "out")
+    assert card.tokens[-1] == SEPARATOR
+    separator = len(card.tokens) - 1
+    every = sorted((row, part.tokens[i]) for part in parts.values() for i, row in enumerate(part.rows))
+    read = [[bag == [separator] for bag in bags] for _, bags in every]
+    lengths = [[len(list(run)) for apart, run in groupby(of) if not apart] for of in read]
+    assert [length for of in lengths for length in of] == [2 + i % 3 for i in range(30)]
+    assert [len(of) for of in lengths] == 3 * [3, 3, 3, 1]
+    assert max(map(len, read)) <= 12
+    for part in parts.values():
+        places = [[bag == [separator] for bag in part.tokens[i]] for i in range(len(part))]
+        for apart, tags in zip(places, part.tags(), strict=True):
+            assert (tags[: len(apart)][apart] == NOT_COUNTED).all()
+    alone, _, _ = prepared(experiment(path, context=12), tmp_path / "alone")
+    assert SEPARATOR not in alone.tokens
+
+
 def test_documents_that_cannot_validate_are_refused(tmp_path):
     path = write(tmp_path / "a.conllu", sentences(9))
     with pytest.raises(ValueError, match=r"a\.conllu: its sentences are of one document; .* `# newdoc`"):
@@ -145,6 +171,28 @@ def test_tags_that_training_lacks_or_has_once_are_told(tmp_path):
     assert parts["test"].tags()[0, 0] == 3
     assert f"{train}: column 'upos': no training row has 'SYM'; rows with it cannot be predicted" in told
     assert f"{train}: column 'upos': one row has 'INTJ'; one row is too few to learn from" in told
+
+
+def test_columns_that_are_learned_beside_stand_beside_each_word(tmp_path):
+    """Classes are those of training words; what only test words have teaches nothing, and is no fault."""
+    train, valid = (write(tmp_path / f"{i}.conllu", sentences(n)) for i, n in enumerate((20, 2)))
+    test = write(tmp_path / "test.conllu", [[("a", "DET"), ("b", "SYM")]])
+    given = experiment(train, valid=valid, test=test, auxiliary={"xpos": 0.5, "feats": 1})
+    card, parts, _ = prepared(given, tmp_path / "out")
+    assert card.auxiliary == {"xpos": ("det", "noun", "verb"), "feats": ("_",)}
+    taught = parts["train"].among(np.array([2, 0])).taught()
+    assert taught.shape == (2, 4, 3)
+    assert taught[0].tolist() == [[0, 0, 0], [1, 1, 0], [3, 2, 0], [NOT_COUNTED, NOT_COUNTED, 0]]
+    assert (taught[1, 2:] == NOT_COUNTED).all()
+    assert parts["test"].taught()[0].tolist() == [[0, 0, 0], [2, NOT_COUNTED, 0]]
+    plain, parts, _ = prepared(experiment(train, valid=valid, test=test), tmp_path / "plain")
+    assert plain.auxiliary == {}
+    assert parts["train"].taught().shape == (20, 4)
+
+
+def test_the_tags_themselves_are_not_learned_beside(tmp_path):
+    with pytest.raises(ValueError, match=r"task\.auxiliary: xpos is task\.column already; leave it out"):
+        experiment(tmp_path / "a.conllu", column="xpos", auxiliary={"xpos": 0.5})
 
 
 def test_ranges_and_empty_nodes_are_told(tmp_path):

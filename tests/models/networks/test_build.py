@@ -74,6 +74,22 @@ def test_texts_and_tokens_get_a_logit_of_every_class(task, stated):
     assert made(ids(TOKENS)).shape == shape
 
 
+def test_what_is_learned_beside_is_stated_while_training_alone():
+    """Its weights change nothing of what is stated of the tags."""
+    task = {"kind": "tagging", "source": {"kind": "conllu", "path": "x"}, "context": CONTEXT}
+    auxiliary = {"xpos": ("A", "B"), "feats": ("_", "C", "D", "E")}
+    described = experiment(task | {"auxiliary": {"feats": 0.5, "xpos": 2}}, SMALL, "cross_entropy")
+    torch.manual_seed(0)
+    data = card(tokens=TOKENS, buckets=BUCKETS, classes=CLASSES).model_copy(update={"auxiliary": auxiliary})
+    made = build(described, data)
+    torch.nn.init.normal_(made.readout.classes.weight)
+    taught, stated = made(ids(TOKENS)), made.eval()(ids(TOKENS))
+    assert [of.shape for of in taught.auxiliary] == [(2, CONTEXT, 4), (2, CONTEXT, 2)]
+    assert taught.factors == [0.5, 2.0]
+    torch.testing.assert_close(stated, taught.logits)
+    assert stated.shape == (2, CONTEXT, CLASSES)
+
+
 @pytest.mark.parametrize(
     ("model", "outputs"),
     [

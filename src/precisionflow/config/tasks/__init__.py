@@ -9,12 +9,13 @@ from precisionflow.config.tasks.images import IMAGE_METRICS, Images, Objects
 from precisionflow.config.tasks.numbers import Regression
 from precisionflow.config.tasks.planning import PLANNING_METRICS, Planning
 from precisionflow.config.tasks.rows import Classification
-from precisionflow.config.tasks.texts import NextToken, SequenceClassification, Synthetic, Tagging
+from precisionflow.config.tasks.texts import Auxiliary, NextToken, SequenceClassification, Synthetic, Tagging
 
 __all__ = [
     "CLASS_METRICS",
     "IMAGE_METRICS",
     "PLANNING_METRICS",
+    "Auxiliary",
     "ClassTask",
     "Classification",
     "Images",

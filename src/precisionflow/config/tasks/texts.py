@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import model_validator
 
-from precisionflow.config.base import Count, Fraction
+from precisionflow.config.base import Count, Fraction, Positive
 from precisionflow.config.evaluation import Evaluation
 from precisionflow.config.likelihoods import ClassObjective
 from precisionflow.config.sources import ConlluFile, ScikitLearnText, TableFile, TextSource
@@ -14,6 +14,8 @@ from precisionflow.config.tokens import Characters, HashedWords, RunningTokens, 
 
 TooLong = Literal["refuse", "cut"]
 """What becomes of a text with more tokens than the context: an error, or it is cut, counted and told."""
+Auxiliary = Literal["upos", "xpos", "feats", "deprel"]
+"""Columns of CoNLL-U that can be learned beside the tags."""
 
 
 class NextToken(ClassTask):
@@ -140,15 +142,27 @@ class Tagging(ClassTask):
     column: Literal["upos", "xpos"] = "upos"
     """Column of the tags: the universal ones or those of the language; a word with `_` there is read, not predicted."""
     tokens: WordTokens = HashedWords()
+    sequences: Literal["sentences", "documents"] = "sentences"
+    """What the network sees at once. documents: as many sentences of one document (`# newdoc`), in their order, as fit
+    into the context, with a separator between them, so that a word is read beside where it stands elsewhere."""
     context: Count = 128
-    """Words of the longest sequence."""
+    """Words of the longest sequence, separators too."""
     too_long: TooLong = "cut"
     """cut: a longer sentence becomes several sequences of at most `context` words."""
+    auxiliary: dict[Auxiliary, Positive] = {}
+    """Further columns that the network learns beside the tags, each with the factor of its cross-entropy (Caruana
+    1997); deprel without its subtype. Nothing is evaluated of them."""
     validation: Literal["sentences", "documents"] = "sentences"
     """Where no file has the validation part. sentences: drawn among the training sentences. documents: whole documents,
     as the file's `# newdoc` lines tell them; sentences of one document share words that those of another have not."""
     validation_fraction: Fraction = 0.1
     """Share of the training sentences that early stopping may look at; the test sentences are never in it."""
+
+    @model_validator(mode="after")
+    def _learns_other_columns_beside(self) -> Self:
+        if self.column in self.auxiliary:
+            raise ValueError(f"task.auxiliary: {self.column} is task.column already; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _draws_the_documents(self) -> Self:

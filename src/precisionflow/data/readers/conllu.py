@@ -1,13 +1,13 @@
-"""CoNLL-U files (universaldependencies.org/format.html): sentences of words, every word with the tag of one column."""
+"""CoNLL-U files (universaldependencies.org/format.html): sentences of words with the labels of some columns."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
 
 FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
-COLUMNS = {"upos": FIELDS.index("UPOS"), "xpos": FIELDS.index("XPOS")}
+Column = Literal["upos", "xpos", "feats", "deprel"]
 UNSPECIFIED = "_"
 Skipped = Literal["ranges", "empty nodes"]
 _WORD, _RANGE, _EMPTY = (
@@ -26,19 +26,17 @@ class Sentence(NamedTuple):
     document: int
     """Number of `# newdoc` lines up to it."""
     words: tuple[str, ...]
-    tags: tuple[str | None, ...]
-    """None where the column says `_`."""
+    labels: tuple[tuple[str | None, ...], ...]
+    """Of every word, one of each column; None where it says `_`, which of FEATS means that there are none."""
 
 
-def read_sentences(
-    path: Path, column: Literal["upos", "xpos"], skipped: Counter[Skipped]
-) -> Iterator[Sentence]:
+def read_sentences(path: Path, columns: Sequence[Column], skipped: Counter[Skipped]) -> Iterator[Sentence]:
     """All sentences in order. Ranges of words (1-2) and empty nodes (8.1) are no words: counted in `skipped`.
 
     ValueError names the line and the field of what the format does not allow.
     """
     words: list[str] = []
-    tags: list[str | None] = []
+    labels: list[tuple[str | None, ...]] = []
     begun: int | None = None
     first = number = document = 0
     for number, line in enumerate(_lines(path), start=1):
@@ -46,8 +44,8 @@ def read_sentences(
             if begun is not None and not words:
                 _refuse(path, begun, "a sentence without words; remove it, or write its words")
             if words:
-                yield Sentence(first, document, tuple(words), tuple(tags))
-            words, tags, begun = [], [], None
+                yield Sentence(first, document, tuple(words), tuple(labels))
+            words, labels, begun = [], [], None
             continue
         begun = begun or number
         if line.startswith("#"):
@@ -66,12 +64,19 @@ def read_sentences(
             _check_id(path, number, fields[0], expected=len(words) + 1)
             first = first if words else number
             words.append(fields[1])
-            tag = fields[COLUMNS[column]]
-            tags.append(None if tag == UNSPECIFIED else tag)
+            labels.append(tuple(_label(fields, column) for column in columns))
     if words:
-        yield Sentence(first, document, tuple(words), tuple(tags))
+        yield Sentence(first, document, tuple(words), tuple(labels))
     elif begun is not None:
         _refuse(path, begun, "a sentence without words; remove it, or write its words")
+
+
+def _label(fields: Sequence[str], column: Column) -> str | None:
+    """What a column says of a word: features all together, a relation without its subtype (nsubj of nsubj:pass)."""
+    said = fields[FIELDS.index(column.upper())]
+    if column == "feats":
+        return said
+    return None if said == UNSPECIFIED else said.partition(":")[0] if column == "deprel" else said
 
 
 def _fields(path: Path, number: int, line: str) -> list[str]:

@@ -13,7 +13,7 @@ from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.sources.synthetic import open_synthetic
 from precisionflow.data.sources.synthetic.drawn import Drawn
 from precisionflow.records.cards import Optimum, Vocabulary
-from precisionflow.records.schemas import SEQUENCES, TAGGED
+from precisionflow.records.schemas import AUXILIARY, SEQUENCES, TAGGED, without
 from precisionflow.results.layout import PARTS, Part
 
 FEWEST_ROWS = 2
@@ -36,7 +36,7 @@ def drawn_part(task: Synthetic, part: Part) -> Drawn:
 def write_synthetic(folder: Path, *, task: Synthetic) -> Prepared:
     """Write the parts into `folder`; ValueError where the training sequences have one class alone."""
     source, rows = open_synthetic(task.source), dict.fromkeys(PARTS, 0)
-    schema = TAGGED if task.source.tagged else SEQUENCES
+    schema = without(TAGGED, AUXILIARY) if task.source.tagged else SEQUENCES
     with part_files(folder, schema) as append:
         for part in PARTS:
             drawn = drawn_part(task, part)

@@ -1,7 +1,7 @@
 """Tagged sentences: words by a tokeniser of the training sentences, a class for every word that has a tag."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,15 @@ from precisionflow.data.folds import VALIDATION, cut_files
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.readers.conllu import Sentence, Skipped, read_sentences
 from precisionflow.data.tasks.labels import check_labels, rare_labels
-from precisionflow.data.tokens import fitted_to_words
+from precisionflow.data.tokens import Bag, WordTokeniser, fitted_to_words, restored_words
+from precisionflow.records.cards import Vocabulary
 from precisionflow.records.raw import files_sha256, raw_path
-from precisionflow.records.schemas import NOT_COUNTED, TAGGED
+from precisionflow.records.schemas import AUXILIARY, NOT_COUNTED, TAGGED, without
 from precisionflow.results.layout import PARTS, Part
 
 FEWEST_SENTENCES = 3
+SEPARATOR = " separator"
+"""Last entry of the vocabulary of documents: the token between two sentences. No word reads so."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class TaggedFile:
 
     path: Path
     sentences: list[Sentence]
+    """Sequences: each is one sentence, or several with separators."""
     skipped: Counter[Skipped]
     cut: int
     """Sentences that were longer than the context."""
@@ -37,8 +41,10 @@ class TaggedFile:
     def read(cls, path: Path, task: Tagging) -> "TaggedFile":
         """ValueError for a file that is no CoNLL-U, and for a sentence that is too long where that is refused."""
         skipped: Counter[Skipped] = Counter()
-        whole = list(read_sentences(path, task.column, skipped))
+        whole = list(read_sentences(path, (task.column, *task.auxiliary), skipped))
         pieces = [piece for sentence in whole for piece in _pieces(sentence, path, task)]
+        if task.sequences == "documents":
+            pieces = list(joined(pieces, task.context))
         return cls(path, pieces, skipped, sum(len(sentence.words) > task.context for sentence in whole))
 
     def notes(self, task: Tagging) -> Iterator[str]:
@@ -72,7 +78,7 @@ def write_tagged(paths: dict[Part, Path], folder: Path, *, task: Tagging, split:
     if len(paths) == 1 and len(files["train"].sentences) < FEWEST_SENTENCES:
         count = len(files["train"].sentences)
         raise ValueError(
-            f"{origin}: has {count} sentences; {FEWEST_SENTENCES} are the fewest, one for each part"
+            f"{origin}: has {count} {task.sequences}; {FEWEST_SENTENCES} are the fewest, one for each part"
         )
     sentences = [sentence for file in files.values() for sentence in file.sentences]
     rows = _parts(files, task=task, split=split)
@@ -81,26 +87,37 @@ def write_tagged(paths: dict[Part, Path], folder: Path, *, task: Tagging, split:
     tags = {part: Counter(_tags(sentences[row] for row in of)) for part, of in rows.items()}
     check_labels(tags["train"], column=task.column, origin=origin)
     try:
-        tokeniser = fitted_to_words(task.tokens, (sentences[row].words for row in rows["train"]))
+        tokeniser = _fitted(task, (sentences[row].words for row in rows["train"]))
     except ValueError as error:
         raise ValueError(f"{origin}: {error}") from None
     classes = tuple(sorted(set().union(*tags.values())))
-    index: dict[str | None, int] = {None: NOT_COUNTED} | {name: i for i, name in enumerate(classes)}
-    with part_files(folder, TAGGED) as append:
+    auxiliary: dict[str, tuple[str, ...]] = {
+        column: tuple(sorted(set(_tags((sentences[row] for row in rows["train"]), place))))
+        for place, column in enumerate(task.auxiliary, start=1)
+    }
+    indices: list[dict[str | None, int]] = [
+        {name: i for i, name in enumerate(names)} for names in (classes, *auxiliary.values())
+    ]
+    schema = TAGGED if auxiliary else without(TAGGED, AUXILIARY)
+    with part_files(folder, schema) as append:
         for part, of in rows.items():
             chosen = [sentences[row] for row in of]
+            labels = [_indexed(sentence.labels, indices) for sentence in chosen]
             columns = {
                 "row": of,
-                "tokens": [[tokeniser.bag(word) for word in sentence.words] for sentence in chosen],
-                "target": [[index[tag] for tag in sentence.tags] for sentence in chosen],
+                "tokens": [bags_of(sentence.words, tokeniser) for sentence in chosen],
+                "target": [[tag for tag, *_ in words] for words in labels],
             }
-            append(part, pa.table(columns, schema=TAGGED))
+            if auxiliary:
+                columns["auxiliary"] = [[others for _, *others in words] for words in labels]
+            append(part, pa.table(columns, schema=schema))
     told = [note for file in files.values() for note in file.notes(task)]
     return Prepared(
         {part: len(of) for part, of in rows.items()},
         target=task.column,
         vocabulary=tokeniser.vocabulary,
         classes=classes,
+        auxiliary=auxiliary,
         notes=(*told, *rare_labels(tags, column=task.column, origin=origin)),
     )
 
@@ -125,8 +142,53 @@ def _parts(files: Mapping[Part, TaggedFile], *, task: Tagging, split: int) -> di
     return rows | {"train": known[~drawn], "valid": known[drawn]}
 
 
-def _tags(sentences: Iterator[Sentence]) -> Iterator[str]:
-    return (tag for sentence in sentences for tag in sentence.tags if tag is not None)
+def joined(sentences: Iterable[Sentence], context: int) -> Iterator[Sentence]:
+    """Consecutive sentences of one document as one, as many as fit into the context with a separator before each."""
+    before: Sentence | None = None
+    for sentence in sentences:
+        if before is None:
+            before = sentence
+        elif before.document == sentence.document and len(before.words) + 1 + len(sentence.words) <= context:
+            nothing = (None,) * len(sentence.labels[0])
+            before = before._replace(
+                words=(*before.words, SEPARATOR, *sentence.words),
+                labels=(*before.labels, nothing, *sentence.labels),
+            )
+        else:
+            yield before
+            before = sentence
+    if before is not None:
+        yield before
+
+
+def bags_of(words: Sequence[str], tokeniser: WordTokeniser) -> list[Bag]:
+    """The bag of every word; a separator is a token of its own, the last of the vocabulary."""
+    separator = (len(tokeniser.vocabulary.tokens) - 1,)
+    return [separator if word == SEPARATOR else tokeniser.bag(word) for word in words]
+
+
+def _fitted(task: Tagging, sentences: Iterator[Sequence[str]]) -> WordTokeniser:
+    """A tokeniser of training words; of documents with the separator."""
+    words = ([word for word in sentence if word != SEPARATOR] for sentence in sentences)
+    tokeniser = fitted_to_words(task.tokens, words)
+    if task.sequences == "sentences":
+        return tokeniser
+    known = tokeniser.vocabulary
+    vocabulary = Vocabulary(tokens=(*known.tokens, SEPARATOR), buckets=known.buckets)
+    return restored_words(task.tokens, vocabulary)
+
+
+def _tags(sentences: Iterable[Sentence], place: int = 0) -> Iterator[str]:
+    """What one column says of the words that it says something of."""
+    labels = (word[place] for sentence in sentences for word in sentence.labels)
+    return (label for label in labels if label is not None)
+
+
+def _indexed(
+    labels: Sequence[tuple[str | None, ...]], indices: Sequence[Mapping[str | None, int]]
+) -> list[list[int]]:
+    """Index of each word's class in every column; NOT_COUNTED where there is none, or none that training has."""
+    return [[of.get(label, NOT_COUNTED) for label, of in zip(word, indices, strict=True)] for word in labels]
 
 
 def _pieces(sentence: Sentence, path: Path, task: Tagging) -> Sequence[Sentence]:
@@ -138,4 +200,4 @@ def _pieces(sentence: Sentence, path: Path, task: Tagging) -> Sequence[Sentence]
             "raise it, or say task.too_long: cut"
         )
     cuts = [slice(first, first + task.context) for first in range(0, length, task.context)]
-    return [sentence._replace(words=sentence.words[cut], tags=sentence.tags[cut]) for cut in cuts]
+    return [sentence._replace(words=sentence.words[cut], labels=sentence.labels[cut]) for cut in cuts]

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.config import likelihoods as kinds
+from precisionflow.models.likelihoods.beside import Beside
 from precisionflow.models.likelihoods.categorical import (
     clustered_cross_entropy,
     cross_entropy,
@@ -93,13 +94,17 @@ class ClassObjective:
     label_smoothing: float = 0.0
 
     def losses(self, *, progress: float) -> Losses:  # noqa: ARG002 - the same from the first step to the last
-        if not self.label_smoothing:
-            return self.cross_entropy
-        return partial(smoothed_cross_entropy, smoothing=self.label_smoothing)
+        smoothed = partial(smoothed_cross_entropy, smoothing=self.label_smoothing)
+        return partial(_beside, each=smoothed if self.label_smoothing else self.cross_entropy)
 
     @property
     def negative_log_likelihood(self) -> Losses:
         return self.cross_entropy
+
+
+def _beside(raw: Any, target: Tensor, *, each: Losses) -> Tensor:
+    """The losses of a class, and of what is learned beside it."""
+    return raw.losses(target, each) if isinstance(raw, Beside) else each(raw, target)
 
 
 class Explained:

@@ -1,5 +1,6 @@
 """Construction of a network from a configuration and a dataset card."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import assert_never
 
@@ -15,6 +16,7 @@ from precisionflow.config.likelihoods import (
 )
 from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.config.tasks import (
+    Auxiliary,
     Classification,
     Images,
     NextToken,
@@ -33,6 +35,7 @@ from precisionflow.models.networks.layered import Layered
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.models.networks.objects import grouping
 from precisionflow.models.networks.transformer import (
+    AuxiliaryReadout,
     MakeReadout,
     PooledReadout,
     TiedReadout,
@@ -79,9 +82,9 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
         case Objects():
             assert isinstance(experiment.model, Slots | Clusters)
             return grouping(experiment.model, pixels=experiment.task.source.side**2)
-        case Tagging(context=context):
+        case Tagging(context=context, auxiliary=auxiliary):
             assert isinstance(experiment.model, Transformer)
-            tags = partial(TokenReadout, classes=len(card.class_names))
+            tags = _tag_readout(auxiliary, card)
             return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=tags)
         case Planning():
             raise TypeError("an agent is no network of layers")
@@ -105,6 +108,14 @@ def _of_a_number(experiment: Experiment, features: int, *, places: int) -> Layer
             return vector_transformer(experiment.model, places=places, features=features, heads=heads)
         case _:
             assert_never(experiment.model)
+
+
+def _tag_readout(auxiliary: Mapping[Auxiliary, float], card: DatasetCard) -> MakeReadout:
+    classes = len(card.class_names)
+    if not auxiliary:
+        return partial(TokenReadout, classes=classes)
+    beside = [(len(card.auxiliary[column]), factor) for column, factor in auxiliary.items()]
+    return partial(AuxiliaryReadout, classes=classes, auxiliary=beside)
 
 
 def _next_token_readout(model: Transformer, objective: Objective, ids: int) -> MakeReadout:

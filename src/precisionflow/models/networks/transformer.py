@@ -1,7 +1,7 @@
 """Pre-norm transformer over tokens, assembled from bricks."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, assert_never
 
 import torch
@@ -19,6 +19,7 @@ from precisionflow.models.attention.memory import Room, Step
 from precisionflow.models.attention.rotation import Rotary
 from precisionflow.models.attention.shared import share_precisions
 from precisionflow.models.attention.sites import Sites
+from precisionflow.models.likelihoods.beside import Beside
 from precisionflow.models.networks.dropout import Dropout, TokenDropout
 from precisionflow.models.networks.layered import Recomputed, Residual, TokenNetwork, TokenWise
 from precisionflow.models.numerics import at_least_float32
@@ -176,6 +177,36 @@ class TokenReadout(TokenWise):
         self, norm: nn.Module, embedding: nn.Embedding, last: LinearMap = nn.Linear, *, classes: int
     ) -> None:
         super().__init__(norm, last(embedding.embedding_dim, classes))
+
+
+class AuxiliaryReadout(nn.Module):
+    """Logits at every token; while training those of auxiliary columns too, from the same normed state."""
+
+    group: ClassVar[GroupName] = "readout"
+
+    def __init__(
+        self,
+        norm: nn.Module,
+        embedding: nn.Embedding,
+        last: LinearMap = nn.Linear,
+        *,
+        classes: int,
+        auxiliary: Sequence[tuple[int, float]],
+    ) -> None:
+        """`auxiliary` are the number of classes of each further column and the factor of its loss."""
+        super().__init__()
+        width = embedding.embedding_dim
+        self.norm = norm
+        self.classes = last(width, classes)
+        self.auxiliary = nn.ModuleList(last(width, count) for count, _ in auxiliary)
+        self.factors = [factor for _, factor in auxiliary]
+
+    def forward(self, x: Channels, at: Sites) -> Float[Tensor, "batch tokens classes"] | Beside:  # noqa: ARG002
+        normed = self.norm(x)
+        logits = self.classes(normed)
+        if not self.training:
+            return logits  # type: ignore[no-any-return]
+        return Beside(logits, [of(normed) for of in self.auxiliary], self.factors)
 
 
 class TiedLogits(nn.Module):
