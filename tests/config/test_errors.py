@@ -58,7 +58,7 @@ BAD_SETTINGS = {
     "ablation.axes.a b={x: {}}": "ablation.axes.a b: given 'a b'; should be letters, digits and *",
     # unions
     "model.kind=transfomer": "model.kind: unknown value 'transfomer'; allowed: transformer, mlp, fusion, tagi_v, "
-    "generative, agent, slots, clusters, ridge, *, predictions; did you mean 'transformer'?",
+    "generative, agent, slots, clusters, *, predictions; did you mean 'transformer'?",
     "learning.kind=sgd": "learning.kind: unknown value 'sgd'; allowed: backprop, predictive_coding",
     "task.source.name=diabets": "task.source.name: unknown value 'diabets'; allowed: diabetes, linnerud; "
     "did you mean 'diabetes'?",
@@ -173,7 +173,7 @@ BAD_FILES = {
     ),
     "no kind": (
         shipped()[REGRESSION].replace("model: {kind: mlp, ", "model: {").encode(),
-        "model.kind: missing; allowed: transformer, mlp, fusion, tagi_v, generative, agent, slots, clusters, ridge, *, "
+        "model.kind: missing; allowed: transformer, mlp, fusion, tagi_v, generative, agent, slots, clusters, *, "
         "predictions",
     ),
     "unfinished": (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from scipy.special import nctdtr, stdtrit
 
 from precisionflow.config import Experiment
-from precisionflow.config.drawn_tables import HeteroscedasticSine, NodeChain, Sensors
+from precisionflow.config.drawn_tables import HeteroscedasticSine, MovingTarget, NodeChain, Sensors
 from precisionflow.config.sources import ScikitLearnClasses, ScikitLearnTable, TableFile
 from precisionflow.config.tables import GivenSplit
 
@@ -108,6 +108,7 @@ def overlap_of(experiment: Experiment) -> float:
             | ScikitLearnClasses(split=split)
             | HeteroscedasticSine(split=split)
             | Sensors(split=split)
+            | MovingTarget(split=split)
             | NodeChain(split=split)
             | TableFile(split=split)
         ) if not isinstance(split, GivenSplit):

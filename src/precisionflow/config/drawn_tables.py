@@ -1,10 +1,11 @@
-"""Tables that are drawn from a known law: a toy of one feature, noisy sensors, nodes of a chain, images of objects."""
+"""Tables drawn from a known law: a toy, noisy sensors, a moving target, nodes of a chain, images of objects."""
 
+import math
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Count, Fraction, NonNegative, Seed
+from precisionflow.config.base import NUMBER, Count, Fraction, NonNegative, Positive, Seed
 from precisionflow.config.source import Source
 from precisionflow.config.tables import HeldSplit, RandomSplit
 
@@ -54,6 +55,58 @@ class Sensors(Source):
             if self.persistence
             else self.kind + hidden
         )
+
+
+class MovingTarget(Source):
+    """Readings of a target that moves; to be told is its position once the eye has landed, `lead` seconds later.
+
+    x'' = -(2 pi frequency)^2 x - damping x' + w, y = x + z at every `interval`. Coloured noises have the
+    autocorrelation exp(-lag^2 / (4 smoothness^2)). w has the same power at frequency 0 whatever its smoothness: white,
+    it gives x the standard deviation 1.
+    """
+
+    known: ClassVar = True
+    kind: Literal["moving_target"] = "moving_target"
+    rows: Annotated[int, Field(ge=10), NUMBER] = 4000
+    """Targets, each with readings of its own."""
+    length: Annotated[int, Field(ge=2, le=500), NUMBER] = 60
+    """Readings of a target."""
+    interval: Positive = 0.02
+    """Seconds between readings."""
+    lead: NonNegative = 0.14
+    """Seconds from the last reading to the landing: the latency of a saccade and its duration."""
+    frequency: NonNegative = 0.7
+    """Hertz of the undamped, undriven target; 0: nothing pulls it back."""
+    damping: Positive = 2.0
+    """Per second."""
+    noise: Positive = 0.5
+    """Standard deviation of a reading's error z."""
+    floor: Positive = 0.01
+    """Standard deviation of the white part of z over that of its coloured part."""
+    motion_smoothness: NonNegative = 0.08
+    """Seconds, of w; 0: white."""
+    reading_smoothness: NonNegative = 0.08
+    """Seconds, of z; 0: white."""
+    seed: Seed = 0
+    """Of the draw of the rows, the same for all splits."""
+    split: HeldSplit = RandomSplit()
+
+    @property
+    def dataset(self) -> str:
+        return f"{self.kind}_noise_{self.noise:g}_smoothness_{self.motion_smoothness:g}_{self.reading_smoothness:g}"
+
+    @property
+    def density(self) -> float:
+        """Spectral density of w at frequency 0: with white noise Var(x) = density / (2 damping (2 pi frequency)^2) = 1.
+
+        Where nothing pulls the target back that of x', density / (2 damping), is 1.
+        """
+        return 2 * self.damping * (self.stiffness or 1.0)
+
+    @property
+    def stiffness(self) -> float:
+        """(2 pi frequency)^2, per second squared."""
+        return (2 * math.pi * self.frequency) ** 2
 
 
 class NodeChain(Source):

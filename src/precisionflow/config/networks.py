@@ -1,4 +1,4 @@
-"""Networks: fully connected ones for tables, a transformer for text; agents; models from outside join their union."""
+"""Networks: fully connected ones for tables, a transformer for text; agents, filters and models from outside join."""
 
 from typing import Annotated, ClassVar, Literal, Self, assert_never
 
@@ -9,6 +9,7 @@ from precisionflow.config.attention import Attention, Decay, factors_of
 from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.external import Estimator, External, PredictionFile
+from precisionflow.config.filters import Filter
 from precisionflow.config.learning import Backpropagation, FixedPrecision, Precision
 from precisionflow.config.likelihoods import GaussianNLL
 from precisionflow.config.posteriors import (
@@ -214,7 +215,17 @@ class Clusters(Config):
 
 
 Model = Annotated[
-    Transformer | MLP | Fusion | TAGI | Generative | Agent | Slots | Clusters | Estimator | PredictionFile,
+    Transformer
+    | MLP
+    | Fusion
+    | TAGI
+    | Generative
+    | Agent
+    | Slots
+    | Clusters
+    | Filter
+    | Estimator
+    | PredictionFile,
     Field(discriminator="kind"),
 ]
 
@@ -224,7 +235,7 @@ def posterior_of(model: Model) -> Posterior | None:
     match model:
         case MLP(posterior=posterior) | Transformer(posterior=posterior):
             return posterior
-        case Fusion() | TAGI() | Generative() | Agent() | Slots() | Clusters() | External():
+        case Fusion() | TAGI() | Generative() | Agent() | Slots() | Clusters() | Filter() | External():
             return None
         case _:
             assert_never(model)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from precisionflow.config.base import Label
-from precisionflow.config.drawn_tables import HeteroscedasticSine, NodeChain, Sensors
+from precisionflow.config.drawn_tables import HeteroscedasticSine, MovingTarget, NodeChain, Sensors
 from precisionflow.config.source import Source
 from precisionflow.config.tables import (
     CategoryColumn,
@@ -298,7 +298,7 @@ class TinyShakespeare(Source):
 
 
 TableSource = Annotated[
-    ScikitLearnTable | HeteroscedasticSine | Sensors | NodeChain | UciFolder | TableFile,
+    ScikitLearnTable | HeteroscedasticSine | Sensors | MovingTarget | NodeChain | UciFolder | TableFile,
     Field(discriminator="kind"),
 ]
 ClassSource = Annotated[ScikitLearnClasses | TableFile, Field(discriminator="kind")]

@@ -25,29 +25,35 @@ def chain(state=2, observed=2, *, singular=False) -> Chain:
 
 def data(of: Chain, steps=STEPS):
     torch.manual_seed(7)
-    return 2 * torch.randn(steps, len(of.observation), dtype=torch.float64)
+    return 2 * torch.randn(steps, of.observed, dtype=torch.float64)
 
 
-def kalman(of: Chain, y):
-    """One step after the other: filtered and smoothed moments, and log p(y)."""
+def at(matrix, t):
+    return matrix if matrix.ndim == 2 else matrix[t]
+
+
+def kalman(of: Chain, y, seen=None):
+    """One step after the other: filtered and smoothed moments, and log p(y); what is not seen has no row."""
     means, covariances, ahead, log = [], [], [], 0.0
     mean, covariance = of.mean, of.covariance
-    for row in y:
+    there = torch.ones_like(y, dtype=torch.bool) if seen is None else seen
+    for t, (row, here) in enumerate(zip(y, there, strict=True)):
+        if t:
+            f = at(of.transition, t)
+            mean, covariance = f @ means[-1], f @ covariances[-1] @ f.mT + at(of.noise, t)
         ahead.append((mean, covariance))
-        seen = of.observation @ covariance @ of.observation.mT + of.observation_noise
-        predicted = of.observation @ mean
-        log += torch.distributions.MultivariateNormal(predicted, seen).log_prob(row)
-        gain = torch.linalg.solve(seen, of.observation @ covariance).mT
-        means.append(mean + gain @ (row - predicted))
-        covariances.append(covariance - gain @ of.observation @ covariance)
-        mean, covariance = (
-            of.transition @ means[-1],
-            of.transition @ covariances[-1] @ of.transition.mT + of.noise,
-        )
+        if here.any():
+            h = at(of.observation, t)[here]
+            spread = h @ covariance @ h.mT + at(of.observation_noise, t)[here][:, here]
+            log += torch.distributions.MultivariateNormal(h @ mean, spread).log_prob(row[here])
+            gain = torch.linalg.solve(spread, h @ covariance).mT
+            mean, covariance = mean + gain @ (row[here] - h @ mean), covariance - gain @ h @ covariance
+        means.append(mean)
+        covariances.append(covariance)
     back = [(means[-1], covariances[-1])]
     for t in reversed(range(len(y) - 1)):
         m, p = ahead[t + 1]
-        gain = torch.linalg.solve(p, of.transition @ covariances[t]).mT
+        gain = torch.linalg.solve(p, at(of.transition, t + 1) @ covariances[t]).mT
         later, spread = back[-1]
         back.append((means[t] + gain @ (later - m), covariances[t] + gain @ (spread - p) @ gain.mT))
     smooth = tuple(torch.stack(each) for each in zip(*reversed(back), strict=True))
@@ -91,6 +97,64 @@ def test_filter_and_smoother_are_those_of_kalman_and_of_the_dense_posterior(size
     assert log_evidence(of, y).item() == pytest.approx(evidence.item(), rel=1e-10)
 
 
+def varying(of: Chain, steps=STEPS) -> Chain:
+    """The same with other matrices at every time."""
+    torch.manual_seed(3)
+    each = torch.rand(steps, dtype=torch.float64)[:, None, None]
+    return Chain(
+        transition=(0.5 + each) * of.transition,
+        noise=each * of.noise,
+        observation=of.observation + each * torch.randn_like(of.observation),
+        observation_noise=10.0 ** (4 * each - 2) * of.observation_noise,
+        mean=of.mean,
+        covariance=of.covariance,
+    )
+
+
+@pytest.mark.parametrize("gaps", [False, True], ids=["", "gaps"])
+@pytest.mark.parametrize("change", [False, True], ids=["", "other at every time"])
+@pytest.mark.parametrize("sizes", [(1, 1), (2, 2), (3, 2), (2, 3)])
+def test_chains_that_change_and_observations_with_gaps(sizes, change, gaps):
+    of = varying(chain(*sizes)) if change else chain(*sizes)
+    y, seen = data(of), None
+    if gaps:
+        seen = torch.rand(y.shape) < 0.6
+        seen[0], seen[5:9], seen[-1] = False, False, False
+    one, two, log = kalman(of, y, seen)
+    given = y if seen is None else torch.where(seen, y, torch.nan)
+    for found, wanted in ((filtered(of, given, seen), one), (smoothed(of, given, seen), two)):
+        for mine, theirs in zip(found, wanted, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+    assert log_evidence(of, given, seen).item() == pytest.approx(float(log), rel=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_gaps_at_every_scale(scale):
+    """Numbers in another unit: states and observations times scale."""
+    of = chain()
+    y, seen = data(of), torch.rand(STEPS, 2) < 0.5
+    squares = ("noise", "observation_noise", "covariance")
+    other = Chain(
+        **vars(of) | {name: scale**2 * vars(of)[name] for name in squares} | {"mean": scale * of.mean}
+    )
+    torch.testing.assert_close(
+        smoothed(other, scale * y, seen).mean / scale, smoothed(of, y, seen).mean, rtol=1e-9, atol=1e-9
+    )
+    shift = int(seen.sum()) * torch.tensor(scale).log().item()
+    assert log_evidence(other, scale * y, seen).item() == pytest.approx(
+        log_evidence(of, y, seen).item() - shift
+    )
+
+
+def test_nothing_seen_is_the_prior():
+    of = chain()
+    nothing = torch.zeros(5, 2, dtype=torch.bool)
+    found = filtered(of, torch.full((5, 2), torch.nan), nothing)
+    torch.testing.assert_close(found.mean[1], of.transition @ of.mean)
+    torch.testing.assert_close(found.covariance[0], of.covariance)
+    assert log_evidence(of, torch.zeros(5, 2), nothing).item() == pytest.approx(0.0, abs=1e-12)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 7])
 def test_any_number_of_steps(steps):
     of = chain()
@@ -132,6 +196,12 @@ def test_a_scan_is_every_product_from_the_first(count):
         ({"covariance": torch.tensor([[1.0, 0.5], [0.0, 1.0]])}, "chain: covariance: has to be symmetric"),
         ({"transition": torch.eye(3)}, r"chain: transition has shape \(3, 3\), with a mean of 2 numbers"),
         ({"mean": torch.tensor([0.0, torch.nan])}, "chain: mean: has NaN or infinite numbers"),
+        ({"covariance": torch.eye(2).expand(4, 2, 2)}, r"chain: covariance has shape \(4, 2, 2\)"),
+        ({"observation": torch.zeros(2)}, r"chain: observation has shape \(2,\), it needs a matrix"),
+        (
+            {"transition": torch.eye(2).expand(4, 2, 2), "noise": torch.eye(2).expand(5, 2, 2)},
+            "chain: matrices are of 4 and 5 times",
+        ),
     ],
 )
 def test_what_is_no_chain_is_one_line(change, line):
@@ -170,3 +240,15 @@ def test_a_covariance_that_is_singular_but_for_rounding_has_no_smoother(state):
 def test_what_are_no_observations_is_one_line(y, line):
     with pytest.raises(ValueError, match=line):
         smoothed(chain(), y)
+
+
+def test_times_and_masks_that_do_not_fit_are_one_line():
+    of = varying(chain(), 4)
+    with pytest.raises(ValueError, match="observations: are of 3 times, the chain's matrices of 4"):
+        filtered(of, torch.zeros(3, 2))
+    with pytest.raises(ValueError, match=r"seen: is torch.float32 of shape \(4, 2\); it needs true or false"):
+        filtered(of, torch.zeros(4, 2), torch.ones(4, 2))
+    with pytest.raises(ValueError, match=r"seen: is torch.bool of shape \(4,\); it needs true or false"):
+        filtered(of, torch.zeros(4, 2), torch.ones(4, dtype=torch.bool))
+    with pytest.raises(ValueError, match="observations: has NaN or infinite numbers"):
+        filtered(of, torch.full((4, 2), torch.nan), torch.ones(4, 2, dtype=torch.bool))

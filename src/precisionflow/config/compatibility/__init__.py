@@ -14,6 +14,7 @@ CHECKS = (
     networks.every_query_has_a_key,
     networks.parts_of_attention_fit,
     networks.policies_can_be_enumerated,
+    networks.filter_knows_its_target,
     training.ranks_share_alike,
     training.engine_trains_it,
     training.states_have_what_is_precise,

@@ -6,6 +6,8 @@ from precisionflow.config.agents import MOST_POLICIES, Agent
 from precisionflow.config.attention import Graph, factors_of
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
+from precisionflow.config.drawn_tables import MovingTarget
+from precisionflow.config.filters import Filter
 from precisionflow.config.likelihoods import AdaptiveSoftmax
 from precisionflow.config.networks import Transformer
 from precisionflow.config.tasks import NextToken, Planning, Regression
@@ -98,6 +100,29 @@ def policies_can_be_enumerated(experiment: "Experiment") -> None:
         raise ValueError(
             f"model.horizon: {actions} actions over {steps} steps are {actions**steps:,} policies, and "
             f"model.policies {model.policies} evaluates each; lower it, or use sophisticated"
+        )
+
+
+def filter_knows_its_target(experiment: "Experiment") -> None:
+    model, source = experiment.model, experiment.task.source
+    if not isinstance(model, Filter):
+        return
+    if not isinstance(source, MovingTarget):
+        raise ValueError(
+            f"model.kind: filter knows how a target moves, and task.source.kind {source.kind} has none; "
+            "use task.source.kind moving_target"
+        )
+    if model.by != "generalised":
+        return
+    if source.length <= model.embedding:
+        raise ValueError(
+            f"model.embedding: {model.embedding} derivatives need {model.embedding + 1} readings, and "
+            f"task.source.length is {source.length}; lower one or raise the other"
+        )
+    if model.smoothness is None and not (source.motion_smoothness and source.reading_smoothness):
+        raise ValueError(
+            "model.smoothness: white noise has no derivatives, and a noise of task.source is white; give the seconds "
+            "that generalised filtering is to assume"
         )
 
 

@@ -6,6 +6,7 @@ from precisionflow.config.base import Config, Fraction
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.evaluation import Evaluation, TableRecalibration
 from precisionflow.config.external import Estimator, PredictionFile
+from precisionflow.config.filters import Filter
 from precisionflow.config.likelihoods import RegressionObjective
 from precisionflow.config.networks import MLP, TAGI, Fusion, Transformer
 from precisionflow.config.sources import ScikitLearnTable, TableSource
@@ -14,7 +15,7 @@ from precisionflow.config.sources import ScikitLearnTable, TableSource
 class Regression(Config):
     """Predict a number with its uncertainty from a row of numbers."""
 
-    networks: ClassVar = (MLP, Fusion, TAGI, Transformer, *get_args(Estimator), PredictionFile)
+    networks: ClassVar = (MLP, Fusion, Filter, TAGI, Transformer, *get_args(Estimator), PredictionFile)
     """Networks that can learn it."""
     likelihoods: ClassVar = get_args(RegressionObjective)
     """Objectives that it can be learned by."""

@@ -5,8 +5,9 @@ from typing import assert_never
 import numpy as np
 from jaxtyping import Int
 
-from precisionflow.config.drawn_tables import HeteroscedasticSine, NodeChain, Sensors
+from precisionflow.config.drawn_tables import HeteroscedasticSine, MovingTarget, NodeChain, Sensors
 from precisionflow.config.sources import ScikitLearnTable, TableFile, TableSource, UciFolder
+from precisionflow.data.sources.moving_target import dense_posterior, draw_targets
 from precisionflow.data.sources.node_chain import draw_chains
 from precisionflow.data.sources.sensors import Mixture, draw_sensors, filtered
 
@@ -16,6 +17,8 @@ def exact_mixture(source: TableSource, row: Int[np.ndarray, "rows"]) -> Mixture 
     match source:
         case Sensors():
             return filtered(source, draw_sensors(source).of(row))
+        case MovingTarget():
+            return dense_posterior(source, draw_targets(source)[row, :-1])
         case HeteroscedasticSine() | NodeChain() | ScikitLearnTable() | UciFolder() | TableFile():
             return None
         case _:
@@ -27,7 +30,14 @@ def cause_of(source: TableSource, row: Int[np.ndarray, "rows"]) -> Int[np.ndarra
     match source:
         case NodeChain():
             return draw_chains(source).of(row).cause
-        case HeteroscedasticSine() | Sensors() | ScikitLearnTable() | UciFolder() | TableFile():
+        case (
+            HeteroscedasticSine()
+            | Sensors()
+            | MovingTarget()
+            | ScikitLearnTable()
+            | UciFolder()
+            | TableFile()
+        ):
             return None
         case _:
             assert_never(source)

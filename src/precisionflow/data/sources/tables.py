@@ -2,8 +2,9 @@
 
 from typing import assert_never
 
-from precisionflow.config.drawn_tables import HeteroscedasticSine, NodeChain, Sensors
+from precisionflow.config.drawn_tables import HeteroscedasticSine, MovingTarget, NodeChain, Sensors
 from precisionflow.config.sources import ScikitLearnTable, TableFile, TableSource, UciFolder
+from precisionflow.data.sources.moving_target import open_moving_target
 from precisionflow.data.sources.node_chain import open_node_chain
 from precisionflow.data.sources.scikit_learn import open_scikit_learn
 from precisionflow.data.sources.sensors import open_sensors
@@ -22,6 +23,8 @@ def open_table(source: TableSource, split: int) -> Table:
             return open_sine(source, split=split)
         case Sensors():
             return open_sensors(source, split=split)
+        case MovingTarget():
+            return open_moving_target(source, split=split)
         case NodeChain():
             return open_node_chain(source, split=split)
         case UciFolder():

@@ -11,6 +11,7 @@ from precisionflow.inference.variational.families.gaussian_vector import Gaussia
 from precisionflow.inference.variational.families.wishart import Wishart
 from precisionflow.inference.variational.model import Model
 from precisionflow.inference.variational.schedules import coloured, sequential
+from precisionflow.inference.variational.shared import Shared
 from precisionflow.inference.variational.updates import infer
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Gaussian",
     "GaussianVector",
     "Model",
+    "Shared",
     "Wishart",
     "categorical",
     "coloured",

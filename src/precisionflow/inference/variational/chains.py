@@ -2,16 +2,17 @@
 
     x_0 ~ N(mean, covariance) ,   x_t = F x_{t-1} + N(0, Q) ,   y_t = H x_t + N(0, R)
 
-Särkkä & García-Fernández (2021), Temporal parallelization of Bayesian smoothers, equations 10 to 19. Q may be singular.
+Särkkä & García-Fernández (2021), Temporal parallelization of Bayesian smoothers, equations 10 to 19. Q may be singular;
+F, Q, H and R may differ between times, and of an observation any number may be missing.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from precisionflow.inference.variational.families import Numbers, numbers
@@ -26,17 +27,24 @@ Covariances = Float[Tensor, "time state state"]
 Observations = Float[Tensor, "time observed"]
 
 
+Seen = Bool[Tensor, "time observed"]
+"""Which numbers of the observations are there; None: all of them."""
+
+
 @dataclass(frozen=True)
 class Chain:
-    """A chain whose matrices are the same at all times."""
+    """A chain; F, Q, H and R are the same at all times, or have a leading axis of times.
 
-    transition: Float[Tensor, "state state"]
+    F and Q of time t lead to x_t: those of time 0 are not used.
+    """
+
+    transition: Float[Tensor, "*times state state"]
     """F."""
-    noise: Float[Tensor, "state state"]
+    noise: Float[Tensor, "*times state state"]
     """Q."""
-    observation: Float[Tensor, "observed state"]
+    observation: Float[Tensor, "*times observed state"]
     """H."""
-    observation_noise: Float[Tensor, "observed observed"]
+    observation_noise: Float[Tensor, "*times observed observed"]
     """R."""
     mean: Float[Tensor, "state"]
     """Of x_0."""
@@ -46,17 +54,34 @@ class Chain:
     def __post_init__(self) -> None:
         for name, matrix in vars(self).items():
             object.__setattr__(self, name, numbers(matrix, f"chain: {name}"))
-        state, observed = len(self.mean), len(self.observation)
+        if self.observation.ndim < 2:
+            raise ValueError(
+                f"chain: observation has shape {tuple(self.observation.shape)}, it needs a matrix"
+            )
+        state, observed = len(self.mean), self.observed
         square = {"transition": state, "noise": state, "covariance": state, "observation_noise": observed}
         wanted = {name: (width, width) for name, width in square.items()} | {"observation": (observed, state)}
         for name, shape in wanted.items():
             given = tuple(getattr(self, name).shape)
-            if given != shape:
+            if given[-2:] != shape or len(given) > (2 if name == "covariance" else 3):
                 raise ValueError(
                     f"chain: {name} has shape {given}, with a mean of {state} numbers it needs {shape}"
                 )
+        if len(self.times) > 1:
+            raise ValueError(f"chain: matrices are of {' and '.join(map(str, sorted(self.times)))} times")
         for name in ("noise", "covariance", "observation_noise"):
             _require_covariance(getattr(self, name), f"chain: {name}", singular=name != "observation_noise")
+
+    @property
+    def observed(self) -> int:
+        """Numbers of an observation."""
+        return self.observation.shape[-2]
+
+    @property
+    def times(self) -> set[int]:
+        """Times of the matrices that have an axis of them."""
+        each = (self.transition, self.noise, self.observation, self.observation_noise)
+        return {len(matrix) for matrix in each if matrix.ndim == 3}
 
 
 class Moments(NamedTuple):
@@ -66,30 +91,40 @@ class Moments(NamedTuple):
     covariance: Covariances
 
 
-def filtered(chain: Chain, observations: Numbers) -> Moments:
+def filtered(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Moments:
     """p(x_t given y_0 ... y_t)."""
-    _, mean, covariance, _, _ = scan(_combined, _filter_elements(chain, _checked(chain, observations)))
-    return Moments(mean, covariance)
+    return _filtered(*_checked(chain, observations, seen))
 
 
-def smoothed(chain: Chain, observations: Numbers) -> Moments:
+def smoothed(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Moments:
     """p(x_t given all y)."""
-    elements = _smoother_elements(chain, filtered(chain, observations))
+    chain, y = _checked(chain, observations, seen)
+    elements = _smoother_elements(chain, _filtered(chain, y))
     backwards = scan(_combined_backwards, tuple(each.flip(0) for each in elements))
     _, mean, covariance = (each.flip(0) for each in backwards)
     return Moments(mean, covariance)
 
 
-def log_evidence(chain: Chain, observations: Numbers) -> Float[Tensor, ""]:
+def log_evidence(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Float[Tensor, ""]:
     """log p(y) = sum_t log N(y_t; H m, H P H^T + R), m and P those of x_t given what came before."""
-    y = _checked(chain, observations)
-    now, h = filtered(chain, y), chain.observation
-    ahead = _predicted(chain, Moments(now.mean[:-1], now.covariance[:-1]))
-    mean = torch.cat([chain.mean[None], ahead.mean])
-    covariance = torch.cat([chain.covariance[None], ahead.covariance])
+    chain, y = _checked(chain, observations, seen)
+    now, h = _filtered(chain, y), chain.observation
+    ahead = _predicted(chain, now)
+    mean = torch.cat([chain.mean[None], ahead.mean[:-1]])
+    covariance = torch.cat([chain.covariance[None], ahead.covariance[:-1]])
     root = torch.linalg.cholesky(h @ covariance @ h.mT + chain.observation_noise)
-    away = torch.linalg.solve_triangular(root, (y - mean @ h.mT)[..., None], upper=False)
-    return -0.5 * (away.square().sum() + log_det(root).sum() + y.numel() * math.log(2 * math.pi))
+    away = torch.linalg.solve_triangular(root, (y - _moved(h, mean))[..., None], upper=False)
+    logs = away.square().sum() + log_det(root).sum() + y.numel() * math.log(2 * math.pi)
+    if seen is not None:
+        # a missing number has the density of 0 under noise by itself, which is no evidence
+        missing = (2 * math.pi * chain.observation_noise.diagonal(dim1=-2, dim2=-1)).log()
+        logs = logs - torch.where(seen, 0.0, missing).sum()
+    return -0.5 * logs
+
+
+def _filtered(chain: Chain, y: Observations) -> Moments:
+    _, mean, covariance, _, _ = scan(_combined, _filter_elements(chain, y))
+    return Moments(mean, covariance)
 
 
 def scan(combined: Callable[[Elements, Elements], Elements], elements: Elements) -> Elements:
@@ -120,15 +155,17 @@ def _every(elements: Elements, places: slice) -> Elements:
 def _filter_elements(chain: Chain, y: Observations) -> Elements:
     """(A, b, C, eta, J) of each t: p(x_t given y_t, x) = N(A x + b, C), p(y_t given x) ~ N^-1(eta, J), x = x_{t-1}."""
     f, h, state = chain.transition, chain.observation, len(chain.mean)
-    seen = torch.linalg.inv(h @ chain.noise @ h.mT + chain.observation_noise)
+    seen = inverse(h @ chain.noise @ h.mT + chain.observation_noise)
     gain = chain.noise @ h.mT @ seen
     left = torch.eye(state, dtype=y.dtype, device=y.device) - gain @ h
     through = f.mT @ h.mT @ seen
-    each = [left @ f, gain, left @ chain.noise, through, through @ h @ f]
-    a, b, c, eta, j = (
-        y @ matrix.mT if at in (1, 3) else matrix.repeat(len(y), 1, 1) for at, matrix in enumerate(each)
+    a, c, j = (
+        matrix.expand(len(y), state, state).clone()
+        for matrix in (left @ f, left @ chain.noise, through @ h @ f)
     )
-    first = chain.covariance @ h.mT @ torch.linalg.inv(h @ chain.covariance @ h.mT + chain.observation_noise)
+    b, eta = _moved(gain, y), _moved(through, y)
+    h, noise = (matrix[0] if matrix.ndim == 3 else matrix for matrix in (h, chain.observation_noise))
+    first = chain.covariance @ h.mT @ torch.linalg.inv(h @ chain.covariance @ h.mT + noise)
     b[0] = chain.mean + first @ (y[0] - h @ chain.mean)
     c[0] = chain.covariance - first @ h @ chain.covariance
     return a, b, c, eta, j
@@ -158,7 +195,7 @@ def _smoother_elements(chain: Chain, now: Moments) -> Elements:
         raise ValueError(
             "smoothed: a covariance that the filter predicts is singular; give noise or covariance more directions"
         )
-    gain = now.covariance @ chain.transition.mT @ back
+    gain = now.covariance @ _following(chain.transition).mT @ back
     gain[-1] = 0.0
     rest = now.covariance - gain @ ahead.covariance @ gain.mT
     return gain, now.mean - times(gain, ahead.mean), rest
@@ -171,8 +208,19 @@ def _combined_backwards(later: Elements, sooner: Elements) -> Elements:
 
 
 def _predicted(chain: Chain, now: Moments) -> Moments:
-    f = chain.transition
-    return Moments(now.mean @ f.mT, f @ now.covariance @ f.mT + chain.noise)
+    """Of the time after each; after the last that of the last."""
+    f, noise = _following(chain.transition), _following(chain.noise)
+    return Moments(_moved(f, now.mean), f @ now.covariance @ f.mT + noise)
+
+
+def _following(matrix: Tensor) -> Tensor:
+    """Of the time after each, where matrices have times."""
+    return matrix if matrix.ndim == 2 else torch.cat([matrix[1:], matrix[-1:]])
+
+
+def _moved(matrix: Tensor, vectors: Float[Tensor, "time from_"]) -> Float[Tensor, "time to"]:
+    """A x of each time; one product where A is the same at all times."""
+    return vectors @ matrix.mT if matrix.ndim == 2 else times(matrix, vectors)
 
 
 def inverse(matrix: Tensor) -> Tensor:
@@ -188,18 +236,40 @@ def inverse(matrix: Tensor) -> Tensor:
             return torch.linalg.inv_ex(matrix).inverse
 
 
-def _checked(chain: Chain, observations: Numbers) -> Observations:
-    y = numbers(observations, "observations")
-    if y.ndim != 2 or len(y) == 0 or y.shape[1] != len(chain.observation):
+def _checked(chain: Chain, observations: Numbers, seen: Seen | None) -> tuple[Chain, Observations]:
+    """The chain of what is seen, and this; ValueError for other shapes."""
+    y = numbers(observations, "observations") if seen is None else _present(observations, seen)
+    if y.ndim != 2 or len(y) == 0 or y.shape[1] != chain.observed:
         raise ValueError(
-            f"observations: have shape {tuple(y.shape)}, need one row or more of {len(chain.observation)} numbers"
+            f"observations: have shape {tuple(y.shape)}, need one row or more of {chain.observed} numbers"
         )
-    return y
+    if chain.times - {len(y)}:
+        raise ValueError(f"observations: are of {len(y)} times, the chain's matrices of {max(chain.times)}")
+    return (chain if seen is None else _of_seen(chain, seen)), y
+
+
+def _present(observations: Numbers, seen: Seen) -> Observations:
+    """Observations with 0 in place of what is missing, whatever stands there."""
+    y = torch.as_tensor(observations, dtype=torch.float64)
+    if seen.dtype != torch.bool or seen.shape != y.shape:
+        raise ValueError(
+            f"seen: is {seen.dtype} of shape {tuple(seen.shape)}; it needs true or false for each of the observations, "
+            f"of shape {tuple(y.shape)}"
+        )
+    return numbers(torch.where(seen, y, 0.0), "observations")
+
+
+def _of_seen(chain: Chain, seen: Seen) -> Chain:
+    """The same, of which a missing number tells nothing: it is its noise alone, by itself."""
+    there = seen.to(chain.mean.dtype)
+    together = there[:, :, None] * there[:, None, :] + torch.diag_embed(1 - there)
+    observation = there[..., None] * chain.observation
+    return replace(chain, observation=observation, observation_noise=together * chain.observation_noise)
 
 
 def _require_covariance(matrix: Tensor, name: str, *, singular: bool) -> None:
-    least = torch.linalg.eigvalsh(matrix).min().item()
+    least = torch.linalg.eigvalsh(matrix).amin(dim=-1)
     symmetric = torch.allclose(matrix, matrix.mT, rtol=1e-9, atol=0)
-    room = 1e-12 * matrix.abs().max().item()
-    if not symmetric or (least < -room if singular else least <= room):
+    room = 1e-12 * matrix.abs().amax(dim=(-2, -1))
+    if not symmetric or bool((least < -room if singular else least <= room).any()):
         raise ValueError(f"{name}: has to be symmetric and positive {'semi' if singular else ''}definite")

@@ -11,13 +11,18 @@ from precisionflow.inference.variational.factors import Beliefs, Factor, Variabl
 from precisionflow.inference.variational.factors.plates import total
 from precisionflow.inference.variational.factors.prior import Prior
 from precisionflow.inference.variational.model import Model
+from precisionflow.inference.variational.shared import Shared
 
 Nats = Float[Tensor, ""]
 
 
-def free_energy(model: Model, beliefs: Beliefs) -> Nats:
-    """F, summed over factors."""
-    return sum_of(_free_energy(factor, beliefs) for factor in model.factors)
+def free_energy(model: Model, beliefs: Beliefs, shared: Shared | None = None) -> Nats:
+    """F, summed over factors, those of all ranks where some variables are shared."""
+    if shared is None:
+        return sum_of(_free_energy(factor, beliefs) for factor in model.factors)
+    once = [factor for factor in model.factors if shared.everywhere(factor)]
+    here = sum_of(_free_energy(factor, beliefs) for factor in model.factors if factor not in once)
+    return shared.total(here) + sum_of(_free_energy(factor, beliefs) for factor in once)
 
 
 def free_energies(model: Model, beliefs: Beliefs) -> dict[str, Nats]:

@@ -16,6 +16,7 @@ from precisionflow.inference.variational.factors import Beliefs, Message, Variab
 from precisionflow.inference.variational.families import ExponentialFamily, Natural
 from precisionflow.inference.variational.model import Model
 from precisionflow.inference.variational.schedules import Classes, Schedule, require_schedule, sequential
+from precisionflow.inference.variational.shared import Shared
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ def infer(
     step: float = 1.0,
     iterations: int = 1000,
     tolerance: float = 1e-10,
+    shared: Shared | None = None,
 ) -> Inferred:
     """Beliefs of least free energy, from those at the start.
 
     Stops when an iteration changes F by less than tolerance (1 + |F|); at tolerance 0 F is not computed on the way.
-    `step` is the share of the way to the optimum, in natural parameters.
+    `step` is the share of the way to the optimum, in natural parameters. `shared` says what other ranks, which infer at
+    the same time from other data, have a part in.
     """
     if not 0 < step <= 1:
         raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
@@ -56,14 +59,16 @@ def infer(
         raise ValueError("infer: needs a variable and one iteration or more")
     classes, beliefs = schedule(model), start(model)
     require_schedule(model, classes)
+    if shared:
+        shared.require_shared_parents(model)
     energies: list[float] = []
     for _ in range(iterations):
-        beliefs = updated(model, beliefs, classes, step=step)
+        beliefs = updated(model, beliefs, classes, step=step, shared=shared)
         if tolerance:
-            energies.append(free_energy(model, beliefs).item())
+            energies.append(free_energy(model, beliefs, shared).item())
             if len(energies) > 1 and abs(energies[-2] - energies[-1]) <= tolerance * (1 + abs(energies[-1])):
                 return Inferred(beliefs, energies, converged=True)
-    return Inferred(beliefs, energies or [free_energy(model, beliefs).item()], converged=False)
+    return Inferred(beliefs, energies or [free_energy(model, beliefs, shared).item()], converged=False)
 
 
 def start(model: Model) -> Beliefs:
@@ -71,11 +76,19 @@ def start(model: Model) -> Beliefs:
     return {variable: variable.start for variable in model.variables}
 
 
-def updated(model: Model, beliefs: Beliefs, classes: Classes, *, step: float = 1.0) -> Beliefs:
-    """Beliefs after one pass over the classes."""
+def updated(
+    model: Model, beliefs: Beliefs, classes: Classes, *, step: float = 1.0, shared: Shared | None = None
+) -> Beliefs:
+    """Beliefs after one pass over the classes; of each class all that is shared is summed over ranks at once."""
     after = dict(beliefs)
     for together in classes:
-        optima = {variable: optimum(model, variable, after) for variable in together}
+        known = shared.naturals(model, together, after) if shared else {}
+        optima = {
+            variable: variable.family(known[variable])
+            if variable in known
+            else optimum(model, variable, after)
+            for variable in together
+        }
         after |= {variable: after[variable].damped(best, step) for variable, best in optima.items()}
     return after
 

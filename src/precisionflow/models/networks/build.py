@@ -6,7 +6,9 @@ from typing import assert_never
 
 from precisionflow.config import Experiment
 from precisionflow.config.agents import Agent
+from precisionflow.config.drawn_tables import MovingTarget
 from precisionflow.config.external import External
+from precisionflow.config.filters import Filter
 from precisionflow.config.likelihoods import (
     AdaptiveSoftmax,
     ClassObjective,
@@ -29,6 +31,7 @@ from precisionflow.config.tasks import (
 )
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.adaptive import AdaptiveReadout, TiedAdaptiveReadout
+from precisionflow.models.networks.filter import landing_filter
 from precisionflow.models.networks.fusion import fusion
 from precisionflow.models.networks.generative import generative
 from precisionflow.models.networks.layered import Layered
@@ -50,7 +53,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
     """The network of a resolved experiment for prepared data, its weights drawn from torch's generator."""
     match experiment.task:
         case Regression():
-            return _of_a_number(experiment, features_of(card), places=experiment.task.context)
+            return _of_a_number(experiment, card)
         case Classification():
             assert isinstance(experiment.model, MLP)
             return mlp(experiment.model, features=features_of(card), heads=len(card.class_names))
@@ -92,20 +95,25 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert_never(experiment.task)
 
 
-def _of_a_number(experiment: Experiment, features: int, *, places: int) -> Layered:
+def _of_a_number(experiment: Experiment, card: DatasetCard) -> Layered:
+    task, features = experiment.task, features_of(card)
+    assert isinstance(task, Regression)
     assert not isinstance(experiment.objective, ClassObjective | FreeEnergy | ExpectedFreeEnergy)
     match experiment.model:
         case MLP():
             return mlp(experiment.model, features=features, heads=density(experiment.objective).heads)
         case Fusion():
             return fusion(experiment.model, features=features)
+        case Filter():
+            assert isinstance(task.source, MovingTarget)
+            return landing_filter(experiment.model, task.source, card.table)
         case TAGI():
             raise TypeError("beliefs about weights are no network of layers")
         case Generative() | Slots() | Clusters() | Agent() | External():
             raise TypeError("models of images, agents and models from outside have no network of a number")
         case Transformer():
             heads = density(experiment.objective).heads
-            return vector_transformer(experiment.model, places=places, features=features, heads=heads)
+            return vector_transformer(experiment.model, places=task.context, features=features, heads=heads)
         case _:
             assert_never(experiment.model)
 

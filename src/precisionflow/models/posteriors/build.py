@@ -10,6 +10,7 @@ from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
 from precisionflow.config.agents import Agent
 from precisionflow.config.external import External
+from precisionflow.config.filters import Filter
 from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy, ExpectedFreeEnergy, FreeEnergy
 from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.models.likelihoods.categorical import Categorical
@@ -34,7 +35,7 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
             return tagi.TAGIPredictive(beliefs, weights.network)
         case Generative() | Slots() | Clusters() | Agent() | External():
             raise TypeError("models of images, agents and models from outside have no weights of a number")
-        case Fusion() | Transformer():
+        case Fusion() | Filter() | Transformer():
             return _of_posterior(kinds.Point(), experiment, card, weights)
         case MLP(posterior=posterior):
             return _of_posterior(posterior, experiment, card, weights)

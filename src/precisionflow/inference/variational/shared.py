@@ -1,0 +1,77 @@
+"""Inference over ranks: each has the factors of its own data and beliefs about its own variables, some are shared.
+
+A shared variable has the same belief on every rank: from the messages of its own prior, which every rank has, and the
+sum over ranks of all others. Every rank has a factor whose child is shared; other factors are of one rank.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from precisionflow.inference.variational.factors import Beliefs, Factor, Message, Variable
+from precisionflow.inference.variational.families import Natural
+from precisionflow.inference.variational.model import Model
+
+Total = Callable[[Tensor], Tensor]
+"""Elementwise sum over ranks of a tensor, which it may change; the same tensor on every rank."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Variables that all ranks share, and the sum over ranks; beliefs start alike on every rank."""
+
+    variables: Sequence[Variable]
+    total: Total
+
+    def everywhere(self, factor: Factor) -> bool:
+        """Whether every rank has this factor, so that it counts once."""
+        return factor.child is not None and factor.child in self.variables
+
+    def require_shared_parents(self, model: Model) -> None:
+        """ValueError for a shared variable that no model has, or that variables of one rank predict."""
+        for variable in self.variables:
+            if variable not in model.variables:
+                raise ValueError(f"shared: {variable.name} is no variable of this model")
+        for factor in filter(self.everywhere, model.factors):
+            for parent in factor.variables:
+                if parent not in self.variables:
+                    raise ValueError(
+                        f"shared: {factor.name} is predicted by {parent.name}, which is not shared; share it too"
+                    )
+
+    def naturals(
+        self, model: Model, together: Sequence[Variable], beliefs: Beliefs
+    ) -> dict[Variable, Natural]:
+        """Natural parameters of the optima of the shared ones of a class, by one sum over ranks."""
+        here = [variable for variable in together if variable in self.variables]
+        if not here:
+            return {}
+        own, sent = [], []
+        for variable in here:
+            factors = model.factors_of(variable)
+            own.append(_sum(variable, factors, beliefs, chosen=self.everywhere))
+            sent.append(_sum(variable, factors, beliefs, chosen=lambda factor: not self.everywhere(factor)))
+        flat = self.total(torch.cat([part.flatten() for natural in sent for part in natural]))
+        parts = iter(flat.split([part.numel() for natural in sent for part in natural]))
+        return {
+            variable: tuple(mine + next(parts).view_as(mine) for mine in natural)
+            for variable, natural in zip(here, own, strict=True)
+        }
+
+
+def _sum(
+    variable: Variable, factors: Sequence[Factor], beliefs: Beliefs, *, chosen: Callable[[Factor], bool]
+) -> Natural:
+    """Messages of some factors, over all plates of the variable."""
+    shapes = [
+        (*variable.plates, *part.shape[part.ndim - axes :])
+        for part, axes in zip(variable.start.natural, variable.start.axes, strict=True)
+    ]
+    total = [torch.zeros(shape, dtype=torch.float64) for shape in shapes]
+    for factor in filter(chosen, factors):
+        message: Message = factor.message(variable, beliefs)
+        for place, part in enumerate(message.natural):
+            total[place] = torch.add(total[place], part, alpha=message.times)
+    return tuple(total)
