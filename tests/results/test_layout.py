@@ -46,6 +46,8 @@ def test_every_path_has_its_name():
         Aggregated(RUN).ranks: "ranks.parquet",
         Aggregated(RUN).iqm: "iqm.parquet",
         Aggregated(RUN).profiles: "profiles.parquet",
+        Aggregated(RUN).sensitivity: "sensitivity.parquet",
+        Aggregated(RUN).response: "response.parquet",
         Aggregated(RUN).failures: "failures.parquet",
         Reported(RUN).page: "report.html",
         SearchResults(RUN).study: "study.json",

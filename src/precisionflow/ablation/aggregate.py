@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from precisionflow.ablation import statistics
 from precisionflow.ablation.across import across_of, ranks_of
+from precisionflow.ablation.analyses.sensitivity import sensitivity_of
 from precisionflow.ablation.contrasts import contrasted, contrasts_of
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.measured import Failed, Measured, cells_of, read_metrics, scores_of, units_in
@@ -16,7 +17,17 @@ from precisionflow.ablation.runs import runs_of
 from precisionflow.config import Experiment
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.marker import read_marker
-from precisionflow.records.schemas import ACROSS, CONTRASTS, FAILURES, IQM, PROFILES, RANKS, TABLE
+from precisionflow.records.schemas import (
+    ACROSS,
+    CONTRASTS,
+    FAILURES,
+    IQM,
+    PROFILES,
+    RANKS,
+    RESPONSE,
+    SENSITIVITY,
+    TABLE,
+)
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.identity import inputs_digest
@@ -33,10 +44,12 @@ class Aggregate(NamedTuple):
     ranks: pa.Table
     iqm: pa.Table
     profiles: pa.Table
+    sensitivity: pa.Table
+    response: pa.Table
     failures: pa.Table
 
 
-SCHEMAS = (TABLE, CONTRASTS, ACROSS, RANKS, IQM, PROFILES, FAILURES)
+SCHEMAS = (TABLE, CONTRASTS, ACROSS, RANKS, IQM, PROFILES, SENSITIVITY, RESPONSE, FAILURES)
 """Of the tables of `Aggregate`."""
 
 
@@ -89,7 +102,7 @@ def tables_of(
 ) -> Aggregate:
     """The tables of experiments whose cells have scores or failed; errors as `aggregate` has them."""
     found: list[list[dict[str, Any]]] = [[] for _ in Aggregate._fields]
-    scores, contrasts, across, ranks, means, profiles, failures = found
+    scores, contrasts, across, ranks, means, profiles, sensitivity, response, failures = found
     for experiment in experiments:
         groups = by_dataset(experiment)
         for dataset, variants in list(groups.items()):
@@ -102,6 +115,9 @@ def tables_of(
             metrics = _check_complete(experiment, variants, measured, failed, absent=absent)
             scores += score_rows(experiment, variants, metrics, measured)
             contrasts += _kept(contrasts_of(experiment, variants, measured), partial=partial)
+            analysed = sensitivity_of(experiment, variants, measured)
+            for all_rows, rows in zip((sensitivity, response), analysed, strict=True):
+                all_rows += rows
         if not groups:
             continue
         across += _kept(across_of(experiment, groups, measured), partial=partial)
@@ -128,6 +144,8 @@ def _files(folder: Path) -> list[tuple[Path, pa.Schema]]:
         files.ranks,
         files.iqm,
         files.profiles,
+        files.sensitivity,
+        files.response,
         files.failures,
     )
     return list(zip(paths, SCHEMAS, strict=True))

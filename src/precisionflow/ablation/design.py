@@ -1,11 +1,14 @@
-"""Axes to overlays: combinations of levels become variants, for every dataset; what is compared with what."""
+"""Variants of an experiment: combinations of levels, or the runs of an analysis, for every dataset; what is compared
+with what."""
 
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from precisionflow.ablation.analyses.layout import layout
 from precisionflow.ablation.combinations import Levels, combinations, factors
+from precisionflow.ablation.points import Point
 from precisionflow.config import ConfigError, Experiment, overlay, resolve
 from precisionflow.config.ablation import Ablation
 from precisionflow.config.base import nearest
@@ -32,11 +35,12 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
 
     ConfigError names the axis and level of a bad overlay, an axis that changes nothing, and two variants that are one.
     """
-    base = experiment.model_dump(mode="json")
-    del base["ablation"]
+    base = experiment.model_dump(mode="json", exclude={"ablation", "analysis"})
     datasets = experiment.ablation.datasets or {"": {}}
-    places = list(itertools.product(datasets, combinations(experiment.ablation)))
-    variants = [Variant(levels, _resolved(base, experiment, dataset, levels)) for dataset, levels in places]
+    places = list(itertools.product(datasets, points(experiment)))
+    variants = [
+        Variant(point.levels, _resolved(base, experiment, dataset, point)) for dataset, point in places
+    ]
     for axis, levels_of_axis in experiment.ablation.axes.items():
         if len(levels_of_axis) == 1 and all(
             _changes_nothing(base, experiment, axis, variant=variant, dataset=dataset)
@@ -49,19 +53,30 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
     return tuple(variants)
 
 
-def _resolved(
-    base: dict[str, Any], experiment: Experiment, dataset: str, levels: Levels, *, without: str = ""
-) -> Experiment:
-    """A combination of levels on a data set; `without` is an axis whose overlay is left out."""
-    ablation = experiment.ablation
-    settings: dict[str, Any] = dict(ablation.datasets.get(dataset, {}))
+def points(experiment: Experiment) -> list[Point]:
+    """The variants before they are resolved on a data set."""
+    if experiment.analysis is not None:
+        return list(layout(experiment, experiment.analysis).points)
+    return [_combined(experiment.ablation, levels) for levels in combinations(experiment.ablation)]
+
+
+def _combined(ablation: Ablation, levels: Levels, *, without: str = "") -> Point:
+    """A combination of levels; `without` is an axis whose overlay is left out."""
+    settings: dict[str, Any] = {}
     for axis, level in levels.items():
         if axis != without:
             settings |= ablation.axes[axis][level]
+    return Point("+".join(levels.values()), levels, settings)
+
+
+def _resolved(base: dict[str, Any], experiment: Experiment, dataset: str, point: Point) -> Experiment:
+    """A point on a data set."""
+    settings = experiment.ablation.datasets.get(dataset, {}) | point.settings
     try:
-        return resolve(overlay(base, settings | {"variant": "+".join(levels.values()) or experiment.variant}))
+        return resolve(overlay(base, settings | {"variant": point.name or experiment.variant}))
     except ConfigError as error:
-        raise ConfigError(f"ablation {_where(dataset, levels)}: {error}") from None
+        room = "ablation" if experiment.analysis is None else "analysis"
+        raise ConfigError(f"{room} {_where(dataset, point.levels)}: {error}") from None
 
 
 def _where(dataset: str, levels: Levels) -> str:
@@ -76,7 +91,9 @@ def _changes_nothing(
 ) -> bool:
     """Whether a variant is the same experiment without its level of an axis."""
     try:
-        bare = _resolved(base, experiment, dataset, variant.levels, without=axis)
+        bare = _resolved(
+            base, experiment, dataset, _combined(experiment.ablation, variant.levels, without=axis)
+        )
     except ConfigError:
         return False
     return bare == variant.experiment
@@ -185,7 +202,7 @@ def at_looks(experiment: Experiment) -> list[Experiment]:
 
 def single(experiment: Experiment) -> Experiment:
     """The one variant of an experiment, or of several the one that its `variant` names; ConfigError otherwise."""
-    if experiment.ablation == Ablation():
+    if experiment.ablation == Ablation() and experiment.analysis is None:
         return experiment
     variants = [variant.experiment for variant in expand(experiment)]
     names = list(dict.fromkeys(variant.variant for variant in variants))

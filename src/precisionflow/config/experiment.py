@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from precisionflow.config import compatibility
 from precisionflow.config.ablation import Ablation, Bounds
+from precisionflow.config.analyses import Analysis
 from precisionflow.config.base import Config, Label, Name, Seed
 from precisionflow.config.cluster import Cluster
 from precisionflow.config.engine import Engine, TorchEngine
@@ -39,6 +40,8 @@ class Experiment(Config):
     splits: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     """Cuts of the data into training, validation and test rows."""
     ablation: Ablation = Ablation()
+    analysis: Analysis | None = None
+    """Lays out the variants in place of the ablation's axes, and is answered in tables and a section of its own."""
     variant: Label = "default"
     """Which combination of the ablation's levels this is; set by the expansion of the axes."""
 

@@ -286,6 +286,48 @@ PROFILES = _schema(
 )
 """aggregate/profiles.parquet: share of a variant's runs whose relative score is at least as good as the threshold, mean
 over the data sets, and its pointwise interval by bootstrap."""
+SENSITIVITY = _schema(
+    may_be_nan=("value", "low", "high", "chance"),
+    experiment=_text,
+    dataset=_text,
+    metric=_text,
+    parameter=_text,
+    measure=_text,
+    value=_real,
+    low=_real,
+    high=_real,
+    chance=_real,
+    n=_whole,
+    failed=_whole,
+)
+"""aggregate/sensitivity.parquet of a sensitivity analysis: how far a parameter, by its dotted key, moves a metric.
+measure: "swing" of one at a time, over n units; "mu_star", "mu", "sigma" of Morris, over n trajectories; "first_order",
+"total" of Sobol, over n rows of the samples. A parameter without effect stays below chance at the experiment's
+confidence; NaN where one unit leaves no noise to see. failed: runs without a value for a unit; where they are refused
+the numbers are NaN."""
+RESPONSE = _schema(
+    may_be_nan=("mean", "low", "high", "behind", "behind_low", "behind_high"),
+    experiment=_text,
+    dataset=_text,
+    metric=_text,
+    parameter=_text,
+    value=_text,
+    place=_real,
+    mean=_real,
+    low=_real,
+    high=_real,
+    n=_whole,
+    behind=_real,
+    behind_low=_real,
+    behind_high=_real,
+    own=pa.bool_(),
+    robust=pa.bool_(),
+    recommended=pa.bool_(),
+)
+"""aggregate/response.parquet of a sensitivity analysis: mean of a metric at each level of a parameter, or in a quarter
+of its range, from place 0 to 1; of n units at the experiment's own other settings, or of n runs, cleared of the other
+parameters by an additive model. behind: difference from the best level, above 0 where worse, with its interval; own:
+the level that the experiment's value is at or nearest to; robust, recommended: `ablation.analyses.responses.judged`."""
 FAILURES = _schema(
     experiment=_text, dataset=_text, variant=_text, seed=_whole, split=_whole, stage=_text, cause=_text
 )

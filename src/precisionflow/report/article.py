@@ -22,12 +22,14 @@ from precisionflow.report.sections import (
     learning_curves,
     provenance,
     scores,
+    sensitivity,
     settling,
     training_cost,
 )
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     answer.section,
+    sensitivity.section,
     scores.section,
     failures.section,
     gate.section,
@@ -44,6 +46,15 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     provenance.section,
 )
 """Each builds one section, or none where it has nothing to show."""
+
+OF_ANALYSES = (
+    sensitivity.section,
+    scores.section,
+    failures.section,
+    training_cost.section,
+    provenance.section,
+)
+"""Those that an analysis has, whose variants are runs at places in ranges and are told together."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +73,8 @@ class Article:
 
 def article(material: Material, *, unfinished: str = "") -> Article:
     """Put the material into words, tables and figures."""
-    sections = tuple(build(material) for build in SECTIONS)
+    analysed = material.experiment.analysis is not None
+    sections = tuple(None if analysed and build not in OF_ANALYSES else build(material) for build in SECTIONS)
     return Article(material.anchor, material.experiment, _facts(material), sections, unfinished)
 
 

@@ -100,6 +100,10 @@ class Material:
     """Rows of records.schemas.IQM."""
     profiles: tuple[Row, ...] = ()
     """Rows of records.schemas.PROFILES."""
+    sensitivity: tuple[Row, ...] = ()
+    """Rows of records.schemas.SENSITIVITY; none where the experiment is no such analysis."""
+    response: tuple[Row, ...] = ()
+    """Rows of records.schemas.RESPONSE."""
 
     @property
     def several(self) -> bool:
@@ -143,6 +147,13 @@ def gather(
     shown = tuple(group for group in groups if group.variants) if open_cells else groups
     together = (
         tuple(row for row in table.to_pylist() if row["experiment"] == experiment.name)
-        for table in (results.across, results.ranks, results.iqm, results.profiles)
+        for table in (
+            results.across,
+            results.ranks,
+            results.iqm,
+            results.profiles,
+            results.sensitivity,
+            results.response,
+        )
     )
     return Material(experiment, shown, tuple(gate), anchor, *together)

@@ -4,11 +4,12 @@ contrasts over all data sets."""
 from collections.abc import Iterator, Sequence
 
 from precisionflow.ablation.aggregate import Aggregate, by_dataset, by_name
+from precisionflow.ablation.analyses.layout import short_names
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
 from precisionflow.config.base import nearest
-from precisionflow.report import tables, wording
+from precisionflow.report import sensitivity, tables, wording
 from precisionflow.report.numbers import numbers
 from precisionflow.report.tables import Table
 from precisionflow.report.wording import Row
@@ -27,7 +28,9 @@ def summary(
         groups = by_dataset(experiment)
         for dataset, variants in groups.items():
             rows = tables.select(scores, experiment, dataset)
-            if rows:
+            if experiment.analysis is not None and not metrics:
+                yield from _of_analysis(experiment, dataset, results)
+            elif rows:
                 compared = tables.select(contrasts, experiment, dataset)
                 shown = _measured(metrics, rows, dataset) or [m.name for m in contrasted(experiment)]
                 yield from _of_dataset(experiment, variants, shown, scores=rows, contrasts=compared)
@@ -38,6 +41,18 @@ def summary(
             caption = f"{experiment.name} over {len(groups)} data sets: {wording.tally(across)}"
             levels = {variant.name: variant.levels for variant in next(iter(groups.values()))}
             yield tables.across_table(across, levels, caption=caption)
+
+
+def _of_analysis(experiment: Experiment, dataset: str, results: Aggregate) -> Iterator[Table]:
+    """What an analysis says of its parameters, in place of the scores of every run."""
+    moved = tables.select(results.sensitivity.to_pylist(), experiment, dataset)
+    levels = sensitivity.by(tables.select(results.response.to_pylist(), experiment, dataset), "metric")
+    names = short_names([row["parameter"] for row in moved])
+    for metric, rows in sensitivity.by(moved, "metric").items():
+        where = f"{experiment.name} on {dataset}: {sensitivity.quantity(metric)}"
+        caption = f"{where}: {sensitivity.finding(rows, names=names)}"
+        yield sensitivity.index_table(rows, names=names, caption=caption)
+        yield sensitivity.recommendation_table(levels[metric], experiment, caption=where)
 
 
 def numbers_of(

@@ -224,6 +224,16 @@ class Aggregated:
         return self.folder / "profiles.parquet"
 
     @property
+    def sensitivity(self) -> Path:
+        """records.schemas.SENSITIVITY."""
+        return self.folder / "sensitivity.parquet"
+
+    @property
+    def response(self) -> Path:
+        """records.schemas.RESPONSE."""
+        return self.folder / "response.parquet"
+
+    @property
     def failures(self) -> Path:
         """records.schemas.FAILURES."""
         return self.folder / "failures.parquet"

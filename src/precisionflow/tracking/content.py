@@ -227,7 +227,7 @@ def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> Repor
         tables={
             "scores.json": _columns(rows),
             "contrasts.json": _columns(contrasts),
-            **_over_data_sets(whole, results),
+            **_other_tables(whole, results),
         },
         figures=figures_of(files[0].read_text(encoding="utf-8"), whole.name),
         files=files,
@@ -236,9 +236,10 @@ def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> Repor
     )
 
 
-def _over_data_sets(whole: Experiment, results: Aggregate) -> dict[str, dict[str, Any]]:
-    """Tables of what several data sets say together, those that an experiment has."""
-    tables = {name: getattr(results, name).to_pylist() for name in ("across", "ranks", "iqm", "profiles")}
+def _other_tables(whole: Experiment, results: Aggregate) -> dict[str, dict[str, Any]]:
+    """Tables of what several data sets say together and of analyses, those that an experiment has."""
+    others = ("across", "ranks", "iqm", "profiles", "sensitivity", "response")
+    tables = {name: getattr(results, name).to_pylist() for name in others}
     own = {name: [r for r in rows if r["experiment"] == whole.name] for name, rows in tables.items()}
     return {f"{name}.json": _columns(rows) for name, rows in own.items() if rows}
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from precisionflow.config.compatibility import networks, posteriors, results, training
+from precisionflow.config.compatibility import analyses, networks, posteriors, results, training
 
 if TYPE_CHECKING:
     from precisionflow.config.experiment import Experiment
@@ -37,6 +37,8 @@ CHECKS = (
     results.margins_mean_something,
     results.looks_count_seeds,
     results.gate_can_be_passed_and_missed,
+    analyses.analysis_lays_out_the_variants,
+    analyses.analysis_varies_parts,
 )
 """In their order: each raises ValueError for a part that does not fit the others, and says what would."""
 

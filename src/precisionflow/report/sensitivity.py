@@ -1,0 +1,161 @@
+"""Tables and sentences of a sensitivity analysis, for the page and for the terminal."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from precisionflow.ablation.analyses.layout import short_names, value_at
+from precisionflow.config import Experiment
+from precisionflow.config.analyses import Range, Sensitivity
+from precisionflow.records.metrics import metric_named
+from precisionflow.report import digits, wording
+from precisionflow.report.tables import Entry, Table
+from precisionflow.report.wording import Row
+
+TITLES = {
+    "swing": ("swing", "highest less lowest mean"),
+    "mu_star": ("μ*", "mean size of an effect"),
+    "mu": ("μ", "mean effect"),
+    "sigma": ("σ", "spread of the effects"),
+    "first_order": ("first order", "share of the variance, alone"),
+    "total": ("total", "share of the variance, alone and with others"),
+}
+"""Measure -> its name and what it is."""
+MAIN = ("swing", "mu_star", "total")
+"""The measures that parameters are ordered by."""
+
+ByMetric = Mapping[str, Sequence[Row]]
+
+
+def by(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
+    """Rows with one value of a column each, in their order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row[column], []).append(row)
+    return found
+
+
+def moving(rows: Sequence[Row]) -> list[Row]:
+    """The rows of the measure that parameters are ordered by."""
+    return [row for row in rows if row["measure"] in MAIN]
+
+
+def finding(rows: Sequence[Row], *, names: Mapping[str, str]) -> str:
+    """ "learning_rate moves it most (μ* 0.31 [0.22, 0.41]), then beta; not above chance: width"."""
+    ranked = sorted(moving(rows), key=lambda row: -row["value"])
+    if not ranked or math.isnan(ranked[0]["value"]):
+        failed = ranked[0]["failed"] if ranked else 0
+        return (
+            f"nothing is said: {wording.count(failed, 'run')} failed" if failed else "nothing is measured yet"
+        )
+    told = [row for row in ranked if not row["value"] <= row["chance"]]
+    silent = [names[row["parameter"]] for row in ranked if row["value"] <= row["chance"]]
+    parts = []
+    if told:
+        first, *others = told
+        shown = digits.with_interval(first["value"], first["low"], first["high"]).lstrip("+")
+        parts.append(f"{names[first['parameter']]} moves it most ({TITLES[first['measure']][0]} {shown})")
+        if others:
+            parts[0] += ", then " + ", ".join(names[row["parameter"]] for row in others)
+    if silent:
+        parts.append(f"not above what noise gives: {', '.join(silent)}")
+    if any(math.isnan(row["chance"]) for row in ranked):
+        parts.append("one unit shows no noise; give more seeds")
+    return "; ".join(parts)
+
+
+def index_table(rows: Sequence[Row], *, names: Mapping[str, str], caption: str) -> Table:
+    """Parameters by measures, that which moves most first."""
+    measures = list(by(rows, "measure"))
+    where = {(row["parameter"], row["measure"]): row for row in rows}
+    ranked = sorted(moving(rows), key=lambda row: -row["value"] if row["value"] == row["value"] else math.inf)
+    body = []
+    for main in ranked:
+        of = [where[main["parameter"], measure] for measure in measures]
+        entries = [
+            Entry(
+                digits.with_interval(row["value"], row["low"], row["high"]).lstrip("+"),
+                ""
+                if math.isnan(row["chance"])
+                else f"noise up to {digits.significant(row['chance'], digits=2)}",
+            )
+            for row in of
+        ]
+        body.append((Entry(names[main["parameter"]]), *entries, Entry(str(main["n"]))))
+    headings = (Entry("parameter"), *(Entry(*TITLES[measure]) for measure in measures), Entry("n"))
+    return Table(caption, headings, tuple(body))
+
+
+def recommendation_table(rows: Sequence[Row], experiment: Experiment, *, caption: str) -> Table:
+    """Parameters: own value, robust values, the one to recommend, what was tried; rows of RESPONSE of one metric."""
+    analysis = experiment.analysis
+    assert isinstance(analysis, Sensitivity)
+    tree = experiment.model_dump(mode="json")
+    names = short_names(list(analysis.parameters))
+    body = []
+    for key, of in by(rows, "parameter").items():
+        ordered = isinstance(analysis.parameters[key], Range)
+        chosen = next((row for row in of if row["recommended"]), None)
+        robust = [row["value"] for row in of if row["robust"]]
+        note = "its own value" if chosen and chosen["own"] else "the best level" if chosen else "too few runs"
+        best = chosen and digits.plus_minus(chosen["mean"], chosen["high"] - chosen["mean"])
+        body.append(
+            (
+                Entry(names[key]),
+                Entry(_text(value_at(tree, key))),
+                Entry(_stretch(robust, ordered=ordered), "all levels" if len(robust) == len(of) else ""),
+                Entry(chosen["value"] if chosen else "—", note),
+                Entry(best or "—"),
+                Entry(
+                    _stretch([row["value"] for row in of], ordered=ordered), wording.count(len(of), "level")
+                ),
+            )
+        )
+    headings = ("parameter", "own value", "robust", "recommended", "mean there", "tried")
+    return Table(caption, tuple(map(Entry, headings)), tuple(body))
+
+
+def response_table(rows: Sequence[Row], *, names: Mapping[str, str], caption: str) -> Table:
+    """The numbers behind the responses of one metric."""
+    headings = ("parameter", "value", "mean", "worse than the best", "n", "robust")
+    body = [
+        tuple(
+            map(
+                Entry,
+                (
+                    names[row["parameter"]],
+                    row["value"] + (" (own)" if row["own"] else ""),
+                    digits.plus_minus(row["mean"], row["high"] - row["mean"]),
+                    _behind(row),
+                    str(row["n"]),
+                    "yes" if row["robust"] else "no",
+                ),
+            )
+        )
+        for row in rows
+    ]
+    return Table(caption, tuple(map(Entry, headings)), tuple(body))
+
+
+def _behind(row: Row) -> str:
+    if row["behind"] == 0:
+        return "the best"
+    return digits.with_interval(row["behind"], row["behind_low"], row["behind_high"])
+
+
+def quantity(metric: str) -> str:
+    """What is analysed: the metric, or its distance from the calibrated value."""
+    return wording.quantity(metric_named(metric))
+
+
+def _stretch(values: Sequence[str], *, ordered: bool) -> str:
+    """ "0.001 to 0.01"; listed values one by one; an em dash for none."""
+    if not values:
+        return "—"
+    if not ordered:
+        return ", ".join(values)
+    ends = (values[0].split(" to ")[0], values[-1].split(" to ")[-1])
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _text(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
