@@ -13,7 +13,7 @@ from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment, parse
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table
-from precisionflow.records.cards import DatasetCard, ModelCard
+from precisionflow.records.cards import CostCard, DatasetCard, ModelCard
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.marker import MARKER, digests_of, read_marker
 from precisionflow.records.schemas import CLASS_PREDICTIONS, HISTORY, METRICS, PREDICTIONS
@@ -164,6 +164,7 @@ def write_evaluated(
         for m, v in measure(variant, seed, split).items()
     ]
     write_parquet(pa.Table.from_pylist(lines, METRICS), out / "metrics.parquet", METRICS)
+    write_card(CostCard(parameters=1234, steps=200, batch_size=32, seconds_per_step=0.02), out / "cost.json")
     if rows:
         table, schema = _predictions(variant, _generator(variant, seed, split), rows)
         write_parquet(table, out / "predictions.parquet", schema)

@@ -65,6 +65,7 @@ RULES = {
     "const": lambda value, wanted, _: value == wanted,
     "enum": lambda value, wanted, _: value in wanted,
     "required": lambda value, wanted, _: not isinstance(value, dict) or set(wanted) <= set(value),
+    "minProperties": lambda value, wanted, _: not isinstance(value, dict) or len(value) >= wanted,
     "minItems": lambda value, wanted, _: not isinstance(value, list) or len(value) >= wanted,
     "maxLength": lambda value, wanted, _: not isinstance(value, str) or len(value) <= wanted,
     "pattern": lambda value, wanted, _: not isinstance(value, str) or bool(re.search(wanted, value)),

@@ -9,12 +9,14 @@ import pyarrow as pa
 
 from precisionflow.ablation import statistics
 from precisionflow.ablation.across import across_of, ranks_of
+from precisionflow.ablation.analyses.scaling import scaling_of
 from precisionflow.ablation.analyses.sensitivity import sensitivity_of
 from precisionflow.ablation.contrasts import contrasted, contrasts_of
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.measured import Failed, Measured, cells_of, read_metrics, scores_of, units_in
 from precisionflow.ablation.runs import runs_of
 from precisionflow.config import Experiment
+from precisionflow.config.analyses import Scaling
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.marker import read_marker
 from precisionflow.records.schemas import (
@@ -22,10 +24,13 @@ from precisionflow.records.schemas import (
     CONTRASTS,
     FAILURES,
     IQM,
+    ISOFLOP,
+    LAWS,
     PROFILES,
     RANKS,
     RESPONSE,
     SENSITIVITY,
+    SIZES,
     TABLE,
 )
 from precisionflow.results.cells import Cell
@@ -46,10 +51,26 @@ class Aggregate(NamedTuple):
     profiles: pa.Table
     sensitivity: pa.Table
     response: pa.Table
+    laws: pa.Table
+    sizes: pa.Table
+    isoflop: pa.Table
     failures: pa.Table
 
 
-SCHEMAS = (TABLE, CONTRASTS, ACROSS, RANKS, IQM, PROFILES, SENSITIVITY, RESPONSE, FAILURES)
+SCHEMAS = (
+    TABLE,
+    CONTRASTS,
+    ACROSS,
+    RANKS,
+    IQM,
+    PROFILES,
+    SENSITIVITY,
+    RESPONSE,
+    LAWS,
+    SIZES,
+    ISOFLOP,
+    FAILURES,
+)
 """Of the tables of `Aggregate`."""
 
 
@@ -68,7 +89,8 @@ def aggregate(
 
     def work(folder: Path) -> None:
         whole, failed = parted(cells)
-        tables = tables_of(ordered, read_metrics(whole), failed, partial=partial)
+        costs = any(isinstance(experiment.analysis, Scaling) for experiment in ordered)
+        tables = tables_of(ordered, read_metrics(whole, costs=costs), failed, partial=partial)
         for table, (path, schema) in zip(tables, _files(folder), strict=True):
             write_parquet(table, path, schema)
 
@@ -102,7 +124,7 @@ def tables_of(
 ) -> Aggregate:
     """The tables of experiments whose cells have scores or failed; errors as `aggregate` has them."""
     found: list[list[dict[str, Any]]] = [[] for _ in Aggregate._fields]
-    scores, contrasts, across, ranks, means, profiles, sensitivity, response, failures = found
+    scores, contrasts, across, ranks, means, profiles, *of_analyses, failures = found
     for experiment in experiments:
         groups = by_dataset(experiment)
         for dataset, variants in list(groups.items()):
@@ -115,8 +137,11 @@ def tables_of(
             metrics = _check_complete(experiment, variants, measured, failed, absent=absent)
             scores += score_rows(experiment, variants, metrics, measured)
             contrasts += _kept(contrasts_of(experiment, variants, measured), partial=partial)
-            analysed = sensitivity_of(experiment, variants, measured)
-            for all_rows, rows in zip((sensitivity, response), analysed, strict=True):
+            analysed = (
+                *sensitivity_of(experiment, variants, measured),
+                *scaling_of(experiment, variants, measured),
+            )
+            for all_rows, rows in zip(of_analyses, analysed, strict=True):
                 all_rows += rows
         if not groups:
             continue
@@ -146,6 +171,9 @@ def _files(folder: Path) -> list[tuple[Path, pa.Schema]]:
         files.profiles,
         files.sensitivity,
         files.response,
+        files.laws,
+        files.sizes,
+        files.isoflop,
         files.failures,
     )
     return list(zip(paths, SCHEMAS, strict=True))

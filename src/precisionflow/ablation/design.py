@@ -4,13 +4,15 @@ with what."""
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from precisionflow.ablation.analyses.layout import layout
+from precisionflow.ablation.analyses.sizes import sized
 from precisionflow.ablation.combinations import Levels, combinations, factors
 from precisionflow.ablation.points import Point
 from precisionflow.config import ConfigError, Experiment, overlay, resolve
 from precisionflow.config.ablation import Ablation
+from precisionflow.config.analyses import Scaling, Sensitivity
 from precisionflow.config.base import nearest
 
 
@@ -55,9 +57,15 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
 
 def points(experiment: Experiment) -> list[Point]:
     """The variants before they are resolved on a data set."""
-    if experiment.analysis is not None:
-        return list(layout(experiment, experiment.analysis).points)
-    return [_combined(experiment.ablation, levels) for levels in combinations(experiment.ablation)]
+    match experiment.analysis:
+        case None:
+            return [_combined(experiment.ablation, levels) for levels in combinations(experiment.ablation)]
+        case Sensitivity() as analysis:
+            return list(layout(experiment, analysis).points)
+        case Scaling() as analysis:
+            return list(sized(experiment, analysis).points)
+        case _:
+            assert_never(experiment.analysis)
 
 
 def _combined(ablation: Ablation, levels: Levels, *, without: str = "") -> Point:

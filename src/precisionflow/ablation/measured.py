@@ -9,8 +9,9 @@ import numpy as np
 
 from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
+from precisionflow.records.cards import CostCard
 from precisionflow.records.failure import FailureCard
-from precisionflow.records.files import read_parquet
+from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.metrics import metric_named
 from precisionflow.records.schemas import METRICS
 from precisionflow.results.cells import Cell
@@ -28,6 +29,8 @@ class Scores(NamedTuple):
     """Rows or tokens of training and validation."""
     chance: dict[str, np.ndarray]
     """metric -> what it is in worlds where the predictions are true; empty where chance does not keep it from 0."""
+    cost: CostCard | None = None
+    """What training took; none where nobody asks."""
 
 
 Measured = dict[Cell, Scores]
@@ -35,12 +38,16 @@ Failed = Mapping[Cell, FailureCard]
 """Cells that have no scores because their training or evaluation failed."""
 
 
-def read_metrics(cells: Iterable[Path]) -> Measured:
-    """All metrics by cell; a result that comes twice counts once, and is an error where the two differ."""
+def read_metrics(cells: Iterable[Path], *, costs: bool = False) -> Measured:
+    """All metrics by cell, with `costs` what training took.
+
+    A result that comes twice counts once, and is an error where the two differ.
+    """
     measured: Measured = {}
     known_metrics = set[str]()
     for folder in cells:
         file = EvaluatedCell(folder).metrics
+        cost = read_card(EvaluatedCell(folder).cost, CostCard) if costs else None
         table = read_parquet(file, METRICS)
         for name in set(table["metric"].to_pylist()) - known_metrics:
             _check_metric(file, name)
@@ -48,7 +55,7 @@ def read_metrics(cells: Iterable[Path]) -> Measured:
         for row, draws in zip(table.drop_columns("chance").to_pylist(), table["chance"], strict=True):
             cell = Cell(*(row[name] for name in Cell._fields))
             metric, value = row["metric"], row["value"]
-            scores = measured.setdefault(cell, Scores({}, row["n"], row["n_train"], {}))
+            scores = measured.setdefault(cell, Scores({}, row["n"], row["n_train"], {}, cost))
             _check_data(folder, cell, scores, rows=row["n"], rows_learned=row["n_train"])
             scores.chance[metric] = draws.values.to_numpy()
             known = scores.values.setdefault(metric, value)

@@ -128,4 +128,37 @@ class Sensitivity(Config):
         return tuple(self.parameters)
 
 
-Analysis = Sensitivity
+Size = Annotated[float, Field(gt=0, allow_inf_nan=False), NUMBER]
+FEWEST_SIZES = 4
+"""Sizes that a law of three numbers takes, with one to spare."""
+
+
+class Scaling(Config):
+    """How loss and cost change with sizes: power laws with intervals, where cost departs from its law, isoFLOP."""
+
+    kind: Literal["scaling"] = "scaling"
+    sizes: Annotated[
+        dict[Label, Annotated[tuple[Size, ...], Field(min_length=FEWEST_SIZES)]], Field(min_length=1)
+    ]
+    """Dotted key of a number -> its sizes: layers, width, heads, tokens of the context, rows of a batch, steps or rows
+    that are learned from."""
+    design: Literal["one_at_a_time", "product"] = "one_at_a_time"
+    """one_at_a_time: each alone, the others at the experiment's own. product: every combination, which the law of
+    parameters and data together and the isoFLOP table need."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Dotted keys that the runs set."""
+        return tuple(self.sizes)
+
+    @model_validator(mode="after")
+    def _sizes_differ(self) -> Self:
+        for key, sizes in self.sizes.items():
+            if len(set(sizes)) < len(sizes):
+                raise ValueError(
+                    f"analysis.sizes.{key}: given {', '.join(f'{size:g}' for size in sizes)}; name each size once"
+                )
+        return self
+
+
+Analysis = Annotated[Sensitivity | Scaling, Field(discriminator="kind")]

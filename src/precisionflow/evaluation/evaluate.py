@@ -7,7 +7,7 @@ from typing import Any
 from precisionflow.config import Experiment
 from precisionflow.evaluation.metrics import metrics_table
 from precisionflow.evaluation.predictor import load_predictor
-from precisionflow.records.cards import DatasetCard
+from precisionflow.records.cards import CostCard, DatasetCard
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.recalibration import RecalibrationCard
 from precisionflow.records.schemas import ATTENTION, CLASSES, CONFUSIONS, FIT, IMAGES, METRICS
@@ -100,6 +100,7 @@ def _evaluate_cell(
         write_parquet(scored.attention, files.attention, ATTENTION)
     if scored.recalibrations:
         write_card(RecalibrationCard(model=input_key(model), fits=scored.recalibrations), files.recalibration)
+    write_card(CostCard(**card.model_dump(include=set(CostCard.model_fields))), files.cost)
     loss = card.validation_loss
     values = scored.metrics | ({} if loss is None else {"validation_loss": loss})
     table = metrics_table(

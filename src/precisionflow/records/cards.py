@@ -166,6 +166,16 @@ class DatasetCard(Card):
         return tuple(NumberInput(name=name) for name in self.feature_names)
 
 
+class CostCard(Card):
+    """evaluation/cost.json: what the training of an evaluated cell took, as its model's card says."""
+
+    parameters: int | None
+    """Number of trained scalars; none of a model from outside."""
+    steps: int
+    batch_size: int
+    seconds_per_step: float
+
+
 class ModelCard(Card):
     """model/model.json."""
 

@@ -328,6 +328,54 @@ RESPONSE = _schema(
 of its range, from place 0 to 1; of n units at the experiment's own other settings, or of n runs, cleared of the other
 parameters by an additive model. behind: difference from the best level, above 0 where worse, with its interval; own:
 the level that the experiment's value is at or nearest to; robust, recommended: `ablation.analyses.responses.judged`."""
+_LAW = dict.fromkeys(
+    (f"{name}{end}" for name in ("offset", "factor", "exponent") for end in ("", "_low", "_high")), _real
+)
+LAWS = _schema(
+    may_be_nan=tuple(_LAW),
+    experiment=_text,
+    dataset=_text,
+    size=_text,
+    quantity=_text,
+    **_LAW,
+    n=_whole,
+    units=_whole,
+)
+"""aggregate/laws.parquet of a scaling analysis: quantity = offset + factor * size^exponent, the other sizes the
+experiment's own, with intervals by bootstrap of the units, NaN of one unit. size: dotted key; quantity: a metric,
+"seconds" or "flops" of an optimiser step, measured and predicted; n: sizes; no law where a failed unit is refused."""
+SIZES = _schema(
+    may_be_nan=("mean", "low", "high", "fitted", "ratio", "ratio_low", "ratio_high"),
+    experiment=_text,
+    dataset=_text,
+    size=_text,
+    quantity=_text,
+    at=_real,
+    mean=_real,
+    low=_real,
+    high=_real,
+    fitted=_real,
+    ratio=_real,
+    ratio_low=_real,
+    ratio_high=_real,
+)
+"""aggregate/sizes.parquet: what the units measured at each size, and what the law says there. ratio: of seconds, over
+those that the predicted operations give from the largest size."""
+_BEST = dict.fromkeys(
+    (f"{name}{end}" for name in ("parameters", "data", "loss") for end in ("", "_low", "_high")), _real
+)
+ISOFLOP = _schema(
+    may_be_nan=tuple(name for name in _BEST if name.endswith(("_low", "_high"))),
+    experiment=_text,
+    dataset=_text,
+    metric=_text,
+    flops=_real,
+    **_BEST,
+    runs=_whole,
+    units=_whole,
+)
+"""aggregate/isoflop.parquet of a scaling analysis whose runs differ in parameters and in data: by the joint law of
+both, the parameters and the targets learned from that a budget of operations is best spent on, and the metric there."""
 FAILURES = _schema(
     experiment=_text, dataset=_text, variant=_text, seed=_whole, split=_whole, stage=_text, cause=_text
 )

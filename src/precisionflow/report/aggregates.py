@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from precisionflow.report import digits, wording
+from precisionflow.report import digits, grouping, wording
 from precisionflow.report.tables import Entry, Table
 from precisionflow.report.wording import Row
 
@@ -19,17 +19,9 @@ def iqm_table(rows: Sequence[Row], *, caption: str) -> Table:
     return Table(caption, tuple(map(Entry, ("variant", *scales.values(), "runs"))), tuple(body))
 
 
-def by_variant(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """The profile of each variant."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row["variant"], []).append(row)
-    return found
-
-
 def profile_table(rows: Sequence[Row], *, caption: str, shown: int = 5) -> Table:
     """Share of each variant's runs at thresholds that are evenly apart."""
-    profiles = by_variant(rows)
+    profiles = grouping.by(rows, "variant")
     thresholds = next(iter(profiles.values()))
     step = (len(thresholds) - 1) // (shown - 1)
     spread = abs(thresholds[-1]["threshold"] - thresholds[0]["threshold"]) / shown

@@ -21,6 +21,7 @@ from precisionflow.report.sections import (
     images,
     learning_curves,
     provenance,
+    scaling,
     scores,
     sensitivity,
     settling,
@@ -30,6 +31,7 @@ from precisionflow.report.sections import (
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     answer.section,
     sensitivity.section,
+    scaling.section,
     scores.section,
     failures.section,
     gate.section,
@@ -49,6 +51,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
 
 OF_ANALYSES = (
     sensitivity.section,
+    scaling.section,
     scores.section,
     failures.section,
     training_cost.section,

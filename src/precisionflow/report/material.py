@@ -104,6 +104,12 @@ class Material:
     """Rows of records.schemas.SENSITIVITY; none where the experiment is no such analysis."""
     response: tuple[Row, ...] = ()
     """Rows of records.schemas.RESPONSE."""
+    laws: tuple[Row, ...] = ()
+    """Rows of records.schemas.LAWS; none where the experiment is no scaling analysis."""
+    sizes: tuple[Row, ...] = ()
+    """Rows of records.schemas.SIZES."""
+    isoflop: tuple[Row, ...] = ()
+    """Rows of records.schemas.ISOFLOP."""
 
     @property
     def several(self) -> bool:
@@ -154,6 +160,9 @@ def gather(
             results.profiles,
             results.sensitivity,
             results.response,
+            results.laws,
+            results.sizes,
+            results.isoflop,
         )
     )
     return Material(experiment, shown, tuple(gate), anchor, *together)

@@ -7,7 +7,7 @@ from precisionflow.ablation.analyses.layout import short_names, value_at
 from precisionflow.config import Experiment
 from precisionflow.config.analyses import Range, Sensitivity
 from precisionflow.records.metrics import metric_named
-from precisionflow.report import digits, wording
+from precisionflow.report import digits, grouping, wording
 from precisionflow.report.tables import Entry, Table
 from precisionflow.report.wording import Row
 
@@ -22,16 +22,6 @@ TITLES = {
 """Measure -> its name and what it is."""
 MAIN = ("swing", "mu_star", "total")
 """The measures that parameters are ordered by."""
-
-ByMetric = Mapping[str, Sequence[Row]]
-
-
-def by(rows: Sequence[Row], column: str) -> dict[str, list[Row]]:
-    """Rows with one value of a column each, in their order."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row[column], []).append(row)
-    return found
 
 
 def moving(rows: Sequence[Row]) -> list[Row]:
@@ -65,7 +55,7 @@ def finding(rows: Sequence[Row], *, names: Mapping[str, str]) -> str:
 
 def index_table(rows: Sequence[Row], *, names: Mapping[str, str], caption: str) -> Table:
     """Parameters by measures, that which moves most first."""
-    measures = list(by(rows, "measure"))
+    measures = list(grouping.by(rows, "measure"))
     where = {(row["parameter"], row["measure"]): row for row in rows}
     ranked = sorted(moving(rows), key=lambda row: -row["value"] if row["value"] == row["value"] else math.inf)
     body = []
@@ -92,18 +82,19 @@ def recommendation_table(rows: Sequence[Row], experiment: Experiment, *, caption
     tree = experiment.model_dump(mode="json")
     names = short_names(list(analysis.parameters))
     body = []
-    for key, of in by(rows, "parameter").items():
+    for key, of in grouping.by(rows, "parameter").items():
         ordered = isinstance(analysis.parameters[key], Range)
         chosen = next((row for row in of if row["recommended"]), None)
         robust = [row["value"] for row in of if row["robust"]]
         note = "its own value" if chosen and chosen["own"] else "the best level" if chosen else "too few runs"
+        own = _text(value_at(tree, key))
         best = chosen and digits.plus_minus(chosen["mean"], chosen["high"] - chosen["mean"])
         body.append(
             (
                 Entry(names[key]),
-                Entry(_text(value_at(tree, key))),
+                Entry(own),
                 Entry(_stretch(robust, ordered=ordered), "all levels" if len(robust) == len(of) else ""),
-                Entry(chosen["value"] if chosen else "—", note),
+                Entry(own if chosen and chosen["own"] else chosen["value"] if chosen else "—", note),
                 Entry(best or "—"),
                 Entry(
                     _stretch([row["value"] for row in of], ordered=ordered), wording.count(len(of), "level")

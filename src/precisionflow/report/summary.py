@@ -9,7 +9,7 @@ from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
 from precisionflow.config.base import nearest
-from precisionflow.report import sensitivity, tables, wording
+from precisionflow.report import grouping, scaling, sensitivity, tables, wording
 from precisionflow.report.numbers import numbers
 from precisionflow.report.tables import Table
 from precisionflow.report.wording import Row
@@ -44,15 +44,25 @@ def summary(
 
 
 def _of_analysis(experiment: Experiment, dataset: str, results: Aggregate) -> Iterator[Table]:
-    """What an analysis says of its parameters, in place of the scores of every run."""
-    moved = tables.select(results.sensitivity.to_pylist(), experiment, dataset)
-    levels = sensitivity.by(tables.select(results.response.to_pylist(), experiment, dataset), "metric")
-    names = short_names([row["parameter"] for row in moved])
-    for metric, rows in sensitivity.by(moved, "metric").items():
-        where = f"{experiment.name} on {dataset}: {sensitivity.quantity(metric)}"
-        caption = f"{where}: {sensitivity.finding(rows, names=names)}"
+    """What an analysis says, in place of the scores of every run."""
+    where = f"{experiment.name} on {dataset}"
+    moved, response, laws, sizes, budgets = (
+        tables.select(table.to_pylist(), experiment, dataset)
+        for table in (results.sensitivity, results.response, results.laws, results.sizes, results.isoflop)
+    )
+    names = short_names([row["parameter"] for row in moved] + [row["size"] for row in laws])
+    levels = grouping.by(response, "metric")
+    for metric, rows in grouping.by(moved, "metric").items():
+        about = f"{where}: {sensitivity.quantity(metric)}"
+        caption = f"{about}: {sensitivity.finding(rows, names=names)}"
         yield sensitivity.index_table(rows, names=names, caption=caption)
-        yield sensitivity.recommendation_table(levels[metric], experiment, caption=where)
+        yield sensitivity.recommendation_table(levels[metric], experiment, caption=about)
+    if laws:
+        yield scaling.law_table(laws, names=names, caption=f"{where}: laws of one size")
+        yield scaling.point_table(sizes, names=names, caption=f"{where}: sizes")
+    for metric, rows in grouping.by(budgets, "metric").items():
+        shown = scaling.quantity(metric)
+        yield scaling.isoflop_table(rows, metric=shown, caption=f"{where}: best use of a budget, by {shown}")
 
 
 def numbers_of(

@@ -8,7 +8,7 @@ from string import ascii_lowercase
 from precisionflow.ablation.ranks import alike
 from precisionflow.config import Experiment
 from precisionflow.records.metrics import Metric, metric_named
-from precisionflow.report import digits, wording
+from precisionflow.report import digits, grouping, wording
 from precisionflow.report.wording import Row
 
 
@@ -173,9 +173,7 @@ def bootstrap_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str
 
 def rank_table(rows: Sequence[Row], *, caption: str, confidence: float) -> Table:
     """Variants by metrics: mean rank, with the letters of its groups; by their ranks in the first metric."""
-    by_metric: dict[str, list[Row]] = {}
-    for row in rows:
-        by_metric.setdefault(row["metric"], []).append(row)
+    by_metric = grouping.by(rows, "metric")
     letters = {name: rank_groups(of, confidence=confidence) for name, of in by_metric.items()}
     where = {(row["variant"], row["metric"]): f"{row['mean_rank']:.2f}" for row in rows}
     ordered = sorted(next(iter(by_metric.values())), key=lambda row: row["mean_rank"])

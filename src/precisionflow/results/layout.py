@@ -157,6 +157,11 @@ class EvaluatedCell:
         return self.folder / "metrics.parquet"
 
     @property
+    def cost(self) -> Path:
+        """records.cards.CostCard."""
+        return self.folder / "cost.json"
+
+    @property
     def fit(self) -> Path:
         """records.schemas.FIT, of a table with one feature."""
         return self.folder / "fit.parquet"
@@ -232,6 +237,21 @@ class Aggregated:
     def response(self) -> Path:
         """records.schemas.RESPONSE."""
         return self.folder / "response.parquet"
+
+    @property
+    def laws(self) -> Path:
+        """records.schemas.LAWS."""
+        return self.folder / "laws.parquet"
+
+    @property
+    def sizes(self) -> Path:
+        """records.schemas.SIZES."""
+        return self.folder / "sizes.parquet"
+
+    @property
+    def isoflop(self) -> Path:
+        """records.schemas.ISOFLOP."""
+        return self.folder / "isoflop.parquet"
 
     @property
     def failures(self) -> Path:

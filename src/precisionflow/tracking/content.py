@@ -238,7 +238,7 @@ def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> Repor
 
 def _other_tables(whole: Experiment, results: Aggregate) -> dict[str, dict[str, Any]]:
     """Tables of what several data sets say together and of analyses, those that an experiment has."""
-    others = ("across", "ranks", "iqm", "profiles", "sensitivity", "response")
+    others = ("across", "ranks", "iqm", "profiles", "sensitivity", "response", "laws", "sizes", "isoflop")
     tables = {name: getattr(results, name).to_pylist() for name in others}
     own = {name: [r for r in rows if r["experiment"] == whole.name] for name, rows in tables.items()}
     return {f"{name}.json": _columns(rows) for name, rows in own.items() if rows}

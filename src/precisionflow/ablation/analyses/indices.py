@@ -31,6 +31,11 @@ class Index(NamedTuple):
     n: int
 
 
+def _silent(measure: str, n: int) -> Index:
+    """Nothing known."""
+    return Index(measure, math.nan, math.nan, math.nan, math.nan, n)
+
+
 def swing(values: Values, *, confidence: float, overlap: float) -> Index:
     """Difference between the highest and the lowest mean of a parameter's levels, which are the runs.
 
@@ -41,7 +46,7 @@ def swing(values: Values, *, confidence: float, overlap: float) -> Index:
     whole = values[:, ~np.isnan(values).any(axis=0)]
     levels, n = whole.shape
     if not n:
-        return Index("swing", math.nan, math.nan, math.nan, math.nan, 0)
+        return _silent("swing", 0)
     means = whole.mean(axis=1)
     top, bottom = int(means.argmax()), int(means.argmin())
     found = mean_interval(whole[top] - whole[bottom], confidence=confidence, overlap=overlap)
@@ -90,7 +95,7 @@ def morris(
     known = effects[~np.isnan(effects).all(axis=1)]
     n = len(known)
     if not n:
-        return [Index(name, *[math.nan] * 4, 0) for name in ("mu_star", "mu", "sigma")]
+        return [_silent(name, 0) for name in ("mu_star", "mu", "sigma")]
     means = np.nanmean(known, axis=1)
     variance, degrees = noise(known, overlap=overlap)
     chance = math.sqrt(variance) * _folded(n, degrees, confidence) if degrees else math.nan
@@ -137,7 +142,7 @@ def sobol(a: Values, b: Values, mixed: Values, *, confidence: float, overlap: fl
     n = int(whole.sum())
     names = ("first_order", "total")
     if n < 2:
-        return [Index(name, *[math.nan] * 4, n) for name in names]
+        return [_silent(name, n) for name in names]
     f_a, f_b, f_mixed = (of[whole] for of in rows)
     centre = (f_a.mean() + f_b.mean()) / 2
     f_a, f_b, f_mixed = f_a - centre, f_b - centre, f_mixed - centre
@@ -145,7 +150,7 @@ def sobol(a: Values, b: Values, mixed: Values, *, confidence: float, overlap: fl
     squares, sums = (np.square(f_a) + np.square(f_b)) / 2, (f_a + f_b) / 2
     variance = float(squares.mean() - sums.mean() ** 2)
     if variance <= 0:
-        return [Index(name, *[math.nan] * 4, n) for name in names]
+        return [_silent(name, n) for name in names]
     drawn = _drawn(n)
     variances = drawn @ squares - np.square(drawn @ sums)
     spread, degrees = noise((a - mixed)[whole], overlap=overlap)

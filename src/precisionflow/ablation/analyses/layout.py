@@ -58,16 +58,15 @@ def layout(experiment: Experiment, analysis: Sensitivity) -> Layout:
     settings = [_settings(parameters, row) for row in places.tolist()]
     if isinstance(analysis.method, Sweep):
         settings[0] = dict(values)
+    return Layout(tuple(parameters), places, *distinct(settings), tuple(own))
+
+
+def distinct(settings: Sequence[Mapping[str, Any]]) -> tuple[tuple[Point, ...], tuple[int, ...]]:
+    """The variants of runs with these settings, each once, and the index of the variant of each run."""
     keys = [json.dumps(_plain(each), sort_keys=True) for each in settings]
-    distinct = dict(zip(keys, settings, strict=True))
-    position = {key: index for index, key in enumerate(distinct)}
-    return Layout(
-        tuple(parameters),
-        places,
-        tuple(_points(list(distinct.values()))),
-        tuple(position[key] for key in keys),
-        tuple(own),
-    )
+    found = dict(zip(keys, settings, strict=True))
+    position = {key: index for index, key in enumerate(found)}
+    return tuple(_points([dict(each) for each in found.values()])), tuple(position[key] for key in keys)
 
 
 def value_at(tree: Mapping[str, Any], dotted: str) -> Any:

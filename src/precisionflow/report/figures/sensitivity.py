@@ -22,7 +22,7 @@ def index_bars(
     """
     order = sorted(range(len(main)), key=lambda index: (main[index]["value"], -index))
     told = ", ".join(f"{names[index]} {main[index]['value']:.3g}" for index in reversed(order))
-    with canvas(name, alt=f"{title}, {x}: {told}", width=480, height=84 + 34 * len(main)) as drawing:
+    with canvas(name, alt=f"{title}, {x}: {told}", width=320, height=84 + 30 * len(main)) as drawing:
         axes, look = drawing.axes, stroke(0)
         for height, index in enumerate(order):
             row = main[index]
@@ -41,7 +41,7 @@ def index_bars(
         axes.set_yticks(range(len(order)), [names[index] for index in order])
         axes.grid(visible=False, axis="y")
         axes.set_ylim(-0.6, len(order) - 0.4)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel(x)
         drawing.title(title)
     return drawing.svg

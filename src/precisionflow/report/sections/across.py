@@ -7,7 +7,7 @@ from typing import Any
 
 from precisionflow.ablation.ranks import FEWEST
 from precisionflow.records.metrics import metric_named
-from precisionflow.report import aggregates, tables, wording
+from precisionflow.report import aggregates, grouping, tables, wording
 from precisionflow.report.figures.contrasts import forest
 from precisionflow.report.figures.profiles import performance_profiles
 from precisionflow.report.figures.ranks import critical_differences
@@ -36,16 +36,9 @@ def section(material: Material) -> Section | None:
     return Section("Across data sets", "sections/across.html.jinja", context)
 
 
-def _by_metric(rows: tuple[Row, ...]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row["metric"], []).append(row)
-    return found
-
-
 def _forests(material: Material) -> Iterator[Picture]:
     levels = material.groups[0].levels
-    for index, (name, of_metric) in enumerate(_by_metric(material.across).items()):
+    for index, (name, of_metric) in enumerate(grouping.by(material.across, "metric").items()):
         rows = [row for row in of_metric if not math.isnan(row["effect"])]
         if rows:
             settings = [wording.setting(row, levels) for row in rows]
@@ -77,10 +70,10 @@ def _runs(material: Material) -> dict[str, Any]:
 
 def _profiles(material: Material) -> Iterator[Profiles]:
     shown = {row["metric"]: wording.compared(row) for row in material.iqm}
-    for index, (name, rows) in enumerate(_by_metric(material.profiles).items()):
+    for index, (name, rows) in enumerate(grouping.by(material.profiles, "metric").items()):
         x = shown[name] if "ratio" in shown[name] else f"difference in {shown[name]}"
         svg = performance_profiles(
-            aggregates.by_variant(rows), x=x, name=f"{material.anchor}-profiles-{index}"
+            grouping.by(rows, "variant"), x=x, name=f"{material.anchor}-profiles-{index}"
         )
         table = aggregates.profile_table(rows, caption=f"Share of runs at least as good, by {x}")
         yield Profiles(Picture(svg, f"Runs that are at least as good, by {metric_named(name).title}."), table)
@@ -88,7 +81,7 @@ def _profiles(material: Material) -> Iterator[Profiles]:
 
 def _ranks(material: Material) -> Iterator[Picture]:
     confidence = material.experiment.ablation.confidence
-    for index, rows in enumerate(_by_metric(material.ranks).values()):
+    for index, rows in enumerate(grouping.by(material.ranks, "metric").values()):
         groups = tables.rank_groups(rows, confidence=confidence)
         svg = critical_differences(rows, groups, name=f"{material.anchor}-ranks-{index}")
         test = _test(rows[0], variants=len(rows))

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from precisionflow.ablation.analyses.layout import short_names
 from precisionflow.config.analyses import Morris, Range, Sensitivity, Sobol, Sweep
-from precisionflow.report import sensitivity, tables, wording
+from precisionflow.report import grouping, sensitivity, tables, wording
 from precisionflow.report.figures.sensitivity import index_bars, response
 from precisionflow.report.material import Group, Material
 from precisionflow.report.pictures import Picture
@@ -43,8 +43,8 @@ def section(material: Material) -> Section | None:
 
 def _of_group(group: Group, analysis: Sensitivity, material: Material) -> Iterator[OfMetric]:
     names = short_names(list(analysis.parameters))
-    shown = sensitivity.by(tables.select(material.sensitivity, group.experiment, group.dataset), "metric")
-    answers = sensitivity.by(tables.select(material.response, group.experiment, group.dataset), "metric")
+    shown = grouping.by(tables.select(material.sensitivity, group.experiment, group.dataset), "metric")
+    answers = grouping.by(tables.select(material.response, group.experiment, group.dataset), "metric")
     for number, (metric, rows) in enumerate(shown.items()):
         quantity, of = sensitivity.quantity(metric), answers[metric]
         anchor, where = f"{group.anchor}-sensitivity-{number}", f"{quantity} on {group.dataset}"
@@ -59,7 +59,7 @@ def _of_group(group: Group, analysis: Sensitivity, material: Material) -> Iterat
                 ),
                 f"{quantity} over {names[key]}.",
             )
-            for place, (key, levels) in enumerate(sensitivity.by(of, "parameter").items())
+            for place, (key, levels) in enumerate(grouping.by(of, "parameter").items())
         )
         yield OfMetric(
             where,
