@@ -8,12 +8,18 @@ from kfp.compiler.compiler_utils import KubernetesManifestOptions
 from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.experiment import experiment
 from precisionflow.pipelines.search_then_train import search_then_train, search_then_train_on_cluster
+from precisionflow.pipelines.serve_champion import serve_champion
 
 from precisionflow.cluster.access import names
 from precisionflow.config import Experiment, digest
 from precisionflow.search.study import Study
 
-PIPELINES = {"ablation": ablation, "experiment": experiment, "search-then-train": search_then_train}
+PIPELINES = {
+    "ablation": ablation,
+    "experiment": experiment,
+    "search-then-train": search_then_train,
+    "serve-champion": serve_champion,
+}
 
 
 def compile_all(folder: Path) -> list[Path]:

@@ -142,7 +142,7 @@ class Equipment:
             task,
             {"train": self.cluster.train, "evaluate": self.cluster.evaluate}.get(verb, self.cluster.other),
         )
-        _track(task, self.mlflow)
+        tracked(task, self.mlflow)
         if verb in self.mounting:
             kubernetes.mount_pvc(task, self.cluster.workspace, names.WORKSPACE)
             task.set_env_variable("PRECISIONFLOW_DATA", names.DATA)
@@ -174,7 +174,8 @@ def _provide(task: dsl.PipelineTask, resources: Resources) -> None:
         )
 
 
-def _track(task: dsl.PipelineTask, variables: Collection[str]) -> None:
+def tracked(task: dsl.PipelineTask, variables: Collection[str]) -> None:
+    """Tell a task where MLflow is and who it is there, by the variables that the namespace has."""
     plain = {name: name for name in names.MLFLOW_VARIABLES if name in variables}
     secret = {name: name for name in names.MLFLOW_SECRETS if name in variables}
     if plain:

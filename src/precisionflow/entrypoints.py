@@ -196,6 +196,12 @@ def register(experiments: Sequence[str], *, evaluations: Sequence[str], destinat
     return lines
 
 
+@one_line_errors("serve_champion")
+def serve_champion(model: str, *, deployment: str, namespace: str) -> str:
+    """Have a Deployment serve the champion of a registered model; the champion, as NAME/VERSION."""
+    return stages.serve_champion(model, deployment=deployment, namespace=namespace)
+
+
 @one_line_errors("finish")
 def finish(experiments: Sequence[str], *, run: str) -> None:
     """Write how the pipeline run with this id ended into the MLflow runs of its experiments."""

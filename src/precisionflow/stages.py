@@ -187,6 +187,18 @@ def judge(experiments: "Sequence[Experiment]", *, evaluations: Sequence[Path]) -
     return lines
 
 
+def serve_champion(model: str, *, deployment: str, namespace: str) -> str:
+    """Have a Deployment serve the champion of a registered model; the champion, as NAME/VERSION."""
+    from precisionflow.cluster.access.connection import Connection
+    from precisionflow.cluster.serving.rollout import Rollout
+    from precisionflow.tracking.registry import champion
+
+    found = champion(model, store=None)
+    rolled = Rollout(Connection(), namespace, deployment).serve(found)
+    say(f"serve-champion {found}: {deployment} {'has it now' if rolled else 'had it'}")
+    return found
+
+
 def finish(experiments: "Sequence[Experiment]", *, run: str) -> "tuple[End, str]":
     """End of the pipeline run with this id: its state, and the cause of a bad end."""
     from precisionflow.cluster.access.connection import Connection

@@ -4,6 +4,7 @@ With kubectl on the path the rendered overlays are checked, as they would be app
 stand in the files.
 """
 
+import functools
 import os
 import re
 import shutil
@@ -19,68 +20,52 @@ import yaml
 from precisionflow.cluster.access import names
 from precisionflow.cluster.doctor.rights import ACCOUNT
 from precisionflow.config.cluster import Cluster
+from tests.manifests.rendered import MANIFESTS, Resource, one, rendered
 
-MANIFESTS = Path(__file__).parents[2] / "manifests"
-OVERLAYS = ("dev", "prod")
-OWN_KINDS = {"TrainingRuntime"}
+INSTALLATIONS = ("overlays/dev", "overlays/prod")
+"""Kustomizations with MLflow and what runs need."""
+SERVING = ("serving", "serving/kserve")
+OWN_KINDS = {"TrainingRuntime", "InferenceService"}
 """Checked by the cluster alone: custom resources."""
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
-Resource = dict[str, Any]
 
 
-def _files(overlay: str) -> Iterator[Path]:
-    for folder in ("base", "runs", f"overlays/{overlay}"):
-        kustomization = yaml.safe_load((MANIFESTS / folder / "kustomization.yaml").read_text())
-        yield from (
-            MANIFESTS / folder / name for name in kustomization["resources"] if name.endswith(".yaml")
-        )
+@pytest.fixture(scope="module", params=INSTALLATIONS)
+def installation(request: pytest.FixtureRequest) -> list[Resource]:
+    return rendered(request.param)
 
 
-def _plain(overlay: str) -> list[Resource]:
-    return [part for path in _files(overlay) for part in yaml.safe_load_all(path.read_text())]
-
-
-def _rendered(overlay: str) -> list[Resource]:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        return _plain(overlay)
-    command = [kubectl, "kustomize", str(MANIFESTS / "overlays" / overlay)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ, check=False)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
-@pytest.fixture(scope="module", params=OVERLAYS)
+@pytest.fixture(scope="module", params=[*INSTALLATIONS, *SERVING])
 def resources(request: pytest.FixtureRequest) -> list[Resource]:
-    return _rendered(request.param)
+    return rendered(request.param)
 
 
 def _pods(resources: list[Resource]) -> Iterator[tuple[str, Resource]]:
     for resource in resources:
         if resource["kind"] in WORKLOADS:
             yield resource["metadata"]["name"], resource["spec"]["template"]["spec"]
+        if resource["kind"] == "InferenceService":
+            yield resource["metadata"]["name"], resource["spec"]["predictor"]
 
 
 def _containers(pod: Resource) -> list[Resource]:
     return [*pod.get("initContainers", []), *pod["containers"]]
 
 
-def _one(resources: list[Resource], kind: str, name: str) -> Resource:
-    (found,) = (r for r in resources if (r["kind"], r["metadata"]["name"]) == (kind, name))
-    return found
-
-
 def test_every_resource_fits_kubernetes_schemas(resources: list[Resource]) -> None:
     built_in = [resource for resource in resources if resource["kind"] not in OWN_KINDS]
-    assert len(built_in) > 15
     for resource in built_in:
         kubernetes_validate.validate(resource, "1.34", strict=True)
 
 
-def test_a_field_that_does_not_exist_is_found(resources: list[Resource]) -> None:
-    service = _one(resources, "Service", "mlflow")
+def test_a_field_that_does_not_exist_is_found(installation: list[Resource]) -> None:
+    service = one(installation, "Service", "mlflow")
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(service | {"spec": service["spec"] | {"prots": []}}, "1.34", strict=True)
+
+
+def test_installations_are_whole(installation: list[Resource]) -> None:
+    assert len(installation) > 15
 
 
 def test_every_pod_is_restricted_and_bounded(resources: list[Resource]) -> None:
@@ -121,11 +106,11 @@ def test_no_secret_and_no_wildcard(resources: list[Resource]) -> None:
             assert not secret or "secretKeyRef" in variable["valueFrom"], variable["name"]
 
 
-def test_runs_may_do_what_the_doctor_asks_for(resources: list[Resource]) -> None:
+def test_runs_may_do_what_the_doctor_asks_for(installation: list[Resource]) -> None:
     """The doctor and the roles are two lists of one thing."""
     rules = [
-        *_one(resources, "Role", "precisionflow-runs")["rules"],
-        *_one(resources, "ClusterRole", "precisionflow-runs")["rules"],
+        *one(installation, "Role", "precisionflow-runs")["rules"],
+        *one(installation, "ClusterRole", "precisionflow-runs")["rules"],
     ]
     given = {
         (verb, group, resource)
@@ -141,25 +126,25 @@ def test_runs_may_do_what_the_doctor_asks_for(resources: list[Resource]) -> None
             assert (verb, group, f"{name}/{part}" if part else name) in given
 
 
-def test_names_are_those_of_the_code(resources: list[Resource]) -> None:
-    settings = _one(resources, "ConfigMap", names.MLFLOW)
+def test_names_are_those_of_the_code(installation: list[Resource]) -> None:
+    settings = one(installation, "ConfigMap", names.MLFLOW)
     assert set(settings["data"]) == set(names.MLFLOW_VARIABLES)
-    _one(resources, "PersistentVolumeClaim", Cluster().workspace)
+    one(installation, "PersistentVolumeClaim", Cluster().workspace)
 
 
-def test_the_address_of_mlflow_is_a_host_that_it_allows(resources: list[Resource]) -> None:
+def test_the_address_of_mlflow_is_a_host_that_it_allows(installation: list[Resource]) -> None:
     """MLflow compares the whole Host header, port included, and answers 403 to every other."""
-    settings = _one(resources, "ConfigMap", names.MLFLOW)["data"]
+    settings = one(installation, "ConfigMap", names.MLFLOW)["data"]
     host = settings["MLFLOW_TRACKING_URI"].removeprefix("http://")
-    (server,) = _one(resources, "Deployment", "mlflow")["spec"]["template"]["spec"]["containers"]
+    (server,) = one(installation, "Deployment", "mlflow")["spec"]["template"]["spec"]["containers"]
     (option,) = (word for word in server["command"] if word.startswith("--allowed-hosts="))
     allowed = option.removeprefix("--allowed-hosts=").split(",")
     assert host in allowed
     assert "*" not in allowed
 
 
-def test_nothing_may_talk_unless_said(resources: list[Resource]) -> None:
-    deny = _one(resources, "NetworkPolicy", "default-deny")["spec"]
+def test_nothing_may_talk_unless_said(installation: list[Resource]) -> None:
+    deny = one(installation, "NetworkPolicy", "default-deny")["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
@@ -175,7 +160,7 @@ def test_prod_keeps_the_allowed_hosts_of_the_base() -> None:
 
     def option(folder: str) -> str:
         resources = list(yaml.safe_load_all((MANIFESTS / folder / "mlflow.yaml").read_text()))
-        (server,) = _one(resources, "Deployment", "mlflow")["spec"]["template"]["spec"]["containers"]
+        (server,) = one(resources, "Deployment", "mlflow")["spec"]["template"]["spec"]["containers"]
         return next(str(word) for word in server["command"] if word.startswith("--allowed-hosts"))
 
     assert option("overlays/prod") == option("base")

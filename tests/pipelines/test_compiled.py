@@ -23,6 +23,7 @@ IMAGES = {
     "register": CORE,
 }
 """Of the verbs and of `register`: the tasks of an ablation."""
+SERVING = {"serve_champion": CORE}
 SEARCHING = {"launch_search": CORE, "resolve": CORE, "expand": CORE}
 
 
@@ -34,7 +35,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def specification(compiled: Path, name: str) -> dict[str, Any]:
-    return yaml.safe_load((compiled / f"{name}.yaml").read_text(encoding="utf-8"))
+    """Without what a second document asks of Kubernetes."""
+    return next(yaml.safe_load_all((compiled / f"{name}.yaml").read_text(encoding="utf-8")))
 
 
 def test_the_checked_in_files_are_what_compiling_gives(compiled: Path) -> None:
@@ -62,7 +64,7 @@ def test_compiling_into_a_file_is_a_mistake(line: Line) -> None:
     assert line.fails("compile", "--out", "file").startswith("file: File exists; mend that")
 
 
-@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING])
+@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING, *SERVING])
 def test_a_component_has_at_most_five_statements(verb: str) -> None:
     tree = ast.parse((ROOT / "components" / f"{verb}.py").read_text(encoding="utf-8"))
     (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef))
@@ -73,7 +75,7 @@ def test_a_component_has_at_most_five_statements(verb: str) -> None:
     assert len(own) - 1 <= 5, "beside the docstring"
 
 
-@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING])
+@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING, *SERVING])
 def test_a_component_describes_itself_and_its_arguments(verb: str) -> None:
     component = getattr(importlib.import_module(f"precisionflow.components.{verb}"), verb)
     content = component.component_spec
@@ -92,6 +94,7 @@ def test_task_names_are_the_verbs(compiled: Path) -> None:
     assert sorted(tasks["experiment"]) == ["evaluate", "prepare", "train"]
     searching = [task.replace("-", "_") for task in tasks["search-then-train"] if task != "ablation"]
     assert sorted(searching) == sorted({**IMAGES, **SEARCHING})
+    assert tasks["serve-champion"] == ["serve-champion"]
 
 
 @pytest.mark.parametrize("name", sorted(PIPELINES))
@@ -99,7 +102,10 @@ def test_images_and_what_runs_in_them(name: str, compiled: Path) -> None:
     content = specification(compiled, name)
     for label, executor in content["deploymentSpec"]["executors"].items():
         container = executor["container"]
-        assert container["image"] == (IMAGES | SEARCHING)[label.removeprefix("exec-").replace("-", "_")]
+        assert (
+            container["image"]
+            == (IMAGES | SEARCHING | SERVING)[label.removeprefix("exec-").replace("-", "_")]
+        )
         program = "\n".join(container["command"])
         assert "pip install" not in program
         assert "kfp.dsl.executor_main" in program

@@ -166,7 +166,7 @@ def test_pairs_are_answered_by_their_two_columns() -> None:
     )
     assert found["class"].tolist() == ["no"]
     assert given == [[(2,), (1,), (4,), (3, 5), (2, 5)]]
-    assert answers.signature(card).inputs.input_names() == ["question", "reply"]
+    assert answers.contract(card).signature().inputs.input_names() == ["question", "reply"]
 
 
 def test_a_method_a_level_or_a_column_that_is_not_there_is_told(run: Run) -> None:

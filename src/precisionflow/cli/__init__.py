@@ -4,12 +4,12 @@ import sys
 
 import typer
 
-from precisionflow.cli import data, laptop, predicting, remote, results, searching
+from precisionflow.cli import data, laptop, predicting, remote, results, searching, serving
 from precisionflow.cli.options import app
 from precisionflow.console import command, fail, note
 from precisionflow.entrypoints import one_line_errors
 
-__all__ = ["app", "data", "laptop", "main", "predicting", "remote", "results", "searching"]
+__all__ = ["app", "data", "laptop", "main", "predicting", "remote", "results", "searching", "serving"]
 
 STOPPED = 130
 """Exit code after Ctrl-C, by the shells' custom."""

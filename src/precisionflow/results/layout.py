@@ -120,6 +120,11 @@ class TrainedCell:
         return self.folder / "model.json"
 
     @property
+    def arithmetic(self) -> Path:
+        """records.arithmetic.ArithmeticCard of `serve --calibrate`, beside the folder of what training wrote."""
+        return self.folder.with_name(f"{self.folder.name}.arithmetic.json")
+
+    @property
     def history(self) -> Path:
         """records.schemas.HISTORY."""
         return self.folder / "history.parquet"

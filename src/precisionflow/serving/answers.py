@@ -1,12 +1,14 @@
-"""Answers of a served model, for each task: its signature, and tables of answers."""
+"""Answers of a served model, for each task: columns that it takes and gives, and tables of answers."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, assert_never, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, assert_never, cast
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from precisionflow.config.tasks import (
     Classification,
@@ -22,10 +24,11 @@ from precisionflow.config.tasks import (
 )
 from precisionflow.data.tasks.sequence_classification import bags_of
 from precisionflow.data.tokens import restored, restored_words
+from precisionflow.inference.planning.history import History
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.columns import NumberInput
 from precisionflow.records.recalibration import Fit, TemperatureFit
-from precisionflow.serving.model import ServedModel, predict_with_uncertainty
+from precisionflow.serving.model import ServedModel, features_in, predictions
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -37,37 +40,79 @@ if TYPE_CHECKING:
     from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
     from precisionflow.evaluation.tasks.tags import TagPredictor
 
+Features = Float[np.ndarray, "rows features"]
 LEVEL = 0.95
 """Probability of the interval where a call gives none."""
 
 
-class Intervals:
+class Contract(NamedTuple):
+    """What answers take and give: columns by MLflow's types, none: any; parameters by type and default."""
+
+    inputs: Mapping[str, str | None]
+    outputs: Mapping[str, str]
+    params: Mapping[str, tuple[str, Any]]
+
+    @classmethod
+    def of(
+        cls, inputs: Mapping[str, str | None], outputs: Mapping[str, str], **params: tuple[str, Any]
+    ) -> "Contract":
+        return cls(inputs, outputs, params)
+
+    def signature(self) -> "ModelSignature":
+        """The same as MLflow writes it."""
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+        from mlflow.types.schema import AnyType
+
+        given, said = (
+            Schema([ColSpec(kind or AnyType(), name) for name, kind in columns.items()])
+            for columns in (self.inputs, self.outputs)
+        )
+        params = [ParamSpec(name, kind, default) for name, (kind, default) in self.params.items()]
+        return ModelSignature(given, said, ParamSchema(params))
+
+
+class OfFeatures(ABC):
+    """Answers for rows of features, whatever the cells that these are read from."""
+
+    @abstractmethod
+    def contract(self, card: DatasetCard) -> Contract:
+        """Columns in and out."""
+
+    @abstractmethod
+    def stated(self, model: ServedModel, features: Features, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each row of features as the model takes them; ValueError as `predictions`."""
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each row; ValueError for what `features_in` and `predictions` refuse."""
+        return self.stated(model, features_in(model, table), params).set_axis(table.index, axis=0)
+
+
+class Intervals(OfFeatures):
     """Answers for a table: rows of features in, mean, std and the ends of an interval out."""
 
-    def signature(self, card: DatasetCard) -> "ModelSignature":
+    def contract(self, card: DatasetCard) -> Contract:
         """The columns -> mean, std, aleatoric, epistemic, lower, upper; levels, truth values and dates of any type.
 
         Parameters: the interval's `level`, and the method that the intervals are `recalibrated` by.
         """
         columns = ("mean", "std", "aleatoric", "epistemic", "lower", "upper")
         said = dict.fromkeys(columns, "double")
-        return _signature(_columns_of(card), said, level=("double", LEVEL), recalibrated=("string", None))
+        return Contract.of(_columns_of(card), said, level=("double", LEVEL), recalibrated=("string", None))
 
-    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
-        """One row for each row; ValueError for what `predict_with_uncertainty` refuses."""
+    def stated(self, model: ServedModel, features: Features, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each row of features as the model takes them."""
         from precisionflow.evaluation.uncertainty import ends
 
         level = params.get("level") or LEVEL
-        predicted = predict_with_uncertainty(
-            model, table, levels=(level,), recalibrated=params.get("recalibrated")
-        )
+        predicted = predictions(model, features, levels=(level,), recalibrated=params.get("recalibrated"))
         return predicted.rename(columns=dict(zip(ends(level), ("lower", "upper"), strict=True)))
 
 
-class ClassesOfRows:
+class ClassesOfRows(OfFeatures):
     """Answers for a table with classes: rows of features in, class, parts of the entropy, probabilities out."""
 
-    def signature(self, card: DatasetCard) -> "ModelSignature":
+    def contract(self, card: DatasetCard) -> Contract:
         """The columns -> class, confidence, entropy, epistemic, p_<class> of every class.
 
         Parameters: the method that they are `recalibrated` by; with a method of prediction sets, their `level`.
@@ -75,34 +120,34 @@ class ClassesOfRows:
         said = {"class": "string"} | dict.fromkeys(
             ("confidence", "entropy", "epistemic", *(f"p_{name}" for name in card.class_names)), "double"
         )
-        return _signature(_columns_of(card), said, level=("double", LEVEL), recalibrated=("string", None))
+        return Contract.of(_columns_of(card), said, level=("double", LEVEL), recalibrated=("string", None))
 
-    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
-        """One row for each row; ValueError for what `predict_with_uncertainty` refuses."""
+    def stated(self, model: ServedModel, features: Features, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each row of features as the model takes them."""
         level, method = params.get("level") or LEVEL, params.get("recalibrated")
-        return predict_with_uncertainty(model, table, levels=(level,), recalibrated=method)
+        return predictions(model, features, levels=(level,), recalibrated=method)
 
 
-class Energies:
+class Energies(OfFeatures):
     """Answers for images without classes: pixels in, how strange an image is and how well it is made again out."""
 
-    def signature(self, card: DatasetCard) -> "ModelSignature":
+    def contract(self, card: DatasetCard) -> Contract:
         """The pixels -> free_energy of a pixel in nats, reconstruction_error, completion_error."""
         said = ("free_energy", "reconstruction_error", "completion_error")
-        return _signature(_columns_of(card), dict.fromkeys(said, "double"))
+        return Contract.of(_columns_of(card), dict.fromkeys(said, "double"))
 
-    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
-        """One row for each row; ValueError for what `predict_with_uncertainty` refuses."""
-        return predict_with_uncertainty(model, table)
+    def stated(self, model: ServedModel, features: Features, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
+        """One row for each row of features as the model takes them."""
+        return predictions(model, features, levels=(LEVEL,), recalibrated=None)
 
 
 class NextTokens:
     """Answers for a text: texts in, their scores and the most probable next token out."""
 
-    def signature(self, card: DatasetCard) -> "ModelSignature":  # noqa: ARG002 - the same for every text
+    def contract(self, card: DatasetCard) -> Contract:  # noqa: ARG002 - the same for every text
         """text -> nll, bits_per_character, next_token, with the method that they are `recalibrated` by."""
         scores = {"nll": "double", "bits_per_character": "double", "next_token": "string"}
-        return _signature({"text": "string"}, scores, recalibrated=("string", None))
+        return Contract.of({"text": "string"}, scores, recalibrated=("string", None))
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each text; ValueError for a text that the model cannot read."""
@@ -116,14 +161,14 @@ class ClassesOfTexts:
 
     task: SequenceClassification
 
-    def signature(self, card: DatasetCard) -> "ModelSignature":
+    def contract(self, card: DatasetCard) -> Contract:
         """text, or the two columns of a pair -> class, confidence, p_<class> of every class.
 
         Parameter: the method that they are `recalibrated` by.
         """
         probabilities = dict.fromkeys((f"p_{name}" for name in card.class_names), "double")
         said = {"class": "string", "confidence": "double"} | probabilities
-        return _signature(dict.fromkeys(self.columns, "string"), said, recalibrated=("string", None))
+        return Contract.of(dict.fromkeys(self.columns, "string"), said, recalibrated=("string", None))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -146,11 +191,11 @@ class ClassesOfSequences:
     Tokens stand between blanks; a token of several symbols joins them by +, as in "key_3+value_1".
     """
 
-    def signature(self, card: DatasetCard) -> "ModelSignature":
+    def contract(self, card: DatasetCard) -> Contract:
         """sequence -> class, confidence, p_<class> of every class, with the method that they are `recalibrated` by."""
         probabilities = dict.fromkeys((f"p_{name}" for name in card.class_names), "double")
         said = {"class": "string", "confidence": "double"} | probabilities
-        return _signature({"sequence": "string"}, said, recalibrated=("string", None))
+        return Contract.of({"sequence": "string"}, said, recalibrated=("string", None))
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each sequence; ValueError for an empty one and for a symbol that the source does not have."""
@@ -187,10 +232,10 @@ class TagsOfWords:
 
     task: Tagging
 
-    def signature(self, card: DatasetCard) -> "ModelSignature":  # noqa: ARG002 - the same for every set of tags
+    def contract(self, card: DatasetCard) -> Contract:  # noqa: ARG002 - the same for every set of tags
         """text -> tags, confidences (between blanks, one for each word), with the method they are `recalibrated` by."""
         said = {"tags": "string", "confidences": "string"}
-        return _signature({"text": "string"}, said, recalibrated=("string", None))
+        return Contract.of({"text": "string"}, said, recalibrated=("string", None))
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each sentence; ValueError for one without words or with more than the model's context."""
@@ -219,9 +264,9 @@ def _tempered(log_probabilities: np.ndarray, fit: Fit | None) -> np.ndarray:
 class GroupsOfPixels:
     """Answers for images of objects: the number of groups and all pixels in, the group of every pixel out."""
 
-    def signature(self, card: DatasetCard) -> "ModelSignature":
+    def contract(self, card: DatasetCard) -> Contract:
         """The columns -> groups, the numbers of all pixels in their order with a blank between two."""
-        return _signature(_columns_of(card), {"groups": "string"})
+        return Contract.of(_columns_of(card), {"groups": "string"})
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
         """One row for each image; ValueError for a column that is missing and for a cell that is no finite number."""
@@ -240,24 +285,29 @@ class ActionsOfHistories:
 
     task: Planning
 
-    def signature(self, card: DatasetCard) -> "ModelSignature":  # noqa: ARG002 - the same for every world
+    def contract(self, card: DatasetCard) -> Contract:  # noqa: ARG002 - the same for every world
         """observations, actions -> action, p_<action> of every action, surprise at the last observation, in nats.
 
         Outcomes of one time stand between blanks, times between semicolons: "0 0; 1 0"; actions between blanks: "1".
         """
         chances = dict.fromkeys((f"p_{action}" for action in range(self.task.source.actions)), "double")
         said = {"action": "long"} | chances | {"surprise": "double"}
-        return _signature({"observations": "string", "actions": "string"}, said)
+        return Contract.of({"observations": "string", "actions": "string"}, said)
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
         """One row for each history; ValueError for one that is none, or that the agent's model rules out."""
         predictor = cast("AgentPredictor", model.predictor)
         said = []
         for seen, done in zip(table["observations"], table["actions"], strict=True):
-            found = predictor.policy([_outcomes(time) for time in seen.split(";")], _outcomes(done))
+            found = predictor.policy(history_of(seen, done))
             chances = {f"p_{action}": float(p) for action, p in enumerate(found.actions)}
             said.append({"action": int(found.actions.argmax())} | chances | {"surprise": found.surprise})
         return pd.DataFrame(said)
+
+
+def history_of(observations: str, actions: str) -> History:
+    """A history as it is written; ValueError for what is no whole number."""
+    return History([_outcomes(time) for time in observations.split(";")], _outcomes(actions))
 
 
 def _outcomes(text: str) -> list[int]:
@@ -308,23 +358,6 @@ def answers_of(task: Task) -> Answers:
 
 def _columns_of(card: DatasetCard) -> dict[str, str | None]:
     return {column.name: "double" if isinstance(column, NumberInput) else None for column in card.inputs}
-
-
-def _signature(
-    inputs: Mapping[str, str | None], outputs: Mapping[str, str], **params: tuple[str, Any]
-) -> "ModelSignature":
-    """Columns by their types, none: any; parameters by type and default."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import AnyType
-
-    given, said = (
-        Schema([ColSpec(kind or AnyType(), name) for name, kind in columns.items()])
-        for columns in (inputs, outputs)
-    )
-    return ModelSignature(
-        given, said, ParamSchema([ParamSpec(name, kind, default) for name, (kind, default) in params.items()])
-    )
 
 
 def _scores(model: ServedModel, text: str, fit: Fit | None) -> dict[str, float | str]:

@@ -116,10 +116,7 @@ def load_predictor(
             f"{folder}: model.kind {kind} states predictions of its validation and test rows alone, which stand in "
             "stated.parquet; give a network's cell for other rows"
         )
-    root = data or Results.around(folder).data
-    found = PreparedSplit(data_folder(root, card.experiment, card.split)).card
-    if not found.is_file():
-        raise ValueError(f"{found}: does not exist; give the folder that prepare wrote as --data")
+    found = prepared_for(folder, card, data=data).card
     from precisionflow.evaluation.predictor import load_predictor as predictor_in
 
     beside = evaluation or cell_folder(
@@ -127,6 +124,15 @@ def load_predictor(
     )
     fits = _fits(EvaluatedCell(beside).recalibration, trained=folder)
     return ServedModel(predictor_in(folder, read_card(found, DatasetCard)), fits)
+
+
+def prepared_for(cell: Path, card: ModelCard, *, data: Path | None) -> PreparedSplit:
+    """The data that a cell was trained on, in `data` or the cell's results folder; ValueError where it is not there."""
+    root = data or Results.around(cell).data
+    found = PreparedSplit(data_folder(root, card.experiment, card.split))
+    if not found.card.is_file():
+        raise ValueError(f"{found.card}: does not exist; give the folder that prepare wrote as --data")
+    return found
 
 
 def _fits(file: Path, *, trained: Path) -> dict[str, Fit]:
@@ -162,7 +168,7 @@ def predict_with_uncertainty(
     too, temperature tempers probabilities, aps and raps add the prediction sets `set_<per cent>`. ValueError for a
     column that is missing or holds no finite numbers, a method or level that the model lacks, and a model of texts.
     """
-    values = _features(model, frame)
+    values = features_in(model, frame)
     predicted = predictions(model, values, levels=levels, recalibrated=recalibrated)
     return predicted.set_axis(frame.index, axis=0)
 
@@ -185,8 +191,11 @@ def predictions(
     return class_table(predictor, features, levels=levels, fit=fit)
 
 
-def _features(model: ServedModel, frame: "pd.DataFrame") -> "np.ndarray":
-    """The columns that the model takes, as it takes them."""
+def features_in(model: ServedModel, frame: "pd.DataFrame") -> "np.ndarray":
+    """The columns that the model takes, as it takes them.
+
+    ValueError as `ServedModel.encoded`, and for a model of texts.
+    """
     import pyarrow as pa
 
     if not model.is_of_a_table:

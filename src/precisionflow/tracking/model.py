@@ -72,7 +72,7 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
             str(folder),
             python_model=str(Path(serving.__file__).with_name("predictor.py")),
             artifacts={name: str(file) for name, file in (files | {"marker": marker}).items()},
-            signature=answers_of(task).signature(cell.dataset),
+            signature=answers_of(task).contract(cell.dataset).signature(),
             pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],
             mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
         )

@@ -18,7 +18,7 @@ from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import input_key
-from precisionflow.serving.connection import tracking_uri, without_password
+from precisionflow.serving.connection import connected, quiet, reason, tracking_uri, without_password
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import KEY, PREFIX, allowed_name
 from precisionflow.tracking.store import Gap, attempt
@@ -204,6 +204,27 @@ def _announce(client: "MlflowClient", whole: Experiment, dataset: str, *, store:
     if isinstance(whole.task, Regression):
         line += f": {serving_command(whole, name, store=store)}"
     say(line)
+
+
+def champion(name: str, *, store: Path | None) -> str:
+    """NAME/VERSION of the version of a registered model that is to be used.
+
+    ValueError where there is no store, no such model, or none of its versions passed its gate.
+    """
+    from mlflow import MlflowException
+
+    address = tracking_uri(store)
+    if address is None:
+        raise ValueError(f"{champion_address(name)}: set MLFLOW_TRACKING_URI")
+    with quiet():
+        try:
+            version = connected(address).get_model_version_by_alias(name, CHAMPION)
+        except MlflowException as error:
+            raise ValueError(
+                f"{champion_address(name)}: is not at {without_password(address)} ({reason(error)}); register a model "
+                "that passes its gate"
+            ) from None
+    return f"{name}/{version.version}"
 
 
 def champion_address(name: str) -> str:

@@ -98,5 +98,5 @@ def test_answers_do_not_depend_on_other_rows_and_are_what_was_judged(wine):
     assert nll == pytest.approx(values["nll_after_temperature"], rel=1e-4)
     with pytest.raises(ValueError, match=r"^level 0\.5: aps was fitted at 0\.8, 0\.9; give one of these"):
         predict_with_uncertainty(served, frame, levels=(0.5,), recalibrated="aps")
-    signature = answers_of(run.experiment.task).signature(card)
-    assert signature.outputs.input_names() == list(found.columns)
+    contract = answers_of(run.experiment.task).contract(card)
+    assert list(contract.outputs) == list(found.columns)

@@ -89,7 +89,7 @@ def test_a_history_is_answered_by_beliefs_and_actions(tmp_path: Path) -> None:
     assert found["action"].tolist() == [CUE, RIGHT]
     np.testing.assert_allclose(found[[f"p_{i}" for i in range(4)]].sum(axis=1), 1)
     np.testing.assert_allclose(found["surprise"], np.log(2))
-    assert [column.name for column in answers.signature(served.predictor.data_card).outputs] == list(found)
+    assert list(answers.contract(served.predictor.data_card).outputs) == list(found)
     for seen, done, said in (
         ("0 0", "1", "1 observations and 1 actions"),
         ("0", "", "each with 2 outcomes"),

@@ -63,7 +63,7 @@ def test_answers_are_those_of_the_last_token(run):
     found = answers.answer(ServedModel(predictor, fits={}), pd.DataFrame({"sequence": [text]}), {})
     stated = predictor.log_probabilities([[bag for bag in bags if bag]])[0][-1]
     np.testing.assert_allclose(found[[f"p_{name}" for name in card.class_names]].iloc[0], np.exp(stated))
-    assert answers.signature(card).outputs.input_names() == list(found.columns)
+    assert list(answers.contract(card).outputs) == list(found.columns)
     with pytest.raises(ValueError, match=r"^sequence 'what' holds 'what'; symbols are "):
         answers.answer(ServedModel(predictor, fits={}), pd.DataFrame({"sequence": ["what"]}), {})
 

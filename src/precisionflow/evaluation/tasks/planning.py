@@ -17,14 +17,25 @@ from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
 from precisionflow.inference.planning.agent import knowledge, planner, played_by
 from precisionflow.inference.planning.belief import observed, predicted, updated
+from precisionflow.inference.planning.history import History
+from precisionflow.inference.planning.policies import Planned
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.schemas import PLAYED
 from precisionflow.results.layout import PreparedSplit
 
 
-class Policy(NamedTuple):
+class Believed(NamedTuple):
     """What an agent makes of a history."""
+
+    belief: Float[np.ndarray, "states"]
+    """p(s) over joint states."""
+    evidence: Sequence[float]
+    """ln p(o_t given o_<t) of each observation, in nats."""
+
+
+class Policy(NamedTuple):
+    """What an agent would do next."""
 
     actions: Float[np.ndarray, "actions"]
     """Probability of each action."""
@@ -47,12 +58,19 @@ class AgentPredictor(TrainedNetwork):
         known.load_state_dict(weights.network)
         return known
 
-    def policy(self, observations: Sequence[Sequence[int]], actions: Sequence[int]) -> Policy:
-        """What it believes and would do after `observations`, an outcome of each modality at each time, the first
-        before any action. ValueError for what is no such history, or what the model rules out.
+    def expected_first(self) -> tuple[int, ...]:
+        """The most probable joint observation before any action, an outcome of each modality."""
+        model, joint = self.model.model, self.model.model.joint
+        code = joint.codes[int((joint.likelihood @ joint.prior).argmax())]
+        return tuple(int(outcome) for outcome in np.unravel_index(code, model.outcomes))
+
+    def believed(self, history: History) -> Believed:
+        """What it believes after a history, by Bayes' rule.
+
+        ValueError for what is no history, or what the model rules out.
         """
         model = self.model.model
-        joint, modalities = model.joint, len(model.likelihood)
+        joint, modalities, (observations, actions) = model.joint, len(model.likelihood), history
         if len(observations) != len(actions) + 1 or any(len(seen) != modalities for seen in observations):
             raise ValueError(
                 f"history: {len(observations)} observations and {len(actions)} actions; give one observation more than "
@@ -60,14 +78,24 @@ class AgentPredictor(TrainedNetwork):
             )
         if not all(0 <= action < len(joint.transition) for action in actions):
             raise ValueError(f"history: actions {list(actions)}; they are 0 to {len(joint.transition) - 1}")
-        beliefs, surprise = joint.prior[None], 0.0
+        beliefs, evidence = joint.prior[None], list[float]()
         for time, seen in enumerate(observations):
             if time:
                 beliefs = predicted(joint, beliefs, np.array(actions[time - 1 : time]))
-            beliefs, evidence = updated(beliefs, observed(model, np.array([seen])))
-            surprise = -float(evidence[0])
-        plan = planner(self.experiment_card.experiment, model)
-        return Policy(plan.probabilities(beliefs, left=plan.horizon)[0], beliefs[0], surprise)
+            beliefs, found = updated(beliefs, observed(model, np.array([seen])))
+            evidence.append(float(found[0]))
+        return Believed(beliefs[0], evidence)
+
+    def policy(self, history: History) -> Policy:
+        """What it believes and would do after a history; ValueError as `believed`."""
+        belief, evidence = self.believed(history)
+        (planned,) = self.planned([belief])
+        return Policy(planned.first, belief, -evidence[-1])
+
+    def planned(self, beliefs: Sequence[Float[np.ndarray, "states"]]) -> list[Planned]:
+        """The posteriors over its policies with its whole horizon to go; what is planned once serves all beliefs."""
+        plan = planner(self.experiment_card.experiment, self.model.model)
+        return [plan.planned(belief) for belief in beliefs]
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test episodes and the means of what became of them."""

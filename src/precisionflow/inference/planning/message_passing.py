@@ -33,6 +33,8 @@ class PolicyEnergies(NamedTuple):
     iterations: int
     history: list[float]
     """Sum of F = G + C over policies at every iteration."""
+    converged: bool
+    """Whether no F fell by the tolerance any more."""
 
 
 def policy_energies(
@@ -51,18 +53,20 @@ def policy_energies(
     transition = joint.transition[policies]
     natural = np.zeros((count, steps, len(belief)))
     damping, history, before = 1 / (1 + steps), list[float](), np.full(count, np.inf)
+    converged = False
     for iteration in range(1, iterations + 1):  # noqa: B007 - told in the result
         states, log_normaliser = smoothed(transition, belief, natural)
         expected = -objective.worth(joint, states) @ weight
         complexity = (natural * states).sum(axis=(1, 2)) - log_normaliser
         energies = expected + complexity
         history.append(float(energies.sum()))
-        if (before - energies).max() < tolerance:
+        converged = bool((before - energies).max() < tolerance)
+        if converged:
             break
         before = energies
         slope = _slope(joint, objective, states) * weight[:, None]
         natural = (1 - damping) * natural - damping * slope
-    return PolicyEnergies(expected, complexity, iteration, history)
+    return PolicyEnergies(expected, complexity, iteration, history, converged)
 
 
 def smoothed(

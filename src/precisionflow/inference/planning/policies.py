@@ -6,7 +6,7 @@ q(pi) = softmax(ln E(pi) - gamma G(pi)); an action has the probability of the po
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,6 +19,30 @@ from precisionflow.inference.planning.tree import BeliefTree, distinct, name
 
 MOST_POLICIES, MOST_STEPS = 1_000_000, 200
 State = Float[Array, "states"]
+
+
+class Evaluated(NamedTuple):
+    """Policies evaluated."""
+
+    values: Float[Array, "policies"]
+    """-G, in nats; of message passing -(G + C)."""
+    iterations: int = 1
+    """Of message passing; 1 where policies are evaluated at once."""
+    converged: bool = True
+
+
+class Planned(NamedTuple):
+    """The posterior over policies for a belief."""
+
+    policies: Int[Array, "policies steps"]
+    """Actions of each; of a closed loop the first alone."""
+    probabilities: Float[Array, "policies"]
+    energies: Float[Array, "policies"]
+    """G in nats, see `Evaluated.values`."""
+    first: Float[Array, "actions"]
+    """q(u) of the next action."""
+    iterations: int
+    converged: bool
 
 
 class Planner(ABC):
@@ -63,6 +87,21 @@ class Planner(ABC):
     @abstractmethod
     def log_prior(self, horizon: int) -> Float[Array, "policies"]:
         """ln E of the policies, up to a constant."""
+
+    @abstractmethod
+    def policies(self, horizon: int) -> Int[Array, "policies steps"]:
+        """Actions of each policy, in the order of `values`."""
+
+    def evaluated(self, belief: State, horizon: int) -> Evaluated:
+        """`values`, and how they were found."""
+        return Evaluated(self.values(belief, horizon))
+
+    def planned(self, belief: State) -> Planned:
+        """The posterior over policies of the whole horizon."""
+        values, iterations, converged = self.evaluated(belief, self.horizon)
+        probabilities = np.exp(log_softmax(self.log_prior(self.horizon) + self.precision * values))
+        first = probabilities.reshape(len(self.joint.transition), -1).sum(axis=1)
+        return Planned(self.policies(self.horizon), probabilities, -values, first, iterations, converged)
 
     def posterior(self, belief: State, horizon: int) -> Float[Array, "policies"]:
         """q(pi)."""
@@ -121,6 +160,9 @@ class OpenLoop(Planner):
                 )
         return np.ravel_multi_index(np.transpose(policies), (actions,) * self.horizon)
 
+    def policies(self, horizon: int) -> Int[Array, "policies steps"]:
+        return sequences_of(len(self.joint.transition), horizon)
+
     def log_prior(self, horizon: int) -> Float[Array, "policies"]:
         prior = self.log_habit[sequences_of(len(self.log_habit), horizon)].sum(axis=1)
         if self.allowed is None:
@@ -166,9 +208,13 @@ class MessagePassing(OpenLoop):
     """
 
     def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
-        policies = sequences_of(len(self.joint.transition), horizon)
-        found = policy_energies(self.joint, self.objective, belief, policies, discount=self.discount)
-        return -(found.expected + found.complexity)
+        return self.evaluated(belief, horizon).values
+
+    def evaluated(self, belief: State, horizon: int) -> Evaluated:
+        found = policy_energies(
+            self.joint, self.objective, belief, self.policies(horizon), discount=self.discount
+        )
+        return Evaluated(-(found.expected + found.complexity), found.iterations, found.converged)
 
 
 class Sophisticated(Planner):
@@ -183,6 +229,9 @@ class Sophisticated(Planner):
 
     def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
         return self.tree.actions(belief, horizon)
+
+    def policies(self, horizon: int) -> Int[Array, "policies steps"]:  # noqa: ARG002 - the first action alone
+        return np.arange(len(self.joint.transition))[:, None]
 
     def log_prior(self, horizon: int) -> Float[Array, "policies"]:  # noqa: ARG002 - the first action alone
         return self.log_habit

@@ -1,0 +1,174 @@
+"""Serving: 1,000 rows of 13 features at 60 Hz (--seconds 600: ten minutes), then overload and what follows."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+from measured import Measured, arguments, present
+
+RATE, ROWS, FEATURES = 60.0, 1000, 13
+CONNECTIONS = 4
+WAITING = 4 * ROWS
+"""Most rows that the server accepts: more clients than it has room for meet 503."""
+EXPERIMENT = """
+name: patches
+question: How long does a served prediction take?
+task: {{kind: regression, source: {{kind: table_file, path: {table}, target: y}}}}
+model: {{kind: mlp, hidden: [64, 64]}}
+objective: {{kind: gaussian_nll}}
+training: {{steps: 200, validate_every: 100}}
+engine: {{kind: torch, device: cpu}}
+seeds: [0]
+splits: [0]
+"""
+
+
+def trained(folder: Path) -> Path:
+    """The cell of a network with two hidden layers of 64 units and two heads."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(2000, FEATURES))
+    target = rows @ random.normal(size=FEATURES) + random.normal(size=2000)
+    names = [f"channel_{i}" for i in range(FEATURES)]
+    whole = np.column_stack([rows, target])
+    np.savetxt(
+        folder / "table.csv", whole, delimiter=",", header=",".join([*names, "y"]), comments="", fmt="%.5f"
+    )
+    (folder / "patches.yaml").write_text(EXPERIMENT.format(table=folder / "table.csv"))
+    command = [sys.executable, "-m", "precisionflow"]
+    out = folder / "results"
+    for verb, *words in (
+        ("prepare", "--out", out / "data"),
+        ("train", "--data", out / "data", "--out", out / "model" / "patches" / "table" / "one"),
+    ):
+        subprocess.run(
+            [*command, verb, str(folder / "patches.yaml"), *map(str, words)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    return next((out / "model").rglob("model.json")).parent
+
+
+@contextlib.contextmanager
+def server(cell: Path, data: Path) -> Iterator[tuple[str, str]]:
+    """Address and path of a server in a process of its own."""
+    words = ["serve", f"patches={cell}", "--data", data, "--port", "0", "--waiting", WAITING, "--rows", ROWS]
+    command = [sys.executable, "-m", "precisionflow", *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        address, _, path = process.stdout.readline().split("http://")[1].strip().partition("/")
+        try:
+            while _ask(HTTPConnection(address, timeout=10), "GET", "/readyz", None)[0] != 200:
+                time.sleep(0.1)
+            yield address, f"/{path}"
+        finally:
+            process.terminate()
+
+
+def _ask(connection: HTTPConnection, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+    connection.request(method, path, body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+def paced(
+    address: str, path: str, bodies: Sequence[bytes], *, seconds: float
+) -> tuple[np.ndarray, Counter[int]]:
+    """Seconds from when each request was due to its answer, whenever it could be sent; statuses."""
+    count, lock, taken = int(seconds * RATE), threading.Lock(), iter(range(int(seconds * RATE)))
+    times, statuses = np.zeros(count), Counter[int]()
+    begun = time.perf_counter() + 0.2
+
+    def work() -> None:
+        connection = HTTPConnection(address, timeout=30)
+        while True:
+            with lock:
+                index = next(taken, None)
+            if index is None:
+                return
+            due = begun + index / RATE
+            time.sleep(max(0.0, due - time.perf_counter()))
+            status, _ = _ask(connection, "POST", path, bodies[index % len(bodies)])
+            times[index] = time.perf_counter() - due
+            with lock:
+                statuses[status] += 1
+
+    _together(work, CONNECTIONS)
+    return times, statuses
+
+
+def flooded(address: str, path: str, body: bytes, *, clients: int, seconds: float) -> Counter[str]:
+    """Statuses of clients that ask again at once; a refusal without Retry-After is a status of its own."""
+    end, found = time.perf_counter() + seconds, Counter[str]()
+
+    def work() -> None:
+        connection = HTTPConnection(address, timeout=30)
+        while time.perf_counter() < end:
+            connection.request("POST", path, body, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            response.read()
+            known = response.status != 503 or response.headers.get("Retry-After", "").isdigit()
+            found[str(response.status) if known else "503 without Retry-After"] += 1
+
+    _together(work, clients)
+    return found
+
+
+def _together(work: object, clients: int) -> None:
+    threads = [threading.Thread(target=work) for _ in range(clients)]  # type: ignore[arg-type]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def main() -> None:
+    """Print a table of times with queueing, errors and refusals."""
+    parser = arguments(__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of requests at 60 a second")
+    given = parser.parse_args()
+    random = np.random.default_rng(1)
+    bodies = [
+        json.dumps(
+            {"columns": {f"channel_{i}": random.normal(size=ROWS).round(4).tolist() for i in range(FEATURES)}}
+        ).encode()
+        for _ in range(20)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        cell = trained(Path(folder))
+        with server(cell, Path(folder) / "results" / "data") as (address, path):
+            paced(address, path, bodies, seconds=2)
+            times, statuses = paced(address, path, bodies, seconds=given.seconds)
+            overload = flooded(address, path, bodies[0], clients=12, seconds=3)
+            after, recovered = paced(address, path, bodies, seconds=min(5.0, given.seconds))
+    wrong = sum(statuses.values()) - statuses[200] + sum(recovered.values()) - recovered[200]
+    total = sum(overload.values())
+    present(
+        [
+            Measured("requests of 1,000 rows", len(times), "1"),
+            Measured("time with queueing, median", 1e3 * float(np.median(times)), "ms"),
+            Measured("time with queueing, 99 of 100", 1e3 * float(np.quantile(times, 0.99)), "ms", bar=16.0),
+            Measured("time with queueing, longest", 1e3 * float(times.max()), "ms"),
+            Measured("answers but 200", wrong, "1", bar=0),
+            Measured("overload: requests", total, "1"),
+            Measured("overload: share of 503", overload["503"] / total, "1"),
+            Measured("overload: no 503 at all", float(not overload["503"]), "1", bar=0),
+            Measured(
+                "overload: answers but 200 and 503", total - overload["200"] - overload["503"], "1", bar=0
+            ),
+            Measured("after it: 99 of 100", 1e3 * float(np.quantile(after, 0.99)), "ms", bar=16.0),
+        ],
+        given.json,
+    )
+
+
+if __name__ == "__main__":
+    main()

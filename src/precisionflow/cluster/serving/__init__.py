@@ -1,0 +1,1 @@
+"""Deployments of served models on a cluster."""

@@ -1,0 +1,1 @@
+"""The HTTP server of trained models: endpoints, batches, limits, metrics, one process."""

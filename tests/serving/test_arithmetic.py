@@ -1,0 +1,159 @@
+"""Arithmetic by query: what is measured, what is kept, what is chosen, and that it is what answers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import trained as tiny
+
+from precisionflow.records.arithmetic import ArithmeticCard, Timed, Variant
+from precisionflow.records.files import write_card
+from precisionflow.results.layout import TrainedCell, cell_folder
+from precisionflow.serving import ServedModel, load_predictor
+from precisionflow.serving.arithmetic import calibrate, kept
+from precisionflow.serving.arithmetic.choice import chosen
+from precisionflow.serving.arithmetic.variants import variants_of
+from precisionflow.serving.endpoints.assembled import endpoints_of
+from precisionflow.serving.endpoints.predict import PredictRows
+from tests.served import serving
+
+
+def card(**of: tuple[float, float, bool]) -> ArithmeticCard:
+    """name -> (error, median in ms at 1 and at 100 rows, faster)."""
+    return ArithmeticCard(
+        model="m",
+        machine="here",
+        variants=tuple(
+            Variant(
+                arithmetic=name,
+                error=error,
+                excess_nll=0,
+                times=tuple(
+                    Timed(rows=rows, median=ms / 1e3, most=1.5 * ms / 1e3, faster=faster) for rows in (1, 100)
+                ),
+            )
+            for name, (error, ms, faster) in of.items()
+        ),
+    )
+
+
+MEASURED = card(float32=(0, 10, False), bfloat16=(0.01, 6, True), int8=(0.1, 2, True))
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "milliseconds", "expected"),
+    [
+        (1.0, 15, "float32"),  # in time, so nothing is given away
+        (0.0, 1, "float32"),  # late, and no error is allowed
+        (0.01, 10, "bfloat16"),
+        (1.0, 10, "bfloat16"),  # the most precise that is in time
+        (1.0, 4, "int8"),
+        (1.0, 1, "int8"),  # none is in time: the fastest
+        (0.05, 1, "bfloat16"),
+        (1.0, -5, "int8"),
+    ],
+)
+def test_the_most_precise_that_is_allowed_and_in_time(
+    tolerance: float, milliseconds: float, expected: str
+) -> None:
+    assert chosen(MEASURED, rows=1, tolerance=tolerance, seconds=milliseconds / 1e3) == expected
+
+
+def test_what_was_not_measured_faster_is_never_chosen() -> None:
+    slow = card(float32=(0, 10, False), bfloat16=(0.01, 9.9, False), int8=(0.1, 20, False))
+    assert {chosen(slow, rows=1, tolerance=1, seconds=s) for s in (-1, 0.001, 0.012, 1)} == {"float32"}
+
+
+def test_times_are_those_of_the_next_measured_number_of_rows() -> None:
+    found = MEASURED.variants[0]
+    assert [found.timed(rows).rows for rows in (1, 2, 100, 101)] == [1, 100, 100, 100]
+
+
+class Wide:
+    """A trained network wide enough that int8 is another function than float32."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        small = {"seeds": [0], "splits": [0], "training": {"steps": 5, "validate_every": 5}}
+        self.trained = tiny.trained(tiny.TABLE, folder / "results", **small, **changes)
+        self.cell = cell_folder(self.trained.model, 0, 0)
+
+    def load(self) -> ServedModel:
+        return load_predictor(self.cell, data=self.trained.data)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Wide:
+    return Wide(tmp_path_factory.mktemp("arithmetic"))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrate, "TURNS", 5)
+    monkeypatch.setattr(calibrate, "BATCHES", (1, 10))
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_table_is_kept_beside_the_model_and_holds_for_it_alone(
+    wide: Wide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured, file = kept.measure(str(wide.cell), wide.load(), data=wide.trained.data)
+    assert file == TrainedCell(wide.cell).arithmetic
+    assert kept.kept(str(wide.cell)) == (measured, None)
+    exact, *cheaper = measured.variants
+    assert (exact.arithmetic, exact.error, exact.excess_nll) == ("float32", 0, 0)
+    assert {each.arithmetic for each in cheaper} <= {"bfloat16", "int8"}
+    assert all(0 < each.error < 0.2 and abs(each.excess_nll) < 0.1 for each in cheaper)
+    assert not any(each.faster for each in exact.times)
+    assert load_predictor(wide.cell, data=wide.trained.data)  # the folder is still what training wrote
+    write_card(measured.model_copy(update={"model": "other"}), file)
+    assert kept.kept(str(wide.cell))[1] == f"{file}: is of another model; float32 alone, calibrate again"
+    write_card(measured, file)
+    monkeypatch.setattr(kept, "machine", lambda: "another")
+    assert (kept.kept(str(wide.cell))[1] or "").startswith(f"{file}: is of another machine")
+
+
+def test_errors_are_in_units_of_the_stated_std(wide: Wide) -> None:
+    predictor = wide.load().predictor
+    rows = torch.randn(50, len(predictor.data_card.inputs), generator=torch.Generator().manual_seed(0))
+    exact = predictor.standardised(rows)
+    half = variants_of(predictor)["bfloat16"].standardised(rows)
+    shift = np.abs(half.mean - exact.mean) / exact.std
+    spread = np.abs(np.log(half.std / exact.std))
+    assert calibrate._error(exact, half) == pytest.approx(np.quantile(np.maximum(shift, spread), 0.99))
+    assert calibrate._error(exact, exact) == 0
+
+
+def test_faster_needs_most_turns() -> None:
+    exact = np.full(10, 1.0)
+    for seconds, faster in (([0.9] * 10, True), ([0.96] * 10, False), ([0.5] * 7 + [2.0] * 3, False)):
+        assert calibrate._timed(1, np.array(seconds), exact).faster is faster
+
+
+def test_the_chosen_arithmetic_is_what_answers(wide: Wide) -> None:
+    model = wide.load()
+    endpoint = endpoints_of(model, measured=MEASURED)["predict"]
+    assert isinstance(endpoint, PredictRows)
+    columns = endpoint.example() or {}
+    value = endpoint.read(columns).value
+    stated: dict[str, Sequence[float]] = {}
+    for of in endpoint.variants:
+        tolerance, seconds = {"float32": (0.0, 1.0), "bfloat16": (0.01, 0.001), "int8": (1.0, 0.001)}[of]
+        at = endpoint.at(1, tolerance=tolerance, seconds=seconds)
+        assert at.arithmetic == of
+        stated[of] = at.answer([value], {}).columns["mean"].tolist()
+    assert len({tuple(each) for each in stated.values()}) == len(stated) > 1
+    slow = card(float32=(0, 10_000, False), bfloat16=(0.01, 6_000, True), int8=(0.1, 2_000, True))
+    with serving(endpoints_of(model, measured=slow)["predict"]) as served:
+        found = served.ask(columns, tolerance=0.05, deadline=9.5).said
+        assert found["arithmetic"] == "bfloat16"
+        assert found["columns"]["mean"] == stated["bfloat16"]
+        assert served.ask(columns, deadline=9.5).said["arithmetic"] == "float32"
+
+
+def test_stacked_networks_have_no_int8(tmp_path: Path) -> None:
+    ensemble = {"kind": "mlp", "hidden": [4], "posterior": {"kind": "ensemble", "members": 2}}
+    found = variants_of(Wide(tmp_path, model=ensemble).load().predictor)
+    assert list(found) == ["float32", "bfloat16"]

@@ -1,0 +1,115 @@
+"""Endpoints of trained models: the same answers as the other doors, one request's rows whatever stands beside them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import trained as tiny
+
+from precisionflow.inference.planning.worlds.t_maze import CUE, LEFT, RIGHT
+from precisionflow.results.layout import cell_folder
+from precisionflow.serving import ServedModel, load_predictor, predict_with_uncertainty
+from precisionflow.serving.endpoints.assembled import endpoints_of, named
+from precisionflow.serving.endpoints.endpoint import Answered, Endpoint, FieldError
+from tests.planning_experiment import planning
+from tests.trained import Trained
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("endpoints") / "results"
+    return tiny.trained(tiny.TABLE, folder, seeds=[0], splits=[0], training={"steps": 5, "validate_every": 5})
+
+
+@pytest.fixture(scope="module")
+def model(table: Trained) -> ServedModel:
+    return load_predictor(cell_folder(table.model, 0, 0), data=table.data)
+
+
+def asked(endpoint: Endpoint, *columns: dict[str, Sequence[Any]], **params: Any) -> Answered:
+    return endpoint.answer([endpoint.read(each).value for each in columns], params)
+
+
+def test_rows_are_predicted_as_everywhere(model: ServedModel) -> None:
+    endpoint = endpoints_of(model)["predict"]
+    example = endpoint.example()
+    assert example is not None
+    one = {name: [cells[0], cells[0] + 0.01] for name, cells in example.items()}
+    other = {name: [cells[0] - 0.02] for name, cells in example.items()}
+    found = asked(endpoint, one, other, level=0.9).columns
+    frame = pd.concat([pd.DataFrame(one), pd.DataFrame(other)])
+    expected = predict_with_uncertainty(model, frame, levels=(0.9,))
+    np.testing.assert_allclose(found["mean"], expected["mean"])
+    np.testing.assert_allclose(found["lower"], expected["lower_90"])
+    assert list(found) == list(endpoint.contract.outputs)
+    alone = asked(endpoint, other, level=0.9).columns
+    np.testing.assert_allclose(alone["upper"], found["upper"][2:], rtol=1e-5)
+
+
+def test_a_cell_that_is_no_number_is_told_with_its_row(model: ServedModel) -> None:
+    endpoint = endpoints_of(model)["predict"]
+    example = dict(endpoint.example() or {})
+    for cells, told in (
+        (["a"], r"^columns: column 'bmi' holds words, such as 'a'"),
+        ([None], r"^columns: row 0 .*, column 'bmi': an empty cell"),
+        ([10**400], r"bmi"),
+        ([float("nan")], r"bmi"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            endpoint.read(example | {"bmi": cells})
+    with pytest.raises(ValueError, match="the model was not evaluated with it"):
+        endpoint.check({"recalibrated": "magic"})
+    with pytest.raises(ValueError, match=r"^--endpoint plan: m has predict; name one of these"):
+        named(endpoints_of(model), ["plan"], name="m")
+
+
+@pytest.fixture(scope="module", params=["sophisticated", "message_passing"])
+def agent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Endpoint]:
+    from precisionflow.data.prepare import prepare
+    from precisionflow.training.train import train
+
+    folder = tmp_path_factory.mktemp("agent")
+    experiment = planning(model={"precision": 64.0, "policies": request.param}, training={"steps": 1})
+    prepare([experiment], out=folder / "data")
+    train(experiment, data=folder / "data", out=folder / "model")
+    return endpoints_of(load_predictor(cell_folder(folder / "model", 0, 0), data=folder / "data"))
+
+
+def test_an_agent_says_what_it_believes(agent: dict[str, Endpoint]) -> None:
+    """The maze: at first both contexts alike; a cue of validity 0.95 tells them apart, elsewhere it is a fair coin."""
+    history = {"observations": ["0 0", "0 0; 1 0"], "actions": ["", str(CUE)]}
+    found = asked(agent["perception"], history)
+    first, second = (np.array(row) for row in found.columns["posterior"])
+    assert (first > 0).sum() == 2
+    np.testing.assert_allclose(first[first > 0], 0.5)
+    np.testing.assert_allclose(np.sort(second)[-2:], [0.05, 0.95])
+    np.testing.assert_allclose(found.columns["free_energy"], [np.log(2), 2 * np.log(2)])
+    assert (found.iterations, found.converged) == (2, True)
+
+
+def test_an_agent_says_what_it_would_do(agent: dict[str, Endpoint]) -> None:
+    cued = {"observations": ["0 0; 1 0"], "actions": [str(CUE)]}
+    planned = asked(agent["planning"], cued)
+    assert planned.converged
+    (policies,), (chances,), (energies,) = (
+        planned.columns[name] for name in agent["planning"].contract.outputs
+    )
+    assert sum(chances) == pytest.approx(1, abs=1e-6)
+    assert chances == sorted(chances, reverse=True)
+    assert energies == sorted(energies)
+    acted = asked(agent["action"], cued).columns
+    assert acted["action"].tolist() == [RIGHT] == [int(policies[0].split()[0])]
+    predicted = asked(agent["predict"], cued).columns
+    assert acted["probability"][0] == pytest.approx(predicted[f"p_{RIGHT}"][0])
+    assert RIGHT != LEFT
+
+
+def test_a_history_that_is_none_is_told_with_its_row(agent: dict[str, Endpoint]) -> None:
+    for name in ("perception", "planning", "action"):
+        with pytest.raises(ValueError, match=r"^row 1: history: 1 observations and 1 actions"):
+            asked(agent[name], {"observations": ["0 0", "0 0"], "actions": ["", "1"]})
+        with pytest.raises(FieldError, match=r"^columns.actions\[0\]: given 1; give a text"):
+            agent[name].read({"observations": ["0 0; 1 0"], "actions": [1]})
+        assert asked(agent[name], agent[name].example() or {}).converged
