@@ -257,7 +257,7 @@ def test_a_served_model_of_images_without_classes_says_how_strange_they_are(unla
     answer = answers.answer(model, frame, {})
     assert answer.columns.tolist() == ["free_energy", "reconstruction_error", "completion_error"]
     assert (answer["free_energy"][:3].max() < answer["free_energy"][3:]).all()
-    assert answers.signature(model.predictor.data_card).outputs.input_names() == answer.columns.tolist()
+    assert list(answers.contract(model.predictor.data_card).outputs) == answer.columns.tolist()
 
 
 def test_the_report_of_images_without_classes_has_coverage_and_no_confidence(unlabelled):

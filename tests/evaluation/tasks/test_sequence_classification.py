@@ -57,7 +57,7 @@ def test_a_text_without_words_is_refused(films):
 
 
 def test_the_signature_names_what_is_answered(films):
-    signature = answers_of(films.experiment.task).signature(films.predictor().data_card)
+    signature = answers_of(films.experiment.task).contract(films.predictor().data_card).signature()
     assert signature.inputs.input_names() == ["text"]
     assert signature.outputs.input_names() == list(answers(films, "fine").columns)
 

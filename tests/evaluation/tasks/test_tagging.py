@@ -80,7 +80,7 @@ def test_sentences_without_words_or_with_too_many_are_refused(words):
 
 
 def test_the_signature_names_what_is_answered(words):
-    signature = answers_of(words.experiment.task).signature(words.predictor().data_card)
+    signature = answers_of(words.experiment.task).contract(words.predictor().data_card).signature()
     assert signature.inputs.input_names() == ["text"]
     assert signature.outputs.input_names() == list(answers(words, "fine").columns)
 
