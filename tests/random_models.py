@@ -100,7 +100,7 @@ def states_model(draw: Draw) -> Model:
 
 
 def mixture_model(draw: Draw) -> Model:
-    """One mixture, of numbers or of vectors."""
+    """One mixture, of numbers or of vectors, which are seen, or of which data are linear functions."""
     model, states, count = Model(), draw.whole(2, 4), draw.whole(3, 12)
     rows = model.latent(Dirichlet.of(draw.positive(2, states)))
     group = model.latent(categorical([0.4, 0.6]), plates=(count,))
@@ -111,6 +111,13 @@ def mixture_model(draw: Draw) -> Model:
         means = model.latent(Gaussian.of(draw.normal(states), draw.positive(states)))
         precisions = model.latent(Gamma.of(draw.positive(states), draw.positive(states)))
         model.observe(normal(means, precisions), draw.normal(count), which=which)
+    elif draw.whole(0, 1):
+        vectors = model.latent(GaussianVector.of(draw.normal(states, WIDTH), draw.matrix(states)))
+        matrices = model.latent(Wishart.of(WIDTH + draw.positive(states), draw.matrix(states)))
+        hidden = model.latent(normal(vectors, matrices), which=which)
+        model.observe(
+            normal(linear((draw.normal(3, WIDTH), hidden)), torch.eye(3).double()), draw.normal(count, 3)
+        )
     else:
         vectors = model.latent(GaussianVector.of(draw.normal(states, WIDTH), draw.matrix(states)))
         matrices = model.latent(Wishart.of(WIDTH + draw.positive(states), draw.matrix(states)))

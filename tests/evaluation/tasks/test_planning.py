@@ -79,7 +79,9 @@ def test_novelty_sends_the_agent_to_more_cells(tmp_path: Path) -> None:
     assert seen[0] > seen[1]
 
 
-def test_a_history_is_answered_by_beliefs_and_actions(tmp_path: Path) -> None:
+def test_a_history_is_answered_by_beliefs_and_actions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = planning(model={"precision": 64.0})
     run(experiment, tmp_path)
     served = load_predictor(cell_folder(tmp_path / "model", 0, 0), data=tmp_path / "data")
@@ -89,6 +91,14 @@ def test_a_history_is_answered_by_beliefs_and_actions(tmp_path: Path) -> None:
     assert found["action"].tolist() == [CUE, RIGHT]
     np.testing.assert_allclose(found[[f"p_{i}" for i in range(4)]].sum(axis=1), 1)
     np.testing.assert_allclose(found["surprise"], np.log(2))
+    plan, once = served.predictor.plan, served.predictor.plan.remembered
+    pd.testing.assert_frame_equal(answers.answer(served, table, {}), found)
+    assert served.predictor.plan is plan
+    assert plan.remembered == once > 2, "the tree serves later calls"
+    nodes = plan.tree.nodes
+    monkeypatch.setattr("precisionflow.evaluation.tasks.planning.MOST_REMEMBERED", once)
+    pd.testing.assert_frame_equal(answers.answer(served, table, {}), found)
+    assert plan.tree.nodes is not nodes, "forgotten"
     assert list(answers.contract(served.predictor.data_card).outputs) == list(found)
     for seen, done, said in (
         ("0 0", "1", "1 observations and 1 actions"),

@@ -344,3 +344,74 @@ def test_certain_states_keep_a_finite_free_energy():
     found = infer(model)
     assert found.elbo == pytest.approx(0.0, abs=1e-9)
     assert isinstance(found[first], Categorical)
+
+
+def hidden_mixture(values, noise, *, start):
+    """A mixture of vectors that are read with noise, each number by itself."""
+    model, states, width = Model(), len(start), values.shape[1]
+    eye = torch.eye(width, dtype=torch.float64)
+    weights = model.latent(Dirichlet.of(torch.ones(states)))
+    which = model.latent(categorical(weights), plates=(len(values),))
+    means = model.latent(
+        GaussianVector.of(torch.zeros(states, width), 0.01 * eye), start=GaussianVector.of(start, eye)
+    )
+    precisions = model.latent(Wishart.of(torch.full((states,), width + 1.0), eye))
+    hidden = model.latent(
+        normal(means, precisions), which=which, start=GaussianVector.of(values, noise * eye)
+    )
+    model.observe(normal(hidden, noise * eye), values)
+    return model, which, means, precisions, hidden
+
+
+def test_a_mixture_over_hidden_values_that_are_read_exactly_is_the_mixture():
+    torch.manual_seed(8)
+    values = torch.cat([torch.randn(12, 2) - 4, torch.randn(18, 2) + 4]).double()
+    start = values[[0, -1]]
+    model, *of = hidden_mixture(values, 1e8, start=start)
+    known, *wanted = mixture(values, start)
+    found, seen = infer(model), infer(known)
+    torch.testing.assert_close(found[of[3]].mean, values, rtol=0, atol=1e-6)
+    for mine, theirs in zip(of[:3], wanted, strict=True):
+        torch.testing.assert_close(found[mine].mean, seen[theirs].mean, rtol=1e-4, atol=1e-4)
+    assert found.elbo == pytest.approx(seen.elbo, rel=1e-4)
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+def test_every_belief_about_a_hidden_mixture_is_where_the_free_energy_is_flat(scalar):
+    torch.manual_seed(9)
+    model, states, count = Model(), 3, 7
+    which = model.latent(
+        categorical(torch.full((states,), 1 / 3)),
+        plates=(count,),
+        start=Categorical.of(torch.rand(count, 3).softmax(1)),
+    )
+    if scalar:
+        means = model.latent(Gaussian.of(torch.randn(states), 0.5))
+        hidden = model.latent(normal(means, torch.tensor([1.0, 2.0, 3.0])), which=which)
+        model.observe(normal(hidden, 4.0), torch.randn(2, count))
+    else:
+        eye = torch.eye(2, dtype=torch.float64)
+        means = model.latent(GaussianVector.of(torch.randn(states, 2), eye))
+        hidden = model.latent(normal(means, 2 * eye), which=which)
+        model.observe(normal(hidden, 4 * eye), torch.randn(count, 2))
+    found = infer(model, tolerance=1e-15, iterations=3000)
+    for variable in model.variables:
+        natural = tuple(part.clone().requires_grad_() for part in found[variable].natural)
+        beliefs = {**found.beliefs, variable: variable.family(natural)}
+        slopes = torch.autograd.grad(free_energy(model, beliefs), natural)
+        assert max(slope.abs().max() for slope in slopes) < 1e-5, variable.name
+    assert hidden.plates == (count,)
+
+
+def test_what_chooses_no_parents_of_a_variable_is_refused():
+    model = Model()
+    which = model.latent(categorical([0.5, 0.5]), plates=(4,))
+    mean = model.latent(Gaussian.of([0.0, 1.0, 2.0], 1.0))
+    with pytest.raises(
+        ValueError, match=r"latent: which= has 2 states; parents need plates \(2,\), not \(3,\)"
+    ):
+        model.latent(normal(mean, 1.0), which=which)
+    with pytest.raises(ValueError, match="which= chooses between parents of normal"):
+        model.latent(Gaussian.of(0.0, 1.0), which=which)
+    with pytest.raises(ValueError, match="it has to be a Categorical variable"):
+        model.latent(normal(mean, 1.0), which=mean)

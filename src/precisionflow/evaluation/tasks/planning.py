@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -18,11 +19,14 @@ from precisionflow.evaluation.scored import Scored
 from precisionflow.inference.planning.agent import knowledge, planner, played_by
 from precisionflow.inference.planning.belief import observed, predicted, updated
 from precisionflow.inference.planning.history import History
-from precisionflow.inference.planning.policies import Planned
+from precisionflow.inference.planning.policies import Planned, Planner
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.schemas import PLAYED
 from precisionflow.results.layout import PreparedSplit
+
+MOST_REMEMBERED = 100_000
+"""Beliefs, with those that follow them, that an agent remembers between calls."""
 
 
 class Believed(NamedTuple):
@@ -94,8 +98,14 @@ class AgentPredictor(TrainedNetwork):
 
     def planned(self, beliefs: Sequence[Float[np.ndarray, "states"]]) -> list[Planned]:
         """The posteriors over its policies with its whole horizon to go; what is planned once serves all beliefs."""
-        plan = planner(self.experiment_card.experiment, self.model.model)
-        return [plan.planned(belief) for belief in beliefs]
+        if self.plan.remembered >= MOST_REMEMBERED:
+            self.plan.forget()
+        return [self.plan.planned(belief) for belief in beliefs]
+
+    @cached_property
+    def plan(self) -> Planner:
+        """Plans with what the agent knows; its tree of beliefs serves later calls."""
+        return planner(self.experiment_card.experiment, self.model.model)
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test episodes and the means of what became of them."""

@@ -80,6 +80,17 @@ class Planner(ABC):
         self.log_habit = np.zeros(actions) if habit is None else np.log(habit)
         self._planned: dict[tuple[bytes, int], Array] = {}
 
+    @property
+    def remembered(self) -> int:
+        """Beliefs that were planned, and those of the tree that follow them."""
+        tree = vars(self).get("tree")
+        return len(self._planned) + (len(tree.nodes) if tree else 0)
+
+    def forget(self) -> None:
+        """Remember nothing any more: beliefs that are planned and the tree of those that follow them."""
+        self._planned.clear()
+        vars(self).pop("tree", None)
+
     @abstractmethod
     def values(self, belief: State, horizon: int) -> Float[Array, "policies"]:
         """-G of the policies; as many begin with each action, those of action 0 first."""

@@ -20,7 +20,7 @@ from precisionflow.inference.variational.factors.gaussian import GaussianFactor
 from precisionflow.inference.variational.factors.normal import Normal, of_family
 from precisionflow.inference.variational.factors.plates import joined
 from precisionflow.inference.variational.factors.prior import Prior
-from precisionflow.inference.variational.factors.values import Latent, chosen, seen
+from precisionflow.inference.variational.factors.values import Latent, chosen, mixed, require_choice, seen
 from precisionflow.inference.variational.families import ExponentialFamily, Numbers, Plates, numbers
 from precisionflow.inference.variational.families.categorical import Categorical
 from precisionflow.inference.variational.families.gaussian import Gaussian
@@ -42,23 +42,25 @@ class Model:
         *,
         plates: Plates = (),
         start: ExponentialFamily | None = None,
+        which: Variable | None = None,
         name: str | None = None,
     ) -> Variable:
         """A variable; `plates` beside those of what predicts it, `start` where its belief begins.
 
-        Without a start that is the prediction from the beliefs of its parents at their start. States of mixtures need
-        one that tells them apart. ValueError for an improper prior or start.
+        With `which` it has the plates of this, and each of its values the parents that `observe` says. Without a start
+        that is the prediction from the beliefs of its parents at their start. States of mixtures need one that tells
+        them apart. ValueError for an improper prior or start.
         """
-        prediction = _prediction(given)
+        prediction = _prediction(given, which)
         name = self._name(name, f"{type(prediction).__name__} {len(self.variables)}")
-        plates = joined(given.plates, plates, name=name)
+        plates = joined(given.plates if which is None else which.plates, plates, name=name)
         if isinstance(given, ExponentialFamily):
             given.require_proper(name)
         if start is not None:
             _require_start(start, prediction, plates, name)
         variable = Variable(name, plates, start or prediction)
         self.variables.append(variable)
-        self.factors.append(_factor(variable, given))
+        self.factors.append(_factor(variable, given, which))
         return variable
 
     def observe(
@@ -93,8 +95,11 @@ class Model:
         return name
 
 
-def _factor(variable: Variable, given: Predicts) -> Factor:
+def _factor(variable: Variable, given: Predicts, which: Variable | None = None) -> Factor:
     match given:
+        case Normal() if which is not None:
+            of = chosen(variable, which, parents=given.plates, algebra=given.algebra, name=variable.name)
+            return GaussianFactor(variable.name, given, of, which.start.event[:1])
         case Normal():
             return GaussianFactor(variable.name, given, Latent(variable, given.algebra), variable.plates)
         case Conditional():
@@ -119,9 +124,18 @@ def _data(given: Normal, values: Numbers, which: Variable | None, name: str) -> 
     return GaussianFactor(name, given, of, which.start.event[:1])
 
 
-def _prediction(given: Predicts) -> ExponentialFamily:
+def _prediction(given: Predicts, which: Variable | None) -> ExponentialFamily:
     """From the beliefs of the parents at their start."""
     match given:
+        case Normal(mean=mean, algebra=algebra) if which is not None:
+            require_choice(which, given.plates, "latent")
+            beliefs = {each: each.start for each in (which, *given.variables)}
+            parents = (mean.mean(beliefs), given.precision_under(beliefs))
+            return algebra.family(mixed(which, parents, algebra, beliefs))
+        case _ if which is not None:
+            raise ValueError(
+                "latent: which= chooses between parents of normal(...), and nothing else has some"
+            )
         case ExponentialFamily():
             return given
         case Conditional(logs=logs, given=parents):

@@ -13,7 +13,7 @@ from precisionflow.inference.variational.factors import Beliefs, Message, Variab
 from precisionflow.inference.variational.factors.algebra import LOG_2_PI
 from precisionflow.inference.variational.factors.normal import Normal
 from precisionflow.inference.variational.factors.plates import onto
-from precisionflow.inference.variational.factors.values import Child, Chosen, Latent, Moments
+from precisionflow.inference.variational.factors.values import Child, Chosen, Moments, mixed
 from precisionflow.inference.variational.families import Natural, Plates
 
 
@@ -29,7 +29,7 @@ class GaussianFactor:
 
     @property
     def child(self) -> Variable | None:
-        return self.values.variable if isinstance(self.values, Latent) else None
+        return self.values.child
 
     @property
     def variables(self) -> tuple[Variable, ...]:
@@ -48,10 +48,12 @@ class GaussianFactor:
         precision = normal.precision_under(beliefs)
         if to in self.values.variables:
             mean = normal.mean.mean(beliefs)
-            if isinstance(self.values, Chosen):
-                spread = normal.mean.spread(beliefs)
-                return Message((self.values.log_densities(precision, mean, spread),))
-            return Message((algebra.times(precision.mean, mean), precision.mean))
+            if not isinstance(self.values, Chosen):
+                return Message((algebra.times(precision.mean, mean), precision.mean))
+            if to is self.child:
+                return Message(mixed(self.values.which, (mean, precision), algebra, beliefs))
+            spread = normal.mean.spread(beliefs)
+            return Message((self.values.log_densities(precision, mean, spread, beliefs),))
         moments = self.values.moments(beliefs)
         if to is normal.precision:
             return self._sent(to, algebra.to_precision(moments.half, self._residual(moments, beliefs)))

@@ -1,4 +1,4 @@
-"""What Gaussian parents predict: a variable, data, or data of which each value chooses its parents."""
+"""What Gaussian parents predict: a variable or data, all with the same parents, or each with those that it chooses."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.factors.algebra import LOG_2_PI, Algebra
 from precisionflow.inference.variational.factors.normal import Fixed
 from precisionflow.inference.variational.factors.plates import onto, require_plates
-from precisionflow.inference.variational.families import Plates
+from precisionflow.inference.variational.families import Natural, Plates
 from precisionflow.inference.variational.families.categorical import Categorical
 
 ONE = torch.ones((), dtype=torch.float64)
@@ -41,6 +41,11 @@ class Child(Protocol):
     """Values that the parents predict."""
 
     @property
+    def child(self) -> Variable | None:
+        """The values where they are latent."""
+        ...
+
+    @property
     def variables(self) -> tuple[Variable, ...]:
         """Latent ones."""
         ...
@@ -58,6 +63,10 @@ class Latent:
     algebra: Algebra
 
     @property
+    def child(self) -> Variable | None:
+        return self.variable
+
+    @property
     def variables(self) -> tuple[Variable, ...]:
         return (self.variable,)
 
@@ -73,6 +82,10 @@ class Seen:
     fixed: Moments
 
     @property
+    def child(self) -> Variable | None:
+        return None
+
+    @property
     def variables(self) -> tuple[Variable, ...]:
         return ()
 
@@ -81,35 +94,67 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
+class Features:
+    """Values by what a mixture is a function of."""
+
+    origin: Tensor
+    """Mean of all, from which features are counted: sums of squares stay small."""
+    each: Float[Tensor, "values features"]
+    """x - origin and its outer product with itself, side by side; of a belief their expectations."""
+
+    @classmethod
+    def of(cls, values: Tensor, algebra: Algebra, spread: Tensor | None = None) -> "Features":
+        """Of values that have no other plates than one, and perhaps a spread each."""
+        origin = values.mean(dim=0)
+        away = values - origin
+        parts = (away, algebra.outer(away, to=spread))
+        return cls(origin, torch.cat([part.reshape(len(away), -1) for part in parts], dim=1))
+
+
+@dataclass(frozen=True, eq=False)
 class Chosen:
-    """Data of which each value has the parents that `which` says."""
+    """Values of which each has the parents that `which` says: data, or a variable."""
 
     which: Variable
-    origin: Tensor
-    """Mean of all data, from which features are counted: sums of squares stay small."""
-    features: Float[Tensor, "values features"]
-    """x - origin and its outer product with itself, side by side."""
+    values: Features | Variable
     shape: tuple[int, ...]
     """Of one value."""
     algebra: Algebra
 
     @property
+    def child(self) -> Variable | None:
+        return self.values if isinstance(self.values, Variable) else None
+
+    @property
     def variables(self) -> tuple[Variable, ...]:
-        return (self.which,)
+        return (self.which,) if self.child is None else (self.which, self.child)
 
     def moments(self, beliefs: Beliefs) -> Moments:
-        states = self.which.start.event[0]
-        weights = beliefs[self.which].mean.expand(*self.which.plates, states).reshape(-1, states)
+        of, weights = self._features(beliefs), chances(self.which, beliefs)
         count = weights.sum(dim=0)
-        first, second = self._split(weights.T @ self.features)
+        first, second = self._split(weights.T @ of.each)
         safe = count.clamp(min=torch.finfo(count.dtype).tiny)
         centre = first / safe.reshape(-1, *(1 for _ in self.shape))
         scatter = self.algebra.plus(second, -count, self.algebra.outer(centre))
-        return Moments(count, centre + self.origin, 0.5 * scatter)
+        return Moments(count, centre + of.origin, 0.5 * scatter)
 
-    def log_densities(self, precision: Fixed, mean: Tensor, spread: Tensor | None) -> Tensor:
+    def _features(self, beliefs: Beliefs) -> Features:
+        if isinstance(self.values, Features):
+            return self.values
+        belief, plates = beliefs[self.values], self.values.plates
+        spread, squares = self.algebra.spread(belief), self.shape * 2
+        return Features.of(
+            belief.mean.expand(*plates, *self.shape).reshape(-1, *self.shape),
+            self.algebra,
+            spread.expand(*plates, *squares).reshape(-1, *squares),
+        )
+
+    def log_densities(
+        self, precision: Fixed, mean: Tensor, spread: Tensor | None, beliefs: Beliefs
+    ) -> Tensor:
         """<log N(x; mean_k, X_k^-1)> of every value and state k."""
-        away = mean - self.origin
+        of = self._features(beliefs)
+        away = mean - of.origin
         squares = self.algebra.outer(away, to=spread)
         constant = 0.5 * (precision.log_mean - self.algebra.trace(precision.mean, squares))
         pull = self.algebra.times(precision.mean, away)
@@ -119,7 +164,7 @@ class Chosen:
             for each, axes in zip((pull, -0.5 * precision.mean), self.algebra.axes, strict=True)
         ]
         constant = constant - 0.5 * LOG_2_PI * self.algebra.width(mean)
-        logs = torch.addmm(constant.expand(states), self.features, torch.cat(weights, dim=1).T)
+        logs = torch.addmm(constant.expand(states), of.each, torch.cat(weights, dim=1).T)
         return logs.reshape(*self.which.plates, states)
 
     def _split(self, sums: Tensor) -> tuple[Tensor, Tensor]:
@@ -140,19 +185,47 @@ def seen(values: Tensor, *, parents: Plates, algebra: Algebra, name: str) -> See
     return Seen(Moments(values.new_tensor(count), centre, 0.5 * scatter, times=float(count)))
 
 
-def chosen(values: Tensor, which: Variable, *, parents: Plates, algebra: Algebra, name: str) -> Chosen:
-    """Features of every value."""
+def chances(which: Variable, beliefs: Beliefs) -> Float[Tensor, "values states"]:
+    """p(which = k) of every value."""
+    states = which.start.event[0]
+    return beliefs[which].mean.expand(*which.plates, states).reshape(-1, states)
+
+
+def mixed(which: Variable, given: tuple[Tensor, Fixed], algebra: Algebra, beliefs: Beliefs) -> Natural:
+    """sum_k p(which = k) (<X_k> <m_k>, <X_k>) of every value, from <m> and X."""
+    mean, precision = given
+    weights, found = chances(which, beliefs), []
+    each = (algebra.times(precision.mean, mean), precision.mean)
+    for part, axes in zip(each, algebra.axes, strict=True):
+        event = part.shape[part.ndim - axes :]
+        summed = weights @ part.expand(weights.shape[1], *event).reshape(weights.shape[1], -1)
+        found.append(summed.reshape(*which.plates, *event))
+    return tuple(found)
+
+
+def require_choice(which: Variable, parents: Plates, name: str) -> None:
+    """ValueError for what cannot choose between parents."""
     if which.family is not Categorical:
         raise ValueError(f"{name}: which= is {which.name}, {which.kind}; it has to be a Categorical variable")
-    plates, states = tuple(values.shape[: values.ndim - algebra.axes[0]]), which.start.event[0]
-    if plates != which.plates:
-        raise ValueError(f"{name}: plates {plates} are not those of which=, {which.plates}")
+    states = which.start.event[0]
     if parents not in ((), (states,)):
         raise ValueError(
             f"{name}: which= has {states} states; parents need plates ({states},), not {parents}"
         )
-    shape = tuple(values.shape[len(plates) :])
-    origin = values.reshape(-1, *shape).mean(dim=0)
-    away = (values - origin).reshape(-1, *shape)
-    features = torch.cat([each.reshape(len(away), -1) for each in (away, algebra.outer(away))], dim=1)
-    return Chosen(which, origin, features, shape, algebra)
+
+
+def chosen(
+    values: Tensor | Variable, which: Variable, *, parents: Plates, algebra: Algebra, name: str
+) -> Chosen:
+    """Values and what chooses their parents."""
+    require_choice(which, parents, name)
+    event = algebra.axes[0]
+    if isinstance(values, Variable):
+        plates, shape = values.plates, values.start.event[:event]
+    else:
+        plates, shape = tuple(values.shape[: values.ndim - event]), values.shape[values.ndim - event :]
+    if plates != which.plates:
+        raise ValueError(f"{name}: plates {plates} are not those of which=, {which.plates}")
+    if isinstance(values, Tensor):
+        return Chosen(which, Features.of(values.reshape(-1, *shape), algebra), tuple(shape), algebra)
+    return Chosen(which, values, tuple(shape), algebra)
