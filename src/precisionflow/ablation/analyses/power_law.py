@@ -86,11 +86,16 @@ class JointLaw(NamedTuple):
 
 
 def joint_law(
-    parameters: Float[np.ndarray, " runs"], data: Float[np.ndarray, " runs"], loss: Float[np.ndarray, " runs"]
+    parameters: Float[np.ndarray, " runs"],
+    data: Float[np.ndarray, " runs"],
+    loss: Float[np.ndarray, " runs"],
+    *,
+    near: JointLaw | None = None,
 ) -> JointLaw | None:
     """Least squares of the losses of 6 runs or more; none where the loss does not fall with both.
 
-    For each pair of exponents the other three numbers follow in closed form; the pair by a grid, then Nelder and Mead.
+    For each pair of exponents the other three numbers follow in closed form; the pair by a grid, or from
+    the law that it is `near`, then Nelder and Mead.
     """
     scales = [float(np.exp(np.log(of).mean())) for of in (parameters, data)]
     n, d = parameters / scales[0], data / scales[1]
@@ -100,8 +105,11 @@ def joint_law(
         found, *_ = np.linalg.lstsq(rows, loss, rcond=None)
         return found, float(np.square(loss - rows @ found).sum())
 
-    grid = np.geomspace(FLATTEST, STEEPEST, 16)
-    start = min(((a, b) for a in grid for b in grid), key=lambda pair: solved(*pair)[1])
+    if near is None:
+        grid = np.geomspace(FLATTEST, STEEPEST, 16)
+        start = min(((a, b) for a in grid for b in grid), key=lambda pair: solved(*pair)[1])
+    else:
+        start = (near.alpha, near.beta)
     size = float(np.square(loss - loss.mean()).sum()) or 1.0
 
     def error(places: Float[np.ndarray, " 2"]) -> float:

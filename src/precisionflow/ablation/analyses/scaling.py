@@ -19,7 +19,7 @@ from precisionflow.ablation.statistics import mean_interval
 from precisionflow.config import Experiment
 from precisionflow.config.analyses import FEWEST_SIZES, Scaling
 
-DRAWS, JOINT_DRAWS = 1000, 100
+DRAWS, JOINT_DRAWS = 400, 100
 """Draws of the units, of a law of one size and of the joint law."""
 FEWEST_RUNS, FEWEST_EACH = 6, 3
 """Runs, and numbers of parameters and of data among them, that the joint law of five numbers takes."""
@@ -193,7 +193,7 @@ def _budgets(experiment: Experiment, runs: Sequence[_Run], metric: str) -> Itera
         return
     drawn = []
     if n > 1:
-        found = (joint_law(parameters, data, y) for y in shares(n)[:JOINT_DRAWS] @ values.T)
+        found = (joint_law(parameters, data, y, near=law) for y in shares(n)[:JOINT_DRAWS] @ values.T)
         drawn = [each for each in found if each is not None]
     for budget in np.geomspace(flops.min(), flops.max(), BUDGETS).tolist():
         row: Row = {"flops": budget, "runs": len(known), "units": n}
