@@ -15,7 +15,9 @@ from precisionflow.ablation.bootstrap import (
     mean_intervals,
     profile,
     shares,
+    widened,
 )
+from precisionflow.ablation.statistics import mean_interval
 
 SAMPLES = [
     list(np.random.default_rng(1).normal(0.4, 1, 12)),
@@ -129,3 +131,12 @@ def test_a_profile_is_the_mean_share_of_runs_below() -> None:
     assert np.var([np.mean(resampled(of, draw)[0] <= 1) for draw in range(2000)]) == pytest.approx(
         binomial, rel=0.1
     )
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 30])
+def test_a_widened_interval_of_a_mean_is_that_of_student(n: int) -> None:
+    values = np.random.default_rng(n).standard_normal(n)
+    low, high = widened(float(values.mean()), shares(n) @ values, n=n, confidence=0.95)
+    exact = mean_interval(values.tolist(), confidence=0.95)
+    # Draws of n = 2 and 3 are a few numbers: their quantiles are those of a coarse law.
+    assert (high - low) / (exact.high - exact.low) == pytest.approx(1, abs=0.5 if n < 4 else 0.1)

@@ -28,18 +28,17 @@ def quantity(name: str) -> str:
 
 
 def determined(law: Row) -> bool:
-    """Whether the sizes say what the exponent is: neither it nor its interval reaches an end of what was looked at."""
-    known = [
-        abs(law[f"exponent{end}"]) for end in ("", "_low", "_high") if not math.isnan(law[f"exponent{end}"])
-    ]
-    return bool(known) and all(FLATTEST * 1.02 < size < STEEPEST * 0.98 for size in known)
+    """Whether the sizes say what the exponent is: its interval has one sign and reaches no end of what is looked at."""
+    ends = [law[f"exponent{end}"] for end in ("", "_low", "_high")]
+    sizes = [math.copysign(size, size * law["exponent"]) for size in ends if not math.isnan(size)]
+    return bool(sizes) and all(FLATTEST * 1.02 < size < STEEPEST * 0.98 for size in sizes)
 
 
 def finding(law: Row, *, names: Names) -> str:
     """ "nll goes with width^−0.21 [−0.30, −0.15] to 1.92 [1.80, 2.00]"."""
     size, what = names[law["size"]], quantity(law["quantity"])
     if math.isnan(law["exponent"]):
-        return f"{what} by {size}: no law, as no unit is complete"
+        return f"{what} by {size}: {'does not change' if law['units'] else 'no law, as no unit is complete'}"
     if not determined(law):
         return f"{what} by {size}: these {law['n']} sizes do not determine an exponent"
     word = "goes" if law["quantity"] in (SECONDS, FLOPS) else "falls" if law["factor"] > 0 else "rises"

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import fdtri, ndtri
 
-from precisionflow.ablation.bootstrap import shares
+from precisionflow.ablation.bootstrap import shares, widened
 from precisionflow.ablation.statistics import mean_interval
 
 Values = Float[np.ndarray, "runs units"]
@@ -101,8 +101,12 @@ def morris(
     chance = math.sqrt(variance) * _folded(n, degrees, confidence) if degrees else math.nan
     found = []
     for name, of in (("mu_star", np.abs(means)), ("mu", means)):
-        low, high = _ends(shares(n) @ of, confidence) if n > 1 else (math.nan, math.nan)
-        found.append(Index(name, float(of.mean()), low, high, chance if name == "mu_star" else math.nan, n))
+        value = float(of.mean())
+        low, high = widened(value, shares(n) @ of, n=n, confidence=confidence)
+        if name == "mu_star":
+            found.append(Index(name, value, max(low, 0.0), high, chance, n))
+        else:
+            found.append(Index(name, value, low, high, math.nan, n))
     sigma = float(means.std(ddof=1)) if n > 1 else math.nan
     return [*found, Index("sigma", sigma, math.nan, math.nan, math.nan, n)]
 
@@ -160,8 +164,9 @@ def sobol(a: Values, b: Values, mixed: Values, *, confidence: float, overlap: fl
         chances = [alone, spread / (2 * variance) * float(fdtri(n, degrees, confidence))]
     found = []
     for name, part, chance in zip(names, parts, chances, strict=True):
-        low, high = _ends(drawn @ part / variances, confidence)
-        found.append(Index(name, float(part.mean() / variance), low, high, chance, n))
+        value = float(part.mean() / variance)
+        low, high = widened(value, drawn @ part / variances, n=n, confidence=confidence)
+        found.append(Index(name, value, low, high, chance, n))
     return found
 
 
@@ -178,8 +183,3 @@ def row_means(values: Values) -> Float[np.ndarray, " runs"]:
     counts = known.sum(axis=1)
     sums = np.where(known, values, 0.0).sum(axis=1)
     return np.divide(sums, counts, out=np.full(len(values), math.nan), where=counts > 0)
-
-
-def _ends(draws: Float[np.ndarray, " draws"], confidence: float) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from precisionflow.ablation.analyses.compute import flops_of_step, tokens_of_step
 from precisionflow.ablation.analyses.power_law import JointLaw, PowerLaw, joint_law, power_law
 from precisionflow.ablation.analyses.sizes import Sized, sized
-from precisionflow.ablation.bootstrap import shares
+from precisionflow.ablation.bootstrap import shares, widened
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant
 from precisionflow.ablation.measured import Measured, Scores, scores_of, units_in
@@ -27,6 +27,8 @@ BUDGETS = 5
 """Budgets of compute that are told, evenly apart in their logarithms from the smallest run's to the largest one's."""
 SECONDS, FLOPS = "seconds", "flops"
 """Quantities beside the metrics: measured seconds and predicted operations of an optimiser step."""
+SAME = 1e-9
+"""Spread of the means over their mean up to which nothing changes with the size, so that there is no law."""
 Row = dict[str, Any]
 
 
@@ -124,7 +126,7 @@ def _law(
         _predicted(experiment, [of[point.name] for point in alone.values()]) if quantity == SECONDS else None
     )
     law, drawn, n = None, None, values.shape[1]
-    if n and len(x) >= FEWEST_SIZES:
+    if n and len(x) >= FEWEST_SIZES and np.ptp(values.mean(axis=1)) > SAME * abs(values.mean()):
         falls = quantity not in (SECONDS, FLOPS)
         law = power_law(x, values.mean(axis=1)[None], falls=falls)
         if n > 1:
@@ -133,7 +135,7 @@ def _law(
     told: Row = {"n": len(x), "units": n}
     for name in PowerLaw._fields:
         told[name] = float(getattr(law, name)[0]) if law else math.nan
-        told |= _ends(name, getattr(drawn, name) if drawn else None, confidence)
+        told |= _ends(name, told[name], getattr(drawn, name) if drawn else None, n=n, confidence=confidence)
     points = []
     for place, at in enumerate(x.tolist()):
         interval = mean_interval(values[place].tolist(), confidence=confidence)
@@ -171,11 +173,11 @@ def _ratio(
     return {"ratio": found.mean, "ratio_low": found.low, "ratio_high": found.high}
 
 
-def _ends(name: str, draws: Float[np.ndarray, " draws"] | None, confidence: float) -> Row:
-    if draws is None:
-        return {f"{name}_low": math.nan, f"{name}_high": math.nan}
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return {f"{name}_low": float(low), f"{name}_high": float(high)}
+def _ends(
+    name: str, value: float, draws: Float[np.ndarray, " draws"] | None, *, n: int, confidence: float
+) -> Row:
+    low, high = (math.nan, math.nan) if draws is None else widened(value, draws, n=n, confidence=confidence)
+    return {f"{name}_low": low, f"{name}_high": high}
 
 
 def _budgets(experiment: Experiment, runs: Sequence[_Run], metric: str) -> Iterator[Row]:
@@ -201,7 +203,8 @@ def _budgets(experiment: Experiment, runs: Sequence[_Run], metric: str) -> Itera
         others = np.array([_optimum(each, budget) for each in drawn]).T if drawn else None
         for place, name in enumerate(("parameters", "data", "loss")):
             row[name] = best[place]
-            row |= _ends(name, None if others is None else others[place], experiment.ablation.confidence)
+            drawn_of = None if others is None else others[place]
+            row |= _ends(name, best[place], drawn_of, n=n, confidence=experiment.ablation.confidence)
         yield row
 
 
