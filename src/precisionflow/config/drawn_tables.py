@@ -1,4 +1,4 @@
-"""Tables drawn from a known law: a toy, noisy sensors, a moving target, nodes of a chain, images of objects."""
+"""Drawn from a known law: a toy, noisy sensors, a moving target, nodes of a chain, objects, scenes, videos."""
 
 import math
 from typing import Annotated, ClassVar, Literal, Self
@@ -177,3 +177,56 @@ class DrawnObjects(Source):
     @property
     def dataset(self) -> str:
         return self.kind
+
+
+class DrawnScenes(Source):
+    """Coloured figures in some patches of an image among clutter; a query names the colour of the one to tell.
+
+    Figures are in patches of their own, of different colours. Every seed has its own images; the parts of one seed have
+    none in common, nor do digits of the test part occur in others.
+    """
+
+    colours: ClassVar = 4
+    """Colours of figures, each a number of the query."""
+    kind: Literal["scenes"] = "scenes"
+    figures: Literal["digits", "photographs", "gratings"] = "digits"
+    """digits: scikit-learn's handwritten digits on shaded ground. photographs: the same on pieces of its two
+    photographs. gratings: fine stripes of four directions and two widths, on shaded ground."""
+    patches: Annotated[int, Field(ge=2, le=8), NUMBER] = 3
+    """Along each edge."""
+    patch: Annotated[int, Field(ge=12, le=40), NUMBER] = 20
+    """Pixels of a patch's edge."""
+    count: Annotated[int, Field(ge=1, le=4), NUMBER] = 2
+    """Figures of an image."""
+    clutter: Annotated[float, Field(ge=0, le=1), NUMBER] = 0.3
+    """Probability that a patch without a figure is coloured noise."""
+    seed: Seed = 0
+
+    @property
+    def dataset(self) -> str:
+        return self.figures
+
+
+class MovingWeights(Source):
+    """Videos of what patches are worth: spots that move at a constant speed over a grid, seen with flicker.
+
+    ln w of a patch is that of the nearest spot's Gaussian bump over a ground of ln w = 0, its height `height` and its
+    width one patch; what is seen of it has independent Gaussian noise. Every seed has its own videos.
+    """
+
+    kind: Literal["moving_weights"] = "moving_weights"
+    patches: Annotated[int, Field(ge=2, le=8), NUMBER] = 4
+    """Along each edge."""
+    frames: Annotated[int, Field(ge=2), NUMBER] = 20
+    spots: Count = 2
+    speed: NonNegative = 0.2
+    """Patches a frame, in a direction that is drawn; spots turn at the edges."""
+    height: Positive = 3.0
+    """Nats of ln w at the middle of a spot."""
+    flicker: NonNegative = 0.7
+    """Standard deviation of what is seen of ln w."""
+    seed: Seed = 0
+
+    @property
+    def dataset(self) -> str:
+        return f"{self.kind}_speed_{self.speed:g}_flicker_{self.flicker:g}"

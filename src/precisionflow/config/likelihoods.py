@@ -130,6 +130,14 @@ class ExpectedFreeEnergy(Config):
     """Information about what is learned; nothing of a world that is known."""
 
 
+class AllocationElbo(Config):
+    """-log p(class | tokens) + complexity KL[allocation || all alike], in nats; validation measures the first term."""
+
+    kind: Literal["allocation_elbo"] = "allocation_elbo"
+    complexity: NonNegative = 0.01
+    """Factor of the divergence: 1 is the ELBO, less lets the allocation go further for what it gains."""
+
+
 RegressionObjective = (
     GaussianNLL
     | Natural
@@ -143,5 +151,6 @@ RegressionObjective = (
 )
 ClassObjective = CrossEntropy | AdaptiveSoftmax
 Objective = Annotated[
-    RegressionObjective | ClassObjective | FreeEnergy | ExpectedFreeEnergy, Field(discriminator="kind")
+    RegressionObjective | ClassObjective | FreeEnergy | ExpectedFreeEnergy | AllocationElbo,
+    Field(discriminator="kind"),
 ]

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 from pydantic import Field, model_validator
 
 from precisionflow.config.agents import Agent
+from precisionflow.config.allocation import Budgeted, FrameAllocator, PatchReader
 from precisionflow.config.attention import Attention, Decay, factors_of
 from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
@@ -224,6 +225,8 @@ Model = Annotated[
     | Slots
     | Clusters
     | Filter
+    | PatchReader
+    | FrameAllocator
     | Estimator
     | PredictionFile,
     Field(discriminator="kind"),
@@ -235,7 +238,17 @@ def posterior_of(model: Model) -> Posterior | None:
     match model:
         case MLP(posterior=posterior) | Transformer(posterior=posterior):
             return posterior
-        case Fusion() | TAGI() | Generative() | Agent() | Slots() | Clusters() | Filter() | External():
+        case (
+            Fusion()
+            | TAGI()
+            | Generative()
+            | Agent()
+            | Slots()
+            | Clusters()
+            | Filter()
+            | Budgeted()
+            | External()
+        ):
             return None
         case _:
             assert_never(model)

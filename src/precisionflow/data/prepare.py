@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import (
+    Allocation,
     Classification,
     Images,
     NextToken,
@@ -17,8 +18,10 @@ from precisionflow.config.tasks import (
     Synthetic,
     Tagging,
     Task,
+    VideoAllocation,
 )
 from precisionflow.data.parts import Opened
+from precisionflow.data.tasks.allocation import open_allocation
 from precisionflow.data.tasks.classification import open_classification
 from precisionflow.data.tasks.images import open_images
 from precisionflow.data.tasks.next_token import open_next_token
@@ -28,6 +31,7 @@ from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
 from precisionflow.data.tasks.synthetic import open_synthetic_task
 from precisionflow.data.tasks.tagging import open_tagging
+from precisionflow.data.tasks.videos import open_videos
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_card
 from precisionflow.results.cells import preparation_inputs
@@ -80,6 +84,10 @@ def _open(task: Task, split: int) -> Opened:
             return open_synthetic_task(task)
         case Objects():
             return open_objects(task)
+        case Allocation():
+            return open_allocation(task)
+        case VideoAllocation():
+            return open_videos(task)
         case Tagging():
             return open_tagging(task, split=split)
         case Planning():

@@ -7,6 +7,7 @@ import torch
 
 from precisionflow.config.external import External
 from precisionflow.config.tasks import (
+    Allocation,
     Classification,
     Images,
     NextToken,
@@ -16,8 +17,10 @@ from precisionflow.config.tasks import (
     SequenceClassification,
     Synthetic,
     Tagging,
+    VideoAllocation,
 )
 from precisionflow.evaluation.network import load_network
+from precisionflow.evaluation.tasks.allocation import ScenePredictor
 from precisionflow.evaluation.tasks.classes import ClassPredictor
 from precisionflow.evaluation.tasks.classification import RowClassPredictor
 from precisionflow.evaluation.tasks.images import ImagePredictor, UnlabelledPredictor
@@ -28,6 +31,7 @@ from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.evaluation.tasks.stated import StatedPredictor, load_stated
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
 from precisionflow.evaluation.tasks.tags import TagPredictor
+from precisionflow.evaluation.tasks.videos import VideoPredictor
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import TrainedCell
@@ -35,6 +39,8 @@ from precisionflow.results.layout import TrainedCell
 Predictor = (
     ImagePredictor
     | ObjectPredictor
+    | ScenePredictor
+    | VideoPredictor
     | TablePredictor
     | TokenPredictor
     | ClassPredictor
@@ -70,6 +76,10 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
             return load_network(SyntheticPredictor, model, model_card=model_card, card=card, device=device)
         case Objects():
             return load_network(ObjectPredictor, model, model_card=model_card, card=card, device=device)
+        case Allocation():
+            return load_network(ScenePredictor, model, model_card=model_card, card=card, device=device)
+        case VideoAllocation():
+            return load_network(VideoPredictor, model, model_card=model_card, card=card, device=device)
         case Tagging():
             return load_network(TagPredictor, model, model_card=model_card, card=card, device=device)
         case Planning():

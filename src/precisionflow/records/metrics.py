@@ -104,6 +104,13 @@ _CATALOGUE = {
         Metric("completion_error_pca", "the same by probabilistic principal components", "1", "lower"),
         Metric("ood_auroc_shuffled", "images with shuffled pixels told by free energy: AUROC", "1", "higher"),
         Metric("adjusted_rand_index", "adjusted Rand index of objects' pixels", "1", "higher"),
+        Metric("tokens", "tokens of an image", "tokens", "lower"),
+        Metric("tokens_of_figure", "tokens of the patch that is asked for", "tokens", "higher"),
+        Metric(
+            "net_utility", "nats that a frame's tokens tell, less what changing them costs", "nats", "higher"
+        ),
+        Metric("utility", "nats that a frame's tokens tell", "nats", "higher"),
+        Metric("change_cost", "nats that changing a frame's tokens costs", "nats", "lower"),
         Metric("reward", "reward of an episode", "reward", "higher"),
         Metric("success", "share of episodes that succeed", "1", "higher"),
         Metric("information", "information gained about the state in an episode", "nats", "higher"),

@@ -121,6 +121,9 @@ highest state predicts, and of the lower half predicted from the upper, standard
 GROUPINGS = _schema(row=_whole, objects=_whole, adjusted_rand_index=_real)
 """evaluation/predictions.parquet of images of objects: the image's number, its visible objects, the adjusted Rand index
 of their pixels."""
+VIDEOS = _schema(row=_whole, net_utility=_real, utility=_real, change_cost=_real)
+"""evaluation/predictions.parquet of videos: the video's number; nats of an image, their difference first: what its
+tokens tell, and what changing them costs."""
 CLASSES = _schema(
     **{"class": _text},
     n=_whole,

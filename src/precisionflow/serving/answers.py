@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from precisionflow.config.tasks import (
+    Allocation,
     Classification,
     Images,
     NextToken,
@@ -21,6 +22,7 @@ from precisionflow.config.tasks import (
     Synthetic,
     Tagging,
     Task,
+    VideoAllocation,
 )
 from precisionflow.data.tasks.sequence_classification import bags_of
 from precisionflow.data.tokens import restored, restored_words
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from precisionflow.evaluation.tasks.planning import AgentPredictor
     from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
     from precisionflow.evaluation.tasks.tags import TagPredictor
+    from precisionflow.evaluation.tasks.videos import VideoPredictor
 
 Features = Float[np.ndarray, "rows features"]
 LEVEL = 0.95
@@ -271,12 +274,30 @@ class GroupsOfPixels:
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
         """One row for each image; ValueError for a column that is missing and for a cell that is no finite number."""
         predictor = cast("ObjectPredictor", model.predictor)
-        names = [column.name for column in predictor.data_card.inputs]
-        missing = [name for name in names if name not in table]
-        if missing:
-            raise ValueError(f"column {missing[0]!r} is missing; the model takes {len(names)} columns")
-        groups = predictor.groups(table[names].to_numpy(dtype=float))
+        groups = predictor.groups(_numbers_of(predictor.data_card, table))
         return pd.DataFrame({"groups": [" ".join(map(str, of)) for of in groups]})
+
+
+class TokensOfFrames:
+    """Answers for videos: ln w of all patches and frames in, the tokens of the last frame's patches out."""
+
+    def contract(self, card: DatasetCard) -> Contract:
+        """The columns -> tokens, the numbers of all patches in their order with a blank between two."""
+        return Contract.of(_columns_of(card), {"tokens": "string"})
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
+        """One row for each video; ValueError for a column that is missing and for a cell that is no finite number."""
+        predictor = cast("VideoPredictor", model.predictor)
+        tokens = predictor.tokens(_numbers_of(predictor.data_card, table))
+        return pd.DataFrame({"tokens": [" ".join(map(str, of)) for of in tokens]})
+
+
+def _numbers_of(card: DatasetCard, table: pd.DataFrame) -> np.ndarray:
+    names = [column.name for column in card.inputs]
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise ValueError(f"column {missing[0]!r} is missing; the model takes {len(names)} columns")
+    return table[names].to_numpy(dtype=float)
 
 
 @dataclass(frozen=True)
@@ -323,6 +344,7 @@ Answers = (
     | ClassesOfRows
     | Energies
     | GroupsOfPixels
+    | TokensOfFrames
     | NextTokens
     | ClassesOfTexts
     | ClassesOfSequences
@@ -348,6 +370,10 @@ def answers_of(task: Task) -> Answers:
             return ClassesOfSequences()
         case Objects():
             return GroupsOfPixels()
+        case Allocation():
+            return ClassesOfRows()
+        case VideoAllocation():
+            return TokensOfFrames()
         case Tagging():
             return TagsOfWords(task)
         case Planning():

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import (
+    Allocation,
     Classification,
     Images,
     NextToken,
@@ -23,6 +24,7 @@ from precisionflow.config.tasks import (
     Synthetic,
     Tagging,
     Task,
+    VideoAllocation,
 )
 from precisionflow.config.training import Training
 from precisionflow.data.bags import Padded
@@ -204,7 +206,7 @@ Samples = TableRows | ClassifiedImages | TextWindows | ClassifiedTexts | TaggedT
 def read_samples(task: Task, file: Path) -> Samples:
     """The samples in `<part>.parquet`."""
     match task:
-        case Regression() | Classification() | Objects():
+        case Regression() | Classification() | Objects() | Allocation() | VideoAllocation():
             return TableRows(Rows.read(file))
         case Images():
             return ClassifiedImages(Rows.read(file))

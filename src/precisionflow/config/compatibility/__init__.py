@@ -15,6 +15,7 @@ CHECKS = (
     networks.parts_of_attention_fit,
     networks.policies_can_be_enumerated,
     networks.filter_knows_its_target,
+    networks.budget_can_be_kept,
     training.ranks_share_alike,
     training.engine_trains_it,
     training.states_have_what_is_precise,

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from precisionflow.config.agents import MOST_POLICIES, Agent
+from precisionflow.config.allocation import Budgeted, PatchReader
 from precisionflow.config.attention import Graph, factors_of
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
@@ -10,7 +11,7 @@ from precisionflow.config.drawn_tables import MovingTarget
 from precisionflow.config.filters import Filter
 from precisionflow.config.likelihoods import AdaptiveSoftmax
 from precisionflow.config.networks import Transformer
-from precisionflow.config.tasks import NextToken, Planning, Regression
+from precisionflow.config.tasks import Allocation, NextToken, Planning, Regression, VideoAllocation
 from precisionflow.config.tokens import RunningTokens
 
 if TYPE_CHECKING:
@@ -124,6 +125,14 @@ def filter_knows_its_target(experiment: "Experiment") -> None:
             "model.smoothness: white noise has no derivatives, and a noise of task.source is white; give the seconds "
             "that generalised filtering is to assume"
         )
+
+
+def budget_can_be_kept(experiment: "Experiment") -> None:
+    model, task = experiment.model, experiment.task
+    if isinstance(model, Budgeted) and isinstance(task, Allocation | VideoAllocation):
+        model.check_budget(task.source.patches**2)
+    if isinstance(model, PatchReader) and isinstance(task, Allocation):
+        model.check_pixels(task.source.patch**2)
 
 
 def readout_can_be_tied(experiment: "Experiment") -> None:

@@ -5,16 +5,18 @@ from typing import Annotated
 from pydantic import Field
 
 from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask
-from precisionflow.config.tasks.images import IMAGE_METRICS, Images, Objects
+from precisionflow.config.tasks.images import IMAGE_METRICS, Allocation, Images, Objects
 from precisionflow.config.tasks.numbers import Regression
 from precisionflow.config.tasks.planning import PLANNING_METRICS, Planning
 from precisionflow.config.tasks.rows import Classification
 from precisionflow.config.tasks.texts import Auxiliary, NextToken, SequenceClassification, Synthetic, Tagging
+from precisionflow.config.tasks.videos import VideoAllocation
 
 __all__ = [
     "CLASS_METRICS",
     "IMAGE_METRICS",
     "PLANNING_METRICS",
+    "Allocation",
     "Auxiliary",
     "ClassTask",
     "Classification",
@@ -27,6 +29,7 @@ __all__ = [
     "Synthetic",
     "Tagging",
     "Task",
+    "VideoAllocation",
 ]
 
 Task = Annotated[
@@ -38,6 +41,8 @@ Task = Annotated[
     | Tagging
     | Synthetic
     | Planning
-    | Objects,
+    | Objects
+    | Allocation
+    | VideoAllocation,
     Field(discriminator="kind"),
 ]

@@ -4,11 +4,12 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from precisionflow.config.allocation import PatchReader
 from precisionflow.config.base import Config, Count, Fraction
-from precisionflow.config.drawn_tables import DrawnObjects
+from precisionflow.config.drawn_tables import DrawnObjects, DrawnScenes
 from precisionflow.config.engine import TorchEngine
 from precisionflow.config.evaluation import Evaluation
-from precisionflow.config.likelihoods import FreeEnergy
+from precisionflow.config.likelihoods import AllocationElbo, FreeEnergy
 from precisionflow.config.networks import Clusters, Generative, Slots
 from precisionflow.config.sources import ImageSource, ScikitLearnImages
 from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask, told_apart
@@ -95,3 +96,26 @@ class Objects(Config):
     def measured(self, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - nothing is recalibrated
         """Names of all metrics."""
         return self.metrics
+
+
+class Allocation(ClassTask):
+    """Tell the class of the figure that a query asks for, from tokens that are shared among the patches of an image."""
+
+    networks: ClassVar = (PatchReader,)
+    likelihoods: ClassVar = (AllocationElbo,)
+    engines: ClassVar = (TorchEngine,)
+    has_splits: ClassVar = False
+    causal: ClassVar = False
+    headline: ClassVar = ("accuracy", "nll", "tokens_of_figure")
+    beside: ClassVar = ("tokens", "tokens_of_figure")
+    metrics: ClassVar = (*CLASS_METRICS, *beside)
+    without_zero: ClassVar = ("validation_loss",)
+    unknown: ClassVar[tuple[str, ...]] = ()
+    kind: Literal["allocation"] = "allocation"
+    source: DrawnScenes = DrawnScenes()
+    train: Count = 2000
+    """Images of the training part."""
+    valid: Count = 200
+    """Images that early stopping may look at."""
+    test: Count = 1000
+    """Images of the test part."""

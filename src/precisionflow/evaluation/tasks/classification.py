@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import nn
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Classification, Images
+from precisionflow.config.tasks import Allocation, Classification, Images
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.calibration.chance import Draws, coverage_chance
 from precisionflow.evaluation.calibration.worlds import Index
@@ -99,7 +99,7 @@ class RowClassPredictor(TrainedNetwork):
         Recalibrations are fitted on the validation rows, which early stopping has looked at.
         """
         task = experiment.task
-        assert isinstance(task, Classification | Images)
+        assert isinstance(task, Classification | Images | Allocation)
         place = PreparedSplit(data)
         rows = Rows.read(place.part("test"))
         found, target = self._part(rows)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.config import likelihoods as kinds
+from precisionflow.models.likelihoods.allocation import ElboOfAllocation
 from precisionflow.models.likelihoods.beside import Beside
 from precisionflow.models.likelihoods.categorical import (
     clustered_cross_entropy,
@@ -118,7 +119,9 @@ class Explained:
         return -raw.mean(-1)
 
 
-def objective(config: kinds.Objective) -> DensityObjective | ClassObjective | Explained:
+def objective(
+    config: kinds.Objective,
+) -> DensityObjective | ClassObjective | Explained | ElboOfAllocation:
     """The objective of a configuration."""
     match config:
         case kinds.CrossEntropy(label_smoothing=smoothing):
@@ -127,6 +130,8 @@ def objective(config: kinds.Objective) -> DensityObjective | ClassObjective | Ex
             return ClassObjective(clustered_cross_entropy)
         case kinds.FreeEnergy():
             return Explained()
+        case kinds.AllocationElbo(complexity=complexity):
+            return ElboOfAllocation(complexity)
         case kinds.ExpectedFreeEnergy():
             raise TypeError("an expected free energy is of policies, not of an output")
         case _:

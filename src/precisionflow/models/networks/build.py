@@ -6,11 +6,13 @@ from typing import assert_never
 
 from precisionflow.config import Experiment
 from precisionflow.config.agents import Agent
+from precisionflow.config.allocation import Budgeted
 from precisionflow.config.drawn_tables import MovingTarget
 from precisionflow.config.external import External
 from precisionflow.config.filters import Filter
 from precisionflow.config.likelihoods import (
     AdaptiveSoftmax,
+    AllocationElbo,
     ClassObjective,
     ExpectedFreeEnergy,
     FreeEnergy,
@@ -18,6 +20,7 @@ from precisionflow.config.likelihoods import (
 )
 from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.config.tasks import (
+    Allocation,
     Auxiliary,
     Classification,
     Images,
@@ -28,6 +31,7 @@ from precisionflow.config.tasks import (
     SequenceClassification,
     Synthetic,
     Tagging,
+    VideoAllocation,
 )
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.adaptive import AdaptiveReadout, TiedAdaptiveReadout
@@ -89,8 +93,8 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert isinstance(experiment.model, Transformer)
             tags = _tag_readout(auxiliary, card)
             return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=tags)
-        case Planning():
-            raise TypeError("an agent is no network of layers")
+        case Planning() | Allocation() | VideoAllocation():
+            raise TypeError("agents and allocators are built where they infer")
         case _:
             assert_never(experiment.task)
 
@@ -98,7 +102,9 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
 def _of_a_number(experiment: Experiment, card: DatasetCard) -> Layered:
     task, features = experiment.task, features_of(card)
     assert isinstance(task, Regression)
-    assert not isinstance(experiment.objective, ClassObjective | FreeEnergy | ExpectedFreeEnergy)
+    assert not isinstance(
+        experiment.objective, ClassObjective | FreeEnergy | ExpectedFreeEnergy | AllocationElbo
+    )
     match experiment.model:
         case MLP():
             return mlp(experiment.model, features=features, heads=density(experiment.objective).heads)
@@ -109,7 +115,7 @@ def _of_a_number(experiment: Experiment, card: DatasetCard) -> Layered:
             return landing_filter(experiment.model, task.source, card.table)
         case TAGI():
             raise TypeError("beliefs about weights are no network of layers")
-        case Generative() | Slots() | Clusters() | Agent() | External():
+        case Generative() | Slots() | Clusters() | Budgeted() | Agent() | External():
             raise TypeError("models of images, agents and models from outside have no network of a number")
         case Transformer():
             heads = density(experiment.objective).heads

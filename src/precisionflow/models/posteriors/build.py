@@ -9,9 +9,16 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.config import posteriors as kinds
 from precisionflow.config.agents import Agent
+from precisionflow.config.allocation import Budgeted
 from precisionflow.config.external import External
 from precisionflow.config.filters import Filter
-from precisionflow.config.likelihoods import AdaptiveSoftmax, CrossEntropy, ExpectedFreeEnergy, FreeEnergy
+from precisionflow.config.likelihoods import (
+    AdaptiveSoftmax,
+    AllocationElbo,
+    CrossEntropy,
+    ExpectedFreeEnergy,
+    FreeEnergy,
+)
 from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
 from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.likelihoods.density import Density, FisherDensity
@@ -33,7 +40,7 @@ def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> n
         case TAGI() as model:
             beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
             return tagi.TAGIPredictive(beliefs, weights.network)
-        case Generative() | Slots() | Clusters() | Agent() | External():
+        case Generative() | Slots() | Clusters() | Budgeted() | Agent() | External():
             raise TypeError("models of images, agents and models from outside have no weights of a number")
         case Fusion() | Filter() | Transformer():
             return _of_posterior(kinds.Point(), experiment, card, weights)
@@ -98,7 +105,7 @@ def fitted_spread(
 def _likelihood(experiment: Experiment) -> Density | Categorical:
     if isinstance(experiment.objective, CrossEntropy):
         return Categorical()
-    assert not isinstance(experiment.objective, AdaptiveSoftmax | FreeEnergy | ExpectedFreeEnergy), (
-        "no posterior states clusters, images or policies"
-    )
+    assert not isinstance(
+        experiment.objective, AdaptiveSoftmax | FreeEnergy | ExpectedFreeEnergy | AllocationElbo
+    ), "no posterior states clusters, images or policies"
     return density(experiment.objective)

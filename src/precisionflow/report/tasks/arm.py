@@ -7,6 +7,7 @@ from typing import assert_never
 from precisionflow.ablation.design import Variant
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import (
+    Allocation,
     Classification,
     Images,
     NextToken,
@@ -16,13 +17,14 @@ from precisionflow.config.tasks import (
     SequenceClassification,
     Synthetic,
     Tagging,
+    VideoAllocation,
 )
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.tasks.classes import Classes, ClassWords
 from precisionflow.report.tasks.episodes import Episodes
-from precisionflow.report.tasks.groups import Groups
 from precisionflow.report.tasks.images import Unlabelled
 from precisionflow.report.tasks.numbers import Numbers
+from precisionflow.report.tasks.unstated import Unstated
 
 CHARACTERS = ClassWords(
     rows="characters",
@@ -71,7 +73,11 @@ def of_task(
         case Synthetic():
             return Classes(*given, SEQUENCES)
         case Objects():
-            return Groups(*given)
+            return Unstated(*given, "Groups of pixels are found")
+        case Allocation():
+            return Classes(*given, IMAGES)
+        case VideoAllocation():
+            return Unstated(*given, "Tokens are shared")
         case Tagging():
             return Classes(*given, WORDS)
         case Planning():

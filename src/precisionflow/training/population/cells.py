@@ -8,12 +8,16 @@ from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.agents import Agent
+from precisionflow.config.allocation import FrameAllocator, PatchReader
 from precisionflow.config.networks import TAGI, Generative, ensemble_of
 from precisionflow.config.tasks import NextToken
 from precisionflow.data.streams import Stream, Use
+from precisionflow.inference.allocation.frames import frame_allocator
+from precisionflow.inference.allocation.reader import patch_reader
 from precisionflow.inference.planning.agent import knowledge
 from precisionflow.inference.predictive_coding.generative import generative_model
 from precisionflow.models.networks.build import build, features_of
+from precisionflow.models.networks.layered import Layered
 from precisionflow.models.posteriors import tagi
 from precisionflow.records.cards import DatasetCard
 
@@ -59,7 +63,18 @@ def initial(experiment: Experiment, card: DatasetCard) -> nn.Module:
         return tagi.BeliefNetwork(tagi.sizes(experiment.model, features_of(card)))
     if isinstance(experiment.model, Generative):
         return generative_model(experiment, card)
-    return build(experiment, card)
+    return network(experiment, card)
+
+
+def network(experiment: Experiment, card: DatasetCard) -> Layered:
+    """The network of layers of an experiment; some infer how tokens are shared."""
+    match experiment.model:
+        case PatchReader():
+            return patch_reader(experiment, card)
+        case FrameAllocator():
+            return frame_allocator(experiment)
+        case _:
+            return build(experiment, card)
 
 
 def count_parameters(experiment: Experiment, card: DatasetCard) -> int:

@@ -14,7 +14,6 @@ from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream
 from precisionflow.inference.predictive_coding.generative import generative_model
 from precisionflow.models.likelihoods.objective import objective
-from precisionflow.models.networks.build import build
 from precisionflow.models.networks.inputs import NormalScores
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
@@ -24,7 +23,7 @@ from precisionflow.training.engines.engine import Engine
 from precisionflow.training.engines.several import Several
 from precisionflow.training.engines.single import Feed
 from precisionflow.training.engines.torch_engine import Torch
-from precisionflow.training.population.cells import CellOf, learned_from, seeded
+from precisionflow.training.population.cells import CellOf, learned_from, network, seeded
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules.generative import GenerativeLearner
 from precisionflow.training.rules.learner import Learner, learner
@@ -68,7 +67,7 @@ class Single:
         if isinstance(experiment.model, Generative):
             images = seeded(self.stream, lambda: generative_model(experiment, self.card))
             return GenerativeLearner(images, total=ranks.sum)
-        model = seeded(self.stream, lambda: build(experiment, self.card))
+        model = seeded(self.stream, lambda: network(experiment, self.card))
         if isinstance(model.inputs, NormalScores):
             model.inputs.fit(Rows.read(self.data.part("train")).features)
         return learner(

@@ -1,0 +1,60 @@
+"""Figures of scenes: probabilities of their classes, and where the tokens went."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from precisionflow.config import Experiment
+from precisionflow.data.batches import Rows
+from precisionflow.evaluation.scored import Scored
+from precisionflow.evaluation.tasks.classification import RowClassPredictor, Stated
+from precisionflow.inference.allocation.reader import patch_reader
+from precisionflow.models.likelihoods.categorical import Voices
+from precisionflow.models.posteriors.predictive import Features
+from precisionflow.models.posteriors.weights import Weights
+from precisionflow.records.cards import DatasetCard
+from precisionflow.results.layout import PreparedSplit
+
+AT_ONCE = 64
+"""Images that are read at once."""
+
+
+@dataclass(frozen=True)
+class ScenePredictor(RowClassPredictor):
+    """Scenes and queries in, probabilities of the figure's class out."""
+
+    predicts: ClassVar = "classes of figures"
+
+    @staticmethod
+    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The reader with its weights; RuntimeError for weights of another network."""
+        reader = patch_reader(experiment, card)
+        reader.load_state_dict(weights.network)
+        return reader
+
+    def standardised(self, features: Features) -> Stated:
+        """What is stated of the numbers of scenes."""
+        with torch.no_grad():
+            logits = [self.model(part.to(self.device)).logits for part in features.split(AT_ONCE)]
+        return Stated.of(Voices(torch.cat(logits).double()[:, None]))
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """Scores of the classes as of any rows; tokens of an image, and of the patch that is asked for."""
+        scored = super().score(experiment, data)
+        numbers = torch.from_numpy(Rows.read(PreparedSplit(data).part("test")).features)
+        (layer,) = self.model.layers
+        with torch.no_grad():
+            parts = [layer.tokens(part.to(self.device)).cpu() for part in numbers.split(AT_ONCE)]
+        tokens = torch.cat(parts).numpy()
+        asked = numbers[:, 0].round().long().numpy()
+        metrics = scored.metrics | {
+            "tokens": float(tokens.sum(axis=1).mean()),
+            "tokens_of_figure": float(tokens[np.arange(len(asked)), asked].mean()),
+        }
+        return scored._replace(
+            metrics={name: metrics[name] for name in experiment.metrics if name in metrics}
+        )

@@ -1,0 +1,201 @@
+"""Tokens under a total that is kept exactly: by water-filling as real numbers, by marginal gains as whole ones."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from precisionflow.inference.allocation.utility import Each, Utility
+
+Whole = Int[Tensor, "*rows patches"]
+Rows = Float[Tensor, "*rows"]
+MOST_STEPS = 200
+"""Of a search for the price; each at least halves the bracket."""
+EXACT = 1e-12
+"""Error of a sum of real tokens, of the budget, at which the search for the price ends."""
+
+
+class Bounds(NamedTuple):
+    """Fewest and most tokens of a patch."""
+
+    lowest: int = 64
+    highest: int = 400
+
+    def check(self, budget: int, patches: int) -> None:
+        """ValueError for a budget that no allocation has."""
+        if patches < 1:
+            raise ValueError("allocation: there is no patch; give at least one")
+        least, most = self.lowest * patches, self.highest * patches
+        if not least <= budget <= most:
+            raise ValueError(
+                f"budget: {budget} tokens for {patches} patches of {self.lowest} to {self.highest} tokens each; give "
+                f"{least} to {most}"
+            )
+
+
+USUAL = Bounds()
+
+
+def water_filling(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Each:
+    """The real tokens of the largest total utility: k_i = clip(w_i theta - 1 / rho_i), theta = 1 / (2 price).
+
+    Their sum is the budget, for every row, as far as 1 / rho is not rounded. The gradient is that of the optimum: a
+    patch at a bound has none, the others share what one of them gains. Tokens that nobody gains by are shared alike
+    among the patches that gain nothing.
+    ValueError for a budget that cannot be kept and for utilities that are no numbers.
+    """
+    given = utility.double()
+    bounds.check(budget, given.weight.shape[-1])
+    with torch.no_grad():
+        theta = _theta(given, budget, bounds)
+    inside, filled = _filled(given, theta, bounds)
+    slope = torch.where(inside, given.weight, 0).sum(-1).detach()
+    missing = budget - filled.sum(-1)
+    # a step of Newton's method that is 0 in value carries the gradient of theta
+    theta = theta + missing * (slope > 0) / torch.where(slope > 0, slope, 1)
+    _, filled = _filled(given, theta, bounds)
+    return _spread(filled, given.counts, budget)
+
+
+def _filled(utility: Utility, theta: Rows, bounds: Bounds) -> tuple[Tensor, Each]:
+    """Which patches are between the bounds, and all tokens."""
+    counts = utility.counts
+    safe = torch.where(counts, utility.ratio, 1)
+    wanted = torch.where(counts, utility.weight * theta[..., None] - 1 / safe, float(bounds.lowest))
+    inside = (wanted > bounds.lowest) & (wanted < bounds.highest)
+    return inside, wanted.clamp(bounds.lowest, bounds.highest)
+
+
+def _spread(tokens: Each, counts: Tensor, budget: int) -> Each:
+    """What is left of the budget, to the patches that gain nothing."""
+    idle = (~counts).sum(-1)
+    left = (budget - tokens.detach().sum(-1)) * (idle > 0) / idle.clamp(min=1)
+    return tokens + torch.where(counts, 0, left[..., None])
+
+
+def _theta(utility: Utility, budget: int, bounds: Bounds) -> Rows:
+    """theta of every row, by Newton's method on a sum that is piecewise linear in it, inside a bracket."""
+    counts = utility.counts
+    weight, ratio = (torch.where(counts, of, 1) for of in utility)
+    start, end = ((bound + 1 / ratio) / weight for bound in bounds)
+    low = torch.where(counts, start, torch.inf).amin(-1)
+    high = torch.where(counts, end, 0).amax(-1)
+    low = torch.where(counts.any(-1), low, high)
+    theta = low
+    for _ in range(MOST_STEPS):
+        inside, tokens = _filled(utility, theta, bounds)
+        missing = budget - tokens.sum(-1)
+        low, high = torch.where(missing >= 0, theta, low), torch.where(missing < 0, theta, high)
+        slope = torch.where(inside, utility.weight, 0).sum(-1)
+        newton = theta + missing / slope
+        middle = torch.where(low > 0, (low * high).sqrt(), (low + high) / 2)
+        step = torch.where((newton > low) & (newton < high), newton, middle)
+        done = (missing.abs() <= EXACT * budget) | (low >= high) | (step == theta)
+        theta = torch.where(done, theta, step)
+        if bool(done.all()):
+            break
+    return theta
+
+
+def whole(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Whole:
+    """The whole tokens of the largest total utility; of every row they sum to the budget.
+
+    As utilities are concave, an allocation is optimal if no token gains more elsewhere. A patch takes the tokens that
+    gain at least the price; what the budget leaves at two near prices goes to the largest gains between them.
+    ValueError as of `water_filling`.
+    """
+    given = Utility(*(of.detach() for of in utility)).double()
+    bounds.check(budget, given.weight.shape[-1])
+    theta = _theta(given, budget, bounds)
+    few, many = _between(given, 1 / (2 * theta), budget, bounds)
+    many = torch.where(given.counts, many, bounds.highest)
+    return _topped_up(given, few, many, budget)
+
+
+def at_price(utility: Utility, price: float, bounds: Bounds = USUAL) -> Whole:
+    """The whole tokens of least free energy where each costs `price` nats: -sum u_i(k_i) + price sum k_i.
+
+    The budget follows from the price, in place of being given. ValueError for a price that is not above 0.
+    """
+    if not 0 < price < float("inf"):
+        raise ValueError(f"price: a token costs {price:g} nats; it has to cost more than 0")
+    given = Utility(*(of.detach() for of in utility)).double()
+    return _at_price(given, given.weight.new_full(given.weight.shape[:-1], price), bounds)
+
+
+def _between(utility: Utility, price: Rows, budget: int, bounds: Bounds) -> tuple[Whole, Whole]:
+    """Tokens at two prices, of sums at most and at least the budget; none differs by more than one."""
+    width = torch.full_like(price, (utility.weight.shape[-1] ** 0.5 + 1) / budget)
+    dear = cheap = price
+    few = many = _at_price(utility, price, bounds)
+    for _ in range(MOST_STEPS):
+        short, over = few.sum(-1) > budget, (many.sum(-1) < budget) & ~_full(utility, many, bounds)
+        if not bool((short | over).any()):
+            break
+        dear, cheap = (
+            torch.where(short, dear * (1 + width), dear),
+            torch.where(over, cheap / (1 + width), cheap),
+        )
+        few, many = _at_price(utility, dear, bounds), _at_price(utility, cheap, bounds)
+        width = width * 4
+    for _ in range(MOST_STEPS):
+        middle = (dear * cheap).sqrt()
+        wide = ((many - few).amax(-1) > 1) & (middle < dear) & (middle > cheap)
+        if not bool(wide.any()):
+            break
+        tokens = _at_price(utility, middle, bounds)
+        above = tokens.sum(-1) > budget
+        dear, cheap = torch.where(wide & ~above, middle, dear), torch.where(wide & above, middle, cheap)
+        few = torch.where((wide & ~above)[..., None], tokens, few)
+        many = torch.where((wide & above)[..., None], tokens, many)
+    return few, many
+
+
+def _full(utility: Utility, tokens: Whole, bounds: Bounds) -> Tensor:
+    """Whether all patches that gain have the most tokens."""
+    return ((tokens == bounds.highest) | ~utility.counts).all(-1)
+
+
+def _at_price(utility: Utility, price: Rows, bounds: Bounds) -> Whole:
+    """The tokens that each gain at least the price: 1 + 1 / (exp(2 price / w) - 1) - 1 / rho, rounded down."""
+    counts = utility.counts
+    weight, ratio = (torch.where(counts, of, 1) for of in utility)
+    wanted = (1 + 1 / torch.expm1(2 * price[..., None] / weight) - 1 / ratio).floor()
+    wanted = torch.where(counts, wanted, float(bounds.lowest))
+    return wanted.clamp(bounds.lowest, bounds.highest).long()
+
+
+def _topped_up(utility: Utility, few: Whole, many: Whole, budget: int) -> Whole:
+    """The tokens of `few`, with the largest gains below `many` added until the budget is spent."""
+    tokens = few.clone()
+    while True:
+        left = budget - tokens.sum(-1)
+        most = int(left.max())
+        if most == 0:
+            return tokens
+        room = many - tokens
+        gains = torch.where(room > 0, utility.gain(tokens.double()), -1.0)
+        taken = min(most, gains.shape[-1])
+        best, places = gains.topk(taken)
+        added = (torch.arange(taken) < left[..., None]) & (best >= 0)
+        idle = bool((best[added] == 0).all())
+        amount = added.long()
+        if idle:
+            # nothing is gained any more: patches are filled one after the other
+            there = room.gather(-1, places) * (best >= 0)
+            amount = (left[..., None] - (there.cumsum(-1) - there)).clamp(min=0).minimum(there)
+        tokens = tokens.scatter_add(-1, places, amount)
+
+
+def rounded(real: Each, total: int) -> Whole:
+    """Whole tokens that sum to `total`, as near to the real ones as rounding comes: the largest remainders go up."""
+    below = real.detach().floor().long()
+    left = total - below.sum(-1, keepdim=True)
+    rank = (real.detach() - below).argsort(dim=-1, descending=True, stable=True).argsort(-1)
+    return below + (rank < left).long()
+
+
+def straight_through(tokens: Whole, real: Each) -> Each:
+    """The whole tokens, with the gradient of the real ones."""
+    return tokens.to(real.dtype) + (real - real.detach())

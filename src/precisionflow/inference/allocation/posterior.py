@@ -1,0 +1,176 @@
+"""The posterior over allocations, p(k) ~ exp sum u_i(k_i) with sum k = B: exactly, and by a price on tokens.
+
+A product of independent q_i cannot keep a sum that is certain: its ELBO is -infinity. Exact is the conditional of
+independent patches, given their sum; the price is the product that keeps it in expectation.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from precisionflow.inference.allocation.budget import USUAL, Bounds, Rows
+from precisionflow.inference.allocation.utility import Each, Utility
+
+Potentials = Float[Tensor, "*rows patches levels"]
+"""u_i(k) for k from the fewest to the most tokens, in nats."""
+Levels = Float[Tensor, "levels"]
+"""The numbers of tokens that a patch can have, in equal steps."""
+MOST_STEPS = 100
+SURE = 60.0
+"""Nats beyond the steepest utility at which the price leaves a patch exp(-60) of the probability of a second number."""
+MOST_NUMBERS = 2**26
+"""Complex numbers of the characteristic functions of all patches."""
+
+
+def levels(bounds: Bounds = USUAL, *, grain: int = 1) -> Levels:
+    """The numbers of tokens within the bounds, `grain` apart; ValueError where the steps do not meet both bounds."""
+    lowest, highest = bounds
+    if (highest - lowest) % grain:
+        raise ValueError(
+            f"allocation: steps of {grain} do not lead from {lowest} to {highest} tokens; give a divisor of "
+            f"{highest - lowest}"
+        )
+    return torch.arange(lowest, highest + 1, grain, dtype=torch.float64)
+
+
+def potentials(utility: Utility, at: Levels) -> Potentials:
+    """u_i(k) of every number of tokens."""
+    each = Utility(utility.weight[..., None], utility.ratio[..., None])
+    return each.value(at.to(utility.weight.dtype))
+
+
+class Priced(NamedTuple):
+    """q_i(k) ~ exp(u_i(k) - price k), whose sum is the budget in expectation."""
+
+    price: Rows
+    """lambda, nats of a token."""
+    log_probabilities: Potentials
+    dual: Rows
+    """sum_i ln sum_k exp(u_i(k) - lambda k) + lambda B: an upper bound of ln Z."""
+    mean: Each
+    """E[k_i]."""
+    variance: Rows
+    """Of the sum of all tokens."""
+
+    @property
+    def log_normaliser(self) -> Rows:
+        """ln Z by the saddle point: dual - ln(2 pi variance) / 2."""
+        return self.dual - (2 * math.pi * self.variance).log() / 2
+
+    def expected(self, values: Potentials) -> Rows:
+        """E[sum_i values_i(k_i)]."""
+        return (self.log_probabilities.exp() * values).sum((-2, -1))
+
+
+def priced(given: Potentials, budget: int, at: Levels) -> Priced:
+    """The product of largest ELBO among those whose expected sum is the budget; its gradient goes through the price.
+
+    ValueError for a budget that cannot be kept, and for potentials of another number of levels.
+    """
+    at = _checked(given, budget, at)
+    with torch.no_grad():
+        price = _price(given, at, budget)
+    found = _at(given, at, price, budget)
+    spread = found.variance.detach()
+    surplus = found.mean.sum(-1) - budget
+    # a step of Newton's method that is 0 in value carries the gradient of the price
+    step = surplus * (spread > 0) / torch.where(spread > 0, spread, 1)
+    return _at(given, at, price + step - step.detach(), budget)
+
+
+def _checked(given: Potentials, budget: int, at: Levels) -> Levels:
+    Bounds(int(at[0]), int(at[-1])).check(budget, given.shape[-2])
+    if given.shape[-1] != len(at):
+        raise ValueError(
+            f"allocation: {given.shape[-1]} potentials of a patch for {int(at[0])} to {int(at[-1])} tokens; give "
+            f"{len(at)}"
+        )
+    return at.to(given.dtype)
+
+
+def _at(given: Potentials, at: Levels, price: Rows, budget: int) -> Priced:
+    tilted = given - price[..., None, None] * at
+    normaliser = tilted.logsumexp(-1, keepdim=True)
+    logs = tilted - normaliser
+    probability = logs.exp()
+    mean = probability @ at
+    variance = (probability * (at - mean[..., None]).square()).sum((-2, -1))
+    return Priced(price, logs, normaliser.sum((-2, -1)) + price * budget, mean, variance)
+
+
+def _price(given: Potentials, at: Levels, budget: int) -> Rows:
+    """The root of E[sum k] = B, by Newton's method inside a bracket: the sum falls with the price."""
+    steepest = given.diff(dim=-1).abs().amax((-2, -1)) + SURE
+    low, high = -steepest, steepest
+    price = torch.zeros_like(steepest)
+    for _ in range(MOST_STEPS):
+        found = _at(given, at, price, budget)
+        surplus = found.mean.sum(-1) - budget
+        low, high = torch.where(surplus >= 0, price, low), torch.where(surplus <= 0, price, high)
+        newton = price + surplus / found.variance
+        step = torch.where((newton > low) & (newton < high), newton, (low + high) / 2)
+        done = (surplus.abs() <= 8 * torch.finfo(given.dtype).eps * budget) | (step == price)
+        price = torch.where(done, price, step)
+        if bool(done.all()):
+            break
+    return price
+
+
+class Exact(NamedTuple):
+    """The exact posterior over allocations of one image."""
+
+    log_normaliser: Float[Tensor, ""]
+    """ln Z."""
+    probabilities: Float[Tensor, "patches levels"]
+    """p(k_i = k | sum k = B)."""
+
+
+def exact(given: Float[Tensor, "patches levels"], budget: int, at: Levels) -> Exact:
+    """ln Z and marginals from the sum's distribution under the priced product, which the product of the patches'
+    characteristic functions gives.
+
+    O(N^2 K log N K) for N patches of K levels; ValueError where that is too much, for a budget that no steps lead to,
+    and as of `priced`.
+    """
+    patches, count = given.shape
+    size = patches * (count - 1) + 1
+    if patches * size > MOST_NUMBERS:
+        raise ValueError(
+            f"allocation: {patches} patches of {count} levels are too many for exact sums; use `priced`"
+        )
+    tilted = priced(given.detach().double(), budget, at)
+    chance = tilted.log_probabilities.exp()
+    waves = torch.fft.rfft(chance, n=size)
+    grain = int(at[1] - at[0]) if count > 1 else 1
+    rest, off = divmod(budget - int(at[0]) * patches, grain)
+    if off:
+        raise ValueError(
+            f"budget: {budget} tokens are no sum of steps of {grain} above {int(at[0])} tokens a patch"
+        )
+    every = torch.fft.irfft(waves.prod(0), n=size)[rest]
+    others = torch.fft.irfft(_without_each(waves), n=size)
+    left = rest - torch.arange(count)
+    told = torch.where((left >= 0) & (left < size), others[:, left.clamp(0, size - 1)].clamp_min(0), 0)
+    joint = chance * told
+    return Exact(tilted.dual + every.log(), joint / joint.sum(-1, keepdim=True))
+
+
+def _without_each(waves: Tensor) -> Tensor:
+    """The product over all others, of every patch."""
+    ones = torch.ones_like(waves[:1])
+    before = torch.cat([ones, waves[:-1]]).cumprod(0)
+    after = torch.cat([waves[1:], ones]).flip(0).cumprod(0).flip(0)
+    return before * after
+
+
+def complexity(given: Potentials, found: Priced, budget: int, at: Levels) -> Rows:
+    """KL[p(k) || all allocations of the budget alike], in nats: E[sum u] - ln Z + ln Z_0, by saddle points.
+
+    Both distributions keep the sum exactly; expectations are those under the price, which errs by 0.13 of 0.82 nats for
+    nine patches of twelve levels (tests/inference/allocation/test_posterior.py).
+    """
+    flat = priced(given.new_zeros(given.shape[-2:]), budget, at)
+    return found.expected(given) - found.log_normaliser + flat.log_normaliser

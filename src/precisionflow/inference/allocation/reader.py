@@ -1,0 +1,173 @@
+"""A reader of patches: scorers, an allocation of tokens, an encoder of what they show, the class of the figure."""
+
+import hashlib
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from precisionflow.config import Experiment
+from precisionflow.config.allocation import PatchReader
+from precisionflow.config.drawn_tables import DrawnScenes
+from precisionflow.config.tasks import Allocation
+from precisionflow.inference.allocation.balance import Fused
+from precisionflow.inference.allocation.budget import Bounds
+from precisionflow.inference.allocation.patches import Kept, cut
+from precisionflow.inference.allocation.scorers import Coupling, Information, Salience, Summary, told
+from precisionflow.inference.allocation.shares import Scene, Shared, sharing
+from precisionflow.inference.allocation.texture import CHANNELS, Images, texture
+from precisionflow.inference.allocation.utility import Utility
+from precisionflow.models.likelihoods.allocation import Read
+from precisionflow.models.networks.layered import Layered
+from precisionflow.records.cards import DatasetCard
+
+Numbers = Float[Tensor, "images numbers"]
+"""The patch that is asked for, the query, then red, green and blue of all pixels, row before column."""
+FEW = 1 / 64
+"""Ratio of precisions at the start: so many tokens tell what doubles the precision."""
+START = 20.0
+"""Weight of a patch at the start, in nats."""
+FILTERS = (16, 32)
+MIDDLE, SPREAD = 0.35, 0.25
+"""Of a pixel, roughly: what the encoder takes is standardised by them."""
+
+
+class Parts(NamedTuple):
+    """The numbers of images, taken apart."""
+
+    asked: Int[Tensor, "images"]
+    query: Float[Tensor, "images query"]
+    images: Images
+
+    @classmethod
+    def of(cls, numbers: Numbers, source: DrawnScenes) -> "Parts":
+        edge, first = source.patches * source.patch, 1 + source.colours
+        images = numbers[:, first:].reshape(-1, 3, edge, edge)
+        return cls(numbers[:, 0].round().long(), numbers[:, 1:first], images)
+
+
+class Summaries:
+    """Summaries of the patches of images; nothing of them is learned, so those of images seen before are kept."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+        self.kept: dict[bytes, tuple[Tensor, Tensor]] = {}
+
+    def __call__(self, images: Images) -> tuple[Summary, Int[Tensor, "images"]]:
+        """The summaries, and a number of each image."""
+        pixels = images.detach().cpu().contiguous().numpy()
+        keys = [hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in pixels]
+        new = {key: index for index, key in enumerate(keys) if key not in self.kept}
+        if new:
+            seen = Summary.of(texture(images[list(new.values())].detach()), self.side)
+            self.kept |= dict(zip(new, zip(seen.mean, seen.entropy, strict=True), strict=True))
+        mean, entropy = (torch.stack(of) for of in zip(*(self.kept[key] for key in keys), strict=True))
+        numbers = torch.tensor([int.from_bytes(key[:7], "big") for key in keys])
+        return Summary(mean, entropy), numbers
+
+
+class Scorers(nn.Module):
+    """Weight and precisions of every patch from its summary and the query."""
+
+    def __init__(self, config: PatchReader, *, query: int) -> None:
+        super().__init__()
+        self.config = config
+        self.information = Information()
+        self.salience = Salience(query)
+        self.coupling = Coupling(query)
+        self.fused = Fused(config.information + config.salience + config.coupling)
+        self.log_scale = nn.Parameter(torch.tensor(START).log())
+        self.log_ratio = nn.Parameter(torch.tensor(FEW).log())
+        self.prior_precision, self.token_precision = (nn.Linear(len(CHANNELS), 1) for _ in range(2))
+        for head in (self.prior_precision, self.token_precision):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def scene(self, seen: Summary, parts: Parts, seeds: Int[Tensor, "images"]) -> tuple[Scene, Tensor]:
+        """What tokens are shared by, and ln p(patch | query)."""
+        attended = self.coupling(seen, parts.query)
+        scores = [
+            score
+            for wanted, score in (
+                (self.config.information, self.information(seen)),
+                (self.config.salience, self.salience(seen, parts.query)),
+                (self.config.coupling, told(attended)),
+            )
+            if wanted
+        ]
+        log_weight = self.fused(torch.stack(scores, dim=-1))
+        utility = Utility.of_precisions(
+            (log_weight + self.log_scale).exp(),
+            prior=self._precision(self.prior_precision(seen.entropy), "prior"),
+            token=self.log_ratio.exp() * self._precision(self.token_precision(seen.mean), "token"),
+        )
+        return Scene(log_weight, utility, parts.asked, seeds), attended
+
+    def _precision(
+        self, log: Float[Tensor, "images patches 1"], whose: str
+    ) -> Float[Tensor, "images patches"]:
+        differs = getattr(self.config.allocation, "ratio", "both") in ("both", whose)
+        return (log[..., 0] if differs else torch.zeros_like(log[..., 0])).exp()
+
+
+class Reader(nn.Module):
+    """Numbers of images to the features of their patches, and the complexity of the allocation behind them."""
+
+    def __init__(self, config: PatchReader, source: DrawnScenes) -> None:
+        super().__init__()
+        self.config, self.source = config, source
+        self.bounds = Bounds(config.lowest, config.highest)
+        self.share = sharing(config.allocation)
+        self.scorers = Scorers(config, query=source.colours)
+        self.kept = Kept(source.patch)
+        self.summaries = Summaries(source.patch)
+        first, second = FILTERS
+        edge = -(-source.patch // 4)
+        self.encoder = nn.Sequential(
+            nn.Unflatten(-1, (source.patch, source.patch)),
+            nn.Conv2d(3, first, 5, stride=2, padding=2),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(second * edge * edge, config.hidden),
+            nn.ReLU(),
+        )
+
+    def forward(self, numbers: Numbers) -> Float[Tensor, "images patches features"]:
+        """Features of every patch; then ln p(patch | query), and the complexity of the image, as the last two."""
+        parts = Parts.of(numbers, self.source)
+        attended, shared = self._shared(parts)
+        shown = self.kept(cut(parts.images, self.source.patch), shared.tokens)
+        features = self.encoder(((shown - MIDDLE) / SPREAD).flatten(0, 1)).unflatten(0, shown.shape[:2])
+        cost = shared.complexity[:, None].to(features.dtype).expand_as(attended)
+        return torch.cat([features, attended[..., None], cost[..., None]], dim=-1)
+
+    def tokens(self, numbers: Numbers) -> Float[Tensor, "images patches"]:
+        """Whole tokens of every patch."""
+        return self._shared(Parts.of(numbers, self.source))[1].tokens
+
+    def _shared(self, parts: Parts) -> tuple[Tensor, Shared]:
+        seen, seeds = self.summaries(parts.images)
+        scene, attended = self.scorers.scene(seen, parts, seeds)
+        return attended, self.share(scene, self.config.budget, self.bounds)
+
+
+class Readout(nn.Linear):
+    """p(class) = sum_i p(patch i | query) p(class | patch i): which patch is asked for is summed out."""
+
+    def forward(self, features: Float[Tensor, "images patches features"]) -> Read:  # type: ignore[override]
+        told = super().forward(features[..., :-2]).log_softmax(-1)
+        return Read((told + features[..., -2:-1]).logsumexp(1), features[:, 0, -1])
+
+
+def patch_reader(experiment: Experiment, card: DatasetCard) -> Layered:
+    """inputs: Float "images numbers"; output: logits and complexity."""
+    config, task = experiment.model, experiment.task
+    assert isinstance(config, PatchReader)
+    assert isinstance(task, Allocation)
+    readout = Readout(config.hidden, len(card.class_names))
+    return Layered(
+        [Reader(config, task.source)], readout, states=[(task.source.patches**2, config.hidden + 2)]
+    )

@@ -1,0 +1,76 @@
+"""Refinement: read all patches coarsely, then the unsure ones again, until they are sure or the budget is spent."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from precisionflow.inference.allocation.budget import USUAL, Bounds, Whole, rounded
+from precisionflow.inference.allocation.utility import Each
+
+Read = Callable[[Whole], Each]
+"""Tokens of the patches of images -> the precision of what they tell."""
+
+
+class Refined(NamedTuple):
+    """How far each image was read."""
+
+    tokens: Whole
+    """Of every patch, as last read."""
+    precision: Each
+    """Of every patch at these tokens."""
+    spent: Int[Tensor, "*rows"]
+    """Tokens read in all, what was read again included; at most the budget."""
+    rounds: Int[Tensor, "*rows"]
+    """Times that something of an image was read again."""
+
+
+def refine(
+    read: Read,
+    shape: tuple[int, int],
+    *,
+    budget: int,
+    threshold: float,
+    rounds: int = 3,
+    bounds: Bounds = USUAL,
+    nested: bool = True,
+) -> Refined:
+    """Read `shape`, (images, patches), of which every image stops by itself.
+
+    Each round gives an equal part of what is left of the budget to the patches whose precision is below `threshold`, in
+    proportion to their variance. `nested`: more tokens add to those that were read, as with coefficients from coarse to
+    fine; else a patch is read anew and all its tokens are spent again. ValueError for a budget that is too small or too
+    large, and for rounds or a threshold that are no number above 0.
+    """
+    images, patches = shape
+    bounds.check(budget, patches)
+    if rounds < 1 or not threshold > 0:
+        raise ValueError(f"refine: {rounds} rounds and the threshold {threshold:g}; both have to be above 0")
+    tokens = torch.full((images, patches), bounds.lowest)
+    spent = tokens.sum(-1)
+    times = torch.zeros_like(spent)
+    precision = read(tokens)
+    for left in range(rounds, 0, -1):
+        unsure = (precision < threshold) & (tokens < bounds.highest)
+        again = torch.zeros_like(spent) if nested else (tokens * unsure).sum(-1)
+        extra = (budget - spent - again).clamp_min(0) // left
+        more = _shared(extra, precision, unsure, bounds.highest - tokens)
+        changed = more > 0
+        if not bool(changed.any()):
+            break
+        spent = spent + more.sum(-1) + (0 if nested else (tokens * changed).sum(-1))
+        times = times + changed.any(-1)
+        tokens = tokens + more
+        precision = torch.where(changed, read(tokens), precision)
+    return Refined(tokens, precision, spent, times)
+
+
+def _shared(extra: Int[Tensor, "images"], precision: Each, unsure: Tensor, room: Whole) -> Whole:
+    """Whole tokens in proportion to the variance of the patches that are unsure, as far as there is room."""
+    variance = torch.where(unsure, 1 / precision.double(), 0)
+    share = variance / variance.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+    wanted = extra[:, None] * share
+    whole = torch.stack([rounded(row, int(total)) for row, total in zip(wanted, extra, strict=True)])
+    return torch.where(unsure, whole, 0).minimum(room)

@@ -1,0 +1,118 @@
+"""An allocation study from its scenes to its metrics: budgets kept by every way, serving, refusals."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from precisionflow.config import Experiment
+from precisionflow.data.batches import Rows
+from precisionflow.data.prepare import prepare
+from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.inference.allocation.budget import Bounds
+from precisionflow.inference.allocation.reader import patch_reader
+from precisionflow.inference.allocation.shares import ranked
+from precisionflow.models.likelihoods.objective import objective
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.schemas import METRICS
+from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
+from precisionflow.serving.answers import answers_of
+from precisionflow.serving.model import load_predictor
+from precisionflow.training.train import train
+from tests.allocation_experiment import allocating
+
+WAYS = ("uniform", "top_k", "random", "softmax", "precision", "oracle")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scenes of the tiny experiment."""
+    out = tmp_path_factory.mktemp("allocation")
+    prepare([allocating()], out=out)
+    return out
+
+
+def part(experiment: Experiment, prepared: Path) -> tuple[DatasetCard, torch.Tensor, torch.Tensor]:
+    place = PreparedSplit(data_folder(prepared, experiment, 0))
+    rows = Rows.read(place.part("test"))
+    return read_card(place.card, DatasetCard), torch.from_numpy(rows.features), torch.from_numpy(rows.target)
+
+
+@pytest.mark.parametrize("kind", [*WAYS, "mode"])
+def test_every_way_keeps_the_budget_and_teaches(kind: str, prepared: Path) -> None:
+    allocation = {"kind": "precision", "estimate": "mode"} if kind == "mode" else {"kind": kind}
+    experiment = allocating(model={"allocation": allocation, "budget": 193})
+    card, numbers, target = part(experiment, prepared)
+    torch.manual_seed(0)
+    reader = patch_reader(experiment, card)
+    (layer,) = reader.layers
+    tokens = layer.tokens(numbers)
+    total = 4 * 16 + 128 if kind == "softmax" else 193
+    assert tokens.sum(-1).tolist() == [total] * len(numbers)
+    assert int(tokens.min()) >= 16
+    assert int(tokens.max()) <= 144
+    assert torch.equal(tokens, tokens.round())
+    alone = torch.cat([layer.tokens(row[None]) for row in numbers])
+    assert torch.equal(tokens, alone)
+    wanted = objective(experiment.objective)
+    raw = reader(numbers)
+    wanted.losses(progress=0.0)(raw, target).mean().backward()
+    taught = [p.grad is not None and bool(p.grad.abs().sum() > 0) for p in layer.scorers.fused.parameters()]
+    assert all(taught) == (kind in ("top_k", "softmax", "precision", "mode"))
+    assert bool((raw.complexity > 0).any()) == (kind == "precision")
+    torch.testing.assert_close(
+        wanted.losses(progress=0.0)(raw, target) - wanted.negative_log_likelihood(raw, target),
+        0.01 * raw.complexity,
+        atol=1e-6,
+        rtol=1e-4,
+    )
+
+
+def test_the_oracle_spares_all_for_the_figure_and_the_best_ranks_are_filled(prepared: Path) -> None:
+    experiment = allocating(model={"allocation": {"kind": "oracle"}})
+    card, numbers, _ = part(experiment, prepared)
+    (layer,) = patch_reader(experiment, card).layers
+    tokens = layer.tokens(numbers)
+    asked = numbers[:, 0].long()
+    assert tokens[torch.arange(len(asked)), asked].tolist() == [144] * len(asked)
+    scores = torch.tensor([[0.1, 3.0, 2.0, 1.0]])
+    assert ranked(scores, 64 + 128 + 50, Bounds(16, 144)).tolist() == [[16, 144, 66, 16]]
+
+
+def test_study_gives_its_metrics_and_its_model_answers(prepared: Path, tmp_path: Path) -> None:
+    experiment = allocating()
+    train(experiment, data=prepared, out=tmp_path / "model")
+    evaluate(experiment, data=prepared, model=tmp_path / "model", out=tmp_path / "evaluation")
+    table = read_parquet(EvaluatedCell(cell_folder(tmp_path / "evaluation", 0, 0)).metrics, METRICS)
+    found = dict(zip(table["metric"].to_pylist(), table["value"].to_pylist(), strict=True))
+    assert set(found) == set(experiment.metrics)
+    assert found["tokens"] == 192
+    assert 16 <= found["tokens_of_figure"] <= 144
+    served = load_predictor(cell_folder(tmp_path / "model", 0, 0), data=prepared)
+    answers, (_, numbers, _) = answers_of(experiment.task), part(experiment, prepared)
+    names = [column.name for column in served.predictor.data_card.inputs]
+    said = answers.answer(served, pd.DataFrame(numbers[:3].double().numpy(), columns=names), {})
+    np.testing.assert_allclose(said.filter(like="p_").sum(axis=1), 1, rtol=1e-5)
+    assert set(said["class"]) <= set(served.predictor.data_card.class_names)
+    broken = pd.DataFrame(np.full((1, len(names)), np.nan), columns=names)
+    with pytest.raises(ValueError, match="column 'patch': an empty cell"):
+        answers.answer(served, broken, {})
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"budget": 63}, "model.budget: 63 tokens for 4 patches of 16 to 144; give 64 to 576"),
+        ({"budget": 577}, "model.budget: 577 tokens for 4 patches"),
+        ({"highest": 145}, "model.highest: 145 tokens of a patch of 144 pixels; give at most 144"),
+        ({"lowest": 144}, "model.lowest 144 is not below model.highest 144"),
+        ({"information": False, "salience": False, "coupling": False}, "nothing scores a patch"),
+        ({"allocation": {"kind": "best"}}, "Input tag 'best'"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(model: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        allocating(model=model)

@@ -1,0 +1,146 @@
+"""Budgets: exact sums, the optimum of whole and of real tokens, gradients, refusals."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from precisionflow.inference.allocation.budget import Bounds, at_price, water_filling, whole
+from precisionflow.inference.allocation.utility import Utility
+
+
+def drawn(random: np.random.Generator, *shape: int, spread: float = 1.0) -> Utility:
+    """Lognormal weights and ratios."""
+    weight, ratio = (torch.from_numpy(np.exp(random.normal(0, spread, size=shape))) for _ in range(2))
+    return Utility(weight, ratio / 50)
+
+
+def best_by_enumeration(utility: Utility, budget: int, bounds: Bounds) -> float:
+    levels = range(bounds.lowest, bounds.highest + 1)
+    every = [k for k in itertools.product(levels, repeat=utility.weight.shape[-1]) if sum(k) == budget]
+    return float(utility.total(torch.tensor(every, dtype=torch.float64)).max())
+
+
+def test_whole_tokens_are_the_best_of_all_allocations() -> None:
+    random, bounds = np.random.default_rng(0), Bounds(2, 9)
+    for budget in (8, 9, 13, 20, 29, 35, 36):
+        for spread in (0.1, 1.0, 3.0):
+            utility = drawn(random, 4, spread=spread)
+            found = whole(utility, budget, bounds)
+            assert int(found.sum()) == budget
+            best = best_by_enumeration(utility, budget, bounds)
+            assert float(utility.total(found.double())) == pytest.approx(best, rel=1e-12)
+
+
+@pytest.mark.parametrize("weights", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("ratios", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("spread", [0.0, 0.5, 7.0])
+def test_sums_are_exact_and_no_token_gains_more_elsewhere(
+    weights: float, ratios: float, spread: float
+) -> None:
+    for seed, (patches, share) in enumerate(itertools.product((1, 2, 7, 40), (0.0, 0.01, 0.3, 0.97, 1.0))):
+        check_optimum(seed, patches, share, spread, weights, ratios)
+
+
+def check_optimum(
+    seed: int, patches: int, share: float, spread: float, weights: float, ratios: float
+) -> None:
+    random, bounds = np.random.default_rng(seed), Bounds()
+    utility = drawn(random, 3, patches, spread=spread)
+    utility = Utility(utility.weight * weights, utility.ratio * ratios)
+    utility.weight[1, random.random(patches) < 0.4] = 0
+    utility.ratio[2, :] = utility.ratio[2, 0]
+    utility.weight[2, :] = utility.weight[2, 0]
+    budget = round(patches * (bounds.lowest + share * (bounds.highest - bounds.lowest)))
+    budget = min(max(budget, 64 * patches), 400 * patches)
+    found = whole(utility, budget, bounds)
+    assert found.sum(-1).tolist() == [budget] * 3
+    assert int(found.min()) >= bounds.lowest
+    assert int(found.max()) <= bounds.highest
+    more = torch.where(found < bounds.highest, utility.gain(found.double()), 0).amax(-1)
+    less = torch.where(found > bounds.lowest, utility.gain(found.double() - 1), torch.inf).amin(-1)
+    assert bool((more <= less * (1 + 1e-9)).all())
+    real = water_filling(utility, budget, bounds)
+    np.testing.assert_allclose(real.sum(-1), budget, rtol=2e-6)
+    worth, best = utility.total(found.double()), utility.total(real)
+    assert bool((worth <= best + 1e-6 * best.abs()).all())
+
+
+def test_equal_patches_get_equal_shares_and_the_rest_differs_by_one() -> None:
+    utility = Utility(torch.ones(7), torch.ones(7) / 100)
+    found = whole(utility, 701)
+    assert sorted(found.tolist()) == [100] * 6 + [101]
+    torch.testing.assert_close(water_filling(utility, 701), torch.full((7,), 701 / 7, dtype=torch.float64))
+
+
+def test_nothing_to_gain_is_still_spent() -> None:
+    idle = Utility(torch.zeros(2, 5), torch.ones(2, 5))
+    for budget in (320, 1000, 2000):
+        assert whole(idle, budget).sum(-1).tolist() == [budget] * 2
+        torch.testing.assert_close(
+            water_filling(idle, budget).sum(-1), torch.full((2,), float(budget)).double()
+        )
+    half = Utility(torch.tensor([1.0, 0.0, 0.0]), torch.ones(3))
+    assert whole(half, 400 + 64 + 100).tolist()[0] == 400
+
+
+def test_gradient_is_that_of_the_optimum() -> None:
+    random = np.random.default_rng(3)
+    utility = drawn(random, 2, 6)
+    given = [of.clone().requires_grad_() for of in utility]
+    assert torch.autograd.gradcheck(
+        lambda w, r: water_filling(Utility(w, r), 1000), given, eps=1e-7, atol=1e-4
+    )
+    tokens = water_filling(Utility(*given), 1000)
+    tokens[0, 0].backward()
+    assert float(given[0].grad[1].abs().sum()) == 0
+
+
+def test_rows_are_independent_of_their_batch() -> None:
+    utility = drawn(np.random.default_rng(4), 5, 12)
+    together = whole(utility, 1500)
+    for row in range(5):
+        alone = whole(Utility(utility.weight[row], utility.ratio[row]), 1500)
+        assert together[row].tolist() == alone.tolist()
+
+
+@pytest.mark.parametrize(
+    ("budget", "patches", "said"),
+    [
+        (639, 10, r"budget: 639 tokens for 10 patches .*; give 640 to 4000"),
+        (4001, 10, r"budget: 4001 tokens for 10 patches .*; give 640 to 4000"),
+        (0, 0, "there is no patch"),
+    ],
+)
+def test_budgets_that_cannot_be_kept_are_refused(budget: int, patches: int, said: str) -> None:
+    utility = Utility(torch.ones(patches), torch.ones(patches))
+    for allocated in (whole, water_filling):
+        with pytest.raises(ValueError, match=said):
+            allocated(utility, budget)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1.0])
+def test_utilities_that_are_no_numbers_are_refused(bad: float) -> None:
+    weight = torch.ones(2, 3)
+    weight[1, 2] = bad
+    with pytest.raises(
+        ValueError, match=r"weight of patch \(1, 2\) is .*; it has to be finite and at least 0"
+    ):
+        whole(Utility(weight, torch.ones(2, 3)), 300)
+
+
+def test_a_price_on_tokens_is_the_free_energy_of_compute() -> None:
+    utility, bounds = drawn(np.random.default_rng(6), 3, 5), Bounds(2, 9)
+    every = torch.tensor(list(itertools.product(range(2, 10), repeat=5))).double()
+    for price in (1e-4, 0.003, 0.02, 10.0):
+        tokens = at_price(utility, price, bounds)
+        spent = -utility.total(tokens.double()) + price * tokens.sum(-1)
+        each = Utility(*(of[:, None] for of in utility)).total(every)
+        least = (-each + price * every.sum(-1)).amin(-1)
+        torch.testing.assert_close(spent, least, rtol=1e-12, atol=1e-12)
+        for row in range(3):
+            alone = Utility(utility.weight[row], utility.ratio[row])
+            assert torch.equal(whole(alone, int(tokens[row].sum()), bounds), tokens[row])
+    with pytest.raises(ValueError, match="a token costs 0 nats; it has to cost more than 0"):
+        at_price(utility, 0.0)

@@ -1,0 +1,138 @@
+"""The posterior over allocations against enumeration and a naive recursion; its bound, its gradient, its complexity."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from precisionflow.inference.allocation.budget import Bounds, whole
+from precisionflow.inference.allocation.posterior import complexity, exact, levels, potentials, priced
+from precisionflow.inference.allocation.utility import Utility
+
+SMALL = levels(Bounds(2, 6))
+
+
+def drawn(patches: int, levels: int, *, seed: int = 0, scale: float = 1.0) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(0, scale, size=(patches, levels)))
+
+
+def enumerated(given: torch.Tensor, budget: int) -> tuple[float, torch.Tensor]:
+    """ln Z and marginals over all allocations."""
+    every = [
+        k
+        for k in itertools.product(range(given.shape[1]), repeat=len(given))
+        if sum(k) + 2 * len(given) == budget
+    ]
+    index = torch.tensor(every)
+    logs = given[torch.arange(len(given)), index].sum(-1)
+    chance = logs.softmax(0)
+    marginal = torch.zeros_like(given)
+    for patch in range(len(given)):
+        marginal[patch].scatter_add_(0, index[:, patch], chance)
+    return float(logs.logsumexp(0)), marginal
+
+
+def by_recursion(given: np.ndarray, total: int) -> float:
+    """ln Z by adding one patch after the other; `total` is counted from the fewest tokens."""
+    logs = np.full(total + 1, -np.inf)
+    logs[0] = 0
+    for row in given:
+        shifted = np.full((len(row), total + 1), -np.inf)
+        for k, log in enumerate(row):
+            shifted[k, k:] = logs[: total + 1 - k] + log
+        logs = np.logaddexp.reduce(shifted)
+    return float(logs[total])
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 8.0])
+def test_exact_posterior_is_that_of_enumeration(scale: float) -> None:
+    given = drawn(4, 5, scale=scale)
+    for budget in (8, 11, 17, 24):
+        found = exact(given, budget, SMALL)
+        log_normaliser, marginal = enumerated(given, budget)
+        assert float(found.log_normaliser) == pytest.approx(log_normaliser, abs=1e-9)
+        np.testing.assert_allclose(found.probabilities, marginal, atol=1e-8)
+        mean = found.probabilities @ torch.arange(2.0, 7.0).double()
+        assert float(mean.sum()) == pytest.approx(budget, abs=1e-7)
+
+
+def test_price_bounds_the_normaliser_and_the_saddle_point_closes_it() -> None:
+    random = np.random.default_rng(2)
+    weight, ratio = (torch.from_numpy(np.exp(random.normal(size=24))) for _ in range(2))
+    bounds, budget = levels(Bounds(4, 24)), 24 * 11
+    given = potentials(Utility(5 * weight, ratio / 5), bounds)
+    found = priced(given, budget, bounds)
+    true = by_recursion(given.numpy(), budget - 24 * 4)
+    assert float(exact(given, budget, bounds).log_normaliser) == pytest.approx(true, abs=1e-9)
+    assert float(found.dual) > true + 1
+    assert float(found.log_normaliser) == pytest.approx(true, abs=2e-2)
+    assert float(found.mean.sum()) == pytest.approx(budget, rel=1e-12)
+
+
+def test_large_utilities_bring_the_posterior_to_the_best_allocation() -> None:
+    utility = Utility(torch.tensor([1.0, 2.0, 3.0]).double() * 1e4, torch.tensor([0.1, 0.2, 0.05]).double())
+    at = levels(Bounds(1, 12))
+    found = exact(potentials(utility, at), 20, at)
+    assert (found.probabilities.argmax(-1) + 1).tolist() == whole(utility, 20, Bounds(1, 12)).tolist()
+    assert float(found.probabilities.amax(-1).min()) > 0.99
+
+
+def test_gradient_goes_through_the_price() -> None:
+    given = drawn(5, 5, seed=3)[None].requires_grad_()
+    assert torch.autograd.gradcheck(lambda u: priced(u, 18, SMALL).mean, given)
+    assert torch.autograd.gradcheck(lambda u: complexity(u, priced(u, 18, SMALL), 18, SMALL), given)
+
+
+def test_complexity_is_the_divergence_from_all_allocations_alike() -> None:
+    bounds, budget, patches = levels(Bounds(1, 12)), 50, 9
+    given = potentials(
+        Utility(torch.linspace(0.1, 9, patches).double(), torch.full((patches,), 0.2).double()), bounds
+    )
+    true = exact(given, budget, bounds)
+    nothing = exact(torch.zeros_like(given), budget, bounds)
+    divergence = float((true.probabilities * given).sum() - true.log_normaliser + nothing.log_normaliser)
+    found = complexity(given[None], priced(given[None], budget, bounds), budget, bounds)
+    assert float(found) == pytest.approx(divergence, abs=0.2)
+    assert divergence > 0.5
+    alike = torch.zeros(1, patches, 12).double()
+    assert float(complexity(alike, priced(alike, budget, bounds), budget, bounds)) == pytest.approx(
+        0, abs=1e-9
+    )
+
+
+def test_budgets_at_the_bounds_leave_one_allocation() -> None:
+    given = drawn(4, 5, seed=5)
+    for budget, level in ((8, 0), (24, 4)):
+        found = exact(given, budget, SMALL)
+        np.testing.assert_allclose(found.probabilities[:, level], 1, atol=1e-12)
+        assert float(found.log_normaliser) == pytest.approx(float(given[:, level].sum()), abs=1e-6)
+
+
+def test_a_product_of_independent_patches_has_no_finite_elbo() -> None:
+    found = priced(drawn(4, 5), 15, SMALL)
+    chance = found.log_probabilities.exp()
+    sums = torch.zeros(21).double()
+    for k in itertools.product(range(5), repeat=4):
+        sums[sum(k)] += math.prod(float(chance[i, level]) for i, level in enumerate(k))
+    assert float(sums[15 - 8]) < 0.5
+
+
+def test_other_numbers_of_levels_and_too_many_patches_are_refused() -> None:
+    with pytest.raises(ValueError, match="5 potentials of a patch for 64 to 400 tokens; give 337"):
+        priced(drawn(4, 5), 400, levels())
+    with pytest.raises(ValueError, match="1000 patches of 337 levels are too many for exact sums"):
+        exact(torch.zeros(1000, 337), 100_000, levels())
+    with pytest.raises(
+        ValueError, match="steps of 5 do not lead from 64 to 400 tokens; give a divisor of 336"
+    ):
+        levels(grain=5)
+    with pytest.raises(ValueError, match="300 tokens are no sum of steps of 14"):
+        exact(drawn(4, 25), 300, levels(grain=14))
+
+
+def test_steps_of_several_tokens_are_levels_like_others() -> None:
+    given = drawn(4, 5)
+    coarse = exact(given, 4 * 2 + 7 * 3, levels(Bounds(2, 14), grain=3))
+    torch.testing.assert_close(coarse.probabilities, exact(given, 4 * 2 + 7, SMALL).probabilities)

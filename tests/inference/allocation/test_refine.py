@@ -1,0 +1,78 @@
+"""Refinement stops by threshold or budget, image by image, and counts what it reads."""
+
+import itertools
+
+import pytest
+import torch
+
+from precisionflow.inference.allocation.refine import refine
+
+
+def reader(noise: torch.Tensor):
+    """Precision k / noise of a patch after k tokens, and the tokens of every call."""
+    asked = []
+
+    def read(tokens: torch.Tensor) -> torch.Tensor:
+        asked.append(tokens.clone())
+        return tokens / noise
+
+    return read, asked
+
+
+def test_images_stop_by_themselves_when_they_are_sure() -> None:
+    noise = torch.tensor([[1.0, 1.0, 1.0], [1.0, 8.0, 1.0], [1.0, 1.0, 100.0]])
+    read, _ = reader(noise)
+    found = refine(read, (3, 3), budget=600, threshold=20.0, rounds=4)
+    assert found.rounds[0] == 0
+    assert found.tokens[0].tolist() == [64, 64, 64]
+    assert found.tokens[1, [0, 2]].tolist() == [64, 64]
+    assert float(found.precision[1].min()) >= 20
+    assert int(found.spent[1]) < 600
+    assert found.tokens[2].tolist() == [64, 64, 400]
+    assert torch.equal(found.spent, found.tokens.sum(-1))
+    assert bool((found.spent <= 600).all())
+
+
+def test_what_is_left_of_the_budget_is_spent_where_all_are_unsure() -> None:
+    read, asked = reader(torch.tensor([[4.0, 1.0, 1.0, 2.0]]))
+    found = refine(read, (1, 4), budget=801, threshold=1e9, rounds=3)
+    assert int(found.spent) == int(found.tokens.sum()) == 801
+    assert found.tokens.argmax() == 0
+    assert len(asked) == 4
+
+
+def test_reading_anew_is_counted() -> None:
+    read, asked = reader(torch.full((1, 4), 1.0))
+    found = refine(read, (1, 4), budget=1000, threshold=1e9, rounds=2, nested=False)
+    counted = int(asked[0].sum())
+    for before, after in itertools.pairwise(asked):
+        counted += int(after[after > before].sum())
+    assert int(found.spent) == counted
+    assert counted <= 1000
+    assert int(found.tokens.sum()) < 1000
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"budget": 100, "threshold": 1.0}, "budget: 100 tokens for 4 patches"),
+        ({"budget": 500, "threshold": 0.0}, "3 rounds and the threshold 0; both have to be above 0"),
+        ({"budget": 500, "threshold": 1.0, "rounds": 0}, "0 rounds"),
+    ],
+)
+def test_what_cannot_be_refined_is_refused(given: dict, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        refine(lambda tokens: tokens.float(), (1, 4), **given)
+
+
+def test_quality_grows_with_the_rounds() -> None:
+    """Anytime: stopped after any round it has read something of every patch, and later rounds only add."""
+    random = torch.Generator().manual_seed(0)
+    noise = torch.rand(20, 9, generator=random) * 8 + 0.5
+    told = []
+    for rounds in range(1, 6):
+        read, _ = reader(noise)
+        found = refine(read, (20, 9), budget=64 * 9 + 80 * rounds, threshold=300.0, rounds=rounds)
+        told.append(found.precision.log().sum(-1))
+    assert all(bool((after >= before - 1e-6).all()) for before, after in itertools.pairwise(told))
+    assert bool((told[-1] > told[0]).all())
