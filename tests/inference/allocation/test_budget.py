@@ -135,7 +135,7 @@ def test_a_price_on_tokens_is_the_free_energy_of_compute() -> None:
     every = torch.tensor(list(itertools.product(range(2, 10), repeat=5))).double()
     for price in (1e-4, 0.003, 0.02, 10.0):
         tokens = at_price(utility, price, bounds)
-        spent = -utility.total(tokens.double()) + price * tokens.sum(-1)
+        spent = -utility.total(tokens.double()) + price * tokens.double().sum(-1)
         each = Utility(*(of[:, None] for of in utility)).total(every)
         least = (-each + price * every.sum(-1)).amin(-1)
         torch.testing.assert_close(spent, least, rtol=1e-12, atol=1e-12)
