@@ -17,11 +17,13 @@ from precisionflow.data.batches import Rows
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.scores.images import PrincipalComponents
 from precisionflow.evaluation.tasks.images import shuffled_pixels
+from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, IMAGE_PREDICTIONS, IMAGES, METRICS
 from precisionflow.report.tasks.arm import of_task
 from precisionflow.results.layout import PreparedSplit, cell_folder
 from precisionflow.serving.answers import answers_of
+from precisionflow.serving.endpoints.assembled import endpoints_of
 from precisionflow.serving.model import load_predictor
 
 PIXELS, HALF = 12, 6
@@ -258,6 +260,33 @@ def test_a_served_model_of_images_without_classes_says_how_strange_they_are(unla
     assert answer.columns.tolist() == ["free_energy", "reconstruction_error", "completion_error"]
     assert (answer["free_energy"][:3].max() < answer["free_energy"][3:]).all()
     assert list(answers.contract(model.predictor.data_card).outputs) == answer.columns.tolist()
+
+
+def test_a_served_model_of_images_says_what_it_perceives_and_whether_it_settled(
+    run, unlabelled, monkeypatch: pytest.MonkeyPatch
+):
+    columns = {f"pixel_{of}": [1.0, 0.5] for of in range(PIXELS)}
+    for trained_, names in ((run[0], ["p_a", "p_b", "free_energy"]), (unlabelled[0], ["free_energy"])):
+        model = load_predictor(cell_folder(trained_.model, 0, 0), data=trained_.data)
+        endpoint = endpoints_of(model)["perception"]
+        given = endpoint.read(columns).value
+        found = endpoint.answer([given, given[:1]], {})
+        assert list(found.columns) == list(endpoint.contract.outputs) == names
+        stated = model.predictor.stated(np.concatenate([given, given[:1]]))
+        np.testing.assert_allclose(found.columns["free_energy"], stated.energy)
+        np.testing.assert_allclose(found.free_energies, stated.energy)
+        if len(names) > 1:
+            np.testing.assert_allclose(found.columns[["p_a", "p_b"]].sum(axis=1), 1)
+        assert (found.converged, endpoint.passes_messages) == (True, True)
+        assert endpoint.answer([endpoint.read(endpoint.example()).value], {}).converged
+
+    def rises(*_given: object, **_more: object) -> None:
+        raise Unsettled("it rose")
+
+    monkeypatch.setattr(type(model.predictor), "stated", rises)
+    found = endpoint.answer([given], {})
+    assert not found.converged
+    assert found.columns.isna().all(axis=None)
 
 
 def test_the_report_of_images_without_classes_has_coverage_and_no_confidence(unlabelled):

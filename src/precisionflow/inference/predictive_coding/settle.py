@@ -19,6 +19,10 @@ RISE = 0.5
 """Share of the energy by which settling may raise it before training stops: a small rise still learns."""
 
 
+class Unsettled(ValueError):
+    """Settling raised the energy."""
+
+
 class Settled(NamedTuple):
     """Errors after settling, and the energies on the way."""
 
@@ -145,7 +149,7 @@ def check_stable(
     config: PredictiveCoding,
     total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> None:
-    """ValueError where settling raised the energy to `after`: the step size lies beyond stability."""
+    """Unsettled where settling raised the energy to `after`: the step size lies beyond stability."""
     energies = total(torch.stack([*settled.energies, after])).tolist()
     bound = energies[0] + RISE * abs(energies[0])
     fell = energies[-1] <= bound
@@ -153,7 +157,7 @@ def check_stable(
         return
     step = next(at for at in range(1, len(energies)) if not energies[at] <= bound)
     sizes = torch.stack([error.square().mean() for error in settled.errors]).nan_to_num(nan=math.inf)
-    raise ValueError(
+    raise Unsettled(
         f"learning.step_size: given {config.step_size:g}; iteration {step} raised the energy from "
         f"{energies[step - 1]:g} to {energies[step]:g}, with the largest errors in layer {int(sizes.argmax())}; "
         f"{config.remedy}"

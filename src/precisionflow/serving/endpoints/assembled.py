@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from precisionflow.evaluation.tasks.classification import RowClassPredictor
+from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.records.arithmetic import ArithmeticCard
@@ -11,12 +12,13 @@ from precisionflow.serving.answers import OfFeatures, answers_of
 from precisionflow.serving.arithmetic.variants import variants_of
 from precisionflow.serving.endpoints.agent import Action, Perception, Planning
 from precisionflow.serving.endpoints.endpoint import Endpoint
+from precisionflow.serving.endpoints.images import ImagePerception
 from precisionflow.serving.endpoints.predict import PredictFrame, PredictRows
 from precisionflow.serving.model import ServedModel
 
 
 def endpoints_of(model: ServedModel, *, measured: ArithmeticCard | None = None) -> dict[str, Endpoint]:
-    """Name -> endpoint: `predict` of every model, perception, planning and action of an agent.
+    """Name -> endpoint: `predict` of every model, perception of images and agents, planning, action of an agent.
 
     `measured` says what its predictions take and err in each arithmetic of this machine.
     """
@@ -26,7 +28,10 @@ def endpoints_of(model: ServedModel, *, measured: ArithmeticCard | None = None) 
     found: list[Endpoint]
     match answers:
         case OfFeatures():
-            found = [_rows(PredictRows("predict", contract, model, answers), measured)]
+            rows = _rows(PredictRows("predict", contract, model, answers), measured)
+            found = [rows]
+            if isinstance(predictor, ImagePredictor):
+                found.append(ImagePerception.of_images(rows, predictor))
         case _:
             found = [PredictFrame("predict", contract, model, answers)]
     if isinstance(predictor, AgentPredictor):
