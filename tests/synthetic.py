@@ -12,11 +12,12 @@ import pyarrow as pa
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment, parse
 from precisionflow.evaluation.distribution import gaussian
-from precisionflow.evaluation.predictions import predictions_table
+from precisionflow.evaluation.predictions import predictions_table, predictive_distribution
+from precisionflow.evaluation.where import bins_table, named_cell
 from precisionflow.records.cards import CostCard, DatasetCard, ModelCard
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.marker import MARKER, digests_of, read_marker
-from precisionflow.records.schemas import CLASS_PREDICTIONS, HISTORY, METRICS, PREDICTIONS
+from precisionflow.records.schemas import BINS, CLASS_PREDICTIONS, HISTORY, METRICS, PREDICTIONS
 from precisionflow.results.code import code_version
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import once
@@ -168,6 +169,23 @@ def write_evaluated(
     if rows:
         table, schema = _predictions(variant, _generator(variant, seed, split), rows)
         write_parquet(table, out / "predictions.parquet", schema)
+        if schema is PREDICTIONS:
+            bins = named_cell(_bins(table), variant.experiment, seed=seed, split=split)
+            write_parquet(bins, out / "bins.parquet", BINS)
+
+
+def _bins(predictions: pa.Table) -> pa.Table:
+    """Bins of one feature, which is the row's number."""
+    row = predictions["row"].to_numpy()
+    feature = row[:, None].astype(float)
+    return bins_table(
+        predictive_distribution(predictions),
+        predictions["target"].to_numpy(),
+        row=row,
+        features=feature,
+        seen=feature,
+        names=("place",),
+    )
 
 
 def _chance(metric: str, value: float) -> np.ndarray:

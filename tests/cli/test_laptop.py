@@ -62,11 +62,11 @@ def test_every_verb_writes_its_files(finished: Stages) -> None:
     cell = "seed-0-split-0"
     names = {
         finished.model / cell: {"model.safetensors", "model.json", "history.parquet"},
-        finished.evaluation / cell: {"predictions.parquet", "metrics.parquet", "cost.json"},
+        finished.evaluation / cell: {"predictions.parquet", "metrics.parquet", "cost.json", "bins.parquet"},
         finished.aggregate: {
             *("table.parquet", "contrasts.parquet", "across.parquet", "ranks.parquet", "iqm.parquet"),
             *("profiles.parquet", "sensitivity.parquet", "response.parquet", "failures.parquet"),
-            *("laws.parquet", "sizes.parquet", "isoflop.parquet"),
+            *("laws.parquet", "sizes.parquet", "isoflop.parquet", "where.parquet"),
         },
         finished.report: {"report.html"},
     }

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from precisionflow.ablation.contrasts import contrasted, contrasts_of
 from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.measured import Failed, Measured, cells_of, read_metrics, scores_of, units_in
 from precisionflow.ablation.runs import runs_of
+from precisionflow.ablation.where import Binned, read_bins, where_of
 from precisionflow.config import Experiment
 from precisionflow.config.analyses import Scaling
 from precisionflow.records.files import read_parquet, write_parquet
@@ -32,6 +34,7 @@ from precisionflow.records.schemas import (
     SENSITIVITY,
     SIZES,
     TABLE,
+    WHERE,
 )
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
@@ -54,6 +57,7 @@ class Aggregate(NamedTuple):
     laws: pa.Table
     sizes: pa.Table
     isoflop: pa.Table
+    where: pa.Table
     failures: pa.Table
 
 
@@ -69,6 +73,7 @@ SCHEMAS = (
     LAWS,
     SIZES,
     ISOFLOP,
+    WHERE,
     FAILURES,
 )
 """Of the tables of `Aggregate`."""
@@ -90,7 +95,8 @@ def aggregate(
     def work(folder: Path) -> None:
         whole, failed = parted(cells)
         costs = any(isinstance(experiment.analysis, Scaling) for experiment in ordered)
-        tables = tables_of(ordered, read_metrics(whole, costs=costs), failed, partial=partial)
+        measured = read_metrics(whole, costs=costs)
+        tables = tables_of(ordered, measured, failed, binned=read_bins(whole), partial=partial)
         for table, (path, schema) in zip(tables, _files(folder), strict=True):
             write_parquet(table, path, schema)
 
@@ -120,11 +126,16 @@ def aggregated(out: Path, experiments: Sequence[Experiment], *, evaluations: Seq
 
 
 def tables_of(
-    experiments: Sequence[Experiment], measured: Measured, failed: Failed, *, partial: bool = False
+    experiments: Sequence[Experiment],
+    measured: Measured,
+    failed: Failed,
+    *,
+    binned: Binned = MappingProxyType({}),
+    partial: bool = False,
 ) -> Aggregate:
-    """The tables of experiments whose cells have scores or failed; errors as `aggregate` has them."""
+    """The tables of experiments whose cells have scores, some of them in bins, or failed; errors as `aggregate`'s."""
     found: list[list[dict[str, Any]]] = [[] for _ in Aggregate._fields]
-    scores, contrasts, across, ranks, means, profiles, *of_analyses, failures = found
+    scores, contrasts, across, ranks, means, profiles, *of_analyses, where, failures = found
     for experiment in experiments:
         groups = by_dataset(experiment)
         for dataset, variants in list(groups.items()):
@@ -136,6 +147,7 @@ def tables_of(
             absent = set(asked) - measured.keys() if partial else failed.keys()
             metrics = _check_complete(experiment, variants, measured, failed, absent=absent)
             scores += score_rows(experiment, variants, metrics, measured)
+            where += where_of(experiment, variants, binned)
             contrasts += _kept(contrasts_of(experiment, variants, measured), partial=partial)
             analysed = (
                 *sensitivity_of(experiment, variants, measured),
@@ -174,6 +186,7 @@ def _files(folder: Path) -> list[tuple[Path, pa.Schema]]:
         files.laws,
         files.sizes,
         files.isoflop,
+        files.where,
         files.failures,
     )
     return list(zip(paths, SCHEMAS, strict=True))

@@ -7,10 +7,11 @@ from typing import Any
 from precisionflow.config import Experiment
 from precisionflow.evaluation.metrics import metrics_table
 from precisionflow.evaluation.predictor import load_predictor
+from precisionflow.evaluation.where import named_cell
 from precisionflow.records.cards import CostCard, DatasetCard
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.recalibration import RecalibrationCard
-from precisionflow.records.schemas import ATTENTION, CLASSES, CONFUSIONS, FIT, IMAGES, METRICS
+from precisionflow.records.schemas import ATTENTION, BINS, CLASSES, CONFUSIONS, FIT, IMAGES, METRICS
 from precisionflow.results.cells import evaluation_inputs
 from precisionflow.results.code import Verb
 from precisionflow.results.failures import failure_of, write_failure
@@ -98,6 +99,8 @@ def _evaluate_cell(
         write_parquet(scored.images, files.images, IMAGES)
     if scored.attention is not None:
         write_parquet(scored.attention, files.attention, ATTENTION)
+    if scored.bins is not None:
+        write_parquet(named_cell(scored.bins, experiment, seed=seed, split=split), files.bins, BINS)
     if scored.recalibrations:
         write_card(RecalibrationCard(model=input_key(model), fits=scored.recalibrations), files.recalibration)
     write_card(CostCard(**card.model_dump(include=set(CostCard.model_fields))), files.cost)

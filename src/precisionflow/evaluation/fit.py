@@ -8,6 +8,7 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from precisionflow.evaluation.distribution import Distribution
+from precisionflow.evaluation.where import features_of
 from precisionflow.records.cards import Standardisation
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import FIT, REGRESSION_ROWS
@@ -33,7 +34,7 @@ def fitted_curve(
 
     def points(part: Part) -> tuple[np.ndarray, np.ndarray]:
         rows = read_parquet(PreparedSplit(data).part(part), REGRESSION_ROWS)
-        x = scales.restore_features(np.array(rows["features"].to_pylist()))[:, 0]
+        x = scales.restore_features(features_of(rows))[:, 0]
         return x, scales.restore_target(rows["target"].to_numpy())
 
     test, target = points("test")

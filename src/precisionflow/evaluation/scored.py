@@ -30,3 +30,5 @@ class Scored(NamedTuple):
     """A records.schemas.IMAGES of images."""
     attention: pa.Table | None = None
     """A records.schemas.ATTENTION where the experiment asks for it."""
+    bins: pa.Table | None = None
+    """A records.schemas.BINS without its cell, of a table of numbers."""

@@ -11,9 +11,9 @@ def _schema(
     return pa.schema([f.with_metadata(marks[f.name]) if f.name in marks else f for f in fields])
 
 
-def without(schema: pa.Schema, name: str) -> pa.Schema:
-    """A schema without a column that may be missing."""
-    return schema.remove(schema.get_field_index(name))
+def without(schema: pa.Schema, *names: str) -> pa.Schema:
+    """A schema without some columns, such as one that may be missing."""
+    return pa.schema([field for field in schema if field.name not in names])
 
 
 NAN, MISSING = {b"may be": b"nan"}, {b"may be": b"missing"}
@@ -165,12 +165,11 @@ IMAGES = _schema(
 those of the highest free energy among test images and unknown classes. Nats of a pixel; shape of an image; pixels in
 their own units, of the image that the highest state predicts, and of the image whose lower half is predicted from the
 upper."""
+_CELL = {"experiment": _text, "variant": _text, "dataset": _text, "seed": _whole, "split": _whole}
+CELL = tuple(_CELL)
+"""Columns that say which cell a row is of."""
 METRICS = _schema(
-    experiment=_text,
-    variant=_text,
-    dataset=_text,
-    seed=_whole,
-    split=_whole,
+    **_CELL,
     metric=_text,
     value=_real,
     n=_whole,
@@ -180,6 +179,23 @@ METRICS = _schema(
 """evaluation/metrics.parquet: n is the number of rows or tokens behind the value, n_train that of training and
 validation. chance is the metric in worlds where the predictions are true, the same worlds in every cell; an empty list
 where chance does not keep it from its ideal."""
+STATED_STD = ""
+"""In place of a feature's name: bins of the stated std."""
+BINS = _schema(
+    **_CELL,
+    feature=_text,
+    bin=_whole,
+    low=_real,
+    high=_real,
+    metric=_text,
+    value=_real,
+    n=_whole,
+    chance=pa.list_(pa.field("element", pa.float32(), nullable=False)),
+)
+"""evaluation/bins.parquet of a table of numbers: scores of the n test rows whose feature lies in bin 0, 1, ... from low
+to high, all in the source's own units. metric: coverage_95; std, the root mean square of the stated one; rmse; nll in
+nats. chance as in METRICS, empty of std. The bins of a feature are those of all rows of the data, so that every cell
+has the same; those of the stated std are a model's own."""
 TABLE = _schema(
     may_be_nan=("mean", "low", "high", "std", "chance_low", "chance_high"),
     experiment=_text,
@@ -379,6 +395,24 @@ ISOFLOP = _schema(
 )
 """aggregate/isoflop.parquet of a scaling analysis whose runs differ in parameters and in data: by the joint law of
 both, the parameters and the targets learned from that a budget of operations is best spent on, and the metric there."""
+WHERE = _schema(
+    may_be_nan=("chance_low", "chance_high"),
+    experiment=_text,
+    dataset=_text,
+    variant=_text,
+    feature=_text,
+    bin=_whole,
+    low=_real,
+    high=_real,
+    metric=_text,
+    mean=_real,
+    n=_whole,
+    cells=_whole,
+    chance_low=_real,
+    chance_high=_real,
+)
+"""aggregate/where.parquet: mean of `BINS` over the cells that have test rows in the bin; n rows of all of them; low and
+high are the outermost of the cells. The chance as in TABLE, of one bin alone."""
 FAILURES = _schema(
     experiment=_text, dataset=_text, variant=_text, seed=_whole, split=_whole, stage=_text, cause=_text
 )

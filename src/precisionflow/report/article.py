@@ -26,6 +26,7 @@ from precisionflow.report.sections import (
     sensitivity,
     settling,
     training_cost,
+    where,
 )
 
 SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
@@ -40,6 +41,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     fit.section,
     images.section,
     calibration.section,
+    where.section,
     learning_curves.section,
     settling.section,
     training_cost.section,

@@ -37,6 +37,8 @@ class Group:
     """Start of the ids of all its figures."""
     failures: tuple[Row, ...] = ()
     """Rows of records.schemas.FAILURES."""
+    where: tuple[Row, ...] = ()
+    """Rows of records.schemas.WHERE; none of a task without bins."""
     open: frozenset[Cell] = frozenset()
     """Cells of a study that is not finished which are not there yet."""
 
@@ -134,7 +136,9 @@ def gather(
     cells_of_variant = len(experiment.seeds) * len(experiment.splits)
     lost = open_cells | cells.failed_cells(results.failures)
     gone = Counter((cell.dataset, cell.variant) for cell in lost if cell.experiment == experiment.name)
-    scores, contrasts = results.table.to_pylist(), results.contrasts.to_pylist()
+    scores, contrasts, where = (
+        table.to_pylist() for table in (results.table, results.contrasts, results.where)
+    )
     groups = tuple(
         Group(
             experiment,
@@ -146,6 +150,7 @@ def gather(
             evaluated=evaluated,
             anchor=f"{anchor}-{position}",
             failures=tuple(tables.select(results.failures.to_pylist(), experiment, dataset)),
+            where=tuple(tables.select(where, experiment, dataset)),
             open=open_cells,
         )
         for position, (dataset, variants) in enumerate(by_dataset(experiment).items())

@@ -172,6 +172,11 @@ class EvaluatedCell:
         return self.folder / "fit.parquet"
 
     @property
+    def bins(self) -> Path:
+        """records.schemas.BINS, of a table of numbers."""
+        return self.folder / "bins.parquet"
+
+    @property
     def classes(self) -> Path:
         """records.schemas.CLASSES, of texts and words."""
         return self.folder / "classes.parquet"
@@ -257,6 +262,11 @@ class Aggregated:
     def isoflop(self) -> Path:
         """records.schemas.ISOFLOP."""
         return self.folder / "isoflop.parquet"
+
+    @property
+    def where(self) -> Path:
+        """records.schemas.WHERE."""
+        return self.folder / "where.parquet"
 
     @property
     def failures(self) -> Path:

@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow.evaluation.calibration.coverage import (
-    coverage,
-    coverage_band,
-    coverage_by,
-    reliability,
-    width,
-)
+from precisionflow.evaluation.calibration.coverage import coverage, coverage_band, reliability, width
 from precisionflow.evaluation.scores.gaussian import gaussian_interval, gaussian_pit
 
 ROWS = 4000
@@ -95,18 +89,3 @@ def test_the_band_of_many_rows_is_the_normal_one():
 
 
 half, true = np.full(2, 0.5), np.ones(2, dtype=bool)
-
-
-def test_coverage_by_a_key_is_that_of_each_group_alone() -> None:
-    """The level holds over all rows, and in neither half: the sure half is too sure."""
-    random = np.random.default_rng(0)
-    key, pit = random.normal(size=1000), np.empty(1000)
-    sure = key < np.median(key)
-    pit[sure], pit[~sure] = np.tile([0.01, 0.5, 0.5, 0.99], 125), 0.5
-    assert coverage_by(key, pit, level=0.75, groups=1) == pytest.approx([0.75])
-    assert coverage_by(key, pit, level=0.75, groups=2) == pytest.approx([0.5, 1.0])
-    assert coverage_by(np.zeros(1000), pit, level=0.75, groups=2) == pytest.approx([0.75, 0.75])
-    with pytest.raises(
-        ValueError, match="groups: given 1001; should be between 1 and the number of rows, 1000"
-    ):
-        coverage_by(key, pit, level=0.75, groups=1001)

@@ -47,7 +47,7 @@ def test_each_task_has_its_figures_and_finer_tables(reports: list[TaskReport]) -
     assert [of.metrics for of in intervals] == [("coverage_90",), ("width_90",), ("interval_score_90",)]
     assert intervals[2].title == "Interval score of central intervals on d, by level in per cent"
     assert len(language.calibration(name="f").pictures) == 4
-    assert len(regression.calibration(name="f").pictures) == 4 + 2 * 2
+    assert len(regression.calibration(name="f").pictures) == 3 + 2 * 2
 
 
 def test_predictions_are_read_once_and_only_where_they_are_shown(reports: list[TaskReport]) -> None:

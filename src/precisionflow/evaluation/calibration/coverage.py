@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from precisionflow.evaluation.calibration.bands import binomial_band, unit_interval
-from precisionflow.evaluation.columns import Rows, aligned, by_rank, refuse
+from precisionflow.evaluation.columns import Rows, aligned, refuse
 
 
 def interval_calibration_error(pit: Rows, *, levels: int = 99) -> float:
@@ -54,20 +54,6 @@ def reliability(pit: Rows, *, levels: Float[np.ndarray, " levels"]) -> Float[np.
     """
     distance = np.sort(np.abs(2 * unit_interval(pit) - 1))
     return np.searchsorted(distance, _levels(levels), side="right") / len(distance)
-
-
-def coverage_by(key: Rows, pit: Rows, *, level: float, groups: int) -> Float[np.ndarray, " groups"]:
-    """Coverage of the central interval of a level in groups of equal size (to one row) by rising key.
-
-    Rows of equal key share their coverage. A level that holds on average need not hold in a group: where a model is too
-    sure and where not sure enough may balance. ValueError for fewer rows than groups.
-    """
-    key, pit = aligned(key=key, pit=unit_interval(pit))
-    if not 1 <= groups <= len(key):
-        raise ValueError(f"groups: given {groups}; should be between 1 and the number of rows, {len(key)}")
-    starts = np.linspace(0, len(key), groups + 1).astype(int)
-    inside = (np.abs(2 * pit - 1) <= _levels(level)).astype(float)
-    return np.add.reduceat(by_rank(key, inside), starts[:-1]) / np.diff(starts)
 
 
 def coverage_band(n: int, *, level: Levels, confidence: float = 0.95) -> tuple[Levels, Levels]:

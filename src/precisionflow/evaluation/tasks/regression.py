@@ -28,14 +28,15 @@ from precisionflow.evaluation.recalibration.recalibrated import (
 )
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.gaussian import squared_error
+from precisionflow.evaluation.where import bins_table, features_of
 from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
-from precisionflow.records.cards import DatasetCard, Standardisation
+from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_parquet
 from precisionflow.records.recalibration import TableFit
 from precisionflow.records.schemas import PREDICTIONS, REGRESSION_ROWS
-from precisionflow.results.layout import PreparedSplit
+from precisionflow.results.layout import PARTS, PreparedSplit
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class TablePredictor(TrainedNetwork):
             self.standardised(torch.from_numpy(test.features)),
             experiment=experiment,
             data=data,
-            scales=self.data_card.table,
+            card=self.data_card,
             calibration=lambda: calibration_predictions(self, data),
         )
         task = experiment.task
@@ -116,14 +117,15 @@ def score_rows(
     *,
     experiment: Experiment,
     data: Path,
-    scales: Standardisation,
+    card: DatasetCard,
     calibration: Callable[[], Calibration],
 ) -> Scored:
     """Scores of the test rows' distributions, in the target's units; `calibration` is asked where a method needs it."""
-    levels, task = experiment.evaluation.levels, experiment.task
+    levels, task, scales = experiment.evaluation.levels, experiment.task, card.table
     assert isinstance(task, Regression)
-    rows = read_parquet(PreparedSplit(data).part("test"), REGRESSION_ROWS)
-    row, target = rows["row"].to_numpy(), scales.restore_target(rows["target"].to_numpy())
+    rows = {part: read_parquet(PreparedSplit(data).part(part), REGRESSION_ROWS) for part in PARTS}
+    features = {part: scales.restore_features(features_of(of)) for part, of in rows.items()}
+    row, target = rows["test"]["row"].to_numpy(), scales.restore_target(rows["test"]["target"].to_numpy())
     metrics = regression_metrics(predicted, target, levels=levels)
     metrics |= above_the_optimum(predicted, target, exact_mixture(task.source, row))
     methods = cast("Sequence[TableRecalibration]", experiment.evaluation.recalibration)
@@ -137,6 +139,14 @@ def score_rows(
         metrics,
         regression_chance(predicted, row, levels=levels, recalibrations=[fit.method for fit in fits]),
         recalibrations=fits,
+        bins=bins_table(
+            predicted,
+            target,
+            row=row,
+            features=features["test"],
+            seen=np.concatenate(list(features.values())),
+            names=card.feature_names,
+        ),
     )
 
 

@@ -46,7 +46,7 @@ class StatedPredictor:
             self.distribution("test", data),
             experiment=experiment,
             data=data,
-            scales=self.data_card.table,
+            card=self.data_card,
             calibration=lambda: self._calibration(data),
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from precisionflow.evaluation.calibration.confidence import reliability_bins
-from precisionflow.evaluation.calibration.coverage import coverage_band, coverage_by, reliability
+from precisionflow.evaluation.calibration.coverage import coverage_band, reliability
 from precisionflow.evaluation.calibration.pit import pit_histogram
 from precisionflow.report.predictions import ClassPredictions, NumberPredictions
 from precisionflow.report.svg import BAND, MUTED, canvas, stroke
@@ -14,8 +14,6 @@ from precisionflow.report.svg import BAND, MUTED, canvas, stroke
 LEVELS = np.arange(1, 50) / 50
 """Nominal levels of the reliability curve."""
 PIT_BINS = 10
-TENTHS = 10
-"""Groups of rows by stated std, at most."""
 
 
 def reliability_curves(predictions: Mapping[str, NumberPredictions], *, confidence: float, name: str) -> str:
@@ -41,30 +39,6 @@ def reliability_curves(predictions: Mapping[str, NumberPredictions], *, confiden
         _unit_square(axes)
         drawing.title("reliability")
         axes.set_xlabel("nominal level")
-        axes.set_ylabel("coverage")
-    return drawing.svg
-
-
-def coverage_by_std(
-    predictions: Mapping[str, NumberPredictions], *, level: float, confidence: float, name: str
-) -> str:
-    """Coverage of the central interval of a level in groups of rows by stated std, with the band of one group."""
-    alt = f"Coverage of {100 * level:g} % intervals in groups of rows by predicted std, for {', '.join(predictions)}"
-    with canvas(name, alt=alt, width=320, height=320) as drawing:
-        axes = drawing.axes
-        rows = min(p.effective_rows for p in predictions.values())
-        groups = min(TENTHS, *(len(p.pit) for p in predictions.values()))
-        place = np.arange(1, groups + 1)
-        low, high = coverage_band(max(1, rows // groups), level=level, confidence=confidence)
-        axes.axhspan(float(low), float(high), color=BAND, linewidth=0)
-        axes.axhline(level, color=MUTED, linewidth=0.8)
-        for index, p in enumerate(predictions.values()):
-            look, covered = stroke(index), coverage_by(p.std, p.pit, level=level, groups=groups)
-            axes.plot(place, covered, color=look.colour, linestyle=look.dash, marker=look.marker)
-        axes.set_ylim(top=1.02)
-        axes.set_xticks(place)
-        drawing.title(f"coverage of {100 * level:g} % by std")
-        axes.set_xlabel("groups of rows, smallest predicted std first")
         axes.set_ylabel("coverage")
     return drawing.svg
 

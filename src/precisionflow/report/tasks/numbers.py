@@ -6,7 +6,7 @@ from functools import cached_property
 
 from precisionflow.config.drawn_tables import HeteroscedasticSine
 from precisionflow.data.sources import sine
-from precisionflow.report.figures.calibration import coverage_by_std, pit_bars, reliability_curves
+from precisionflow.report.figures.calibration import pit_bars, reliability_curves
 from precisionflow.report.figures.uncertainty import (
     error_against_scale,
     ordered_intervals,
@@ -18,8 +18,6 @@ from precisionflow.report.tasks.base import Calibration, FinerScores, TaskReport
 
 INTERVAL_MEASURES = ("coverage", "width", "interval_score")
 """Measures of central intervals: <measure>_<level in per cent>."""
-SHOWN = 0.95
-"""Level whose coverage is shown by stated std."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +60,6 @@ class Numbers(TaskReport):
         yield Picture(
             error_against_scale(self.pooled, name=f"{name}-scale"),
             "Groups of rows by predicted std: on the diagonal the stated std is the error.",
-        )
-        yield Picture(
-            coverage_by_std(self.pooled, level=SHOWN, confidence=confidence, name=f"{name}-where"),
-            f"Where it holds: coverage of {100 * SHOWN:g} % intervals from the surest tenth of the rows to the least "
-            "sure; the band is for one tenth.",
         )
         yield Picture(
             sparsification_curves(self.pooled, name=f"{name}-sparsification"),
