@@ -9,7 +9,7 @@ from precisionflow.components.images import CORE
 @dsl.component(base_image=CORE, install_kfp_package=False)
 def launch_search(
     study: str, images: dict[str, str], run: str, trials: dsl.Output[dsl.Dataset], destination: str
-) -> NamedTuple("Best", settings=list[str], value=float, trial=str):  # type: ignore[valid-type]
+) -> NamedTuple("Best", settings=list[str], value=float, trial=str, best=str):  # type: ignore[valid-type]
     """Run a study to its end: on Katib, or, with a results folder, on this machine.
 
     Args:
@@ -23,6 +23,7 @@ def launch_search(
         settings: The best trial's settings, such as training.learning_rate=0.01.
         value: Its objective.
         trial: Its name.
+        best: All of these with the study's name, as JSON.
     """
     from precisionflow import entrypoints
 

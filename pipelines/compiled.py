@@ -9,6 +9,7 @@ from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.experiment import experiment
 from precisionflow.pipelines.search_then_train import search_then_train, search_then_train_on_cluster
 from precisionflow.pipelines.serve_champion import serve_champion
+from precisionflow.pipelines.tune_then_train import tune_then_train_on_cluster
 
 from precisionflow.cluster.access import names
 from precisionflow.config import Experiment, digest
@@ -43,7 +44,7 @@ def compile_experiment(
 ) -> Path:
     """Write `<experiment>.yaml`, the pipeline as it is submitted; the same experiment gives the same bytes.
 
-    With a `study` it searches before it trains. `mlflow` are the variables that the
+    With a `study` or tuned axes it searches before it trains. `mlflow` are the variables that the
     namespace has values for. As `manifests` it is the resources Pipeline and PipelineVersion, for a repository that a
     cluster follows.
     """
@@ -51,7 +52,9 @@ def compile_experiment(
 
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{experiment.name}.yaml"
-    if study is None:
+    if study is None and experiment.ablation.tuned:
+        pipeline = tune_then_train_on_cluster(experiment, images=images, mlflow=mlflow)
+    elif study is None:
         pipeline = on_cluster(experiment, images=images, mlflow=mlflow)
     else:
         pipeline = search_then_train_on_cluster(study, experiment, images=images, mlflow=mlflow)

@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from kfp import dsl, kubernetes
 from kfp.dsl.graph_component import GraphComponent
 from precisionflow.components.finish import finish
 from precisionflow.components.launch_trainjob import launch_trainjob
 from precisionflow.components.train import train
-from precisionflow.pipelines.ablation import wire
+from precisionflow.pipelines.ablation import Equip, wire
 
 from precisionflow import stages
 from precisionflow.arguments import experiment_argument
@@ -65,6 +66,25 @@ def training_on(wanted: Needs, *, images: Mapping[str, str]) -> Callable[..., ds
     if wanted.trainer:
         return partial(launch_trainjob, image=images["train"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
     return partial(train, destination=str(ClusterArtifacts()))
+
+
+def training_on_cluster(wanted: Needs, *, images: Mapping[str, str], equip: Equip) -> Callable[..., Any]:
+    """The ablation as a pipeline inside another one, which tells MLflow how it ended."""
+
+    @dsl.pipeline(name="train")
+    def training(experiments: list[str], variants: list[str]):  # type: ignore[no-untyped-def]
+        last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
+        with dsl.ExitHandler(last, name="ablation"):
+            wire(
+                experiments,
+                variants,
+                destination=str(ClusterArtifacts()),
+                training=training_on(wanted, images=images),
+                equip=equip,
+                parallelism=VARIANTS_AT_ONCE,
+            )
+
+    return training
 
 
 def in_workspace(experiment: Experiment) -> Experiment:

@@ -7,10 +7,9 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 from precisionflow.components.expand import expand
-from precisionflow.components.finish import finish
 from precisionflow.components.launch_search import launch_search
 from precisionflow.components.resolve import resolve
-from precisionflow.pipelines.ablation import Equip, ablation, unchanged, wire
+from precisionflow.pipelines.ablation import Equip, ablation, unchanged
 
 from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.cluster.access import names
@@ -69,31 +68,14 @@ def search_then_train_on_cluster(
     Every variant is trained as the experiment's own variants ask for it: which ones there are is known only after the
     search.
     """
-    from precisionflow.pipelines.on_cluster import (
-        VARIANTS_AT_ONCE,
-        Equipment,
-        in_workspace,
-        needs,
-        training_on,
-    )
+    from precisionflow.pipelines.on_cluster import Equipment, in_workspace, needs, training_on_cluster
 
     experiment = in_workspace(experiment)
     wanted, place = needs(experiment), str(ClusterArtifacts())
     equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting)
     given, whole = as_argument(study.content), experiment_argument(experiment)
 
-    @dsl.pipeline(name="train")
-    def training(experiments: list[str], variants: list[str]):  # type: ignore[no-untyped-def]
-        last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
-        with dsl.ExitHandler(last, name="ablation"):
-            wire(
-                experiments,
-                variants,
-                destination=place,
-                training=training_on(wanted, images=images),
-                equip=equip,
-                parallelism=VARIANTS_AT_ONCE,
-            )
+    training = training_on_cluster(wanted, images=images, equip=equip)
 
     @dsl.pipeline(
         name=f"{experiment.name}-search",

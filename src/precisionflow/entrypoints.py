@@ -83,11 +83,20 @@ def resolve(experiment: str, *, settings: Sequence[str], destination: str) -> li
     return [experiment_argument(resolved)]
 
 
+@one_line_errors("merge")
+def merge(experiment: str, *, bests: Sequence[str]) -> list[str]:
+    """The experiment with what the studies of its tuned axes found, in a list of one."""
+    from precisionflow.arguments import experiment_argument
+
+    return [experiment_argument(stages.merge(_experiment(experiment), bests=bests))]
+
+
 @one_line_errors("launch_search")
 def launch_search(
     study: str, *, images: Mapping[str, str], run: str, trials: str, destination: str
-) -> tuple[tuple[list[str], float, str], str]:
-    """Run a study here or on Katib: (the best settings, their value, the name of the trial), where its results are."""
+) -> tuple[tuple[list[str], float, str, str], str]:
+    """Run a study here or on Katib: (the best settings, their value, the name of the trial, all as JSON), and where its
+    results are."""
     from precisionflow.destination import ClusterArtifacts, LocalResults
     from precisionflow.search.read import study_of
 
@@ -100,7 +109,7 @@ def launch_search(
             best = stages.search_on_katib(parsed, images=images, run=run, out=out)
         case _:
             assert_never(there)
-    return (list(best.settings), best.value, best.trial), str(out)
+    return (list(best.settings), best.value, best.trial, best.model_dump_json()), str(out)
 
 
 @one_line_errors("prepare")

@@ -32,6 +32,18 @@ def resolve(experiment: "Experiment", *, settings: Sequence[str]) -> "Experiment
     return resolved
 
 
+def merge(experiment: "Experiment", *, bests: Sequence[str]) -> "Experiment":
+    """The experiment with what the studies of its tuned axes found; `bests` are their records.search.Best as JSON."""
+    from precisionflow.records.search import Best
+    from precisionflow.search.tuning import with_found
+
+    found = [Best.model_validate_json(text) for text in bests]
+    merged = with_found(experiment, found)
+    for best in found:
+        say(f"merge {experiment.name}: {best.study}, {', '.join(best.settings)}")
+    return merged
+
+
 def search(study: "Study", *, out: Path) -> "Best":
     """Run a study on this machine."""
     from precisionflow.search.runner.run import run_study

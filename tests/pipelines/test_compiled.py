@@ -25,6 +25,8 @@ IMAGES = {
 """Of the verbs and of `register`: the tasks of an ablation."""
 SERVING = {"serve_champion": CORE}
 SEARCHING = {"launch_search": CORE, "resolve": CORE, "expand": CORE}
+TUNING = ("merge",)
+"""Of a pipeline that is compiled for one experiment alone."""
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +66,7 @@ def test_compiling_into_a_file_is_a_mistake(line: Line) -> None:
     assert line.fails("compile", "--out", "file").startswith("file: File exists; mend that")
 
 
-@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING, *SERVING])
+@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING, *SERVING, *TUNING])
 def test_a_component_has_at_most_five_statements(verb: str) -> None:
     tree = ast.parse((ROOT / "components" / f"{verb}.py").read_text(encoding="utf-8"))
     (function,) = (node for node in tree.body if isinstance(node, ast.FunctionDef))
@@ -75,7 +77,7 @@ def test_a_component_has_at_most_five_statements(verb: str) -> None:
     assert len(own) - 1 <= 5, "beside the docstring"
 
 
-@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING, *SERVING])
+@pytest.mark.parametrize("verb", [*IMAGES, *SEARCHING, *SERVING, *TUNING])
 def test_a_component_describes_itself_and_its_arguments(verb: str) -> None:
     component = getattr(importlib.import_module(f"precisionflow.components.{verb}"), verb)
     content = component.component_spec

@@ -10,6 +10,7 @@ from precisionflow.ablation.analyses.layout import layout
 from precisionflow.ablation.analyses.sizes import sized
 from precisionflow.ablation.combinations import Levels, combinations, factors
 from precisionflow.ablation.points import Point
+from precisionflow.ablation.studies import found_for
 from precisionflow.config import ConfigError, Experiment, overlay, resolve
 from precisionflow.config.ablation import Ablation
 from precisionflow.config.analyses import Scaling, Sensitivity
@@ -38,8 +39,7 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
     ConfigError names the axis and level of a bad overlay, an axis that changes nothing, and two variants that are one.
     """
     base = experiment.model_dump(mode="json", exclude={"ablation", "analysis"})
-    datasets = experiment.ablation.datasets or {"": {}}
-    places = list(itertools.product(datasets, points(experiment)))
+    places = list(itertools.product(experiment.ablation.datasets or ("",), points(experiment)))
     variants = [
         Variant(point.levels, _resolved(base, experiment, dataset, point)) for dataset, point in places
     ]
@@ -53,6 +53,12 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
             )
     _check_distinct(variants)
     return tuple(variants)
+
+
+def places_of(experiment: Experiment) -> list[tuple[str, Levels]]:
+    """Data set of the ablation, "" where it names none, and levels of each variant, in the order of `expand`."""
+    datasets = experiment.ablation.datasets or ("",)
+    return [(dataset, point.levels) for dataset, point in itertools.product(datasets, points(experiment))]
 
 
 def points(experiment: Experiment) -> list[Point]:
@@ -80,6 +86,7 @@ def _combined(ablation: Ablation, levels: Levels, *, without: str = "") -> Point
 def _resolved(base: dict[str, Any], experiment: Experiment, dataset: str, point: Point) -> Experiment:
     """A point on a data set."""
     settings = experiment.ablation.datasets.get(dataset, {}) | point.settings
+    settings |= found_for(experiment, dataset, point.levels)
     try:
         return resolve(overlay(base, settings | {"variant": point.name or experiment.variant}))
     except ConfigError as error:

@@ -22,6 +22,9 @@ def print_plan(experiments: Sequence[Experiment], *, folder: Path) -> None:
 
     console = terminal()
     for experiment in experiments:
+        studies = list[str]()
+        if experiment.ablation.tuned:
+            experiment, studies = _tuned(experiment, Results(folder))
         made = plan(experiment, Results(folder))
         headings = ("data set", "variant", "cells", "done", "open", "seconds each", "work left")
         table = Table(
@@ -30,7 +33,7 @@ def print_plan(experiments: Sequence[Experiment], *, folder: Path) -> None:
             tuple(tuple(map(Entry, line)) for line in _lines(made.rows)),
         )
         print_table(table, console)
-        for line in _effects(made):
+        for line in [*studies, *_effects(made)]:
             console.print(line, soft_wrap=True)
 
 
@@ -67,6 +70,19 @@ def _line(dataset: str, variant: str, rows: Sequence[Row]) -> tuple[str, ...]:
         "—" if math.isnan(each) else f"{each:.3g}",
         "—" if math.isnan(left) else duration(left),
     )
+
+
+def _tuned(experiment: Experiment, results: Results) -> tuple[Experiment, list[str]]:
+    """The experiment as far as its studies have found something, and how many trials come before the cells."""
+    from precisionflow.search.tuning import as_far_as_found, budget
+
+    asked = budget(experiment, results)
+    if asked is None:
+        return experiment, []
+    each = asked.trials // asked.studies
+    studies = "1 study" if asked.studies == 1 else f"{asked.studies} studies"
+    told = f"tuning before them: {studies} of {each} trials, {asked.done} of {asked.trials} trials done"
+    return as_far_as_found(experiment, results), [told]
 
 
 def _effects(made: Plan) -> list[str]:

@@ -19,6 +19,7 @@ from precisionflow.results.locks import exclusive
 from precisionflow.results.reuse import reuse
 from precisionflow.search.journal import adopt
 from precisionflow.search.study import Study
+from precisionflow.search.tuning import tune
 
 
 def run_experiments(
@@ -29,7 +30,7 @@ def run_experiments(
     retry_failed: bool = False,
     trust_code: bool = False,
 ) -> bool:
-    """Run the pipeline into `folder` and say what came out; whether no cell failed.
+    """Run the pipeline into `folder` and say what came out; whether no cell failed. Studies of tuned axes come first.
 
     Cells of the same content are copied from the results folders `reused`. With `retry_failed`, failed cells are tried
     again; with `trust_code`, results of other code are kept.
@@ -38,6 +39,7 @@ def run_experiments(
     if len(set(names)) < len(names):
         raise ValueError(f"experiments {', '.join(names)}: two have the same name; rename one in its file")
     with _told(folder) as done:
+        experiments = [tune(experiment, Results(folder), screen=sys.stdout) for experiment in experiments]
         if retry_failed:
             print(f"run: {remove_failures(Results(folder))} failed cells are tried again", flush=True)
         for source in reused:

@@ -80,6 +80,10 @@ def _search_and_train(
 
     experiment = experiment_named(name, settings)
     variants_of(experiment)
+    if experiment.ablation.tuned:
+        raise ValueError(
+            f"--train {name}: has studies of its own, ablation.tuned; leave them out, or say `precisionflow run {name}`"
+        )
     study = read_study(file)
     if access:
         from precisionflow.app.submit import submit_experiment

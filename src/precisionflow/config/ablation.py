@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.base import NUMBER, Config, Count, Fraction, Label, Positive, nearest
 from precisionflow.config.designs import Design, Product
+from precisionflow.config.tuning import Tuning
 
 Overlay = dict[str, Any]
 """Dotted keys and their values: the same thing as `--set` on the command line."""
@@ -52,6 +53,17 @@ class Ablation(Config):
     """Numbers of seeds after which contrasts are looked at, and the run ends where all are decided: tests and their
     intervals hold at all looks together. None: one look, at all seeds."""
 
+    tuned: Tuning | None = None
+    """Axes whose levels are tuned before their seeds run; none: levels are compared as they are written."""
+
+    @model_validator(mode="after")
+    def _tuned_axes_are_there(self) -> Self:
+        for axis in self.tuned.axes if self.tuned else ():
+            if axis not in self.axes:
+                allowed = f"allowed: {', '.join(self.axes)}{nearest(axis, list(self.axes))}"
+                raise ValueError(f"ablation.tuned.axes: unknown axis {axis!r}; {allowed}")
+        return self
+
     @model_validator(mode="after")
     def _looks_increase(self) -> Self:
         if any(later <= look for look, later in itertools.pairwise(self.looks)):
@@ -86,6 +98,8 @@ class Ablation(Config):
         found = [("ablation.datasets", name, overlay) for name, overlay in self.datasets.items()]
         for axis, levels in self.axes.items():
             found += [(f"ablation.axes.{axis}", level, overlay) for level, overlay in levels.items()]
+        if self.tuned:
+            found.append(("ablation.tuned", "parameters", dict.fromkeys(self.tuned.parameters)))
         return found
 
 

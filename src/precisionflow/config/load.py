@@ -1,5 +1,7 @@
 """Loading: from a name, a file or text to a validated Experiment, with `--set` overlays merged first."""
 
+import base64
+import json
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from precisionflow.config import places
-from precisionflow.config.base import Config, ConfigError, completed, keys_of, nearest
+from precisionflow.config.base import Config, ConfigError, completed, keys_of, nearest, without_defaults
 from precisionflow.config.experiment import Experiment
 from precisionflow.config.explain import explain
 from precisionflow.config.overlay import overlay
@@ -32,8 +34,20 @@ def load(name: str, settings: Iterable[str] = ()) -> Experiment:
     return resolve(overlay(tree(name), here))
 
 
+WORD = "base64:"
+"""Beginning of a whole experiment as one word."""
+
+
+def as_word(experiment: Experiment) -> str:
+    """The experiment as a word that no shell changes, and that `load` takes for a name."""
+    text = json.dumps(without_defaults(experiment), separators=(",", ":"))
+    return WORD + base64.b64encode(text.encode()).decode()
+
+
 def tree(name: str) -> dict[str, Any]:
-    """The unvalidated mapping of an experiment: a file where the name is a path, else a shipped one."""
+    """The unvalidated mapping of an experiment: a file where the name is a path, that of a word, else a shipped one."""
+    if name.startswith(WORD):
+        return mapping(_of_a_word(name), WORD)
     if name.endswith((".yaml", ".yml", ".json")) or "/" in name:
         try:
             text = Path(name).read_text(encoding="utf-8")
@@ -49,6 +63,13 @@ def tree(name: str) -> dict[str, Any]:
             f"unknown experiment {name!r}; allowed: {', '.join(known)}, or a YAML file{nearest(name, list(known))}"
         )
     return mapping(known[name], name)
+
+
+def _of_a_word(word: str) -> str:
+    try:
+        return base64.b64decode(word.removeprefix(WORD), validate=True).decode()
+    except ValueError:
+        raise ConfigError(f"{word[:40]}...: is no text in base64; copy the whole word") from None
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -26,6 +26,7 @@ from precisionflow.report.sections import (
     sensitivity,
     settling,
     training_cost,
+    tuning,
     where,
 )
 
@@ -42,6 +43,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     images.section,
     calibration.section,
     where.section,
+    tuning.section,
     learning_curves.section,
     settling.section,
     training_cost.section,

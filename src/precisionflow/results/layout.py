@@ -50,6 +50,10 @@ class Results:
         """A search whose best settings the run trains with."""
         return self.folder / "search"
 
+    def tuning(self, study: str) -> Path:
+        """The search of a study of the tuned axes."""
+        return self.folder / "tuning" / study
+
     @property
     def rooms(self) -> tuple[Path, ...]:
         """Folders that stages lie in, unlike copies of MLflow."""

@@ -1,5 +1,6 @@
 """Results of a run, copied from a store into the folders of a run on this machine."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -8,14 +9,16 @@ from typing import Any
 import pytest
 from kfp_server_api import V2beta1Run, V2beta1RuntimeConfig
 
+from precisionflow.ablation.design import expand
 from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.pipelines import fetch
 from precisionflow.config import resolve
-from precisionflow.records.files import write_card
+from precisionflow.records.files import read_card, write_card
 from precisionflow.records.search import Best
 from precisionflow.results.failures import failure_of, write_failure
-from precisionflow.results.layout import cell_folder
+from precisionflow.results.layout import Results, cell_folder
 from precisionflow.results.stage import finished_key, once
+from precisionflow.search.tuning import tuned_levels
 from tests.trained import TABLE, trained
 
 
@@ -93,19 +96,37 @@ def test_what_belongs_to_no_variant_of_the_run_is_left_alone(tmp_path: Path) -> 
 
 def test_a_search_is_copied_once_and_says_its_best(tmp_path: Path) -> None:
     store, out = Folder(tmp_path / "store"), tmp_path / "out" / "search"
-    assert fetch.copy_search(store, "run", out=out) is None
+
+    def copied() -> list[Best]:
+        return fetch.copy_searches(store, "run", place=lambda _: out)
+
+    assert copied() == []
     folder = store.root / "run" / "launch-search" / "7" / "trials"
     (folder / "report").mkdir(parents=True)
     best = Best(study="s", trial="t", settings=("training.steps=7",), metric="nll", value=1.0, trials=2)
     write_card(best, folder / "best.json")
     (folder / "report" / "search.html").write_text("page")
-    assert fetch.copy_search(store, "run", out=out) == best
+    assert copied() == [best]
     assert (out / "report" / "search.html").read_text() == "page"
     before = store.downloads
-    assert fetch.copy_search(store, "run", out=out) == best
+    assert copied() == [best]
     assert store.downloads == before == 2
     write_card(best.model_copy(update={"trials": 3}), folder / "best.json")
-    assert fetch.copy_search(store, "run", out=out).trials == 3
+    assert copied()[0].trials == 3
+
+
+def test_the_studies_of_tuned_axes_have_a_folder_each(tmp_path: Path) -> None:
+    store, results = Folder(tmp_path / "store"), Results(tmp_path / "out")
+    bests = [
+        Best(study=f"tune-{k}", trial="t", settings=(), metric="validation_loss", value=k, trials=2)
+        for k in (0, 1)
+    ]
+    for place, best in enumerate(bests):
+        folder = store.root / "run" / "launch-search" / str(place) / "trials"
+        folder.mkdir(parents=True)
+        write_card(best, folder / "best.json")
+    assert fetch.copy_searches(store, "run", place=results.tuning) == bests
+    assert read_card(results.tuning("tune-1") / "best.json", Best) == bests[1]
 
 
 def test_what_a_run_trains(tmp_path: Path) -> None:
@@ -121,6 +142,34 @@ def test_what_a_run_trains(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"^run other: is not a run of precisionflow"):
         fetch.experiments_of(other, out=tmp_path, connection=nobody)
+
+
+def test_a_run_with_tuned_axes_trains_what_its_studies_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = {"noise": {"one": {"objective.kind": "homoscedastic"}, "own": {"objective.kind": "gaussian_nll"}}}
+    tuned = {
+        "axes": ["noise"],
+        "trials": 2,
+        "parameters": {"training.learning_rate": {"low": 0.1, "high": 1}},
+    }
+    whole = resolve({"name": "tiny"} | TABLE | {"ablation": {"axes": axes, "tuned": tuned}})
+    studies, store = list(tuned_levels(whole)), Folder(tmp_path / "store")
+    given = {"experiment": whole.model_dump_json(), "studies": [json.dumps(name) for name in studies]}
+    run = V2beta1Run(display_name="mine", runtime_config=V2beta1RuntimeConfig(parameters=given))
+    monkeypatch.setattr(fetch, "artifacts_of", lambda _run, connection: "run")  # noqa: ARG005
+    monkeypatch.setattr(fetch, "object_store", lambda _connection, root: contextlib.nullcontext(store))  # noqa: ARG005
+    nobody: Any = None
+    for place, name in enumerate(studies):
+        with pytest.raises(ClusterError, match="its search has not ended yet"):
+            fetch.experiments_of(run, out=tmp_path / "out", connection=nobody)
+        settings = (f"training.learning_rate=0.{place + 1}",)
+        best = Best(study=name, trial="t", settings=settings, metric="validation_loss", value=1.0, trials=2)
+        folder = store.root / "run" / "launch-search" / str(place) / "trials"
+        folder.mkdir(parents=True)
+        write_card(best, folder / "best.json")
+    (found,) = fetch.experiments_of(run, out=tmp_path / "out", connection=nobody)
+    assert [v.experiment.training.learning_rate for v in expand(found)] == [0.1, 0.2]
 
 
 @pytest.mark.parametrize("room", ["model", "evaluation"])

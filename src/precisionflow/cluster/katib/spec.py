@@ -1,5 +1,6 @@
 """Katib experiment of a study, as Katib's API takes it."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,17 @@ def katib_experiment(
     metadata = {**given, "namespace": namespace, "labels": labels}
     metadata |= {"ownerReferences": [owner]} if owner else {}
     return {**study.content, "metadata": metadata, "spec": spec}
+
+
+def mounting(content: Mapping[str, Any], claim: str) -> dict[str, Any]:
+    """A study whose trials are Jobs with one container, which reads raw data from the workspace `claim`."""
+    changed: dict[str, Any] = json.loads(json.dumps(content))
+    pod = changed["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    pod["volumes"] += [{"name": "workspace", "persistentVolumeClaim": {"claimName": claim}}]
+    container["volumeMounts"] += [{"name": "workspace", "mountPath": names.WORKSPACE}]
+    container["env"] += [{"name": "PRECISIONFLOW_DATA", "value": names.DATA}]
+    return changed
 
 
 def _with_images(node: Any, images: Mapping[str, str]) -> Any:

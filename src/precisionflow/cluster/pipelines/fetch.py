@@ -4,7 +4,7 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -21,11 +21,11 @@ from precisionflow.config import Experiment, parse, tuned
 from precisionflow.console import command
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.failure import FailureCard
-from precisionflow.records.files import read_card
 from precisionflow.records.marker import MARKER, StageCard, read_marker, sha256_of
 from precisionflow.records.search import Best
-from precisionflow.results.layout import EvaluatedCell, TrainedCell, failure_file
+from precisionflow.results.layout import EvaluatedCell, Results, TrainedCell, failure_file
 from precisionflow.results.stage import finished_key
+from precisionflow.search.tuning import with_found
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
@@ -53,36 +53,44 @@ def fetch(
 
 
 def experiments_of(run: "V2beta1Run", *, out: Path, connection: Connection) -> list[Experiment]:
-    """Experiments that a run trains; one that searches first gets the best settings, its search goes to `out/search`.
+    """Experiments that a run trains; one that searches first gets what was found.
 
-    ValueError for a run of something else, ClusterError while the search goes on.
+    A search goes to `out/search`, the studies of tuned axes each to their folders in `out/tuning`. ValueError for a run
+    of something else, ClusterError while the search goes on.
     """
     if texts := argument(run, "experiments"):
         return [parse(text) for text in texts]
-    base = text_argument(run, "experiment")
-    if not base or not text_argument(run, "study"):
+    base, studies = text_argument(run, "experiment"), argument(run, "studies")
+    if not base or not (studies or text_argument(run, "study")):
         raise ValueError(f"run {run.display_name}: is not a run of precisionflow, it has no experiments")
     root = artifacts_of(run, connection=connection)
     with object_store(connection, root=root) as store:
-        best = copy_search(store, root, out=out / "search")
-    if best is None:
+        results = Results(out)
+        bests = copy_searches(store, root, place=results.tuning if studies else lambda _: results.search)
+    if len(bests) < len(studies or (1,)):
         raise ClusterError(
             f"run {run.display_name}: its search has not ended yet; "
             f"`{command('status', run.display_name)}` lists its tasks"
         )
-    return [tuned(parse(base), best.settings)]
+    whole = parse(base)
+    return [with_found(whole, bests) if studies else tuned(whole, bests[0].settings)]
 
 
-def copy_search(store: ObjectStore, root: str, *, out: Path) -> Best | None:
-    """Copy a finished search below `root`, unless it is here; its best settings, none where there is no such search."""
+def copy_searches(store: ObjectStore, root: str, *, place: Callable[[str], Path]) -> list[Best]:
+    """Copy the finished searches below `root` that are not here, each to the `place` of its study; what they found."""
+    found: dict[str, Best] = {}
     for key in store.keys(root):
         path = PurePosixPath(key)
         if path.name == BEST and path.parent.name == SEARCH:
             source = f"{root}/{path.parent}"
-            if not (out / BEST).exists() or (out / BEST).read_bytes() != store.read(f"{source}/{BEST}"):
+            content = store.read(f"{source}/{BEST}")
+            best = Best.model_validate_json(content)
+            out = place(best.study)
+            if not (out / BEST).exists() or (out / BEST).read_bytes() != content:
+                out.parent.mkdir(parents=True, exist_ok=True)
                 _replace(store, source, out)
-            return read_card(out / BEST, Best)
-    return None
+            found[best.study] = best
+    return list(found.values())
 
 
 def copy(

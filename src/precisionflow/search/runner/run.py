@@ -22,11 +22,13 @@ def run_study(
     parallel: int | None = None,
     seed: int | None = None,
     screen: TextIO | None = None,
+    store: Path | None = None,
 ) -> Best:
     """Run the trials that `out` lacks; write `trials.parquet`, `best.json`, `report/search.html` and MLflow's runs.
 
     `parallel` trials run at once (default: the study's parallelTrialCount); `seed` is the algorithm's (default: that
-    of the search in `out`, else its random_state, else 0). Progress goes to `screen`, standard output by default.
+    of the search in `out`, else its random_state, else 0). Progress goes to `screen`, standard output by default; runs
+    of MLflow to `store`, by default the one in `out`.
     ValueError for an algorithm that needs Katib, for a folder of another search, and when too many trials failed; what
     has ended is kept, and the failed trials run again in the next call.
     """
@@ -60,7 +62,7 @@ def run_study(
         if loop.failed:
             raise ValueError(_failure(study, journal))
         made = sorted(journal.ended, key=lambda card: card.number)
-        return conclude(study, [card.record(study) for card in made], out=out, store=out)
+        return conclude(study, [card.record(study) for card in made], out=out, store=store or out)
 
 
 def _failure(study: Study, journal: Journal) -> str:
