@@ -4,6 +4,7 @@ from math import nan
 import pytest
 
 from precisionflow.records.search import Search, Trial
+from precisionflow.report.search.landscape import contours, front, has_contours
 from precisionflow.report.search.page import importance, write_search_page
 
 SETTINGS = ("model.rate=0.4", "model.kind=<a>")
@@ -46,13 +47,17 @@ def searched(found, **changes):
     return Search(**given | changes)
 
 
-def test_the_page_holds_every_trial_and_three_figures(tmp_path):
+def test_the_page_holds_every_trial_and_its_figures(tmp_path):
     failed = {"state": "failed", "seconds": 0.5, "cause": "exit code 1: <no>"}
     found = [*trials(9), trial(9, nan, {"rate": 1.0, "noise": 1, "kind": "a"}, end=10, **failed)]
     write_search_page(searched(found), tmp_path / "search.html")
     page = (tmp_path / "search.html").read_text()
     assert page.count("<tr>") == 1 + 10
-    assert re.findall(r'aria-label="(\w+)', page)[:3] == ["nll", "Parallel", "Importance"]
+    labels = re.findall(r'role="img" aria-label="([^"]*)"', page)
+    assert [label.split()[0] for label in labels[:3]] == ["nll", "Parallel", "Importance:"]
+    assert set(labels[3:6]) == {f"nll of every trial over {name}" for name in ("rate", "noise", "kind")}
+    assert labels[6].startswith("Contours of nll over ")
+    assert labels[7].startswith("nll over seconds of every trial. Pareto front, by trial: ")
     assert "exit code 1: &lt;no&gt;" in page
     assert "--set model.kind=&lt;a&gt;" in page
     assert "<b>" not in page
@@ -86,3 +91,33 @@ def test_there_is_no_importance_of_too_little(found):
 def test_a_search_of_one_trial_has_a_page(tmp_path):
     write_search_page(searched(trials(1)), tmp_path / "search.html")
     assert "Importance" not in (tmp_path / "search.html").read_text()
+
+
+def costly(*pairs):
+    return [trial(n, value, {}, seconds=seconds) for n, (seconds, value) in enumerate(pairs)]
+
+
+def test_the_front_is_what_no_trial_beats_in_both():
+    found = costly((1.0, 5.0), (2.0, 6.0), (2.0, 4.0), (3.0, 4.0), (5.0, 1.0), (4.0, 2.0))
+    assert [t.number for t in front(found, maximize=False)] == [0, 2, 5, 4]
+    assert [t.number for t in front(found, maximize=True)] == [0, 1]
+    for t in found:
+        beaten = any(o.seconds <= t.seconds and o.value < t.value for o in found)
+        assert beaten or t in front(found, maximize=False) or t.number == 3
+
+
+def test_contours_need_trials_off_a_line():
+    assert has_contours(trials(9), ["rate", "noise"])
+    assert not has_contours(trials(9), ["rate", "kind"])
+    assert not has_contours(trials(7), ["rate", "noise"])
+    assert not has_contours(trials(9), ["rate"])
+    line = [trial(n, n * 1.0, {"rate": n + 1.0, "noise": 2.0 * n}) for n in range(12)]
+    assert not has_contours(line, ["rate", "noise"])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_contours_are_drawn_at_every_scale(scale):
+    found = [trial(n, scale * t.value, t.parameters) for n, t in enumerate(trials(20))]
+    given = {"logarithmic": frozenset({"rate"}), "metric": "nll", "name": "c"}
+    svg = contours(found, ["rate", "noise"], maximize=False, **given)
+    assert "log₁₀ rate" in svg

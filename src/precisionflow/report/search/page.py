@@ -1,7 +1,7 @@
-"""The page of a search: self-contained HTML with its best trial, three figures and every trial."""
+"""The page of a search: self-contained HTML with its best trial, figures and every trial."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ from precisionflow.records.files import write_text
 from precisionflow.records.search import Search, Trial, Value
 from precisionflow.report.page import templates
 from precisionflow.report.pictures import Picture
-from precisionflow.report.search import figures
+from precisionflow.report.search import figures, landscape
 from precisionflow.report.tables import Entry, Table
 
 FEWEST_FOR_IMPORTANCE = 4
 """Below, the trees of fANOVA have nothing to split."""
+MOST_SLICES = 4
+"""Parameters with a slice."""
 SURE_FROM = 50
 """Trials from which on an importance is more than a hint."""
 
@@ -120,7 +122,40 @@ def _pictures(search: Search) -> list[Picture]:
         pictures.append(
             Picture(svg, f"From {n} trials: {caveat}; a parameter that was hardly varied looks unimportant.")
         )
-    return pictures
+    return [*pictures, *_landscape(search, shares)]
+
+
+def _landscape(search: Search, shares: Mapping[str, float]) -> Iterator[Picture]:
+    """Slices by the most important parameters, contours over two of them, the front against cost."""
+    measured, names = search.measured, sorted(search.parameters, key=lambda name: -shares.get(name, 0.0))
+    if len(measured) < FEWEST_FOR_IMPORTANCE:
+        return
+    for index, name in enumerate(names[:MOST_SLICES]):
+        svg = landscape.slices(
+            measured,
+            name,
+            logarithmic=name in search.logarithmic,
+            metric=search.metric,
+            name=f"slice-{index}",
+        )
+        yield Picture(svg, f"Slice: every trial over {name}, whatever the others were.")
+    numbers = [n for n in names if not any(isinstance(t.parameters[n], str) for t in measured)]
+    if landscape.has_contours(measured, numbers):
+        svg = landscape.contours(
+            measured,
+            numbers,
+            logarithmic=search.logarithmic,
+            metric=search.metric,
+            maximize=search.better == "maximize",
+            name="contours",
+        )
+        yield Picture(svg, "Lines of equal objective, linear between the trials; star: the best one.")
+    timed = [trial for trial in measured if trial.seconds == trial.seconds]
+    if len(timed) >= FEWEST_FOR_IMPORTANCE:
+        svg = landscape.pareto(
+            timed, maximize=search.better == "maximize", metric=search.metric, name="pareto"
+        )
+        yield Picture(svg, "Pareto front: no trial was both as fast and as good as one of these.")
 
 
 def _table(search: Search, best: Trial) -> Table:

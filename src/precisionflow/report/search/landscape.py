@@ -1,0 +1,111 @@
+"""Figures of where the objective is good: slices by parameter, contours over two, the front against cost."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from precisionflow.records.search import Trial, Value
+from precisionflow.report.svg import BETTER, MUTED, canvas, stroke
+
+FEWEST_FOR_CONTOURS = 8
+LINES = 6
+"""Contour lines."""
+
+
+def slices(trials: Sequence[Trial], parameter: str, *, logarithmic: bool, metric: str, name: str) -> str:
+    """Objective of every trial over one parameter, whatever the others were."""
+    values = [trial.parameters[parameter] for trial in trials]
+    texts = sorted({str(value) for value in values if isinstance(value, str)})
+    with canvas(name, alt=f"{metric} of every trial over {parameter}", width=320, height=240) as drawing:
+        axes = drawing.axes
+        places = [texts.index(str(value)) if texts else float(value) for value in values]
+        axes.plot(places, [trial.value for trial in trials], "o", color=stroke(0).colour, alpha=0.7)
+        if texts:
+            axes.set_xticks(range(len(texts)), texts)
+        elif logarithmic:
+            axes.set_xscale("log")
+        drawing.title(parameter)
+        axes.set_xlabel(parameter)
+        axes.set_ylabel(metric)
+    return drawing.svg
+
+
+def has_contours(trials: Sequence[Trial], parameters: Sequence[str]) -> bool:
+    """Whether so many trials lie over the plane of two numbers that lines can be drawn."""
+    if len(parameters) < 2 or len(trials) < FEWEST_FOR_CONTOURS:
+        return False
+    rows = [[trial.parameters[name] for name in parameters[:2]] for trial in trials]
+    if any(isinstance(value, str) for row in rows for value in row):
+        return False
+    points = np.unique(np.array(rows, dtype=float), axis=0)
+    return len(points) >= FEWEST_FOR_CONTOURS and bool(
+        np.linalg.matrix_rank((points - points.mean(axis=0)) / np.maximum(points.std(axis=0), 1e-300)) == 2
+    )
+
+
+def contours(
+    trials: Sequence[Trial],
+    parameters: Sequence[str],
+    *,
+    logarithmic: frozenset[str],
+    metric: str,
+    maximize: bool,
+    name: str,
+) -> str:
+    """Lines of equal objective over two parameters, linear between the trials (Delaunay); dots: the trials."""
+    across, up = parameters[:2]
+    x, y = (
+        [_scaled(trial.parameters[of], logarithmic=of in logarithmic) for trial in trials]
+        for of in (across, up)
+    )
+    values = [trial.value for trial in trials]
+    shares = np.linspace(0.05, 0.75, LINES)
+    levels = np.unique(np.quantile(values, 1 - shares if maximize else shares))
+    alt = f"Contours of {metric} over {across} and {up}"
+    with canvas(name, alt=alt, width=360, height=300) as drawing:
+        axes = drawing.axes
+        if len(levels) > 1:
+            found = axes.tricontour(x, y, values, levels=levels, colors=MUTED, linewidths=0.8)
+            axes.clabel(found, fmt="%.3g", fontsize=9)
+        best = (max if maximize else min)(range(len(values)), key=values.__getitem__)
+        axes.plot(x, y, "o", color=stroke(0).colour, markersize=3, alpha=0.7)
+        axes.plot(x[best], y[best], "*", color=BETTER, markersize=11)
+        drawing.title(f"{metric} over two parameters")
+        axes.set_xlabel(_axis(across, logarithmic))
+        axes.set_ylabel(_axis(up, logarithmic))
+    return drawing.svg
+
+
+def front(trials: Sequence[Trial], *, maximize: bool) -> list[Trial]:
+    """Trials that no other is both as fast and as good as, the fastest first."""
+    kept: list[Trial] = []
+    for trial in sorted(trials, key=lambda t: (t.seconds, -t.value if maximize else t.value)):
+        if not kept or (trial.value > kept[-1].value if maximize else trial.value < kept[-1].value):
+            kept.append(trial)
+    return kept
+
+
+def pareto(trials: Sequence[Trial], *, maximize: bool, metric: str, name: str) -> str:
+    """Objective over the seconds that a trial took, with the front that no trial beats in both."""
+    best = front(trials, maximize=maximize)
+    told = "; ".join(f"{trial.number}: {trial.seconds:.3g} s, {trial.value:.4g}" for trial in best)
+    alt = f"{metric} over seconds of every trial. Pareto front, by trial: {told}"
+    with canvas(name, alt=alt, width=320, height=240) as drawing:
+        axes = drawing.axes
+        seconds, values = [t.seconds for t in trials], [t.value for t in trials]
+        axes.plot(seconds, values, "o", color=MUTED, alpha=0.6)
+        axes.step([t.seconds for t in best], [t.value for t in best], where="post", color=BETTER)
+        axes.plot([t.seconds for t in best], [t.value for t in best], "o", color=BETTER)
+        drawing.title("cost and objective")
+        axes.set_xlabel("seconds of a trial")
+        axes.set_ylabel(metric)
+    return drawing.svg
+
+
+def _scaled(value: Value, *, logarithmic: bool) -> float:
+    return math.log10(float(value)) if logarithmic else float(value)
+
+
+def _axis(parameter: str, logarithmic: frozenset[str]) -> str:
+    return f"log₁₀ {parameter}" if parameter in logarithmic else parameter
