@@ -88,7 +88,9 @@ def test_single_variants_are_compared_whatever_their_names(line: Line, tmp_path:
 def test_folders_that_cannot_be_compared(line: Line, tmp_path: Path) -> None:
     old, few = finished(tmp_path / "old", 0.0), regression(("[0, 1, 2, 3, 4, 5, 6]", "[0, 1, 2]"))
     assert line.fails("compare", old) == "compare: give two results folders or more, the baseline first"
-    assert "one folder stands there twice" in line.fails("compare", old, old)
+    unknown = line.fails("compare", old, "mlflow:0123")
+    assert unknown == "mlflow:0123: no server is known; set MLFLOW_TRACKING_URI, or give --store DIR"
+    assert "one of them stands there twice" in line.fails("compare", old, old)
     assert line.fails("compare", old, finished(tmp_path / "few", 0.0, few)) == (
         "splits differ of homoscedastic: old has 0, 1, 2, 3, 4, 5, 6, few has 0, 1, 2; compare runs with the same ones"
     )

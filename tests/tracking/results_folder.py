@@ -21,6 +21,7 @@ TWINS = synthetic.language(
 )
 CELLS = 6
 """2 variants x 2 seeds of one experiment, 2 variants of the other."""
+VARIANTS = 4
 
 
 def variants(experiment: Experiment) -> list[Experiment]:
@@ -47,6 +48,13 @@ def runs_of(client: "MlflowClient", name: str, **tags: str) -> list["Run"]:
     assert found is not None
     where = " and ".join(f"tags.`precisionflow.{tag}` = '{value}'" for tag, value in tags.items())
     return list(client.search_runs([found.experiment_id], where))
+
+
+def above(client: "MlflowClient", run: "Run", levels: int = 1) -> str:
+    """Id of the run that a run is nested in, so many levels up."""
+    for _ in range(levels - 1):
+        run = client.get_run(run.data.tags["mlflow.parentRunId"])
+    return str(run.data.tags["mlflow.parentRunId"])
 
 
 def track_variant(folder: Path, variant: Experiment, **rest: object) -> bool:

@@ -1,11 +1,14 @@
 """What a results folder gives MLflow: what is there equals the Parquet files, once, however often."""
 
+import csv
+import io
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from precisionflow.ablation.measured import read_metrics
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet, write_text
 from precisionflow.records.schemas import CONTRASTS, HISTORY, METRICS, TABLE
@@ -15,10 +18,14 @@ from precisionflow.results.stage import finished_span
 from precisionflow.tracking import track_folder, track_report
 from precisionflow.tracking.content import parameters
 from precisionflow.tracking.description import _cut
+from precisionflow.tracking.recalled import recalled
+from tests.command_line import Line
 from tests.tracking.results_folder import (
     CELLS,
     NOISE,
     TWINS,
+    VARIANTS,
+    above,
     client_in,
     files_in,
     place,
@@ -29,20 +36,30 @@ from tests.tracking.results_folder import (
 )
 
 
-def test_one_parent_for_an_experiment_and_one_nested_run_for_a_cell(tracked: Path) -> None:
+def test_an_experiment_holds_its_variants_and_a_variant_its_cells(tracked: Path) -> None:
     client = client_in(tracked)
     (parent,) = runs_of(client, "noise", verb="report")
     cells = runs_of(client, "noise", verb="evaluate")
     assert parent.info.run_name == "noise"
     assert parent.data.tags["precisionflow.config_hash"] == NOISE.hash
-    assert {cell.data.tags["mlflow.parentRunId"] for cell in cells} == {parent.info.run_id}
+    within = {run.info.run_id: run for run in runs_of(client, "noise", verb="aggregate")}
+    assert {above(client, run) for run in within.values()} == {parent.info.run_id}
+    assert sorted(run.info.run_name for run in within.values()) == [
+        "heteroscedastic diabetes",
+        "homoscedastic diabetes",
+    ]
+    for cell in cells:
+        variant = within[above(client, cell)]
+        assert variant.data.tags["precisionflow.variant"] == cell.data.tags["precisionflow.variant"]
+        assert variant.info.start_time <= cell.info.start_time
+        assert cell.info.end_time <= variant.info.end_time
     names = ("variant", "dataset", "seed", "split")
     assert sorted(tuple(cell.data.tags[f"precisionflow.{name}"] for name in names) for cell in cells) == [
         (variant, "diabetes", seed, "0")
         for variant in ("heteroscedastic", "homoscedastic")
         for seed in ("0", "1")
     ]
-    assert {run.info.status for run in (parent, *cells)} == {"FINISHED"}
+    assert {run.info.status for run in (parent, *within.values(), *cells)} == {"FINISHED"}
     assert len(runs_of(client, "twins", verb="evaluate")) == 2
 
 
@@ -109,6 +126,54 @@ def test_a_report_puts_means_verdicts_and_files_into_the_parent(tracked: Path) -
         }  # fmt: skip
 
 
+def test_a_variant_has_its_means_and_intervals(tracked: Path) -> None:
+    table = read_parquet(tracked / "aggregate" / "table.parquet", TABLE).to_pylist()
+    for run in runs_of(client_in(tracked), "noise", verb="aggregate"):
+        name = run.data.tags["precisionflow.variant"]
+        rows = {row["metric"]: row for row in table if (row["experiment"], row["variant"]) == ("noise", name)}
+        wanted = {
+            f"{m}{end}": rows[m][of]
+            for m in rows
+            for end, of in (("", "mean"), (".low", "low"), (".high", "high"))
+        }
+        assert run.data.metrics == wanted
+        assert run.data.params["cfg.variant"] == name
+
+
+def test_the_runs_of_an_experiment_are_read_back(tracked: Path, line: Line) -> None:
+    client = client_in(tracked)
+    (parent,) = runs_of(client, "noise", verb="report")
+    found = recalled(parent.info.run_id, store=tracked)
+    assert found.experiment == NOISE
+    folders = [
+        cell_folder(place(tracked / "evaluation", v), seed, 0) for v in variants(NOISE) for seed in (0, 1)
+    ]
+    there = read_metrics(folders)
+    assert found.measured.keys() == there.keys() == found.test.keys()
+    for cell, scores in there.items():
+        same = {name: value for name, value in scores.values.items() if name != "validation_loss"}
+        assert found.measured[cell].values == same
+        assert found.measured[cell][1:3] == scores[1:3]
+    done = line("compare", tracked, f"mlflow:{parent.info.run_id}", "--store", tracked, "--format", "csv")
+    assert done.code == 0, done.err
+    rows = [row for row in csv.DictReader(io.StringIO(done.out)) if row["effect"]]
+    assert {row["variant"] for row in rows} == {f"noise: {v.variant}" for v in variants(NOISE)}
+    assert {float(row["effect"]) for row in rows} == {0.0}
+
+
+def test_a_run_that_is_none_of_an_experiment_is_told(tracked: Path, line: Line) -> None:
+    (cell, *_) = runs_of(client_in(tracked), "noise", verb="evaluate")
+    run = f"mlflow:{cell.info.run_id}"
+    said = line.fails("compare", tracked, run, "--store", tracked)
+    assert said == (
+        f"{run}: run {cell.info.run_name!r} is none of an experiment whose report is there; give the run above those "
+        "of the variants"
+    )
+    said = line.fails("compare", tracked, "mlflow:0123", "--store", tracked)
+    assert said.startswith("mlflow:0123: sqlite:///")
+    assert "0123" in said.partition("mlflow.db")[2]
+
+
 def test_runs_have_their_own_times_and_names(tracked: Path) -> None:
     client = client_in(tracked)
     (parent,) = runs_of(client, "noise", verb="report")
@@ -159,7 +224,7 @@ def test_data_are_an_input_with_the_digest_of_their_source(tracked: Path) -> Non
 
 def test_a_second_call_changes_nothing(tracked: Path) -> None:
     rows, files = rows_in(tracked), files_in(tracked)
-    assert len(rows["runs"]) == 2 + CELLS
+    assert len(rows["runs"]) == 2 + VARIANTS + CELLS
     assert track_folder(tracked)
     assert track_variant(tracked, variants(NOISE)[0])
     assert track_report([TWINS], aggregate=tracked / "aggregate", report=tracked / "report", store=tracked)

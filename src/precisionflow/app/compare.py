@@ -1,7 +1,8 @@
-"""Results folders beside each other: their scores, paired contrasts with the first, what differs in configuration."""
+"""Results folders and runs of MLflow beside each other: scores, paired contrasts with the first, what differs."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,44 +18,114 @@ from precisionflow.records.marker import read_marker
 from precisionflow.report import tables, wording
 from precisionflow.report.numbers import numbers
 from precisionflow.report.tables import Entry, Table
+from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.layout import PreparedSplit, Results, cell_folders, data_folder
 from precisionflow.tracking.content import parameters
+from precisionflow.tracking.recalled import Recalled, recalled
 
+RUN = "mlflow:"
+"""Beginning of the id of an MLflow run among results folders."""
 UNLIKE = ("name", "question", "variant", "ablation", "gate", "seeds", "splits")
 """Parts of a configuration that say nothing of how a variant was trained and scored."""
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A results folder, and what was measured in it."""
+class Given(ABC):
+    """What is compared, and what was measured in it."""
 
-    results: Results
     label: str
     variants: tuple[tuple[Experiment, Variant], ...]
     """Those with a cell, with their experiments."""
     measured: Measured
+
+    @abstractmethod
+    def test_rows(self, variant: Experiment, split: int) -> str:
+        """Digest of the prepared test rows, which are standardised by the rows that were learned from."""
+
+    @abstractmethod
+    def code(self, variant: Experiment) -> dict[str, str]:
+        """Verb -> the code that did it, of those verbs that are known."""
 
     def on(self, dataset: str) -> list[tuple[Experiment, Variant]]:
         """Variants on one data set."""
         return [(whole, variant) for whole, variant in self.variants if variant.dataset == dataset]
 
 
-def compare_folders(folders: Sequence[Path], *, form: Form, metrics: Sequence[str], out: Path | None) -> None:
-    """Scores of the folders beside each other, and contrasts with the first.
+@dataclass(frozen=True)
+class Folder(Given):
+    """A results folder."""
 
-    Variants of one name on one data set are compared, or the only ones there, whatever their names. ValueError where
-    none are, where their seeds, splits or test rows differ, and for a metric that a folder did not measure.
+    results: Results
+
+    def test_rows(self, variant: Experiment, split: int) -> str:
+        place = data_folder(self.results.data, variant, split)
+        marker = read_marker(place)
+        if marker is None:
+            raise ValueError(f"{place}: is not there; compare needs the prepared data of both runs")
+        return marker.files[PreparedSplit(place).part("test").name]
+
+    def code(self, variant: Experiment) -> dict[str, str]:
+        found = {}
+        for verb, root in (
+            ("train", self.results.model(variant)),
+            ("evaluate", self.results.evaluation(variant)),
+        ):
+            codes = {marker.code for folder in root.glob("seed-*-split-*") if (marker := read_marker(folder))}
+            found[verb] = ", ".join(sorted(codes))
+        return found
+
+
+@dataclass(frozen=True)
+class Tracked(Given):
+    """A run of MLflow."""
+
+    run: Recalled
+
+    def test_rows(self, variant: Experiment, split: int) -> str:
+        return next(digest for cell, digest in self._of(self.run.test, variant) if cell.split == split)
+
+    def code(self, variant: Experiment) -> dict[str, str]:
+        codes = {code.rpartition("+")[2] for _, code in self._of(self.run.code, variant)}
+        return {"train": ", ".join(sorted(codes))}
+
+    def _of(self, found: dict[Cell, str], variant: Experiment) -> list[tuple[Cell, str]]:
+        wanted = (variant.name, variant.dataset, variant.variant)
+        return [(c, text) for c, text in found.items() if (c.experiment, c.dataset, c.variant) == wanted]
+
+
+def compare_results(
+    names: Sequence[str],
+    *,
+    form: Form,
+    metrics: Sequence[str],
+    out: Path | None,
+    store: Path | None = None,
+) -> None:
+    """Scores beside each other, and contrasts with the first; a name is a results folder or mlflow:RUN_ID.
+
+    Runs are of the server of MLFLOW_TRACKING_URI, or of the results folder `store`. Variants of one name on one data
+    set are compared, or the only ones there, whatever their names. ValueError where none are, where their seeds, splits
+    or test rows differ, and for a metric that one of them did not measure.
     """
-    if len(folders) < 2:
+    if len(names) < 2:
         raise ValueError("compare: give two results folders or more, the baseline first")
+    runs = {name: recalled(name.removeprefix(RUN), store=store) for name in names if name.startswith(RUN)}
+    labels = _labels(names, runs)
     with contextlib.ExitStack() as opened:
-        stand = [opened.enter_context(something_standing(folder)) for folder in folders]
-        rule = ["ablation.missing=drop_pair"] if any(there.open for there in stand) else []
-        found = [_read(*each, rule) for each in zip(folders, _labels(folders), stand, strict=True)]
-        for folder, there in zip(found, stand, strict=True):
-            if there.told:
-                note(f"{folder.label}: {there.told}")
+        stand = {
+            name: opened.enter_context(something_standing(Path(name))) for name in names if name not in runs
+        }
+        rule = ["ablation.missing=drop_pair"] if any(there.open for there in stand.values()) else []
+        found = [
+            _of_a_run(label, runs[name], rule)
+            if name in runs
+            else _read(Path(name), label, stand[name], rule)
+            for name, label in zip(names, labels, strict=True)
+        ]
+        for name, label in zip(names, labels, strict=True):
+            if name in stand and stand[name].told:
+                note(f"{label}: {stand[name].told}")
         compared = [(compare(sides, metrics=metrics), sides) for sides in _sides(found)]
     if form == "csv":
         scores = [row for each, _ in compared for row in each.scores]
@@ -64,28 +135,38 @@ def compare_folders(folders: Sequence[Path], *, form: Form, metrics: Sequence[st
     give(shown, form=form, out=out)
 
 
-def _labels(folders: Sequence[Path]) -> list[str]:
-    """The folders' own names where they differ, else their paths."""
-    names = [folder.resolve().name for folder in folders]
-    labels = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+def _labels(names: Sequence[str], runs: Mapping[str, Recalled]) -> list[str]:
+    """The own names of folders and runs where they differ, else what was given."""
+    short = [runs[name].name if name in runs else Path(name).resolve().name for name in names]
+    labels = short if len(set(short)) == len(short) else list(names)
     if len(set(labels)) < len(labels):
-        raise ValueError(f"compare: {', '.join(labels)}: one folder stands there twice; leave it out")
+        raise ValueError(f"compare: {', '.join(labels)}: one of them stands there twice; leave it out")
     return labels
 
 
 def _read(folder: Path, label: str, there: Standing, settings: Sequence[str]) -> Folder:
     measured = read_metrics(parted(cell_folders(there.evaluations))[0])
+    return Folder(label, _variants(there.experiments, measured, settings), measured, Results(folder))
+
+
+def _of_a_run(label: str, run: Recalled, settings: Sequence[str]) -> Tracked:
+    return Tracked(label, _variants([run.experiment], run.measured, settings), run.measured, run)
+
+
+def _variants(
+    experiments: Sequence[Experiment], measured: Measured, settings: Sequence[str]
+) -> tuple[tuple[Experiment, Variant], ...]:
+    """Variants with a cell, with their experiments, into which settings are merged."""
     known = {(cell.experiment, cell.dataset, cell.variant) for cell in measured}
-    variants = tuple(
+    return tuple(
         (tuned(whole, settings), variant)
-        for whole in there.experiments
+        for whole in experiments
         for variant in expand(whole)
         if (whole.name, variant.dataset, variant.name) in known
     )
-    return Folder(Results(folder), label, variants, measured)
 
 
-def _sides(folders: Sequence[Folder]) -> Iterator[list[Side]]:
+def _sides(folders: Sequence[Given]) -> Iterator[list[Side]]:
     """What is compared, data set by data set."""
     first, *others = folders
     nothing = True
@@ -116,7 +197,7 @@ _KEYS: tuple[Key, ...] = (
 """What variants can be alike in, the likelier first."""
 
 
-def _key(folders: Sequence[Folder], dataset: str) -> Key | None:
+def _key(folders: Sequence[Given], dataset: str) -> Key | None:
     """The first key that tells the variants of each folder apart, and that the first one shares with another."""
     for key in _KEYS:
         named = [[key(*each) for each in folder.on(dataset)] for folder in folders]
@@ -127,35 +208,26 @@ def _key(folders: Sequence[Folder], dataset: str) -> Key | None:
     return None
 
 
-def _side(folder: Folder, dataset: str, key: Key) -> Side:
+def _side(folder: Given, dataset: str, key: Key) -> Side:
     found = folder.on(dataset)
     wholes = {key(*each): each[0] for each in found}
     return Side(folder.label, wholes, {key(*each): each[1] for each in found}, folder.measured)
 
 
-def _check_rows(one: tuple[Folder, Side], other: tuple[Folder, Side]) -> None:
+def _check_rows(one: tuple[Given, Side], other: tuple[Given, Side]) -> None:
     """ValueError where two folders test a variant on other rows."""
     (first, ours), (second, theirs) = one, other
     for key in (key for key in ours.variants if key in theirs.variants):
         variant, rival = ours.variants[key].experiment, theirs.variants[key].experiment
         for split in sorted(set(variant.splits) & set(rival.splits)):
-            if _test_rows(first, variant, split) != _test_rows(second, rival, split):
+            if first.test_rows(variant, split) != second.test_rows(rival, split):
                 raise ValueError(
                     f"{key} on {variant.dataset}, split {split}: {first.label} and {second.label} test other rows, or "
                     "learn from others; compare runs on the same data"
                 )
 
 
-def _test_rows(folder: Folder, variant: Experiment, split: int) -> str:
-    """Digest of the prepared test rows, which are standardised by the rows that were learned from."""
-    place = data_folder(folder.results.data, variant, split)
-    marker = read_marker(place)
-    if marker is None:
-        raise ValueError(f"{place}: is not there; compare needs the prepared data of both runs")
-    return marker.files[PreparedSplit(place).part("test").name]
-
-
-def _tables(compared: Compared, sides: Sequence[Side], folders: Sequence[Folder]) -> Iterator[Table]:
+def _tables(compared: Compared, sides: Sequence[Side], folders: Sequence[Given]) -> Iterator[Table]:
     experiment = compared.experiment
     where = f"{experiment.name} on {compared.dataset}"
     interval = wording.interval_name(experiment.ablation.confidence)
@@ -189,13 +261,16 @@ def _beside(compared: Compared, caption: str) -> Table:
     return Table(caption, tuple(map(Entry, headings)), tuple(body))
 
 
-def _differences(sides: Sequence[Side], folders: Sequence[Folder]) -> list[list[str]]:
+def _differences(sides: Sequence[Side], folders: Sequence[Given]) -> list[list[str]]:
     """Variant, dotted key and the values of it, for what is not the same in all folders; once for equal values."""
     rows: dict[tuple[str, ...], str] = {}
-    results = {folder.label: folder.results for folder in folders}
+    given = {folder.label: folder for folder in folders}
+    verbs = set.intersection(*(set(each.code(each.variants[0][1].experiment)) for each in folders))
     for key in sides[0].variants:
         found = [
-            _configuration(results[side.label], side.variants[key].experiment) if key in side.variants else {}
+            _configuration(given[side.label], side.variants[key].experiment, verbs)
+            if key in side.variants
+            else {}
             for side in sides
         ]
         for name in dict.fromkeys(name for each in found for name in each):
@@ -205,11 +280,9 @@ def _differences(sides: Sequence[Side], folders: Sequence[Folder]) -> list[list[
     return [[key, *row] for row, key in rows.items()]
 
 
-def _configuration(results: Results, variant: Experiment) -> dict[str, str]:
-    """What a variant was trained and scored with, and by which code."""
+def _configuration(given: Given, variant: Experiment, verbs: Collection[str]) -> dict[str, str]:
+    """What a variant was trained and scored with, and by which code, of the verbs that all know it of."""
     said = {name.removeprefix("cfg."): value for name, value in parameters(variant, on_cluster=False).items()}
     kept = {name: value for name, value in said.items() if name.split(".")[0] not in UNLIKE}
-    for verb, root in (("train", results.model(variant)), ("evaluate", results.evaluation(variant))):
-        codes = {marker.code for folder in root.glob("seed-*-split-*") if (marker := read_marker(folder))}
-        kept[f"code of {verb}"] = ", ".join(sorted(codes))
+    kept |= {f"code of {verb}": code for verb, code in given.code(variant).items() if verb in verbs}
     return kept

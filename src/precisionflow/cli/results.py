@@ -33,16 +33,24 @@ def table(folder: Folder, form: Form = "text", metrics: Metrics = None, out: Fil
 @app.command()
 def compare(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR DIR...", help="Results folders, the baseline first.")
+        list[str],
+        typer.Argument(
+            metavar="DIR DIR...",
+            help="Results folders, or mlflow:RUN_ID of an experiment; the baseline first.",
+        ),
     ],
     form: Form = "text",
     metrics: Metrics = None,
     out: File = None,
+    store: Annotated[
+        Path | None,
+        typer.Option("--store", help="Results folder with mlflow.db, where MLFLOW_TRACKING_URI is not set."),
+    ] = None,
 ) -> None:
-    """Several results folders beside each other: variants of one name, paired over their seeds or splits."""
-    from precisionflow.app.compare import compare_folders
+    """Results folders and runs of MLflow beside each other: variants of one name, paired over seeds or splits."""
+    from precisionflow.app.compare import compare_results
 
-    compare_folders(folders, form=form, metrics=metrics or (), out=out)
+    compare_results(folders, form=form, metrics=metrics or (), out=out, store=store)
 
 
 @app.command()

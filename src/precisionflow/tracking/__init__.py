@@ -1,4 +1,4 @@
-"""Results in MLflow: a parent run for an experiment, a nested run for a cell (variant, dataset, seed, split).
+"""Results in MLflow: a run for an experiment, inside it one for a variant, inside that one for a cell.
 
 The Parquet files are the truth; tracking copies them, and a second copy adds nothing.
 """

@@ -4,16 +4,17 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from precisionflow.ablation.aggregate import Aggregate, read_aggregate
 from precisionflow.ablation.contrasts import contrasted
-from precisionflow.config import Experiment, digest
+from precisionflow.config import Experiment, digest, to_yaml
 from precisionflow.config.external import External
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
+from precisionflow.records.marker import read_marker
 from precisionflow.records.schemas import HISTORY, METRICS
 from precisionflow.report.standalone import figures_of
 from precisionflow.report.wording import Row
@@ -36,6 +37,10 @@ KEY, WHOLE, REPORT = f"{PREFIX}key", f"{PREFIX}whole", f"{PREFIX}report"
 """Tags of a run: its key; that its cell is whole; key of its report. The last two are set at the very end."""
 CAUSE = f"{PREFIX}cause"
 """Tag of a run that did not end well: why."""
+ROWS, ROWS_LEARNED, TEST = f"{PREFIX}rows", f"{PREFIX}rows_learned", f"{PREFIX}test"
+"""Tags of a cell's run: rows that were tested, rows of training and validation, digest of the prepared test rows."""
+EXPERIMENT = "experiment.yaml"
+"""Artifact of an experiment's run: its file before its axes were expanded."""
 NOTE = "mlflow.note.content"
 """MLflow's tag of a run's description."""
 _OF_THE_MODEL = ("parameters", "steps", "seconds_per_step", "validation_loss")
@@ -91,10 +96,14 @@ class ReportContent:
     metrics: dict[str, float]
     description: str
     """The question, the answer and the headline scores, in Markdown."""
+    variants: dict[str, dict[str, float]]
+    """Key of a variant's run -> each metric's mean, and the ends of its interval as NAME.low and NAME.high."""
     tables: dict[str, dict[str, Any]]
     """File name -> columns and rows that MLflow shows as a table."""
     figures: dict[str, str]
     """File name -> SVG."""
+    experiment: str
+    """The experiment as YAML."""
     files: tuple[Path, ...]
     measured: int
     """When the table was written, in milliseconds since 1970."""
@@ -111,8 +120,32 @@ def parent_run(whole: Experiment, *, on_cluster: bool) -> RunContent:
         "config_hash": whole.hash,
     }
     note = {NOTE: whole.question} if whole.question else {}
-    key = digest({"experiment": whole.name, "hash": whole.hash})
+    key = parent_key(whole)
     return RunContent(key, whole.name, _tags(tags, key) | note, parameters(whole, on_cluster=on_cluster))
+
+
+def parent_key(whole: Experiment) -> str:
+    """Key of an experiment's run: its name and configuration."""
+    return digest({"experiment": whole.name, "hash": whole.hash})
+
+
+def variant_key(whole: Experiment, variant: str, dataset: str) -> str:
+    """Key of a variant's run."""
+    return digest({"parent": parent_key(whole), "variant": variant, "dataset": dataset})
+
+
+def variant_run(variant: Experiment, whole: Experiment, *, on_cluster: bool) -> RunContent:
+    """Identity of a variant's run: the experiment before its axes were expanded, variant and data set."""
+    tags = {
+        "experiment": variant.name,
+        "verb": "aggregate",
+        "variant": variant.variant,
+        "dataset": variant.dataset,
+        "config_hash": variant.hash,
+    }
+    key = variant_key(whole, variant.variant, variant.dataset)
+    name = f"{variant.variant} {variant.dataset}"
+    return RunContent(key, name, _tags(tags, key), parameters(variant, on_cluster=on_cluster))
 
 
 def finished_cells(
@@ -151,7 +184,7 @@ def _cell(
     prepared = data_folder(data, experiment, split)
     trained = cell_folder(model, seed, split)
     evaluated = cell_folder(evaluation, seed, split)
-    card = read_card(TrainedCell(trained).card, ModelCard)
+    card, marker = read_card(TrainedCell(trained).card, ModelCard), read_marker(prepared)
     history = read_parquet(TrainedCell(trained).history, HISTORY)
     metrics = read_parquet(EvaluatedCell(evaluated).metrics, METRICS)
     names, values = metrics["metric"].to_pylist(), metrics["value"].to_pylist()
@@ -161,16 +194,22 @@ def _cell(
     measured = {name: getattr(card, name) for name in _OF_THE_MODEL}
     of_model = {f"model.{name}": float(value) for name, value in measured.items() if value is not None}
     columns = [history[name].to_pylist() for name in ("metric", "step", "value")]
+    run = cell_run(
+        experiment,
+        seed,
+        split,
+        key=input_key(evaluated),
+        config_hash=card.experiment_hash,
+        code_version=card.code_version,
+        on_cluster=on_cluster,
+    )
+    data = {
+        ROWS: str(metrics["n"][0].as_py()),
+        ROWS_LEARNED: str(metrics["n_train"][0].as_py()),
+        TEST: marker.files.get(PreparedSplit(prepared).part("test").name, "") if marker else "",
+    }
     return CellContent(
-        run=cell_run(
-            experiment,
-            seed,
-            split,
-            key=input_key(evaluated),
-            config_hash=card.experiment_hash,
-            code_version=card.code_version,
-            on_cluster=on_cluster,
-        ),
+        run=replace(run, tags=run.tags | data),
         history=tuple(map(Point, *columns)),
         metrics=tuple(Point(name, 0, value) for name, value in (of_model | of_test).items()),
         seconds_per_step=card.seconds_per_step,
@@ -223,6 +262,7 @@ def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> Repor
             for row in rows
             if row["metric"] in headline
         },
+        variants=_of_variants(whole, rows),
         description=described(whole, scores=rows, contrasts=contrasts),
         tables={
             "scores.json": _columns(rows),
@@ -230,10 +270,20 @@ def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> Repor
             **_other_tables(whole, results),
         },
         figures=figures_of(files[0].read_text(encoding="utf-8"), whole.name),
+        experiment=to_yaml(whole),
         files=files,
         measured=int(files[1].stat().st_mtime * 1000),
         end=int(files[0].stat().st_mtime * 1000),
     )
+
+
+def _of_variants(whole: Experiment, rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
+    for row in rows:
+        named = {"": row["mean"], ".low": row["low"], ".high": row["high"]}
+        values = {f"{row['metric']}{end}": value for end, value in named.items() if math.isfinite(value)}
+        found.setdefault(variant_key(whole, row["variant"], row["dataset"]), {}).update(values)
+    return found
 
 
 def _other_tables(whole: Experiment, results: Aggregate) -> dict[str, dict[str, Any]]:

@@ -22,6 +22,7 @@ from precisionflow.serving.connection import connected, quiet, reason, tracking_
 from precisionflow.tracking import runs
 from precisionflow.tracking.content import KEY, PREFIX, allowed_name
 from precisionflow.tracking.store import Gap, attempt
+from precisionflow.tracking.variants import cells_inside
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -108,7 +109,7 @@ def register(
     if not rivals:
         return
     parent = runs.parent(client, whole, store=store)
-    cells = runs.children(client, parent)
+    cells = cells_inside(client, parent)
     for candidate in rivals:
         if candidate.key not in cells:
             variant = candidate.judgement.variant

@@ -6,7 +6,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from precisionflow.config import Experiment
 from precisionflow.serving.connection import database_address
 from precisionflow.tracking.content import (
     CAUSE,
+    EXPERIMENT,
     KEY,
     NOTE,
     REPORT,
@@ -113,12 +114,11 @@ def _log_results(client: "MlflowClient", run: "Run", cell: CellContent, *, model
 
 def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -> None:
     """Means, description, tables and files of a report into the parent run."""
-    from mlflow.entities import Metric
-
     if run.data.tags.get(REPORT) == content.key:
         return
     for file in content.files:
         client.log_artifact(run.info.run_id, str(file), "report")
+    client.log_text(run.info.run_id, content.experiment, EXPERIMENT)
     for name, table in content.tables.items():
         client.log_text(run.info.run_id, json.dumps(table), f"report/{name}")
     with tempfile.TemporaryDirectory() as folder:
@@ -128,9 +128,7 @@ def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -
     shown = [{"path": f"report/{name}", "type": "table"} for name in content.tables]
     client.set_tag(run.info.run_id, "mlflow.loggedArtifacts", json.dumps(shown))
     client.set_tag(run.info.run_id, NOTE, content.description)
-    metrics = [Metric(name, value, content.measured, 0) for name, value in content.metrics.items()]
-    for chunk in _chunks(metrics, _METRICS_A_CALL):
-        client.log_batch(run.info.run_id, metrics=chunk)
+    log_values(client, run, content.metrics, milliseconds=content.measured)
     client.set_tag(run.info.run_id, REPORT, content.key)
 
 
@@ -153,6 +151,15 @@ def finish(
         client.delete_tag(run.info.run_id, CAUSE)
     if not os.environ.get("MLFLOW_RUN_ID") and run.info.status != state:
         client.set_terminated(run.info.run_id, state, end_time=end)
+
+
+def log_values(client: "MlflowClient", run: "Run", values: Mapping[str, float], *, milliseconds: int) -> None:
+    """Values at step 0, measured so many milliseconds after 1970: of several the latest is shown."""
+    from mlflow.entities import Metric
+
+    metrics = [Metric(name, value, milliseconds, 0) for name, value in values.items()]
+    for chunk in _chunks(metrics, _METRICS_A_CALL):
+        client.log_batch(run.info.run_id, metrics=chunk)
 
 
 def log_points(client: "MlflowClient", run: "Run", points: Sequence[Point], *, milliseconds: float) -> None:

@@ -9,10 +9,11 @@ from precisionflow.config import Experiment, load
 from precisionflow.console import say
 from precisionflow.results.layout import Reported, Results
 from precisionflow.tracking import runs
-from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content
-from precisionflow.tracking.failures import FailedCell, failed_cells, fill_failure
+from precisionflow.tracking.content import ReportContent, finished_cells, report_content
+from precisionflow.tracking.failures import failed_cells
 from precisionflow.tracking.registry import candidates, register
 from precisionflow.tracking.store import attempt, runs_page
+from precisionflow.tracking.variants import VariantContent, fill_means, fill_variant, variant_content
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,10 +34,12 @@ def track_cells(
     experiment before its axes were expanded, whose cells share a parent run. ValueError for a result that is
     missing or broken.
     """
-    cells = _cells_of(experiment, data=data, model=model, evaluation=evaluation, on_cluster=store is None)
+    found = _variant(
+        experiment, whole, data=data, model=model, evaluation=evaluation, on_cluster=store is None
+    )
 
     def work(client: "MlflowClient") -> None:
-        _fill(client, whole, cells, store=store)
+        _fill(client, whole, [found], store=store)
 
     return attempt(work, store=store, results=evaluation)
 
@@ -72,7 +75,7 @@ def track_folder(folder: Path) -> bool:
     wholes = [load(str(file)) for file in Results(folder).experiments]
     if not wholes:
         raise ValueError(f"{folder}: has no experiments/*.yaml; give a folder that `precisionflow run` made")
-    cells = {whole.name: _cells(folder, whole) for whole in wholes}
+    variants = {whole.name: _variants(folder, whole) for whole in wholes}
     aggregate, report = Results(folder).aggregate, Results(folder).report
     finished = Reported(report).page.exists()
     contents = {w.name: report_content(w, aggregate=aggregate, report=report) for w in wholes if finished}
@@ -80,7 +83,7 @@ def track_folder(folder: Path) -> bool:
 
     def work(client: "MlflowClient") -> None:
         for whole in wholes:
-            _fill(client, whole, cells[whole.name], store=folder)
+            _fill(client, whole, variants[whole.name], store=folder)
             if whole.name in contents:
                 _finish(client, whole, contents[whole.name], store=folder)
                 register(client, whole, rivals[whole.name], store=folder)
@@ -92,50 +95,46 @@ def _evaluations(folder: Path, whole: Experiment) -> list[Path]:
     return [Results(folder).evaluation(v.experiment) for v in expand(whole)]
 
 
-def _cells(folder: Path, whole: Experiment) -> list[CellContent | FailedCell]:
-    found: list[CellContent | FailedCell] = []
-    for variant in expand(whole):
-        results, resolved = Results(folder), variant.experiment
-        found += _cells_of(
-            resolved,
+def _variants(folder: Path, whole: Experiment) -> list[VariantContent]:
+    results = Results(folder)
+    return [
+        _variant(
+            variant,
+            whole,
             data=results.data,
-            model=results.model(resolved),
-            evaluation=results.evaluation(resolved),
+            model=results.model(variant),
+            evaluation=results.evaluation(variant),
             on_cluster=False,
         )
-    return found
-
-
-def _cells_of(
-    variant: Experiment, *, data: Path, model: Path, evaluation: Path, on_cluster: bool
-) -> list[CellContent | FailedCell]:
-    given = {"model": model, "evaluation": evaluation}
-    return [
-        *finished_cells(variant, data=data, **given, on_cluster=on_cluster),
-        *failed_cells(variant, **given, on_cluster=on_cluster),
+        for variant in (each.experiment for each in expand(whole))
     ]
 
 
+def _variant(
+    variant: Experiment, whole: Experiment, *, data: Path, model: Path, evaluation: Path, on_cluster: bool
+) -> VariantContent:
+    """A variant with its evaluated and its failed cells."""
+    given = {"model": model, "evaluation": evaluation}
+    cells = [
+        *finished_cells(variant, data=data, **given, on_cluster=on_cluster),
+        *failed_cells(variant, **given, on_cluster=on_cluster),
+    ]
+    return variant_content(variant, whole, cells, on_cluster=on_cluster)
+
+
 def _fill(
-    client: "MlflowClient",
-    whole: Experiment,
-    cells: Sequence[CellContent | FailedCell],
-    *,
-    store: Path | None,
+    client: "MlflowClient", whole: Experiment, variants: Sequence[VariantContent], *, store: Path | None
 ) -> None:
-    parent = runs.parent(client, whole, store=store, start=min((cell.start for cell in cells), default=None))
+    starts = [variant.start for variant in variants if variant.start is not None]
+    parent = runs.parent(client, whole, store=store, start=min(starts, default=None))
     known = runs.children(client, parent)
-    for cell in cells:
-        there = known.get(cell.run.key)
-        match cell:
-            case CellContent():
-                runs.fill_cell(client, cell, parent=parent, known=there)
-            case FailedCell():
-                fill_failure(client, cell, parent=parent, known=there)
+    for variant in variants:
+        fill_variant(client, variant, parent=parent, known=known)
 
 
 def _finish(client: "MlflowClient", whole: Experiment, content: ReportContent, *, store: Path | None) -> None:
     parent = runs.parent(client, whole, store=store)
     runs.fill_report(client, content, run=parent)
+    fill_means(client, content, parent=parent)
     runs.finish(client, parent, end=content.end)
     say(f"runs of {whole.name}: {runs_page(parent.info.experiment_id, store=store)}")
