@@ -8,18 +8,20 @@ from pydantic import Field, model_validator
 from precisionflow.config.base import NUMBER, Config, Count, NonNegative, Positive, Whole
 from precisionflow.config.engine import BatchedEngine, TorchEngine
 from precisionflow.config.learning import Backpropagation
-from precisionflow.config.likelihoods import GaussianNLL
+from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL
 from precisionflow.config.sources import SUFFIXES, NamedPath, table_suffix
 
 
 class External(Config):
-    """What all models from outside share: a Gaussian for each validation and test row, and no network.
+    """What all models from outside share: a Gaussian, or probabilities of classes, for each validation and test row.
 
-    `train` writes these predictions, `evaluate` reads them; there is nothing that predicts other rows.
+    `train` writes these predictions, `evaluate` reads them; there is no network, and nothing that predicts other rows.
     """
 
     engines: ClassVar = (TorchEngine, BatchedEngine)
-    leaves: ClassVar[dict[str, Config]] = {"objective": GaussianNLL(), "learning": Backpropagation()}
+    leaves: ClassVar[dict[str, Config]] = {"learning": Backpropagation()}
+    objectives: ClassVar[tuple[Config, ...]] = (GaussianNLL(), CrossEntropy())
+    """What its predictions are validated by, of numbers and of classes; it learns in its own way."""
     remedy: ClassVar[str | None] = None
 
 
@@ -37,8 +39,19 @@ class BayesianRidge(External):
     kind: Literal["bayesian_ridge"] = "bayesian_ridge"
 
 
+class LogisticRegression(External):
+    """Multinomial logistic regression with a squared penalty; probabilities: its own."""
+
+    kind: Literal["logistic_regression"] = "logistic_regression"
+    C: Positive = 1.0
+    """Inverse weight of the squared norm of the coefficients of standardised features."""
+
+
 class GaussianProcess(External):
-    """Gaussian process with a length scale for each feature and noise, by marginal likelihood; std: its own."""
+    """Gaussian process with a length scale for each feature, by marginal likelihood; of numbers with noise.
+
+    std: its own; probabilities: of one class against the others, by Laplace's approximation, normalised.
+    """
 
     kind: Literal["gaussian_process"] = "gaussian_process"
     kernel: Literal["rbf", "matern_3_2", "matern_5_2"] = "rbf"
@@ -49,7 +62,10 @@ class GaussianProcess(External):
 
 
 class RandomForest(External):
-    """Random forest; std: of the training targets that share a leaf with the row, over all trees (Meinshausen 2006)."""
+    """Random forest; std: of the training targets that share a leaf with the row, over all trees (Meinshausen 2006).
+
+    Probabilities: mean over the trees of the classes' shares in the row's leaf.
+    """
 
     kind: Literal["random_forest"] = "random_forest"
     n_estimators: Count = 200
@@ -63,8 +79,8 @@ class RandomForest(External):
 class HistGradientBoosting(External):
     """Boosted trees on histograms, stopped by the validation rows; std: root of boosted squared errors.
 
-    The second model has the gamma deviance, whose log-linked mean is the variance, and learns from the errors of
-    training rows that the first one, fitted without them, left (`folds`).
+    Probabilities: its own. Of numbers a second model has the gamma deviance, whose log-linked mean is the variance, and
+    learns from the errors of training rows that the first one, fitted without them, left (`folds`).
     """
 
     kind: Literal["hist_gradient_boosting"] = "hist_gradient_boosting"
@@ -77,17 +93,21 @@ class HistGradientBoosting(External):
     n_iter_no_change: Count = 20
     """Trees without a new best on the validation rows before boosting stops."""
     folds: Annotated[int, Field(ge=2), NUMBER] = 5
-    """Parts of the training rows; the errors of each are those of a model of the others."""
+    """Parts of the training rows; the errors of each are those of a model of the others. Of numbers alone."""
 
 
 Estimator = Ridge | BayesianRidge | GaussianProcess | RandomForest | HistGradientBoosting
+"""Of numbers."""
+Classifier = LogisticRegression | GaussianProcess | RandomForest | HistGradientBoosting
+"""Of classes."""
 
 
 class PredictionFile(External):
     """Somebody's predictions: a table file with the columns row, mean and std, and split where splits differ.
 
     row: index of the row in the source, from 0, as in test.parquet of the prepared data; mean and std: in the target's
-    units. Every test row once; predictions of all validation rows beside them let recalibrations be fitted.
+    units. Of classes a column p_CLASS for each class in place of mean and std, their sum in a row 1. Every test row
+    once; predictions of all validation rows beside them let recalibrations be fitted.
     """
 
     kind: Literal["predictions"] = "predictions"

@@ -9,7 +9,7 @@ from precisionflow.config.allocation import Budgeted, FrameAllocator, PatchReade
 from precisionflow.config.attention import Attention, Decay, factors_of
 from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
-from precisionflow.config.external import Estimator, External, PredictionFile
+from precisionflow.config.external import Classifier, Estimator, External, PredictionFile
 from precisionflow.config.filters import Filter
 from precisionflow.config.learning import Backpropagation, FixedPrecision, Precision
 from precisionflow.config.likelihoods import GaussianNLL
@@ -228,6 +228,7 @@ Model = Annotated[
     | PatchReader
     | FrameAllocator
     | Estimator
+    | Classifier
     | PredictionFile,
     Field(discriminator="kind"),
 ]

@@ -1,5 +1,6 @@
-"""Predictions that a file states for rows of a table: read, and matched with the rows of a split by their numbers."""
+"""Predictions that a file states for rows: read, and matched with the rows of a split by their numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -16,61 +17,107 @@ Numbers = Float[np.ndarray, "rows"]
 RowIndex = Int[np.ndarray, "rows"]
 
 
+FEWEST = 1e-12
+"""What a probability of 0 counts as."""
+SUM = 1e-3
+"""How far from 1 the probabilities of a row may sum; they are divided by their sum."""
+
+
 @dataclass(frozen=True)
 class StatedFile:
-    """Means and stds of rows, in the target's units."""
+    """What a file states of rows."""
 
     path: Path
     split: int
     row: RowIndex
     """Sorted."""
-    mean: Numbers
-    std: Numbers
+    values: Float[np.ndarray, "rows columns"]
 
     @classmethod
-    def read(cls, path: str, *, split: int) -> Self:
-        """The predictions for a split: all where the file has no column split.
+    def numbers(cls, path: str, *, split: int) -> Self:
+        """Mean and std of each row for a split, in the target's units: all rows where the file has no column split.
 
         ValueError names the file and the row of a missing column, a cell that is no number, a row that is no whole
         number from 0, a std that is not positive, and a row that comes twice.
         """
-        file = TableInFile.open(raw_path(path))
-        names = ["row", "mean", "std", *(["split"] if "split" in file.names else [])]
-        file.check_columns(names)
-        table = pa.Table.from_batches(list(file.batches(names)))
-        place = Place(str(file.path), words="give a number in each row")
-        values = {name: _numbers(table, name, place) for name in names}
-        for name in ("row", "split"):
-            if name in values:
-                _refuse(
-                    place, values, name, (values[name] < 0) | (values[name] % 1 != 0), "a whole number from 0"
-                )
-        _refuse(place, values, "std", values["std"] <= 0, "above 0")
-        used = values["split"] == split if "split" in values else np.full(table.num_rows, True)
-        order = np.argsort(values["row"][used], kind="stable")
-        row, mean, std = (values[name][used][order] for name in ("row", "mean", "std"))
-        twice = np.flatnonzero(row[1:] == row[:-1])
-        if len(twice):
-            where = f" of split {split}" if "split" in values else ""
+        file = _Columns.read(path, ("mean", "std"))
+        file.refuse("std", file.values["std"] <= 0, "above 0")
+        return cls(*file.of_split(split))
+
+    @classmethod
+    def classes(cls, path: str, names: Sequence[str], *, split: int) -> Self:
+        """log p of the named classes, columns p_NAME; errors as of `numbers`, and for what are no probabilities."""
+        columns = tuple(f"p_{name}" for name in names)
+        file = _Columns.read(path, columns)
+        for column in columns:
+            given = file.values[column]
+            file.refuse(column, (given < 0) | (given > 1), "between 0 and 1")
+        sums = np.sum([file.values[column] for column in columns], axis=0)
+        for place in np.flatnonzero(np.abs(sums - 1) > SUM):
             raise ValueError(
-                f"{file.path}: row {row[twice[0]]:.0f}{where} is predicted twice; keep one of them"
+                f"{file.path}: row {place} (counted from 0): its probabilities sum to {sums[place]:g}; make it 1"
             )
-        return cls(file.path, split, row.astype(np.int64), mean, std)
+        where, split, row, values = file.of_split(split)
+        likely = np.maximum(values, FEWEST)
+        return cls(where, split, row, np.log(likely / likely.sum(axis=1, keepdims=True)))
 
     def missing(self, rows: RowIndex) -> RowIndex:
         """Those of some rows that the file does not predict."""
         return rows[~np.isin(rows, self.row)]
 
-    def of(self, rows: RowIndex) -> tuple[Numbers, Numbers]:
-        """Means and stds of some rows; ValueError names the first that is not there."""
+    def of(self, rows: RowIndex) -> Float[np.ndarray, "rows columns"]:
+        """What is stated of some rows; ValueError names the first that is not there."""
         missing = self.missing(rows)
         if len(missing):
             raise ValueError(
                 f"{self.path}: test row {missing[0]} of split {self.split} has no prediction "
                 f"({len(missing)} of {len(rows)} have none); predict every row of the split's test.parquet"
             )
-        places = np.searchsorted(self.row, rows)
-        return self.mean[places], self.std[places]
+        return self.values[np.searchsorted(self.row, rows)]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Columns of a file as numbers, beside row and, where it is there, split."""
+
+    path: Path
+    wanted: tuple[str, ...]
+    values: dict[str, Numbers]
+
+    @classmethod
+    def read(cls, path: str, wanted: tuple[str, ...]) -> Self:
+        file = TableInFile.open(raw_path(path))
+        names = ["row", *wanted, *(["split"] if "split" in file.names else [])]
+        file.check_columns(names)
+        table = pa.Table.from_batches(list(file.batches(names)))
+        place = Place(str(file.path), words="give a number in each row")
+        found = cls(file.path, wanted, {name: _numbers(table, name, place) for name in names})
+        for name in ("row", "split"):
+            if name in found.values:
+                given = found.values[name]
+                found.refuse(name, (given < 0) | (given % 1 != 0), "a whole number from 0")
+        return found
+
+    def refuse(self, name: str, bad: np.ndarray, wanted: str) -> None:
+        """ValueError for the first bad row of a column."""
+        place = Place(str(self.path), words="give a number in each row")
+        for row in np.flatnonzero(bad):
+            place.refuse(int(row), name, f"given {self.values[name][row]:g}; should be {wanted}")
+
+    def of_split(self, split: int) -> tuple[Path, int, RowIndex, Float[np.ndarray, "rows columns"]]:
+        """Path, split, sorted rows and the wanted columns; ValueError for a row that comes twice."""
+        row = self.values["row"]
+        used = self.values["split"] == split if "split" in self.values else np.full(len(row), True)
+        order = np.argsort(row[used], kind="stable")
+        row = row[used][order]
+        twice = np.flatnonzero(row[1:] == row[:-1])
+        if len(twice):
+            where = f" of split {split}" if "split" in self.values else ""
+            raise ValueError(
+                f"{self.path}: row {row[twice[0]]:.0f}{where} is predicted twice; keep one of them"
+            )
+        values = np.stack([self.values[name][used][order] for name in self.wanted], axis=1)
+        return self.path, split, row.astype(np.int64), values
 
 
 def _numbers(table: pa.Table, name: str, place: Place) -> Numbers:
@@ -78,8 +125,3 @@ def _numbers(table: pa.Table, name: str, place: Place) -> Numbers:
     for row in np.flatnonzero(missing_in(table[name], place)):
         place.refuse(int(row), name, "is empty; give a number")
     return numbers_of(table[name], name, place)
-
-
-def _refuse(place: Place, values: dict[str, Numbers], name: str, bad: np.ndarray, wanted: str) -> None:
-    for row in np.flatnonzero(bad):
-        place.refuse(int(row), name, f"given {values[name][row]:g}; should be {wanted}")

@@ -36,7 +36,7 @@ class Bins:
     high: Float[np.ndarray, " bins"]
 
 
-def bins_of(values: Rows, seen: Rows) -> Bins:
+def bins_of(values: Rows, seen: Float[np.ndarray, " seen"]) -> Bins:
     """Bins of `values`; what their ends are follows from all values `seen`, these among them.
 
     A value lies in one bin, however often it occurs: fewer than MOST_BINS where some are frequent.
@@ -57,7 +57,7 @@ def bins_table(
     *,
     row: Index,
     features: Features,
-    seen: Features,
+    seen: Float[np.ndarray, "seen features"],
     names: tuple[str, ...],
 ) -> pa.Table:
     """A `records.schemas.BINS` without those of the cell; targets and features in their own units.

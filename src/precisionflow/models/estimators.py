@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from precisionflow.config.external import (
     BayesianRidge,
+    Classifier,
     Estimator,
     GaussianProcess,
     HistGradientBoosting,
@@ -77,15 +78,12 @@ def _bayesian_ridge(train: Rows) -> Predict:
 def _gaussian_process(model: GaussianProcess, train: Rows, seed: int) -> Predict:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
+    from sklearn.gaussian_process.kernels import WhiteKernel
 
     features, target = _float64(train)
-    if len(target) > model.most_rows:
-        kept = np.random.default_rng(seed).choice(len(target), model.most_rows, replace=False)
-        features, target = features[kept], target[kept]
-    scales = np.full(features.shape[1], np.sqrt(features.shape[1]))
-    smooth = {"rbf": RBF(scales), "matern_3_2": Matern(scales, nu=1.5), "matern_5_2": Matern(scales, nu=2.5)}
-    kernel = ConstantKernel() * smooth[model.kernel] + WhiteKernel(0.1)
+    kept = drawn_rows(len(target), model.most_rows, seed)
+    features, target = features[kept], target[kept]
+    kernel = kernel_of(model, features.shape[1]) + WhiteKernel(0.1)
     found = GaussianProcessRegressor(kernel, n_restarts_optimizer=model.restarts, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -93,10 +91,26 @@ def _gaussian_process(model: GaussianProcess, train: Rows, seed: int) -> Predict
     return lambda rows: found.predict(rows, return_std=True)
 
 
+def kernel_of(model: GaussianProcess, features: int) -> Any:
+    """The kernel before its optimisation, without noise."""
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern
+
+    scales = np.full(features, np.sqrt(features))
+    smooth = {"rbf": RBF(scales), "matern_3_2": Matern(scales, nu=1.5), "matern_5_2": Matern(scales, nu=2.5)}
+    return ConstantKernel() * smooth[model.kernel]
+
+
+def drawn_rows(count: int, most: int, seed: int) -> slice | Int[np.ndarray, "drawn"]:
+    """All rows, or `most` of them drawn by the seed where there are more."""
+    if count <= most:
+        return slice(None)
+    return np.random.default_rng(seed).choice(count, most, replace=False)
+
+
 def _random_forest(model: RandomForest, train: Rows, seed: int) -> Predict:
     from sklearn.ensemble import RandomForestRegressor
 
-    found = RandomForestRegressor(**_settings(model), random_state=seed).fit(*_float64(train))
+    found = RandomForestRegressor(**settings(model), random_state=seed).fit(*_float64(train))
 
     def predict(rows: Features) -> tuple[Numbers, Numbers]:
         leaves = found.apply(rows).T
@@ -113,10 +127,10 @@ def _boosted(model: HistGradientBoosting, train: Rows, valid: Rows, seed: int) -
     from sklearn.model_selection import KFold
 
     (features, target), (held, held_target) = _float64(train), _float64(valid)
-    settings = {k: v for k, v in _settings(model).items() if k != "folds"}
+    given = {name: value for name, value in settings(model).items() if name != "folds"}
 
     def boosted(rows: Features, values: Numbers, held_values: Float[np.ndarray, "held"], *, loss: str) -> Any:
-        made = HistGradientBoostingRegressor(loss=loss, early_stopping=True, random_state=seed, **settings)
+        made = HistGradientBoostingRegressor(loss=loss, early_stopping=True, random_state=seed, **given)
         return made.fit(rows, values, X_val=held, y_val=held_values)
 
     squared = np.empty_like(target)
@@ -131,7 +145,7 @@ def _boosted(model: HistGradientBoosting, train: Rows, valid: Rows, seed: int) -
     return lambda rows: (mean.predict(rows), np.sqrt(variance.predict(rows)))
 
 
-def _settings(model: Estimator) -> dict[str, Any]:
+def settings(model: Estimator | Classifier) -> dict[str, Any]:
     """Fields of a model that scikit-learn knows by the same names."""
     return model.model_dump(exclude={"kind"})
 

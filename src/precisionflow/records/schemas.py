@@ -42,6 +42,8 @@ EPISODES = _schema(row=_whole)
 STATED = _schema(part=_text, row=_whole, mean=_real, std=_real)
 """model/stated.parquet of a model from outside, in place of weights: the Gaussian of each test row and, where they are
 known, of each validation row (part: test, valid), in the target's own units."""
+STATED_CLASSES = _schema(part=_text, row=_whole, log_probability=_reals)
+"""model/stated.parquet of a model from outside of classes: log p of each class, in their order, in nats."""
 HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
 SETTLING = _schema(

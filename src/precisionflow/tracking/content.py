@@ -203,13 +203,13 @@ def _cell(
         code_version=card.code_version,
         on_cluster=on_cluster,
     )
-    data = {
+    said = {
         ROWS: str(metrics["n"][0].as_py()),
         ROWS_LEARNED: str(metrics["n_train"][0].as_py()),
         TEST: marker.files.get(PreparedSplit(prepared).part("test").name, "") if marker else "",
     }
     return CellContent(
-        run=replace(run, tags=run.tags | data),
+        run=replace(run, tags=run.tags | said),
         history=tuple(map(Point, *columns)),
         metrics=tuple(Point(name, 0, value) for name, value in (of_model | of_test).items()),
         seconds_per_step=card.seconds_per_step,

@@ -9,8 +9,8 @@ from precisionflow.config import Experiment, load
 from precisionflow.console import say
 from precisionflow.results.layout import Reported, Results
 from precisionflow.tracking import runs
-from precisionflow.tracking.content import ReportContent, finished_cells, report_content
-from precisionflow.tracking.failures import failed_cells
+from precisionflow.tracking.content import CellContent, ReportContent, finished_cells, report_content
+from precisionflow.tracking.failures import FailedCell, failed_cells
 from precisionflow.tracking.registry import candidates, register
 from precisionflow.tracking.store import attempt, runs_page
 from precisionflow.tracking.variants import VariantContent, fill_means, fill_variant, variant_content
@@ -115,7 +115,7 @@ def _variant(
 ) -> VariantContent:
     """A variant with its evaluated and its failed cells."""
     given = {"model": model, "evaluation": evaluation}
-    cells = [
+    cells: list[CellContent | FailedCell] = [
         *finished_cells(variant, data=data, **given, on_cluster=on_cluster),
         *failed_cells(variant, **given, on_cluster=on_cluster),
     ]

@@ -9,25 +9,27 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from precisionflow.config import Experiment
-from precisionflow.config.external import Estimator, External, PredictionFile
+from precisionflow.config.external import External, PredictionFile
+from precisionflow.config.tasks import Regression
 from precisionflow.data.batches import Rows
 from precisionflow.data.stated import StatedFile
 from precisionflow.data.streams import Stream, Use
+from precisionflow.models.classifiers import classifier
 from precisionflow.models.estimators import fitted
 from precisionflow.records.cards import DatasetCard, ModelCard, Standardisation
 from precisionflow.records.files import read_card, write_card, write_parquet
-from precisionflow.records.schemas import HISTORY, STATED
+from precisionflow.records.schemas import HISTORY, STATED, STATED_CLASSES
 from precisionflow.results.code import code_version
 from precisionflow.results.layout import PARTS, Part, PreparedSplit, TrainedCell, data_folder
 
-Moments = tuple[Float[np.ndarray, "rows"], Float[np.ndarray, "rows"]]
-"""Mean and std of rows, in the target's units."""
+Values = Float[np.ndarray, "rows columns"]
+"""Of rows: mean and std in the target's units, or log p of each class."""
 
 
 class Stated(NamedTuple):
     """Predictions of the parts, and what learning them took."""
 
-    parts: dict[Part, Moments]
+    parts: dict[Part, Values]
     steps: int
     """1 of an estimator, whose only step is on all training rows; 0 of a file."""
     seconds: float
@@ -44,13 +46,17 @@ def write_external(
     assert isinstance(model, External)
     rows = {part: Rows.read(data.part(part)) for part in PARTS}
     card = read_card(data.card, DatasetCard)
-    scales = card.table
     if isinstance(model, PredictionFile):
-        stated = _of_a_file(model, rows, split=split)
+        stated = _of_a_file(_file(model, experiment, card, split=split), rows)
     else:
-        stated = _of_an_estimator(model, rows, scales, seed=Stream(seed, split).number(Use.WEIGHTS) % 2**32)
-    write_parquet(_table(stated, rows), place.stated, STATED)
-    loss = _loss(stated.parts["valid"], rows["valid"], scales) if "valid" in stated.parts else None
+        drawn = Stream(seed, split).number(Use.WEIGHTS) % 2**32
+        stated = _of_an_estimator(experiment, rows, card, seed=drawn)
+    numbers = isinstance(experiment.task, Regression)
+    write_parquet(_table(stated, rows, numbers=numbers), place.stated, STATED if numbers else STATED_CLASSES)
+    loss = None
+    if "valid" in stated.parts:
+        found, valid = stated.parts["valid"], rows["valid"]
+        loss = _loss_of_numbers(found, valid, card.table) if numbers else _loss_of_classes(found, valid)
     measured = {} if loss is None else {"validation_loss": loss, "seconds_per_step": stated.seconds}
     entries = [{"step": stated.steps, "metric": name, "value": value} for name, value in measured.items()]
     write_parquet(pa.Table.from_pylist(entries, HISTORY), place.history, HISTORY)
@@ -75,45 +81,65 @@ def write_external(
 
 
 def _of_an_estimator(
-    model: Estimator, rows: dict[Part, Rows], scales: Standardisation, *, seed: int
+    experiment: Experiment, rows: dict[Part, Rows], card: DatasetCard, *, seed: int
 ) -> Stated:
-    start = time.perf_counter()
-    predict = fitted(model, rows["train"], rows["valid"], seed=seed)
+    model, start = experiment.model, time.perf_counter()
+    train, valid = rows["train"], rows["valid"]
+    predicted: tuple[Part, ...] = ("valid", "test")
+    inputs = {part: rows[part].features.astype(np.float64) for part in predicted}
+    parts: dict[Part, Values]
+    if isinstance(experiment.task, Regression):
+        predict = fitted(model, train, valid, seed=seed)  # type: ignore[arg-type]
+        seconds, scales = time.perf_counter() - start, card.table
+        parts = {}
+        for part, features in inputs.items():
+            mean, std = predict(features)
+            parts[part] = np.stack([scales.restore_target(mean), scales.restore_spread(std)], axis=1)
+        return Stated(parts, 1, seconds)
+    names = card.class_names
+    classify = classifier(model, train, valid, classes=len(names), seed=seed)  # type: ignore[arg-type]
     seconds = time.perf_counter() - start
-    parts: dict[Part, Moments] = {}
-    for part in ("valid", "test"):
-        mean, std = predict(rows[part].features.astype(np.float64))
-        parts[part] = scales.restore_target(mean), scales.restore_spread(std)
-    return Stated(parts, 1, seconds)
+    return Stated({part: classify(features) for part, features in inputs.items()}, 1, seconds)
 
 
-def _of_a_file(model: PredictionFile, rows: dict[Part, Rows], *, split: int) -> Stated:
+def _file(model: PredictionFile, experiment: Experiment, card: DatasetCard, *, split: int) -> StatedFile:
+    if isinstance(experiment.task, Regression):
+        return StatedFile.numbers(model.path, split=split)
+    return StatedFile.classes(model.path, card.class_names, split=split)
+
+
+def _of_a_file(file: StatedFile, rows: dict[Part, Rows]) -> Stated:
     """Validation rows are left out unless the file predicts them all."""
-    file = StatedFile.read(model.path, split=split)
-    parts: dict[Part, Moments] = {"test": file.of(rows["test"].rows)}
+    parts: dict[Part, Values] = {"test": file.of(rows["test"].rows)}
     if not len(file.missing(rows["valid"].rows)):
         parts["valid"] = file.of(rows["valid"].rows)
     return Stated(parts, 0, 0.0)
 
 
-def _table(stated: Stated, rows: dict[Part, Rows]) -> pa.Table:
-    """A records.schemas.STATED."""
-    tables = [
-        pa.table(
-            {"part": pa.array([part] * len(mean)), "row": rows[part].rows, "mean": mean, "std": std},
-            schema=STATED,
+def _table(stated: Stated, rows: dict[Part, Rows], *, numbers: bool) -> pa.Table:
+    """A records.schemas.STATED or STATED_CLASSES."""
+    tables = []
+    for part, values in stated.parts.items():
+        key = {"part": pa.array([part] * len(values)), "row": rows[part].rows}
+        columns = (
+            {"mean": values[:, 0], "std": values[:, 1]} if numbers else {"log_probability": list(values)}
         )
-        for part, (mean, std) in stated.parts.items()
-    ]
+        tables.append(pa.table(key | columns, schema=STATED if numbers else STATED_CLASSES))
     return pa.concat_tables(tables)
 
 
-def _loss(moments: Moments, rows: Rows, scales: Standardisation) -> float:
+def _loss_of_numbers(moments: Values, rows: Rows, scales: Standardisation) -> float:
     """Mean of -log N(y; mean, std^2) of the standardised target, in nats, as networks are validated."""
-    mean = (moments[0] - scales.target_mean) / scales.target_scale
-    std = moments[1] / scales.target_scale
+    mean = (moments[:, 0] - scales.target_mean) / scales.target_scale
+    std = moments[:, 1] / scales.target_scale
     each = 0.5 * np.log(2 * np.pi * std**2) + 0.5 * ((rows.target - mean) / std) ** 2
     return float(np.average(each, weights=rows.weight))
+
+
+def _loss_of_classes(log_probabilities: Values, rows: Rows) -> float:
+    """Mean of -log p(class), in nats."""
+    target = rows.target.astype(np.int64)
+    return float(np.average(-log_probabilities[np.arange(len(target)), target], weights=rows.weight))
 
 
 def check_predictions(variant: Experiment, *, data: Path) -> None:
@@ -123,7 +149,7 @@ def check_predictions(variant: Experiment, *, data: Path) -> None:
         return
     for split in variant.splits:
         prepared = PreparedSplit(data_folder(data, variant, split))
-        file = StatedFile.read(model.path, split=split)
+        file = _file(model, variant, read_card(prepared.card, DatasetCard), split=split)
         file.of(Rows.read(prepared.part("test")).rows)
         missing = file.missing(Rows.read(prepared.part("valid")).rows)
         if variant.evaluation.recalibration and len(missing):

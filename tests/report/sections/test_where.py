@@ -50,7 +50,7 @@ def test_bins_outside_of_their_bands_are_counted_with_the_furthest() -> None:
     body = {line[0].text: line[1:] for line in found.summary.rows}
     assert [line[0].text for line in found.summary.rows] == ["stated std", "b", "a"]
     assert [entry.text for entry in body["b"]] == ["0 of 3", "1 of 3"]
-    assert (body["b"][1].note, body["b"][1].chance) == ("0.700 in 1.00 to 1.50", "0.900 to 1.000")
+    assert (body["b"][1].note, body["b"][1].chance) == ("0.700 in 1.00 to 1.50", "0.90 to 1.00")
     assert [entry.text for entry in body["a"]] == ["0 of 3", "0 of 3"]
     assert "Bins whose coverage of 95 % intervals is outside of its band" in text
 

@@ -25,6 +25,7 @@ CHECKS = (
     networks.readout_can_be_tied,
     networks.clusters_fit_tokens_and_readout,
     posteriors.closed_form_is_left_alone,
+    posteriors.models_from_outside_are_judged_plainly,
     posteriors.posterior_fits_the_objective,
     posteriors.spread_is_of_a_number,
     posteriors.members_vote_on_classes,

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from precisionflow.config.base import kind_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.engine import BatchedEngine
-from precisionflow.config.external import PredictionFile
+from precisionflow.config.external import External, PredictionFile
 from precisionflow.config.networks import MLP, Transformer, ensemble_of, posterior_of
 from precisionflow.config.sources import TableFile
-from precisionflow.config.tasks import Regression, SequenceClassification, Tagging
+from precisionflow.config.tasks import Classification, Regression, SequenceClassification, Tagging
 
 if TYPE_CHECKING:
     from precisionflow.config.experiment import Experiment
@@ -25,6 +25,22 @@ def closed_form_is_left_alone(experiment: "Experiment") -> None:
     if not isinstance(experiment.engine, model.engines):
         raise ValueError(
             f"model.kind: {model.kind} needs engine.kind {kinds(model.engines)}; change one of them"
+        )
+
+
+def models_from_outside_are_judged_plainly(experiment: "Experiment") -> None:
+    model, task = experiment.model, experiment.task
+    if not isinstance(model, External):
+        return
+    fitting = [each for each in model.objectives if isinstance(each, task.likelihoods)]
+    if experiment.objective not in fitting:
+        raise ValueError(
+            f"objective: model.kind {model.kind} learns in its own way; "
+            f"leave objective.kind {kinds(type(each) for each in fitting)} with its defaults"
+        )
+    if isinstance(task, Classification) and task.unknown:
+        raise ValueError(
+            f"task.unknown: model.kind {model.kind} states nothing of rows of unknown classes; leave one of them out"
         )
 
 

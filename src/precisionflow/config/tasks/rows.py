@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, get_args
 from precisionflow.config.base import Fraction
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.config.evaluation import ClassRecalibration, Evaluation, SetRecalibration
+from precisionflow.config.external import Classifier, PredictionFile
 from precisionflow.config.networks import MLP
 from precisionflow.config.sources import ClassSource, ScikitLearnClasses
 from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask, told_apart
@@ -13,7 +14,7 @@ from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask, told_ap
 class Classification(ClassTask):
     """Predict the class of a row of numbers."""
 
-    networks: ClassVar = (MLP,)
+    networks: ClassVar = (MLP, *get_args(Classifier), PredictionFile)
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     recalibrations: ClassVar = (*get_args(ClassRecalibration), *get_args(SetRecalibration))
     has_splits: ClassVar = True

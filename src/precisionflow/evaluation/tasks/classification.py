@@ -1,13 +1,13 @@
 """Classes of rows: probabilities with the parts of their entropy, prediction sets, detection of unlike rows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import nn
 
 from precisionflow.config import Experiment
@@ -103,27 +103,44 @@ class RowClassPredictor(TrainedNetwork):
         place = PreparedSplit(data)
         rows = Rows.read(place.part("test"))
         found, target = self._part(rows)
-        scores = ClassScores(experiment.evaluation.bins, rows.rows)
-        scores.add(found.log_probabilities, target)
-        chance = scores.chance
-        metrics = scores.metrics | {
-            "predictive_entropy": float(found.entropy.mean()),
-            "mutual_information": float(found.mutual_information.mean()),
-        }
-        fits: tuple[ClassFit, ...] = ()
-        if experiment.evaluation.recalibration:
-            fits = fitted(*self._part(Rows.read(place.part("valid"))), experiment=experiment)
-            after, chance_after = measured_after(
-                fits, found, target, row=rows.rows, bins=experiment.evaluation.bins
-            )
-            metrics, chance = metrics | after, chance | chance_after
-        if task.unknown:
-            strange, _ = self._part(Rows.read(place.unknown))
-            metrics |= detection_metrics(found, strange)
-        return Scored(scores.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
+        scored = score_row_classes(
+            found,
+            target,
+            row=rows.rows,
+            experiment=experiment,
+            calibration=lambda: self._part(Rows.read(place.part("valid"))),
+        )
+        if not task.unknown:
+            return scored
+        strange, _ = self._part(Rows.read(place.unknown))
+        return scored._replace(metrics=scored.metrics | detection_metrics(found, strange))
 
     def _part(self, rows: Rows) -> tuple[Stated, np.ndarray]:
         return self.standardised(torch.from_numpy(rows.features)), rows.target.astype(np.int64)
+
+
+def score_row_classes(
+    found: Stated,
+    target: Int[np.ndarray, " rows"],
+    *,
+    row: Index,
+    experiment: Experiment,
+    calibration: Callable[[], tuple[Stated, np.ndarray]],
+) -> Scored:
+    """Scores of the test rows' probabilities; `calibration` is asked where a recalibration needs it."""
+    scores = ClassScores(experiment.evaluation.bins, row)
+    scores.add(found.log_probabilities, target)
+    chance = scores.chance
+    metrics = scores.metrics | {
+        "predictive_entropy": float(found.entropy.mean()),
+        "mutual_information": float(found.mutual_information.mean()),
+    }
+    fits: tuple[ClassFit, ...] = ()
+    if experiment.evaluation.recalibration:
+        fits = fitted(*calibration(), experiment=experiment)
+        after, chance_after = measured_after(fits, found, target, row=row, bins=experiment.evaluation.bins)
+        metrics, chance = metrics | after, chance | chance_after
+    return Scored(scores.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
 
 
 def fitted(found: Stated, target: np.ndarray, *, experiment: Experiment) -> tuple[ClassFit, ...]:

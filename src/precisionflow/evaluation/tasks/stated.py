@@ -9,41 +9,61 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from precisionflow.config import Experiment
+from precisionflow.config.tasks import Regression
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.network import check_data
 from precisionflow.evaluation.recalibration.recalibrated import Calibration
 from precisionflow.evaluation.scored import Scored
+from precisionflow.evaluation.scores.classes import entropy
+from precisionflow.evaluation.tasks.classification import Stated, score_row_classes
 from precisionflow.evaluation.tasks.regression import score_rows
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import STATED
+from precisionflow.records.schemas import STATED, STATED_CLASSES
 from precisionflow.results.layout import Part, PreparedSplit, TrainedCell
 
 
 @dataclass(frozen=True)
-class StatedPredictor:
-    """A Gaussian for each validation and test row, in the target's units; of other rows it knows nothing."""
+class _StatedRows:
+    """What is stated of each validation and test row; of other rows nothing is known."""
 
     stated: pa.Table
-    """A records.schemas.STATED."""
+    """A records.schemas.STATED, of classes STATED_CLASSES."""
     origin: Path
     """Its file."""
     experiment_card: ModelCard
     data_card: DatasetCard
     predicts: ClassVar = "the rows of one split alone"
 
-    def distribution(self, part: Part, data: Path) -> Distribution:
-        """The predictions of the prepared rows of a part; ValueError where they are of other rows."""
-        found = self.stated.filter(pc.equal(self.stated["part"], part))
-        if not np.array_equal(found["row"].to_numpy(), Rows.read(PreparedSplit(data).part(part)).rows):
+    def of(self, part: Part, data: Path) -> tuple[pa.Table, Rows]:
+        """What is stated of the prepared rows of a part; ValueError where it is stated of other rows."""
+        found, rows = (
+            self.stated.filter(pc.equal(self.stated["part"], part)),
+            Rows.read(PreparedSplit(data).part(part)),
+        )
+        if not np.array_equal(found["row"].to_numpy(), rows.rows):
             raise ValueError(f"{self.origin}: predicts other {part} rows; delete its folder and train again")
-        return gaussian(found["mean"].to_numpy(), found["std"].to_numpy())
+        return found, rows
+
+    def held_out(self, data: Path) -> tuple[pa.Table, Rows]:
+        """The same of the validation rows; ValueError where they are not predicted."""
+        if not pc.any(pc.equal(self.stated["part"], "valid")).as_py():
+            raise ValueError(
+                f"evaluation.recalibration: {self.origin} does not predict the validation rows; "
+                "predict all of them too, or leave the recalibration out"
+            )
+        return self.of("valid", data)
+
+
+@dataclass(frozen=True)
+class StatedPredictor(_StatedRows):
+    """A Gaussian for each row, in the target's units."""
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test rows' distributions and all their metrics, before and after recalibration."""
         return score_rows(
-            self.distribution("test", data),
+            _gaussians(self.of("test", data)[0]),
             experiment=experiment,
             data=data,
             card=self.data_card,
@@ -51,18 +71,47 @@ class StatedPredictor:
         )
 
     def _calibration(self, data: Path) -> Calibration:
-        """ValueError where the validation rows are not predicted."""
-        if not pc.any(pc.equal(self.stated["part"], "valid")).as_py():
-            raise ValueError(
-                f"evaluation.recalibration: {self.origin} does not predict the validation rows; "
-                "predict all of them too, or leave the recalibration out"
-            )
-        valid = Rows.read(PreparedSplit(data).part("valid"))
-        return self.distribution("valid", data), self.data_card.table.restore_target(valid.target)
+        stated, valid = self.held_out(data)
+        return _gaussians(stated), self.data_card.table.restore_target(valid.target)
 
 
-def load_stated(model: Path, *, model_card: ModelCard, card: DatasetCard) -> StatedPredictor:
+@dataclass(frozen=True)
+class StatedClassPredictor(_StatedRows):
+    """Probabilities of the classes for each row."""
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test rows' probabilities and all their metrics, before and after recalibration."""
+        stated, test = self.of("test", data)
+        return score_row_classes(
+            _voices(stated),
+            test.target.astype(np.int64),
+            row=test.rows,
+            experiment=experiment,
+            calibration=lambda: self._calibration(data),
+        )
+
+    def _calibration(self, data: Path) -> tuple[Stated, np.ndarray]:
+        stated, valid = self.held_out(data)
+        return _voices(stated), valid.target.astype(np.int64)
+
+
+def _gaussians(stated: pa.Table) -> Distribution:
+    return gaussian(stated["mean"].to_numpy(), stated["std"].to_numpy())
+
+
+def _voices(stated: pa.Table) -> Stated:
+    """One voice, whose logits are its log probabilities."""
+    log_probabilities = np.stack(stated["log_probability"].to_numpy())
+    nothing = np.zeros(len(log_probabilities))
+    return Stated(log_probabilities, entropy(np.exp(log_probabilities)), nothing, nothing)
+
+
+def load_stated(
+    model: Path, *, model_card: ModelCard, card: DatasetCard
+) -> StatedPredictor | StatedClassPredictor:
     """The predictions in the folder of a trained cell; ValueError for the card of other data and a broken file."""
     check_data(model, model_card=model_card, card=card)
     file = TrainedCell(model).stated
-    return StatedPredictor(read_parquet(file, STATED), file, model_card, card)
+    if isinstance(model_card.experiment.task, Regression):
+        return StatedPredictor(read_parquet(file, STATED), file, model_card, card)
+    return StatedClassPredictor(read_parquet(file, STATED_CLASSES), file, model_card, card)
