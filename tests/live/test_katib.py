@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,8 @@ import pytest
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.access.names import INJECTION
-from precisionflow.cluster.katib.api import KatibExperiments
+from precisionflow.cluster.access.patience import came_true
+from precisionflow.cluster.katib.api import GONE_SECONDS, KatibExperiments
 from precisionflow.cluster.katib.launch import run_on_katib
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import TRIALS
@@ -124,10 +124,7 @@ def test_an_image_that_is_not_there_is_told_and_nothing_stays(room: Connection, 
     given = study(**{"name: study": "name: imageless"})
     message = fails(given, room, tmp_path, images={"core": "no.such.example/core:1"}, patience=5)
     assert "image no.such.example/core:1 cannot be pulled" in message
-    end = time.monotonic() + 240
-    while KatibExperiments(room).get("imageless") and time.monotonic() < end:
-        time.sleep(0.5)
-    assert KatibExperiments(room).get("imageless") is None
+    assert came_true(lambda: KatibExperiments(room).gone("imageless"), seconds=GONE_SECONDS)
 
 
 def test_what_katib_refuses_is_a_line_and_nothing_is_made(room: Connection, tmp_path: Path) -> None:

@@ -44,11 +44,11 @@ def test_a_kind_that_the_cluster_does_not_know_is_no_empty_list(table: Table) ->
 
 
 def test_removing_what_is_not_there_is_no_error_and_a_refusal_is_one(table: Table) -> None:
-    objects.remove(table.connection(), TRAINJOBS, "a", propagation="Background")
+    objects.remove(table.connection(), TRAINJOBS, "a")
     assert table.asked == [("DELETE", f"{HERE}/a")]
     table.answers["DELETE", f"{HERE}/a"] = (403, {"message": "no"})
     with pytest.raises(ApiException):
-        objects.remove(table.connection(), TRAINJOBS, "a", propagation="Background")
+        objects.remove(table.connection(), TRAINJOBS, "a")
 
 
 def test_a_log_is_read_as_it_was_printed(table: Table) -> None:

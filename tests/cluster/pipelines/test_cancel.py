@@ -19,5 +19,5 @@ def test_jobs_of_a_run_are_removed_where_only_the_trainer_is_installed(table: Ta
     ]
     assert set(table.queries) == {
         "labelSelector=precisionflow.org%2Frun%3Dr1",
-        "propagationPolicy=Foreground",
+        "propagationPolicy=Background",
     }

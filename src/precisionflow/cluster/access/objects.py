@@ -1,7 +1,7 @@
 """Objects in a namespace: those of a kind, pods and warnings, listed, found by name, made, removed."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from precisionflow.cluster.access import rest
 from precisionflow.cluster.access.connection import Connection
@@ -49,15 +49,17 @@ def amend(connection: Connection, kind: Kind, name: str, change: list[Object]) -
     rest.patch(connection.api, f"{place}/{name}", change)
 
 
-def remove(
-    connection: Connection, kind: Kind, name: str, *, propagation: Literal["Background", "Foreground"]
-) -> None:
-    """Have an object removed, and what it owns; nothing happens where there is none."""
+def remove(connection: Connection, kind: Kind, name: str) -> None:
+    """Have an object removed, then what it owns; nothing happens where there is none.
+
+    The owner goes first: as long as it is there, its controller may make anew what was removed from below it, as that
+    of Katib's experiments does, for ever.
+    """
     from kubernetes.client import ApiException
 
     try:
         connection.custom.delete_namespaced_custom_object(
-            *_place(connection, kind), name, propagation_policy=propagation
+            *_place(connection, kind), name, propagation_policy="Background"
         )
     except ApiException as error:
         if error.status != 404:

@@ -71,14 +71,24 @@ class KatibExperiments:
     def delete(self, name: str) -> None:
         """Have an experiment, its trials and their pods removed; they go a little later."""
         with explained(f"removing Katib experiment {name}"):
-            objects.remove(self.connection, EXPERIMENTS, name, propagation="Foreground")
+            objects.remove(self.connection, EXPERIMENTS, name)
 
     def remove(self, name: str) -> None:
-        """Remove an experiment and wait until it is gone: the name is free then."""
+        """Remove an experiment and wait until it and what it owned are gone: the name is free then."""
         self.delete(name)
-        if not came_true(lambda: self.get(name) is None, seconds=GONE_SECONDS):
+        if not came_true(lambda: self.gone(name), seconds=GONE_SECONDS):
             raise ClusterError(
                 f"Katib experiment {name} does not go away; look at `kubectl describe experiment {name}`"
+            )
+
+    def gone(self, name: str) -> bool:
+        """Whether nothing is left of an experiment: itself, its trials, their pods and that of its suggestions."""
+        labels = {OF_EXPERIMENT: name}
+        with explained(f"looking for what is left of Katib experiment {name}"):
+            return (
+                self.get(name) is None
+                and not objects.listed(self.connection, TRIALS, labels=labels)
+                and not objects.pods(self.connection, labels=labels)
             )
 
     def look(self, name: str) -> Look:

@@ -52,6 +52,6 @@ def remove_jobs(run_id: str, *, connection: Connection) -> list[str]:
                 raise
             for job in found:
                 name = job["metadata"]["name"]
-                objects.remove(connection, kind, name, propagation="Foreground")
+                objects.remove(connection, kind, name)
                 removed.append(f"{kind.plural}/{name}")
     return removed

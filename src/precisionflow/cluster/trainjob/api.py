@@ -143,7 +143,7 @@ class TrainJobs:
 
     def _delete(self, kind: Kind, name: str) -> None:
         with explained(f"removing TrainJob {name}"):
-            objects.remove(self.connection, kind, name, propagation="Background")
+            objects.remove(self.connection, kind, name)
 
     def _pods(self, name: str) -> "list[V1Pod]":
         with explained(f"looking for the pods of TrainJob {name}"):
