@@ -36,11 +36,14 @@ SECONDS = 2.0
 """After these no more passes of a form are timed."""
 WORKERS = 12
 """Processes that compile kernels side by side before anything is timed."""
-COMPILING = 110
+COMPILING = 90
 """Seconds that they have."""
 KERNELS = 3
-BLOCKS = ((128, 64, 8, 3), (128, 64, 8, 2), (64, 64, 4, 3), (64, 64, 4, 2), (128, 32, 4, 3), (64, 128, 8, 2))
-"""Rows and columns of a block of the package's own backward pass, warps, stages: what its sizes were chosen from."""
+SIZES = ((128, 64, 4, 3), (128, 64, 8, 3), (64, 64, 4, 3), (128, 32, 4, 3), (128, 128, 8, 3), (64, 32, 4, 3))
+"""Rows and columns of a block of a kernel of the package, warps, stages: what its sizes were chosen from."""
+KINDS = ("MEAN", "OF_KEYS", "OF_QUERIES")
+NEGLIGIBLE = 1e-5
+"""Norm of a gradient, over the largest of all parameters, below which it is noise in float32 too."""
 
 
 class Row(NamedTuple):
@@ -104,6 +107,14 @@ def flash(row: Row) -> nn.Module:
     """What the row is compared with."""
     causal = row.described.prior.kind in ("causal", "geometric")
     return Flash(SHAPE, of(DOT, CAUSAL if causal else FULL)).cuda()
+
+
+def made(row: Row) -> nn.Module:
+    """The form, both sides of its potential compiled as `engine.compile` compiles a layer."""
+    module = row.make(SHAPE, row.described).cuda()
+    if isinstance(module, Attended):
+        module.potential.compile()
+    return module
 
 
 def once(module: nn.Module, gradient: Tensor) -> None:
@@ -181,12 +192,19 @@ def errors(module: nn.Module) -> dict[str, float]:
         outputs.append(output[:1].detach().float())
     found = {"output": relative(*outputs), "gradients of tokens": 0.0}
     tokens = {id(part.made) for part in module.modules() if isinstance(part, There)}
-    pairs = zip(module.parameters(), reference.parameters(), strict=True)
+    pairs = [
+        (mine, its)
+        for mine, its in zip(module.parameters(), reference.parameters(), strict=True)
+        if mine.grad is not None and its.grad is not None
+    ]
+    largest = max((float(its.grad.norm()) for mine, its in pairs if id(mine) not in tokens), default=0.0)
     for mine, its in pairs:
-        if its.grad is None or mine.grad is None:
+        if id(mine) in tokens:
+            kind, one = "gradients of tokens", mine.grad[:1]
+        elif its.grad.norm() <= NEGLIGIBLE * largest:
             continue
-        kind = "gradients of tokens" if id(mine) in tokens else "gradients of parameters"
-        one = mine.grad[:1] if id(mine) in tokens else mine.grad
+        else:
+            kind, one = "gradients of parameters", mine.grad
         found[kind] = max(found.get(kind, 0.0), relative(one.float(), its.grad))
     module.zero_grad()
     return found
@@ -199,7 +217,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
 def measured(row: Row, gradient: Tensor) -> Iterator[Measured]:
     """Everything that is measured of a row, the cheapest and most important first."""
     torch._dynamo.reset()
-    plain, module = flash(row), row.make(SHAPE, row.described).cuda()
+    plain, module = flash(row), made(row)
     base, spent = milliseconds(plain, gradient), milliseconds(module, gradient)
     yield Measured(f"{row.name}, over FlashAttention", spent / base, "1", row.bar)
     yield Measured(f"{row.name}, time", spent, "ms")
@@ -250,36 +268,43 @@ def of_flash(gradient: Tensor) -> Iterator[Measured]:
             yield Measured(f"{name}, share of {kernel}", share, "1")
 
 
-def of_blocks(gradient: Tensor) -> Iterator[Measured]:
-    """The package's own backward pass by the sizes of its blocks."""
-    for row in (ROWS[0], ROWS[1]):
-        for blocks in BLOCKS:
-            with sized(blocks):
-                yield Measured(f"{row.name}, backward by blocks {blocks}", backward_only(row, gradient), "ms")
+def of_blocks() -> Iterator[Measured]:
+    """The package's own kernels by the sizes of their blocks."""
+    for row in ROWS[:2]:
+        for kind in KINDS:
+            for sizes in SIZES:
+                with contextlib.suppress(Exception), sized(kind, sizes):
+                    yield Measured(f"{row.name}, {kind} by {sizes}", kernel_only(row, kind), "ms")
 
 
 @contextlib.contextmanager
-def sized(blocks: tuple[int, int, int, int]) -> Iterator[None]:
-    """Other sizes of blocks, for a while."""
-    from precisionflow.models.attention.lowerings import triton_backward
+def sized(kind: str, sizes: tuple[int, int, int, int]) -> Iterator[None]:
+    """Other sizes of the blocks of one kernel, for a while."""
+    from precisionflow.models.attention.lowerings import triton_kernels
 
-    names = ("ROWS", "COLUMNS", "WARPS", "STAGES")
-    before = [getattr(triton_backward, name) for name in names]
-    for name, size in zip(names, blocks, strict=True):
-        setattr(triton_backward, name, size)
+    before = getattr(triton_kernels, kind)
+    setattr(triton_kernels, kind, triton_kernels.Blocks(*sizes))
     yield
-    for name, size in zip(names, before, strict=True):
-        setattr(triton_backward, name, size)
+    setattr(triton_kernels, kind, before)
 
 
-def backward_only(row: Row, gradient: Tensor) -> float:
-    """Milliseconds of the backward pass from the mean to both sides and the values."""
+def kernel_only(row: Row, kind: str) -> float:
+    """Milliseconds of the mean, or of both kernels of the gradients."""
+    from precisionflow.models.attention.lowerings import triton_kernels
+
     module = row.make(SHAPE, row.described).cuda()
-    with torch.autocast(SHAPE.device, SHAPE.dtype):
+    with torch.no_grad(), torch.autocast(SHAPE.device, SHAPE.dtype):
         posterior, values = module.posterior(), module.values()
-        mean = posterior.expectation(values)
-    sides = [posterior.queries, posterior.keys, values]
-    return timed(lambda: torch.autograd.grad(mean, sides, gradient, retain_graph=True))
+        score = posterior.lowering.score(posterior.queries, posterior.keys)
+        rest = {"form": score.form, "least": score.least, "causal": False}
+        layouts = score.of_query, score.of_key
+        given = triton_kernels.given_of(score.queries, score.keys, values, None, None, layouts, **rest)
+        if kind == "MEAN":
+            return timed(lambda: triton_kernels.mean_of(given))
+        mean, log_sum = triton_kernels.mean_of(given)
+        sides = [(side.shape, side.dtype) for side in (score.queries, score.keys)]
+        rest = {"mean": mean, "log_sum": log_sum, "gradient": torch.ones_like(mean)}
+        return timed(lambda: triton_kernels.gradients(given, sides, layouts, **rest))
 
 
 def write(results: list[Measured], file: Path | None) -> None:
@@ -312,12 +337,12 @@ def compile_some(worker: int) -> None:
     for row in ROWS[worker::WORKERS]:
         torch._dynamo.reset()
         with contextlib.suppress(Exception):
-            once(row.make(SHAPE, row.described).cuda(), gradient)
+            once(made(row), gradient)
             torch.cuda.synchronize()
-    for blocks in BLOCKS[worker::WORKERS]:
-        for row in ROWS[:2]:
-            with contextlib.suppress(Exception), sized(blocks):
-                backward_only(row, gradient.to(SHAPE.dtype))
+    tuned = [(row, kind, sizes) for row in ROWS[:2] for kind in KINDS for sizes in SIZES]
+    for row, kind, sizes in tuned[worker::WORKERS]:
+        with contextlib.suppress(Exception), sized(kind, sizes):
+            kernel_only(row, kind)
 
 
 def measure_all(file: Path | None, names: list[str]) -> list[Measured]:
@@ -328,7 +353,7 @@ def measure_all(file: Path | None, names: list[str]) -> list[Measured]:
     results: list[Measured] = []
     parts = [("FlashAttention", lambda: of_flash(gradient))]
     parts += [(row.name, lambda row=row: measured(row, gradient)) for row in ROWS]
-    parts.append(("blocks", lambda: of_blocks(gradient)))
+    parts.insert(-2, ("blocks", of_blocks))
     for name, part in parts:
         if names and name not in names:
             continue
@@ -344,7 +369,8 @@ def measure_all(file: Path | None, names: list[str]) -> list[Measured]:
             results.append(Measured(f"{name}, failed: {type(error).__name__}: {text}", float("nan"), "1"))
             write(results, file)
         print(f"-- {name}: {time.perf_counter() - start:.1f} s", flush=True)
-        torch.cuda.empty_cache()
+        with contextlib.suppress(Exception):
+            torch.cuda.empty_cache()
     return results
 
 

@@ -6,6 +6,7 @@ from torch import nn
 
 from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.heads import HeadMaps, split_heads
+from precisionflow.models.attention.memory import Room
 
 
 class Doubled(nn.Linear):
@@ -48,7 +49,7 @@ def test_a_bare_rms_norm_is_torchs(scale, eps, dtype):
 
 
 def test_maps_to_heads_are_one_product_of_the_same_tokens(monkeypatch):
-    maps, x = HeadMaps(), torch.randn(2, 5, 6)
+    maps, x = HeadMaps(Room.of(5, device=torch.device("cpu"))), torch.randn(2, 5, 6)
     linears, counts, calls = [nn.Linear(6, 8), nn.Linear(6, 4)], [4, 2], []
     mapped = [maps.of(of, heads=heads) for of, heads in zip(linears, counts, strict=True)]
     product = nn.functional.linear

@@ -72,8 +72,9 @@ def sides(described: config.Attention) -> tuple[nn.Module, torch.Tensor, torch.T
 
 def edge_by_edge(score, values: torch.Tensor, log_prior: LogPrior) -> torch.Tensor:
     """What the kernel computes, from the functions that it is given."""
+    (queries, _), (keys, _) = score.apart()
     index = torch.meshgrid(*(torch.arange(size) for size in (BATCH, HEADS, TOKENS, TOKENS)), indexing="ij")
-    log = flex.score_mod(score, log_prior)(score.queries @ score.keys.transpose(-1, -2), *index)
+    log = flex.score_mod(score, log_prior)(queries @ keys.transpose(-1, -2), *index)
     possible = flex.mask_mod(log_prior)
     if possible is not None:
         log = log.masked_fill(~possible(*index), float("-inf"))

@@ -1,4 +1,4 @@
-"""The backward pass that sums gradients of numbers in registers: its kernels interpreted, and when it is taken."""
+"""Kernels of scores, whose gradients of numbers are sums: interpreted, and when they are taken."""
 
 import json
 import subprocess
@@ -14,29 +14,33 @@ from precisionflow.models.attention.heads import QueriesAndKeys
 from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
 from precisionflow.models.attention.lowerings import Score, summed
 from precisionflow.models.attention.potentials.assembled import potential
+from precisionflow.models.attention.priors.absolute import Absolute
+from precisionflow.models.attention.priors.relative import Relative
 from precisionflow.models.attention.priors.window import Window
 from precisionflow.models.attention.sites import Sites
 
-INTERPRETED = Path(__file__).parents[2] / "interpreted_backward.py"
+INTERPRETED = Path(__file__).parents[2] / "interpreted_kernels.py"
 
 
-def test_gradients_are_those_of_blocks():
+def test_means_and_gradients_are_those_of_blocks():
     pytest.importorskip("triton")
     run = subprocess.run([sys.executable, INTERPRETED], check=True, capture_output=True, text=True)
     errors = json.loads(run.stdout)
-    assert len(errors) == 7
+    assert len(errors) == 11
     assert {name: found for name, found in errors.items() if not max(found) < 1e-5} == {}
 
 
 def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch):
-    monkeypatch.setattr(summed, "_there_is_triton", lambda: True)
+    monkeypatch.setattr(summed, "_equipped", lambda device: device.type == "cuda")
     at = Sites(torch.arange(128), None, range(128))
     window = Window(before=1, after=1).log(at, at)
+    later = Sites(at.positions + 1, None, range(1, 129))
+    relative, absolute = Relative(heads=1, largest=2), Absolute(heads=1, places=128)
     with FakeTensorMode(allow_non_fake_inputs=True):
 
         def fits(rows=128, columns=128, width=64, prior=EVERY_EDGE, form="sum"):
             sides = [torch.empty(1, 1, tokens, width, device="cuda") for tokens in (rows, columns)]
-            return summed.fits(Score(*sides, (), (), torch.add, form), sides[1], prior)
+            return summed.fits(Score(*sides, (0, 0), (0, 0), torch.add, form), sides[1], prior)
 
         assert fits()
         assert fits(prior=LogPrior(causal=True))
@@ -47,8 +51,13 @@ def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch)
         assert not fits(width=48)
         assert not fits(form=None)
         assert not fits(prior=window)
+        assert fits(prior=relative.log(at, at))
+        assert fits(prior=relative.log(at, at) * absolute.log(at, at) * LogPrior(causal=True))
+        assert not fits(prior=relative.log(at, at) * relative.log(at, at))
+        assert not fits(prior=relative.log(at, later))
+        assert not fits(prior=relative.log(at, at._replace(span=None)))
         assert not fits(prior=LogPrior(absent=torch.ones(1, 128, dtype=torch.bool)))
-    monkeypatch.setattr(summed, "_there_is_triton", lambda: False)
+    monkeypatch.setattr(summed, "_equipped", lambda _: False)
     with FakeTensorMode(allow_non_fake_inputs=True):
         assert not fits()
 

@@ -73,7 +73,7 @@ class Attention(nn.Module):
         """Attention that remembers; its prior lets no token attend to a later one. A growing text has no padding."""
         horizon = self.prior.horizon
         keys, offered = Kept(room, horizon=horizon), Kept(room, horizon=horizon)
-        maps, log_prior, value, edges = HeadMaps(), self.prior.log, self.value, self.edges
+        maps, log_prior, value, edges = HeadMaps(room), self.prior.log, self.value, self.edges
         sides, own = self.potential.begin(maps), value.begin(maps)
         lowering, mix = self.potential.lowering, bare(self.mix)
 

@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from precisionflow.models.attention.bare import bare, rms_norm
-from precisionflow.models.attention.rotation import Unrotated
+from precisionflow.models.attention.bare import rms_norm
+from precisionflow.models.attention.memory import Room
+from precisionflow.models.attention.rotation import Rotary, Unrotated
 from precisionflow.models.attention.sites import Sites
-from precisionflow.models.numerics import at_least_float32
+from precisionflow.models.numerics import at_least_float32, in_dtype_of
 
 Tokens = Float[Tensor, "batch tokens channels"]
 Heads = Float[Tensor, "batch heads tokens width"]
@@ -32,7 +33,9 @@ def beside(heads: Heads) -> Tokens:
 class HeadMaps:
     """Linear maps from the same tokens to heads, as one product: their weights stand one under the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        """`room` is that of the texts whose tokens they are."""
+        self.room = room
         self.maps: list[nn.Linear] = []
         self.heads: list[int] = []
         self.given: Tensor | None = None
@@ -85,7 +88,7 @@ class HeadNorm(nn.Module):
     def begin(self) -> Callable[[Heads], Heads]:
         """The norm of all heads, its gain looked up once."""
         normed = rms_norm(self.gain.shape[-1], weight=self.gain)
-        return lambda x: normed(at_least_float32(x)).to(x.dtype)
+        return lambda x: in_dtype_of(normed(at_least_float32(x)), x)
 
 
 class Unnormed(nn.Module):
@@ -117,7 +120,8 @@ class QueriesAndKeys(nn.Linear):
     def begin(self, maps: HeadMaps) -> Callable[[Tokens, Sites], Heads]:
         """The heads of the queries, then those of the keys, of tokens whose texts grow."""
         mapped = maps.of(self, heads=2 * self.heads)
-        norm, rotation = cast("HeadNorm | Unnormed", self.norm).begin(), bare(self.rotation)
+        norm = cast("HeadNorm | Unnormed", self.norm).begin()
+        rotation = cast("Rotary | Unrotated", self.rotation).begin(maps.room)
         return lambda x, at: rotation(norm(mapped(x)), at)
 
     @property

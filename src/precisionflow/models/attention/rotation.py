@@ -1,10 +1,15 @@
 """Rotations of queries and keys by the position of their token."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from precisionflow.models.attention.memory import Room
 from precisionflow.models.attention.sites import Sites
+from precisionflow.models.numerics import in_dtype_of
 
 BASE = 10_000.0
 """The slowest pair of channels turns by 1 radian in this many tokens."""
@@ -26,14 +31,29 @@ class Rotary(nn.Module):
         turns = BASE ** -torch.arange(0, 1, 2 / width)
         self.register_buffer("frequencies", torch.cat([-turns, turns]), persistent=False)
         self._last: list[tuple[Tensor, Tensor, Turn]] = []
+        self._now: list[Any] = []
+        """Sites of the step under way, and their turn."""
 
     def forward(self, heads: Heads, at: Sites) -> Heads:
         """In float32 at least, given back in the dtype of `heads`."""
-        cosine, sine = self._turn(at.positions)
-        others = heads.roll(heads.shape[-1] // 2, dims=-1)
-        return torch.addcmul(heads * cosine, others, sine).to(heads.dtype)
+        return _turned(heads, self._turn(at.positions))
 
-    def _turn(self, positions: Tensor) -> "Turn":
+    def begin(self, room: Room) -> Callable[[Heads, Sites], Heads]:
+        """The same of tokens in a room; layers that share a rotation look up the turn of a step once."""
+        cosine, sine = self._turn(room.positions)
+        now = self._now
+
+        def turned(heads: Tensor, at: Sites) -> Tensor:
+            if at.span is None:
+                return self.forward(heads, at)
+            if not now or now[0] is not at:
+                first, count = at.span.start, len(at.span)
+                now[:] = [at, (cosine.narrow(0, first, count), sine.narrow(0, first, count))]
+            return _turned(heads, now[1])
+
+        return turned
+
+    def _turn(self, positions: Tensor) -> Turn:
         """(cosine, signed sine) of each position and channel; layers that share a rotation ask for the same ones."""
         for known, frequencies, turn in self._last:
             if known is positions and frequencies is self.frequencies:
@@ -44,8 +64,18 @@ class Rotary(nn.Module):
         return turn
 
 
+def _turned(heads: Tensor, turn: Turn) -> Tensor:
+    cosine, sine = turn
+    others = heads.roll(heads.shape[-1] // 2, dims=-1)
+    return in_dtype_of(torch.addcmul(heads * cosine, others, sine), heads)
+
+
 class Unrotated(nn.Module):
     """Queries and keys are alike at every position."""
 
     def forward(self, heads: Heads, at: Sites) -> Heads:  # noqa: ARG002
         return heads
+
+    def begin(self, room: Room) -> Callable[[Heads, Sites], Heads]:  # noqa: ARG002
+        """The same."""
+        return self.forward

@@ -32,6 +32,7 @@ TOKENS = -1
 """Layer of the masks of token ids, before all layers."""
 NORMS = {"rms": nn.RMSNorm, "layer": nn.LayerNorm}
 
+Ids = Int[Tensor, "batch tokens"]
 Channels = Float[Tensor, "batch tokens channels"]
 LinearMap = Callable[[int, int], nn.Linear]
 """(inputs, outputs) -> the last linear map of a branch or a readout."""
@@ -92,7 +93,7 @@ class TokenEmbedding(nn.Module):
     def begin(self, room: Room) -> Step:  # noqa: ARG002 - nothing to remember
         embedded, positions, dropout = bare(self.tokens), bare(self.positions), bare(self.dropout)
 
-        def step(tokens: Int[Tensor, "batch tokens"], at: Sites) -> Channels:
+        def step(tokens: Ids, at: Sites) -> Channels:
             return dropout(positions(embedded(tokens), at))
 
         return step

@@ -7,31 +7,49 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.models.attention.log_prior import LogPrior
+from precisionflow.models.numerics import at_least_float32
 
 Queries = Float[Tensor, "batch heads queries of_query"]
 Keys = Float[Tensor, "batch heads keys of_key"]
 Values = Float[Tensor, "batch heads keys width"]
 PAIRS = 2
-"""Most pairs of numbers, of a query and of a key, that a backward pass of a `Score` is written for."""
-Terms = tuple[Float[Tensor, "batch heads tokens"], ...]
+"""Most pairs of numbers, of a query and of a key, that kernels of a `Score` are written for."""
+Numbers = tuple[Float[Tensor, "batch heads tokens"], ...]
 """Numbers of a token, in float32 at least."""
+Layout = tuple[int, int]
+"""How many numbers a side has before its vector, and behind it."""
 
 
 class Score(NamedTuple):
-    """log potential = value(<q_i, k_j>, terms of i, terms of j): a function of one inner product and of few numbers.
+    """log potential = value(<q_i, k_j>, numbers of i, numbers of j): a function of one inner product and few numbers.
 
-    Fused kernels of a GPU take the inner product in the dtype of the values, all else in float32.
+    Kernels of a GPU take the inner product in the dtype of the values, all else in float32.
     """
 
-    queries: Float[Tensor, "batch heads queries width"]
-    keys: Float[Tensor, "batch heads keys width"]
-    of_query: Terms
-    of_key: Terms
+    queries: Queries
+    keys: Keys
+    of_query: Layout
+    of_key: Layout
     value: Callable[[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
     form: str | None = None
-    """What `value` is to a backward pass that is written for it (`triton_backward`); none: there is no such."""
+    """What `value` is to kernels that are written for it (`triton_kernels`); none: there is no such."""
     least: float = 0.0
     """The least argument of the form's function."""
+
+    @property
+    def width(self) -> int:
+        """Channels of the inner product."""
+        return self.keys.shape[-1] - sum(self.of_key)
+
+    def apart(self) -> tuple[tuple[Tensor, Numbers], tuple[Tensor, Numbers]]:
+        """Vectors and numbers of the queries, and of the keys; each number a tensor of its own."""
+        return _apart(self.queries, *self.of_query), _apart(self.keys, *self.of_key)
+
+
+def _apart(side: Tensor, front: int, back: int) -> tuple[Tensor, Numbers]:
+    width = side.shape[-1]
+    places = (*range(front), *range(width - back, width))
+    return side[..., front : width - back], tuple(at_least_float32(side[..., c]).clone() for c in places)
 
 
 @runtime_checkable

@@ -25,8 +25,8 @@ SKIPPING_ROWS = 128
 """The same where a prior excludes keys: few enough to skip most of them, enough for a matrix product."""
 CACHED = 2**19
 """Log potentials of a block on a CPU: its matrices stay in the cache."""
-LAUNCHED = 2**26
-"""Log potentials of a block on any other device: few, long kernels."""
+LAUNCHED = 2**22
+"""Log potentials of a block on any other device: `torch.cdist` holds d numbers of each in its backward pass there."""
 KEPT = 2**22
 """Log potentials that a backward pass may find as they were; beyond, their blocks are made again."""
 

@@ -19,7 +19,6 @@ from torch import Tensor
 from precisionflow.models.attention.log_prior import Edge, LogPrior
 from precisionflow.models.attention.lowerings import Keys, Queries, Score, Values, summed
 from precisionflow.models.attention.lowerings.blockwise import ByBlocks
-from precisionflow.models.numerics import at_least_float32
 
 FEWEST = 128
 """Queries, and keys, of a block of the kernel: with fewer there is little to fuse."""
@@ -53,27 +52,23 @@ def fits(queries: Queries, keys: Keys, values: Values) -> bool:
 def expectation(score: Score, values: Values, prior: LogPrior) -> Float[Tensor, "batch heads queries width"]:
     """sum_j p_ij v_j, p_i = softmax(score_i + log prior_i), in the dtype of the values."""
     if summed.fits(score, values, prior):
-        return summed.expectation(attended, score, values, prior)
-    return attended(score, values, prior)  # type: ignore[no-any-return]
-
-
-def attended(score: Score, values: Values, prior: LogPrior, **request: Any) -> Any:
-    """What FlexAttention gives: the mean, and what else is in the `request`."""
-    queries, keys = score.queries.to(values.dtype), score.keys.to(values.dtype)
+        return summed.expectation(score, values, prior)
+    (queries, _), (keys, _) = score.apart()
+    queries, keys = queries.to(values.dtype), keys.to(values.dtype)
     given = {"score_mod": score_mod(score, prior), "block_mask": block_mask(prior, queries, keys)}
     with _many_forms():
-        return _compiled()(queries, keys, values, **given, scale=1.0, **request)
+        return _compiled()(queries, keys, values, **given, scale=1.0)  # type: ignore[no-any-return]
 
 
 def score_mod(score: Score, prior: LogPrior) -> Any:
     """(inner product, batch, head, query, key) -> log potential + log prior of an edge that is possible."""
-    of_query, of_key, value = score.of_query, score.of_key, score.value
+    ((_, of_query), (_, of_key)), value = score.apart(), score.value
     logs, absent = [edge.log for edge in prior.edgewise() if edge.log], prior.absent
 
     @no_type_check
     def mod(product: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        own = tuple(term[batch, head, query] for term in of_query)
-        other = tuple(term[batch, head, key] for term in of_key)
+        own = tuple(number[batch, head, query] for number in of_query)
+        other = tuple(number[batch, head, key] for number in of_key)
         found = value(product, own, other)
         for log in logs:
             one = log(batch, head, query, key)
@@ -128,13 +123,6 @@ def block_mask(prior: LogPrior, queries: Queries, keys: Keys) -> Any:
         while len(_masks) > MASKS:
             _masks.popitem(last=False)
     return made
-
-
-def apart(side: Tensor, narrow: int) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The vector of a side, and its last `narrow` channels as numbers of a token, each a tensor of its own."""
-    width = side.shape[-1] - narrow
-    numbers = tuple(at_least_float32(side[..., c]).clone() for c in range(width, side.shape[-1]))
-    return side[..., :width], numbers
 
 
 _masks: OrderedDict[Hashable, Any] = OrderedDict()

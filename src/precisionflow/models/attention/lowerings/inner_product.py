@@ -56,8 +56,8 @@ class InnerProduct:
 
     def score(self, queries: Queries, keys: Keys) -> Score:
         """The channels that are vectors, and the others."""
-        (query, own), (key, other) = (flex.apart(side, self.narrow) for side in (queries, keys))
-        return Score(query, key, own, other, summed, "sum" if 1 <= self.narrow <= PAIRS else None)
+        numbers = (0, self.narrow)
+        return Score(queries, keys, numbers, numbers, summed, "sum" if self.narrow <= PAIRS else None)
 
 
 def summed(product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
@@ -71,7 +71,8 @@ def _fused(queries: Queries, keys: Keys, values: Values, **prior: Tensor | bool)
     """On a GPU all sides are of one width."""
     if queries.device.type == "cpu":
         return scaled_dot_product_attention(queries, keys, values, scale=1.0, **prior)  # type: ignore[arg-type]
-    wide = scaled_dot_product_attention(*_of_one_width(queries, keys, values), scale=1.0, **prior)  # type: ignore[arg-type,misc]
+    sides = _of_one_width(queries, keys, values.contiguous())
+    wide = scaled_dot_product_attention(*sides, scale=1.0, **prior)  # type: ignore[arg-type,misc]
     return wide[..., : values.shape[-1]]
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from precisionflow.models.attention.lowerings import PAIRS, Keys, Queries, Score
 from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
-from precisionflow.models.attention.lowerings.flex import Scored, apart
+from precisionflow.models.attention.lowerings.flex import Scored
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,9 @@ class LogSum(Scored):
     components: int
 
     def score(self, queries: Queries, keys: Keys) -> Score:
-        numbers = 1 + 2 * self.components
-        _, own = apart(queries[..., :numbers], numbers)
-        _, other = apart(keys[..., : self.components], self.components)
         form = "log_sum" if self.components == PAIRS else None
-        return Score(queries[..., numbers:], keys[..., self.components :], own, other, self._value, form)
+        layouts = (1 + 2 * self.components, 0), (self.components, 0)
+        return Score(queries, keys, *layouts, self._value, form)
 
     def _value(self, product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
         weight, slopes, levels = own[0], own[1 : 1 + self.components], own[1 + self.components :]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from precisionflow.models.attention.lowerings import PAIRS, Keys, Queries, Score
 from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
-from precisionflow.models.attention.lowerings.flex import Scored, apart
+from precisionflow.models.attention.lowerings.flex import Scored
 from precisionflow.models.attention.lowerings.inner_product import summed
 
 
@@ -45,11 +45,9 @@ class Pointwise(Scored):
     """How many of the last channels are single numbers beside vectors."""
 
     def score(self, queries: Queries, keys: Keys) -> Score:
-        inner, own = apart(queries[..., 1:], self.narrow)
-        key, other = apart(keys, self.narrow)
-        _, weight = apart(queries[..., :1], 1)
         form = self.curve.form if 1 <= self.narrow <= PAIRS else None
-        return Score(inner, key, (*weight, *own), other, self._value, form, self.curve.least)
+        layouts = (1, self.narrow), (0, self.narrow)
+        return Score(queries, keys, *layouts, self._value, form, self.curve.least)
 
     def _value(self, product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
         return -own[0] * self.curve.of(summed(product, own[1:], other))

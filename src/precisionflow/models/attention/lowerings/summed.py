@@ -1,8 +1,7 @@
-"""FlexAttention's mean with a backward pass of its own: gradients of numbers of a token are sums, not scattered."""
+"""Posterior means of a `Score` by kernels of our own: gradients of numbers of a token are sums, not scattered."""
 
 import functools
 import importlib.util
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,38 +14,57 @@ from precisionflow.models.attention.lowerings import Score, Values
 
 BLOCK = 128
 """Tokens of a block; lengths are multiples of it."""
+SHARED = 160 * 2**10
+"""Bytes of memory that the threads of a block have to share: on data-centre GPUs from A100 on."""
 WIDTHS = (16, 32, 64, 128)
-"""Widths of a head that matrix units take as they are."""
-Attended = Callable[..., tuple[Tensor, Any]]
-"""(score, values, prior, return_aux=...) -> the mean, and what else was asked for."""
+"""Widths of vectors that matrix units take as they are."""
 
 
 def fits(score: Score, values: Values, prior: LogPrior) -> bool:
-    """Whether it is taken: a form that it is written for, a full or a causal prior, blocks that are filled."""
-    lengths = {score.queries.shape[-2], score.keys.shape[-2]}
+    """Whether it is taken: forms and priors that kernels are written for, blocks that are filled."""
+    rows, columns = score.queries.shape[-2], score.keys.shape[-2]
     return (
         score.form is not None
-        and not torch.compiler.is_compiling()
-        and not prior.factors
+        and _of_tables(prior) is not None
         and prior.absent is None
-        and (len(lengths) == 1 or not prior.causal)
-        and all(length % BLOCK == 0 for length in lengths)
-        and {score.keys.shape[-1], values.shape[-1]} <= set(WIDTHS)
-        and _there_is_triton()
+        and (rows == columns or not prior.causal)
+        and rows % BLOCK == 0
+        and columns % BLOCK == 0
+        and {score.width, values.shape[-1]} <= set(WIDTHS)
+        and _equipped(values.device)
     )
 
 
-def expectation(
-    attended: Attended, score: Score, values: Values, prior: LogPrior
-) -> Float[Tensor, "batch heads queries width"]:
-    """sum_j p_ij v_j; gradients of first order."""
-    numbers = (torch.stack(terms, dim=2) for terms in (score.of_query, score.of_key))
-    return _Mean.apply(score.queries, score.keys, values, *numbers, attended, score, prior)  # type: ignore[no-any-return]
+def expectation(score: Score, values: Values, prior: LogPrior) -> Float[Tensor, "batch heads queries width"]:
+    """sum_j p_ij v_j; gradients of first order. A compiler leaves it as it is."""
+    tables = _of_tables(prior)
+    assert tables is not None
+    return _undisturbed()(score.queries, score.keys, values, *tables, score, prior.causal)  # type: ignore[no-any-return]
+
+
+def _of_tables(prior: LogPrior) -> tuple[Tensor | None, Tensor | None] | None:
+    """What a prior says of keys and by places; none where it is no such, beside a causal one."""
+    factors = [factor.edgewise() for factor in prior.factors]
+    of_key = [edge.of_key for edge in factors if edge.of_key is not None]
+    by_place = [edge.by_place for edge in factors if edge.by_place is not None]
+    if len(of_key) + len(by_place) < len(factors) or max(len(of_key), len(by_place)) > 1:
+        return None
+    return next(iter(of_key), None), next(iter(by_place), None)
 
 
 @functools.cache
-def _there_is_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
+def _equipped(device: torch.device) -> bool:
+    """Whether there is Triton, and room for what a block keeps; Triton's interpreter needs no device."""
+    if importlib.util.find_spec("triton") is None:
+        return False
+    if device.type != "cuda":
+        return True
+    return torch.cuda.get_device_properties(device).shared_memory_per_block_optin >= SHARED  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _undisturbed() -> Any:
+    return torch.compiler.disable(_Mean.apply)
 
 
 class _Mean(torch.autograd.Function):
@@ -56,36 +74,35 @@ class _Mean(torch.autograd.Function):
         queries: Tensor,
         keys: Tensor,
         values: Tensor,
-        of_query: Tensor,
-        of_key: Tensor,
-        attended: Attended,
+        bias: Tensor | None,
+        table: Tensor | None,
         score: Score,
-        prior: LogPrior,
+        causal: bool,
     ) -> Tensor:
-        from torch.nn.attention.flex_attention import AuxRequest
+        from precisionflow.models.attention.lowerings import triton_kernels
 
-        queries, keys = queries.to(values.dtype), keys.to(values.dtype)
-        given = score._replace(
-            queries=queries, keys=keys, of_query=of_query.unbind(2), of_key=of_key.unbind(2)
-        )
-        mean, more = attended(given, values, prior, return_aux=AuxRequest(lse=True))
-        context.save_for_backward(queries, keys, values, of_query, of_key, mean, more.lse)
-        context.form, context.least, context.causal = score.form, score.least, prior.causal
-        return mean  # type: ignore[no-any-return]
+        assert score.form is not None
+        layouts = (score.of_query, score.of_key)
+        rest = {"form": score.form, "least": score.least, "causal": causal}
+        given = triton_kernels.given_of(queries, keys, values, bias, table, layouts, **rest)
+        mean, log_sum = triton_kernels.mean_of(given)
+        context.save_for_backward(*given[:7], mean, log_sum)
+        context.rest, context.layouts = rest, layouts
+        context.sides = [(side.shape, side.dtype) for side in (queries, keys)]
+        return mean
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Any, ...]:
-        from precisionflow.models.attention.lowerings import triton_backward
+        from precisionflow.models.attention.lowerings import triton_kernels
 
-        *sides, mean, log_sum = context.saved_tensors
-        found = triton_backward.gradients(
-            context.form,
-            *sides,
+        *tensors, mean, log_sum = context.saved_tensors
+        found = triton_kernels.gradients(
+            triton_kernels.Given(*tensors, **context.rest),
+            context.sides,
+            context.layouts,
             mean=mean,
-            gradient=gradient,
             log_sum=log_sum,
-            causal=context.causal,
-            least=context.least,
+            gradient=gradient,
         )
-        return *found, None, None, None
+        return *found, None, None

@@ -47,4 +47,4 @@ class ByPosition:
 
     def edgewise(self) -> Edgewise:
         of_keys = self.block(slice(0), slice(0, len(self.keys.positions)))[0, :, 0].clone()
-        return Edgewise(log=lambda batch, head, query, key: of_keys[head, key])  # noqa: ARG005
+        return Edgewise(log=lambda batch, head, query, key: of_keys[head, key], of_key=of_keys)  # noqa: ARG005

@@ -1,0 +1,81 @@
+"""Triton's interpreter runs the kernels of scores; run as a program it prints its errors as JSON.
+
+A process of its own, as Triton reads TRITON_INTERPRET when it is imported.
+"""
+
+import json
+import os
+import sys
+
+os.environ["TRITON_INTERPRET"] = "1"
+
+import torch
+from torch import Tensor, nn
+
+from precisionflow.config import attention as config
+from precisionflow.models.attention.heads import QueriesAndKeys
+from precisionflow.models.attention.log_prior import LogPrior
+from precisionflow.models.attention.lowerings import summed, triton_kernels
+from precisionflow.models.attention.potentials.assembled import potential
+from precisionflow.models.attention.priors.assembled import prior as prior_of
+from precisionflow.models.attention.sites import Sites
+
+BATCH, HEADS, TOKENS, WIDTH = 1, 1, 64, 16
+FULL, DOT = config.Full(), config.DotProduct()
+RELATIVE, ABSOLUTE = config.Relative(largest=5), config.Absolute(places=TOKENS)
+FORMS = {
+    "isotropic": config.Attention(potential=config.GaussianIsotropic(), prior=FULL),
+    "bias": config.Attention(potential=config.DotProductKeyBias(), prior=FULL, temperature=2.0),
+    "student": config.Attention(potential=config.StudentTIsotropic(), prior=FULL, temperature=2.0),
+    "laplace": config.Attention(potential=config.LaplaceElliptical(), prior=FULL),
+    "mixture": config.Attention(potential=config.GaussianMixture(), prior=FULL, temperature=2.0),
+    "relative": config.Attention(potential=DOT, prior=RELATIVE),
+    "absolute": config.Attention(potential=config.GaussianIsotropic(), prior=ABSOLUTE),
+    "both": config.Attention(potential=DOT, prior=config.Product(of=(RELATIVE, ABSOLUTE))),
+}
+BOTH_WAYS = ("isotropic", "mixture", "relative")
+"""Forms that are also looked at without a causal prior beside theirs."""
+
+
+def errors(described: config.Attention, *, causal: bool) -> list[float]:
+    """|found - expected| / |expected| of the mean and of gradients: both sides, values, what a prior learns."""
+    torch.manual_seed(0)
+    module = potential(described, QueriesAndKeys(HEADS * WIDTH, heads=HEADS))
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    sides = module(torch.randn(BATCH, TOKENS, HEADS * WIDTH), Sites(torch.arange(TOKENS)))
+    inputs = [side.detach().requires_grad_() for side in sides]
+    inputs.append(torch.randn(BATCH, HEADS, TOKENS, WIDTH, requires_grad=True))
+    at = Sites(torch.arange(TOKENS), None, range(TOKENS))
+    of_edges = prior_of(described.prior, heads=HEADS)
+    for parameter in of_edges.parameters():
+        nn.init.normal_(parameter)
+    prior, score = of_edges.log(at, at) * LogPrior(causal=causal), module.lowering.score(*inputs[:2])
+    assert summed.fits(score, inputs[2], prior)
+    found = summed.expectation(score, inputs[2], prior)
+    expected = module.lowering.expectation(*inputs, prior)
+    inputs += prior.learned
+    weights = torch.randn_like(found)
+    pairs = zip(
+        torch.autograd.grad((found * weights).sum(), inputs),
+        torch.autograd.grad((expected * weights).sum(), inputs),
+        strict=True,
+    )
+    return [relative(found, expected), *(relative(mine, its) for mine, its in pairs)]
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    return float(((found - expected).norm() / expected.norm()).detach())
+
+
+if __name__ == "__main__":
+    for name in ("MEAN", "OF_KEYS", "OF_QUERIES"):
+        setattr(triton_kernels, name, triton_kernels.Blocks(32, 16, 4, 1))
+    summed.BLOCK = TOKENS
+    found = {
+        f"{name}, {'causal' if causal else 'full'}": errors(described, causal=causal)
+        for name, described in FORMS.items()
+        for causal in (False, True)
+        if causal or name in BOTH_WAYS
+    }
+    json.dump(found, sys.stdout)
