@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from precisionflow.report import svg
 
 
@@ -44,3 +46,32 @@ def test_long_titles_end_in_an_ellipsis() -> None:
 def test_every_figure_writes_its_title_that_way() -> None:
     files = Path(svg.__file__).parent.rglob("*.py")
     assert [f.name for f in files if "set_title" in f.read_text(encoding="utf-8")] == ["svg.py"]
+
+
+def test_a_light_drawing_is_the_same_to_a_hundredth_of_a_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn() -> str:
+        with svg.canvas("one", alt="p = 0.12345") as drawing:
+            drawing.axes.plot([0, 1, 3], [0, 1.23456, 2], "o-", color=svg.stroke(0).colour)
+            drawing.axes.annotate("0.98765", (1, 1), rotation=30)
+            drawing.axes.set_ylabel("turned")
+        return drawing.svg
+
+    light = drawn()
+    monkeypatch.setattr(svg, "lightened", str)
+    whole = drawn()
+    assert len(light) < 0.65 * len(whole)
+    ours, theirs = (list(ElementTree.fromstring(text).iter()) for text in (light, whole))
+    for tag in ("path", "text", "use", "clipPath"):
+        pairs = list(zip(*([e for e in of if e.tag == tag] for of in (ours, theirs)), strict=True))
+        assert pairs
+        for one, other in pairs:
+            assert one.text == other.text
+            for name in one.attrib.keys() & {"d", "x", "y", "transform"}:
+                numbers = (
+                    [float(n) for n in re.findall(r"-?\d+\.?\d*", e.attrib[name])] for e in (one, other)
+                )
+                assert next(numbers) == pytest.approx(next(numbers), abs=0.01)
+    assert 'aria-label="p = 0.12345"' in light
+    assert "0.98765" in light
+    assert "rotate(-90" in light
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', light)) == set(re.findall(r' id="([^"]*)"', light))

@@ -143,6 +143,21 @@ def legend_sample(index: int, *, name: str) -> str:
     return drawing.svg.replace('role="img" aria-label=""', 'aria-hidden="true"')
 
 
+def lightened(text: str) -> str:
+    """The same drawing in fewer bytes: places to a hundredth of a pixel, the page's font, no turn by 0 degrees, no name
+    that nothing refers to, no group without a name or a style.
+    """
+    text = re.sub(r" font-family: [^;\"]*;?", "", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", text)
+    text = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), text)
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", text)
+    bare = re.compile(r"<g>\n((?:(?!<g\b|</g>).)*?)</g>\n?", re.S)
+    while (less := bare.sub(r"\1", text)) != text:
+        text = less
+    return text
+
+
 def _inline(text: str, name: str, alt: str) -> str:
     """The <svg> element alone: no prologue, no style sheet (it would act on the whole page), ids made unique."""
     text = text[text.index("<svg") :]
@@ -151,7 +166,7 @@ def _inline(text: str, name: str, alt: str) -> str:
     )
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"font: (?:\w+ )?([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = lightened(re.sub(r"font: (?:\w+ )?([\d.]+)px [^;\"]*", r"font-size: \1px", text))
     text = re.sub(r"#fe0[01][0-9a-f]{2}", lambda m: f"var({_VARIABLES[m[0]]})", text)
     box = re.search(r'viewBox="[^"]*"', text)
     assert box is not None
