@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from precisionflow import stages
 from precisionflow.ablation.aggregate import aggregate
 from precisionflow.ablation.design import expand
 from precisionflow.ablation.plan import plan
 from precisionflow.ablation.power import smallest_effect
 from precisionflow.app.plan import print_plan
-from precisionflow.config import Experiment
-from precisionflow.results.layout import Results
+from precisionflow.config import Experiment, load
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import METRICS
+from precisionflow.results.layout import EvaluatedCell, Results, cell_folder
 from tests.finished_cells import finish, prepare
 from tests.synthetic import evaluations, language, plausible, regression
 
@@ -110,3 +113,41 @@ def test_work_that_is_left_and_done_is_told(tmp_path: Path, capsys: pytest.Captu
     told = capsys.readouterr().out
     assert "2 cells, 2 done, 0 open; nothing is left" in told
     assert "nothing is contrasted" in told
+
+
+NAMES = ("pc-laws-outliers", "shakespeare-parts", "sst2-parts", "ewt-parts")
+"""Studies of the parts of predictive coding and attention, with their cells and contrasts on one data set."""
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "contrasts"), zip(NAMES, (80, 99, 99, 99), (3, 10, 10, 10), strict=True)
+)
+def test_studies_of_parts_are_planned_and_can_have_verdicts(
+    name: str, cells: int, contrasts: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_plan([load(name)], folder=tmp_path)
+    told = capsys.readouterr().out
+    assert f"{name}: {cells} cells, 0 done, {cells} open" in told
+    assert f"{contrasts} contrasts: 80 % power" in told
+    tuned = "tuning before them: 8 studies of 8 trials, 0 of 64 trials done" in told
+    assert tuned == (name == "pc-laws-outliers")
+
+
+def test_a_variant_of_the_smallest_of_them_runs(tmp_path: Path) -> None:
+    """Shortened to two steps."""
+    short = [
+        "training.steps=2",
+        "training.warmup_steps=0",
+        "training.batch_size=8",
+        "task.train=64",
+        "task.valid=8",
+    ]
+    whole = load(NAMES[0], [*short, "training.validate_every=1", "task.test=16", "seeds=[0]"])
+    variant = next(
+        v.experiment for v in expand(whole) if v.name == "student_t" and v.experiment.task.source.outliers
+    )
+    stages.prepare([variant], out=tmp_path / "data")
+    stages.train(variant, data=tmp_path / "data", out=tmp_path / "model")
+    stages.evaluate(variant, data=tmp_path / "data", model=tmp_path / "model", out=tmp_path / "out")
+    metrics = read_parquet(EvaluatedCell(cell_folder(tmp_path / "out", 0, 0)).metrics, METRICS)
+    assert {"excess_nll", "validation_loss"} <= set(metrics["metric"].to_pylist())
