@@ -53,6 +53,9 @@ class Ablation(Config):
     """Numbers of seeds after which contrasts are looked at, and the run ends where all are decided: tests and their
     intervals hold at all looks together. None: one look, at all seeds."""
 
+    matched: tuple[Literal["parameters", "seconds", "tuning"], ...] = ()
+    """What a variant is to have in common with its baseline: as many parameters, as long a training, a study of equal
+    budget. The report names the contrasts that have not."""
     tuned: Tuning | None = None
     """Axes whose levels are tuned before their seeds run; none: levels are compared as they are written."""
 

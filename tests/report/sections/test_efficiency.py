@@ -32,11 +32,11 @@ def card(seed: int, *, parameters: int = 1000, steps: int = 100, each: float = 0
     )
 
 
-def table(before: list[ModelCard], after: list[ModelCard], **of: float):
+def table(before: list[ModelCard], after: list[ModelCard], *changes: tuple[str, str], **of: float):
     """The only row of a contrast with effect -0.5 [-0.7, -0.3]."""
     row = {"effect": -0.5, "low": -0.7, "high": -0.3} | of
     names = {"variant": HETERO.name, "baseline_variant": HOMO.name}
-    levels = {"level": HETERO.name, "baseline": HOMO.name, "metric": "nll"}
+    levels = {"level": HETERO.name, "baseline": HOMO.name, "metric": "nll", "axis": "noise"}
 
     class Measured(Group):
         @property
@@ -44,7 +44,7 @@ def table(before: list[ModelCard], after: list[ModelCard], **of: float):
             return {HOMO.name: before, HETERO.name: after}
 
     group = Measured(
-        regression(), "diabetes", (HOMO, HETERO), (), (row | names | levels,), {}, {}, anchor="x"
+        regression(*changes), "diabetes", (HOMO, HETERO), (), (row | names | levels,), {}, {}, anchor="x"
     )
     return _table(group)
 
@@ -60,6 +60,7 @@ def test_an_effect_is_divided_by_the_parameters_and_seconds_that_are_added() -> 
         "−0.25 [−0.35, −0.15]",
         "1.00 → 3.00",
         "−0.25 [−0.35, −0.15]",
+        "—",
     ]
 
 
@@ -72,6 +73,36 @@ def test_nothing_is_divided_by_what_is_not_added() -> None:
     (row,) = made.rows
     assert (row[4].text, row[4].note) == ("—", "none added")
     assert (row[6].text, row[6].note) == ("—", "no difference shown")
+
+
+TUNED = "  tuned: {axes: [noise], trials: 2, parameters: {training.learning_rate: {low: 0.001, high: 0.1}}}\n"
+MATCHED = "  matched: [parameters, seconds, tuning]\n"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "each", "settings", "said", "lacking"),
+    [
+        (1010, 1.02, MATCHED + TUNED, "parameters, seconds, tuning", ""),
+        (1011, 1.02, MATCHED + TUNED, "seconds, tuning", "not in parameters"),
+        (1000, 1.06, MATCHED, "parameters", "not in seconds, tuning"),
+        (1000, 0.9, "", "parameters", ""),
+        (1000, 1.0, "", "parameters, seconds", ""),
+    ],
+)
+def test_controls_are_matched_in_what_the_intervals_show(
+    parameters: int, each: float, settings: str, said: str, lacking: str
+) -> None:
+    before = [card(s, each=0.01) for s in range(3)]
+    after = [card(s, parameters=parameters, each=0.01 * (each + 0.001 * s)) for s in range(3)]
+    made = table(before, after, ("ablation:\n", f"ablation:\n{settings}"))
+    assert made is not None
+    assert (made.rows[0][7].text, made.rows[0][7].note) == (said, lacking)
+
+
+def test_seconds_of_one_pair_are_not_shown_to_be_alike() -> None:
+    made = table([card(0)], [card(0)])
+    assert made is not None
+    assert made.rows[0][7].text == "parameters"
 
 
 def test_a_refused_contrast_has_no_row() -> None:

@@ -13,6 +13,8 @@ from precisionflow.report.section import Section
 from precisionflow.report.tables import Entry, Table
 from precisionflow.report.wording import Row
 
+PARAMETERS_ALIKE, SECONDS_ALIKE = 0.01, 0.05
+"""Shares of the baseline's parameters and seconds, within which a variant, or the interval of its seconds, is alike."""
 PARAMETERS = 1000
 """Parameters that an effect is stated for."""
 
@@ -34,6 +36,7 @@ def _table(group: Group) -> Table | None:
         Entry(f"effect per {digits.grouped(PARAMETERS)} parameters"),
         Entry("training", "s a run, baseline → variant"),
         Entry("effect per second"),
+        Entry("matched in"),
     )
     return Table(f"Effects by cost on {group.dataset}", headings, body) if body else None
 
@@ -58,7 +61,22 @@ def _rows(group: Group) -> Iterator[tuple[Entry, ...]]:
             Entry(per_unit(row, added / PARAMETERS) if added else "—", "" if added else "none added"),
             Entry(" → ".join(digits.significant(_mean_seconds(of), digits=3) for of in (before, after))),
             Entry(per_unit(row, longer.mean) if shown else "—", "" if shown else "no difference shown"),
+            _matched(row, group, added=added / theirs, longer=longer, seconds=_mean_seconds(before)),
         )
+
+
+def _matched(row: Row, group: Group, *, added: float, longer: Interval, seconds: float) -> Entry:
+    """In what a variant and its baseline are alike, and in what they should be by `ablation.matched` and are not."""
+    ablation = group.experiment.ablation
+    tuned = ablation.tuned is not None and set(row["axis"].split("+")) <= set(ablation.tuned.axes)
+    alike = {
+        "parameters": abs(added) <= PARAMETERS_ALIKE,
+        "seconds": max(-longer.low, longer.high) <= SECONDS_ALIKE * seconds,
+        "tuning": tuned,
+    }
+    lacking = [name for name in ablation.matched if not alike[name]]
+    text = ", ".join(name for name, holds in alike.items() if holds) or "—"
+    return Entry(text, f"not in {', '.join(lacking)}" if lacking else "")
 
 
 def per_unit(row: Row, cost: float) -> str:
