@@ -70,8 +70,11 @@ GPU_HEAD = (
     "kernel that takes longest, its share",
     "peak memory",
     "error of the output",
-    "of gradients",
+    "of gradients of tokens",
+    "of parameters",
 )
+NAME = 48
+"""Characters of a kernel's name."""
 
 
 def gpu_table(measured: Sequence[Mapping[str, Any]]) -> str:
@@ -82,19 +85,19 @@ def gpu_table(measured: Sequence[Mapping[str, Any]]) -> str:
         form, over = name.removesuffix(OVER_FLASH), found[name]
         held = {None: "", True: "holds", False: "does not hold"}[over["holds"]]
         shares = [one for one in found if one.startswith(f"{form}, share of ")]
-        longest = f"`{shares[0].split(', share of ')[1]}` {found[shares[0]]['value']:.0%}" if shares else ""
+        longest = f"`{_kernel(shares[0])}` {found[shares[0]]['value']:.0%}" if shares else ""
         rest = (f"{form}{ending}" for ending in GPU_MEASURES)
-        time, memory, output, gradients = (
-            f"{found[one]['value']:.2g}" if one in found else "" for one in rest
-        )
+        time, *others = (f"{found[one]['value']:.2g}" if one in found else "" for one in rest)
         bar = "" if over["bar"] is None else f"at most {over['bar']:g}"
-        rows.append([form, f"{over['value']:.2f}", bar, held, time, longest, memory, output, gradients])
-    failed = [name for name in found if ", failed: " in name]
+        rows.append([form, f"{over['value']:.2f}", bar, held, time, longest, *others])
+    failed = [name.split(" Search for")[0] for name in found if ", failed: " in name]
     device = [name for name in found if name.startswith("device: ")]
     flash = [
-        f"{name}: {one['value']:.3g} {one['unit']}"
+        f"`{_kernel(name)}` {one['value']:.0%}"
+        if ", share of " in name
+        else f"{name}: {one['value']:.3g} {one['unit']}"
         for name, one in found.items()
-        if name.startswith("FlashAttention")
+        if name.startswith("FlashAttention") and "elementwise" not in name
     ]
     return "\n\n".join(["; ".join(device + flash), _table(GPU_HEAD, rows), *failed])
 
@@ -105,7 +108,12 @@ GPU_MEASURES = (
     ", peak memory over FlashAttention",
     ", error of output",
     ", error of gradients of tokens",
+    ", error of gradients of parameters",
 )
+
+
+def _kernel(measure: str) -> str:
+    return measure.split(", share of ")[1].removeprefix("void ").replace("pytorch_flash::", "")[:NAME]
 
 
 def write_gpu(file: Path, measured: Sequence[Mapping[str, Any]]) -> None:

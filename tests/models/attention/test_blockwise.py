@@ -116,7 +116,7 @@ def test_keys_outside_a_window_are_not_looked_at(monkeypatch):
 
 
 def test_the_rows_of_a_block_fit_its_entries(monkeypatch):
-    """Four blocks' entries hold the log prior of all heads; fewer rows than the fewest are never taken."""
+    """Two blocks' entries hold the log prior of all heads; fewer rows than the fewest are never taken."""
     monkeypatch.setattr(blockwise, "FEWEST_ROWS", 1)
     rows = []
 
@@ -124,7 +124,7 @@ def test_the_rows_of_a_block_fit_its_entries(monkeypatch):
         rows.append(queries.shape[1])
         return STUDENT.block(queries, keys)
 
-    for entries, expected in ((8, 2), (12, 3), (1, 1), (100, 5)):
+    for entries, expected in ((15, 2), (24, 3), (1, 1), (100, 5)):
         monkeypatch.setattr(blockwise, "CACHED", entries)
         rows.clear()
         blockwise.expectation(looking, *sides(QUERIES), EVERY_EDGE)

@@ -11,7 +11,7 @@ from precisionflow.config import ConfigError, Experiment, resolve
 from precisionflow.config import attention as config
 from precisionflow.models.attention.attention import attention
 from precisionflow.models.attention.edges import Posterior
-from precisionflow.models.attention.log_prior import EVERY_EDGE
+from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
 from precisionflow.models.attention.lowerings import inner_product
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.priors.assembled import prior
@@ -287,3 +287,18 @@ def test_blocks_of_queries_give_what_the_whole_prior_gives(described, monkeypatc
         found = Posterior(InnerProduct(), *sides[:2], module.log(at, at)).expectation(sides[2])
         results.append((found, *torch.autograd.grad((found * weights).sum(), learned)))
     torch.testing.assert_close(results[0], results[1])
+
+
+def test_a_graph_that_leaves_every_query_a_key_is_looked_through_once(monkeypatch):
+    at, fewer = (Sites(torch.arange(count), None, range(count)) for count in (TOKENS, TOKENS - 1))
+    module = prior(config.Graph(edges=EVERY_TOKEN), heads=HEADS)
+    module.log(at, at).require_edges(TOKENS, TOKENS, device=CPU["device"])
+
+    def looked_at(*_, **__):
+        raise LookupError
+
+    monkeypatch.setattr(LogPrior, "block", looked_at)
+    module.log(at, at).require_edges(TOKENS, TOKENS, device=CPU["device"])
+    for other in (module, prior(config.Graph(edges=EVERY_TOKEN), heads=HEADS)):
+        with pytest.raises(LookupError):
+            other.log(fewer, fewer).require_edges(TOKENS - 1, TOKENS - 1, device=CPU["device"])

@@ -177,7 +177,7 @@ def _reach(prior: LogPrior, queries: Tensor, keys: Tensor, *, heads: int) -> Ite
     """Queries of one block after the other, and the keys that they may reach."""
     count, columns = queries.shape[1], keys.shape[1]
     skipping = prior.reach(slice(0, 1), columns).stop < columns
-    fitting = 4 * _entries(queries) // max(1, heads * columns)
+    fitting = 2 * _entries(queries) // max(1, heads * columns)
     size = min(SKIPPING_ROWS if skipping else ROWS, max(FEWEST_ROWS, fitting))
     for start in range(0, count, size):
         rows = slice(start, min(start + size, count))
