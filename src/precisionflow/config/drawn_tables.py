@@ -66,6 +66,10 @@ class MovingTarget(Source):
     """
 
     known: ClassVar = True
+    steps: ClassVar = 4
+    """Of an interval, in each of which the force stays the same."""
+    most_intervals: ClassVar = 1000
+    """From the first reading to the landing, whose covariance is computed densely."""
     kind: Literal["moving_target"] = "moving_target"
     rows: Annotated[int, Field(ge=10), NUMBER] = 4000
     """Targets, each with readings of its own."""
@@ -74,7 +78,8 @@ class MovingTarget(Source):
     interval: Positive = 0.02
     """Seconds between readings."""
     lead: NonNegative = 0.14
-    """Seconds from the last reading to the landing: the latency of a saccade and its duration."""
+    """Seconds from the last reading to the landing: the latency of a saccade and its duration; rounded to a quarter of
+    an interval."""
     frequency: NonNegative = 0.7
     """Hertz of the undamped, undriven target; 0: nothing pulls it back."""
     damping: Positive = 2.0
@@ -107,6 +112,25 @@ class MovingTarget(Source):
     def stiffness(self) -> float:
         """(2 pi frequency)^2, per second squared."""
         return (2 * math.pi * self.frequency) ** 2
+
+    @property
+    def steps_ahead(self) -> int:
+        """Steps from the last reading to the landing."""
+        return round(self.lead / self.interval * self.steps)
+
+    @property
+    def ahead(self) -> float:
+        """The same in seconds."""
+        return self.steps_ahead * self.interval / self.steps
+
+    @model_validator(mode="after")
+    def _is_small_enough(self) -> Self:
+        if self.length + self.lead / self.interval > self.most_intervals:
+            raise ValueError(
+                f"task.source.lead: {self.lead:g} s behind {self.length} readings, one every {self.interval:g} s, are "
+                f"more than {self.most_intervals} intervals; lower task.source.lead or raise task.source.interval"
+            )
+        return self
 
 
 class NodeChain(Source):

@@ -75,6 +75,12 @@ def test_the_table_has_the_readings_and_the_landing() -> None:
     assert batch.shape == (20, 4)
 
 
+def test_a_landing_lies_on_a_quarter_of_an_interval() -> None:
+    source = MovingTarget(lead=0.141)
+    assert (source.steps_ahead, source.ahead) == (28, pytest.approx(0.14))
+    np.testing.assert_array_equal(joint_covariance(source), joint_covariance(MovingTarget()))
+
+
 def test_a_target_that_nothing_pulls_back_wanders() -> None:
     free = MovingTarget(frequency=0, damping=1.0, length=100, interval=0.1, motion_smoothness=0)
     assert free.density == 2.0

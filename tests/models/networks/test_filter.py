@@ -133,6 +133,10 @@ def experiment(
         ({"model": {"smoothness": 0}}, "smoothness"),
         ({"source": {"noise": 0}}, "noise"),
         ({"source": {"length": 501}}, "length"),
+        (
+            {"source": {"lead": 1e9}},
+            "task.source.lead: 1e.09 s behind 60 readings, one every 0.02 s, are more than",
+        ),
         ({"objective": {"kind": "laplace"}}, "objective"),
         ({"engine": {"kind": "batched"}}, "engine.kind"),
     ],

@@ -10,9 +10,6 @@ from precisionflow.config.drawn_tables import MovingTarget
 from precisionflow.data.sources.sensors import Mixture
 from precisionflow.data.table import Table, table_of
 
-STEPS = 4
-"""Steps of an interval in which the force on the target stays the same."""
-
 Covariance = Float[np.ndarray, "numbers numbers"]
 
 
@@ -45,11 +42,11 @@ def best_weights(covariance: Covariance) -> tuple[Float[np.ndarray, "readings"],
 def joint_covariance(source: MovingTarget) -> Covariance:
     """Of the readings and the position at the landing; x ~ N(0, 1) and x' ~ N(0, density / (2 damping)) at first.
 
-    Exact for a force that stays the same over interval / STEPS.
+    Exact for a force that stays the same over each step.
     """
-    step = source.interval / STEPS
-    last = (source.length - 1) * STEPS
-    places = np.append(np.arange(0, last + 1, STEPS), last + round(source.lead / step))
+    step = source.interval / source.steps
+    last = (source.length - 1) * source.steps
+    places = np.append(np.arange(0, last + 1, source.steps), last + source.steps_ahead)
     free, pushed = _responses(source, step=step, count=places[-1] + 1)
     since = places[:, None] - 1 - np.arange(places[-1])
     through = np.where(since < 0, 0.0, pushed[np.maximum(since, 0)])

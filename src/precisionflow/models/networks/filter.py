@@ -106,7 +106,7 @@ class Augmented(Believer):
     def landing(self, readings: Readings) -> Landing:
         model, source = self.model(), self.source
         mean, covariance = kalman.filtered(model, readings, interval=source.interval)
-        mean, covariance = kalman.predicted(model, mean, covariance, lead=source.lead)
+        mean, covariance = kalman.predicted(model, mean, covariance, lead=source.ahead)
         return mean[:, 0], covariance[0, 0]
 
     def model(self) -> kalman.StateSpace:
@@ -141,7 +141,7 @@ class Generalised(Believer):
     def landing(self, readings: Readings) -> Landing:
         numbers, model = self.numbers(), self.model()
         belief = generalised.filtered(model, readings, interval=self.source.interval, rate=numbers["rate"])
-        ahead = torch.linalg.matrix_exp(self.dynamics * self.source.lead)[0]
+        ahead = torch.linalg.matrix_exp(self.dynamics * self.source.ahead)[0]
         covariance = torch.linalg.inv(model.curvature)[:2, :2]
         return belief[:, :2] @ ahead, numbers["spread"] * (ahead @ covariance @ ahead)
 
