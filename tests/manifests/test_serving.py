@@ -8,9 +8,12 @@ import pytest
 import yaml
 from typer.main import get_command
 
+from precisionflow.ablation.design import expand
 from precisionflow.cli import app
+from precisionflow.config import load
 from precisionflow.serving.server.limits import Limits
 from precisionflow.serving.server.measures import Histogram, Measures
+from precisionflow.tracking.registry import champion_address, model_name
 from tests.manifests.rendered import MANIFESTS, Resource, one, rendered
 
 NAMES = ("serve-action", "serve-patches", "serve-perception", "serve-planning")
@@ -75,15 +78,22 @@ def test_what_a_pod_says_the_command_takes(resources: list[Resource]) -> None:
         kept = float(said["--drain"]) + float(said["--deadline"]) + Limits().receive
         assert kept < pod["terminationGracePeriodSeconds"]
         variables = {each["name"]: each for each in container["env"]}
-        assert variables["ENDPOINT"]["value"] == {"serve-patches": "predict"}.get(
-            name, name.removeprefix("serve-")
-        )
+        assert variables["ENDPOINT"]["value"] == name.removeprefix("serve-")
         for variable in ("MODEL", "MLFLOW_TRACKING_URI"):
             reference = variables[variable]["valueFrom"]["configMapKeyRef"]
             assert reference["name"] == models["metadata"]["name"]
             assert reference["key"] in models["data"]
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
         assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+def test_the_models_are_those_of_shipped_experiments(resources: list[Resource]) -> None:
+    variants = [variant for name in ("t-maze", "allocation") for variant in expand(load(name))]
+    known = {
+        champion_address(model_name(variant.experiment, variant.experiment.dataset)) for variant in variants
+    }
+    for variable, value in _one_of(resources, "ConfigMap")["data"].items():
+        assert variable == "MLFLOW_TRACKING_URI" or value in known
 
 
 def _one_of(resources: list[Resource], kind: str) -> Resource:

@@ -11,6 +11,7 @@ from precisionflow.config import Experiment
 from precisionflow.data.batches import Rows
 from precisionflow.data.prepare import prepare
 from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.inference.allocation import reader
 from precisionflow.inference.allocation.budget import Bounds
 from precisionflow.inference.allocation.reader import patch_reader
 from precisionflow.inference.allocation.shares import ranked
@@ -20,6 +21,7 @@ from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import METRICS
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
 from precisionflow.serving.answers import answers_of
+from precisionflow.serving.endpoints.assembled import endpoints_of
 from precisionflow.serving.model import load_predictor
 from precisionflow.training.train import train
 from tests.allocation_experiment import allocating
@@ -97,9 +99,25 @@ def test_study_gives_its_metrics_and_its_model_answers(prepared: Path, tmp_path:
     said = answers.answer(served, pd.DataFrame(numbers[:3].double().numpy(), columns=names), {})
     np.testing.assert_allclose(said.filter(like="p_").sum(axis=1), 1, rtol=1e-5)
     assert set(said["class"]) <= set(served.predictor.data_card.class_names)
+    endpoint = endpoints_of(served)["patches"]
+    given = endpoint.read({name: numbers[:3, i].tolist() for i, name in enumerate(names)}).value
+    read = endpoint.answer([given], {}).columns
+    assert [sum(tokens) for tokens in read["tokens"]] == [192] * 3
+    assert read["class"].tolist() == said["class"].tolist()
+    np.testing.assert_allclose(read["confidence"], said["confidence"], rtol=1e-5)
     broken = pd.DataFrame(np.full((1, len(names)), np.nan), columns=names)
     with pytest.raises(ValueError, match="column 'patch': an empty cell"):
         answers.answer(served, broken, {})
+
+
+def test_summaries_of_no_end_of_images_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MOST_NUMBERS", 5 * 2 * 13 * 4)
+    summaries, images = reader.Summaries(12), torch.rand(12, 3, 24, 24)
+    fresh = reader.Summaries(12)(images)[0]
+    for first in (0, 2, 4, 3, 8):
+        found = summaries(images[first : first + 4])[0]
+        assert len(summaries.kept) <= 5
+        torch.testing.assert_close(found.mean, fresh.mean[first : first + 4])
 
 
 @pytest.mark.parametrize(

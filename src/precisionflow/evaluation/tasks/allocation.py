@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Int
 from torch import nn
 
 from precisionflow.config import Experiment
@@ -42,14 +43,18 @@ class ScenePredictor(RowClassPredictor):
             logits = [self.model(part.to(self.device)).logits for part in features.split(AT_ONCE)]
         return Stated.of(Voices(torch.cat(logits).double()[:, None]))
 
+    def tokens(self, features: Features) -> Int[np.ndarray, "images patches"]:
+        """Whole tokens of every patch of standardised numbers; those of an image sum to the budget."""
+        (layer,) = self.model.layers
+        with torch.no_grad():
+            parts = [layer.tokens(part.to(self.device)).cpu() for part in features.split(AT_ONCE)]
+        return torch.cat(parts).long().numpy()
+
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """Scores of the classes as of any rows; tokens of an image, and of the patch that is asked for."""
         scored = super().score(experiment, data)
         numbers = torch.from_numpy(Rows.read(PreparedSplit(data).part("test")).features)
-        (layer,) = self.model.layers
-        with torch.no_grad():
-            parts = [layer.tokens(part.to(self.device)).cpu() for part in numbers.split(AT_ONCE)]
-        tokens = torch.cat(parts).numpy()
+        tokens = self.tokens(numbers)
         asked = numbers[:, 0].round().long().numpy()
         metrics = scored.metrics | {
             "tokens": float(tokens.sum(axis=1).mean()),

@@ -28,6 +28,8 @@ FEW = 1 / 64
 """Ratio of precisions at the start: so many tokens tell what doubles the precision."""
 START = 20.0
 """Weight of a patch at the start, in nats."""
+MOST_NUMBERS = 2**25
+"""Of the summaries that are kept."""
 FILTERS = (16, 32)
 MIDDLE, SPREAD = 0.35, 0.25
 """Of a pixel, roughly: what the encoder takes is standardised by them."""
@@ -48,7 +50,10 @@ class Parts(NamedTuple):
 
 
 class Summaries:
-    """Summaries of the patches of images; nothing of them is learned, so those of images seen before are kept."""
+    """Summaries of the patches of images; nothing of them is learned, so those of images seen before are kept.
+
+    Where they would be more than `MOST_NUMBERS` all are forgotten: a server sees no end of images.
+    """
 
     def __init__(self, side: int) -> None:
         self.side = side
@@ -60,11 +65,16 @@ class Summaries:
         keys = [hashlib.blake2b(image.tobytes(), digest_size=8).digest() for image in pixels]
         new = {key: index for index, key in enumerate(keys) if key not in self.kept}
         if new:
+            if (len(self.kept) + len(new)) * 2 * len(CHANNELS) * self._patches(images) > MOST_NUMBERS:
+                self.kept, new = {}, {key: index for index, key in enumerate(keys)}
             seen = Summary.of(texture(images[list(new.values())].detach()), self.side)
             self.kept |= dict(zip(new, zip(seen.mean, seen.entropy, strict=True), strict=True))
         mean, entropy = (torch.stack(of) for of in zip(*(self.kept[key] for key in keys), strict=True))
         numbers = torch.tensor([int.from_bytes(key[:7], "big") for key in keys])
         return Summary(mean, entropy), numbers
+
+    def _patches(self, images: Images) -> int:
+        return (images.shape[-2] // self.side) * (images.shape[-1] // self.side)
 
 
 class Scorers(nn.Module):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.tasks.classification import RowClassPredictor
-from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.records.arithmetic import ArithmeticCard
 from precisionflow.records.cards import ModelCard
@@ -12,7 +11,7 @@ from precisionflow.records.files import read_card, write_card
 from precisionflow.results.layout import TrainedCell
 from precisionflow.results.stage import input_key
 from precisionflow.serving.arithmetic.calibrate import calibrated
-from precisionflow.serving.arithmetic.variants import machine
+from precisionflow.serving.arithmetic.variants import machine, variants_of
 from precisionflow.serving.model import URI, ServedModel, prepared_for
 
 
@@ -26,7 +25,8 @@ def measure(address: str, model: ServedModel, *, data: Path | None) -> tuple[Ari
         raise ValueError(
             f"{address}: MLflow keeps no validation rows; calibrate the folder of the trained cell"
         )
-    if isinstance(predictor, ImagePredictor) or not isinstance(predictor, TablePredictor | RowClassPredictor):
+    of_a_table = isinstance(predictor, TablePredictor | RowClassPredictor)
+    if not of_a_table or len(variants_of(predictor)) == 1:
         raise ValueError(
             f"{address}: predicts {predictor.predicts}, in float32 alone; calibrate a model of a table, task.kind "
             "regression or classification"

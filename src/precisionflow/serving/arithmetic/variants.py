@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 from precisionflow.evaluation.tasks.classification import RowClassPredictor
-from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.models.posteriors.dropout import Dropout
 from precisionflow.models.posteriors.point import Point
-from precisionflow.models.posteriors.predictive import Features
+from precisionflow.models.posteriors.predictive import Features, Predictive
 from precisionflow.records.arithmetic import Arithmetic
 
 Rows = TypeVar("Rows", bound="TablePredictor | RowClassPredictor")
@@ -36,11 +35,11 @@ class HalfWidth(nn.Module):
 def variants_of(predictor: Rows) -> dict[Arithmetic, Rows]:
     """The arithmetics that the predictor can be computed in, float32 first.
 
-    Models of images settle in float32. int8 needs a network with linear layers of its own, which an ensemble of stacked
-    weights is not, and a processor whose kernels torch has.
+    Only posteriors of networks have others: models of images settle in float32. int8 needs a network with linear layers
+    of its own, which an ensemble of stacked weights is not, and a processor whose kernels torch has.
     """
     found: dict[Arithmetic, Rows] = {"float32": predictor}
-    if isinstance(predictor, ImagePredictor):
+    if not isinstance(predictor.model, Predictive):
         return found
     found["bfloat16"] = dataclasses.replace(predictor, model=HalfWidth(predictor.model))
     if isinstance(predictor.model, Point | Dropout) and (quantised := _quantised(predictor.model)):

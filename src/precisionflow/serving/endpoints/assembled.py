@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from precisionflow.evaluation.tasks.allocation import ScenePredictor
 from precisionflow.evaluation.tasks.classification import RowClassPredictor
 from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
@@ -13,12 +14,13 @@ from precisionflow.serving.arithmetic.variants import variants_of
 from precisionflow.serving.endpoints.agent import Action, Perception, Planning
 from precisionflow.serving.endpoints.endpoint import Endpoint
 from precisionflow.serving.endpoints.images import ImagePerception
+from precisionflow.serving.endpoints.patches import Patches
 from precisionflow.serving.endpoints.predict import PredictFrame, PredictRows
 from precisionflow.serving.model import ServedModel
 
 
 def endpoints_of(model: ServedModel, *, measured: ArithmeticCard | None = None) -> dict[str, Endpoint]:
-    """Name -> endpoint: `predict` of every model, perception of images and agents, planning, action of an agent.
+    """Name -> endpoint: `predict` of every model; perception, planning, action and patches of those that have them.
 
     `measured` says what its predictions take and err in each arithmetic of this machine.
     """
@@ -32,6 +34,8 @@ def endpoints_of(model: ServedModel, *, measured: ArithmeticCard | None = None) 
             found = [rows]
             if isinstance(predictor, ImagePredictor):
                 found.append(ImagePerception.of_images(rows, predictor))
+            if isinstance(predictor, ScenePredictor):
+                found.append(Patches.of_scenes(rows, predictor))
         case _:
             found = [PredictFrame("predict", contract, model, answers)]
     if isinstance(predictor, AgentPredictor):
