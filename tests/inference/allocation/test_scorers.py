@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from precisionflow.inference.allocation.balance import Fused, precision_loss, standardised
-from precisionflow.inference.allocation.patches import Kept, basis, cut
+from precisionflow.inference.allocation.patches import Kept, cut, waves
 from precisionflow.inference.allocation.scorers import (
     BINS,
     Coupling,
@@ -19,6 +19,7 @@ from precisionflow.inference.allocation.scorers import (
     told,
 )
 from precisionflow.inference.allocation.texture import CHANNELS, RANGES, image_of, texture
+from precisionflow.inference.variational import Gaussian, Model, infer, normal
 
 
 def test_patches_stand_row_before_column() -> None:
@@ -33,12 +34,14 @@ def test_patches_stand_row_before_column() -> None:
 def test_tokens_are_orthonormal_cosines_from_coarse_to_fine() -> None:
     from scipy.fft import idctn
 
-    found = basis(6).numpy()
-    np.testing.assert_allclose(found @ found.T, np.eye(36), atol=1e-12)
+    kept, patch = Kept(6), torch.randn(1, 1, 1, 36)
+    np.testing.assert_allclose(waves(6) @ waves(6).T, np.eye(6), atol=1e-12)
     for token, place in ((0, (0, 0)), (1, (0, 1)), (2, (1, 0)), (3, (0, 2)), (4, (1, 1)), (35, (5, 5))):
         one = np.zeros((6, 6))
         one[place] = 1
-        np.testing.assert_allclose(found[token], idctn(one, norm="ortho").flatten(), atol=1e-12)
+        wave = idctn(one, norm="ortho").flatten()
+        more, less = (kept(patch, torch.full((1, 1), float(token + extra))).flatten() for extra in (1, 0))
+        np.testing.assert_allclose(more - less, (wave @ patch.flatten().numpy()) * wave, atol=1e-5)
 
 
 def test_resolution_is_the_number_of_tokens() -> None:
@@ -47,8 +50,6 @@ def test_resolution_is_the_number_of_tokens() -> None:
     for tokens in (1, 5, 20, 36):
         shown = kept(patches, torch.full((2, 3), float(tokens)))
         errors.append(float((shown - patches).square().sum()))
-        coefficients = shown @ kept.basis.T
-        assert float(coefficients[..., tokens:].abs().sum()) == pytest.approx(0, abs=1e-3)
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 1e-8
     torch.testing.assert_close(kept(patches, torch.ones(2, 3))[0, 0, 0], patches[0, 0, 0].mean().expand(36))
@@ -56,7 +57,8 @@ def test_resolution_is_the_number_of_tokens() -> None:
 
 def test_more_tokens_are_wanted_where_the_next_ones_matter() -> None:
     kept, tokens = Kept(6), torch.tensor([[10.0, 10.0]], requires_grad=True)
-    fine = (kept.basis[11:14].sum(0)).expand(1, 1, 1, 36)
+    noise = torch.randn(1, 1, 1, 36)
+    fine = kept(noise, torch.full((1, 1), 14.0)) - kept(noise, torch.full((1, 1), 11.0))
     patches = torch.cat([fine, torch.ones_like(fine)], dim=1)
     (kept(patches, tokens) - patches).square().sum().backward()
     assert float(tokens.grad[0, 0]) < -1e-3
@@ -138,6 +140,20 @@ def test_fused_scores_are_the_mean_of_a_gaussian_posterior() -> None:
     stacked = torch.cat([torch.zeros(2, 6, 1), readings], dim=-1).double()
     expected = (stacked @ noise @ design)[..., 0] / float(design.T @ noise @ design)
     torch.testing.assert_close(fused(scores).double().detach(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_scorers_are_factors_of_a_graph() -> None:
+    """The same posterior by messages in a factor graph: a prior, and a Gaussian factor for every scorer."""
+    fused, scores = Fused(3), torch.tensor([[[0.4, 2.0, -1.0], [1.3, -0.2, 0.6]]])
+    with torch.no_grad():
+        fused.log_precision.copy_(torch.tensor([0.5, -1.0, 2.0]))
+    readings = standardised(scores)[0, 0].double()
+    model = Model()
+    log_weight = model.latent(Gaussian.of(mean=0.0, precision=1.0))
+    for reading, precision in zip(readings, fused.log_precision.detach().exp().double(), strict=True):
+        model.observe(normal(log_weight, float(precision)), reading[None])
+    found = infer(model)[log_weight]
+    assert float(fused(scores)[0, 0].detach()) == pytest.approx(float(found.mean), rel=1e-5)
 
 
 def test_an_unsure_scorer_is_not_heard_and_alike_scores_prefer_nothing() -> None:

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Patches = Float[Tensor, "*rows patches channels pixels"]
@@ -22,15 +22,20 @@ def cut(images: Float[Tensor, "images channels height width"], side: int) -> Pat
     return blocks.permute(0, 2, 4, 1, 3, 5).flatten(-2).flatten(1, 2)
 
 
-def basis(side: int) -> Float[Tensor, "tokens pixels"]:
-    """Orthonormal cosines of a patch (DCT-II), from coarse to fine: by the sum of their two frequencies, then by the
-    first."""
-    wave = torch.arange(side, dtype=torch.float64)
-    one = torch.cos(math.pi / side * wave[:, None] * (wave + 0.5)) * math.sqrt(2 / side)
-    one[0] /= math.sqrt(2)
-    both = torch.einsum("ux,vy->uvxy", one, one).flatten(2).flatten(0, 1)
-    down, right = torch.cartesian_prod(wave, wave).unbind(-1)
-    return both[(down + right).mul(side).add(down).argsort(stable=True)]
+def waves(side: int) -> Float[Tensor, "side side"]:
+    """Orthonormal cosines of a line of pixels (DCT-II), the slowest first."""
+    frequency = torch.arange(side, dtype=torch.float64)
+    found = torch.cos(math.pi / side * frequency[:, None] * (frequency + 0.5)) * math.sqrt(2 / side)
+    found[0] /= math.sqrt(2)
+    return found
+
+
+def places(side: int) -> Int[Tensor, "side side"]:
+    """Which token the product of two cosines, down and right, is: by the sum of frequencies, then by the first."""
+    frequency = torch.arange(side)
+    down, right = torch.cartesian_prod(frequency, frequency).unbind(-1)
+    order = ((down + right) * side + down).argsort(stable=True)
+    return order.argsort().view(side, side)
 
 
 class Kept(torch.nn.Module):
@@ -38,13 +43,21 @@ class Kept(torch.nn.Module):
 
     def __init__(self, side: int) -> None:
         super().__init__()
-        self.basis: Tensor
-        self.register_buffer("basis", basis(side).float(), persistent=False)
+        self.waves: Tensor
+        self.places: Tensor
+        self.register_buffer("waves", waves(side).float(), persistent=False)
+        self.register_buffer("places", places(side), persistent=False)
 
     def forward(self, patches: Patches, tokens: Float[Tensor, "*rows patches"]) -> Patches:
         """Forward exactly the first k tokens count; the gradient is that of a logistic edge (straight through)."""
-        order = torch.arange(len(self.basis), device=patches.device)
-        distance = tokens.to(patches.dtype)[..., None] - order - 0.5
+        side = len(self.waves)
+        coefficients = self._transformed(patches.unflatten(-1, (side, side)), self.waves)
+        distance = tokens.to(patches.dtype)[..., None, None] - self.places - 0.5
         soft = (distance / SOFTNESS).sigmoid()
         mask = (distance > 0).to(patches.dtype) + (soft - soft.detach())
-        return (patches @ self.basis.T * mask[..., None, :]) @ self.basis
+        return self._transformed(coefficients * mask[..., None, :, :], self.waves.T).flatten(-2)
+
+    @staticmethod
+    def _transformed(squares: Float[Tensor, "*rows side side"], by: Float[Tensor, "side side"]) -> Tensor:
+        """by X by^T."""
+        return ((squares @ by.T).mT @ by.T).mT

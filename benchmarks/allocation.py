@@ -1,0 +1,128 @@
+"""Token allocation: time and exactness of a budget, utility over other rules, ln Z; with --out also the experiments."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from measured import Measured, arguments, present, run_experiment, with_interval
+
+from precisionflow.ablation.design import expand
+from precisionflow.config import load
+from precisionflow.inference.allocation.budget import USUAL, rounded, whole
+from precisionflow.inference.allocation.posterior import exact, levels, potentials, priced
+from precisionflow.inference.allocation.shares import ranked
+from precisionflow.inference.allocation.utility import Utility
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import METRICS
+from precisionflow.results.layout import EvaluatedCell, Results, cell_folder
+
+PATCHES, MEAN, DRAWS, REPEATS = 10_000, 150, 5, 30
+"""Patches of an image, their mean tokens, independent utilities, calls of which the fastest counts."""
+GAIN = 1.10
+"""Utility over that of uniform shares, at least."""
+OTHERS = ("uniform", "top_k", "random", "softmax", "oracle")
+
+
+def drawn(seed: int, patches: int) -> Utility:
+    """Lognormal weights, and ratios about 1/50."""
+    random = np.random.default_rng(seed)
+    weight, ratio = (torch.from_numpy(np.exp(random.standard_normal(patches))) for _ in range(2))
+    return Utility(weight, ratio / 50)
+
+
+def budgets() -> list[Measured]:
+    """Of many patches: time, what is left of the budget, utility over other rules."""
+    budget, bounds = PATCHES * MEAN, USUAL
+    seconds, left = [], 0
+    over: dict[str, list[float]] = {"uniform": [], "top_k": []}
+    for seed in range(DRAWS):
+        utility = drawn(seed, PATCHES)
+        for _ in range(REPEATS):
+            start = time.perf_counter()
+            tokens = whole(utility, budget)
+            seconds.append(time.perf_counter() - start)
+        left = max(left, abs(int(tokens.sum()) - budget))
+        ours = float(utility.total(tokens.double()))
+        alike = rounded(torch.full_like(utility.weight, MEAN), budget)
+        for name, other in (("uniform", alike), ("top_k", ranked(utility.weight, budget, bounds))):
+            over[name].append(float(utility.total(other.double())) / ours)
+    return [
+        Measured(f"{PATCHES:,} patches, whole tokens", 1e3 * min(seconds), "ms", bar=2.0),
+        Measured("tokens off the budget", left, "tokens", bar=0.0),
+        *with_interval("utility of uniform shares over ours", over["uniform"], "1", bar=1 / GAIN),
+        *with_interval("utility of top-k over ours", over["top_k"], "1", bar=1.0),
+    ]
+
+
+def normaliser() -> list[Measured]:
+    """ln Z of 64 patches by a saddle point and by the dual, against exact sums."""
+    at, budget = levels(), 64 * MEAN
+    saddle, dual = [], []
+    for seed in range(DRAWS):
+        given = potentials(drawn(seed, 64), at)
+        found, true = priced(given, budget, at), float(exact(given, budget, at).log_normaliser)
+        saddle.append(abs(float(found.log_normaliser) - true))
+        dual.append(float(found.dual) - true)
+    return [
+        Measured("ln Z by the saddle point, largest error", max(saddle), "nats", bar=1e-3),
+        *with_interval("ln Z by the dual, above exact", dual, "nats"),
+    ]
+
+
+def of_cells(name: str, folder: Path, metric: str) -> dict[tuple[str, str], np.ndarray]:
+    """(data set, variant) -> the metric of every seed."""
+    results, found = Results(folder), {}
+    for variant in expand(load(name)):
+        evaluation = results.evaluation(variant.experiment)
+        values = []
+        for seed in variant.experiment.seeds:
+            table = read_parquet(EvaluatedCell(cell_folder(evaluation, seed, 0)).metrics, METRICS)
+            values += [row["value"] for row in table.to_pylist() if row["metric"] == metric]
+        found[variant.dataset, variant.name] = np.array(values)
+    return found
+
+
+def experiments(folder: Path) -> list[Measured]:
+    """The shipped experiments: differences of precision from every other way, paired by seed."""
+    minutes = run_experiment("allocation", folder / "images")
+    accuracy = of_cells("allocation", folder / "images", "accuracy")
+    rows, better = [Measured("experiment allocation", minutes, "min")], 0
+    for dataset in dict.fromkeys(of for of, _ in accuracy):
+        ours, wins = accuracy[dataset, "precision"], 0
+        rows += with_interval(f"{dataset}: accuracy, precision", list(ours), "1")
+        for other in OTHERS:
+            found = with_interval(
+                f"{dataset}: precision over {other}", list(ours - accuracy[dataset, other]), "1"
+            )
+            rows += found
+            wins += other in ("uniform", "top_k") and found[0].value > found[1].value
+        better += wins == 2
+    rows.append(Measured("image tasks not better than uniform and top-k", 3 - better, "tasks", bar=1.0))
+    minutes = run_experiment("video-allocation", folder / "videos")
+    rows.append(Measured("experiment video-allocation", minutes, "min"))
+    worth = of_cells("video-allocation", folder / "videos", "net_utility")
+    for dataset in dict.fromkeys(of for of, _ in worth):
+        ahead = worth[dataset, "horizon_5"]
+        rows += with_interval(f"{dataset}: net utility, horizon 5", list(ahead), "nats")
+        for other in ("frame_by_frame", "change_counted", "told_5"):
+            rows += with_interval(
+                f"{dataset}: horizon 5 over {other}", list(ahead - worth[dataset, other]), "nats"
+            )
+    return rows
+
+
+def main() -> None:
+    """Without --out the experiments are left out."""
+    parser = arguments(__doc__)
+    parser.add_argument("--out", type=Path, help="results folder of the experiments; finished stages stay")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = [*budgets(), *normaliser()]
+    if given.out:
+        rows += experiments(given.out)
+    present(rows, given.json)
+
+
+if __name__ == "__main__":
+    main()
