@@ -127,9 +127,10 @@ def at_price(utility: Utility, price: float, bounds: Bounds = USUAL) -> Whole:
 def _between(utility: Utility, price: Rows, budget: int, bounds: Bounds) -> tuple[Whole, Whole]:
     """Tokens at two prices, of sums at most and at least the budget; none differs by more than one."""
     width = torch.full_like(price, (utility.weight.shape[-1] ** 0.5 + 1) / budget)
-    dear = cheap = price
-    few = many = _at_price(utility, price, bounds)
+    dear, cheap = price * (1 + width), price / (1 + width)
+    few, many = _at_price(utility, dear, bounds), _at_price(utility, cheap, bounds)
     for _ in range(MOST_STEPS):
+        width = width * 4
         short, over = few.sum(-1) > budget, (many.sum(-1) < budget) & ~_full(utility, many, bounds)
         if not bool((short | over).any()):
             break
@@ -138,7 +139,6 @@ def _between(utility: Utility, price: Rows, budget: int, bounds: Bounds) -> tupl
             torch.where(over, cheap / (1 + width), cheap),
         )
         few, many = _at_price(utility, dear, bounds), _at_price(utility, cheap, bounds)
-        width = width * 4
     for _ in range(MOST_STEPS):
         middle = (dear * cheap).sqrt()
         wide = ((many - few).amax(-1) > 1) & (middle < dear) & (middle > cheap)

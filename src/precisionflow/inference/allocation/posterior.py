@@ -54,11 +54,13 @@ class Priced(NamedTuple):
     """E[k_i]."""
     variance: Rows
     """Of the sum of all tokens."""
+    at_budget: Rows
+    """ln of the probability that the sum is the budget, by the saddle point; at most 0."""
 
     @property
     def log_normaliser(self) -> Rows:
-        """ln Z by the saddle point: dual - ln(2 pi variance) / 2."""
-        return self.dual - (2 * math.pi * self.variance).log() / 2
+        """ln Z = dual + ln p(sum = B)."""
+        return self.dual + self.at_budget
 
     def expected(self, values: Potentials) -> Rows:
         """E[sum_i values_i(k_i)]."""
@@ -97,8 +99,24 @@ def _at(given: Potentials, at: Levels, price: Rows, budget: int) -> Priced:
     logs = tilted - normaliser
     probability = logs.exp()
     mean = probability @ at
-    variance = (probability * (at - mean[..., None]).square()).sum((-2, -1))
-    return Priced(price, logs, normaliser.sum((-2, -1)) + price * budget, mean, variance)
+    off = at - mean[..., None]
+    second, third, fourth = ((probability * off.pow(power)).sum(-1) for power in (2, 3, 4))
+    variance = second.sum(-1)
+    chance = _at_mean(variance, third.sum(-1), (fourth - 3 * second.square()).sum(-1), _grain(at))
+    dual = normaliser.sum((-2, -1)) + price * budget
+    return Priced(price, logs, dual, mean, variance, chance)
+
+
+def _at_mean(variance: Rows, third: Rows, fourth: Rows, grain: int) -> Rows:
+    """ln p(sum = its mean) of a sum with these cumulants in steps of `grain`, by Edgeworth's series to second order:
+    -ln(2 pi v) / 2 + ln grain + fourth / (8 v^2) - 5 third^2 / (24 v^3), at most 0."""
+    safe = variance.clamp_min(torch.finfo(variance.dtype).tiny ** 0.25)
+    series = fourth / (8 * safe.square()) - 5 * third.square() / (24 * safe.pow(3))
+    return (math.log(grain) - (2 * math.pi * safe).log() / 2 + series).clamp_max(0)
+
+
+def _grain(at: Levels) -> int:
+    return int(at[1] - at[0]) if len(at) > 1 else 1
 
 
 def _price(given: Potentials, at: Levels, budget: int) -> Rows:
@@ -144,7 +162,7 @@ def exact(given: Float[Tensor, "patches levels"], budget: int, at: Levels) -> Ex
     tilted = priced(given.detach().double(), budget, at)
     chance = tilted.log_probabilities.exp()
     waves = torch.fft.rfft(chance, n=size)
-    grain = int(at[1] - at[0]) if count > 1 else 1
+    grain = _grain(at)
     rest, off = divmod(budget - int(at[0]) * patches, grain)
     if off:
         raise ValueError(
