@@ -116,7 +116,7 @@ def main() -> None:
             found += with_interval(f"{dataset}, {name}: excess error", each, "1")
             bar = BAR if dataset in smooth and name in ("augmented", "generalised") else None
             if white > LEAST:
-                share = each.mean() / white
+                share = float(each.mean() / white)
                 found.append(Measured(f"{dataset}, {name}: over white Kalman's", share, "1", bar=bar))
     present([*found, *by_order(), Measured("wall time", minutes, "min", bar=30.0)], given.json)
 
