@@ -66,7 +66,7 @@ def test_every_verb_writes_its_files(finished: Stages) -> None:
         finished.aggregate: {
             *("table.parquet", "contrasts.parquet", "across.parquet", "ranks.parquet", "iqm.parquet"),
             *("profiles.parquet", "sensitivity.parquet", "response.parquet", "failures.parquet"),
-            *("laws.parquet", "sizes.parquet", "isoflop.parquet", "where.parquet"),
+            *("laws.parquet", "sizes.parquet", "isoflop.parquet", "performance.parquet", "where.parquet"),
         },
         finished.report: {"report.html"},
     }

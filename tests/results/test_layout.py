@@ -53,6 +53,7 @@ def test_every_path_has_its_name():
         Aggregated(RUN).laws: "laws.parquet",
         Aggregated(RUN).sizes: "sizes.parquet",
         Aggregated(RUN).isoflop: "isoflop.parquet",
+        Aggregated(RUN).performance: "performance.parquet",
         Aggregated(RUN).where: "where.parquet",
         Aggregated(RUN).failures: "failures.parquet",
         Reported(RUN).page: "report.html",

@@ -264,6 +264,9 @@ class Scripted:
         row = SettlingRow(step, 3, [2.0], [], [], 0.5)
         return [Monitored(1, 0.5, [row]) for _ in self.networks]
 
+    def profiled(self) -> list[dict[str, float]]:
+        return []
+
     def attended(self, step: int) -> list[list[AttentionRow]]:
         return [[AttentionRow(step, 0, 1, 2, 3, 0.5, 0.25)] for _ in self.networks]
 

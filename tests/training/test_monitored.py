@@ -107,6 +107,9 @@ class Named:
     def monitored(self, step: int) -> list[Monitored]:
         return [Monitored(step, self.name, [])]
 
+    def profiled(self) -> list[dict[str, float]]:
+        return []
+
     def attended(self, step: int) -> list[list[AttentionRow]]:
         return [[AttentionRow(step, 0, 0, 0, 1, self.name, 0.0)]]
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from precisionflow.ablation import statistics
 from precisionflow.ablation.across import across_of, ranks_of
+from precisionflow.ablation.analyses.performance import performance_of
 from precisionflow.ablation.analyses.scaling import scaling_of
 from precisionflow.ablation.analyses.sensitivity import sensitivity_of
 from precisionflow.ablation.contrasts import contrasted, contrasts_of
@@ -18,7 +19,7 @@ from precisionflow.ablation.measured import Failed, Measured, cells_of, read_met
 from precisionflow.ablation.runs import runs_of
 from precisionflow.ablation.where import Binned, read_bins, where_of
 from precisionflow.config import Experiment
-from precisionflow.config.analyses import Scaling
+from precisionflow.config.analyses import Performance, Scaling
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.marker import read_marker
 from precisionflow.records.schemas import (
@@ -28,6 +29,7 @@ from precisionflow.records.schemas import (
     IQM,
     ISOFLOP,
     LAWS,
+    PERFORMANCE,
     PROFILES,
     RANKS,
     RESPONSE,
@@ -57,6 +59,7 @@ class Aggregate(NamedTuple):
     laws: pa.Table
     sizes: pa.Table
     isoflop: pa.Table
+    performance: pa.Table
     where: pa.Table
     failures: pa.Table
 
@@ -73,6 +76,7 @@ SCHEMAS = (
     LAWS,
     SIZES,
     ISOFLOP,
+    PERFORMANCE,
     WHERE,
     FAILURES,
 )
@@ -94,7 +98,7 @@ def aggregate(
 
     def work(folder: Path) -> None:
         whole, failed = parted(cells)
-        costs = any(isinstance(experiment.analysis, Scaling) for experiment in ordered)
+        costs = any(isinstance(experiment.analysis, Scaling | Performance) for experiment in ordered)
         measured = read_metrics(whole, costs=costs)
         tables = tables_of(ordered, measured, failed, binned=read_bins(whole), partial=partial)
         for table, (path, schema) in zip(tables, _files(folder), strict=True):
@@ -152,6 +156,7 @@ def tables_of(
             analysed = (
                 *sensitivity_of(experiment, variants, measured),
                 *scaling_of(experiment, variants, measured),
+                performance_of(experiment, variants, measured),
             )
             for all_rows, rows in zip(of_analyses, analysed, strict=True):
                 all_rows += rows
@@ -186,6 +191,7 @@ def _files(folder: Path) -> list[tuple[Path, pa.Schema]]:
         files.laws,
         files.sizes,
         files.isoflop,
+        files.performance,
         files.where,
         files.failures,
     )

@@ -13,7 +13,7 @@ from precisionflow.ablation.points import Point
 from precisionflow.ablation.studies import found_for
 from precisionflow.config import ConfigError, Experiment, overlay, resolve
 from precisionflow.config.ablation import Ablation
-from precisionflow.config.analyses import Scaling, Sensitivity
+from precisionflow.config.analyses import Performance, Scaling, Sensitivity
 from precisionflow.config.base import nearest
 
 
@@ -64,7 +64,7 @@ def places_of(experiment: Experiment) -> list[tuple[str, Levels]]:
 def points(experiment: Experiment) -> list[Point]:
     """The variants before they are resolved on a data set."""
     match experiment.analysis:
-        case None:
+        case None | Performance():
             return [_combined(experiment.ablation, levels) for levels in combinations(experiment.ablation)]
         case Sensitivity() as analysis:
             return list(layout(experiment, analysis).points)

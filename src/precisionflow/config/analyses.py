@@ -161,4 +161,15 @@ class Scaling(Config):
         return self
 
 
-Analysis = Annotated[Sensitivity | Scaling, Field(discriminator="kind")]
+class Performance(Config):
+    """What the variants of the axes cost: time by phase and layer, memory, speed, quality against compute."""
+
+    kind: Literal["performance"] = "performance"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Dotted keys that the runs set: none, the axes do."""
+        return ()
+
+
+Analysis = Annotated[Sensitivity | Scaling | Performance, Field(discriminator="kind")]

@@ -44,6 +44,9 @@ class Training(Config):
     monitor_every: Count | None = None
     """Steps between records: of how errors settle (learning.kind predictive_coding), settling.parquet of every cell,
     its summary in the history; of what attention does with each symbol, attention.parquet. None: no record."""
+    profile: Count | None = None
+    """Steps, after the first two of a process, that are timed part by part: forward pass, settling, backward pass,
+    optimiser, every layer, communication of ranks; what they took is in the cell's card. None: no such times."""
     patience: Count | None = None
     """Validations without a new best before training stops and the best weights are kept; none: last weights."""
     checkpoint_every: Count | None = None

@@ -166,6 +166,12 @@ class DatasetCard(Card):
         return tuple(NumberInput(name=name) for name in self.feature_names)
 
 
+Profile = dict[str, float]
+"""What training.profile found, on the first rank: seconds of a step in "forward", "settling", "backward", "optimiser"
+and "other", each without what is inside it; in "layer-0-...", forward calls of each layer; in "communication", which is
+inside the others; "peak_bytes" of memory. Of an ensemble the means over its members. Empty without any."""
+
+
 class CostCard(Card):
     """evaluation/cost.json: what the training of an evaluated cell took, as its model's card says."""
 
@@ -174,6 +180,7 @@ class CostCard(Card):
     steps: int
     batch_size: int
     seconds_per_step: float
+    profile: Profile = Field(default={}, exclude_if=lambda profile: not profile)
 
 
 class ModelCard(Card):
@@ -198,3 +205,4 @@ class ModelCard(Card):
     """Validation loss of the kept weights, in nats; none where a file does not predict the validation rows."""
     seconds_per_step: float
     """Median over the steps, validation and checkpoints left out."""
+    profile: Profile = Field(default={}, exclude_if=lambda profile: not profile)

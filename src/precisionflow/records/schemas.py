@@ -397,6 +397,19 @@ ISOFLOP = _schema(
 )
 """aggregate/isoflop.parquet of a scaling analysis whose runs differ in parameters and in data: by the joint law of
 both, the parameters and the targets learned from that a budget of operations is best spent on, and the metric there."""
+PERFORMANCE = _schema(
+    may_be_nan=("low", "high"),
+    experiment=_text,
+    dataset=_text,
+    variant=_text,
+    measure=_text,
+    value=_real,
+    low=_real,
+    high=_real,
+    n=_whole,
+)
+"""aggregate/performance.parquet of a performance analysis, means over n units: the names of a `records.cards.Profile`,
+and "step", "training" in seconds, "targets_per_second", "flops_per_second", "parameters", "flops" of the training."""
 WHERE = _schema(
     may_be_nan=("chance_low", "chance_high"),
     experiment=_text,

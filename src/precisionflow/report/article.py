@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from precisionflow.ablation.design import unit_of
 from precisionflow.config import Experiment
+from precisionflow.config.analyses import Scaling, Sensitivity
 from precisionflow.report import wording
 from precisionflow.report.material import Material
 from precisionflow.report.section import Section
@@ -20,6 +21,7 @@ from precisionflow.report.sections import (
     gate,
     images,
     learning_curves,
+    performance,
     provenance,
     scaling,
     scores,
@@ -47,6 +49,7 @@ SECTIONS: tuple[Callable[[Material], Section | None], ...] = (
     learning_curves.section,
     settling.section,
     training_cost.section,
+    performance.section,
     efficiency.section,
     attention.section,
     provenance.section,
@@ -61,7 +64,7 @@ OF_ANALYSES = (
     training_cost.section,
     provenance.section,
 )
-"""Those that an analysis has, whose variants are runs at places in ranges and are told together."""
+"""Those of an analysis that lays out its runs, at places in ranges or sizes, which are told together."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Article:
 
 def article(material: Material, *, unfinished: str = "") -> Article:
     """Put the material into words, tables and figures."""
-    analysed = material.experiment.analysis is not None
+    analysed = isinstance(material.experiment.analysis, Sensitivity | Scaling)
     sections = tuple(None if analysed and build not in OF_ANALYSES else build(material) for build in SECTIONS)
     return Article(material.anchor, material.experiment, _facts(material), sections, unfinished)
 

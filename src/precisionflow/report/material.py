@@ -112,6 +112,8 @@ class Material:
     """Rows of records.schemas.SIZES."""
     isoflop: tuple[Row, ...] = ()
     """Rows of records.schemas.ISOFLOP."""
+    performance: tuple[Row, ...] = ()
+    """Rows of records.schemas.PERFORMANCE; none where the experiment is no such analysis."""
 
     @property
     def several(self) -> bool:
@@ -168,6 +170,7 @@ def gather(
             results.laws,
             results.sizes,
             results.isoflop,
+            results.performance,
         )
     )
     return Material(experiment, shown, tuple(gate), anchor, *together)

@@ -8,6 +8,7 @@ from precisionflow.ablation.analyses.layout import short_names
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
+from precisionflow.config.analyses import Scaling, Sensitivity
 from precisionflow.config.base import nearest
 from precisionflow.report import grouping, scaling, sensitivity, tables, wording
 from precisionflow.report.numbers import numbers
@@ -28,7 +29,7 @@ def summary(
         groups = by_dataset(experiment)
         for dataset, variants in groups.items():
             rows = tables.select(scores, experiment, dataset)
-            if experiment.analysis is not None and not metrics:
+            if isinstance(experiment.analysis, Sensitivity | Scaling) and not metrics:
                 yield from _of_analysis(experiment, dataset, results)
             elif rows:
                 compared = tables.select(contrasts, experiment, dataset)

@@ -268,6 +268,11 @@ class Aggregated:
         return self.folder / "isoflop.parquet"
 
     @property
+    def performance(self) -> Path:
+        """records.schemas.PERFORMANCE."""
+        return self.folder / "performance.parquet"
+
+    @property
     def where(self) -> Path:
         """records.schemas.WHERE."""
         return self.folder / "where.parquet"

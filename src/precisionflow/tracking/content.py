@@ -288,8 +288,9 @@ def _of_variants(whole: Experiment, rows: Sequence[Row]) -> dict[str, dict[str, 
 
 def _other_tables(whole: Experiment, results: Aggregate) -> dict[str, dict[str, Any]]:
     """Tables of what several data sets say together and of analyses, those that an experiment has."""
-    others = ("across", "ranks", "iqm", "profiles", "sensitivity", "response", "laws", "sizes", "isoflop")
-    tables = {name: getattr(results, name).to_pylist() for name in others}
+    of_sets = ("across", "ranks", "iqm", "profiles")
+    of_analyses = ("sensitivity", "response", "laws", "sizes", "isoflop", "performance")
+    tables = {name: getattr(results, name).to_pylist() for name in (*of_sets, *of_analyses)}
     own = {name: [r for r in rows if r["experiment"] == whole.name] for name, rows in tables.items()}
     return {f"{name}.json": _columns(rows) for name, rows in own.items() if rows}
 

@@ -45,6 +45,8 @@ def train(
         stop = next_stop(standing.step, training)
         engine.advance(standing.step, stop, standing.interval)
         standing.step = stop
+        for network, found in zip(standing.networks, engine.profiled(), strict=False):
+            standing.outcomes[network].history += [(stop, *entry) for entry in found.items()]
         if monitor_due(stop, training):
             _monitor(engine, standing)
         if validation_due(stop, training):

@@ -26,6 +26,7 @@ from precisionflow.records.schemas import ATTENTION_HISTORY, HISTORY, SETTLING
 from precisionflow.results.code import code_version
 from precisionflow.results.layout import PreparedSplit, TrainedCell
 from precisionflow.training.files import save_weights
+from precisionflow.training.phases import PREFIX
 from precisionflow.training.population import (
     CellOf,
     count_parameters,
@@ -80,6 +81,9 @@ def write_cell(experiment: Experiment, data: PreparedSplit, folder: Path, traine
                 np.average([outcome.loss for outcome in outcomes], weights=trained.validation_rows)
             ),
             seconds_per_step=float(np.median(speed)),
+            profile={
+                name.removeprefix(PREFIX): value for _, name, value in history if name.startswith(PREFIX)
+            },
         ),
         place.card,
     )

@@ -41,6 +41,7 @@ CHECKS = (
     results.gate_can_be_passed_and_missed,
     analyses.analysis_lays_out_the_variants,
     analyses.analysis_varies_parts,
+    analyses.steps_are_timed,
 )
 """In their order: each raises ValueError for a part that does not fit the others, and says what would."""
 

@@ -3,14 +3,16 @@
 from typing import TYPE_CHECKING
 
 from precisionflow.config.ablation import VARIED
+from precisionflow.config.analyses import Performance
 from precisionflow.config.base import nearest
+from precisionflow.config.engine import DeepSpeedEngine, TorchEngine
 
 if TYPE_CHECKING:
     from precisionflow.config.experiment import Experiment
 
 
 def analysis_lays_out_the_variants(experiment: "Experiment") -> None:
-    if experiment.analysis is None:
+    if experiment.analysis is None or isinstance(experiment.analysis, Performance):
         return
     if experiment.ablation.axes:
         raise ValueError(
@@ -19,6 +21,18 @@ def analysis_lays_out_the_variants(experiment: "Experiment") -> None:
     if experiment.ablation.looks:
         raise ValueError(
             "ablation.looks: decide contrasts, of which an analysis makes none; leave the looks out"
+        )
+
+
+def steps_are_timed(experiment: "Experiment") -> None:
+    profile = experiment.training.profile
+    if isinstance(experiment.analysis, Performance) and profile is None:
+        raise ValueError(
+            "analysis: performance tells what training.profile times, which is not given; give it, such as 10"
+        )
+    if profile is not None and not isinstance(experiment.engine, TorchEngine | DeepSpeedEngine):
+        raise ValueError(
+            f"training.profile: engine.kind {experiment.engine.kind} is not timed part by part; use engine.kind torch"
         )
 
 

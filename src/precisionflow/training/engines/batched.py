@@ -144,6 +144,9 @@ class Batched:
     def monitored(self, step: int) -> list[Monitored]:  # noqa: ARG002 - no rule of many networks settles
         return []
 
+    def profiled(self) -> list[dict[str, float]]:
+        return []
+
     def attended(self, step: int) -> list[list[AttentionRow]]:  # noqa: ARG002 - no network of rows attends
         return []
 

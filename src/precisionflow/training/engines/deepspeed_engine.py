@@ -15,6 +15,7 @@ from precisionflow.training.engines import zero
 from precisionflow.training.engines.single import Feed, SingleNetwork
 from precisionflow.training.files import saving
 from precisionflow.training.optimiser import optimiser, set_learning_rates
+from precisionflow.training.phases import phase
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.generative import GenerativeLearner
@@ -48,9 +49,12 @@ class DeepSpeed(SingleNetwork):
         set_learning_rates(self.engine.optimizer, share)
         lessons = []
         for part, before in zip(parts, carried, strict=True):
-            lesson: Lesson = self.engine(part, before).weighted(part.weight)
-            self.engine.backward(lesson.surrogate)
-            self.engine.step()
+            with phase("forward"):
+                lesson: Lesson = self.engine(part, before).weighted(part.weight)
+            with phase("backward"):
+                self.engine.backward(lesson.surrogate)
+            with phase("optimiser"):
+                self.engine.step()
             lessons.append(lesson.detached())
         return lessons
 

@@ -23,6 +23,10 @@ class Engine(Protocol):
         """Optimiser steps [first, last); what they measure is added to the interval."""
         ...
 
+    def profiled(self) -> list[dict[str, float]]:
+        """Seconds of a step of each network by phase and layer, and its peak of memory, once they are known."""
+        ...
+
     def monitored(self, step: int) -> list[Monitored]:
         """What is seen of each network's lesson on the batch of a step; empty where nothing settles."""
         ...

@@ -65,6 +65,9 @@ class Episodes:
     def monitored(self, step: int) -> list[Monitored]:  # noqa: ARG002 - nothing settles
         return []
 
+    def profiled(self) -> list[dict[str, float]]:
+        return []
+
     def attended(self, step: int) -> list[list[AttentionRow]]:  # noqa: ARG002 - no agent attends
         return []
 

@@ -46,6 +46,9 @@ class Several:
         interval.steps += last - first
         interval.seconds += sum(of.seconds for of in each) / len(each)
 
+    def profiled(self) -> list[dict[str, float]]:
+        return [found for network in self.going for found in self.engines[network].profiled()]
+
     def monitored(self, step: int) -> list[Monitored]:
         return [seen for network in self.going for seen in self.engines[network].monitored(step)]
 

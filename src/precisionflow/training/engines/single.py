@@ -17,6 +17,7 @@ from precisionflow.training.average import RunningMean
 from precisionflow.training.batches import Batch
 from precisionflow.training.engines.not_finite import watching_outputs
 from precisionflow.training.files import load_weights, reading, save_weights
+from precisionflow.training.phases import Profile
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.generative import GenerativeLearner
@@ -52,6 +53,7 @@ class SingleNetwork(ABC):
         self.ranks = ranks
         self.best: dict[str, Tensor] = {}
         """Kept weights, on the first rank."""
+        self.profile = Profile(training.profile, device=ranks.device, network=lambda: self.network)
         self.mean: RunningMean | None = None
         """Running mean of the weights, which is validated and kept in their place."""
         if resume:
@@ -102,8 +104,12 @@ class SingleNetwork(ABC):
     def advance(self, first: int, last: int, interval: Interval) -> None:
         for step in range(first, last):
             start = time.perf_counter()
-            measured = self.step(self.feed.batch(step), step)
+            with self.profile.step():
+                measured = self.step(self.feed.batch(step), step)
             interval.add(measured[None], seconds=time.perf_counter() - start)
+
+    def profiled(self) -> list[dict[str, float]]:
+        return [self.profile.take()]
 
     def monitored(self, step: int) -> list[Monitored]:
         """Of the first part of this rank's share, where training.accumulate cuts it."""

@@ -15,6 +15,7 @@ from precisionflow.training.batches import Batch
 from precisionflow.training.engines.single import Feed, SingleNetwork
 from precisionflow.training.files import reading, saving
 from precisionflow.training.optimiser import optimiser, set_learning_rates
+from precisionflow.training.phases import phase
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.generative import GenerativeLearner
@@ -59,12 +60,15 @@ class Torch(SingleNetwork):
         self.optimiser.zero_grad(set_to_none=True)
         lessons = []
         for part, before in zip(parts, carried, strict=True):
-            lesson: Lesson = self.learner(part, before).weighted(part.weight)
-            (lesson.surrogate / len(parts)).backward()  # type: ignore[no-untyped-call]
+            with phase("forward"):
+                lesson: Lesson = self.learner(part, before).weighted(part.weight)
+            with phase("backward"):
+                (lesson.surrogate / len(parts)).backward()  # type: ignore[no-untyped-call]
             lessons.append(lesson.detached())
-        if self.training.gradient_clip:
-            nn.utils.clip_grad_norm_(self.learner.parameters(), self.training.gradient_clip)
-        self.optimiser.step()
+        with phase("optimiser"):
+            if self.training.gradient_clip:
+                nn.utils.clip_grad_norm_(self.learner.parameters(), self.training.gradient_clip)
+            self.optimiser.step()
         return lessons
 
     def losses(self, batch: Batch) -> Tensor:

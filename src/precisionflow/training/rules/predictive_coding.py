@@ -17,6 +17,7 @@ from precisionflow.inference.predictive_coding.stretches import Stretch, to_head
 from precisionflow.models.likelihoods.objective import Losses
 from precisionflow.models.networks.layered import Layered
 from precisionflow.training.batches import SMALLEST_COUNT, Batch
+from precisionflow.training.phases import phase
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.alignment import alignment, gradient
 from precisionflow.training.rules.monitored import Monitored, SettlingRow
@@ -77,9 +78,10 @@ class PredictiveCoding(nn.Module):
         done = carried.steps if carried else 0
         most = self.config.steps_at(batch.progress)
         steps = 1 if self.config.settles == "incremental" else most
-        settled = settle(
-            clamped, start, self.laws, config=self.config, steps=steps, taken=done, total=self.total
-        )
+        with phase("settling"):
+            settled = settle(
+                clamped, start, self.laws, config=self.config, steps=steps, taken=done, total=self.total
+            )
         taught = self._taught(clamped, start, settled)
         if self.pathways is None:
             check_stable(settled, taught.energy, config=self.config, total=self.total)

@@ -1,0 +1,56 @@
+"""Figures of a performance analysis: a step by its phases, and quality against seconds with its front."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.ticker import MaxNLocator
+
+from precisionflow.report.svg import MUTED, canvas, stroke
+
+
+def phase_bars(steps: Mapping[str, Mapping[str, float]], *, phases: Sequence[str], name: str) -> str:
+    """One bar for each variant, its seconds stacked by phase; `steps` are variant -> phase -> seconds."""
+    told = "; ".join(
+        f"{variant}: " + ", ".join(f"{phase} {of[phase]:.3g}" for phase in phases if phase in of)
+        for variant, of in steps.items()
+    )
+    alt = f"Seconds of a step by phase. {told}"
+    with canvas(name, alt=alt, width=480, height=80 + 34 * len(steps)) as drawing:
+        axes = drawing.axes
+        for height, of in enumerate(reversed(list(steps.values()))):
+            start = 0.0
+            for index, phase in enumerate(phases):
+                width = of.get(phase, 0.0)
+                axes.barh(height, width, left=start, color=stroke(index).colour, height=0.55)
+                start += width
+        axes.set_yticks(range(len(steps)), list(reversed(list(steps))))
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel("seconds a step")
+        drawing.title("a step by its phases")
+    return drawing.svg
+
+
+def quality_figure(
+    points: Mapping[str, tuple[float, float]], on_front: Sequence[bool], *, metric: str, name: str
+) -> str:
+    """Metric over seconds of training, a point for each variant; the front is joined.
+
+    `points` are variant -> (seconds, metric).
+    """
+    told = "; ".join(
+        f"{variant} {cost:.3g} s, {value:.4g}{' (front)' if best else ''}"
+        for (variant, (cost, value)), best in zip(points.items(), on_front, strict=True)
+    )
+    with canvas(name, alt=f"{metric} against seconds of training. {told}") as drawing:
+        axes = drawing.axes
+        joined = sorted(point for point, best in zip(points.values(), on_front, strict=True) if best)
+        axes.plot(*zip(*joined, strict=True), color=MUTED, linewidth=1.2)
+        for index, (cost, value) in enumerate(points.values()):
+            look = stroke(index)
+            axes.plot([cost], [value], look.marker, color=look.colour, markersize=7)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel("seconds of training")
+        axes.set_ylabel(metric)
+        drawing.title(f"{metric} against compute")
+    return drawing.svg
