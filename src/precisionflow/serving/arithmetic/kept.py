@@ -25,8 +25,7 @@ def measure(address: str, model: ServedModel, *, data: Path | None) -> tuple[Ari
         raise ValueError(
             f"{address}: MLflow keeps no validation rows; calibrate the folder of the trained cell"
         )
-    of_a_table = isinstance(predictor, TablePredictor | RowClassPredictor)
-    if not of_a_table or len(variants_of(predictor)) == 1:
+    if not isinstance(predictor, TablePredictor | RowClassPredictor) or len(variants_of(predictor)) == 1:
         raise ValueError(
             f"{address}: predicts {predictor.predicts}, in float32 alone; calibrate a model of a table, task.kind "
             "regression or classification"
