@@ -9,6 +9,7 @@ def aggregate(  # type: ignore[no-untyped-def]
     experiments: list[str],
     evaluations: dsl.Input[list[dsl.Artifact]],
     table: dsl.Output[dsl.Dataset],
+    summary: dsl.Output[dsl.Markdown],
     destination: str,
 ):
     """Aggregate the metrics of every variant.
@@ -17,6 +18,7 @@ def aggregate(  # type: ignore[no-untyped-def]
         experiments: Experiments with their ablations, as JSON or YAML.
         evaluations: Outputs of evaluate, one for each variant.
         table: Table and contrasts.
+        summary: The question, the answer and the headline tables, for KFP's pages.
         destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
     from precisionflow import entrypoints
@@ -25,3 +27,4 @@ def aggregate(  # type: ignore[no-untyped-def]
     table.path = entrypoints.aggregate(
         experiments, evaluations=paths, table=table.path, destination=destination
     )
+    entrypoints.summarise(experiments, table=table.path, summary=summary.path)

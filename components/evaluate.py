@@ -11,6 +11,7 @@ def evaluate(  # type: ignore[no-untyped-def]
     data: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     evaluation: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
     destination: str,
 ):
     """Evaluate every seed and split of one resolved experiment on test rows.
@@ -21,6 +22,7 @@ def evaluate(  # type: ignore[no-untyped-def]
         data: Output of prepare.
         model: Output of train.
         evaluation: One folder for each seed and split.
+        metrics: Means of the headline metrics, which KFP's pages compare.
         destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
     from precisionflow import entrypoints
@@ -33,3 +35,5 @@ def evaluate(  # type: ignore[no-untyped-def]
         evaluation=evaluation.path,
         destination=destination,
     )
+    for name, value in entrypoints.headline(experiment, evaluation=evaluation.path).items():
+        metrics.log_metric(name, value)

@@ -1,6 +1,8 @@
 """The images that tasks run in: the one place that names them, and the file in which a build says where they are."""
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 CORE = "precisionflow-python-core:0.1.0"
@@ -9,6 +11,8 @@ TRAIN = "precisionflow-python-train:0.1.0"
 """With torch and DeepSpeed: train, evaluate."""
 BUILT = Path("build/images.json")
 """What `make images` writes: {"core": reference, "train": reference}."""
+_EXACT = re.compile(r"@sha256:[0-9a-f]{64}$|:[^:/@]+-[0-9a-f]{12}$")
+"""End of a reference that says the image's content: its digest, or the tag that `make images` gives."""
 
 
 def image_references(file: Path | None = None) -> dict[str, str]:
@@ -35,3 +39,13 @@ def image_references(file: Path | None = None) -> dict[str, str]:
             f'{path}: should be {{"core": REFERENCE, "train": REFERENCE}}; say `make images` again'
         )
     return content
+
+
+def refuse_inexact(references: Mapping[str, str]) -> None:
+    """ValueError for an image whose name does not say its content: KFP's cache and a node know it by its name alone."""
+    for name, reference in references.items():
+        if not _EXACT.search(reference):
+            raise ValueError(
+                f"image {name} {reference!r}: its name does not say what it holds, so that KFP's cache could return "
+                "results of other code; build with `make images`, which tags by content, or names by digest (PUSH=1)"
+            )

@@ -6,7 +6,7 @@ from precisionflow.components.images import CORE
 
 @dsl.component(base_image=CORE, install_kfp_package=False)
 def launch_trainjob(  # type: ignore[no-untyped-def]
-    experiment: str, image: str, data: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model], run: str
+    experiment: str, image: str, data: dsl.Input[dsl.Dataset], model: dsl.Output[dsl.Model]
 ):
     """Train every seed and split of one resolved experiment as a TrainJob; needs the workspace's volume.
 
@@ -15,9 +15,8 @@ def launch_trainjob(  # type: ignore[no-untyped-def]
         image: Image of the training pods.
         data: Output of prepare.
         model: One folder for each seed and split.
-        run: Id of the pipeline run, by which the TrainJob is found.
     """
     from precisionflow import entrypoints
 
     model.metadata["data"] = data.uri
-    entrypoints.launch_trainjob(experiment, image=image, run=run, data=data.path, model=model.path)
+    entrypoints.launch_trainjob(experiment, image=image, data=data.path, model=model.path)

@@ -7,6 +7,7 @@ from precisionflow.components.images import CORE
 @dsl.component(base_image=CORE, install_kfp_package=False)
 def report(  # type: ignore[no-untyped-def]
     experiments: list[str],
+    data: dsl.Input[dsl.Dataset],
     models: dsl.Input[list[dsl.Model]],
     evaluations: dsl.Input[list[dsl.Artifact]],
     table: dsl.Input[dsl.Dataset],
@@ -18,6 +19,7 @@ def report(  # type: ignore[no-untyped-def]
 
     Args:
         experiments: Experiments with their ablations, as JSON or YAML.
+        data: Output of prepare.
         models: Outputs of train, one for each variant.
         evaluations: Outputs of evaluate, one for each variant.
         table: Output of aggregate.
@@ -29,6 +31,7 @@ def report(  # type: ignore[no-untyped-def]
 
     page.path = entrypoints.report(
         experiments,
+        data=data.path,
         models=[model.path for model in models],
         evaluations=[evaluation.path for evaluation in evaluations],
         table=table.path,

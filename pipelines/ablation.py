@@ -27,16 +27,17 @@ def wire(
     *,
     destination: Any,
     training: Callable[..., dsl.PipelineTask],
+    files: Any = None,
     equip: Equip = unchanged,
     parallelism: int = 2,
 ) -> None:
     """The tasks and what flows between them; the same here and on a cluster.
 
-    `training` makes the task with output `model` from `experiment` and `data`; `parallelism` variants are in work at
-    once.
+    `training` makes the task with output `model` from `experiment` and `data`; `files` are the digests of raw files,
+    where a place knows them; `parallelism` variants are in work at once.
     """
     of_all = {"experiments": experiments, "destination": destination}
-    prepared = equip(prepare(variants=variants, destination=destination))
+    prepared = equip(prepare(variants=variants, files=files or {}, destination=destination))
     with dsl.ParallelFor(variants, parallelism=parallelism) as variant:
         trained = equip(training(experiment=variant, data=prepared.outputs["data"]))
         given = {"data": prepared.outputs["data"], "model": trained.outputs["model"]}
@@ -45,6 +46,7 @@ def wire(
     table = equip(aggregate(evaluations=dsl.Collected(evaluations), **of_all))
     page = equip(
         report(
+            data=prepared.outputs["data"],
             models=dsl.Collected(models),
             evaluations=dsl.Collected(evaluations),
             table=table.outputs["table"],

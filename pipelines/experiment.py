@@ -15,7 +15,7 @@ def experiment(variants: list[str], variant: str, destination: str):  # type: ig
         variant: The resolved experiment as JSON or YAML.
         destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
-    prepared = prepare(variants=variants, destination=destination)
+    prepared = prepare(variants=variants, files={}, destination=destination)
     trained = train(experiment=variant, data=prepared.outputs["data"], destination=destination)
     evaluate(
         experiments=variants,

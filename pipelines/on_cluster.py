@@ -9,6 +9,7 @@ from typing import Any
 from kfp import dsl, kubernetes
 from kfp.dsl.graph_component import GraphComponent
 from precisionflow.components.finish import finish
+from precisionflow.components.identify import identify
 from precisionflow.components.launch_trainjob import launch_trainjob
 from precisionflow.components.train import train
 from precisionflow.pipelines.ablation import Equip, wire
@@ -25,8 +26,9 @@ from precisionflow.destination import ClusterArtifacts
 
 BACKOFF_SECONDS = 15
 """Pause before the first retry, doubled before each further one."""
-ALWAYS_AGAIN = ("report", "register", "finish")
-"""Tasks that write into MLflow; all others are functions of their inputs and may be taken from KFP's cache."""
+ALWAYS_AGAIN = ("identify", "report", "register", "finish")
+"""Tasks that read the workspace's data or write into MLflow; all others are functions of their inputs and may be taken
+from KFP's cache."""
 VARIANTS_AT_ONCE = 8
 
 
@@ -38,16 +40,24 @@ class Needs:
     """Kubeflow Trainer: a variant's engine asks for more than one node."""
     files: tuple[str, ...]
     """Raw data that its sources read, which must be in the workspace, as the sources name it."""
+    workspace: bool = True
+    """Whether checkpoints and weights are kept in the workspace."""
+    ranks: int = 1
+    """Most processes that a pod trains with."""
 
     @property
     def mounting(self) -> frozenset[str]:
         """Components whose pods mount the workspace."""
-        wanted = {"launch-trainjob": self.trainer, "prepare": bool(self.files)}
+        read = bool(self.files)
+        wanted = {"launch-trainjob": self.trainer, "train": self.workspace, "identify": read, "prepare": read}
         return frozenset(name for name, needed in wanted.items() if needed)
 
 
 def needs(experiment: Experiment) -> Needs:
-    """What its variants need; ConfigError for a file of predictions, which pods that train do not see."""
+    """What its variants need; ConfigError for a file of predictions, which pods that train do not see.
+
+    Also where raw data or several nodes ask for a workspace and the experiment has none.
+    """
     variants = stages.expand([experiment])
     for variant in variants:
         if isinstance(variant.model, PredictionFile):
@@ -55,17 +65,38 @@ def needs(experiment: Experiment) -> Needs:
                 f"model.kind predictions: {variant.model.path} is read on this machine alone; take the variant "
                 f"{variant.variant!r} out, or say `precisionflow run`"
             )
-    return Needs(
+    found = Needs(
         trainer=any(isinstance(v.engine, DeepSpeedEngine) and v.engine.nodes > 1 for v in variants),
         files=tuple(dict.fromkeys(file for v in variants for file in v.task.source.files)),
+        workspace=experiment.cluster.workspace is not None,
+        ranks=max(v.engine.ranks if isinstance(v.engine, DeepSpeedEngine) else 1 for v in variants),
     )
+    if not found.workspace and (found.trainer or found.files):
+        asks = "engine.nodes > 1" if found.trainer else f"the file {found.files[0]}"
+        raise ConfigError(
+            f"cluster.workspace: given none, but {asks} needs one; name a PersistentVolumeClaim"
+        )
+    return found
 
 
-def training_on(wanted: Needs, *, images: Mapping[str, str]) -> Callable[..., dsl.PipelineTask]:
-    """The component that trains a variant, as `wire` takes it: in its own pod, or as a TrainJob."""
-    if wanted.trainer:
-        return partial(launch_trainjob, image=images["train"], run=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
-    return partial(train, destination=str(ClusterArtifacts()))
+def wire_on_cluster(
+    experiments: Any, variants: Any, *, wanted: Needs, images: Mapping[str, str], equip: Equip
+) -> None:
+    """The ablation with all that a cluster adds: digests of raw files, TrainJobs, what pods ask for, how it ended."""
+    last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
+    place = str(ClusterArtifacts())
+    with dsl.ExitHandler(last, name="ablation"):
+        wire(
+            experiments,
+            variants,
+            destination=place,
+            training=partial(launch_trainjob, image=images["train"])
+            if wanted.trainer
+            else partial(train, destination=place),
+            files=equip(identify(variants=variants)).output if wanted.files else None,
+            equip=equip,
+            parallelism=VARIANTS_AT_ONCE,
+        )
 
 
 def training_on_cluster(wanted: Needs, *, images: Mapping[str, str], equip: Equip) -> Callable[..., Any]:
@@ -73,16 +104,7 @@ def training_on_cluster(wanted: Needs, *, images: Mapping[str, str], equip: Equi
 
     @dsl.pipeline(name="train")
     def training(experiments: list[str], variants: list[str]):  # type: ignore[no-untyped-def]
-        last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
-        with dsl.ExitHandler(last, name="ablation"):
-            wire(
-                experiments,
-                variants,
-                destination=str(ClusterArtifacts()),
-                training=training_on(wanted, images=images),
-                equip=equip,
-                parallelism=VARIANTS_AT_ONCE,
-            )
+        wire_on_cluster(experiments, variants, wanted=wanted, images=images, equip=equip)
 
     return training
 
@@ -105,7 +127,7 @@ def on_cluster(
     unread = () if wanted.trainer else ("cluster",)
     whole = [experiment_argument(experiment)]
     resolved = [experiment_argument(variant, without=unread) for variant in variants]
-    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting)
+    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
 
     @dsl.pipeline(
         name=experiment.name,
@@ -113,16 +135,7 @@ def on_cluster(
         pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=experiment.cluster.keep_seconds),
     )
     def pipeline(experiments: list[str] = whole, variants: list[str] = resolved):  # type: ignore[no-untyped-def]
-        last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
-        with dsl.ExitHandler(last, name="ablation"):
-            wire(
-                experiments,
-                variants,
-                destination=str(ClusterArtifacts()),
-                training=training_on(wanted, images=images),
-                equip=equip,
-                parallelism=VARIANTS_AT_ONCE,
-            )
+        wire_on_cluster(experiments, variants, wanted=wanted, images=images, equip=equip)
 
     return pipeline
 
@@ -142,11 +155,13 @@ class Equipment:
     """Variables that tell a task where MLflow is and who it is there."""
     mounting: frozenset[str] = frozenset()
     """Components whose pods mount the workspace."""
+    ranks: int = 1
+    """Processes of a pod that trains."""
 
     def __call__(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
         verb = task.component_spec.name
         task.set_container_image(self.images["train" if verb in ("train", "evaluate") else "core"])
-        task.set_caching_options(enable_caching=verb not in ALWAYS_AGAIN and verb not in self.mounting)
+        task.set_caching_options(enable_caching=verb not in ALWAYS_AGAIN)
         if self.cluster.retries:
             task.set_retry(
                 self.cluster.retries,
@@ -156,14 +171,17 @@ class Equipment:
             )
         kubernetes.set_timeout(task, self.cluster.deadline_seconds)
         kubernetes.set_security_context(task, run_as_user=1000, run_as_non_root=True)
-        for label, value in names.MANAGED.items():
+        for label, value in (names.MANAGED | self.cluster.queueing).items():
             kubernetes.add_pod_label(task, label, value)
-        _provide(
-            task,
-            {"train": self.cluster.train, "evaluate": self.cluster.evaluate}.get(verb, self.cluster.other),
-        )
+        if self.cluster.pull_secrets:
+            kubernetes.set_image_pull_secrets(task, list(self.cluster.pull_secrets))
+        asked = {"train": self.cluster.train, "evaluate": self.cluster.evaluate}.get(verb, self.cluster.other)
+        _provide(task, asked)
+        # libraries count the processors of the node, not those that the pod may use
+        task.set_env_variable("OMP_NUM_THREADS", str(asked.threads(self.ranks if verb == "train" else 1)))
         tracked(task, self.mlflow)
         if verb in self.mounting:
+            assert self.cluster.workspace, "what mounts needs one"
             kubernetes.mount_pvc(task, self.cluster.workspace, names.WORKSPACE)
             task.set_env_variable("PRECISIONFLOW_DATA", names.DATA)
         return task

@@ -72,7 +72,7 @@ def search_then_train_on_cluster(
 
     experiment = in_workspace(experiment)
     wanted, place = needs(experiment), str(ClusterArtifacts())
-    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting)
+    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
     given, whole = as_argument(study.content), experiment_argument(experiment)
 
     training = training_on_cluster(wanted, images=images, equip=equip)

@@ -29,10 +29,10 @@ def tune_then_train_on_cluster(
     """
     experiment = in_workspace(experiment)
     wanted, place = needs(experiment), str(ClusterArtifacts())
-    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting)
+    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
     training = training_on_cluster(wanted, images=images, equip=equip)
     contents: list[Any] = [study.content for study in studies_of(experiment)]
-    if wanted.files:
+    if wanted.files and experiment.cluster.workspace:
         contents = [mounting(content, experiment.cluster.workspace) for content in contents]
     given, whole = [as_argument(content) for content in contents], experiment_argument(experiment)
 

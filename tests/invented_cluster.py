@@ -237,6 +237,10 @@ def says(pod: Json) -> str:
     if "look" in words:
         held = {"files": {"beams.csv": {"size": 1200}}, "free": 3e9, "total": 5e9, "writable": True}
         return json.dumps(held) + "\n"
+    if "collect" in words:
+        return (
+            json.dumps({"found": [{"name": "trainings/0123", "size": 5_000_000, "age": 41 * 86400}]}) + "\n"
+        )
     return f"precisionflow {__version__}\n" if "--version" in words else "200\n"
 
 

@@ -1,12 +1,13 @@
 """Invented object store: what S3 answers to a listing and a reading, signed for one region and one key."""
 
 import contextlib
+import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 import yaml
 
@@ -23,8 +24,11 @@ def recorded(release: str, table: Table, *, namespace: str = "here") -> None:
 
 
 @contextlib.contextmanager
-def store(objects: Mapping[str, bytes], *, region: str, key: str) -> Iterator[str]:
-    """`127.0.0.1:port` of a store with these objects (bucket/key -> content) for who signs with that key."""
+def store(objects: dict[str, bytes], *, region: str, key: str) -> Iterator[str]:
+    """`127.0.0.1:port` of a store with these objects (bucket/key -> content) for who signs with that key.
+
+    What is removed there goes from `objects`.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -37,7 +41,9 @@ def store(objects: Mapping[str, bytes], *, region: str, key: str) -> Iterator[st
                 prefix = f"{path}/{query.get('prefix', [''])[0]}"
                 found = [name.removeprefix(f"{path}/") for name in objects if name.startswith(prefix)]
                 rows = "".join(
-                    f"<Contents><Key>{escape(name)}</Key><Size>1</Size></Contents>" for name in found
+                    f"<Contents><Key>{escape(name)}</Key><Size>{len(objects[f'{path}/{name}'])}</Size>"
+                    "<LastModified>2026-07-08T10:00:00.000Z</LastModified></Contents>"
+                    for name in found
                 )
                 self.answer(200, f"<ListBucketResult>{rows}</ListBucketResult>".encode())
             elif path in objects:
@@ -45,11 +51,21 @@ def store(objects: Mapping[str, bytes], *, region: str, key: str) -> Iterator[st
             else:
                 self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
 
+        do_HEAD = do_GET
+
+        def do_POST(self) -> None:
+            bucket = urlsplit(self.path).path.strip("/")
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            for key in re.findall("<Key>(.*?)</Key>", body):
+                del objects[f"{bucket}/{unescape(key)}"]
+            self.answer(200, b"<DeleteResult/>")
+
         def answer(self, status: int, content: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            if self.command != "HEAD":
+                self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
             """The tests' screen stays clean."""

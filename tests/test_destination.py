@@ -7,7 +7,7 @@ import pytest
 
 from precisionflow import tracking
 from precisionflow.config import load, parse
-from precisionflow.destination import ClusterArtifacts, Destination, LocalResults, destination_of
+from precisionflow.destination import ClusterArtifacts, Destination, LocalResults, Outputs, destination_of
 from precisionflow.results.code import code_is_trusted
 from precisionflow.results.layout import Results
 from tests.command_line import TINY
@@ -95,10 +95,12 @@ def test_trainings_on_ranks_take_turns_in_a_results_folder(tmp_path: Path) -> No
 
 def _whole_run(destination: Destination) -> None:
     """What the tasks of a run call, one after the other."""
-    variant, others = parse(TINY), [load("toy"), parse(TINY)]
+    variant, others = parse(TINY), [load("toy", ["ablation.axes={}"]), parse(TINY)]
     places = {name: Path(name) for name in ("data", "model", "evaluation")}
     destination.after_evaluate(variant, experiments=others, **places)
-    destination.after_report(others, aggregate=Path("aggregate"), report=Path("report"))
+    models, evaluations = ([Path(name, one) for one in ("toy", "tiny")] for name in ("model", "evaluation"))
+    made = Outputs(places["data"], models, evaluations, Path("aggregate"), Path("report"))
+    destination.after_report(others, made)
     destination.after_register(others, evaluations=[Path("evaluation")])
 
 
@@ -111,9 +113,11 @@ def test_on_a_cluster_each_task_uploads_what_it_made(uploads: list[Any]) -> None
     _whole_run(ClusterArtifacts())
     ClusterArtifacts().after_finish([parse(TINY)], state="FAILED", cause="no memory")
     assert [name for name, _, _ in uploads] == [
-        *("track_cells", "track_report", "register_models", "track_end")
+        *("track_cells", "track_cells", "track_cells", "track_report", "register_models", "track_end")
     ]
     (_, (variant,), cells), *_, (_, _, end) = uploads
     assert variant == cells["whole"] == parse(TINY)
+    missing = [(variant.name, given["model"], given["evaluation"]) for _, (variant,), given in uploads[1:3]]
+    assert missing == [(one, Path("model", one), Path("evaluation", one)) for one in ("toy", "tiny")]
     assert {keywords["store"] for _, _, keywords in uploads[:-1]} == {None}
     assert end == {"state": "FAILED", "cause": "no memory"}

@@ -1,5 +1,6 @@
 """What KFP's tasks call: every text parsed once, one line and an exit code for an error, what comes out."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,15 @@ from typing import Any
 import pytest
 
 from precisionflow import entrypoints, stages
+from precisionflow.ablation.aggregate import read_aggregate
 from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.config import Experiment, load, parse
 from precisionflow.entrypoints import one_line_errors
+from precisionflow.results.failures import write_failure
+from precisionflow.results.layout import Results
+from precisionflow.results.stage import once
 from tests.command_line import AXES, TINY
+from tests.every_stage import through_every_stage
 
 
 @pytest.fixture(autouse=True)
@@ -65,9 +71,41 @@ def test_a_text_in_two_arguments_is_one_experiment(tmp_path: Path, validated: li
     assert validated == ["tiny"]
 
 
+def test_kfps_pages_get_numbers_to_compare_and_the_answer(tmp_path: Path) -> None:
+    whole = parse(TINY + "seeds: [0, 1]\n" + AXES)
+    results = Results(tmp_path)
+    one, other = through_every_stage(whole, results)
+    text, texts = one.model_dump_json(), [TINY + "seeds: [0, 1]\n" + AXES]
+    found = entrypoints.headline(text, evaluation=str(results.evaluation(one)))
+    rows = read_aggregate(results.aggregate).table.to_pylist()
+    expected = {
+        row["metric"]: row["mean"]
+        for row in rows
+        if row["variant"] == one.variant and row["metric"] in one.task.headline
+    }
+    assert found == pytest.approx(expected)
+    assert set(found) == set(one.task.headline)
+    entrypoints.summarise(texts, table=str(results.aggregate), summary=str(tmp_path / "summary"))
+    page = (tmp_path / "summary").read_text()
+    assert page.startswith("# tiny\n\nDoes it run?\n")
+    assert f"| {other.variant} |" in page
+    shutil.rmtree(results.evaluation(one) / "seed-0-split-0")
+    once(
+        results.evaluation(one) / "seed-0-split-0",
+        verb="evaluate",
+        inputs=1,
+        work=lambda folder: write_failure(
+            folder, one, seed=0, split=0, stage="evaluate", error=ValueError("no")
+        ),
+    )
+    kept = entrypoints.headline(text, evaluation=str(results.evaluation(one)))
+    assert set(kept) == set(found)
+    assert kept != found
+
+
 def test_a_task_says_where_its_output_is(tmp_path: Path) -> None:
     for destination, place in {"kfp": tmp_path / "given", f"folder:{tmp_path}": tmp_path / "data"}.items():
-        made = entrypoints.prepare([TINY], data=str(tmp_path / "given"), destination=destination)
+        made = entrypoints.prepare([TINY], files={}, data=str(tmp_path / "given"), destination=destination)
         assert made == str(place)
         assert len(list(place.glob("linnerud-*/split-0/dataset.json"))) == 1
 
@@ -116,10 +154,10 @@ def test_a_defect_is_no_line() -> None:
 
 BAD = {
     "prepare: experiment: not valid YAML": lambda: entrypoints.prepare(
-        ["name: ["], data="x", destination="kfp"
+        ["name: ["], files={}, data="x", destination="kfp"
     ),
     "prepare: destination '': should be kfp, ": lambda: entrypoints.prepare(
-        [TINY], data="x", destination=""
+        [TINY], files={}, data="x", destination=""
     ),
     "expand: training.stepz: unknown key": lambda: entrypoints.expand(
         [TINY.replace("steps", "stepz")]

@@ -1,6 +1,7 @@
 """The verbs on objects and paths: ranks start in a turn, and only where there is something to train."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from precisionflow import stages
 from precisionflow.config import Experiment, parse
+from precisionflow.records.raw import tree_sha256
 from precisionflow.training import launch
 from precisionflow.training.ranks import VARIABLES
 from tests.command_line import TINY
@@ -61,3 +63,34 @@ def test_every_variant_of_every_experiment() -> None:
     axes = "ablation: {axes: {steps: {few: {training.steps: 1}, more: {training.steps: 3}}}}\n"
     variants = stages.expand([parse(TINY + axes), parse(TINY)])
     assert [(v.variant, v.training.steps) for v in variants] == [("few", 1), ("more", 3), ("default", 2)]
+
+
+def test_raw_files_are_identified_by_their_bytes_and_a_changed_one_is_not_prepared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("a,y\n" + "".join(f"{i % 7},{i}\n" for i in range(40)))
+    source = f"{{kind: table_file, path: {file}, target: y}}"
+    variant = parse(TINY.replace("{kind: scikit_learn, name: linnerud}", source))
+    found = stages.identify([variant, variant, parse(TINY)])
+    assert found == {str(file): hashlib.sha256(file.read_bytes()).hexdigest()}
+    assert capsys.readouterr().out == f"precisionflow: identify {file}: sha256 {found[str(file)]}\n"
+    stages.prepare([variant], out=tmp_path / "data", files=found)
+    file.write_text(file.read_text().replace("6,6", "6,7"))
+    with pytest.raises(
+        ValueError, match=r"rows.csv: has changed since this run began, its sha256 was .*; submit"
+    ):
+        stages.prepare([variant], out=tmp_path / "other", files=found)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_folder_is_identified_by_names_and_bytes_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "a" / "deep").mkdir(parents=True)
+    seen = set()
+    for name, text in (("one", ""), ("deep/two", "x"), ("deep/two", "y"), (".hidden", "x"), ("three", "")):
+        (tmp_path / "a" / name).write_text(text)
+        seen.add(tree_sha256(tmp_path / "a"))
+    assert len(seen) == 4, "all but the hidden file"
+    (tmp_path / "b").mkdir()
+    with pytest.raises(ValueError, match="b: holds no file"):
+        tree_sha256(tmp_path / "b")

@@ -32,6 +32,10 @@ def fail(message: str, *, code: int = 2) -> NoReturn:
     sys.exit(code)
 
 
+AGAIN = "mend that and run again, finished stages are kept"
+"""End of the line about a file, a disk or a network: what may well hold at the next try."""
+
+
 def explain(error: ValueError | OSError | MemoryError) -> str:
     """A user's mistake, a full disk or too little memory: what, where, what to do."""
     match error:
@@ -41,7 +45,7 @@ def explain(error: ValueError | OSError | MemoryError) -> str:
             return f"not enough memory ({error}); make training.batch_size or the model smaller"
         case _:
             where = f"{error.filename}: " if error.filename else ""
-            return f"{where}{error.strerror or error}; mend that and run again, finished stages are kept"
+            return f"{where}{error.strerror or error}; {AGAIN}"
 
 
 def title(experiment: "Experiment") -> str:

@@ -7,11 +7,25 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from precisionflow.ablation.design import expand
+from precisionflow.cluster.access.names import WORKSPACE
 from precisionflow.config import Experiment, to_yaml
 from precisionflow.records.files import write_text
 from precisionflow.results.code import trusting_code
 from precisionflow.results.layout import Reported, Results
 from precisionflow.results.locks import turn
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Folders that the tasks of a run have filled until its report is written."""
+
+    data: Path
+    models: Sequence[Path]
+    """Of every variant, in their order."""
+    evaluations: Sequence[Path]
+    aggregate: Path
+    report: Path
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,10 @@ class LocalResults:
     def model(self, variant: Experiment, _artifact: Path) -> Path:
         """Output of train."""
         return self.results.model(variant)
+
+    def training(self, variant: Experiment, *, data: Path, artifact: Path) -> AbstractContextManager[Path]:  # noqa: ARG002 - a folder of results is the only place
+        """Folder in which train works: its output."""
+        return contextlib.nullcontext(self.model(variant, artifact))
 
     def evaluation(self, variant: Experiment, _artifact: Path) -> Path:
         """Output of evaluate."""
@@ -79,7 +97,7 @@ class LocalResults:
     ) -> None:
         """Nothing: `after_report` uploads the cells."""
 
-    def after_report(self, experiments: Sequence[Experiment], *, aggregate: Path, report: Path) -> None:  # noqa: ARG002 - all lie in the folder
+    def after_report(self, _experiments: Sequence[Experiment], _made: Outputs) -> None:
         """Everything: cells, table, page, and the registry with what passes the gate."""
         from precisionflow.tracking import track_folder
 
@@ -92,6 +110,9 @@ class LocalResults:
 @dataclass(frozen=True)
 class ClusterArtifacts:
     """KFP's artifacts on a cluster; MLflow's server gets from each task what this task made."""
+
+    workspace: Path = Path(WORKSPACE)
+    """Where pods that train find the claim that outlives them, if they mount it."""
 
     def __str__(self) -> str:
         """`kfp`: the destination as an argument of KFP."""
@@ -108,6 +129,12 @@ class ClusterArtifacts:
     def model(self, _variant: Experiment, artifact: Path) -> Path:
         """Output of train."""
         return artifact
+
+    def training(self, variant: Experiment, *, data: Path, artifact: Path) -> AbstractContextManager[Path]:
+        """Folder in which train works: in the workspace, where checkpoints and weights outlive the pod."""
+        from precisionflow.cluster.workspace.trainings import Training
+
+        return Training(variant, data, self.workspace).in_this_pod(artifact)
 
     def evaluation(self, _variant: Experiment, artifact: Path) -> Path:
         """Output of evaluate."""
@@ -152,11 +179,17 @@ class ClusterArtifacts:
         whole = next(experiment for experiment in experiments if experiment.name == variant.name)
         track_cells(variant, data=data, model=model, evaluation=evaluation, store=None, whole=whole)
 
-    def after_report(self, experiments: Sequence[Experiment], *, aggregate: Path, report: Path) -> None:
-        """Table and page."""
+    def after_report(self, experiments: Sequence[Experiment], made: Outputs) -> None:
+        """Table and page, after the cells that MLflow lacks: it was away while they were evaluated, in this run or in
+        an earlier one whose evaluations KFP has taken from its cache.
+        """
         from precisionflow.tracking import track_report
 
-        track_report(experiments, aggregate=aggregate, report=report, store=None)
+        variants = [variant.experiment for whole in experiments for variant in expand(whole)]
+        for variant, model, evaluation in zip(variants, made.models, made.evaluations, strict=True):
+            of_cells = {"data": made.data, "model": model, "evaluation": evaluation}
+            self.after_evaluate(variant, experiments=experiments, **of_cells)
+        track_report(experiments, aggregate=made.aggregate, report=made.report, store=None)
 
     def after_register(self, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> None:
         """The registry, with what passes the gate."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def one_line_errors(verb: str | None = None) -> Iterator[None]:
     """An error inside ends the process with one line that begins with the `verb`.
 
-    Exit code 2: a user's mistake, after which a task of KFP's is not tried again, or a full disk; 3: a cluster.
+    Exit code 2: a user's mistake, after which a task of KFP's is not tried again, or what may hold at the next try: a
+    full disk, too little memory, ranks that were lost; 3: a cluster.
     """
     begun = f"{verb}: " if verb else ""
     try:
@@ -29,18 +30,31 @@ def one_line_errors(verb: str | None = None) -> Iterator[None]:
     except (ValueError, OSError, MemoryError) as error:
         told = f"{begun}{explain(error)}"
         if isinstance(error, ValueError):
-            _not_again(told)
+            _not_again(told, error)
         fail(told)
     except ClusterError as error:
         fail(f"{begun}{error}", code=3)
 
 
-def _not_again(mistake: str) -> None:
-    """Of a task of KFP's, have no try follow that would meet the same mistake."""
+def _again_when_lost() -> None:
+    """Of a task of KFP's, have another try follow where its pod is deleted."""
+    if "KFP_POD_NAME" in os.environ:
+        from precisionflow.cluster.pipelines.mistake import again_when_lost
+
+        again_when_lost()
+
+
+def _not_again(mistake: str, error: ValueError) -> None:
+    """Of a task of KFP's, have no try follow that would meet the same mistake.
+
+    A launcher of ranks leaves that to the rank that has met it: another one may have been killed.
+    """
     if "KFP_POD_NAME" in os.environ:
         from precisionflow.cluster.pipelines.mistake import not_again
+        from precisionflow.training.launch import STOPPED
 
-        not_again(mistake)
+        if not str(error).startswith(STOPPED):
+            not_again(mistake)
 
 
 @functools.cache
@@ -112,30 +126,37 @@ def launch_search(
     return (list(best.settings), best.value, best.trial, best.model_dump_json()), str(out)
 
 
+@one_line_errors("identify")
+def identify(variants: Sequence[str]) -> dict[str, str]:
+    """Name of every raw file or folder that resolved experiments read -> sha256 of its content."""
+    return stages.identify(_experiments(variants))
+
+
 @one_line_errors("prepare")
-def prepare(variants: Sequence[str], *, data: str, destination: str) -> str:
-    """Prepare the data of resolved experiments; where they are."""
+def prepare(variants: Sequence[str], *, files: Mapping[str, str], data: str, destination: str) -> str:
+    """Prepare the data of resolved experiments, from raw `files` with these digests; where they are."""
     there = _destination(destination)
     out = there.data(Path(data))
     with there.code():
-        stages.prepare(_experiments(variants), out=out)
+        stages.prepare(_experiments(variants), out=out, files=files)
     return str(out)
 
 
 @one_line_errors("train")
 def train(experiment: str, *, data: str, model: str, destination: str) -> str:
     """Train a resolved experiment; where its models are."""
-    variant, there = _experiment(experiment), _destination(destination)
-    out = there.model(variant, Path(model))
-    with there.code():
-        stages.train(variant, data=Path(data), out=out, keep_failures=True, turn=there.turn)
-    return str(out)
+    variant, there, prepared = _experiment(experiment), _destination(destination), Path(data)
+    _again_when_lost()
+    with there.code(), there.training(variant, data=prepared, artifact=Path(model)) as out:
+        stages.train(variant, data=prepared, out=out, keep_failures=True, turn=there.turn)
+    return str(there.model(variant, Path(model)))
 
 
 @one_line_errors("launch_trainjob")
-def launch_trainjob(experiment: str, *, image: str, run: str, data: str, model: str) -> None:
+def launch_trainjob(experiment: str, *, image: str, data: str, model: str) -> None:
     """Train a resolved experiment on several nodes of a cluster."""
-    stages.launch_trainjob(_experiment(experiment), image=image, run=run, data=Path(data), out=Path(model))
+    _again_when_lost()
+    stages.launch_trainjob(_experiment(experiment), image=image, data=Path(data), out=Path(model))
 
 
 @one_line_errors("evaluate")
@@ -162,10 +183,29 @@ def aggregate(experiments: Sequence[str], *, evaluations: Sequence[str], table: 
     return str(out)
 
 
+@one_line_errors("evaluate")
+def headline(experiment: str, *, evaluation: str) -> dict[str, float]:
+    """Means of a variant's headline metrics over its cells."""
+    from precisionflow.ablation.headline import headline_means
+
+    return headline_means(_experiment(experiment), evaluation=Path(evaluation))
+
+
+@one_line_errors("aggregate")
+def summarise(experiments: Sequence[str], *, table: str, summary: str) -> None:
+    """Write the answer and the headline tables of every experiment as Markdown."""
+    from precisionflow.records.files import write_text
+    from precisionflow.tracking.description import summary_of
+
+    texts = [summary_of(whole, aggregate=Path(table)) for whole in _experiments(experiments)]
+    write_text("\n\n".join(texts) + "\n", Path(summary))
+
+
 @one_line_errors("report")
 def report(
     experiments: Sequence[str],
     *,
+    data: str,
     models: Sequence[str],
     evaluations: Sequence[str],
     table: str,
@@ -174,14 +214,15 @@ def report(
     destination: str,
 ) -> str:
     """Write the HTML page; where it is shown."""
+    from precisionflow.destination import Outputs
+
     wholes, there = _experiments(experiments), _destination(destination)
     out, aggregated = there.report(Path(results)), Path(table)
+    made = Outputs(Path(data), _paths(models), _paths(evaluations), aggregated, out)
     with there.code():
-        stages.report(
-            wholes, models=_paths(models), evaluations=_paths(evaluations), aggregate=aggregated, out=out
-        )
+        stages.report(wholes, models=made.models, evaluations=made.evaluations, aggregate=aggregated, out=out)
     shown = there.page(out, Path(page))
-    there.after_report(wholes, aggregate=aggregated, report=out)
+    there.after_report(wholes, made)
     return str(shown)
 
 

@@ -70,14 +70,33 @@ def _told(best: "Best") -> "Best":
     return best
 
 
-def prepare(variants: "Sequence[Experiment]", *, out: Path) -> None:
+def identify(variants: "Sequence[Experiment]") -> dict[str, str]:
+    """Raw files and folders of resolved experiments, as their sources name them -> sha256 of the content."""
+    from precisionflow.records.raw import raw_path, tree_sha256
+
+    names = dict.fromkeys(name for variant in variants for name in variant.task.source.files)
+    found = {name: tree_sha256(raw_path(name)) for name in names}
+    for name, sha256 in found.items():
+        say(f"identify {name}: sha256 {sha256}")
+    return found
+
+
+def prepare(variants: "Sequence[Experiment]", *, out: Path, files: Mapping[str, str] | None = None) -> None:
     """Prepare the data of resolved experiments; ValueError where a split has too few rows for what they ask for.
 
-    Where a model is a file of predictions, also where it does not predict every test row once.
+    Where a model is a file of predictions, also where it does not predict every test row once; and where raw `files`
+    do not have the digests that `identify` has found.
     """
     from precisionflow.data.prepare import prepare as stage
     from precisionflow.evaluation.recalibration.enough import check_rows
+    from precisionflow.records.raw import raw_path, tree_sha256
     from precisionflow.training.external import check_predictions
+
+    for name, sha256 in (files or {}).items():
+        if tree_sha256(raw_path(name)) != sha256:
+            raise ValueError(
+                f"{name}: has changed since this run began, its sha256 was {sha256}; submit again"
+            )
 
     stage(variants, out=out, report=lambda line: say(f"prepare {line}"))
     for variant in variants:
@@ -131,8 +150,10 @@ def _failed(verb: str, variant: "Experiment") -> Callable[[int, int, str], None]
     return tell
 
 
-def launch_trainjob(variant: "Experiment", *, image: str, run: str, data: Path, out: Path) -> None:
-    """Train a resolved experiment on several nodes of a cluster, in pods of `image`."""
+def launch_trainjob(
+    variant: "Experiment", *, image: str, data: Path, out: Path, run: str | None = None
+) -> None:
+    """Train a resolved experiment on several nodes of a cluster, in pods of `image`; `run` is that of this pod."""
     from precisionflow.cluster.trainjob.launch import train_on_nodes
 
     train_on_nodes(variant, data=data, out=out, image=image, run=run)

@@ -8,11 +8,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from precisionflow.components.images import CORE, TRAIN, image_references
+from precisionflow.components.images import CORE, TRAIN, image_references, refuse_inexact
 
 ROOT = Path(__file__).parents[2]
-TAKES_NOTES = '#!/bin/sh\necho "$SOURCE_DATE_EPOCH $*" >>"$NOTES"\n'
-"""Stands for a builder, which a development machine may lack: notes how it was called."""
+TAKES_NOTES = """#!/bin/sh
+echo "$SOURCE_DATE_EPOCH $*" >>"$NOTES"
+case "$1 $*" in
+push*refused*) exit 1 ;;
+"push "*--digestfile*) shift 3; printf "$DIGEST" >"$1" ;;
+"push "*) ;;
+"image "*) echo "elsewhere/$5@sha256:0"; echo "${5%:*}@$DIGEST" ;;
+esac
+"""
+"""Stands for a builder, which a development machine may lack: notes its calls, has a digest of what it pushes."""
 
 
 @pytest.fixture
@@ -25,7 +33,7 @@ def checkout(tmp_path: Path) -> Path:
         (folder / name).mkdir(parents=True)
         (folder / name / "__init__.py").write_text("")
     (tmp_path / "bin").mkdir()
-    for name in ("podman", "buildah"):
+    for name in ("docker", "podman", "buildah"):
         (tmp_path / "bin" / name).write_text(TAKES_NOTES)
         (tmp_path / "bin" / name).chmod(0o755)
     return folder
@@ -51,6 +59,38 @@ def test_both_images_are_built_and_named(checkout: Path) -> None:
         "core": "registry.example/team/precisionflow-python-core:7",
         "train": "registry.example/team/precisionflow-python-train:7",
     }
+
+
+@pytest.mark.parametrize("builder", ["docker", "podman", "buildah"])
+def test_what_is_pushed_is_named_by_its_digest(builder: str, checkout: Path) -> None:
+    digest = f"sha256:{'ab' * 32}"
+    done = build(checkout, BUILDER=builder, PREFIX="registry.example/team", PUSH="1", DIGEST=digest)
+    assert done.returncode == 0, done.stderr
+    named = image_references(checkout / "build" / "images.json")
+    assert named == {name: f"registry.example/team/precisionflow-python-{name}@{digest}" for name in named}
+    refuse_inexact(named)
+    done = build(checkout, BUILDER=builder, PREFIX="other", PUSH="1", DIGEST=digest, TARGETS="train")
+    core, train = image_references(checkout / "build" / "images.json").values()
+    assert re.fullmatch(r"other/precisionflow-python-core:0\.1\.0-[0-9a-f]{12}", core)
+    assert train == f"other/precisionflow-python-train@{digest}"
+
+
+@pytest.mark.parametrize("builder", ["docker", "podman", "buildah"])
+@pytest.mark.parametrize(("prefix", "digest"), [("refused", f"sha256:{'ab' * 32}"), ("mute", "none")])
+def test_what_is_not_pushed_is_not_named(builder: str, prefix: str, digest: str, checkout: Path) -> None:
+    done = build(checkout, BUILDER=builder, PREFIX=prefix, PUSH="1", DIGEST=digest)
+    assert done.returncode == 1
+    assert not (checkout / "build").exists()
+
+
+def test_a_name_that_does_not_say_its_content_is_refused() -> None:
+    exact = {"core": f"r.example:5000/core@sha256:{'0' * 64}", "train": "train:0.1.0-0123456789ab"}
+    refuse_inexact(exact)
+    for other in ("train", "train:0.1.0", "r.example:5000/train", "train:latest", "train@sha256:12"):
+        with pytest.raises(
+            ValueError, match=r"^image train '.*': its name does not say what it holds.*PUSH=1"
+        ):
+            refuse_inexact(exact | {"train": other})
 
 
 def tag(checkout: Path, **variables: str) -> str:

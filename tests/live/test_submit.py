@@ -190,14 +190,14 @@ def test_what_cannot_start_is_told_and_cancelled(cluster: Cluster) -> None:
     """The client is interrupted: the run goes on, and status and cancel tell the truth about it."""
     run = f"{cluster.name}-wrong"
     nowhere = dict.fromkeys(
-        json.loads((cluster.folder / "images.json").read_text()), "registry.invalid/none:1"
+        json.loads((cluster.folder / "images.json").read_text()), "registry.invalid/none:0.1.0-0123456789ab"
     )
     (cluster.folder / "wrong.json").write_text(json.dumps(nowhere))
     words = ("submit", str(cluster.experiment), "--images", "wrong.json", "--run-name", run, "--wait")
     client = cluster.start(*words, "--set", "seeds=[5]")
     assert client.stdout is not None
     said = next((line for line in client.stdout if ": waits: " in line), "")
-    assert "image registry.invalid/none:1 cannot be pulled" in said
+    assert "image registry.invalid/none:0.1.0-0123456789ab cannot be pulled" in said
     client.send_signal(signal.SIGINT)
     _, err = client.communicate(timeout=30)
     assert client.returncode == 128 + signal.SIGINT

@@ -15,7 +15,8 @@ from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.access.kinds import TRAINJOBS
 from precisionflow.cluster.trainjob.api import TrainJobs, finished
 from precisionflow.cluster.trainjob.launch import train_on_nodes
-from precisionflow.cluster.trainjob.spec import Launch, own_runtime, training_key, trainjob
+from precisionflow.cluster.trainjob.spec import Launch, own_runtime, trainjob
+from precisionflow.cluster.workspace.trainings import training_key
 from precisionflow.config import Experiment, load
 from precisionflow.data.prepare import prepare
 

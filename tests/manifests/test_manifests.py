@@ -18,8 +18,9 @@ import pytest
 import yaml
 
 from precisionflow.cluster.access import names
+from precisionflow.cluster.access.kinds import EXPERIMENTS, TRAINJOBS
 from precisionflow.cluster.doctor.rights import ACCOUNT
-from precisionflow.config.cluster import Cluster
+from precisionflow.config.cluster import CLAIM, Cluster
 from tests.manifests.rendered import MANIFESTS, Resource, one, rendered
 
 INSTALLATIONS = ("overlays/dev", "overlays/prod")
@@ -27,7 +28,7 @@ INSTALLATIONS = ("overlays/dev", "overlays/prod")
 SERVING = ("serving", "serving/kserve")
 OWN_KINDS = {"TrainingRuntime", "InferenceService"}
 """Checked by the cluster alone: custom resources."""
-WORKLOADS = {"Deployment", "StatefulSet", "Job"}
+WORKLOADS = {"Deployment", "StatefulSet", "Job", "CronJob"}
 
 
 @pytest.fixture(scope="module", params=INSTALLATIONS)
@@ -42,8 +43,9 @@ def resources(request: pytest.FixtureRequest) -> list[Resource]:
 
 def _pods(resources: list[Resource]) -> Iterator[tuple[str, Resource]]:
     for resource in resources:
+        spec = resource["spec"]["jobTemplate"]["spec"] if resource["kind"] == "CronJob" else resource.get("spec", {})
         if resource["kind"] in WORKLOADS:
-            yield resource["metadata"]["name"], resource["spec"]["template"]["spec"]
+            yield resource["metadata"]["name"], spec["template"]["spec"]
         if resource["kind"] == "InferenceService":
             yield resource["metadata"]["name"], resource["spec"]["predictor"]
 
@@ -124,6 +126,30 @@ def test_runs_may_do_what_the_doctor_asks_for(installation: list[Resource]) -> N
         name, _, group = whole.partition(".")
         for verb in right.verbs:
             assert (verb, group, f"{name}/{part}" if part else name) in given
+
+
+def test_what_cleans_up_mounts_the_workspace_and_may_do_just_that(installation: list[Resource]) -> None:
+    """In its pod `precisionflow gc` looks at the mounted workspace itself: it makes no pod and reads no other Secret."""
+    job = one(installation, "CronJob", "precisionflow-gc")["spec"]
+    assert job["concurrencyPolicy"] == "Forbid"
+    pod = job["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"][:2] == ["precisionflow", "gc"]
+    places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert places["workspace"] == names.WORKSPACE
+    claims = [v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v]
+    assert claims == [CLAIM]
+    rules = one(installation, "Role", "precisionflow-gc")["rules"]
+    kinds = {kind.resource: {"list", "delete"} for kind in (TRAINJOBS, EXPERIMENTS)}
+    read = {"configmaps": {"get"}, "services": {"get"}, "secrets": {"get"}}
+    given = {
+        f"{resource}.{group}".rstrip("."): set(rule["verbs"])
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+    assert given == kinds | read
+    assert [rule["resourceNames"] for rule in rules if "secrets" in rule["resources"]] == [[names.STORE_LOGIN]]
 
 
 def test_names_are_those_of_the_code(installation: list[Resource]) -> None:

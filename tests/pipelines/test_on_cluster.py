@@ -67,6 +67,7 @@ def test_the_tasks_are_those_of_this_machine_and_one_that_finishes(
     cluster = tasks(pipeline)
     assert sorted(cluster) == sorted([*local, "finish"]) == sorted([*TASKS, "finish"])
     for name, task in local.items():
+        assert task["cachingOptions"].get("enableCache") or name not in ("train", "prepare")
         assert sorted(task["inputs"]["parameters"]) == sorted(cluster[name]["inputs"]["parameters"])
         assert sorted(task["inputs"].get("artifacts", {})) == sorted(
             cluster[name]["inputs"].get("artifacts", {})
@@ -138,6 +139,55 @@ def test_resources_go_to_the_pods_that_they_are_for(compiled: Compiled) -> None:
     assert (mount["mountPath"], mount["medium"], mount["sizeLimit"]) == ("/dev/shm", "Memory", "8Gi")
 
 
+def environment(container: dict[str, Any]) -> dict[str, str]:
+    return {variable["name"]: variable.get("value", "") for variable in container["env"]}
+
+
+@pytest.mark.parametrize(
+    ("cpu", "engine", "threads"),
+    [
+        ("6", "{kind: deepspeed, ranks: 2}", "3"),
+        ("3500m", "{kind: torch}", "3"),
+        ("500m", "{kind: torch}", "1"),
+        ("2", "{kind: deepspeed, ranks: 4}", "1"),
+    ],
+)
+def test_threads_are_those_that_a_pod_may_use(
+    cpu: str, engine: str, threads: str, compiled: Compiled
+) -> None:
+    pipeline, _ = compiled(
+        f"cluster.train.cpu={cpu}",
+        "cluster.other.cpu=4",
+        f"engine={engine}",
+        "ablation.axes={}",
+        name="quickstart-language",
+    )
+    found = {verb: environment(one)["OMP_NUM_THREADS"] for verb, one in executors(pipeline).items()}
+    assert (found["train"], found["prepare"]) == (threads, "4")
+
+
+def test_any_device_can_be_asked_for(compiled: Compiled) -> None:
+    pipeline, _ = compiled("cluster.train={gpus: 1, gpu_resource: nvidia.com/mig-1g.5gb}")
+    accelerator = executors(pipeline)["train"]["resources"]["accelerator"]
+    assert accelerator["resourceType"] == "nvidia.com/mig-1g.5gb"
+    for wrong in ("gpu", "nvidia.com/", "Nvidia.com/gpu", "nvidia.com/gpu 1"):
+        with pytest.raises(ConfigError, match=r"^cluster.train.gpu_resource: .* such as nvidia.com/gpu$"):
+            load("toy", [f"cluster.train.gpu_resource='{wrong}'"])
+
+
+def test_pods_of_a_queue_say_so_and_images_are_pulled_with_secrets(compiled: Compiled) -> None:
+    _, platform = compiled("cluster={queue: team, priority: high, pull_secrets: [one, two]}")
+    for pod in pods(platform).values():
+        labels = pod["podMetadata"]["labels"]
+        assert labels["kueue.x-k8s.io/queue-name"] == "team"
+        assert labels["kueue.x-k8s.io/priority-class"] == "high"
+        assert [secret["secretName"] for secret in pod["imagePullSecret"]] == ["one", "two"]
+    with pytest.raises(
+        ConfigError, match=r"^cluster.priority is that of a queue; name one in cluster.queue$"
+    ):
+        load("toy", ["cluster.priority=high"])
+
+
 def test_retries_pauses_deadlines_and_tidying(compiled: Compiled) -> None:
     pipeline, platform = compiled(
         "cluster.retries=4", "cluster.deadline_seconds=77", "cluster.keep_seconds=99"
@@ -189,21 +239,46 @@ def test_more_than_one_node_trains_as_a_trainjob(compiled: Compiled) -> None:
     assert "train" not in tasks(pipeline)
     launch = tasks(pipeline)["launch-trainjob"]["inputs"]["parameters"]
     assert launch["image"]["runtimeValue"]["constant"] == IMAGES["train"]
-    assert launch["run"]["runtimeValue"]["constant"] == "{{$.pipeline_job_uuid}}"
+    assert sorted(launch) == ["experiment", "image"], (
+        "what differs from run to run would keep it out of KFP's cache"
+    )
+    assert tasks(pipeline)["launch-trainjob"]["cachingOptions"]["enableCache"]
     assert executors(pipeline)["launch-trainjob"]["image"] == IMAGES["core"]
     mounts = {verb: pod["pvcMount"][0] for verb, pod in pods(platform).items() if "pvcMount" in pod}
-    assert list(mounts) == ["launch-trainjob"]
+    assert list(mounts) == ["launch-trainjob"], "the component that trains in its own pod is not there"
     assert mounts["launch-trainjob"]["mountPath"] == names.WORKSPACE
     assert mounts["launch-trainjob"]["constant"] == "precisionflow-workspace"
     assert all(parse(text).engine.nodes == 2 for text in default(pipeline, "variants"))
 
 
-def test_raw_data_sets_are_read_from_the_workspace_and_never_cached(compiled: Compiled) -> None:
+def test_raw_data_sets_are_read_from_the_workspace_and_cached_by_their_content(compiled: Compiled) -> None:
     pipeline, platform = compiled("cluster.workspace=mine", name="uci")
     mounts = {verb: pod["pvcMount"][0] for verb, pod in pods(platform).items() if "pvcMount" in pod}
-    assert {verb: mount["constant"] for verb, mount in mounts.items()} == {"prepare": "mine"}
-    assert {"name": "PRECISIONFLOW_DATA", "value": "/workspace/data"} in executors(pipeline)["prepare"]["env"]
-    assert not tasks(pipeline)["prepare"]["cachingOptions"]
+    assert {verb: mount["constant"] for verb, mount in mounts.items()} == dict.fromkeys(
+        ("identify", "prepare", "train"), "mine"
+    )
+    for verb in ("identify", "prepare"):
+        assert {"name": "PRECISIONFLOW_DATA", "value": "/workspace/data"} in executors(pipeline)[verb]["env"]
+    made = tasks(pipeline)
+    assert not made["identify"]["cachingOptions"]
+    assert made["prepare"]["cachingOptions"]["enableCache"]
+    digests = made["prepare"]["inputs"]["parameters"]["files"]
+    assert digests["taskOutputParameter"]["producerTask"] == "identify"
+
+
+def test_an_experiment_without_files_identifies_none(compiled: Compiled) -> None:
+    pipeline, _ = compiled()
+    assert "identify" not in tasks(pipeline)
+    assert tasks(pipeline)["prepare"]["inputs"]["parameters"]["files"]["runtimeValue"]["constant"] == {}
+
+
+def test_without_a_workspace_nothing_is_mounted(compiled: Compiled) -> None:
+    _, platform = compiled("cluster.workspace=")
+    assert not [verb for verb, pod in pods(platform).items() if "pvcMount" in pod]
+    with pytest.raises(ConfigError, match=r"^cluster.workspace: given none, but the file uci/.* needs one"):
+        compiled("cluster.workspace=", name="uci")
+    with pytest.raises(ConfigError, match=r"^cluster.workspace: given none, but engine.nodes > 1 needs one"):
+        compiled("cluster.workspace=", "engine.nodes=2", name="quickstart-language")
 
 
 def test_a_file_of_this_machine_is_found_by_its_name(compiled: Compiled, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_on_a_cluster_several_nodes_train_as_a_trainjob(tmp_path: Path, nodes: i
     platform = json.loads(MessageToJson(pipeline.platform_spec))["platforms"]["kubernetes"]
     pods = platform["deploymentSpec"]["executors"]
     mounting = [name for name, pod in pods.items() if "pvcMount" in pod]
-    assert mounting == (["exec-launch-trainjob"] if nodes > 1 else [])
+    assert mounting == ([f"exec-{trained_by}"])
 
 
 def test_on_a_cluster_study_and_experiment_are_the_arguments_and_tasks_are_equipped(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
-"""The user's raw data in the workspace of a cluster: files brought there, and listed."""
+"""The user's raw data in the workspace of a cluster: files brought there, listed, removed."""
 
-from collections.abc import Sequence
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.workspace.local import files_below, sized, table_of, usual_name
 from precisionflow.cluster.workspace.volume import Workspace
-from precisionflow.config.cluster import Cluster
+from precisionflow.config.cluster import CLAIM
 
 
 def put_files(
@@ -35,11 +37,37 @@ def put_files(
             chosen[there] = file
     workspace = _workspace(claim, access, images)
     workspace.refuse_absent()
-    with workspace.opened() as pod:
+    with workspace.opened() as pod, _bar(chosen) as (tell, sent):
         for there, file in chosen.items():
-            written = workspace.send(file, there, pod=pod, overwrite=overwrite)
+            written = workspace.send(file, there, pod=pod, overwrite=overwrite, sent=sent)
             state = "written, sha256 compared" if written else "was there already"
-            print(f"{there}: {sized(file.stat().st_size)}, {state}", flush=True)
+            tell(f"{there}: {sized(file.stat().st_size)}, {state}")
+
+
+@contextlib.contextmanager
+def _bar(files: Mapping[str, Path]) -> Iterator[tuple[Callable[[str], None], Callable[[int], None]]]:
+    """Functions that tell a line, and that bytes were sent: in a terminal a bar over all files, else nothing."""
+    if not sys.stdout.isatty():
+        yield lambda line: print(line, flush=True), lambda _: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bars:
+        bar = bars.add_task("sent", total=sum(file.stat().st_size for file in files.values()))
+        yield (
+            lambda line: bars.console.print(line, highlight=False, markup=False, soft_wrap=True),
+            lambda count: bars.advance(bar, count),
+        )
+
+
+def remove_files(names: Sequence[str], *, claim: str | None, access: Access, images: Path | None) -> None:
+    """Remove files and folders from the workspace's data folder; ValueError where one is not there."""
+    workspace = _workspace(claim, access, images)
+    workspace.refuse_absent()
+    workspace.remove(names)
+    for name in names:
+        print(f"{name}: removed from {workspace.title}")
 
 
 def list_files(*, claim: str | None, access: Access, images: Path | None) -> None:
@@ -58,4 +86,4 @@ def list_files(*, claim: str | None, access: Access, images: Path | None) -> Non
 def _workspace(claim: str | None, access: Access, images: Path | None) -> Workspace:
     from precisionflow.components.images import image_references
 
-    return Workspace(Connection(access), claim or Cluster().workspace, image_references(images)["core"])
+    return Workspace(Connection(access), claim or CLAIM, image_references(images)["core"])

@@ -27,11 +27,12 @@ def search_here(file: Path, *, out: Path | None, parallel: int | None, seed: int
 def search_on_cluster(file: Path, *, out: Path | None, access: Access, images: Path | None) -> None:
     """Run a study on Katib; an experiment of the same content that is there is followed instead."""
     from precisionflow.cluster.katib.launch import run_on_katib
-    from precisionflow.components.images import image_references
+    from precisionflow.components.images import image_references, refuse_inexact
 
     study = read_study(file)
     folder = out or SearchResults.usual(study.name).folder
     references = image_references(images)
+    refuse_inexact(references)
     best = run_on_katib(study, connection=Connection(access), images=references, out=folder, say=say)
     _tell(best, folder)
 

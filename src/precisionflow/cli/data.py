@@ -61,6 +61,22 @@ def put(
 
 
 @data.command()
+def rm(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="As `data list` shows them, or folders.")
+    ],
+    workspace: Workspace = None,
+    images: Images = None,
+    context: Context = None,
+    namespace: Namespace = None,
+) -> None:
+    """Remove files from the workspace; all of them, or none where one is not there."""
+    from precisionflow.app.data import remove_files
+
+    remove_files(names, claim=workspace, access=Access(context, namespace), images=images)
+
+
+@data.command()
 def get(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="Without it: the names that there are.")

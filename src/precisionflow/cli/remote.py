@@ -122,6 +122,27 @@ def cancel(run: Run, context: Context = None, namespace: Namespace = None, host:
 
 
 @app.command()
+def gc(
+    days: Annotated[float, typer.Option("--days", min=0, help="Age from which a leftover goes.")] = 30,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    workspace: Annotated[
+        str | None,
+        typer.Option("--workspace", help="PersistentVolumeClaim [default: that of cluster.workspace]."),
+    ] = None,
+    images: Images = None,
+    context: Context = None,
+    namespace: Namespace = None,
+    host: Host = None,
+) -> None:
+    """Remove what runs left behind: ended jobs, old checkpoints and cells, artifacts of deleted runs."""
+    from precisionflow.app.gc import collect
+
+    access = Access(context, namespace, host)
+    if not collect(days=days, dry=dry, claim=workspace, access=access, images=images):
+        raise typer.Exit(3)
+
+
+@app.command()
 def doctor(
     local: Annotated[bool, typer.Option("--local", help="Check this machine, no cluster.")] = False,
     images: Images = None,

@@ -13,6 +13,10 @@ _PATTERNS = {
     r"^[a-zA-Z0-9][a-zA-Z0-9_.+-]*$": "should be letters, digits and _ . + -, the first a letter or a digit",
     r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$": "should be lower-case letters, digits and - between them",
     r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$": "should be a Kubernetes quantity, such as 2, 500m or 4Gi",
+    r"^[0-9]+(\.[0-9]+)?m?$": "should be a Kubernetes quantity of processors, such as 2 or 500m",
+    r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$": (
+        "should be the name of a node's resource, such as nvidia.com/gpu"
+    ),
     r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[a-zA-Z0-9]([a-zA-Z0-9_.-]*[a-zA-Z0-9])?$": (
         "should be the key of a Kubernetes label, such as example.com/pool"
     ),

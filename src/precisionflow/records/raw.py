@@ -24,17 +24,36 @@ def raw_path(path: str) -> Path:
 
 def file_sha256(path: Path) -> str:
     """sha256 of a file's bytes, read in blocks; ValueError when it cannot be read or is empty."""
+    checksum, size = _read(path)
+    if not size:
+        raise ValueError(f"{path}: is empty; fetch or write it again")
+    return checksum
+
+
+def _read(path: Path) -> tuple[str, int]:
+    """sha256 and number of a file's bytes."""
     try:
         with path.open("rb") as file:
-            checksum = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
+            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
     except OSError as error:
         raise ValueError(
             f"{path}: cannot be read ({error.strerror}); docs/data.md lists the files that a source needs"
         ) from None
-    if not size:
-        raise ValueError(f"{path}: is empty; fetch or write it again")
-    return checksum
+
+
+def tree_sha256(path: Path) -> str:
+    """sha256 of a file; of a folder, that of the names and sha256 of the files below it that are not hidden.
+
+    ValueError when there is nothing to read.
+    """
+    if not path.is_dir():
+        return file_sha256(path)
+    names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    if not shown:
+        raise ValueError(f"{path}: holds no file; docs/data.md lists the files that a source needs")
+    content = "".join(f"{name.as_posix()} {_read(path / name)[0]}\n" for name in shown)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def raw_sha256(path: str) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -68,10 +68,15 @@ def is_held(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def turn(folder: Path) -> Iterator[None]:
-    """Wait until no other process of the run with these results is inside such a block."""
+def turn(folder: Path, *, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Wait until no other process is inside such a block with this folder; `waits` is called where there is one."""
     file = folder / ".turn"
-    with held(file):
+    try:
+        lock = held(file, wait=False)
+    except BlockingIOError:
+        waits()
+        lock = held(file)
+    with lock:
         try:
             yield
         finally:

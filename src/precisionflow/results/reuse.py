@@ -1,18 +1,15 @@
 """Reuse of cells by content: the same key is the same result, whatever experiment and folder it was made for."""
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from precisionflow.config import Experiment, digest
-from precisionflow.records.cards import ModelCard
-from precisionflow.records.files import read_card, write_card
-from precisionflow.records.marker import MARKER, read_marker, sha256_of
+from precisionflow.records.marker import MARKER, read_marker
 from precisionflow.results.cells import evaluation_inputs_of, training_inputs_of
+from precisionflow.results.copies import copy_stage
 from precisionflow.results.failures import failure_of
 from precisionflow.results.identity import stage_key, training_identity
-from precisionflow.results.layout import Results, TrainedCell, cell_folder, data_folder
-from precisionflow.results.locks import parents_of
+from precisionflow.results.layout import Results, cell_folder, data_folder
 
 
 def reuse(variants: Iterable[Experiment], *, source: Results, results: Results) -> int:
@@ -58,28 +55,5 @@ def _by_key(root: Path) -> dict[str, Path]:
 
 
 def _copy(source: Path | None, target: Path, *, of: Experiment | None = None) -> bool:
-    """Copy a finished stage whole, where there is one and nothing is in its place; whether it was copied.
-
-    A model becomes one `of` a variant.
-    """
-    if source is None or not (source / MARKER).exists() or target.exists():
-        return False
-    partial = target.with_name(f".{target.name}.copied")
-    with parents_of(target):
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(source, partial)
-        if of is not None:
-            _rename(partial, of)
-        partial.rename(target)
-    return True
-
-
-def _rename(folder: Path, variant: Experiment) -> None:
-    """Have the card of a trained cell say whose it is: the names are no part of what it was trained from."""
-    file, marker = TrainedCell(folder).card, read_marker(folder)
-    if marker is None or not file.exists():
-        return
-    card = read_card(file, ModelCard)
-    write_card(card.model_copy(update={"experiment": variant, "experiment_hash": variant.hash}), file)
-    files = marker.files | {file.name: sha256_of(file)}
-    write_card(marker.model_copy(update={"files": files}), folder / MARKER)
+    """Copy a finished stage, where there is one and nothing is in its place; whether it was copied."""
+    return source is not None and not target.exists() and copy_stage(source, target, of=of)

@@ -32,7 +32,7 @@ def once(out: Path, *, verb: Verb, inputs: object, work: Callable[[Path], None])
         return False
     _refuse_foreign(out)
     out = out.resolve()
-    with parents_of(out), _partial(out) as partial:
+    with parents_of(out), partial_of(out) as partial:
         if finished(out, verb=verb, inputs=inputs):
             return False
         start = time.perf_counter()
@@ -94,7 +94,7 @@ def _refuse_foreign(out: Path) -> None:
 
 
 @contextlib.contextmanager
-def _partial(out: Path) -> Iterator[Path]:
+def partial_of(out: Path) -> Iterator[Path]:
     """An empty folder for this process alone, inside a hidden one beside `out`; what is left of it goes at the end."""
     hidden = out.with_name(f".{out.name}.partial")
     with held(hidden / "lock"):

@@ -1,8 +1,9 @@
 """Description of an experiment's run in Markdown: the question, the answer, the headline scores."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from precisionflow.ablation.aggregate import by_dataset
+from precisionflow.ablation.aggregate import by_dataset, read_aggregate
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
@@ -12,6 +13,16 @@ from precisionflow.report.wording import Row
 
 LONGEST = 7500
 """Characters of a tag that MLflow takes, with some to spare."""
+
+
+def summary_of(whole: Experiment, *, aggregate: Path) -> str:
+    """Its name, and what `described` says, of an experiment in an aggregate."""
+    results = read_aggregate(aggregate)
+    scores, contrasts = (
+        [row for row in table.to_pylist() if row["experiment"] == whole.name]
+        for table in (results.table, results.contrasts)
+    )
+    return f"# {whole.name}\n\n{described(whole, scores=scores, contrasts=contrasts)}"
 
 
 def described(whole: Experiment, *, scores: Sequence[Row], contrasts: Sequence[Row]) -> str:

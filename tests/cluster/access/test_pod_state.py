@@ -73,3 +73,11 @@ def test_how_containers_ended():
     assert [(one.number, one.again) for one in found] == [(2, False), (0, True)]
     assert found[0].cause.startswith("used more memory than it may (OOMKilled); raise cluster.train.memory")
     assert found[1].cause == "ended with exit code 2"
+
+
+def test_a_pod_that_a_queue_holds_is_queued() -> None:
+    held = pod(condition="Scheduling is blocked due to non-empty scheduling gates")
+    held.status.conditions[0].reason = "SchedulingGated"
+    assert waiting([held], []) == (
+        "pod train-x-node-0-1 is queued: its queue (cluster.queue) has not admitted it yet"
+    )

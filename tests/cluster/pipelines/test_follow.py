@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from kfp_server_api import V2beta1Run
-from kubernetes.client import V1ObjectMeta, V1Pod, V1PodStatus
+from kubernetes.client import V1ObjectMeta, V1Pod, V1PodCondition, V1PodStatus
 
 from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.pipelines import follow
@@ -78,3 +78,14 @@ def test_a_finished_run_waits_for_nothing(clock: Clock) -> None:
     for clock.now in (0, 2 * PATIENCE_SECONDS):
         watching.tell(sight(state="SUCCEEDED"))
     assert said == []
+
+
+def test_a_run_in_a_queue_is_followed_however_long_it_takes(clock: Clock) -> None:
+    said: list[str] = []
+    watching = follower(said)
+    seen = sight("Pending")
+    gate = V1PodCondition(type="PodScheduled", status="False", reason="SchedulingGated")
+    seen.pods[0].status.conditions = [gate]
+    for clock.now in (0, GRACE_SECONDS + 1, PATIENCE_SECONDS + GRACE_SECONDS + 2):
+        watching.tell(seen)
+    assert said == ["pod-0: waits: pod pod-0 is queued: its queue (cluster.queue) has not admitted it yet"]

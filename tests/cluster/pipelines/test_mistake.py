@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
-from precisionflow import entrypoints
+from precisionflow import entrypoints, stages
 from precisionflow.cluster.access import owner
 from precisionflow.cluster.access.kinds import WORKFLOWS
 from precisionflow.cluster.pipelines import mistake
-from precisionflow.cluster.pipelines.mistake import UNLESS, conditions, not_again
+from precisionflow.cluster.pipelines.mistake import UNLESS, again_when_lost, conditions, not_again
+from precisionflow.training.launch import STOPPED
+from tests.command_line import TINY
 from tests.invented_cluster import Table
 
 PLACE = f"/apis/{WORKFLOWS.api_version}/namespaces/here/{WORKFLOWS.plural}"
@@ -46,7 +48,7 @@ def test_the_workflow_gets_the_condition_and_the_pod_the_words(task: Table, tmp_
         "value": "retry-system-container-executor",
     }
     assert strategy["path"] == "/spec/templates/1/retryStrategy"
-    assert strategy["value"] == {**KFP, "retryPolicy": "OnFailure", "expression": UNLESS}
+    assert strategy["value"] == {**KFP, "retryPolicy": "Always", "expression": UNLESS}
     assert UNLESS == "not (lastRetry.message contains 'precisionflow: mistake:')"
 
 
@@ -67,6 +69,31 @@ def test_a_right_that_is_missing_changes_nothing_else(
     assert task.asked[-1] == refused
 
 
+def test_a_task_that_works_long_has_lost_pods_tried_again(task: Table) -> None:
+    again_when_lost(connection=task.connection())
+    assert task.asked[-1] == ("PATCH", f"{PLACE}/wf")
+    (_, strategy) = task.sent
+    assert strategy["value"] == {**KFP, "retryPolicy": "Always", "expression": UNLESS}
+    for refused in (("PATCH", f"{PLACE}/wf"), ("GET", PLACE)):
+        task.answers[refused] = (403, {"message": "no"})
+        again_when_lost(connection=task.connection())
+
+
+def test_training_asks_for_it_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(mistake, "again_when_lost", lambda: asked.append("again"))
+    monkeypatch.setattr(stages, "train", lambda *_, **__: asked.append("train"))
+    monkeypatch.setattr(stages, "launch_trainjob", lambda *_, **__: asked.append("launch"))
+    where = {"data": str(tmp_path), "model": str(tmp_path)}
+    for inside in (False, True):
+        monkeypatch.delenv("KFP_POD_NAME", raising=False)
+        if inside:
+            monkeypatch.setenv("KFP_POD_NAME", "me")
+        entrypoints.train(TINY, **where, destination="kfp")
+        entrypoints.launch_trainjob(TINY, image="i", **where)
+    assert asked == ["train", "launch", "again", "train", "again", "launch"]
+
+
 def test_outside_of_a_pipeline_nothing_is_asked(task: Table, tmp_path: Path) -> None:
     task.answers["GET", "/api/v1/namespaces/here/pods/me"] = (200, {"metadata": {"name": "me"}})
     not_again("x", connection=task.connection(), said=tmp_path / "log")
@@ -79,6 +106,7 @@ def test_outside_of_a_pipeline_nothing_is_asked(task: Table, tmp_path: Path) -> 
     [
         (ValueError("no such column"), True, ["train: no such column"]),
         (ValueError("no such column"), False, []),
+        (ValueError(f"{STOPPED}: rank 1 was killed by SIGKILL; run again"), True, []),
         (OSError(28, "No space left on device"), True, []),
         (MemoryError("much"), True, []),
     ],

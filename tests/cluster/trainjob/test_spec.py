@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from precisionflow.cluster.access import names
-from precisionflow.cluster.trainjob.spec import Launch, own_runtime, speaker, training_key, trainjob
+from precisionflow.cluster.trainjob.spec import Launch, own_runtime, speaker, trainjob
+from precisionflow.cluster.workspace.trainings import training_key
 from precisionflow.config import load
 from precisionflow.data.prepare import prepare
 from precisionflow.results import identity
@@ -75,7 +76,7 @@ def pods_of(job: dict[str, Any]) -> list[dict[str, Any]]:
         (
             "cluster.train={cpu: 500m, memory: 1Gi, gpus: 2, shared_memory: 8Gi, node_selector: {pool: big},"
             " tolerations: [{key: gpu, effect: NoSchedule}]}",
-            "cluster.priority_class=urgent",
+            "cluster={priority_class: urgent, queue: team, priority: high, pull_secrets: [mine]}",
         ),
     ],
     ids=["plain", "everything"],
@@ -102,8 +103,9 @@ def test_ranks_are_spread_over_nodes_and_share_their_processors():
     trainer = job["spec"]["trainer"]
     assert (trainer["numNodes"], trainer["numProcPerNode"]) == (2, 2)
     assert trainer["command"] == [
-        *("python3", "-m", "precisionflow", "train", "/workspace/0123456789ab/experiment.json"),
-        *("--data", "/workspace/0123456789ab/data", "--out", "/workspace/0123456789ab/model"),
+        *("python3", "-m", "precisionflow", "train", "/workspace/trainings/0123456789ab/experiment.json"),
+        *("--data", "/workspace/trainings/0123456789ab/data"),
+        *("--out", "/workspace/trainings/0123456789ab/model"),
     ]
     values = {variable["name"]: variable.get("value") for variable in trainer["env"]}
     assert values["OMP_NUM_THREADS"] == "3"
@@ -237,3 +239,17 @@ def test_the_key_is_that_of_the_weights(monkeypatch: pytest.MonkeyPatch, tmp_pat
         training_key(experiment, data=tmp_path / "none")
     monkeypatch.setattr(identity, "code_digest", lambda verb: f"edited {verb}")
     assert training_key(experiment, data=tmp_path) != key
+
+
+def test_a_queue_admits_the_trainjob_whole_and_pods_hold_no_token():
+    own, job = made(MPI, launch_of("cluster={queue: team, priority: high, pull_secrets: [mine]}"))
+    labels = job["metadata"]["labels"]
+    assert labels["kueue.x-k8s.io/queue-name"] == "team"
+    assert labels["kueue.x-k8s.io/priority-class"] == "high"
+    assert "kueue.x-k8s.io/queue-name" not in own["metadata"]["labels"]
+    for pod in pods_of(job):
+        assert "kueue.x-k8s.io/queue-name" not in pod["metadata"]["labels"], "the TrainJob is the workload"
+        assert pod["spec"]["imagePullSecrets"] == [{"name": "mine"}]
+    for replicated in own["spec"]["template"]["spec"]["replicatedJobs"]:
+        pod = replicated["template"]["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False

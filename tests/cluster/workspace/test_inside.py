@@ -1,16 +1,18 @@
 """The program inside the pod: whole files or none, what it refuses, what it tells."""
 
+import fcntl
 import hashlib
 import io
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from precisionflow.cluster.workspace.inside import look, receive
+from precisionflow.cluster.workspace.inside import collect, look, receive, remove
 
 BYTES = bytes(range(256)) * 9
 SHA = hashlib.sha256(BYTES).hexdigest()
@@ -92,3 +94,71 @@ def test_the_program_says_ready_and_then_its_outcome(tmp_path: Path) -> None:
     words[1] = "folder"
     done = subprocess.run([*command, *words], input=b"", capture_output=True, check=True)
     assert json.loads(done.stdout) == {"error": "folder is a folder there"}
+
+
+def test_files_and_folders_are_removed_all_or_none(tmp_path: Path) -> None:
+    for name in ("uci/yacht/data.txt", "uci/yacht/index.txt", "uci/wine/data.txt", "beams.csv"):
+        put(tmp_path, name)
+    assert remove(tmp_path, ["beams.csv", "uci/wine", "other"]) == {"absent": ["other"]}
+    assert len(look(tmp_path, digests=False)["files"]) == 4
+    assert remove(tmp_path, ["beams.csv", "uci/yacht"]) == {"absent": []}
+    assert [*look(tmp_path, digests=False)["files"]] == ["uci/wine/data.txt"]
+    assert remove(tmp_path, ["uci/wine/data.txt"]) == {"absent": []}
+    assert list(tmp_path.iterdir()) == []
+    for name in ("", "/", "..", "../data", ".hidden", "a/../b"):
+        with pytest.raises(ValueError, match="is no name below the data folder"):
+            remove(tmp_path, [name])
+
+
+DAY = 86400
+
+
+def aged(folder: Path, days: float, *, size: int = 5) -> Path:
+    """A folder with a file, last touched some days ago."""
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "x").write_bytes(b"x" * size)
+    for path in (folder / "model" / "x", folder / "model", folder):
+        os.utime(path, (time.time() - days * DAY,) * 2)
+    return folder
+
+
+def names(outcome: dict[str, list[dict[str, object]]]) -> list[object]:
+    return [one["name"] for one in outcome["found"]]
+
+
+def test_only_what_is_old_and_in_nobodys_hands_is_collected(tmp_path: Path) -> None:
+    old, new = aged(tmp_path / "trainings" / "old", 31), aged(tmp_path / "trainings" / "new", 29)
+    aged(tmp_path / "trainings" / "busy", 31)
+    held = aged(tmp_path / "trainings" / "held", 31)
+    aged(tmp_path / "cells" / "cell", 31)
+    aged(tmp_path / "cells" / ".half.partial", 31)
+    aged(tmp_path / "data", 31)
+    put(tmp_path / "data", "fresh.csv")
+    begun = tmp_path / "data" / ".big.csv.0123.partial"
+    begun.write_bytes(b"half")
+    os.utime(begun, (0, 0))
+    with (held / ".turn").open("w") as lock:
+        os.utime(held / ".turn", (0, 0))
+        os.utime(held, (0, 0))
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asked = {"seconds": 30.0 * DAY, "busy": ["busy"]}
+        told = collect(tmp_path, **asked, dry=True)
+        assert sorted(names(told)) == [
+            *("cells/.half.partial", "cells/cell", "data/.big.csv.0123.partial", "trainings/old")
+        ]
+        (one,) = [one for one in told["found"] if one["name"] == "trainings/old"]
+        assert one["size"] >= 5
+        assert 31 * DAY <= one["age"] < 32 * DAY
+        assert old.exists()
+        assert begun.exists()
+        assert collect(tmp_path, **asked, dry=False) == told
+    assert names(collect(tmp_path, **asked, dry=False)) == ["trainings/held"]
+    assert sorted(path.name for path in (tmp_path / "trainings").iterdir()) == ["busy", "new"]
+    assert list((tmp_path / "cells").iterdir()) == []
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["fresh.csv", "model"]
+    (new / "model" / "checkpoint").write_text("a new one")
+    assert names(collect(tmp_path, seconds=1.0, busy=["busy"], dry=False)) == []
+
+
+def test_an_empty_workspace_has_nothing_to_collect(tmp_path: Path) -> None:
+    assert collect(tmp_path / "none", seconds=0.0, busy=[], dry=False) == {"found": []}

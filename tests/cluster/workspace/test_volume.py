@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from precisionflow.cluster.access.errors import ClusterError
-from precisionflow.cluster.workspace import inside
-from precisionflow.cluster.workspace.volume import Stored, Workspace
+from precisionflow.cluster.workspace import inside, volume
+from precisionflow.cluster.workspace.volume import Leftover, Stored, Workspace
 from tests.invented_cluster import Json, Table
 
 CLAIM = "/api/v1/namespaces/here/persistentvolumeclaims/w"
@@ -177,3 +177,76 @@ def test_what_the_program_says_of_a_file(
         workspace(pods).send(tmp_path / "b.csv", "b.csv", pod="p", overwrite=False)
     monkeypatch.setattr(Workspace, "_sent", lambda *_, **__: {"state": "same"})
     assert not workspace(pods).send(tmp_path / "b.csv", "b.csv", pod="p", overwrite=False)
+
+
+def answering(pods: Pods, outcome: Json) -> list[str]:
+    """Let the pod end with this outcome; the words of its command are in the list after the call."""
+    pods.status = {"containerStatuses": [{"state": {"terminated": {"exitCode": 0}}}]}
+    pods.log = json.dumps(outcome)
+    return pods.made[-1]["spec"]["containers"][0]["command"] if pods.made else []
+
+
+def test_removed_is_all_or_nothing(pods: Pods) -> None:
+    answering(pods, {"absent": []})
+    workspace(pods).remove(["b.csv", "uci"])
+    assert pods.made[0]["spec"]["containers"][0]["command"][-4:] == [
+        "/workspace/data",
+        "remove",
+        "b.csv",
+        "uci",
+    ]
+    answering(pods, {"absent": ["c.csv"]})
+    with pytest.raises(
+        ValueError, match=r"^c\.csv: is not in the workspace w; `precisionflow data list` shows"
+    ):
+        workspace(pods).remove(["c.csv"])
+    answering(pods, {"error": "b.csv: Permission denied"})
+    with pytest.raises(ClusterError, match=r"^workspace w: not removed: b\.csv: Permission denied$"):
+        workspace(pods).remove(["b.csv"])
+    assert pods.tidy
+
+
+def test_what_is_collected_is_told_with_size_and_age(pods: Pods) -> None:
+    answering(pods, {"found": [{"name": "cells/a", "size": 3, "age": 9}]})
+    found = workspace(pods).collect(seconds=60.0, busy={"k2", "k1"}, dry=True)
+    assert found == [Leftover("cells/a", 3, 9)]
+    words = pods.made[0]["spec"]["containers"][0]["command"]
+    assert words[-6:] == ["/workspace", "collect", "60.0", "dry", "k1", "k2"]
+    assert pods.tidy
+
+
+def test_bytes_on_the_way_are_counted(pods: Pods, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "b.csv").write_bytes(b"1" * (inside.CHUNK + 1))
+    monkeypatch.setattr(volume, "_ready", lambda _: True)
+
+    class Remote:
+        """A pod's end of the line, which takes all and says that it has."""
+
+        def is_open(self) -> bool:
+            return True
+
+        def write_stdin(self, _: bytes) -> None:
+            """Takes them."""
+
+        update = run_forever = close = lambda *_, **__: None
+
+        def read_all(self) -> str:
+            return json.dumps({"state": "same"})
+
+    monkeypatch.setattr("kubernetes.stream.stream", lambda *_, **__: Remote())
+    sent: list[int] = []
+    workspace(pods).send(tmp_path / "b.csv", "b.csv", pod="p", overwrite=False, sent=sent.append)
+    assert sum(sent) == inside.CHUNK + 1
+    assert len(sent) == 5
+
+
+def test_a_pod_that_mounts_the_workspace_collects_by_itself(
+    pods: Pods, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cells" / "a").mkdir(parents=True)
+    monkeypatch.setattr(volume, "inside", lambda: True)
+    monkeypatch.setattr(volume, "WORKSPACE", str(tmp_path))
+    (found,) = workspace(pods).collect(seconds=0.0, busy=(), dry=False)
+    assert found.name == "cells/a"
+    assert not (tmp_path / "cells" / "a").exists()
+    assert not pods.made

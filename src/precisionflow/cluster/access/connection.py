@@ -10,6 +10,7 @@ from precisionflow.cluster.access.errors import explained
 
 if TYPE_CHECKING:
     import kfp
+    from kfp_server_api import Configuration
     from kubernetes.client import ApiClient, CoreV1Api, CustomObjectsApi
 
 SECONDS = 15
@@ -89,7 +90,9 @@ class Connection:
             warnings.simplefilter("ignore", FutureWarning)  # its greeting
             if self.access.host:
                 return kfp.Client(host=self.access.host)
-            return kfp.Client(namespace=self.namespace, kube_context=self.access.context)
+            client = kfp.Client(namespace=self.namespace, kube_context=self.access.context)
+            _keep_host(client.runs.api_client.configuration)
+            return client
 
     @cached_property
     def kfp_namespace(self) -> str | None:
@@ -112,6 +115,23 @@ class Connection:
                 _request_timeout=SECONDS,
             )
             return self.namespace if health.get("multi_user") else None
+
+
+def _keep_host(configuration: "Configuration") -> None:
+    """Have a token that is renewed leave the address alone.
+
+    With a token in the kubeconfig, Kubernetes' client (30.1) renews it before each request and sets the API server's
+    address anew, without the path of its proxy to KFP that KFP's client has added, and its own hook with it.
+    """
+    renew, host = configuration.refresh_api_key_hook, configuration.host
+    if renew is None:
+        return
+
+    def renewed(configuration: "Configuration") -> None:
+        renew(configuration)
+        configuration.host, configuration.refresh_api_key_hook = host, renewed
+
+    configuration.refresh_api_key_hook = renewed
 
 
 def inside() -> bool:

@@ -21,6 +21,8 @@ class Kind(NamedTuple):
         return f"{self.plural}.{self.group}"
 
 
+KUEUE = "kueue.x-k8s.io"
+"""Group of Kueue's kinds."""
 WORKFLOWS = Kind("argoproj.io", "v1alpha1", "workflows")
 TRAINJOBS = Kind("trainer.kubeflow.org", "v1alpha1", "trainjobs")
 RUNTIMES = TRAINJOBS._replace(plural="trainingruntimes")

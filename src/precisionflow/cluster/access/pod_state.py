@@ -14,6 +14,11 @@ NOT_MADE = ("FailedCreate", "TrainJobResourcesCreationFailed")
 """Reasons of events that say why there are no pods."""
 
 
+GATED = "SchedulingGated"
+"""Reason for which a pod is not placed while a queue holds it."""
+QUEUED = "queued: its queue (cluster.queue) has not admitted it yet"
+
+
 @dataclass(frozen=True)
 class Ending:
     """A container that ended with an error."""
@@ -74,6 +79,8 @@ def cause(ended: "V1ContainerStateTerminated") -> str:
 
 def _unscheduled(pod: "V1Pod") -> str | None:
     for condition in pod.status.conditions or ():
+        if condition.reason == GATED:
+            return f"pod {pod.metadata.name} is {QUEUED}"
         if condition.type == "PodScheduled" and condition.status == "False":
             return (
                 f"no node takes pod {pod.metadata.name} ({_line(condition.message)}); ask for less in cluster.train, "

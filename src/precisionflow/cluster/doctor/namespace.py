@@ -7,10 +7,11 @@ from precisionflow.cluster.access.names import INJECTION
 from precisionflow.cluster.access.rest import Json, get, items
 from precisionflow.cluster.doctor.commands import kubectl, provide
 from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, ok
-from precisionflow.config.cluster import Cluster
+from precisionflow.config.cluster import CLAIM, Cluster
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 GPUS = ("nvidia.com/gpu", "amd.com/gpu")
+"""Resources that most GPUs are; others are told where a node offers them."""
 
 
 def amount(quantity: str) -> Decimal:
@@ -67,7 +68,6 @@ def check_quota(connection: Connection) -> Findings:
 def check_storage(connection: Connection) -> Findings:
     """A class for claims that name none, and the claim that a TrainJob's nodes share."""
     claims = f"/api/v1/namespaces/{connection.namespace}/persistentvolumeclaims"
-    workspace = Cluster.model_fields["workspace"].default
     classes = items(connection.api, "/apis/storage.k8s.io/v1/storageclasses")
     default = [c for c in classes if c["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true"]
     names = [c["metadata"]["name"] for c in classes]
@@ -80,9 +80,9 @@ def check_storage(connection: Connection) -> Findings:
         yield bad(
             "storage class", "there is none; the cluster's administrator installs a provisioner of volumes"
         )
-    claim = get(connection.api, f"{claims}/{workspace}")
+    claim = get(connection.api, f"{claims}/{CLAIM}")
     if claim is None:
-        yield bad("workspace", f"no claim {workspace} in {connection.namespace}", provide(connection))
+        yield bad("workspace", f"no claim {CLAIM} in {connection.namespace}", provide(connection))
     else:
         yield _workspace(connection, claim, {c["metadata"]["name"]: c for c in classes})
 
@@ -124,7 +124,8 @@ def check_nodes(connection: Connection) -> Findings:
         yield bad("nodes", f"{shown}; {asks}", kubectl(connection, "describe nodes"))
     else:
         yield ok("nodes", shown)
-    found = {gpu: sum(amount(room.get(gpu, "0")) for room in rooms) for gpu in GPUS}
+    devices = dict.fromkeys([*GPUS, *(name for room in rooms for name in room if "/" in name)])
+    found = {name: sum(amount(room.get(name, "0")) for room in rooms) for name in devices}
     offered = [f"{count} {gpu}" for gpu, count in found.items() if count]
     if offered:
         yield ok("GPUs", ", ".join(offered))

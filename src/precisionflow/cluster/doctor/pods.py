@@ -13,7 +13,7 @@ from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
 from precisionflow.cluster.doctor.rights import account
 from precisionflow.cluster.workspace.local import sized
 from precisionflow.cluster.workspace.volume import Workspace
-from precisionflow.config.cluster import Cluster
+from precisionflow.config.cluster import CLAIM
 
 SERVER = "apply -k manifests/overlays/dev"
 """Words for kubectl that install an MLflow server."""
@@ -86,14 +86,14 @@ def check_mlflow(connection: Connection, image: str | None) -> Findings:
 
 def check_workspace(connection: Connection, image: str | None) -> Findings:
     """The claim that data and the nodes of a TrainJob use can be mounted and written; what it holds, and its room."""
-    what, claim = "data in the workspace", Cluster().workspace
-    path = f"/api/v1/namespaces/{connection.namespace}/persistentvolumeclaims/{claim}"
+    what = "data in the workspace"
+    path = f"/api/v1/namespaces/{connection.namespace}/persistentvolumeclaims/{CLAIM}"
     if image is None or get(connection.api, path) is None:
         return
-    held = Workspace(connection, claim, image).look()
+    held = Workspace(connection, CLAIM, image).look()
     whole = sum(stored.size for stored in held.files.values())
     found = f"{len(held.files)} files, {sized(whole)}; {sized(held.free)} of {sized(held.total)} free"
-    describe = kubectl(connection, f"-n {connection.namespace} describe persistentvolumeclaim {claim}")
+    describe = kubectl(connection, f"-n {connection.namespace} describe persistentvolumeclaim {CLAIM}")
     if not held.writable:
         yield bad(what, f"{found}; the images' user {USER} may not write there", describe)
     elif held.free < ROOM:

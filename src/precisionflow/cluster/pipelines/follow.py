@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.patience import PATIENCE
-from precisionflow.cluster.access.pod_state import waiting
+from precisionflow.cluster.access.pod_state import QUEUED, waiting
 from precisionflow.cluster.pipelines.mistake import MARK
 from precisionflow.cluster.pipelines.pods import failure, node_of, pods_of
 from precisionflow.cluster.pipelines.runs import ENDED, read_run
@@ -79,7 +79,7 @@ class Follower:
             if now - since > GRACE_SECONDS and self.said.get(label) != "stuck":
                 self.said[label] = "stuck"
                 self.say(f"{label}: waits: {reasons[label]}")
-            if now - since > PATIENCE_SECONDS and not works:
+            if now - since > PATIENCE_SECONDS and not works and not reasons[label].endswith(QUEUED):
                 name = sight.run.display_name
                 raise ClusterError(
                     f"run {name}: for {PATIENCE_SECONDS / 60:.0f} minutes {label} only waits: {reasons[label]}; "

@@ -1,4 +1,4 @@
-"""A user's mistake in a task of a pipeline: told to Argo, which then begins no try that would meet it again."""
+"""When Argo tries a task again: after a pod that failed or was lost, and never after a user's mistake."""
 
 import contextlib
 from pathlib import Path
@@ -31,20 +31,36 @@ def not_again(message: str, *, connection: Connection | None = None, said: Path 
     """
     with contextlib.suppress(OSError, ClusterError):
         reached = connection or Connection()
-        if (owner := workflow_owner(reached)) is None:
-            return
-        said.write_text(f"{MARK}{' '.join(message.split())}"[:LONGEST], encoding="utf-8")
-        with explained("looking at this task's workflow"):
-            workflow = objects.named(reached, WORKFLOWS, owner["name"])
-        if workflow and (change := conditions(workflow)):
-            with explained("telling the workflow that a task is not to be tried again"):
-                objects.amend(reached, WORKFLOWS, owner["name"], change)
+        if owner := workflow_owner(reached):
+            said.write_text(f"{MARK}{' '.join(message.split())}"[:LONGEST], encoding="utf-8")
+            _tell(owner, reached)
+
+
+def again_when_lost(*, connection: Connection | None = None) -> None:
+    """Have tasks whose pod is deleted under them tried again, by a drained node for instance.
+
+    For Argo that is no failure but an error, which KFP's retries leave alone. Where a task may not change its workflow,
+    or outside of a pipeline, nothing happens.
+    """
+    with contextlib.suppress(ClusterError):
+        reached = connection or Connection()
+        if owner := workflow_owner(reached):
+            _tell(owner, reached)
+
+
+def _tell(owner: Object, connection: Connection) -> None:
+    """Give the templates of this task's workflow the condition, unless they have it."""
+    with explained("looking at this task's workflow"):
+        workflow = objects.named(connection, WORKFLOWS, owner["name"])
+    if workflow and (change := conditions(workflow)):
+        with explained("telling the workflow when a task is to be tried again"):
+            objects.amend(connection, WORKFLOWS, owner["name"], change)
 
 
 def conditions(workflow: Object) -> list[dict[str, Any]]:
-    """JSON patch that gives every retried template of a workflow the condition; empty where all have one.
+    """JSON patch that gives every retried template of a workflow policy and condition; empty where all have one.
 
-    The policy stays that of KFP: what failed is tried again, what could not be run is not.
+    Tried again is what failed, and what ended in an error of the cluster, such as a pod that was deleted.
     """
     change: list[dict[str, Any]] = []
     for index, template in enumerate(workflow["spec"].get("templates") or []):
@@ -52,7 +68,7 @@ def conditions(workflow: Object) -> list[dict[str, Any]]:
         if strategy is None or strategy.get("expression"):
             continue
         place = f"/spec/templates/{index}"
-        wanted = {"retryPolicy": "OnFailure", **strategy, "expression": UNLESS}
+        wanted = {"retryPolicy": "Always", **strategy, "expression": UNLESS}
         change += [
             {"op": "test", "path": f"{place}/name", "value": template["name"]},
             {"op": "replace", "path": f"{place}/retryStrategy", "value": wanted},

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from precisionflow.cluster.access.artifact_store import (
@@ -23,6 +23,21 @@ if TYPE_CHECKING:
     from kubernetes.client import V1Secret
 
 
+MOST_REMOVED = 1000
+"""Objects that S3 removes at once."""
+
+
+class StoredObject(NamedTuple):
+    """An object of the store."""
+
+    key: str
+    """Path below the address that was asked for."""
+    size: int
+    """In bytes."""
+    modified: float
+    """Seconds since 1970."""
+
+
 @dataclass(frozen=True)
 class ObjectStore:
     """Objects at addresses such as minio://bucket/key; ClusterError where the store does not answer."""
@@ -31,13 +46,38 @@ class ObjectStore:
 
     def keys(self, address: str) -> list[str]:
         """Paths of the objects below `address`, a folder; "" where `address` is itself an object."""
+        return [stored.key for stored in self.contents(address)]
+
+    def contents(self, address: str) -> "list[StoredObject]":
+        """Objects below `address`, a folder, by their paths there; "" where `address` is itself an object."""
         bucket, prefix = split(address)
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         with stored(address):
-            found = [content["Key"] for page in pages for content in page.get("Contents", ())]
-        below = [key for key in found if key == prefix or key.startswith(prefix + "/")]
-        kept = [key for key in below if not key.endswith("/") and ".." not in key.split("/")]
-        return [key.removeprefix(prefix).removeprefix("/") for key in kept]
+            found = [content for page in pages for content in page.get("Contents", ())]
+        below = [one for one in found if one["Key"] == prefix or one["Key"].startswith(prefix + "/")]
+        return [
+            StoredObject(
+                one["Key"].removeprefix(prefix).removeprefix("/"),
+                one["Size"],
+                one["LastModified"].timestamp(),
+            )
+            for one in below
+            if not one["Key"].endswith("/") and ".." not in one["Key"].split("/")
+        ]
+
+    def remove(self, address: str) -> None:
+        """Remove every object below `address`, a folder."""
+        bucket, prefix = split(address)
+        keys = [f"{prefix}/{key}".rstrip("/") for key in self.keys(address)]
+        with stored(address):
+            for start in range(0, len(keys), MOST_REMOVED):
+                chosen = [{"Key": key} for key in keys[start : start + MOST_REMOVED]]
+                answer = self.client.delete_objects(Bucket=bucket, Delete={"Objects": chosen, "Quiet": True})
+                for refused in answer.get("Errors", ()):
+                    raise ClusterError(
+                        f"removing {address}: {refused.get('Code')} for {refused.get('Key')}; "
+                        "give the store's login the right to delete"
+                    )
 
     def read(self, address: str) -> bytes:
         """A small object; ClusterError where it is not there."""

@@ -1,20 +1,18 @@
 """TrainJob of an experiment on several nodes, and its runtime, as the Trainer's API takes them."""
 
 import copy
-import re
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.kinds import TRAINJOBS
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.access.short_pod import USER
-from precisionflow.config import Experiment, digest
+from precisionflow.cluster.workspace.trainings import TRAININGS
+from precisionflow.config import Experiment
 from precisionflow.config.cluster import Resources
 from precisionflow.config.engine import DeepSpeedEngine
-from precisionflow.results.cells import training_inputs
-from precisionflow.results.identity import stage_key
 
 MANAGER = "precisionflow.org/launcher"
 """Author of the patches of the runtime."""
@@ -22,17 +20,6 @@ CONTAINER = "node"
 """The container that trains, in every job of the Trainer's runtimes."""
 PORT = "29500"
 """Port on which rank 0 listens for the ranks that mpirun starts."""
-
-
-def training_key(experiment: Experiment, *, data: Path) -> str:
-    """Identity of all weights that a variant's training gives; ValueError when its data is not prepared."""
-    return digest(
-        [
-            stage_key("train", training_inputs(experiment, data=data, seed=seed, split=split))
-            for split in experiment.splits
-            for seed in experiment.seeds
-        ]
-    )
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,7 @@ class Launch:
     image: str
     """Reference of an image with torch and DeepSpeed."""
     key: str
-    """Identity of its weights, from `training_key`."""
+    """Identity of its weights, from `workspace.trainings.training_key`."""
     run: str
     """Id of the KFP run; empty outside of one."""
     owner: Object | None = None
@@ -61,7 +48,7 @@ class Launch:
     @cached_property
     def folder(self) -> PurePosixPath:
         """Its folder in the workspace, as every pod sees it."""
-        return PurePosixPath(names.WORKSPACE) / self.key
+        return PurePosixPath(names.WORKSPACE) / TRAININGS / self.key
 
     @cached_property
     def nodes(self) -> int:
@@ -96,9 +83,10 @@ class Launch:
 def own_runtime(found: Object, launch: Launch) -> Object:
     """A copy of the runtime that was found, with what a TrainJob cannot say for itself.
 
-    That is: the image of MPI's node pods, the priority class, how often and when pods may start again, and when the
-    finished ones go. One failure ends the containers of all nodes, so the limit is multiplied by their number. A pod
-    that is being deleted is replaced when it has ended: two of them would write the same checkpoints.
+    That is: the image of MPI's node pods, the priority class, no token of the API, how often and when pods may start
+    again, and when the finished ones go. One failure ends the containers of all nodes, so the limit is multiplied by
+    their number. A pod that is being deleted is replaced when it has ended: two of them would write the same
+    checkpoints.
     """
     cluster = launch.experiment.cluster
     spec = copy.deepcopy(found["spec"])
@@ -111,6 +99,7 @@ def own_runtime(found: Object, launch: Launch) -> Object:
         }
         job["template"]["spec"] |= patience
         pod = job["template"]["spec"]["template"]["spec"]
+        pod["automountServiceAccountToken"] = False
         if cluster.priority_class:
             pod["priorityClassName"] = cluster.priority_class
         for container in pod["containers"]:
@@ -140,7 +129,7 @@ def trainjob(runtime: Object, launch: Launch) -> Object:
     return {
         "apiVersion": TRAINJOBS.api_version,
         "kind": "TrainJob",
-        "metadata": launch.metadata,
+        "metadata": launch.metadata | {"labels": launch.labels | cluster.queueing},
         "spec": {
             "runtimeRef": {"apiGroup": TRAINJOBS.group, "kind": "TrainingRuntime", "name": launch.name},
             "activeDeadlineSeconds": cluster.deadline_seconds,
@@ -204,7 +193,7 @@ def _command(runtime: Object, launch: Launch) -> list[str]:
 def _environment(launch: Launch) -> list[Object]:
     """Variables of a pod: threads for a rank's share of its processors, a home that can be written, MLflow's."""
     processes = launch.ranks // launch.nodes
-    threads = max(1, int(_cores(launch.experiment.cluster.train.cpu)) // processes)
+    threads = launch.experiment.cluster.train.threads(processes)
     plain = {"OMP_NUM_THREADS": str(threads), "HOME": "/tmp", "PYTHONUNBUFFERED": "1"}
     referred = [(name, "configMapKeyRef") for name in names.MLFLOW_VARIABLES]
     referred += [(name, "secretKeyRef") for name in names.MLFLOW_SECRETS]
@@ -212,12 +201,6 @@ def _environment(launch: Launch) -> list[Object]:
         {"name": name, "valueFrom": {kind: {"name": names.MLFLOW, "key": name, "optional": True}}}
         for name, kind in referred
     ]
-
-
-def _cores(quantity: str) -> float:
-    """Processors of a Kubernetes quantity: 500m -> 0.5."""
-    match = re.fullmatch(r"([0-9.]+)(m?)", quantity)
-    return float(match[1]) / (1000 if match[2] else 1) if match else 1.0
 
 
 def _share(resources: Resources) -> dict[str, str]:
@@ -264,6 +247,8 @@ def _pod(launch: Launch) -> Object:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
     }
+    if secrets := launch.experiment.cluster.pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in secrets]
     if resources.node_selector:
         spec["nodeSelector"] = resources.node_selector
     if resources.tolerations:

@@ -8,11 +8,11 @@ from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.access.patience import Patience, Shortage
 from precisionflow.cluster.access.pod_logs import read_log
-from precisionflow.cluster.access.pod_state import Ending, endings, waiting
+from precisionflow.cluster.access.pod_state import QUEUED, Ending, endings, waiting
 from precisionflow.cluster.trainjob.api import State, TrainJobs
 from precisionflow.cluster.trainjob.log_tail import LogTail
 from precisionflow.cluster.trainjob.spec import CONTAINER, Launch, speaker, uses_mpi
-from precisionflow.console import ERROR, say, title
+from precisionflow.console import AGAIN, ERROR, say, title
 from precisionflow.training.launch import STOPPED
 
 PAUSE = 2.0
@@ -55,6 +55,8 @@ class Watch:
         """Identity of an ending -> the ending, in the order in which they were seen."""
         self.attempts: set[int] = set()
         """Numbers of the attempts whose failure was told."""
+        self.queued = False
+        """Whether a queue held the TrainJob at the last look."""
         self.silence = Patience(patience)
         self.shortage = Shortage(patience)
 
@@ -109,7 +111,7 @@ class Watch:
                 continue
             self.known[ending.identity] = ending
             refusal = self._refusal(ending)
-            if refusal and not refusal.startswith(STOPPED):
+            if refusal and not refusal.startswith(STOPPED) and not refusal.endswith(AGAIN):
                 raise ValueError(refusal)
             cause = f"pod {ending.pod.metadata.name} {ending.cause}"
             if refusal:
@@ -154,8 +156,12 @@ class Watch:
         return f"TrainJob {self.launch.name} failed: {cause}; {CONTINUE}"
 
     def _follow_lack(self, state: State) -> None:
-        """Say what pods wait for; raise when they have waited too long."""
+        """Say what pods wait for; raise when they have waited too long, but for a queue."""
         lack = waiting(state.pods, state.events)
+        queued = bool(state.job and state.job["spec"].get("suspend"))
+        if queued and not self.queued:
+            say(f"train {title(self.launch.experiment)}: TrainJob {self.launch.name} is {QUEUED}")
+        self.queued = queued
         before = self.shortage.follow(lack)
         if lack and before is None:
             say(f"train {title(self.launch.experiment)}: waiting, {lack}")

@@ -1,9 +1,10 @@
-"""Program of a pod that mounts the workspace: what its data folder holds, and a file received into it.
+"""Program of a pod that mounts the workspace: tells what it holds, receives and removes files, collects leftovers.
 
-`python -m precisionflow.cluster.workspace.inside FOLDER look|receive ...` prints one line of JSON and ends with 0; what
-went wrong is `error` in it. It needs nothing but Python.
+`python -m precisionflow.cluster.workspace.inside FOLDER VERB ...`, a verb being look, receive, remove or collect,
+prints one line of JSON and ends with 0; what went wrong is `error` in it. It needs nothing but Python.
 """
 
+import fcntl
 import glob
 import hashlib
 import json
@@ -12,6 +13,7 @@ import shutil
 import sys
 import time
 import uuid
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -53,10 +55,7 @@ def receive(
 
     A file of that name with the same content is left as it is, with another one only `overwrite` replaces it.
     """
-    pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts or any(part.startswith(".") for part in pure.parts):
-        raise ValueError(f"{name!r} is no name below the data folder")
-    target = folder / pure
+    target = _below(folder, name)
     if target.is_dir():
         raise ValueError(f"{name} is a folder there")
     if target.exists():
@@ -90,6 +89,71 @@ def receive(
     return {"state": "written", "size": target.stat().st_size, "sha256": found}
 
 
+def _below(folder: Path, name: str) -> Path:
+    pure = PurePosixPath(name)
+    hidden = any(part.startswith(".") for part in pure.parts)
+    if not pure.parts or pure.is_absolute() or ".." in pure.parts or hidden:
+        raise ValueError(f"{name!r} is no name below the data folder")
+    return folder / pure
+
+
+def remove(folder: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Remove files, and folders with all that they hold; nothing where one of them is `absent`."""
+    targets = {name: _below(folder, name) for name in names}
+    if absent := [name for name, target in targets.items() if not target.exists()]:
+        return {"absent": absent}
+    for target in targets.values():
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)
+        for parent in target.parents[: len(target.relative_to(folder).parts) - 1]:
+            if parent.is_dir() and not any(parent.iterdir()):
+                parent.rmdir()
+    return {"absent": []}
+
+
+def collect(workspace: Path, *, seconds: float, busy: Collection[str], dry: bool) -> dict[str, Any]:
+    """Remove what nobody has touched for `seconds`: unfinished trainings, kept cells, files that arrived in part.
+
+    A training that is one of the `busy`, or that a pod holds, is left. Gives what was found with its size and its age;
+    where `dry` it stays.
+    """
+    found = []
+    for place in _collected(workspace):
+        files = [place, *place.rglob("*")] if place.is_dir() else [place]
+        states = [file.stat() for file in files if file.exists()]
+        age = time.time() - max(state.st_mtime for state in states)
+        if age < seconds or place.name in busy or _is_held(place):
+            continue
+        name = place.relative_to(workspace).as_posix()
+        found.append({"name": name, "size": sum(state.st_size for state in states), "age": int(age)})
+        if not dry and place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        elif not dry:
+            place.unlink(missing_ok=True)
+    return {"found": found}
+
+
+def _collected(workspace: Path) -> Iterator[Path]:
+    """What grows in a workspace; the user's own data does not go by age."""
+    for room in ("trainings", "cells"):
+        yield from sorted((workspace / room).glob("*"))
+    yield from sorted((workspace / "data").rglob(".*.partial"))
+
+
+def _is_held(training: Path) -> bool:
+    """Whether a pod is training there."""
+    try:
+        with (training / ".turn").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _digest(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
@@ -112,6 +176,11 @@ def main(words: list[str]) -> None:
                     overwrite="overwrite" in more,
                     source=sys.stdin.buffer,
                 )
+            case "remove":
+                outcome = remove(Path(folder), rest)
+            case "collect":
+                seconds, dry, *busy = rest
+                outcome = collect(Path(folder), seconds=float(seconds), busy=busy, dry=dry == "dry")
             case _:
                 raise ValueError(f"{verb!r} is no verb")
     except OSError as error:

@@ -1,24 +1,25 @@
-"""Data folder of the workspace from outside: what it holds, and files sent into it through a pod that mounts it."""
+"""The workspace from outside: what it holds, files sent into it, removed, collected, by a pod that mounts it."""
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.connection import Connection, inside
 from precisionflow.cluster.access.errors import ClusterError, explained
-from precisionflow.cluster.access.names import DATA
+from precisionflow.cluster.access.names import DATA, WORKSPACE
 from precisionflow.cluster.access.rest import get
 from precisionflow.cluster.access.short_pod import CONTAINER, Work, answer, never_ran, short_pod
-from precisionflow.cluster.workspace.inside import CHUNK, FULL, READY
+from precisionflow.cluster.workspace.inside import CHUNK, FULL, READY, collect
 from precisionflow.records.raw import file_sha256
 
 SECONDS = 6 * 3600
 """Time after which the pod that receives files ends by itself."""
-PROGRAM = ("python", "-P", "-m", "precisionflow.cluster.workspace.inside", DATA)
+_MODULE = ("python", "-P", "-m", "precisionflow.cluster.workspace.inside")
 """`-P`: nothing is imported from the folder where it starts."""
+PROGRAM = (*_MODULE, DATA)
 WAITING = ("python", "-P", "-c", f"import time; time.sleep({SECONDS})")
 
 
@@ -30,6 +31,17 @@ class Stored:
     """In bytes."""
     sha256: str | None = None
     """None where it was not asked for."""
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something that nobody has touched for a while."""
+
+    name: str
+    size: int
+    """In bytes."""
+    age: int
+    """In seconds."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +83,38 @@ class Workspace:
 
     def look(self, *, digests: bool = False) -> Held:
         """What the data folder holds, by a pod that mounts it; with the sha256 of its files where `digests`."""
-        command = (*PROGRAM, "look", *(["digests"] if digests else []))
+        content = self._asked(*PROGRAM, "look", *(["digests"] if digests else []))
+        files = {name: Stored(**stored) for name, stored in content.pop("files").items()}
+        return Held(files, **content)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove files and folders of the data folder; ValueError where one is not there, and then none is removed."""
+        outcome = self._asked(*PROGRAM, "remove", *names)
+        if error := outcome.get("error"):
+            raise ClusterError(f"{self.title}: not removed: {error}")
+        if absent := outcome["absent"]:
+            raise ValueError(
+                f"{absent[0]}: is not in the {self.title}; `precisionflow data list` shows what is"
+            )
+
+    def collect(self, *, seconds: float, busy: Collection[str], dry: bool) -> list[Leftover]:
+        """Remove what nobody has touched for `seconds`, but for the `busy` trainings; where `dry` only tell it."""
+        if inside() and Path(WORKSPACE).is_dir():
+            outcome = collect(Path(WORKSPACE), seconds=seconds, busy=busy, dry=dry)
+        else:
+            words = [str(seconds), "dry" if dry else "removed", *sorted(busy)]
+            outcome = self._asked(*_MODULE, WORKSPACE, "collect", *words)
+        if error := outcome.get("error"):
+            raise ClusterError(f"{self.title}: not collected: {error}")
+        return [Leftover(**one) for one in outcome["found"]]
+
+    def _asked(self, *command: str) -> dict[str, Any]:
+        """Outcome of a command in a pod that mounts the claim."""
         work = Work(self.image, command, claim=self.claim)
         with explained(f"looking into the {self.title}"), answer(self.connection, "data", work) as found:
             if found.code != 0:
                 raise ClusterError(f"{self.title}: its pod failed ({found.said}); {self._advice(found.said)}")
-            content = _outcome(found.said, what=self.title)
-        files = {name: Stored(**stored) for name, stored in content.pop("files").items()}
-        return Held(files, **content)
+            return _outcome(found.said, what=self.title)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[str]:
@@ -89,14 +125,23 @@ class Workspace:
                 raise ClusterError(f"{self.title}: its pod does not start ({cause}); {self._advice(cause)}")
             yield pod
 
-    def send(self, file: Path, name: str, *, pod: str, overwrite: bool) -> bool:
+    def send(
+        self,
+        file: Path,
+        name: str,
+        *,
+        pod: str,
+        overwrite: bool,
+        sent: Callable[[int], None] = lambda _: None,
+    ) -> bool:
         """Copy a file to `name` in the data folder; whether it was written, False where it was there already.
 
-        Size and sha256 are compared once it lies there. ValueError where another file of that name is there.
+        Size and sha256 are compared once it lies there; `sent` is called with numbers of bytes on the way. ValueError
+        where another file of that name is there.
         """
         size, sha256 = file.stat().st_size, file_sha256(file)
         words = ["receive", name, str(size), sha256, *(["overwrite"] if overwrite else [])]
-        outcome = self._sent(file, [*PROGRAM, *words], pod=pod)
+        outcome = self._sent(file, [*PROGRAM, *words], pod=pod, sent=sent)
         error = outcome.get("error", "")
         if error.startswith(FULL):
             raise ClusterError(
@@ -114,7 +159,9 @@ class Workspace:
             raise ClusterError(f"{self.title}: {name} arrived with other bytes; put it again")
         return bool(outcome["state"] == "written")
 
-    def _sent(self, file: Path, command: list[str], *, pod: str) -> dict[str, Any]:
+    def _sent(
+        self, file: Path, command: list[str], *, pod: str, sent: Callable[[int], None]
+    ) -> dict[str, Any]:
         """Run a command in the pod, give it the file's bytes once it is ready; its outcome."""
         from kubernetes.client import ApiClient, CoreV1Api
         from kubernetes.stream import stream
@@ -135,7 +182,7 @@ class Workspace:
             )
             try:
                 if _ready(remote):
-                    _pour(file, remote)
+                    _pour(file, remote, sent)
                 remote.run_forever()
                 said = remote.read_all()
             finally:
@@ -159,12 +206,13 @@ def _ready(remote: Any) -> bool:
     return said.startswith(READY)
 
 
-def _pour(file: Path, remote: Any) -> None:
+def _pour(file: Path, remote: Any, sent: Callable[[int], None]) -> None:
     """Send the bytes, as long as the program takes them."""
     with file.open("rb") as content:
         while remote.is_open() and (chunk := content.read(CHUNK // 4)):
             remote.write_stdin(chunk)
             remote.update(timeout=0)
+            sent(len(chunk))
 
 
 def _outcome(said: str, *, what: str) -> dict[str, Any]:
