@@ -6,6 +6,7 @@ A process of its own, as Triton reads TRITON_INTERPRET when it is imported.
 import json
 import os
 import sys
+import warnings
 
 os.environ["TRITON_INTERPRET"] = "1"
 
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from precisionflow.config import attention as config
 from precisionflow.models.attention.heads import QueriesAndKeys
 from precisionflow.models.attention.log_prior import LogPrior
-from precisionflow.models.attention.lowerings import summed, triton_kernels
+from precisionflow.models.attention.lowerings import agreement, summed, triton_kernels
 from precisionflow.models.attention.potentials.assembled import potential
 from precisionflow.models.attention.priors.assembled import prior as prior_of
 from precisionflow.models.attention.sites import Sites
@@ -37,8 +38,8 @@ BOTH_WAYS = ("isotropic", "mixture", "relative")
 """Forms that are also looked at without a causal prior beside theirs."""
 
 
-def errors(described: config.Attention, *, causal: bool) -> list[float]:
-    """|found - expected| / |expected| of the mean and of gradients: both sides, values, what a prior learns."""
+def made(described: config.Attention, *, causal: bool) -> tuple[nn.Module, list[Tensor], LogPrior]:
+    """A potential, its sides and values, and a prior, with random numbers."""
     torch.manual_seed(0)
     module = potential(described, QueriesAndKeys(HEADS * WIDTH, heads=HEADS))
     for parameter in module.parameters():
@@ -50,7 +51,13 @@ def errors(described: config.Attention, *, causal: bool) -> list[float]:
     of_edges = prior_of(described.prior, heads=HEADS)
     for parameter in of_edges.parameters():
         nn.init.normal_(parameter)
-    prior, score = of_edges.log(at, at) * LogPrior(causal=causal), module.lowering.score(*inputs[:2])
+    return module, inputs, of_edges.log(at, at) * LogPrior(causal=causal)
+
+
+def errors(described: config.Attention, *, causal: bool) -> list[float]:
+    """|found - expected| / |expected| of the mean and of gradients: both sides, values, what a prior learns."""
+    module, inputs, prior = made(described, causal=causal)
+    score = module.lowering.score(*inputs[:2])
     assert summed.fits(score, inputs[2], prior)
     found = summed.expectation(score, inputs[2], prior)
     expected = module.lowering.expectation(*inputs, prior)
@@ -64,6 +71,28 @@ def errors(described: config.Attention, *, causal: bool) -> list[float]:
     return [relative(found, expected), *(relative(mine, its) for mine, its in pairs)]
 
 
+def agreements(described: config.Attention, *, causal: bool) -> list[bool]:
+    """Whether the kernels agree with their definition; and with a mean, or with gradients, that are wrong."""
+    module, inputs, prior = made(described, causal=causal)
+    score = module.lowering.score(*inputs[:2])
+    whole = triton_kernels.mean_of, triton_kernels.gradients
+    found = []
+    for mean_of, gradients in (
+        whole,
+        (lambda given: (1.3 * whole[0](given)[0], whole[0](given)[1]), whole[1]),
+        (
+            whole[0],
+            lambda *given, **rest: [of if of is None else 1.3 * of for of in whole[1](*given, **rest)],
+        ),
+        (None, None),
+    ):
+        triton_kernels.mean_of, triton_kernels.gradients = mean_of, gradients
+        agreement._FOUND.clear()
+        found.append(agreement.agree(score, inputs[2], prior))
+    triton_kernels.mean_of, triton_kernels.gradients = whole
+    return found
+
+
 def relative(found: Tensor, expected: Tensor) -> float:
     return float(((found - expected).norm() / expected.norm()).detach())
 
@@ -72,10 +101,12 @@ if __name__ == "__main__":
     for name in ("MEAN", "OF_KEYS", "OF_QUERIES"):
         setattr(triton_kernels, name, triton_kernels.Blocks(32, 16, 4, 1))
     summed.BLOCK = TOKENS
+    warnings.simplefilter("ignore")
     found = {
         f"{name}, {'causal' if causal else 'full'}": errors(described, causal=causal)
         for name, described in FORMS.items()
         for causal in (False, True)
         if causal or name in BOTH_WAYS
     }
-    json.dump(found, sys.stdout)
+    agreed = [agreements(FORMS[name], causal=True) for name in ("isotropic", "both")]
+    json.dump({"errors": found, "agreements": agreed}, sys.stdout)

@@ -25,9 +25,10 @@ INTERPRETED = Path(__file__).parents[2] / "interpreted_kernels.py"
 def test_means_and_gradients_are_those_of_blocks():
     pytest.importorskip("triton")
     run = subprocess.run([sys.executable, INTERPRETED], check=True, capture_output=True, text=True)
-    errors = json.loads(run.stdout)
-    assert len(errors) == 11
-    assert {name: found for name, found in errors.items() if not max(found) < 1e-5} == {}
+    found = json.loads(run.stdout)
+    assert len(found["errors"]) == 11
+    assert {name: errors for name, errors in found["errors"].items() if not max(errors) < 1e-5} == {}
+    assert found["agreements"] == [[True, False, False, False]] * 2, "sound, mean, gradients, refused"
 
 
 def test_other_scores_priors_and_lengths_are_left_to_flex_attention(monkeypatch):

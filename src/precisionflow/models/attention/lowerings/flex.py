@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.models.attention.log_prior import Edge, LogPrior
-from precisionflow.models.attention.lowerings import Keys, Queries, Score, Values, summed
+from precisionflow.models.attention.lowerings import Keys, Queries, Score, Values, agreement, summed
 from precisionflow.models.attention.lowerings.blockwise import ByBlocks
 
 FEWEST = 128
@@ -39,7 +39,9 @@ class Scored(ByBlocks):
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
     ) -> Float[Tensor, "batch heads queries width"]:
         if fits(queries, keys, values):
-            return expectation(self.score(queries, keys), values, prior)
+            found = fused(self.score(queries, keys), values, prior)
+            if found is not None:
+                return found
         return super().expectation(queries, keys, values, prior)
 
 
@@ -49,10 +51,21 @@ def fits(queries: Queries, keys: Keys, values: Values) -> bool:
     return values.device.type == "cuda" and values.dtype.itemsize == torch.half.itemsize and filled
 
 
+def fused(score: Score, values: Values, prior: LogPrior) -> Float[Tensor, "batch heads queries width"] | None:
+    """The posterior mean by one kernel; none where blocks are faster.
+
+    Kernels of our own are taken where there are such and `agreement` trusts them. FlexAttention is given no table by
+    place that is learned: it sums gradients by one atomic operation for every edge.
+    """
+    if summed.fits(score, values, prior) and agreement.agree(score, values, prior):
+        return summed.expectation(score, values, prior)
+    if any(edge.by_place is not None and edge.by_place.requires_grad for edge in prior.edgewise()):
+        return None
+    return expectation(score, values, prior)
+
+
 def expectation(score: Score, values: Values, prior: LogPrior) -> Float[Tensor, "batch heads queries width"]:
     """sum_j p_ij v_j, p_i = softmax(score_i + log prior_i), in the dtype of the values."""
-    if summed.fits(score, values, prior):
-        return summed.expectation(score, values, prior)
     (queries, _), (keys, _) = score.apart()
     queries, keys = queries.to(values.dtype), keys.to(values.dtype)
     given = {"score_mod": score_mod(score, prior), "block_mask": block_mask(prior, queries, keys)}

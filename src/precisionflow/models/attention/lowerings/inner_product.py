@@ -42,7 +42,9 @@ class InnerProduct:
     ) -> Float[Tensor, "batch heads queries width"]:
         plain = not (self.narrow or prior.factors) and keys.shape[-1] == values.shape[-1]
         if not plain and flex.fits(queries, keys, values):
-            return flex.expectation(self.score(queries, keys), values, prior)
+            found = flex.fused(self.score(queries, keys), values, prior)
+            if found is not None:
+                return found
         values = values.to(queries.dtype)
         if queries.device.type == "cpu" and keys.shape[-1] != values.shape[-1]:
             return blockwise.expectation(_block, queries, keys, values, prior)

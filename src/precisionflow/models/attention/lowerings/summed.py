@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from precisionflow.models.attention.log_prior import LogPrior
-from precisionflow.models.attention.lowerings import Score, Values
+from precisionflow.models.attention.lowerings import Keys, Queries, Score, Values
 
 BLOCK = 128
 """Tokens of a block; lengths are multiples of it."""
@@ -18,6 +18,8 @@ SHARED = 160 * 2**10
 """Bytes of memory that the threads of a block have to share: on data-centre GPUs from A100 on."""
 WIDTHS = (16, 32, 64, 128)
 """Widths of vectors that matrix units take as they are."""
+Tables = tuple[Tensor | None, Tensor | None]
+"""What a prior says of keys, (heads, keys), and by place of the query - place of the key, (heads, entries)."""
 
 
 def fits(score: Score, values: Values, prior: LogPrior) -> bool:
@@ -25,7 +27,7 @@ def fits(score: Score, values: Values, prior: LogPrior) -> bool:
     rows, columns = score.queries.shape[-2], score.keys.shape[-2]
     return (
         score.form is not None
-        and _of_tables(prior) is not None
+        and tables(prior) is not None
         and prior.absent is None
         and (rows == columns or not prior.causal)
         and rows % BLOCK == 0
@@ -37,12 +39,25 @@ def fits(score: Score, values: Values, prior: LogPrior) -> bool:
 
 def expectation(score: Score, values: Values, prior: LogPrior) -> Float[Tensor, "batch heads queries width"]:
     """sum_j p_ij v_j; gradients of first order. A compiler leaves it as it is."""
-    tables = _of_tables(prior)
-    assert tables is not None
-    return _undisturbed()(score.queries, score.keys, values, *tables, score, prior.causal)  # type: ignore[no-any-return]
+    found = tables(prior)
+    assert found is not None
+    return mean(score.queries, score.keys, values, *found, score, prior.causal)
 
 
-def _of_tables(prior: LogPrior) -> tuple[Tensor | None, Tensor | None] | None:
+def mean(
+    queries: Queries,
+    keys: Keys,
+    values: Values,
+    of_key: Tensor | None,
+    by_place: Tensor | None,
+    score: Score,
+    causal: bool,
+) -> Float[Tensor, "batch heads queries width"]:
+    """The same, of a prior's two tables."""
+    return _undisturbed()(queries, keys, values, of_key, by_place, score, causal)  # type: ignore[no-any-return]
+
+
+def tables(prior: LogPrior) -> Tables | None:
     """What a prior says of keys and by places; none where it is no such, beside a causal one."""
     factors = [factor.edgewise() for factor in prior.factors]
     of_key = [edge.of_key for edge in factors if edge.of_key is not None]
