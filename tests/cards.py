@@ -1,5 +1,8 @@
 """A card of prepared data, made for tests of what is built from it."""
 
+from typing import get_args
+
+from precisionflow.config.tasks.texts import Auxiliary
 from precisionflow.records.cards import DatasetCard, Standardisation, Vocabulary
 
 
@@ -16,4 +19,5 @@ def card(*, features: int = 3, tokens: int = 2, buckets: int = 0, classes: int =
         ),
         vocabulary=Vocabulary(tokens=tuple(f"t{number}" for number in range(tokens)), buckets=buckets),
         classes=tuple(f"c{number}" for number in range(classes)),
+        auxiliary=dict.fromkeys(get_args(Auxiliary), ("a", "b")),
     )

@@ -38,9 +38,17 @@ IDS = [".".join(path) + ":" + classes[-1].__name__ for path, classes in PARTS]
 
 def of_kinds(path: Path, classes: tuple[type[Config], ...]) -> dict[str, Any]:
     """An experiment whose parts on the way to a part are `classes`."""
-    ends = [".".join((*path[: depth + 1], "kind")) for depth in range(len(path))]
+    places = [".".join(path[: depth + 1]) for depth in range(len(path))]
     return overlay(
-        BASE, {end: kind_of(part) for end, part in zip(ends, classes, strict=True) if kind_of(part)}
+        BASE,
+        {
+            **{place: {} for place, part in zip(places, classes, strict=True) if not kind_of(part)},
+            **{
+                f"{place}.kind": kind_of(part)
+                for place, part in zip(places, classes, strict=True)
+                if kind_of(part)
+            },
+        },
     )
 
 

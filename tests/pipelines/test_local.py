@@ -46,7 +46,7 @@ def test_every_cell_is_in_the_store(tiny_run: Run) -> None:
     with sqlite3.connect(tiny_run.folder / "mlflow.db") as store:
         verbs = store.execute("select value from tags where key = 'precisionflow.verb'").fetchall()
     store.close()
-    assert sorted(verb for (verb,) in verbs) == ["evaluate"] * 4 + ["report"]
+    assert sorted(verb for (verb,) in verbs) == ["aggregate"] * 2 + ["evaluate"] * 4 + ["report"]
 
 
 def test_the_log_has_what_every_task_said(tiny_run: Run) -> None:

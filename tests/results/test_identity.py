@@ -11,6 +11,7 @@ import pytest
 from precisionflow.ablation.design import expand
 from precisionflow.config import Config, Experiment, load, overlay, resolve, shipped
 from precisionflow.config.ablation import Ablation
+from precisionflow.config.analyses import Performance, Scaling, Sensitivity
 from precisionflow.config.base import kind_of, members_of
 from precisionflow.config.cluster import Cluster
 from precisionflow.results import cells, identity
@@ -37,6 +38,7 @@ REACHES_NOTHING = {
     "question": "text of the report",
     "cluster": "where and with what resources pods run",
     "gate": "judged after evaluation, from its metrics",
+    "analysis": "which variants there are, and what is said of all of them",
     "ablation": "which variants there are, and their statistics; a cell is of one resolved variant",
     "seeds": "which cells there are; the seed of a cell is in its key",
     "splits": "which cells there are; the split of a cell is in its key",
@@ -179,6 +181,41 @@ OF_FILES: tuple[dict[str, Any], ...] = (
     },
     *(
         {
+            "name": "analysed",
+            "task": {"kind": "regression", "source": {"kind": "scikit_learn", "name": "diabetes"}},
+            "model": {"kind": "mlp"},
+            "objective": {"kind": "gaussian_nll"},
+            **asked,
+        }
+        for asked in (
+            {
+                "analysis": {
+                    "kind": "sensitivity",
+                    "parameters": {"training.learning_rate": {"kind": "range", "low": 1e-4, "high": 0.1}},
+                }
+            },
+            {"analysis": {"kind": "scaling", "sizes": {"training.epochs": [1, 2, 4, 8]}}},
+            {"analysis": {"kind": "performance"}, "training": {"profile": 10}},
+            {
+                "ablation": {
+                    "axes": {"a": {"b": {}}},
+                    "tuned": {
+                        "axes": ["a"],
+                        "trials": 2,
+                        "parameters": {"training.learning_rate": {"low": 1e-4, "high": 0.1}},
+                    },
+                }
+            },
+        )
+    ),
+    {
+        "name": "their-classes",
+        "task": {"kind": "classification", "source": {"kind": "scikit_learn_classes", "name": "digits"}},
+        "model": {"kind": "logistic_regression"},
+        "objective": {"kind": "cross_entropy"},
+    },
+    *(
+        {
             "name": "prior",
             "task": {"kind": "tagging", "source": {"kind": "conllu", "path": "given"}, "context": 2},
             "model": {"kind": "transformer", "heads": 1, "attention": {"prior": prior}},
@@ -212,7 +249,7 @@ def _required(member: type[Config]) -> dict[str, Any]:
 def others(field: Any, value: object) -> list[object]:
     """Values that a field of a schema might take instead."""
     literals = [word for word in _literals(field.annotation) if word != value]
-    numbers = [0.5, 0.25, 0.9, 0.1, 1, 2, 3, 4, 6, 8, 12, 0, 64, 100, 1000]
+    numbers = [0.5, 0.25, 0.9, 0.1, 1, 2, 3, 4, 6, 8, 12, 0, 64, 100, 232, 1000]
     scaled = [value * 2, value + 1, value / 2] if isinstance(value, int | float) else []
     lists = [[word] for word in literals] + [[2], [3, 4], [0.6], ["other"], []]
     pairs = [
@@ -273,7 +310,9 @@ def test_every_part_class_is_tried() -> None:
 
 
 def test_every_field_is_tried_with_another_value() -> None:
-    in_no_key = classes(Cluster) | classes(Ablation)
+    in_no_key = set().union(
+        *(classes(part) for part in (Cluster, Ablation, Sensitivity, Scaling, Performance))
+    )
     fields = {
         (part.__name__, name)
         for part in classes(Experiment) - in_no_key

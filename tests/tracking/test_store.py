@@ -21,6 +21,7 @@ from precisionflow.tracking.store import attempt
 from tests.tracking.results_folder import (
     CELLS,
     NOISE,
+    VARIANTS,
     client_of,
     place,
     rows_in,
@@ -65,7 +66,7 @@ def test_an_absent_server_costs_one_line_and_the_upload_comes_later(
     assert not said.out
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert track_folder(results)
-    assert len(rows_in(results)["runs"]) == 2 + CELLS
+    assert len(rows_in(results)["runs"]) == 2 + VARIANTS + CELLS
 
 
 def test_without_a_server_and_a_folder_tracking_is_off(
@@ -173,7 +174,7 @@ def test_a_real_server_takes_everything_once_and_shows_it(
     assert track_folder(results)
     client = client_of(server)
     (parent,) = runs_of(client, "noise", verb="report")
-    assert len(runs_of(client, "noise")) + len(runs_of(client, "twins")) == 2 + CELLS
+    assert len(runs_of(client, "noise")) + len(runs_of(client, "twins")) == 2 + VARIANTS + CELLS
     (cell,) = runs_of(client, "noise", verb="evaluate", variant="homoscedastic", seed="1")
     assert len(client.get_metric_history(cell.info.run_id, "train_loss")) == 2500
     shown = f"{server}/get-artifact?path=report/report.html&run_uuid={parent.info.run_id}"

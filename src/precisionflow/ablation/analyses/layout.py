@@ -4,12 +4,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
-from precisionflow.ablation.analyses.places import Places, mixtures, swept, trajectories
 from precisionflow.ablation.points import Point
 from precisionflow.config import ConfigError, Experiment
 from precisionflow.config.analyses import Choice, Morris, Parameter, Range, Sensitivity, Sobol, Sweep
+
+if TYPE_CHECKING:
+    from precisionflow.ablation.analyses.places import Places
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,99}")
 
@@ -20,7 +22,7 @@ class Layout:
 
     parameters: tuple[str, ...]
     """Dotted keys."""
-    places: Places
+    places: "Places"
     """Of each run."""
     points: tuple[Point, ...]
     """The variants, each once."""
@@ -41,6 +43,8 @@ class Layout:
 
 def layout(experiment: Experiment, analysis: Sensitivity) -> Layout:
     """The runs; ConfigError for a key that the experiment has not, and for levels that are one value."""
+    from precisionflow.ablation.analyses.places import mixtures, swept, trajectories
+
     parameters = analysis.parameters
     tree = experiment.model_dump(mode="json")
     values = {key: value_at(tree, key) for key in parameters}
@@ -142,7 +146,7 @@ def _levels(parameters: Mapping[str, Parameter], count: int) -> list[int]:
     return found
 
 
-def _snapped(places: Places, parameters: Mapping[str, Parameter]) -> Places:
+def _snapped(places: "Places", parameters: Mapping[str, Parameter]) -> "Places":
     """Listed values each with the same share of the unit interval; a sample's places are between 0 and 1."""
     snapped = places.copy()
     for index, parameter in enumerate(parameters.values()):
