@@ -1,6 +1,9 @@
 """What KFP's tasks call: every text parsed once, one line and an exit code for an error, what comes out."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -145,6 +148,18 @@ def test_an_error_is_one_line_and_an_exit_code(
     said = capsys.readouterr().err
     assert said.startswith(f"precisionflow: error: {begun}{line}")
     assert said.count("\n") == 1
+
+
+def test_a_mistake_in_a_task_without_torch_is_its_line() -> None:
+    program = (
+        "import sys; sys.modules['torch'] = None; from precisionflow.entrypoints import one_line_errors\n"
+        "with one_line_errors('prepare'): raise ValueError('row 1')"
+    )
+    environment = {**os.environ, "KFP_POD_NAME": "a"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "precisionflow: error: prepare: row 1\n")
 
 
 def test_a_defect_is_no_line() -> None:

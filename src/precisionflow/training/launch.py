@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
+from precisionflow.console import STOPPED
 from precisionflow.results.code import code_is_trusted
 from precisionflow.training.ranks import VARIABLES, is_rank
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG = 1
 """Number of the option in linux/prctl.h."""
-STOPPED = "training stopped"
-"""Beginning of the message when a rank ended, whatever the cause."""
 _OPEN_MPI = {
     "RANK": "OMPI_COMM_WORLD_RANK",
     "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",

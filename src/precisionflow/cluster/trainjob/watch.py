@@ -12,8 +12,7 @@ from precisionflow.cluster.access.pod_state import QUEUED, Ending, endings, wait
 from precisionflow.cluster.trainjob.api import State, TrainJobs
 from precisionflow.cluster.trainjob.log_tail import LogTail
 from precisionflow.cluster.trainjob.spec import CONTAINER, Launch, speaker, uses_mpi
-from precisionflow.console import AGAIN, ERROR, say, title
-from precisionflow.training.launch import STOPPED
+from precisionflow.console import AGAIN, ERROR, STOPPED, say, title
 
 PAUSE = 2.0
 """Seconds between looks."""
