@@ -34,8 +34,6 @@ def fail(message: str, *, code: int = 2) -> NoReturn:
 
 AGAIN = "mend that and run again, finished stages are kept"
 """End of the line about a file, a disk or a network: what may well hold at the next try."""
-STOPPED = "training stopped"
-"""Beginning of the line about ranks of which one has ended."""
 
 
 def explain(error: ValueError | OSError | MemoryError) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from precisionflow import stages
 from precisionflow.cluster.access.errors import ClusterError
-from precisionflow.console import STOPPED, explain, fail
+from precisionflow.console import explain, fail
 
 if TYPE_CHECKING:
     from precisionflow.config import Experiment
@@ -51,6 +51,7 @@ def _not_again(mistake: str, error: ValueError) -> None:
     """
     if "KFP_POD_NAME" in os.environ:
         from precisionflow.cluster.pipelines.mistake import not_again
+        from precisionflow.records.failure import STOPPED
 
         if not str(error).startswith(STOPPED):
             not_again(mistake)

@@ -93,7 +93,11 @@ def test_what_was_found_is_trained_judged_and_registered(line: Line, tmp_path: P
 def test_a_cluster_that_is_not_known_is_one_line(line: Line, tmp_path: Path) -> None:
     Path("tiny.yaml").write_text(TINY)
     Path("rates.yaml").write_text(yaml.safe_dump(study(tmp_path / "tiny.yaml")))
+    Path("images.json").write_text(
+        json.dumps(dict.fromkeys(("core", "train"), "registry.example/a@sha256:" + "0" * 64))
+    )
     words = ("search", "rates.yaml", "--train", "tiny.yaml", "--cluster", "--context", "none-such")
+    words += ("--images", "images.json")
     code, out, err = line(*words)
     assert (code, out, err.count("\n")) == (3, "", 1)
     assert "with --context" in err

@@ -4,6 +4,9 @@ from typing import Literal
 
 from precisionflow.records.card import Card
 
+STOPPED = "training stopped"
+"""Beginning of the line about ranks of which one has ended."""
+
 
 class FailureCard(Card):
     """failed.json: the only file of a cell that failed."""

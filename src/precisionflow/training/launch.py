@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
-from precisionflow.console import STOPPED
+from precisionflow.records.failure import STOPPED
 from precisionflow.results.code import code_is_trusted
 from precisionflow.training.ranks import VARIABLES, is_rank
 

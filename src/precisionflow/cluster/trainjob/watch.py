@@ -12,7 +12,8 @@ from precisionflow.cluster.access.pod_state import QUEUED, Ending, endings, wait
 from precisionflow.cluster.trainjob.api import State, TrainJobs
 from precisionflow.cluster.trainjob.log_tail import LogTail
 from precisionflow.cluster.trainjob.spec import CONTAINER, Launch, speaker, uses_mpi
-from precisionflow.console import AGAIN, ERROR, STOPPED, say, title
+from precisionflow.console import AGAIN, ERROR, say, title
+from precisionflow.records.failure import STOPPED
 
 PAUSE = 2.0
 """Seconds between looks."""
