@@ -257,7 +257,9 @@ def test_a_client_that_hangs_is_told_and_holds_nothing(
 def test_a_client_that_goes_away_holds_nothing(served: Served) -> None:
     with socket.create_connection(("127.0.0.1", served.port)) as connection:
         connection.sendall(HEAD)
+        until(lambda: metric(served, "precisionflow_requests_in_flight") == 1)
     until(lambda: metric(served, "precisionflow_requests_in_flight") == 0)
+    assert served.ask({"x": [1]}).status == 200
 
 
 def test_headers_that_trickle_on_a_kept_connection_end_too(served: Served) -> None:

@@ -27,8 +27,10 @@ def kueue(table: Table) -> Table:
 
 
 def test_what_is_there_is_taken(kueue: Table) -> None:
-    refuse_unmet(**NOTHING | {"queue": "team", "secrets": ("mine",)}, connection=kueue.connection())
     refuse_unmet(**NOTHING, connection=kueue.connection())
+    assert kueue.asked == []
+    refuse_unmet(**NOTHING | {"queue": "team", "secrets": ("mine",)}, connection=kueue.connection())
+    assert set(kueue.asked) == kueue.answers.keys(), "each is looked for"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def edge_by_edge(score, values: torch.Tensor, log_prior: LogPrior) -> torch.Tens
     return log.softmax(-1) @ values
 
 
-def same_with_gradients(found, expected, inputs):
+def assert_same_with_gradients(found, expected, inputs):
     torch.testing.assert_close(found, expected)
     weights = torch.randn_like(found)
     for mine, theirs in zip(
@@ -98,7 +98,7 @@ def test_a_score_is_the_log_potential(described):
     values = torch.randn(BATCH, HEADS, TOKENS, 3, dtype=torch.float64, requires_grad=True)
     found = edge_by_edge(module.lowering.score(queries, keys), values, LogPrior())
     expected = Posterior(module.lowering, queries, keys).expectation(values)
-    same_with_gradients(found, expected, [queries, keys, values])
+    assert_same_with_gradients(found, expected, [queries, keys, values])
 
 
 @pytest.mark.parametrize("name", PRIORS)
@@ -109,7 +109,7 @@ def test_a_prior_edge_by_edge_is_its_blocks(name):
     found = edge_by_edge(module.lowering.score(queries, keys), values, log_prior)
     matrix = log_prior.matrix(TOKENS, TOKENS, device=values.device, dtype=values.dtype)
     expected = (module.lowering.log_potentials(queries, keys) + matrix).softmax(-1) @ values
-    same_with_gradients(found, expected, [queries, keys, values, *log_prior.learned])
+    assert_same_with_gradients(found, expected, [queries, keys, values, *log_prior.learned])
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
@@ -145,7 +145,7 @@ def test_gradients_of_flex_attention_reach_all_that_is_learned(monkeypatch):
     inputs.append(torch.randn(BATCH, HEADS, TOKENS, 4, requires_grad=True))
     found = flex.expectation(module.lowering.score(*inputs[:2]), inputs[2], log_prior)
     expected = module.lowering.expectation(*inputs, log_prior)
-    same_with_gradients(found, expected, [*inputs, *log_prior.learned])
+    assert_same_with_gradients(found, expected, [*inputs, *log_prior.learned])
 
 
 def test_block_masks_of_one_prior_are_made_once(monkeypatch):
