@@ -41,7 +41,7 @@ COMPILING = 90
 KERNELS = 3
 SIZES = ((128, 64, 4, 3), (128, 64, 8, 3), (64, 64, 4, 3), (128, 32, 4, 3), (128, 128, 8, 3), (64, 32, 4, 3))
 """Rows and columns of a block of a kernel of the package, warps, stages: what its sizes were chosen from."""
-KINDS = ("MEAN", "OF_KEYS", "OF_QUERIES")
+KINDS = ("mean", "keys", "queries")
 NEGLIGIBLE = 1e-5
 """Norm of a gradient, over the largest of all parameters, below which it is noise in float32 too."""
 
@@ -280,17 +280,21 @@ def of_blocks() -> Iterator[Measured]:
 @contextlib.contextmanager
 def sized(kind: str, sizes: tuple[int, int, int, int]) -> Iterator[None]:
     """Other sizes of the blocks of one kernel, for a while."""
-    from precisionflow.models.attention.lowerings import triton_kernels
+    from precisionflow.models.attention.lowerings.kernels.given import BLOCKS, Blocks
 
-    before = getattr(triton_kernels, kind)
-    setattr(triton_kernels, kind, triton_kernels.Blocks(*sizes))
-    yield
-    setattr(triton_kernels, kind, before)
+    before = BLOCKS[kind]
+    BLOCKS[kind] = Blocks(*sizes)
+    try:
+        yield
+    finally:
+        BLOCKS[kind] = before
 
 
 def kernel_only(row: Row, kind: str) -> float:
     """Milliseconds of the mean, or of both kernels of the gradients."""
-    from precisionflow.models.attention.lowerings import triton_kernels
+    from precisionflow.models.attention.lowerings.kernels.given import given_of
+    from precisionflow.models.attention.lowerings.kernels.gradients import gradients
+    from precisionflow.models.attention.lowerings.kernels.mean import mean_of
 
     module = row.make(SHAPE, row.described).cuda()
     with torch.no_grad(), torch.autocast(SHAPE.device, SHAPE.dtype):
@@ -298,13 +302,13 @@ def kernel_only(row: Row, kind: str) -> float:
         score = posterior.lowering.score(posterior.queries, posterior.keys)
         rest = {"form": score.form, "least": score.least, "causal": False}
         layouts = score.of_query, score.of_key
-        given = triton_kernels.given_of(score.queries, score.keys, values, None, None, layouts, **rest)
-        if kind == "MEAN":
-            return timed(lambda: triton_kernels.mean_of(given))
-        mean, log_sum = triton_kernels.mean_of(given)
+        given = given_of(score.queries, score.keys, values, None, None, layouts, **rest)
+        if kind == "mean":
+            return timed(lambda: mean_of(given))
+        mean, log_sum = mean_of(given)
         sides = [(side.shape, side.dtype) for side in (score.queries, score.keys)]
         rest = {"mean": mean, "log_sum": log_sum, "gradient": torch.ones_like(mean)}
-        return timed(lambda: triton_kernels.gradients(given, sides, layouts, **rest))
+        return timed(lambda: gradients(given, sides, layouts, **rest))
 
 
 def write(results: list[Measured], file: Path | None) -> None:

@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from precisionflow.config import attention as config
 from precisionflow.models.attention.heads import QueriesAndKeys
 from precisionflow.models.attention.log_prior import LogPrior
-from precisionflow.models.attention.lowerings import agreement, summed, triton_kernels
+from precisionflow.models.attention.lowerings import agreement, summed
+from precisionflow.models.attention.lowerings.kernels import gradients as of_gradients
+from precisionflow.models.attention.lowerings.kernels import mean as of_mean
+from precisionflow.models.attention.lowerings.kernels.given import BLOCKS, Blocks
 from precisionflow.models.attention.potentials.assembled import potential
 from precisionflow.models.attention.priors.assembled import prior as prior_of
 from precisionflow.models.attention.sites import Sites
@@ -75,7 +78,7 @@ def agreements(described: config.Attention, *, causal: bool) -> list[bool]:
     """Whether the kernels agree with their definition; and with a mean, or with gradients, that are wrong."""
     module, inputs, prior = made(described, causal=causal)
     score = module.lowering.score(*inputs[:2])
-    whole = triton_kernels.mean_of, triton_kernels.gradients
+    whole = of_mean.mean_of, of_gradients.gradients
     found = []
     for mean_of, gradients in (
         whole,
@@ -86,10 +89,10 @@ def agreements(described: config.Attention, *, causal: bool) -> list[bool]:
         ),
         (None, None),
     ):
-        triton_kernels.mean_of, triton_kernels.gradients = mean_of, gradients
+        of_mean.mean_of, of_gradients.gradients = mean_of, gradients
         agreement._FOUND.clear()
         found.append(agreement.agree(score, inputs[2], prior))
-    triton_kernels.mean_of, triton_kernels.gradients = whole
+    of_mean.mean_of, of_gradients.gradients = whole
     return found
 
 
@@ -98,8 +101,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    for name in ("MEAN", "OF_KEYS", "OF_QUERIES"):
-        setattr(triton_kernels, name, triton_kernels.Blocks(32, 16, 4, 1))
+    BLOCKS.update(dict.fromkeys(BLOCKS, Blocks(32, 16, 4, 1)))
     summed.BLOCK = TOKENS
     warnings.simplefilter("ignore")
     found = {

@@ -32,7 +32,7 @@ class Score(NamedTuple):
     of_key: Layout
     value: Callable[[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]], Tensor]
     form: str | None = None
-    """What `value` is to kernels that are written for it (`triton_kernels`); none: there is no such."""
+    """What `value` is to kernels that are written for it (`kernels`); none: there is no such."""
     least: float = 0.0
     """The least argument of the form's function."""
 

@@ -94,13 +94,14 @@ class _Mean(torch.autograd.Function):
         score: Score,
         causal: bool,
     ) -> Tensor:
-        from precisionflow.models.attention.lowerings import triton_kernels
+        from precisionflow.models.attention.lowerings.kernels.given import given_of
+        from precisionflow.models.attention.lowerings.kernels.mean import mean_of
 
         assert score.form is not None
         layouts = (score.of_query, score.of_key)
         rest = {"form": score.form, "least": score.least, "causal": causal}
-        given = triton_kernels.given_of(queries, keys, values, bias, table, layouts, **rest)
-        mean, log_sum = triton_kernels.mean_of(given)
+        given = given_of(queries, keys, values, bias, table, layouts, **rest)
+        mean, log_sum = mean_of(given)
         context.save_for_backward(*given[:7], mean, log_sum)
         context.rest, context.layouts = rest, layouts
         context.sides = [(side.shape, side.dtype) for side in (queries, keys)]
@@ -109,11 +110,12 @@ class _Mean(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Any, ...]:
-        from precisionflow.models.attention.lowerings import triton_kernels
+        from precisionflow.models.attention.lowerings.kernels.given import Given
+        from precisionflow.models.attention.lowerings.kernels.gradients import gradients
 
         *tensors, mean, log_sum = context.saved_tensors
-        found = triton_kernels.gradients(
-            triton_kernels.Given(*tensors, **context.rest),
+        found = gradients(
+            Given(*tensors, **context.rest),
             context.sides,
             context.layouts,
             mean=mean,
