@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from precisionflow.results.layout import SearchResults
 from precisionflow.results.locks import exclusive
+from precisionflow.results.search_layout import SearchResults
 from precisionflow.search.journal import Journal, TrialCard, adopt, recorded_seed
 from precisionflow.search.study import parse_study
 from tests.command_line import TINY

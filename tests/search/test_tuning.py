@@ -19,7 +19,8 @@ from precisionflow.records.search import Best
 from precisionflow.report.material import Material
 from precisionflow.report.page import templates
 from precisionflow.report.sections import tuning as section
-from precisionflow.results.layout import Results, SearchResults
+from precisionflow.results.layout import Results
+from precisionflow.results.search_layout import SearchResults
 from precisionflow.search.trained import first_values, trained_with
 from precisionflow.search.tuning import as_far_as_found, budget, studies_of, tune, tuned_levels, with_found
 from tests.command_line import TINY

@@ -4,7 +4,7 @@ import pytest
 from mlflow import MlflowClient
 
 from precisionflow.records.search import Search, Trial
-from precisionflow.results.layout import SearchResults
+from precisionflow.results.search_layout import SearchResults
 from precisionflow.tracking import store
 from precisionflow.tracking.search import track_search
 

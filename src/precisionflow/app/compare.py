@@ -21,7 +21,7 @@ from precisionflow.report.tables import Entry, Table
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.layout import PreparedSplit, Results, cell_folders, data_folder
-from precisionflow.tracking.content import parameters
+from precisionflow.tracking.parameters import parameters
 from precisionflow.tracking.recalled import Recalled, recalled
 
 RUN = "mlflow:"

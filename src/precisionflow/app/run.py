@@ -14,9 +14,10 @@ from precisionflow.config import Experiment, load
 from precisionflow.destination import LocalResults
 from precisionflow.records.marker import MARKER, StageCard, read_marker
 from precisionflow.results.failures import remove_failures
-from precisionflow.results.layout import Reported, Results, SearchResults, cell_folder, data_folder
+from precisionflow.results.layout import Reported, Results, cell_folder, data_folder
 from precisionflow.results.locks import exclusive
 from precisionflow.results.reuse import reuse
+from precisionflow.results.search_layout import SearchResults
 from precisionflow.search.journal import adopt
 from precisionflow.search.study import Study
 from precisionflow.search.tuning import tune

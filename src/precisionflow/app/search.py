@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.console import say
-from precisionflow.results.layout import SearchResults
+from precisionflow.results.search_layout import SearchResults
 from precisionflow.search.read import read_study
 
 if TYPE_CHECKING:

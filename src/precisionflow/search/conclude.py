@@ -6,7 +6,7 @@ from pathlib import Path
 from precisionflow.records.files import write_card
 from precisionflow.records.search import Best, Search, Trial, write_trials
 from precisionflow.report.search.page import write_search_page
-from precisionflow.results.layout import SearchResults
+from precisionflow.results.search_layout import SearchResults
 from precisionflow.search.study import Study
 from precisionflow.tracking.search import track_search
 

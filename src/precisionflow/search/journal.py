@@ -10,8 +10,8 @@ from typing import Any, Literal
 from precisionflow.records.card import Card
 from precisionflow.records.files import read_card, write_card
 from precisionflow.records.search import Report, Trial
-from precisionflow.results.layout import SearchResults, TrialResults
 from precisionflow.results.locks import exclusive, parents_of
+from precisionflow.results.search_layout import SearchResults, TrialResults
 from precisionflow.search.algorithms.samplers import Suggester
 from precisionflow.search.metric_lines import chosen
 from precisionflow.search.study import Study

@@ -12,7 +12,8 @@ from precisionflow.config.load import as_word
 from precisionflow.config.tuning import Choice, Searched
 from precisionflow.records.files import read_card
 from precisionflow.records.search import Best
-from precisionflow.results.layout import Results, SearchResults
+from precisionflow.results.layout import Results
+from precisionflow.results.search_layout import SearchResults
 from precisionflow.search.checks.study import check_study
 from precisionflow.search.journal import StudyCard, TrialCard
 from precisionflow.search.study import Study, parse_study

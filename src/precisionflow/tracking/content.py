@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from precisionflow.results.layout import (
 )
 from precisionflow.results.stage import finished_key, finished_span, input_key
 from precisionflow.tracking.description import described
+from precisionflow.tracking.parameters import allowed_name, parameters
 
 PREFIX = "precisionflow."
 """Beginning of every tag that this package writes."""
@@ -45,8 +45,6 @@ NOTE = "mlflow.note.content"
 """MLflow's tag of a run's description."""
 _OF_THE_MODEL = ("parameters", "steps", "seconds_per_step", "validation_loss")
 """Fields of the model card that become metrics of the run; none is measured on test rows."""
-_LONGEST_KEY, _LONGEST_PARAMETER = 250, 6000
-_FORBIDDEN = re.compile(r"[^\w.\- :/]")
 
 
 class Point(NamedTuple):
@@ -314,44 +312,5 @@ def _sha256(file: Path) -> str:
         raise ValueError(f"{file}: does not exist; run the stage that writes it first") from None
 
 
-def parameters(experiment: Experiment, *, on_cluster: bool) -> dict[str, str]:
-    """The resolved configuration as `cfg.` and the dotted key -> text: "true", "none", "0, 1, 2".
-
-    Part `cluster`, which never changes a result, is left out where the run was on no cluster.
-    """
-    tree = experiment.model_dump(mode="json")
-    if not on_cluster:
-        del tree["cluster"]
-    return {
-        allowed_name(f"cfg.{dotted}"): _text(value)[:_LONGEST_PARAMETER] for dotted, value in _leaves(tree)
-    }
-
-
-def _leaves(tree: dict[str, Any], path: str = "") -> list[tuple[str, Any]]:
-    leaves: list[tuple[str, Any]] = []
-    for name, value in tree.items():
-        leaves += _leaves(value, f"{path}{name}.") if isinstance(value, dict) else [(f"{path}{name}", value)]
-    return leaves
-
-
-def _text(value: object) -> str:
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return str(value).lower()
-        case str():
-            return value
-        case Sequence():
-            return ", ".join(_text(item) for item in value)
-        case _:
-            return str(value)
-
-
 def _tags(ours: dict[str, str], key: str) -> dict[str, str]:
     return {f"{PREFIX}{name}": value for name, value in ours.items()} | {KEY: key}
-
-
-def allowed_name(text: str) -> str:
-    """A name that MLflow allows: a "+" between levels becomes a blank."""
-    return _FORBIDDEN.sub(" ", text)[:_LONGEST_KEY]

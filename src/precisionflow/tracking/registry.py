@@ -20,7 +20,8 @@ from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import input_key
 from precisionflow.serving.connection import connected, quiet, reason, tracking_uri, without_password
 from precisionflow.tracking import runs
-from precisionflow.tracking.content import KEY, PREFIX, allowed_name
+from precisionflow.tracking.content import KEY, PREFIX
+from precisionflow.tracking.parameters import allowed_name
 from precisionflow.tracking.store import Gap, attempt
 from precisionflow.tracking.variants import cells_inside
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from precisionflow.config import digest
 from precisionflow.records.search import Search, Trial
-from precisionflow.results.layout import SearchResults
+from precisionflow.results.search_layout import SearchResults
 from precisionflow.tracking import runs
-from precisionflow.tracking.content import KEY, PREFIX, REPORT, WHOLE, Point, RunContent, allowed_name
+from precisionflow.tracking.content import KEY, PREFIX, REPORT, WHOLE, Point, RunContent
+from precisionflow.tracking.parameters import allowed_name
 from precisionflow.tracking.store import attempt
 
 if TYPE_CHECKING:
