@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from precisionflow.serving.answers import Contract
+from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given, taken
 from precisionflow.serving.server.answering import Answering
 from precisionflow.serving.server.limits import Limits

@@ -25,7 +25,7 @@ from precisionflow.records.recalibration import TemperatureFit
 from precisionflow.records.schemas import METRICS, REGRESSION_ROWS
 from precisionflow.results.layout import Results, cell_folder, data_folder
 from precisionflow.serving import ServedModel, load_predictor, predict_with_uncertainty
-from precisionflow.serving.answers import ClassesOfTexts, NextTokens
+from precisionflow.serving.answers.texts import ClassesOfTexts, NextTokens
 from precisionflow.serving.connection import quiet
 from precisionflow.tracking.content import finished_cells
 from precisionflow.tracking.model import save_model

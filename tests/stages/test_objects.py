@@ -23,7 +23,7 @@ from precisionflow.results.layout import (
     cell_folder,
     data_folder,
 )
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from tests.every_stage import through_every_stage
 
 TREE = {

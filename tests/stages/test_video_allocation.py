@@ -21,7 +21,7 @@ from precisionflow.results.layout import (
     cell_folder,
     data_folder,
 )
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.model import load_predictor
 from tests.every_stage import through_every_stage
 

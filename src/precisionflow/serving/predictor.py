@@ -10,7 +10,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.records.recalibration import RecalibrationCard
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.model import ServedModel, fits_of
 
 

@@ -11,7 +11,7 @@ from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, write_card
 from precisionflow.records.marker import MARKER, StageCard, check_written, read_marker, sha256_of
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, TrainedCell
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.tracking.content import PREFIX, CellContent
 
 if TYPE_CHECKING:

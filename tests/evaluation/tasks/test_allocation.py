@@ -20,7 +20,7 @@ from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import METRICS
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.endpoints.assembled import endpoints_of
 from precisionflow.serving.model import load_predictor
 from precisionflow.training.train import train

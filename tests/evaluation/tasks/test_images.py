@@ -22,7 +22,7 @@ from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, IMAGE_PREDICTIONS, IMAGES, METRICS
 from precisionflow.report.tasks.arm import of_task
 from precisionflow.results.layout import PreparedSplit, cell_folder
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.endpoints.assembled import endpoints_of
 from precisionflow.serving.model import load_predictor
 

@@ -14,7 +14,7 @@ from precisionflow.evaluation.tasks.next_token import text_metrics
 from precisionflow.records.cards import DatasetCard, TextSize
 from precisionflow.records.files import read_card
 from precisionflow.serving import ServedModel
-from precisionflow.serving.answers import NextTokens
+from precisionflow.serving.answers.texts import NextTokens
 
 
 def test_log_probabilities_are_those_of_a_distribution_over_the_vocabulary(text):

@@ -14,7 +14,7 @@ from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import HISTORY, METRICS, PLAYED
 from precisionflow.results.layout import EvaluatedCell, TrainedCell, cell_folder
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.model import load_predictor
 from precisionflow.training.files import load_weights
 from precisionflow.training.train import train

@@ -11,7 +11,7 @@ from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
 from precisionflow.results.layout import cell_folder
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.model import ServedModel
 
 

@@ -22,7 +22,7 @@ from precisionflow.records.cards import Optimum
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import METRICS
 from precisionflow.results.layout import cell_folder
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.model import ServedModel
 from precisionflow.training.batches import part_batches
 

@@ -15,7 +15,7 @@ from precisionflow.models.networks.build import build
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
 from precisionflow.results.layout import cell_folder
-from precisionflow.serving.answers import answers_of
+from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.model import ServedModel
 
 LENGTHS = [1 + i % 6 for i in range(120)]

@@ -11,7 +11,8 @@ import pandas as pd
 from precisionflow.evaluation.tasks.planning import AgentPredictor, Believed
 from precisionflow.inference.planning.history import History
 from precisionflow.inference.planning.policies import Planned
-from precisionflow.serving.answers import Contract, history_of
+from precisionflow.serving.answers.contract import Contract
+from precisionflow.serving.answers.histories import history_of
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given, taken, texts_of
 
 HISTORY = {"observations": "string", "actions": "string"}

@@ -9,7 +9,8 @@ from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.records.arithmetic import ArithmeticCard
-from precisionflow.serving.answers import OfFeatures, answers_of
+from precisionflow.serving.answers.of_task import answers_of
+from precisionflow.serving.answers.rows import OfFeatures
 from precisionflow.serving.arithmetic.variants import variants_of
 from precisionflow.serving.endpoints.agent import Action, Perception, Planning
 from precisionflow.serving.endpoints.endpoint import Endpoint

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from precisionflow.records.arithmetic import Arithmetic
-from precisionflow.serving.answers import Contract
+from precisionflow.serving.answers.contract import Contract
 
 Columns = Mapping[str, Sequence[Any]]
 """Name -> cells, equally many in each: numbers, texts, truth values, none."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.inference.predictive_coding.settle import Unsettled
-from precisionflow.serving.answers import Contract
+from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given
 from precisionflow.serving.endpoints.predict import PredictRows
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from precisionflow.evaluation.network import standardised_features
 from precisionflow.evaluation.tasks.allocation import ScenePredictor
-from precisionflow.serving.answers import Contract
+from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given
 from precisionflow.serving.endpoints.predict import PredictRows
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from precisionflow.records.arithmetic import Arithmetic, ArithmeticCard
-from precisionflow.serving.answers import Answers, OfFeatures
+from precisionflow.serving.answers.of_task import Answers
+from precisionflow.serving.answers.rows import OfFeatures
 from precisionflow.serving.arithmetic.choice import chosen
 from precisionflow.serving.endpoints.endpoint import Answered, Columns, Endpoint, Given, taken, texts_of
 from precisionflow.serving.model import ServedModel

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from precisionflow import __version__
 from precisionflow.records.arithmetic import Arithmetic
-from precisionflow.serving.answers import Contract
+from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.endpoints.endpoint import Endpoint, FieldError
 from precisionflow.serving.server.answering import Answering, Question
 from precisionflow.serving.server.batches import Full, Late

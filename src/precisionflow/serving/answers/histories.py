@@ -1,0 +1,55 @@
+"""Answers for an agent: what it would do after a history."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import pandas as pd
+
+from precisionflow.config.tasks import Planning
+from precisionflow.inference.planning.history import History
+from precisionflow.records.cards import DatasetCard
+from precisionflow.serving.answers.contract import Contract
+from precisionflow.serving.model import ServedModel
+
+if TYPE_CHECKING:
+    from precisionflow.evaluation.tasks.planning import AgentPredictor
+
+
+@dataclass(frozen=True)
+class ActionsOfHistories:
+    """Answers for an agent: what it saw and did in, what it would do next out."""
+
+    task: Planning
+
+    def contract(self, card: DatasetCard) -> Contract:  # noqa: ARG002 - the same for every world
+        """observations, actions -> action, p_<action> of every action, surprise at the last observation, in nats.
+
+        Outcomes of one time stand between blanks, times between semicolons: "0 0; 1 0"; actions between blanks: "1".
+        """
+        chances = dict.fromkeys((f"p_{action}" for action in range(self.task.source.actions)), "double")
+        said = {"action": "long"} | chances | {"surprise": "double"}
+        return Contract.of({"observations": "string", "actions": "string"}, said)
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
+        """One row for each history; ValueError for one that is none, or that the agent's model rules out."""
+        predictor = cast("AgentPredictor", model.predictor)
+        said = []
+        for seen, done in zip(table["observations"], table["actions"], strict=True):
+            found = predictor.policy(history_of(seen, done))
+            chances = {f"p_{action}": float(p) for action, p in enumerate(found.actions)}
+            said.append({"action": int(found.actions.argmax())} | chances | {"surprise": found.surprise})
+        return pd.DataFrame(said)
+
+
+def history_of(observations: str, actions: str) -> History:
+    """A history as it is written; ValueError for what is no whole number."""
+    return History([_outcomes(time) for time in observations.split(";")], _outcomes(actions))
+
+
+def _outcomes(text: str) -> list[int]:
+    """Whole numbers between blanks."""
+    words = text.split()
+    if not all(word.isdecimal() for word in words):
+        raise ValueError(f"history {text!r}: holds what is no whole number; give indices between blanks")
+    return [int(word) for word in words]

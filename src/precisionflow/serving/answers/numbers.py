@@ -1,0 +1,56 @@
+"""Answers for tables of numbers: groups of pixels, tokens of frames."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.columns import NumberInput
+from precisionflow.serving.answers.contract import Contract
+from precisionflow.serving.model import ServedModel
+
+if TYPE_CHECKING:
+    from precisionflow.evaluation.tasks.objects import ObjectPredictor
+    from precisionflow.evaluation.tasks.videos import VideoPredictor
+
+
+def columns_of(card: DatasetCard) -> dict[str, str | None]:
+    return {column.name: "double" if isinstance(column, NumberInput) else None for column in card.inputs}
+
+
+def numbers_of(card: DatasetCard, table: pd.DataFrame) -> np.ndarray:
+    names = [column.name for column in card.inputs]
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise ValueError(f"column {missing[0]!r} is missing; the model takes {len(names)} columns")
+    return table[names].to_numpy(dtype=float)
+
+
+class GroupsOfPixels:
+    """Answers for images of objects: the number of groups and all pixels in, the group of every pixel out."""
+
+    def contract(self, card: DatasetCard) -> Contract:
+        """The columns -> groups, the numbers of all pixels in their order with a blank between two."""
+        return Contract.of(columns_of(card), {"groups": "string"})
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
+        """One row for each image; ValueError for a column that is missing and for a cell that is no finite number."""
+        predictor = cast("ObjectPredictor", model.predictor)
+        groups = predictor.groups(numbers_of(predictor.data_card, table))
+        return pd.DataFrame({"groups": [" ".join(map(str, of)) for of in groups]})
+
+
+class TokensOfFrames:
+    """Answers for videos: ln w of all patches and frames in, the tokens of the last frame's patches out."""
+
+    def contract(self, card: DatasetCard) -> Contract:
+        """The columns -> tokens, the numbers of all patches in their order with a blank between two."""
+        return Contract.of(columns_of(card), {"tokens": "string"})
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
+        """One row for each video; ValueError for a column that is missing and for a cell that is no finite number."""
+        predictor = cast("VideoPredictor", model.predictor)
+        tokens = predictor.tokens(numbers_of(predictor.data_card, table))
+        return pd.DataFrame({"tokens": [" ".join(map(str, of)) for of in tokens]})

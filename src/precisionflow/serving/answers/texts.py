@@ -1,0 +1,146 @@
+"""Answers for texts, sequences of symbols and sentences."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from precisionflow.config.tasks import SequenceClassification, Tagging
+from precisionflow.data.tasks.sequence_classification import bags_of
+from precisionflow.data.tokens import restored, restored_words
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.recalibration import Fit
+from precisionflow.serving.answers.classes import columns_of_classes, table_of_classes, tempered
+from precisionflow.serving.answers.contract import Contract
+from precisionflow.serving.model import ServedModel
+
+if TYPE_CHECKING:
+    from precisionflow.evaluation.tasks.classes import ClassPredictor
+    from precisionflow.evaluation.tasks.next_token import TokenPredictor
+    from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
+    from precisionflow.evaluation.tasks.tags import TagPredictor
+
+
+class NextTokens:
+    """Answers for a text: texts in, their scores and the most probable next token out."""
+
+    def contract(self, card: DatasetCard) -> Contract:  # noqa: ARG002 - the same for every text
+        """text -> nll, bits_per_character, next_token, with the method that they are `recalibrated` by."""
+        scores = {"nll": "double", "bits_per_character": "double", "next_token": "string"}
+        return Contract.of({"text": "string"}, scores, recalibrated=("string", None))
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each text; ValueError for a text that the model cannot read."""
+        fit = model.fit(params.get("recalibrated"))
+        return pd.DataFrame([_scores(model, text, fit) for text in table["text"]])
+
+
+def _scores(model: ServedModel, text: str, fit: Fit | None) -> dict[str, float | str]:
+    predictor = cast("TokenPredictor", model.predictor)
+    tokens, tokeniser = predictor.tokens(text), predictor.tokeniser
+    if len(tokens) < 2:
+        raise ValueError(
+            f"text {text!r} has fewer than two {predictor.task.tokens.plural}; a score needs one to predict and one "
+            "before it"
+        )
+    seen: list[float] = []
+    following = np.zeros(0)
+    for window in predictor.windows(tokens):
+        stated = tempered(window, fit)
+        targets = tokens[len(seen) + 1 :][: len(stated)]
+        seen += stated[np.arange(len(targets)), targets].tolist()
+        following = stated[-1]
+    characters = len(text) - tokeniser.begun(text)
+    return {
+        "nll": -sum(seen) / len(seen),
+        "bits_per_character": -sum(seen) / characters / math.log(2),
+        "next_token": tokeniser.text([int(following.argmax())]),
+    }
+
+
+@dataclass(frozen=True)
+class ClassesOfTexts:
+    """Answers for classified texts: texts in, the most probable class and the probabilities of all classes out."""
+
+    task: SequenceClassification
+
+    def contract(self, card: DatasetCard) -> Contract:
+        """text, or the two columns of a pair -> class, confidence, p_<class> of every class.
+
+        Parameter: the method that they are `recalibrated` by.
+        """
+        said = columns_of_classes(card)
+        return Contract.of(dict.fromkeys(self.columns, "string"), said, recalibrated=("string", None))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the given table: a single text is called `text`, whatever its column was."""
+        return ("text",) if len(self.task.texts) == 1 else self.task.texts
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each text; ValueError for a text without tokens."""
+        predictor = cast("ClassPredictor", model.predictor)
+        tokeniser = restored(self.task.tokens, predictor.data_card.known)
+        given = zip(*(table[name] for name in self.columns), strict=True)
+        texts = [bags_of(of, task=self.task, tokeniser=tokeniser) for of in given]
+        stated = predictor.log_probabilities(texts)
+        return table_of_classes(tempered(stated, model.fit(params.get("recalibrated"))), predictor.data_card)
+
+
+class ClassesOfSequences:
+    """Answers for synthetic sequences: symbols in, the most probable class at the last token out.
+
+    Tokens stand between blanks; a token of several symbols joins them by +, as in "key_3+value_1".
+    """
+
+    def contract(self, card: DatasetCard) -> Contract:
+        """sequence -> class, confidence, p_<class> of every class, with the method that they are `recalibrated` by."""
+        said = columns_of_classes(card)
+        return Contract.of({"sequence": "string"}, said, recalibrated=("string", None))
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each sequence; ValueError for an empty one and for a symbol that the source does not have."""
+        predictor = cast("SyntheticPredictor", model.predictor)
+        tokens = predictor.data_card.tokens
+        stated = predictor.log_probabilities([_symbols(text, tokens) for text in table["sequence"]])
+        last = np.stack([row[-1] for row in stated])
+        return table_of_classes(tempered(last, model.fit(params.get("recalibrated"))), predictor.data_card)
+
+
+def _symbols(sequence: str, known: tuple[str, ...]) -> list[list[int]]:
+    index = {symbol: i for i, symbol in enumerate(known) if i}
+    bags = [token.split("+") for token in sequence.split()]
+    strange = sorted({symbol for bag in bags for symbol in bag} - set(index))
+    if not bags or strange:
+        given = f"holds {', '.join(map(repr, strange))}" if strange else "is empty"
+        raise ValueError(f"sequence {sequence!r} {given}; symbols are {', '.join(index)}")
+    return [[index[symbol] for symbol in bag] for bag in bags]
+
+
+@dataclass(frozen=True)
+class TagsOfWords:
+    """Answers for sentences: words between blanks in, the most probable tag of every word and its probability out."""
+
+    task: Tagging
+
+    def contract(self, card: DatasetCard) -> Contract:  # noqa: ARG002 - the same for every set of tags
+        """text -> tags, confidences (between blanks, one for each word), with the method they are `recalibrated` by."""
+        said = {"tags": "string", "confidences": "string"}
+        return Contract.of({"text": "string"}, said, recalibrated=("string", None))
+
+    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
+        """One row for each sentence; ValueError for one without words or with more than the model's context."""
+        predictor = cast("TagPredictor", model.predictor)
+        tokeniser = restored_words(self.task.tokens, predictor.data_card.known)
+        sentences = [[tokeniser.bag(word) for word in text.split()] for text in table["text"]]
+        names, fit = predictor.data_card.class_names, model.fit(params.get("recalibrated"))
+        said = []
+        for stated in predictor.log_probabilities(sentences):
+            probabilities = np.exp(tempered(stated, fit))
+            best = zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True)
+            tags, confidences = zip(*((names[i], f"{p:.4f}") for i, p in best), strict=True)
+            said.append({"tags": " ".join(tags), "confidences": " ".join(confidences)})
+        return pd.DataFrame(said, columns=["tags", "confidences"])
