@@ -57,7 +57,7 @@ images: ## Build the container images with docker, podman or buildah; writes bui
 bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
 	@$(BIN)/python -m pip install --quiet catboost==1.2.10
 	@mkdir -p runs/benchmarks
-	@for script in $(filter-out %/measured.py %/attention_forms.py %/attention_page.py %/kneser_ney.py %/texts.py %/planning_peer.py, $(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out %/measured.py %/attention_forms.py %/attention_page.py %/device_timing.py %/kneser_ney.py %/texts.py %/planning_peer.py, $(wildcard benchmarks/*.py)); do \
 		$(BIN)/python $$script --json runs/benchmarks/$$(basename $$script .py).json || exit 1; done
 
 mutate: $(INSTALLED) ## Put faults into the code, see which ones tests notice; hours, or SAMPLE=30, MODULE=ablation/statistics.py.

@@ -9,13 +9,12 @@ import contextlib
 import copy
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from typing import NamedTuple
 import torch
 from attention_forms import Attended, Fused, Hops, Lowered, Make, Retrieval, Shape, There
 from attention_page import write_gpu
+from device_timing import Work, kernels, milliseconds, peak
 from measured import Measured, arguments, present
 from torch import Tensor, nn
 
@@ -31,14 +31,10 @@ from precisionflow.config import attention as config
 FULL, CAUSAL, DOT = config.Full(), config.Causal(), config.DotProduct()
 BAR = 1.3
 SHAPE = Shape(batch=8, heads=6, tokens=4096, device="cuda", dtype=torch.bfloat16)
-WARM, TURNS = 3, 20
-SECONDS = 2.0
-"""After these no more passes of a form are timed."""
 WORKERS = 12
 """Processes that compile kernels side by side before anything is timed."""
 COMPILING = 90
 """Seconds that they have."""
-KERNELS = 3
 SIZES = ((128, 64, 4, 3), (128, 64, 8, 3), (64, 64, 4, 3), (128, 32, 4, 3), (128, 128, 8, 3), (64, 32, 4, 3))
 """Rows and columns of a block of a kernel of the package, warps, stages: what its sizes were chosen from."""
 KINDS = ("mean", "keys", "queries")
@@ -124,49 +120,14 @@ def once(module: nn.Module, gradient: Tensor) -> None:
     output.backward(gradient.to(output.dtype))
 
 
-def milliseconds(module: nn.Module, gradient: Tensor) -> float:
-    """Median of passes after some that do not count."""
-    spent, until = [], time.perf_counter() + SECONDS
-    for turn in range(WARM + TURNS):
+def passes(module: nn.Module, gradient: Tensor) -> Work:
+    """Forward and backward passes, which leave no gradients behind."""
+
+    def work() -> None:
+        once(module, gradient)
         module.zero_grad()
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        once(module, gradient)
-        end.record()
-        end.synchronize()
-        if turn >= WARM:
-            spent.append(start.elapsed_time(end))
-        if len(spent) >= 3 and time.perf_counter() > until:
-            break
-    module.zero_grad()
-    return statistics.median(spent)
 
-
-def peak(module: nn.Module, gradient: Tensor) -> float:
-    """MiB of the device that a pass adds to what is held before it."""
-    torch.cuda.synchronize()
-    torch.cuda.empty_cache()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    once(module, gradient)
-    torch.cuda.synchronize()
-    rise = torch.cuda.max_memory_allocated() - before
-    module.zero_grad()
-    return rise / 2**20
-
-
-def kernels(module: nn.Module, gradient: Tensor) -> list[tuple[str, float]]:
-    """Names of the kernels that take longest, and their shares of the time of a pass."""
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CUDA]) as found:
-        once(module, gradient)
-        torch.cuda.synchronize()
-    module.zero_grad()
-    by_name = {event.key: event.self_device_time_total for event in found.key_averages()}
-    whole = sum(by_name.values())
-    longest = sorted(by_name.items(), key=lambda item: -item[1])[:KERNELS]
-    return [(name.split("(")[0][:90], spent / whole) for name, spent in longest if spent]
+    return work
 
 
 def errors(module: nn.Module) -> dict[str, float]:
@@ -218,13 +179,15 @@ def measured(row: Row, gradient: Tensor) -> Iterator[Measured]:
     """Everything that is measured of a row, the cheapest and most important first."""
     torch._dynamo.reset()
     plain, module = flash(row), made(row)
-    base, spent = milliseconds(plain, gradient), milliseconds(module, gradient)
+    base, spent = milliseconds(passes(plain, gradient)), milliseconds(passes(module, gradient))
     yield Measured(f"{row.name}, over FlashAttention", spent / base, "1", row.bar)
     yield Measured(f"{row.name}, time", spent, "ms")
-    for name, share in kernels(module, gradient):
+    for name, share in kernels(passes(module, gradient)):
         yield Measured(f"{row.name}, share of {name}", share, "1")
     yield Measured(
-        f"{row.name}, peak memory over FlashAttention", peak(module, gradient) / peak(plain, gradient), "1"
+        f"{row.name}, peak memory over FlashAttention",
+        peak(passes(module, gradient)) / peak(passes(plain, gradient)),
+        "1",
     )
     for kind, error in errors(module).items():
         yield Measured(f"{row.name}, error of {kind}", error, "1")
@@ -242,29 +205,16 @@ def forward_only(module: nn.Module) -> float | None:
         with torch.autocast(SHAPE.device, SHAPE.dtype):
             module.potential(module.x, module.at)
 
-    return timed(sides)
-
-
-def timed(work: Callable[[], object]) -> float:
-    spent = []
-    for turn in range(WARM + 5):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        work()
-        end.record()
-        end.synchronize()
-        if turn >= WARM:
-            spent.append(start.elapsed_time(end))
-    return statistics.median(spent)
+    return milliseconds(sides)
 
 
 def of_flash(gradient: Tensor) -> Iterator[Measured]:
     for prior in (FULL, CAUSAL):
         module = Flash(SHAPE, of(DOT, prior)).cuda()
         name = f"FlashAttention, {prior.kind}"
-        yield Measured(f"{name}, time", milliseconds(module, gradient), "ms")
-        yield Measured(f"{name}, peak memory", peak(module, gradient), "MiB")
-        for kernel, share in kernels(module, gradient):
+        yield Measured(f"{name}, time", milliseconds(passes(module, gradient)), "ms")
+        yield Measured(f"{name}, peak memory", peak(passes(module, gradient)), "MiB")
+        for kernel, share in kernels(passes(module, gradient)):
             yield Measured(f"{name}, share of {kernel}", share, "1")
 
 
@@ -304,11 +254,11 @@ def kernel_only(row: Row, kind: str) -> float:
         layouts = score.of_query, score.of_key
         given = given_of(score.queries, score.keys, values, None, None, layouts, **rest)
         if kind == "mean":
-            return timed(lambda: mean_of(given))
+            return milliseconds(lambda: mean_of(given))
         mean, log_sum = mean_of(given)
         sides = [(side.shape, side.dtype) for side in (score.queries, score.keys)]
         rest = {"mean": mean, "log_sum": log_sum, "gradient": torch.ones_like(mean)}
-        return timed(lambda: gradients(given, sides, layouts, **rest))
+        return milliseconds(lambda: gradients(given, sides, layouts, **rest))
 
 
 def write(results: list[Measured], file: Path | None) -> None:
