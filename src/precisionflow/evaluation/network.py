@@ -1,6 +1,5 @@
 """A trained network with the cards of its training and of its data, loaded from the folder of a cell."""
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.config.networks import ensemble_of
 from precisionflow.models.networks.build import build
+from precisionflow.models.networks.layered import Layered
 from precisionflow.models.posteriors.ensemble import TokenEnsemble
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
@@ -23,7 +23,7 @@ from precisionflow.training.files import load_weights
 
 
 @dataclass(frozen=True)
-class TrainedNetwork(ABC):
+class TrainedNetwork:
     """A network and what its inputs and outputs mean. Prediction is one forward pass and sees no target."""
 
     model: Any
@@ -33,21 +33,22 @@ class TrainedNetwork(ABC):
     device: torch.device
 
     @staticmethod
-    @abstractmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The model of an experiment with trained weights; RuntimeError for weights of another network."""
+    def untrained(experiment: Experiment, card: DatasetCard) -> nn.Module:
+        """The network of an experiment before its weights are there."""
+        return build(experiment, card)
+
+    @classmethod
+    def network(cls, experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """With trained weights, or all of an ensemble; RuntimeError for weights of another network."""
+        network, ensemble = cls.untrained(experiment, card), ensemble_of(experiment.model)
+        if ensemble is not None:
+            assert isinstance(network, Layered)
+            return TokenEnsemble(network, weights.network, members=ensemble.members)
+        network.load_state_dict(weights.network)
+        return network
 
 
 Kind = TypeVar("Kind", bound=TrainedNetwork)
-
-
-def network_of(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-    """The network of layers with its weights, or all of an ensemble; RuntimeError for weights of another network."""
-    network, ensemble = build(experiment, card), ensemble_of(experiment.model)
-    if ensemble is not None:
-        return TokenEnsemble(network, weights.network, members=ensemble.members)
-    network.load_state_dict(weights.network)
-    return network
 
 
 def load_network(

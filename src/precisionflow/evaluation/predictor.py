@@ -22,7 +22,7 @@ from precisionflow.config.tasks import (
 from precisionflow.evaluation.network import load_network
 from precisionflow.evaluation.tasks.allocation import ScenePredictor
 from precisionflow.evaluation.tasks.classes import ClassPredictor
-from precisionflow.evaluation.tasks.classification import RowClassPredictor
+from precisionflow.evaluation.tasks.classification import RowClassPredictor, TableClassPredictor
 from precisionflow.evaluation.tasks.images import ImagePredictor, UnlabelledPredictor
 from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.objects import ObjectPredictor
@@ -65,7 +65,7 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
         case Regression():
             return load_network(TablePredictor, model, model_card=model_card, card=card, device=device)
         case Classification():
-            return load_network(RowClassPredictor, model, model_card=model_card, card=card, device=device)
+            return load_network(TableClassPredictor, model, model_card=model_card, card=card, device=device)
         case Images():
             kind = ImagePredictor if task.source.labelled else UnlabelledPredictor
             return load_network(kind, model, model_card=model_card, card=card, device=device)

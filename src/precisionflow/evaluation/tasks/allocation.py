@@ -16,7 +16,6 @@ from precisionflow.evaluation.tasks.classification import RowClassPredictor, Sta
 from precisionflow.inference.allocation.reader import patch_reader
 from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.posteriors.predictive import Features
-from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.results.layout import PreparedSplit
 
@@ -31,11 +30,9 @@ class ScenePredictor(RowClassPredictor):
     predicts: ClassVar = "classes of figures"
 
     @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The reader with its weights; RuntimeError for weights of another network."""
-        reader = patch_reader(experiment, card)
-        reader.load_state_dict(weights.network)
-        return reader
+    def untrained(experiment: Experiment, card: DatasetCard) -> nn.Module:
+        """The reader before it was trained."""
+        return patch_reader(experiment, card)
 
     def standardised(self, features: Features) -> Stated:
         """What is stated of the numbers of scenes."""

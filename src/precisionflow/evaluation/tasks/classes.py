@@ -9,16 +9,14 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.data.bags import Bags
 from precisionflow.data.tokens import Bag
 from precisionflow.evaluation.classes import score_classes
-from precisionflow.evaluation.network import TrainedNetwork, network_of
+from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
-from precisionflow.models.posteriors.weights import Weights
-from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import SEQUENCES
 from precisionflow.results.layout import PreparedSplit
@@ -30,11 +28,6 @@ class ClassPredictor(TrainedNetwork):
     """Sequences of tokens in, probabilities of their classes out."""
 
     predicts: ClassVar = "classes of texts"
-
-    @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The network with its weights; RuntimeError for weights of another network."""
-        return network_of(experiment, card, weights)
 
     def log_probabilities(self, texts: Sequence[Sequence[Bag]]) -> Float[np.ndarray, "sequences classes"]:
         """log p(class) of the tokens of each text, in nats; ValueError for no text and for one without tokens."""

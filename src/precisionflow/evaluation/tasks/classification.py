@@ -1,5 +1,6 @@
 """Classes of rows: probabilities with the parts of their entropy, prediction sets, detection of unlike rows."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,25 +74,18 @@ class Stated:
 
 
 @dataclass(frozen=True)
-class RowClassPredictor(TrainedNetwork):
+class RowClassPredictor(TrainedNetwork, ABC):
     """Rows of features in, probabilities of their classes out."""
 
     predicts: ClassVar = "classes of rows"
-
-    @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The network with the posterior of its weights; RuntimeError for weights of another network."""
-        return predictive(experiment, card, weights)
 
     def stated(self, features: Float[np.ndarray, "rows features"]) -> Stated:
         """What is stated of features in their own units; ValueError for features that are none."""
         return self.standardised(standardised_features(self.data_card, features))
 
+    @abstractmethod
     def standardised(self, features: Features) -> Stated:
         """What is stated of standardised features."""
-        with torch.no_grad():
-            voices = self.model.predict(features.to(self.device))
-        return Stated.of(Voices(voices.logits.double()))
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test rows' probabilities and all their metrics, before and after recalibration.
@@ -117,6 +111,22 @@ class RowClassPredictor(TrainedNetwork):
 
     def _part(self, rows: Rows) -> tuple[Stated, np.ndarray]:
         return self.standardised(torch.from_numpy(rows.features)), rows.target.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class TableClassPredictor(RowClassPredictor):
+    """Rows of a table: their classes by a network and the posterior of its weights."""
+
+    @classmethod
+    def network(cls, experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The network with the posterior of its weights; RuntimeError for weights of another network."""
+        return predictive(experiment, card, weights)
+
+    def standardised(self, features: Features) -> Stated:
+        """What is stated of standardised features."""
+        with torch.no_grad():
+            voices = self.model.predict(features.to(self.device))
+        return Stated.of(Voices(voices.logits.double()))
 
 
 def score_row_classes(

@@ -23,7 +23,6 @@ from precisionflow.evaluation.scores.images import PrincipalComponents
 from precisionflow.evaluation.tasks.classification import RowClassPredictor, Stated
 from precisionflow.inference.predictive_coding.generative import generative_model
 from precisionflow.models.posteriors.predictive import Features
-from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.schemas import IMAGE_PREDICTIONS, IMAGES
 from precisionflow.results.layout import PreparedSplit
@@ -55,11 +54,9 @@ class ImagePredictor(RowClassPredictor):
     predicts: ClassVar = "classes of images"
 
     @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The model of images with its weights; RuntimeError for weights of another network."""
-        model = generative_model(experiment, card)
-        model.load_state_dict(weights.network)
-        return model
+    def untrained(experiment: Experiment, card: DatasetCard) -> nn.Module:
+        """The model of images before it was trained."""
+        return generative_model(experiment, card)
 
     def standardised(self, features: Features) -> Stated:
         """log p(class given image) = log softmax(-free energy); the energy is -log of the mean of exp(-free energy)."""

@@ -11,17 +11,16 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float, Int, Int32
-from torch import Tensor, nn
+from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import NextToken
 from precisionflow.data.tokens.running import RunningTokeniser, ids_of, restored_running
 from precisionflow.evaluation.classes import ClassScores, score_classes
 from precisionflow.evaluation.inspection import attention_table, first_windows
-from precisionflow.evaluation.network import TrainedNetwork, network_of
+from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.likelihoods.categorical import log_probabilities
-from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, TextSize
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import TOKENS
@@ -37,11 +36,6 @@ class TokenPredictor(TrainedNetwork):
     """Texts in, probabilities of the next token out."""
 
     predicts: ClassVar = "tokens of a text"
-
-    @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The network with its weights; RuntimeError for weights of another network."""
-        return network_of(experiment, card, weights)
 
     @functools.cached_property
     def task(self) -> NextToken:

@@ -8,16 +8,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
-from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Objects
 from precisionflow.data.batches import Rows
 from precisionflow.data.tasks.objects import drawn_part
-from precisionflow.evaluation.network import TrainedNetwork, network_of, standardised_features
+from precisionflow.evaluation.network import TrainedNetwork, standardised_features
 from precisionflow.evaluation.scored import Scored
-from precisionflow.models.posteriors.weights import Weights
-from precisionflow.records.cards import DatasetCard
 from precisionflow.records.schemas import GROUPINGS
 from precisionflow.results.layout import PreparedSplit
 
@@ -30,11 +27,6 @@ class ObjectPredictor(TrainedNetwork):
     """Images in, groups of pixels out."""
 
     predicts: ClassVar = "objects of images"
-
-    @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The network with its weights; RuntimeError for weights of another network."""
-        return network_of(experiment, card, weights)
 
     def groups(self, features: Float[np.ndarray, "images numbers"]) -> Int[np.ndarray, "images pixels"]:
         """The group of every pixel; ValueError for features that are none."""

@@ -20,7 +20,6 @@ from precisionflow.inference.planning.agent import knowledge, planner, played_by
 from precisionflow.inference.planning.belief import observed, predicted, updated
 from precisionflow.inference.planning.history import History
 from precisionflow.inference.planning.policies import Planned, Planner
-from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.schemas import PLAYED
 from precisionflow.results.layout import PreparedSplit
@@ -56,11 +55,9 @@ class AgentPredictor(TrainedNetwork):
     predicts: ClassVar = "what to do in a world"
 
     @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:  # noqa: ARG004
-        """What it knows; RuntimeError for the knowledge of another world."""
-        known = knowledge(experiment)
-        known.load_state_dict(weights.network)
-        return known
+    def untrained(experiment: Experiment, card: DatasetCard) -> nn.Module:  # noqa: ARG004
+        """What it knows before its first episode."""
+        return knowledge(experiment)
 
     def expected_first(self) -> tuple[int, ...]:
         """The most probable joint observation before any action, an outcome of each modality."""

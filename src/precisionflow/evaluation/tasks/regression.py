@@ -46,8 +46,8 @@ class TablePredictor(TrainedNetwork):
     predicts: ClassVar = "numbers of a table"
     """Name of what it predicts, in messages."""
 
-    @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+    @classmethod
+    def network(cls, experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
         """The network with the posterior of its weights; RuntimeError for weights of another network."""
         return predictive(experiment, card, weights)
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Synthetic
@@ -17,11 +17,10 @@ from precisionflow.data.sources.synthetic.drawn import Drawn
 from precisionflow.data.tasks.synthetic import drawn_part
 from precisionflow.data.tokens import Bag
 from precisionflow.evaluation.classes import ClassScores, score_classes
-from precisionflow.evaluation.network import TrainedNetwork, network_of
+from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.attention.observed import observed
-from precisionflow.models.posteriors.weights import Weights
-from precisionflow.records.cards import DatasetCard, Optimum
+from precisionflow.records.cards import Optimum
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked, part_batches
 
@@ -31,11 +30,6 @@ class SyntheticPredictor(TrainedNetwork):
     """Sequences of symbols in, probabilities of what the source hides out."""
 
     predicts: ClassVar = "what a synthetic source hides"
-
-    @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The network with its weights; RuntimeError for weights of another network."""
-        return network_of(experiment, card, weights)
 
     def log_probabilities(
         self, sequences: Sequence[Sequence[Bag]]

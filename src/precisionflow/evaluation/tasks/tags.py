@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Tagging
@@ -17,10 +17,8 @@ from precisionflow.data.bags import Bags
 from precisionflow.data.batches import Sequences
 from precisionflow.data.tokens import Bag
 from precisionflow.evaluation.classes import score_classes
-from precisionflow.evaluation.network import TrainedNetwork, network_of
+from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
-from precisionflow.models.posteriors.weights import Weights
-from precisionflow.records.cards import DatasetCard
 from precisionflow.records.schemas import NOT_COUNTED
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked
@@ -34,11 +32,6 @@ class TagPredictor(TrainedNetwork):
     """Sentences of words in, probabilities of the words' tags out."""
 
     predicts: ClassVar = "tags of words"
-
-    @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The network with its weights; RuntimeError for weights of another network."""
-        return network_of(experiment, card, weights)
 
     def log_probabilities(self, sentences: Sequence[Sequence[Bag]]) -> list[Float[np.ndarray, "words tags"]]:
         """log p(tag) of every word of each sentence, in nats.

@@ -16,7 +16,6 @@ from precisionflow.data.batches import Rows
 from precisionflow.evaluation.network import TrainedNetwork, standardised_features
 from precisionflow.evaluation.scored import Scored
 from precisionflow.inference.allocation.frames import Spent, frame_allocator, spend
-from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.schemas import VIDEOS
 from precisionflow.results.layout import PreparedSplit
@@ -29,11 +28,9 @@ class VideoPredictor(TrainedNetwork):
     predicts: ClassVar = "tokens of videos"
 
     @staticmethod
-    def network(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:  # noqa: ARG004
-        """The filter with its variances; RuntimeError for weights of another network."""
-        network = frame_allocator(experiment)
-        network.load_state_dict(weights.network)
-        return network
+    def untrained(experiment: Experiment, card: DatasetCard) -> nn.Module:  # noqa: ARG004
+        """The filter before it was trained."""
+        return frame_allocator(experiment)
 
     def spent(self, features: Float[np.ndarray, "videos numbers"]) -> Spent:
         """What becomes of videos; ValueError for features that are none."""
