@@ -11,12 +11,12 @@ from precisionflow.results.layout import (
     PreparedSplit,
     Reported,
     Results,
-    SearchResults,
     TrainedCell,
     cell_folder,
     cell_folders,
     checkpoint_folder,
 )
+from precisionflow.results.search_layout import SearchResults
 
 RUN = Path("run")
 
