@@ -9,7 +9,7 @@ RESULTS ?= runs/quickstart
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format compile images bench mutate lock clean
+.PHONY: help install run test check format compile images sbom audit sign bench mutate lock clean
 
 help: ## List the verbs.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +52,27 @@ compile: $(INSTALLED) ## Compile the pipelines into manifests/compiled.
 	@$(BIN)/precisionflow compile --out manifests/compiled
 
 images: ## Build the container images with docker, podman or buildah; writes build/images.json.
-	@sh containers/build
+	@PYTHON=$(PYTHON) sh containers/build
+
+# Tools with an environment of their own: what they need does not decide what runs here.
+build/tools/.installed: supply/requirements.txt
+	@$(PYTHON) -m venv --clear build/tools
+	@build/tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r supply/requirements.txt
+	@touch $@
+
+sbom: build/tools/.installed ## Write the bill of materials of each image's Python packages, build/sbom/*.json (CycloneDX).
+	@mkdir -p build/sbom
+	@for image in core train; do \
+		PYTHONWARNINGS=ignore build/tools/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml \
+			--output-file build/sbom/$$image.json containers/requirements-$$image.txt || exit 1; done
+
+audit: build/tools/.installed ## Ask for known vulnerabilities of every locked package.
+	@for lock in containers/requirements-*.txt supply/requirements.txt; do echo "make: $$lock"; \
+		build/tools/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement $$lock \
+			|| exit 1; done
+
+sign: ## Sign the pushed images with cosign, and attest their provenance and bill: KEY=FILE, or without a key.
+	@$(PYTHON) supply/sign.py
 
 bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
 	@$(BIN)/python -m pip install --quiet catboost==1.2.10
@@ -77,6 +97,10 @@ lock: ## Resolve the newest versions that fit together into constraints.txt.
 			--constraint constraints.txt $$extras pyproject.toml - -o build/lock/requirements-$$image.txt \
 		&& { echo "# What the image $$image holds, with hashes. Made by \`make lock\`."; \
 			cat build/lock/requirements-$$image.txt; } > containers/requirements-$$image.txt || exit 1; done
+	@printf 'cyclonedx-bom\npip-audit\n' | build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url - -o build/lock/tools.txt \
+		&& { echo '# What `make sbom` and `make audit` run, with hashes. Made by `make lock`.'; \
+			cat build/lock/tools.txt; } > supply/requirements.txt
 
 clean: ## Remove results and caches, keep .venv.
 	rm -rf build runs .mypy_cache .ruff_cache .import_linter_cache

@@ -10,40 +10,9 @@ from pathlib import Path
 import pytest
 from precisionflow.components.images import CORE, TRAIN, image_references, refuse_inexact
 
+from tests.containers.builder import build
+
 ROOT = Path(__file__).parents[2]
-TAKES_NOTES = """#!/bin/sh
-echo "$SOURCE_DATE_EPOCH $*" >>"$NOTES"
-case "$1 $*" in
-push*refused*) exit 1 ;;
-"push "*--digestfile*) shift 3; printf "$DIGEST" >"$1" ;;
-"push "*) ;;
-"image "*) echo "elsewhere/$5@sha256:0"; echo "${5%:*}@$DIGEST" ;;
-esac
-"""
-"""Stands for a builder, which a development machine may lack: notes its calls, has a digest of what it pushes."""
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    folder = tmp_path / "checkout"
-    shutil.copytree(ROOT / "containers", folder / "containers")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, folder)
-    for name in ("components", "pipelines", "src/precisionflow"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "__init__.py").write_text("")
-    (tmp_path / "bin").mkdir()
-    for name in ("docker", "podman", "buildah"):
-        (tmp_path / "bin" / name).write_text(TAKES_NOTES)
-        (tmp_path / "bin" / name).chmod(0o755)
-    return folder
-
-
-def build(checkout: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    bin_folder = checkout.parent / "bin"
-    environment = {"PATH": f"{bin_folder}:/usr/bin:/bin", "NOTES": str(checkout.parent / "notes")} | variables
-    script = checkout / "containers" / "build"
-    return subprocess.run(["sh", script], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_both_images_are_built_and_named(checkout: Path) -> None:

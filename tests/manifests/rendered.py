@@ -42,5 +42,3 @@ def rendered(folder: str) -> list[Resource]:
 def one(resources: list[Resource], kind: str, name: str) -> Resource:
     (found,) = (r for r in resources if (r["kind"], r["metadata"]["name"]) == (kind, name))
     return found
-
-

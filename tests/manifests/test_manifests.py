@@ -44,7 +44,11 @@ def resources(request: pytest.FixtureRequest) -> list[Resource]:
 
 def _pods(resources: list[Resource]) -> Iterator[tuple[str, Resource]]:
     for resource in resources:
-        spec = resource["spec"]["jobTemplate"]["spec"] if resource["kind"] == "CronJob" else resource.get("spec", {})
+        spec = (
+            resource["spec"]["jobTemplate"]["spec"]
+            if resource["kind"] == "CronJob"
+            else resource.get("spec", {})
+        )
         if resource["kind"] in WORKLOADS:
             yield resource["metadata"]["name"], spec["template"]["spec"]
         if resource["kind"] == "InferenceService":
@@ -158,7 +162,9 @@ def test_what_cleans_up_mounts_the_workspace_and_may_do_just_that(installation: 
         for resource in rule["resources"]
     }
     assert given == kinds | read
-    assert [rule["resourceNames"] for rule in rules if "secrets" in rule["resources"]] == [[names.STORE_LOGIN]]
+    assert [rule["resourceNames"] for rule in rules if "secrets" in rule["resources"]] == [
+        [names.STORE_LOGIN]
+    ]
 
 
 def test_names_are_those_of_the_code(installation: list[Resource]) -> None:
