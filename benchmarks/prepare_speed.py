@@ -2,8 +2,8 @@
 
 Both read one text of words drawn by Zipf's law, learn the vocabulary from it and write ids as Parquet; `datasets` maps
 batches of lines in one process, by a comprehension or by the library `tokenizers`. Beside that stands its `map` alone,
-without vocabulary and Parquet, over the whole of `prepare`. What a process spends once is left out: each prepares a
-small text first. `datasets` is installed in an environment of its own, build/datasets, which is kept.
+without vocabulary and Parquet, over the whole of `prepare`. Both take turns, and the quicker run of each counts; the
+time of all threads of a process is its own. What a process spends once is left out: each prepares a small text first. `datasets` is installed in an environment of its own, build/datasets, which is kept.
 """
 
 import json
@@ -111,6 +111,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--megabytes", type=float, default=20.0, help="size of the text that is made up")
     parser.add_argument("--text", type=Path, help="a text to prepare instead")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each side")
     parser.add_argument("--environment", type=Path, default=Path("build/datasets"))
     given = parser.parse_args()
     python, results = environment(given.environment.absolute()), []
@@ -121,10 +122,15 @@ def main() -> None:
         megabytes, warm = path.stat().st_size / 1e6, Path(folder) / "warm.txt"
         write_words(warm, 100_000)
         for kind, setting in KINDS.items():
-            out = str(Path(folder) / kind.replace(" ", "-"))
-            own = megabytes / float(seconds(sys.executable, OURS, str(warm), str(path), setting, out))
-            found = json.loads(seconds(python, THEIRS, str(warm), str(path), kind, out))
-            theirs, alone = (megabytes / found[part] for part in ("all", "map"))
+            times: dict[str, list[float]] = {"own": [], "all": [], "map": []}
+            for turn in range(given.repeats):
+                out = str(Path(folder) / f"{kind.replace(' ', '-')}-{turn}")
+                times["own"].append(float(seconds(sys.executable, OURS, str(warm), str(path), setting, out)))
+                for part, taken in json.loads(
+                    seconds(python, THEIRS, str(warm), str(path), kind, out)
+                ).items():
+                    times[part].append(taken)
+            own, theirs, alone = (megabytes / min(taken) for taken in times.values())
             results += [
                 Measured(f"{kind}: prepare", own, "MB/s"),
                 Measured(f"{kind}: datasets, vocabulary, map and Parquet", theirs, "MB/s"),

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import random
 from collections import Counter
 
@@ -19,6 +20,7 @@ from precisionflow.data.tokens.running import (
 )
 from precisionflow.data.tokens.running.byte_pairs import BytePairs
 from precisionflow.data.tokens.running.encoded import Untokenisable
+from precisionflow.data.tokens.running.reread import Reread
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of
 from precisionflow.data.tokens.running.words import LINE_END, split_words
 from precisionflow.records.cards import Vocabulary
@@ -47,8 +49,10 @@ def encoded(tokeniser, chunks):
 
 
 @pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("block", [1, 30])
 @pytest.mark.parametrize("config", KINDS, ids=str)
-def test_chunks_may_end_anywhere(config, seed):
+def test_chunks_may_end_anywhere(config, block, seed, monkeypatch):
+    monkeypatch.setattr(segments, "BLOCK", block)
     text, cuts = random_text(seed), random.Random(seed)
     tokeniser = fitted(config, f"{text}\n{text}\n{text}")
     whole = encoded(tokeniser, [text])
@@ -81,6 +85,66 @@ def test_tokens_are_those_of_the_naive_way(seed):
             assert tokeniser.text(ids) == text
         assert restored_running(config, tokeniser.vocabulary).text(ids) == tokeniser.text(ids)
         assert encoded(restored_running(config, tokeniser.vocabulary), [text]) == ids
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("block", [1, 1 << 20])
+@pytest.mark.parametrize("lines", [False, True])
+@pytest.mark.parametrize("least_count", [1, 2])
+def test_words_are_listed_by_their_naive_counts(seed, block, lines, least_count, monkeypatch):
+    """<unk> counts as all that it stands for, and stands among words of its count by its code points."""
+    monkeypatch.setattr(segments, "BLOCK", block)
+    text = random_text(seed) + " <unk>" * (seed % 3)
+    config = kinds.Words(least_count=least_count, most=1 + seed, line_ends=lines)
+    counts = Counter(split_words(text, config))
+    common = [word for word in sorted(counts, key=lambda w: (-counts[w], w)) if counts[word] >= least_count]
+    kept = {word: counts[word] for word in common[: config.most]}
+    if others := counts.total() - sum(kept.values()):
+        kept["<unk>"] = kept.get("<unk>", 0) + others
+    expected = sorted(kept, key=lambda word: (-kept[word], word))
+    assert list(fitted_running(config, [text[:7], text[7:]]).vocabulary.tokens) == expected
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("config", KINDS, ids=str)
+def test_a_text_is_cut_once_and_read_again(config, seed, monkeypatch, tmp_path):
+    monkeypatch.setattr(segments, "BLOCK", 50)
+    readings = []
+    text = random_text(seed)
+
+    def chunks():
+        readings.append(None)
+        return iter([text[:100], text[100:101], text[101:]])
+
+    tokeniser = fitted(config, f"{text}{text}")
+    expected = encoded(tokeniser, [text])
+    with Reread(chunks, tmp_path) as again:
+        next(tokeniser.encoded(again))
+        for _ in range(3):
+            assert encoded(tokeniser, again) == expected
+        assert again.bytes == len(text.encode())
+    cut = not isinstance(config, kinds.Characters | kinds.Bytes)
+    assert len(readings) == (2 if cut else 4)
+    assert not list(tmp_path.iterdir())
+
+
+def test_byte_pairs_of_a_whole_text_are_those_of_its_segments():
+    """What the library makes of a text at once, with runs of blanks at both ends and digits beside letters."""
+    text = "".join(random_text(seed) for seed in range(40))
+    tokeniser = fitted(kinds.BytePairs(size=400), text)
+    for blanks in itertools.product(["", " ", " \n ", "\u3000"], repeat=2):
+        given = f"{blanks[0]}{text}{blanks[1]}"
+        assert encoded(BytePairs(tokeniser.vocabulary), [given]) == tokeniser.library.encode(given).ids
+
+
+def test_the_library_is_left_as_it_was(monkeypatch):
+    for before in (None, "true"):
+        if before is None:
+            monkeypatch.delenv(byte_pairs.PARALLELISM, raising=False)
+        else:
+            monkeypatch.setenv(byte_pairs.PARALLELISM, before)
+        fitted(kinds.BytePairs(size=300), "a b a b")
+        assert os.environ.get(byte_pairs.PARALLELISM) == before
 
 
 def test_byte_pairs_are_the_naive_merges():
@@ -150,6 +214,7 @@ def test_ids_of_segments_are_forgotten_when_they_are_many(monkeypatch):
     tokeniser = fitted(kinds.BytePairs(size=300), text)
     expected = encoded(tokeniser, [text])
     monkeypatch.setattr(byte_pairs, "MOST_KEPT", 10)
+    monkeypatch.setattr(segments, "BLOCK", 1)
     again = BytePairs(tokeniser.vocabulary)
     assert encoded(again, [text[i : i + 50] for i in range(0, len(text), 50)]) == expected
     assert len(again.kept.row) < 40
@@ -216,6 +281,7 @@ def test_no_token_that_stands_often_enough_is_a_fault():
 
 def test_a_run_without_a_blank_has_an_end(monkeypatch):
     monkeypatch.setattr(segments, "LONGEST", 10)
+    monkeypatch.setattr(segments, "BLOCK", 1)
     tokeniser = fitted(kinds.Words(least_count=1), "a b")
     with pytest.raises(
         Untokenisable, match=r"^'xxxxxxxxxxxxxxxxxxxx'\.\.\. goes on for more than 10 "
@@ -255,7 +321,7 @@ def test_counts_of_segments(monkeypatch):
     tally = segments.Tally()
     for part in segments.segments(["a b\n", "b b a"]):
         tally.add(part.distinct, part.counts)
-    assert tally.counts() == {"a": 1, " b": 2, "\nb": 1, " a": 1}
+    assert tally.as_dict() == {"a": 1, " b": 2, "\nb": 1, " a": 1}
 
 
 @pytest.mark.parametrize("blanks", [segments.WHITE_SPACE, segments.SEPARATORS])

@@ -86,6 +86,21 @@ def test_forms_of_a_text_file(characters, tmp_path, monkeypatch, chunk, encoding
     assert "".join(parts[part] for part in PARTS) == MIXED[:400]
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1 << 20])
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp932"])
+def test_a_text_is_read_from_any_place(tmp_path, monkeypatch, chunk, compressed, encoding):
+    monkeypatch.setattr(text_file, "CHUNK", chunk)
+    whole = "誤差 a\r\n" * 20 if encoding == "cp932" else MIXED[:150]
+    data, path = whole.encode(encoding), tmp_path / "text"
+    path.write_bytes(gzip.compress(data) if compressed else data)
+    text = text_file.text_of(path, stated=encoding)
+    assert text.count() == len(whole)
+    drawn = np.random.default_rng(0).integers(0, len(whole) + 1, (40, 2))
+    for start, end in np.sort(drawn, axis=1).tolist():
+        assert "".join(text.between(start, end)) == whole[start:end]
+
+
 def words(path, **source):
     return {"kind": "text_file", "path": str(path)} | {key: str(value) for key, value in source.items()}
 

@@ -3,9 +3,9 @@
 import codecs
 import gzip
 import io
+import itertools
 import zlib
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -42,34 +42,51 @@ def text_of(path: Path, *, stated: str | None = None) -> Text:
         encoding = stated or _encoding(_peeked(file, path), path)
     found = [encoding.upper()] * (stated is None and encoding.startswith("utf-16")) + ["gzip"] * compressed
     notes = (f"{path}: read with {', '.join(found)}",) if found else ()
-    return Text(str(path), sha256, partial(_decoded, path, encoding), notes)
+    return Text(str(path), sha256, DecodedFile(path, encoding), notes)
 
 
-def _decoded(path: Path, encoding: str) -> Iterator[str]:
-    """The characters of a file, line breaks as they are, without the mark of the order of its bytes.
+class DecodedFile:
+    """The characters of a file, line breaks as they are, without the mark of the order of its bytes."""
 
-    ValueError names line and byte of what is no text.
-    """
-    with _opened(path) as file:
-        decoder = codecs.getincrementaldecoder(encoding)()
-        offset, shown = 0, encoding.removesuffix("-sig").upper()
-        while True:
-            data = _read(file, path)
-            kept = len(decoder.getstate()[0])
-            try:
-                text = decoder.decode(data, final=not data)
-            except UnicodeDecodeError as error:
-                line = 1 + sum(before.count("\n") for before in _before(path, encoding, offset - kept))
-                line += error.object[: error.start].decode(encoding, "replace").count("\n")
-                raise ValueError(
-                    f"{path}: line {line}, byte {offset - kept + error.start} "
-                    f"({error.object[error.start]:#04x}) is not {shown}; save the text as UTF-8, or state "
-                    "its encoding, such as task.source.encoding: cp1252"
-                ) from None
-            yield text
-            if not data:
-                return
-            offset += len(data)
+    def __init__(self, path: Path, encoding: str) -> None:
+        self.path = path
+        self.encoding = encoding
+        self.starts: list[tuple[int, tuple[bytes, int]]] = [(0, self._decoder().getstate())]
+        """Byte where each chunk that is known begins, and the decoder's state there."""
+
+    def __call__(self, first: int = 0) -> Iterator[str]:
+        """Chunks as of a `Text`; ValueError names line and byte of what is no text."""
+        offset, state = self.starts[first]
+        decoder = self._decoder()
+        decoder.setstate(state)
+        with _opened(self.path) as file:
+            file.seek(offset)
+            for number in itertools.count(first + 1):
+                data = _read(file, self.path)
+                kept = len(decoder.getstate()[0])
+                try:
+                    text = decoder.decode(data, final=not data)
+                except UnicodeDecodeError as error:
+                    raise self._fault(error, offset - kept) from None
+                offset += len(data)
+                if number == len(self.starts):
+                    self.starts.append((offset, decoder.getstate()))
+                yield text
+                if not data:
+                    return
+
+    def _decoder(self) -> codecs.IncrementalDecoder:
+        return codecs.getincrementaldecoder(self.encoding)()
+
+    def _fault(self, error: UnicodeDecodeError, offset: int) -> ValueError:
+        """`offset` is the place of the first byte that the decoder was given."""
+        shown = self.encoding.removesuffix("-sig").upper()
+        line = 1 + sum(before.count("\n") for before in _before(self.path, self.encoding, offset))
+        line += error.object[: error.start].decode(self.encoding, "replace").count("\n")
+        return ValueError(
+            f"{self.path}: line {line}, byte {offset + error.start} ({error.object[error.start]:#04x}) is not "
+            f"{shown}; save the text as UTF-8, or state its encoding, such as task.source.encoding: cp1252"
+        )
 
 
 def _before(path: Path, encoding: str, end: int) -> Iterator[str]:

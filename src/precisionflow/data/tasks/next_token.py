@@ -2,8 +2,8 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from precisionflow.data.sources.texts import open_texts
 from precisionflow.data.text import CHUNK, Text, Texts
 from precisionflow.data.tokens.running import RunningTokeniser, fitted_running, knowing
 from precisionflow.data.tokens.running.encoded import Untokenisable
+from precisionflow.data.tokens.running.reread import Reread
 from precisionflow.records.cards import TextSize
 from precisionflow.records.schemas import TOKENS
 from precisionflow.results.layout import Part
@@ -31,6 +32,10 @@ class Stretch:
 
     def chunks(self) -> Iterator[str]:
         return self.text.between(self.start, self.end)
+
+    def head(self) -> str:
+        """Its first characters, a chunk's at most."""
+        return "".join(self.text.between(self.start, min(self.start + CHUNK, self.end)))
 
 
 def open_next_token(task: NextToken, *, split: int) -> Opened:
@@ -53,17 +58,19 @@ def write_text(texts: Texts, folder: Path, *, task: NextToken) -> Prepared:
     part. Raises ValueError for what cannot be read and for a part that is too short for one window.
     """
     parts = _stretches(texts, task)
-    with _placed(parts["train"]):
-        tokeniser = fitted_running(task.tokens, parts["train"].chunks())
-    for part in ("valid", "test"):
-        with _placed(parts[part]):
-            tokeniser = knowing(tokeniser, parts[part].chunks())
     rows: dict[Part, int] = {}
     sizes: dict[Part, TextSize] = {}
-    with part_files(folder, TOKENS) as append:
+    with part_files(folder, TOKENS) as append, ExitStack() as files:
+        read = {part: files.enter_context(Reread(stretch.chunks, folder)) for part, stretch in parts.items()}
+        tokeniser = _fitted(parts, read, task)
         for part, stretch in parts.items():
             with _placed(stretch):
-                rows[part], sizes[part] = _write(stretch, tokeniser, partial(append, part))
+                rows[part], unknown = _write(read[part], tokeniser, partial(append, part))
+            head, size = stretch.head(), read[part].bytes
+            assert size is not None, "the part was read to its end"
+            begun = head[: tokeniser.begun(head)]
+            characters = stretch.end - stretch.start - len(begun)
+            sizes[part] = TextSize(characters=characters, bytes=size - len(begun.encode()), unknown=unknown)
     for part, count in rows.items():
         if count <= task.context:
             raise ValueError(
@@ -117,39 +124,24 @@ def _placed(stretch: Stretch) -> Iterator[None]:
         raise ValueError(f"{stretch.text.origin}: {line}{fault}") from None
 
 
-def _write(
-    stretch: Stretch, tokeniser: RunningTokeniser, append: Callable[[pa.Table], None]
-) -> tuple[int, TextSize]:
-    """(tokens, sizes) of a part."""
-    counted = Counted(stretch.chunks())
+def _fitted(parts: Mapping[Part, Stretch], read: Mapping[Part, Reread], task: NextToken) -> RunningTokeniser:
+    """The tokeniser of the training part, with an unknown token where another part has what that never showed."""
+    with _placed(parts["train"]):
+        tokeniser = fitted_running(task.tokens, read["train"])
+    for part in ("valid", "test"):
+        with _placed(parts[part]):
+            tokeniser = knowing(tokeniser, read[part])
+    return tokeniser
+
+
+def _write(text: Reread, tokeniser: RunningTokeniser, append: Callable[[pa.Table], None]) -> tuple[int, int]:
+    """(tokens, unknown ones among them) of a part."""
     rows = unknown = 0
-    for piece in tokeniser.encoded(counted):
+    for piece in tokeniser.encoded(text):
         append(pa.table([piece.ids], schema=TOKENS))
         rows += len(piece.ids)
         unknown += piece.unknown
-    begun = counted.head[: tokeniser.begun(counted.head)]
-    characters, size = counted.characters - len(begun), counted.bytes - len(begun.encode())
-    return rows, TextSize(characters=characters, bytes=size, unknown=unknown)
-
-
-class Counted:
-    """Chunks that are counted as they pass."""
-
-    def __init__(self, chunks: Iterator[str]) -> None:
-        self.chunks = chunks
-        self.head = ""
-        """The first characters, one chunk's at least."""
-        self.characters = 0
-        self.bytes = 0
-        """In UTF-8."""
-
-    def __iter__(self) -> Iterator[str]:
-        for chunk in self.chunks:
-            if self.characters < CHUNK:
-                self.head += chunk
-            self.characters += len(chunk)
-            self.bytes += len(chunk) if chunk.isascii() else len(chunk.encode())
-            yield chunk
+    return rows, unknown
 
 
 def _notes(

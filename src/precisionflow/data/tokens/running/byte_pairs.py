@@ -1,28 +1,48 @@
 """Byte pairs: merges that the library `tokenizers` learns and applies, kept as text in the vocabulary."""
 
+import contextlib
 import functools
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+from jaxtyping import Int32, Int64
 
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import Encoded
-from precisionflow.data.tokens.running.segments import Tally, ragged_take, segments
+from precisionflow.data.tokens.running.segments import WHITE_SPACE, Tally, ragged_take, segments
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
 from precisionflow.records.cards import Vocabulary
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer, pre_tokenizers
 
+PARALLELISM = "TOKENIZERS_PARALLELISM"
+"""The variable that the library reads at each call."""
 MOST_KEPT = 1 << 18
 """Segments whose ids are remembered."""
+BATCH = 1 << 13
+"""Segments that the library is given at once."""
 REPEATS = 1 << 14
 """Repeats of a word that the library is given at once."""
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """The library works in this thread alone: a merge is so little work that threads cost several times as much."""
+    before = os.environ.get(PARALLELISM)
+    os.environ[PARALLELISM] = "false"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PARALLELISM]
+        else:
+            os.environ[PARALLELISM] = before
 
 
 class Kept:
@@ -37,11 +57,16 @@ class Kept:
         self.flat = np.zeros(0, dtype=np.int32)
         self.lengths = np.zeros(0, dtype=np.int64)
 
-    def add(self, segments: Sequence[str], ids: Sequence[Sequence[int]]) -> None:
+    def add(
+        self,
+        segments: Sequence[str],
+        flat: Int32[np.ndarray, "_tokens"],
+        lengths: Int64[np.ndarray, "segments"],
+    ) -> None:
         """Remember the ids of segments that are new."""
         self.row.update(zip(segments, range(len(self.row), len(self.row) + len(segments)), strict=True))
-        self.lengths = np.append(self.lengths, np.fromiter(map(len, ids), np.int64, len(ids)))
-        self.flat = np.append(self.flat, np.fromiter(chain.from_iterable(ids), np.int32))
+        self.lengths = np.append(self.lengths, lengths)
+        self.flat = np.append(self.flat, flat)
 
 
 @dataclass(frozen=True)
@@ -63,16 +88,32 @@ class BytePairs:
         tokeniser.pre_tokenizer = _split()  # type: ignore[assignment]
         return tokeniser
 
+    @functools.cached_property
+    def sizes(self) -> Int64[np.ndarray, "tokens"]:
+        """Bytes of each token."""
+        return np.fromiter(map(len, self.vocabulary.tokens), np.int64, self.vocabulary.ids)
+
     def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
         for part in segments(chunks):
             distinct = part.distinct.to_pylist()
             if len(self.kept.row) > MOST_KEPT:
                 self.kept.clear()
             new = [segment for segment in distinct if segment not in self.kept.row]
-            found = self.library.encode_batch_fast(new, add_special_tokens=False)
-            self.kept.add(new, [one.ids for one in found])
+            for batch in _batches(new):
+                self.kept.add(batch, *self._ids(batch))
             rows = np.fromiter(map(self.kept.row.__getitem__, distinct), np.int64, len(distinct))
             yield Encoded(ragged_take(self.kept.flat, self.kept.lengths, rows[part.places]), 0)
+
+    def _ids(
+        self, batch: Sequence[str]
+    ) -> tuple[Int32[np.ndarray, "_tokens"], Int64[np.ndarray, "segments"]]:
+        """(tokens of segments that stand beside each other, number of each one's tokens)."""
+        with one_thread():
+            (found,) = self.library.encode_batch_fast(["".join(batch)], add_special_tokens=False)
+        ids = np.array(found.ids, dtype=np.int32)
+        ends = np.cumsum([len(encode(segment)) for segment in batch])
+        lengths = np.diff(np.searchsorted(np.cumsum(self.sizes[ids]), ends, side="right"), prepend=0)
+        return ids, lengths
 
     def begun(self, text: str) -> int:
         first = next((piece.ids for piece in self.encoded([text]) if len(piece.ids)), None)
@@ -101,30 +142,52 @@ def byte_pairs_from(chunks: Iterable[str], config: kinds.BytePairs) -> BytePairs
         initial_alphabet=list(alphabet()),
         show_progress=False,
     )
-    learner.train_from_iterator(_repeated(_words(chunks)), trainer)
+    with one_thread():
+        learner.train_from_iterator(_repeated(_words(chunks)), trainer)
     merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
     tokens = dict.fromkeys([*alphabet(), *("".join(merge) for merge in merges)])
     return BytePairs(Vocabulary(tokens=tuple(tokens), merges=tuple(" ".join(merge) for merge in merges)))
 
 
-def _words(chunks: Iterable[str]) -> Counter[str]:
+def _words(chunks: Iterable[str]) -> dict[str, int]:
     """The words of a text as the library sees them, written in the `alphabet`, with their counts."""
     tally = Tally()
     for part in segments(chunks):
         tally.add(part.distinct, part.counts)
-    words: Counter[str] = Counter()
-    split = _split()
-    for segment, count in tally.counts().items():
-        for word, _ in split.pre_tokenize_str(segment):
-            words[word] += count
-    return words
+    counts, words, split = tally.as_dict(), Tally(), _split()
+    for batch in _batches(counts):
+        cut = split.pre_tokenize_str("".join(batch))
+        ends = np.cumsum([len(segment) for segment in batch])
+        starts = np.fromiter((start for _, (start, _) in cut), np.int64, len(cut))
+        repeats = np.fromiter(map(counts.__getitem__, batch), np.int64, len(batch))
+        found = pa.array([word for word, _ in cut], pa.string())
+        words.add(found, repeats[np.searchsorted(ends, starts, side="right")])
+    return words.as_dict()
 
 
-def _repeated(words: Counter[str]) -> Iterator[str]:
+def _repeated(words: Mapping[str, int]) -> Iterator[str]:
     """Every word as often as it stands in the text: the library takes no counts, and repeats are read fastest."""
     for word, count in words.items():
         for left in range(count, 0, -REPEATS):
             yield f"{word} " * min(left, REPEATS)
+
+
+def _batches(segments: Iterable[str]) -> Iterator[Sequence[str]]:
+    """Segments that the library cuts beside each other as it cuts each alone.
+
+    A text's first segment may begin without a blank, its last may end with one: each of these stands alone.
+    """
+    batch: list[str] = []
+    for segment in segments:
+        if segment[0] not in WHITE_SPACE or segment[-1] in WHITE_SPACE:
+            yield [segment]
+            continue
+        batch.append(segment)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _split() -> "pre_tokenizers.PreTokenizer":

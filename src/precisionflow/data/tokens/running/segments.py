@@ -13,10 +13,13 @@ import pyarrow as pa
 from jaxtyping import Bool, Int, Int32, Int64, UInt8
 
 from precisionflow.data.tokens.running.encoded import Untokenisable
+from precisionflow.data.tokens.running.reread import Cut, Reread
 from precisionflow.data.tokens.running.utf8 import encode
 
 LONGEST = 1 << 20
 """Bytes of the longest segment."""
+BLOCK = 1 << 22
+"""Bytes of a text, and a chunk's more, that are cut at once: a larger block repeats fewer distinct segments."""
 MOST_PENDING = 1 << 20
 """Counts that are kept apart before they are summed."""
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
@@ -42,12 +45,22 @@ class Segments(NamedTuple):
 
 
 def segments(chunks: Iterable[str], *, blanks: str = WHITE_SPACE) -> Iterator[Segments]:
-    """All segments of a text, those of about a chunk at a time; Untokenisable for one that is too long."""
+    """All segments of a text, those of about a block at a time; Untokenisable for one that is too long."""
+    cut = _cuts(blanks)
+    for found in chunks.segments(cut) if isinstance(chunks, Reread) else cut(chunks):
+        yield Segments(found.dictionary, found.indices.to_numpy())
+
+
+@functools.cache
+def _cuts(blanks: str) -> Cut:
+    return functools.partial(_cut, blanks=blanks)
+
+
+def _cut(chunks: Iterable[str], *, blanks: str) -> Iterator[pa.DictionaryArray]:
     for data, starts in _whole(chunks, blanks):
         offsets = np.append(starts, len(data)).astype(np.int32)
         array = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(data))
-        found = array.dictionary_encode()
-        yield Segments(found.dictionary, found.indices.to_numpy())
+        yield array.dictionary_encode()
 
 
 class Tally:
@@ -63,10 +76,15 @@ class Tally:
         if sum(table.num_rows for table in self.pending) > MOST_PENDING:
             self._sum()
 
-    def counts(self) -> dict[str, int]:
-        """Text -> its count."""
+    def counts(self) -> pa.Table:
+        """Columns `text` and `count`, each text once."""
         self._sum()
-        return dict(zip(self.table["text"].to_pylist(), self.table["count"].to_pylist(), strict=True))
+        return self.table
+
+    def as_dict(self) -> dict[str, int]:
+        """Text -> its count."""
+        table = self.counts()
+        return dict(zip(table["text"].to_pylist(), table["count"].to_pylist(), strict=True))
 
     def _sum(self) -> None:
         grouped = pa.concat_tables([self.table, *self.pending]).group_by("text").aggregate([("count", "sum")])
@@ -87,8 +105,8 @@ def ragged_take(
 def _whole(chunks: Iterable[str], blanks: str) -> Iterator[tuple[bytes, Int64[np.ndarray, "segments"]]]:
     """(UTF-8, starts of its segments), where each ends with a segment."""
     held, line = b"", 1
-    for chunk in chunks:
-        data = held + encode(chunk)
+    for block in _blocks(chunks):
+        data = held + block
         starts = _starts(data, blanks)
         border = int(starts[-1]) if len(starts) else 0
         held = data[border:]
@@ -107,6 +125,18 @@ def _whole(chunks: Iterable[str], blanks: str) -> Iterator[tuple[bytes, Int64[np
         yield held, np.zeros(1, dtype=np.int64)
 
 
+def _blocks(chunks: Iterable[str]) -> Iterator[bytes]:
+    """The UTF-8 of as many chunks as make a block."""
+    pieces, size = list[bytes](), 0
+    for chunk in chunks:
+        pieces.append(encode(chunk))
+        size += len(pieces[-1])
+        if size >= BLOCK:
+            yield b"".join(pieces)
+            pieces, size = [], 0
+    yield b"".join(pieces)
+
+
 def _starts(data: bytes, blanks: str) -> Int64[np.ndarray, "_segments"]:
     """0, and the first byte of every blank after something else."""
     if not data:
@@ -119,8 +149,10 @@ def _blank(data: Data, blanks: str) -> Bool[np.ndarray, "bytes"]:
     """True at all bytes of every blank."""
     single, several = _blanks(blanks)
     blank = single[data]
+    if not (high := np.flatnonzero(data >= 0x80)).size:
+        return blank
     for first, sequences in several.items():
-        places = np.flatnonzero(data == first)
+        places = high[data[high] == first]
         for rest in sequences if len(places) else ():
             inside = places[places + len(rest) < len(data)]
             for shift, byte in enumerate(rest, 1):

@@ -1,8 +1,7 @@
 """Words: what stands between blanks, the most common first, and <unk> for all others."""
 
-import functools
+import bisect
 import itertools
-import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ from jaxtyping import Int64
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import NO_ID, Encoded
 from precisionflow.data.tokens.running.listing import Listing, refuse_none
-from precisionflow.data.tokens.running.segments import SEPARATORS, Tally, segments
+from precisionflow.data.tokens.running.segments import SEPARATORS, Tally, ragged_take, segments
 from precisionflow.records.cards import Vocabulary
 
 LINE_END = "<eos>"
+ORDER = [("count", "descending"), ("text", "ascending")]
+"""The most common first, those of one count by their code points."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,18 @@ class Words(Listing):
     unknown: ClassVar[str] = "<unk>"
     config: kinds.Words
 
-    @functools.cached_property
-    def listed(self) -> pa.StringArray:
-        """The tokens in the order of their ids."""
-        return pa.array(self.vocabulary.tokens, pa.string())
-
     def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
+        line_end = self.index.get(LINE_END, NO_ID)
         for part in segments(chunks, blanks=SEPARATORS):
             lines, words = _read(part.distinct, self.config)
-            ids = pc.fill_null(pc.index_in(words, value_set=self.listed), NO_ID).to_numpy(
-                zero_copy_only=False
+            ids = np.fromiter(
+                map(self.index.get, words.to_pylist(), itertools.repeat(NO_ID)), np.int32, len(words)
             )
             there = pc.not_equal(words, "").to_numpy(zero_copy_only=False)
-            length = (lines + there)[part.places]
-            found = np.full(length.sum(), self.index.get(LINE_END, NO_ID), dtype=np.int32)
-            last = (np.cumsum(length) - 1)[there[part.places]]
-            found[last] = ids[part.places][there[part.places]]
+            length = lines + there
+            flat = np.full(length.sum(), line_end, dtype=np.int32)
+            flat[(np.cumsum(length) - 1)[there]] = ids[there]
+            found = ragged_take(flat, length, part.places)
             new = found == NO_ID
             found[new] = self.id_of_unknown
             yield Encoded(found, int(new.sum()))
@@ -83,21 +80,27 @@ def words_from(chunks: Iterable[str], config: kinds.Words) -> Words:
         lines, words = _read(part.distinct, config)
         tally.add(words, part.counts)
         line_ends += int(lines @ part.counts)
+    tally.add(pa.array([LINE_END], pa.string()), np.array([line_ends]))
     counts = tally.counts()
-    counts.pop("", None)
-    if line_ends:
-        counts[LINE_END] = counts.get(LINE_END, 0) + line_ends
-    known = _commonest({word: count for word, count in counts.items() if count >= config.least_count})
-    kept = dict(itertools.islice(known.items(), config.most))
+    counts = counts.filter(pc.and_(pc.not_equal(counts["text"], ""), pc.greater(counts["count"], 0)))
+    common = counts.filter(pc.greater_equal(counts["count"], config.least_count)).sort_by(ORDER)
+    common = common.slice(length=config.most)
+    kept: list[str] = common["text"].to_pylist()
     refuse_none(kept, kind="words", least_count=config.least_count)
-    if others := sum(counts.values()) - sum(kept.values()):
-        kept = _commonest(kept | {Words.unknown: kept.get(Words.unknown, 0) + others})
+    if others := pc.sum(counts["count"]).as_py() - pc.sum(common["count"]).as_py():
+        kept = _with_unknown(kept, common["count"].to_numpy(), others)
     return Words(Vocabulary(tokens=tuple(kept)), config)
 
 
-def _commonest(counts: dict[str, int]) -> dict[str, int]:
-    """The counts from the highest on, those of one count in the order of their words."""
-    return dict(sorted(sorted(counts.items()), key=operator.itemgetter(1), reverse=True))
+def _with_unknown(words: list[str], counts: Int64[np.ndarray, "words"], others: int) -> list[str]:
+    """The words in `ORDER`, <unk> where its count and those of all others put it."""
+    if Words.unknown in words:
+        place = words.index(Words.unknown)
+        others += int(counts[place])
+        words, counts = words[:place] + words[place + 1 :], np.delete(counts, place)
+    first, end = (int(np.searchsorted(-counts, -others, side=side)) for side in ("left", "right"))
+    place = bisect.bisect_left(words, Words.unknown, first, end)
+    return [*words[:place], Words.unknown, *words[place:]]
 
 
 def _read(
