@@ -3,7 +3,8 @@
 Both read one text of words drawn by Zipf's law, learn the vocabulary from it and write ids as Parquet; `datasets` maps
 batches of lines in one process, by a comprehension or by the library `tokenizers`. Beside that stands its `map` alone,
 without vocabulary and Parquet, over the whole of `prepare`. Both take turns, and the quicker run of each counts; the
-time of all threads of a process is its own. What a process spends once is left out: each prepares a small text first. `datasets` is installed in an environment of its own, build/datasets, which is kept.
+time of all threads of a process is its own. What a process spends once is left out: each prepares a small text first.
+`datasets` is installed in an environment of its own, build/datasets, which is kept.
 """
 
 import json

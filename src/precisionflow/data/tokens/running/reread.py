@@ -1,14 +1,14 @@
 """A text that is read several times: its segments are cut once, and lie in a file from then on."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
 
-Cut = Callable[[Iterator[str]], Iterator[pa.DictionaryArray]]
+Cut = Callable[[Iterable[str]], Iterator[pa.DictionaryArray]]
 """Chunks of a text -> its segments."""
 SCHEMA = pa.schema([("segments", pa.dictionary(pa.int32(), pa.string()))])
 
@@ -44,7 +44,7 @@ class Reread(ExitStack):
             return
         file = self.enter_context(tempfile.TemporaryFile(dir=self.folder))  # noqa: SIM115 - closed with the text
         with pa.ipc.new_stream(file, SCHEMA) as stream:
-            for array in cut(iter(self)):
+            for array in cut(self):
                 stream.write(pa.record_batch([array], schema=SCHEMA))
                 yield array
         self.kept[cut] = file
