@@ -9,6 +9,8 @@ CORE = "precisionflow-python-core:0.1.0"
 """Without torch: prepare, aggregate, report, the launchers, the MLflow server."""
 TRAIN = "precisionflow-python-train:0.1.0"
 """With torch and DeepSpeed: train, evaluate."""
+NAMES = {CORE: "core", TRAIN: "train"}
+"""Image that a component names -> its name where a build says its reference."""
 BUILT = Path("build/images.json")
 """What `make images` writes: {"core": reference, "train": reference}."""
 _EXACT = re.compile(r"@sha256:[0-9a-f]{64}$|:[^:/@]+-[0-9a-f]{12}$")

@@ -10,9 +10,11 @@ from kfp import dsl, kubernetes
 from kfp.dsl.graph_component import GraphComponent
 from precisionflow.components.finish import finish
 from precisionflow.components.identify import identify
+from precisionflow.components.images import NAMES
 from precisionflow.components.launch_trainjob import launch_trainjob
 from precisionflow.components.train import train
 from precisionflow.pipelines.ablation import Equip, wire
+from precisionflow.pipelines.argument_size import refuse_too_many
 
 from precisionflow import stages
 from precisionflow.arguments import experiment_argument
@@ -56,7 +58,7 @@ class Needs:
 def needs(experiment: Experiment) -> Needs:
     """What its variants need; ConfigError for a file of predictions, which pods that train do not see.
 
-    Also where raw data or several nodes ask for a workspace and the experiment has none.
+    Also where they are too many for KFP, and where raw data or several nodes ask for a workspace and there is none.
     """
     variants = stages.expand([experiment])
     for variant in variants:
@@ -65,6 +67,7 @@ def needs(experiment: Experiment) -> Needs:
                 f"model.kind predictions: {variant.model.path} is read on this machine alone; take the variant "
                 f"{variant.variant!r} out, or say `precisionflow run`"
             )
+    refuse_too_many(variants)
     found = Needs(
         trainer=any(isinstance(v.engine, DeepSpeedEngine) and v.engine.nodes > 1 for v in variants),
         files=tuple(dict.fromkeys(file for v in variants for file in v.task.source.files)),
@@ -160,7 +163,7 @@ class Equipment:
 
     def __call__(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
         verb = task.component_spec.name
-        task.set_container_image(self.images["train" if verb in ("train", "evaluate") else "core"])
+        task.set_container_image(self.images[NAMES[task.container_spec.image]])
         task.set_caching_options(enable_caching=verb not in ALWAYS_AGAIN)
         if self.cluster.retries:
             task.set_retry(

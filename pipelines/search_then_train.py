@@ -13,6 +13,7 @@ from precisionflow.pipelines.ablation import Equip, ablation, unchanged
 
 from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.cluster.access import names
+from precisionflow.cluster.katib.spec import equipped
 from precisionflow.config import Experiment
 from precisionflow.destination import ClusterArtifacts
 from precisionflow.search.study import Study
@@ -64,16 +65,18 @@ def search_then_train_on_cluster(
 ) -> GraphComponent:
     """The pipeline equipped for a cluster; study and experiment stand in it as its default arguments.
 
-    Where it ends badly after the search, `finish` says so in MLflow; before, no run of the experiment is open there.
-    Every variant is trained as the experiment's own variants ask for it: which ones there are is known only after the
-    search.
+    Trials get the queue and the pull secrets of the experiment. Where it ends badly after the search, `finish` says so
+    in MLflow; before, no run of the experiment is open there. Every variant is trained as the experiment's own variants
+    ask for it: which ones there are is known only after the search.
     """
     from precisionflow.pipelines.on_cluster import Equipment, in_workspace, needs, training_on_cluster
 
     experiment = in_workspace(experiment)
     wanted, place = needs(experiment), str(ClusterArtifacts())
     equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
-    given, whole = as_argument(study.content), experiment_argument(experiment)
+    claim = experiment.cluster.workspace if wanted.files else None
+    content = equipped(study.content, experiment.cluster, claim=claim)
+    given, whole = as_argument(content), experiment_argument(experiment)
 
     training = training_on_cluster(wanted, images=images, equip=equip)
 

@@ -1,7 +1,6 @@
 """Pipeline of an experiment with tuned axes: a study for each combination of their levels, then the ablation."""
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
@@ -12,7 +11,7 @@ from precisionflow.pipelines.on_cluster import Equipment, in_workspace, needs, t
 
 from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.cluster.access import names
-from precisionflow.cluster.katib.spec import mounting
+from precisionflow.cluster.katib.spec import equipped
 from precisionflow.config import Experiment
 from precisionflow.destination import ClusterArtifacts
 from precisionflow.search.tuning import studies_of
@@ -31,9 +30,12 @@ def tune_then_train_on_cluster(
     wanted, place = needs(experiment), str(ClusterArtifacts())
     equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
     training = training_on_cluster(wanted, images=images, equip=equip)
-    contents: list[Any] = [study.content for study in studies_of(experiment)]
-    if wanted.files and experiment.cluster.workspace:
-        contents = [mounting(content, experiment.cluster.workspace) for content in contents]
+    claim = experiment.cluster.workspace if wanted.files else None
+    threads = experiment.cluster.train.threads(wanted.ranks)
+    contents = [
+        equipped(study.content, experiment.cluster, claim=claim, threads=threads)
+        for study in studies_of(experiment)
+    ]
     given, whole = [as_argument(content) for content in contents], experiment_argument(experiment)
 
     @dsl.pipeline(

@@ -20,6 +20,7 @@ from precisionflow.cluster.doctor.finding import Finding
 
 Json = dict[str, Any]
 NAMESPACE = "/api/v1/namespaces/runs"
+PIPELINES = f"{NAMESPACE}/services/ml-pipeline"
 TRAINER = "/apis/trainer.kubeflow.org/v1alpha1"
 GROUPS = {
     "argoproj.io": ("v1alpha1", "workflows", "workflow-controller"),
@@ -57,7 +58,8 @@ def healthy() -> dict[str, Any]:
     """Path -> answer of a cluster where nothing is wrong; a pod's log is what its command says."""
     answers: dict[str, Any] = {
         "/version": {"gitVersion": "v1.34.0"},
-        f"{NAMESPACE}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz": {"multi_user": False},
+        PIPELINES: {"metadata": {"name": "ml-pipeline"}},
+        f"{PIPELINES}:http/proxy/apis/v2beta1/healthz": {"multi_user": False},
         "/apis/apps/v1/namespaces/runs/deployments/ml-pipeline": deployment("api-server"),
         f"{TRAINER}/clustertrainingruntimes": listed(
             {"metadata": {"name": "torch-distributed"}}, {"metadata": {"name": "deepspeed-distributed"}}
@@ -98,13 +100,16 @@ class ApiServer(ABC):
     """An API server on the loopback; what it answers is a subclass's."""
 
     def __init__(self) -> None:
+        self.headers: Any = None
+        """Those of the last request."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 path, _, query = self.path.partition("?")
-                body = json.loads(sent) if sent else {}
+                server.seen(self.headers)
+                body = json.loads(sent) if sent[:1] in (b"{", b"[") else {}
                 status, content = server.answer(self.command, path, query=query, body=body)
                 text = content if isinstance(content, str) else json.dumps(content)
                 self.send_response(status)
@@ -120,6 +125,10 @@ class ApiServer(ABC):
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_port}"
+
+    def seen(self, headers: Any) -> None:
+        """Called with the headers of each request before it is answered."""
+        self.headers = headers
 
     @abstractmethod
     def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:

@@ -5,6 +5,7 @@ stand in the files.
 """
 
 import functools
+import ipaddress
 import os
 import re
 import shutil
@@ -18,7 +19,8 @@ import pytest
 import yaml
 
 from precisionflow.cluster.access import names
-from precisionflow.cluster.access.kinds import EXPERIMENTS, TRAINJOBS
+from precisionflow.cluster.access.kinds import EXPERIMENTS, PODS, TRAINJOBS
+from precisionflow.cluster.access.login import TOKEN
 from precisionflow.cluster.doctor.rights import ACCOUNT
 from precisionflow.config.cluster import CLAIM, Cluster
 from tests.manifests.rendered import MANIFESTS, Resource, one, rendered
@@ -93,6 +95,7 @@ def test_every_pod_is_restricted_and_bounded(resources: list[Resource]) -> None:
             "emptyDir",
             "configMap",
             "persistentVolumeClaim",
+            "projected",
         }
         for container in _containers(pod):
             security = container["securityContext"]
@@ -134,11 +137,38 @@ def test_runs_may_do_what_the_doctor_asks_for(installation: list[Resource]) -> N
         for group in rule["apiGroups"]
         for resource in rule["resources"]
     }
+    asked = set()
     for right in (right for rights in ACCOUNT.values() for right in rights):
         whole, _, part = right.resource.partition("/")
         name, _, group = whole.partition(".")
-        for verb in right.verbs:
-            assert (verb, group, f"{name}/{part}" if part else name) in given
+        asked |= {(verb, group, f"{name}/{part}" if part else name) for verb in right.verbs}
+    assert given == asked, "and nothing that is never used"
+
+
+def test_pods_of_runs_are_reached_by_nobody_and_reach_no_metadata_of_a_cloud(
+    installation: list[Resource],
+) -> None:
+    """What a pod may call is what one of the rules allows: an address that all of them leave out is closed."""
+    spec = one(installation, "NetworkPolicy", "precisionflow-runs")["spec"]
+    assert spec["podSelector"] == {"matchLabels": names.MANAGED}
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in spec
+    dns, inside, outside = spec["egress"]
+    assert {(p["port"], p["protocol"]) for p in dns["ports"]} == {
+        (port, protocol) for port in (53, 5353) for protocol in ("UDP", "TCP")
+    }
+    assert inside == {"to": [{"namespaceSelector": {}}]}
+
+    def open_to(address: str) -> bool:
+        found = ipaddress.ip_address(address)
+        blocks = [peer["ipBlock"] for peer in outside["to"]]
+        within = [b for b in blocks if found in ipaddress.ip_network(b["cidr"])]
+        return any(all(found not in ipaddress.ip_network(e) for e in block["except"]) for block in within)
+
+    for metadata in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16", "fd00:ec2::254"):
+        assert not open_to(metadata), metadata
+    for server in ("10.96.0.1", "192.0.2.7", "2001:db8::1"):
+        assert open_to(server), server
 
 
 def test_what_cleans_up_mounts_the_workspace_and_may_do_just_that(installation: list[Resource]) -> None:
@@ -152,8 +182,11 @@ def test_what_cleans_up_mounts_the_workspace_and_may_do_just_that(installation: 
     assert places["workspace"] == names.WORKSPACE
     claims = [v["persistentVolumeClaim"]["claimName"] for v in pod["volumes"] if "persistentVolumeClaim" in v]
     assert claims == [CLAIM]
+    (token,) = (source["serviceAccountToken"] for v in pod["volumes"] for source in v.get("projected", {}).get("sources", ()))
+    assert token["audience"] == "pipelines.kubeflow.org"
+    assert f"{places['token']}/{token['path']}" == str(TOKEN)
     rules = one(installation, "Role", "precisionflow-gc")["rules"]
-    kinds = {kind.resource: {"list", "delete"} for kind in (TRAINJOBS, EXPERIMENTS)}
+    kinds = {kind.resource.rstrip("."): {"list", "delete"} for kind in (TRAINJOBS, EXPERIMENTS, PODS)}
     read = {"configmaps": {"get"}, "services": {"get"}, "secrets": {"get"}}
     given = {
         f"{resource}.{group}".rstrip("."): set(rule["verbs"])

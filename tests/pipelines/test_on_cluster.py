@@ -2,14 +2,17 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from precisionflow.pipelines.argument_size import refuse_too_many
 from precisionflow.pipelines.compiled import compile_all, compile_experiment, version_of
 
+from precisionflow import stages
 from precisionflow.cluster.access import names
 from precisionflow.config import ConfigError, load, parse
 from tests.command_line import Line
@@ -293,6 +296,27 @@ def test_a_table_of_ones_own_is_read_from_the_workspace(compiled: Compiled) -> N
     source = "task.source={kind: table_file, path: beams.csv, target: strength}"
     _, platform = compiled(source, "cluster.workspace=mine")
     assert pods(platform)["prepare"]["pvcMount"][0]["constant"] == "mine"
+
+
+def design(seeds: int) -> Any:
+    axis = {f"s{number}": {"training": {"learning_rate": 1e-5 * (number + 1)}} for number in range(seeds)}
+    return load("quickstart-regression", [f"ablation.axes={json.dumps({'rate': axis})}"])
+
+
+def test_a_design_that_kfp_cannot_hand_to_a_task_is_refused_before_it_starts(tmp_path: Path) -> None:
+    """Here the artifacts are too many, there the texts too long; what is said to fit does."""
+    told = r"^ablation: 512 variants are too many for one run on a cluster: .* submit parts of the design, (\d+) var"
+    with pytest.raises(ConfigError, match=told) as caught:
+        compile_experiment(design(512), images=IMAGES, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+    found = re.search(r"(\d+) variants or fewer", str(caught.value))
+    assert found
+    most = int(found[1])
+    assert 100 < most < 512
+    refuse_too_many(stages.expand([design(most)]))
+    long = [variant.model_copy(update={"question": "q" * 2000}) for variant in stages.expand([design(70)])]
+    with pytest.raises(ConfigError, match=r"^ablation: 70 variants are too many"):
+        refuse_too_many(long)
 
 
 def test_a_placeholder_in_a_question_is_only_text(compiled: Compiled) -> None:

@@ -11,7 +11,7 @@ from precisionflow.pipelines.tune_then_train import tune_then_train_on_cluster
 
 from precisionflow.ablation.design import expand
 from precisionflow.app.plan import print_plan
-from precisionflow.cluster.katib.spec import mounting
+from precisionflow.cluster.katib.spec import equipped
 from precisionflow.config import ConfigError, Experiment, load, parse, tuned
 from precisionflow.config.load import as_word
 from precisionflow.destination import LocalResults
@@ -161,16 +161,16 @@ def test_on_a_cluster_katib_runs_the_studies_and_the_ablation_follows() -> None:
     assert tasks["merge"]["dependentTasks"] == [loop]
     parameters = content["root"]["inputDefinitions"]["parameters"]
     studies = [json.loads(text) for text in parameters["studies"]["defaultValue"]]
-    assert studies == [study.content for study in studies_of(experiment())]
+    whole = experiment()
+    threads = whole.cluster.train.threads()
+    assert threads > 1
+    assert studies == [
+        equipped(study.content, whole.cluster, claim=None, threads=threads) for study in studies_of(whole)
+    ]
+    for study in studies:
+        (container,) = study["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
+        assert container["env"] == [{"name": "OMP_NUM_THREADS", "value": str(threads)}]
     assert parse(parameters["experiment"]["defaultValue"]) == experiment()
-
-
-def test_trials_on_a_cluster_see_raw_files() -> None:
-    content = studies_of(experiment())[0].content
-    pod = mounting(content, "space")["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
-    assert {"name": "workspace", "persistentVolumeClaim": {"claimName": "space"}} in pod["volumes"]
-    assert {"name": "workspace", "mountPath": "/workspace"} in pod["containers"][0]["volumeMounts"]
-    assert "workspace" not in json.dumps(content["spec"]["trialTemplate"]["trialSpec"])
 
 
 def test_an_experiment_is_one_word() -> None:

@@ -40,27 +40,24 @@ def submit_experiment(
         raise ValueError(
             f"--cron {cron!r}: should have {CRON_FIELDS} fields, the first seconds: '0 0 6 * * 1-5'"
         )
-    from precisionflow.cluster.pipelines.submit import mlflow_variables, refuse_unmet, start
+    from precisionflow.cluster.pipelines.submit import mlflow_variables, start
+    from precisionflow.cluster.pipelines.unmet import Asked, refuse_unmet
     from precisionflow.components.images import image_references, refuse_inexact
     from precisionflow.pipelines.compiled import compile_experiment, version_of
     from precisionflow.pipelines.on_cluster import needs
 
     references, connection = image_references(images), Connection(access)
     refuse_inexact(references)
+    wanted = needs(experiment)
     pipeline = experiment.name if study is None else f"{experiment.name}-search"
     name = run_name or f"{pipeline}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     variables = mlflow_variables(connection)
-    wanted = needs(experiment)
     volume = experiment.cluster.workspace if wanted.mounting else None
-    refuse_unmet(
-        trainer=wanted.trainer,
-        volume=volume,
-        queue=experiment.cluster.queue,
-        secrets=experiment.cluster.pull_secrets,
-        connection=connection,
-    )
+    searching = study is not None or experiment.ablation.tuned is not None
+    refuse_unmet(Asked(experiment.cluster, wanted.trainer, volume, searching), connection)
     if wanted.files and volume:
-        _refuse_absent(wanted.files, Workspace(connection, volume, references["core"]))
+        secrets = experiment.cluster.pull_secrets
+        _refuse_absent(wanted.files, Workspace(connection, volume, references["core"], secrets))
     warn_of_few_units(experiment)
     with tempfile.TemporaryDirectory() as folder:
         file = compile_experiment(

@@ -18,6 +18,8 @@ Quantity = Annotated[
 """A Kubernetes quantity: 2, 500m, 4Gi."""
 CLAIM = "precisionflow-workspace"
 """PersistentVolumeClaim of manifests/runs."""
+QUEUE = "kueue.x-k8s.io/queue-name"
+"""Label of what waits in a queue: the queue's name."""
 Cores = Annotated[str, BeforeValidator(_written), Field(pattern=r"^[0-9]+(\.[0-9]+)?m?$")]
 """A quantity of processors: 2, 500m."""
 LabelKey = Annotated[
@@ -94,7 +96,7 @@ class Cluster(Config):
         if self.queue is None:
             return {}
         priority = {"kueue.x-k8s.io/priority-class": self.priority} if self.priority else {}
-        return {"kueue.x-k8s.io/queue-name": self.queue} | priority
+        return {QUEUE: self.queue} | priority
 
     @model_validator(mode="after")
     def _has_a_queue(self) -> Self:

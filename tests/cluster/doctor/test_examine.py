@@ -177,8 +177,26 @@ TROUBLES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "into secret precisionflow-mlflow; mend: kubectl -n runs edit configmap precisionflow-mlflow",
     ),
     "no Pipelines": (
-        lambda answers: answers.pop(f"{NAMESPACE}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz"),
+        lambda answers: answers.pop(f"{NAMESPACE}/services/ml-pipeline"),
         f"bad  Kubeflow Pipelines: no service ml-pipeline in runs or kubeflow; {PIPELINES}",
+    ),
+    "Pipelines elsewhere": (
+        lambda answers: answers.update(
+            {
+                "/api/v1/namespaces/kubeflow/services/ml-pipeline": answers.pop(
+                    f"{NAMESPACE}/services/ml-pipeline"
+                )
+            }
+        ),
+        "bad  Kubeflow Pipelines: no service ml-pipeline in runs, there is one in kubeflow; with Kubeflow's profiles "
+        "say --namespace runs --host ADDRESS; mend: precisionflow doctor --namespace kubeflow",
+    ),
+    "several users, who is not told": (
+        lambda answers: answers.update(
+            {f"{NAMESPACE}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz": {"multi_user": True}}
+        ),
+        "bad  Kubeflow Pipelines in runs tells its users apart, and the API server does not tell it who you are; give "
+        "its own address with --host",
     ),
 }
 
@@ -213,7 +231,10 @@ def test_nodes_that_are_too_small_or_closed_are_told(cluster: Cluster) -> None:
 
 def test_a_missing_right_is_named_with_the_role_that_gives_it(cluster: Cluster) -> None:
     cluster.refused = {"create services", "patch trainingruntimes"}
-    user, runner = (line for line in cluster.wrong() if line != NO_GPU)
+    user, cancelling, runner = (line for line in cluster.wrong() if line != NO_GPU)
+    assert cancelling.startswith(
+        "bad  your rights for cancel: you may not create services/proxy in runs; mend: "
+    )
     assert user == (
         "bad  your rights for submit: you may not create services/proxy in runs; "
         "mend: kubectl -n runs create role precisionflow-submit --verb=create --resource=services/proxy && "

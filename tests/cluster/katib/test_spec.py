@@ -2,9 +2,16 @@
 
 import copy
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import yaml
 
 from precisionflow.cluster.access import names
-from precisionflow.cluster.katib.spec import katib_experiment
+from precisionflow.cluster.katib.spec import equipped, katib_experiment
+from precisionflow.config.cluster import Cluster
 from precisionflow.search.study import Study
 from tests.studies_of_katib import study
 
@@ -41,3 +48,58 @@ def test_images_of_others_stay() -> None:
     given = study(**{"precisionflow-python-core:0.1.0": "quay.io/other/core:1"})
     sent = katib_experiment(given, namespace="here", images={"train": "b"})
     assert "quay.io/other/core:1" in json.dumps(sent)
+
+
+def job(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    return content["spec"]["trialTemplate"]["trialSpec"]
+
+
+def test_trials_get_what_the_experiment_says_of_the_cluster() -> None:
+    cluster = Cluster(queue="team", priority="high", pull_secrets=("mine",))
+    given = study().content
+    kept = copy.deepcopy(given)
+    trial = job(equipped(given, cluster, claim="space"))
+    assert given == kept
+    assert trial["metadata"]["labels"] == {
+        "kueue.x-k8s.io/queue-name": "team",
+        "kueue.x-k8s.io/priority-class": "high",
+    }
+    pod = trial["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["imagePullSecrets"] == [{"name": "mine"}]
+    assert {"name": "workspace", "persistentVolumeClaim": {"claimName": "space"}} in pod["volumes"]
+    (container,) = pod["containers"]
+    assert {"name": "workspace", "mountPath": "/workspace"} in container["volumeMounts"]
+    assert {"name": "PRECISIONFLOW_DATA", "value": "/workspace/data"} in container["env"]
+    kubernetes_validate.validate(
+        trial | {"metadata": {**trial["metadata"], "name": "t"}}, "1.34", strict=True
+    )
+
+
+def test_what_a_study_says_of_its_trials_stands() -> None:
+    cluster = Cluster(queue="team", pull_secrets=("mine",))
+    once = equipped(study().content, cluster, claim="space")
+    assert equipped(once, Cluster(queue="other", pull_secrets=("yours",)), claim="w") == once
+    plain = job(equipped(study().content, Cluster(), claim=None))
+    assert "metadata" not in plain
+    assert plain["spec"]["template"]["spec"] == {
+        **job(study().content)["spec"]["template"]["spec"],
+        "automountServiceAccountToken": False,
+    }
+
+
+def test_a_trial_of_another_kind_waits_in_the_queue_too() -> None:
+    content = copy.deepcopy(dict(study().content))
+    content["spec"]["trialTemplate"]["trialSpec"] = {"kind": "TrainJob", "spec": {"trainer": {}}}
+    trial = job(equipped(content, Cluster(queue="team", pull_secrets=("mine",)), claim="space"))
+    labels = {"kueue.x-k8s.io/queue-name": "team"}
+    assert trial == {"kind": "TrainJob", "metadata": {"labels": labels}, "spec": {"trainer": {}}}
+
+
+def test_no_shipped_study_shows_its_trials_a_token() -> None:
+    files = sorted((Path(__file__).parents[3] / "katib").glob("*.yaml"))
+    assert files
+    for file in files:
+        trial = job(yaml.safe_load(file.read_text()))
+        if trial["kind"] == "Job":
+            assert trial["spec"]["template"]["spec"]["automountServiceAccountToken"] is False, file.name

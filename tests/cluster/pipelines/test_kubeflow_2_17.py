@@ -1,6 +1,7 @@
 """status, logs, fetch and doctor of the command line against what KFP 2.17 with Argo 4 answers."""
 
 import contextlib
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -11,13 +12,15 @@ import pytest
 from precisionflow.pipelines.compiled import compile_experiment
 
 from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.access.port_forward import _target
+from precisionflow.cluster.pipelines import follow
 from precisionflow.cluster.pipelines import object_store as room
 from precisionflow.config import parse
 from precisionflow.results.layout import Results
 from tests.command_line import AXES, TINY, Line
 from tests.every_stage import through_every_stage
-from tests.invented_cluster import listed
+from tests.invented_cluster import NAMESPACE, Json, listed
 from tests.invented_kubeflow import API, BUCKET, RUN, Kubeflow
 from tests.invented_store import store
 
@@ -91,6 +94,32 @@ def test_status_names_tasks_and_variants(installed: Installed, line: Line) -> No
     assert line("status", "mine") == (0, LATER, "")
 
 
+def test_status_says_behind_how_many_a_task_waits(installed: Installed, line: Line) -> None:
+    kubeflow = installed.kubeflow
+    train = "exit-handler-1.for-loop-1.iteration-iterations(1:1).iteration-item.train"
+    kubeflow.answers[f"{API}/runs/{RUN}"]["state"] = "RUNNING"
+    (workflow,) = kubeflow.answers["/apis/argoproj.io/v1alpha1/namespaces/runs/workflows"]["items"]
+    for node in workflow["status"]["nodes"].values():
+        if node["name"].endswith(train):
+            node["phase"] = "Running"
+        if node["name"].endswith((f"{train}.executor", f"{train}.executor(0)")):
+            node["phase"] = "Pending"
+    of_train = f"{train}.executor(0)"
+    for pod in kubeflow.answers[f"{NAMESPACE}/pods"]["items"]:
+        if pod["metadata"]["annotations"]["workflows.argoproj.io/node-name"].endswith(of_train):
+            gate = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+            pod["status"] = {"phase": "Pending", "conditions": [gate]}
+            pod["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "team"
+            owner = {"kind": "Pod", "name": pod["metadata"]["name"]}
+    order = "/apis/visibility.kueue.x-k8s.io"
+    waiting = {"metadata": {"ownerReferences": [owner]}, "positionInClusterQueue": 4}
+    kubeflow.answers[order] = {"preferredVersion": {"version": "v1beta1"}}
+    kubeflow.answers[f"{order}/v1beta1/namespaces/runs/localqueues/team/pendingworkloads"] = listed(waiting)
+    said = line("status", "mine").out.splitlines()
+    assert "  train other: queued in team behind 4" in said
+    assert "  train one: done" in said
+
+
 def test_logs_of_pods_and_then_of_the_store(installed: Installed, line: Line) -> None:
     code, out, err = line("logs", "mine", "--task", "train")
     assert (code, err) == (0, "")
@@ -133,11 +162,87 @@ def test_the_doctor_finds_nothing_to_mend(line: Line, tmp_path: Path) -> None:
     assert not [text for text in out.splitlines() if text.startswith("bad ")]
 
 
+def expiring(kubeflow: Kubeflow, monkeypatch: pytest.MonkeyPatch, *, renewed_after: int) -> list[str]:
+    """A run that goes on, and a token that expires after the first sight of it: the kubeconfig's user logs in again
+    when so many requests were refused. What the requests showed is in the list.
+    """
+    monkeypatch.setattr(follow, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(follow, "SILENCES", 4)
+    answered, shown = kubeflow.answer, list[str]()
+    run = kubeflow.answers[f"{API}/runs/{RUN}"]
+    run["state"] = "RUNNING"
+
+    def answer(verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:
+        shown.append(kubeflow.headers["Authorization"])
+        seen = f"{NAMESPACE}/pods" in paths
+        paths.append(path)
+        if seen and shown[-1] != "Bearer new":
+            if paths.count("refused") == renewed_after:
+                text = kubeflow.kubeconfig.read_text()
+                kubeflow.kubeconfig.write_text(text.replace("token: t", "token: new"))
+                run["state"] = "SUCCEEDED"
+            paths.append("refused")
+            return 401, {"message": "Unauthorized"}
+        return answered(verb, path, query=query, body=body)
+
+    paths: list[str] = []
+    monkeypatch.setattr(kubeflow, "answer", answer)
+    return shown
+
+
+def test_who_logs_in_again_goes_on_following(installed: Installed, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, screen = expiring(installed.kubeflow, monkeypatch, renewed_after=2), io.StringIO()
+    assert follow.follow(RUN, connection=Connection(), screen=screen)
+    assert screen.getvalue().endswith("run mine: succeeded after 2 min 5 s\n")
+    assert {"Bearer t", "Bearer new"} == set(shown)
+
+
+def test_a_token_that_stays_expired_is_one_line(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expiring(installed.kubeflow, monkeypatch, renewed_after=99)
+    told = (
+        r"^\S.*: not logged in \(Unauthorized\); log in again or renew the token in the kubeconfig; the run goes on, "
+        r"`precisionflow status mine` says how far it is$"
+    )
+    with pytest.raises(ClusterError, match=told):
+        follow.follow(RUN, connection=Connection(), screen=io.StringIO())
+
+
 def job(name: str, *, key: str, condition: str | None) -> dict[str, Any]:
     labels = {"app.kubernetes.io/managed-by": "precisionflow", "precisionflow.org/key": key}
     ended = {"type": condition, "status": "True", "lastTransitionTime": "2026-07-08T10:00:00Z"}
     status = {"conditions": [ended] if condition else []}
     return {"metadata": {"name": name, "labels": labels}, "status": status}
+
+
+def lone(name: str, *, phase: str, owner: bool = False) -> Json:
+    """A pod of ours."""
+    ended = {"exitCode": 0, "finishedAt": "2026-07-08T10:00:00Z"}
+    return {
+        "metadata": {
+            "name": name,
+            "creationTimestamp": "2026-07-08T09:00:00Z",
+            "ownerReferences": [{"kind": "Workflow"}] if owner else [],
+        },
+        "status": {"phase": phase, "containerStatuses": [{"state": {"terminated": ended}}]},
+    }
+
+
+def test_gc_removes_pods_of_commands_that_were_killed(installed: Installed, line: Line) -> None:
+    kubeflow = installed.kubeflow
+    kubeflow.answers[f"{NAMESPACE}/pods app.kubernetes.io/managed-by=precisionflow"] = listed(
+        lone("precisionflow-killed-1", phase="Failed"),
+        lone("precisionflow-works-2", phase="Running"),
+        lone("task-of-a-run", phase="Succeeded", owner=True),
+    )
+    said = line("gc", "--dry-run").out
+    assert re.search(r"^pods/precisionflow-killed-1: \d+ days old$", said, re.MULTILINE)
+    assert said.count("pods/") == 1
+    assert "precisionflow-killed-1" not in kubeflow.removed
+    assert line("gc").code == 0
+    assert "precisionflow-killed-1" in kubeflow.removed
+    assert not {"precisionflow-works-2", "task-of-a-run"} & set(kubeflow.removed)
 
 
 def test_gc_removes_what_is_old_and_nobodys(installed: Installed, line: Line) -> None:

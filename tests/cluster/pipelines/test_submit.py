@@ -1,59 +1,98 @@
-"""What a submission refuses before it starts, and what it says of a schedule."""
+"""A submission that KFP refuses half-way leaves nothing: a schedule that it cannot read, a version it will not take."""
 
+import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes import client
 
+from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.errors import ClusterError
-from precisionflow.cluster.pipelines.submit import refuse_unmet
-from tests.invented_cluster import Table, listed
+from precisionflow.cluster.pipelines.submit import start
+from tests.invented_cluster import ApiServer, Json
 
-KUEUE = "/apis/kueue.x-k8s.io"
-NOTHING: dict[str, Any] = {"trainer": False, "volume": None, "queue": None, "secrets": ()}
+SCHEDULE = {"error": "bad", "code": 3, "message": "Invalid input error: Schedule is invalid: 99 99 * * * *"}
+SCHEDULED = (
+    r"^submitting one with --cron '99 99 \* \* \* \*': refused \(Invalid input error: Schedule is .*\); mend"
+)
+
+
+class Pipelines(ApiServer):
+    """KFP's API at an address of its own, which keeps what is made until it is removed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there: list[str] = []
+        self.refused: dict[str, tuple[int, Json]] = {}
+        """End of a path -> how the server refuses to make something there."""
+
+    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:  # noqa: ARG002
+        kind = path.rstrip("/").rpartition("/")[2].split(":")[0]
+        if verb == "GET":
+            return 200, {"multi_user": False} if kind == "healthz" else {}
+        if verb == "DELETE":
+            self.there.remove(kind)
+            return 200, {}
+        if kind in self.refused:
+            return self.refused[kind]
+        names = {
+            "pipelines": {"pipeline_id": "p"},
+            "upload_version": {"pipeline_version_id": "v"},
+            "experiments": {"experiment_id": "e"},
+            "runs": {"run_id": "r"},
+            "recurringruns": {"recurring_run_id": "c"},
+        }[kind]
+        self.there += names.values()
+        return 200, names
 
 
 @pytest.fixture
-def kueue(table: Table) -> Table:
-    """A cluster with one queue, one pull secret."""
-    table.answers |= {
-        ("GET", KUEUE): (200, {"preferredVersion": {"version": "v1beta2"}}),
-        ("GET", f"{KUEUE}/v1beta2/namespaces/here/localqueues"): (
-            200,
-            listed({"metadata": {"name": "team"}}),
-        ),
-        ("GET", "/api/v1/namespaces/here/secrets/mine"): (200, {"metadata": {"name": "mine"}}),
-    }
-    return table
+def pipelines() -> Iterator[Pipelines]:
+    made = Pipelines()
+    with made.running():
+        yield made
 
 
-def test_what_is_there_is_taken(kueue: Table) -> None:
-    refuse_unmet(**NOTHING, connection=kueue.connection())
-    assert kueue.asked == []
-    refuse_unmet(**NOTHING | {"queue": "team", "secrets": ("mine",)}, connection=kueue.connection())
-    assert set(kueue.asked) == kueue.answers.keys(), "each is looked for"
+def submitted(pipelines: Pipelines, folder: Path, *, cron: str | None) -> str:
+    (folder / "compiled.yaml").write_text("pipelineInfo: {name: mine}\n")
+    connection = Connection(Access(namespace="here", host=pipelines.address))
+    connection.__dict__["api"] = client.ApiClient(client.Configuration())
+    options: dict[str, Any] = {"pipeline": "mine", "version": "v1", "run_name": "one"}
+    return start(folder / "compiled.yaml", **options, cron=cron, connection=connection)
+
+
+def test_a_run_and_a_schedule(pipelines: Pipelines, tmp_path: Path) -> None:
+    assert submitted(pipelines, tmp_path, cron=None) == "r"
+    assert submitted(pipelines, tmp_path, cron="0 0 3 * * *") == "c"
+    assert pipelines.there == ["p", "v", "e", "r", "p", "v", "e", "c"]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told"),
+    ("kind", "cron", "answer", "told"),
     [
+        ("recurringruns", "99 99 * * * *", (400, SCHEDULE), SCHEDULED),
         (
-            {"queue": "other"},
-            r"^cluster.queue 'other': is no LocalQueue of namespace here; there are: team$",
+            "runs",
+            None,
+            (401, {"message": "token expired"}),
+            r"^submitting one: not logged in \(token expired\); ",
         ),
         (
-            {"secrets": ("mine", "absent")},
-            r"^looking for the pull secret 'absent' \(cluster.pull_secrets\): not there",
+            "experiments",
+            None,
+            (403, {"message": "no"}),
+            r"^submitting one: forbidden \(no\); ask for that right",
         ),
-        ({"volume": "w"}, r"^looking for the workspace 'w' \(cluster.workspace\): not there"),
-        ({"trainer": True}, r"^looking for Kubeflow Trainer, which engine.nodes > 1 needs: not there"),
+        ("upload_version", None, (500, {"message": "disk full"}), r"^submitting one: disk full; "),
     ],
 )
-def test_what_is_absent_is_one_line(wanted: dict[str, Any], told: str, kueue: Table) -> None:
-    with pytest.raises(ClusterError, match=told) as refused:
-        refuse_unmet(**NOTHING | wanted, connection=kueue.connection())
-    assert "\n" not in str(refused.value)
-
-
-def test_a_queue_without_kueue_is_one_line(table: Table) -> None:
-    with pytest.raises(ClusterError, match=r"^cluster.queue 'team': Kueue is not installed; leave it out"):
-        refuse_unmet(**NOTHING | {"queue": "team"}, connection=table.connection())
+def test_what_kfp_refuses_is_one_line_and_nothing_stays(
+    kind: str, cron: str | None, answer: tuple[int, Json], told: str, pipelines: Pipelines, tmp_path: Path
+) -> None:
+    pipelines.refused[kind] = answer
+    with pytest.raises(ClusterError, match=told) as caught:
+        submitted(pipelines, tmp_path, cron=cron)
+    assert "\n" not in str(caught.value)
+    assert json.dumps(pipelines.there) == "[]"

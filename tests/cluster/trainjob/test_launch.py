@@ -14,6 +14,7 @@ from tests.invented_cluster import Table
 TINY = ("ablation.axes={}", "engine.nodes=2", "training.steps=30", "seeds=[0]")
 GROUP = "/apis/trainer.kubeflow.org/v1alpha1"
 HERE = f"{GROUP}/namespaces/here"
+POLICIES = "/apis/networking.k8s.io/v1/namespaces/here/networkpolicies"
 
 
 def runtime(name: str) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def installed(table: Table) -> Table:
         ("GET", f"{GROUP}/clustertrainingruntimes"): (200, {"items": [runtime("torch-distributed")]}),
         ("GET", "/api/v1/namespaces/here/pods"): (200, {"items": []}),
         ("POST", f"{HERE}/trainingruntimes"): (201, {}),
+        ("POST", POLICIES): (201, {}),
     }
     return table
 
@@ -78,14 +80,22 @@ def test_without_the_runtime(installed: Table, tmp_path: Path):
         (401, "Unauthorized", r"not logged in .*renew the token"),
     ],
 )
-def test_a_refused_trainjob_leaves_no_runtime(
+def test_a_refused_trainjob_leaves_no_runtime_and_no_policy(
     status: int, said: str, message: str, installed: Table, tmp_path: Path
 ):
     installed.answers["POST", f"{HERE}/trainjobs"] = (status, {"message": said})
     with pytest.raises(ClusterError, match=message):
         raise ClusterError(refused(installed, tmp_path))
     after = installed.asked[installed.asked.index(("POST", f"{HERE}/trainingruntimes")) :]
-    assert [verb for verb, path in after if path.startswith(f"{HERE}/trainingruntimes/")] == ["DELETE"]
+    for place in (f"{HERE}/trainingruntimes/", f"{POLICIES}/"):
+        assert [verb for verb, path in after if path.startswith(place)] == ["DELETE"]
+
+
+def test_without_the_right_to_shield_its_pods_nothing_is_made(installed: Table, tmp_path: Path):
+    installed.answers["POST", POLICIES] = (403, {"message": "cannot create resource networkpolicies"})
+    told = refused(installed, tmp_path)
+    assert "forbidden (cannot create resource networkpolicies); ask for that right, manifests/ has" in told
+    assert not [path for verb, path in installed.asked if verb == "POST" and path != POLICIES]
 
 
 def test_a_workspace_that_is_not_mounted(tmp_path: Path):

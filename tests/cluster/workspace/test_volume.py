@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websocket import WebSocketConnectionClosedException
 
 from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.workspace import inside, volume
@@ -215,29 +216,64 @@ def test_what_is_collected_is_told_with_size_and_age(pods: Pods) -> None:
     assert pods.tidy
 
 
-def test_bytes_on_the_way_are_counted(pods: Pods, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "b.csv").write_bytes(b"1" * (inside.CHUNK + 1))
+class Remote:
+    """A pod's end of the line, which takes so many writes and then breaks, and says something in the end."""
+
+    def __init__(self, *, takes: int, says: str) -> None:
+        self.takes = takes
+        self.says = says
+        self.closed = False
+
+    def is_open(self) -> bool:
+        return not self.closed
+
+    def write_stdin(self, _: bytes) -> None:
+        if not self.takes:
+            raise WebSocketConnectionClosedException("socket is already closed.")
+        self.takes -= 1
+
+    update = run_forever = lambda *_, **__: None
+
+    def read_all(self) -> str:
+        return self.says
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def big(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that takes five writes."""
     monkeypatch.setattr(volume, "_ready", lambda _: True)
+    (tmp_path / "b.csv").write_bytes(b"1" * (inside.CHUNK + 1))
+    return tmp_path / "b.csv"
 
-    class Remote:
-        """A pod's end of the line, which takes all and says that it has."""
 
-        def is_open(self) -> bool:
-            return True
-
-        def write_stdin(self, _: bytes) -> None:
-            """Takes them."""
-
-        update = run_forever = close = lambda *_, **__: None
-
-        def read_all(self) -> str:
-            return json.dumps({"state": "same"})
-
-    monkeypatch.setattr("kubernetes.stream.stream", lambda *_, **__: Remote())
+def test_bytes_on_the_way_are_counted(pods: Pods, big: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = Remote(takes=9, says=json.dumps({"state": "same"}))
+    monkeypatch.setattr("kubernetes.stream.stream", lambda *_, **__: remote)
     sent: list[int] = []
-    workspace(pods).send(tmp_path / "b.csv", "b.csv", pod="p", overwrite=False, sent=sent.append)
+    workspace(pods).send(big, "b.csv", pod="p", overwrite=False, sent=sent.append)
     assert sum(sent) == inside.CHUNK + 1
     assert len(sent) == 5
+    assert remote.closed
+
+
+@pytest.mark.parametrize(
+    ("remote", "cause"),
+    [
+        (Remote(takes=2, says=""), r"socket is already closed\."),
+        (Remote(takes=9, says="\n"), "its pod says nothing more"),
+    ],
+)
+def test_an_upload_that_is_cut_off_is_one_line(
+    remote: Remote, cause: str, pods: Pods, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kubernetes.stream.stream", lambda *_, **__: remote)
+    told = rf"b\.csv: cut off on its way to the workspace w \({cause}\); put it again, nothing of it is kept there$"
+    with pytest.raises(ClusterError, match=told):
+        workspace(pods).send(big, "b.csv", pod="p", overwrite=False)
+    assert remote.closed
 
 
 def test_a_pod_that_mounts_the_workspace_collects_by_itself(

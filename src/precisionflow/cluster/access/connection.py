@@ -6,15 +6,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precisionflow.cluster.access.errors import explained
+from precisionflow.cluster.access.errors import ClusterError, explained
+from precisionflow.cluster.access.login import of_pod, of_user
+from precisionflow.cluster.access.names import KFP_NAMESPACE
+from precisionflow.cluster.access.pipelines_api import (
+    PipelinesApi,
+    at_address,
+    inside_cluster,
+    through_api_server,
+)
 
 if TYPE_CHECKING:
     import kfp
     from kfp_server_api import Configuration
     from kubernetes.client import ApiClient, CoreV1Api, CustomObjectsApi
 
-SECONDS = 15
-"""Longest wait for a sign of life."""
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -85,36 +91,43 @@ class Connection:
         """KFP's client, once KFP has answered: the client itself would try for half a minute."""
         import kfp
 
-        self.kfp_namespace  # noqa: B018
+        found = self.pipelines_api
         with explained("reaching Kubeflow Pipelines"), warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # its greeting
-            if self.access.host:
-                return kfp.Client(host=self.access.host)
-            client = kfp.Client(namespace=self.namespace, kube_context=self.access.context)
+            if found.address:
+                return kfp.Client(host=found.address, credentials=found.login)
+            client = kfp.Client(namespace=found.namespace, kube_context=self.access.context)
             _keep_host(client.runs.api_client.configuration)
             return client
 
-    @cached_property
+    @property
     def kfp_namespace(self) -> str | None:
         """Namespace that KFP wants to be told; none where all users share one."""
-        import kfp_server_api
+        return self.namespace if self.pipelines_api.tells_users_apart else None
 
+    @cached_property
+    def pipelines_api(self) -> PipelinesApi:
+        """KFP's API: at `--host`, else in the namespace of runs; a pod in a user's namespace finds it in its own.
+
+        ClusterError where it does not answer, and where it tells users apart but is not told who asks.
+        """
         with explained("reaching Kubeflow Pipelines"):
-            if self.access.host or inside():
-                host = self.access.host or f"http://ml-pipeline.{self.namespace}.svc.cluster.local:8888"
-                settings = kfp_server_api.Configuration(host=host.rstrip("/"))
-                settings.retries = False
-                service = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(settings))
-                health = service.healthz_service_get_healthz(_request_timeout=SECONDS)
-                return self.namespace if health.multi_user else None
-            health, _, _ = self.api.call_api(
-                f"/api/v1/namespaces/{self.namespace}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz",
-                "GET",
-                response_type="object",
-                auth_settings=["BearerToken"],
-                _request_timeout=SECONDS,
+            if self.access.host:
+                return at_address(self.access.host, login=of_user(self.access.host, self.api))
+            if inside():
+                return inside_cluster(dict.fromkeys((self.namespace, KFP_NAMESPACE)), login=of_pod())
+            found = through_api_server(self.namespace, api=self.api)
+        if found.tells_users_apart:
+            raise ClusterError(
+                f"Kubeflow Pipelines in {found.namespace} tells its users apart, and the API server does not tell it "
+                "who you are; give its own address with --host"
             )
-            return self.namespace if health.get("multi_user") else None
+        return found
+
+    def renew(self) -> None:
+        """Forget the clients: what is asked next reads the kubeconfig anew, with the token that it has then."""
+        for name in ("api", "core", "custom", "pipelines", "pipelines_api"):
+            self.__dict__.pop(name, None)
 
 
 def _keep_host(configuration: "Configuration") -> None:

@@ -43,6 +43,8 @@ def _refusal(error: Exception) -> str:
     status = getattr(error, "status", None)
     cause = _message(error)
     match status:
+        case 400 | 422:
+            return f"refused ({cause}); mend what it names"
         case 401:
             return f"not logged in ({cause}); log in again or renew the token in the kubeconfig"
         case 403 if "exceeded quota" in cause:

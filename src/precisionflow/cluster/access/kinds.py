@@ -1,10 +1,10 @@
-"""Kinds of Argo, Kubeflow Trainer and Katib that are made, read or removed, in the versions that are written."""
+"""Kinds of Argo, Trainer, Katib and Kubernetes that are made, read or removed, in the versions that are written."""
 
 from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """A kind that a CRD brings."""
+    """A kind that a group of the API serves, most of them by a CRD."""
 
     group: str
     version: str
@@ -21,8 +21,6 @@ class Kind(NamedTuple):
         return f"{self.plural}.{self.group}"
 
 
-KUEUE = "kueue.x-k8s.io"
-"""Group of Kueue's kinds."""
 WORKFLOWS = Kind("argoproj.io", "v1alpha1", "workflows")
 TRAINJOBS = Kind("trainer.kubeflow.org", "v1alpha1", "trainjobs")
 RUNTIMES = TRAINJOBS._replace(plural="trainingruntimes")
@@ -30,3 +28,5 @@ CLUSTER_RUNTIMES = TRAINJOBS._replace(plural="clustertrainingruntimes")
 JOBSETS = Kind("jobset.x-k8s.io", "v1alpha2", "jobsets")
 EXPERIMENTS = Kind("kubeflow.org", "v1beta1", "experiments")
 TRIALS = EXPERIMENTS._replace(plural="trials")
+PODS = Kind("", "v1", "pods")
+NETWORK_POLICIES = Kind("networking.k8s.io", "v1", "networkpolicies")

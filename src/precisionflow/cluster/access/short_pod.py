@@ -34,6 +34,8 @@ class Work:
     """Name of a ConfigMap and a Secret of variables, each where it is there."""
     claim: str | None = None
     """PersistentVolumeClaim that is mounted at the workspace's path."""
+    pull_secrets: Sequence[str] = ()
+    """Secrets with which the image is pulled, beside those of the service account."""
     seconds: int = PULL_SECONDS
     """Time after which the cluster ends it, whatever became of this process."""
 
@@ -104,6 +106,7 @@ def _pod(name: str, work: Work) -> Json:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],
+        "imagePullSecrets": [{"name": name} for name in work.pull_secrets],
     }
     if work.claim:
         container["volumeMounts"] = [{"name": "workspace", "mountPath": WORKSPACE}]

@@ -1,6 +1,5 @@
 """Platform of runs: the API server, KFP and its object store, the operators (Argo, Trainer, JobSet, Katib)."""
 
-import json
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from precisionflow.cluster.access.kinds import (
     WORKFLOWS,
     Kind,
 )
-from precisionflow.cluster.access.names import STORES
+from precisionflow.cluster.access.names import KFP_NAMESPACE, STORES
 from precisionflow.cluster.access.rest import Json, forbidden, get, items, post
 from precisionflow.cluster.doctor.commands import (
     INSTALL_KATIB,
@@ -31,7 +30,6 @@ from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
 from precisionflow.config.cluster import Cluster
 
 SELF = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-HEALTH = "apis/v2beta1/healthz"
 
 
 @dataclass(frozen=True)
@@ -75,35 +73,26 @@ def whoami(connection: Connection) -> Json:
 def check_pipelines(connection: Connection) -> Findings:
     """KFP's API answers, where runs will be sent."""
     what, host, where = "Kubeflow Pipelines", connection.access.host, connection.namespace
-    if host:
-        yield ok(what, f"{_sort(_health(host))}, API at {host}")
-        return
-    health = get(connection.api, f"/api/v1/namespaces/{where}/services/ml-pipeline:http/proxy/{HEALTH}")
-    if health is not None:
+    if host or _has_pipelines(connection, where):
+        with explained(f"{what} at {host}" if host else what):
+            api = connection.pipelines_api
         deployment = get(connection.api, f"/apis/apps/v1/namespaces/{where}/deployments/ml-pipeline")
-        yield ok(what, f"{_sort(health)}, {_image(deployment) if deployment else 'API'} in {where}")
-    elif get(connection.api, "/api/v1/namespaces/kubeflow/services/ml-pipeline") is None:
-        yield bad(what, f"no service ml-pipeline in {where} or kubeflow", install_pipelines(connection))
+        place = f"API at {host}" if host else f"{_image(deployment) if deployment else 'API'} in {where}"
+        yield ok(what, f"{'for several users' if api.tells_users_apart else 'standalone'}, {place}")
+    elif not _has_pipelines(connection, KFP_NAMESPACE):
+        found = f"no service ml-pipeline in {where} or {KFP_NAMESPACE}"
+        yield bad(what, found, install_pipelines(connection))
     else:
         context = f" --context {shlex.quote(connection.access.context)}" if connection.access.context else ""
-        mend = f"precisionflow doctor --namespace kubeflow{context}"
-        yield bad(what, f"no service ml-pipeline in {where}, there is one in kubeflow", mend)
+        mend = f"precisionflow doctor --namespace {KFP_NAMESPACE}{context}"
+        profile = f"with Kubeflow's profiles say --namespace {where} --host ADDRESS"
+        yield bad(
+            what, f"no service ml-pipeline in {where}, there is one in {KFP_NAMESPACE}; {profile}", mend
+        )
 
 
-def _health(host: str) -> Json:
-    """Health of KFP's API at an address, as it states it."""
-    from urllib.request import urlopen
-
-    with (
-        explained(f"Kubeflow Pipelines at {host}"),
-        urlopen(f"{host.rstrip('/')}/{HEALTH}", timeout=20) as answer,
-    ):
-        return dict(json.load(answer))
-
-
-def _sort(health: Json) -> str:
-    """Whether KFP tells users apart, in words."""
-    return "for several users" if health.get("multi_user") else "standalone"
+def _has_pipelines(connection: Connection, namespace: str) -> bool:
+    return get(connection.api, f"/api/v1/namespaces/{namespace}/services/ml-pipeline") is not None
 
 
 def _image(deployment: Json) -> str:

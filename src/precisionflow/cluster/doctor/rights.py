@@ -1,5 +1,6 @@
 """Rights of the user, and of the service account of runs, against those that they need."""
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.kinds import (
     CLUSTER_RUNTIMES,
     EXPERIMENTS,
+    NETWORK_POLICIES,
     RUNTIMES,
     TRAINJOBS,
     TRIALS,
@@ -47,34 +49,42 @@ _SEARCHING = (
     Right(("list",), TRIALS.resource),
     *_WATCHING,
 )
+_PIPELINES = Right(("get", "create"), "services/proxy")
+_JOBS = (Right(("list", "delete"), TRAINJOBS.resource), Right(("list", "delete"), EXPERIMENTS.resource))
+_STORE = (
+    Right(("get",), "secrets"),
+    Right(("get",), "configmaps"),
+    Right(("get",), "services"),
+    Right(("get",), "endpoints"),
+    Right(("get", "create"), "pods/portforward"),
+)
+"""KFP's object store, and the login there."""
+_SHORT_POD = (
+    Right(("get",), "persistentvolumeclaims"),
+    Right(("create", "get", "delete"), "pods"),
+    Right(("get",), "pods/log"),
+    Right(("list",), "events"),
+)
+"""A look into the workspace."""
 USER = {
-    "submit": (Right(("get", "create"), "services/proxy"),),
-    "status": (Right(("list",), WORKFLOWS.resource),),
+    "submit": (Right(("get", "create", "delete"), "services/proxy"), *_SHORT_POD),
+    "submit --wait": (Right(("list",), WORKFLOWS.resource), *_WATCHING[:2]),
+    "status": (Right(("list",), WORKFLOWS.resource), _WATCHING[0]),
     "logs": _WATCHING[:2],
-    "fetch": (
-        Right(("get",), "secrets"),
-        Right(("get",), "configmaps"),
-        Right(("get",), "services"),
-        Right(("get",), "endpoints"),
-        Right(("get", "create"), "pods/portforward"),
-    ),
-    "cancel": (
-        Right(("list", "delete"), TRAINJOBS.resource),
-        Right(("list", "delete"), EXPERIMENTS.resource),
-    ),
+    "fetch": _STORE,
+    "cancel": (_PIPELINES, Right(("list", "patch"), WORKFLOWS.resource), *_JOBS),
     "search --cluster": _SEARCHING,
-    "data put": (
-        Right(("get",), "persistentvolumeclaims"),
-        Right(("create", "get", "delete"), "pods"),
-        Right(("get",), "pods/log"),
-        Right(("get", "create"), "pods/exec"),
-    ),
+    "data put": (*_SHORT_POD, Right(("get", "create"), "pods/exec")),
+    "gc": (*_JOBS, Right(("list",), "pods"), *_SHORT_POD, *_STORE),
 }
 """Command -> rights that its user needs."""
+BY_PROXY = "services/proxy"
+"""What is not asked for where KFP has an address of its own."""
 ACCOUNT = {
     "training on several nodes": (
         Right(("create", "list", "delete"), TRAINJOBS.resource),
         Right(("create", "list", "patch", "delete"), RUNTIMES.resource),
+        Right(("create", "patch", "delete"), NETWORK_POLICIES.resource),
         Right(("list",), CLUSTER_RUNTIMES.resource, everywhere=True),
         Right(("get",), "pods"),
         *_WATCHING,
@@ -94,13 +104,12 @@ def check_user(connection: Connection) -> Findings:
     def allowed(attributes: Json) -> bool:
         return _allowed(connection, "SelfSubjectAccessReview", {"resourceAttributes": attributes})
 
-    for command, rights in USER.items():
-        if command == "submit" and connection.access.host:
-            continue
+    for command, whole in USER.items():
+        rights = [right for right in whole if not (connection.access.host and right.resource == BY_PROXY)]
         missing = _missing(rights, allowed, connection.namespace)
         what = f"your rights for {command}"
         if missing:
-            mend = _grant(connection, command.split()[0], missing, user)
+            mend = _grant(connection, "-".join(re.findall(r"\w+", command)), missing, user)
             yield bad(what, f"you may not {_shown(missing)} in {connection.namespace}", mend)
         else:
             yield ok(what, _shown(rights))

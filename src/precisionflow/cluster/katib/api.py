@@ -64,7 +64,7 @@ class KatibExperiments:
     def make(self, experiment: Object) -> Object:
         """Create an experiment; ClusterError with Katib's own words where it refuses it."""
         name = experiment["metadata"]["name"]
-        self._check_injection()
+        self.refuse_unheard()
         with explained(f"making Katib experiment {name}"), _accepted(name):
             return objects.make(self.connection, EXPERIMENTS, experiment)
 
@@ -110,7 +110,7 @@ class KatibExperiments:
             return read_log(self.connection, pod, container=container, tail_lines=lines)
         return ""
 
-    def _check_injection(self) -> None:
+    def refuse_unheard(self) -> None:
         """ClusterError without the label, since Katib would wait for metrics for ever.
 
         A user who may not read namespaces is not asked.

@@ -7,7 +7,12 @@ from typing import Any
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.objects import Object
 from precisionflow.config import digest
+from precisionflow.config.cluster import Cluster
 from precisionflow.search.study import Study
+
+JOB = "Job"
+"""Kind of the trials whose pods are known."""
+VOLUME = "workspace"
 
 
 def katib_experiment(
@@ -23,15 +28,41 @@ def katib_experiment(
     return {**study.content, "metadata": metadata, "spec": spec}
 
 
-def mounting(content: Mapping[str, Any], claim: str) -> dict[str, Any]:
-    """A study whose trials are Jobs with one container, which reads raw data from the workspace `claim`."""
+def equipped(
+    content: Mapping[str, Any], cluster: Cluster, *, claim: str | None, threads: int | None = None
+) -> dict[str, Any]:
+    """A study whose trials wait in the cluster's queue and are pulled with its secrets.
+
+    Trials that are Jobs hold no token of the API, read raw data from the workspace `claim` and compute with so many
+    `threads`, where these are given; all else that the study says stands.
+    """
     changed: dict[str, Any] = json.loads(json.dumps(content))
-    pod = changed["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]
-    (container,) = pod["containers"]
-    pod["volumes"] += [{"name": "workspace", "persistentVolumeClaim": {"claimName": claim}}]
-    container["volumeMounts"] += [{"name": "workspace", "mountPath": names.WORKSPACE}]
-    container["env"] += [{"name": "PRECISIONFLOW_DATA", "value": names.DATA}]
+    trial = changed["spec"]["trialTemplate"]["trialSpec"]
+    if cluster.queueing:
+        metadata = trial.setdefault("metadata", {})
+        metadata["labels"] = cluster.queueing | metadata.get("labels", {})
+    if trial["kind"] == JOB:
+        pod = trial["spec"]["template"]["spec"]
+        pod.setdefault("automountServiceAccountToken", False)
+        if cluster.pull_secrets:
+            pod.setdefault("imagePullSecrets", [{"name": name} for name in cluster.pull_secrets])
+        if claim:
+            _mount(pod, claim)
+        for variable in (v for container in pod["containers"] for v in container.get("env", ())):
+            if threads and variable["name"] == "OMP_NUM_THREADS":
+                variable["value"] = str(threads)
     return changed
+
+
+def _mount(pod: Object, claim: str) -> None:
+    """Raw data of the workspace for every container of a pod that mounts none of that name."""
+    volumes = pod.setdefault("volumes", [])
+    if any(volume["name"] == VOLUME for volume in volumes):
+        return
+    volumes.append({"name": VOLUME, "persistentVolumeClaim": {"claimName": claim}})
+    for container in pod["containers"]:
+        container.setdefault("volumeMounts", []).append({"name": VOLUME, "mountPath": names.WORKSPACE})
+        container.setdefault("env", []).append({"name": "PRECISIONFLOW_DATA", "value": names.DATA})
 
 
 def _with_images(node: Any, images: Mapping[str, str]) -> Any:

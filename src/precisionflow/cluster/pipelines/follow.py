@@ -12,6 +12,7 @@ from precisionflow.cluster.access.patience import PATIENCE
 from precisionflow.cluster.access.pod_state import QUEUED, waiting
 from precisionflow.cluster.pipelines.mistake import MARK
 from precisionflow.cluster.pipelines.pods import failure, node_of, pods_of
+from precisionflow.cluster.pipelines.queued import place_of
 from precisionflow.cluster.pipelines.runs import ENDED, read_run
 from precisionflow.cluster.pipelines.specification import task_count
 from precisionflow.cluster.pipelines.status import state_of, task_line
@@ -94,6 +95,8 @@ class Follower:
                 yield task.label, refusal(task.message)
         for pod in sight.pods:
             if pod.status.phase == "Pending" and (reason := waiting([pod], ())):
+                place = place_of(pod, connection=self.connection)
+                reason = f"{place}, {reason}" if place else reason
                 yield labels.get(node_of(pod), pod.metadata.name), reason
         if not any(pod.status.phase in ("Pending", "Running") for pod in sight.pods):
             yield "the run", "it has no pod that runs or is to run; its workflow may have been deleted"
@@ -138,18 +141,27 @@ def follow(run_id: str, *, connection: Connection, screen: TextIO) -> bool:
             advance(over, max(task_count(sight.run), len(sight.tasks)))
             if sight.run.state in ENDED:
                 break
-            sight = _next(run_id, connection=connection)
+            sight = _next(sight.run, connection=connection)
     print(f"run {sight.run.display_name}: {state_of(sight.run)}", file=screen, flush=True)
     return bool(sight.run.state == "SUCCEEDED")
 
 
-def _next(run_id: str, *, connection: Connection) -> Sight:
-    """The next sight; a server that restarts is no reason to stop looking."""
-    for _ in range(SILENCES):
+def _next(run: "V2beta1Run", *, connection: Connection) -> Sight:
+    """The next sight; a server that restarts is no reason to stop looking, nor is a token that expires.
+
+    The kubeconfig is read anew: whoever logs in again meanwhile goes on following.
+    """
+    silences = 0
+    while True:
         time.sleep(POLL_SECONDS)
-        with contextlib.suppress(ClusterError):
-            return look(run_id, connection=connection)
-    return look(run_id, connection=connection)
+        try:
+            return look(str(run.run_id), connection=connection)
+        except ClusterError as error:
+            silences += 1
+            if silences > SILENCES:
+                shown = command("status", run.display_name)
+                raise ClusterError(f"{error}; the run goes on, `{shown}` says how far it is") from None
+        connection.renew()
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What runs leave behind: jobs that have ended, artifacts of runs that KFP does not know any more."""
+"""What runs leave behind: jobs and pods that have ended, artifacts of runs that KFP does not know any more."""
 
 import json
 import time
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from precisionflow.cluster.access import names, objects
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import explained
-from precisionflow.cluster.access.kinds import EXPERIMENTS, TRAINJOBS
+from precisionflow.cluster.access.kinds import EXPERIMENTS, PODS, TRAINJOBS, Kind
 from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.access.rest import delete, items
 from precisionflow.cluster.pipelines.fetch import CONTENTS
 from precisionflow.cluster.pipelines.object_store import (
     ObjectStore,
@@ -36,27 +37,60 @@ def busy_trainings(connection: Connection) -> set[str]:
     return {
         job["metadata"]["labels"].get(names.KEY, "")
         for kind, job in _ours(connection)
-        if kind == TRAINJOBS.plural and _ended(job) is None
+        if kind == TRAINJOBS and _ended(job) is None
     }
 
 
 def collect_jobs(connection: Connection, *, seconds: float, dry: bool) -> list[Leftover]:
-    """Remove our TrainJobs and Katib experiments that ended longer than `seconds` ago; where `dry` only tell them."""
+    """Remove our TrainJobs, Katib experiments and pods that ended longer than `seconds` ago; where `dry` tell them.
+
+    Pods of ours that nothing owns are those of commands, which remove them unless they are killed themselves.
+    """
+    ends = [(kind, job["metadata"]["name"], _ended(job)) for kind, job in _ours(connection)]
+    ends += [(PODS, pod["metadata"]["name"], _pod_ended(pod)) for pod in _lone_pods(connection)]
     found = []
-    for plural, job in _ours(connection):
-        ended, name = _ended(job), job["metadata"]["name"]
+    for kind, name, ended in ends:
         if ended is None or time.time() - ended < seconds:
             continue
-        found.append(Leftover(f"{plural}/{name}", 0, int(time.time() - ended)))
+        found.append(Leftover(f"{kind.plural}/{name}", 0, int(time.time() - ended)))
         if not dry:
-            kind = TRAINJOBS if plural == TRAINJOBS.plural else EXPERIMENTS
-            with explained(f"removing {plural}/{name}"):
-                objects.remove(connection, kind, name)
+            with explained(f"removing {kind.plural}/{name}"):
+                if kind == PODS:
+                    delete(connection.api, f"{_pods(connection)}/{name}")
+                else:
+                    objects.remove(connection, kind, name)
     return found
 
 
-def _ours(connection: Connection) -> Iterator[tuple[str, Object]]:
-    """Plural of the kind and object, of all that the code has made and the cluster knows."""
+def _pods(connection: Connection) -> str:
+    return f"/api/v1/namespaces/{connection.namespace}/{PODS.plural}"
+
+
+def _lone_pods(connection: Connection) -> list[Object]:
+    ((label, value),) = names.MANAGED.items()
+    with explained("looking for pods"):
+        found = items(connection.api, _pods(connection), labelSelector=f"{label}={value}")
+    return [pod for pod in found if not pod["metadata"].get("ownerReferences")]
+
+
+def _pod_ended(pod: Object) -> float | None:
+    """When a pod ended, in seconds since 1970; of one whose containers never ran, when it was made."""
+    status = pod["status"]
+    if status.get("phase") not in ("Succeeded", "Failed"):
+        return None
+    states = [
+        container["state"].get("terminated") or {} for container in status.get("containerStatuses") or ()
+    ]
+    stamps = [state["finishedAt"] for state in states if state.get("finishedAt")]
+    return _moment(max(stamps, default=pod["metadata"]["creationTimestamp"]))
+
+
+def _moment(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+def _ours(connection: Connection) -> Iterator[tuple[Kind, Object]]:
+    """TrainJobs and Katib experiments that the code has made, where the cluster knows these kinds."""
     from kubernetes.client import ApiException
 
     for kind in (TRAINJOBS, EXPERIMENTS):
@@ -67,14 +101,14 @@ def _ours(connection: Connection) -> Iterator[tuple[str, Object]]:
                 if error.status == 404:
                     continue
                 raise
-        yield from ((kind.plural, job) for job in jobs)
+        yield from ((kind, job) for job in jobs)
 
 
 def _ended(job: Object) -> float | None:
     """When a job ended, in seconds since 1970; none while it has not."""
     for condition in job.get("status", {}).get("conditions") or ():
         if condition["type"] in OVER and condition["status"] == "True":
-            return datetime.fromisoformat(condition["lastTransitionTime"]).timestamp()
+            return _moment(condition["lastTransitionTime"])
     return None
 
 

@@ -1,15 +1,12 @@
-"""Submission of a pipeline: what is refused before, then its version and its run, or nothing is left behind."""
+"""Submission of a pipeline: its version and its run, or nothing is left behind."""
 
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from precisionflow.cluster.access import names, objects
+from precisionflow.cluster.access import names
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
-from precisionflow.cluster.access.kinds import KUEUE, TRAINJOBS
-from precisionflow.cluster.access.rest import get, items
 from precisionflow.cluster.pipelines.runs import called, runs_called
 
 
@@ -24,8 +21,8 @@ def start(
     import kfp_server_api as kfp
 
     refuse_taken(run_name, connection=connection)
-    client = connection.pipelines
-    with contextlib.ExitStack() as undo, explained(f"submitting {run_name}"):
+    client, what = connection.pipelines, f"submitting {run_name}{f' with --cron {cron!r}' if cron else ''}"
+    with contextlib.ExitStack() as undo, explained(what):
         reference = _version(file, pipeline=pipeline, version=version, connection=connection, undo=undo)
         content: dict[str, Any] = {
             "display_name": run_name,
@@ -119,38 +116,3 @@ def mlflow_variables(connection: Connection) -> tuple[str, ...]:
                 held = {} if error.status == 404 else dict.fromkeys(expected, "")
         found += [name for name in expected if name in held]
     return tuple(found)
-
-
-def refuse_unmet(
-    *, trainer: bool, volume: str | None, queue: str | None, secrets: Sequence[str], connection: Connection
-) -> None:
-    """ClusterError where something is wanted and not there: Kubeflow Trainer, the workspace, a queue, a pull secret."""
-    if queue:
-        _refuse_queue(queue, connection)
-    for name in secrets:
-        with explained(f"looking for the pull secret {name!r} (cluster.pull_secrets)"):
-            connection.core.read_namespaced_secret(name, connection.namespace)
-    if trainer:
-        with explained("looking for Kubeflow Trainer, which engine.nodes > 1 needs"):
-            objects.listed(connection, TRAINJOBS, limit=1)
-    if volume:
-        with explained(f"looking for the workspace {volume!r} (cluster.workspace)"):
-            connection.core.read_namespaced_persistent_volume_claim(volume, connection.namespace)
-
-
-def _refuse_queue(queue: str, connection: Connection) -> None:
-    """ClusterError where Kueue is not installed, or the namespace has no such LocalQueue."""
-    with explained(f"looking for the queue {queue!r} (cluster.queue)"):
-        group = get(connection.api, f"/apis/{KUEUE}")
-        if group is None:
-            raise ClusterError(
-                f"cluster.queue {queue!r}: Kueue is not installed; leave it out, or install Kueue"
-            )
-        version = group["preferredVersion"]["version"]
-        place = f"/apis/{KUEUE}/{version}/namespaces/{connection.namespace}/localqueues"
-        there = [found["metadata"]["name"] for found in items(connection.api, place)]
-    if queue not in there:
-        known = ", ".join(there) or "none"
-        raise ClusterError(
-            f"cluster.queue {queue!r}: is no LocalQueue of namespace {connection.namespace}; there are: {known}"
-        )

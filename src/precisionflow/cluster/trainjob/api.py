@@ -1,5 +1,6 @@
 """TrainJobs in a namespace: found, made with their runtime, looked at, removed."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 from precisionflow.cluster.access import names, objects
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
-from precisionflow.cluster.access.kinds import CLUSTER_RUNTIMES, RUNTIMES, TRAINJOBS, Kind
+from precisionflow.cluster.access.kinds import CLUSTER_RUNTIMES, NETWORK_POLICIES, RUNTIMES, TRAINJOBS, Kind
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.access.owner import reference_to
 from precisionflow.cluster.access.patience import came_true
-from precisionflow.cluster.trainjob.spec import Launch, own_runtime, trainjob
+from precisionflow.cluster.trainjob.shield import shield
+from precisionflow.cluster.trainjob.spec import JOBSET, Launch, own_runtime, trainjob
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Pod
 
+OWNED = (RUNTIMES, NETWORK_POLICIES)
+"""Kinds of which each TrainJob has one of its own name."""
 FINISHED = ("Complete", "Failed")
 """Conditions of a TrainJob that has ended."""
 GONE_SECONDS = 120.0
@@ -90,19 +94,26 @@ class TrainJobs:
         return dict(by_name[name])
 
     def make(self, launch: Launch, *, found: Object) -> Object:
-        """Create a TrainJob and its runtime, which goes when it goes; nothing stays where one of them is refused."""
+        """Create a TrainJob, its runtime and its network policy, which go when it goes.
+
+        Nothing stays where one of them is refused.
+        """
         runtime = own_runtime(found, launch)
-        with explained(f"making TrainJob {launch.name}"):
-            objects.make(self.connection, RUNTIMES, runtime)
-            try:
-                job = objects.make(self.connection, TRAINJOBS, trainjob(runtime, launch))
-                owned = {"metadata": {"ownerReferences": [reference_to(job)]}}
-                objects.patch(self.connection, RUNTIMES, launch.name, owned)
-            except BaseException:
-                for kind in (TRAINJOBS, RUNTIMES):
-                    self._delete(kind, launch.name)
-                raise
+        with explained(f"making TrainJob {launch.name}"), contextlib.ExitStack() as undo:
+            for kind, content in ((NETWORK_POLICIES, shield(launch)), (RUNTIMES, runtime)):
+                objects.make(self.connection, kind, content)
+                undo.callback(self._undo, kind, launch.name)
+            undo.callback(self._undo, TRAINJOBS, launch.name)  # its answer may be lost on the way
+            job = objects.make(self.connection, TRAINJOBS, trainjob(runtime, launch))
+            owned = {"metadata": {"ownerReferences": [reference_to(job)]}}
+            for kind in OWNED:
+                objects.patch(self.connection, kind, launch.name, owned)
+            undo.pop_all()
         return job
+
+    def _undo(self, kind: Kind, name: str) -> None:
+        with contextlib.suppress(ClusterError):
+            self._delete(kind, name)
 
     def delete(self, name: str) -> None:
         """Have a TrainJob removed; its pods and its runtime go a little later.
@@ -115,7 +126,8 @@ class TrainJobs:
         """Remove a TrainJob, its pods and its runtime, and wait until they are gone: the name is free then."""
         self.delete(name)
         self._wait(lambda: not (self.get(name) or self._pods(name)), name)
-        self._delete(RUNTIMES, name)
+        for kind in OWNED:
+            self._delete(kind, name)
         self._wait(lambda: not self._get(RUNTIMES, name), name)
 
     def state(self, name: str) -> State:
@@ -147,7 +159,7 @@ class TrainJobs:
 
     def _pods(self, name: str) -> "list[V1Pod]":
         with explained(f"looking for the pods of TrainJob {name}"):
-            return objects.pods(self.connection, labels={"jobset.sigs.k8s.io/jobset-name": name})
+            return objects.pods(self.connection, labels={JOBSET: name})
 
 
 def _seconds(stamp: str) -> float:

@@ -18,6 +18,8 @@ MANAGER = "precisionflow.org/launcher"
 """Author of the patches of the runtime."""
 CONTAINER = "node"
 """The container that trains, in every job of the Trainer's runtimes."""
+JOBSET = "jobset.sigs.k8s.io/jobset-name"
+"""Label of a TrainJob's pods: the TrainJob's name."""
 PORT = "29500"
 """Port on which rank 0 listens for the ranks that mpirun starts."""
 

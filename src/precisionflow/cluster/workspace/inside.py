@@ -76,13 +76,13 @@ def receive(
             while left:
                 chunk = source.read(min(CHUNK, left))
                 if not chunk:
-                    raise ValueError(f"{left} of {size} bytes did not arrive")
+                    raise ValueError(f"{left} of {size} bytes did not arrive; put it again")
                 file.write(chunk)
                 left -= len(chunk)
             file.flush()
             os.fsync(file.fileno())
         if (found := _digest(partial)) != sha256:
-            raise ValueError(f"its sha256 arrived as {found}, it was {sha256}")
+            raise ValueError(f"its sha256 arrived as {found}, it was {sha256}; put it again")
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)

@@ -64,6 +64,8 @@ class Workspace:
     connection: Connection
     claim: str
     image: str
+    pull_secrets: Sequence[str] = ()
+    """Secrets with which the image is pulled."""
 
     @property
     def title(self) -> str:
@@ -110,7 +112,7 @@ class Workspace:
 
     def _asked(self, *command: str) -> dict[str, Any]:
         """Outcome of a command in a pod that mounts the claim."""
-        work = Work(self.image, command, claim=self.claim)
+        work = Work(self.image, command, claim=self.claim, pull_secrets=self.pull_secrets)
         with explained(f"looking into the {self.title}"), answer(self.connection, "data", work) as found:
             if found.code != 0:
                 raise ClusterError(f"{self.title}: its pod failed ({found.said}); {self._advice(found.said)}")
@@ -119,7 +121,7 @@ class Workspace:
     @contextlib.contextmanager
     def opened(self) -> Iterator[str]:
         """Name of a pod that mounts it and takes files; ClusterError where it doesn't start."""
-        work = Work(self.image, WAITING, claim=self.claim, seconds=SECONDS)
+        work = Work(self.image, WAITING, claim=self.claim, pull_secrets=self.pull_secrets, seconds=SECONDS)
         with explained(f"opening the {self.title}"), short_pod(self.connection, "data", work) as pod:
             if cause := never_ran(self.connection, pod):
                 raise ClusterError(f"{self.title}: its pod does not start ({cause}); {self._advice(cause)}")
@@ -162,9 +164,13 @@ class Workspace:
     def _sent(
         self, file: Path, command: list[str], *, pod: str, sent: Callable[[int], None]
     ) -> dict[str, Any]:
-        """Run a command in the pod, give it the file's bytes once it is ready; its outcome."""
+        """Run a command in the pod, give it the file's bytes once it is ready; its outcome.
+
+        ClusterError where the line breaks; the program drops what has arrived then.
+        """
         from kubernetes.client import ApiClient, CoreV1Api
         from kubernetes.stream import stream
+        from websocket import WebSocketException
 
         own = ApiClient(self.connection.api.configuration)  # the stream module alters its client
         with explained(f"sending {file} to the {self.title}"):
@@ -184,9 +190,15 @@ class Workspace:
                 if _ready(remote):
                     _pour(file, remote, sent)
                 remote.run_forever()
-                said = remote.read_all()
+                said, cause = remote.read_all(), "its pod says nothing more"
+            except (WebSocketException, OSError) as error:
+                said, cause = "", str(error)
             finally:
                 remote.close()
+        if not said.strip():
+            raise ClusterError(
+                f"{file}: cut off on its way to the {self.title} ({cause}); put it again, nothing of it is kept there"
+            )
         return _outcome(said, what=f"sending {file} to the {self.title}")
 
     def _advice(self, cause: str) -> str:
