@@ -74,7 +74,7 @@ def search_then_train_on_cluster(
     experiment = in_workspace(experiment)
     wanted, place = needs(experiment), str(ClusterArtifacts())
     equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
-    claim = experiment.cluster.workspace if wanted.files else None
+    claim = experiment.cluster.workspace
     content = equipped(study.content, experiment.cluster, claim=claim)
     given, whole = as_argument(content), experiment_argument(experiment)
 

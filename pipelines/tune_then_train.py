@@ -30,7 +30,7 @@ def tune_then_train_on_cluster(
     wanted, place = needs(experiment), str(ClusterArtifacts())
     equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
     training = training_on_cluster(wanted, images=images, equip=equip)
-    claim = experiment.cluster.workspace if wanted.files else None
+    claim = experiment.cluster.workspace
     threads = experiment.cluster.train.threads(wanted.ranks)
     contents = [
         equipped(study.content, experiment.cluster, claim=claim, threads=threads)

@@ -1,9 +1,14 @@
 """One trial: the metrics that it prints are those that were measured."""
 
+import contextlib
+import re
 from pathlib import Path
 
 import pytest
 
+from precisionflow import stages
+from precisionflow.app.trial import run_trial
+from precisionflow.config import load
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.search.metric_lines import SEARCHED, parse_line
@@ -11,6 +16,7 @@ from precisionflow.training.ranks import VARIABLES
 from tests.command_line import TINY, Line
 
 STEPS = ("--set", "training.steps=3")
+LONGER = ("training.steps=6", "training.validate_every=1", "training.checkpoint_every=1")
 
 
 def reports(printed: str) -> dict[str, list[float]]:
@@ -40,6 +46,36 @@ def test_a_trial_of_one_cell_prints_every_validation(line: Line, tmp_path: Path)
     for seconds, rate in zip(found["seconds_per_step"], found["samples_per_second"], strict=True):
         assert seconds * rate == pytest.approx(8)
     assert not list((tmp_path / "kept").rglob("predictions.parquet")), "no test row is scored"
+
+
+def test_a_trial_whose_pod_is_lost_goes_on_in_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next pod prints what the first had measured as well: Katib hears of a pod when it ends."""
+    experiment = load("toy", ["ablation.axes={}", "seeds=[0]", "splits=[0]", *LONGER])
+    (tmp_path / "workspace").mkdir()
+    heard: list[str] = []
+
+    def lost(_seed: int, _split: int, step: int, _measured: dict[str, float]) -> None:
+        heard.append(str(step))
+        if len(heard) == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as first:
+        first.setattr(stages, "metric_lines", lambda _: contextlib.nullcontext(lost))
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(experiment, out=tmp_path / "lost", workspace=tmp_path / "workspace")
+    capsys.readouterr()
+    run_trial(experiment, out=tmp_path / "next", workspace=tmp_path / "workspace")
+    printed = capsys.readouterr().out
+    assert re.search(r"goes on from step [1-9]", printed)
+    whole = losses(tmp_path / "next/model/seed-0-split-0/history.parquet")
+    assert reports(printed)["validation_loss"][-len(whole) :] == pytest.approx(whole)
+    assert not list((tmp_path / "workspace" / "trainings").iterdir())
+    run_trial(experiment, out=tmp_path / "again", workspace=tmp_path / "workspace")
+    again = capsys.readouterr().out
+    assert "1 of its cells were trained before" in again
+    assert reports(again)["validation_loss"] == pytest.approx(whole), "nothing is trained, all of it is told"
 
 
 def test_a_trial_that_is_a_rank_leaves_as_a_rank(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

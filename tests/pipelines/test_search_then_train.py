@@ -13,6 +13,7 @@ from precisionflow.components.images import CORE
 from precisionflow.components.resolve import resolve
 from precisionflow.pipelines.search_then_train import search_then_train_on_cluster
 
+from precisionflow.cluster.katib.spec import equipped
 from precisionflow.config import load, parse
 from precisionflow.records.files import read_card
 from precisionflow.records.search import Best
@@ -170,7 +171,10 @@ def test_on_a_cluster_study_and_experiment_are_the_arguments_and_tasks_are_equip
     content = pipeline.pipeline_spec
     parameters = content.root.input_definitions.parameters
     assert parse(parameters["experiment"].default_value.string_value) == parse(GATED)
-    assert json.loads(parameters["study"].default_value.string_value) == given
+    cluster = parse(GATED).cluster
+    assert json.loads(parameters["study"].default_value.string_value) == equipped(
+        given, cluster, claim=cluster.workspace
+    )
     assert sorted(content.root.dag.tasks) == ["expand", "launch-search", "resolve", "train"]
     used = {
         label.removeprefix("exec-"): executor["container"]["image"]

@@ -165,11 +165,13 @@ def test_on_a_cluster_katib_runs_the_studies_and_the_ablation_follows() -> None:
     threads = whole.cluster.train.threads()
     assert threads > 1
     assert studies == [
-        equipped(study.content, whole.cluster, claim=None, threads=threads) for study in studies_of(whole)
+        equipped(study.content, whole.cluster, claim=whole.cluster.workspace, threads=threads)
+        for study in studies_of(whole)
     ]
     for study in studies:
         (container,) = study["spec"]["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"]
-        assert container["env"] == [{"name": "OMP_NUM_THREADS", "value": str(threads)}]
+        assert container["env"][0] == {"name": "OMP_NUM_THREADS", "value": str(threads)}
+        assert {"name": "workspace", "mountPath": "/workspace"} in container["volumeMounts"]
     assert parse(parameters["experiment"]["defaultValue"]) == experiment()
 
 

@@ -195,8 +195,8 @@ TROUBLES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         lambda answers: answers.update(
             {f"{NAMESPACE}/services/ml-pipeline:http/proxy/apis/v2beta1/healthz": {"multi_user": True}}
         ),
-        "bad  Kubeflow Pipelines in runs tells its users apart, and the API server does not tell it who you are; give "
-        "its own address with --host",
+        "bad  Kubeflow Pipelines: that in runs tells its users apart, and the API server does not tell it who you are; "
+        "give its own address with --host",
     ),
 }
 

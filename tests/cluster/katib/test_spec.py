@@ -68,6 +68,7 @@ def test_trials_get_what_the_experiment_says_of_the_cluster() -> None:
     assert pod["automountServiceAccountToken"] is False
     assert pod["imagePullSecrets"] == [{"name": "mine"}]
     assert {"name": "workspace", "persistentVolumeClaim": {"claimName": "space"}} in pod["volumes"]
+    assert pod["securityContext"]["fsGroup"] == 1000
     (container,) = pod["containers"]
     assert {"name": "workspace", "mountPath": "/workspace"} in container["volumeMounts"]
     assert {"name": "PRECISIONFLOW_DATA", "value": "/workspace/data"} in container["env"]

@@ -119,8 +119,8 @@ class Connection:
             found = through_api_server(self.namespace, api=self.api)
         if found.tells_users_apart:
             raise ClusterError(
-                f"Kubeflow Pipelines in {found.namespace} tells its users apart, and the API server does not tell it "
-                "who you are; give its own address with --host"
+                f"Kubeflow Pipelines: that in {found.namespace} tells its users apart, and the API server does not "
+                "tell it who you are; give its own address with --host"
             )
         return found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.objects import Object
+from precisionflow.cluster.access.short_pod import USER
 from precisionflow.config import digest
 from precisionflow.config.cluster import Cluster
 from precisionflow.search.study import Study
@@ -33,8 +34,8 @@ def equipped(
 ) -> dict[str, Any]:
     """A study whose trials wait in the cluster's queue and are pulled with its secrets.
 
-    Trials that are Jobs hold no token of the API, read raw data from the workspace `claim` and compute with so many
-    `threads`, where these are given; all else that the study says stands.
+    Trials that are Jobs hold no token of the API, find raw data and their checkpoints in the workspace `claim` and
+    compute with so many `threads`, where these are given; all else that the study says stands.
     """
     changed: dict[str, Any] = json.loads(json.dumps(content))
     trial = changed["spec"]["trialTemplate"]["trialSpec"]
@@ -55,10 +56,11 @@ def equipped(
 
 
 def _mount(pod: Object, claim: str) -> None:
-    """Raw data of the workspace for every container of a pod that mounts none of that name."""
+    """The workspace for every container of a pod that mounts none of that name."""
     volumes = pod.setdefault("volumes", [])
     if any(volume["name"] == VOLUME for volume in volumes):
         return
+    pod.setdefault("securityContext", {}).setdefault("fsGroup", USER)
     volumes.append({"name": VOLUME, "persistentVolumeClaim": {"claimName": claim}})
     for container in pod["containers"]:
         container.setdefault("volumeMounts", []).append({"name": VOLUME, "mountPath": names.WORKSPACE})
