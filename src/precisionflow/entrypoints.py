@@ -136,6 +136,7 @@ def identify(variants: Sequence[str]) -> dict[str, str]:
 def prepare(variants: Sequence[str], *, files: Mapping[str, str], data: str, destination: str) -> str:
     """Prepare the data of resolved experiments, from raw `files` with these digests; where they are."""
     there = _destination(destination)
+    _again_when_lost()
     out = there.data(Path(data))
     with there.code():
         stages.prepare(_experiments(variants), out=out, files=files)

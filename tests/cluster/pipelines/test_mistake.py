@@ -79,9 +79,10 @@ def test_a_task_that_works_long_has_lost_pods_tried_again(task: Table) -> None:
         again_when_lost(connection=task.connection())
 
 
-def test_training_asks_for_it_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_preparing_and_training_ask_for_it_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[str] = []
     monkeypatch.setattr(mistake, "again_when_lost", lambda: asked.append("again"))
+    monkeypatch.setattr(stages, "prepare", lambda *_, **__: asked.append("prepare"))
     monkeypatch.setattr(stages, "train", lambda *_, **__: asked.append("train"))
     monkeypatch.setattr(stages, "launch_trainjob", lambda *_, **__: asked.append("launch"))
     where = {"data": str(tmp_path), "model": str(tmp_path)}
@@ -89,9 +90,11 @@ def test_training_asks_for_it_first(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         monkeypatch.delenv("KFP_POD_NAME", raising=False)
         if inside:
             monkeypatch.setenv("KFP_POD_NAME", "me")
+        entrypoints.prepare([TINY], files={}, data=str(tmp_path), destination="kfp")
         entrypoints.train(TINY, **where, destination="kfp")
         entrypoints.launch_trainjob(TINY, image="i", **where)
-    assert asked == ["train", "launch", "again", "train", "again", "launch"]
+    stages_run = ["prepare", "train", "launch"]
+    assert asked == [*stages_run, *(word for stage in stages_run for word in ("again", stage))]
 
 
 def test_outside_of_a_pipeline_nothing_is_asked(task: Table, tmp_path: Path) -> None:
