@@ -10,7 +10,7 @@ from precisionflow.cluster.access import objects
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.kinds import EXPERIMENTS, TRIALS
-from precisionflow.cluster.access.names import INJECTION
+from precisionflow.cluster.access.listening import refuse_unheard
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.access.patience import came_true
 from precisionflow.cluster.access.pod_logs import read_log
@@ -64,7 +64,7 @@ class KatibExperiments:
     def make(self, experiment: Object) -> Object:
         """Create an experiment; ClusterError with Katib's own words where it refuses it."""
         name = experiment["metadata"]["name"]
-        self.refuse_unheard()
+        refuse_unheard(self.connection)
         with explained(f"making Katib experiment {name}"), _accepted(name):
             return objects.make(self.connection, EXPERIMENTS, experiment)
 
@@ -109,26 +109,6 @@ class KatibExperiments:
         with contextlib.suppress(ClusterError), explained("reading a trial's log"):
             return read_log(self.connection, pod, container=container, tail_lines=lines)
         return ""
-
-    def refuse_unheard(self) -> None:
-        """ClusterError without the label, since Katib would wait for metrics for ever.
-
-        A user who may not read namespaces is not asked.
-        """
-        from kubernetes.client import ApiException
-
-        try:
-            labels = self.connection.core.read_namespace(self.namespace).metadata.labels or {}
-        except ApiException as error:
-            if error.status == 403:
-                return
-            with explained(f"looking at namespace {self.namespace}"):
-                raise
-        if labels.get(INJECTION) != "enabled":
-            raise ClusterError(
-                f"namespace {self.namespace}: Katib does not listen to its trials; "
-                f"say `kubectl label namespace {self.namespace} {INJECTION}=enabled`"
-            )
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.kinds import CLUSTER_RUNTIMES, EXPERIMENTS, RUNTIMES, TRAINJOBS
+from precisionflow.cluster.access.listening import refuse_unheard
 from precisionflow.cluster.access.queues import KUEUE, served_version
 from precisionflow.cluster.access.rest import forbidden, get
-from precisionflow.cluster.katib.api import KatibExperiments
 from precisionflow.config.cluster import Cluster
 
 
@@ -43,7 +43,7 @@ def refuse_unmet(asked: Asked, connection: Connection) -> None:
                 raise ClusterError(
                     "Katib, which the search needs, is not installed; `precisionflow doctor` says how"
                 )
-        KatibExperiments(connection).refuse_unheard()
+        refuse_unheard(connection)
     if asked.volume:
         with explained(f"looking for the workspace {asked.volume!r} (cluster.workspace)"):
             connection.core.read_namespaced_persistent_volume_claim(asked.volume, connection.namespace)
