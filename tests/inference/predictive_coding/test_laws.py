@@ -63,6 +63,16 @@ def test_energy_and_normaliser_are_the_log_density(law, scale):
 
 
 @every_law
+@pytest.mark.parametrize("shape", [(1,), (3,), (2, 1), (5, 2, 1), (5, 2, 3)], ids=str)
+def test_the_total_energy_is_the_sum_of_all(law, shape):
+    """Of one precision, one of each channel or place, and of what a state predicts."""
+    torch.manual_seed(0)
+    errors, stated = torch.randn(5, 2, 3, dtype=torch.float64), torch.rand(shape, dtype=torch.float64) + 0.5
+    made = of_one_layer(law, FixedPrecision(value=1.0)).law
+    torch.testing.assert_close(made.total_energy(errors, stated), made.energy(errors, stated).sum())
+
+
+@every_law
 @every_scale
 def test_a_step_follows_the_slope_of_the_energy(law, scale):
     """Without a loss a step below 1 never passes 0, and the score after it is the derivative there."""

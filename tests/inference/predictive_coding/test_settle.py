@@ -142,6 +142,38 @@ def test_the_energys_gradient_is_taken_at_the_errors_of_the_last_iteration(probl
     torch.testing.assert_close(lesson.energy, (loss.detach() + law) / target.numel())
 
 
+@pytest.mark.parametrize(("gradient", "above"), [("local", 4), ("energy", 3)])
+def test_a_lesson_computes_the_first_layer_once_and_every_other_in_each_pass(problem, gradient, above):
+    """Three iterations; the local gradient has a pass of its own."""
+    model, calls = problem[0], []
+    for layer in (0, 1):
+        model.layers[layer].register_forward_hook(lambda *_, of=layer: calls.append(of))
+    taught_gradients(problem, gaussian(300.0, iterations=3, gradient=gradient))
+    assert (calls.count(0), calls.count(1)) == (1, above)
+
+
+def test_passes_that_share_the_first_layer_teach_what_passes_of_their_own_do(problem):
+    model, inputs, target, losses = problem
+    config = gaussian(5.0, iterations=3, step_size=0.4)
+    mine, _ = taught_gradients(problem, config)
+    found = settled(model, losses, inputs, target, config=config)
+    own = local_gradients(model, losses, inputs, target, found, config)
+    for one, other in zip(mine, own, strict=True):
+        torch.testing.assert_close(one, other / target.numel(), rtol=1e-10, atol=1e-14)
+    assert mine[0].abs().max() > 1e-3
+
+
+def test_errors_settle_above_a_layer_that_does_not_learn(regression):
+    """The gradient is taken at states, of which the first then has no graph below it."""
+    model, inputs, target, losses = regression
+    before = settled(model, losses, inputs, target, config=gaussian(5.0, iterations=3)).errors
+    model.layers[0].requires_grad_(False)
+    after = settled(model, losses, inputs, target, config=gaussian(5.0, iterations=3)).errors
+    for one, other in zip(after, before, strict=True):
+        assert torch.equal(one, other)
+        assert one.any()
+
+
 def test_before_any_step_the_energys_gradient_is_backprops(problem):
     mine, lesson = taught_gradients(problem, PredictiveCoding(iterations=1, gradient="energy"))
     reference, plain = taught_gradients(problem, Backpropagation())

@@ -11,7 +11,7 @@ from precisionflow.config.optimiser import GroupName
 from precisionflow.inference.predictive_coding.energy import Pass
 from precisionflow.inference.predictive_coding.laws import Errors
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
-from precisionflow.models.numerics import at_least_float32
+from precisionflow.models.numerics import at_least_float32, outside_autocast
 
 
 class Amortised(nn.Module):
@@ -64,7 +64,7 @@ def _zero(inputs: int, outputs: int) -> nn.Linear:
 
 def asked_of_last(forward: Pass) -> Errors:
     """dLoss/ds_L of a forward pass, by a backward pass through the readout alone."""
-    with torch.autocast(forward.loss.device.type, enabled=False):
+    with outside_autocast(forward.loss.device):
         (gradient,) = torch.autograd.grad(
             forward.loss, forward.variables[-1:], allow_unused=True, materialize_grads=True
         )

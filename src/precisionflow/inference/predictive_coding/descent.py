@@ -10,7 +10,7 @@ from torch import Tensor
 from precisionflow.config import learning as kinds
 from precisionflow.inference.predictive_coding.energy import Pass
 from precisionflow.inference.predictive_coding.laplace import curvature
-from precisionflow.inference.predictive_coding.laws import Stepped
+from precisionflow.inference.predictive_coding.laws import Stepped, StepSize
 from precisionflow.inference.predictive_coding.variables import Variables
 
 
@@ -37,20 +37,22 @@ class Gradient:
     def stepped(
         self, variables: Variables, passed: Pass, gradients: Sequence[Tensor], *, step_size: float
     ) -> list[Stepped]:
-        added = self.curvatures(passed.variables, gradients)
+        sizes = self.sizes(variables, passed, gradients, step_size=step_size)
         return [
-            variables.stepped(
-                passed,
-                layer,
-                gradient,
-                step_size / (1 + of / variables.laws[layer].curvature(passed.predictions[layer])),
-            )
-            for layer, (gradient, of) in enumerate(zip(gradients, added, strict=True))
+            variables.stepped(passed, layer, gradient, size)
+            for layer, (gradient, size) in enumerate(zip(gradients, sizes, strict=True))
         ]
 
-    def curvatures(self, points: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:  # noqa: ARG002
-        """Of each layer, the curvature that its law's is raised by."""
-        return [gradient.new_zeros(()) for gradient in gradients]
+    def sizes(
+        self,
+        variables: Variables,  # noqa: ARG002
+        passed: Pass,  # noqa: ARG002
+        gradients: Sequence[Tensor],
+        *,
+        step_size: float,
+    ) -> list[StepSize]:
+        """Of each layer, the size of its step in units of 1 / its law's curvature."""
+        return [step_size] * len(gradients)
 
 
 class Momentum(Gradient):
@@ -71,11 +73,21 @@ class Secant(Gradient):
     def __init__(self) -> None:
         self.last: list[tuple[Tensor, Tensor]] = []
 
+    def sizes(
+        self, variables: Variables, passed: Pass, gradients: Sequence[Tensor], *, step_size: float
+    ) -> list[StepSize]:
+        added = self.curvatures(variables.values(passed), gradients)
+        return [
+            step_size / (1 + of / variables.laws[layer].curvature(passed.predictions[layer]))
+            for layer, of in enumerate(added)
+        ]
+
     def curvatures(self, points: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Of each layer, the curvature that its law's is raised by: at the first step 0."""
         here = [(x.detach(), g) for x, g in zip(points, gradients, strict=True)]
         last, self.last = self.last, here
         if not last:
-            return super().curvatures(points, gradients)
+            return [gradient.new_zeros(()) for gradient in gradients]
         return [_along(x - y, g - h) for (x, g), (y, h) in zip(here, last, strict=True)]
 
 

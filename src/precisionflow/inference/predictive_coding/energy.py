@@ -31,9 +31,9 @@ class Pass(NamedTuple):
     """One forward pass at some errors or states."""
 
     variables: list[Errors]
-    """Errors or states, leaves of the graph."""
+    """States where gradients are taken: in e_i it is that in s_i = f_i(s_{i-1}) + e_i through all layers above."""
     errors: list[Errors]
-    """e_i: detached where they are the variables, as their law steps by itself."""
+    """e_i: constants where they settle, as their law steps by itself."""
     predictions: list[Errors]
     """f_i(s_{i-1}), by which precisions are stated."""
     output: Any
@@ -69,29 +69,32 @@ class Clamped:
     """(layers, where) -> the stretch up to the error of the last of them; `to_heads`: of attention's heads."""
     output_law: LayerLaw | None = None
     """Law of target - output, where the loss is its -log p; none of another loss."""
+    shares: bool = False
+    """Whether passes share the first prediction, which no error changes, and its graph: of one gradient of weights."""
 
     def passed(self, errors: Sequence[Errors] | None = None) -> Pass:
         """A pass with error e_i added to state i, the errors as variables; without errors all are zero."""
-        leaves, predictions = [], []
-        below = self.model.enter(self.inputs)
+        states, constants, predictions = [], [], []
+        below = self.inputs
         for index, stretch in enumerate(self._stretches):
-            beside, prediction = stretch.predicted(below)
-            leaf = torch.zeros_like(prediction) if errors is None else errors[index].detach()
+            beside, prediction = self._predicted(index, below)
+            error = zeros_like(prediction) if errors is None else errors[index].detach()
+            # a place of its own in the graph: a precision may depend on the prediction too
+            state = _variable(prediction.view_as(prediction) if errors is None else prediction + error)
             predictions.append(prediction)
-            leaves.append(leaf.requires_grad_())
-            below = stretch.onward(beside, self._upwards(index, prediction + leaf, leaf))
+            constants.append(error)
+            states.append(state)
+            below = stretch.onward(beside, self._upwards(index, state, error))
         output = self._readout(below)
-        return Pass(
-            leaves, [leaf.detach() for leaf in leaves], predictions, output, self._output_loss(output)
-        )
+        return Pass(states, constants, predictions, output, self._output_loss(output))
 
     def at_states(self, states: Sequence[Errors]) -> Pass:
         """A pass with the states as variables: every layer predicts from the one below as it stands."""
         leaves = [state.detach().requires_grad_() for state in states]
         errors, predictions = [], []
-        below = self.model.enter(self.inputs)
+        below = self.inputs
         for index, (stretch, leaf) in enumerate(zip(self._stretches, leaves, strict=True)):
-            beside, prediction = stretch.predicted(below)
+            beside, prediction = self._predicted(index, below)
             predictions.append(prediction)
             errors.append(leaf - prediction)
             below = stretch.onward(beside, self._upwards(index, leaf, errors[-1]))
@@ -100,9 +103,9 @@ class Clamped:
 
     def output(self, errors: Sequence[Errors]) -> Any:
         """What the readout makes of the last state, as a function of the errors."""
-        below = self.model.enter(self.inputs)
-        for stretch, error in zip(self._stretches, errors, strict=True):
-            beside, prediction = stretch.predicted(below)
+        below = self.inputs
+        for index, (stretch, error) in enumerate(zip(self._stretches, errors, strict=True)):
+            beside, prediction = self._predicted(index, below)
             below = stretch.onward(beside, prediction + error)
         return self._readout(below)
 
@@ -130,13 +133,13 @@ class Clamped:
         <e_i, d f_i / d theta_i>. Parameters of laws learn from -log p(e_i) itself.
         """
         pulls, predictions = [], []
-        below = self.model.enter(self.inputs)
+        below = self.inputs
         for index, (stretch, (error, score)) in enumerate(zip(self._stretches, settled, strict=True)):
-            beside, prediction = stretch.predicted(below)
+            beside, prediction = self._predicted(index, below)
             predictions.append(prediction)
-            pulls.append((prediction * score).sum())
-            state = self._upwards(index, prediction + error, error)
-            below = stretch.onward(beside.detach(), state.detach())
+            pulls.append(torch.dot(prediction.flatten(), score.flatten()))
+            state = self._upwards(index, prediction.detach() + error, error)
+            below = stretch.onward(beside.detach(), state)
         loss = self._output_loss(self._readout(below))
         energy = self._parts([error for error, _ in settled], predictions, loss, laws).sum()
         return Taught(energy - torch.stack(pulls).sum(), energy.detach())
@@ -150,6 +153,22 @@ class Clamped:
             for layer, (error, prediction) in enumerate(zip(errors, predictions, strict=True))
         ]
         return torch.stack([*of_laws, loss])
+
+    def _predicted(self, index: int, below: Tensor) -> tuple[Tensor, Errors]:
+        """What passes the error of a layer by, and the layer's prediction; `below` is what its stretch reads."""
+        if index:
+            return self._stretches[index].predicted(below)
+        return self._first if self.shares else self._entered()
+
+    def _entered(self) -> tuple[Tensor, Errors]:
+        """The same of the first layer with an error."""
+        return self._stretches[0].predicted(self.model.enter(self.inputs))
+
+    @cached_property
+    def _first(self) -> tuple[Tensor, Errors]:
+        """What passes share, with its graph whichever pass asks first."""
+        with torch.enable_grad():
+            return self._entered()
 
     def _upwards(self, index: int, state: Errors, error: Errors) -> Errors:
         """What the layer above reads of a state."""
@@ -175,3 +194,13 @@ class Clamped:
         last = len(self.model.layers) if self.places is None else self.places[-1] + 1
         below = through(list(self.model.layers)[last:], state, self._where)
         return self.model.readout(below, *self._where)  # type: ignore[no-any-return]
+
+
+def zeros_like(state: Errors) -> Errors:
+    """Zeros that take no memory."""
+    return state.new_zeros(()).expand_as(state)
+
+
+def _variable(state: Errors) -> Errors:
+    """The state as one that a gradient can be taken at, also where nothing below it learns."""
+    return state if state.requires_grad else state.detach().requires_grad_()

@@ -75,7 +75,7 @@ class Fixed(nn.Module):
         """Share of the training steps that are done."""
 
     def forward(self, like: Errors) -> Precisions:
-        return like.new_tensor((self.first * self.change**self.progress,))
+        return like.new_full((1,), self.first * self.change**self.progress)
 
 
 def precision(

@@ -10,10 +10,11 @@ from torch import Tensor
 from precisionflow.config.learning import PredictiveCoding
 from precisionflow.inference.predictive_coding.amortised import Amortised, asked_of_last
 from precisionflow.inference.predictive_coding.descent import Descent, descent
-from precisionflow.inference.predictive_coding.energy import Clamped, Parts, Pass
+from precisionflow.inference.predictive_coding.energy import Clamped, Parts, Pass, zeros_like
 from precisionflow.inference.predictive_coding.laws import Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
 from precisionflow.inference.predictive_coding.variables import OfErrors, OfStates, Variables
+from precisionflow.models.numerics import outside_autocast
 
 RISE = 0.5
 """Share of the energy by which settling may raise it before training stops: a small rise still learns."""
@@ -99,20 +100,20 @@ def settle(
     process would. A step takes a forward pass and a backward pass to the states, without weight gradients.
     """
     met: list[Parts] = []
-    layers = [Stepped(error, torch.zeros_like(error)) for error in start.errors]
+    layers = [Stepped(error, zeros_like(error)) for error in start.errors]
     variables, down = _variables(clamped, laws, config), descent(config.descent)
     with torch.enable_grad():
         passed = variables.first(start) if steps else start
         for step in range(steps):
             if step:
                 passed = variables.passed(down.point([value for value, _ in layers]))
-            parts = clamped.parts(passed, laws)
-            met.append(parts.detach())
+            parts, slope = variables.descended(passed)
+            met.append(parts)
             if config.tolerance and step and _settled(met, config.tolerance, total):
                 steps = step
                 break
             size = config.step_size * config.decay ** (taken + step)
-            layers = _stepped(variables, down, passed, parts.sum(), step_size=size)
+            layers = _stepped(variables, down, passed, slope, step_size=size)
     return Settled(variables.errors(layers) if met else layers, met, steps)
 
 
@@ -127,12 +128,12 @@ def _variables(clamped: Clamped, laws: Laws, config: PredictiveCoding) -> Variab
 
 
 def _stepped(
-    variables: Variables, down: Descent, passed: Pass, energy: Tensor, *, step_size: float
+    variables: Variables, down: Descent, passed: Pass, slope: Tensor, *, step_size: float
 ) -> list[Stepped]:
     """All variables after one step, from the pass before it."""
     # a backward pass has the types of its forward pass, and no autocast of its own
-    with torch.autocast(energy.device.type, enabled=False):
-        gradients = torch.autograd.grad(energy, passed.variables, allow_unused=True, materialize_grads=True)
+    with outside_autocast(slope.device):
+        gradients = torch.autograd.grad(slope, passed.variables, allow_unused=True, materialize_grads=True)
     with torch.no_grad():
         return down.stepped(variables, passed, gradients, step_size=step_size)
 

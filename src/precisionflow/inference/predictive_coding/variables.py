@@ -2,14 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from precisionflow.inference.predictive_coding.energy import Clamped, Pass
-from precisionflow.inference.predictive_coding.laws import Errors, Stepped
+from precisionflow.inference.predictive_coding.energy import Clamped, Parts, Pass
+from precisionflow.inference.predictive_coding.laws import Errors, Stepped, StepSize
 from precisionflow.inference.predictive_coding.laws.assigned import Laws
+
+
+class Descended(NamedTuple):
+    """The energy of a pass, and what a step goes down."""
+
+    parts: Parts
+    """Without a graph."""
+    slope: Float[Tensor, ""]
+    """Has the energy's gradient in the variables, but for what an error's own law adds: it steps by itself."""
 
 
 class Variables(Protocol):
@@ -33,7 +43,15 @@ class Variables(Protocol):
         """A pass with these values."""
         ...
 
-    def stepped(self, passed: Pass, layer: int, gradient: Errors, step_size: Tensor) -> Stepped:
+    def values(self, passed: Pass) -> list[Errors]:
+        """Where a pass has them."""
+        ...
+
+    def descended(self, passed: Pass) -> Descended:
+        """The energy of a pass."""
+        ...
+
+    def stepped(self, passed: Pass, layer: int, gradient: Errors, step_size: StepSize) -> Stepped:
         """A layer's variable after one step down the energy, and its score where it is an error."""
         ...
 
@@ -55,7 +73,17 @@ class OfErrors:
     def passed(self, values: Sequence[Errors]) -> Pass:
         return self.clamped.passed(values)
 
-    def stepped(self, passed: Pass, layer: int, gradient: Errors, step_size: Tensor) -> Stepped:
+    def values(self, passed: Pass) -> list[Errors]:
+        return passed.errors
+
+    def descended(self, passed: Pass) -> Descended:
+        """Only precisions that follow states, and the loss, change with the errors of layers below."""
+        if self.laws.follow_states:
+            return _whole(self.clamped.parts(passed, self.laws))
+        with torch.no_grad():
+            return Descended(self.clamped.parts(passed, self.laws), passed.loss)
+
+    def stepped(self, passed: Pass, layer: int, gradient: Errors, step_size: StepSize) -> Stepped:
         error, prediction = passed.errors[layer], passed.predictions[layer]
         return self.laws[layer].stepped(error, gradient, prediction, step_size=step_size)
 
@@ -78,7 +106,13 @@ class OfStates:
     def passed(self, values: Sequence[Errors]) -> Pass:
         return self.clamped.at_states(values)
 
-    def stepped(self, passed: Pass, layer: int, gradient: Errors, step_size: Tensor) -> Stepped:
+    def values(self, passed: Pass) -> list[Errors]:
+        return [state.detach() for state in passed.variables]
+
+    def descended(self, passed: Pass) -> Descended:
+        return _whole(self.clamped.parts(passed, self.laws))
+
+    def stepped(self, passed: Pass, layer: int, gradient: Errors, step_size: StepSize) -> Stepped:
         """s - step_size / curvature dE/ds."""
         state = passed.variables[layer].detach()
         rate = step_size / self.laws[layer].curvature(passed.predictions[layer])
@@ -91,3 +125,7 @@ class OfStates:
                 Stepped(error, self.laws[layer].score(error, prediction))
                 for layer, (error, prediction) in enumerate(zip(last.errors, last.predictions, strict=True))
             ]
+
+
+def _whole(parts: Parts) -> Descended:
+    return Descended(parts.detach(), parts.sum())

@@ -43,6 +43,7 @@ class Torch(SingleNetwork):
         self.optimiser = optimiser(
             learner.named_parameters(), training, groups=parameter_groups(self.learner), fused=True
         )
+        self.parameters = list(self.learner.parameters())
         if resume:
             with reading(resume / STATE, checkpoint=resume.parent) as file:
                 state = torch.load(file, map_location=ranks.device, weights_only=True)
@@ -55,19 +56,22 @@ class Torch(SingleNetwork):
                 part.compile()
 
     def learn(self, parts: Sequence[Batch], share: float, carried: Sequence[Any]) -> list[Lesson]:
-        self.learner.train()
+        if not self.learner.training:
+            self.learner.train()
         set_learning_rates(self.optimiser, share)
-        self.optimiser.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         lessons = []
         for part, before in zip(parts, carried, strict=True):
             with phase("forward"):
                 lesson: Lesson = self.learner(part, before).weighted(part.weight)
             with phase("backward"):
-                (lesson.surrogate / len(parts)).backward()  # type: ignore[no-untyped-call]
+                surrogate = lesson.surrogate if len(parts) == 1 else lesson.surrogate / len(parts)
+                surrogate.backward()  # type: ignore[no-untyped-call]
             lessons.append(lesson.detached())
         with phase("optimiser"):
             if self.training.gradient_clip:
-                nn.utils.clip_grad_norm_(self.learner.parameters(), self.training.gradient_clip)
+                nn.utils.clip_grad_norm_(self.parameters, self.training.gradient_clip)
             self.optimiser.step()
         return lessons
 

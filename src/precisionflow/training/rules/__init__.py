@@ -24,6 +24,8 @@ class Lesson(NamedTuple):
 
     def weighted(self, weight: float) -> "Lesson":
         """All three scalars times a weight."""
+        if weight == 1.0:
+            return self
         return self._replace(
             surrogate=weight * self.surrogate, loss=weight * self.loss, energy=weight * self.energy
         )

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.energy import Clamped, Taught
 from precisionflow.inference.predictive_coding.generative import Generative
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules import Lesson
@@ -27,8 +27,9 @@ class GenerativeLearner(nn.Module):
         super().__init__()
         self.model = model
 
-        def spread(clamped: Clamped, errors: list[Tensor]) -> Tensor:
-            return model.spread(clamped, errors).sum()
+        def spread(taught: Taught, clamped: Clamped, errors: list[Tensor]) -> Taught:
+            added = model.spread(clamped, errors).sum()
+            return Taught(taught.surrogate + added, taught.energy + added.detach())
 
         self.rule = PredictiveCoding(
             model.learning,

@@ -13,6 +13,7 @@ from precisionflow.models.attention.inspection import of_symbols
 from precisionflow.models.likelihoods.objective import Losses, Objective
 from precisionflow.models.networks.dropout import dropping
 from precisionflow.models.networks.layered import Layered, TokenNetwork
+from precisionflow.models.numerics import AS_IT_IS
 from precisionflow.training.batches import Batch
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.gradient import Backpropagation
@@ -71,8 +72,10 @@ class Learner(nn.Module):
         compiled = any(layer._compiled_call_impl is not None for layer in self.model.layers)
         return torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()
 
-    def _cast(self, batch: Batch) -> torch.autocast:
-        return torch.autocast(batch.inputs.device.type, self.dtype, enabled=self.dtype is not torch.float32)
+    def _cast(self, batch: Batch) -> contextlib.AbstractContextManager[object]:
+        if self.dtype is torch.float32:
+            return AS_IT_IS
+        return torch.autocast(batch.inputs.device.type, self.dtype)
 
 
 def learner(

@@ -31,13 +31,13 @@ class Underway(NamedTuple):
     errors: list[Tensor]
 
 
-Spread = Callable[[Clamped, list[Tensor]], Tensor]
-"""What the spread of a belief about the errors adds to the energy, summed over samples."""
+Spread = Callable[[Taught, Clamped, list[Tensor]], Taught]
+"""What is taught at errors, with what the spread of a belief about them adds to the energy, summed over samples."""
 
 
-def certain(clamped: Clamped, errors: list[Tensor]) -> Tensor:  # noqa: ARG001
+def certain(taught: Taught, clamped: Clamped, errors: list[Tensor]) -> Taught:  # noqa: ARG001
     """The settled errors are taken as certain."""
-    return torch.zeros(())
+    return taught
 
 
 class PredictiveCoding(nn.Module):
@@ -72,7 +72,7 @@ class PredictiveCoding(nn.Module):
     def forward(
         self, model: Layered, losses: Losses, batch: Batch, carried: Underway | None = None
     ) -> Lesson:
-        clamped = self._clamped(model, losses, batch)
+        clamped = self._clamped(model, losses, batch, shares=True)
         self._advance(batch.progress)
         start, loss, asked = self._start(clamped, carried)
         done = carried.steps if carried else 0
@@ -85,14 +85,14 @@ class PredictiveCoding(nn.Module):
         taught = self._taught(clamped, start, settled)
         if self.pathways is None:
             check_stable(settled, taught.energy, config=self.config, total=self.total)
-        spread = self.spread(clamped, settled.errors)
-        guessed = self._guessed(asked, start, settled)
+        taught = self.spread(taught, clamped, settled.errors)
+        surrogate = self._with_guess(taught.surrogate, asked, start, settled)
         samples = max(batch.counted, SMALLEST_COUNT)
         goes_on = done + steps < most
         return Lesson(
-            (taught.surrogate + spread + guessed) / samples,
+            surrogate / samples,
             loss / samples,
-            (taught.energy + spread.detach()) / samples,
+            taught.energy / samples,
             carried=Underway(done + steps, settled.errors) if goes_on else None,
         )
 
@@ -126,7 +126,7 @@ class PredictiveCoding(nn.Module):
         ]
         return Monitored(settled.steps, cosines.whole, rows)
 
-    def _clamped(self, model: Layered, losses: Losses, batch: Batch) -> Clamped:
+    def _clamped(self, model: Layered, losses: Losses, batch: Batch, *, shares: bool = False) -> Clamped:
         return Clamped(
             model,
             losses,
@@ -138,6 +138,7 @@ class PredictiveCoding(nn.Module):
             pathways=self.pathways,
             stretch=to_heads if self.config.of_heads else Stretch,
             output_law=self.output_law,
+            shares=shares,
         )
 
     def _advance(self, progress: float) -> None:
@@ -151,11 +152,11 @@ class PredictiveCoding(nn.Module):
         start = clamped.passed(carried.errors)
         return Begun(start, start.loss.detach())
 
-    def _guessed(self, asked: Tensor | None, start: Pass, settled: Settled) -> Tensor:
-        """What the guess of the errors learns from: that they have settled elsewhere."""
+    def _with_guess(self, surrogate: Tensor, asked: Tensor | None, start: Pass, settled: Settled) -> Tensor:
+        """With what the guess of the errors learns from: that they have settled elsewhere."""
         if self.amortised is None or asked is None:
-            return torch.zeros((), device=start.loss.device)
-        return self.amortised.loss(asked, settled.errors, start.predictions, self.laws)
+            return surrogate
+        return surrogate + self.amortised.loss(asked, settled.errors, start.predictions, self.laws)
 
     def _taught(self, clamped: Clamped, start: Pass, settled: Settled) -> Taught:
         match self.config.gradient:

@@ -13,7 +13,7 @@ Errors = Float[Tensor, "*samples channels"]
 Precisions = Float[Tensor, "..."]
 """Above 0, of a shape that broadcasts to that of the errors."""
 
-StepSize = Float[Tensor, "..."]
+StepSize = Float[Tensor, "..."] | float
 """Of each error, in units of 1 / curvature; it broadcasts too."""
 
 
@@ -31,6 +31,10 @@ class Law(Protocol):
 
     def energy(self, error: Errors, precision: Precisions) -> Errors:
         """-log p(e) + log p(0) of each error: 0 at 0."""
+        ...
+
+    def total_energy(self, error: Errors, precision: Precisions) -> Float[Tensor, ""]:
+        """The sum of all of them."""
         ...
 
     def log_normaliser(self, precision: Precisions) -> Precisions:

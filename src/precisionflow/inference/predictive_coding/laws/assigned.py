@@ -16,7 +16,7 @@ from precisionflow.inference.predictive_coding.laws.laplace import Laplace
 from precisionflow.inference.predictive_coding.laws.mixture import Mixture
 from precisionflow.inference.predictive_coding.laws.student_t import StudentT
 from precisionflow.inference.predictive_coding.parameters import Constant, LearnedLogShares, LearnedNumbers
-from precisionflow.inference.predictive_coding.precision import Fixed, initial, precision
+from precisionflow.inference.predictive_coding.precision import Fixed, Predicted, initial, precision
 
 Present = Bool[Tensor, "batch places"]
 FEWEST_DEGREES, MOST_DEGREES = 0.5, 1000.0
@@ -26,10 +26,11 @@ SMALLEST_RATIO = 1e-6
 class LayerLaw(nn.Module):
     """-log p(e) of one layer, its precision stated by the layer's prediction."""
 
-    def __init__(self, law: Any, precision: Any, *, start: Law, initial: float | None) -> None:
+    def __init__(self, law: Any, precision: Any, *, start: Law | None, initial: float | None) -> None:
         """`law` is a module with the interface `Law`, `precision` one of `predictive_coding.precision`.
 
-        `start` is the law as it was before it learned, `initial` its precision then; none: one that does not learn.
+        `start` is the law before it or its precision learned, none where neither does; `initial` is its precision then,
+        none of one that does not learn.
         """
         super().__init__()
         self.law = law
@@ -43,13 +44,22 @@ class LayerLaw(nn.Module):
         The second term does not learn; without it the energy would be far from the loss beside it.
         """
         precision = self.precision(prediction)
+        if present is not None:
+            each = self.law.energy(error, precision) + self._learned_normaliser(precision)
+            return torch.where(present[..., None], each, 0.0).sum()
+        total: Tensor = self.law.total_energy(error, precision)
+        if self.start is None:
+            return total
+        normaliser = self._learned_normaliser(precision)
+        # every normaliser is that of equally many errors
+        return total + normaliser.sum() * (error.numel() / normaliser.numel())
+
+    def _learned_normaliser(self, precision: Precisions) -> Precisions:
+        """-log p(0) + log p(0; initial precision): 0 where nothing is learned."""
+        if self.start is None:
+            return precision.new_zeros(1)
         before = precision if self.initial is None else torch.full_like(precision, self.initial)
-        start = self.start.log_normaliser(before)
-        each, normaliser = self.law.energy(error, precision), self.law.log_normaliser(precision) - start
-        if present is None:
-            # every normaliser is that of equally many errors
-            return each.sum() + normaliser.sum() * (error.numel() / normaliser.numel())
-        return torch.where(present[..., None], each + normaliser, 0.0).sum()
+        return self.law.log_normaliser(precision) - self.start.log_normaliser(before)
 
     def advance(self, progress: float) -> None:
         """Give a fixed precision the value that it has after this share of the training steps."""
@@ -82,14 +92,18 @@ class Laws(nn.Module):
     def __init__(self, layers: Sequence[LayerLaw]) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
+        self.each = tuple(layers)
+        """The same, without the search by name that a list of modules makes at every index."""
+        self.follow_states = any(isinstance(layer.precision, Predicted) for layer in layers)
+        """Whether what lies below an error changes its precision, and so the energy."""
 
     def advance(self, progress: float) -> None:
         """See `LayerLaw.advance`."""
-        for layer in range(len(self.layers)):
-            self[layer].advance(progress)
+        for layer in self.each:
+            layer.advance(progress)
 
     def __getitem__(self, layer: int) -> LayerLaw:
-        return self.layers[layer]  # type: ignore[return-value]
+        return self.each[layer]
 
 
 def laws(
@@ -139,11 +153,12 @@ def layer_law(
     config: kinds.Law, of: kinds.Precision, *, state: tuple[int, ...], layer: int = 0, heads: int = 0
 ) -> LayerLaw:
     """The law of one layer, whose state of one sample has this shape at most."""
+    fixed = isinstance(of, kinds.FixedPrecision)
     return LayerLaw(
         _law(config, channels=state[-1]),
         precision(of, state=state, layer=layer, heads=heads),
-        start=_fixed(config),
-        initial=None if isinstance(of, kinds.FixedPrecision) else initial(of, layer=layer),
+        start=None if fixed and config.shape == "fixed" else _fixed(config),
+        initial=None if fixed else initial(of, layer=layer),
     )
 
 

@@ -2,7 +2,8 @@
 
 import math
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped, StepSize
 
@@ -13,6 +14,10 @@ class Gaussian(nn.Module):
     def energy(self, error: Errors, precision: Precisions) -> Errors:
         """precision / 2 e^2."""
         return 0.5 * precision * error.square()
+
+    def total_energy(self, error: Errors, precision: Precisions) -> Float[Tensor, ""]:
+        """sum precision / 2 e^2; errors of one precision are summed before it weighs them."""
+        return (0.5 * precision * error.square().sum_to_size(precision.shape)).sum()
 
     def log_normaliser(self, precision: Precisions) -> Precisions:
         """1/2 log(2 pi / precision)."""
@@ -30,5 +35,5 @@ class Gaussian(nn.Module):
         self, error: Errors, gradient: Errors, precision: Precisions, *, step_size: StepSize
     ) -> Stepped:
         """e - step_size / precision (precision e + gradient)."""
-        after = (1 - step_size) * error - step_size / precision * gradient
+        after = ((1 - step_size) * error).addcmul(step_size / precision, gradient, value=-1)
         return Stepped(after, precision * after)

@@ -2,7 +2,8 @@
 
 import math
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped, StepSize
 
@@ -13,6 +14,10 @@ class Laplace(nn.Module):
     def energy(self, error: Errors, precision: Precisions) -> Errors:
         """sqrt(2 precision) |e|."""
         return (2 * precision).sqrt() * error.abs()
+
+    def total_energy(self, error: Errors, precision: Precisions) -> Float[Tensor, ""]:
+        """sum sqrt(2 precision) |e|; errors of one precision are summed before it weighs them."""
+        return ((2 * precision).sqrt() * error.abs().sum_to_size(precision.shape)).sum()
 
     def log_normaliser(self, precision: Precisions) -> Precisions:
         """log 2b = 1/2 log(2 / precision)."""

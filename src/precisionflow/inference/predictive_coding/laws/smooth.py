@@ -2,13 +2,22 @@
 
 from abc import ABC, abstractmethod
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from precisionflow.inference.predictive_coding.laws import Errors, Precisions, Stepped, StepSize
 
 
 class Smooth(nn.Module, ABC):
     """A law with a score."""
+
+    @abstractmethod
+    def energy(self, error: Errors, precision: Precisions) -> Errors:
+        """-log p(e) + log p(0) of each error."""
+
+    def total_energy(self, error: Errors, precision: Precisions) -> Float[Tensor, ""]:
+        """The sum of all of them."""
+        return self.energy(error, precision).sum()
 
     @abstractmethod
     def score(self, error: Errors, precision: Precisions) -> Errors:
