@@ -1,4 +1,4 @@
-"""Invented object store: what S3 answers to a listing and a reading, signed for one region and one key."""
+"""Invented object store: what S3 answers to a listing, a reading and a writing, signed for one region and one key."""
 
 import contextlib
 import re
@@ -52,6 +52,11 @@ def store(objects: dict[str, bytes], *, region: str, key: str) -> Iterator[str]:
                 self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
 
         do_HEAD = do_GET
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            objects[unquote(urlsplit(self.path).path).lstrip("/")] = body
+            self.answer(200, b"")
 
         def do_POST(self) -> None:
             bucket = urlsplit(self.path).path.strip("/")

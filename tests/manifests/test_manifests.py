@@ -25,11 +25,13 @@ from precisionflow.cluster.doctor.rights import ACCOUNT
 from precisionflow.config.cluster import CLAIM, Cluster
 from tests.manifests.rendered import MANIFESTS, Resource, one, rendered
 
-INSTALLATIONS = ("overlays/dev", "overlays/prod")
+INSTALLATIONS = ("overlays/dev", "overlays/dev-certificates", "overlays/prod")
 """Kustomizations with MLflow and what runs need."""
 SERVING = ("serving", "serving/kserve")
-OWN_KINDS = {"TrainingRuntime", "InferenceService"}
+OWN_KINDS = {"TrainingRuntime", "InferenceService", "Issuer", "Certificate"}
 """Checked by the cluster alone: custom resources."""
+KEYS = {"postgres-tls", "mlflow-database-ca"}
+"""Secrets that are files: PostgreSQL's key, and the authority that signed its certificate."""
 OF_PREDICTOR = {"minReplicas", "maxReplicas", "scaleMetric", "scaleTarget", "labels"}
 WORKLOADS = {"Deployment", "StatefulSet", "Job", "CronJob"}
 
@@ -90,13 +92,9 @@ def test_every_pod_is_restricted_and_bounded(resources: list[Resource]) -> None:
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", name
         assert pod["serviceAccountName"] != "default", name
-        assert {kind for volume in pod.get("volumes", []) for kind in volume} <= {
-            "name",
-            "emptyDir",
-            "configMap",
-            "persistentVolumeClaim",
-            "projected",
-        }
+        kinds = {kind for volume in pod.get("volumes", []) for kind in volume}
+        assert kinds <= {"name", "emptyDir", "configMap", "persistentVolumeClaim", "projected", "secret"}, name
+        assert {volume["secret"]["secretName"] for volume in pod.get("volumes", []) if "secret" in volume} <= KEYS
         for container in _containers(pod):
             security = container["securityContext"]
             assert security["allowPrivilegeEscalation"] is False, name
@@ -220,6 +218,78 @@ def test_the_address_of_mlflow_is_a_host_that_it_allows(installation: list[Resou
 def test_nothing_may_talk_unless_said(installation: list[Resource]) -> None:
     deny = one(installation, "NetworkPolicy", "default-deny")["spec"]
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_tables_are_there_before_a_server_starts(installation: list[Resource]) -> None:
+    pod = one(installation, "Deployment", "mlflow")["spec"]["template"]["spec"]
+    (schema,) = (container for container in pod["initContainers"] if container["name"] == "schema")
+    assert schema["command"][:2] == ["python", "/schema/migrate.py"]
+    assert {"secretRef": {"name": "mlflow-database"}} in schema["envFrom"]
+    patch = yaml.safe_load((MANIFESTS / "overlays/prod/mlflow.yaml").read_text())
+    assert patch["spec"]["replicas"] == 2
+    (prod,) = patch["spec"]["template"]["spec"]["initContainers"]
+    assert (prod["name"], prod["command"]) == ("schema", ["python", "/schema/migrate.py", "auth"])
+
+
+def test_the_database_is_known_by_its_certificate(installation: list[Resource]) -> None:
+    dev = yaml.safe_load((MANIFESTS / "overlays/dev/kustomization.yaml").read_text())
+    literals = next(each["literals"] for each in dev["configMapGenerator"] if each["name"] == "mlflow-server")
+    settings = (MANIFESTS / "overlays/prod/settings.env").read_text().splitlines()
+    for said in (literals, settings):
+        assert {"PGSSLMODE=verify-full", "PGSSLROOTCERT=/database/ca.crt"} <= set(said)
+    pods = dict(_pods(installation))
+    for name in ("mlflow", "mlflow-backup", "mlflow-restore"):
+        using = [c for c in _containers(pods.get(name, {"containers": []})) if _reaches_database(c)]
+        assert using or name != "mlflow"
+        for container in using:
+            mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+            assert mounts["/database"] == "database-ca", container["name"]
+
+
+def _reaches_database(container: Resource) -> bool:
+    return {"secretRef": {"name": "mlflow-database"}} in container.get("envFrom", [])
+
+
+def test_certificates_of_cert_manager_are_for_the_same_hosts() -> None:
+    resources = rendered("overlays/dev-certificates")
+    certificate = one(resources, "Certificate", "postgres")["spec"]
+    text = (MANIFESTS / "overlays/dev/make_certificate.py").read_text()
+    ends = re.search(r'for end in \(([^)]*)\)', text)
+    assert ends is not None
+    hosts = ["postgres", *(f"postgres.precisionflow{end}" for end in re.findall(r'"([^"]*)"', ends[1]))]
+    assert certificate["dnsNames"] == hosts
+    assert certificate["secretName"] == "postgres-tls"
+    if shutil.which("kubectl"):
+        job = one(resources, "Job", "setup")["spec"]["template"]["spec"]
+        assert [container["name"] for container in job["containers"]] == ["setup"]
+
+
+def test_katib_is_not_asked_about_pods_of_mlflow(installation: list[Resource]) -> None:
+    """Its webhook fails closed: where Katib is away MLflow would not start again."""
+    assert names.INJECTION not in one(installation, "Namespace", "precisionflow")["metadata"]["labels"]
+
+
+def test_dev_needs_no_volume_that_several_machines_mount() -> None:
+    patch = yaml.safe_load((MANIFESTS / "overlays/dev/workspace.yaml").read_text())
+    assert patch["spec"] == {"accessModes": ["ReadWriteOnce"]}
+    if shutil.which("kubectl"):
+        claims = [r for r in rendered("overlays/dev") if r["kind"] == "PersistentVolumeClaim"]
+        assert {mode for claim in claims for mode in claim["spec"]["accessModes"]} == {"ReadWriteOnce"}
+        assert patch["metadata"]["name"] in {claim["metadata"]["name"] for claim in claims}
+
+
+def test_copies_are_made_by_night_and_brought_back_by_hand() -> None:
+    resources = rendered("overlays/dev")
+    backup, restore = (one(resources, "CronJob", f"mlflow-{name}")["spec"] for name in ("backup", "restore"))
+    assert not backup.get("suspend")
+    assert restore["suspend"] is True
+    for job, verb in ((backup, "save"), (restore, "restore")):
+        template = job["jobTemplate"]["spec"]["template"]
+        tables, artifacts = _containers(template["spec"])
+        assert tables["command"] == ["sh", "/copies/tables.sh", verb]
+        assert artifacts["command"] == ["python", "/copies/artifacts.py", verb]
+        policy = one(resources, "NetworkPolicy", "mlflow-stores")["spec"]["podSelector"]["matchExpressions"][0]
+        assert template["metadata"]["labels"]["app.kubernetes.io/name"] in policy["values"]
 
 
 def test_prod_asks_for_a_login() -> None:

@@ -21,10 +21,11 @@ def main() -> None:
     print(f"namespace {RUNS}: labelled")
 
 
-def make(core: client.CoreV1Api, name: str, values: dict[str, str]) -> None:
+def make(core: client.CoreV1Api, name: str, values: dict[str, str], *, kind: str = "Opaque") -> None:
     """Create a Secret, unless there is one of that name."""
     labels = {"app.kubernetes.io/part-of": "precisionflow"}
-    secret = client.V1Secret(metadata=client.V1ObjectMeta(name=name, labels=labels), string_data=values)
+    metadata = client.V1ObjectMeta(name=name, labels=labels)
+    secret = client.V1Secret(metadata=metadata, string_data=values, type=kind)
     try:
         core.create_namespaced_secret(NAMESPACE, secret)
     except client.ApiException as error:
@@ -35,4 +36,5 @@ def make(core: client.CoreV1Api, name: str, values: dict[str, str]) -> None:
         print(f"secret {name}: made")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -217,6 +217,26 @@ def test_a_claim_may_wait_for_its_first_pod(cluster: Cluster) -> None:
     assert cluster.wrong() == [NO_GPU]
 
 
+def test_a_class_of_one_machine_is_told_with_what_it_can_give(cluster: Cluster) -> None:
+    fast = cluster.answers["/apis/storage.k8s.io/v1/storageclasses"]["items"][0]
+    fast |= {"provisioner": "rancher.io/local-path", "volumeBindingMode": "WaitForFirstConsumer"}
+    path = f"{NAMESPACE}/persistentvolumeclaims/precisionflow-workspace"
+    cluster.answers[path] = claim("Pending", storageClassName="fast")
+    assert cluster.wrong() == [
+        "bad  workspace: precisionflow-workspace asks for ReadWriteMany, and storage class fast by "
+        "rancher.io/local-path gives ReadWriteOnce alone; mend: kubectl -n runs delete persistentvolumeclaim "
+        "precisionflow-workspace && kubectl kustomize manifests/runs | sed 's/namespace: kubeflow/namespace: runs/; "
+        "s/name: precisionflow-runs/&-runs/; s/ReadWriteMany/ReadWriteOnce/' | kubectl apply -f -",
+        NO_GPU,
+    ]
+    cluster.answers[path] = claim("Bound", storageClassName="fast", accessModes=["ReadWriteOnce"])
+    found = {finding.what: finding.found for finding in cluster.findings()}
+    assert found["storage class"] == "fast by rancher.io/local-path, ReadWriteOnce alone"
+    assert found["workspace"] == (
+        "precisionflow-workspace, 5Gi ReadWriteOnce, bound: every pod of a run is on the machine that has it"
+    )
+
+
 def test_nodes_that_are_too_small_or_closed_are_told(cluster: Cluster) -> None:
     cluster.answers["/api/v1/nodes"] = listed(node(cpu="1500m"))
     assert any(

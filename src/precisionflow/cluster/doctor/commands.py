@@ -40,14 +40,19 @@ def install_pipelines(connection: Connection) -> str:
     return " && ".join(kubectl(connection, words) for words in INSTALL_PIPELINES)
 
 
-def provide(connection: Connection, account: str | None = None) -> str:
-    """Command that gives the namespace of runs its rights, its workspace and MLflow's address."""
-    if connection.namespace == "kubeflow":
+def provide(connection: Connection, account: str | None = None, *, shared: bool = True) -> str:
+    """Command that gives the namespace of runs its rights, its workspace and MLflow's address.
+
+    Where the workspace is not `shared`, its volume is one machine's.
+    """
+    where, words = connection.namespace, []
+    if where != "kubeflow":
+        words += [f"s/namespace: kubeflow/namespace: {where}/", f"s/name: precisionflow-runs/&-{where}/"]
+        if account and account != "pipeline-runner":
+            words.append(f"s/name: pipeline-runner/name: {account}/")
+    if not shared:
+        words.append("s/ReadWriteMany/ReadWriteOnce/")
+    if not words:
         return kubectl(connection, "apply -k manifests/runs")
-    where = connection.namespace
-    words = f"s/namespace: kubeflow/namespace: {where}/; s/name: precisionflow-runs/&-{where}/"
-    if account and account != "pipeline-runner":
-        words += f"; s/name: pipeline-runner/name: {account}/"
-    return (
-        f"kubectl kustomize manifests/runs | sed {shlex.quote(words)} | {kubectl(connection, 'apply -f -')}"
-    )
+    changed = f"sed {shlex.quote('; '.join(words))}"
+    return f"kubectl kustomize manifests/runs | {changed} | {kubectl(connection, 'apply -f -')}"

@@ -12,6 +12,23 @@ from precisionflow.config.cluster import CLAIM, Cluster
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 GPUS = ("nvidia.com/gpu", "amd.com/gpu")
 """Resources that most GPUs are; others are told where a node offers them."""
+ONE_MACHINE = (
+    "cinder.csi.openstack.org",
+    "csi.hetzner.cloud",
+    "disk.csi.azure.com",
+    "dobs.csi.digitalocean.com",
+    "ebs.csi.aws.com",
+    "kubernetes.io/aws-ebs",
+    "kubernetes.io/azure-disk",
+    "kubernetes.io/gce-pd",
+    "linodebs.csi.linode.com",
+    "local.csi.openebs.io",
+    "openebs.io/local",
+    "pd.csi.storage.gke.io",
+    "rancher.io/local-path",
+    "topolvm.io",
+)
+"""Provisioners whose file systems one machine mounts: ReadWriteOnce. Kubernetes does not say it of a class."""
 
 
 def amount(quantity: str) -> Decimal:
@@ -72,7 +89,8 @@ def check_storage(connection: Connection) -> Findings:
     default = [c for c in classes if c["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true"]
     names = [c["metadata"]["name"] for c in classes]
     if default:
-        yield ok("storage class", f"{default[0]['metadata']['name']} by {default[0]['provisioner']}")
+        alone = ", ReadWriteOnce alone" if default[0]["provisioner"] in ONE_MACHINE else ""
+        yield ok("storage class", f"{default[0]['metadata']['name']} by {default[0]['provisioner']}{alone}")
     elif names:
         patch = f"annotate storageclass {names[0]} {DEFAULT_CLASS}=true"
         yield bad("storage class", f"none of {', '.join(names)} is the default", kubectl(connection, patch))
@@ -94,7 +112,10 @@ def _workspace(connection: Connection, claim: Json, classes: dict[str, Json]) ->
     kind = classes.get(spec.get("storageClassName", ""))
     describe = kubectl(connection, f"-n {connection.namespace} describe persistentvolumeclaim {name}")
     if phase == "Bound":
-        return ok("workspace", f"{name}, {size} {modes}, bound")
+        on = (
+            "bound" if "ReadWriteMany" in modes else "bound: every pod of a run is on the machine that has it"
+        )
+        return ok("workspace", f"{name}, {size} {modes}, {on}")
     if phase == "Lost":
         return bad("workspace", f"{name} has lost its volume", describe)
     if kind is None and spec.get("storageClassName"):
@@ -103,6 +124,11 @@ def _workspace(connection: Connection, claim: Json, classes: dict[str, Json]) ->
             f"{name} asks for storage class {spec['storageClassName']}, which is not there",
             describe,
         )
+    if kind and kind["provisioner"] in ONE_MACHINE and "ReadWriteMany" in modes:
+        gives = f"{kind['metadata']['name']} by {kind['provisioner']} gives ReadWriteOnce alone"
+        delete = kubectl(connection, f"-n {connection.namespace} delete persistentvolumeclaim {name}")
+        mend = f"{delete} && {provide(connection, shared=False)}"
+        return bad("workspace", f"{name} asks for {modes}, and storage class {gives}", mend)
     if kind and kind.get("volumeBindingMode") == "WaitForFirstConsumer":
         return ok("workspace", f"{name}, {size} {modes}, binds when the first pod uses it")
     return bad("workspace", f"{name} is {phase}: no volume fits {size} {modes}", describe)
