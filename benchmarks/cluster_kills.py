@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.pod_logs import read_log
 from precisionflow.cluster.access.port_forward import forwarded
 from precisionflow.cluster.pipelines.pods import node_of, pods_of
-from precisionflow.cluster.trainjob.spec import CONTAINER
+from precisionflow.cluster.trainjob.spec import CONTAINER, JOBSET
 from precisionflow.config import parse
 from precisionflow.results.layout import Results
 from precisionflow.tracking.content import KEY, ROWS, parent_key
@@ -40,9 +40,10 @@ CELLS = 8
 SEEDS = CELLS // 2
 SHARE = 0.6
 """Of a TrainJob's work that is done when its pod is killed."""
+STEPS = 600
 SETTINGS = (
     *("engine.nodes=2", "engine.ranks=2", f"seeds={list(range(SEEDS))}"),
-    *("training.steps=600", "training.validate_every=50", "training.checkpoint_every=20"),
+    *(f"training.steps={STEPS}", "training.validate_every=50", "training.checkpoint_every=20"),
     "ablation.axes={learning: {backprop: {learning.kind: backprop}, pc: {learning.kind: predictive_coding}}}",
 )
 """Of `quickstart-language`: two variants, each a TrainJob that trains its seeds one after the other."""
@@ -80,17 +81,27 @@ def _running(desk: Desk, run: str, part: str) -> "list[V1Pod]":
 
 def kill_training(desk: Desk, run: str) -> None:
     """A pod of a TrainJob whose cells are trained to `SHARE`: some are done, one is under way."""
-    connection, labels = desk.connection, {names.RUN: desk.run_id(run)}
-    pod = _some(lambda: [p for p in objects.pods(connection, labels=labels) if p.status.phase == "Running"])
-    moments = list[float]()
+    connection, of_run = desk.connection, {names.RUN: desk.run_id(run)}
+    job = _some(lambda: _training(connection, of_run)).metadata.labels[JOBSET]
+    moments, end = list[float](), time.monotonic() + LONGEST
     while len(moments) < int(SHARE * SEEDS):
-        log = read_log(connection, pod, container=CONTAINER)
-        done = sum(": step 600/600, " in line for line in log.splitlines())
+        if time.monotonic() > end:
+            raise TimeoutError(f"TrainJob {job} trains no cell; begin again")
+        done = sum(_cells_done(connection, pod) for pod in _training(connection, {JOBSET: job}))
         moments += [time.monotonic()] * (done - len(moments))
         time.sleep(LOOK)
     of_one = (moments[-1] - moments[0]) / max(1, len(moments) - 1)
     time.sleep(of_one * (SHARE * SEEDS - len(moments)))
-    _kill(pod, connection)
+    _kill(_some(lambda: _training(connection, {JOBSET: job})), connection)
+
+
+def _training(connection: Connection, labels: Mapping[str, str]) -> "list[V1Pod]":
+    return [pod for pod in objects.pods(connection, labels=labels) if pod.status.phase == "Running"]
+
+
+def _cells_done(connection: Connection, pod: "V1Pod") -> int:
+    """Cells whose last step a pod has printed: the first rank does."""
+    return read_log(connection, pod, container=CONTAINER).count(f": step {STEPS}/{STEPS}, ")
 
 
 def kill_named(name: str) -> Callable[[Desk, str], None]:

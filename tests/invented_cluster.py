@@ -244,7 +244,8 @@ def says(pod: Json) -> str:
     """What a probe prints where all is well."""
     words = pod["spec"]["containers"][0]["command"]
     if "look" in words:
-        held = {"files": {"beams.csv": {"size": 1200}}, "free": 3e9, "total": 5e9, "writable": True}
+        file = {"size": 1200} | ({"sha256": "0" * 64} if "digests" in words else {})
+        held = {"files": {"beams.csv": file}, "free": 3e9, "total": 5e9, "writable": True}
         return json.dumps(held) + "\n"
     if "collect" in words:
         return (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from precisionflow.cluster.access.connection import Access, Connection
-from precisionflow.cluster.workspace.local import files_below, sized, table_of, usual_name
+from precisionflow.cluster.workspace.local import files_below, listing, sized, usual_name
 from precisionflow.cluster.workspace.volume import Workspace
 from precisionflow.config.cluster import CLAIM
 
@@ -70,13 +70,13 @@ def remove_files(names: Sequence[str], *, claim: str | None, access: Access, ima
         print(f"{name}: removed from {workspace.title}")
 
 
-def list_files(*, claim: str | None, access: Access, images: Path | None) -> None:
-    """Print what the workspace's data folder holds, and how much room is left."""
+def list_files(*, digests: bool, claim: str | None, access: Access, images: Path | None) -> None:
+    """Print what the workspace's data folder holds, with `digests` each file's sha256, and how much room is left."""
     workspace = _workspace(claim, access, images)
     workspace.refuse_absent()
-    held = workspace.look()
-    for name, size in table_of(held).items():
-        print(f"{name}: {size}")
+    held = workspace.look(digests=digests)
+    for row in listing(held):
+        print(row)
     whole = sum(stored.size for stored in held.files.values())
     print(
         f"{len(held.files)} files, {sized(whole)}; {sized(held.free)} of {sized(held.total)} free in {workspace.title}"

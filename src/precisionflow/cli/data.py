@@ -93,6 +93,9 @@ def get(
 
 @data.command(name="list")
 def listed(
+    digests: Annotated[
+        bool, typer.Option("--digests", help="With the sha256 of each file, by which runs know it.")
+    ] = False,
     workspace: Workspace = None,
     images: Images = None,
     context: Context = None,
@@ -101,4 +104,4 @@ def listed(
     """What the workspace holds, and the room that is left."""
     from precisionflow.app.data import list_files
 
-    list_files(claim=workspace, access=Access(context, namespace), images=images)
+    list_files(digests=digests, claim=workspace, access=Access(context, namespace), images=images)

@@ -209,6 +209,15 @@ def test_a_token_that_stays_expired_is_one_line(
         follow.follow(RUN, connection=Connection(), screen=io.StringIO())
 
 
+@pytest.mark.usefixtures("installed")
+def test_data_is_listed_by_name_size_and_sha256(line: Line) -> None:
+    (Path("images.json")).write_text('{"core": "core:1", "train": "train:1"}')
+    room = "1 files, 1.2 kB; 3.0 GB of 5.0 GB free in workspace precisionflow-workspace\n"
+    assert line("data", "list", "--images", "images.json").out == f"beams.csv: 1.2 kB\n{room}"
+    digested = line("data", "list", "--digests", "--images", "images.json").out
+    assert digested == f"beams.csv: 1.2 kB, sha256 {'0' * 64}\n{room}"
+
+
 def job(name: str, *, key: str, condition: str | None) -> dict[str, Any]:
     labels = {"app.kubernetes.io/managed-by": "precisionflow", "precisionflow.org/key": key}
     ended = {"type": condition, "status": "True", "lastTransitionTime": "2026-07-08T10:00:00Z"}

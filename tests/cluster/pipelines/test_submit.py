@@ -25,6 +25,8 @@ class Pipelines(ApiServer):
     def __init__(self) -> None:
         super().__init__()
         self.there: list[str] = []
+        self.made: dict[str, Json] = {}
+        """Kind -> what was sent last to make one."""
         self.refused: dict[str, tuple[int, Json]] = {}
         """End of a path -> how the server refuses to make something there."""
 
@@ -35,6 +37,7 @@ class Pipelines(ApiServer):
         if verb == "DELETE":
             self.there.remove(kind)
             return 200, {}
+        self.made[kind] = body
         if kind in self.refused:
             return self.refused[kind]
         names = {
@@ -67,6 +70,17 @@ def test_a_run_and_a_schedule(pipelines: Pipelines, tmp_path: Path) -> None:
     assert submitted(pipelines, tmp_path, cron=None) == "r"
     assert submitted(pipelines, tmp_path, cron="0 0 3 * * *") == "c"
     assert pipelines.there == ["p", "v", "e", "r", "p", "v", "e", "c"]
+
+
+def test_a_schedule_runs_one_at_a_time_and_catches_up_with_nothing(
+    pipelines: Pipelines, tmp_path: Path
+) -> None:
+    submitted(pipelines, tmp_path, cron="0 0 3 * * *")
+    sent = pipelines.made["recurringruns"]
+    assert sent["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
+    assert (sent["max_concurrency"], sent["no_catchup"], sent["mode"]) == ("1", True, "ENABLE")
+    assert sent["pipeline_version_reference"] == {"pipeline_id": "p", "pipeline_version_id": "v"}
+    assert "parameters" not in sent["runtime_config"], "the experiment is the version's default argument"
 
 
 @pytest.mark.parametrize(

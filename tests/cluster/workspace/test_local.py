@@ -5,7 +5,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from precisionflow.cluster.workspace.local import files_below, missing, sized, usual_name, workspace_name
+from precisionflow.cluster.workspace.local import (
+    files_below,
+    listing,
+    missing,
+    sized,
+    usual_name,
+    workspace_name,
+)
 from precisionflow.cluster.workspace.volume import Held, Stored
 from precisionflow.config.places import by_name
 
@@ -74,6 +81,13 @@ def test_what_is_absent_or_another_comes_with_the_command(folder: Path) -> None:
         "uci/yacht/data.txt: in the workspace w is not the one of this machine; replace it: "
         f"`precisionflow data put {folder}/uci/yacht --overwrite`"
     )
+
+
+def test_a_line_for_each_file_says_what_was_asked() -> None:
+    digest = hashlib.sha256(b"1").hexdigest()
+    assert listing(held(**{"beams.csv": b"1"})) == [f"beams.csv: 1 bytes, sha256 {digest}"]
+    plain = Held({"beams.csv": Stored(1)}, free=1, total=2, writable=True)
+    assert listing(plain) == ["beams.csv: 1 bytes"]
 
 
 @pytest.mark.parametrize(

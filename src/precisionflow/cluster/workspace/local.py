@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from precisionflow.cluster.access.names import DATA
@@ -106,6 +106,9 @@ def sized(count: float) -> str:
     return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
 
 
-def table_of(held: Held) -> Mapping[str, str]:
-    """Name -> size in words, of every file."""
-    return {name: sized(stored.size) for name, stored in held.files.items()}
+def listing(held: Held) -> list[str]:
+    """A line for every file: name, size, and the sha256 where it was asked for."""
+    return [
+        f"{name}: {sized(stored.size)}{f', sha256 {stored.sha256}' if stored.sha256 else ''}"
+        for name, stored in held.files.items()
+    ]
