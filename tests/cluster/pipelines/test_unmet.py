@@ -17,6 +17,7 @@ QUEUES, PRIORITIES = (
 TRAINER = "/apis/trainer.kubeflow.org/v1alpha1"
 CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 HERE = "/api/v1/namespaces/here"
+QUOTAS = f"{HERE}/resourcequotas"
 WHOLE: dict[str, Any] = {
     "queue": "team",
     "priority": "high",
@@ -24,6 +25,10 @@ WHOLE: dict[str, Any] = {
     "priority_class": "precisionflow-training",
 }
 """Settings all of which `whole` has."""
+
+
+def quota(**hard: str) -> dict[str, Any]:
+    return {"metadata": {"name": "small"}, "spec": {"hard": hard}}
 
 
 def named(name: str) -> dict[str, Any]:
@@ -35,6 +40,9 @@ def whole(table: Table) -> Table:
     """A cluster with one of each."""
     label = {"katib.kubeflow.org/metrics-collector-injection": "enabled"}
     there: dict[str, Any] = {
+        QUOTAS: listed(
+            quota(**{"requests.cpu": "4", "memory": "16Gi", "requests.nvidia.com/gpu": "1", "pods": "9"})
+        ),
         KUEUE: {"preferredVersion": {"version": "v1beta2"}},
         QUEUES: named("team"),
         PRIORITIES: named("high"),
@@ -60,13 +68,21 @@ EVERYTHING: dict[str, Any] = {"trainer": True, "volume": "w", "searching": True}
 
 def test_what_is_there_is_taken(whole: Table) -> None:
     refused(whole, {})
-    assert whole.asked == []
+    assert whole.asked == [("GET", QUOTAS)]
     refused(whole, WHOLE, **EVERYTHING)
     assert set(whole.asked) == whole.answers.keys(), "each is looked for"
 
 
+def test_a_quota_for_some_pods_alone_refuses_none(whole: Table) -> None:
+    few = quota(cpu="1")
+    few["spec"]["scopes"] = ["BestEffort"]
+    whole.answers["GET", QUOTAS] = (200, listed(few))
+    refused(whole, {"train": {"cpu": "8"}})
+
+
 def test_what_a_user_may_not_look_at_is_taken_to_be_there(whole: Table) -> None:
     for path in (
+        QUOTAS,
         QUEUES,
         PRIORITIES,
         f"{HERE}/secrets/mine",
@@ -106,6 +122,21 @@ def test_what_a_user_may_not_look_at_is_taken_to_be_there(whole: Table) -> None:
             {"priority_class": "fast"},
             {"trainer": True},
             r"^cluster.priority_class 'fast': is no PriorityClass; there are: precisionflow-training$",
+        ),
+        (
+            {"train": {"cpu": "4500m"}},
+            {},
+            r"^cluster.train: a pod asks for 4500m cpu, and quota small allows the whole namespace here 4; ask for",
+        ),
+        (
+            {"other": {"memory": "17Gi"}},
+            {},
+            r"^cluster.other: a pod asks for 17Gi memory, and quota small allows the",
+        ),
+        (
+            {"evaluate": {"gpus": 2}},
+            {},
+            r"^cluster.evaluate: a pod asks for 2 nvidia.com/gpu, and quota small allows",
         ),
         ({}, {"volume": "v"}, r"^looking for the workspace 'v' \(cluster.workspace\): not there"),
     ],

@@ -7,8 +7,8 @@ from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.kinds import CLUSTER_RUNTIMES, EXPERIMENTS, RUNTIMES, TRAINJOBS
 from precisionflow.cluster.access.listening import refuse_unheard
 from precisionflow.cluster.access.queues import KUEUE, served_version
-from precisionflow.cluster.access.rest import forbidden, get
-from precisionflow.config.cluster import Cluster
+from precisionflow.cluster.access.rest import Json, forbidden, get, items
+from precisionflow.config.cluster import Cluster, Resources
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Asked:
 def refuse_unmet(asked: Asked, connection: Connection) -> None:
     """ClusterError for the first thing that is not there; what the user may not look at is taken to be there."""
     cluster = asked.cluster
+    with explained(f"looking for the quotas of namespace {connection.namespace}"):
+        _refuse_beyond_quota(cluster, connection)
     if cluster.queue:
         with explained(f"looking for the queue {cluster.queue!r} (cluster.queue)"):
             _refuse_queue(cluster.queue, cluster.priority, connection)
@@ -47,6 +49,32 @@ def refuse_unmet(asked: Asked, connection: Connection) -> None:
     if asked.volume:
         with explained(f"looking for the workspace {asked.volume!r} (cluster.workspace)"):
             connection.core.read_namespaced_persistent_volume_claim(asked.volume, connection.namespace)
+
+
+def _refuse_beyond_quota(cluster: Cluster, connection: Connection) -> None:
+    """ClusterError where one pod asks for more than a quota allows to all of them together: it would never be made."""
+    from kubernetes.utils.quantity import parse_quantity
+
+    quotas = _listed(f"/api/v1/namespaces/{connection.namespace}/resourcequotas", connection) or []
+    for quota in quotas:
+        spec = quota["spec"]
+        if spec.get("scopes") or spec.get("scopeSelector"):
+            continue  # of some pods alone, which ones is not known here
+        hard = spec.get("hard", {})
+        for part in ("train", "evaluate", "other"):
+            for name, amount in _asks(getattr(cluster, part)).items():
+                limits = [hard[key] for key in (name, f"requests.{name}", f"limits.{name}") if key in hard]
+                least = min(limits, key=parse_quantity, default=None)
+                if least is not None and parse_quantity(amount) > parse_quantity(least):
+                    raise ClusterError(
+                        f"cluster.{part}: a pod asks for {amount} {name}, and quota {quota['metadata']['name']} allows "
+                        f"the whole namespace {connection.namespace} {least}; ask for less, or have the quota raised"
+                    )
+
+
+def _asks(resources: Resources) -> dict[str, str]:
+    gpus = {resources.gpu_resource: str(resources.gpus)} if resources.gpus else {}
+    return {"cpu": resources.cpu, "memory": resources.memory} | gpus
 
 
 def _refuse_queue(queue: str, priority: str | None, connection: Connection) -> None:
@@ -100,16 +128,20 @@ def _is_absent(path: str, connection: Connection) -> bool:
 
 
 def _names_at(path: str, connection: Connection) -> list[str] | None:
-    """Names of the objects in a list; none where the user may not look."""
+    found = _listed(path, connection)
+    return None if found is None else [one["metadata"]["name"] for one in found]
+
+
+def _listed(path: str, connection: Connection) -> list[Json] | None:
+    """Objects in a list; none where the user may not look."""
     from kubernetes.client import ApiException
 
     try:
-        found = (get(connection.api, path) or {}).get("items") or []
+        return items(connection.api, path)
     except ApiException as error:
         if forbidden(error):
             return None
         raise
-    return [one["metadata"]["name"] for one in found]
 
 
 def _refuse_unknown(refusal: str, name: str, there: list[str] | None) -> None:
