@@ -14,6 +14,8 @@ from precisionflow.config.tasks import SequenceClassification
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CONTRASTS, TABLE
 from precisionflow.results.layout import Aggregated, Reported, Results, TrainedCell
+from precisionflow.serving.answers.contract import Contract
+from precisionflow.serving.answers.texts import ClassesOfTexts
 from tests.every_stage import through_every_stage
 
 VARIANTS = ("backprop", "predictive_coding")
@@ -121,7 +123,28 @@ def test_a_second_run_does_nothing_anew(run: Run, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == ""
 
 
-def test_predictions_for_a_table_of_texts_are_refused_in_one_line(run: Run) -> None:
-    cell = TrainedCell.below(run.results.model(stages.expand([run.experiment])[0]))[0]
-    with pytest.raises(ValueError, match=r": predicts classes of texts; predict takes a model of a table"):
-        predict_table(str(cell.folder), run.texts, levels=(0.95,), out=None)
+def test_predictions_for_a_table_of_texts(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The column may be called as in the training data, or `text`."""
+    cell = str(TrainedCell.below(run.results.model(stages.expand([run.experiment])[0]))[0].folder)
+    said = predict_table(cell, run.texts, levels=(0.95,), out=None)
+    assert said is not None
+    names, *rows = (row.split(",") for row in said.splitlines())
+    assert names[:4] == ["sentence", "label", "class", "confidence"]
+    assert len(rows) == 90
+    classes = [name.removeprefix("p_") for name in names[4:]]
+    for row in rows:
+        probabilities = [float(cell) for cell in row[4:]]
+        assert row[2] == classes[int(np.argmax(probabilities))]
+        assert float(row[3]) == max(probabilities)
+    renamed = tmp_path / "renamed.tsv"
+    renamed.write_text(run.texts.read_text().replace("sentence", "text", 1))
+    again = predict_table(cell, renamed, levels=(0.95,), out=None)
+    assert again is not None
+    assert again.splitlines()[1:] == said.splitlines()[1:]
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text('{"text": "lowest"}\n{"text": null}\n')
+    with pytest.raises(ValueError, match=r"empty\.jsonl: row 1, column 'text': None is no text; write one$"):
+        predict_table(cell, empty, levels=(0.95,), out=None)
+    monkeypatch.setattr(ClassesOfTexts, "contract", lambda *_: Contract.of({"x": "double"}, {}))
+    with pytest.raises(ValueError, match=r"classes of texts; predict takes a model of a table or of texts"):
+        predict_table(cell, run.texts, levels=(0.95,), out=None)

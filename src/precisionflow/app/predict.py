@@ -2,17 +2,24 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from precisionflow.app.predict_tags import SUFFIX, tagged_file
 from precisionflow.config.load import form_of
+from precisionflow.config.tasks import SequenceClassification
 from precisionflow.console import note
-from precisionflow.data.readers.table_file import TableInFile, typed
+from precisionflow.data.readers.table_file import TableInFile, check_columns, typed
 from precisionflow.records.files import replacing
-from precisionflow.serving.model import load_predictor, predictions
+from precisionflow.serving.model import ServedModel, load_predictor, predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def predict_table(
@@ -29,43 +36,32 @@ def predict_table(
 ) -> str | None:
     """Write the rows of `table` with the columns of `predict_with_uncertainty` to `out`; without it return them as CSV.
 
+    A model of texts takes the columns that MLflow's `predict` takes, and a tagger a CoNLL-U file too, which comes back
+    with its tags.
     `model`, `data`, `evaluation` and `store` are those of `load_predictor`; `form` are settings of a `FileForm`, such
     as "decimal=,". What was read off the table, or is new in it, is told. ValueError for every mistake, before
     anything is written.
     """
     from precisionflow.evaluation.uncertainty import check_levels
 
-    delimiter = "," if out is None else _delimiter_of(out)
+    check_levels(levels)
     if out is not None:
         if out.is_dir():
             raise ValueError(f"--out {out}: is a folder; give a file in it")
         if out.resolve() == table.resolve():
             raise ValueError(f"--out {out}: is the table itself; choose another file")
-    check_levels(levels)
-    file = TableInFile.open(table, form_of(form))
-    written = file.whole()
-    if not written.num_rows:
-        raise ValueError(f"{table}: has no rows; give at least one")
-    served = load_predictor(model, data=data, evaluation=evaluation, store=store)
-    if not served.is_of_a_table:
-        raise ValueError(
-            f"{model}: predicts {served.predictor.predicts}; predict takes a model of a table, task.kind regression or "
-            "classification, MLflow serves the others"
+    load = partial(load_predictor, model, data=data, evaluation=evaluation, store=store)
+    if table.suffix.lower() == SUFFIX:
+        if out is not None and out.suffix.lower() != SUFFIX:
+            raise ValueError(f"--out {out}: should end in {SUFFIX}, as {table} does")
+        text: str | None = tagged_file(load(), table, recalibrated=recalibrated)
+        whole = None
+    else:
+        delimiter = "," if out is None else _delimiter_of(out)
+        whole = _predicted(
+            load, table, levels=levels, recalibrated=recalibrated, form=form, typed_=delimiter is None
         )
-    served.fit(recalibrated)
-    features, told = served.encoded(written, origin=str(table), form=file.form)
-    for line in (*file.notes, *told):
-        note(line)
-    given = written if delimiter is not None else typed(written)
-    whole = given
-    predicted = predictions(served, features, levels=levels, recalibrated=recalibrated)
-    for name, values in predicted.items():
-        if name in given.column_names:
-            raise ValueError(
-                f"{table}: has a column {name!r} already; rename it, predictions are written there"
-            )
-        whole = whole.append_column(str(name), pa.array(values.to_numpy()))
-    text = None if delimiter is None else _delimited(whole, delimiter, out=out)
+        text = None if delimiter is None else _delimited(whole, delimiter, out=out)
     if out is None:
         return text
     with replacing(out) as temporary:
@@ -74,6 +70,76 @@ def predict_table(
         else:
             temporary.write_text(text, encoding="utf-8")
     return None
+
+
+def _predicted(
+    load: Callable[[], ServedModel],
+    path: Path,
+    *,
+    levels: Sequence[float],
+    recalibrated: str | None,
+    form: Sequence[str],
+    typed_: bool,
+) -> pa.Table:
+    """The rows of a table with the model's columns beside theirs."""
+    file = TableInFile.open(path, form_of(form))
+    written = file.whole()
+    if not written.num_rows:
+        raise ValueError(f"{path}: has no rows; give at least one")
+    served = load()
+    served.fit(recalibrated)
+    if served.is_of_a_table:
+        features, told = served.encoded(written, origin=str(path), form=file.form)
+        predicted = predictions(served, features, levels=levels, recalibrated=recalibrated)
+    else:
+        told, predicted = (), _of_texts(served, written, path, recalibrated=recalibrated)
+    for line in (*file.notes, *told):
+        note(line)
+    given = typed(written) if typed_ else written
+    for name, values in predicted.items():
+        if name in written.column_names:
+            raise ValueError(
+                f"{path}: has a column {name!r} already; rename it, predictions are written there"
+            )
+        given = given.append_column(str(name), pa.array(values.to_numpy()))
+    return given
+
+
+def _of_texts(
+    served: ServedModel, written: pa.Table, path: Path, *, recalibrated: str | None
+) -> "pd.DataFrame":
+    """What MLflow's `predict` of a model of texts answers for the columns that it takes.
+
+    A single text may stand in the column `text` or in that of the training data.
+    """
+    import pandas as pd
+
+    from precisionflow.serving.answers.of_task import answers_of
+
+    predictor = served.predictor
+    task = predictor.experiment_card.experiment.task
+    answers = answers_of(task)
+    inputs = answers.contract(predictor.data_card).inputs
+    if set(inputs.values()) != {"string"}:
+        raise ValueError(
+            f"the model predicts {predictor.predicts}; predict takes a model of a table or of texts, MLflow serves the "
+            "others"
+        )
+    columns = dict(zip(inputs, inputs, strict=True))
+    if isinstance(task, SequenceClassification) and not set(inputs) & set(written.column_names):
+        columns = dict(zip(inputs, task.texts, strict=True))
+    check_columns(list(columns.values()), there=written.column_names, origin=str(path))
+    given = {name: _texts(written, column, path) for name, column in columns.items()}
+    params = {} if recalibrated is None else {"recalibrated": recalibrated}
+    return answers.answer(served, pd.DataFrame(given), params)
+
+
+def _texts(table: pa.Table, column: str, path: Path) -> list[str]:
+    cells = table[column].to_pylist()
+    for row, cell in enumerate(cells):
+        if not isinstance(cell, str):
+            raise ValueError(f"{path}: row {row}, column {column!r}: {cell!r} is no text; write one")
+    return cells
 
 
 def _delimiter_of(out: Path) -> str | None:

@@ -17,13 +17,18 @@ Model = Annotated[
 ]
 Table = Annotated[
     Path,
-    typer.Argument(metavar="TABLE", help="CSV, TSV, JSON lines or Parquet file with the model's columns."),
+    typer.Argument(
+        metavar="TABLE",
+        help="CSV, TSV, JSON lines or Parquet file with the model's columns; of a tagger a .conllu file too.",
+    ),
 ]
 Form = Annotated[list[str] | None, form_of("TABLE")]
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", metavar="FILE", help="File .csv, .tsv or .parquet to write [default: CSV on the screen]."
+        "--out",
+        metavar="FILE",
+        help="File .csv, .tsv or .parquet to write, .conllu of a .conllu file [default: text on the screen].",
     ),
 ]
 Levels = Annotated[
@@ -65,9 +70,9 @@ def predict(
     store: Store = None,
     form: Form = None,
 ) -> None:
-    """Add to a table's rows a model's mean, std, aleatoric and epistemic part, and intervals.
+    """Add to a table's rows a model's mean, std, aleatoric and epistemic part, and intervals; or classes, or tags.
 
-    All columns of TABLE are kept; the added ones are in the target's units.
+    All columns of TABLE are kept; the added ones are in the target's units. A model of texts reads the column `text`.
     """
     from precisionflow.app.predict import predict_table
 

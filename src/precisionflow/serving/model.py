@@ -200,8 +200,8 @@ def features_in(model: ServedModel, frame: "pd.DataFrame") -> "np.ndarray":
 
     if not model.is_of_a_table:
         raise ValueError(
-            f"the model predicts {model.predictor.predicts}; predict takes a model of a table, task.kind regression "
-            "or classification, MLflow serves the others"
+            f"the model predicts {model.predictor.predicts}; a frame of features is for a model of a table, task.kind "
+            "regression or classification; `precisionflow predict` and MLflow take the others"
         )
     names = [column.name for column in model.inputs]
     rows = pa.table({str(name): _column(frame[name]) for name in frame.columns if str(name) in names})

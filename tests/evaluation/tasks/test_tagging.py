@@ -68,15 +68,55 @@ def test_a_sentences_tags_do_not_depend_on_longer_ones_beside_it(words):
     np.testing.assert_allclose(beside[0], alone, atol=1e-5)
 
 
-def test_sentences_without_words_or_with_too_many_are_refused(words):
-    with pytest.raises(
-        ValueError, match=r"^sentences of \[1, 0\] words; give at least one, each with at least"
-    ):
-        answers(words, "fine", " ")
-    with pytest.raises(
-        ValueError, match=r"^a sentence of 9 words is longer than the model's context 8; cut it"
-    ):
-        answers(words, "a b c d e f g h i")
+def test_texts_without_words_are_refused(words):
+    with pytest.raises(ValueError, match=r"^text 1 has no words; give one at least$"):
+        answers(words, "fine", " \n ")
+
+
+def test_a_longer_sentence_is_cut_as_for_training_so_that_no_word_is_lost(words):
+    given = [f"x{i}ing" for i in range(19)]
+    (found,) = answers(words, " ".join(given))["tags"]
+    pieces = [" ".join(given[first : first + 8]) for first in (0, 8, 16)]
+    assert found.split() == " ".join(answers(words, *pieces)["tags"]).split()
+
+
+@pytest.mark.parametrize("words", [{"task.too_long": "refuse"}], indirect=True)
+def test_a_longer_sentence_is_refused_where_training_refuses_it(words):
+    line = r"^text 1: line 2: a sentence of 9 words is longer than task\.context 8; raise it, or say task\.too_long"
+    with pytest.raises(ValueError, match=line):
+        answers(words, "fine", "fine\na b c d e f g h i")
+
+
+def test_each_line_of_a_text_is_a_sentence(words):
+    found = answers(words, "walking slowly\n\ntired", "tired\n")
+    assert found["tags"].tolist() == ["VERB ADV\n\nADJ", "ADJ\n"]
+    assert [[len(line.split()) for line in said.split("\n")] for said in found["confidences"]] == [
+        [2, 0, 1],
+        [1, 0],
+    ]
+    assert found["tags"][0].split() == " ".join(answers(words, "walking slowly", "tired")["tags"]).split()
+
+
+@pytest.mark.parametrize("words", [{"task.sequences": "documents"}], indirect=True)
+def test_sentences_of_a_document_are_seen_at_once_as_in_training(words, monkeypatch):
+    """Eight words, separators too, are a sequence: what the network is given is told from its own batches."""
+    seen = []
+    monkeypatch.setattr(
+        TagPredictor, "log_probabilities", whole := record(TagPredictor.log_probabilities, seen)
+    )
+    found = answers(words, "a b\nc d e\nf\ng", "h")
+    assert [len(sequence) for sequence in seen] == [8, 1, 1]
+    assert seen[0][2] == seen[0][6] == (len(words.predictor().data_card.tokens) - 1,)
+    assert [[len(line.split()) for line in tags.split("\n")] for tags in found["tags"]] == [[2, 3, 1, 1], [1]]
+    assert whole is TagPredictor.log_probabilities
+
+
+def record(method, seen):
+    def recorded(self, sentences):
+        seen.extend(sentences)
+        return method(self, sentences)
+
+    return recorded
 
 
 def test_the_signature_names_what_is_answered(words):

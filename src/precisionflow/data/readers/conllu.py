@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple, NoReturn
 FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 Column = Literal["upos", "xpos", "feats", "deprel"]
 UNSPECIFIED = "_"
+CONFIDENCE = "Confidence="
+"""Attribute of MISC that holds the probability of a predicted tag."""
 Skipped = Literal["ranges", "empty nodes"]
 _WORD, _RANGE, _EMPTY = (
     re.compile(r"[1-9]\d*"),
@@ -69,6 +71,22 @@ def read_sentences(path: Path, columns: Sequence[Column], skipped: Counter[Skipp
         yield Sentence(first, document, tuple(words), tuple(labels))
     elif begun is not None:
         _refuse(path, begun, "a sentence without words; remove it, or write its words")
+
+
+def with_tags(path: Path, column: Column, tags: Iterator[tuple[str, float]]) -> Iterator[str]:
+    """The lines of a file that was read, each word with its tag in `column` and the tag's probability in MISC."""
+    place, misc = FIELDS.index(column.upper()), FIELDS.index("MISC")
+    for line in _lines(path):
+        fields = line.split("\t")
+        if _WORD.fullmatch(fields[0]) and len(fields) == len(FIELDS):
+            fields[place], probability = next(tags)
+            kept = [
+                said
+                for said in fields[misc].split("|")
+                if said != UNSPECIFIED and not said.startswith(CONFIDENCE)
+            ]
+            fields[misc] = "|".join([*kept, f"{CONFIDENCE}{probability:.4f}"])
+        yield "\t".join(fields) + "\n"
 
 
 def _label(fields: Sequence[str], column: Column) -> str | None:

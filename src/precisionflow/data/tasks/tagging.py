@@ -42,9 +42,7 @@ class TaggedFile:
         """ValueError for a file that is no CoNLL-U, and for a sentence that is too long where that is refused."""
         skipped: Counter[Skipped] = Counter()
         whole = list(read_sentences(path, (task.column, *task.auxiliary), skipped))
-        pieces = [piece for sentence in whole for piece in _pieces(sentence, path, task)]
-        if task.sequences == "documents":
-            pieces = list(joined(pieces, task.context))
+        pieces = sequences_of(whole, task, origin=str(path))
         return cls(path, pieces, skipped, sum(len(sentence.words) > task.context for sentence in whole))
 
     def notes(self, task: Tagging) -> Iterator[str]:
@@ -142,6 +140,15 @@ def _parts(files: Mapping[Part, TaggedFile], *, task: Tagging, split: int) -> di
     return rows | {"train": known[~drawn], "valid": known[drawn]}
 
 
+def sequences_of(sentences: Iterable[Sentence], task: Tagging, *, origin: str) -> list[Sentence]:
+    """What the network sees at once: sentences, or several of a document, none longer than the context.
+
+    ValueError for a sentence that is too long where that is refused.
+    """
+    pieces = (piece for sentence in sentences for piece in _pieces(sentence, origin, task))
+    return list(joined(pieces, task.context) if task.sequences == "documents" else pieces)
+
+
 def joined(sentences: Iterable[Sentence], context: int) -> Iterator[Sentence]:
     """Consecutive sentences of one document as one, as many as fit into the context with a separator before each."""
     before: Sentence | None = None
@@ -191,12 +198,12 @@ def _indexed(
     return [[of.get(label, NOT_COUNTED) for label, of in zip(word, indices, strict=True)] for word in labels]
 
 
-def _pieces(sentence: Sentence, path: Path, task: Tagging) -> Sequence[Sentence]:
+def _pieces(sentence: Sentence, origin: str, task: Tagging) -> Sequence[Sentence]:
     """The sentence, or what task.too_long makes of it."""
     length = len(sentence.words)
     if length > task.context and task.too_long == "refuse":
         raise ValueError(
-            f"{path}: line {sentence.line}: a sentence of {length} words is longer than task.context {task.context}; "
+            f"{origin}: line {sentence.line}: a sentence of {length} words is longer than task.context {task.context}; "
             "raise it, or say task.too_long: cut"
         )
     cuts = [slice(first, first + task.context) for first in range(0, length, task.context)]

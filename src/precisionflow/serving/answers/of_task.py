@@ -19,7 +19,8 @@ from precisionflow.config.tasks import (
 from precisionflow.serving.answers.histories import ActionsOfHistories
 from precisionflow.serving.answers.numbers import GroupsOfPixels, TokensOfFrames
 from precisionflow.serving.answers.rows import ClassesOfRows, Energies, Intervals
-from precisionflow.serving.answers.texts import ClassesOfSequences, ClassesOfTexts, NextTokens, TagsOfWords
+from precisionflow.serving.answers.tags import TagsOfWords
+from precisionflow.serving.answers.texts import ClassesOfSequences, ClassesOfTexts, NextTokens
 
 Answers = (
     Intervals

@@ -1,4 +1,4 @@
-"""Answers for texts, sequences of symbols and sentences."""
+"""Answers for texts and sequences of symbols."""
 
 import math
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from precisionflow.config.tasks import SequenceClassification, Tagging
+from precisionflow.config.tasks import SequenceClassification
 from precisionflow.data.tasks.sequence_classification import bags_of
-from precisionflow.data.tokens import restored, restored_words
+from precisionflow.data.tokens import restored
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.recalibration import Fit
 from precisionflow.serving.answers.classes import columns_of_classes, table_of_classes, tempered
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from precisionflow.evaluation.tasks.classes import ClassPredictor
     from precisionflow.evaluation.tasks.next_token import TokenPredictor
     from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
-    from precisionflow.evaluation.tasks.tags import TagPredictor
 
 
 class NextTokens:
@@ -118,29 +117,3 @@ def _symbols(sequence: str, known: tuple[str, ...]) -> list[list[int]]:
         given = f"holds {', '.join(map(repr, strange))}" if strange else "is empty"
         raise ValueError(f"sequence {sequence!r} {given}; symbols are {', '.join(index)}")
     return [[index[symbol] for symbol in bag] for bag in bags]
-
-
-@dataclass(frozen=True)
-class TagsOfWords:
-    """Answers for sentences: words between blanks in, the most probable tag of every word and its probability out."""
-
-    task: Tagging
-
-    def contract(self, card: DatasetCard) -> Contract:  # noqa: ARG002 - the same for every set of tags
-        """text -> tags, confidences (between blanks, one for each word), with the method they are `recalibrated` by."""
-        said = {"tags": "string", "confidences": "string"}
-        return Contract.of({"text": "string"}, said, recalibrated=("string", None))
-
-    def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
-        """One row for each sentence; ValueError for one without words or with more than the model's context."""
-        predictor = cast("TagPredictor", model.predictor)
-        tokeniser = restored_words(self.task.tokens, predictor.data_card.known)
-        sentences = [[tokeniser.bag(word) for word in text.split()] for text in table["text"]]
-        names, fit = predictor.data_card.class_names, model.fit(params.get("recalibrated"))
-        said = []
-        for stated in predictor.log_probabilities(sentences):
-            probabilities = np.exp(tempered(stated, fit))
-            best = zip(probabilities.argmax(axis=1), probabilities.max(axis=1), strict=True)
-            tags, confidences = zip(*((names[i], f"{p:.4f}") for i, p in best), strict=True)
-            said.append({"tags": " ".join(tags), "confidences": " ".join(confidences)})
-        return pd.DataFrame(said, columns=["tags", "confidences"])
