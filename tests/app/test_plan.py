@@ -115,13 +115,17 @@ def test_work_that_is_left_and_done_is_told(tmp_path: Path, capsys: pytest.Captu
     assert "nothing is contrasted" in told
 
 
-NAMES = ("pc-laws-outliers", "shakespeare-parts", "sst2-parts", "ewt-parts")
-"""Studies of the parts of predictive coding and attention, with their cells and contrasts on one data set."""
+PARTS = {
+    "pc-laws-outliers": (80, 3),
+    "shakespeare-parts": (99, 10),
+    "sst2-parts": (28, 3),
+    "ewt-parts": (28, 3),
+}
+"""Studies of the parts of predictive coding and attention: cells, contrasts on one data set."""
+SMALLEST = "pc-laws-outliers"
 
 
-@pytest.mark.parametrize(
-    ("name", "cells", "contrasts"), [(NAMES[0], 80, 3), *((name, 99, 10) for name in NAMES[1:])]
-)
+@pytest.mark.parametrize(("name", "cells", "contrasts"), [(name, *counts) for name, counts in PARTS.items()])
 def test_studies_of_parts_are_planned_and_can_have_verdicts(
     name: str, cells: int, contrasts: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,7 +134,20 @@ def test_studies_of_parts_are_planned_and_can_have_verdicts(
     assert f"{name}: {cells} cells, 0 done, {cells} open" in told
     assert f"{contrasts} contrasts: 80 % power" in told
     tuned = "tuning before them: 8 studies of 8 trials, 0 of 64 trials done" in told
-    assert tuned == (name == "pc-laws-outliers")
+    assert tuned == (name == SMALLEST)
+
+
+@pytest.mark.parametrize("name", ["sst2", "ewt"])
+def test_a_study_of_one_part_has_the_settings_of_its_experiment(name: str) -> None:
+    """But for one network, fewer steps, and what is compared."""
+    whole, part = (load(of).model_dump(mode="json") for of in (name, f"{name}-parts"))
+    for tree in (whole, part):
+        tree["model"].pop("posterior")
+        tree["model"]["attention"].pop("potential")
+        for setting in ("steps", "epochs", "validate_every"):
+            tree["training"].pop(setting)
+    for same in ("task", "model", "objective", "training", "engine", "evaluation"):
+        assert part[same] == whole[same], same
 
 
 def test_a_variant_of_the_smallest_of_them_runs(tmp_path: Path) -> None:
@@ -142,7 +159,7 @@ def test_a_variant_of_the_smallest_of_them_runs(tmp_path: Path) -> None:
         "task.train=64",
         "task.valid=8",
     ]
-    whole = load(NAMES[0], [*short, "training.validate_every=1", "task.test=16", "seeds=[0]"])
+    whole = load(SMALLEST, [*short, "training.validate_every=1", "task.test=16", "seeds=[0]"])
     variant = next(
         v.experiment for v in expand(whole) if v.name == "student_t" and v.experiment.task.source.outliers
     )
