@@ -1,5 +1,6 @@
 """`precisionflow predict` of a tagger: a CoNLL-U file comes back with the tags that the evaluation scored."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -103,7 +104,8 @@ def test_a_file_comes_back_with_the_tags_that_were_evaluated(line: Line, tagger,
     assert [row[MISC].rpartition("Confidence=")[0].rstrip("|") or "_" for row in found] == [
         row[MISC] for row in gold
     ]
-    again = line(*words_of(tagger, tmp_path / "out.conllu", *recalibrated))
+    (tmp_path / "again.conllu.gz").write_bytes(gzip.compress(after.encode()))
+    again = line(*words_of(tagger, tmp_path / "again.conllu.gz", *recalibrated))
     assert again.out == after
 
 

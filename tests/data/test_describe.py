@@ -144,3 +144,42 @@ def test_files_that_cannot_be_read_are_told_in_one_line(line: Line, tmp_path) ->
     assert "column 'z' is missing (there are a, b)" in line.fails(
         "describe", tmp_path / "t.csv", "--form", "skip_lines=1", "--target", "z"
     )
+
+
+def sentences(*given: list[tuple[str, str, str]]) -> str:
+    lines = ["# newdoc"]
+    for words in given:
+        for number, (word, upos, xpos) in enumerate(words, start=1):
+            lines.append("\t".join([str(number), word, "_", upos, xpos, "_", "0", "_", "_", "_"]))
+        lines.append("")
+    return "\n".join([*lines, ""])
+
+
+def test_tagged_sentences_are_described_with_the_block_that_prepare_takes(line: Line, tmp_path) -> None:
+    text = sentences(
+        *[[(f"w{i % 3}", "AB"[j % 2], "_" if j else "x") for j in range(1 + i)] for i in range(8)]
+    )
+    (tmp_path / "a.conllu").write_text(text + sentences([("end", "_", "y")] * 130))
+    (tmp_path / "a.conllu.gz").write_bytes(gzip.compress((tmp_path / "a.conllu").read_bytes()))
+    for name in ("a.conllu", "a.conllu.gz"):
+        done = line("describe", tmp_path / name)
+        assert f"{name}: CoNLL-U, 9 sentences of 2 documents: 166 words, 2 tags in upos\n" in done.out
+        assert "130 words have no tag in upos and are read, not predicted" in done.out
+        task = block(done.out)
+        assert (task["column"], task["context"]) == ("upos", 130)
+    model = {"kind": "transformer", "attention": {"prior": {"kind": "full"}}}
+    whole = {"name": "t", "task": task, "model": model, "objective": {"kind": "cross_entropy"}}
+    prepare([resolve(whole)], out=tmp_path / "out")
+    xpos = line("describe", tmp_path / "a.conllu", "--target", "xpos").out
+    assert "166 words, 2 tags in xpos" in xpos
+    (tmp_path / "x.conllu").write_text(sentences([("a", "_", "X"), ("b", "_", "Y")]))
+    assert block(line("describe", tmp_path / "x.conllu").out)["column"] == "xpos"
+    assert "the longest sentence has 2 words" in line("describe", tmp_path / "x.conllu").out
+    assert line.fails("describe", tmp_path / "x.conllu", "--target", "upos").endswith(
+        "x.conllu: no word has a tag in upos; write one, a `_` says nothing"
+    )
+    assert line.fails("describe", tmp_path / "x.conllu", "--target", "feats").endswith(
+        "x.conllu: --target feats; CoNLL-U has tags in upos and xpos"
+    )
+    (tmp_path / "bad.conllu").write_text("1\ta\tX\n\n")
+    assert "bad.conllu: line 1: 3 fields; write the 10" in line.fails("describe", tmp_path / "bad.conllu")

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from precisionflow.app.predict_tags import SUFFIX, tagged_file
+from precisionflow.app.predict_tags import tagged_file
 from precisionflow.config.load import form_of
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.console import note
+from precisionflow.data.readers.conllu import SUFFIX, is_conllu
 from precisionflow.data.readers.table_file import TableInFile, check_columns, typed
 from precisionflow.records.files import replacing
 from precisionflow.serving.model import ServedModel, load_predictor, predictions
@@ -51,7 +52,7 @@ def predict_table(
         if out.resolve() == table.resolve():
             raise ValueError(f"--out {out}: is the table itself; choose another file")
     load = partial(load_predictor, model, data=data, evaluation=evaluation, store=store)
-    if table.suffix.lower() == SUFFIX:
+    if is_conllu(table):
         if out is not None and out.suffix.lower() != SUFFIX:
             raise ValueError(f"--out {out}: should end in {SUFFIX}, as {table} does")
         text: str | None = tagged_file(load(), table, recalibrated=recalibrated)

@@ -9,8 +9,6 @@ from precisionflow.data.tasks.tagging import TaggedFile
 from precisionflow.serving.answers.tags import tags_of
 from precisionflow.serving.model import ServedModel
 
-SUFFIX = ".conllu"
-
 
 def tagged_file(model: ServedModel, path: Path, *, recalibrated: str | None) -> str:
     """The file with the model's tag in the model's column and its probability in MISC, all else as it stands.

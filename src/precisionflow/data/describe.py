@@ -1,7 +1,9 @@
 """What a file of a user's holds: its columns, what is wrong with them, and the `task:` block that reads it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,10 @@ import pyarrow as pa
 
 from precisionflow.config.sources import SUFFIXES, TextFile, table_suffix
 from precisionflow.config.tables import FileForm
+from precisionflow.config.tasks import Tagging
 from precisionflow.data.described import Described, beside, describe_column
 from precisionflow.data.readers.cells import Place
+from precisionflow.data.readers.conllu import Column, Skipped, is_conllu, read_sentences
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources.text_file import open_text_files
 
@@ -19,6 +23,8 @@ MOST_ROWS = 100_000
 MOST_CELLS = 2_000_000
 MOST_CHARACTERS = 1 << 24
 """Characters of a text that are looked at."""
+TAGS: tuple[Column, ...] = ("upos", "xpos")
+"""Columns of CoNLL-U that can be predicted, the first that says something before others."""
 CALLED = {"delimited": "delimited text", "json_lines": "JSON lines", "parquet": "Parquet"}
 
 
@@ -37,13 +43,54 @@ class Description:
 
 
 def describe_file(path: Path, *, target: str | None = None, form: FileForm | None = None) -> Description:
-    """The description of a table or a text from its beginning; ValueError for a file that cannot be read."""
+    """The description of a table, a text or tagged sentences from its beginning.
+
+    ValueError for a file that cannot be read.
+    """
     if not path.is_file():
         raise ValueError(f"{path}: is no file; give a table or a text")
+    if is_conllu(path):
+        return describe_sentences(path, target)
     suffix = table_suffix(path.name)
     if suffix not in SUFFIXES or (suffix == ".txt" and target is None and not _is_table(path, form)):
         return _describe_text(path, form)
     return _describe_table(TableInFile.open(path, form), target, form)
+
+
+def describe_sentences(path: Path, target: str | None) -> Description:
+    """What the beginning of a CoNLL-U file holds; `target` is the column of the tags.
+
+    ValueError for a line that the format does not allow, and where no word has a tag.
+    """
+    skipped: Counter[Skipped] = Counter()
+    sentences = list(islice(read_sentences(path, TAGS, skipped), MOST_ROWS))
+    words = [labels for sentence in sentences for labels in sentence.labels]
+    if target is not None and target not in TAGS:
+        raise ValueError(f"{path}: --target {target}; CoNLL-U has tags in {' and '.join(TAGS)}")
+    wanted = TAGS if target is None else (target,)
+    said = {name: Counter(labels[TAGS.index(name)] for labels in words) for name in wanted}
+    tagged = {name: counts for name, counts in said.items() if set(counts) - {None}}
+    if not tagged:
+        raise ValueError(f"{path}: no word has a tag in {' or '.join(wanted)}; write one, a `_` says nothing")
+    column, counts = next(iter(tagged.items()))
+    without, longest = counts.pop(None, 0), max(len(sentence.words) for sentence in sentences)
+    task: dict[str, Any] = {
+        "kind": "tagging",
+        "source": {"kind": "conllu", "path": str(path.absolute())},
+        "column": column,
+    }
+    problems = [f"{count} {name} are no words and are skipped" for name, count in skipped.items()]
+    if without:
+        problems.append(f"{without} words have no tag in {column} and are read, not predicted")
+    if longest > Tagging.model_fields["context"].default:
+        task["context"] = longest
+    else:
+        problems.append(f"the longest sentence has {longest} words")
+    of = f"the first {len(sentences)}" if len(sentences) == MOST_ROWS else str(len(sentences))
+    marked = sentences[-1].document
+    documents = f" of {marked} documents" if marked else ""
+    summary = f"CoNLL-U, {of} sentences{documents}: {len(words)} words, {len(counts)} tags in {column}"
+    return Description(summary, (), tuple(problems), task, f"predicts the tag {column} of each word")
 
 
 def _is_table(path: Path, form: FileForm | None) -> bool:

@@ -1,11 +1,12 @@
 """CoNLL-U: words and tags as the format says, ranges and empty nodes skipped and counted, faults named by line."""
 
+import gzip
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from precisionflow.data.readers.conllu import Sentence, read_sentences
+from precisionflow.data.readers.conllu import Sentence, is_conllu, read_sentences
 
 
 def row(number: str, form: str, upos: str = "X", xpos: str = "_") -> str:
@@ -136,3 +137,24 @@ def test_a_byte_that_is_no_utf8_is_named(tmp_path):
         ValueError, match=r": line 2: byte 6 of the line is not UTF-8; save the file as UTF-8$"
     ):
         read(path)
+
+
+def test_a_file_may_be_compressed_and_is_refused_where_it_is_damaged(tmp_path):
+    data = "\n".join([row("1", "a", "X"), row("2", "b", "Y"), ""]).encode() * 50
+    whole, path = tmp_path / "whole", tmp_path / "a.conllu.gz"
+    whole.write_bytes(data.replace(b"\n1\t", b"\n\n1\t"))
+    path.write_bytes(gzip.compress(whole.read_bytes()))
+    plain, compressed = (list(read_sentences(file, ["upos"], Counter())) for file in (whole, path))
+    assert plain == compressed
+    assert len(plain) == 50
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(ValueError, match=f"^{path}: cannot be read .* fetch or write it again$"):
+        list(read_sentences(path, ["upos"], Counter()))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [("a.conllu", True), ("A.CONLLU.GZ", True), ("a.conllu.txt", False), ("a.gz", False)],
+)
+def test_files_are_told_by_their_names(name, is_one):
+    assert is_conllu(Path(name)) == is_one

@@ -4,10 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn
+from typing import BinaryIO, Literal, NamedTuple, NoReturn
+
+from precisionflow.data.readers.compressed import DAMAGED, opened
 
 FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 Column = Literal["upos", "xpos", "feats", "deprel"]
+SUFFIX = ".conllu"
 UNSPECIFIED = "_"
 CONFIDENCE = "Confidence="
 """Attribute of MISC that holds the probability of a predicted tag."""
@@ -30,6 +33,11 @@ class Sentence(NamedTuple):
     words: tuple[str, ...]
     labels: tuple[tuple[str | None, ...], ...]
     """Of every word, one of each column; None where it says `_`, which of FEATS means that there are none."""
+
+
+def is_conllu(path: Path) -> bool:
+    """Whether a file is called so, compressed or not."""
+    return path.name.lower().removesuffix(".gz").endswith(SUFFIX)
 
 
 def read_sentences(path: Path, columns: Sequence[Column], skipped: Counter[Skipped]) -> Iterator[Sentence]:
@@ -129,8 +137,8 @@ def _check_id(path: Path, number: int, given: str, *, expected: int) -> None:
 
 def _lines(path: Path) -> Iterator[str]:
     """Lines without their ends."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+    with opened(path) as file:
+        for number, line in enumerate(_whole(file, path), start=1):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
@@ -138,6 +146,13 @@ def _lines(path: Path) -> Iterator[str]:
                     path, number, f"byte {error.start + 1} of the line is not UTF-8; save the file as UTF-8"
                 )
             yield text.rstrip("\r\n")
+
+
+def _whole(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    try:
+        yield from file
+    except DAMAGED as error:
+        raise ValueError(f"{path}: cannot be read ({error}); fetch or write it again") from None
 
 
 def _refuse(path: Path, number: int, fault: str) -> NoReturn:

@@ -4,17 +4,16 @@ import codecs
 import gzip
 import io
 import itertools
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from precisionflow.config.sources import TextFile
+from precisionflow.data.readers.compressed import DAMAGED, opened
 from precisionflow.data.text import CHUNK, Text, Texts
 from precisionflow.records.raw import file_sha256, raw_path
 
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_GZIP = b"\x1f\x8b"
 _OTHERS = {
     b"PK\x03\x04": "a zip archive",
     b"BZh": "compressed by bzip2",
@@ -37,7 +36,7 @@ def open_text_files(source: TextFile) -> Texts:
 def text_of(path: Path, *, stated: str | None = None) -> Text:
     """The text in a file; ValueError where the file cannot be read. What was found and not stated is in its notes."""
     sha256 = file_sha256(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         compressed = isinstance(file, io.BufferedReader) and isinstance(file.raw, gzip.GzipFile)
         encoding = stated or _encoding(_peeked(file, path), path)
     found = [encoding.upper()] * (stated is None and encoding.startswith("utf-16")) + ["gzip"] * compressed
@@ -59,7 +58,7 @@ class DecodedFile:
         offset, state = self.starts[first]
         decoder = self._decoder()
         decoder.setstate(state)
-        with _opened(self.path) as file:
+        with opened(self.path) as file:
             file.seek(offset)
             for number in itertools.count(first + 1):
                 data = _read(file, self.path)
@@ -91,25 +90,17 @@ class DecodedFile:
 
 def _before(path: Path, encoding: str, end: int) -> Iterator[str]:
     """The characters of the first `end` bytes, which are known to be text."""
-    with _opened(path) as file:
+    with opened(path) as file:
         decoder = codecs.getincrementaldecoder(encoding)()
         while data := file.read(min(CHUNK, end)):
             end -= len(data)
             yield decoder.decode(data)
 
 
-def _opened(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        compressed = file.read(2) == _GZIP
-    if compressed:
-        return cast(BinaryIO, io.BufferedReader(gzip.open(path)))  # type: ignore[type-var]
-    return path.open("rb")
-
-
 def _peeked(file: BinaryIO, path: Path) -> bytes:
     try:
         return file.peek(4)[:4]  # type: ignore[attr-defined,no-any-return]
-    except (EOFError, OSError, zlib.error) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path}: cannot be read ({error}); fetch or write it again") from None
 
 
@@ -124,5 +115,5 @@ def _encoding(first: bytes, path: Path) -> str:
 def _read(file: BinaryIO, path: Path) -> bytes:
     try:
         return file.read(CHUNK)
-    except (EOFError, OSError, zlib.error) as error:
+    except DAMAGED as error:
         raise ValueError(f"{path}: cannot be read ({error}); fetch or write it again") from None
