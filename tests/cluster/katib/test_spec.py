@@ -64,6 +64,7 @@ def test_trials_get_what_the_experiment_says_of_the_cluster() -> None:
         "kueue.x-k8s.io/queue-name": "team",
         "kueue.x-k8s.io/priority-class": "high",
     }
+    assert trial["spec"]["template"]["metadata"]["labels"] == names.MANAGED
     pod = trial["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
     assert pod["imagePullSecrets"] == [{"name": "mine"}]
@@ -97,10 +98,11 @@ def test_a_trial_of_another_kind_waits_in_the_queue_too() -> None:
     assert trial == {"kind": "TrainJob", "metadata": {"labels": labels}, "spec": {"trainer": {}}}
 
 
-def test_no_shipped_study_shows_its_trials_a_token() -> None:
+def test_no_shipped_study_shows_its_trials_a_token_or_leaves_them_open() -> None:
     files = sorted((Path(__file__).parents[3] / "katib").glob("*.yaml"))
     assert files
     for file in files:
         trial = job(yaml.safe_load(file.read_text()))
         if trial["kind"] == "Job":
             assert trial["spec"]["template"]["spec"]["automountServiceAccountToken"] is False, file.name
+            assert trial["spec"]["template"]["metadata"]["labels"] == names.MANAGED, file.name

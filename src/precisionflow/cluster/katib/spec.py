@@ -43,7 +43,11 @@ def equipped(
         metadata = trial.setdefault("metadata", {})
         metadata["labels"] = cluster.queueing | metadata.get("labels", {})
     if trial["kind"] == JOB:
-        pod = trial["spec"]["template"]["spec"]
+        template = trial["spec"]["template"]
+        metadata, pod = template.setdefault("metadata", {}), template["spec"]
+        metadata["labels"] = names.MANAGED | metadata.get(
+            "labels", {}
+        )  # by it the network policy of runs holds
         pod.setdefault("automountServiceAccountToken", False)
         if cluster.pull_secrets:
             pod.setdefault("imagePullSecrets", [{"name": name} for name in cluster.pull_secrets])
