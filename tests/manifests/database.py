@@ -1,4 +1,4 @@
-"""A PostgreSQL of this machine, run as that of `overlays/dev`: its arguments, its access, its certificate."""
+"""A PostgreSQL of this machine, run as that of `overlays/dev`: its first start, its arguments, its access, its certificate."""
 
 import contextlib
 import importlib.util
@@ -46,14 +46,19 @@ def postgres() -> Iterator[Environment]:
         "PGSSLMODE": "verify-full",
         "PGSSLROOTCERT": str(folder / "ca.crt"),
     }
-    write_files(folder, variables, owner=NOBODY if user else os.geteuid())
-
-    def run(*words: str) -> None:
-        inside = {name: value for name, value in variables.items() if name != "PGHOSTADDR"}
-        subprocess.run(words, check=True, capture_output=True, env=inside, **user)  # type: ignore[call-overload]
+    write_files(folder, owner=NOBODY if user else os.geteuid())
 
     data = str(folder / "data")
-    run("initdb", f"--pgdata={data}", "--username=mlflow", f"--pwfile={folder / 'password'}", "--encoding=UTF8", "--no-sync")
+    first = {
+        "PATH": variables["PATH"],
+        "PGDATA": data,
+        "TMPDIR": str(folder),
+        "POSTGRES_USER": variables["PGUSER"],
+        "POSTGRES_PASSWORD": variables["PGPASSWORD"],
+        "POSTGRES_DB": variables["PGDATABASE"],
+    }
+    for _ in range(2):  # the second finds what the first made
+        subprocess.run(["sh", DEV / "first_start.sh"], check=True, env=first, **user)  # type: ignore[call-overload]
     command = ["postgres", "-D", data, "-p", variables["PGPORT"], "-c", f"unix_socket_directories={folder}"]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
@@ -61,7 +66,6 @@ def postgres() -> Iterator[Environment]:
         )
     try:
         wait_until_ready(server, folder)
-        run("createdb", f"--host={folder}", "mlflow")
         yield variables
     finally:
         server.terminate()
@@ -72,15 +76,15 @@ def postgres() -> Iterator[Environment]:
 def arguments(folder: Path) -> list[str]:
     """What the container's program is told, with the test's folder for those that are mounted."""
     (container,) = one(rendered("overlays/dev"), "StatefulSet", "postgres")["spec"]["template"]["spec"]["containers"]
-    program, *words = container["args"]
+    program, *words = container["command"]
     assert program == "postgres"
     return [word.replace("=/tls/", f"={folder}/").replace("=/access/", f"={folder}/") for word in words]
 
 
-def write_files(folder: Path, variables: Environment, *, owner: int) -> None:
-    """The certificate that `setup` makes, who may connect, the password: as a Secret and a ConfigMap hold them."""
+def write_files(folder: Path, *, owner: int) -> None:
+    """The certificate that `setup` makes and who may connect: as a Secret and a ConfigMap hold them."""
     contents = script(DEV / "make_certificate.py").certificate()
-    contents |= {"pg_hba.conf": (DEV / "pg_hba.conf").read_text(), "password": variables["PGPASSWORD"]}
+    contents["pg_hba.conf"] = (DEV / "pg_hba.conf").read_text()
     for name, content in contents.items():
         (folder / name).write_text(content)
         (folder / name).chmod(0o600 if name == "tls.key" else 0o644)
