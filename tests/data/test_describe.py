@@ -182,4 +182,6 @@ def test_tagged_sentences_are_described_with_the_block_that_prepare_takes(line: 
         "x.conllu: --target feats; CoNLL-U has tags in upos and xpos"
     )
     (tmp_path / "bad.conllu").write_text("1\ta\tX\n\n")
-    assert "bad.conllu: line 1: 3 fields; write the 10" in line.fails("describe", tmp_path / "bad.conllu")
+    assert "bad.conllu: line 1: 3 fields in '1\\ta\\tX'; write the 10" in line.fails(
+        "describe", tmp_path / "bad.conllu"
+    )

@@ -102,9 +102,14 @@ def test_documents_are_counted_by_their_marks(tmp_path):
     [
         (
             [row("1", "a"), "2\tb\tb\tX"],
-            r"line 2: 4 fields; write the 10 of CoNLL-U, ID to MISC, between tabs, and an empty line after each",
+            r"line 2: 4 fields in '2\\tb\\tb\\tX'; write the 10 of CoNLL-U, ID to MISC, between tabs, and an empty "
+            "line after each",
         ),
-        (["1 a a X _ _ 0 _ _ _"], r"line 1: 1 fields; write the 10 .* between tabs, not by blanks, and an"),
+        (
+            ["1 a a X _ _ 0 _ _ _"],
+            r"line 1: 1 fields in .*; write the 10 .* between tabs, not by blanks, and an",
+        ),
+        (["x" * 50], r"line 1: 1 fields in 'x{40}\.\.\.'; write the 10"),
         (
             ["1\t\ta\tX\t_\t_\t0\t_\t_\t_"],
             r"line 1: field FORM is empty; write _ where nothing is to be said",

@@ -11,6 +11,8 @@ from precisionflow.data.readers.compressed import DAMAGED, opened
 FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 Column = Literal["upos", "xpos", "feats", "deprel"]
 SUFFIX = ".conllu"
+SHOWN = 40
+"""Characters of a line that a message shows."""
 UNSPECIFIED = "_"
 CONFIDENCE = "Confidence="
 """Attribute of MISC that holds the probability of a predicted tag."""
@@ -112,13 +114,17 @@ def _fields(path: Path, number: int, line: str) -> list[str]:
         _refuse(
             path,
             number,
-            f"{len(fields)} fields; write the {len(FIELDS)} of CoNLL-U, {FIELDS[0]} to {FIELDS[-1]}, "
-            f"between tabs{blanks}, and an empty line after each sentence",
+            f"{len(fields)} fields in {_shortened(line)}; write the {len(FIELDS)} of CoNLL-U, {FIELDS[0]} to "
+            f"{FIELDS[-1]}, between tabs{blanks}, and an empty line after each sentence",
         )
     for name, field in zip(FIELDS, fields, strict=True):
         if not field.strip():
             _refuse(path, number, f"field {name} is empty; write {UNSPECIFIED} where nothing is to be said")
     return fields
+
+
+def _shortened(line: str) -> str:
+    return repr(line if len(line) <= SHOWN else f"{line[:SHOWN]}...")
 
 
 def _check_id(path: Path, number: int, given: str, *, expected: int) -> None:
