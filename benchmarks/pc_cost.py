@@ -2,19 +2,76 @@
 
     python benchmarks/pc_cost.py --peer PEER/bin/python --json FILE
 
-The bars of cost in one process, in less than five minutes of two cores that nothing else uses. Losses are those after
-few steps; `predictive_coding.py` trains longer, `pc_peer.py` says how to make the environment of the peer.
+The bars of cost in one process, in less than five minutes of a core that nothing else uses. Passes are timed alone too:
+what they add up to is the least that a step can cost. Losses are those after few steps; `predictive_coding.py` trains
+longer, `pc_peer.py` says how to make the environment of the peer.
 """
+
+import tempfile
+import time
+from pathlib import Path
 
 import pc_peer
 import predictive_coding
 import torch
-from measured import present
+from measured import Measured, present
+from predictive_coding import engine_of
+
+from precisionflow.config import load
+from precisionflow.config.learning import FixedPrecision, PredictiveCoding
+from precisionflow.data.prepare import prepare
+from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.laws import Stepped
+from precisionflow.inference.predictive_coding.laws.assigned import laws
 
 DEPTHS = (4, 8, 12)
-STEPS, STEPS_OF_DIGITS = 30, 400
+STEPS, STEPS_OF_DIGITS, PASSES = 30, 400, 20
 TWINS = ("precision 1000", "one iteration", *predictive_coding.STEP_BARS)
 """The local gradient with 2 and 1 iterations, and all that a bar of the step is for."""
+
+PRECISION = 1000.0
+CODING = PredictiveCoding(precision=FixedPrecision(value=PRECISION))
+
+
+def passes(layers: int) -> list[Measured]:
+    """Shortest times of F forward, A backward to states, W to weights, A' inside layers; what steps are made of.
+
+    Without the first layer's share of F, which all passes of a step have in common.
+    """
+    experiment = load("quickstart-language", predictive_coding.common(layers, steps=STEPS))
+    with tempfile.TemporaryDirectory() as folder:
+        prepare([experiment], out=Path(folder))
+        engine = engine_of(experiment, Path(folder))
+        batch = engine.feed.batch(0)
+    weights = [weight for weight in engine.network.parameters() if weight.requires_grad]
+    made = laws(CODING, states=engine.network.states)
+    losses = engine.teacher.objective.losses(progress=0.0)
+    clamped = Clamped(engine.network, losses, batch.inputs, batch.target, shares=True)
+    forward, states, every, inside = [], [], [], []
+    for _ in range(PASSES):
+        start = time.perf_counter()
+        passed = clamped.passed()
+        forward.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        slopes = torch.autograd.grad(passed.loss, passed.variables, retain_graph=True)
+        states.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        torch.autograd.grad(passed.loss, weights, retain_graph=True)
+        every.append(time.perf_counter() - start)
+        found = clamped.local([Stepped(-slope / PRECISION, -slope) for slope in slopes], made)
+        start = time.perf_counter()
+        torch.autograd.grad(found.surrogate, weights, retain_graph=True)
+        inside.append(time.perf_counter() - start)
+    f, a, aw, inside_w = (min(times) for times in (forward, states, every, inside))
+    backprop = f + aw
+    return [
+        *(
+            Measured(f"{layers} layers, {name}", 1000 * of, "ms")
+            for name, of in (("F", f), ("A", a), ("W", aw - a), ("A' + W", inside_w))
+        ),
+        Measured(f"{layers} layers, 2 F + A + A' + W over F + A + W", (2 * f + a + inside_w) / backprop, "1"),
+        Measured(f"{layers} layers, 2 F + 2 A + W over F + A + W", (2 * f + a + aw) / backprop, "1"),
+    ]
 
 
 def main() -> None:
@@ -23,6 +80,7 @@ def main() -> None:
     torch.set_num_threads(1)
     results = pc_peer.compared(STEPS_OF_DIGITS, given.peer)
     for layers in DEPTHS:
+        results += passes(layers)
         results += predictive_coding.compared(layers, steps=STEPS, names=TWINS)
     present(results, given.json)
 

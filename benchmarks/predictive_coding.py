@@ -59,17 +59,22 @@ def peak_bytes(engine: SingleNetwork, step: int) -> int:
     return peak
 
 
-def compared(layers: int, *, steps: int, names: Sequence[str]) -> list[Measured]:
-    """Train backprop and its twins in turn, step by step; a block is a layer of attention and one of feed-forward."""
-    common = [
+def common(layers: int, *, steps: int) -> list[str]:
+    """Settings of all twins; a block is a layer of attention and one of feed-forward."""
+    return [
         "engine.kind=torch",
         "engine.device=cpu",
         f"training.steps={steps}",
         f"model.blocks={layers // 2}",
     ]
-    twins = {"backprop": load("quickstart-language", common)}
+
+
+def compared(layers: int, *, steps: int, names: Sequence[str]) -> list[Measured]:
+    """Train backprop and its twins in turn, step by step."""
+    shared = common(layers, steps=steps)
+    twins = {"backprop": load("quickstart-language", shared)}
     for name in names:
-        twins[name] = load("quickstart-language", [*common, "learning.kind=predictive_coding", *TWINS[name]])
+        twins[name] = load("quickstart-language", [*shared, "learning.kind=predictive_coding", *TWINS[name]])
     with tempfile.TemporaryDirectory() as folder:
         prepare([twins["backprop"]], out=Path(folder))
         engines = {name: engine_of(experiment, Path(folder)) for name, experiment in twins.items()}
