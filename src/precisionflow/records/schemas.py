@@ -16,6 +16,11 @@ def without(schema: pa.Schema, *names: str) -> pa.Schema:
     return pa.schema([field for field in schema if field.name not in names])
 
 
+def only(schema: pa.Schema, *names: str) -> pa.Schema:
+    """A schema of some columns alone."""
+    return pa.schema([schema.field(name) for name in names])
+
+
 NAN, MISSING = {b"may be": b"nan"}, {b"may be": b"missing"}
 """Marks of a column whose cells may be NaN, and of one that need not be there."""
 _text, _real, _whole = pa.string(), pa.float64(), pa.int64()

@@ -13,11 +13,14 @@ from precisionflow.config import Experiment
 from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.marker import read_marker
-from precisionflow.records.schemas import HISTORY, METRICS
+from precisionflow.records.schemas import CELL, HISTORY, METRICS, only
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.layout import EvaluatedCell, TrainedCell, cell_folders
 from precisionflow.results.stage import input_key
+
+_NAMES = only(METRICS, *CELL)
+"""Columns that say which cell metrics are of."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,11 @@ def evaluated_cells(roots: Sequence[Path]) -> dict[Cell, Path]:
 def _by_cell(roots: Sequence[Path], identify: Callable[[Path], Cell]) -> dict[Cell, Path]:
     """ValueError when two folders hold different results of one cell."""
     found: dict[Cell, Path] = {}
+    keys: dict[Cell, str] = {}
     for folder in parted(cell_folders(roots))[0]:
-        cell = identify(folder)
+        cell, key = identify(folder), input_key(folder)
         known = found.setdefault(cell, folder)
-        if input_key(known) != input_key(folder):
+        if keys.setdefault(cell, key) != key:
             raise ValueError(f"{known} and {folder} differ, both are {cell}; keep the results of one run")
     return found
 
@@ -56,7 +60,7 @@ def _trained_cell(folder: Path) -> Cell:
 
 
 def _evaluated_cell(folder: Path) -> Cell:
-    first = read_parquet(EvaluatedCell(folder).metrics, METRICS).slice(0, 1).to_pylist()[0]
+    first = read_parquet(EvaluatedCell(folder).metrics, _NAMES).slice(0, 1).to_pylist()[0]
     return Cell(*(first[name] for name in Cell._fields))
 
 
@@ -104,7 +108,11 @@ def of_variant(
 
 def read_trained(folder: Path) -> Trained:
     """Card and history of one cell."""
-    history: dict[str, dict[int, float]] = {}
-    for row in read_parquet(TrainedCell(folder).history, HISTORY).to_pylist():
-        history.setdefault(row["metric"], {})[row["step"]] = row["value"]
+    table = read_parquet(TrainedCell(folder).history, HISTORY)
+    metric = table["metric"].combine_chunks().dictionary_encode()
+    code, step, value = (of.to_numpy() for of in (metric.indices, table["step"], table["value"]))
+    history = {
+        name: dict(zip(step[code == index].tolist(), value[code == index].tolist(), strict=True))
+        for index, name in enumerate(metric.dictionary.to_pylist())
+    }
     return Trained(read_card(TrainedCell(folder).card, ModelCard), history)
