@@ -10,7 +10,7 @@ from precisionflow.ablation.aggregate import aggregate, read_aggregate
 from precisionflow.ablation.design import expand
 from precisionflow.ablation.where import where_of
 from precisionflow.evaluation.where import COVERAGE
-from precisionflow.records.schemas import BINS, CELL, STATED_STD, without
+from precisionflow.records.schemas import BINS, CELL, SURENESS, without
 from precisionflow.results.cells import Cell
 from precisionflow.results.layout import EvaluatedCell, cell_folder
 from tests.synthetic import evaluations, mark_again, plausible, regression
@@ -53,7 +53,7 @@ def test_aggregate_joins_what_the_cells_have(tmp_path: Path) -> None:
     folders = evaluations(experiment, tmp_path, plausible, rows=40)
     aggregate([experiment], evaluations=folders, out=tmp_path / "aggregate")
     where = read_aggregate(tmp_path / "aggregate").where.to_pandas()
-    assert set(where.feature) == {STATED_STD, "place"}
+    assert set(where.feature) == {SURENESS, "place"}
     of_place = where[(where.feature == "place") & (where.metric == "nll")]
     assert len(of_place) == 2 * 10
     assert set(of_place.n) == {4 * 4}

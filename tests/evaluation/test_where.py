@@ -14,7 +14,7 @@ from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.where import COVERAGE, DRAWN_ROWS, MOST_BINS, bins_of, bins_table
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import BINS, METRICS, STATED_STD
+from precisionflow.records.schemas import BINS, METRICS, SURENESS
 from precisionflow.results.layout import EvaluatedCell, cell_folder
 
 
@@ -62,7 +62,7 @@ def drawn(rows: int, *, too_sure: float = 1.0) -> tuple[pa.Table, np.ndarray, np
 def test_scores_of_a_bin_are_those_of_its_rows():
     table, features, std, target = drawn(400)
     for row in table.to_pylist():
-        key = {STATED_STD: std, "x": features[:, 0], "k": features[:, 1]}[row["feature"]]
+        key = {SURENESS: std, "x": features[:, 0], "k": features[:, 1]}[row["feature"]]
         inside = (row["low"] <= key) & (key <= row["high"])
         y, s = target[inside], std[inside]
         assert row["n"] == inside.sum()
@@ -73,7 +73,7 @@ def test_scores_of_a_bin_are_those_of_its_rows():
             "nll": -np.mean(stats.norm(0, s).logpdf(y)),
         }
         assert row["value"] == pytest.approx(expected[row["metric"]])
-    assert set(table["feature"].to_pylist()) == {STATED_STD, "x", "k"}
+    assert set(table["feature"].to_pylist()) == {SURENESS, "x", "k"}
     assert len({(r["feature"], r["bin"], r["metric"]) for r in table.to_pylist()}) == table.num_rows == 4 * 23
 
 
@@ -144,7 +144,7 @@ def test_bins_are_the_same_in_every_cell_of_a_split_and_of_another(evaluated: Pa
             {
                 (r["feature"], r["bin"]): (r["low"], r["high"])
                 for r in rows
-                if r["feature"] != STATED_STD and r["metric"] == "nll"
+                if r["feature"] != SURENESS and r["metric"] == "nll"
             }
         )
     for other in ends[1:]:

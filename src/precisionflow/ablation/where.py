@@ -1,4 +1,4 @@
-"""Where it holds: the scores in bins of each feature and of the stated std, joined over the cells of a variant."""
+"""Where it holds: the scores in bins of each feature and of what is stated, joined over the cells of a variant."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -40,11 +40,14 @@ class BayesianRidge(External):
 
 
 class LogisticRegression(External):
-    """Multinomial logistic regression with a squared penalty; probabilities: its own."""
+    """Multinomial logistic regression with a squared penalty; probabilities: its own.
+
+    Of texts on (1 + log count) * inverse document frequency of each id, of unit length.
+    """
 
     kind: Literal["logistic_regression"] = "logistic_regression"
     C: Positive = 1.0
-    """Inverse weight of the squared norm of the coefficients of standardised features."""
+    """Inverse weight of the squared norm of the coefficients, of tables those of standardised features."""
 
 
 class GaussianProcess(External):

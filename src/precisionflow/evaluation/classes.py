@@ -1,6 +1,6 @@
 """Scores of class probabilities, batch by batch: only what the metrics need is kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,11 +140,31 @@ def score_classes(
     `row` is where each target of the part stands; class by class where the classes have `names`. The temperature is
     fitted on the validation part, which early stopping has looked at.
     """
+    return score_parts(
+        _of_part(predict, experiment, data, "test"),
+        experiment,
+        row=row,
+        calibrate=lambda: validation_temperature(predict, experiment, data),
+        measure=measure,
+        names=names,
+    )
+
+
+def score_parts(
+    parts: Iterable[tuple[LogProbabilities, Targets]],
+    experiment: Experiment,
+    *,
+    row: Targets,
+    calibrate: Callable[[], float],
+    measure: Callable[[ClassScores], dict[str, float]],
+    names: Sequence[str] = (),
+) -> Scored:
+    """The same of all test targets with their predictions; `calibrate` is asked where a temperature is wanted."""
     plain, tempered = (ClassScores(experiment.evaluation.bins, row) for _ in range(2))
     fits: tuple[TemperatureFit, ...] = ()
     if "temperature" in experiment.evaluation.recalibration:
-        fits = (TemperatureFit(factor=validation_temperature(predict, experiment, data)),)
-    for log_probabilities, target in _of_part(predict, experiment, data, "test"):
+        fits = (TemperatureFit(factor=calibrate()),)
+    for log_probabilities, target in parts:
         plain.add(log_probabilities, target)
         for fit in fits:
             tempered.add(log_tempered(log_probabilities, fit.factor), target)

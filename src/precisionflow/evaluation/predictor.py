@@ -28,7 +28,7 @@ from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.objects import ObjectPredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
-from precisionflow.evaluation.tasks.stated import StatedClassPredictor, StatedPredictor, load_stated
+from precisionflow.evaluation.tasks.stated import StatedAny, load_stated
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
 from precisionflow.evaluation.tasks.tags import TagPredictor
 from precisionflow.evaluation.tasks.videos import VideoPredictor
@@ -45,8 +45,7 @@ Predictor = (
     | TokenPredictor
     | ClassPredictor
     | RowClassPredictor
-    | StatedPredictor
-    | StatedClassPredictor
+    | StatedAny
     | SyntheticPredictor
     | TagPredictor
     | AgentPredictor
@@ -60,7 +59,9 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
     """
     model_card = read_card(TrainedCell(model).card, ModelCard)
     match task := model_card.experiment.task:
-        case Regression() | Classification() if isinstance(model_card.experiment.model, External):
+        case Regression() | Classification() | SequenceClassification() if isinstance(
+            model_card.experiment.model, External
+        ):
             return load_stated(model, model_card=model_card, card=card)
         case Regression():
             return load_network(TablePredictor, model, model_card=model_card, card=card, device=device)

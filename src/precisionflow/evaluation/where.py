@@ -1,7 +1,8 @@
-"""Where it holds: coverage, error and score of test rows in bins of each feature and of the stated std."""
+"""Where it holds: scores of test rows in bins of each feature and of what is stated; coverage and error of numbers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ from precisionflow.evaluation.columns import Rows
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.metrics import per_cent
 from precisionflow.evaluation.scores.gaussian import squared_error
-from precisionflow.records.schemas import BINS, CELL, STATED_STD, without
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.files import read_parquet
+from precisionflow.records.schemas import BINS, CELL, REGRESSION_ROWS, SURENESS, without
+from precisionflow.results.layout import PARTS, Part, PreparedSplit
 
 MOST_BINS = 10
 LEVEL = 0.95
@@ -66,11 +70,16 @@ def bins_table(
     nll in nats, and all but the std in worlds where the predictions are true (`calibration.worlds`). `seen`: features
     of all rows of the data, which the ends of the bins follow from.
     """
-    measured, drawn = _measured(predicted, target), _drawn(predicted, row)
-    keys = {STATED_STD: bins_of(predicted.std, predicted.std)}
-    keys |= {name: bins_of(features[:, i], seen[:, i]) for i, name in enumerate(names)}
-    rows = [line for name, bins in keys.items() for line in _lines(name, bins, measured, drawn)]
-    return pa.Table.from_pylist(rows, schema=without(BINS, *CELL))
+    keys = keys_of(predicted.std, features=features, seen=seen, names=names)
+    return binned(keys, _measured(predicted, target), _drawn(predicted, row))
+
+
+def keys_of(
+    stated: Rows, *, features: Features, seen: Float[np.ndarray, "seen features"], names: tuple[str, ...]
+) -> dict[str, Bins]:
+    """Bins of what is stated, SURENESS, and of each feature."""
+    own = {SURENESS: bins_of(stated, stated)}
+    return own | {name: bins_of(features[:, i], seen[:, i]) for i, name in enumerate(names)}
 
 
 def named_cell(table: pa.Table, experiment: Experiment, *, seed: int, split: int) -> pa.Table:
@@ -81,12 +90,18 @@ def named_cell(table: pa.Table, experiment: Experiment, *, seed: int, split: int
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class Drawn:
     """What is measured of targets that are drawn from the predictions, for each draw and kept row."""
 
     kept: Int[np.ndarray, " kept"]
     row: Index
     values: Mapping[str, Float[np.ndarray, "bases kept"]]
+
+
+def binned(keys: Mapping[str, Bins], measured: Mapping[str, Rows], drawn: Drawn) -> pa.Table:
+    """A `records.schemas.BINS` without those of the cell: means of what is `measured` in every bin of every key."""
+    rows = [line for name, bins in keys.items() for line in _lines(name, bins, measured, drawn)]
+    return pa.Table.from_pylist(rows, schema=without(BINS, *CELL))
 
 
 def _measured(predicted: Distribution, target: Rows) -> dict[str, Rows]:
@@ -99,7 +114,7 @@ def _measured(predicted: Distribution, target: Rows) -> dict[str, Rows]:
     }
 
 
-def _drawn(predicted: Distribution, row: Index) -> _Drawn:
+def _drawn(predicted: Distribution, row: Index) -> Drawn:
     kept, _ = thinned(row, DRAWN_ROWS)
     row, predicted = row[kept], predicted.rows(kept)
     targets = predicted.drawn(lambda stream: uniform(row, stream))
@@ -108,10 +123,10 @@ def _drawn(predicted: Distribution, row: Index) -> _Drawn:
         "rmse": (targets - predicted.mean) ** 2,
         "nll": np.stack([-predicted.log_density(target) for target in targets]),
     }
-    return _Drawn(kept, row, values)
+    return Drawn(kept, row, values)
 
 
-def _lines(name: str, bins: Bins, measured: Mapping[str, Rows], drawn: _Drawn) -> Iterator[dict[str, Any]]:
+def _lines(name: str, bins: Bins, measured: Mapping[str, Rows], drawn: Drawn) -> Iterator[dict[str, Any]]:
     """Rows of the table of one feature, of the bins that have test rows of which some were drawn."""
     size, inside = len(bins.high), bins.of_row[drawn.kept]
     count, kept = np.bincount(bins.of_row, minlength=size), np.bincount(inside, minlength=size)
@@ -144,3 +159,9 @@ def _lines(name: str, bins: Bins, measured: Mapping[str, Rows], drawn: _Drawn) -
 def features_of(table: pa.Table) -> Features:
     """The column `features` of records.schemas.REGRESSION_ROWS."""
     return pc.list_flatten(table["features"]).to_numpy().reshape(table.num_rows, -1)
+
+
+def features_in_units(data: Path, card: DatasetCard) -> dict[Part, Features]:
+    """Features of each part of a prepared split in their own units."""
+    parts = {part: read_parquet(PreparedSplit(data).part(part), REGRESSION_ROWS) for part in PARTS}
+    return {part: card.table.restore_features(features_of(rows)) for part, rows in parts.items()}

@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn that state probabilities of classes for each row."""
+"""Estimators of scikit-learn that state probabilities of classes for each row or text."""
 
 import warnings
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from precisionflow.config.external import (
     RandomForest,
 )
 from precisionflow.data.batches import Rows
+from precisionflow.data.labelled import Texts
 from precisionflow.models.estimators import Features, drawn_rows, kernel_of, settings
 
 LogProbabilities = Float[np.ndarray, "rows classes"]
@@ -27,11 +28,33 @@ probability 0, and its negative log-likelihood would be infinite."""
 
 def classifier(model: Classifier, train: Rows, valid: Rows, *, classes: int, seed: int) -> Classify:
     """The estimator after learning from the training rows; `seed` decides all that it draws."""
-    found = _fitted(model, train, valid, seed)
+    return _stating(_fitted(model, train, valid, seed), classes)
+
+
+def text_classifier(
+    model: LogisticRegression, texts: Texts, *, ids: int, classes: int, seed: int
+) -> Callable[[Texts], LogProbabilities]:
+    """Logistic regression on (1 + log count) * inverse document frequency of each of `ids` ids, of unit length.
+
+    Word order is lost; of a pair the texts are counted together.
+    """
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.linear_model import LogisticRegression as Multinomial
+    from sklearn.pipeline import make_pipeline
+
+    made = make_pipeline(
+        TfidfTransformer(sublinear_tf=True), Multinomial(C=model.C, max_iter=10_000, random_state=seed)
+    )
+    stated = _stating(made.fit(texts.counts(ids), texts.target), classes)
+    return lambda asked: stated(asked.counts(ids))
+
+
+def _stating(found: Any, classes: int) -> Callable[[Any], LogProbabilities]:
+    """log p of each class as a fitted estimator has it; of those that it does not know, LEAST_SHARE alone."""
     known = found.classes_.astype(int)
 
-    def stated(features: Features) -> LogProbabilities:
-        probabilities = np.zeros((len(features), classes))
+    def stated(features: Any) -> LogProbabilities:
+        probabilities = np.zeros((features.shape[0], classes))
         probabilities[:, known] = found.predict_proba(features)
         return np.log((1 - LEAST_SHARE) * probabilities + LEAST_SHARE / classes)
 

@@ -186,8 +186,8 @@ METRICS = _schema(
 """evaluation/metrics.parquet: n is the number of rows or tokens behind the value, n_train that of training and
 validation. chance is the metric in worlds where the predictions are true, the same worlds in every cell; an empty list
 where chance does not keep it from its ideal."""
-STATED_STD = ""
-"""In place of a feature's name: bins of the stated std."""
+SURENESS = ""
+"""In place of a feature's name: bins of how sure the model says it is, by the stated std or the largest probability."""
 BINS = _schema(
     **_CELL,
     feature=_text,
@@ -199,10 +199,11 @@ BINS = _schema(
     n=_whole,
     chance=pa.list_(pa.field("element", pa.float32(), nullable=False)),
 )
-"""evaluation/bins.parquet of a table of numbers: scores of the n test rows whose feature lies in bin 0, 1, ... from low
-to high, all in the source's own units. metric: coverage_95; std, the root mean square of the stated one; rmse; nll in
-nats. chance as in METRICS, empty of std. The bins of a feature are those of all rows of the data, so that every cell
-has the same; those of the stated std are a model's own."""
+"""evaluation/bins.parquet of a table: scores of the n test rows whose feature lies in bin 0, 1, ... from low to high,
+all in the source's own units. metric, of numbers: coverage_95; std, the root mean square of the stated one; rmse; nll
+in nats. Of classes: accuracy; confidence, the mean of the stated one; nll; set_coverage_95_after_<method> and the mean
+size of these sets. chance as in METRICS, empty of what is stated. The bins of a feature are those of all rows of the
+data, so that every cell has the same; those of what a model states are its own."""
 TABLE = _schema(
     may_be_nan=("mean", "low", "high", "std", "chance_low", "chance_high"),
     experiment=_text,

@@ -177,7 +177,7 @@ class EvaluatedCell:
 
     @property
     def bins(self) -> Path:
-        """records.schemas.BINS, of a table of numbers."""
+        """records.schemas.BINS, of a table."""
         return self.folder / "bins.parquet"
 
     @property

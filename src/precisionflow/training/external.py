@@ -9,12 +9,13 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from precisionflow.config import Experiment
-from precisionflow.config.external import External, PredictionFile
-from precisionflow.config.tasks import Regression
+from precisionflow.config.external import External, LogisticRegression, PredictionFile
+from precisionflow.config.tasks import Regression, SequenceClassification
 from precisionflow.data.batches import Rows
+from precisionflow.data.labelled import Labelled, Texts, labelled
 from precisionflow.data.stated import StatedFile
 from precisionflow.data.streams import Stream, Use
-from precisionflow.models.classifiers import classifier
+from precisionflow.models.classifiers import classifier, text_classifier
 from precisionflow.models.estimators import fitted
 from precisionflow.records.cards import DatasetCard, ModelCard, Standardisation
 from precisionflow.records.files import read_card, write_card, write_parquet
@@ -44,7 +45,7 @@ def write_external(
     """
     model, place = experiment.model, TrainedCell(folder)
     assert isinstance(model, External)
-    rows = {part: Rows.read(data.part(part)) for part in PARTS}
+    rows = {part: labelled(experiment.task, data.part(part)) for part in PARTS}
     card = read_card(data.card, DatasetCard)
     if isinstance(model, PredictionFile):
         stated = _of_a_file(_file(model, experiment, card, split=split), rows)
@@ -81,13 +82,21 @@ def write_external(
 
 
 def _of_an_estimator(
-    experiment: Experiment, rows: dict[Part, Rows], card: DatasetCard, *, seed: int
+    experiment: Experiment, rows: dict[Part, Labelled], card: DatasetCard, *, seed: int
 ) -> Stated:
     model, start = experiment.model, time.perf_counter()
-    train, valid = rows["train"], rows["valid"]
     predicted: tuple[Part, ...] = ("valid", "test")
-    inputs = {part: rows[part].features.astype(np.float64) for part in predicted}
     parts: dict[Part, Values]
+    if isinstance(experiment.task, SequenceClassification):
+        texts = {part: of for part, of in rows.items() if isinstance(of, Texts)}
+        assert isinstance(model, LogisticRegression)
+        classes, ids = len(card.class_names), card.known.ids
+        tell = text_classifier(model, texts["train"], ids=ids, classes=classes, seed=seed)
+        seconds = time.perf_counter() - start
+        return Stated({part: tell(texts[part]) for part in predicted}, 1, seconds)
+    tables = {part: of for part, of in rows.items() if isinstance(of, Rows)}
+    train, valid = tables["train"], tables["valid"]
+    inputs = {part: tables[part].features.astype(np.float64) for part in predicted}
     if isinstance(experiment.task, Regression):
         predict = fitted(model, train, valid, seed=seed)  # type: ignore[arg-type]
         seconds, scales = time.perf_counter() - start, card.table
@@ -108,7 +117,7 @@ def _file(model: PredictionFile, experiment: Experiment, card: DatasetCard, *, s
     return StatedFile.classes(model.path, card.class_names, split=split)
 
 
-def _of_a_file(file: StatedFile, rows: dict[Part, Rows]) -> Stated:
+def _of_a_file(file: StatedFile, rows: dict[Part, Labelled]) -> Stated:
     """Validation rows are left out unless the file predicts them all."""
     parts: dict[Part, Values] = {"test": file.of(rows["test"].rows)}
     if not len(file.missing(rows["valid"].rows)):
@@ -116,7 +125,7 @@ def _of_a_file(file: StatedFile, rows: dict[Part, Rows]) -> Stated:
     return Stated(parts, 0, 0.0)
 
 
-def _table(stated: Stated, rows: dict[Part, Rows], *, numbers: bool) -> pa.Table:
+def _table(stated: Stated, rows: dict[Part, Labelled], *, numbers: bool) -> pa.Table:
     """A records.schemas.STATED or STATED_CLASSES."""
     tables = []
     for part, values in stated.parts.items():
@@ -128,7 +137,7 @@ def _table(stated: Stated, rows: dict[Part, Rows], *, numbers: bool) -> pa.Table
     return pa.concat_tables(tables)
 
 
-def _loss_of_numbers(moments: Values, rows: Rows, scales: Standardisation) -> float:
+def _loss_of_numbers(moments: Values, rows: Labelled, scales: Standardisation) -> float:
     """Mean of -log N(y; mean, std^2) of the standardised target, in nats, as networks are validated."""
     mean = (moments[:, 0] - scales.target_mean) / scales.target_scale
     std = moments[:, 1] / scales.target_scale
@@ -136,7 +145,7 @@ def _loss_of_numbers(moments: Values, rows: Rows, scales: Standardisation) -> fl
     return float(np.average(each, weights=rows.weight))
 
 
-def _loss_of_classes(log_probabilities: Values, rows: Rows) -> float:
+def _loss_of_classes(log_probabilities: Values, rows: Labelled) -> float:
     """Mean of -log p(class), in nats."""
     target = rows.target.astype(np.int64)
     return float(np.average(-log_probabilities[np.arange(len(target)), target], weights=rows.weight))
@@ -150,8 +159,8 @@ def check_predictions(variant: Experiment, *, data: Path) -> None:
     for split in variant.splits:
         prepared = PreparedSplit(data_folder(data, variant, split))
         file = _file(model, variant, read_card(prepared.card, DatasetCard), split=split)
-        file.of(Rows.read(prepared.part("test")).rows)
-        missing = file.missing(Rows.read(prepared.part("valid")).rows)
+        file.of(labelled(variant.task, prepared.part("test")).rows)
+        missing = file.missing(labelled(variant.task, prepared.part("valid")).rows)
         if variant.evaluation.recalibration and len(missing):
             raise ValueError(
                 f"evaluation.recalibration: {file.path} does not predict validation row {missing[0]} of split {split}; "

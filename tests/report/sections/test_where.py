@@ -6,17 +6,19 @@ from typing import Any
 import pytest
 
 from precisionflow.evaluation.where import COVERAGE
-from precisionflow.records.schemas import STATED_STD
+from precisionflow.evaluation.where_classes import coverage_name, size_name
+from precisionflow.records.schemas import SURENESS
 from precisionflow.report.material import Group, Material
 from precisionflow.report.page import templates
 from precisionflow.report.sections import where
 from tests.synthetic import regression
 
 VARIANTS = ("plain", "sure")
+NOTHING = (float("nan"),) * 2
 
 
 def row(variant: str, feature: str, index: int, metric: str, mean: float) -> dict[str, Any]:
-    chance = {COVERAGE: (0.9, 1.0), "std": (float("nan"),) * 2}.get(metric, (1.0, 2.0))
+    chance = {COVERAGE: (0.9, 1.0), "std": NOTHING}.get(metric, (1.0, 2.0))
     return {
         **{"experiment": "noise", "dataset": "d", "variant": variant, "feature": feature, "bin": index},
         **{"low": float(index), "high": index + 0.5, "metric": metric, "mean": mean, "n": 30, "cells": 3},
@@ -27,7 +29,7 @@ def row(variant: str, feature: str, index: int, metric: str, mean: float) -> dic
 def rows(**lost: float) -> list[dict[str, Any]]:
     """Bins of features in which the second variant's coverage in bin 1 is so much below its band; out of order."""
     found = []
-    for feature, less in {STATED_STD: 0.0, **lost}.items():
+    for feature, less in {SURENESS: 0.0, **lost}.items():
         for variant in VARIANTS:
             for index in (2, 1, 0):
                 coverage = 0.9 - less if (variant, index) == ("sure", 1) else 0.95
@@ -47,8 +49,9 @@ def shown(found: list[dict[str, Any]]) -> tuple[where.Where, str]:
 
 def test_bins_outside_of_their_bands_are_counted_with_the_furthest() -> None:
     found, text = shown(rows(a=0.0, b=0.2))
-    body = {line[0].text: line[1:] for line in found.summary.rows}
-    assert [line[0].text for line in found.summary.rows] == ["stated std", "b", "a"]
+    (summary,) = found.summaries
+    body = {line[0].text: line[1:] for line in summary.rows}
+    assert [line[0].text for line in summary.rows] == ["stated std", "b", "a"]
     assert [entry.text for entry in body["b"]] == ["0 of 3", "1 of 3"]
     assert (body["b"][1].note, body["b"][1].chance) == ("0.700 in 1.00 to 1.50", "0.90 to 1.00")
     assert [entry.text for entry in body["a"]] == ["0 of 3", "0 of 3"]
@@ -66,6 +69,38 @@ def test_the_features_furthest_outside_are_drawn_and_all_drawn_have_numbers() ->
     assert of_b.rows[0][0].note == "30 rows"
     assert text.count('role="img" aria-label="Coverage of 95 % intervals in bins of ') == 3
     assert text.count('aria-label="Root mean squared error and stated std in bins of ') == 3
+
+
+def test_of_classes_accuracy_and_sets_are_judged_each_by_its_own_band() -> None:
+    scores = {
+        "accuracy": 0.95,
+        "confidence": 0.9,
+        coverage_name("aps"): 0.97,
+        size_name("aps"): 1.4,
+        "nll": 1.1,
+    }
+    bands = {"accuracy": (0.9, 1.0), coverage_name("aps"): (0.9, 0.96), "nll": (1.0, 2.0)}
+    lines = []
+    for feature in (SURENESS, "a"):
+        for variant in VARIANTS:
+            for metric, mean in scores.items():
+                if variant == "sure" and metric in (coverage_name("aps"), size_name("aps")):
+                    continue
+                chance = dict(zip(("chance_low", "chance_high"), bands.get(metric, NOTHING), strict=True))
+                lines += [row(variant, feature, index, metric, mean) | chance for index in range(3)]
+    found, text = shown(lines)
+    accuracy, sets = found.summaries
+    assert [entry.text for entry in accuracy.rows[0]] == ["confidence", "0 of 3", "0 of 3"]
+    assert [entry.text for entry in sets.rows[1]] == ["a", "3 of 3", "—"]
+    assert "Bins whose coverage of 95 % sets by APS is outside of its band" in text
+    assert len(found.pictures) == 2 * 2
+    captions = [table.caption for table in found.tables]
+    assert captions[:3] == [
+        "Accuracy by confidence",
+        "Mean confidence by confidence",
+        "Coverage of 95 % sets by APS by confidence",
+    ]
+    assert len(captions) == 2 * len(scores)
 
 
 def test_a_bin_that_a_variant_has_not_is_a_dash() -> None:

@@ -6,7 +6,9 @@ from pydantic import model_validator
 
 from precisionflow.config.base import Count, Fraction, Positive
 from precisionflow.config.evaluation import Evaluation
+from precisionflow.config.external import LogisticRegression, PredictionFile
 from precisionflow.config.likelihoods import ClassObjective
+from precisionflow.config.networks import Transformer
 from precisionflow.config.sources import ConlluFile, ScikitLearnText, TableFile, TextSource
 from precisionflow.config.synthetic import Copying, Synthetics
 from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask
@@ -54,6 +56,7 @@ class NextToken(ClassTask):
 class SequenceClassification(ClassTask):
     """Predict the class of a text, or of a pair of texts."""
 
+    networks: ClassVar = (Transformer, LogisticRegression, PredictionFile)
     has_splits: ClassVar = True
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")

@@ -27,6 +27,8 @@ from precisionflow.evaluation.recalibration.prediction_sets import (
 from precisionflow.evaluation.recalibration.temperature import log_tempered, temperature
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.detection import area_under_roc, false_positive_rate
+from precisionflow.evaluation.where import features_in_units
+from precisionflow.evaluation.where_classes import class_bins_table
 from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
@@ -102,6 +104,8 @@ class RowClassPredictor(TrainedNetwork, ABC):
             target,
             row=rows.rows,
             experiment=experiment,
+            data=data,
+            card=self.data_card,
             calibration=lambda: self._part(Rows.read(place.part("valid"))),
         )
         if not task.unknown:
@@ -135,9 +139,14 @@ def score_row_classes(
     *,
     row: Index,
     experiment: Experiment,
+    data: Path,
+    card: DatasetCard,
     calibration: Callable[[], tuple[Stated, np.ndarray]],
 ) -> Scored:
-    """Scores of the test rows' probabilities; `calibration` is asked where a recalibration needs it."""
+    """Scores of the test rows' probabilities; `calibration` is asked where a recalibration needs it.
+
+    Of a table also in bins of its features: pixels are none that anybody asks about.
+    """
     scores = ClassScores(experiment.evaluation.bins, row)
     scores.add(found.log_probabilities, target)
     chance = scores.chance
@@ -150,7 +159,20 @@ def score_row_classes(
         fits = fitted(*calibration(), experiment=experiment)
         after, chance_after = measured_after(fits, found, target, row=row, bins=experiment.evaluation.bins)
         metrics, chance = metrics | after, chance | chance_after
-    return Scored(scores.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
+    scored = Scored(scores.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
+    if not isinstance(experiment.task, Classification):
+        return scored
+    features = features_in_units(data, card)
+    bins = class_bins_table(
+        found.probabilities,
+        target,
+        row=row,
+        features=features["test"],
+        seen=np.concatenate(list(features.values())),
+        names=card.feature_names,
+        fits=fits,
+    )
+    return scored._replace(bins=bins)
 
 
 def fitted(found: Stated, target: np.ndarray, *, experiment: Experiment) -> tuple[ClassFit, ...]:

@@ -28,7 +28,7 @@ from precisionflow.evaluation.recalibration.recalibrated import (
 )
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.gaussian import squared_error
-from precisionflow.evaluation.where import bins_table, features_of
+from precisionflow.evaluation.where import bins_table, features_in_units
 from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
@@ -36,7 +36,7 @@ from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_parquet
 from precisionflow.records.recalibration import TableFit
 from precisionflow.records.schemas import PREDICTIONS, REGRESSION_ROWS
-from precisionflow.results.layout import PARTS, PreparedSplit
+from precisionflow.results.layout import PreparedSplit
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,9 @@ def score_rows(
     """Scores of the test rows' distributions, in the target's units; `calibration` is asked where a method needs it."""
     levels, task, scales = experiment.evaluation.levels, experiment.task, card.table
     assert isinstance(task, Regression)
-    rows = {part: read_parquet(PreparedSplit(data).part(part), REGRESSION_ROWS) for part in PARTS}
-    features = {part: scales.restore_features(features_of(of)) for part, of in rows.items()}
-    row, target = rows["test"]["row"].to_numpy(), scales.restore_target(rows["test"]["target"].to_numpy())
+    test = read_parquet(PreparedSplit(data).part("test"), REGRESSION_ROWS)
+    row, target = test["row"].to_numpy(), scales.restore_target(test["target"].to_numpy())
+    features = features_in_units(data, card)
     metrics = regression_metrics(predicted, target, levels=levels)
     metrics |= above_the_optimum(predicted, target, exact_mixture(task.source, row))
     methods = cast("Sequence[TableRecalibration]", experiment.evaluation.recalibration)

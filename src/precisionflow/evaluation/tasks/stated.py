@@ -1,6 +1,7 @@
-"""Predictions that a model from outside states for the rows of a table, and their scores."""
+"""Predictions that a model from outside states for the rows of a table or for texts, and their scores."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,11 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Regression
-from precisionflow.data.batches import Rows
+from precisionflow.config.tasks import Regression, SequenceClassification
+from precisionflow.data.labelled import Labelled, labelled
+from precisionflow.evaluation.classes import score_parts
 from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.network import check_data
 from precisionflow.evaluation.recalibration.recalibrated import Calibration
+from precisionflow.evaluation.recalibration.temperature import temperature
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.classes import entropy
 from precisionflow.evaluation.tasks.classification import Stated, score_row_classes
@@ -36,17 +39,17 @@ class _StatedRows:
     data_card: DatasetCard
     predicts: ClassVar = "the rows of one split alone"
 
-    def of(self, part: Part, data: Path) -> tuple[pa.Table, Rows]:
+    def of(self, part: Part, data: Path) -> tuple[pa.Table, Labelled]:
         """What is stated of the prepared rows of a part; ValueError where it is stated of other rows."""
         found, rows = (
             self.stated.filter(pc.equal(self.stated["part"], part)),
-            Rows.read(PreparedSplit(data).part(part)),
+            labelled(self.experiment_card.experiment.task, PreparedSplit(data).part(part)),
         )
         if not np.array_equal(found["row"].to_numpy(), rows.rows):
             raise ValueError(f"{self.origin}: predicts other {part} rows; delete its folder and train again")
         return found, rows
 
-    def held_out(self, data: Path) -> tuple[pa.Table, Rows]:
+    def held_out(self, data: Path) -> tuple[pa.Table, Labelled]:
         """The same of the validation rows; ValueError where they are not predicted."""
         if not pc.any(pc.equal(self.stated["part"], "valid")).as_py():
             raise ValueError(
@@ -87,12 +90,38 @@ class StatedClassPredictor(_StatedRows):
             test.target.astype(np.int64),
             row=test.rows,
             experiment=experiment,
+            data=data,
+            card=self.data_card,
             calibration=lambda: self._calibration(data),
         )
 
     def _calibration(self, data: Path) -> tuple[Stated, np.ndarray]:
         stated, valid = self.held_out(data)
         return _voices(stated), valid.target.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class StatedTextPredictor(_StatedRows):
+    """Probabilities of the classes of each text."""
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test texts' probabilities and all their metrics, before and after temperature."""
+        stated, test = self.of("test", data)
+        return score_parts(
+            [(_voices(stated).log_probabilities, test.target)],
+            experiment,
+            row=test.rows,
+            calibrate=lambda: self._temperature(data),
+            measure=attrgetter("metrics"),
+            names=self.data_card.class_names,
+        )
+
+    def _temperature(self, data: Path) -> float:
+        stated, valid = self.held_out(data)
+        return temperature(_voices(stated).probabilities, valid.target)
+
+
+StatedAny = StatedPredictor | StatedClassPredictor | StatedTextPredictor
 
 
 def _gaussians(stated: pa.Table) -> Distribution:
@@ -106,12 +135,12 @@ def _voices(stated: pa.Table) -> Stated:
     return Stated(log_probabilities, entropy(np.exp(log_probabilities)), nothing, nothing)
 
 
-def load_stated(
-    model: Path, *, model_card: ModelCard, card: DatasetCard
-) -> StatedPredictor | StatedClassPredictor:
+def load_stated(model: Path, *, model_card: ModelCard, card: DatasetCard) -> StatedAny:
     """The predictions in the folder of a trained cell; ValueError for the card of other data and a broken file."""
     check_data(model, model_card=model_card, card=card)
     file = TrainedCell(model).stated
-    if isinstance(model_card.experiment.task, Regression):
+    task = model_card.experiment.task
+    if isinstance(task, Regression):
         return StatedPredictor(read_parquet(file, STATED), file, model_card, card)
-    return StatedClassPredictor(read_parquet(file, STATED_CLASSES), file, model_card, card)
+    kind = StatedTextPredictor if isinstance(task, SequenceClassification) else StatedClassPredictor
+    return kind(read_parquet(file, STATED_CLASSES), file, model_card, card)

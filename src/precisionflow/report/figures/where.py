@@ -1,10 +1,10 @@
-"""Figures of where it holds: coverage and error in bins of a feature or of the stated std."""
+"""Figures of where it holds: a score, and what is measured against what is stated, in bins of a feature."""
 
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
-from precisionflow.report.svg import BAND, MUTED, canvas, stroke
+from precisionflow.report.svg import BAND, MUTED, Drawing, canvas, stroke
 from precisionflow.report.wording import Row
 
 MOST_TICKS = 5
@@ -13,26 +13,18 @@ Curves = Mapping[str, Sequence[Row]]
 """Variant -> its rows of records.schemas.WHERE of one feature and metric, by bin."""
 
 
-def coverage_in_bins(curves: Curves, *, level: float, key: str, name: str) -> str:
-    """Coverage in each bin, a line a variant, with the first variant's band of chance."""
-    alt = f"Coverage of {100 * level:g} % intervals in bins of {key}, for {', '.join(curves)}"
+def coverage_in_bins(curves: Curves, *, level: float, of: str, key: str, name: str) -> str:
+    """Coverage of `of`, such as intervals, in each bin, a line a variant, with the first variant's band of chance."""
+    alt = f"Coverage of {100 * level:g} % {of} in bins of {key}, for {', '.join(curves)}"
     with canvas(name, alt=alt, width=320, height=250) as drawing:
         axes = drawing.axes
         first = next(iter(curves.values()))
         low, high = ([row[end] for row in first] for end in ("chance_low", "chance_high"))
         axes.fill_between(_places(first), low, high, color=BAND, linewidth=0)
         axes.axhline(level, color=MUTED, linewidth=0.8)
-        for index, rows in enumerate(curves.values()):
-            look = stroke(index)
-            axes.plot(
-                _places(rows),
-                [row["mean"] for row in rows],
-                color=look.colour,
-                linestyle=look.dash,
-                marker=look.marker,
-            )
+        _marks(drawing, curves)
         axes.set_ylim(top=1.02)
-        drawing.title(f"coverage of {100 * level:g} %")
+        drawing.title(f"coverage of {100 * level:g} % {of}")
         axes.set_ylabel("coverage")
         _name_bins(axes, first, key)
     return drawing.svg
@@ -42,17 +34,47 @@ def errors_in_bins(errors: Curves, stds: Curves, *, key: str, name: str) -> str:
     """Root mean squared error in each bin with marks, the stated std as a thin line."""
     alt = f"Root mean squared error and stated std in bins of {key}, for {', '.join(errors)}"
     with canvas(name, alt=alt, width=320, height=250) as drawing:
-        axes = drawing.axes
-        for index, (variant, rows) in enumerate(errors.items()):
-            look = stroke(index)
-            found, stated = [row["mean"] for row in rows], [row["mean"] for row in stds[variant]]
-            axes.plot(_places(rows), found, color=look.colour, linestyle=look.dash, marker=look.marker)
-            axes.plot(_places(rows), stated, color=look.colour, linestyle=look.dash, linewidth=0.7, alpha=0.7)
-        axes.set_ylim(bottom=0)
+        _marks(drawing, errors)
+        _thin(drawing, errors, stds)
+        drawing.axes.set_ylim(bottom=0)
         drawing.title("error and stated std")
-        axes.set_ylabel("error, in the target's units")
-        _name_bins(axes, next(iter(errors.values())), key)
+        drawing.axes.set_ylabel("error, in the target's units")
+        _name_bins(drawing.axes, next(iter(errors.values())), key)
     return drawing.svg
+
+
+def accuracies_in_bins(accuracies: Curves, confidences: Curves, *, key: str, name: str) -> str:
+    """Accuracy in each bin with marks, the mean confidence as a thin line."""
+    alt = f"Accuracy and mean confidence in bins of {key}, for {', '.join(accuracies)}"
+    with canvas(name, alt=alt, width=320, height=250) as drawing:
+        _marks(drawing, accuracies)
+        _thin(drawing, accuracies, confidences)
+        drawing.axes.set_ylim(top=1.02)
+        drawing.title("accuracy and confidence")
+        drawing.axes.set_ylabel("accuracy")
+        _name_bins(drawing.axes, next(iter(accuracies.values())), key)
+    return drawing.svg
+
+
+def _marks(drawing: Drawing, curves: Curves) -> None:
+    for index, rows in enumerate(curves.values()):
+        look = stroke(index)
+        drawing.axes.plot(
+            _places(rows),
+            [row["mean"] for row in rows],
+            color=look.colour,
+            linestyle=look.dash,
+            marker=look.marker,
+        )
+
+
+def _thin(drawing: Drawing, measured: Curves, stated: Curves) -> None:
+    """What the variants of `measured` state."""
+    for index, (variant, rows) in enumerate(measured.items()):
+        look, means = stroke(index), [row["mean"] for row in stated[variant]]
+        drawing.axes.plot(
+            _places(rows), means, color=look.colour, linestyle=look.dash, linewidth=0.7, alpha=0.7
+        )
 
 
 def _places(rows: Sequence[Row]) -> list[int]:

@@ -1,12 +1,18 @@
-"""Where it holds: coverage, error and score in bins of the stated std and of each feature."""
+"""Where it holds: scores in bins of what a model states and of each feature, of numbers and of classes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from precisionflow.evaluation.where import COVERAGE, LEVEL
-from precisionflow.records.schemas import STATED_STD
+from precisionflow.evaluation.where_classes import coverage_name, size_name
+from precisionflow.records.schemas import SURENESS
 from precisionflow.report import digits, wording
-from precisionflow.report.figures.where import Curves, coverage_in_bins, errors_in_bins
+from precisionflow.report.figures.where import (
+    Curves,
+    accuracies_in_bins,
+    coverage_in_bins,
+    errors_in_bins,
+)
 from precisionflow.report.material import Group, Material
 from precisionflow.report.pictures import Key, Picture, legend
 from precisionflow.report.section import Section
@@ -15,14 +21,21 @@ from precisionflow.report.wording import Row
 
 MOST_FEATURES = 2
 """Features with figures, those by which coverage is furthest from its band."""
+SETS = {coverage_name(method): f"Coverage of 95 % sets by {method.upper()}" for method in ("aps", "raps")}
+SIZES = {size_name(method): f"Classes in a 95 % set by {method.upper()}" for method in ("aps", "raps")}
 TITLES = {
     COVERAGE: "Coverage of 95 % intervals",
     "rmse": "Root mean squared error",
     "std": "Stated std",
+    "accuracy": "Accuracy",
+    "confidence": "Mean confidence",
+    **SETS,
+    **SIZES,
     "nll": "Negative log-likelihood in nats",
 }
 """Metrics of the tables of numbers, in their order."""
-
+JUDGED = (COVERAGE, "accuracy", *SETS)
+"""Metrics whose bins outside of their bands are counted; features are ranked by the first that is measured."""
 
 Metrics = Mapping[str, Curves]
 """Metric -> variant -> its rows by bin, of one feature."""
@@ -33,7 +46,7 @@ class Where:
     """Figures and tables on one data set."""
 
     dataset: str
-    summary: Table
+    summaries: tuple[Table, ...]
     legend: tuple[Key, ...]
     pictures: tuple[Picture, ...]
     tables: tuple[Table, ...]
@@ -54,16 +67,30 @@ def section(material: Material) -> Section | None:
 
 def _group(group: Group) -> Where:
     found = _by_feature(group.where)
-    ranked = sorted(found.keys() - {STATED_STD}, key=lambda name: (-_distance(found[name]), name))
-    shown = [STATED_STD, *ranked[:MOST_FEATURES]]
-    variants = list(found[STATED_STD][COVERAGE])
+    own = found[SURENESS]
+    judged = [metric for metric in JUDGED if metric in own]
+    stated = "stated std" if COVERAGE in own else "confidence"
+    names = {feature: feature or stated for feature in found}
+    ranked = sorted(
+        found.keys() - {SURENESS}, key=lambda feature: (-_distance(found[feature][judged[0]]), feature)
+    )
+    shown = [SURENESS, *ranked[:MOST_FEATURES]]
+    variants = list(own[judged[0]])
     anchor = f"{group.anchor}-where"
     return Where(
         group.dataset,
-        _summary({name: found[name][COVERAGE] for name in (STATED_STD, *ranked)}, variants),
+        tuple(
+            _summary(metric, {names[f]: found[f][metric] for f in (SURENESS, *ranked)}, variants)
+            for metric in judged
+        ),
         tuple(legend(variants, name=f"{anchor}-key")),
-        tuple(p for i, name in enumerate(shown) for p in _pictures(name, found[name], f"{anchor}-{i}")),
-        tuple(_numbers(name, metric, found[name][metric]) for name in shown for metric in TITLES),
+        tuple(p for i, f in enumerate(shown) for p in _pictures(names[f], found[f], f"{anchor}-{i}")),
+        tuple(
+            _numbers(names[f], metric, found[f][metric], own=f == SURENESS)
+            for f in shown
+            for metric in TITLES
+            if metric in found[f]
+        ),
     )
 
 
@@ -75,32 +102,41 @@ def _by_feature(rows: Sequence[Row]) -> dict[str, Metrics]:
     return {feature: dict(metrics) for feature, metrics in found.items()}
 
 
-def _called(feature: str) -> str:
-    return "stated std" if feature == STATED_STD else feature
-
-
 def _outside(row: Row) -> float:
     """How far a value lies outside its band; 0 inside."""
     return max(row["chance_low"] - row["mean"], row["mean"] - row["chance_high"], 0.0)
 
 
-def _distance(metrics: Metrics) -> float:
-    """The largest distance of a variant's coverage from its band."""
-    return max(_outside(row) for rows in metrics[COVERAGE].values() for row in rows)
+def _distance(curves: Curves) -> float:
+    """The largest distance of a variant's score from its band."""
+    return max(_outside(row) for rows in curves.values() for row in rows)
 
 
-def _pictures(feature: str, metrics: Metrics, name: str) -> Iterator[Picture]:
-    key = _called(feature)
-    svg = coverage_in_bins(metrics[COVERAGE], level=LEVEL, key=key, name=f"{name}-coverage")
-    yield Picture(svg, f"Coverage of {100 * LEVEL:g} % intervals by {key}.")
-    svg = errors_in_bins(metrics["rmse"], metrics["std"], key=key, name=f"{name}-error")
-    yield Picture(svg, f"Error and stated std (thin) by {key}.")
+def _pictures(key: str, metrics: Metrics, name: str) -> Iterator[Picture]:
+    if COVERAGE in metrics:
+        svg = coverage_in_bins(
+            metrics[COVERAGE], level=LEVEL, of="intervals", key=key, name=f"{name}-coverage"
+        )
+        yield Picture(svg, f"Coverage of {100 * LEVEL:g} % intervals by {key}.")
+        svg = errors_in_bins(metrics["rmse"], metrics["std"], key=key, name=f"{name}-error")
+        yield Picture(svg, f"Error and stated std (thin) by {key}.")
+        return
+    svg = accuracies_in_bins(metrics["accuracy"], metrics["confidence"], key=key, name=f"{name}-accuracy")
+    yield Picture(svg, f"Accuracy and mean confidence (thin) by {key}.")
+    for place, (metric, title) in enumerate(SETS.items()):
+        if metric in metrics:
+            svg = coverage_in_bins(
+                metrics[metric], level=LEVEL, of="sets", key=key, name=f"{name}-sets-{place}"
+            )
+            yield Picture(svg, f"{title}, by {key}.")
 
 
-def _summary(coverages: dict[str, Curves], variants: Sequence[str]) -> Table:
+def _summary(metric: str, curves: Mapping[str, Curves], variants: Sequence[str]) -> Table:
     """A line for each feature: how many of a variant's bins are outside of their bands, and the furthest of them."""
 
     def entry(rows: Sequence[Row]) -> Entry:
+        if not rows:
+            return Entry("—")
         outside = [row for row in rows if _outside(row)]
         text = f"{len(outside)} of {len(rows)}"
         if not outside:
@@ -109,11 +145,12 @@ def _summary(coverages: dict[str, Curves], variants: Sequence[str]) -> Table:
         return Entry(text, f"{worst['mean']:.3f} in {_range(worst)}", chance=wording.chance(worst))
 
     body = tuple(
-        (Entry(_called(name)), *(entry(curves[variant]) for variant in variants))
-        for name, curves in coverages.items()
+        (Entry(name), *(entry(of.get(variant, ())) for variant in variants)) for name, of in curves.items()
     )
-    headings = (Entry("bins of"), *map(Entry, variants))
-    return Table(f"Bins whose {TITLES[COVERAGE].lower()} is outside of its band", headings, body)
+    title = TITLES[metric][0].lower() + TITLES[metric][1:]
+    return Table(
+        f"Bins whose {title} is outside of its band", (Entry("bins of"), *map(Entry, variants)), body
+    )
 
 
 def _range(row: Row) -> str:
@@ -122,21 +159,21 @@ def _range(row: Row) -> str:
     return digits.span(row["low"], row["high"])
 
 
-def _numbers(feature: str, metric: str, curves: Curves) -> Table:
-    """Bins by variants: the mean of one metric, and where chance puts it."""
+def _numbers(key: str, metric: str, curves: Curves, *, own: bool) -> Table:
+    """Bins by variants: the mean of one metric, and where chance puts it; each variant may have its `own` bins."""
     bins: dict[int, dict[str, Row]] = {}
     for variant, rows in curves.items():
         for row in rows:
             bins.setdefault(row["bin"], {})[variant] = row
-    own = feature == STATED_STD and len(curves) > 1
+    apart = own and len(curves) > 1
     body = []
     for index, of in sorted(bins.items()):
         first = next(iter(of.values()))
-        heading = Entry(f"{index + 1}") if own else Entry(_range(first), f"{first['n']:,} rows")
+        heading = Entry(f"{index + 1}") if apart else Entry(_range(first), f"{first['n']:,} rows")
         shown = (of.get(variant) for variant in curves)
         body.append((heading, *(Entry("—") if row is None else _value(row) for row in shown)))
-    headings = (Entry(f"bins of {_called(feature)}"), *map(Entry, curves))
-    return Table(f"{TITLES[metric]} by {_called(feature)}", headings, tuple(body))
+    headings = (Entry(f"bins of {key}"), *map(Entry, curves))
+    return Table(f"{TITLES[metric]} by {key}", headings, tuple(body))
 
 
 def _value(row: Row) -> Entry:
