@@ -6,10 +6,12 @@ from xml.etree import ElementTree
 
 import pyarrow.csv as pcsv
 import pytest
+from matplotlib.image import imread
 
 from precisionflow.ablation.aggregate import by_name, read_aggregate
 from precisionflow.report.export import export
 from precisionflow.report.page import Inputs, articles, render
+from precisionflow.report.raster import SCALE
 from tests.report.conftest import Results
 
 
@@ -36,6 +38,15 @@ def test_every_figure_is_a_document_without_variables(page_and_files: tuple[str,
         text = file.read_text(encoding="utf-8")
         assert "var(" not in text
         assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_every_figure_is_a_picture_too(page_and_files: tuple[str, Path]) -> None:
+    _, out = page_and_files
+    for file in (out / "figures").rglob("*.svg"):
+        box = ElementTree.fromstring(file.read_text(encoding="utf-8")).get("viewBox", "").split()
+        pixels = imread(file.with_suffix(".png"))
+        assert pixels.shape[1::-1] == tuple(int(SCALE * float(side)) for side in box[2:])
+        assert (pixels[..., :3].min(axis=2) < 1).mean() > 0.01, file.name
 
 
 def test_curves_of_several_variants_have_their_legend(page_and_files: tuple[str, Path]) -> None:

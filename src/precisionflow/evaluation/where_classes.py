@@ -35,7 +35,7 @@ def class_bins_table(
     at its level.
     """
     keys = keys_of(probabilities.max(axis=1), features=features, seen=seen, names=names)
-    sets = {
+    sets: Sets = {
         fit.method: prediction_sets(probabilities, quantile=fit.quantile(LEVEL), method=fit.method)
         for fit in fits
         if isinstance(fit, SetFit) and LEVEL in fit.levels

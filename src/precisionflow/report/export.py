@@ -1,4 +1,4 @@
-"""Export of a report: every figure as SVG, every table as csv, the numbers behind them as Parquet."""
+"""Export of a report: every figure as SVG and PNG, every table as csv, the numbers behind them as Parquet."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow.csv as pcsv
 
 from precisionflow.ablation.aggregate import Aggregate
-from precisionflow.records.files import replacing, write_parquet, write_text
+from precisionflow.records.files import replacing, write_parquet
 from precisionflow.report.article import Article
 from precisionflow.report.forms import latex, markdown, separated
+from precisionflow.report.raster import png_of
 from precisionflow.report.standalone import figures_of, file_stem
 from precisionflow.report.tables import Table
 
@@ -18,19 +19,22 @@ from precisionflow.report.tables import Table
 def export(page: str, articles: Sequence[Article], results: Aggregate, *, out: Path) -> int:
     """Write what a page shows into folders of `out`, and the number of files.
 
-    `figures/<experiment>/*.svg`, in the page's light colours; `tables/<experiment>/*`, each table as it is shown, as
-    csv, md and tex; those of `aggregate` with all their digits as csv and parquet.
+    `figures/<experiment>/*`, each as svg and png in the page's light colours; `tables/<experiment>/*`, each table as
+    it is shown, as csv, md and tex; those of `aggregate` with all their digits as csv and parquet.
     """
-    files = dict[Path, str]()
+    files = dict[Path, str | bytes]()
     for article in articles:
         name = article.experiment.name
-        files |= {out / "figures" / name / file: svg for file, svg in figures_of(page, name).items()}
+        for file, svg in figures_of(page, name).items():
+            place = out / "figures" / name / file
+            files |= {place: svg, place.with_suffix(".png"): png_of(svg)}
         for number, table in enumerate(_tables(article), start=1):
             stem = out / "tables" / name / file_stem(number, table.caption)
             for suffix, form in (("csv", separated), ("md", markdown), ("tex", latex)):
                 files[stem.with_name(f"{stem.name}.{suffix}")] = form(table)
-    for file, text in files.items():
-        write_text(text, file)
+    for place, content in files.items():
+        with replacing(place) as temporary:
+            temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
     for name, rows in results._asdict().items():
         write_parquet(rows, out / f"{name}.parquet", rows.schema)
         with replacing(out / f"{name}.csv") as temporary:
