@@ -10,6 +10,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterator, Mapping
+from typing import Literal
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
@@ -29,7 +30,11 @@ SCALE = 2
 POINTS = 72
 """Pixels of a figure for an inch, so that a width in pixels is one in points."""
 _HREF = "{http://www.w3.org/1999/xlink}href"
-_ANCHORS = {"start": "left", "middle": "center", "end": "right"}
+_ANCHORS: dict[str, Literal["left", "center", "right"]] = {
+    "start": "left",
+    "middle": "center",
+    "end": "right",
+}
 _CAPS = {"square": "projecting"}
 _TOKEN = re.compile(r"[A-Za-z]|-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -66,17 +71,16 @@ def _children(
 
 def _drawn(element: Element, above: Style, place: Affine2D, named: Mapping[str, Element]) -> Iterator[Artist]:
     """The artists of an element, in the order in which they are painted; `place` is of its parent's coordinates."""
-    style, place = _style(element, above), _transform(element.get("transform", "")) + place
+    style, place = _style(element, above), _then(_transform(element.get("transform", "")), place)
     clip = style.get("clip-path", "")
     match element.tag.rpartition("}")[2]:
         case "g":
             found = _children(element, style, place, named)
         case "svg":
-            found = _children(element, style, _box(element) + place, named)
+            found = _children(element, style, _then(_box(element), place), named)
         case "use":
-            target = named[(element.get("href") or element.get(_HREF, ""))[1:]]
-            moved = Affine2D().translate(_attribute(element, "x"), _attribute(element, "y")) + place
-            found = _drawn(target, style, moved, named)
+            moved = Affine2D().translate(_attribute(element, "x"), _attribute(element, "y"))
+            found = _drawn(named[_reference(element)[1:]], style, _then(moved, place), named)
         case "path" | "rect":
             found = iter([_patch(_outline(element), style, place)])
         case "text":
@@ -154,7 +158,7 @@ def _pieces(element: Element, style: Style, place: Affine2D) -> Iterator[Text]:
 
 
 def _image(element: Element, place: Affine2D) -> BboxImage:
-    data = (element.get("href") or element.get(_HREF, "")).partition("base64,")[2]
+    data = _reference(element).partition("base64,")[2]
     x, y, width, height = (_attribute(element, name) for name in ("x", "y", "width", "height"))
     (left, top), (right, bottom) = place.transform([(x, y), (x + width, y + height)])
     found = BboxImage(Bbox.from_extents(left, bottom, right, top), interpolation="nearest", origin="upper")
@@ -180,7 +184,7 @@ def _path(text: str) -> Path:
             command, position = tokens[position], position + 1
             if command in "Zz":
                 points.append(start)
-                codes.append(Path.CLOSEPOLY)
+                codes.append(int(Path.CLOSEPOLY))
                 here = start
                 continue
         count = {"H": 1, "V": 1, "M": 2, "L": 2, "Q": 4, "C": 6}.get(command.upper())
@@ -198,7 +202,7 @@ def _path(text: str) -> Path:
                 steps = given.reshape(-1, 2) + origin
         code = {"M": Path.MOVETO, "Q": Path.CURVE3, "C": Path.CURVE4}.get(command.upper(), Path.LINETO)
         points += list(steps)
-        codes += [code] * len(steps)
+        codes += [int(code)] * len(steps)
         here = steps[-1]
         if command in "Mm":
             start, command = here, {"M": "L", "m": "l"}[command]
@@ -224,10 +228,10 @@ def _transform(text: str) -> Affine2D:
             case "scale":
                 found = found.scale(given[0], given[-1])
             case "rotate":
-                around = given[1:] or [0.0, 0.0]
-                found = found.rotate_deg_around(*around, given[0])
+                x, y = given[1:] or (0.0, 0.0)
+                found = found.rotate_deg_around(x, y, given[0])
             case "matrix":
-                found = found + Affine2D.from_values(*given)
+                found = _then(found, Affine2D.from_values(*given))
             case _:
                 raise ValueError(f"transform {name!r} is none that a figure of the page has")
     return found
@@ -241,6 +245,14 @@ def _colour(text: str, opacity: float) -> tuple[float, float, float, float]:
         return (red / 255, green / 255, blue / 255, alpha * opacity)
     red, green, blue, alpha = to_rgba(text)
     return (red, green, blue, alpha * opacity)
+
+
+def _reference(element: Element) -> str:
+    return element.get("href") or element.get(_HREF) or ""
+
+
+def _then(first: Affine2D, second: Affine2D) -> Affine2D:
+    return Affine2D(second.get_matrix() @ first.get_matrix())
 
 
 def _attribute(element: Element, name: str) -> float:
