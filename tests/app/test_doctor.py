@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from precisionflow.app import doctor
+from precisionflow.app import doctor, doctor_device
+from precisionflow.app.doctor_device import check_arithmetic
+from precisionflow.records.arithmetic import ArithmeticCard, Timed, Variant
+from precisionflow.records.files import write_card
+from precisionflow.results.layout import Results, TrainedCell
 from tests.command_line import Line
 
 
@@ -25,12 +29,71 @@ def test_this_machine_is_examined(line: Line, monkeypatch: pytest.MonkeyPatch) -
         "memory",
         "disk",
         "GPUs",
+        "arithmetic",
         "OMP_NUM_THREADS",
         "MLflow",
     ):
         assert what in whats
     notes = sum(each.startswith("note") for each in findings)
     assert last == f"{len(findings) - notes} ok, 0 bad, {notes} to note"
+
+
+def calibrated(results: Path) -> Path:
+    """A trained cell in a results folder with a measured table beside it."""
+    cell = TrainedCell(Results(results).models / "e" / "d" / "v" / "seed-0-split-0")
+    cell.folder.mkdir(parents=True)
+    cell.card.write_text("{}")
+    times = [Timed(rows=rows, median=1e-3 * rows, most=2e-3 * rows, faster=False) for rows in (1, 100)]
+    quick = [each.model_copy(update={"median": each.median / 4, "faster": True}) for each in times]
+    variants = (
+        Variant(arithmetic="float32", error=0.0, excess_nll=0.0, times=tuple(times)),
+        Variant(arithmetic="int8", error=0.031, excess_nll=-0.002, times=tuple(quick)),
+    )
+    write_card(
+        ArithmeticCard(model="k", machine="a processor, 1 threads", variants=variants), cell.arithmetic
+    )
+    return cell.arithmetic
+
+
+def test_the_measured_table_of_every_model_is_told(tmp_path: Path) -> None:
+    calibrated(tmp_path)
+    assert [str(finding) for finding in check_arithmetic(tmp_path)] == [
+        "ok   e/d/v/seed-0-split-0: measured on a processor, 1 threads",
+        "ok   e/d/v/seed-0-split-0, float32: 1 rows 1 ms, 100 rows 100 ms",
+        "ok   e/d/v/seed-0-split-0, int8: 1 rows 0.25 ms (faster), 100 rows 25 ms (faster); error 0.031, "
+        "NLL -0.002 nats",
+    ]
+
+
+def test_a_folder_without_tables_and_a_broken_table_are_told(tmp_path: Path) -> None:
+    (nothing,) = check_arithmetic(tmp_path)
+    assert (nothing.state, nothing.what) == ("note", "arithmetic")
+    assert "precisionflow serve CELL --calibrate" in nothing.found
+    table = calibrated(tmp_path)
+    table.write_text("{")
+    (broken,) = check_arithmetic(tmp_path)
+    assert (broken.state, broken.mend) == ("bad", f"rm {table}")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "torch", "device"),
+    [
+        ((0, False), "2.13.0", "CPU"),
+        ((2, False), "2.13.0", "CUDA"),
+        ((2, False), "2.13.0+cpu", "CPU"),
+        ((0, True), "2.13.0+rocm7.0", "ROCm"),
+        ((0, True), "2.13.0", "CPU"),
+        ((1, False), "", "CPU"),
+    ],
+)
+def test_what_differs_on_the_device_is_told(
+    gpus: tuple[int, bool], torch: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_device, "visible", lambda: gpus)
+    monkeypatch.setattr(doctor_device, "torch_version", lambda: torch)
+    first, *rest = doctor_device.check_device()
+    assert (first.what, first.found) == (f"on {device}", doctor_device.DIFFERS[device])
+    assert all(each.what == "C++ compiler" for each in rest)
 
 
 def test_what_is_wrong_here_is_told_with_its_remedy(

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precisionflow.app.doctor_device import check_arithmetic, check_device, torch_version, visible
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, ok
 
@@ -35,13 +36,11 @@ def examine_cluster(*, access: Access, images: Path | None) -> bool:
     return _told(chain(findings, [bad("images", missing, "make images")]) if missing else findings)
 
 
-def examine_machine() -> bool:
-    """Print a line for everything that a run on this machine needs; whether nothing is wrong."""
-    return _told(
-        finding
-        for check in (check_packages, check_room, check_devices, check_settings)
-        for finding in check()
-    )
+def examine_machine(results: Path) -> bool:
+    """Print a line for everything that a run on this machine needs, and what arithmetic of the models of a results
+    folder was measured; whether nothing is wrong."""
+    checks = (check_packages, check_room, check_devices, check_device, check_settings)
+    return _told(chain((finding for check in checks for finding in check()), check_arithmetic(results)))
 
 
 def check_packages() -> Findings:
@@ -131,8 +130,8 @@ def free_memory() -> int:
 
 def check_devices() -> Findings:
     """GPUs by their device files, and whether torch is built for them; torch itself is not imported."""
-    nvidia, amd = len(list(Path("/dev").glob("nvidia[0-9]*"))), Path("/dev/kfd").exists()
-    torch = metadata.version("torch") if find_spec("torch") else ""
+    nvidia, amd = visible()
+    torch = torch_version()
     if not nvidia and not amd:
         yield note("GPUs", "none is visible; training runs on the CPU")
     elif "+cpu" in torch or (amd and "+rocm" not in torch):

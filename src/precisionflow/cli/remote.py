@@ -145,6 +145,10 @@ def gc(
 @app.command()
 def doctor(
     local: Annotated[bool, typer.Option("--local", help="Check this machine, no cluster.")] = False,
+    results: Annotated[
+        Path,
+        typer.Option("--results", help="With --local: folder whose models' measured arithmetic is told."),
+    ] = Path("results"),
     images: Images = None,
     context: Context = None,
     namespace: Namespace = None,
@@ -154,5 +158,5 @@ def doctor(
     from precisionflow.app.doctor import examine_cluster, examine_machine
 
     access = Access(context, namespace, host)
-    if not (examine_machine() if local else examine_cluster(access=access, images=images)):
+    if not (examine_machine(results) if local else examine_cluster(access=access, images=images)):
         raise typer.Exit(3)

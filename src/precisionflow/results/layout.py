@@ -22,9 +22,14 @@ class Results:
         """Prepared data of all tasks and splits."""
         return self.folder / "data"
 
+    @property
+    def models(self) -> Path:
+        """Trained cells of all variants."""
+        return self.folder / "model"
+
     def model(self, variant: Experiment) -> Path:
         """Trained cells of a resolved variant."""
-        return self.folder.joinpath("model", *variant_path(variant))
+        return self.models.joinpath(*variant_path(variant))
 
     def evaluation(self, variant: Experiment) -> Path:
         """Evaluated cells of a resolved variant."""
@@ -57,7 +62,7 @@ class Results:
     @property
     def rooms(self) -> tuple[Path, ...]:
         """Folders that stages lie in, unlike copies of MLflow."""
-        cells = self.folder / "model", self.folder / "evaluation"
+        cells = self.models, self.folder / "evaluation"
         return self.data, *cells, self.aggregate, self.report, self.search
 
     def experiment(self, name: str) -> Path:
