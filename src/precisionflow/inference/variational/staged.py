@@ -1,0 +1,72 @@
+"""Stages of a model, each updated by itself from beliefs about the others that may be stale.
+
+Beliefs go from stage to stage every `period` updates, whoever holds the stages: one process, or ranks that each hold
+some. A stage goes on from its own newest beliefs; those of the others are up to `period` updates old, and F may rise.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from precisionflow.inference.variational.elbo import free_energy
+from precisionflow.inference.variational.factors import Beliefs, Variable
+from precisionflow.inference.variational.model import Model
+from precisionflow.inference.variational.updates import Inferred, start, updated
+
+Exchange = Callable[[Beliefs], Beliefs]
+"""Beliefs about the variables of this process -> those about all; every process that holds stages calls it."""
+
+
+def infer_staged(
+    model: Model,
+    stages: Sequence[Sequence[Variable]],
+    *,
+    period: int = 1,
+    step: float = 1.0,
+    exchanges: int = 1000,
+    tolerance: float = 1e-10,
+    held: Sequence[int] | None = None,
+    exchange: Exchange = dict,
+) -> Inferred:
+    """Beliefs after stages were updated beside each other; F after each exchange, in nats.
+
+    Between two exchanges every stage updates its variables in turn, `period` times, by a share `step` of the way to
+    the optimum. A stage of one variable takes in all 1 - (1 - step)^period of the way to an optimum that the others
+    have left: small steps do not help where the period is long. Stops when F changes by less than tolerance (1 + |F|),
+    and where it is not finite any more; whether it rose on the way says `largest_rise`. `held`: the stages of this
+    process, none: all of them. ValueError for stages that do not have every variable once.
+    """
+    _require(model, stages, period, step)
+    held = range(len(stages)) if held is None else held
+    views = {stage: start(model) for stage in held}
+    energies: list[float] = []
+    known = start(model)
+    for _ in range(exchanges):
+        for stage in held:
+            turns = [[variable] for variable in stages[stage]]
+            for _ in range(period):
+                views[stage] = updated(model, views[stage], turns, step=step)
+        known = exchange({variable: views[stage][variable] for stage in held for variable in stages[stage]})
+        for stage in held:
+            views[stage] = dict(known)
+        energies.append(free_energy(model, known).item())
+        if not math.isfinite(energies[-1]):
+            break
+        if len(energies) > 1 and abs(energies[-2] - energies[-1]) <= tolerance * (1 + abs(energies[-1])):
+            return Inferred(known, energies, converged=True)
+    return Inferred(known, energies, converged=False)
+
+
+def largest_rise(free_energies: Sequence[float]) -> float:
+    """Largest rise of F from one exchange to the next, in nats; 0 where it never rose."""
+    return max((after - before for before, after in pairwise(free_energies)), default=0.0)
+
+
+def _require(model: Model, stages: Sequence[Sequence[Variable]], period: int, step: float) -> None:
+    every = [variable for stage in stages for variable in stage]
+    if len(every) != len(model.variables) or set(every) != set(model.variables):
+        raise ValueError("stages: have to hold every variable of the model once")
+    if period < 1 or not 0 < step <= 1:
+        raise ValueError(
+            f"stages: period {period} and step {step:g}; give at least one update, and a step in (0, 1]"
+        )
