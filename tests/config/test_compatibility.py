@@ -303,6 +303,54 @@ def test_what_a_training_of_text_cannot_do_is_told_with_what_can(changes, messag
         resolve(tree | changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"engine": {"ranks": 3}},
+            "engine.ranks 3 is not a multiple of engine.pipeline_stages 2; every stage has",
+        ),
+        (
+            {"engine": {"zero_stage": 1}},
+            "engine.zero_stage 1 cuts an optimiser into pieces that engine.pipeline_stages 2",
+        ),
+        ({"training": {"batch_size": 3}}, None),
+        (
+            {"engine": {"ranks": 4}, "training": {"batch_size": 3}},
+            "training.batch_size 3 is not a multiple of engine",
+        ),
+        (
+            {"learning": {"kind": "predictive_coding"}},
+            "learning.kind: predictive_coding settles all layers at once, which engine.pipeline_stages 2 keeps apart",
+        ),
+        (
+            {"model": {"tied_readout": True}},
+            "model.tied_readout: its weights are those of the embedding, which",
+        ),
+        (
+            {"training": {"monitor_every": 10}},
+            "training.monitor_every: looks at all layers at once, which engine.",
+        ),
+        (
+            {"training": {"profile": 10}},
+            "training.profile: looks at all layers at once, which engine.pipeline_st",
+        ),
+    ],
+)
+def test_layers_lie_apart_where_nothing_needs_them_together(changes, message):
+    tree = {
+        "name": "t",
+        "task": TEXT,
+        "model": {"kind": "transformer"},
+        "objective": {"kind": "cross_entropy"},
+        "engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 0, "pipeline_stages": 2},
+    }
+    given = tree | {part: tree.get(part, {}) | of for part, of in changes.items()}
+    expected = pytest.raises(ConfigError, match=re.escape(message)) if message else contextlib.nullcontext()
+    with expected:
+        assert resolve(given).engine.replicas == 1
+
+
 def test_deepspeed_without_partitions_runs_muon():
     found = resolve(
         {

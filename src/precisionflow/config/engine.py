@@ -49,6 +49,9 @@ class DeepSpeedEngine(Config):
     """Processes in all, one for each GPU where there are any."""
     nodes: Count = 1
     """Machines that the ranks are spread over, an equal number on each; on a laptop all of them run on it."""
+    pipeline_stages: Count = 1
+    """Parts of the network, consecutive layers each, on ranks of their own; training.accumulate parts of a batch pass
+    through them one behind the other. 1: every rank has all layers."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
@@ -57,12 +60,31 @@ class DeepSpeedEngine(Config):
         """Optimisers that it can run: stages 1 to 3 cut the weights into flat pieces, and Muon needs whole matrices."""
         return (AdamW,) if self.zero_stage else (AdamW, Muon)
 
+    @property
+    def replicas(self) -> int:
+        """Ranks, or pipelines of ranks, that a batch is shared among."""
+        return self.ranks // self.pipeline_stages
+
     @model_validator(mode="after")
     def _nodes_are_alike(self) -> Self:
         if self.ranks % self.nodes:
             raise ValueError(
                 f"engine.ranks {self.ranks} is not a multiple of engine.nodes {self.nodes}; "
                 "every node takes an equal share"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stages_are_alike(self) -> Self:
+        if self.ranks % self.pipeline_stages:
+            raise ValueError(
+                f"engine.ranks {self.ranks} is not a multiple of engine.pipeline_stages {self.pipeline_stages}; "
+                "every stage has equally many ranks"
+            )
+        if self.pipeline_stages > 1 and self.zero_stage:
+            raise ValueError(
+                f"engine.zero_stage {self.zero_stage} cuts an optimiser into pieces that engine.pipeline_stages "
+                f"{self.pipeline_stages} needs whole; use engine.zero_stage 0"
             )
         return self
 

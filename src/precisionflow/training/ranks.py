@@ -38,6 +38,14 @@ class Ranks:
         """The ranks that torchrun or a TrainJob has set up in the environment, or this process alone."""
         return cls(_number("RANK"), _number("WORLD_SIZE"), device) if is_rank() else cls(device=device)
 
+    def shares(self, stages: int) -> "Ranks":
+        """Pipelines of so many stages, by which a batch is shared: that of this rank, and their number.
+
+        DeepSpeed's order: the first stages of all pipelines, then the second ones.
+        """
+        count = self.count // stages
+        return Ranks(self.index % count, count, self.device)
+
     @property
     def first(self) -> bool:
         return self.index == 0

@@ -18,6 +18,7 @@ CHECKS = (
     networks.budget_can_be_kept,
     training.ranks_share_alike,
     training.engine_trains_it,
+    training.layers_can_lie_apart,
     training.states_have_what_is_precise,
     training.images_settle,
     training.engine_runs_the_optimiser,

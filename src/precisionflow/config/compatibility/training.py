@@ -6,6 +6,7 @@ from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.learning import (
+    Backpropagation,
     GaussianLaw,
     GaussNewton,
     LaplaceLaw,
@@ -25,12 +26,12 @@ def ranks_share_alike(experiment: "Experiment") -> None:
         experiment.training.batch_size,
         experiment.training.accumulate,
     )
-    if isinstance(engine, DeepSpeedEngine) and size % engine.ranks:
+    ranks = engine.replicas if isinstance(engine, DeepSpeedEngine) else 1
+    if size % ranks:
         raise ValueError(
             f"training.batch_size {size} is not a multiple of "
-            f"engine.ranks {engine.ranks}; every rank takes an equal share"
+            f"engine.ranks {ranks}; every rank takes an equal share"
         )
-    ranks = engine.ranks if isinstance(engine, DeepSpeedEngine) else 1
     if size % (ranks * parts):
         raise ValueError(
             f"training.batch_size {size} over {ranks} ranks is not a multiple of "
@@ -53,6 +54,29 @@ def engine_trains_it(experiment: "Experiment") -> None:
             f"model.posterior.kind: {posterior.kind} needs engine.kind {kinds(posterior.engines)}; "
             "change one of them"
         )
+
+
+def layers_can_lie_apart(experiment: "Experiment") -> None:
+    engine, model = experiment.engine, experiment.model
+    if not isinstance(engine, DeepSpeedEngine) or engine.pipeline_stages == 1:
+        return
+    where = f"engine.pipeline_stages {engine.pipeline_stages}"
+    if not isinstance(experiment.learning, Backpropagation):
+        raise ValueError(
+            f"learning.kind: {experiment.learning.kind} settles all layers at once, which {where} keeps apart; use "
+            "backpropagation or engine.pipeline_stages 1"
+        )
+    if isinstance(model, Transformer) and model.tied_readout:
+        raise ValueError(
+            f"model.tied_readout: its weights are those of the embedding, which {where} keeps on another rank; give "
+            "false or engine.pipeline_stages 1"
+        )
+    for name in ("monitor_every", "profile"):
+        if getattr(experiment.training, name):
+            raise ValueError(
+                f"training.{name}: looks at all layers at once, which {where} keeps apart; leave it out or use "
+                "engine.pipeline_stages 1"
+            )
 
 
 def states_have_what_is_precise(experiment: "Experiment") -> None:

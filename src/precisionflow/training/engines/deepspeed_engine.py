@@ -39,7 +39,7 @@ class DeepSpeed(SingleNetwork):
         self.stage = config.zero_stage
         learner = learner.to(ranks.device)
         chosen = optimiser(learner.named_parameters(), training, groups=parameter_groups(learner))
-        settings = zero.settings(config, training, ranks)
+        settings = zero.settings(config, training, ranks.count)
         self.engine = zero.initialise(learner, chosen, settings, resume=resume, ranks=ranks)
         self.average(zero.running_mean(self.engine, partitioned=self.stage == 3), resume=resume)
 

@@ -23,10 +23,13 @@ from precisionflow.training.ranks import Ranks
 NEVER = 1 << 62
 
 
-def settings(config: DeepSpeedEngine, training: Training, ranks: Ranks) -> dict[str, Any]:
-    """DeepSpeed's configuration: micro-batches of a step, ZeRO stage, clipping; bfloat16 is the learner's autocast."""
+def settings(config: DeepSpeedEngine, training: Training, shares: int) -> dict[str, Any]:
+    """DeepSpeed's configuration: micro-batches of a step, ZeRO stage, clipping; bfloat16 is the learner's autocast.
+
+    `shares`: parts of a batch that are computed beside each other.
+    """
     return {
-        "train_micro_batch_size_per_gpu": training.batch_size // (ranks.count * training.accumulate),
+        "train_micro_batch_size_per_gpu": training.batch_size // (shares * training.accumulate),
         "gradient_accumulation_steps": training.accumulate,
         "gradient_clipping": training.gradient_clip or 0.0,
         "steps_per_print": NEVER,

@@ -15,6 +15,7 @@ from precisionflow.data.streams import Stream
 from precisionflow.inference.predictive_coding.generative import generative_model
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.inputs import NormalScores
+from precisionflow.models.networks.layered import Layered
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import PreparedSplit, data_folder
@@ -45,18 +46,25 @@ class Single:
     def open(self, ranks: Ranks, resume: Path | None) -> Engine:
         experiment = self.experiment
         learner = self._learner(ranks)
-        stream, training = self.stream, self.training
+        stream, training, engine = self.stream, self.training, experiment.engine
+        shares = ranks.shares(engine.pipeline_stages) if isinstance(engine, DeepSpeedEngine) else ranks
         feed = Feed(
-            training_batches(experiment, self.data.folder, training=training, stream=stream, ranks=ranks),
+            training_batches(experiment, self.data.folder, training=training, stream=stream, ranks=shares),
             part_batches(experiment, self.data.part("valid")),
         )
         match experiment.engine:
             case TorchEngine() as config:
                 return Torch(learner, config, training, feed, ranks, resume=resume)
-            case DeepSpeedEngine() as config:
+            case DeepSpeedEngine(pipeline_stages=1) as config:
                 from precisionflow.training.engines.deepspeed_engine import DeepSpeed
 
                 return DeepSpeed(learner, config, training, feed, ranks, resume=resume)
+            case DeepSpeedEngine() as config:
+                assert isinstance(learner, Learner), "a model of images settles all layers at once"
+                _require_layers(learner.model, config)
+                from precisionflow.training.engines.pipeline_engine import Pipeline
+
+                return Pipeline(learner, config, training, feed, ranks, resume=resume)
             case BatchedEngine():
                 raise TypeError("networks that train at once are no engine of one network")
             case _:
@@ -80,6 +88,15 @@ class Single:
 
     def whole(self, cell: CellOf, weights: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
         return weights
+
+
+def _require_layers(model: Layered, config: DeepSpeedEngine) -> None:
+    layers = len(model.layers) + 1
+    if layers < config.pipeline_stages:
+        raise ValueError(
+            f"engine.pipeline_stages: {config.pipeline_stages} stages of a network of {layers} layers, its readout "
+            "included; use fewer"
+        )
 
 
 class SideBySide:

@@ -38,7 +38,7 @@ class Learner(nn.Module):
     def forward(self, batch: Batch, carried: Any = None) -> Lesson | Tensor:
         """`carried` is that of the lesson before, on the same batch."""
         if self.training:
-            with self._learning(batch) as losses:
+            with self.learning(batch) as losses:
                 return self.rule(self.model, losses, batch, carried)  # type: ignore[no-any-return]
         with self._cast(batch):
             return self.objective.negative_log_likelihood(self.model(batch.inputs, batch.mask), batch.target)
@@ -48,7 +48,7 @@ class Learner(nn.Module):
         if not isinstance(self.rule, PredictiveCoding):
             return None
         self.train()
-        with self._learning(batch) as losses:
+        with self.learning(batch) as losses:
             return self.rule.monitored(self.model, losses, batch, step=step)
 
     def attended(self, batch: Batch, *, step: int) -> list[AttentionRow]:
@@ -62,7 +62,7 @@ class Learner(nn.Module):
         return [AttentionRow(step, *of) for of in found]
 
     @contextlib.contextmanager
-    def _learning(self, batch: Batch) -> Iterator[Losses]:
+    def learning(self, batch: Batch) -> Iterator[Losses]:
         """The losses of a batch, with the units dropped that it drops."""
         with self._cast(batch), dropping(self.model, batch.draw):
             yield self.objective.losses(progress=batch.progress)
