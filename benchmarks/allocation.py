@@ -21,7 +21,7 @@ PATCHES, MEAN, DRAWS, REPEATS = 10_000, 150, 5, 30
 """Patches of an image, their mean tokens, independent utilities, calls of which the fastest counts."""
 GAIN = 1.10
 """Utility over that of uniform shares, at least."""
-OTHERS = ("uniform", "top_k", "random", "softmax", "oracle")
+OTHERS = ("uniform", "top_k", "random", "softmax", "refine", "oracle")
 
 
 def drawn(seed: int, patches: int) -> Utility:

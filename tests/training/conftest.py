@@ -21,6 +21,7 @@ from on_ranks import (
     TOP_DOWN,
     TRAINING,
 )
+from scenes import SCENES
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.data.prepare import prepare
@@ -38,6 +39,8 @@ TABLE: dict[str, Any] = {
     "training": {"steps": 12, "batch_size": 64, "learning_rate": 0.01, "gradient_clip": 0.5},
 }
 """15 training rows, all of them in every batch: two ranks have 7 and 8. The gradient is longer than the clip."""
+ZERO_3: dict[str, Any] = {"kind": "deepspeed", "ranks": 2, "zero_stage": 3}
+PIPELINE: dict[str, Any] = {"kind": "deepspeed", "ranks": 2, "zero_stage": 0, "pipeline_stages": 2}
 CASES: dict[str, dict[str, Any]] = {
     **{
         f"stage {stage}": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}}
@@ -83,6 +86,12 @@ CASES: dict[str, dict[str, Any]] = {
         }
         for stage in (2, 3)
     },
+    "stage 0 pipeline averaged in parts": {"engine": PIPELINE, "training": AVERAGED},
+    "stage 0 pipeline bfloat16": {"engine": PIPELINE | {"dtype": "bfloat16"}},
+    "stage 0 pipeline odd rows": TABLE | {"engine": PIPELINE},
+    "stage 3 scorers": SCENES | {"engine": ZERO_3},
+    "stage 3 scorers refining": SCENES
+    | {"engine": ZERO_3, "model": SCENES["model"] | {"allocation": {"kind": "refine"}}},
     "stage 2 odd rows": TABLE | {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2}},
 }
 
@@ -136,6 +145,13 @@ def table_data(table_experiment: Experiment, tmp_path_factory: pytest.TempPathFa
     return folder
 
 
+@pytest.fixture(scope="session")
+def scenes_data(text_tree: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes")
+    prepare([resolve(text_tree | SCENES)], out=folder)
+    return folder
+
+
 def torchrun(ranks: int, *program: str) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
@@ -147,17 +163,21 @@ def torchrun(ranks: int, *program: str) -> subprocess.CompletedProcess[str]:
         *program,
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=400, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600, check=False)
 
 
 @pytest.fixture(scope="session")
 def rank_losses(
-    text_tree: dict[str, Any], text_data: Path, table_data: Path, tmp_path_factory: pytest.TempPathFactory
+    text_tree: dict[str, Any],
+    text_data: Path,
+    table_data: Path,
+    scenes_data: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[int, dict[str, Any]]:
     """ranks -> case -> losses of the steps and the validation loss; one rank only resumes what two ranks saved."""
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "data").mkdir()
-    for prepared in (*text_data.iterdir(), *table_data.iterdir()):
+    for prepared in (*text_data.iterdir(), *table_data.iterdir(), *scenes_data.iterdir()):
         (folder / "data" / prepared.name).symlink_to(prepared)
     (folder / "experiment.json").write_text(json.dumps(text_tree))
     (folder / "cases.json").write_text(json.dumps(CASES))

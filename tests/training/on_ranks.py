@@ -148,6 +148,8 @@ def main(folder: Path) -> None:
             weights = engine.whole_weights()
             results[f"{name} weight"] = [float(sum(w.double().abs().sum() for w in weights.values()))]
             engine.close()
+        if experiment.engine.pipeline_stages > ranks.count:
+            continue
         engine = engine_of(experiment, data, ranks, resume=checkpoint, rule=rule())
         results[f"{name} resumed"] = curve(engine, ranks, range(STEPS // 2, STEPS))
         engine.close()

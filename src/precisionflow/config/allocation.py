@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from precisionflow.config.base import NUMBER, Config, Count, Flag
-from precisionflow.config.engine import TorchEngine
+from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive
+from precisionflow.config.engine import DeepSpeedEngine, TorchEngine
 from precisionflow.config.learning import Backpropagation
 
 
@@ -46,13 +46,26 @@ class ByPrecision(Config):
     token (the more precise, the more tokens), or both."""
 
 
+class Refining(Config):
+    """All patches are read coarsely; those that are not known precisely enough then are read on, image by image."""
+
+    kind: Literal["refine"] = "refine"
+    threshold: Positive = 100.0
+    """Precision over weight, tau / w, at which a patch is read no further; tau is what the reader states of what the
+    tokens leave out of a pixel, between 0 and 1: 100 is a standard deviation of 0.1."""
+    rounds: Count = 3
+    """Times that patches may be read on, each with an equal part of what is left of the budget."""
+
+
 class Oracle(Config):
     """All that the others can spare to the patch that is asked for: it is told, and so no method to use."""
 
     kind: Literal["oracle"] = "oracle"
 
 
-Allocation = Annotated[Uniform | TopK | Random | Softmax | ByPrecision | Oracle, Field(discriminator="kind")]
+Allocation = Annotated[
+    Uniform | TopK | Random | Softmax | ByPrecision | Refining | Oracle, Field(discriminator="kind")
+]
 
 
 class Budgeted(Config):
@@ -90,7 +103,7 @@ class PatchReader(Budgeted):
     class of what each patch shows, and the class that is asked for is that of the patch that the query is about.
     """
 
-    engines: ClassVar = (TorchEngine,)
+    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
     leaves: ClassVar[dict[str, Config]] = {"learning": Backpropagation()}
     remedy: ClassVar[str | None] = "lower training.learning_rate"
     kind: Literal["patch_reader"] = "patch_reader"

@@ -136,6 +136,9 @@ class AllocationElbo(Config):
     kind: Literal["allocation_elbo"] = "allocation_elbo"
     complexity: NonNegative = 0.01
     """Factor of the divergence: 1 is the ELBO, less lets the allocation go further for what it gains."""
+    precision_loss: NonNegative = 1.0
+    """Factor of (tau e^2 - ln tau) / 2, which teaches the precision by which model.allocation.kind refine stops: e is
+    the root mean square of what a patch's tokens leave out of a pixel. 0: it stays where it starts."""
 
 
 RegressionObjective = (

@@ -22,11 +22,12 @@ from precisionflow.records.schemas import METRICS
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
 from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.endpoints.assembled import endpoints_of
+from precisionflow.serving.endpoints.endpoint import FieldError
 from precisionflow.serving.model import load_predictor
 from precisionflow.training.train import train
 from tests.allocation_experiment import allocating
 
-WAYS = ("uniform", "top_k", "random", "softmax", "precision", "oracle")
+WAYS = ("uniform", "top_k", "random", "softmax", "precision", "refine", "oracle")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,10 @@ def test_every_way_keeps_the_budget_and_teaches(kind: str, prepared: Path) -> No
     (layer,) = reader.layers
     tokens = layer.tokens(numbers)
     total = 4 * 16 + 128 if kind == "softmax" else 193
-    assert tokens.sum(-1).tolist() == [total] * len(numbers)
+    if kind == "refine":
+        assert int(tokens.sum(-1).max()) <= total
+    else:
+        assert tokens.sum(-1).tolist() == [total] * len(numbers)
     assert int(tokens.min()) >= 16
     assert int(tokens.max()) <= 144
     assert torch.equal(tokens, tokens.round())
@@ -65,12 +69,56 @@ def test_every_way_keeps_the_budget_and_teaches(kind: str, prepared: Path) -> No
     taught = [p.grad is not None and bool(p.grad.abs().sum() > 0) for p in layer.scorers.fused.parameters()]
     assert all(taught) == (kind in ("top_k", "softmax", "precision", "mode"))
     assert bool((raw.complexity > 0).any()) == (kind == "precision")
+    assert bool((raw.precision_loss != 0).all()) == (kind == "refine")
     torch.testing.assert_close(
         wanted.losses(progress=0.0)(raw, target) - wanted.negative_log_likelihood(raw, target),
-        0.01 * raw.complexity,
+        0.01 * raw.complexity + raw.precision_loss,
         atol=1e-6,
         rtol=1e-4,
     )
+
+
+def refining(
+    prepared: Path, **objective: float
+) -> tuple[Experiment, DatasetCard, torch.Tensor, torch.Tensor]:
+    """An experiment that refines, and images of it."""
+    experiment = allocating(model={"allocation": {"kind": "refine", "threshold": 300.0}}, objective=objective)
+    return experiment, *part(experiment, prepared)
+
+
+def test_a_stated_precision_is_learned_and_images_stop_by_it(prepared: Path) -> None:
+    """tau goes to 1 / E[e^2] of what is left out; a surer reader spends less, and no image more than the budget."""
+    experiment, card, numbers, target = refining(prepared)
+    torch.manual_seed(0)
+    model = patch_reader(experiment, card)
+    (layer,) = model.layers
+    losses, wanted = [], objective(experiment.objective).losses(progress=0.0)
+    sure = torch.optim.Adam(layer.sureness.parameters(), lr=0.05)
+    for _ in range(150):
+        sure.zero_grad()
+        wanted(model(numbers), target).mean().backward()
+        sure.step()
+        losses.append(float(model(numbers).precision_loss.detach().mean()))
+    assert losses[-1] < losses[0] - 0.1
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+    learned = layer.tokens(numbers).sum(-1)
+    with torch.no_grad():
+        layer.sureness.log_precision += 20
+    assert layer.tokens(numbers).sum(-1).tolist() == [4 * 16] * len(numbers), "sure after the first reading"
+    with torch.no_grad():
+        layer.sureness.log_precision -= 40
+    spent = layer.tokens(numbers).sum(-1)
+    assert int(spent.max()) <= 192
+    assert bool((spent >= learned).all())
+    assert int(spent.min()) > 4 * 16
+
+
+def test_without_its_loss_a_stated_precision_stays(prepared: Path) -> None:
+    experiment, card, numbers, target = refining(prepared, precision_loss=0.0)
+    model = patch_reader(experiment, card)
+    objective(experiment.objective).losses(progress=0.0)(model(numbers), target).mean().backward()
+    (layer,) = model.layers
+    assert all(float(p.grad.abs().sum()) == 0 for p in layer.sureness.parameters())
 
 
 def test_the_oracle_spares_all_for_the_figure_and_the_best_ranks_are_filled(prepared: Path) -> None:
@@ -105,6 +153,17 @@ def test_study_gives_its_metrics_and_its_model_answers(prepared: Path, tmp_path:
     assert [sum(tokens) for tokens in read["tokens"]] == [192] * 3
     assert read["class"].tolist() == said["class"].tolist()
     np.testing.assert_allclose(read["confidence"], said["confidence"], rtol=1e-5)
+    for column, number, said in (
+        (names[0], 4.0, "given 4; give the number of a patch, 0 to 3"),
+        (names[0], 0.5, "given 0.5; give the number of a patch"),
+        (names[-1], 1.5, "given 1.5; a pixel's red, green or blue lies between 0 and 1"),
+        (names[5], -0.1, "given -0.1; a pixel's red"),
+    ):
+        wrong = {name: numbers[:3, i].tolist() for i, name in enumerate(names)}
+        wrong[column][1] = number
+        with pytest.raises(FieldError, match=said) as refused:
+            endpoint.read(wrong)
+        assert refused.value.field == f"columns.{column}[1]"
     broken = pd.DataFrame(np.full((1, len(names)), np.nan), columns=names)
     with pytest.raises(ValueError, match="column 'patch': an empty cell"):
         answers.answer(served, broken, {})
@@ -129,6 +188,8 @@ def test_summaries_of_no_end_of_images_have_an_end(monkeypatch: pytest.MonkeyPat
         ({"lowest": 144}, "model.lowest 144 is not below model.highest 144"),
         ({"information": False, "salience": False, "coupling": False}, "nothing scores a patch"),
         ({"allocation": {"kind": "best"}}, "Input tag 'best'"),
+        ({"allocation": {"kind": "refine", "threshold": 0.0}}, "greater than 0"),
+        ({"allocation": {"kind": "refine", "rounds": 0}}, "greater than 0|greater than or equal to 1"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(model: dict, said: str) -> None:

@@ -177,3 +177,10 @@ def test_precision_loss_is_least_at_the_precision_of_the_errors() -> None:
         assert abs(float(at_best.grad)) < 1e-9
         far = precision_loss(error, (best - 20).expand_as(error)).mean()
         assert float(far) > float(precision_loss(error, best.expand_as(error)).mean()) + 5
+
+
+@pytest.mark.parametrize("scorer", [Salience, Coupling])
+def test_a_query_of_another_width_is_refused(scorer: type) -> None:
+    seen = Summary(torch.rand(2, 4, 13), torch.rand(2, 4, 13))
+    with pytest.raises(ValueError, match="query: has 3 numbers, and the scorer takes 4; give as many"):
+        scorer(4)(seen, torch.zeros(2, 3))

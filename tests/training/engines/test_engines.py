@@ -21,6 +21,7 @@ from on_ranks import (
     engine_of,
 )
 from rules_of_tests import SeveralSteps
+from scenes import SCENES
 from torch import nn
 
 from precisionflow.config import Experiment, resolve
@@ -38,16 +39,26 @@ SETTLED = {
 PC = {"learning": PREDICTIVE_CODING}
 
 
+def scenes(tree: dict[str, Any], allocation: str = "precision") -> Experiment:
+    return resolve(tree | SCENES | {"model": SCENES["model"] | {"allocation": {"kind": allocation}}})
+
+
 def torch_curve(experiment: Experiment, data: Path, rule: nn.Module | None = None) -> list[float]:
     return curve(engine_of(experiment, data, Ranks(), rule=rule), Ranks(), range(STEPS))
 
 
 @pytest.fixture(scope="session")
 def torch_curves(
-    text_tree: dict[str, Any], text_data: Path, table_experiment: Experiment, table_data: Path
+    text_tree: dict[str, Any],
+    text_data: Path,
+    table_experiment: Experiment,
+    table_data: Path,
+    scenes_data: Path,
 ) -> dict[str, list[float]]:
     return {
         "odd rows": torch_curve(table_experiment, table_data),
+        "scorers": torch_curve(scenes(text_tree), scenes_data),
+        "scorers refining": torch_curve(scenes(text_tree, "refine"), scenes_data),
         "backprop": torch_curve(resolve(text_tree), text_data),
         "predictive coding": torch_curve(resolve(text_tree | PC), text_data),
         "averaged in parts": torch_curve(resolve(text_tree | {"training": AVERAGED}), text_data),
@@ -149,6 +160,63 @@ def test_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):
     losses = rank_losses[2]["stage 1 bfloat16"]
     assert losses == pytest.approx(torch_curves["backprop"], rel=2e-2)
     assert not np.allclose(losses, torch_curves["backprop"], rtol=1e-6, atol=0)
+
+
+PIPELINES = {
+    "stage 0 pipeline averaged in parts": "averaged in parts",
+    "stage 0 pipeline odd rows": "odd rows",
+}
+"""Case of two ranks that each hold half of the layers -> what one process does."""
+
+
+def test_ranks_of_pipelines_share_batches_in_deepspeeds_order():
+    """Two stages of two pipelines: ranks 0 and 1 have the first layers, 2 and 3 the others."""
+    assert [(Ranks(rank, 4).shares(2).index, Ranks(rank, 4).shares(2).count) for rank in range(4)] == [
+        (0, 2),
+        (1, 2),
+        (0, 2),
+        (1, 2),
+    ]
+
+
+@pytest.mark.parametrize("case", PIPELINES)
+def test_layers_on_ranks_of_their_own_equal_one_process(case, rank_losses, torch_curves):
+    """Losses, clipping by the gradient of all layers, the running mean, and what goes on from a checkpoint."""
+    alone = torch_curves[PIPELINES[case]]
+    assert rank_losses[2][case] == pytest.approx(alone, rel=2e-5)
+    assert rank_losses[2][f"{case} resumed"] == pytest.approx(alone[STEPS // 2 :], rel=2e-5)
+
+
+def test_weights_of_all_stages_are_gathered_whole(rank_losses):
+    case = "averaged in parts weight"
+    assert rank_losses[2][f"stage 0 pipeline {case}"] == pytest.approx(
+        rank_losses[2][f"stage 2 {case}"], rel=1e-5
+    )
+
+
+def test_a_pipeline_in_bfloat16_follows_float32_to_its_precision(rank_losses, torch_curves):
+    losses = rank_losses[2]["stage 0 pipeline bfloat16"]
+    assert losses == pytest.approx(torch_curves["backprop"], rel=2e-2)
+    assert not np.allclose(losses, torch_curves["backprop"], rtol=1e-6, atol=0)
+
+
+def test_more_stages_than_layers_are_refused(table_experiment, table_data):
+    engine = {"kind": "deepspeed", "ranks": 3, "zero_stage": 0, "pipeline_stages": 3}
+    experiment = resolve(table_experiment.model_dump() | {"engine": engine})
+    said = "engine.pipeline_stages: 3 stages of a network of 2 layers, its readout included; use fewer"
+    with pytest.raises(ValueError, match=said):
+        engine_of(experiment, table_data, Ranks(0, 3))
+
+
+def test_scorers_of_patches_under_zero_equal_one_process(rank_losses, torch_curves):
+    """Their weights are cut over the ranks; tokens are whole numbers, which the same precisions round alike."""
+    case = "stage 3 scorers"
+    assert rank_losses[2][case] == pytest.approx(torch_curves["scorers"], rel=2e-5)
+    assert rank_losses[2][f"{case} resumed"] == pytest.approx(torch_curves["scorers"][STEPS // 2 :], rel=2e-5)
+    assert rank_losses[2][f"{case} refining"] == pytest.approx(
+        torch_curves["scorers refining"], rel=2e-5, abs=1e-6
+    )
+    assert torch_curves["scorers"] != pytest.approx(torch_curves["scorers refining"], rel=1e-3)
 
 
 @pytest.mark.parametrize("ranks", [2, 1])

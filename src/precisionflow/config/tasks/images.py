@@ -7,7 +7,7 @@ from pydantic import model_validator
 from precisionflow.config.allocation import PatchReader
 from precisionflow.config.base import Config, Count, Fraction
 from precisionflow.config.drawn_tables import DrawnObjects, DrawnScenes
-from precisionflow.config.engine import TorchEngine
+from precisionflow.config.engine import DeepSpeedEngine, TorchEngine
 from precisionflow.config.evaluation import Evaluation
 from precisionflow.config.likelihoods import AllocationElbo, FreeEnergy
 from precisionflow.config.networks import Clusters, Generative, Slots
@@ -103,7 +103,7 @@ class Allocation(ClassTask):
 
     networks: ClassVar = (PatchReader,)
     likelihoods: ClassVar = (AllocationElbo,)
-    engines: ClassVar = (TorchEngine,)
+    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
     has_splits: ClassVar = False
     causal: ClassVar = False
     headline: ClassVar = ("accuracy", "nll", "tokens_of_figure")

@@ -1,6 +1,7 @@
 """A reader of patches: scorers, an allocation of tokens, an encoder of what they show, the class of the figure."""
 
 import hashlib
+import math
 from typing import NamedTuple
 
 import torch
@@ -8,16 +9,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
-from precisionflow.config.allocation import PatchReader
+from precisionflow.config.allocation import PatchReader, Refining
 from precisionflow.config.drawn_tables import DrawnScenes
 from precisionflow.config.tasks import Allocation
-from precisionflow.inference.allocation.balance import Fused
-from precisionflow.inference.allocation.budget import Bounds
-from precisionflow.inference.allocation.patches import Kept, cut
+from precisionflow.inference.allocation.balance import Fused, precision_loss
+from precisionflow.inference.allocation.budget import Bounds, Whole
+from precisionflow.inference.allocation.patches import Kept, Patches, cut
+from precisionflow.inference.allocation.refine import ReadOn
 from precisionflow.inference.allocation.scorers import Coupling, Information, Salience, Summary, told
 from precisionflow.inference.allocation.shares import Scene, Shared, sharing
 from precisionflow.inference.allocation.texture import CHANNELS, Images, texture
-from precisionflow.inference.allocation.utility import Utility
+from precisionflow.inference.allocation.utility import Each, Utility
 from precisionflow.models.likelihoods.allocation import Read
 from precisionflow.models.networks.layered import Layered
 from precisionflow.records.cards import DatasetCard
@@ -28,6 +30,10 @@ FEW = 1 / 64
 """Ratio of precisions at the start: so many tokens tell what doubles the precision."""
 START = 20.0
 """Weight of a patch at the start, in nats."""
+LEFT_OUT = 0.1
+"""Standard deviation of what tokens leave out of a pixel, as stated at the start."""
+BESIDE = 3
+"""Numbers of a patch that are told beside its features."""
 MOST_NUMBERS = 2**25
 """Of the summaries that are kept."""
 FILTERS = (16, 32)
@@ -87,14 +93,17 @@ class Scorers(nn.Module):
         self.salience = Salience(query)
         self.coupling = Coupling(query)
         self.fused = Fused(config.information + config.salience + config.coupling)
-        self.log_scale = nn.Parameter(torch.tensor(START).log())
-        self.log_ratio = nn.Parameter(torch.tensor(FEW).log())
+        # of one number, not none of its axes: DeepSpeed sends no parameter without an axis
+        self.log_scale = nn.Parameter(torch.tensor([START]).log())
+        self.log_ratio = nn.Parameter(torch.tensor([FEW]).log())
         self.prior_precision, self.token_precision = (nn.Linear(len(CHANNELS), 1) for _ in range(2))
         for head in (self.prior_precision, self.token_precision):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
-    def scene(self, seen: Summary, parts: Parts, seeds: Int[Tensor, "images"]) -> tuple[Scene, Tensor]:
+    def forward(
+        self, seen: Summary, parts: Parts, seeds: Int[Tensor, "images"], read: "Readings"
+    ) -> tuple[Scene, Tensor]:
         """What tokens are shared by, and ln p(patch | query)."""
         attended = self.coupling(seen, parts.query)
         scores = [
@@ -112,13 +121,54 @@ class Scorers(nn.Module):
             prior=self._precision(self.prior_precision(seen.entropy), "prior"),
             token=self.log_ratio.exp() * self._precision(self.token_precision(seen.mean), "token"),
         )
-        return Scene(log_weight, utility, parts.asked, seeds), attended
+        return Scene(log_weight, utility, parts.asked, seeds, read.over(log_weight)), attended
 
     def _precision(
         self, log: Float[Tensor, "images patches 1"], whose: str
     ) -> Float[Tensor, "images patches"]:
         differs = getattr(self.config.allocation, "ratio", "both") in ("both", whose)
         return (log[..., 0] if differs else torch.zeros_like(log[..., 0])).exp()
+
+
+class Sureness(nn.Module):
+    """ln tau of what the tokens of a patch leave out of a pixel, from the patch's features."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(features))
+        self.log_precision = nn.Parameter(torch.tensor([-2 * math.log(LEFT_OUT)]))
+
+    def forward(self, features: Float[Tensor, "images patches features"]) -> Each:
+        return self.log_precision + features @ self.weight
+
+
+class Readings:
+    """Readings of the patches of images at several numbers of tokens, each with what it states of its precision."""
+
+    def __init__(self, reader: "Reader", patches: Patches) -> None:
+        self.reader = reader
+        self.patches = patches
+        self.losses: list[Each] = []
+        """(tau e^2 - ln tau) / 2 of every reading."""
+
+    def over(self, log_weight: Each) -> ReadOn:
+        """tau / w of every patch after so many tokens; it teaches the stated precision, not the features."""
+
+        def read(tokens: Whole) -> Each:
+            assert self.reader.sureness is not None, "a refinement states precisions"
+            with torch.no_grad():
+                shown = self.reader.kept(self.patches, tokens)
+                features = self.reader.features(shown)
+                error = (self.patches - shown).square().mean((-2, -1)).sqrt()
+            log_precision = self.reader.sureness(features)
+            self.losses.append(precision_loss(error, log_precision))
+            return (log_precision - log_weight).detach().exp()
+
+        return read
+
+    def loss(self) -> Each | float:
+        """Mean over the readings; 0 of none."""
+        return torch.stack(self.losses).mean(0) if self.losses else 0.0
 
 
 class Reader(nn.Module):
@@ -144,32 +194,40 @@ class Reader(nn.Module):
             nn.Linear(second * edge * edge, config.hidden),
             nn.ReLU(),
         )
+        self.sureness = Sureness(config.hidden) if isinstance(config.allocation, Refining) else None
 
     def forward(self, numbers: Numbers) -> Float[Tensor, "images patches features"]:
-        """Features of every patch; then ln p(patch | query), and the complexity of the image, as the last two."""
-        parts = Parts.of(numbers, self.source)
-        attended, shared = self._shared(parts)
-        shown = self.kept(cut(parts.images, self.source.patch), shared.tokens)
-        features = self.encoder(((shown - MIDDLE) / SPREAD).flatten(0, 1)).unflatten(0, shown.shape[:2])
+        """Features of every patch, and `BESIDE` them as the last ones ln p(patch | query), the complexity of the image
+        and the loss of the patch's stated precision."""
+        attended, shared, readings = self._shared(Parts.of(numbers, self.source))
+        features = self.features(self.kept(readings.patches, shared.tokens))
         cost = shared.complexity[:, None].to(features.dtype).expand_as(attended)
-        return torch.cat([features, attended[..., None], cost[..., None]], dim=-1)
+        unsure = torch.zeros_like(attended) + readings.loss()
+        return torch.cat([features, torch.stack([attended, cost, unsure], dim=-1)], dim=-1)
+
+    def features(self, shown: Patches) -> Float[Tensor, "images patches features"]:
+        """What the encoder tells of patches as they look."""
+        each = self.encoder(((shown - MIDDLE) / SPREAD).flatten(0, 1))
+        return each.unflatten(0, shown.shape[:2])  # type: ignore[no-any-return]
 
     def tokens(self, numbers: Numbers) -> Float[Tensor, "images patches"]:
         """Whole tokens of every patch."""
         return self._shared(Parts.of(numbers, self.source))[1].tokens
 
-    def _shared(self, parts: Parts) -> tuple[Tensor, Shared]:
+    def _shared(self, parts: Parts) -> tuple[Tensor, Shared, Readings]:
         seen, seeds = self.summaries(parts.images)
-        scene, attended = self.scorers.scene(seen, parts, seeds)
-        return attended, self.share(scene, self.config.budget, self.bounds)
+        readings = Readings(self, cut(parts.images, self.source.patch))
+        scene, attended = self.scorers(seen, parts, seeds, readings)
+        return attended, self.share(scene, self.config.budget, self.bounds), readings
 
 
 class Readout(nn.Linear):
     """p(class) = sum_i p(patch i | query) p(class | patch i): which patch is asked for is summed out."""
 
     def forward(self, features: Float[Tensor, "images patches features"]) -> Read:  # type: ignore[override]
-        told = super().forward(features[..., :-2]).log_softmax(-1)
-        return Read((told + features[..., -2:-1]).logsumexp(1), features[:, 0, -1])
+        told = super().forward(features[..., :-BESIDE]).log_softmax(-1)
+        attended, cost, unsure = features[..., -BESIDE:].unbind(-1)
+        return Read((told + attended[..., None]).logsumexp(1), cost[:, 0], unsure.mean(-1))
 
 
 def patch_reader(experiment: Experiment, card: DatasetCard) -> Layered:
@@ -179,5 +237,5 @@ def patch_reader(experiment: Experiment, card: DatasetCard) -> Layered:
     assert isinstance(task, Allocation)
     readout = Readout(config.hidden, len(card.class_names))
     return Layered(
-        [Reader(config, task.source)], readout, states=[(task.source.patches**2, config.hidden + 2)]
+        [Reader(config, task.source)], readout, states=[(task.source.patches**2, config.hidden + BESIDE)]
     )

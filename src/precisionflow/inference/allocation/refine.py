@@ -10,7 +10,7 @@ from torch import Tensor
 from precisionflow.inference.allocation.budget import USUAL, Bounds, Whole, rounded
 from precisionflow.inference.allocation.utility import Each
 
-Read = Callable[[Whole], Each]
+ReadOn = Callable[[Whole], Each]
 """Tokens of the patches of images -> the precision of what they tell."""
 
 
@@ -28,7 +28,7 @@ class Refined(NamedTuple):
 
 
 def refine(
-    read: Read,
+    read: ReadOn,
     shape: tuple[int, int],
     *,
     budget: int,

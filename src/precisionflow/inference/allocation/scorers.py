@@ -69,6 +69,14 @@ class Information(nn.Module):
         return seen.entropy @ self.channels.softmax(0)
 
 
+def _check_width(query: Query, asked: nn.Linear) -> None:
+    """ValueError for a query of another width than the scorer's."""
+    if query.shape[-1] != asked.in_features:
+        raise ValueError(
+            f"query: has {query.shape[-1]} numbers, and the scorer takes {asked.in_features}; give as many"
+        )
+
+
 class Salience(nn.Module):
     """How a patch stands out from the others, in the channels that the query asks about."""
 
@@ -77,6 +85,7 @@ class Salience(nn.Module):
         self.channels = nn.Linear(query, len(CHANNELS))
 
     def forward(self, seen: Summary, query: Query) -> Scores:
+        _check_width(query, self.channels)
         return (standing_out(seen.mean) @ self.channels(query).softmax(-1)[..., None])[..., 0]
 
 
@@ -101,6 +110,7 @@ class Coupling(nn.Module):
 
     def forward(self, seen: Summary, query: Query) -> Float[Tensor, "images patches"]:
         """ln p(i | query)."""
+        _check_width(query, self.asked)
         content = self.content(standardised(torch.cat(seen, dim=-1)))
         asked = (content @ self.asked(query)[..., None])[..., 0] * self.scale
         return (asked + self.hue(standing_out(seen.mean))[..., 0]).log_softmax(-1)

@@ -1,6 +1,7 @@
 """Ways to share a budget among the patches of an image, each from its configuration."""
 
 import math
+from functools import partial
 from typing import NamedTuple, Protocol, assert_never
 
 import torch
@@ -18,6 +19,7 @@ from precisionflow.inference.allocation.budget import (
     whole,
 )
 from precisionflow.inference.allocation.posterior import complexity, levels, potentials, priced
+from precisionflow.inference.allocation.refine import ReadOn, refine
 from precisionflow.inference.allocation.utility import Each, Utility
 
 STEPS = 24
@@ -34,6 +36,8 @@ class Scene(NamedTuple):
     """The patch that is asked for, which the oracle alone looks at."""
     seeds: Int[Tensor, "images"]
     """A number of each image, from which random shares follow."""
+    read: ReadOn
+    """Tokens of patches -> how precisely each is known then, over its weight; a refinement alone asks."""
 
 
 class Shared(NamedTuple):
@@ -66,6 +70,8 @@ def sharing(config: kinds.Allocation) -> Sharing:
             return mode
         case kinds.ByPrecision():
             return mean
+        case kinds.Refining(threshold=threshold, rounds=rounds):
+            return partial(refined, threshold=threshold, rounds=rounds)
         case kinds.Oracle():
             return oracle
         case _:
@@ -116,6 +122,15 @@ def random(scene: Scene, budget: int, bounds: Bounds) -> Shared:
         drawn.append(torch.empty(scene.log_weight.shape[-1]).exponential_(generator=generator))
     weight = torch.stack(drawn)
     return _fixed(whole(Utility(weight, torch.ones_like(weight)), budget, bounds))
+
+
+def refined(scene: Scene, budget: int, bounds: Bounds, *, threshold: float, rounds: int) -> Shared:
+    """As far as it takes to know every patch precisely enough, the budget at most."""
+    images, patches = scene.log_weight.shape
+    found = refine(
+        scene.read, (images, patches), budget=budget, threshold=threshold, rounds=rounds, bounds=bounds
+    )
+    return _fixed(found.tokens)
 
 
 def by_softmax(scene: Scene, budget: int, bounds: Bounds) -> Shared:  # noqa: ARG001 - the rule has a total of its own

@@ -15,19 +15,23 @@ class Read(NamedTuple):
     logits: Float[Tensor, "images classes"]
     complexity: Float[Tensor, "images"]
     """KL[allocation || all allocations of the budget alike], in nats."""
+    precision_loss: Float[Tensor, "images"]
+    """(tau e^2 - ln tau) / 2, mean over patches and readings; 0 where no precision is stated."""
 
 
 @dataclass(frozen=True)
 class ElboOfAllocation:
-    """-log p(class | tokens) + complexity KL, in nats."""
+    """-log p(class | tokens) + complexity KL + precision_loss (tau e^2 - ln tau) / 2, in nats."""
 
     complexity: float
+    precision_loss: float
 
     def losses(self, *, progress: float) -> "ElboOfAllocation":  # noqa: ARG002 - the same from the first step to the last
         return self
 
     def __call__(self, raw: Read, target: Classes) -> Float[Tensor, "images"]:
-        return self.negative_log_likelihood(raw, target) + self.complexity * raw.complexity
+        costs = self.complexity * raw.complexity + self.precision_loss * raw.precision_loss
+        return self.negative_log_likelihood(raw, target) + costs
 
     @staticmethod
     def negative_log_likelihood(raw: Read, target: Classes) -> Float[Tensor, "images"]:

@@ -130,8 +130,8 @@ def objective(
             return ClassObjective(clustered_cross_entropy)
         case kinds.FreeEnergy():
             return Explained()
-        case kinds.AllocationElbo(complexity=complexity):
-            return ElboOfAllocation(complexity)
+        case kinds.AllocationElbo(complexity=complexity, precision_loss=precision_loss):
+            return ElboOfAllocation(complexity, precision_loss)
         case kinds.ExpectedFreeEnergy():
             raise TypeError("an expected free energy is of policies, not of an output")
         case _:
