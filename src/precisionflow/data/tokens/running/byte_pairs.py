@@ -4,7 +4,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -149,27 +149,28 @@ def byte_pairs_from(chunks: Iterable[str], config: kinds.BytePairs) -> BytePairs
     return BytePairs(Vocabulary(tokens=tuple(tokens), merges=tuple(" ".join(merge) for merge in merges)))
 
 
-def _words(chunks: Iterable[str]) -> dict[str, int]:
+def _words(chunks: Iterable[str]) -> Tally:
     """The words of a text as the library sees them, written in the `alphabet`, with their counts."""
-    tally = Tally()
+    tally, words, split = Tally(), Tally(), _split()
     for part in segments(chunks):
         tally.add(part.distinct, part.counts)
-    counts, words, split = tally.as_dict(), Tally(), _split()
-    for batch in _batches(counts):
-        cut = split.pre_tokenize_str("".join(batch))
-        ends = np.cumsum([len(segment) for segment in batch])
-        starts = np.fromiter((start for _, (start, _) in cut), np.int64, len(cut))
-        repeats = np.fromiter(map(counts.__getitem__, batch), np.int64, len(batch))
-        found = pa.array([word for word, _ in cut], pa.string())
-        words.add(found, repeats[np.searchsorted(ends, starts, side="right")])
-    return words.as_dict()
+    for counts in tally.in_parts(BATCH):
+        for batch in _batches(counts):
+            cut = split.pre_tokenize_str("".join(batch))
+            ends = np.cumsum([len(segment) for segment in batch])
+            starts = np.fromiter((start for _, (start, _) in cut), np.int64, len(cut))
+            repeats = np.fromiter(map(counts.__getitem__, batch), np.int64, len(batch))
+            found = pa.array([word for word, _ in cut], pa.string())
+            words.add(found, repeats[np.searchsorted(ends, starts, side="right")])
+    return words
 
 
-def _repeated(words: Mapping[str, int]) -> Iterator[str]:
+def _repeated(words: Tally) -> Iterator[str]:
     """Every word as often as it stands in the text: the library takes no counts, and repeats are read fastest."""
-    for word, count in words.items():
-        for left in range(count, 0, -REPEATS):
-            yield f"{word} " * min(left, REPEATS)
+    for part in words.in_parts(BATCH):
+        for word, count in part.items():
+            for left in range(count, 0, -REPEATS):
+                yield f"{word} " * min(left, REPEATS)
 
 
 def _batches(segments: Iterable[str]) -> Iterator[Sequence[str]]:

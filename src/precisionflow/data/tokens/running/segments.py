@@ -81,10 +81,12 @@ class Tally:
         self._sum()
         return self.table
 
-    def as_dict(self) -> dict[str, int]:
-        """Text -> its count."""
+    def in_parts(self, size: int) -> Iterator[dict[str, int]]:
+        """Text -> its count, of `size` texts at a time."""
         table = self.counts()
-        return dict(zip(table["text"].to_pylist(), table["count"].to_pylist(), strict=True))
+        for first in range(0, table.num_rows, size):
+            part = table.slice(first, size)
+            yield dict(zip(part["text"].to_pylist(), part["count"].to_pylist(), strict=True))
 
     def _sum(self) -> None:
         grouped = pa.concat_tables([self.table, *self.pending]).group_by("text").aggregate([("count", "sum")])
