@@ -74,10 +74,12 @@ audit: build/tools/.installed ## Ask for known vulnerabilities of every locked p
 sign: ## Sign the pushed images with cosign, and attest their provenance and bill: KEY=FILE, or without a key.
 	@$(PYTHON) supply/sign.py
 
-bench: $(INSTALLED) ## Measure every claim; writes runs/benchmarks/*.json.
+# Modules of the scripts, and the two that want a cluster and delete on it.
+NO_BENCH := measured attention_forms attention_page device_timing kneser_ney texts planning_peer cluster_runs cluster_kills cluster_resubmit
+bench: $(INSTALLED) ## Measure every claim but a cluster's; writes runs/benchmarks/*.json.
 	@$(BIN)/python -m pip install --quiet catboost==1.2.10
 	@mkdir -p runs/benchmarks
-	@for script in $(filter-out %/measured.py %/attention_forms.py %/attention_page.py %/device_timing.py %/kneser_ney.py %/texts.py %/planning_peer.py, $(wildcard benchmarks/*.py)); do \
+	@for script in $(filter-out $(NO_BENCH:%=benchmarks/%.py), $(wildcard benchmarks/*.py)); do \
 		$(BIN)/python $$script --json runs/benchmarks/$$(basename $$script .py).json || exit 1; done
 
 mutate: $(INSTALLED) ## Put faults into the code, see which ones tests notice; hours, or SAMPLE=30, MODULE=ablation/statistics.py.
