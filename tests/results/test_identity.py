@@ -123,6 +123,13 @@ OF_FILES: tuple[dict[str, Any], ...] = (
         "engine": {"kind": "batched"},
     },
     {
+        "name": "stages",
+        "task": {"kind": "regression", "source": {"kind": "table_file", "path": "a.csv", "target": "y"}},
+        "model": {"kind": "mlp"},
+        "objective": {"kind": "gaussian_nll"},
+        "engine": {"kind": "deepspeed", "zero_stage": 0, "ranks": 2},
+    },
+    {
         "name": "folds",
         "task": {
             "kind": "regression",

@@ -17,7 +17,7 @@ def test_a_study_keeps_the_content_of_its_file() -> None:
 
 
 def test_the_key_is_that_of_searches_that_have_begun() -> None:
-    assert parse_study(study("regression-width")).key == "7e048dcd9e62"
+    assert parse_study(study("regression-width")).key == "ee9260e50dad"
 
 
 @pytest.mark.parametrize(
