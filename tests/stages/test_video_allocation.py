@@ -3,14 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from precisionflow.config import resolve
 from precisionflow.config.drawn_tables import MovingWeights
-from precisionflow.config.tasks import VideoAllocation
 from precisionflow.data.batches import Rows
 from precisionflow.data.sources.moving_weights import draw_videos
-from precisionflow.inference.allocation.frames import LocalLevel
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import TABLE, VIDEOS
 from precisionflow.results.layout import (
@@ -83,27 +80,6 @@ def test_last_frame_is_answered_with_tokens_that_keep_the_budget(run) -> None:
     assert [sum(map(int, of.split())) for of in tokens] == [480] * 3
     with pytest.raises(ValueError, match="column 'seen_0_0' is missing"):
         answers_of(ahead.task).answer(served, table.drop(columns="seen_0_0"), {})
-
-
-def test_filter_is_the_dense_gaussian_posterior() -> None:
-    layer = LocalLevel(VideoAllocation(source=MovingWeights(patches=2, frames=5)))
-    with torch.no_grad():
-        for parameter, value in zip(layer.parameters(), (-0.5, 0.3, 0.2, 1.0), strict=True):
-            parameter.fill_(value)
-    seen = torch.randn(2, 5, 4)
-    found = layer.filtered(seen)
-    drift, flicker, spread = (
-        float(of.detach().exp()) for of in (layer.log_drift, layer.log_flicker, layer.log_spread)
-    )
-    time = torch.arange(5.0)
-    prior = spread + drift * torch.minimum(time[:, None], time)
-    covariance = prior + flicker * torch.eye(5)
-    middle = float(layer.middle.detach())
-    expected = torch.distributions.MultivariateNormal(torch.full((5,), middle), covariance)
-    joint = expected.log_prob(seen.transpose(1, 2)).sum()
-    torch.testing.assert_close(found.log_evidence.sum().detach(), joint, rtol=1e-4, atol=1e-3)
-    last = middle + (seen.transpose(1, 2) - middle) @ torch.linalg.solve(covariance, prior[:, -1])
-    torch.testing.assert_close(found.mean[:, -1].detach(), last, rtol=1e-4, atol=1e-4)
 
 
 def test_spots_stay_on_the_grid_and_flicker_is_noise() -> None:

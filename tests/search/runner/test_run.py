@@ -139,7 +139,8 @@ def test_too_many_failures_end_a_search_and_are_tried_again(tmp_path):
         tmp_path, algorithm="grid", parallel=1, parameters=listed([3, 901, 902, 5]), maxFailedTrialCount=2
     )
     with pytest.raises(
-        ValueError, match=r"maxFailedTrialCount allows \(2\), the last with exit code 1: diverged; see"
+        ValueError,
+        match=r"maxFailedTrialCount allows \(2\), the last with exit code 1: diverged; see \S*2/log.txt,",
     ):
         run_study(grid, out=tmp_path / "out", screen=io.StringIO())
     assert [card.state for card in cards(tmp_path / "out")] == ["succeeded", "failed", "failed"]
