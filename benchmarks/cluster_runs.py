@@ -46,7 +46,7 @@ class Desk:
         access = self.connection.access
         options = ["--namespace", self.connection.namespace]
         options += ["--context", access.context] if access.context else []
-        options += ["--images", str(self.images.resolve())] if words[0] in ("submit", "gc") else []
+        options += ["--images", str(self.images.resolve())] if words[0] in ("submit", "gc", "data") else []
         return [sys.executable, "-m", "precisionflow", *words, *options]
 
     def written(self, experiment: str, settings: Sequence[str], *, name: str) -> str:

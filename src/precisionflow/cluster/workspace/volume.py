@@ -210,12 +210,15 @@ class Workspace:
 
 
 def _ready(remote: Any) -> bool:
-    """Wait for the program's first line; whether it wants the bytes."""
-    said = ""
-    while remote.is_open() and "\n" not in said:
+    """Wait for the program's first line; whether it wants the bytes.
+
+    The client waits at its socket for each frame. One that came in the same TLS record as the frame before is past the
+    socket already, and is read when the answer to a ping comes.
+    """
+    while remote.is_open() and "\n" not in remote.peek_stdout():
+        remote.sock.ping()
         remote.update(timeout=1)
-        said = remote.peek_stdout()
-    return said.startswith(READY)
+    return bool(remote.peek_stdout().startswith(READY))
 
 
 def _pour(file: Path, remote: Any, sent: Callable[[int], None]) -> None:
