@@ -22,19 +22,21 @@ def main() -> None:
         )
     given = ["--key", os.environ["KEY"]] if os.environ.get("KEY") else []
     words = ["--yes", *given, *shlex.split(os.environ.get("OPTIONS", ""))]
-    for target, reference in json.loads(there("images.json", "make images")).items():
-        if "@sha256:" not in reference:
-            sys.exit(
-                f"make: {reference} is not pushed, and a signature goes by digest; say make images PUSH=1"
-            )
-        statement = json.loads(there(f"provenance/{target}.json", "make images PUSH=1"))
-        if statement["subject"][0]["digest"]["sha256"] != reference.rpartition(":")[2]:
-            sys.exit(f"make: build/provenance/{target}.json is of another image; say make images PUSH=1")
-        bill = there(f"sbom/{target}.json", "make sbom")
+    images = json.loads(there("images.json", "make images"))
+    for reference, predicate, bill in [checked(target, images[target]) for target in images]:
         cosign("sign", *words, reference)
-        provenance = json.dumps(statement["predicate"])
-        cosign("attest", *words, "--type=slsaprovenance1", "--predicate=-", reference, sent=provenance)
+        cosign("attest", *words, "--type=slsaprovenance1", "--predicate=-", reference, sent=predicate)
         cosign("attest", *words, "--type=cyclonedx", "--predicate=-", reference, sent=bill)
+
+
+def checked(target: str, reference: str) -> tuple[str, str, str]:
+    """A pushed image, what it was built from and what it holds; nothing is signed while one of them lacks."""
+    if "@sha256:" not in reference:
+        sys.exit(f"make: {reference} is not pushed, and a signature goes by digest; say make images PUSH=1")
+    statement = json.loads(there(f"provenance/{target}.json", "make images PUSH=1"))
+    if statement["subject"][0]["digest"]["sha256"] != reference.rpartition(":")[2]:
+        sys.exit(f"make: build/provenance/{target}.json is of another image; say make images PUSH=1")
+    return reference, json.dumps(statement["predicate"]), there(f"sbom/{target}.json", "make sbom")
 
 
 def there(name: str, verb: str) -> str:

@@ -5,6 +5,7 @@ set -eu
 cd "${COPIES:-/backup}"
 case $1 in
 save)
+    rm -f mlflow-*.dump.part restore.sql.part  # of a dump or a restore that was killed, or found the volume full
     dump=mlflow-$(date -u +%Y%m%dT%H%M%SZ).dump
     pg_dump --format=custom --no-owner --file="$dump.part"
     mv "$dump.part" "$dump"

@@ -58,9 +58,9 @@ def calibrated(results: Path) -> Path:
 def test_the_measured_table_of_every_model_is_told(tmp_path: Path) -> None:
     calibrated(tmp_path)
     assert [str(finding) for finding in check_arithmetic(tmp_path)] == [
-        "ok   e/d/v/seed-0-split-0: measured on a processor, 1 threads",
-        "ok   e/d/v/seed-0-split-0, float32: 1 rows 1 ms, 100 rows 100 ms",
-        "ok   e/d/v/seed-0-split-0, int8: 1 rows 0.25 ms (faster), 100 rows 25 ms (faster); error 0.031, "
+        "ok   model/e/d/v/seed-0-split-0: measured on a processor, 1 threads",
+        "ok   model/e/d/v/seed-0-split-0, float32: 1 rows 1 ms, 100 rows 100 ms",
+        "ok   model/e/d/v/seed-0-split-0, int8: 1 rows 0.25 ms (faster), 100 rows 25 ms (faster); error 0.031, "
         "NLL -0.002 nats",
     ]
 

@@ -8,6 +8,7 @@ import pytest
 from trained import TABLE, trained
 
 from precisionflow.ablation.statistics import chance_band
+from precisionflow.config.evaluation import SetRecalibration
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.recalibration.prediction_sets import prediction_sets, set_quantile
 from precisionflow.evaluation.where_classes import class_bins_table, coverage_name, size_name
@@ -16,6 +17,7 @@ from precisionflow.records.recalibration import SetFit, TemperatureFit
 from precisionflow.records.schemas import BINS, METRICS, SURENESS
 from precisionflow.results.layout import EvaluatedCell, cell_folder
 
+METHODS: tuple[SetRecalibration, ...] = ("aps", "raps")
 COVERAGE, SIZE = coverage_name("aps"), size_name("aps")
 
 
@@ -33,17 +35,24 @@ def world(rows: int, *, sharper: float = 1.0) -> tuple[np.ndarray, np.ndarray, n
 def binned(rows: int, *, sharper: float = 1.0) -> tuple[pa.Table, np.ndarray, np.ndarray, np.ndarray, SetFit]:
     """Bins with sets that were fitted on other rows of the same world."""
     other, answers, _ = world(rows + 1, sharper=sharper)
-    quantile = set_quantile(other, answers, level=0.95, method="aps")
-    fit = SetFit(method="aps", levels=(0.5, 0.95), quantiles=(0.1, quantile))
+    fit, regularised = (
+        SetFit(
+            method=method,
+            levels=(0.5, 0.95),
+            quantiles=(0.1, set_quantile(other, answers, level=0.95, method=method)),
+        )
+        for method in METHODS
+    )
     probabilities, target, features = world(rows, sharper=sharper)
     table = class_bins_table(
         probabilities,
         target,
+        log_probabilities=np.log(probabilities),
         row=np.arange(rows),
         features=features,
         seen=features,
         names=("x", "k"),
-        fits=(TemperatureFit(factor=1.0), fit),
+        fits=(TemperatureFit(factor=1.0), fit, regularised),
     )
     return table, probabilities, target, features, fit
 
@@ -52,6 +61,8 @@ def test_scores_of_a_bin_are_those_of_its_rows() -> None:
     table, p, target, features, fit = binned(400)
     sets = prediction_sets(p, quantile=fit.quantile(0.95), method="aps")
     for row in table.to_pylist():
+        if row["metric"].endswith("raps"):
+            continue
         key = {SURENESS: p.max(axis=1), "x": features[:, 0], "k": features[:, 1]}[row["feature"]]
         inside = (row["low"] <= key) & (key <= row["high"])
         assert row["n"] == inside.sum()
@@ -65,7 +76,7 @@ def test_scores_of_a_bin_are_those_of_its_rows() -> None:
         }
         assert row["value"] == pytest.approx(expected[row["metric"]])
         assert bool(row["chance"]) == (row["metric"] not in ("confidence", SIZE))
-    assert table.num_rows == 5 * 23
+    assert table.num_rows == 7 * 23
 
 
 def outside(table: pa.Table, metric: str) -> list[tuple[str, int, bool]]:
@@ -80,11 +91,26 @@ def outside(table: pa.Table, metric: str) -> list[tuple[str, int, bool]]:
 
 def test_true_probabilities_lie_inside_the_bands() -> None:
     tables = [binned(rows)[0] for rows in range(300, 330)]
-    for metric in ("accuracy", "nll"):
+    for metric in ("accuracy", "nll", *map(coverage_name, METHODS)):
         bins = [out for table in tables for _, _, out in outside(table, metric)]
         assert 0.02 < np.mean(bins) < 0.08, metric
-    sets = [out for t in tables for feature, _, out in outside(t, COVERAGE) if feature != SURENESS]
-    assert np.mean(sets) < 0.10
+
+
+def test_one_sure_error_counts_with_all_its_nats() -> None:
+    logs = np.log(np.full((60, 2), 0.5))
+    logs[7] = (0.0, -2000.0)
+    row = np.arange(60)
+    table = class_bins_table(
+        np.exp(logs),
+        np.ones(60, dtype=int),
+        log_probabilities=logs,
+        row=row,
+        features=np.zeros((60, 1)),
+        seen=np.zeros((60, 1)),
+        names=("x",),
+    )
+    (nll,) = (r["value"] for r in table.to_pylist() if (r["feature"], r["metric"]) == ("x", "nll"))
+    assert nll == pytest.approx((2000 + 59 * np.log(2)) / 60)
 
 
 def test_where_probabilities_are_too_sharp_the_bins_are_outside() -> None:

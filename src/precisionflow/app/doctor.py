@@ -11,7 +11,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precisionflow.app.doctor_device import check_arithmetic, check_device, torch_version, visible
+from precisionflow.app.doctor_device import (
+    check_arithmetic,
+    check_device,
+    is_built_for,
+    torch_version,
+    visible,
+)
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, ok
 
@@ -131,13 +137,12 @@ def free_memory() -> int:
 def check_devices() -> Findings:
     """GPUs by their device files, and whether torch is built for them; torch itself is not imported."""
     nvidia, amd = visible()
-    torch = torch_version()
     if not nvidia and not amd:
         yield note("GPUs", "none is visible; training runs on the CPU")
-    elif "+cpu" in torch or (amd and "+rocm" not in torch):
+    elif not is_built_for(amd):
         yield bad(
             "GPUs",
-            f"torch {torch} is not built for the GPU of this machine",
+            f"torch {torch_version()} is not built for the GPU of this machine",
             f"{sys.executable} -m pip install --force-reinstall torch --index-url "
             f"https://download.pytorch.org/whl/{'rocm7.0' if amd else 'cu130'}",
         )

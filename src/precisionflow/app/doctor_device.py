@@ -8,7 +8,7 @@ from pathlib import Path
 from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, ok
 from precisionflow.records.arithmetic import ArithmeticCard, Variant
 from precisionflow.records.files import read_card
-from precisionflow.results.layout import Results, TrainedCell
+from precisionflow.results.layout import TrainedCell
 
 DIFFERS = {
     "CPU": "ranks talk by gloo; attention in blocks that fit the caches; bfloat16 by autocast, int8 in `serve` alone",
@@ -28,12 +28,17 @@ def torch_version() -> str:
     return metadata.version("torch") if find_spec("torch") else ""
 
 
+def is_built_for(amd: bool) -> bool:
+    """Whether torch is built for a GPU, one of AMD's or of NVIDIA's."""
+    version = torch_version()
+    return "+cpu" not in version and (not amd or "+rocm" in version)
+
+
 def check_device() -> Findings:
     """Which device a run takes, and what differs there; whether layers can be compiled."""
     nvidia, amd = visible()
-    version = torch_version()
-    built = "+cpu" not in version and (not amd or "+rocm" in version)
-    device = ("ROCm" if amd else "CUDA") if (nvidia or amd) and version and built else "CPU"
+    takes = (nvidia or amd) and torch_version() and is_built_for(amd)
+    device = ("ROCm" if amd else "CUDA") if takes else "CPU"
     yield ok(f"on {device}", DIFFERS[device])
     if device == "CPU" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
         yield note("C++ compiler", "there is none; engine.compile needs one on a CPU")
@@ -41,7 +46,7 @@ def check_device() -> Findings:
 
 def check_arithmetic(results: Path) -> Findings:
     """The tables that `serve --calibrate` kept beside the models of a results folder."""
-    cells = [cell for cell in TrainedCell.below(Results(results).models) if cell.arithmetic.is_file()]
+    cells = [cell for cell in TrainedCell.below(results) if cell.arithmetic.is_file()]
     if not cells:
         yield note(
             "arithmetic",
@@ -52,7 +57,7 @@ def check_arithmetic(results: Path) -> Findings:
 
 
 def _told(cell: TrainedCell, results: Path) -> Findings:
-    name = str(cell.folder.relative_to(Results(results).models))
+    name = str(cell.folder.relative_to(results))
     try:
         card = read_card(cell.arithmetic, ArithmeticCard)
     except ValueError as error:

@@ -148,7 +148,7 @@ def doctor(
     results: Annotated[
         Path,
         typer.Option("--results", help="With --local: folder whose models' measured arithmetic is told."),
-    ] = Path("results"),
+    ] = Path("runs"),
     images: Images = None,
     context: Context = None,
     namespace: Namespace = None,

@@ -56,6 +56,12 @@ class Resources(Config):
     node_selector: dict[LabelKey, LabelValue] = {}
     tolerations: tuple[Toleration, ...] = ()
 
+    @property
+    def share(self) -> dict[str, str]:
+        """Requests and limits of one pod: equal, so that a neighbour's hunger is not a rank's delay."""
+        gpus = {self.gpu_resource: str(self.gpus)} if self.gpus else {}
+        return {"cpu": self.cpu, "memory": self.memory} | gpus
+
     def threads(self, processes: int = 1) -> int:
         """Threads of one of a pod's processes: its share of the processors that the pod may use, at least one."""
         count = float(self.cpu[:-1]) / 1000 if self.cpu.endswith("m") else float(self.cpu)

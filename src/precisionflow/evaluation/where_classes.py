@@ -7,7 +7,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Integer
 
 from precisionflow.evaluation.calibration.chance import drawn_classes
-from precisionflow.evaluation.calibration.worlds import Index, thinned, uniform
+from precisionflow.evaluation.calibration.worlds import Index, thinned
 from precisionflow.evaluation.metrics import per_cent
 from precisionflow.evaluation.recalibration.prediction_sets import prediction_sets
 from precisionflow.evaluation.where import DRAWN_ROWS, LEVEL, Drawn, Features, binned, keys_of
@@ -22,6 +22,7 @@ def class_bins_table(
     probabilities: Probabilities,
     target: Integer[np.ndarray, " rows"],
     *,
+    log_probabilities: Probabilities,
     row: Index,
     features: Features,
     seen: Float[np.ndarray, "seen features"],
@@ -31,16 +32,18 @@ def class_bins_table(
     """A `records.schemas.BINS` without those of the cell; arguments as of `where.bins_table`.
 
     For each bin: accuracy, mean of the largest probability, nll in nats, coverage and mean size of the conformal sets
-    of 95 % among `fits`. In worlds where the probabilities are true classes are drawn from them; a set holds its class
-    at its level.
+    of 95 % among `fits`. In worlds where the probabilities are true classes are drawn from them: a set that holds its
+    class at its level over all rows does so more often in some bins and less often in others.
     """
-    keys = keys_of(probabilities.max(axis=1), features=features, seen=seen, names=names)
+    confidence = probabilities.max(axis=1)
+    keys = keys_of(confidence, features=features, seen=seen, names=names)
     sets: Sets = {
         fit.method: prediction_sets(probabilities, quantile=fit.quantile(LEVEL), method=fit.method)
         for fit in fits
         if isinstance(fit, SetFit) and LEVEL in fit.levels
     }
-    return binned(keys, _measured(probabilities, target, sets), _drawn(probabilities, row, sets))
+    measured = _measured(log_probabilities, target, sets) | {"confidence": confidence}
+    return binned(keys, measured, _drawn(log_probabilities, row, sets))
 
 
 def coverage_name(method: str) -> str:
@@ -54,14 +57,13 @@ def size_name(method: str) -> str:
 
 
 def _measured(
-    probabilities: Probabilities, target: Integer[np.ndarray, " rows"], sets: Sets
+    log_probabilities: Probabilities, target: Integer[np.ndarray, " rows"], sets: Sets
 ) -> dict[str, Float[np.ndarray, " rows"]]:
     """Means of these over the rows of a bin are the scores."""
     rows = np.arange(len(target))
     found = {
-        "accuracy": (probabilities.argmax(axis=1) == target).astype(float),
-        "confidence": probabilities.max(axis=1),
-        "nll": _surprise(probabilities[rows, target]),
+        "accuracy": (log_probabilities.argmax(axis=1) == target).astype(float),
+        "nll": -log_probabilities[rows, target],
     }
     for method, inside in sets.items():
         found[coverage_name(method)] = inside[rows, target].astype(float)
@@ -69,18 +71,14 @@ def _measured(
     return found
 
 
-def _drawn(probabilities: Probabilities, row: Index, sets: Sets) -> Drawn:
+def _drawn(log_probabilities: Probabilities, row: Index, sets: Sets) -> Drawn:
     kept, _ = thinned(row, DRAWN_ROWS)
-    row, stated = row[kept], probabilities[kept]
-    classes = drawn_classes(stated, row)
-    held = (np.abs(2 * uniform(row, 0) - 1) <= LEVEL).astype(float)
-    values = {
-        "accuracy": (classes == stated.argmax(axis=1)).astype(float),
-        "nll": _surprise(np.take_along_axis(stated, classes.T, axis=1).T),
-    }
-    return Drawn(kept, row, values | {coverage_name(method): held for method in sets})
+    row, stated = row[kept], log_probabilities[kept]
+    classes = drawn_classes(np.exp(stated), row)
 
+    def of_drawn(values: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(values, classes.T, axis=1).T
 
-def _surprise(probability: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    """-log p in nats, of no less than the smallest normal number."""
-    return -np.log(np.maximum(probability, np.finfo(float).tiny))
+    covered = {coverage_name(method): of_drawn(inside[kept]).astype(float) for method, inside in sets.items()}
+    accuracy = (classes == stated.argmax(axis=1)).astype(float)
+    return Drawn(kept, row, {"accuracy": accuracy, "nll": -of_drawn(stated), **covered})

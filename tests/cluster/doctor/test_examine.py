@@ -266,6 +266,21 @@ def test_a_missing_right_is_named_with_the_role_that_gives_it(cluster: Cluster) 
     )
 
 
+def test_the_mend_of_a_profile_names_its_account(cluster: Cluster) -> None:
+    account = cluster.answers.pop(f"{NAMESPACE}/serviceaccounts/pipeline-runner")
+    cluster.answers[f"{NAMESPACE}/serviceaccounts/default-editor"] = account
+    del cluster.answers[f"{NAMESPACE}/configmaps/precisionflow-mlflow"]
+    (mend,) = (line for line in cluster.wrong() if line != NO_GPU)
+    assert "s/name: pipeline-runner/name: default-editor/" in mend
+
+
+def test_reading_runs_asks_for_the_right_to_reach_pipelines(cluster: Cluster) -> None:
+    cluster.refused = {"get services"}
+    lines = "\n".join(cluster.wrong())
+    for command in ("submit", "status", "logs", "fetch", "cancel", "gc"):
+        assert f"bad  your rights for {command}: you may not get services" in lines
+
+
 def test_what_may_not_be_looked_at_is_noted(cluster: Cluster) -> None:
     cluster.status = {"/api/v1/nodes": 403, "/apis/authorization.k8s.io/v1/subjectaccessreviews": 403}
     assert cluster.wrong() == ["note nodes: not checked, you may not see /api/v1/nodes"]

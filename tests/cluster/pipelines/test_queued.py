@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from kubernetes.client import V1ObjectMeta, V1Pod, V1PodCondition, V1PodStatus
 
-from precisionflow.cluster.pipelines.queued import place_of, queued_jobs
+from precisionflow.cluster.pipelines.queued import Queues
 from tests.invented_cluster import Table, listed
 
 ORDER = "/apis/visibility.kueue.x-k8s.io"
@@ -48,21 +48,32 @@ def kueue(table: Table) -> Table:
 
 
 def test_a_pod_that_a_queue_holds(kueue: Table) -> None:
-    assert place_of(pod("a"), connection=kueue.connection()) == "queued in team behind 0"
-    assert place_of(pod("admitted"), connection=kueue.connection()) == "queued in team"
+    assert Queues(kueue.connection()).place_of(pod("a")) == "queued in team behind 0"
+    assert Queues(kueue.connection()).place_of(pod("admitted")) == "queued in team"
 
 
 def test_a_pod_that_none_holds_is_not_asked_for(kueue: Table) -> None:
     for found in (pod("a", queue=None), pod("a", reason="Unschedulable")):
-        assert place_of(found, connection=kueue.connection()) is None
+        assert Queues(kueue.connection()).place_of(found) is None
     assert kueue.asked == []
 
 
 def test_without_the_right_or_the_api_only_the_queue_is_told(kueue: Table) -> None:
     kueue.answers["GET", PENDING] = (403, {"message": "no"})
-    assert place_of(pod("a"), connection=kueue.connection()) == "queued in team"
+    assert Queues(kueue.connection()).place_of(pod("a")) == "queued in team"
     del kueue.answers["GET", ORDER]
-    assert place_of(pod("a"), connection=kueue.connection()) == "queued in team"
+    assert Queues(kueue.connection()).place_of(pod("a")) == "queued in team"
+
+
+def test_a_server_that_breaks_ends_nothing(kueue: Table) -> None:
+    kueue.answers["GET", PENDING] = (503, {"message": "later"})
+    assert Queues(kueue.connection()).place_of(pod("a")) == "queued in team"
+
+
+def test_a_queue_is_asked_once(kueue: Table) -> None:
+    queues = Queues(kueue.connection())
+    assert [queues.place_of(pod(name)) for name in "ab"] == ["queued in team behind 0", "queued in team"]
+    assert kueue.asked == [("GET", ORDER), ("GET", PENDING)]
 
 
 def test_trainjobs_that_a_queue_holds(kueue: Table) -> None:
@@ -72,8 +83,8 @@ def test_trainjobs_that_a_queue_holds(kueue: Table) -> None:
 
     jobs = (job("t", suspend=True), job("runs", suspend=False), job("stopped", suspend=True, label=False))
     kueue.answers["GET", JOBS] = (200, listed(*jobs))
-    assert queued_jobs("r", connection=kueue.connection()) == {"t": "queued in team behind 3"}
+    assert Queues(kueue.connection()).jobs("r") == {"t": "queued in team behind 3"}
     assert any("precisionflow.org%2Frun%3Dr" in query for query in kueue.queries)
     for status in (403, 404):
         kueue.answers["GET", JOBS] = (status, {"message": "no"})
-        assert queued_jobs("r", connection=kueue.connection()) == {}
+        assert Queues(kueue.connection()).jobs("r") == {}

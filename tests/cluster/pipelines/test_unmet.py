@@ -78,6 +78,10 @@ def test_a_quota_for_some_pods_alone_refuses_none(whole: Table) -> None:
     few["spec"]["scopes"] = ["BestEffort"]
     whole.answers["GET", QUOTAS] = (200, listed(few))
     refused(whole, {"train": {"cpu": "8"}})
+    assert whole.asked == [("GET", QUOTAS)]
+    del few["spec"]["scopes"]
+    with pytest.raises(ClusterError, match=r"^cluster.train: a pod asks for 8 cpu"):
+        refused(whole, {"train": {"cpu": "8"}})
 
 
 def test_what_a_user_may_not_look_at_is_taken_to_be_there(whole: Table) -> None:
@@ -86,12 +90,14 @@ def test_what_a_user_may_not_look_at_is_taken_to_be_there(whole: Table) -> None:
         QUEUES,
         PRIORITIES,
         f"{HERE}/secrets/mine",
+        f"{HERE}/persistentvolumeclaims/w",
         f"{TRAINER}/clustertrainingruntimes",
         CLASSES,
         HERE,
     ):
         whole.answers["GET", path] = (403, {"message": "no"})
     refused(whole, WHOLE, **EVERYTHING)
+    assert set(whole.asked) == whole.answers.keys(), "each is looked for all the same"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +144,11 @@ def test_what_a_user_may_not_look_at_is_taken_to_be_there(whole: Table) -> None:
             {},
             r"^cluster.evaluate: a pod asks for 2 nvidia.com/gpu, and quota small allows",
         ),
-        ({}, {"volume": "v"}, r"^looking for the workspace 'v' \(cluster.workspace\): not there"),
+        (
+            {},
+            {"volume": "v"},
+            r"^workspace v: namespace here has no PersistentVolumeClaim of that name",
+        ),
     ],
 )
 def test_what_is_absent_is_one_line(

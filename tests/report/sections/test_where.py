@@ -84,7 +84,7 @@ def test_of_classes_accuracy_and_sets_are_judged_each_by_its_own_band() -> None:
     for feature in (SURENESS, "a"):
         for variant in VARIANTS:
             for metric, mean in scores.items():
-                if variant == "sure" and metric in (coverage_name("aps"), size_name("aps")):
+                if variant == "sure" and feature == "a":
                     continue
                 chance = dict(zip(("chance_low", "chance_high"), bands.get(metric, NOTHING), strict=True))
                 lines += [row(variant, feature, index, metric, mean) | chance for index in range(3)]
@@ -101,6 +101,24 @@ def test_of_classes_accuracy_and_sets_are_judged_each_by_its_own_band() -> None:
         "Coverage of 95 % sets by APS by confidence",
     ]
     assert len(captions) == 2 * len(scores)
+
+
+def test_a_feature_named_like_what_is_stated_is_a_line_of_its_own() -> None:
+    (summary,) = shown(rows(**{"stated std": 0.2}))[0].summaries
+    assert [(line[0].text, line[2].text) for line in summary.rows] == [
+        ("stated std", "0 of 3"),
+        ("stated std", "1 of 3"),
+    ]
+
+
+def test_a_line_has_the_look_that_the_legend_gives_its_variant() -> None:
+    found = [r for r in rows(a=0.0) if (r["variant"], r["feature"]) != ("plain", "a")]
+    group, _ = shown(found)
+    looks = [re.findall(r"#[0-9a-f]{6}|var\(--series-\d\)", key.sample) for key in group.legend]
+    of_a = next(p.svg for p in group.pictures if p.caption.endswith(" by a."))
+    assert looks[0] != looks[1]
+    assert looks[1][0] in of_a
+    assert looks[0][0] not in of_a
 
 
 def test_a_bin_that_a_variant_has_not_is_a_dash() -> None:

@@ -1,7 +1,7 @@
 """Kueue's queues: where their kinds are served, and how many workloads wait before something."""
 
 from precisionflow.cluster.access.connection import Connection
-from precisionflow.cluster.access.rest import Json, forbidden, get, items
+from precisionflow.cluster.access.rest import forbidden, get, items
 
 KUEUE = "kueue.x-k8s.io"
 """Group of Kueue's kinds."""
@@ -15,10 +15,14 @@ def served_version(connection: Connection, group: str = KUEUE) -> str | None:
     return str(found["preferredVersion"]["version"]) if found else None
 
 
-def ahead(connection: Connection, *, queue: str, kind: str, name: str) -> int | None:
-    """Workloads of any namespace that Kueue admits before that of an object, a Pod or a TrainJob.
+Owner = tuple[str, str]
+"""Kind and name of what a workload stands for, a Pod or a TrainJob."""
 
-    None where the object does not wait, and where the cluster does not tell, or not this user.
+
+def positions(connection: Connection, queue: str) -> dict[Owner, int]:
+    """What waits in a queue -> workloads of any namespace that Kueue admits before it.
+
+    Empty where the cluster does not tell, or not this user.
     """
     from kubernetes.client import ApiException
 
@@ -31,10 +35,9 @@ def ahead(connection: Connection, *, queue: str, kind: str, name: str) -> int | 
     except ApiException as error:
         if not forbidden(error):
             raise
-        return None
-    return next((int(one["positionInClusterQueue"]) for one in waiting if _is_of(one, kind, name)), None)
-
-
-def _is_of(workload: Json, kind: str, name: str) -> bool:
-    owners = workload["metadata"].get("ownerReferences") or ()
-    return any((owner["kind"], owner["name"]) == (kind, name) for owner in owners)
+        return {}
+    return {
+        (owner["kind"], owner["name"]): int(one["positionInClusterQueue"])
+        for one in waiting
+        for owner in one["metadata"].get("ownerReferences") or ()
+    }

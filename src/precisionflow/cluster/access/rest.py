@@ -49,6 +49,18 @@ def forbidden(error: Exception) -> bool:
     return getattr(error, "status", None) == 403
 
 
+def is_absent(api: "ApiClient", path: str) -> bool:
+    """Whether nothing is at a path; False where the user may not look."""
+    from kubernetes.client import ApiException
+
+    try:
+        return get(api, path) is None
+    except ApiException as error:
+        if forbidden(error):
+            return False
+        raise
+
+
 def delete(api: "ApiClient", path: str) -> None:
     """Remove what is at `path`, at once; nothing where there is nothing."""
     from kubernetes.client import ApiException

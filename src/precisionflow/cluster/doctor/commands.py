@@ -5,7 +5,10 @@ from collections.abc import Callable
 from functools import partial
 
 from precisionflow.cluster.access.connection import Connection
+from precisionflow.cluster.access.rest import get
 
+ACCOUNTS = ("pipeline-runner", "default-editor")
+"""Service accounts of runs, KFP's own and that of a profile."""
 _TRAINER = "https://github.com/kubeflow/trainer.git/manifests/overlays"
 _PIPELINES = "github.com/kubeflow/pipelines/manifests/kustomize"
 INSTALL_PIPELINES = (
@@ -40,7 +43,13 @@ def install_pipelines(connection: Connection) -> str:
     return " && ".join(kubectl(connection, words) for words in INSTALL_PIPELINES)
 
 
-def provide(connection: Connection, account: str | None = None, *, shared: bool = True) -> str:
+def account(connection: Connection) -> str | None:
+    """The service account that runs get in this namespace."""
+    path = f"/api/v1/namespaces/{connection.namespace}/serviceaccounts"
+    return next((name for name in ACCOUNTS if get(connection.api, f"{path}/{name}")), None)
+
+
+def provide(connection: Connection, *, shared: bool = True) -> str:
     """Command that gives the namespace of runs its rights, its workspace and MLflow's address.
 
     Where the workspace is not `shared`, its volume is one machine's.
@@ -48,8 +57,8 @@ def provide(connection: Connection, account: str | None = None, *, shared: bool 
     where, words = connection.namespace, []
     if where != "kubeflow":
         words += [f"s/namespace: kubeflow/namespace: {where}/", f"s/name: precisionflow-runs/&-{where}/"]
-        if account and account != "pipeline-runner":
-            words.append(f"s/name: pipeline-runner/name: {account}/")
+        if (name := account(connection) or ACCOUNTS[0]) != ACCOUNTS[0]:
+            words.append(f"s/name: {ACCOUNTS[0]}/name: {name}/")
     if not shared:
         words.append("s/ReadWriteMany/ReadWriteOnce/")
     if not words:

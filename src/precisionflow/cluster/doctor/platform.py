@@ -76,8 +76,11 @@ def check_pipelines(connection: Connection) -> Findings:
     if host or _has_pipelines(connection, where):
         with explained(f"{what} at {host}" if host else what):
             api = connection.pipelines_api
-        deployment = get(connection.api, f"/apis/apps/v1/namespaces/{where}/deployments/ml-pipeline")
-        place = f"API at {host}" if host else f"{_image(deployment) if deployment else 'API'} in {where}"
+        if host:
+            place = f"API at {host}"
+        else:
+            deployment = get(connection.api, f"/apis/apps/v1/namespaces/{where}/deployments/ml-pipeline")
+            place = f"{_image(deployment) if deployment else 'API'} in {where}"
         yield ok(what, f"{'for several users' if api.tells_users_apart else 'standalone'}, {place}")
     elif not _has_pipelines(connection, KFP_NAMESPACE):
         found = f"no service ml-pipeline in {where} or {KFP_NAMESPACE}"

@@ -15,13 +15,11 @@ from precisionflow.cluster.access.kinds import (
     TRIALS,
     WORKFLOWS,
 )
-from precisionflow.cluster.access.rest import Json, forbidden, get, post
-from precisionflow.cluster.doctor.commands import install_pipelines, kubectl, provide
+from precisionflow.cluster.access.rest import Json, forbidden, post
+from precisionflow.cluster.doctor.commands import ACCOUNTS, account, install_pipelines, kubectl, provide
 from precisionflow.cluster.doctor.finding import Findings, bad, note, ok
 from precisionflow.cluster.doctor.platform import whoami
 
-ACCOUNTS = ("pipeline-runner", "default-editor")
-"""Service accounts of runs: of KFP installed alone, with Kubeflow's profiles."""
 _REVIEWS = "/apis/authorization.k8s.io/v1"
 
 
@@ -49,7 +47,10 @@ _SEARCHING = (
     Right(("list",), TRIALS.resource),
     *_WATCHING,
 )
-_PIPELINES = Right(("get", "create"), "services/proxy")
+BY_PROXY = "services/proxy"
+"""What is not asked for where KFP has an address of its own."""
+_PIPELINES = Right(("get", "create"), BY_PROXY)
+_READING = Right(("get",), BY_PROXY)
 _JOBS = (Right(("list", "delete"), TRAINJOBS.resource), Right(("list", "delete"), EXPERIMENTS.resource))
 _STORE = (
     Right(("get",), "secrets"),
@@ -67,19 +68,17 @@ _SHORT_POD = (
 )
 """A look into the workspace."""
 USER = {
-    "submit": (Right(("get", "create", "delete"), "services/proxy"), *_SHORT_POD),
+    "submit": (Right(("get", "create", "delete"), BY_PROXY), *_SHORT_POD),
     "submit --wait": (Right(("list",), WORKFLOWS.resource), *_WATCHING[:2]),
-    "status": (Right(("list",), WORKFLOWS.resource), _WATCHING[0]),
-    "logs": _WATCHING[:2],
-    "fetch": _STORE,
+    "status": (_READING, Right(("list",), WORKFLOWS.resource), _WATCHING[0]),
+    "logs": (_READING, *_WATCHING[:2]),
+    "fetch": (_READING, *_STORE),
     "cancel": (_PIPELINES, Right(("list", "patch"), WORKFLOWS.resource), *_JOBS),
     "search --cluster": _SEARCHING,
     "data put": (*_SHORT_POD, Right(("get", "create"), "pods/exec")),
-    "gc": (*_JOBS, Right(("list",), "pods"), *_SHORT_POD, *_STORE),
+    "gc": (_READING, *_JOBS, Right(("list",), "pods"), *_SHORT_POD, *_STORE),
 }
 """Command -> rights that its user needs."""
-BY_PROXY = "services/proxy"
-"""What is not asked for where KFP has an address of its own."""
 ACCOUNT = {
     "training on several nodes": (
         Right(("create", "list", "delete"), TRAINJOBS.resource),
@@ -130,15 +129,9 @@ def check_account(connection: Connection) -> Findings:
         missing = _missing(rights, allowed, connection.namespace)
         what = f"rights of {name} for {work}"
         if missing:
-            yield bad(what, f"may not {_shown(missing)}", provide(connection, name))
+            yield bad(what, f"may not {_shown(missing)}", provide(connection))
         else:
             yield ok(what, f"{sum(len(right.verbs) for right in rights)} of them")
-
-
-def account(connection: Connection) -> str | None:
-    """The service account that runs get in this namespace."""
-    path = f"/api/v1/namespaces/{connection.namespace}/serviceaccounts"
-    return next((name for name in ACCOUNTS if get(connection.api, f"{path}/{name}")), None)
 
 
 def _reviewer(connection: Connection, name: str) -> Review | None:

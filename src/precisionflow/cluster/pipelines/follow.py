@@ -12,7 +12,7 @@ from precisionflow.cluster.access.patience import PATIENCE
 from precisionflow.cluster.access.pod_state import QUEUED, waiting
 from precisionflow.cluster.pipelines.mistake import MARK
 from precisionflow.cluster.pipelines.pods import failure, node_of, pods_of
-from precisionflow.cluster.pipelines.queued import place_of
+from precisionflow.cluster.pipelines.queued import Queues
 from precisionflow.cluster.pipelines.runs import ENDED, read_run
 from precisionflow.cluster.pipelines.specification import task_count
 from precisionflow.cluster.pipelines.status import state_of, task_line
@@ -72,14 +72,17 @@ class Follower:
 
     def _waits(self, sight: "Sight") -> None:
         """Say what has kept tasks waiting for a while; ClusterError when nothing else has gone on for too long."""
-        reasons = dict(self._reasons(sight))
+        found = {label: (reason, pod) for label, reason, pod in self._reasons(sight)}
+        reasons = {label: reason for label, (reason, _) in found.items()}
         now = time.monotonic()
         self.stuck = {label: self.stuck.get(label, now) for label in reasons}
         works = any(pod.status.phase == "Running" for pod in sight.pods)
         for label, since in self.stuck.items():
             if now - since > GRACE_SECONDS and self.said.get(label) != "stuck":
                 self.said[label] = "stuck"
-                self.say(f"{label}: waits: {reasons[label]}")
+                _, pod = found[label]
+                place = Queues(self.connection).place_of(pod) if pod else None
+                self.say(f"{label}: waits: {f'{place}, ' if place else ''}{reasons[label]}")
             if now - since > PATIENCE_SECONDS and not works and not reasons[label].endswith(QUEUED):
                 name = sight.run.display_name
                 raise ClusterError(
@@ -87,19 +90,17 @@ class Follower:
                     f"the run goes on waiting, `{command('cancel', name)}` ends it"
                 )
 
-    def _reasons(self, sight: "Sight") -> Iterator[tuple[str, str]]:
-        """Task -> what keeps its pod from being made, placed or started."""
+    def _reasons(self, sight: "Sight") -> Iterator[tuple[str, str, "V1Pod | None"]]:
+        """Task, what keeps its pod from being made, placed or started, and the pod where there is one."""
         labels = {node: task.label for task in sight.tasks for node in task.tries}
         for task in sight.tasks:
             if task.state in ("waiting", "running") and "forbidden" in task.message:
-                yield task.label, refusal(task.message)
+                yield task.label, refusal(task.message), None
         for pod in sight.pods:
             if pod.status.phase == "Pending" and (reason := waiting([pod], ())):
-                place = place_of(pod, connection=self.connection)
-                reason = f"{place}, {reason}" if place else reason
-                yield labels.get(node_of(pod), pod.metadata.name), reason
+                yield labels.get(node_of(pod), pod.metadata.name), reason, pod
         if not any(pod.status.phase in ("Pending", "Running") for pod in sight.pods):
-            yield "the run", "it has no pod that runs or is to run; its workflow may have been deleted"
+            yield "the run", "it has no pod that runs or is to run; its workflow may have been deleted", None
 
 
 def refusal(message: str) -> str:

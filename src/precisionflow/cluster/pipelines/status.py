@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.pipelines.pods import node_of, pods_of
-from precisionflow.cluster.pipelines.queued import place_of, queued_jobs
+from precisionflow.cluster.pipelines.queued import Queues
 from precisionflow.cluster.pipelines.runs import ENDED, find_run, stopped
 from precisionflow.cluster.pipelines.tasks import Task, tasks_of
 
@@ -19,16 +19,16 @@ def print_status(run: str, *, access: Access, screen: TextIO) -> None:
     connection = Connection(access)
     found = find_run(run, connection=connection)
     print(f"run {found.display_name} ({found.run_id}): {state_of(found)}", file=screen)
-    tasks, places = tasks_of(found, connection=connection), dict[str, str]()
+    tasks, places, queues = tasks_of(found, connection=connection), dict[str, str](), Queues(connection)
     if any(task.state == "waiting" for task in tasks):
         pods = pods_of(str(found.run_id), connection=connection)
-        held = {node_of(pod): place_of(pod, connection=connection) for pod in pods}
+        held = {node_of(pod): queues.place_of(pod) for pod in pods}
         places = {node: place for node, place in held.items() if place}
     for task in tasks:
         place = next((places[node] for node in task.tries if node in places), None)
         print(f"  {f'{task.label}: {place}' if place else task_line(task)}", file=screen)
     if found.state not in ENDED:
-        for job, place in queued_jobs(str(found.run_id), connection=connection).items():
+        for job, place in queues.jobs(str(found.run_id)).items():
             print(f"  TrainJob {job}: {place}", file=screen)
 
 

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+from precisionflow.cluster.access.claims import refuse_absent_claim
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.kinds import CLUSTER_RUNTIMES, EXPERIMENTS, RUNTIMES, TRAINJOBS
 from precisionflow.cluster.access.listening import refuse_unheard
 from precisionflow.cluster.access.queues import KUEUE, served_version
-from precisionflow.cluster.access.rest import Json, forbidden, get, items
-from precisionflow.config.cluster import Cluster, Resources
+from precisionflow.cluster.access.rest import Json, forbidden, is_absent, items
+from precisionflow.config.cluster import Cluster
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,13 @@ def refuse_unmet(asked: Asked, connection: Connection) -> None:
             _refuse_trainer(cluster, connection)
     if asked.searching:
         with explained("looking for Katib, which the search needs"):
-            if _is_absent(f"/apis/{EXPERIMENTS.api_version}", connection):
+            if is_absent(connection.api, f"/apis/{EXPERIMENTS.api_version}"):
                 raise ClusterError(
                     "Katib, which the search needs, is not installed; `precisionflow doctor` says how"
                 )
         refuse_unheard(connection)
     if asked.volume:
-        with explained(f"looking for the workspace {asked.volume!r} (cluster.workspace)"):
-            connection.core.read_namespaced_persistent_volume_claim(asked.volume, connection.namespace)
+        refuse_absent_claim(asked.volume, connection)
 
 
 def _refuse_beyond_quota(cluster: Cluster, connection: Connection) -> None:
@@ -62,7 +62,7 @@ def _refuse_beyond_quota(cluster: Cluster, connection: Connection) -> None:
             continue  # of some pods alone, which ones is not known here
         hard = spec.get("hard", {})
         for part in ("train", "evaluate", "other"):
-            for name, amount in _asks(getattr(cluster, part)).items():
+            for name, amount in getattr(cluster, part).share.items():
                 limits = [hard[key] for key in (name, f"requests.{name}", f"limits.{name}") if key in hard]
                 least = min(limits, key=parse_quantity, default=None)
                 if least is not None and parse_quantity(amount) > parse_quantity(least):
@@ -70,11 +70,6 @@ def _refuse_beyond_quota(cluster: Cluster, connection: Connection) -> None:
                         f"cluster.{part}: a pod asks for {amount} {name}, and quota {quota['metadata']['name']} allows "
                         f"the whole namespace {connection.namespace} {least}; ask for less, or have the quota raised"
                     )
-
-
-def _asks(resources: Resources) -> dict[str, str]:
-    gpus = {resources.gpu_resource: str(resources.gpus)} if resources.gpus else {}
-    return {"cpu": resources.cpu, "memory": resources.memory} | gpus
 
 
 def _refuse_queue(queue: str, priority: str | None, connection: Connection) -> None:
@@ -91,7 +86,7 @@ def _refuse_queue(queue: str, priority: str | None, connection: Connection) -> N
 
 def _refuse_secret(name: str, connection: Connection) -> None:
     where = connection.namespace
-    if _is_absent(f"/api/v1/namespaces/{where}/secrets/{name}", connection):
+    if is_absent(connection.api, f"/api/v1/namespaces/{where}/secrets/{name}"):
         raise ClusterError(
             f"cluster.pull_secrets {name!r}: namespace {where} has no such Secret; make it: `kubectl -n {where} "
             f"create secret docker-registry {name} --docker-server=HOST --docker-username=USER "
@@ -100,7 +95,7 @@ def _refuse_secret(name: str, connection: Connection) -> None:
 
 
 def _refuse_trainer(cluster: Cluster, connection: Connection) -> None:
-    if _is_absent(f"/apis/{TRAINJOBS.api_version}", connection):
+    if is_absent(connection.api, f"/apis/{TRAINJOBS.api_version}"):
         raise ClusterError(
             "Kubeflow Trainer, which engine.nodes > 1 needs, is not installed; `precisionflow doctor` says how, "
             "or train on one node with --set engine.nodes=1"
@@ -113,18 +108,6 @@ def _refuse_trainer(cluster: Cluster, connection: Connection) -> None:
     if name := cluster.priority_class:
         classes = _names_at("/apis/scheduling.k8s.io/v1/priorityclasses", connection)
         _refuse_unknown(f"cluster.priority_class {name!r}: is no PriorityClass", name, classes)
-
-
-def _is_absent(path: str, connection: Connection) -> bool:
-    """Whether nothing is at a path; False where the user may not look."""
-    from kubernetes.client import ApiException
-
-    try:
-        return get(connection.api, path) is None
-    except ApiException as error:
-        if forbidden(error):
-            return False
-        raise
 
 
 def _names_at(path: str, connection: Connection) -> list[str] | None:

@@ -11,7 +11,6 @@ from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.access.short_pod import USER
 from precisionflow.cluster.workspace.trainings import TRAININGS
 from precisionflow.config import Experiment
-from precisionflow.config.cluster import Resources
 from precisionflow.config.engine import DeepSpeedEngine
 
 MANAGER = "precisionflow.org/launcher"
@@ -124,7 +123,7 @@ def own_runtime(found: Object, launch: Launch) -> Object:
 def trainjob(runtime: Object, launch: Launch) -> Object:
     """The TrainJob that trains with a runtime of `own_runtime`."""
     cluster = launch.experiment.cluster
-    share = _share(cluster.train)
+    share = cluster.train.share
     patched = [
         {"name": job["name"], "template": {"spec": {"template": _pod(launch)}}} for job in _jobs(runtime)
     ]
@@ -203,12 +202,6 @@ def _environment(launch: Launch) -> list[Object]:
         {"name": name, "valueFrom": {kind: {"name": names.MLFLOW, "key": name, "optional": True}}}
         for name, kind in referred
     ]
-
-
-def _share(resources: Resources) -> dict[str, str]:
-    """Requests and limits of one pod: equal, so that a neighbour's hunger is not a rank's delay."""
-    gpus = {resources.gpu_resource: str(resources.gpus)} if resources.gpus else {}
-    return {"cpu": resources.cpu, "memory": resources.memory} | gpus
 
 
 def _pod(launch: Launch) -> Object:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from precisionflow.cluster.access.claims import refuse_absent_claim
 from precisionflow.cluster.access.connection import Connection, inside
 from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.names import DATA, WORKSPACE
-from precisionflow.cluster.access.rest import get
 from precisionflow.cluster.access.short_pod import CONTAINER, Work, answer, never_ran, short_pod
 from precisionflow.cluster.workspace.inside import CHUNK, FULL, READY, collect
 from precisionflow.records.raw import file_sha256
@@ -73,15 +73,7 @@ class Workspace:
 
     def refuse_absent(self) -> None:
         """ClusterError where the claim is not there."""
-        where = self.connection.namespace
-        path = f"/api/v1/namespaces/{where}/persistentvolumeclaims/{self.claim}"
-        with explained(f"looking for the {self.title}"):
-            there = get(self.connection.api, path)
-        if there is None:
-            raise ClusterError(
-                f"{self.title}: namespace {where} has no PersistentVolumeClaim of that name (cluster.workspace); "
-                "`kubectl apply -k manifests/runs` makes the usual one, docs/cluster.md says more"
-            )
+        refuse_absent_claim(self.claim, self.connection)
 
     def look(self, *, digests: bool = False) -> Held:
         """What the data folder holds, by a pod that mounts it; with the sha256 of its files where `digests`."""

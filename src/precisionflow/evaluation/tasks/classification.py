@@ -166,6 +166,7 @@ def score_row_classes(
     bins = class_bins_table(
         found.probabilities,
         target,
+        log_probabilities=found.log_probabilities,
         row=row,
         features=features["test"],
         seen=np.concatenate(list(features.values())),

@@ -10,15 +10,21 @@ from precisionflow.report.wording import Row
 MOST_TICKS = 5
 
 Curves = Mapping[str, Sequence[Row]]
-"""Variant -> its rows of records.schemas.WHERE of one feature and metric, by bin."""
+"""Variant -> its rows of records.schemas.WHERE of one feature and metric, by bin; none of one without the feature.
+
+Looks go by place, as in the legend.
+"""
+
+
+Limits = tuple[float | None, float | None]
 
 
 def coverage_in_bins(curves: Curves, *, level: float, of: str, key: str, name: str) -> str:
     """Coverage of `of`, such as intervals, in each bin, a line a variant, with the first variant's band of chance."""
-    alt = f"Coverage of {100 * level:g} % {of} in bins of {key}, for {', '.join(curves)}"
+    alt = f"Coverage of {100 * level:g} % {of} in bins of {key}, for {_those_of(curves)}"
     with canvas(name, alt=alt, width=320, height=250) as drawing:
         axes = drawing.axes
-        first = next(iter(curves.values()))
+        first = _first(curves)
         low, high = ([row[end] for row in first] for end in ("chance_low", "chance_high"))
         axes.fill_between(_places(first), low, high, color=BAND, linewidth=0)
         axes.axhline(level, color=MUTED, linewidth=0.8)
@@ -32,27 +38,36 @@ def coverage_in_bins(curves: Curves, *, level: float, of: str, key: str, name: s
 
 def errors_in_bins(errors: Curves, stds: Curves, *, key: str, name: str) -> str:
     """Root mean squared error in each bin with marks, the stated std as a thin line."""
-    alt = f"Root mean squared error and stated std in bins of {key}, for {', '.join(errors)}"
-    with canvas(name, alt=alt, width=320, height=250) as drawing:
-        _marks(drawing, errors)
-        _thin(drawing, errors, stds)
-        drawing.axes.set_ylim(bottom=0)
-        drawing.title("error and stated std")
-        drawing.axes.set_ylabel("error, in the target's units")
-        _name_bins(drawing.axes, next(iter(errors.values())), key)
-    return drawing.svg
+    label = "error, in the target's units"
+    words = ("Root mean squared error and stated std", "error and stated std", label)
+    return _measured_and_stated(errors, stds, words, key=key, name=name, limits=(0, None))
 
 
 def accuracies_in_bins(accuracies: Curves, confidences: Curves, *, key: str, name: str) -> str:
     """Accuracy in each bin with marks, the mean confidence as a thin line."""
-    alt = f"Accuracy and mean confidence in bins of {key}, for {', '.join(accuracies)}"
+    words = ("Accuracy and mean confidence", "accuracy and confidence", "accuracy")
+    return _measured_and_stated(accuracies, confidences, words, key=key, name=name, limits=(None, 1.02))
+
+
+def _measured_and_stated(
+    measured: Curves,
+    stated: Curves,
+    words: tuple[str, str, str],
+    *,
+    key: str,
+    name: str,
+    limits: tuple[float | None, float | None],
+) -> str:
+    """`words` are those of the description, of the title and of the axis; `limits` are of the axis."""
+    described, title, label = words
+    alt = f"{described} in bins of {key}, for {_those_of(measured)}"
     with canvas(name, alt=alt, width=320, height=250) as drawing:
-        _marks(drawing, accuracies)
-        _thin(drawing, accuracies, confidences)
-        drawing.axes.set_ylim(top=1.02)
-        drawing.title("accuracy and confidence")
-        drawing.axes.set_ylabel("accuracy")
-        _name_bins(drawing.axes, next(iter(accuracies.values())), key)
+        _marks(drawing, measured)
+        _thin(drawing, measured, stated)
+        drawing.axes.set_ylim(*limits)
+        drawing.title(title)
+        drawing.axes.set_ylabel(label)
+        _name_bins(drawing.axes, _first(measured), key)
     return drawing.svg
 
 
@@ -75,6 +90,14 @@ def _thin(drawing: Drawing, measured: Curves, stated: Curves) -> None:
         drawing.axes.plot(
             _places(rows), means, color=look.colour, linestyle=look.dash, linewidth=0.7, alpha=0.7
         )
+
+
+def _those_of(curves: Curves) -> str:
+    return ", ".join(variant for variant, rows in curves.items() if rows)
+
+
+def _first(curves: Curves) -> Sequence[Row]:
+    return next(rows for rows in curves.values() if rows)
 
 
 def _places(rows: Sequence[Row]) -> list[int]:

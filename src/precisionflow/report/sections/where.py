@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
+from precisionflow.config.evaluation import SetRecalibration
 from precisionflow.evaluation.where import COVERAGE, LEVEL
 from precisionflow.evaluation.where_classes import coverage_name, size_name
 from precisionflow.records.schemas import SURENESS
@@ -20,9 +22,14 @@ from precisionflow.report.tables import Entry, Table
 from precisionflow.report.wording import Row
 
 MOST_FEATURES = 2
-"""Features with figures, those by which coverage is furthest from its band."""
-SETS = {coverage_name(method): f"Coverage of 95 % sets by {method.upper()}" for method in ("aps", "raps")}
-SIZES = {size_name(method): f"Classes in a 95 % set by {method.upper()}" for method in ("aps", "raps")}
+"""Features with figures, those by which the first metric that is judged is furthest from its band."""
+SETS = {
+    coverage_name(method): f"Coverage of 95 % sets by {method.upper()}"
+    for method in get_args(SetRecalibration)
+}
+SIZES = {
+    size_name(method): f"Classes in a 95 % set by {method.upper()}" for method in get_args(SetRecalibration)
+}
 TITLES = {
     COVERAGE: "Coverage of 95 % intervals",
     "rmse": "Root mean squared error",
@@ -33,7 +40,7 @@ TITLES = {
     **SIZES,
     "nll": "Negative log-likelihood in nats",
 }
-"""Metrics of the tables of numbers, in their order."""
+"""Metrics of the tables, in their order."""
 JUDGED = (COVERAGE, "accuracy", *SETS)
 """Metrics whose bins outside of their bands are counted; features are ranked by the first that is measured."""
 
@@ -80,11 +87,15 @@ def _group(group: Group) -> Where:
     return Where(
         group.dataset,
         tuple(
-            _summary(metric, {names[f]: found[f][metric] for f in (SURENESS, *ranked)}, variants)
+            _summary(metric, [(names[f], found[f][metric]) for f in (SURENESS, *ranked)], variants)
             for metric in judged
         ),
         tuple(legend(variants, name=f"{anchor}-key")),
-        tuple(p for i, f in enumerate(shown) for p in _pictures(names[f], found[f], f"{anchor}-{i}")),
+        tuple(
+            p
+            for i, f in enumerate(shown)
+            for p in _pictures(names[f], _of_all(found[f], variants), f"{anchor}-{i}")
+        ),
         tuple(
             _numbers(names[f], metric, found[f][metric], own=f == SURENESS)
             for f in shown
@@ -100,6 +111,11 @@ def _by_feature(rows: Sequence[Row]) -> dict[str, Metrics]:
         curves = found.setdefault(row["feature"], {}).setdefault(row["metric"], {})
         curves.setdefault(row["variant"], []).append(row)
     return {feature: dict(metrics) for feature, metrics in found.items()}
+
+
+def _of_all(metrics: Metrics, variants: Sequence[str]) -> Metrics:
+    """With every variant, in the order of the legend: one without the feature has no rows."""
+    return {metric: {of: curves.get(of, ()) for of in variants} for metric, curves in metrics.items()}
 
 
 def _outside(row: Row) -> float:
@@ -131,7 +147,7 @@ def _pictures(key: str, metrics: Metrics, name: str) -> Iterator[Picture]:
             yield Picture(svg, f"{title}, by {key}.")
 
 
-def _summary(metric: str, curves: Mapping[str, Curves], variants: Sequence[str]) -> Table:
+def _summary(metric: str, curves: Sequence[tuple[str, Curves]], variants: Sequence[str]) -> Table:
     """A line for each feature: how many of a variant's bins are outside of their bands, and the furthest of them."""
 
     def entry(rows: Sequence[Row]) -> Entry:
@@ -144,9 +160,7 @@ def _summary(metric: str, curves: Mapping[str, Curves], variants: Sequence[str])
         worst = max(outside, key=_outside)
         return Entry(text, f"{worst['mean']:.3f} in {_range(worst)}", chance=wording.chance(worst))
 
-    body = tuple(
-        (Entry(name), *(entry(of.get(variant, ())) for variant in variants)) for name, of in curves.items()
-    )
+    body = tuple((Entry(name), *(entry(of.get(variant, ())) for variant in variants)) for name, of in curves)
     title = TITLES[metric][0].lower() + TITLES[metric][1:]
     return Table(
         f"Bins whose {title} is outside of its band", (Entry("bins of"), *map(Entry, variants)), body
