@@ -93,7 +93,18 @@ def drawn(sine, evaluated: Path) -> list:
     known = cells.evaluated_cells([evaluated])
     variants = expand(sine.experiment)
     return list(
-        fits(Group(sine.experiment, "sine", variants, (), (), trained={}, evaluated=known, anchor="x"))
+        fits(
+            Group(
+                sine.experiment,
+                "sine",
+                variants,
+                (),
+                (),
+                trained=cells.Finished(),
+                evaluated=known,
+                anchor="x",
+            )
+        )
     )
 
 

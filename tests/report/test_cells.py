@@ -21,4 +21,4 @@ def test_the_same_evaluation_twice_is_one(tmp_path: Path) -> None:
     experiment = language()
     folders = evaluations(experiment, tmp_path / "a", plausible)
     again = evaluations(experiment, tmp_path / "b", plausible)
-    assert cells.evaluated_cells(folders).keys() == cells.evaluated_cells([*folders, *again]).keys()
+    assert cells.evaluated_cells(folders).keys == cells.evaluated_cells([*folders, *again]).keys

@@ -40,7 +40,7 @@ def test_predictions_are_worth_their_independent_rows(
 def test_pooled_predictions(results: Results) -> None:
     experiment = results.experiments[1]
     variant = expand(experiment)[0]
-    folders = cells.of_variant(cells.evaluated_cells(results.evaluations), variant, experiment)
+    folders = cells.of_variant(cells.evaluated_cells(results.evaluations).folders, variant, experiment)
     pooled = read_numbers(folders)
     assert len(folders) == 14
     assert (len(pooled.pit), pooled.effective_rows) == (14 * 80, 80)
@@ -51,7 +51,7 @@ def test_pooled_predictions(results: Results) -> None:
 def test_pooled_classes(results: Results) -> None:
     experiment = results.experiments[0]
     variant = expand(experiment)[0]
-    folders = cells.of_variant(cells.evaluated_cells(results.evaluations), variant, experiment)
+    folders = cells.of_variant(cells.evaluated_cells(results.evaluations).folders, variant, experiment)
     pooled = read_classes(folders)
     assert (len(pooled.correct), pooled.effective_rows) == (3 * 80, 80)
     last = read_parquet(folders[-1] / "predictions.parquet", CLASS_PREDICTIONS)

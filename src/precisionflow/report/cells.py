@@ -1,9 +1,10 @@
 """What the training and evaluation of every cell left behind, looked up by cell."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -11,72 +12,84 @@ from precisionflow.ablation.design import Variant, expand
 from precisionflow.ablation.measured import cells_of
 from precisionflow.config import Experiment
 from precisionflow.records.cards import ModelCard
-from precisionflow.records.files import read_card, read_parquet
-from precisionflow.records.marker import read_marker
-from precisionflow.records.schemas import CELL, HISTORY, METRICS, only
+from precisionflow.records.files import read_card, read_constants
+from precisionflow.records.marker import StageCard
+from precisionflow.records.schemas import CELL, METRICS, only
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.layout import EvaluatedCell, TrainedCell, cell_folders
-from precisionflow.results.stage import input_key
+from precisionflow.results.stage import input_marker
 
 _NAMES = only(METRICS, *CELL)
 """Columns that say which cell metrics are of."""
+Of = TypeVar("Of")
+
+
+class Mark(NamedTuple):
+    """What the marker of a finished stage says of its code."""
+
+    verb: str
+    code: str
+    trusted: str | None
 
 
 @dataclass(frozen=True)
-class Trained:
-    """One training run: its card, and metric -> step -> value."""
+class Finished:
+    """The folders of one finished stage by cell, and what their markers say."""
 
-    card: ModelCard
-    history: Mapping[str, Mapping[int, float]]
-
-
-def trained_cells(roots: Sequence[Path]) -> dict[Cell, Path]:
-    """The `model` folder of every cell."""
-    return _by_cell(roots, _trained_cell)
-
-
-def evaluated_cells(roots: Sequence[Path]) -> dict[Cell, Path]:
-    """The `evaluation` folder of every cell."""
-    return _by_cell(roots, _evaluated_cell)
+    folders: dict[Cell, Path] = field(default_factory=dict)
+    keys: dict[Cell, str] = field(default_factory=dict)
+    """Keys of the stages that wrote the folders."""
+    marks: dict[Cell, Mark] = field(default_factory=dict)
+    cards: dict[Cell, ModelCard] = field(default_factory=dict)
+    """Of trained cells."""
 
 
-def _by_cell(roots: Sequence[Path], identify: Callable[[Path], Cell]) -> dict[Cell, Path]:
-    """ValueError when two folders hold different results of one cell."""
-    found: dict[Cell, Path] = {}
-    keys: dict[Cell, str] = {}
+def trained_cells(roots: Sequence[Path]) -> Finished:
+    """The `model` folder and the card of every cell; cells of one configuration share it in memory."""
+    found, known = Finished(), dict[str, Experiment]()
     for folder in parted(cell_folders(roots))[0]:
-        cell, key = identify(folder), input_key(folder)
-        known = found.setdefault(cell, folder)
-        if keys.setdefault(cell, key) != key:
-            raise ValueError(f"{known} and {folder} differ, both are {cell}; keep the results of one run")
+        card = read_card(TrainedCell(folder).card, ModelCard)
+        of = known.setdefault(card.experiment_hash, card.experiment)
+        cell = Cell(of.name, of.dataset, of.variant, card.seed, card.split)
+        _add(found, cell, folder)
+        found.cards[cell] = card.model_copy(update={"experiment": of})
     return found
 
 
-def _trained_cell(folder: Path) -> Cell:
-    card = read_card(TrainedCell(folder).card, ModelCard)
-    e = card.experiment
-    return Cell(e.name, e.dataset, e.variant, card.seed, card.split)
+def evaluated_cells(roots: Sequence[Path]) -> Finished:
+    """The `evaluation` folder of every cell."""
+    found = Finished()
+    for folder in parted(cell_folders(roots))[0]:
+        _add(found, Cell(**read_constants(EvaluatedCell(folder).metrics, _NAMES)), folder)
+    return found
 
 
-def _evaluated_cell(folder: Path) -> Cell:
-    first = read_parquet(EvaluatedCell(folder).metrics, _NAMES).slice(0, 1).to_pylist()[0]
-    return Cell(*(first[name] for name in Cell._fields))
+def _add(found: Finished, cell: Cell, folder: Path) -> None:
+    """ValueError when two folders hold different results of one cell."""
+    marker = input_marker(folder)
+    known = found.folders.setdefault(cell, folder)
+    if found.keys.setdefault(cell, marker.key) != marker.key:
+        raise ValueError(f"{known} and {folder} differ, both are {cell}; keep the results of one run")
+    found.marks.setdefault(cell, _mark(marker))
 
 
-def kept(folders: Iterable[Path]) -> list[str]:
+def mark(folder: Path) -> Mark:
+    """What the marker of a finished stage says; ValueError where it is not finished."""
+    return _mark(input_marker(folder))
+
+
+def _mark(marker: StageCard) -> Mark:
+    return Mark(marker.verb, marker.code, marker.trusted)
+
+
+def kept(marks: Iterable[Mark]) -> list[str]:
     """Results of other code that `--trust-code` has kept: a line for each stage and code."""
-    markers = [marker for folder in folders if (marker := read_marker(folder))]
-    counts = Counter((m.verb, m.code, m.trusted) for m in markers if m.trusted)
+    counts = Counter(mark for mark in marks if mark.trusted)
     return [
         f"{verb}: {count} of code {code}, kept under code {other}"
         for (verb, code, other), count in sorted(counts.items())
     ]
-
-
-def keys(folders: Mapping[Cell, Path]) -> list[str]:
-    """Sorted keys of the stages that wrote the folders."""
-    return sorted(input_key(folder) for folder in folders.values())
 
 
 def failed_cells(failures: pa.Table) -> frozenset[Cell]:
@@ -93,26 +106,14 @@ def absent(experiment: Experiment, evaluated: Mapping[Cell, Path], failures: pa.
 
 
 def of_variant(
-    folders: Mapping[Cell, Path], variant: Variant, experiment: Experiment, *, without: Collection[Cell] = ()
-) -> list[Path]:
-    """The folders of one variant's cells but those `without` one, in the order of splits and seeds.
+    found: Mapping[Cell, Of], variant: Variant, experiment: Experiment, *, without: Collection[Cell] = ()
+) -> list[Of]:
+    """What was found of one variant's cells, but of those `without` it, in the order of splits and seeds.
 
-    ValueError names a cell that has none.
+    ValueError names a cell of which there is nothing.
     """
     wanted = [cell for unit in cells_of(variant, experiment) for cell in unit if cell not in without]
     for cell in wanted:
-        if cell not in folders:
+        if cell not in found:
             raise ValueError(f"no folder of {cell}; train and evaluate it, or give its folder")
-    return [folders[cell] for cell in wanted]
-
-
-def read_trained(folder: Path) -> Trained:
-    """Card and history of one cell."""
-    table = read_parquet(TrainedCell(folder).history, HISTORY)
-    metric = table["metric"].combine_chunks().dictionary_encode()
-    code, step, value = (of.to_numpy() for of in (metric.indices, table["step"], table["value"]))
-    history = {
-        name: dict(zip(step[code == index].tolist(), value[code == index].tolist(), strict=True))
-        for index, name in enumerate(metric.dictionary.to_pylist())
-    }
-    return Trained(read_card(TrainedCell(folder).card, ModelCard), history)
+    return [found[cell] for cell in wanted]

@@ -12,7 +12,8 @@ from precisionflow.ablation.gate import Judgement
 from precisionflow.config import Experiment
 from precisionflow.records.cards import ModelCard
 from precisionflow.report import cells, tables
-from precisionflow.report.cells import Trained
+from precisionflow.report.cells import Finished, Of
+from precisionflow.report.histories import Histories, read_histories
 from precisionflow.report.tasks.arm import of_task
 from precisionflow.report.tasks.base import TaskReport
 from precisionflow.report.wording import Row
@@ -31,8 +32,8 @@ class Group:
     """Rows of records.schemas.TABLE."""
     contrasts: tuple[Row, ...]
     """Rows of records.schemas.CONTRASTS; none where no axis is varied."""
-    trained: Mapping[Cell, Path]
-    evaluated: Mapping[Cell, Path]
+    trained: Finished
+    evaluated: Finished
     anchor: str
     """Start of the ids of all its figures."""
     failures: tuple[Row, ...] = ()
@@ -58,26 +59,23 @@ class Group:
         """The cells that failed."""
         return frozenset(Cell(*(row[name] for name in Cell._fields)) for row in self.failures)
 
-    def cells_of(self, folders: Mapping[Cell, Path], variant: Variant) -> list[Path]:
-        """The folders of a variant's cells that are done and did not fail; ValueError names a cell that is missing."""
-        return cells.of_variant(folders, variant, self.experiment, without=self.failed | self.open)
+    def cells_of(self, found: Mapping[Cell, Of], variant: Variant) -> list[Of]:
+        """What was found of a variant's cells that are done and did not fail; ValueError names one that is missing."""
+        return cells.of_variant(found, variant, self.experiment, without=self.failed | self.open)
 
     @cached_property
     def evaluations(self) -> dict[str, list[Path]]:
         """Variant's name -> its evaluated cells; ValueError names a cell that is missing."""
-        return {v.name: self.cells_of(self.evaluated, v) for v in self.variants}
-
-    @cached_property
-    def runs(self) -> dict[str, list[Trained]]:
-        """Variant's name -> its training runs; ValueError names a cell that is missing."""
-        return {
-            v.name: [cells.read_trained(f) for f in self.cells_of(self.trained, v)] for v in self.variants
-        }
+        return {v.name: self.cells_of(self.evaluated.folders, v) for v in self.variants}
 
     @cached_property
     def cards(self) -> dict[str, list[ModelCard]]:
-        """Variant's name -> the cards of its training runs."""
-        return {name: [run.card for run in runs] for name, runs in self.runs.items()}
+        """Variant's name -> the cards of its training runs; ValueError names a cell that is missing."""
+        return {v.name: self.cells_of(self.trained.cards, v) for v in self.variants}
+
+    def histories(self, variant: Variant) -> Histories:
+        """What was measured while a variant trained; it is read anew, as it is the most that a study holds."""
+        return read_histories(self.cells_of(self.trained.folders, variant))
 
     @cached_property
     def task_report(self) -> TaskReport:
@@ -124,8 +122,8 @@ class Material:
 def gather(
     experiment: Experiment,
     *,
-    trained: Mapping[Cell, Path],
-    evaluated: Mapping[Cell, Path],
+    trained: Finished,
+    evaluated: Finished,
     results: Aggregate,
     gate: Sequence[Judgement],
     anchor: str,

@@ -52,8 +52,8 @@ def report(
     inputs = Inputs(by_name(experiments), models=models, evaluations=evaluations, aggregate=aggregate)
     keys = {
         "aggregate": input_key(aggregate),
-        "models": cells.keys(inputs.trained),
-        "evaluations": cells.keys(inputs.evaluated),
+        "models": sorted(inputs.trained.keys.values()),
+        "evaluations": sorted(inputs.evaluated.keys.values()),
     }
 
     def work(folder: Path) -> None:
@@ -61,8 +61,12 @@ def report(
         text = render(shown, keys={name: digest(key) for name, key in keys.items()})
         write_text(text, Reported(folder).page)
 
-    kept = cells.kept([*inputs.trained.values(), *inputs.evaluated.values(), aggregate])
-    given = {"experiments": [e.model_dump_json() for e in inputs.experiments], "kept": kept, **keys}
+    marks = [*inputs.trained.marks.values(), *inputs.evaluated.marks.values(), cells.mark(aggregate)]
+    given = {
+        "experiments": [e.model_dump_json() for e in inputs.experiments],
+        "kept": cells.kept(marks),
+        **keys,
+    }
     once(out, verb="report", inputs=given | ({"unfinished": unfinished} if unfinished else {}), work=work)
 
 
@@ -94,7 +98,7 @@ def articles(inputs: Inputs, *, unfinished: str = "") -> list[Article]:
             results=results,
             gate=() if unfinished else judge(experiment, evaluations=inputs.evaluations),
             anchor=f"x{position}",
-            open_cells=cells.absent(experiment, inputs.evaluated, results.failures)
+            open_cells=cells.absent(experiment, inputs.evaluated.folders, results.failures)
             if unfinished
             else frozenset(),
         )

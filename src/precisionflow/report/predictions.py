@@ -1,17 +1,23 @@
 """The test predictions of several cells, one after the other, as columns that the figures draw."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Bool
 
 from precisionflow.evaluation.columns import Rows
+from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.predictions import predictive_distribution
-from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import CLASS_PREDICTIONS, PREDICTIONS
+from precisionflow.records.files import read_together
+from precisionflow.records.schemas import CLASS_PREDICTIONS, PREDICTIONS, only
 from precisionflow.results.layout import EvaluatedCell
+
+TOGETHER = 256
+"""Cells whose predictions are put into one table."""
+_OF_CLASSES = only(CLASS_PREDICTIONS, "row", "confidence", "correct")
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,8 @@ def effective_rows(row: np.ndarray) -> int:
 def read_numbers(folders: Sequence[Path]) -> NumberPredictions:
     """The pooled records.schemas.PREDICTIONS of evaluated cells; ValueError names the file of a broken row."""
     cells, rows = [], []
-    for file in (EvaluatedCell(folder).predictions for folder in folders):
-        table = read_parquet(file, PREDICTIONS)
-        predicted, target = predictive_distribution(table, origin=str(file)), table["target"].to_numpy()
+    for table, predicted in _distributions(folders):
+        target = table["target"].to_numpy()
         cells.append(
             (target, predicted.mean, predicted.std, predicted.cdf(target), *predicted.interval(0.95))
         )
@@ -64,11 +69,25 @@ def read_numbers(folders: Sequence[Path]) -> NumberPredictions:
     return NumberPredictions(target, mean, std, pit, lower, upper, effective_rows(np.concatenate(rows)))
 
 
+def _distributions(folders: Sequence[Path]) -> Iterator[tuple[pa.Table, Distribution]]:
+    """Rows and what they predict: of many cells at once where they are alike, else of each."""
+    files = [EvaluatedCell(folder).predictions for folder in folders]
+    for some in (files[start : start + TOGETHER] for start in range(0, len(files), TOGETHER)):
+        table, rows = read_together(some, PREDICTIONS)
+        try:
+            found = [(table, predictive_distribution(table))]
+        except ValueError:
+            ends = np.cumsum(rows).tolist()
+            parts = [table.slice(end - n, n) for end, n in zip(ends, rows, strict=True)]
+            found = [
+                (part, predictive_distribution(part, origin=str(file)))
+                for part, file in zip(parts, some, strict=True)
+            ]
+        yield from found
+
+
 def read_classes(folders: Sequence[Path]) -> ClassPredictions:
     """The pooled records.schemas.CLASS_PREDICTIONS of evaluated cells."""
-    tables = [read_parquet(EvaluatedCell(folder).predictions, CLASS_PREDICTIONS) for folder in folders]
-    row, confidence, correct = (
-        np.concatenate([table[name].to_numpy() for table in tables])
-        for name in ("row", "confidence", "correct")
-    )
+    table, _ = read_together([EvaluatedCell(folder).predictions for folder in folders], _OF_CLASSES)
+    row, confidence, correct = (table[name].to_numpy() for name in _OF_CLASSES.names)
     return ClassPredictions(confidence, correct, effective_rows(row))

@@ -66,7 +66,7 @@ class Records:
 
 def records(group: Group, variant: Variant) -> Records | None:
     """The last records of a variant; none where a run has none."""
-    files = [TrainedCell(folder).settling for folder in group.cells_of(group.trained, variant)]
+    files = [TrainedCell(folder).settling for folder in group.cells_of(group.trained.folders, variant)]
     if not all(file.is_file() for file in files):
         return None
     runs = []

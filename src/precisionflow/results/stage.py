@@ -122,16 +122,17 @@ class Span(NamedTuple):
 
 def finished_span(out: Path) -> Span:
     """When a finished stage worked; ValueError when it isn't finished."""
-    marker = _input(out)
+    marker = input_marker(out)
     return Span(marker.ended - marker.seconds, marker.ended)
 
 
 def input_key(folder: Path) -> str:
     """Key of an input; ValueError when the stage that makes it is not finished or a file of it is gone."""
-    return _input(folder).key
+    return input_marker(folder).key
 
 
-def _input(folder: Path) -> StageCard:
+def input_marker(folder: Path) -> StageCard:
+    """Marker of an input; ValueError as of `input_key`."""
     marker = read_marker(folder)
     if marker is None:
         raise ValueError(f"{folder}: is not a finished stage; run the stage that writes it first")

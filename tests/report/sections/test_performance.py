@@ -11,6 +11,7 @@ from precisionflow.ablation.analyses.performance import performance_of
 from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment
 from precisionflow.records.schemas import PERFORMANCE
+from precisionflow.report.cells import Finished
 from precisionflow.report.material import Material, gather
 from precisionflow.report.page import templates
 from precisionflow.report.sections import performance
@@ -22,7 +23,7 @@ def material(experiment: Experiment, rows: list[dict[str, Any]], folder: Path) -
     """Invented scores, with what the cells took."""
     results = read_aggregate(results_of([experiment], folder).aggregate)
     results = results._replace(performance=pa.Table.from_pylist(rows, PERFORMANCE))
-    return gather(experiment, trained={}, evaluated={}, results=results, gate=(), anchor="x0")
+    return gather(experiment, trained=Finished(), evaluated=Finished(), results=results, gate=(), anchor="x0")
 
 
 def test_phases_speed_layers_and_fronts_have_their_numbers(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from precisionflow.ablation.aggregate import SCHEMAS, Aggregate
 from precisionflow.ablation.analyses.scaling import Rows
 from precisionflow.config import Experiment
 from precisionflow.report import scaling as words
+from precisionflow.report.cells import Finished
 from precisionflow.report.figures.scaling import law_figure
 from precisionflow.report.material import gather
 from precisionflow.report.page import templates
@@ -28,7 +29,9 @@ def results_of(found: Rows) -> Aggregate:
 
 def text_of(experiment: Experiment) -> str:
     results = results_of(rows(experiment))
-    material = gather(experiment, trained={}, evaluated={}, results=results, gate=(), anchor="x0")
+    material = gather(
+        experiment, trained=Finished(), evaluated=Finished(), results=results, gate=(), anchor="x0"
+    )
     section = scaling.section(material)
     assert section is not None
     return templates().get_template(section.template).render(section.context, title=section.title)

@@ -11,6 +11,7 @@ import pytest
 from precisionflow.records.files import write_parquet
 from precisionflow.records.schemas import SETTLING
 from precisionflow.report.figures.settling import layer_map
+from precisionflow.report.histories import Histories, measured
 from precisionflow.report.sections import settling
 from precisionflow.report.settling import Records, records
 from precisionflow.results.cells import Cell
@@ -59,16 +60,16 @@ def group_of(folder, of_variants):
                 rows = record(0.7, step=10) + of_variants[name][seed]
                 table = pa.Table.from_pylist(rows, schema=SETTLING)
                 write_parquet(table, folder / name / str(seed) / "settling.parquet", SETTLING)
-    run = SimpleNamespace(history={"gradient_cosine": {10: 0.3, 20: 0.8}})
+    cosines = measured(np.array([0, 0, 1, 1]), np.array([10, 20, 10, 20]), np.array([0.3, 0.8, 0.3, 0.8]))
     experiment = language(("seeds: [0, 1, 2]", "seeds: [0, 1]"))
     return SimpleNamespace(
         experiment=experiment,
         dataset="text",
         variants=[SimpleNamespace(name=name, dataset="text", experiment=experiment) for name in names],
         names=names,
-        trained=trained,
+        trained=SimpleNamespace(folders=trained),
         cells_of=lambda folders, of: [path for cell, path in folders.items() if cell.variant == of.name],
-        runs={name: [run, run] for name in names},
+        histories=lambda _: Histories(2, {"gradient_cosine": cosines}),
         anchor="x0-0",
     )
 

@@ -8,6 +8,7 @@ import pytest
 from precisionflow.evaluation.where import COVERAGE
 from precisionflow.evaluation.where_classes import coverage_name, size_name
 from precisionflow.records.schemas import SURENESS
+from precisionflow.report.cells import Finished
 from precisionflow.report.material import Group, Material
 from precisionflow.report.page import templates
 from precisionflow.report.sections import where
@@ -40,7 +41,7 @@ def rows(**lost: float) -> list[dict[str, Any]]:
 
 def shown(found: list[dict[str, Any]]) -> tuple[where.Where, str]:
     experiment = regression()
-    group = Group(experiment, "d", (), (), (), {}, {}, "x0-0", where=tuple(found))
+    group = Group(experiment, "d", (), (), (), Finished(), Finished(), "x0-0", where=tuple(found))
     section = where.section(Material(experiment, (group,), (), "x0"))
     assert section is not None
     text = templates().get_template(section.template).render(section.context, title=section.title)
@@ -128,7 +129,7 @@ def test_a_bin_that_a_variant_has_not_is_a_dash() -> None:
 
 
 def test_without_bins_there_is_no_section() -> None:
-    group = Group(regression(), "d", (), (), (), {}, {}, "x0-0")
+    group = Group(regression(), "d", (), (), (), Finished(), Finished(), "x0-0")
     assert where.section(Material(regression(), (group,), (), "x0")) is None
 
 

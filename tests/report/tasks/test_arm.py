@@ -28,7 +28,7 @@ METRICS = (
 @pytest.fixture(scope="module")
 def reports(results: Results) -> list[TaskReport]:
     """Of the language experiment and of the regression."""
-    evaluated = cells.evaluated_cells(results.evaluations)
+    evaluated = cells.evaluated_cells(results.evaluations).folders
     made = []
     for experiment in results.experiments:
         variants = expand(experiment)

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.ticker import MaxNLocator
 
+from precisionflow.report.histories import Measured
 from precisionflow.report.svg import canvas, stroke
 
 
@@ -52,22 +54,26 @@ def curve_figure(
     return drawing.svg
 
 
-def mean_and_range(runs: Sequence[Mapping[int, float]], *, points: int = 120) -> Curve:
-    """Mean and range at the steps of the longest run, at most about `points` of them.
+def mean_and_range(measured: Measured, *, runs: int, points: int = 120) -> Curve:
+    """Mean and range over so many runs at the steps of the longest, at most about `points` of them.
 
-    A run that has stopped counts with its last value: else it would leave the mean to the survivors.
+    A run that has stopped counts with its last value: else it would leave the mean to the survivors. There is no curve
+    where a run has no value.
     """
-    if not all(runs):
+    starts = measured.starts
+    if not runs or len(starts) != runs:
         return Curve(*(np.array([]) for _ in Curve._fields))
-    steps = np.array(sorted(set.union(*(set(run) for run in runs))), dtype=int)
-    steps = steps[steps >= max(min(run) for run in runs)]
+    steps = np.unique(measured.step)
+    steps = steps[steps >= measured.step[starts].max()]
     if len(steps) > points:
         steps = steps[np.unique(np.linspace(0, len(steps) - 1, points).round().astype(int))]
-    values = np.array([_held(run, steps) for run in runs])
+    values = _held(measured, steps, runs=runs)
     return Curve(steps, values.mean(axis=0), values.min(axis=0), values.max(axis=0))
 
 
-def _held(run: Mapping[int, float], steps: np.ndarray) -> np.ndarray:
+def _held(measured: Measured, steps: np.ndarray, *, runs: int) -> Float[np.ndarray, "runs steps"]:
     """Value at each step or, where a run has none, at the last step before that it has."""
-    own = np.array(sorted(run))
-    return np.array([run[step] for step in own.tolist()])[np.searchsorted(own, steps, side="right") - 1]
+    apart = int(measured.step.max()) + 1
+    wanted = np.arange(runs)[:, None] * apart + steps
+    places = np.searchsorted(measured.run * apart + measured.step, wanted, side="right") - 1
+    return measured.value[places]  # type: ignore[no-any-return]

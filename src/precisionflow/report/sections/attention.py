@@ -40,7 +40,7 @@ def tables_of(group: Group) -> Iterator[Table]:
 def histories(group: Group) -> Iterator[Table]:
     """Means over all cells of a variant at some steps of its training; nothing where training left no table."""
     for variant in group.variants[:MOST_FIGURES]:
-        files = [TrainedCell(folder).attention for folder in group.cells_of(group.trained, variant)]
+        files = [TrainedCell(folder).attention for folder in group.cells_of(group.trained.folders, variant)]
         if not all(file.is_file() for file in files):
             continue
         rows = [row for file in files for row in read_parquet(file, ATTENTION_HISTORY).to_pylist()]

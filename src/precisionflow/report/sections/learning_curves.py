@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from precisionflow.config.learning import PredictiveCoding
-from precisionflow.report.figures.learning import learning_curve, mean_and_range
+from precisionflow.report.figures.learning import Curve, learning_curve, mean_and_range
 from precisionflow.report.material import Group, Material
 from precisionflow.report.pictures import Key, Picture, legend
 from precisionflow.report.section import Section
@@ -41,14 +41,16 @@ def section(material: Material) -> Section:
 
 
 def _pictures(group: Group) -> Iterator[Picture]:
-    for metric, caption in CURVES.items():
-        curves = {}
-        for index, variant in enumerate(group.variants):
+    found: dict[str, dict[int, Curve]] = {metric: {} for metric in CURVES}
+    for index, variant in enumerate(group.variants):
+        histories = group.histories(variant)
+        for metric, curves in found.items():
             if metric == "energy" and not isinstance(variant.experiment.learning, PredictiveCoding):
                 continue
-            curve = mean_and_range([run.history.get(metric, {}) for run in group.runs[variant.name]])
+            curve = mean_and_range(histories.of(metric), runs=histories.runs)
             if len(curve.steps):
                 curves[index] = curve
+    for metric, curves in found.items():
         if curves:
             name = f"{group.anchor}-{metric.replace('_', '-')}"
-            yield Picture(learning_curve(metric, curves, variants=group.names, name=name), caption)
+            yield Picture(learning_curve(metric, curves, variants=group.names, name=name), CURVES[metric])

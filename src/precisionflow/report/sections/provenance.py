@@ -1,18 +1,17 @@
 """Provenance: configuration, hashes and code behind an experiment's numbers."""
 
-from pathlib import Path
-
 from precisionflow.config import to_yaml
 from precisionflow.report import cells
+from precisionflow.report.cells import Mark
 from precisionflow.report.material import Material
 from precisionflow.report.section import Section
 
 
-def _folders(material: Material) -> list[Path]:
-    """Folders of the experiment's trained and evaluated cells."""
+def _marks(material: Material) -> list[Mark]:
+    """What the markers of the experiment's trained and evaluated cells say."""
     (group, *_), name = material.groups, material.experiment.name
-    of_all = [*group.trained.items(), *group.evaluated.items()]
-    return [folder for cell, folder in of_all if cell.experiment == name]
+    of_all = [*group.trained.marks.items(), *group.evaluated.marks.items()]
+    return [mark for cell, mark in of_all if cell.experiment == name]
 
 
 def section(material: Material) -> Section:
@@ -24,7 +23,7 @@ def section(material: Material) -> Section:
         "yaml": to_yaml(material.experiment),
         "code": ", ".join(sorted({card.code_version for card in cards})),
         "runs": len(cards),
-        "kept": cells.kept(_folders(material)),
+        "kept": cells.kept(_marks(material)),
         "variants": [(dataset, variant, value) for (dataset, variant), value in variants.items()],
     }
     return Section("Provenance", "sections/provenance.html.jinja", context)

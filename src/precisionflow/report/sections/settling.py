@@ -79,7 +79,7 @@ def _table(group: Group, found: Mapping[int, Records]) -> Table:
         lowest = int(cosines.argmin())
         where = f"layer {of.layers[lowest]}" if lowest < len(of.layers) else "output"
         energies = of.by_layer("energy").mean(axis=0)
-        overall = [run.history["gradient_cosine"] for run in group.runs[group.names[index]]]
+        overall = group.histories(group.variants[index]).of("gradient_cosine").last
         body.append(
             (
                 Entry(group.names[index]),
@@ -87,7 +87,7 @@ def _table(group: Group, found: Mapping[int, Records]) -> Table:
                 Entry(significant(before, spread=abs(after - before))),
                 Entry(significant(after, spread=abs(after - before))),
                 Entry(_ratio(energies)),
-                Entry(significant(float(np.mean([of_run[max(of_run)] for of_run in overall])))),
+                Entry(significant(float(overall.mean()))),
                 Entry(significant(cosines[lowest]), where),
             )
         )
@@ -136,9 +136,9 @@ def _pictures(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
             logarithmic=True,
         )
         yield Picture(figure, caption)
+    histories = {index: group.histories(group.variants[index]) for index in found}
     cosines = {
-        index: mean_and_range([run.history["gradient_cosine"] for run in group.runs[group.names[index]]])
-        for index in found
+        index: mean_and_range(of.of("gradient_cosine"), runs=of.runs) for index, of in histories.items()
     }
     figure = curve_figure(
         "cosine with backprop",
