@@ -20,14 +20,16 @@ from precisionflow.records.cards import DatasetCard, ModelCard, Standardisation
 from precisionflow.records.files import (
     checked,
     read_card,
+    read_constants,
     read_parquet,
+    read_together,
     replacing,
     write_card,
     write_parquet,
     write_text,
 )
 from precisionflow.records.metrics import metric_named
-from precisionflow.records.schemas import HISTORY, METRICS, PREDICTIONS, REGRESSION_ROWS, TABLE
+from precisionflow.records.schemas import HISTORY, METRICS, PREDICTIONS, REGRESSION_ROWS, TABLE, only
 
 FEATURES = REGRESSION_ROWS.field("features").type
 
@@ -199,6 +201,48 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         path = tmp_path / "a" / "b" / "file.parquet"
         write_parquet(table, path, schema)
         assert read_parquet(path, schema).equals(table.cast(schema))
+
+
+def test_files_that_are_read_together_are_read_as_each_alone(tmp_path: Path) -> None:
+    tables = [history(), history(step=[3, 4], value=[1, 0]), history(step=[5, 6])]
+    paths = [tmp_path / f"{place}.parquet" for place in range(3)]
+    for path, table in zip(paths, tables, strict=True):
+        pq.write_table(table, path)
+    together, rows = read_together(paths, HISTORY)
+    assert rows == [2, 2, 2]
+    assert together.to_pylist() == [row for path in paths for row in read_parquet(path, HISTORY).to_pylist()]
+    assert together.schema.types == HISTORY.types
+
+
+@pytest.mark.parametrize("bad", [{"value": [0.5, NAN]}, {"value": ["a", "b"]}, {"metric": [None, "nll"]}])
+def test_of_files_that_are_read_together_the_bad_one_is_named(bad: dict[str, Any], tmp_path: Path) -> None:
+    for name, table in (("good", history()), ("bad", history(**bad)), ("after", history())):
+        pq.write_table(table, tmp_path / name)
+    with pytest.raises(ValueError, match=r".") as alone:
+        read_parquet(tmp_path / "bad", HISTORY)
+    with pytest.raises(ValueError, match=r".") as found:
+        read_together([tmp_path / name for name in ("good", "bad", "after")], HISTORY)
+    assert str(found.value) == str(alone.value)
+    assert str(tmp_path / "bad") in str(found.value)
+
+
+def test_constants_are_those_of_the_first_row_whether_or_not_they_are_constant(tmp_path: Path) -> None:
+    names = only(HISTORY, "step", "metric")
+    for step, groups in (([7, 7], 2), ([7, 8], 2), ([8, 7], 2), ([7, 7], 1)):
+        pq.write_table(history(step=step), tmp_path / "file", row_group_size=groups)
+        assert read_constants(tmp_path / "file", names) == {"step": step[0], "metric": "train_loss"}
+    with pytest.raises(ValueError, match="column 'seed' is missing"):
+        read_constants(tmp_path / "file", only(METRICS, "seed"))
+    with pytest.raises(ValueError, match="nothing: does not exist; run the stage that writes it first"):
+        read_constants(tmp_path / "nothing", names)
+
+
+def test_small_tables_are_compressed_to_be_read_fast_large_ones_to_be_small(tmp_path: Path) -> None:
+    for rows_of, wanted in ((10, "SNAPPY"), (1 << 17, "ZSTD")):
+        table = history(step=range(rows_of), metric=["a"] * rows_of, value=np.zeros(rows_of))
+        write_parquet(table, tmp_path / "file", HISTORY)
+        group = pq.ParquetFile(tmp_path / "file").metadata.row_group(0)
+        assert {group.column(place).compression for place in range(3)} == {wanted}
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table
-from precisionflow.records.files import read_parquet, write_parquet
-from precisionflow.records.marker import MARKER, check_written, digests_of, sha256_of
+from precisionflow.records.files import read_parquet, write_card, write_parquet
+from precisionflow.records.marker import MARKER, check_written, digests_of, read_marker, sha256_of
 from precisionflow.records.schemas import METRICS, PREDICTIONS, REGRESSION_ROWS
 from precisionflow.results.stage import once
 
@@ -169,6 +169,32 @@ def test_a_file_that_has_just_changed_is_read_again(tmp_path: Path) -> None:
     for text in ("abc", "abd", "abe", "abf"):
         path.write_text(text)
         found.add(sha256_of(path))
+    assert len(found) == 4
+
+
+def test_a_marker_is_parsed_once_while_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = stage(tmp_path / "out", "metrics.parquet").parent
+    monkeypatch.setattr("precisionflow.records.marker._SETTLED", -1)
+    first = read_marker(folder)
+    assert first is not None
+    assert read_marker(folder) is first
+    write_card(first.model_copy(update={"version": "another"}), folder / MARKER)
+    again = read_marker(folder)
+    assert again is not None
+    assert again.version == "another"
+
+
+def test_a_marker_that_has_just_changed_is_parsed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a coarse clock says of its times."""
+    monkeypatch.setattr("precisionflow.records.marker._state", lambda _: (0,))
+    folder, found = stage(tmp_path / "out", "metrics.parquet").parent, set()
+    text = (folder / MARKER).read_text()
+    for key in ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc", "dddddddddddd"):
+        (folder / MARKER).write_text(json.dumps(json.loads(text) | {"key": key}))
+        marker = read_marker(folder)
+        found.add(marker and marker.key)
     assert len(found) == 4
 
 

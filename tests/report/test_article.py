@@ -55,7 +55,7 @@ def test_files_that_a_section_does_not_need_are_not_read(results: Results) -> No
     bare = gather(
         known,
         trained=cells.trained_cells(results.models),
-        evaluated={},
+        evaluated=cells.Finished(),
         results=read_aggregate(results.aggregate),
         gate=(),
         anchor="x0",

@@ -22,3 +22,12 @@ def test_the_same_evaluation_twice_is_one(tmp_path: Path) -> None:
     folders = evaluations(experiment, tmp_path / "a", plausible)
     again = evaluations(experiment, tmp_path / "b", plausible)
     assert cells.evaluated_cells(folders).keys == cells.evaluated_cells([*folders, *again]).keys
+
+
+def test_cells_of_one_configuration_share_it(tmp_path: Path) -> None:
+    """A study of 10,000 cells would else hold as many."""
+    found = cells.trained_cells(models(regression(), tmp_path))
+    assert len(found.cards) == 2 * 14
+    assert len({id(card.experiment) for card in found.cards.values()}) == 2
+    for cell, card in found.cards.items():
+        assert (cell.variant, cell.seed, cell.split) == (card.experiment.variant, card.seed, card.split)

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from precisionflow.evaluation.distribution import gaussian
+from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.predictions import predictions_table, predictive_distribution
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, PREDICTIONS
@@ -35,6 +36,36 @@ def test_predictions_are_worth_their_independent_rows(
     pooled = read_numbers([tmp_path / str(index) for index in range(len(runs))])
     assert pooled.effective_rows == rows
     assert pooled.pit.tolist() == [0.5] * sum(len(of) for of in runs)
+
+
+def written(folder: Path, predictive: Distribution, **changed: np.ndarray) -> Path:
+    n = len(predictive.location)
+    table = predictions_table(predictive, row=np.arange(n), target=np.arange(n) / n)
+    for name, values in changed.items():
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(values))
+    write_parquet(table, folder / "predictions.parquet", PREDICTIONS)
+    return folder
+
+
+def test_cells_that_are_not_alike_are_pooled_as_well(tmp_path: Path) -> None:
+    """An ensemble's members are the components of its mixture: a cell may have more of them than another."""
+    one = gaussian(np.zeros(3), np.ones(3))
+    two = Distribution("gaussian", np.array([[0.0, 1.0]] * 2), np.ones((2, 2)), np.full((2, 2), 0.5))
+    folders = [written(tmp_path / "one", one), written(tmp_path / "two", two)]
+    apart, pooled = [read_numbers([folder]) for folder in folders], read_numbers(folders)
+    for name in ("target", "mean", "std", "pit", "lower", "upper"):
+        assert getattr(pooled, name).tolist() == [x for of in apart for x in getattr(of, name).tolist()]
+    assert pooled.effective_rows == 25 // 9
+
+
+def test_of_many_cells_the_file_of_a_broken_row_is_named(tmp_path: Path) -> None:
+    of = gaussian(np.zeros(3), np.ones(3))
+    folders = [written(tmp_path / name, of) for name in ("a", "b")]
+    folders.insert(1, written(tmp_path / "broken", of, mean=np.array([0.0, 9.0, 0.0])))
+    with pytest.raises(
+        ValueError, match=r"broken/predictions.parquet: mean, row 1: given 9.0; should be that of"
+    ):
+        read_numbers(folders)
 
 
 def test_pooled_predictions(results: Results) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from unicodedata import east_asian_width
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -117,6 +118,23 @@ def canvas(name: str, *, alt: str, width: float = 320, height: float = 250) -> I
             transparent=True,
         )
     drawing.parts.append(_inline(buffer.getvalue(), name, alt))
+
+
+_EMS = {1.0: "WMmw%@…", 0.4: "ijlI.,:;|!'()[]-/ "}
+"""Width of signs in the font's size, in a wide font."""
+_OF_SIGN = {sign: width for width, signs in _EMS.items() for sign in signs}
+
+
+def text_width(text: str, *, size: float) -> float:
+    """CSS pixels that a line of text takes at most, in a font as wide as DejaVu Sans."""
+    return size * sum(map(_ems, text))
+
+
+def _ems(sign: str) -> float:
+    if east_asian_width(sign) in "WF":
+        return 1.0
+    usual = 0.65 if sign.islower() or sign.isdigit() or sign == "_" else 0.88
+    return _OF_SIGN.get(sign, usual)
 
 
 def shortened(text: str) -> str:

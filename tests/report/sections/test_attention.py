@@ -127,7 +127,7 @@ def test_the_section_shows_variants_that_were_looked_into_while_they_trained(tmp
     cells = {"one": [tmp_path / "run"], "other": [tmp_path / "nothing"]}
     group = SimpleNamespace(
         variants=[SimpleNamespace(name=name) for name in cells],
-        trained=None,
+        trained=SimpleNamespace(folders=None),
         cells_of=lambda _, variant: cells[variant.name],
     )
     entropy, precision, symbols = histories(group)

@@ -1,5 +1,6 @@
 """Figures of attention: posteriors over edges with their tokens."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -7,9 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from precisionflow.report.figures.shades import LEVELS, shaded
+from precisionflow.report.svg import text_width
 
 CELL = 11
 """Pixels of an edge."""
+SIZE = 9
+"""Pixels of the font."""
 LONGEST = 8
 """Characters of a token that are shown."""
 
@@ -20,7 +24,7 @@ def heatmap(probabilities: Float[np.ndarray, "queries keys"], tokens: Sequence[s
     One path for each shade, so that a page holds many.
     """
     shown = [_shown(token) for token in tokens]
-    margin = 8 + 6 * max(map(len, shown))
+    margin = math.ceil(8 + max(text_width(token, size=SIZE) for token in shown))
     size = margin + CELL * len(tokens) + 4
     shade = np.ceil(LEVELS * np.sqrt(np.clip(probabilities, 0, 1)) - 0.5).astype(int)
     parts = [f'<svg viewBox="0 0 {size} {size}" role="img" aria-label="{escape(alt)}">']
@@ -30,7 +34,7 @@ def heatmap(probabilities: Float[np.ndarray, "queries keys"], tokens: Sequence[s
         start, middle = margin - 3, f"{margin + CELL * (place + 0.8):.1f}"
         labels.append(f'<text x="{start}" y="{middle}" text-anchor="end">{token}</text>')
         labels.append(f'<text transform="translate({middle} {start}) rotate(-90)">{token}</text>')
-    parts.append(f'<g fill="var(--ink)" font-size="9">{"".join(labels)}</g></svg>')
+    parts.append(f'<g fill="var(--ink)" font-size="{SIZE}">{"".join(labels)}</g></svg>')
     return "".join(parts)
 
 

@@ -10,33 +10,40 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.image import imsave
 
+from precisionflow.report.svg import text_width
+
 Image = UInt8[np.ndarray, "height width *colours"]
 MOST_PIXELS = 40
 """Along a side; of larger images every second, third, ... pixel is drawn."""
 SIDE, GAP, LINE = 34, 4, 16
 """Pixels of an image on the page, between two, and of a line of text."""
+SIZE, NARROWEST = 10, 320
+"""Pixels of the font, and of a figure at least: a narrower one would be magnified, as wide as the page has room."""
 
 
 def image_rows(rows: Mapping[str, Sequence[Image]], *, alt: str, notes: Sequence[str] = ()) -> str:
     """Images side by side under the name of their row; `notes` stand under the last row, one for each column."""
     columns, step = max(map(len, rows.values())), SIDE + LINE + GAP
-    width, height = columns * (SIDE + GAP), len(rows) * step + (LINE if notes else 0)
+    across = math.ceil(max([SIDE, *(text_width(note, size=SIZE) for note in notes)])) + GAP
+    width = math.ceil(max([NARROWEST, columns * across, *(text_width(name, size=SIZE) for name in rows)]))
+    height = len(rows) * step + (LINE if notes else 0)
     parts, texts = [], []
     for place, (name, images) in enumerate(rows.items()):
         top = place * step + LINE
         texts.append(f'<text x="0" y="{top - 4}">{escape(name)}</text>')
         parts += [
-            f'<image x="{column * (SIDE + GAP)}" y="{top}" width="{SIDE}" height="{SIDE}" '
+            f'<image x="{column * across + (across - GAP - SIDE) / 2:g}" y="{top}" width="{SIDE}" height="{SIDE}" '
             f'style="image-rendering:pixelated" href="data:image/png;base64,{_png(image)}"/>'
             for column, image in enumerate(images)
         ]
+    middles = [column * across + (across - GAP) / 2 for column in range(columns)]
     texts += [
-        f'<text x="{column * (SIDE + GAP) + SIDE / 2:g}" y="{height - 4}" text-anchor="middle">{escape(note)}</text>'
-        for column, note in enumerate(notes)
+        f'<text x="{middle:g}" y="{height - 4}" text-anchor="middle">{escape(note)}</text>'
+        for middle, note in zip(middles, notes, strict=False)
     ]
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">{"".join(parts)}'
-        f'<g fill="var(--ink)" font-size="10">{"".join(texts)}</g></svg>'
+        f'<g fill="var(--ink)" font-size="{SIZE}">{"".join(texts)}</g></svg>'
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.ticker import MaxNLocator
 
+from precisionflow.report.figures.lanes import label, lanes
 from precisionflow.report.svg import MUTED, canvas, stroke
 
 
@@ -14,16 +15,15 @@ def phase_bars(steps: Mapping[str, Mapping[str, float]], *, phases: Sequence[str
         for variant, of in steps.items()
     )
     alt = f"Seconds of a step by phase. {told}"
-    with canvas(name, alt=alt, width=480, height=80 + 34 * len(steps)) as drawing:
+    with lanes(name, alt=alt, count=2 * len(steps)) as drawing:
         axes = drawing.axes
-        for height, of in enumerate(reversed(list(steps.values()))):
+        for place, (variant, of) in enumerate(steps.items()):
+            label(axes, 2 * place, variant)
             start = 0.0
             for index, phase in enumerate(phases):
                 width = of.get(phase, 0.0)
-                axes.barh(height, width, left=start, color=stroke(index).colour, height=0.55)
+                axes.barh(2 * place + 1.45, width, left=start, color=stroke(index).colour, height=0.7)
                 start += width
-        axes.set_yticks(range(len(steps)), list(reversed(list(steps))))
-        axes.grid(visible=False, axis="y")
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("seconds a step")
         drawing.title("a step by its phases")

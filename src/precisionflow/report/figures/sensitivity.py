@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import MaxNLocator
 
+from precisionflow.report.figures.lanes import label, lanes
 from precisionflow.report.svg import BAND, BETTER, INK, MUTED, canvas, stroke
 from precisionflow.report.wording import Row
 
@@ -20,27 +21,25 @@ def index_bars(
 
     The parameter that moves most is at the top. Rows of SENSITIVITY in the order of `names`.
     """
-    order = sorted(range(len(main)), key=lambda index: (main[index]["value"], -index))
-    told = ", ".join(f"{names[index]} {main[index]['value']:.3g}" for index in reversed(order))
-    with canvas(name, alt=f"{title}, {x}: {told}", width=320, height=84 + 30 * len(main)) as drawing:
+    order = sorted(range(len(main)), key=lambda index: (-main[index]["value"], index))
+    told = ", ".join(f"{names[index]} {main[index]['value']:.3g}" for index in order)
+    with lanes(name, alt=f"{title}, {x}: {told}", count=2 * len(main)) as drawing:
         axes, look = drawing.axes, stroke(0)
-        for height, index in enumerate(order):
-            row = main[index]
-            axes.barh(height, row["value"], color=look.colour, height=0.5, alpha=0.55)
+        for place, index in enumerate(order):
+            row, middle = main[index], 2 * place + 1.45
+            label(axes, 2 * place, names[index])
+            axes.barh(middle, row["value"], color=look.colour, height=0.7, alpha=0.55)
             if not math.isnan(row["low"]):
-                axes.plot([row["low"], row["high"]], [height, height], color=INK, linewidth=1.4)
+                axes.plot([row["low"], row["high"]], [middle, middle], color=INK, linewidth=1.4)
             if not math.isnan(row["chance"]):
                 axes.plot(
                     [row["chance"]] * 2,
-                    [height - 0.36, height + 0.36],
+                    [middle - 0.45, middle + 0.45],
                     color=MUTED,
                     linestyle=(0, (1.5, 1.5)),
                 )
             if beside and not math.isnan(beside[index]["value"]):
-                axes.plot([beside[index]["value"]], [height], "D", color=stroke(1).colour)
-        axes.set_yticks(range(len(order)), [names[index] for index in order])
-        axes.grid(visible=False, axis="y")
-        axes.set_ylim(-0.6, len(order) - 0.4)
+                axes.plot([beside[index]["value"]], [middle], "D", color=stroke(1).colour)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel(x)
         drawing.title(title)

@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from precisionflow.records.search import Value
-from precisionflow.report.svg import BETTER, INK, MUTED, RULE, canvas, stroke
+from precisionflow.report.figures.lanes import label, lanes
+from precisionflow.report.svg import BETTER, INK, MUTED, RULE, canvas, stroke, text_width
 
-ONE_LINE = 4
-"""Columns whose names stand beside each other; of more, every other one stands lower."""
+COLUMN, GAP, LINE = 120, 8, 0.08
+"""Pixels between coordinates, and between names on one line; share of the height that a line of names takes."""
 BEST_SHARE = 0.25
 """Trials that the parallel coordinates bring out."""
 
@@ -50,7 +51,8 @@ def parallel_coordinates(
     ranked = sorted(range(len(values)), key=lambda i: -values[i] if maximize else values[i])
     good = set(ranked[: max(1, math.ceil(BEST_SHARE * len(values)))])
     alt = f"Parallel coordinates of {', '.join(columns)}; best trial {ranked[0]}"
-    with canvas(name, alt=alt, width=max(360, 120 * len(columns)), height=320) as drawing:
+    lines = _lines(columns)
+    with canvas(name, alt=alt, width=max(360, COLUMN * len(columns)), height=320) as drawing:
         axes = drawing.axes
         for index in reversed(ranked):
             heights = [place[index] for place in places]
@@ -66,13 +68,24 @@ def parallel_coordinates(
         for position, column in enumerate(columns):
             axes.axvline(position, color=RULE, linewidth=1)
             _ends(axes, position, [row[position] for row in table])
-            lower = 0.08 * (position % 2) if len(columns) > ONE_LINE else 0
-            axes.annotate(
-                column, (position, -0.13 - lower), ha="center", va="top", color=INK, annotation_clip=False
-            )
-        axes.set(xlim=(-0.4, len(columns) - 0.6), ylim=(-0.32, 1.1))
+            height = -0.13 - LINE * lines[position]
+            axes.annotate(column, (position, height), ha="center", va="top", color=INK, annotation_clip=False)
+        axes.set(xlim=(-0.4, len(columns) - 0.6), ylim=(-0.24 - LINE * max(lines), 1.1))
         axes.set_axis_off()
     return drawing.svg
+
+
+def _lines(columns: Sequence[str]) -> list[int]:
+    """Line below the coordinates that each name stands on: the first where it touches no other."""
+    ends: list[float] = []
+    found = []
+    for place, column in enumerate(columns):
+        half = text_width(column, size=12) / 2
+        left = COLUMN * place - half
+        line = next((of for of, end in enumerate(ends) if end <= left), len(ends))
+        ends[line : line + 1] = [COLUMN * place + half + GAP]
+        found.append(line)
+    return found
 
 
 def _ends(axes: Axes, position: int, column: Sequence[Value]) -> None:
@@ -102,13 +115,13 @@ def _places(column: Sequence[Value], logarithmic: bool) -> list[float]:
 
 def importance_bars(importance: Mapping[str, float], *, name: str) -> str:
     """Share of the objective's variance that each parameter explains, alone and with others."""
-    ordered = sorted(importance.items(), key=lambda item: item[1])
-    alt = "Importance: " + ", ".join(f"{parameter} {share:.2f}" for parameter, share in reversed(ordered))
-    with canvas(name, alt=alt, width=480, height=80 + 34 * len(ordered)) as drawing:
+    ordered = sorted(importance.items(), key=lambda item: -item[1])
+    alt = "Importance: " + ", ".join(f"{parameter} {share:.2f}" for parameter, share in ordered)
+    with lanes(name, alt=alt, count=2 * len(ordered)) as drawing:
         axes = drawing.axes
-        axes.barh(range(len(ordered)), [share for _, share in ordered], color=stroke(0).colour, height=0.55)
-        axes.set_yticks(range(len(ordered)), [parameter for parameter, _ in ordered])
-        axes.grid(visible=False, axis="y")
+        for place, (parameter, share) in enumerate(ordered):
+            label(axes, 2 * place, parameter)
+            axes.barh(2 * place + 1.45, share, color=stroke(0).colour, height=0.7)
         axes.set_xlim(0, 1)
         axes.set_xlabel("share of the variance (fANOVA)")
         drawing.title("importance")

@@ -53,7 +53,10 @@ def contours(
     maximize: bool,
     name: str,
 ) -> str:
-    """Lines of equal objective over two parameters, linear between the trials (Delaunay); dots: the trials."""
+    """Lines of equal objective over two parameters, linear between the trials (Delaunay), the better the thicker.
+
+    Dots are the trials; the alternative text says the levels.
+    """
     across, up = parameters[:2]
     x, y = (
         [_scaled(trial.parameters[of], logarithmic=of in logarithmic) for trial in trials]
@@ -62,12 +65,14 @@ def contours(
     values = [trial.value for trial in trials]
     shares = np.linspace(0.05, 0.75, LINES)
     levels = np.unique(np.quantile(values, 1 - shares if maximize else shares))
-    alt = f"Contours of {metric} over {across} and {up}"
+    told = ", ".join(f"{level:.3g}" for level in levels)
+    alt = f"Contours of {metric} over {across} and {up} at {told}"
     with canvas(name, alt=alt, width=360, height=300) as drawing:
         axes = drawing.axes
         if len(levels) > 1:
-            found = axes.tricontour(x, y, values, levels=levels, colors=MUTED, linewidths=0.8)
-            axes.clabel(found, fmt="%.3g", fontsize=9)
+            widths = np.linspace(0.5, 2, len(levels))
+            widths = widths if maximize else widths[::-1]
+            axes.tricontour(x, y, values, levels=levels, colors=MUTED, linewidths=widths)
         best = (max if maximize else min)(range(len(values)), key=values.__getitem__)
         axes.plot(x, y, "o", color=stroke(0).colour, markersize=3, alpha=0.7)
         axes.plot(x[best], y[best], "*", color=BETTER, markersize=11)

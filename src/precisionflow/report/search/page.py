@@ -149,7 +149,10 @@ def _landscape(search: Search, shares: Mapping[str, float]) -> Iterator[Picture]
             maximize=search.better == "maximize",
             name="contours",
         )
-        yield Picture(svg, "Lines of equal objective, linear between the trials; star: the best one.")
+        yield Picture(
+            svg,
+            "Lines of equal objective, linear between the trials, the better the thicker; star: the best one.",
+        )
     timed = [trial for trial in measured if trial.seconds == trial.seconds]
     if len(timed) >= FEWEST_FOR_IMPORTANCE:
         svg = landscape.pareto(
