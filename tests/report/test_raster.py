@@ -1,10 +1,11 @@
 """Figures as PNG: shapes, strokes, texts and images lie where the SVG has them; what is unknown is refused."""
 
+import base64
 import io
 
 import numpy as np
 import pytest
-from matplotlib.image import imread
+from matplotlib.image import imread, imsave
 
 from precisionflow.report.raster import SCALE, png_of
 
@@ -72,6 +73,59 @@ def test_nested_drawings_and_clipped_ones_keep_to_their_boxes() -> None:
     assert at(clipped, 25, 10) == WHITE
 
 
+CORNERS = np.array([[[1, 0, 0], [0, 1, 0]], [[0, 0, 1], [0, 0, 0]]], dtype=float)
+"""Red and green above blue and black."""
+
+
+def image(x: float, y: float, width: float, height: float, more: str = "") -> str:
+    """An <image> of the four CORNERS."""
+    buffer = io.BytesIO()
+    imsave(buffer, CORNERS, format="png")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    box = f'x="{x}" y="{y}" width="{width}" height="{height}"'
+    return f'<image {more} {box} xlink:href="data:image/png;base64,{data}"/>'
+
+
+def test_an_image_fills_its_box_the_first_row_above() -> None:
+    pixels = drawn(image(10, 5, 20, 10))
+    found = [[at(pixels, x, y) for x in (10.5, 19.4, 20.5, 29.4)] for y in (5.5, 9.4, 10.5, 14.4)]
+    assert found == np.repeat(np.repeat(CORNERS, 2, axis=0), 2, axis=1).tolist()
+    assert at(pixels, 9, 10) == at(pixels, 31, 10) == at(pixels, 20, 4) == at(pixels, 20, 16) == WHITE
+    moved = drawn(f'<g transform="translate(10 5) scale(2)">{image(0, 0, 10, 5)}</g>')
+    assert np.array_equal(moved, pixels)
+
+
+def test_what_comes_later_is_painted_over_what_comes_before() -> None:
+    """Of whatever kind: matplotlib by itself puts texts over shapes and shapes over images."""
+    rect = '<rect fill="#f0f" x="0" y="0" width="40" height="20"/>'
+    half = '<rect fill="#f0f" x="20" y="0" width="20" height="20"/>'
+    text = '<text x="2" y="18" font-size="18">mmmmm</text>'
+    over = drawn(rect + image(0, 0, 40, 20) + half)
+    assert at(over, 10, 5) == RED
+    assert at(over, 10, 15) == [0.0, 0.0, 1.0]
+    assert at(over, 30, 5) == at(over, 30, 15) == [1.0, 0.0, 1.0]
+    assert (drawn(rect + text) == drawn(rect)).all(axis=2).mean() < 0.9
+    assert np.array_equal(drawn(text + rect), drawn(rect))
+
+
+def test_a_clip_holds_for_all_that_is_drawn_in_it() -> None:
+    clip = '<defs><clipPath id="c"><path d="M 0 0 H 20 V 20 H 0 z"/></clipPath></defs>'
+    inside = {
+        "shape": '<path fill="#f00" d="M 2 2 H 38 V 18 H 2 z"/>',
+        "text": '<text x="2" y="16" font-size="14">mmmm</text>',
+        "image": image(2, 2, 36, 16),
+    }
+    for kind, content in inside.items():
+        whole, clipped = drawn(content), drawn(f'{clip}<g clip-path="url(#c)">{content}</g>')
+        left, right = np.s_[:, : 20 * SCALE - 1], np.s_[:, 20 * SCALE + 1 :]
+        assert np.array_equal(clipped[left], whole[left]), kind
+        assert (clipped[right] == 1).all(), kind
+        assert not (whole[right] == 1).all(), kind
+    moved = drawn(f'{clip}<g transform="translate(10 0)"><g clip-path="url(#c)">{inside["shape"]}</g></g>')
+    assert at(moved, 29, 10) == RED
+    assert at(moved, 31, 10) == WHITE
+
+
 def test_strokes_have_their_width_dashes_and_opacity() -> None:
     line = drawn('<path style="fill: none; stroke: #ff0000; stroke-width: 4" d="M 0 10 L 40 10"/>')
     assert at(line, 20, 8.6) == at(line, 20, 11.4) == RED
@@ -95,7 +149,9 @@ def test_texts_stand_at_their_anchors_and_turn() -> None:
     up = text('transform="translate(60 40) rotate(-90)"')
     assert up[1] < 30
     assert up[0] < 60
-    assert place_of(drawn("<text x='5' y='15' font-size='10'>$m$</text>")) > (5, 5)
+    across, down = place_of(drawn("<text x='5' y='15' font-size='10'>$m$</text>"))
+    assert 13 < across < 20, "dollars are characters, no mathematics"
+    assert 9 < down < 15
 
 
 def test_parts_of_a_text_stand_by_their_characters() -> None:

@@ -55,8 +55,9 @@ def png_of(svg: str) -> bytes:
         figure = Figure(figsize=(width / POINTS, height / POINTS), dpi=POINTS * SCALE, facecolor="white")
         place = Affine2D().scale(1, -1).translate(0, height).scale(SCALE)
         named = {of.get("id", ""): of for of in root.iter()}
-        for artist in _children(root, {}, place, named):
-            figure.add_artist(artist, clip=artist.get_clip_path() is not None)
+        for order, artist in enumerate(_children(root, {}, place, named)):
+            artist.set_zorder(order)
+            figure.add_artist(artist)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
@@ -94,7 +95,9 @@ def _drawn(element: Element, above: Style, place: Affine2D, named: Mapping[str, 
     for artist in found:
         if clip.startswith("url(#") and artist.get_clip_path() is None:
             (area,) = named[clip[5:-1]]
-            artist.set_clip_path(_outline(area), transform=place)
+            outline = _outline(area)
+            artist.set_clip_path(outline, transform=place)
+            artist.set_clip_box(outline.get_extents(place))  # all that Agg clips a text by
         yield artist
 
 
