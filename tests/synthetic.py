@@ -13,7 +13,7 @@ from precisionflow.ablation.design import Variant, expand
 from precisionflow.config import Experiment, parse
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.predictions import predictions_table, predictive_distribution
-from precisionflow.evaluation.where import bins_table, named_cell
+from precisionflow.evaluation.where import bins_of, bins_table, named_cell
 from precisionflow.records.cards import CostCard, DatasetCard, ModelCard
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.marker import MARKER, digests_of, read_marker
@@ -177,14 +177,12 @@ def write_evaluated(
 def _bins(predictions: pa.Table) -> pa.Table:
     """Bins of one feature, which is the row's number."""
     row = predictions["row"].to_numpy()
-    feature = row[:, None].astype(float)
+    feature = row.astype(np.float64)
     return bins_table(
         predictive_distribution(predictions),
         predictions["target"].to_numpy(),
         row=row,
-        features=feature,
-        seen=feature,
-        names=("place",),
+        keys={"place": bins_of(feature, feature)},
     )
 
 

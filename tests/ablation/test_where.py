@@ -21,8 +21,8 @@ WORLDS = 399
 def bins(*rows: tuple[int, float, int, np.ndarray]) -> pa.Table:
     """Rows (bin, value, n, chance) of one feature's coverage."""
     lines = [
-        {"feature": "x", "bin": index, "low": index - 0.01 * n, "high": index + 0.5, "metric": COVERAGE}
-        | {"value": value, "n": n, "chance": chance}
+        {"feature": "x", "bin": index, "low": index - 0.01 * n, "high": index + 0.5, "label": f"of {index}"}
+        | {"metric": COVERAGE, "value": value, "n": n, "chance": chance}
         for index, value, n, chance in rows
     ]
     return pa.Table.from_pylist(lines, schema=without(BINS, *CELL))
@@ -45,6 +45,7 @@ def test_a_bin_is_the_mean_over_its_cells_and_its_band_that_of_the_mean() -> Non
         pytest.approx(0.997, abs=1e-3),
     )
     assert (second["mean"], second["cells"], second["n"]) == (0.5, 1, 7)
+    assert (first["label"], second["label"]) == ("of 0", "of 1")
     assert where_of(experiment, [variant], {}) == []
 
 

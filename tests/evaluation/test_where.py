@@ -1,5 +1,6 @@
 """Bins: a row lies in one, their scores are those of their rows, true predictions lie inside chance's bands."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from precisionflow.evaluation.calibration.coverage import coverage_band
 from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.where import COVERAGE, DRAWN_ROWS, MOST_BINS, bins_of, bins_table
+from precisionflow.records import files
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import BINS, METRICS, SURENESS
 from precisionflow.results.layout import EvaluatedCell, cell_folder
@@ -52,9 +54,7 @@ def drawn(rows: int, *, too_sure: float = 1.0) -> tuple[pa.Table, np.ndarray, np
         gaussian(np.zeros(rows), stated),
         target,
         row=np.arange(rows),
-        features=features,
-        seen=features,
-        names=("x", "k"),
+        keys={name: bins_of(features[:, i], features[:, i]) for i, name in enumerate(("x", "k"))},
     )
     return table, features, stated, target
 
@@ -114,6 +114,22 @@ def evaluated(table: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("evaluated")
     evaluate(table.experiment, data=table.data, model=table.model, out=out)
     return out
+
+
+def test_the_rows_of_a_cell_are_read_once(
+    table: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every part one reading is enough for scores and bins."""
+    read, written = Counter[str](), files._written
+
+    def noted(path: Path, schema: pa.Schema) -> pa.Table:
+        read[path.name] += 1
+        return written(path, schema)
+
+    monkeypatch.setattr(files, "_written", noted)
+    one = table.experiment.model_copy(update={"seeds": (0,), "splits": (0,)})
+    evaluate(one, data=table.data, model=table.model, out=tmp_path)
+    assert read == {"train.parquet": 1, "valid.parquet": 1, "test.parquet": 1}
 
 
 def test_bins_of_a_cell_make_up_its_metrics(evaluated: Path) -> None:

@@ -1,5 +1,6 @@
 """Bins of classes: their scores are those of their rows, true probabilities and sets lie inside chance's bands."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,18 @@ from trained import TABLE, trained
 
 from precisionflow.ablation.statistics import chance_band
 from precisionflow.config.evaluation import SetRecalibration
+from precisionflow.evaluation.classes import ClassScores
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.recalibration.prediction_sets import prediction_sets, set_quantile
-from precisionflow.evaluation.where_classes import class_bins_table, coverage_name, size_name
+from precisionflow.evaluation.where import DRAWN_ROWS, Bins, bins_of
+from precisionflow.evaluation.where_classes import (
+    Kept,
+    Sets,
+    class_bins_table,
+    coverage_name,
+    sets_of,
+    size_name,
+)
 from precisionflow.records.files import read_parquet
 from precisionflow.records.recalibration import SetFit, TemperatureFit
 from precisionflow.records.schemas import BINS, METRICS, SURENESS
@@ -44,26 +54,37 @@ def binned(rows: int, *, sharper: float = 1.0) -> tuple[pa.Table, np.ndarray, np
         for method in METHODS
     )
     probabilities, target, features = world(rows, sharper=sharper)
-    table = class_bins_table(
-        probabilities,
-        target,
-        log_probabilities=np.log(probabilities),
-        row=np.arange(rows),
-        features=features,
-        seen=features,
-        names=("x", "k"),
-        fits=(TemperatureFit(factor=1.0), fit, regularised),
-    )
+    sets = sets_of(probabilities, (TemperatureFit(factor=1.0), fit, regularised))
+    keys = {name: bins_of(features[:, i], features[:, i]) for i, name in enumerate(("x", "k"))}
+    table = table_of(np.log(probabilities), target, keys=keys, sets=sets)
     return table, probabilities, target, features, fit
+
+
+def table_of(
+    logs: np.ndarray,
+    target: np.ndarray,
+    *,
+    keys: Mapping[str, Bins],
+    sets: Sets | None = None,
+    parts: int = 1,
+) -> pa.Table:
+    """Bins of what is stated, given in some parts."""
+    row = np.arange(len(target))
+    scores, kept = ClassScores(10, row), Kept(row)
+    for of, answers in zip(np.array_split(logs, parts), np.array_split(target, parts), strict=True):
+        scores.add(of, answers)
+        kept.add(of)
+    return class_bins_table(scores.table, kept, keys=keys, sets=sets)
 
 
 def test_scores_of_a_bin_are_those_of_its_rows() -> None:
     table, p, target, features, fit = binned(400)
     sets = prediction_sets(p, quantile=fit.quantile(0.95), method="aps")
+    confidence = np.exp(np.log(p)).max(axis=1)
     for row in table.to_pylist():
         if row["metric"].endswith("raps"):
             continue
-        key = {SURENESS: p.max(axis=1), "x": features[:, 0], "k": features[:, 1]}[row["feature"]]
+        key = {SURENESS: confidence, "x": features[:, 0], "k": features[:, 1]}[row["feature"]]
         inside = (row["low"] <= key) & (key <= row["high"])
         assert row["n"] == inside.sum()
         of, y = p[inside], target[inside]
@@ -99,18 +120,40 @@ def test_true_probabilities_lie_inside_the_bands() -> None:
 def test_one_sure_error_counts_with_all_its_nats() -> None:
     logs = np.log(np.full((60, 2), 0.5))
     logs[7] = (0.0, -2000.0)
-    row = np.arange(60)
-    table = class_bins_table(
-        np.exp(logs),
-        np.ones(60, dtype=int),
-        log_probabilities=logs,
-        row=row,
-        features=np.zeros((60, 1)),
-        seen=np.zeros((60, 1)),
-        names=("x",),
-    )
+    nothing = np.zeros(60)
+    table = table_of(logs, np.ones(60, dtype=np.int64), keys={"x": bins_of(nothing, nothing)})
     (nll,) = (r["value"] for r in table.to_pylist() if (r["feature"], r["metric"]) == ("x", "nll"))
     assert nll == pytest.approx((2000 + 59 * np.log(2)) / 60)
+
+
+@pytest.mark.parametrize("rows", [500, DRAWN_ROWS + 3000])
+def test_batches_give_the_bins_of_the_whole(rows: int) -> None:
+    """Of more rows than are drawn those of every batch are kept at their places."""
+    probabilities, target, features = world(rows)
+    keys = {"x": bins_of(features[:, 0], features[:, 0])}
+    whole, parts = (table_of(np.log(probabilities), target, keys=keys, parts=parts) for parts in (1, 7))
+    assert whole.drop_columns(["value"]) == parts.drop_columns(["value"])
+    np.testing.assert_allclose(whole["value"], parts["value"])
+    confidence = probabilities.max(axis=1)
+    entropy = -(probabilities * np.log(probabilities)).sum(axis=1)
+    for of in parts.to_pylist():
+        if (of["feature"], of["metric"]) == (SURENESS, "nll"):
+            inside = (of["low"] <= confidence) & (confidence <= of["high"])
+            assert np.mean(of["chance"]) == pytest.approx(entropy[inside].mean(), abs=0.1)
+
+
+def test_kinds_have_a_bin_each_with_its_name() -> None:
+    probabilities, target, features = world(300)
+    kind = features[:, 1].astype(np.int64)
+    table = table_of(np.log(probabilities), target, keys={"k": Bins.of_kinds(kind, ("a", "b", "c", "d"))})
+    found = {r["bin"]: r for r in table.to_pylist() if (r["feature"], r["metric"]) == ("k", "accuracy")}
+    assert {index: row["label"] for index, row in found.items()} == {0: "a", 1: "b", 2: "c"}
+    assert [row["n"] for row in found.values()] == np.bincount(kind).tolist()
+    hits = probabilities.argmax(axis=1) == target
+    assert [row["value"] for row in found.values()] == pytest.approx(
+        [hits[kind == k].mean() for k in range(3)]
+    )
+    assert {r["label"] for r in table.to_pylist() if r["feature"] == SURENESS} == {""}
 
 
 def test_where_probabilities_are_too_sharp_the_bins_are_outside() -> None:

@@ -8,9 +8,9 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 from sklearn.linear_model import LogisticRegression as SkLogisticRegression
 
 from precisionflow.config.external import (
+    BoostedTrees,
     Classifier,
     GaussianProcess,
-    HistGradientBoosting,
     LogisticRegression,
     RandomForest,
 )
@@ -38,7 +38,7 @@ EVERY = (
     LogisticRegression(),
     GaussianProcess(),
     RandomForest(n_estimators=20),
-    HistGradientBoosting(max_iter=20),
+    BoostedTrees(max_iter=20),
 )
 
 
@@ -57,7 +57,7 @@ def theirs(model: Classifier) -> np.ndarray:
         case RandomForest():
             own = RandomForestClassifier(20, min_samples_leaf=5, max_features=1.0, random_state=0)
             return own.fit(X, Y).predict_proba(NEW)
-        case HistGradientBoosting():
+        case BoostedTrees():
             own = HistGradientBoostingClassifier(
                 max_iter=20, early_stopping=True, n_iter_no_change=20, random_state=0
             )

@@ -10,8 +10,8 @@ from sklearn.linear_model import Ridge as SkRidge
 
 from precisionflow.config.external import (
     BayesianRidge,
+    BoostedTrees,
     GaussianProcess,
-    HistGradientBoosting,
     RandomForest,
     Ridge,
 )
@@ -79,7 +79,7 @@ def test_a_forests_moments_are_those_of_the_targets_that_share_its_leaves() -> N
 
 def test_boosted_trees_learn_the_variance_too() -> None:
     train, valid, test = drawn(0, 1200), drawn(1, 300), drawn(2, 300)
-    mean, std = fitted(HistGradientBoosting(), train, valid, seed=0)(test.features.astype(np.float64))
+    mean, std = fitted(BoostedTrees(), train, valid, seed=0)(test.features.astype(np.float64))
     own = HistGradientBoostingRegressor(
         early_stopping=True, n_iter_no_change=20, max_iter=1000, random_state=0
     )
@@ -95,7 +95,7 @@ def test_boosted_trees_learn_the_variance_too() -> None:
     assert 0.8 < np.exp(np.mean(np.log(std / truth))) < 1.6
 
 
-@pytest.mark.parametrize("model", [RandomForest(n_estimators=3), HistGradientBoosting(max_iter=3), Ridge()])
+@pytest.mark.parametrize("model", [RandomForest(n_estimators=3), BoostedTrees(max_iter=3), Ridge()])
 def test_equal_targets_have_the_least_std(model) -> None:
     same = Rows(TRAIN.rows, TRAIN.features, np.full_like(TRAIN.target, 2.0))
     mean, std = fitted(model, same, Rows(VALID.rows, VALID.features, np.full(30, 2.0, np.float32)), seed=0)(

@@ -19,7 +19,7 @@ from precisionflow.results.layout import EvaluatedCell
 
 Binned = Mapping[Cell, pa.Table]
 """The records.schemas.BINS of each cell that has one."""
-_BIN = ("feature", "bin", "metric")
+_BIN = ("feature", "bin", "label", "metric")
 
 
 def read_bins(cells: Iterable[Path]) -> dict[Cell, pa.Table]:

@@ -42,7 +42,8 @@ class BayesianRidge(External):
 class LogisticRegression(External):
     """Multinomial logistic regression with a squared penalty; probabilities: its own.
 
-    Of texts on (1 + log count) * inverse document frequency of each id, of unit length.
+    Of texts on (1 + log count) * inverse document frequency of each id, of unit length; of words the same of the ids
+    of the word, of the one before it and of the one after it.
     """
 
     kind: Literal["logistic_regression"] = "logistic_regression"
@@ -79,14 +80,14 @@ class RandomForest(External):
     """Share of the features that a split may choose among."""
 
 
-class HistGradientBoosting(External):
+class BoostedTrees(External):
     """Boosted trees on histograms, stopped by the validation rows; std: root of boosted squared errors.
 
     Probabilities: its own. Of numbers a second model has the gamma deviance, whose log-linked mean is the variance, and
     learns from the errors of training rows that the first one, fitted without them, left (`folds`).
     """
 
-    kind: Literal["hist_gradient_boosting"] = "hist_gradient_boosting"
+    kind: Literal["boosted_trees"] = "boosted_trees"
     learning_rate: Positive = 0.1
     max_iter: Count = 1000
     """Most trees."""
@@ -99,9 +100,9 @@ class HistGradientBoosting(External):
     """Parts of the training rows; the errors of each are those of a model of the others. Of numbers alone."""
 
 
-Estimator = Ridge | BayesianRidge | GaussianProcess | RandomForest | HistGradientBoosting
+Estimator = Ridge | BayesianRidge | GaussianProcess | RandomForest | BoostedTrees
 """Of numbers."""
-Classifier = LogisticRegression | GaussianProcess | RandomForest | HistGradientBoosting
+Classifier = LogisticRegression | GaussianProcess | RandomForest | BoostedTrees
 """Of classes."""
 
 
@@ -109,7 +110,8 @@ class PredictionFile(External):
     """Somebody's predictions: a table file with the columns row, mean and std, and split where splits differ.
 
     row: index of the row in the source, from 0, as in test.parquet of the prepared data; mean and std: in the target's
-    units. Of classes a column p_CLASS for each class in place of mean and std, their sum in a row 1. Every test row
+    units. Of classes a column p_CLASS for each class in place of mean and std, their sum in a row 1; of tags row is the
+    sentence's, and a column word has the place of the word in it, from 0, of words that have a tag. Every test row
     once; predictions of all validation rows beside them let recalibrations be fitted.
     """
 

@@ -90,7 +90,11 @@ class Rows:
     @classmethod
     def read(cls, path: Path) -> "Rows":
         """The rows in a validated `<part>.parquet`."""
-        table = read_parquet(path, REGRESSION_ROWS)
+        return cls.of(read_parquet(path, REGRESSION_ROWS), path)
+
+    @classmethod
+    def of(cls, table: pa.Table, path: Path) -> "Rows":
+        """The rows of a records.schemas.REGRESSION_ROWS that was read from a file."""
         widths = pc.unique(pc.list_value_length(table["features"])).to_pylist()
         if not widths:
             raise ValueError(f"{path}: has no rows; run prepare again")

@@ -1,6 +1,6 @@
 """Scores of class probabilities, batch by batch: only what the metrics need is kept."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from precisionflow.evaluation.metrics import class_metrics, class_wise_metrics
 from precisionflow.evaluation.recalibration.temperature import log_tempered, temperature
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.classes import Probabilities, brier, entropy
+from precisionflow.evaluation.where import Bins
+from precisionflow.evaluation.where_classes import Kept, class_bins_table
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.records.recalibration import TemperatureFit
@@ -37,6 +39,15 @@ FITTED_NUMBERS = 1 << 26
 """Probabilities that a temperature is fitted on at most: with many classes those of fewer targets."""
 PREDICTED_NUMBERS = 1 << 23
 """Probabilities that are in memory at once, a few times over; those of one sample may be more."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """Classes that are told one by one, and what their predictions are put into bins by."""
+
+    names: Sequence[str]
+    keys: Callable[[Targets], Mapping[str, Bins]]
+    """The most probable class of every row -> bins of the rows, beside those of the confidence."""
 
 
 @dataclass
@@ -133,12 +144,12 @@ def score_classes(
     *,
     row: Targets,
     measure: Callable[[ClassScores], dict[str, float]],
-    names: Sequence[str] = (),
+    named: Named | None = None,
 ) -> Scored:
     """The test part as predicted, and after temperature where the experiment asks for it.
 
-    `row` is where each target of the part stands; class by class where the classes have `names`. The temperature is
-    fitted on the validation part, which early stopping has looked at.
+    `row` is where each target of the part stands; class by class and in bins where the classes are `named`. The
+    temperature is fitted on the validation part, which early stopping has looked at.
     """
     return score_parts(
         _of_part(predict, experiment, data, "test"),
@@ -146,7 +157,7 @@ def score_classes(
         row=row,
         calibrate=lambda: validation_temperature(predict, experiment, data),
         measure=measure,
-        names=names,
+        named=named,
     )
 
 
@@ -157,15 +168,18 @@ def score_parts(
     row: Targets,
     calibrate: Callable[[], float],
     measure: Callable[[ClassScores], dict[str, float]],
-    names: Sequence[str] = (),
+    named: Named | None = None,
 ) -> Scored:
     """The same of all test targets with their predictions; `calibrate` is asked where a temperature is wanted."""
     plain, tempered = (ClassScores(experiment.evaluation.bins, row) for _ in range(2))
+    kept = None if named is None else Kept(row)
     fits: tuple[TemperatureFit, ...] = ()
     if "temperature" in experiment.evaluation.recalibration:
         fits = (TemperatureFit(factor=calibrate()),)
     for log_probabilities, target in parts:
         plain.add(log_probabilities, target)
+        if kept is not None:
+            kept.add(log_probabilities)
         for fit in fits:
             tempered.add(log_tempered(log_probabilities, fit.factor), target)
     metrics, chance = measure(plain), plain.chance
@@ -173,10 +187,11 @@ def score_parts(
         metrics |= {f"{name}_after_temperature": value for name, value in measure(tempered).items()}
         chance |= {f"{name}_after_temperature": draws for name, draws in tempered.chance.items()}
     scored = Scored(plain.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
-    if not names:
+    if named is None or kept is None:
         return scored
-    classes, confusions = by_class(plain, names)
-    return scored._replace(classes=classes, confusions=confusions)
+    classes, confusions = by_class(plain, named.names)
+    bins = class_bins_table(plain.table, kept, keys=named.keys(np.concatenate(plain.predicted)))
+    return scored._replace(classes=classes, confusions=confusions, bins=bins)
 
 
 def validation_temperature(predict: Predict, experiment: Experiment, data: Path) -> float:

@@ -59,7 +59,7 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
     """
     model_card = read_card(TrainedCell(model).card, ModelCard)
     match task := model_card.experiment.task:
-        case Regression() | Classification() | SequenceClassification() if isinstance(
+        case Regression() | Classification() | SequenceClassification() | Tagging() if isinstance(
             model_card.experiment.model, External
         ):
             return load_stated(model, model_card=model_card, card=card)

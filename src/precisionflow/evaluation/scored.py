@@ -31,4 +31,4 @@ class Scored(NamedTuple):
     attention: pa.Table | None = None
     """A records.schemas.ATTENTION where the experiment asks for it."""
     bins: pa.Table | None = None
-    """A records.schemas.BINS without its cell, of a table."""
+    """A records.schemas.BINS without its cell; none: nothing is asked of parts of the rows."""

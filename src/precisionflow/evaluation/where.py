@@ -1,6 +1,6 @@
 """Where it holds: scores of test rows in bins of each feature and of what is stated; coverage and error of numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 
 from precisionflow.config import Experiment
 from precisionflow.evaluation.calibration.worlds import Index, sums, thinned, uniform
@@ -32,12 +32,20 @@ Features = Float[np.ndarray, "rows features"]
 
 @dataclass(frozen=True)
 class Bins:
-    """Bins of one number: its values where they are few, else groups of about equally many rows."""
+    """Bins of one number, its values where they are few, else groups of about equally many rows; or kinds of rows."""
 
     of_row: Int[np.ndarray, " rows"]
     low: Float[np.ndarray, " bins"]
     """Smallest value in each bin."""
     high: Float[np.ndarray, " bins"]
+    labels: tuple[str, ...] = ()
+    """Names of kinds; none: the ends of a bin tell it."""
+
+    @classmethod
+    def of_kinds(cls, kind: Integer[np.ndarray, " rows"], labels: Sequence[str]) -> "Bins":
+        """A bin for each kind of rows; `kind` is the index of the row's label."""
+        ends = np.arange(len(labels), dtype=np.float64)
+        return cls(kind, ends, ends, tuple(labels))
 
 
 def bins_of(values: Rows, seen: Float[np.ndarray, " seen"]) -> Bins:
@@ -60,26 +68,23 @@ def bins_table(
     target: Rows,
     *,
     row: Index,
-    features: Features,
-    seen: Float[np.ndarray, "seen features"],
-    names: tuple[str, ...],
+    keys: Mapping[str, Bins],
 ) -> pa.Table:
-    """A `records.schemas.BINS` without those of the cell; targets and features in their own units.
+    """A `records.schemas.BINS` without those of the cell; targets in their own units.
 
-    For each bin: coverage of the central 95 % interval, root mean square of the stated std, root mean squared error,
-    nll in nats, and all but the std in worlds where the predictions are true (`calibration.worlds`). `seen`: features
-    of all rows of the data, which the ends of the bins follow from.
+    For each bin of the stated std and of `keys`: coverage of the central 95 % interval, root mean square of the stated
+    std, root mean squared error, nll in nats, and all but the std in worlds where the predictions are true
+    (`calibration.worlds`).
     """
-    keys = keys_of(predicted.std, features=features, seen=seen, names=names)
-    return binned(keys, _measured(predicted, target), _drawn(predicted, row))
+    of_all = {SURENESS: bins_of(predicted.std, predicted.std), **keys}
+    return binned(of_all, _measured(predicted, target), _drawn(predicted, row), rooted=("std", "rmse"))
 
 
-def keys_of(
-    stated: Rows, *, features: Features, seen: Float[np.ndarray, "seen features"], names: tuple[str, ...]
-) -> dict[str, Bins]:
-    """Bins of what is stated, SURENESS, and of each feature."""
-    own = {SURENESS: bins_of(stated, stated)}
-    return own | {name: bins_of(features[:, i], seen[:, i]) for i, name in enumerate(names)}
+def feature_bins(parts: Mapping[Part, pa.Table], card: DatasetCard) -> dict[str, Bins]:
+    """Bins of each feature of the test rows in its own units; their ends follow from the rows of all parts."""
+    features = {part: card.table.restore_features(features_of(rows)) for part, rows in parts.items()}
+    seen = np.concatenate(list(features.values()))
+    return {name: bins_of(features["test"][:, i], seen[:, i]) for i, name in enumerate(card.feature_names)}
 
 
 def named_cell(table: pa.Table, experiment: Experiment, *, seed: int, split: int) -> pa.Table:
@@ -98,9 +103,14 @@ class Drawn:
     values: Mapping[str, Float[np.ndarray, "bases kept"]]
 
 
-def binned(keys: Mapping[str, Bins], measured: Mapping[str, Rows], drawn: Drawn) -> pa.Table:
-    """A `records.schemas.BINS` without those of the cell: means of what is `measured` in every bin of every key."""
-    rows = [line for name, bins in keys.items() for line in _lines(name, bins, measured, drawn)]
+def binned(
+    keys: Mapping[str, Bins], measured: Mapping[str, Rows], drawn: Drawn, *, rooted: Collection[str] = ()
+) -> pa.Table:
+    """A `records.schemas.BINS` without those of the cell: means of what is `measured` in every bin of every key.
+
+    Of the metrics that are `rooted` the root of the mean is the score.
+    """
+    rows = [line for name, bins in keys.items() for line in _lines(name, bins, measured, drawn, rooted)]
     return pa.Table.from_pylist(rows, schema=without(BINS, *CELL))
 
 
@@ -126,7 +136,9 @@ def _drawn(predicted: Distribution, row: Index) -> Drawn:
     return Drawn(kept, row, values)
 
 
-def _lines(name: str, bins: Bins, measured: Mapping[str, Rows], drawn: Drawn) -> Iterator[dict[str, Any]]:
+def _lines(
+    name: str, bins: Bins, measured: Mapping[str, Rows], drawn: Drawn, rooted: Collection[str]
+) -> Iterator[dict[str, Any]]:
     """Rows of the table of one feature, of the bins that have test rows of which some were drawn."""
     size, inside = len(bins.high), bins.of_row[drawn.kept]
     count, kept = np.bincount(bins.of_row, minlength=size), np.bincount(inside, minlength=size)
@@ -141,7 +153,7 @@ def _lines(name: str, bins: Bins, measured: Mapping[str, Rows], drawn: Drawn) ->
         if metric in worlds:
             centre = worlds[metric].mean(axis=0)
             chance = centre + np.sqrt(kept[full] / count[full]) * (worlds[metric] - centre)
-        if metric in ("std", "rmse"):
+        if metric in rooted:
             means, chance = np.sqrt(means), np.sqrt(np.maximum(chance, 0))
         for place, index in enumerate(full.tolist()):
             yield {
@@ -149,6 +161,7 @@ def _lines(name: str, bins: Bins, measured: Mapping[str, Rows], drawn: Drawn) ->
                 "bin": index,
                 "low": bins.low[index],
                 "high": bins.high[index],
+                "label": bins.labels[index] if bins.labels else "",
                 "metric": metric,
                 "value": means[place],
                 "n": int(count[index]),
@@ -161,7 +174,6 @@ def features_of(table: pa.Table) -> Features:
     return pc.list_flatten(table["features"]).to_numpy().reshape(table.num_rows, -1)
 
 
-def features_in_units(data: Path, card: DatasetCard) -> dict[Part, Features]:
-    """Features of each part of a prepared split in their own units."""
-    parts = {part: read_parquet(PreparedSplit(data).part(part), REGRESSION_ROWS) for part in PARTS}
-    return {part: card.table.restore_features(features_of(rows)) for part, rows in parts.items()}
+def table_parts(data: Path) -> dict[Part, pa.Table]:
+    """The records.schemas.REGRESSION_ROWS of each part of a prepared split."""
+    return {part: read_parquet(PreparedSplit(data).part(part), REGRESSION_ROWS) for part in PARTS}

@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from precisionflow.config.external import (
+    BoostedTrees,
     Classifier,
     GaussianProcess,
-    HistGradientBoosting,
     LogisticRegression,
     RandomForest,
 )
 from precisionflow.data.batches import Rows
-from precisionflow.data.labelled import Texts
+from precisionflow.data.labelled import Texts, Words
 from precisionflow.models.estimators import Features, drawn_rows, kernel_of, settings
 
 LogProbabilities = Float[np.ndarray, "rows classes"]
@@ -32,11 +32,12 @@ def classifier(model: Classifier, train: Rows, valid: Rows, *, classes: int, see
 
 
 def text_classifier(
-    model: LogisticRegression, texts: Texts, *, ids: int, classes: int, seed: int
-) -> Callable[[Texts], LogProbabilities]:
+    model: LogisticRegression, texts: Texts | Words, *, ids: int, classes: int, seed: int
+) -> Callable[[Texts | Words], LogProbabilities]:
     """Logistic regression on (1 + log count) * inverse document frequency of each of `ids` ids, of unit length.
 
-    Word order is lost; of a pair the texts are counted together.
+    Word order is lost; of a pair the texts are counted together. A word is told by its own ids and those of the words
+    beside it, as `Words.counts` has them.
     """
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression as Multinomial
@@ -76,7 +77,7 @@ def _fitted(model: Classifier, train: Rows, valid: Rows, seed: int) -> Any:
             from sklearn.ensemble import RandomForestClassifier
 
             return RandomForestClassifier(**settings(model), random_state=seed).fit(features, target)
-        case HistGradientBoosting():
+        case BoostedTrees():
             return _boosted(model, train, valid, seed)
         case _:
             assert_never(model)
@@ -107,7 +108,7 @@ def _gaussian_process(
         return found.fit(features[kept], target[kept])
 
 
-def _boosted(model: HistGradientBoosting, train: Rows, valid: Rows, seed: int) -> Any:
+def _boosted(model: BoostedTrees, train: Rows, valid: Rows, seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     (features, target), (held, held_target) = _labelled(train), _labelled(valid)

@@ -9,10 +9,10 @@ from jaxtyping import Float, Int
 
 from precisionflow.config.external import (
     BayesianRidge,
+    BoostedTrees,
     Classifier,
     Estimator,
     GaussianProcess,
-    HistGradientBoosting,
     RandomForest,
     Ridge,
 )
@@ -48,7 +48,7 @@ def _fitted(model: Estimator, train: Rows, valid: Rows, seed: int) -> Predict:
             return _gaussian_process(model, train, seed)
         case RandomForest():
             return _random_forest(model, train, seed)
-        case HistGradientBoosting():
+        case BoostedTrees():
             return _boosted(model, train, valid, seed)
         case _:
             assert_never(model)
@@ -122,7 +122,7 @@ def _random_forest(model: RandomForest, train: Rows, seed: int) -> Predict:
     return predict
 
 
-def _boosted(model: HistGradientBoosting, train: Rows, valid: Rows, seed: int) -> Predict:
+def _boosted(model: BoostedTrees, train: Rows, valid: Rows, seed: int) -> Predict:
     from sklearn.ensemble import HistGradientBoostingRegressor
     from sklearn.model_selection import KFold
 

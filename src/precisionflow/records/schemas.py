@@ -194,16 +194,19 @@ BINS = _schema(
     bin=_whole,
     low=_real,
     high=_real,
+    label=_text,
     metric=_text,
     value=_real,
     n=_whole,
     chance=pa.list_(pa.field("element", pa.float32(), nullable=False)),
 )
-"""evaluation/bins.parquet of a table: scores of the n test rows whose feature lies in bin 0, 1, ... from low to high,
-all in the source's own units. metric, of numbers: coverage_95; std, the root mean square of the stated one; rmse; nll
-in nats. Of classes: accuracy; confidence, the mean of the stated one; nll; set_coverage_95_after_<method> and the mean
-size of these sets. chance as in METRICS, empty of what is stated. The bins of a feature are those of all rows of the
-data, so that every cell has the same; those of what a model states are its own."""
+"""evaluation/bins.parquet: scores of the n test rows whose feature lies in bin 0, 1, ... from low to high, all in the
+source's own units. Of texts and words the length in tokens or words stands in place of a feature, of words also kinds:
+the predicted tag, and whether training has the word; label is the name of a kind, else empty. metric, of numbers:
+coverage_95; std, the root mean square of the stated one; rmse; nll in nats. Of classes: accuracy; confidence, the mean
+of the stated one; nll; set_coverage_95_after_<method> and the mean size of these sets. chance as in METRICS, empty of
+what is stated. The bins of a feature are those of all rows of the data, so that every cell has the same; those of what
+a model states are its own."""
 TABLE = _schema(
     may_be_nan=("mean", "low", "high", "std", "chance_low", "chance_high"),
     experiment=_text,
@@ -425,6 +428,7 @@ WHERE = _schema(
     bin=_whole,
     low=_real,
     high=_real,
+    label=_text,
     metric=_text,
     mean=_real,
     n=_whole,

@@ -182,7 +182,7 @@ class EvaluatedCell:
 
     @property
     def bins(self) -> Path:
-        """records.schemas.BINS, of a table."""
+        """records.schemas.BINS, of tables, texts and tagged words."""
         return self.folder / "bins.parquet"
 
     @property

@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from precisionflow.config import Experiment
 from precisionflow.config.external import External, LogisticRegression, PredictionFile
-from precisionflow.config.tasks import Regression, SequenceClassification
+from precisionflow.config.tasks import Regression, SequenceClassification, Tagging
 from precisionflow.data.batches import Rows
-from precisionflow.data.labelled import Labelled, Texts, labelled
+from precisionflow.data.labelled import Labelled, Texts, Words, labelled
 from precisionflow.data.stated import StatedFile
 from precisionflow.data.streams import Stream, Use
 from precisionflow.models.classifiers import classifier, text_classifier
@@ -87,8 +87,8 @@ def _of_an_estimator(
     model, start = experiment.model, time.perf_counter()
     predicted: tuple[Part, ...] = ("valid", "test")
     parts: dict[Part, Values]
-    if isinstance(experiment.task, SequenceClassification):
-        texts = {part: of for part, of in rows.items() if isinstance(of, Texts)}
+    if isinstance(experiment.task, SequenceClassification | Tagging):
+        texts = {part: of for part, of in rows.items() if isinstance(of, Texts | Words)}
         assert isinstance(model, LogisticRegression)
         classes, ids = len(card.class_names), card.known.ids
         tell = text_classifier(model, texts["train"], ids=ids, classes=classes, seed=seed)
@@ -114,7 +114,8 @@ def _of_an_estimator(
 def _file(model: PredictionFile, experiment: Experiment, card: DatasetCard, *, split: int) -> StatedFile:
     if isinstance(experiment.task, Regression):
         return StatedFile.numbers(model.path, split=split)
-    return StatedFile.classes(model.path, card.class_names, split=split)
+    of_words = isinstance(experiment.task, Tagging)
+    return StatedFile.classes(model.path, card.class_names, split=split, of_words=of_words)
 
 
 def _of_a_file(file: StatedFile, rows: dict[Part, Labelled]) -> Stated:
@@ -163,6 +164,6 @@ def check_predictions(variant: Experiment, *, data: Path) -> None:
         missing = file.missing(labelled(variant.task, prepared.part("valid")).rows)
         if variant.evaluation.recalibration and len(missing):
             raise ValueError(
-                f"evaluation.recalibration: {file.path} does not predict validation row {missing[0]} of split {split}; "
-                "predict all validation rows too, or leave the recalibration out"
+                f"evaluation.recalibration: {file.path} does not predict validation {file.said(missing[0])} of split "
+                f"{split}; predict all validation rows too, or leave the recalibration out"
             )

@@ -22,7 +22,6 @@ from precisionflow.records.schemas import METRICS
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
 from precisionflow.serving.answers.of_task import answers_of
 from precisionflow.serving.endpoints.assembled import endpoints_of
-from precisionflow.serving.endpoints.endpoint import FieldError
 from precisionflow.serving.model import load_predictor
 from precisionflow.training.train import train
 from tests.allocation_experiment import allocating
@@ -140,6 +139,9 @@ def test_study_gives_its_metrics_and_its_model_answers(prepared: Path, tmp_path:
     found = dict(zip(table["metric"].to_pylist(), table["value"].to_pylist(), strict=True))
     assert set(found) == set(experiment.metrics)
     assert found["tokens"] == 192
+    assert not EvaluatedCell(cell_folder(tmp_path / "evaluation", 0, 0)).bins.exists(), (
+        "pixels are no features"
+    )
     assert 16 <= found["tokens_of_figure"] <= 144
     served = load_predictor(cell_folder(tmp_path / "model", 0, 0), data=prepared)
     answers, (_, numbers, _) = answers_of(experiment.task), part(experiment, prepared)
@@ -154,16 +156,20 @@ def test_study_gives_its_metrics_and_its_model_answers(prepared: Path, tmp_path:
     assert read["class"].tolist() == said["class"].tolist()
     np.testing.assert_allclose(read["confidence"], said["confidence"], rtol=1e-5)
     for column, number, said in (
-        (names[0], 4.0, "given 4; give the number of a patch, 0 to 3"),
-        (names[0], 0.5, "given 0.5; give the number of a patch"),
-        (names[-1], 1.5, "given 1.5; a pixel's red, green or blue lies between 0 and 1"),
-        (names[5], -0.1, "given -0.1; a pixel's red"),
+        (names[0], 4.0, "column 'patch': given 4; give the number of a patch, 0 to 3"),
+        (names[0], 0.5, "column 'patch': given 0.5; give the number of a patch, 0 to 3"),
+        (names[0], -1.0, "column 'patch': given -1; give the number of a patch, 0 to 3"),
+        (names[-1], 1.5, "'blue_575': given 1.5; a pixel's red, green or blue lies between 0 and 1"),
+        (names[5], -0.1, "'red_0': given -0.1; a pixel's red, green or blue lies between 0 and 1"),
     ):
-        wrong = {name: numbers[:3, i].tolist() for i, name in enumerate(names)}
-        wrong[column][1] = number
-        with pytest.raises(FieldError, match=said) as refused:
-            endpoint.read(wrong)
-        assert refused.value.field == f"columns.{column}[1]"
+        wrong = pd.DataFrame(numbers[:3].double().numpy(), columns=names)
+        wrong.loc[1, column] = number
+        line = rf"^features, row 1, column .*{said.removeprefix('column ')}$"
+        with pytest.raises(ValueError, match=line):
+            answers.answer(served, wrong, {})
+        for each in endpoints_of(served).values():
+            with pytest.raises(ValueError, match=line):
+                each.answer([each.read(wrong.to_dict("list")).value], {})
     broken = pd.DataFrame(np.full((1, len(names)), np.nan), columns=names)
     with pytest.raises(ValueError, match="column 'patch': an empty cell"):
         answers.answer(served, broken, {})

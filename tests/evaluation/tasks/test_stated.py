@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from trained import TABLE, Trained, trained
 
 from precisionflow.config import overlay, resolve
 from precisionflow.data.batches import Rows
+from precisionflow.data.streams import Stream, Use
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
@@ -85,6 +87,28 @@ def test_a_file_that_lacks_a_test_row_is_refused_before_training(rival) -> None:
     changed = experiment.model_copy(update={"model": experiment.model.model_copy(update={"path": lacking})})
     with pytest.raises(ValueError, match=r"test row \d+ of split 0 has no prediction \(1 of 44 have none\)"):
         check_predictions(changed, data=Path(lacking).parent / "0-valid-test" / "data")
+
+
+def test_boosted_trees_are_a_variant_by_their_name(tmp_path: Path) -> None:
+    """Their mean is scikit-learn's, and their std is one for each row, in the target's units."""
+    model = {"model": {"kind": "boosted_trees", "max_iter": 40}}
+    cells = trained(TABLE | model, tmp_path, seeds=[0], splits=[0])
+    evaluate(cells.experiment, data=cells.data, model=cells.model, out=tmp_path / "out")
+    parts = {part: Rows.read(cells.data_of() / f"{part}.parquet") for part in ("train", "valid", "test")}
+    (train, target), (valid, held) = (
+        (parts[part].features.astype(float), parts[part].target.astype(float)) for part in ("train", "valid")
+    )
+    drawn = Stream(0, 0).number(Use.WEIGHTS) % 2**32
+    own = HistGradientBoostingRegressor(
+        max_iter=40, early_stopping=True, n_iter_no_change=20, random_state=drawn
+    ).fit(train, target, X_val=valid, y_val=held)
+    scales = read_card(cells.data_of() / "dataset.json", DatasetCard).table
+    mean = scales.restore_target(own.predict(parts["test"].features.astype(float)))
+    predictions = read_parquet(cell_folder(tmp_path / "out", 0, 0) / "predictions.parquet", PREDICTIONS)
+    np.testing.assert_allclose(predictions["mean"].to_numpy(), mean, rtol=1e-6)
+    std = predictions["std"].to_numpy()
+    assert len(np.unique(std)) > 5
+    assert 0.2 < std.mean() / scales.target_scale < 1.5
 
 
 def test_a_ridge_variant_is_scikit_learns_own_fit_on_the_prepared_rows(tmp_path: Path) -> None:

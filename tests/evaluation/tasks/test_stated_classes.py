@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from trained import TABLE, Trained, trained
 
@@ -11,7 +12,7 @@ from precisionflow.config import ConfigError, overlay, resolve
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import METRICS
+from precisionflow.records.schemas import BINS, METRICS
 from precisionflow.results.layout import EvaluatedCell, cell_folder
 from precisionflow.training.external import check_predictions
 
@@ -57,6 +58,12 @@ def test_a_networks_probabilities_in_a_file_have_its_metrics(network: Trained, t
     theirs, ours = metrics(file, tmp_path / "theirs"), metrics(network, tmp_path / "ours")
     assert theirs.keys() == ours.keys() == set(network.experiment.metrics)
     assert theirs == pytest.approx(ours, rel=1e-4, abs=1e-6)
+    cells = [EvaluatedCell(cell_folder(tmp_path / of, 0, 0)) for of in ("theirs", "ours")]
+    their_bins, our_bins = (
+        read_parquet(cell.bins, BINS).to_pandas().drop(columns="chance") for cell in cells
+    )
+    assert our_bins.feature.nunique() == 14
+    pd.testing.assert_frame_equal(their_bins, our_bins, rtol=1e-4, atol=1e-6)
 
 
 def test_a_file_without_validation_rows_cannot_be_recalibrated(network: Trained, tmp_path: Path) -> None:
@@ -71,7 +78,7 @@ def test_a_file_without_validation_rows_cannot_be_recalibrated(network: Trained,
     assert "validation_loss" not in metrics(bare, tmp_path / "scores")
 
 
-@pytest.mark.parametrize("kind", ["logistic_regression", "random_forest"])
+@pytest.mark.parametrize("kind", ["logistic_regression", "random_forest", "boosted_trees"])
 def test_an_estimator_is_scored_as_networks_are(kind: str, network: Trained, tmp_path: Path) -> None:
     found = metrics(trained(WINE | {"model": {"kind": kind}}, tmp_path / kind), tmp_path / "out")
     assert found.keys() == set(network.experiment.metrics)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -13,7 +14,7 @@ from precisionflow.config import ConfigError, overlay, resolve
 from precisionflow.data.labelled import Texts
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import CLASSES, METRICS, STATED_CLASSES
+from precisionflow.records.schemas import BINS, CLASS_PREDICTIONS, CLASSES, METRICS, STATED_CLASSES, SURENESS
 from precisionflow.results.layout import EvaluatedCell, TrainedCell, cell_folder
 from precisionflow.training.external import check_predictions
 
@@ -77,6 +78,29 @@ def test_a_networks_probabilities_in_a_file_have_its_metrics(
     theirs, ours = metrics(file, tmp_path / "theirs"), metrics(network, tmp_path / "ours")
     assert theirs.keys() == ours.keys() == set(network.experiment.metrics)
     assert theirs == pytest.approx(ours, rel=1e-4, abs=1e-6)
+    cells = [EvaluatedCell(cell_folder(tmp_path / of, 0, 0)) for of in ("theirs", "ours")]
+    their_bins, our_bins = (
+        read_parquet(cell.bins, BINS).to_pandas().drop(columns="chance") for cell in cells
+    )
+    pd.testing.assert_frame_equal(their_bins, our_bins, rtol=1e-4, atol=1e-6)
+
+
+def test_bins_are_of_the_lengths_of_the_texts(films: Path, network: Trained, tmp_path: Path) -> None:
+    whole = metrics(network, tmp_path)
+    cell = EvaluatedCell(cell_folder(tmp_path, 0, 0))
+    text = [line.split("\t")[0].split() for line in films.read_text().splitlines()[1:]]
+    predictions = read_parquet(cell.predictions, CLASS_PREDICTIONS).to_pandas()
+    lengths = [float(len(text[row])) for row in predictions.row]
+    bins = read_parquet(cell.bins, BINS).to_pandas()
+    assert set(bins.feature) == {SURENESS, "length in tokens"}
+    of_length = bins[bins.feature == "length in tokens"]
+    for column, metric in (("correct", "accuracy"), ("confidence", "confidence")):
+        expected = predictions[column].groupby(lengths).mean()
+        found = of_length[of_length.metric == metric].set_index("high").value
+        assert found.to_dict() == pytest.approx(expected.to_dict())
+    nll = of_length[of_length.metric == "nll"]
+    assert np.average(nll.value, weights=nll.n) == pytest.approx(whole["nll"])
+    assert (nll.chance.map(len) == 200).all()
 
 
 def test_a_file_without_a_test_text_or_without_validation_texts_is_refused(

@@ -101,14 +101,27 @@ def test_each_line_of_a_text_is_a_sentence(words):
 def test_sentences_of_a_document_are_seen_at_once_as_in_training(words, monkeypatch):
     """Eight words, separators too, are a sequence: what the network is given is told from its own batches."""
     seen = []
-    monkeypatch.setattr(
-        TagPredictor, "log_probabilities", whole := record(TagPredictor.log_probabilities, seen)
-    )
+    monkeypatch.setattr(TagPredictor, "log_probabilities", record(TagPredictor.log_probabilities, seen))
     found = answers(words, "a b\nc d e\nf\ng", "h")
     assert [len(sequence) for sequence in seen] == [8, 1, 1]
     assert seen[0][2] == seen[0][6] == (len(words.predictor().data_card.tokens) - 1,)
     assert [[len(line.split()) for line in tags.split("\n")] for tags in found["tags"]] == [[2, 3, 1, 1], [1]]
-    assert whole is TagPredictor.log_probabilities
+    assert found["tags"].tolist() == tags_alone(words, seen)
+
+
+def tags_alone(words, sequences):
+    """The most probable tags of the sequences, each predicted by itself, in the lines that the test gives."""
+    predictor = words.predictor()
+    names = predictor.data_card.class_names
+    separator = (len(predictor.data_card.tokens) - 1,)
+    said = []
+    for sequence in list(sequences):
+        (found,) = predictor.log_probabilities([sequence])
+        of = zip(sequence, found.argmax(axis=1), strict=True)
+        said.append(
+            " ".join("|" if bag == separator else names[best] for bag, best in of).replace(" | ", "\n")
+        )
+    return ["\n".join(said[:2]), said[2]]
 
 
 def record(method, seen):

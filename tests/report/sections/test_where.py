@@ -22,7 +22,8 @@ def row(variant: str, feature: str, index: int, metric: str, mean: float) -> dic
     chance = {COVERAGE: (0.9, 1.0), "std": NOTHING}.get(metric, (1.0, 2.0))
     return {
         **{"experiment": "noise", "dataset": "d", "variant": variant, "feature": feature, "bin": index},
-        **{"low": float(index), "high": index + 0.5, "metric": metric, "mean": mean, "n": 30, "cells": 3},
+        **{"low": float(index), "high": index + 0.5, "label": "", "metric": metric},
+        **{"mean": mean, "n": 30, "cells": 3},
         **dict(zip(("chance_low", "chance_high"), chance, strict=True)),
     }
 
@@ -126,6 +127,18 @@ def test_a_bin_that_a_variant_has_not_is_a_dash() -> None:
     found = [r for r in rows(a=0.0) if (r["variant"], r["bin"]) != ("sure", 2)]
     (of_a,) = (t for t in shown(found)[0].tables if t.caption == "Stated std by a")
     assert [entry.text for entry in of_a.rows[2]][1:] == ["1.20", "—"]
+
+
+def test_kinds_are_told_by_their_names() -> None:
+    labels = {index: {"label": name} for index, name in enumerate(("ADJ", "NOUN", "VERB"))}
+    group, _ = shown([r | (labels[r["bin"]] if r["feature"] == "tag" else {}) for r in rows(tag=0.2)])
+    (of_tag,) = (t for t in group.tables if t.caption == "Coverage of 95 % intervals by tag")
+    assert [line[0].text for line in of_tag.rows] == ["ADJ", "NOUN", "VERB"]
+    assert [line[-1].note for line in group.summaries[0].rows] == ["", "0.700 in NOUN"]
+    for name in ("ADJ", "NOUN", "VERB"):
+        assert any(
+            f"<!-- {name} -->" in picture.svg or f">{name}<" in picture.svg for picture in group.pictures
+        )
 
 
 def test_without_bins_there_is_no_section() -> None:

@@ -137,6 +137,7 @@ class Synthetic(ClassTask):
 class Tagging(ClassTask):
     """Predict the tag of every word of a sentence."""
 
+    networks: ClassVar = (Transformer, LogisticRegression, PredictionFile)
     has_splits: ClassVar = True
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")

@@ -6,14 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.tasks.classification import RowClassPredictor, Stated
-from precisionflow.inference.allocation.reader import patch_reader
+from precisionflow.inference.allocation.reader import Parts, patch_reader
 from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.records.cards import DatasetCard
@@ -33,6 +33,12 @@ class ScenePredictor(RowClassPredictor):
     def untrained(experiment: Experiment, card: DatasetCard) -> nn.Module:
         """The reader before it was trained."""
         return patch_reader(experiment, card)
+
+    def taken(self, features: Float[np.ndarray, "rows features"]) -> Features:
+        """Numbers of scenes as the reader takes them; ValueError also for what `Parts.check` refuses."""
+        found, (layer,) = super().taken(features), self.model.layers
+        Parts.check(features, layer.source, self.data_card.feature_names)
+        return found
 
     def standardised(self, features: Features) -> Stated:
         """What is stated of the numbers of scenes."""

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.data.bags import Bags
+from precisionflow.data.labelled import Texts
 from precisionflow.data.tokens import Bag
-from precisionflow.evaluation.classes import score_classes
+from precisionflow.evaluation.classes import Named, score_classes
 from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
-from precisionflow.records.files import read_parquet
-from precisionflow.records.schemas import SEQUENCES
+from precisionflow.evaluation.where_tokens import text_bins
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked
 
@@ -47,7 +47,7 @@ class ClassPredictor(TrainedNetwork):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test sequences' class probabilities and all their metrics, before and after temperature."""
-        row = read_parquet(PreparedSplit(data).part("test"), SEQUENCES)["row"].to_numpy()
-        names = self.data_card.class_names
+        row = Texts.read(PreparedSplit(data).part("test")).rows
+        named = Named(self.data_card.class_names, lambda _: text_bins(data))
         measure = attrgetter("metrics")
-        return score_classes(self.predict, experiment, data, row=row, measure=measure, names=names)
+        return score_classes(self.predict, experiment, data, row=row, measure=measure, named=named)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
 from torch import nn
@@ -27,8 +28,8 @@ from precisionflow.evaluation.recalibration.prediction_sets import (
 from precisionflow.evaluation.recalibration.temperature import log_tempered, temperature
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.detection import area_under_roc, false_positive_rate
-from precisionflow.evaluation.where import features_in_units
-from precisionflow.evaluation.where_classes import class_bins_table
+from precisionflow.evaluation.where import feature_bins, table_parts
+from precisionflow.evaluation.where_classes import Kept, class_bins_table, sets_of
 from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
@@ -36,7 +37,7 @@ from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.recalibration import ClassFit, SetFit, TemperatureFit
 from precisionflow.records.schemas import CLASS_PREDICTIONS
-from precisionflow.results.layout import PreparedSplit
+from precisionflow.results.layout import Part, PreparedSplit
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,11 @@ class RowClassPredictor(TrainedNetwork, ABC):
 
     def stated(self, features: Float[np.ndarray, "rows features"]) -> Stated:
         """What is stated of features in their own units; ValueError for features that are none."""
-        return self.standardised(standardised_features(self.data_card, features))
+        return self.standardised(self.taken(features))
+
+    def taken(self, features: Float[np.ndarray, "rows features"]) -> Features:
+        """Features in their own units as the network takes them; ValueError for features that are none."""
+        return standardised_features(self.data_card, features)
 
     @abstractmethod
     def standardised(self, features: Features) -> Stated:
@@ -104,14 +109,17 @@ class RowClassPredictor(TrainedNetwork, ABC):
             target,
             row=rows.rows,
             experiment=experiment,
-            data=data,
-            card=self.data_card,
             calibration=lambda: self._part(Rows.read(place.part("valid"))),
         )
+        scored = self.with_bins(scored, found, data)
         if not task.unknown:
             return scored
         strange, _ = self._part(Rows.read(place.unknown))
         return scored._replace(metrics=scored.metrics | detection_metrics(found, strange))
+
+    def with_bins(self, scored: Scored, found: Stated, data: Path) -> Scored:  # noqa: ARG002 - of tables alone
+        """The scores with those in bins of features: pixels are none that anybody asks about."""
+        return scored
 
     def _part(self, rows: Rows) -> tuple[Stated, np.ndarray]:
         return self.standardised(torch.from_numpy(rows.features)), rows.target.astype(np.int64)
@@ -132,6 +140,10 @@ class TableClassPredictor(RowClassPredictor):
             voices = self.model.predict(features.to(self.device))
         return Stated.of(Voices(voices.logits.double()))
 
+    def with_bins(self, scored: Scored, found: Stated, data: Path) -> Scored:
+        """The scores with those in bins of each feature."""
+        return in_bins(scored, found, table_parts(data), self.data_card)
+
 
 def score_row_classes(
     found: Stated,
@@ -139,14 +151,9 @@ def score_row_classes(
     *,
     row: Index,
     experiment: Experiment,
-    data: Path,
-    card: DatasetCard,
     calibration: Callable[[], tuple[Stated, np.ndarray]],
 ) -> Scored:
-    """Scores of the test rows' probabilities; `calibration` is asked where a recalibration needs it.
-
-    Of a table also in bins of its features: pixels are none that anybody asks about.
-    """
+    """Scores of the test rows' probabilities; `calibration` is asked where a recalibration needs it."""
     scores = ClassScores(experiment.evaluation.bins, row)
     scores.add(found.log_probabilities, target)
     chance = scores.chance
@@ -159,20 +166,15 @@ def score_row_classes(
         fits = fitted(*calibration(), experiment=experiment)
         after, chance_after = measured_after(fits, found, target, row=row, bins=experiment.evaluation.bins)
         metrics, chance = metrics | after, chance | chance_after
-    scored = Scored(scores.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
-    if not isinstance(experiment.task, Classification):
-        return scored
-    features = features_in_units(data, card)
-    bins = class_bins_table(
-        found.probabilities,
-        target,
-        log_probabilities=found.log_probabilities,
-        row=row,
-        features=features["test"],
-        seen=np.concatenate(list(features.values())),
-        names=card.feature_names,
-        fits=fits,
-    )
+    return Scored(scores.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
+
+
+def in_bins(scored: Scored, found: Stated, parts: Mapping[Part, pa.Table], card: DatasetCard) -> Scored:
+    """The scores of a table's test rows with those in bins of its features; `parts` as of `where.table_parts`."""
+    kept = Kept(scored.predictions["row"].to_numpy())
+    kept.add(found.log_probabilities)
+    sets = sets_of(found.probabilities, scored.recalibrations)
+    bins = class_bins_table(scored.predictions, kept, keys=feature_bins(parts, card), sets=sets)
     return scored._replace(bins=bins)
 
 

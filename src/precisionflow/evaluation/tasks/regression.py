@@ -1,11 +1,12 @@
 """Regression: distributions of a number for rows of features, and their scores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
 from torch import nn
@@ -28,15 +29,14 @@ from precisionflow.evaluation.recalibration.recalibrated import (
 )
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.gaussian import squared_error
-from precisionflow.evaluation.where import bins_table, features_in_units
+from precisionflow.evaluation.where import bins_table, feature_bins, table_parts
 from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
-from precisionflow.records.files import read_parquet
 from precisionflow.records.recalibration import TableFit
-from precisionflow.records.schemas import PREDICTIONS, REGRESSION_ROWS
-from precisionflow.results.layout import PreparedSplit
+from precisionflow.records.schemas import PREDICTIONS
+from precisionflow.results.layout import Part, PreparedSplit
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,12 @@ class TablePredictor(TrainedNetwork):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test rows' distributions and all their metrics, before and after recalibration."""
-        test = Rows.read(PreparedSplit(data).part("test"))
+        parts = table_parts(data)
+        test = Rows.of(parts["test"], PreparedSplit(data).part("test"))
         scored = score_rows(
             self.standardised(torch.from_numpy(test.features)),
             experiment=experiment,
-            data=data,
+            parts=parts,
             card=self.data_card,
             calibration=lambda: calibration_predictions(self, data),
         )
@@ -116,16 +117,18 @@ def score_rows(
     predicted: Distribution,
     *,
     experiment: Experiment,
-    data: Path,
+    parts: Mapping[Part, pa.Table],
     card: DatasetCard,
     calibration: Callable[[], Calibration],
 ) -> Scored:
-    """Scores of the test rows' distributions, in the target's units; `calibration` is asked where a method needs it."""
+    """Scores of the test rows' distributions, in the target's units; `parts` are those of `where.table_parts`.
+
+    `calibration` is asked where a method needs it.
+    """
     levels, task, scales = experiment.evaluation.levels, experiment.task, card.table
     assert isinstance(task, Regression)
-    test = read_parquet(PreparedSplit(data).part("test"), REGRESSION_ROWS)
-    row, target = test["row"].to_numpy(), scales.restore_target(test["target"].to_numpy())
-    features = features_in_units(data, card)
+    row = parts["test"]["row"].to_numpy()
+    target = scales.restore_target(parts["test"]["target"].to_numpy())
     metrics = regression_metrics(predicted, target, levels=levels)
     metrics |= above_the_optimum(predicted, target, exact_mixture(task.source, row))
     methods = cast("Sequence[TableRecalibration]", experiment.evaluation.recalibration)
@@ -139,14 +142,7 @@ def score_rows(
         metrics,
         regression_chance(predicted, row, levels=levels, recalibrations=[fit.method for fit in fits]),
         recalibrations=fits,
-        bins=bins_table(
-            predicted,
-            target,
-            row=row,
-            features=features["test"],
-            seen=np.concatenate(list(features.values())),
-            names=card.feature_names,
-        ),
+        bins=bins_table(predicted, target, row=row, keys=feature_bins(parts, card)),
     )
 
 

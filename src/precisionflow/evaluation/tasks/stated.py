@@ -10,17 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from precisionflow.config import Experiment
-from precisionflow.config.tasks import Regression, SequenceClassification
+from precisionflow.config.tasks import Regression, SequenceClassification, Tagging
 from precisionflow.data.labelled import Labelled, labelled
-from precisionflow.evaluation.classes import score_parts
+from precisionflow.evaluation.calibration.worlds import Index
+from precisionflow.evaluation.classes import Named, score_parts
 from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.network import check_data
 from precisionflow.evaluation.recalibration.recalibrated import Calibration
 from precisionflow.evaluation.recalibration.temperature import temperature
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.classes import entropy
-from precisionflow.evaluation.tasks.classification import Stated, score_row_classes
+from precisionflow.evaluation.tasks.classification import Stated, in_bins, score_row_classes
 from precisionflow.evaluation.tasks.regression import score_rows
+from precisionflow.evaluation.where import table_parts
+from precisionflow.evaluation.where_tokens import text_bins, word_bins
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import STATED, STATED_CLASSES
@@ -39,24 +42,22 @@ class _StatedRows:
     data_card: DatasetCard
     predicts: ClassVar = "the rows of one split alone"
 
-    def of(self, part: Part, data: Path) -> tuple[pa.Table, Labelled]:
-        """What is stated of the prepared rows of a part; ValueError where it is stated of other rows."""
-        found, rows = (
-            self.stated.filter(pc.equal(self.stated["part"], part)),
-            labelled(self.experiment_card.experiment.task, PreparedSplit(data).part(part)),
-        )
-        if not np.array_equal(found["row"].to_numpy(), rows.rows):
+    def of(self, part: Part, rows: Index) -> pa.Table:
+        """What is stated of the rows of a part; ValueError where it is stated of other rows."""
+        found = self.stated.filter(pc.equal(self.stated["part"], part))
+        if not np.array_equal(found["row"].to_numpy(), rows):
             raise ValueError(f"{self.origin}: predicts other {part} rows; delete its folder and train again")
-        return found, rows
+        return found
 
     def held_out(self, data: Path) -> tuple[pa.Table, Labelled]:
-        """The same of the validation rows; ValueError where they are not predicted."""
+        """The validation rows and what is stated of them; ValueError where they are not predicted."""
         if not pc.any(pc.equal(self.stated["part"], "valid")).as_py():
             raise ValueError(
                 f"evaluation.recalibration: {self.origin} does not predict the validation rows; "
                 "predict all of them too, or leave the recalibration out"
             )
-        return self.of("valid", data)
+        rows = labelled(self.experiment_card.experiment.task, PreparedSplit(data).part("valid"))
+        return self.of("valid", rows.rows), rows
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,11 @@ class StatedPredictor(_StatedRows):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test rows' distributions and all their metrics, before and after recalibration."""
+        parts = table_parts(data)
         return score_rows(
-            _gaussians(self.of("test", data)[0]),
+            _gaussians(self.of("test", parts["test"]["row"].to_numpy())),
             experiment=experiment,
-            data=data,
+            parts=parts,
             card=self.data_card,
             calibration=lambda: self._calibration(data),
         )
@@ -84,16 +86,17 @@ class StatedClassPredictor(_StatedRows):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test rows' probabilities and all their metrics, before and after recalibration."""
-        stated, test = self.of("test", data)
-        return score_row_classes(
-            _voices(stated),
-            test.target.astype(np.int64),
-            row=test.rows,
+        parts = table_parts(data)
+        row = parts["test"]["row"].to_numpy()
+        found = _voices(self.of("test", row))
+        scored = score_row_classes(
+            found,
+            parts["test"]["target"].to_numpy().astype(np.int64),
+            row=row,
             experiment=experiment,
-            data=data,
-            card=self.data_card,
             calibration=lambda: self._calibration(data),
         )
+        return in_bins(scored, found, parts, self.data_card)
 
     def _calibration(self, data: Path) -> tuple[Stated, np.ndarray]:
         stated, valid = self.held_out(data)
@@ -106,14 +109,18 @@ class StatedTextPredictor(_StatedRows):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test texts' probabilities and all their metrics, before and after temperature."""
-        stated, test = self.of("test", data)
+        return self.scored(experiment, data, Named(self.data_card.class_names, lambda _: text_bins(data)))
+
+    def scored(self, experiment: Experiment, data: Path, named: Named) -> Scored:
+        """Scores of the classes that are named, before and after temperature."""
+        test = labelled(experiment.task, PreparedSplit(data).part("test"))
         return score_parts(
-            [(_voices(stated).log_probabilities, test.target)],
+            [(_voices(self.of("test", test.rows)).log_probabilities, test.target)],
             experiment,
             row=test.rows,
             calibrate=lambda: self._temperature(data),
             measure=attrgetter("metrics"),
-            names=self.data_card.class_names,
+            named=named,
         )
 
     def _temperature(self, data: Path) -> float:
@@ -121,7 +128,19 @@ class StatedTextPredictor(_StatedRows):
         return temperature(_voices(stated).probabilities, valid.target)
 
 
-StatedAny = StatedPredictor | StatedClassPredictor | StatedTextPredictor
+@dataclass(frozen=True)
+class StatedTagPredictor(StatedTextPredictor):
+    """Probabilities of the tags of each word."""
+
+    def score(self, experiment: Experiment, data: Path) -> Scored:
+        """The test words' probabilities and all their metrics, before and after temperature."""
+        names = self.data_card.class_names
+        return self.scored(
+            experiment, data, Named(names, lambda predicted: word_bins(data, predicted, names))
+        )
+
+
+StatedAny = StatedPredictor | StatedClassPredictor | StatedTextPredictor | StatedTagPredictor
 
 
 def _gaussians(stated: pa.Table) -> Distribution:
@@ -140,7 +159,14 @@ def load_stated(model: Path, *, model_card: ModelCard, card: DatasetCard) -> Sta
     check_data(model, model_card=model_card, card=card)
     file = TrainedCell(model).stated
     task = model_card.experiment.task
-    if isinstance(task, Regression):
-        return StatedPredictor(read_parquet(file, STATED), file, model_card, card)
-    kind = StatedTextPredictor if isinstance(task, SequenceClassification) else StatedClassPredictor
+    kind: type[StatedClassPredictor | StatedTextPredictor]
+    match task:
+        case Regression():
+            return StatedPredictor(read_parquet(file, STATED), file, model_card, card)
+        case SequenceClassification():
+            kind = StatedTextPredictor
+        case Tagging():
+            kind = StatedTagPredictor
+        case _:
+            kind = StatedClassPredictor
     return kind(read_parquet(file, STATED_CLASSES), file, model_card, card)

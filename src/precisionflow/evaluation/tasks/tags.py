@@ -14,17 +14,14 @@ from torch import Tensor
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Tagging
 from precisionflow.data.bags import Bags
-from precisionflow.data.batches import Sequences
+from precisionflow.data.labelled import Words
 from precisionflow.data.tokens import Bag
-from precisionflow.evaluation.classes import score_classes
+from precisionflow.evaluation.classes import Named, score_classes
 from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
-from precisionflow.records.schemas import NOT_COUNTED
+from precisionflow.evaluation.where_tokens import word_bins
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked
-
-PLACES = 1 << 20
-"""A word's row is that of its sentence times so many, plus its place: the same word has the same row in every split."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,7 @@ class TagPredictor(TrainedNetwork):
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
         """The test words' tag probabilities and all their metrics, before and after temperature."""
-        sentences = Sequences.read(PreparedSplit(data).part("test"), tagged=True)
-        rows = sentences.rows[:, None] * PLACES + np.arange(sentences.lengths.max())
-        row = rows[sentences.tags() != NOT_COUNTED]
-        names = self.data_card.class_names
+        row, names = Words.read(PreparedSplit(data).part("test")).rows, self.data_card.class_names
+        named = Named(names, lambda predicted: word_bins(data, predicted, names))
         measure = attrgetter("metrics")
-        return score_classes(self.predict, experiment, data, row=row, measure=measure, names=names)
+        return score_classes(self.predict, experiment, data, row=row, measure=measure, named=named)

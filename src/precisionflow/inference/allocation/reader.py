@@ -2,8 +2,10 @@
 
 import hashlib
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -53,6 +55,22 @@ class Parts(NamedTuple):
         edge, first = source.patches * source.patch, 1 + source.colours
         images = numbers[:, first:].reshape(-1, 3, edge, edge)
         return cls(numbers[:, 0].round().long(), numbers[:, 1:first], images)
+
+    @staticmethod
+    def check(
+        numbers: Float[np.ndarray, "images numbers"], source: DrawnScenes, names: Sequence[str]
+    ) -> None:
+        """ValueError for a patch that there is not and for a pixel that is no colour; `names` are the columns'."""
+        asked, first, last = numbers[:, :1], 1 + source.colours, source.patches**2 - 1
+        no_patch = (asked < 0) | (asked > last) | (asked != asked.round())
+        no_colour = (numbers[:, first:] < 0) | (numbers[:, first:] > 1)
+        for bad, start, said in (
+            (no_patch, 0, f"give the number of a patch, 0 to {last}"),
+            (no_colour, first, "a pixel's red, green or blue lies between 0 and 1"),
+        ):
+            for row, column in np.argwhere(bad):
+                name, given = names[start + column], numbers[row, start + column]
+                raise ValueError(f"features, row {row}, column {name!r}: given {given:g}; {said}")
 
 
 class Summaries:

@@ -105,7 +105,7 @@ def _places(rows: Sequence[Row]) -> list[int]:
 
 
 def _name_bins(axes: Axes, rows: Sequence[Row], key: str) -> None:
-    """Upper ends under some of the bins."""
+    """Upper ends, or names of kinds, under some of the bins."""
     shown = rows[:: -(-len(rows) // MOST_TICKS)]
-    axes.set_xticks(_places(shown), [f"≤ {row['high']:.3g}" for row in shown])
+    axes.set_xticks(_places(shown), [row["label"] or f"≤ {row['high']:.3g}" for row in shown])
     axes.set_xlabel(f"bins of {key}")

@@ -168,6 +168,8 @@ def _summary(metric: str, curves: Sequence[tuple[str, Curves]], variants: Sequen
 
 
 def _range(row: Row) -> str:
+    if row["label"]:
+        return str(row["label"])
     if row["low"] == row["high"]:
         return digits.significant(row["low"])
     return digits.span(row["low"], row["high"])
