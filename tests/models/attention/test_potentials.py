@@ -238,3 +238,32 @@ def test_sides_get_zeros_up_to_one_aligned_width(keys, values, aligned):
         assert not padded[..., side.shape[-1] :].any()
     found = nn.functional.scaled_dot_product_attention(*wide, scale=1.0)[..., :values]
     torch.testing.assert_close(found, (sides[0] @ sides[1].mT).softmax(-1) @ sides[2])
+
+
+@pytest.mark.parametrize("values", [8, 5])
+@pytest.mark.parametrize(
+    "above",
+    [
+        lambda of: of.repeat(1, 1, 1, 2)[..., of.shape[-1] :],
+        lambda of: of.mT.contiguous().mT,
+        torch.ones_like,
+    ],
+)
+def test_a_fused_kernel_of_a_device_sees_no_gaps(values, above, monkeypatch):
+    """Sides and the gradient of the mean are contiguous there, whatever their callers and readers made of them."""
+    fused, seen = inner_product.scaled_dot_product_attention, []
+
+    def looked_at(*sides, **rest):
+        seen.extend(side.is_contiguous() for side in sides)
+        output = fused(*sides, **rest)
+        output.register_hook(lambda gradient: seen.append(gradient.is_contiguous()))
+        return output
+
+    monkeypatch.setattr(inner_product, "scaled_dot_product_attention", looked_at)
+    shapes = (2, 6, 3, 8), (2, 7, 3, 8), (2, 7, 3, values)
+    sides = [torch.randn(shape, device="meta", requires_grad=True).transpose(1, 2) for shape in shapes]
+    mean = InnerProduct().expectation(*sides, LogPrior())
+    assert mean.shape == (2, 3, 6, values)
+    gradient = above(mean.detach())
+    mean.backward(gradient)
+    assert seen == [True] * 4

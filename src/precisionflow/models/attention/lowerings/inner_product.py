@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -70,18 +71,40 @@ def summed(product: Tensor, own: tuple[Tensor, ...], other: tuple[Tensor, ...]) 
 
 
 def _fused(queries: Queries, keys: Keys, values: Values, **prior: Tensor | bool) -> Tensor:
-    """On a GPU all sides are of one width."""
+    """On a GPU all sides are of one width, and no tensor has gaps or another order of dimensions."""
     if queries.device.type == "cpu":
         return scaled_dot_product_attention(queries, keys, values, scale=1.0, **prior)  # type: ignore[arg-type]
-    sides = _of_one_width(queries, keys, values.contiguous())
+    sides = _of_one_width(queries, keys, values)
     wide = scaled_dot_product_attention(*sides, scale=1.0, **prior)  # type: ignore[arg-type,misc]
-    return wide[..., : values.shape[-1]]
+    return _WithoutGaps.apply(wide)[..., : values.shape[-1]]  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _WithoutGaps(torch.autograd.Function):
+    """The same, whose gradient is contiguous.
+
+    The backward pass of cuDNN's kernel, which torch prefers on an H100, reads a gradient that is a slice, transposed
+    or expanded at wrong places (torch 2.11: gradients with a relative error of 1.4, and no word of it).
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(output: Tensor) -> Tensor:
+        return output.view_as(output)
+
+    @staticmethod
+    def setup_context(*_: Any) -> None:
+        """Nothing is kept."""
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        return gradient.contiguous()
 
 
 def _of_one_width(*sides: Tensor) -> list[Tensor]:
     """Zeros behind the channels of all sides up to the least width that holds the widest and is aligned."""
     blocks = math.ceil(max(side.shape[-1] for side in sides) / ALIGNED)
-    return [pad(side, (0, blocks * ALIGNED - side.shape[-1])) for side in sides]
+    return [pad(side, (0, blocks * ALIGNED - side.shape[-1])).contiguous() for side in sides]
 
 
 def _block(queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:

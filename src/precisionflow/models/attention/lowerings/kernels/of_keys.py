@@ -11,6 +11,7 @@ from precisionflow.models.attention.lowerings.kernels.scores import (
     ends,
     other,
     own,
+    posterior,
     pulled,
     score,
     with_prior,
@@ -34,12 +35,15 @@ def _through_queries(
         s, m0, m1 = score(z, w, s0, s1, a0, a1, b0, b1, least, FORM, PAIRS)
         offset = offs_m[None, :] - offs_n[:, None]
         s = with_prior(s, offset, offs_n[:, None], BIAS, TABLE, level, KEYED, ZONE, LARGEST)
-        p = tl.exp2(s - tl.load(LOGSUM + offs_m)[None, :])
         if MASKED:
-            p = tl.where(offs_m[None, :] >= offs_n[:, None], p, 0.0)
+            s = tl.where(offs_m[None, :] >= offs_n[:, None], s, float("-inf"))
+        p, over = posterior(s, tl.load(LOGSUM + offs_m)[None, :], m0, m1, FORM)
         dv = tl.dot(p.to(do.dtype), do, dv)
-        g = p * (tl.dot(v, tl.trans(do)) - tl.load(DELTA + offs_m)[None, :])
-        gz, _w, _s0, _s1, _a0, _a1, h0, h1 = pulled(g, z, m0, m1, w, s0, s1, a0, a1, b0, b1, FORM)
+        pull = tl.dot(v, tl.trans(do)) - tl.load(DELTA + offs_m)[None, :]
+        g = p * pull
+        gz, _w, _s0, _s1, _a0, _a1, h0, h1 = pulled(
+            g, over * pull, z, m0, m1, w, s0, s1, a0, a1, b0, b1, FORM
+        )
         if PAIRS > 0:
             gb0 += tl.sum(h0, 1)
         if PAIRS > 1:

@@ -11,6 +11,7 @@ from precisionflow.models.attention.lowerings.kernels.scores import (
     ends,
     other,
     own,
+    posterior,
     pulled,
     score,
     unit,
@@ -44,11 +45,12 @@ def _through_keys(
         s, m0, m1 = score(z, w, s0, s1, a0, a1, b0, b1, least, FORM, PAIRS)
         offset = offs_m[:, None] - offs_n[None, :]
         s = with_prior(s, offset, offs_n[None, :], BIAS, TABLE, level, KEYED, ZONE, LARGEST)
-        p = tl.exp2(s - log_sum)
         if MASKED:
-            p = tl.where(offs_m[:, None] >= offs_n[None, :], p, 0.0)
-        g = p * (tl.dot(do, tl.trans(v)) - delta)
-        gz, hw, h0, h1, l0, l1, _b0, _b1 = pulled(g, z, m0, m1, w, s0, s1, a0, a1, b0, b1, FORM)
+            s = tl.where(offs_m[:, None] >= offs_n[None, :], s, float("-inf"))
+        p, over = posterior(s, log_sum, m0, m1, FORM)
+        pull = tl.dot(do, tl.trans(v)) - delta
+        g = p * pull
+        gz, hw, h0, h1, l0, l1, _b0, _b1 = pulled(g, over * pull, z, m0, m1, w, s0, s1, a0, a1, b0, b1, FORM)
         if FORM > 0:
             gw += tl.sum(hw, 1)
         if FORM == 3:

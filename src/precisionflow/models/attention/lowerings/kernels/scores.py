@@ -39,25 +39,37 @@ def score(z, w, s0, s1, a0, a1, b0, b1, least, FORM: tl.constexpr, PAIRS: tl.con
     else:
         t0 = (s0 * LOG2E) * z + a0 * LOG2E + b0 * LOG2E
         t1 = (s1 * LOG2E) * z + a1 * LOG2E + b1 * LOG2E
-        less = tl.exp2(-tl.abs(t1 - t0))
-        whole = tl.maximum(t0, t1) + tl.log2(1.0 + less)
-        share = tl.where(t1 > t0, 1.0, less) / (1.0 + less)
-        return w * whole, share, whole
+        whole = tl.maximum(t0, t1) + tl.log2(1.0 + tl.exp2(-tl.abs(t1 - t0)))
+        return w * whole, t1, whole
 
 
 @triton.jit
-def pulled(g, z, m0, m1, w, s0, s1, a0, a1, b0, b1, FORM: tl.constexpr):
-    """Gradients of z, w, s0, s1, a0, a1, b0, b1, edge by edge; those of w without the factor `_unit`."""
+def posterior(s, log_sum, m0, m1, FORM: tl.constexpr):
+    """p of an edge, and p / x where the gradient of the logarithm asks for it: a product in place of a division."""
+    if FORM == 1:
+        over = tl.exp2(s - log_sum - m1)
+        return over * m0, over
+    else:
+        p = tl.exp2(s - log_sum)
+        return p, p
+
+
+@triton.jit
+def pulled(g, over, z, m0, m1, w, s0, s1, a0, a1, b0, b1, FORM: tl.constexpr):
+    """Gradients of z, w, s0, s1, a0, a1, b0, b1, edge by edge, of g and, for the logarithm, g / x.
+
+    Those of w are without the factor `unit`.
+    """
     if FORM == 0:
         return g, g, g, g, g * b0, g * b1, g * a0, g * a1
     elif FORM == 1:
-        of_x = -(w * g) / m0
+        of_x = -w * over
         return of_x, g * m1, g, g, of_x * b0, of_x * b1, of_x * a0, of_x * a1
     elif FORM == 2:
         of_x = -(0.5 * w) * g * m0
         return of_x, g * m1, g, g, of_x * b0, of_x * b1, of_x * a0, of_x * a1
     else:
-        g1 = w * g * m0
+        g1 = w * g * tl.exp2(m0 - m1)
         g0 = w * g - g1
         return s0 * g0 + s1 * g1, g * m1, g0 * z, g1 * z, g0, g1, g0, g1
 
