@@ -284,7 +284,7 @@ def test_a_margin_that_says_nothing_is_a_mistake(task, margins, metrics, message
         ),
         (
             {"engine": {"kind": "deepspeed", "ranks": 4}, "training": {"batch_size": 24, "accumulate": 4}},
-            "training.batch_size 24 over 4 ranks is not a multiple of training.accumulate 4",
+            "training.batch_size 24: a share of it, 6 rows, is not a multiple of training.accumulate 4; the parts",
         ),
         (
             {"model": {"kind": "transformer", "width": 12}},
@@ -317,11 +317,15 @@ def test_what_a_training_of_text_cannot_do_is_told_with_what_can(changes, messag
         ({"training": {"batch_size": 3}}, None),
         (
             {"engine": {"ranks": 4}, "training": {"batch_size": 3}},
-            "training.batch_size 3 is not a multiple of engine",
+            "training.batch_size 3 is not a multiple of its 2 shares, engine.ranks 4 / engine.pipeline_stages 2; take such",
         ),
         (
             {"learning": {"kind": "predictive_coding"}},
             "learning.kind: predictive_coding settles all layers at once, which engine.pipeline_stages 2 keeps apart",
+        ),
+        (
+            {"model": {"attention": {"potential": {"kind": "gaussian_per_key", "shared": True}}}},
+            "model.attention.potential.shared: one map of all layers, which engine.pipeline_stages 2 keeps apart; give",
         ),
         (
             {"model": {"tied_readout": True}},

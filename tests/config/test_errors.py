@@ -74,7 +74,7 @@ BAD_SETTINGS = {
     "model.posterior={kind: ensemble, members: 4, folds: 2}": "model.posterior.folds: engine.kind torch gives every "
     "member the same rows; leave it out or use engine.kind batched",
     "model.posterior={kind: ensemble, members: 5, folds: 3}": "model.posterior.members 5 is not a multiple of *",
-    "training.accumulate=5": "training.batch_size 64 over 1 ranks is not a multiple of training.accumulate 5; *",
+    "training.accumulate=5": "training.batch_size 64: a share of it, 64 rows, is not a multiple of training.accumulate 5; *",
     "objective.beta=2": "objective.beta: given 2; should be less than or equal to 1",
     "training.most_steps=400": "training.most_steps bounds training.epochs, which is not given; give it",
     "training={epochs: 2, most_steps: 5}": "training.most_steps 5 is below training.steps *; change one of them",
@@ -116,7 +116,7 @@ BAD_SETTINGS = {
 BAD_LANGUAGE_SETTINGS = {
     "splits=[0, 1]": "splits: given [0, 1]; its data are cut once; *",
     "model.width=63": "model.width 63 is not a multiple of model.heads 4; change one of them",
-    "engine.ranks=5": "training.batch_size 24 is not a multiple of engine.ranks 5; *",
+    "engine.ranks=5": "training.batch_size 24 is not a multiple of its 5 shares, one of each rank (engine.ranks 5); *",
     "engine.zero_stage=4": "engine.zero_stage: unknown value 4; allowed: 0, 1, 2, 3",
     "model.attention.prior.kind=full": "model.attention.prior.kind: 'full' lets a token see the later ones *",
     "model.attention.potential.initial_precision=2": "model.attention.potential.initial_precision: unknown key "

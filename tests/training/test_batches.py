@@ -103,7 +103,7 @@ def test_more_ranks_than_rows_are_refused(table_experiment, table_data):
     data = data_folder(table_data, table_experiment, 0)
     with pytest.raises(
         ValueError,
-        match=r"train\.parquet: 15 rows are too few for engine\.ranks 16 and training\.accumulate 1; use fewer",
+        match=r"train\.parquet: 15 rows are too few for 16 shares of a batch and training\.accumulate 1; use fewer",
     ):
         shares(table_experiment, data, step=0, ranks=16)
 

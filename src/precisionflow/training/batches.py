@@ -273,7 +273,7 @@ def training_batches(
     size = samples.size(training.batch_size)
     if size < ranks.count * training.accumulate:
         raise ValueError(
-            f"{file}: {size} rows are too few for engine.ranks {ranks.count} and training.accumulate "
+            f"{file}: {size} rows are too few for {ranks.count} shares of a batch and training.accumulate "
             f"{training.accumulate}; use fewer"
         )
 

@@ -52,6 +52,19 @@ def test_reading_anew_is_counted() -> None:
     assert int(found.tokens.sum()) < 1000
 
 
+def test_what_comes_of_an_image_does_not_depend_on_the_others() -> None:
+    """One that is sure at once and one that never is: alone or side by side they are read alike, and equally often."""
+    noise = torch.tensor([[1.0, 1.0], [9.0, 30.0]])
+    settings = {"budget": 400, "threshold": 20.0, "rounds": 3}
+    read, asked = reader(noise)
+    both = refine(read, (2, 2), **settings)
+    for row in range(2):
+        read, alone = reader(noise[row : row + 1])
+        found = refine(read, (1, 2), **settings)
+        assert len(alone) == len(asked) == 4
+        assert all(torch.equal(mine[row], its[0]) for mine, its in zip(both, found, strict=True))
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

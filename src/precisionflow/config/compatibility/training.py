@@ -29,14 +29,22 @@ def ranks_share_alike(experiment: "Experiment") -> None:
     ranks = engine.replicas if isinstance(engine, DeepSpeedEngine) else 1
     if size % ranks:
         raise ValueError(
-            f"training.batch_size {size} is not a multiple of "
-            f"engine.ranks {ranks}; every rank takes an equal share"
+            f"training.batch_size {size} is not a multiple of its {ranks} shares, {_shares(engine)}; take such a "
+            "multiple, as all are equally large"
         )
     if size % (ranks * parts):
         raise ValueError(
-            f"training.batch_size {size} over {ranks} ranks is not a multiple of "
+            f"training.batch_size {size}: a share of it, {size // ranks} rows, is not a multiple of "
             f"training.accumulate {parts}; the parts are equally large"
         )
+
+
+def _shares(engine: object) -> str:
+    """Where the number of shares of a batch comes from."""
+    assert isinstance(engine, DeepSpeedEngine)
+    if engine.pipeline_stages == 1:
+        return f"one of each rank (engine.ranks {engine.ranks})"
+    return f"engine.ranks {engine.ranks} / engine.pipeline_stages {engine.pipeline_stages}"
 
 
 def engine_trains_it(experiment: "Experiment") -> None:
@@ -65,6 +73,11 @@ def layers_can_lie_apart(experiment: "Experiment") -> None:
         raise ValueError(
             f"learning.kind: {experiment.learning.kind} settles all layers at once, which {where} keeps apart; use "
             "backpropagation or engine.pipeline_stages 1"
+        )
+    if isinstance(model, Transformer) and getattr(model.attention.potential, "shared", False):
+        raise ValueError(
+            f"model.attention.potential.shared: one map of all layers, which {where} keeps apart; give false or "
+            "engine.pipeline_stages 1"
         )
     if isinstance(model, Transformer) and model.tied_readout:
         raise ValueError(

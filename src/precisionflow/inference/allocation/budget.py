@@ -178,7 +178,7 @@ def _topped_up(utility: Utility, few: Whole, many: Whole, budget: int) -> Whole:
         gains = torch.where(room > 0, utility.gain(tokens.double()), -1.0)
         taken = min(most, gains.shape[-1])
         best, places = gains.topk(taken)
-        added = (torch.arange(taken) < left[..., None]) & (best >= 0)
+        added = (torch.arange(taken, device=left.device) < left[..., None]) & (best >= 0)
         idle = bool((best[added] == 0).all())
         amount = added.long()
         if idle:

@@ -170,7 +170,7 @@ def exact(given: Float[Tensor, "patches levels"], budget: int, at: Levels) -> Ex
         )
     every = torch.fft.irfft(waves.prod(0), n=size)[rest]
     others = torch.fft.irfft(_without_each(waves), n=size)
-    left = rest - torch.arange(count)
+    left = rest - torch.arange(count, device=chance.device)
     told = torch.where((left >= 0) & (left < size), others[:, left.clamp(0, size - 1)].clamp_min(0), 0)
     joint = chance * told
     return Exact(tilted.dual + every.log(), joint / joint.sum(-1, keepdim=True))

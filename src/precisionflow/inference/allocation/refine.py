@@ -36,8 +36,12 @@ def refine(
     rounds: int = 3,
     bounds: Bounds = USUAL,
     nested: bool = True,
+    device: torch.device | None = None,
 ) -> Refined:
     """Read `shape`, (images, patches), of which every image stops by itself.
+
+    `read` is called 1 + `rounds` times whatever it tells, so that what comes of an image does not depend on the others,
+    and all ranks read equally often.
 
     Each round gives an equal part of what is left of the budget to the patches whose precision is below `threshold`, in
     proportion to their variance. `nested`: more tokens add to those that were read, as with coefficients from coarse to
@@ -48,7 +52,7 @@ def refine(
     bounds.check(budget, patches)
     if rounds < 1 or not threshold > 0:
         raise ValueError(f"refine: {rounds} rounds and the threshold {threshold:g}; both have to be above 0")
-    tokens = torch.full((images, patches), bounds.lowest)
+    tokens = torch.full((images, patches), bounds.lowest, device=device)
     spent = tokens.sum(-1)
     times = torch.zeros_like(spent)
     precision = read(tokens)
@@ -58,8 +62,6 @@ def refine(
         extra = (budget - spent - again).clamp_min(0) // left
         more = _shared(extra, precision, unsure, bounds.highest - tokens)
         changed = more > 0
-        if not bool(changed.any()):
-            break
         spent = spent + more.sum(-1) + (0 if nested else (tokens * changed).sum(-1))
         times = times + changed.any(-1)
         tokens = tokens + more

@@ -120,7 +120,7 @@ def random(scene: Scene, budget: int, bounds: Bounds) -> Shared:
     for seed in scene.seeds.tolist():
         generator = torch.Generator().manual_seed(seed)
         drawn.append(torch.empty(scene.log_weight.shape[-1]).exponential_(generator=generator))
-    weight = torch.stack(drawn)
+    weight = torch.stack(drawn).to(scene.log_weight.device)
     return _fixed(whole(Utility(weight, torch.ones_like(weight)), budget, bounds))
 
 
@@ -128,7 +128,13 @@ def refined(scene: Scene, budget: int, bounds: Bounds, *, threshold: float, roun
     """As far as it takes to know every patch precisely enough, the budget at most."""
     images, patches = scene.log_weight.shape
     found = refine(
-        scene.read, (images, patches), budget=budget, threshold=threshold, rounds=rounds, bounds=bounds
+        scene.read,
+        (images, patches),
+        budget=budget,
+        threshold=threshold,
+        rounds=rounds,
+        bounds=bounds,
+        device=scene.log_weight.device,
     )
     return _fixed(found.tokens)
 

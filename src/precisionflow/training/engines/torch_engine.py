@@ -43,12 +43,12 @@ class Torch(SingleNetwork):
         self.optimiser = optimiser(
             learner.named_parameters(), training, groups=parameter_groups(self.learner), fused=True
         )
-        self.parameters = list(self.learner.parameters())
         if resume:
             with reading(resume / STATE, checkpoint=resume.parent) as file:
                 state = torch.load(file, map_location=ranks.device, weights_only=True)
             self.learner.load_state_dict(state["learner"])
             self.optimiser.load_state_dict(state["optimiser"])
+        self.parameters = list(self.learner.parameters())
         self.average(RunningMean(weights_of(self.learner.model)), resume=resume)
         if config.compile:
             assert isinstance(self.learner, Learner), "a model of images is not compiled"
@@ -98,4 +98,4 @@ class Torch(SingleNetwork):
             torch.save(state, file)
 
     def close(self) -> None:
-        del self.learner, self.optimiser
+        del self.learner, self.optimiser, self.parameters
