@@ -112,9 +112,11 @@ def test_the_report_has_its_figures_and_its_words(run: Run) -> None:
     assert "temperature" in shown
     assert "characters" not in re.sub(r"<details.*?</details>", "", page, flags=re.DOTALL)
     learning_curves = ("train loss", "validation loss", "energy")
-    assert page.count("<figcaption") == len(VARIANTS) + len(SequenceClassification.headline) + len(
-        learning_curves
-    )
+    bins = ("confidence", "length in tokens")
+    for key in bins:
+        assert f"Accuracy and mean confidence (thin) by {key}." in page
+    figures = (*VARIANTS, *SequenceClassification.headline, *learning_curves, *bins)
+    assert page.count("<figcaption") == len(figures)
 
 
 def test_a_second_run_does_nothing_anew(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
