@@ -317,7 +317,7 @@ def test_what_a_training_of_text_cannot_do_is_told_with_what_can(changes, messag
         ({"training": {"batch_size": 3}}, None),
         (
             {"engine": {"ranks": 4}, "training": {"batch_size": 3}},
-            "training.batch_size 3 is not a multiple of its 2 shares, engine.ranks 4 / engine.pipeline_stages 2; take such",
+            "training.batch_size 3 is not a multiple of its 2 shares, engine.ranks 4 / engine.pipeline_stages 2; ",
         ),
         (
             {"learning": {"kind": "predictive_coding"}},

@@ -74,7 +74,8 @@ BAD_SETTINGS = {
     "model.posterior={kind: ensemble, members: 4, folds: 2}": "model.posterior.folds: engine.kind torch gives every "
     "member the same rows; leave it out or use engine.kind batched",
     "model.posterior={kind: ensemble, members: 5, folds: 3}": "model.posterior.members 5 is not a multiple of *",
-    "training.accumulate=5": "training.batch_size 64: a share of it, 64 rows, is not a multiple of training.accumulate 5; *",
+    "training.accumulate=5": "training.batch_size 64: a share of it, 64 rows, is not a multiple of "
+    "training.accumulate 5; *",
     "objective.beta=2": "objective.beta: given 2; should be less than or equal to 1",
     "training.most_steps=400": "training.most_steps bounds training.epochs, which is not given; give it",
     "training={epochs: 2, most_steps: 5}": "training.most_steps 5 is below training.steps *; change one of them",
