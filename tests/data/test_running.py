@@ -279,15 +279,26 @@ def test_no_token_that_stands_often_enough_is_a_fault():
             fitted(config, "a b")
 
 
-def test_a_run_without_a_blank_has_an_end(monkeypatch):
+@pytest.mark.parametrize("behind", ["", " b a\n", "x" * 30 + " b"])
+@pytest.mark.parametrize("block", [1, 1 << 20])
+def test_a_run_without_a_blank_has_an_end(monkeypatch, block, behind):
+    """Wherever it stands in a block."""
     monkeypatch.setattr(segments, "LONGEST", 10)
-    monkeypatch.setattr(segments, "BLOCK", 1)
+    monkeypatch.setattr(segments, "BLOCK", block)
     tokeniser = fitted(kinds.Words(least_count=1), "a b")
     with pytest.raises(
         Untokenisable, match=r"^'xxxxxxxxxxxxxxxxxxxx'\.\.\. goes on for more than 10 "
     ) as fault:
-        list(tokeniser.encoded(["a b\n", "b a\n" + "x" * 30]))
-    assert fault.value.line == 2 + 0 * 1 or fault.value.line == 3
+        list(tokeniser.encoded(["a b\n", "b a\n" + "x" * 30 + behind]))
+    assert fault.value.line == 3
+
+
+def test_blanks_that_go_on_are_named_as_such(monkeypatch):
+    monkeypatch.setattr(segments, "LONGEST", 10)
+    tokeniser = fitted(kinds.Words(least_count=1), "a b")
+    with pytest.raises(Untokenisable, match=r"^'abc'\.\.\. goes on .* with the blanks before it; ") as fault:
+        list(tokeniser.encoded(["a\n b\n" + " " * 8 + "\nabc b"]))
+    assert fault.value.line == 4
 
 
 @pytest.mark.parametrize(

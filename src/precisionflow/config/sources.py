@@ -215,7 +215,7 @@ class ConlluFile(Source):
 
     @property
     def dataset(self) -> str:
-        return PurePosixPath(self.path).stem
+        return _without_gz(self.path).stem
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ FILES = {
         "1,1,2\n3,4,5\n",
         "column '1' stands there twice; give every column its own name; the first line should hold names",
     ),
-    "half a gzip": (gzip.compress(PLAIN.encode())[:-20], "cannot be decompressed"),
+    "half a gzip": (gzip.compress(PLAIN.encode())[:-20], "cannot be read (Compressed file ended"),
     "zip": (b"PK\x03\x04" + bytes(30), "is a ZIP archive or a spreadsheet; save the table in it as CSV, UTF-8"),
     "Parquet": (b"PAR1" + bytes(30), "is a Parquet file; let its name end in .parquet"),
     "NUL": (PLAIN + "1,2,\0\n", f"byte {len(PLAIN) + 4} is NUL, which no text holds; write the file again"),

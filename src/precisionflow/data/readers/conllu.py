@@ -4,15 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
-from precisionflow.data.readers.compressed import DAMAGED, opened
+from precisionflow.data.readers.cells import shortened
+from precisionflow.data.readers.compressed import opened, readable
 
 FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 Column = Literal["upos", "xpos", "feats", "deprel"]
 SUFFIX = ".conllu"
-SHOWN = 40
-"""Characters of a line that a message shows."""
 UNSPECIFIED = "_"
 CONFIDENCE = "Confidence="
 """Attribute of MISC that holds the probability of a predicted tag."""
@@ -114,17 +113,13 @@ def _fields(path: Path, number: int, line: str) -> list[str]:
         _refuse(
             path,
             number,
-            f"{len(fields)} fields in {_shortened(line)}; write the {len(FIELDS)} of CoNLL-U, {FIELDS[0]} to "
+            f"{len(fields)} fields in {shortened(line)!r}; write the {len(FIELDS)} of CoNLL-U, {FIELDS[0]} to "
             f"{FIELDS[-1]}, between tabs{blanks}, and an empty line after each sentence",
         )
     for name, field in zip(FIELDS, fields, strict=True):
         if not field.strip():
             _refuse(path, number, f"field {name} is empty; write {UNSPECIFIED} where nothing is to be said")
     return fields
-
-
-def _shortened(line: str) -> str:
-    return repr(line if len(line) <= SHOWN else f"{line[:SHOWN]}...")
 
 
 def _check_id(path: Path, number: int, given: str, *, expected: int) -> None:
@@ -143,8 +138,8 @@ def _check_id(path: Path, number: int, given: str, *, expected: int) -> None:
 
 def _lines(path: Path) -> Iterator[str]:
     """Lines without their ends."""
-    with opened(path) as file:
-        for number, line in enumerate(_whole(file, path), start=1):
+    with readable(path), opened(path) as file:
+        for number, line in enumerate(file, start=1):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
@@ -152,13 +147,6 @@ def _lines(path: Path) -> Iterator[str]:
                     path, number, f"byte {error.start + 1} of the line is not UTF-8; save the file as UTF-8"
                 )
             yield text.rstrip("\r\n")
-
-
-def _whole(file: BinaryIO, path: Path) -> Iterator[bytes]:
-    try:
-        yield from file
-    except DAMAGED as error:
-        raise ValueError(f"{path}: cannot be read ({error}); fetch or write it again") from None
 
 
 def _refuse(path: Path, number: int, fault: str) -> NoReturn:

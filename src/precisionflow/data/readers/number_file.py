@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from precisionflow.data.readers.cells import shortened
+from precisionflow.data.readers.compressed import readable
 from precisionflow.data.readers.table_form import check_text
 
 BATCH_CELLS = 1 << 19
@@ -47,7 +49,7 @@ def number_batches(path: Path) -> Iterator[Float[np.ndarray, "rows columns"]]:
 
 def filled_lines(path: Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, text) of every line that isn't empty; ValueError for a line without end."""
-    with path.open(encoding="utf-8-sig", errors="backslashreplace") as file:
+    with readable(path), path.open(encoding="utf-8-sig", errors="backslashreplace") as file:
         for line in itertools.count(1):
             text = file.readline(LONGEST_LINE)
             if not text:
@@ -66,9 +68,8 @@ def _fault(path: Path, block: Sequence[tuple[int, str]], columns: int) -> ValueE
         cells = text.split()
         for column, cell in enumerate(cells, start=1):
             if not _NUMBER.fullmatch(cell) or not math.isfinite(float(cell)):
-                shown = cell if len(cell) <= 40 else cell[:40] + "..."
                 return ValueError(
-                    f"{path}: line {line}, column {column}: {shown!r} is not a finite number; "
+                    f"{path}: line {line}, column {column}: {shortened(cell)!r} is not a finite number; "
                     "replace the cell or remove its row"
                 )
         if len(cells) != columns:

@@ -2,7 +2,6 @@
 
 import csv
 import difflib
-import gzip
 import io
 import json
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from precisionflow.config.tables import FileForm
+from precisionflow.data.readers.compressed import opened, readable
 from precisionflow.data.readers.json_lines import batches_in, names_in
 from precisionflow.data.readers.table_form import count_of, find_form, undecodable
 from precisionflow.records.columns import Form
@@ -27,6 +27,7 @@ BATCH_CELLS = 1 << 19
 """Most cells in memory at once."""
 BLOCK = 1 << 23
 """Bytes of a file of text in memory at once: the longest row."""
+NO_TABLE = "cannot be read as a table ({reason})"
 _INTEGER = r"^-?(0|[1-9][0-9]{0,17})$"
 _FLOAT = r"^-?(0|[1-9][0-9]{0,14})?(\.[0-9]*)?([eE][-+]?[0-9]+)?$"
 
@@ -175,7 +176,13 @@ def _is_number(text: str) -> bool:
 
 @contextmanager
 def _readable(path: Path, form: Form | None = None) -> Iterator[None]:
-    """What pyarrow cannot read is a ValueError of one line; of a file of text it names the line."""
+    """What cannot be read is a ValueError of one line; of a file of text it names the line."""
+    with readable(path, f"{NO_TABLE}; mend the file"), _parsable(path, form):
+        yield
+
+
+@contextmanager
+def _parsable(path: Path, form: Form | None) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
@@ -185,15 +192,15 @@ def _readable(path: Path, form: Form | None = None) -> Iterator[None]:
             _undecodable(path, form)
             or f"{path}: a cell is not {error.encoding.upper()}; save it as UTF-8, or state its encoding"
         ) from None
-    except (pa.lib.ArrowException, OSError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or (str(error) or type(error).__name__).splitlines()[0]
+    except pa.lib.ArrowException as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         if "UTF8" in reason and (said := _undecodable(path, form)):
             raise ValueError(said) from None
         if "straddling" in reason:
             reason = f"a row is longer than {BLOCK >> 20} MiB, or a quotation mark is never closed"
         elif form is not None and form.kind == "delimited" and (said := _ragged(path, form)):
             raise ValueError(said) from None
-        raise ValueError(f"{path}: cannot be read as a table ({reason[:200]}); mend the file") from None
+        raise ValueError(f"{path}: {NO_TABLE.format(reason=reason[:200])}; mend the file") from None
 
 
 def _undecodable(path: Path, form: Form | None) -> str | None:
@@ -237,7 +244,7 @@ def _ragged(path: Path, form: Form) -> str | None:
 
 
 def _bytes(path: Path, form: Form | None) -> IO[bytes]:
-    return gzip.open(path) if form and form.compressed else path.open("rb")  # type: ignore[return-value]
+    return opened(path) if form and form.compressed else path.open("rb")
 
 
 def _text(path: Path, form: Form) -> io.TextIOWrapper:

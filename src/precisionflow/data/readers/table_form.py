@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-import gzip
 import io
 import re
 from collections import Counter
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from precisionflow.config.sources import SUFFIXES, table_suffix
 from precisionflow.config.tables import FileForm
+from precisionflow.data.readers.cells import shortened
+from precisionflow.data.readers.compressed import GZIP, is_compressed, opened, readable
 from precisionflow.records.columns import Form
 
 LOOKED_AT = 1 << 16
@@ -19,7 +20,6 @@ CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 """Characters that stand between columns."""
 USUAL = {".csv": ",", ".tsv": "\t"}
 """What stands between columns where the name of a file says it."""
-GZIP = b"\x1f\x8b"
 COMPRESSED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -65,21 +65,16 @@ def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
 
 def beginning(path: Path) -> tuple[bytes, bool]:
     """(first bytes of a file of text, decompressed, whether gzip compressed it); ValueError where it is no text."""
-    with path.open("rb") as file:
+    compressed = is_compressed(path)
+    with readable(path), opened(path) as file:
         begun = file.read(LOOKED_AT)
-    if compressed := begun.startswith(GZIP):
-        try:
-            with gzip.open(path) as inside:
-                begun = inside.read(LOOKED_AT)
-        except (OSError, EOFError) as error:
-            raise ValueError(f"{path}: cannot be decompressed ({error}); fetch or write it again") from None
     _refuse_binary(path, begun)
     return begun, compressed
 
 
 def check_text(path: Path) -> None:
     """ValueError for a file that holds something else than UTF-8 text as it is."""
-    with path.open("rb") as file:
+    with readable(path), path.open("rb") as file:
         begun = file.read(LOOKED_AT)
     if begun.startswith(GZIP):
         raise ValueError(f"{path}: is compressed by gzip; decompress it and give the file that was in it")
@@ -231,7 +226,7 @@ def _check_header(path: Path, rows: Rows, *, lines: list[str], delimiter: str, s
         if len(cells) == usual > len(header):
             above = number + skipped - 1
             raise ValueError(
-                f"{path}: line {skipped + 1} ({_shortened(header[0])!r}) has {count_of(len(header))}, line "
+                f"{path}: line {skipped + 1} ({shortened(header[0])!r}) has {count_of(len(header))}, line "
                 f"{number + skipped} has {len(cells)}; the first line should name every column, so state what stands "
                 f"above the names, task.source.form: {{skip_lines: {above}}}, or add the names that are missing"
             )
@@ -242,7 +237,7 @@ def _refuse_blanks(path: Path, lines: list[str], delimiter: str) -> None:
     words = [len(line.split()) for line in lines if line.strip()]
     if len(words) > 1 and words[0] > 1 and set(words) == {words[0]} and _numbers(lines[1:]):
         raise ValueError(
-            f"{path}: its header {_shortened(lines[0].strip())!r} is one column; separate columns by "
+            f"{path}: its header {shortened(lines[0].strip())!r} is one column; separate columns by "
             f"{CALLED[delimiter]}, not by blanks"
         )
 
@@ -281,10 +276,6 @@ def _told(path: Path, form: Form, stated: FileForm, *, usual: str | None) -> tup
     if not found:
         return ()
     return (f"{path}: read with {', '.join(found)}; state task.source.form where that is wrong",)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 40 else text[:40] + "..."
 
 
 def _numbers(lines: list[str]) -> bool:

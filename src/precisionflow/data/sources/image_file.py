@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from precisionflow.config.sources import ImageFile
+from precisionflow.data.readers.compressed import readable
 from precisionflow.data.table import Table, table_of
 from precisionflow.records.raw import file_sha256, raw_path
 
 Images = Float[np.ndarray, "images pixels"]
 UNNAMED = "image"
 """The one class of images without classes."""
+NO_ARRAYS = "its arrays cannot be read; write arrays of numbers and of text with numpy.savez"
 
 
 class OpenedImages(NamedTuple):
@@ -100,15 +102,13 @@ def _parquet(path: Path, source: ImageFile) -> tuple[Sequence[Any], list[str]]:
 def _npz(path: Path, source: ImageFile) -> tuple[Sequence[Any], list[str]]:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path}: is no .npz file that can be read; write it with numpy.savez")
-    with np.load(path, allow_pickle=False) as file:
+    with readable(path, NO_ARRAYS), np.load(path, allow_pickle=False) as file:
         _check_named(source, there=list(file), path=path, what="array")
         try:
             labels = [] if source.target is None else file[source.target].tolist()
             return file[source.images], list(map(str, labels))
-        except (ValueError, zipfile.BadZipFile, OSError):
-            raise ValueError(
-                f"{path}: its arrays cannot be read; write arrays of numbers and of text with numpy.savez"
-            ) from None
+        except ValueError:
+            raise ValueError(f"{path}: {NO_ARRAYS}") from None
 
 
 def _check_named(source: ImageFile, *, there: list[str], path: Path, what: str) -> None:

@@ -1,15 +1,12 @@
 """The user's own text files, in the stated encoding or what their first bytes say; gzip is undone."""
 
 import codecs
-import gzip
-import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from precisionflow.config.sources import TextFile
-from precisionflow.data.readers.compressed import DAMAGED, opened
+from precisionflow.data.readers.compressed import is_compressed, opened, readable
 from precisionflow.data.text import CHUNK, Text, Texts
 from precisionflow.records.raw import file_sha256, raw_path
 
@@ -36,10 +33,11 @@ def open_text_files(source: TextFile) -> Texts:
 def text_of(path: Path, *, stated: str | None = None) -> Text:
     """The text in a file; ValueError where the file cannot be read. What was found and not stated is in its notes."""
     sha256 = file_sha256(path)
-    with opened(path) as file:
-        compressed = isinstance(file, io.BufferedReader) and isinstance(file.raw, gzip.GzipFile)
-        encoding = stated or _encoding(_peeked(file, path), path)
-    found = [encoding.upper()] * (stated is None and encoding.startswith("utf-16")) + ["gzip"] * compressed
+    with readable(path), opened(path) as file:
+        encoding = stated or _encoding(file.read(4), path)
+    found = [encoding.upper()] * (stated is None and encoding.startswith("utf-16")) + [
+        "gzip"
+    ] * is_compressed(path)
     notes = (f"{path}: read with {', '.join(found)}",) if found else ()
     return Text(str(path), sha256, DecodedFile(path, encoding), notes)
 
@@ -58,15 +56,14 @@ class DecodedFile:
         offset, state = self.starts[first]
         decoder = self._decoder()
         decoder.setstate(state)
-        with opened(self.path) as file:
+        with readable(self.path), opened(self.path) as file:
             file.seek(offset)
             for number in itertools.count(first + 1):
-                data = _read(file, self.path)
-                kept = len(decoder.getstate()[0])
+                data = file.read(CHUNK)
                 try:
                     text = decoder.decode(data, final=not data)
                 except UnicodeDecodeError as error:
-                    raise self._fault(error, offset - kept) from None
+                    raise self._fault(error, end=offset + len(data)) from None
                 offset += len(data)
                 if number == len(self.starts):
                     self.starts.append((offset, decoder.getstate()))
@@ -77,8 +74,9 @@ class DecodedFile:
     def _decoder(self) -> codecs.IncrementalDecoder:
         return codecs.getincrementaldecoder(self.encoding)()
 
-    def _fault(self, error: UnicodeDecodeError, offset: int) -> ValueError:
-        """`offset` is the place of the first byte that the decoder was given."""
+    def _fault(self, error: UnicodeDecodeError, *, end: int) -> ValueError:
+        """`end` is the place behind the last byte that the decoder was given."""
+        offset = end - len(error.object)
         shown = self.encoding.removesuffix("-sig").upper()
         line = 1 + sum(before.count("\n") for before in _before(self.path, self.encoding, offset))
         line += error.object[: error.start].decode(self.encoding, "replace").count("\n")
@@ -97,23 +95,9 @@ def _before(path: Path, encoding: str, end: int) -> Iterator[str]:
             yield decoder.decode(data)
 
 
-def _peeked(file: BinaryIO, path: Path) -> bytes:
-    try:
-        return file.peek(4)[:4]  # type: ignore[attr-defined,no-any-return]
-    except DAMAGED as error:
-        raise ValueError(f"{path}: cannot be read ({error}); fetch or write it again") from None
-
-
 def _encoding(first: bytes, path: Path) -> str:
     """What the mark at the start says, UTF-8 without one; ValueError for the start of another kind of file."""
     for start, kind in _OTHERS.items():
         if first.startswith(start[:4]):
             raise ValueError(f"{path}: is {kind}, no text; give a file of text, UTF-8, plain or by gzip")
     return next((encoding for mark, encoding in _MARKS.items() if first.startswith(mark)), "utf-8")
-
-
-def _read(file: BinaryIO, path: Path) -> bytes:
-    try:
-        return file.read(CHUNK)
-    except DAMAGED as error:
-        raise ValueError(f"{path}: cannot be read ({error}); fetch or write it again") from None

@@ -112,19 +112,27 @@ def _whole(chunks: Iterable[str], blanks: str) -> Iterator[tuple[bytes, Int64[np
         starts = _starts(data, blanks)
         border = int(starts[-1]) if len(starts) else 0
         held = data[border:]
-        if len(held) > LONGEST:
-            run = held.decode(errors="ignore")
-            line += data.count(b"\n", 0, border) + run[: len(run) - len(run.lstrip())].count("\n")
-            raise Untokenisable(
-                f"{run.strip()[:20]!r}... goes on for more than {LONGEST:,} bytes without a blank; break it, or "
-                "use task.tokens.kind characters or bytes",
-                line=line,
-            )
+        sizes = np.diff(starts, append=len(data))
+        if len(too_long := np.flatnonzero(sizes > LONGEST)):
+            start, size = int(starts[too_long[0]]), int(sizes[too_long[0]])
+            raise _too_long(data[start : start + size], line=line + data.count(b"\n", 0, start))
         if border:
             line += data.count(b"\n", 0, border)
             yield data[:border], starts[:-1]
     if held:
         yield held, np.zeros(1, dtype=np.int64)
+
+
+def _too_long(segment: bytes, *, line: int) -> Untokenisable:
+    """What is wrong with a segment that begins on a line."""
+    whole = segment.decode(errors="ignore")
+    word = whole.lstrip()
+    what = "without a blank" if len(word.encode()) > LONGEST else "with the blanks before it"
+    return Untokenisable(
+        f"{word[:20]!r}... goes on for more than {LONGEST:,} bytes {what}; break it, or use task.tokens.kind "
+        "characters or bytes",
+        line=line + whole[: len(whole) - len(word)].count("\n"),
+    )
 
 
 def _blocks(chunks: Iterable[str]) -> Iterator[bytes]:
