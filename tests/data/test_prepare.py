@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from precisionflow.data import prepare as prepare_module
 from precisionflow.data.prepare import prepare
 from precisionflow.data.tasks import regression as table_module
 from precisionflow.records.cards import DatasetCard
@@ -45,6 +46,29 @@ def test_same_source_is_left_alone_and_a_changed_one_is_redone(folder, regressio
     assert changed.source_sha256 != card.source_sha256
     assert changed.rows["test"] == 2
     assert lines == [f"toy split 0: {word}" for word in ("prepared", "unchanged", "unchanged", "prepared")]
+
+
+def test_a_source_that_changes_while_it_is_read_is_refused(
+    folder, regression, characters, tmp_path, monkeypatch
+):
+    """Its parts, its size and its checksum would be those of several files."""
+    text = tmp_path / "a.txt"
+    text.write_text("ab" * 1000)
+    table = folder()
+    for experiment, path in ((characters(text), text), (regression(table), table / "data.txt")):
+        opening = prepare_module._open
+
+        def changing(task, split, path=path, opening=opening):
+            opened = opening(task, split)
+            path.write_text(path.read_text().replace("a", "b").replace("1", "2"))
+            return opened
+
+        with monkeypatch.context() as patched:
+            patched.setattr(prepare_module, "_open", changing)
+            with pytest.raises(ValueError, match=f"^{path}: changed while it was read; run again when"):
+                prepare([experiment], out=tmp_path / "out")
+        assert not (data_folder(tmp_path / "out", experiment, 0) / "dataset.json").exists()
+        prepare([experiment], out=tmp_path / "out")
 
 
 def test_a_changed_text_is_redone(characters, tmp_path):

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import threading
 from collections import Counter
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_a_text_is_cut_once_and_read_again(config, seed, monkeypatch, tmp_path):
         next(tokeniser.encoded(again))
         for _ in range(3):
             assert encoded(tokeniser, again) == expected
-        assert again.bytes == len(text.encode())
+        assert again.whole == (text, len(text), len(text.encode()))
     cut = not isinstance(config, kinds.Characters | kinds.Bytes)
     assert len(readings) == (2 if cut else 4)
     assert not list(tmp_path.iterdir())
@@ -137,14 +138,52 @@ def test_byte_pairs_of_a_whole_text_are_those_of_its_segments():
         assert encoded(BytePairs(tokeniser.vocabulary), [given]) == tokeniser.library.encode(given).ids
 
 
-def test_the_library_is_left_as_it_was(monkeypatch):
+def test_the_library_works_in_one_thread_and_is_left_as_it_was(monkeypatch):
+    """Both where it learns and where it encodes."""
+    seen, library = [], BytePairs.library.func
+
+    def watched():
+        seen.append(os.environ.get(byte_pairs.PARALLELISM))
+        yield "a b a b"
+
+    def asked(self):
+        seen.append(os.environ.get(byte_pairs.PARALLELISM))
+        return library(self)
+
+    monkeypatch.setattr(BytePairs, "library", property(asked))
     for before in (None, "true"):
         if before is None:
             monkeypatch.delenv(byte_pairs.PARALLELISM, raising=False)
         else:
             monkeypatch.setenv(byte_pairs.PARALLELISM, before)
-        fitted(kinds.BytePairs(size=300), "a b a b")
+        seen.clear()
+        encoded(
+            BytePairs(byte_pairs.byte_pairs_from(watched(), kinds.BytePairs(size=300)).vocabulary), ["a b"]
+        )
+        assert len(seen) > 1
+        assert set(seen) == {"false"}
         assert os.environ.get(byte_pairs.PARALLELISM) == before
+
+
+def test_users_of_the_library_in_several_threads_leave_it_as_it_was(monkeypatch):
+    """Each works in its own thread until it is done, whichever ends first."""
+    monkeypatch.setenv(byte_pairs.PARALLELISM, "true")
+    first, second = threading.Event(), threading.Event()
+    seen = []
+
+    def early():
+        with byte_pairs.ONE_THREAD:
+            first.set()
+            assert second.wait(10)
+
+    thread = threading.Thread(target=early)
+    thread.start()
+    assert first.wait(10)
+    with byte_pairs.ONE_THREAD:
+        second.set()
+        thread.join()
+        seen.append(os.environ.get(byte_pairs.PARALLELISM))
+    assert [*seen, os.environ.get(byte_pairs.PARALLELISM)] == ["false", "true"]
 
 
 def test_byte_pairs_are_the_naive_merges():

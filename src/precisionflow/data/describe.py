@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 
 from precisionflow.config.sources import SUFFIXES, TextFile, table_suffix
 from precisionflow.config.tables import FileForm
 from precisionflow.config.tasks import Tagging
+from precisionflow.config.tasks.texts import Tag
 from precisionflow.data.described import Described, beside, describe_column
 from precisionflow.data.readers.cells import Place
-from precisionflow.data.readers.conllu import Column, Skipped, is_conllu, read_sentences
+from precisionflow.data.readers.conllu import Skipped, is_conllu, read_sentences
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources.text_file import open_text_files
 
@@ -23,8 +24,8 @@ MOST_ROWS = 100_000
 MOST_CELLS = 2_000_000
 MOST_CHARACTERS = 1 << 24
 """Characters of a text that are looked at."""
-TAGS: tuple[Column, ...] = ("upos", "xpos")
-"""Columns of CoNLL-U that can be predicted, the first that says something before others."""
+TAGS: tuple[Tag, ...] = get_args(Tag)
+"""Columns that can be predicted, the first that says something before others."""
 CALLED = {"delimited": "delimited text", "json_lines": "JSON lines", "parquet": "Parquet"}
 
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from scipy.sparse import csr_array, hstack
 
 from precisionflow.config.tasks import SequenceClassification, Tagging
@@ -27,7 +27,7 @@ class Texts:
     target: Int[np.ndarray, "rows"]
     """Index of the class."""
     bags: Bags
-    weight: Float[np.ndarray, "rows"] | None = None
+    weight: ClassVar[None] = None
     """Every text counts alike."""
 
     @classmethod
@@ -58,7 +58,7 @@ class Words:
     """With the words that have no tag."""
     place: Int[np.ndarray, "rows"]
     """Place of each word among all words of the sentences."""
-    weight: Float[np.ndarray, "rows"] | None = None
+    weight: ClassVar[None] = None
     """Every word counts alike."""
 
     @classmethod

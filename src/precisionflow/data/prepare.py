@@ -34,6 +34,7 @@ from precisionflow.data.tasks.tagging import open_tagging
 from precisionflow.data.tasks.videos import open_videos
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_card
+from precisionflow.records.raw import Stamps
 from precisionflow.results.cells import preparation_inputs
 from precisionflow.results.layout import PreparedSplit, data_folder
 from precisionflow.results.stage import once
@@ -50,14 +51,17 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
     `valid.parquet`, `test.parquet` and `dataset.json`; experiments with the same task share it. A finished
     folder is left alone unless the bytes of its source have changed. `report` gets one line for each folder, and one
     for everything that was done to a source.
-    Raises ValueError for a bad source, of which no folder is left.
+    Raises ValueError for a bad source and for one that changed while it was read, of which no folder is left.
     """
     told: set[str] = set()
     folders = {data_folder(out, e, split): (e, split) for e in experiments for split in e.splits}
     for folder, (experiment, split) in folders.items():
+        before = Stamps.of(experiment.task.source.files)
         opened = _open(experiment.task, split)
         task = experiment.task.model_dump(mode="json")
-        work = partial(_fill, opened=opened, dataset=experiment.dataset, task=task, split=split)
+        work = partial(
+            _fill, opened=opened, dataset=experiment.dataset, task=task, split=split, before=before
+        )
         inputs = preparation_inputs(experiment, source_sha256=opened.sha256, split=split)
         ran = once(folder, verb="prepare", inputs=inputs, work=work)
         notes = read_card(PreparedSplit(folder).card, DatasetCard).notes
@@ -96,8 +100,11 @@ def _open(task: Task, split: int) -> Opened:
             assert_never(task)
 
 
-def _fill(folder: Path, *, opened: Opened, dataset: str, task: dict[str, Any], split: int) -> None:
+def _fill(
+    folder: Path, *, opened: Opened, dataset: str, task: dict[str, Any], split: int, before: Stamps
+) -> None:
     prepared = opened.write(folder)
+    before.check()
     card = DatasetCard(
         dataset=dataset,
         task=task,

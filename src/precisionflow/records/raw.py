@@ -3,7 +3,9 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 
 def raw_path(path: str) -> Path:
@@ -54,6 +56,34 @@ def tree_sha256(path: Path) -> str:
         raise ValueError(f"{path}: holds no file; docs/data.md lists the files that a source needs")
     content = "".join(f"{name.as_posix()} {_read(path / name)[0]}\n" for name in shown)
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """Marks of files by which a change shows, without reading them."""
+
+    names: tuple[str, ...]
+    """Files and folders as an experiment names them."""
+    found: dict[Path, tuple[int, int, int]]
+    """(inode, bytes, nanoseconds of the last change) of each file, those below a folder among them."""
+
+    @classmethod
+    def of(cls, names: tuple[str, ...]) -> Self:
+        """The marks as they are; of what is not there none."""
+        below = [
+            file for path in map(raw_path, names) for file in (path.rglob("*") if path.is_dir() else [path])
+        ]
+        stats = {file: file.stat() for file in below if file.is_file()}
+        return cls(
+            names, {file: (stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in stats.items()}
+        )
+
+    def check(self) -> None:
+        """ValueError that names the first file that is another one by now."""
+        after = self.of(self.names).found
+        for file in self.found | after:
+            if self.found.get(file) != after.get(file):
+                raise ValueError(f"{file}: changed while it was read; run again when nothing writes to it")
 
 
 def raw_sha256(path: str) -> str:

@@ -131,11 +131,12 @@ def test_empty_out_of_the_user_stays(folder, regression, tmp_path):
     assert list(out.iterdir()) == []
 
 
-@pytest.mark.parametrize("start", [0, 3, (1 << 20) - 1])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("start", [3, 4, (1 << 20) - 1, (1 << 20) + 1])
 @pytest.mark.parametrize("bad", [b"\xff", b"\xe9abc", b"\xe2\x82x", b"\xe2\x82"])
-def test_text_that_is_not_utf8(characters, tmp_path, start, bad):
+def test_text_that_is_not_utf8(characters, tmp_path, start, bad, mark):
     path = tmp_path / "latin.txt"
-    text = (b"a\n" * start)[:start]
+    text = (mark + b"a\n" * start)[:start]
     path.write_bytes(text + bad)
     message = refused(characters(path), tmp_path / "out")
     line = text.count(b"\n") + 1
@@ -143,6 +144,14 @@ def test_text_that_is_not_utf8(characters, tmp_path, start, bad):
         f"{path}: line {line}, byte {start} ({bad[0]:#04x}) is not UTF-8; save the text as UTF-8, or state its "
         "encoding, such as task.source.encoding: cp1252"
     )
+
+
+def test_a_text_without_the_mark_that_its_encoding_needs_is_refused(characters, tmp_path):
+    path = tmp_path / "wide.txt"
+    path.write_bytes("ab\n".encode("utf-16-le") * 400)
+    experiment = characters({"kind": "text_file", "path": str(path), "encoding": "utf-16"})
+    said = f"{path}: UTF-16 stream does not start with BOM; state its encoding, such as utf-16-le"
+    assert refused(experiment, tmp_path / "out") == said
 
 
 def test_what_is_no_text_is_called_what_it_is(characters, tmp_path):

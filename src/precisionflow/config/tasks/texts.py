@@ -16,6 +16,8 @@ from precisionflow.config.tokens import Characters, HashedWords, RunningTokens, 
 
 TooLong = Literal["refuse", "cut"]
 """What becomes of a text with more tokens than the context: an error, or it is cut, counted and told."""
+Tag = Literal["upos", "xpos"]
+"""Columns of CoNLL-U that can be predicted."""
 Auxiliary = Literal["upos", "xpos", "feats", "deprel"]
 """Columns of CoNLL-U that can be learned beside the tags."""
 
@@ -143,7 +145,7 @@ class Tagging(ClassTask):
     headline: ClassVar = ("nll", "ece", "accuracy")
     kind: Literal["tagging"] = "tagging"
     source: ConlluFile
-    column: Literal["upos", "xpos"] = "upos"
+    column: Tag = "upos"
     """Column of the tags: the universal ones or those of the language; a word with `_` there is read, not predicted."""
     tokens: WordTokens = HashedWords()
     sequences: Literal["sentences", "documents"] = "sentences"

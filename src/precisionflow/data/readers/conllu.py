@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
 
+from precisionflow.config.tasks.texts import Auxiliary
 from precisionflow.data.readers.cells import shortened
 from precisionflow.data.readers.compressed import opened, readable
 
 FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
-Column = Literal["upos", "xpos", "feats", "deprel"]
+Column = Auxiliary
 SUFFIX = ".conllu"
 UNSPECIFIED = "_"
 CONFIDENCE = "Confidence="

@@ -64,6 +64,8 @@ class DecodedFile:
                     text = decoder.decode(data, final=not data)
                 except UnicodeDecodeError as error:
                     raise self._fault(error, end=offset + len(data)) from None
+                except UnicodeError as error:
+                    raise ValueError(f"{self.path}: {error}; state its encoding, such as utf-16-le") from None
                 offset += len(data)
                 if number == len(self.starts):
                     self.starts.append((offset, decoder.getstate()))

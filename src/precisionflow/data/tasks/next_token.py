@@ -13,7 +13,7 @@ import pyarrow as pa
 from precisionflow.config.tasks import NextToken
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.sources.texts import open_texts
-from precisionflow.data.text import CHUNK, Text, Texts
+from precisionflow.data.text import Text, Texts
 from precisionflow.data.tokens.running import RunningTokeniser, fitted_running, knowing
 from precisionflow.data.tokens.running.encoded import Untokenisable
 from precisionflow.data.tokens.running.reread import Reread
@@ -32,10 +32,6 @@ class Stretch:
 
     def chunks(self) -> Iterator[str]:
         return self.text.between(self.start, self.end)
-
-    def head(self) -> str:
-        """Its first characters, a chunk's at most."""
-        return "".join(self.text.between(self.start, min(self.start + CHUNK, self.end)))
 
 
 def open_next_token(task: NextToken, *, split: int) -> Opened:
@@ -66,11 +62,7 @@ def write_text(texts: Texts, folder: Path, *, task: NextToken) -> Prepared:
         for part, stretch in parts.items():
             with _placed(stretch):
                 rows[part], unknown = _write(read[part], tokeniser, partial(append, part))
-            head, size = stretch.head(), read[part].bytes
-            assert size is not None, "the part was read to its end"
-            begun = head[: tokeniser.begun(head)]
-            characters = stretch.end - stretch.start - len(begun)
-            sizes[part] = TextSize(characters=characters, bytes=size - len(begun.encode()), unknown=unknown)
+            sizes[part] = _size(read[part], tokeniser, unknown)
     for part, count in rows.items():
         if count <= task.context:
             raise ValueError(
@@ -142,6 +134,14 @@ def _write(text: Reread, tokeniser: RunningTokeniser, append: Callable[[pa.Table
         rows += len(piece.ids)
         unknown += piece.unknown
     return rows, unknown
+
+
+def _size(text: Reread, tokeniser: RunningTokeniser, unknown: int) -> TextSize:
+    """Size of what is predicted of a part: all but its first token."""
+    assert text.whole is not None, "the part was read to its end"
+    head, characters, size = text.whole
+    begun = head[: tokeniser.begun(head)]
+    return TextSize(characters=characters - len(begun), bytes=size - len(begun.encode()), unknown=unknown)
 
 
 def _notes(

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -31,18 +32,36 @@ REPEATS = 1 << 14
 """Repeats of a word that the library is given at once."""
 
 
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """The library works in this thread alone: a merge is so little work that threads cost several times as much."""
-    before = os.environ.get(PARALLELISM)
-    os.environ[PARALLELISM] = "false"
-    try:
-        yield
-    finally:
-        if before is None:
+class OneThread(contextlib.AbstractContextManager[None]):
+    """The library works in the thread that calls it: a merge is so little work that threads cost several times as much.
+
+    It takes no parameter for that but a variable of the process, which the first user sets and the last one restores.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.users = 0
+        self.before: str | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.users:
+                self.before = os.environ.get(PARALLELISM)
+                os.environ[PARALLELISM] = "false"
+            self.users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.users -= 1
+            if self.users:
+                return
             del os.environ[PARALLELISM]
-        else:
-            os.environ[PARALLELISM] = before
+            if self.before is not None:
+                os.environ[PARALLELISM] = self.before
+
+
+ONE_THREAD = OneThread()
+"""The one of the process."""
 
 
 class Kept:
@@ -108,7 +127,7 @@ class BytePairs:
         self, batch: Sequence[str]
     ) -> tuple[Int32[np.ndarray, "_tokens"], Int64[np.ndarray, "segments"]]:
         """(tokens of segments that stand beside each other, number of each one's tokens)."""
-        with one_thread():
+        with ONE_THREAD:
             (found,) = self.library.encode_batch_fast(["".join(batch)], add_special_tokens=False)
         ids = np.array(found.ids, dtype=np.int32)
         ends = np.cumsum([len(encode(segment)) for segment in batch])
@@ -142,7 +161,7 @@ def byte_pairs_from(chunks: Iterable[str], config: kinds.BytePairs) -> BytePairs
         initial_alphabet=list(alphabet()),
         show_progress=False,
     )
-    with one_thread():
+    with ONE_THREAD:
         learner.train_from_iterator(_repeated(_words(chunks)), trainer)
     merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
     tokens = dict.fromkeys([*alphabet(), *("".join(merge) for merge in merges)])

@@ -4,13 +4,26 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import pyarrow as pa
+
+from precisionflow.data.text import CHUNK
+from precisionflow.data.tokens.running.utf8 import encode
 
 Cut = Callable[[Iterable[str]], Iterator[pa.DictionaryArray]]
 """Chunks of a text -> its segments."""
 SCHEMA = pa.schema([("segments", pa.dictionary(pa.int32(), pa.string()))])
+
+
+class Whole(NamedTuple):
+    """What a reading to the end has shown."""
+
+    head: str
+    """The first characters, a chunk's at most."""
+    characters: int
+    bytes: int
+    """Of all of it in UTF-8."""
 
 
 class Reread(ExitStack):
@@ -21,18 +34,20 @@ class Reread(ExitStack):
         self.chunks = chunks
         self.folder = folder
         self.kept: dict[Cut, IO[bytes]] = {}
-        self.bytes: int | None = None
-        """Of all of it in UTF-8, once a reading has come to its end."""
+        self.whole: Whole | None = None
+        """Of the first reading that came to its end."""
 
     def __iter__(self) -> Iterator[str]:
-        if self.bytes is not None:
+        if self.whole is not None:
             yield from self.chunks()
             return
-        size = 0
+        head, characters, size = "", 0, 0
         for chunk in self.chunks():
-            size += len(chunk) if chunk.isascii() else len(chunk.encode())
+            head += chunk[: CHUNK - len(head)]
+            characters += len(chunk)
+            size += len(chunk) if chunk.isascii() else len(encode(chunk))
             yield chunk
-        self.bytes = size
+        self.whole = Whole(head, characters, size)
 
     def segments(self, cut: Cut) -> Iterator[pa.DictionaryArray]:
         """Segments of the text; they are kept once a reading has come to its end."""
@@ -42,9 +57,11 @@ class Reread(ExitStack):
                 for batch in stream:
                     yield batch["segments"]
             return
-        file = self.enter_context(tempfile.TemporaryFile(dir=self.folder))  # noqa: SIM115 - closed with the text
-        with pa.ipc.new_stream(file, SCHEMA) as stream:
-            for array in cut(self):
-                stream.write(pa.record_batch([array], schema=SCHEMA))
-                yield array
+        with ExitStack() as unfinished:
+            file = unfinished.enter_context(tempfile.TemporaryFile(dir=self.folder))
+            with pa.ipc.new_stream(file, SCHEMA) as stream:
+                for array in cut(self):
+                    stream.write(pa.record_batch([array], schema=SCHEMA))
+                    yield array
+            self.push(unfinished.pop_all())
         self.kept[cut] = file
