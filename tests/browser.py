@@ -77,7 +77,7 @@ class Page:
 def opened(program: str, profile: Path) -> Iterator[Page]:
     """A tab of a browser of its own, which ends with the block."""
     (theirs_in, ours_out), (ours_in, theirs_out) = os.pipe(), os.pipe()
-    words = ["sh", "-c", _COMMAND, program, str(profile), str(theirs_in), str(theirs_out)]
+    words = ["bash", "-c", _COMMAND, program, str(profile), str(theirs_in), str(theirs_out)]
     process = subprocess.Popen(
         words, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import unicodedata
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_latex_has_the_rules_of_booktabs_and_escapes_everything() -> None:
         r" & \footnotesize nats, lower is better & \footnotesize after Holm, alone \\",
         r"\midrule",
         r"dot\_product & \textbf{2.06 $\pm$ 0.03} (by chance 0.1 to 0.2) & 0.012 (0.004) \\",
-        r"x\textbar{}y & $-$0.04 {[}$-$0.05, $-$0.03] & --- \\",
+        r"x\textbar{}y & $-$0.04 {[}$-$0.05, $-$0.03] & \textemdash{} \\",
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
@@ -57,16 +58,46 @@ def test_latex_has_the_rules_of_booktabs_and_escapes_everything() -> None:
         ("target², −∞", r"target$^{2}$, $-$$\infty$"),
         ("two\nlines", "two lines"),
         ("1\u202f234 → 5", r"1\,234 $\to$ 5"),
+        ("μ* and σ", r"$\mu${*} and $\sigma$"),
+        ("a--b---c", "a-{}-b-{}-{}-c"),
+        ('"Zürich" naïve ß', "''Zürich'' naïve ß"),
+        ("中 ą 🙂 \x00", "U+4E2D U+0105 U+1F642 U+0000"),
     ],
 )
 def test_text_that_latex_sets_as_it_is(text: str, wanted: str) -> None:
     assert escaped(text) == wanted
 
 
+def every_sign() -> str:
+    """Of the Basic Multilingual Plane, surrogates left out, and some beyond."""
+    return "".join(map(chr, [*range(32, 0xD800), *range(0xE000, 0xFFFE), 0x1F642, 0x20000]))
+
+
 def test_escaped_text_holds_no_command_but_ours() -> None:
-    text = "".join(map(chr, range(32, 127)))
-    rest = re.sub(r"\\[&%$#_{}]|\\text[a-z]+\{\}|\{\[\}", "", escaped(text))
-    assert not set(rest) & set("\\&%$#_{}~^")
+    rest = escaped(every_sign())
+    rest = re.sub(r"\$(?:-|\^\{[-\d]+\}|\\[a-z]+)\$", "", rest)
+    rest = re.sub(r"\\[&%$#_{}]|\\(?:text[a-z]+|dots)\{\}|\{[\[*]\}|-\{\}|\\,", "", rest)
+    assert not set(rest) & set("\\&%$#_{}^")
+    assert rest.count("~") == 1, "the blank that no line breaks at"
+
+
+def test_escaped_text_holds_only_signs_that_the_usual_fonts_have() -> None:
+    beyond = {sign for sign in escaped(every_sign()) if not sign.isascii()}
+    assert "é" in beyond
+    for sign in beyond - set("ßæÆøØåÅœŒłŁ"):
+        base, accent = unicodedata.normalize("NFD", sign)
+        assert base.isascii()
+        assert unicodedata.combining(accent)
+        assert accent != "\u0328", "an ogonek takes fonts of another encoding"
+
+
+@pytest.mark.parametrize("first", ["[", "*", "é", "-"])
+def test_a_row_may_begin_with_any_sign(first: str) -> None:
+    """What follows the end of a row is read as its distance or its star."""
+    table = Table("c", (Entry("a"), Entry("b")), ((Entry("x"), Entry("1")), (Entry(first), Entry("2"))))
+    row = latex(table).splitlines()[-4]
+    assert row.endswith(r" & 2 \\")
+    assert not row.startswith(("[", "*"))
 
 
 def test_separated_values_are_read_back() -> None:

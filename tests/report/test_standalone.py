@@ -1,6 +1,9 @@
 """Figures of a page as files: each experiment's own, whole documents."""
 
+from html import unescape
 from xml.etree import ElementTree
+
+from matplotlib.textpath import TextPath
 
 from precisionflow.report.standalone import figures_of
 from precisionflow.report.svg import canvas, legend_sample
@@ -52,3 +55,17 @@ def test_a_legend_stands_below_the_figures_that_it_is_above_on_the_page() -> Non
     assert with_legend[0].get("fill") == "rgba(1, 2, 3, 0.2)"
     assert len(with_legend.findall("{http://www.w3.org/2000/svg}svg")) == 1
     assert not without.findall("{http://www.w3.org/2000/svg}svg")
+
+
+def test_a_long_line_of_a_legend_makes_a_narrow_figure_wider() -> None:
+    key = legend_sample(0, name="k")
+    text = "a_variant_whose_name_is_longer_than_the_figure_is_wide &amp; more"
+    page = (
+        f'<article id="x"><h2 id="x-name">e</h2><ul class="legend"><li>{key}{text}</li></ul>'
+        '<div class="pictures"><figure>\n<svg viewBox="0 0 300 200" role="img"></svg>\n'
+        "<figcaption>C.</figcaption></figure></div></article>"
+    )
+    (svg,) = figures_of(page, "e").values()
+    width = float(ElementTree.fromstring(svg).attrib["viewBox"].split()[2])
+    (path,) = [TextPath((0, 0), unescape(text), size=11).get_extents()]
+    assert 52 + path.width < width < 52 + 1.4 * path.width

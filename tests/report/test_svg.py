@@ -34,12 +34,13 @@ def test_series_differ_in_more_than_colour() -> None:
     assert len({(str(look.dash), look.marker) for look in looks}) == 16
 
 
-def test_long_titles_end_in_an_ellipsis() -> None:
+def test_of_long_titles_both_ends_are_kept() -> None:
     assert svg.shortened("a" * svg.TITLE_CHARACTERS) == "a" * svg.TITLE_CHARACTERS
-    assert svg.shortened("a" * 60) == "a" * (svg.TITLE_CHARACTERS - 1) + "…"
+    assert svg.shortened("ab" * 30 + "1") == "ab" * 9 + "…" + "ab" * 9 + "1"
+    assert len(svg.shortened("a" * 60)) == svg.TITLE_CHARACTERS
     with svg.canvas("t", alt="") as drawing:
         drawing.title("b" * 60)
-    assert "b" * (svg.TITLE_CHARACTERS - 1) + "…" in drawing.svg
+    assert svg.shortened("b" * 60) in drawing.svg
     assert "b" * svg.TITLE_CHARACTERS not in drawing.svg
 
 

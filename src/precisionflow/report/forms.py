@@ -3,10 +3,12 @@
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from precisionflow.report.tables import Entry, Table
 
+_GREEK = "alpha beta gamma delta varepsilon zeta eta theta kappa lambda mu nu xi pi rho sigma tau varphi chi psi omega"
 _LATEX = {
     "\\": r"\textbackslash{}",
     **{sign: rf"\{sign}" for sign in "&%$#_{}"},
@@ -15,20 +17,30 @@ _LATEX = {
     "|": r"\textbar{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}",
-    "[": "{[}",  # after the end of a row a bracket would be the row's distance
+    '"': "''",
+    "`": r"\textasciigrave{}",
+    "[": "{[}",  # after the end of a row a bracket would be the row's distance, a star its command
+    "*": "{*}",
     "−": "$-$",
     "±": r"$\pm$",
     "×": r"$\times$",
     "∞": r"$\infty$",
     "→": r"$\to$",
-    "—": "---",
-    "–": "--",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "≈": r"$\approx$",
+    "µ": r"$\mu$",
+    **{letter: rf"$\{name}$" for letter, name in zip("αβγδεζηθκλμνξπρστφχψω", _GREEK.split(), strict=True)},
+    "—": r"\textemdash{}",
+    "–": r"\textendash{}",
     "…": r"\dots{}",
     "\u202f": r"\,",
     "\u00a0": "~",
 }
 """Signs that LaTeX reads as commands, and those that its usual fonts lack."""
+_LETTERS = frozenset("ßæÆøØåÅœŒłŁ")
+"""Letters beside the accented ones that its usual fonts have."""
+_OGONEK = "\u0328"
 _POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
@@ -105,9 +117,22 @@ def escaped(text: str) -> str:
     """Text that LaTeX sets as it is."""
     parts = re.split("([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", _line(text))
     return "".join(
-        f"$^{{{part.translate(_POWERS)}}}$" if place % 2 else "".join(_LATEX.get(sign, sign) for sign in part)
+        f"$^{{{part.translate(_POWERS)}}}$"
+        if place % 2
+        else re.sub("-(?=-)", "-{}", "".join(map(_sign, part)))
         for place, part in enumerate(parts)
     )
+
+
+def _sign(sign: str) -> str:
+    """A sign as LaTeX sets it; one that its usual fonts lack by its number in Unicode."""
+    if sign in _LATEX:
+        return _LATEX[sign]
+    if sign in _LETTERS or " " <= sign <= "~":
+        return sign
+    base, *accents = unicodedata.normalize("NFD", sign)
+    accented = sign < "\u0180" and base.isascii() and len(accents) == 1 and accents[0] != _OGONEK
+    return sign if accented else f"U+{ord(sign):04X}"
 
 
 def separated(table: Table) -> str:

@@ -42,7 +42,6 @@ def write_inspection(
             heads=heads,
             symbols=symbols,
             pictures=pictures,
-            style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
             version=__version__,
         )
     )

@@ -1,5 +1,7 @@
 """The report stage: one HTML page that opens anywhere, from what the earlier stages left in files."""
 
+import base64
+import hashlib
 import platform
 import re
 from collections.abc import Sequence
@@ -20,6 +22,7 @@ from precisionflow.report.section import Section
 from precisionflow.results.layout import Reported
 from precisionflow.results.stage import input_key, library_versions, once
 
+_HERE = Path(__file__).parent
 LIBRARIES = (
     "torch",
     "deepspeed",
@@ -43,7 +46,7 @@ def report(
     out: Path,
     unfinished: str = "",
 ) -> None:
-    """Write `out/report.html`: self-contained, without scripts, the same bytes for the same inputs and libraries.
+    """Write `out/report.html`: self-contained, readable without its script, the same bytes for the same inputs.
 
     `models` and `evaluations` are the folders of variants, in any order; `aggregate` is the folder of that stage.
     `unfinished` says how far a study is whose cells are not all there; it becomes the first line of the articles.
@@ -110,13 +113,16 @@ def articles(inputs: Inputs, *, unfinished: str = "") -> list[Article]:
 def templates() -> Environment:
     """The pages' templates: everything is escaped, a name that is not given is an error."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(_HERE),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"breakable": breakable, "phrases": phrases, "unbroken": unbroken}
+    style, script = ((_HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals |= {"style": style, "script": script, "script_hash": f"sha256-{allowed}"}
     return environment
 
 
@@ -125,7 +131,6 @@ def render(articles: Sequence[Article], *, keys: dict[str, str]) -> str:
     environment = templates()
     return environment.get_template("page.html.jinja").render(
         articles=[(shown, [_rendered(s, environment) for s in shown.sections]) for shown in articles],
-        style=(Path(__file__).parent / "page.css").read_text(encoding="utf-8"),
         version=__version__,
         machine={
             "python": platform.python_version(),

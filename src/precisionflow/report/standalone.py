@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterator, Sequence
 from html import unescape
+from math import ceil
+
+from precisionflow.report.svg import text_width
 
 _ARTICLE = re.compile(r"<article id=.*?</article>", re.DOTALL)
 _GROUP = re.compile(
@@ -16,8 +19,8 @@ _COLOURS = re.compile(r":root \{(.*?)\}", re.DOTALL)
 _COLOUR = re.compile(r"(--[\w-]+): ([^;]+);")
 _MODERN = re.compile(r"rgb\((\d+) (\d+) (\d+) / (\d+)%\)")
 _SPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-_LINE = 18
-"""Height of a line of a legend."""
+_LINE, _TEXT, _SIZE = 18, 52, 11
+"""Of a legend: height of a line, where its text begins, size of the font; a long text makes the figure wider."""
 
 
 def figures_of(page: str, experiment: str) -> dict[str, str]:
@@ -57,7 +60,8 @@ def _light(page: str) -> dict[str, str]:
 def _standalone(drawing: str, keys: Sequence[tuple[str, str]], colours: dict[str, str]) -> str:
     box = _BOX.match(drawing)
     assert box is not None, drawing[:80]
-    width, height = float(box[1]), float(box[2])
+    height = float(box[2])
+    width = max([float(box[1]), *(_TEXT + ceil(text_width(unescape(text), size=_SIZE)) for _, text in keys)])
     whole = height + _LINE * len(keys)
     opening = (
         f'<svg {_SPACES} width="{width:g}" height="{whole:g}" viewBox="0 0 {width:g} {whole:g}" '
@@ -65,7 +69,7 @@ def _standalone(drawing: str, keys: Sequence[tuple[str, str]], colours: dict[str
     )
     legend = "".join(
         f'<svg x="8" y="{height + _LINE * place:g}" width="36" height="12"{sample}</svg>'
-        f'<text x="52" y="{height + _LINE * place + 10:g}" font-size="11" fill="var(--ink)">{text}</text>'
+        f'<text x="{_TEXT}" y="{height + _LINE * place + 10:g}" font-size="{_SIZE}" fill="var(--ink)">{text}</text>'
         for place, (sample, text) in enumerate(keys)
     )
     text = f"{opening}{drawing[box.end() :].removesuffix('</svg>')}{legend}</svg>\n"

@@ -138,8 +138,11 @@ def _ems(sign: str) -> float:
 
 
 def shortened(text: str) -> str:
-    """At most TITLE_CHARACTERS; an ellipsis stands for the rest."""
-    return text if len(text) <= TITLE_CHARACTERS else text[: TITLE_CHARACTERS - 1] + "…"
+    """At most TITLE_CHARACTERS; an ellipsis stands for the middle, as names of variants differ at their ends."""
+    if len(text) <= TITLE_CHARACTERS:
+        return text
+    end = TITLE_CHARACTERS // 2
+    return f"{text[: TITLE_CHARACTERS - 1 - end]}…{text[-end:]}"
 
 
 def legend_sample(index: int, *, name: str) -> str:

@@ -64,7 +64,7 @@ def test_the_page_holds_every_trial_and_its_figures(tmp_path):
     assert "From 9 trials: a hint, no measurement" in page
     assert "10 trials: 9 succeeded, 1 failed" in page
     assert "http" not in page.replace("Content-Security-Policy", "").replace("http-equiv", "")
-    assert "<script" not in page
+    assert page.count("<script") == 1
 
 
 @pytest.mark.parametrize(("better", "number"), [("minimize", "7"), ("maximize", "2")])

@@ -112,5 +112,5 @@ def test_without_images_there_is_no_section(tmp_path):
 
 
 def test_the_page_may_show_images_that_it_holds_itself():
-    text = templates().loader.get_source(templates(), "page.html.jinja")[0]
+    text = templates().loader.get_source(templates(), "head.html.jinja")[0]
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in text

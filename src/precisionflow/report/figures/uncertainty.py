@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from precisionflow.evaluation.calibration.scale import errors_by_scale
 from precisionflow.evaluation.calibration.sparsification import sparsification
@@ -42,9 +42,11 @@ def error_against_scale(predictions: Mapping[str, NumberPredictions], *, name: s
 
 
 def _plain_ticks(axes: Axes, low: float, high: float) -> None:
-    """At most four round numbers on either axis."""
+    """At most four round numbers on either axis, evenly apart where the axis is too short for two of 1, 2, 5, 10."""
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     inside = [tick for tick in np.concatenate([decades, 2 * decades, 5 * decades]) if low <= tick <= high]
+    if len(inside) < 2:
+        inside = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
     ticks = sorted(inside)[:: max(1, -(-len(inside) // 4))]
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(ticks, [f"{tick:.4g}" for tick in ticks])

@@ -23,7 +23,7 @@ SURE_FROM = 50
 
 def write_search_page(search: Search, file: Path) -> None:
     """Write the page; at least one trial has a value."""
-    report, best = Path(__file__).parents[1], search.best
+    best = search.best
     text = (
         templates()
         .get_template("search/page.html.jinja")
@@ -33,7 +33,6 @@ def write_search_page(search: Search, file: Path) -> None:
             facts=_facts(search),
             pictures=_pictures(search),
             trials=_table(search, best),
-            style=(report / "page.css").read_text(encoding="utf-8"),
             version=__version__,
         )
     )
