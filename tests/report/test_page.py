@@ -286,6 +286,9 @@ def test_several_datasets_are_told_apart(tmp_path: Path) -> None:
     page = Page(written(results_of([experiment], tmp_path), tmp_path / "report"))
     assert "datasets diabetes, linnerud" in page.text
     assert page.headings("caption")[:2] == ["Scores on diabetes", "Scores on linnerud"]
+    tallies = [text for tag, text in page.texts if tag in ("p", "summary") and " contrasts: " in text]
+    assert len(tallies) == 3, "of both and of each"
+    assert len(page.of("summary")) >= 2
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
 

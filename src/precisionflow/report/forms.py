@@ -130,7 +130,7 @@ def _sign(sign: str) -> str:
         return _LATEX[sign]
     if sign in _LETTERS or " " <= sign <= "~":
         return sign
-    base, *accents = unicodedata.normalize("NFD", sign)
+    base, *accents = list(unicodedata.normalize("NFD", sign))
     accented = sign < "\u0180" and base.isascii() and len(accents) == 1 and accents[0] != _OGONEK
     return sign if accented else f"U+{ord(sign):04X}"
 

@@ -33,3 +33,16 @@ def test_figures_of_uncertainty_say_what_they_show() -> None:
     outside = int(re.search(r"(\d+) targets outside", narrow)[1])
     assert 50 < outside < 100
     assert "150 rows of narrow" in narrow
+
+
+def test_a_short_axis_has_more_than_one_number() -> None:
+    """Between 30 and 45 lies none of 1, 2, 5, 10 but powers of ten."""
+    n = 400
+    std, target = np.full(n, 36.0), np.resize([-38.0, 38.0], n)
+    predictive = gaussian(np.zeros(n), std)
+    alike = NumberPredictions(
+        target, predictive.mean, std, predictive.cdf(target), *predictive.interval(0.95), n
+    )
+    numbers = re.findall(r"<text[^>]*>(\d+)</text>", error_against_scale({"alike": alike}, name="f"))
+    assert len(numbers) >= 4
+    assert len(set(numbers)) == len(numbers) / 2
