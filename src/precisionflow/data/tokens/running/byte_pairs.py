@@ -1,8 +1,7 @@
-"""Byte pairs: merges that the library `tokenizers` learns and applies, kept as text in the vocabulary."""
+"""Byte pairs: merges as the library `tokenizers` learns them, which applies them, kept as text in the vocabulary."""
 
 import contextlib
 import functools
-import json
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Int32, Int64
 
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import Encoded
+from precisionflow.data.tokens.running.merges import learn_merges
 from precisionflow.data.tokens.running.segments import WHITE_SPACE, Tally, ragged_take, segments
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
 from precisionflow.records.cards import Vocabulary
@@ -28,8 +29,10 @@ MOST_KEPT = 1 << 18
 """Segments whose ids are remembered."""
 BATCH = 1 << 13
 """Segments that the library is given at once."""
-REPEATS = 1 << 14
-"""Repeats of a word that the library is given at once."""
+PART = 1 << 16
+"""Distinct segments that are cut into words at once."""
+PLAIN = r"^ ?([A-Za-z]+|[0-9]+|[!-&(-/:-@\[-`{-~]+)$"
+"""Segments that are one word in any case: letters, digits or other signs of ASCII without an apostrophe."""
 
 
 class OneThread(contextlib.AbstractContextManager[None]):
@@ -130,7 +133,7 @@ class BytePairs:
         with ONE_THREAD:
             (found,) = self.library.encode_batch_fast(["".join(batch)], add_special_tokens=False)
         ids = np.array(found.ids, dtype=np.int32)
-        ends = np.cumsum([len(encode(segment)) for segment in batch])
+        ends = np.cumsum(pc.binary_length(pa.array(batch, pa.string())).to_numpy())
         lengths = np.diff(np.searchsorted(np.cumsum(self.sizes[ids]), ends, side="right"), prepend=0)
         return ids, lengths
 
@@ -151,45 +154,31 @@ class BytePairs:
 
 def byte_pairs_from(chunks: Iterable[str], config: kinds.BytePairs) -> BytePairs:
     """The merges of a text."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-
-    learner = Tokenizer(models.BPE())
-    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
-    trainer = trainers.BpeTrainer(
-        vocab_size=config.size,
-        min_frequency=config.least_count,
-        initial_alphabet=list(alphabet()),
-        show_progress=False,
-    )
-    with ONE_THREAD:
-        learner.train_from_iterator(_repeated(_words(chunks)), trainer)
-    merges = [tuple(merge) for merge in json.loads(learner.to_str())["model"]["merges"]]
+    words = _words(chunks).counts()
+    text = pa.concat_arrays([pa.array([], pa.string()), *words["text"].chunks])
+    merges = learn_merges(text, words["count"].to_numpy(), size=config.size, least_count=config.least_count)
     tokens = dict.fromkeys([*alphabet(), *("".join(merge) for merge in merges)])
     return BytePairs(Vocabulary(tokens=tuple(tokens), merges=tuple(" ".join(merge) for merge in merges)))
 
 
 def _words(chunks: Iterable[str]) -> Tally:
-    """The words of a text as the library sees them, written in the `alphabet`, with their counts."""
+    """The words of a text as the library cuts it, with their counts."""
     tally, words, split = Tally(), Tally(), _split()
     for part in segments(chunks):
         tally.add(part.distinct, part.counts)
-    for counts in tally.in_parts(BATCH):
+    for part in tally.counts().to_batches(max_chunksize=PART):
+        plain = pc.match_substring_regex(part["text"], PLAIN)
+        words.add(part["text"].filter(plain), part["count"].filter(plain).to_numpy())
+        others = part.filter(pc.invert(plain))
+        counts = dict(zip(others["text"].to_pylist(), others["count"].to_pylist(), strict=True))
         for batch in _batches(counts):
-            cut = split.pre_tokenize_str("".join(batch))
+            joined = "".join(batch)
+            cut = [joined[start:end] for _, (start, end) in split.pre_tokenize_str(joined)]
             ends = np.cumsum([len(segment) for segment in batch])
-            starts = np.fromiter((start for _, (start, _) in cut), np.int64, len(cut))
+            starts = np.cumsum([0, *map(len, cut)])[:-1]
             repeats = np.fromiter(map(counts.__getitem__, batch), np.int64, len(batch))
-            found = pa.array([word for word, _ in cut], pa.string())
-            words.add(found, repeats[np.searchsorted(ends, starts, side="right")])
+            words.add(pa.array(cut, pa.string()), repeats[np.searchsorted(ends, starts, side="right")])
     return words
-
-
-def _repeated(words: Tally) -> Iterator[str]:
-    """Every word as often as it stands in the text: the library takes no counts, and repeats are read fastest."""
-    for part in words.in_parts(BATCH):
-        for word, count in part.items():
-            for left in range(count, 0, -REPEATS):
-                yield f"{word} " * min(left, REPEATS)
 
 
 def _batches(segments: Iterable[str]) -> Iterator[Sequence[str]]:

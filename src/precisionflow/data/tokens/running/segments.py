@@ -81,13 +81,6 @@ class Tally:
         self._sum()
         return self.table
 
-    def in_parts(self, size: int) -> Iterator[dict[str, int]]:
-        """Text -> its count, of `size` texts at a time."""
-        table = self.counts()
-        for first in range(0, table.num_rows, size):
-            part = table.slice(first, size)
-            yield dict(zip(part["text"].to_pylist(), part["count"].to_pylist(), strict=True))
-
     def _sum(self) -> None:
         grouped = pa.concat_tables([self.table, *self.pending]).group_by("text").aggregate([("count", "sum")])
         self.table, self.pending = grouped.rename_columns({"count_sum": "count"}), []
@@ -99,12 +92,14 @@ def ragged_take(
     chosen: Int[np.ndarray, "chosen"],
 ) -> Int32[np.ndarray, "_ids"]:
     """The elements of the chosen bags in a row, where bag i is the next lengths[i] elements of `flat`."""
-    starts, size = np.cumsum(lengths) - lengths, lengths[chosen]
-    before = np.cumsum(size) - size
-    return flat[np.repeat(starts[chosen] - before, size) + np.arange(size.sum())]
+    starts, size = (np.cumsum(lengths) - lengths).astype(np.int32), lengths.astype(np.int32)[chosen]
+    before = np.cumsum(size, dtype=np.int32) - size
+    return flat[np.repeat(starts[chosen] - before, size) + np.arange(size.sum(), dtype=np.int32)]
 
 
-def _whole(chunks: Iterable[str], blanks: str) -> Iterator[tuple[bytes, Int64[np.ndarray, "segments"]]]:
+def _whole(
+    chunks: Iterable[str], blanks: str
+) -> Iterator[tuple[bytes | memoryview, Int64[np.ndarray, "segments"]]]:
     """(UTF-8, starts of its segments), where each ends with a segment."""
     held, line = b"", 1
     for block in _blocks(chunks):
@@ -118,7 +113,7 @@ def _whole(chunks: Iterable[str], blanks: str) -> Iterator[tuple[bytes, Int64[np
             raise _too_long(data[start : start + size], line=line + data.count(b"\n", 0, start))
         if border:
             line += data.count(b"\n", 0, border)
-            yield data[:border], starts[:-1]
+            yield memoryview(data)[:border], starts[:-1]
     if held:
         yield held, np.zeros(1, dtype=np.int64)
 
@@ -152,13 +147,15 @@ def _starts(data: bytes, blanks: str) -> Int64[np.ndarray, "_segments"]:
     if not data:
         return np.zeros(0, dtype=np.int64)
     blank = _blank(np.frombuffer(data, dtype=np.uint8), blanks)
-    return np.concatenate([[0], np.flatnonzero(blank[1:] & ~blank[:-1]) + 1])
+    return np.concatenate([[0], np.flatnonzero(blank[1:] > blank[:-1]) + 1])
 
 
 def _blank(data: Data, blanks: str) -> Bool[np.ndarray, "bytes"]:
     """True at all bytes of every blank."""
-    single, several = _blanks(blanks)
-    blank = single[data]
+    ranges, several = _blanks(blanks)
+    blank = np.zeros(len(data), dtype=bool)
+    for first, last in ranges:
+        blank |= data - np.uint8(first) <= np.uint8(last - first)
     if not (high := np.flatnonzero(data >= 0x80)).size:
         return blank
     for first, sequences in several.items():
@@ -173,12 +170,14 @@ def _blank(data: Data, blanks: str) -> Bool[np.ndarray, "bytes"]:
 
 
 @functools.cache
-def _blanks(blanks: str) -> tuple[Bool[np.ndarray, "256"], dict[int, list[bytes]]]:
-    """(which single bytes are blanks, first byte of a longer one -> the rests of all that begin with it)."""
-    single, several = np.zeros(256, dtype=bool), dict[int, list[bytes]]()
-    for written in (blank.encode() for blank in blanks):
-        if len(written) == 1:
-            single[written[0]] = True
-        else:
+def _blanks(blanks: str) -> tuple[list[tuple[int, int]], dict[int, list[bytes]]]:
+    """(first and last of each range of single bytes, first byte of a longer one -> the rests of all that begin so)."""
+    ranges, several = list[tuple[int, int]](), dict[int, list[bytes]]()
+    for written in sorted(blank.encode() for blank in blanks):
+        if len(written) > 1:
             several.setdefault(written[0], []).append(written[1:])
-    return single, several
+        elif ranges and ranges[-1][1] == written[0] - 1:
+            ranges[-1] = (ranges[-1][0], written[0])
+        else:
+            ranges.append((written[0], written[0]))
+    return ranges, several

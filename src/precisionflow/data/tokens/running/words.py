@@ -1,7 +1,7 @@
 """Words: what stands between blanks, the most common first, and <unk> for all others."""
 
 import bisect
-import itertools
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,13 +31,16 @@ class Words(Listing):
     unknown: ClassVar[str] = "<unk>"
     config: kinds.Words
 
+    @functools.cached_property
+    def listed(self) -> pa.StringArray:
+        """The vocabulary."""
+        return pa.array(self.vocabulary.tokens, pa.string())
+
     def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
         line_end = self.index.get(LINE_END, NO_ID)
         for part in segments(chunks, blanks=SEPARATORS):
             lines, words = _read(part.distinct, self.config)
-            ids = np.fromiter(
-                map(self.index.get, words.to_pylist(), itertools.repeat(NO_ID)), np.int32, len(words)
-            )
+            ids = pc.index_in(words, value_set=self.listed).fill_null(NO_ID).to_numpy()
             there = pc.not_equal(words, "").to_numpy(zero_copy_only=False)
             length = lines + there
             flat = np.full(length.sum(), line_end, dtype=np.int32)
