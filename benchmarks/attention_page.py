@@ -24,15 +24,18 @@ def filled(page: str, tables: str, *, begin: str = BEGIN, end: str = END) -> str
 
 def tables_of(bars: Sequence[Measured], memory: Sequence[Measured], curve: Curve, *, figure: str) -> str:
     """Cost at 256 tokens and peak memory with their bars, then milliseconds against tokens beside the naive forms."""
-    shown = [_table(("over SDPA, 256 tokens", "", "bar", ""), map(_row, bars))]
-    shown += [_table(("peak memory", "", "bar", ""), map(_row, memory)), f"![Cost against tokens]({figure})"]
+    shown = [table_of(("over SDPA, 256 tokens", "", "bar", ""), map(_row, bars))]
+    shown += [
+        table_of(("peak memory", "", "bar", ""), map(_row, memory)),
+        f"![Cost against tokens]({figure})",
+    ]
     lengths = sorted({tokens for of in curve.values() for tokens in of})
     forms = [name for name in curve if not name.endswith(NAIVE)]
     rows = [
         [name, *(_pair(curve[name].get(t), curve.get(name + NAIVE, {}).get(t)) for t in lengths)]
         for name in forms
     ]
-    shown.append(_table(("ms; naive", *(f"{tokens:,}" for tokens in lengths)), rows))
+    shown.append(table_of(("ms; naive", *(f"{tokens:,}" for tokens in lengths)), rows))
     return "\n\n".join(shown)
 
 
@@ -46,7 +49,7 @@ def _pair(lowered: float | None, naive: float | None) -> str:
     return "; ".join(f"{of:.3g}" for of in (lowered, naive) if of is not None)
 
 
-def _table(head: Sequence[str], rows: "map[list[str]] | Sequence[Sequence[str]]") -> str:
+def table_of(head: Sequence[str], rows: "map[list[str]] | Sequence[Sequence[str]]") -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -99,7 +102,7 @@ def gpu_table(measured: Sequence[Mapping[str, Any]]) -> str:
         for name, one in found.items()
         if name.startswith("FlashAttention") and "elementwise" not in name
     ]
-    return "\n\n".join(["; ".join(device + flash), _table(GPU_HEAD, rows), *failed])
+    return "\n\n".join(["; ".join(device + flash), table_of(GPU_HEAD, rows), *failed])
 
 
 OVER_FLASH = ", over FlashAttention"

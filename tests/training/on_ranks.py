@@ -120,6 +120,7 @@ def refusal(checkpoint: Path, file: str, damage: Callable[[Path], None], *start:
 def main(folder: Path) -> None:
     ranks = Ranks.of_process(torch.device("cpu"))
     zero.quiet()
+    zero.LEAST_SHARE = 1  # buffers are far smaller than the network, as with large ones
     import deepspeed
 
     deepspeed.init_distributed(dist_backend="gloo", verbose=False)
@@ -146,6 +147,8 @@ def main(folder: Path) -> None:
                 results[f"{name} seen"] = list(seen[0].entries(STEPS))
                 results[f"{name} iterations"] = of_every_rank(seen[0].iterations, ranks)
             weights = engine.whole_weights()
+            if experiment.engine.zero_stage:
+                results[f"{name} bucket"] = [engine.engine.optimizer.reduce_bucket_size]
             results[f"{name} weight"] = [float(sum(w.double().abs().sum() for w in weights.values()))]
             engine.close()
         if experiment.engine.pipeline_stages > ranks.count:

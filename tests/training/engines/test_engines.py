@@ -25,6 +25,7 @@ from scenes import SCENES
 from torch import nn
 
 from precisionflow.config import Experiment, resolve
+from precisionflow.training.engines import zero
 from precisionflow.training.ranks import Ranks
 
 SETTLED = {
@@ -76,6 +77,21 @@ def torch_curves(
 @pytest.mark.parametrize("stage", range(4))
 def test_zero_stages_and_torch_give_one_loss_curve(stage, rank_losses, torch_curves):
     assert rank_losses[2][f"stage {stage}"] == pytest.approx(torch_curves["backprop"], rel=2e-5)
+
+
+def test_buffers_of_zero_are_of_the_size_of_the_network(rank_losses, text_tree, text_data):
+    """A sixteenth of its weights; those of DeepSpeed beside one of 10^12 weights."""
+    weights = engine_of(resolve(text_tree), text_data, Ranks()).network.parameters()
+    share = sum(of.numel() for of in weights) // 16
+    assert rank_losses[2]["stage 2 bucket"] == rank_losses[2]["stage 3 bucket"] == [share]
+    assert zero.buffers(16)["reduce_bucket_size"] == 2**20
+    from deepspeed.runtime.zero.config import DeepSpeedZeroConfig
+
+    large = DeepSpeedZeroConfig(stage=3, **zero.buffers(10**12)).model_dump()
+    default = DeepSpeedZeroConfig(stage=3).model_dump()
+    assert {name: of for name, of in large.items() if of != default[name]} == {
+        "model_persistence_threshold": 10**12 // 16
+    }
 
 
 @pytest.mark.parametrize("stage", [1, 3])

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from precisionflow.training.files import reading
 from precisionflow.training.ranks import Ranks
 
 NEVER = 1 << 62
+LEAST_SHARE = 1 << 20
+"""Numbers that a buffer may hold however small the network is."""
 
 
 def settings(config: DeepSpeedEngine, training: Training, shares: int) -> dict[str, Any]:
@@ -57,6 +60,8 @@ def initialise(
 
     _stages_are_saved_as_numbers()
     stage = configuration["zero_optimization"]["stage"]
+    weights = sum(parameter.numel() for parameter in learner.parameters())
+    configuration = configuration | {"zero_optimization": {"stage": stage, **buffers(weights)}}
     universal = bool(resume and stage > 0 and _saved_ranks(resume) != ranks.count)
     if universal:
         configuration = configuration | {"checkpoint": {"load_universal": True}}
@@ -81,6 +86,24 @@ def initialise(
         for state in optimiser.state.values():
             state.update({name: of.clone() for name, of in state.items() if name == "step"})
     return engine
+
+
+def buffers(weights: int) -> dict[str, int]:
+    """Numbers that gradients in transit and gathered weights of stage 3 may take: a sixteenth of the network's.
+
+    DeepSpeed's defaults are for billions of weights: a bucket of 2 GB beside a network of any size, and under stage 3
+    a smaller network whole on every rank from its first pass on (`benchmarks/zero_memory.py`).
+    """
+    share = max(LEAST_SHARE, weights // 16)
+    defaults = {
+        "reduce_bucket_size": 500_000_000,
+        "stage3_prefetch_bucket_size": 50_000_000,
+        "stage3_max_live_parameters": 1_000_000_000,
+        "stage3_max_reuse_distance": 1_000_000_000,
+        "stage3_model_persistence_threshold": sys.maxsize,
+        "sub_group_size": 1_000_000_000,
+    }
+    return {name: min(most, share) for name, most in defaults.items()}
 
 
 def quiet() -> None:
