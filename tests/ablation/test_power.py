@@ -15,6 +15,7 @@ from precisionflow.ablation.power import (
     units_for_equivalence,
 )
 from precisionflow.ablation.statistics import difference_p, equivalence_p
+from precisionflow.config import load
 from tests.synthetic import language, regression
 
 DRAWS = 4000
@@ -134,6 +135,8 @@ def test_the_overlap_is_that_of_the_source() -> None:
     assert overlap_of(regression(folds)) == 1 / 4
     assert overlap_of(regression(third)) == pytest.approx(1 / 3)
     assert overlap_of(language()) == 0.0
+    images = "task.source={kind: scikit_learn_images, split: {kind: random, test_fraction: 0.25}}"
+    assert overlap_of(load("pc-generative-depth", ["splits=[0, 1]", images])) == pytest.approx(1 / 3)
 
 
 def test_folders_with_split_files_test_a_tenth() -> None:

@@ -9,6 +9,7 @@ from precisionflow.ablation.aggregate import aggregate
 from precisionflow.ablation.design import expand
 from precisionflow.ablation.plan import plan
 from precisionflow.ablation.power import smallest_effect
+from precisionflow.ablation.sequential import Look
 from precisionflow.app.plan import print_plan
 from precisionflow.config import Experiment, load
 from precisionflow.records.files import read_parquet
@@ -65,7 +66,7 @@ def test_the_plan_of_nothing_is_told_with_what_the_units_can_show(
     told = capsys.readouterr().out
     assert "noise: 28 cells, 0 done, 28 open; no cell is measured yet" in told
     effect = smallest_effect(std=1.0, n=7, level=0.05, overlap=1 / 9)
-    assert f"7 splits, 1 contrasts: 80 % power for a difference of {effect:.3g} standard dev" in told
+    assert f"7 splits, 1 contrast: 80 % power for a difference of {effect:.3g} standard dev" in told
     assert not list(tmp_path.iterdir())
 
 
@@ -88,6 +89,14 @@ def test_the_strictest_level_of_holm_counts(tmp_path: Path) -> None:
     made = plan(language(("seeds: [0, 1, 2]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7]")), Results(tmp_path))
     assert (made.units, made.contrasts, made.level) == (8, 4, pytest.approx(0.0125))
     assert made.detectable[0].effect == pytest.approx(smallest_effect(std=1.0, n=8, level=0.0125))
+
+
+def test_at_the_last_of_several_looks_a_test_is_stricter(tmp_path: Path) -> None:
+    seeds = ("seeds: [0, 1]\nsplits: [0, 1, 2, 3, 4, 5, 6]", "seeds: [0, 1, 2, 3, 4, 5, 6, 7]")
+    made = plan(regression(seeds, ("ablation:\n", "ablation:\n  looks: [6, 8]\n")), Results(tmp_path))
+    last = Look(8, (6, 8)).nominal_level(0.05)
+    assert made.level == last < 0.05
+    assert made.detectable[0].effect == pytest.approx(smallest_effect(std=1.0, n=8, level=last))
 
 
 def test_too_few_units_are_told_instead_of_an_effect(

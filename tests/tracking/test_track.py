@@ -16,6 +16,7 @@ from precisionflow.report import wording
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.results.stage import finished_span
 from precisionflow.tracking import track_folder, track_report
+from precisionflow.tracking.content import EXPERIMENT
 from precisionflow.tracking.description import _cut
 from precisionflow.tracking.parameters import parameters
 from precisionflow.tracking.recalled import recalled
@@ -172,6 +173,18 @@ def test_a_run_that_is_none_of_an_experiment_is_told(tracked: Path, line: Line) 
     said = line.fails("compare", tracked, "mlflow:0123", "--store", tracked)
     assert said.startswith("mlflow:0123: sqlite:///")
     assert "0123" in said.partition("mlflow.db")[2]
+
+
+def test_a_run_without_a_cell_is_told(tracked: Path, line: Line) -> None:
+    """Beside others that have some."""
+    client = client_in(tracked)
+    (parent,) = runs_of(client, "noise", verb="report")
+    empty = client.create_run(parent.info.experiment_id, run_name="empty").info.run_id
+    client.log_text(empty, NOISE.model_dump_json(), EXPERIMENT)
+    runs = [f"mlflow:{run}" for run in (parent.info.run_id, empty)]
+    said = line.fails("compare", tracked, *runs, "--store", tracked)
+    client.delete_run(empty)
+    assert said.endswith("empty has no cell that ended well; leave it out")
 
 
 def test_runs_have_their_own_times_and_names(tracked: Path) -> None:

@@ -30,17 +30,18 @@ def _counts(sizes: tuple[int, ...]) -> Float[np.ndarray, "units draws"]:
 
 
 def widened(
-    value: float, draws: Float[np.ndarray, " draws"], *, n: int, confidence: float
+    value: float, draws: Float[np.ndarray, " draws"], *, n: int, confidence: float, overlap: float = 0.0
 ) -> tuple[float, float]:
     """Ends of an interval from draws of n units: their quantiles, further from the value by sqrt(n / (n - 1)) t / z.
 
     So far that of a mean is Student's interval, whereas the draws alone of n units spread too little (Hesterberg 2015,
-    section 4.2); t of n - 1 degrees of freedom, z normal. NaN where n = 1.
+    section 4.2); t of n - 1 degrees of freedom, z normal. Further by sqrt(1 + n * overlap) where units share rows.
+    NaN where n = 1.
     """
     if n < 2:
         return math.nan, math.nan
     tail = (1 + confidence) / 2
-    factor = math.sqrt(n / (n - 1)) * float(stdtrit(n - 1, tail) / ndtri(tail))
+    factor = math.sqrt(n / (n - 1) * (1 + n * overlap)) * float(stdtrit(n - 1, tail) / ndtri(tail))
     low, high = np.quantile(draws, [1 - tail, tail])
     return value + factor * (float(low) - value), value + factor * (float(high) - value)
 

@@ -122,16 +122,21 @@ def scores_of(variant: Variant, experiment: Experiment, measured: Measured) -> S
 
 def units_in(scored: Scored, experiment: Experiment, metric: str, *, nominal: float | None) -> Units:
     """`units_of` a variant with these scores."""
-    values, known = [], []
+    values = []
     for unit in scored:
         there = [scores for scores in unit if scores is not None]
         whole = len(there) == len(unit)
         distances = (_distance(scores.values[metric], nominal) for scores in there)
         values.append(math.fsum(distances) / len(unit) if whole else math.nan)
-        known += there
+    return Units(values, overlap_in(scored, experiment))
+
+
+def overlap_in(scored: Scored, experiment: Experiment) -> float:
+    """n_test / n_train of the splits, the mean over their cells; 0 where seeds are the units."""
+    known = [scores for unit in scored for scores in unit if scores is not None]
     if unit_of(experiment) == "seed" or not known:
-        return Units(values, 0.0)
-    return Units(values, math.fsum(scores.rows / scores.rows_learned for scores in known) / len(known))
+        return 0.0
+    return math.fsum(scores.rows / scores.rows_learned for scores in known) / len(known)
 
 
 def _distance(value: float, nominal: float | None) -> float:

@@ -9,6 +9,7 @@ from precisionflow.ablation import power
 from precisionflow.ablation.aggregate import read_aggregate
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant, expand, pairs, unit_of
+from precisionflow.ablation.sequential import look_of
 from precisionflow.config import Experiment
 from precisionflow.results.layout import Aggregated, Results
 from precisionflow.results.progress import Progress
@@ -58,7 +59,7 @@ class Plan:
     contrasts: int
     """On one data set: Holm's family for one metric."""
     level: float
-    """Of a single test where Holm asks for the strictest."""
+    """Of a single test where Holm asks for the strictest; at the last look where there are several."""
     overlap: float
     detectable: tuple[Detectable, ...]
     """By metric, in the metric's unit where the spread is measured; else one, in standard deviations."""
@@ -73,7 +74,7 @@ def plan(experiment: Experiment, results: Results) -> Plan:
     ]
     family = len(pairs(experiment, [v for v in variants if v.dataset == variants[0].dataset]))
     units = len(experiment.splits if unit_of(experiment) == "split" else experiment.seeds)
-    level = (1 - experiment.ablation.confidence) / max(family, 1)
+    level = look_of(experiment).nominal_level((1 - experiment.ablation.confidence) / max(family, 1))
     overlap = power.overlap_of(experiment)
     found = _detectable(experiment, results, n=units, level=level, overlap=overlap) if family else ()
     return Plan(experiment, _rows(experiment, variants, done), units, family, level, overlap, tuple(found))

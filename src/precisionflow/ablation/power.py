@@ -8,7 +8,13 @@ from scipy.special import nctdtr, stdtrit
 
 from precisionflow.config import Experiment
 from precisionflow.config.drawn_tables import HeteroscedasticSine, MovingTarget, NodeChain, Sensors
-from precisionflow.config.sources import ScikitLearnClasses, ScikitLearnTable, TableFile
+from precisionflow.config.sources import (
+    ImageFile,
+    ScikitLearnClasses,
+    ScikitLearnImages,
+    ScikitLearnTable,
+    TableFile,
+)
 from precisionflow.config.tables import GivenSplit
 
 POWER = 0.8
@@ -106,6 +112,8 @@ def overlap_of(experiment: Experiment) -> float:
         case (
             ScikitLearnTable(split=split)
             | ScikitLearnClasses(split=split)
+            | ScikitLearnImages(split=split)
+            | ImageFile(split=split)
             | HeteroscedasticSine(split=split)
             | Sensors(split=split)
             | MovingTarget(split=split)

@@ -123,6 +123,9 @@ def compare_results(
             else _read(Path(name), label, stand[name], rule)
             for name, label in zip(names, labels, strict=True)
         ]
+        for given in found:
+            if not given.variants:
+                raise ValueError(f"compare: {given.label} has no cell that ended well; leave it out")
         for name, label in zip(names, labels, strict=True):
             if name in stand and stand[name].told:
                 note(f"{label}: {stand[name].told}")

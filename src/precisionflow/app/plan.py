@@ -87,12 +87,14 @@ def _tuned(experiment: Experiment, results: Results) -> tuple[Experiment, list[s
 
 def _effects(made: Plan) -> list[str]:
     """What the units can show, a line for each metric."""
+    from precisionflow.report.wording import count
+
     if not made.contrasts:
         return ["nothing is contrasted"]
     short, unit = shortfall(made.experiment), unit_of(made.experiment)
     if short:
         return [f"no verdict: {short}"]
-    shown = f"{made.units} {unit}s, {made.contrasts} contrasts: {100 * POWER:g} % power for"
+    shown = f"{made.units} {unit}s, {count(made.contrasts, 'contrast')}: {100 * POWER:g} % power for"
     return [f"{shown} {_effect(made, each.metric, each.effect, each.measured)}" for each in made.detectable]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from precisionflow.ablation.aggregate import aggregate, read_aggregate
 from precisionflow.ablation.analyses.compute import flops_of_step, tokens_of_step
@@ -145,6 +146,42 @@ def test_intervals_of_three_seeds_hold_the_exponent() -> None:
         low, high = widened(fit, draws, n=3, confidence=0.95)
         held += low <= -0.5 <= high
     assert held >= 90
+
+
+def test_intervals_of_a_loss_know_that_splits_share_rows() -> None:
+    """Those of a mean are the corrected t's; those of the law are wider by the same factor. Seconds share none."""
+    tree = regression().model_dump(mode="json") | {
+        "analysis": {"kind": "scaling", "sizes": {"training.steps": STEPS}}
+    }
+    experiment = resolve(tree | {"seeds": [0], "ablation": {"metrics": ["nll"]}})
+    assert experiment.splits == tuple(range(7))
+    ends = {}
+    for rows_tested in (44, 0):
+        cells = {
+            Cell(experiment.name, variant.dataset, variant.name, 0, split): Scores(
+                {"nll": 1.5 + 3 * variant.experiment.training.steps**-0.5 + 0.01 * split},
+                rows_tested,
+                398,
+                {},
+                CostCard(
+                    parameters=100,
+                    steps=variant.experiment.training.steps,
+                    batch_size=10,
+                    seconds_per_step=0.01 * (1 + split),
+                ),
+            )
+            for variant in expand(experiment)
+            for split in experiment.splits
+        }
+        found = rows(experiment, cells)
+        of = law(found, "training.steps", "nll")
+        points = {p["quantity"]: p["high"] - p["mean"] for p in found.sizes if p["at"] == 100}
+        ends[rows_tested] = (of["offset_high"] - of["offset"], points["nll"], points["seconds"])
+    spread = float(np.std(0.01 * np.arange(7), ddof=1))
+    assert ends[44][1] == pytest.approx(stats.t(6).ppf(0.975) * spread * math.sqrt(1 / 7 + 44 / 398))
+    widths = [shared / alone for shared, alone in zip(ends[44], ends[0], strict=True)]
+    factor = math.sqrt(1 + 7 * 44 / 398)
+    assert widths == pytest.approx([factor, factor, 1.0], rel=1e-3)
 
 
 def test_one_seed_has_laws_without_intervals() -> None:

@@ -14,7 +14,7 @@ from precisionflow.ablation.analyses.sizes import Sized, sized
 from precisionflow.ablation.bootstrap import shares, widened
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.ablation.design import Variant
-from precisionflow.ablation.measured import Measured, Scores, scores_of, units_in
+from precisionflow.ablation.measured import Measured, Scores, overlap_in, scores_of, units_in
 from precisionflow.ablation.statistics import mean_interval
 from precisionflow.config import Experiment
 from precisionflow.config.analyses import FEWEST_SIZES, Scaling
@@ -81,6 +81,11 @@ class _Run:
             return np.full(len(scored), math.nan)
         return np.array(units_in(scored, self.experiment, quantity, nominal=nominal).values)
 
+    @property
+    def overlap(self) -> float:
+        """Share of rows that its units have in common."""
+        return overlap_in(scores_of(self.variant, self.experiment, self.measured), self.experiment)
+
     def _cost(self, unit: Sequence[Scores | None], quantity: str) -> float:
         there = [scores.cost for scores in unit if scores is not None and scores.cost is not None]
         if len(there) < len(unit) or any(cost.parameters is None for cost in there):
@@ -126,19 +131,21 @@ def _law(
         _predicted(experiment, [of[point.name] for point in alone.values()]) if quantity == SECONDS else None
     )
     law, drawn, n = None, None, values.shape[1]
+    costs = quantity in (SECONDS, FLOPS)
+    overlap = 0.0 if costs else max(of[point.name].overlap for point in alone.values())
     if n and len(x) >= FEWEST_SIZES and np.ptp(values.mean(axis=1)) > SAME * abs(values.mean()):
-        falls = quantity not in (SECONDS, FLOPS)
-        law = power_law(x, values.mean(axis=1)[None], falls=falls)
+        law = power_law(x, values.mean(axis=1)[None], falls=not costs)
         if n > 1:
-            drawn = power_law(x, shares(n)[:DRAWS] @ values.T, falls=falls)
+            drawn = power_law(x, shares(n)[:DRAWS] @ values.T, falls=not costs)
     confidence = experiment.ablation.confidence
+    given = {"confidence": confidence, "overlap": overlap}
     told: Row = {"n": len(x), "units": n}
     for name in PowerLaw._fields:
         told[name] = float(getattr(law, name)[0]) if law else math.nan
-        told |= _ends(name, told[name], getattr(drawn, name) if drawn else None, n=n, confidence=confidence)
+        told |= _ends(name, told[name], getattr(drawn, name) if drawn else None, n=n, **given)
     points = []
     for place, at in enumerate(x.tolist()):
-        interval = mean_interval(values[place].tolist(), confidence=confidence)
+        interval = mean_interval(values[place].tolist(), **given)
         points.append(
             {
                 "at": at,
@@ -174,9 +181,17 @@ def _ratio(
 
 
 def _ends(
-    name: str, value: float, draws: Float[np.ndarray, " draws"] | None, *, n: int, confidence: float
+    name: str,
+    value: float,
+    draws: Float[np.ndarray, " draws"] | None,
+    *,
+    n: int,
+    confidence: float,
+    overlap: float,
 ) -> Row:
-    low, high = (math.nan, math.nan) if draws is None else widened(value, draws, n=n, confidence=confidence)
+    if draws is None:
+        return {f"{name}_low": math.nan, f"{name}_high": math.nan}
+    low, high = widened(value, draws, n=n, confidence=confidence, overlap=overlap)
     return {f"{name}_low": low, f"{name}_high": high}
 
 
@@ -197,6 +212,7 @@ def _budgets(experiment: Experiment, runs: Sequence[_Run], metric: str) -> Itera
     if n > 1:
         found = (joint_law(parameters, data, y, near=law) for y in shares(n)[:JOINT_DRAWS] @ values.T)
         drawn = [each for each in found if each is not None]
+    given = {"confidence": experiment.ablation.confidence, "overlap": max(run.overlap for run, _ in known)}
     for budget in np.geomspace(flops.min(), flops.max(), BUDGETS).tolist():
         row: Row = {"flops": budget, "runs": len(known), "units": n}
         best = _optimum(law, budget)
@@ -204,7 +220,7 @@ def _budgets(experiment: Experiment, runs: Sequence[_Run], metric: str) -> Itera
         for place, name in enumerate(("parameters", "data", "loss")):
             row[name] = best[place]
             drawn_of = None if others is None else others[place]
-            row |= _ends(name, best[place], drawn_of, n=n, confidence=experiment.ablation.confidence)
+            row |= _ends(name, best[place], drawn_of, n=n, **given)
         yield row
 
 
