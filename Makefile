@@ -63,8 +63,10 @@ build/tools/.installed: supply/requirements.txt
 sbom: build/tools/.installed ## Write the bill of materials of each image's Python packages, build/sbom/*.json (CycloneDX).
 	@mkdir -p build/sbom
 	@for image in core train; do \
+		lock=containers/requirements-$$image.txt; \
+		if [ $$image = train ]; then lock=$(or $(REQUIREMENTS),$$lock); fi; \
 		PYTHONWARNINGS=ignore build/tools/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml \
-			--output-file build/sbom/$$image.json containers/requirements-$$image.txt || exit 1; done
+			--output-file build/sbom/$$image.json $$lock || exit 1; done
 
 audit: build/tools/.installed ## Ask for known vulnerabilities of every locked package.
 	@for lock in containers/requirements-*.txt supply/requirements.txt; do echo "make: $$lock"; \

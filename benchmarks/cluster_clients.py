@@ -25,6 +25,7 @@ from precisionflow.cluster.access import objects
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.kinds import TRAINJOBS, Kind
 from precisionflow.cluster.trainjob.api import TrainJobs
+from precisionflow.cluster.trainjob.watch import PAUSE
 
 CLUSTER = Path(objects.__file__).parents[1]
 FILES = (
@@ -33,13 +34,13 @@ FILES = (
     "access/pod_logs.py",
     "access/port_forward.py",
     "trainjob/log_tail.py",
+    "trainjob/api.py",
     "trainjob/watch.py",
+    "katib/api.py",
     "katib/watch.py",
 )
 GROUPS = 30
 """API groups of the server; a cluster with Kubeflow has about as many."""
-LOOK = 2.0
-"""Seconds between looks of the watches: PAUSE of trainjob/watch.py."""
 
 
 class Server(ThreadingHTTPServer):
@@ -198,7 +199,7 @@ def main() -> None:
     rows.append(Measured("the same by kubernetes.dynamic, with its cache", warm, "requests"))
     look = server.requests(lambda: TrainJobs(connection).state("a"))
     rows.append(Measured("one look at a TrainJob, its pods and warnings", look, "requests"))
-    rows.append(Measured("looks a minute", 60 / LOOK, "looks"))
+    rows.append(Measured("looks a minute", 60 / PAUSE, "looks"))
     loaded = modules("kubernetes.client")
     rows.append(Measured("kubernetes.client", loaded, "modules"))
     for name in ("kubernetes.dynamic", "kubernetes.watch"):

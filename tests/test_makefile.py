@@ -74,3 +74,16 @@ def test_an_installation_that_failed_is_done_again(checkouts: list[Path]) -> Non
     with pytest.raises(subprocess.CalledProcessError):
         installs(first, PYTHON="false")
     assert len(installs(first)) == 1
+
+
+def test_the_bill_of_materials_of_train_is_of_the_lock_that_it_was_built_from() -> None:
+    for given, lock in ((), "$lock"), (("REQUIREMENTS=other.txt",), "other.txt"):
+        done = subprocess.run(
+            ["make", "--dry-run", "sbom", *given],
+            cwd=ROOT,
+            env={"PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert f"if [ $image = train ]; then lock={lock}; fi" in done.stdout

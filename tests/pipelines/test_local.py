@@ -4,9 +4,11 @@ import io
 import logging
 import os
 import sqlite3
+import tempfile
 import threading
 from pathlib import Path
 
+import pytest
 from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines.local import _Relay
 
@@ -78,7 +80,13 @@ def test_a_second_run_does_no_stage_again(tiny_run: Run, line: Line) -> None:
     assert print is plain_print
 
 
-def test_a_failing_component_is_one_line_and_its_log_stays(line: Line, tmp_path: Path) -> None:
+def test_a_failing_component_is_one_line_and_its_log_stays(
+    line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing stays among the temporary files, where a task's command leaves its program."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     (tmp_path / "text.yaml").write_text(
         f"""
         name: text
@@ -93,6 +101,7 @@ def test_a_failing_component_is_one_line_and_its_log_stays(line: Line, tmp_path:
     assert message.endswith(" (log: out/pipeline.log)")
     assert "none.txt: cannot be read" in Path("out", "pipeline.log").read_text(encoding="utf-8")
     assert sorted(os.listdir("out")) == ["experiments", "pipeline.log"]
+    assert list((tmp_path / "temporary").iterdir()) == []
     assert LocalExecutionConfig.instance is None
 
 
