@@ -54,11 +54,18 @@ def test_every_tool_is_locked_with_hashes() -> None:
     assert len(hashed) == len(tools)
 
 
-def test_an_overlay_and_its_resource_name_the_same_image() -> None:
-    """A bot changes both, or the one that counts stays behind."""
-    folder = ROOT / "manifests" / "overlays" / "dev"
-    images = yaml.safe_load((folder / "kustomization.yaml").read_text())["images"]
-    written = re.findall(r"image: (\S+)", "".join(path.read_text() for path in folder.glob("*.yaml")))
-    for image in images:
-        tags = {name.rpartition(":")[2] for name in written if name.rpartition(":")[0] == image["name"]}
-        assert tags == {image["newTag"]}
+def test_an_image_has_one_tag_in_all_manifests() -> None:
+    """A bot changes all places, or the one that counts stays behind."""
+    tags: dict[str, set[str]] = {}
+    written, overridden = set(), set()
+    for path in sorted((ROOT / "manifests").rglob("*.yaml")):
+        for name, tag in re.findall(r"image: (\S+):(\S+)", path.read_text()):
+            tags.setdefault(name, set()).add(tag)
+            written.add(name)
+        if path.name == "kustomization.yaml":
+            for image in yaml.safe_load(path.read_text()).get("images", ()):
+                tags.setdefault(image["name"], set()).add(image["newTag"])
+                overridden.add(image["name"])
+    assert overridden <= written
+    assert {name: found for name, found in tags.items() if len(found) != 1} == {}
+    assert len(tags) > 3

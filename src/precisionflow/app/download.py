@@ -10,9 +10,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from precisionflow.app.published import PUBLISHED, Published
+from precisionflow.cluster.access.login import is_safe
 from precisionflow.config.base import nearest
 from precisionflow.console import say
 from precisionflow.records.marker import sha256_of
@@ -20,7 +20,6 @@ from precisionflow.records.marker import sha256_of
 TIMEOUT = 30.0
 """Seconds without a byte after which a server is given up."""
 BLOCK = 1 << 16
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def get_data(name: str | None) -> None:
@@ -57,7 +56,7 @@ def download(published: Published, root: Path, *, name: str) -> None:
     begun = folder.with_name(f".{folder.name}.part")
     begun.mkdir(parents=True, exist_ok=True)
     for address in published.addresses.values():
-        if not _is_safe(address):
+        if not is_safe(address):
             raise ValueError(f"{address}: is not https; an open line could change the data")
     with _bar(name, len(published.addresses)) as fetched:
         for file, address in published.addresses.items():
@@ -99,15 +98,9 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follows a server to an encrypted address only."""
 
     def redirect_request(self, req, fp, code, msg, headers, newurl):  # type: ignore[no-untyped-def]
-        if not _is_safe(newurl):
+        if not is_safe(newurl):
             raise urllib.error.HTTPError(req.full_url, code, f"sends on to {newurl}, no https", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _is_safe(address: str) -> bool:
-    """Whether an address is encrypted, or of this machine."""
-    parts = urlsplit(address)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def _fetch(address: str, file: Path, fetched: Callable[..., None]) -> None:

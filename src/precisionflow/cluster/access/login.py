@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 """Where a pod finds the token that Kubernetes makes for KFP's API, if its manifest asks for one."""
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def is_safe(address: str) -> bool:
+    """Whether nobody between hears or changes what goes to an address: it is encrypted, or of this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,7 @@ def of_user(host: str, api: "ApiClient") -> Login | None:
     def token() -> str:
         return str(settings.get_api_key_with_prefix("authorization") or "").removeprefix("Bearer ")
 
-    parts = urlsplit(host)
-    hidden = parts.scheme == "https" or parts.hostname in LOOPBACK
-    return Login(token) if hidden and token() else None
+    return Login(token) if is_safe(host) and token() else None
 
 
 def of_pod() -> Login | None:
