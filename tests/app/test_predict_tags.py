@@ -91,9 +91,12 @@ def test_a_file_comes_back_with_the_tags_that_were_evaluated(line: Line, tagger,
     right = [a[UPOS] == b[UPOS] for a, b in zip(gold, found, strict=True)]
     assert right == evaluated["correct"].to_pylist()
     assert 0.5 < np.mean(right) < 1
-    confidence = [float(row[MISC].rpartition("Confidence=")[2]) for row in found]
+    stated = [dict(said.split("=") for said in row[MISC].split("|")[-3:]) for row in found]
     if not recalibrated:
-        np.testing.assert_allclose(confidence, evaluated["confidence"].to_numpy(), atol=1e-4)
+        for name, column in (("Confidence", "confidence"), ("Entropy", "entropy")):
+            said = [float(of[name]) for of in stated]
+            np.testing.assert_allclose(said, evaluated[column].to_numpy(), atol=1e-4)
+    assert {of["Epistemic"] for of in stated} == {"0.0000"}
     untagged = [
         [field for place, field in enumerate(line.split("\t")) if place not in (UPOS, MISC)]
         for line in (before, after)
@@ -101,7 +104,7 @@ def test_a_file_comes_back_with_the_tags_that_were_evaluated(line: Line, tagger,
     ]
     half = len(untagged) // 2
     assert untagged[:half] == untagged[half:]
-    assert [row[MISC].rpartition("Confidence=")[0].rstrip("|") or "_" for row in found] == [
+    assert [row[MISC].partition("Confidence=")[0].rstrip("|") or "_" for row in found] == [
         row[MISC] for row in gold
     ]
     (tmp_path / "again.conllu.gz").write_bytes(gzip.compress(after.encode()))
@@ -118,7 +121,7 @@ def test_rows_of_a_table_are_documents_of_sentences(line: Line, tagger, tmp_path
     from pyarrow.parquet import read_table
 
     found = read_table(tmp_path / "out.parquet").to_pydict()
-    assert list(found) == ["id", "text", "tags", "confidences"]
+    assert list(found) == ["id", "text", "tags", "confidences", "entropies", "epistemics"]
     assert found["text"] == texts
     assert [[len(said.split()) for said in tags.split("\n")] for tags in found["tags"]] == [[2, 1], [1]]
 
@@ -138,4 +141,8 @@ def test_mistakes_are_told_in_one_line(line: Line, tagger, tmp_path):
     (tmp_path / "empty.conllu").write_text("\n")
     assert line.fails(*words_of(tagger, tmp_path / "empty.conllu")).endswith("holds no sentence; write one")
     (tmp_path / "bad.conllu").write_text("1\ta\n\n")
+    assert line.fails(*words_of(tagger, given, "--level", "0.9")) == (
+        "level 0.9: the model predicts tags of words, and a level is that of an interval of a number or of a set of "
+        "classes; leave it out"
+    )
     assert "line 1: 2 fields" in line.fails(*words_of(tagger, tmp_path / "bad.conllu"))

@@ -437,13 +437,14 @@ TEXTS = {
 TAGGED = {"kind": "tagging", "source": {"kind": "conllu", "path": "x.conllu"}}
 
 
-def of_transformers(**changes):
+def of_transformers(posterior="ensemble", **changes):
+    described = {"kind": posterior} if isinstance(posterior, str) else posterior
     return {
         "name": "t",
         "model": {
             "kind": "transformer",
             "attention": {"prior": {"kind": "full"}},
-            "posterior": {"kind": "ensemble"},
+            "posterior": described,
         },
         "objective": {"kind": "cross_entropy"},
     } | changes
@@ -459,8 +460,17 @@ def test_transformers_vote_on_classes_of_texts_and_tags(task):
     [
         (
             {"task": {"kind": "synthetic", "source": {"kind": "urns"}}},
-            "model.posterior.kind: transformers of an ensemble vote on classes of texts or tags of words, and "
+            "model.posterior.kind: ensemble of a transformer states classes of texts or tags of words, and "
             "task.kind 'synthetic' has neither; use point, or task.kind sequence_classification or tagging",
+        ),
+        (
+            {"task": TEXTS, "posterior": "mc_dropout"},
+            "model.posterior.kind mc_dropout needs model.dropout above 0; give it, such as 0.1",
+        ),
+        (
+            {"task": TEXTS, "posterior": {"kind": "laplace_approximation", "weights": "all"}},
+            "model.posterior.weights: all needs one full matrix over the weights, and a transformer has too many; "
+            "use last_layer",
         ),
         (
             {"task": TEXTS, "engine": {"kind": "deepspeed"}},
@@ -472,6 +482,6 @@ def test_transformers_vote_on_classes_of_texts_and_tags(task):
         ),
     ],
 )
-def test_an_ensemble_of_transformers_says_what_it_cannot_do(changes, message):
+def test_a_posterior_of_transformers_says_what_it_cannot_do(changes, message):
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         resolve(of_transformers(**changes))

@@ -7,6 +7,7 @@ from typing import NamedTuple, get_args
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import trained as tiny
 from command_line import Line
 
@@ -19,6 +20,8 @@ from precisionflow.data.tokens.listed import PADDING, UNKNOWN
 from precisionflow.data.tokens.running.characters import Characters
 from precisionflow.evaluation.calibration.coverage import coverage, width
 from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.evaluation.tasks.classification import Stated
+from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.records.cards import DatasetCard, Vocabulary
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.recalibration import TemperatureFit
@@ -125,13 +128,17 @@ def test_the_mlflow_model_serves_the_same(run: Run, tmp_path: Path) -> None:
     assert coverage(run.target, raw["lower"].to_numpy(), raw["upper"].to_numpy()) == run.judged["coverage_90"]
 
 
+def of_one_network(log_probabilities: np.ndarray) -> Stated:
+    return Stated.of(Voices(torch.from_numpy(log_probabilities)[:, None]))
+
+
 def test_texts_are_answered_after_their_temperature() -> None:
     stated = np.log(np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]]))
     tokens = ("a", "b", "c", PADDING, UNKNOWN)
     card = SimpleNamespace(tokens=tokens, known=Vocabulary(tokens=tokens), class_names=("x", "y", "z"))
     predictor = SimpleNamespace(
         data_card=card,
-        log_probabilities=lambda _given: stated,
+        stated=lambda _given: of_one_network(stated),
         tokens=lambda _text: np.array([0, 1, 2]),
         windows=lambda _tokens: [stated[:1], stated[1:], stated[:1]],
         tokeniser=Characters(Vocabulary(tokens=tokens[:3])),
@@ -153,12 +160,12 @@ def test_pairs_are_answered_by_their_two_columns() -> None:
     known = Vocabulary(tokens=(PADDING, UNKNOWN, "a", "b", SEPARATOR, SECOND))
     given: list[list[tuple[int, ...]]] = []
 
-    def log_probabilities(texts: list[list[tuple[int, ...]]]) -> np.ndarray:
+    def stated(texts: list[list[tuple[int, ...]]]) -> Stated:
         given.extend(texts)
-        return np.log(np.array([[0.7, 0.3]]))
+        return of_one_network(np.log(np.array([[0.7, 0.3]])))
 
     card = SimpleNamespace(known=known, class_names=("no", "yes"))
-    predictor = SimpleNamespace(data_card=card, log_probabilities=log_probabilities)
+    predictor = SimpleNamespace(data_card=card, stated=stated)
     source = {"kind": "table_file", "path": "p.tsv", "features": ["question", "reply"], "target": "label"}
     answers = ClassesOfTexts(SequenceClassification(source=source))
     found = answers.answer(

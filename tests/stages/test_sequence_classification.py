@@ -9,8 +9,9 @@ import pytest
 
 from precisionflow import stages
 from precisionflow.app.predict import predict_table
-from precisionflow.config import Experiment, resolve
+from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.config.tasks import SequenceClassification
+from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CONTRASTS, TABLE
 from precisionflow.results.layout import Aggregated, Reported, Results, TrainedCell
@@ -128,25 +129,70 @@ def test_a_second_run_does_nothing_anew(run: Run, capsys: pytest.CaptureFixture[
 def test_predictions_for_a_table_of_texts(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The column may be called as in the training data, or `text`."""
     cell = str(TrainedCell.below(run.results.model(stages.expand([run.experiment])[0]))[0].folder)
-    said = predict_table(cell, run.texts, levels=(0.95,), out=None)
+    said = predict_table(cell, run.texts, levels=(), out=None)
     assert said is not None
     names, *rows = (row.split(",") for row in said.splitlines())
-    assert names[:4] == ["sentence", "label", "class", "confidence"]
+    assert names[:6] == ["sentence", "label", "class", "confidence", "entropy", "epistemic"]
     assert len(rows) == 90
-    classes = [name.removeprefix("p_") for name in names[4:]]
+    classes = [name.removeprefix("p_") for name in names[6:]]
     for row in rows:
-        probabilities = [float(cell) for cell in row[4:]]
+        probabilities = [float(cell) for cell in row[6:]]
         assert row[2] == classes[int(np.argmax(probabilities))]
         assert float(row[3]) == max(probabilities)
     renamed = tmp_path / "renamed.tsv"
     renamed.write_text(run.texts.read_text().replace("sentence", "text", 1))
-    again = predict_table(cell, renamed, levels=(0.95,), out=None)
+    again = predict_table(cell, renamed, levels=(), out=None)
     assert again is not None
     assert again.splitlines()[1:] == said.splitlines()[1:]
     empty = tmp_path / "empty.jsonl"
     empty.write_text('{"text": "lowest"}\n{"text": null}\n')
     with pytest.raises(ValueError, match=r"empty\.jsonl: row 1, column 'text': None is no text; write one$"):
-        predict_table(cell, empty, levels=(0.95,), out=None)
+        predict_table(cell, empty, levels=(), out=None)
     monkeypatch.setattr(ClassesOfTexts, "contract", lambda *_: Contract.of({"x": "double"}, {}))
     with pytest.raises(ValueError, match=r"classes of texts; predict takes a model of a table or of texts"):
-        predict_table(cell, run.texts, levels=(0.95,), out=None)
+        predict_table(cell, run.texts, levels=(), out=None)
+
+
+def test_levels_are_those_of_prediction_sets_or_are_refused(run: Run, tmp_path: Path) -> None:
+    tree = run.experiment.model_dump(mode="json", exclude={"ablation"}) | {"splits": [0]}
+    variant = resolve(
+        overlay(tree, {"evaluation.recalibration": ["temperature", "raps"], "evaluation.levels": [0.5, 0.8]})
+    )
+    results = Results(tmp_path)
+    stages.prepare([variant], out=results.data)
+    stages.train(variant, data=results.data, out=results.model(variant))
+    evaluate(variant, data=results.data, model=results.model(variant), out=results.evaluation(variant))
+    cell = str(TrainedCell.below(results.model(variant))[0].folder)
+    said = predict_table(cell, run.texts, levels=(0.5, 0.8), out=None, recalibrated="raps")
+    names, *rows = (row.split(",") for row in said.splitlines())
+    small, large = ([row[names.index(f"set_{level}")].split("|") for row in rows] for level in (50, 80))
+    assert all(set(few) <= set(more) for few, more in zip(small, large, strict=True))
+    assert {label for of in large for label in of} == {"low", "middle", "high"}
+    refused = (
+        r"^level 0\.8: the model predicts classes of texts, and a level is that of an interval of a number or of a set "
+        r"of classes; give --recalibrated raps, or leave it out$"
+    )
+    for recalibrated in (None, "temperature"):
+        with pytest.raises(ValueError, match=refused):
+            predict_table(cell, run.texts, levels=(0.8,), out=None, recalibrated=recalibrated)
+
+
+@pytest.mark.parametrize("kind", ["mc_dropout", "laplace_approximation"])
+def test_posteriors_on_ranks_are_those_of_one_process(kind: str, run: Run, tmp_path: Path) -> None:
+    """What dropout leaves out in training and the curvature of the training texts do not depend on the engine."""
+    tree = run.experiment.model_dump(mode="json", exclude={"ablation"}) | {"splits": [0]}
+    changes = {"model.posterior": {"kind": kind}, "model.dropout": 0.3, "training.steps": 4}
+    found = []
+    for name, engine in (
+        ("one", {"kind": "torch", "device": "cpu"}),
+        ("ranks", {"kind": "deepspeed", "device": "cpu", "ranks": 2}),
+    ):
+        variant, results = resolve(overlay(tree, changes) | {"engine": engine}), Results(tmp_path / name)
+        stages.prepare([variant], out=results.data)
+        stages.train(variant, data=results.data, out=results.model(variant))
+        cell = str(TrainedCell.below(results.model(variant))[0].folder)
+        said = predict_table(cell, run.texts, levels=(), out=None)
+        names, *rows = (row.split(",") for row in said.splitlines())
+        found.append(np.array([[float(cell) for cell in row[3:]] for row in rows]))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-5)
+    assert (found[0][:, names.index("epistemic") - 3] > 0).all()

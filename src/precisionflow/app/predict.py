@@ -17,6 +17,7 @@ from precisionflow.console import note
 from precisionflow.data.readers.conllu import SUFFIX, is_conllu
 from precisionflow.data.readers.table_file import TableInFile, check_columns, typed
 from precisionflow.records.files import replacing
+from precisionflow.serving.answers.contract import LEVEL
 from precisionflow.serving.model import ServedModel, load_predictor, predictions
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def predict_table(
     A model of texts takes the columns that MLflow's `predict` takes, and a tagger a CoNLL-U file too, which comes back
     with its tags.
     `model`, `data`, `evaluation` and `store` are those of `load_predictor`; `form` are settings of a `FileForm`, such
-    as "decimal=,". What was read off the table, or is new in it, is told. ValueError for every mistake, before
-    anything is written.
+    as "decimal=,". No `levels` are one of 0.95. What was read off the table, or is new in it, is told. ValueError for
+    every mistake, before anything is written.
     """
     from precisionflow.evaluation.uncertainty import check_levels
 
@@ -55,7 +56,9 @@ def predict_table(
     if is_conllu(table):
         if out is not None and out.suffix.lower() != SUFFIX:
             raise ValueError(f"--out {out}: should end in {SUFFIX}, as {table} does")
-        text: str | None = tagged_file(load(), table, recalibrated=recalibrated)
+        text: str | None = tagged_file(
+            _checked(load(), levels, recalibrated), table, recalibrated=recalibrated
+        )
         whole = None
     else:
         delimiter = "," if out is None else _delimiter_of(out)
@@ -87,13 +90,12 @@ def _predicted(
     written = file.whole()
     if not written.num_rows:
         raise ValueError(f"{path}: has no rows; give at least one")
-    served = load()
-    served.fit(recalibrated)
+    served = _checked(load(), levels, recalibrated)
     if served.is_of_a_table:
         features, told = served.encoded(written, origin=str(path), form=file.form)
-        predicted = predictions(served, features, levels=levels, recalibrated=recalibrated)
+        predicted = predictions(served, features, levels=levels or (LEVEL,), recalibrated=recalibrated)
     else:
-        told, predicted = (), _of_texts(served, written, path, recalibrated=recalibrated)
+        told, predicted = (), _of_texts(served, written, path, levels=levels, recalibrated=recalibrated)
     for line in (*file.notes, *told):
         note(line)
     given = typed(written) if typed_ else written
@@ -106,8 +108,21 @@ def _predicted(
     return given
 
 
+def _checked(served: ServedModel, levels: Sequence[float], recalibrated: str | None) -> ServedModel:
+    """The model; ValueError for a method that it lacks, and for levels that its predictions have no use for."""
+    served.fit(recalibrated)
+    for level in levels:
+        served.check_level(level, recalibrated)
+    return served
+
+
 def _of_texts(
-    served: ServedModel, written: pa.Table, path: Path, *, recalibrated: str | None
+    served: ServedModel,
+    written: pa.Table,
+    path: Path,
+    *,
+    levels: Sequence[float],
+    recalibrated: str | None,
 ) -> "pd.DataFrame":
     """What MLflow's `predict` of a model of texts answers for the columns that it takes.
 
@@ -116,6 +131,7 @@ def _of_texts(
     import pandas as pd
 
     from precisionflow.serving.answers.of_task import answers_of
+    from precisionflow.serving.answers.texts import ClassesOfTexts
 
     predictor = served.predictor
     task = predictor.experiment_card.experiment.task
@@ -131,6 +147,10 @@ def _of_texts(
         columns = dict(zip(inputs, task.texts, strict=True))
     check_columns(list(columns.values()), there=written.column_names, origin=str(path))
     given = {name: _texts(written, column, path) for name, column in columns.items()}
+    if isinstance(answers, ClassesOfTexts):
+        return answers.stated(
+            served, pd.DataFrame(given), levels=levels or (LEVEL,), recalibrated=recalibrated
+        )
     params = {} if recalibrated is None else {"recalibrated": recalibrated}
     return answers.answer(served, pd.DataFrame(given), params)
 

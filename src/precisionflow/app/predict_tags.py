@@ -11,7 +11,9 @@ from precisionflow.serving.model import ServedModel
 
 
 def tagged_file(model: ServedModel, path: Path, *, recalibrated: str | None) -> str:
-    """The file with the model's tag in the model's column and its probability in MISC, all else as it stands.
+    """The file with the model's tag in the model's column, its probability and parts of the entropy in MISC.
+
+    All else is as it stands.
 
     What was skipped and cut is told. ValueError for a file that is no CoNLL-U, or holds no sentence, and for a model of
     another task.
@@ -29,4 +31,5 @@ def tagged_file(model: ServedModel, path: Path, *, recalibrated: str | None) -> 
         raise ValueError(f"{path}: holds no sentence; write one")
     for line in file.notes(task):
         note(line)
-    return "".join(with_tags(path, task.column, tags_of(model, file.sentences, fit)))
+    tagged = tags_of(model, file.sentences, fit)
+    return "".join(with_tags(path, task.column, ((word.tag, word[1:]) for word in tagged)))

@@ -33,7 +33,11 @@ Out = Annotated[
 ]
 Levels = Annotated[
     list[float] | None,
-    typer.Option("--level", help="Probability of a central interval; may be repeated [default: 0.95]."),
+    typer.Option(
+        "--level",
+        help="Probability of a central interval, or of a set of classes with --recalibrated aps or raps; may be "
+        "repeated [default: 0.95].",
+    ),
 ]
 Recalibrated = Annotated[
     str | None,
@@ -79,7 +83,7 @@ def predict(
     text = predict_table(
         model,
         table,
-        levels=level or (0.95,),
+        levels=level or (),
         out=out,
         recalibrated=recalibrated,
         data=data,

@@ -13,13 +13,7 @@ from precisionflow.config.external import Classifier, Estimator, External, Predi
 from precisionflow.config.filters import Filter
 from precisionflow.config.learning import Backpropagation, FixedPrecision, Precision
 from precisionflow.config.likelihoods import GaussianNLL
-from precisionflow.config.posteriors import (
-    Ensemble,
-    MonteCarloDropout,
-    Point,
-    Posterior,
-    TransformerPosterior,
-)
+from precisionflow.config.posteriors import Ensemble, Point, Posterior
 
 
 class Transformer(Config):
@@ -66,8 +60,8 @@ class Transformer(Config):
     convolution: Annotated[int, Field(ge=2), NUMBER] | None = None
     """Places that a convolution over all channels sees, a residual layer of its own before each block's attention:
     centred, or up to the token itself where the prior is causal; none: no such layer."""
-    posterior: TransformerPosterior = Point()
-    """An ensemble votes on classes of texts and tags of words."""
+    posterior: Posterior = Point()
+    """Of classes of texts and tags of words another than point."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -112,14 +106,6 @@ class MLP(Config):
     inputs: Literal["standardised", "normal_scores"] = "standardised"
     """normal_scores: beside each feature stands the normal quantile of its rank among the training rows."""
     posterior: Posterior = Point()
-
-    @model_validator(mode="after")
-    def _dropout_can_be_sampled(self) -> Self:
-        if isinstance(self.posterior, MonteCarloDropout) and not self.dropout:
-            raise ValueError(
-                "model.posterior.kind mc_dropout needs model.dropout above 0; give it, such as 0.1"
-            )
-        return self
 
 
 class Fusion(Config):

@@ -24,6 +24,8 @@ class Point(Config):
     """Engines that can train it."""
     weighs_rows: ClassVar = True
     """Whether rows can count more and less."""
+    voices: ClassVar = 1
+    """Networks whose predictions are pooled."""
     kind: Literal["point"] = "point"
 
 
@@ -42,6 +44,11 @@ class Ensemble(Config):
     are fitted on validation rows that no member saw. None: all share the validation rows."""
     spread: Literal["stated", "fitted"] = "stated"
     """fitted: one factor on the spread of all predictions about their means, from the rows that members left out."""
+
+    @property
+    def voices(self) -> int:
+        """Networks whose predictions are pooled."""
+        return self.members
 
     @model_validator(mode="after")
     def _every_row_is_left_out(self) -> Self:
@@ -67,6 +74,11 @@ class MonteCarloDropout(Config):
     kind: Literal["mc_dropout"] = "mc_dropout"
     samples: Annotated[int, Field(ge=2), NUMBER] = 50
 
+    @property
+    def voices(self) -> int:
+        """Networks whose predictions are pooled."""
+        return self.samples
+
 
 class LaplaceApproximation(Config):
     """A Gaussian over weights around the optimum, two prior precisions by marginal likelihood (Immer 2023)."""
@@ -74,14 +86,15 @@ class LaplaceApproximation(Config):
     likelihoods: ClassVar = (GaussianNLL, Natural, CrossEntropy)
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     weighs_rows: ClassVar = False
+    voices: ClassVar = 100
+    """Draws of the logits of a classifier."""
     kind: Literal["laplace_approximation"] = "laplace_approximation"
     weights: Literal["all", "last_layer"] = "last_layer"
-    """all: one full matrix, for at most 5000 weights; last_layer: those of the heads."""
+    """all: one full matrix, for at most 5000 weights; last_layer: those of the heads, of a transformer those of its
+    readout's linear map."""
 
 
 Posterior = Annotated[
     Point | Ensemble | MonteCarloDropout | LaplaceApproximation, Field(discriminator="kind")
 ]
 """What is believed about the weights after training."""
-TransformerPosterior = Annotated[Point | Ensemble, Field(discriminator="kind")]
-"""The same of a transformer."""

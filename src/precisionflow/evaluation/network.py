@@ -11,14 +11,14 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
-from precisionflow.config.networks import ensemble_of
+from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.networks.build import build
-from precisionflow.models.networks.layered import Layered
-from precisionflow.models.posteriors.ensemble import TokenEnsemble
+from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.marker import check_written
 from precisionflow.results.layout import TrainedCell
+from precisionflow.training.batches import Batch
 from precisionflow.training.files import load_weights
 
 
@@ -39,11 +39,8 @@ class TrainedNetwork:
 
     @classmethod
     def network(cls, experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """With trained weights, or all of an ensemble; RuntimeError for weights of another network."""
-        network, ensemble = cls.untrained(experiment, card), ensemble_of(experiment.model)
-        if ensemble is not None:
-            assert isinstance(network, Layered)
-            return TokenEnsemble(network, weights.network, members=ensemble.members)
+        """With trained weights; RuntimeError for weights of another network."""
+        network = cls.untrained(experiment, card)
         network.load_state_dict(weights.network)
         return network
 
@@ -93,6 +90,22 @@ def check_data(model: Path, *, model_card: ModelCard, card: DatasetCard) -> None
             f"{model}: was not trained on {card.dataset} split {card.split} as it is prepared here; "
             "give the data that it was trained on or train again"
         )
+
+
+@dataclass(frozen=True)
+class TextNetwork(TrainedNetwork):
+    """Tokens in, classes out: of the text or of every token, by a network and the posterior of its weights."""
+
+    @classmethod
+    def network(cls, experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
+        """The network with the posterior of its weights; RuntimeError for weights of another network."""
+        return predictive(experiment, card, weights)
+
+    def predict(self, batch: Batch) -> Voices:
+        """What is stated at every target of a batch, float64 on the CPU."""
+        given = batch.to(self.device)
+        with torch.no_grad():
+            return Voices(self.model.predict(given.inputs, given.mask).logits.double().cpu())
 
 
 def standardised_features(

@@ -15,7 +15,7 @@ from precisionflow.records.recalibration import ClassFit, SetFit, TableFit, Temp
 if TYPE_CHECKING:
     import pandas as pd
 
-    from precisionflow.evaluation.tasks.classification import RowClassPredictor
+    from precisionflow.evaluation.tasks.classification import Stated
 
 
 def uncertainty_table(
@@ -51,29 +51,28 @@ def uncertainty_table(
 
 
 def class_table(
-    predictor: "RowClassPredictor",
-    features: Float[np.ndarray, "rows features"],
+    stated: "Stated",
+    names: Sequence[str],
     *,
     levels: Sequence[float] = (0.95,),
     fit: ClassFit | None = None,
 ) -> "pd.DataFrame":
-    """One row for each row of `features` (in their own units).
+    """One row for each row or text that something is stated of; `names` are those of the classes.
 
     Columns: `class`, the most probable one; `confidence`, its probability; `entropy` of the probabilities and its part
     `epistemic`, in nats; `p_<class>` of every class. After the recalibration `temperature` confidence and probabilities
     are tempered; after `aps` or `raps` `set_<per cent>` has, for each level, the classes of the prediction set,
-    separated by |. ValueError as `uncertainty_table`.
+    separated by |. ValueError for levels as `uncertainty_table`.
     """
     import pandas as pd
 
     check_levels(levels)
-    stated = predictor.stated(features)
-    log_probabilities, names = stated.log_probabilities, predictor.data_card.class_names
+    log_probabilities = stated.log_probabilities
     if isinstance(fit, TemperatureFit):
         log_probabilities = log_tempered(log_probabilities, fit.factor)
     probabilities = np.exp(log_probabilities)
     columns: dict[str, object] = {
-        "class": [names[i] for i in probabilities.argmax(axis=1)],
+        "class": [names[i] for i in probabilities.argmax(axis=1).tolist()],
         "confidence": probabilities.max(axis=1),
         "entropy": stated.entropy,
         "epistemic": stated.mutual_information,
@@ -82,7 +81,7 @@ def class_table(
         for level in levels:
             inside = prediction_sets(stated.probabilities, quantile=fit.quantile(level), method=fit.method)
             columns[f"set_{100 * level:.10g}"] = [
-                "|".join(names[i] for i in np.flatnonzero(row)) for row in inside
+                "|".join(names[i] for i in np.flatnonzero(row).tolist()) for row in inside
             ]
     columns |= {f"p_{name}": probabilities[:, i] for i, name in enumerate(names)}
     return pd.DataFrame(columns)

@@ -10,7 +10,7 @@ from precisionflow.config.external import External
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.columns import Form, InputColumn
 from precisionflow.records.files import read_card
-from precisionflow.records.recalibration import Fit, RecalibrationCard
+from precisionflow.records.recalibration import Fit, RecalibrationCard, SetFit
 from precisionflow.results.layout import (
     EvaluatedCell,
     PreparedSplit,
@@ -81,6 +81,19 @@ class ServedModel:
                 "evaluation.recalibration of the experiment and evaluate again"
             )
         return self.fits[method]
+
+    def check_level(self, level: float, method: str | None) -> None:
+        """ValueError for a level where predictions after a method have neither intervals nor sets of classes."""
+        from precisionflow.evaluation.tasks.regression import TablePredictor
+
+        if isinstance(self.predictor, TablePredictor) or isinstance(self.fit(method), SetFit):
+            return
+        there = [name for name, fit in self.fits.items() if isinstance(fit, SetFit)]
+        what = f"give --recalibrated {' or '.join(there)}, or leave it out" if there else "leave it out"
+        raise ValueError(
+            f"level {level:g}: the model predicts {self.predictor.predicts}, and a level is that of an interval of a "
+            f"number or of a set of classes; {what}"
+        )
 
 
 def load_predictor(
@@ -188,7 +201,7 @@ def predictions(
     if isinstance(predictor, UnlabelledPredictor):
         return image_table(predictor, features)
     assert isinstance(predictor, RowClassPredictor), "a model of a table"
-    return class_table(predictor, features, levels=levels, fit=fit)
+    return class_table(predictor.stated(features), predictor.data_card.class_names, levels=levels, fit=fit)
 
 
 def features_in(model: ServedModel, frame: "pd.DataFrame") -> "np.ndarray":

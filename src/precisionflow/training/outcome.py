@@ -14,17 +14,20 @@ from torch import Tensor
 from precisionflow.config import Experiment
 from precisionflow.config.networks import ensemble_of, posterior_of
 from precisionflow.config.posteriors import Ensemble, LaplaceApproximation, MonteCarloDropout
+from precisionflow.config.tasks import SequenceClassification, Tagging
 from precisionflow.config.training import Training
 from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream, Use
 from precisionflow.models.posteriors import dropout
-from precisionflow.models.posteriors.build import fitted_laplace, fitted_spread
+from precisionflow.models.posteriors.build import fitted_laplace, fitted_last_layer, fitted_spread
+from precisionflow.models.posteriors.last_layer import Taught
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard, ModelCard, Vocabulary
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.schemas import ATTENTION_HISTORY, HISTORY, SETTLING
 from precisionflow.results.code import code_version
 from precisionflow.results.layout import PreparedSplit, TrainedCell
+from precisionflow.training.batches import part_batches
 from precisionflow.training.files import save_weights
 from precisionflow.training.phases import PREFIX
 from precisionflow.training.population import (
@@ -121,7 +124,15 @@ def _posterior(
         return dropout.as_tensor(Stream(*cell).number(Use.PREDICTION))
     if not isinstance(posterior, LaplaceApproximation):
         return {}
-    rows, card = Rows.read(data.part("train")), read_card(data.card, DatasetCard)
+    card = read_card(data.card, DatasetCard)
+    if isinstance(experiment.task, SequenceClassification | Tagging):
+        batches = part_batches(experiment, data.part("train"))
+        taught = (
+            Taught(of.inputs, of.mask, of.target, None if of.counts is None else of.counts > 0)
+            for of in batches
+        )
+        return fitted_last_layer(experiment, card, network, taught)
+    rows = Rows.read(data.part("train"))
     features, target = torch.from_numpy(rows.features), torch.from_numpy(rows.target)
     return fitted_laplace(experiment, card, network, features, target, scope=posterior.weights)
 

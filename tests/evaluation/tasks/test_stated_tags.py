@@ -88,9 +88,10 @@ def stated(network: Trained, *parts: str) -> list[str]:
     for part in parts:
         found = Sequences.read(network.data_of() / f"{part}.parquet", tagged=True)
         bags = [found.tokens[i] for i in range(len(found))]
-        for row, of in zip(found.rows.tolist(), network.predictor().log_probabilities(bags), strict=True):
+        for row, of in zip(found.rows.tolist(), network.predictor().stated(bags), strict=True):
             lines += [
-                f"{p[2]!r},{place},{row},{p[0]!r},{p[1]!r}" for place, p in enumerate(np.exp(of).tolist())
+                f"{p[2]!r},{place},{row},{p[0]!r},{p[1]!r}"
+                for place, p in enumerate(np.exp(of.log_probabilities).tolist())
             ]
     return [lines[0], *lines[:0:-1]]
 

@@ -59,7 +59,7 @@ def stated(network: Trained, *parts: str) -> str:
     for part in parts:
         texts = Texts.read(network.data_of() / f"{part}.parquet")
         bags = [texts.bags[i] for i in range(len(texts))]
-        found = np.exp(network.predictor().log_probabilities(bags))
+        found = network.predictor().stated(bags).probabilities
         pairs = zip(texts.rows.tolist(), found.tolist(), strict=True)
         lines += [f"{p[1]!r},{row},{p[0]!r},{p[2]!r}" for row, p in pairs][::-1]
     return "\n".join(lines) + "\n"

@@ -7,11 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
+from scipy import special
 from trained import TEXT, Trained, trained
 
+from precisionflow.evaluation import classes
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.evaluation.tasks.tags import TagPredictor
+from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.networks.build import build
+from precisionflow.models.posteriors.point import Point
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import CLASS_PREDICTIONS, METRICS
 from precisionflow.results.layout import cell_folder
@@ -62,10 +66,10 @@ def test_unseen_words_are_told_by_their_ends(words):
 def test_a_sentences_tags_do_not_depend_on_longer_ones_beside_it(words):
     predictor = words.predictor()
     short, long = [[5, 9], [7]], [[3], [4, 8, 9], [6], [2]]
-    (alone,) = predictor.log_probabilities([short])
-    beside = predictor.log_probabilities([short, long])
-    assert [len(of) for of in beside] == [2, 4]
-    np.testing.assert_allclose(beside[0], alone, atol=1e-5)
+    (alone,) = predictor.stated([short])
+    beside = predictor.stated([short, long])
+    assert [len(of.entropy) for of in beside] == [2, 4]
+    np.testing.assert_allclose(beside[0].log_probabilities, alone.log_probabilities, atol=1e-5)
 
 
 def test_texts_without_words_are_refused(words):
@@ -101,7 +105,7 @@ def test_each_line_of_a_text_is_a_sentence(words):
 def test_sentences_of_a_document_are_seen_at_once_as_in_training(words, monkeypatch):
     """Eight words, separators too, are a sequence: what the network is given is told from its own batches."""
     seen = []
-    monkeypatch.setattr(TagPredictor, "log_probabilities", record(TagPredictor.log_probabilities, seen))
+    monkeypatch.setattr(TagPredictor, "stated", record(TagPredictor.stated, seen))
     found = answers(words, "a b\nc d e\nf\ng", "h")
     assert [len(sequence) for sequence in seen] == [8, 1, 1]
     assert seen[0][2] == seen[0][6] == (len(words.predictor().data_card.tokens) - 1,)
@@ -116,8 +120,8 @@ def tags_alone(words, sequences):
     separator = (len(predictor.data_card.tokens) - 1,)
     said = []
     for sequence in list(sequences):
-        (found,) = predictor.log_probabilities([sequence])
-        of = zip(sequence, found.argmax(axis=1), strict=True)
+        (found,) = predictor.stated([sequence])
+        of = zip(sequence, found.log_probabilities.argmax(axis=1), strict=True)
         said.append(
             " ".join("|" if bag == separator else names[best] for bag, best in of).replace(" | ", "\n")
         )
@@ -151,19 +155,56 @@ def test_every_promised_metric_is_measured_on_the_tagged_words_of_the_test_sente
     values = {row["metric"]: row["value"] for row in metrics}
     assert values["accuracy"] == pytest.approx(np.mean(predictions["correct"].to_numpy()))
     assert values["accuracy"] > 0.9
+    assert values["mutual_information"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {
+            "model.posterior": {"kind": "mc_dropout", "samples": 5},
+            "model.dropout": 0.2,
+            "model.token_dropout": 0.1,
+        },
+        {"model.posterior.kind": "laplace_approximation", "task.auxiliary": {"feats": 0.5}},
+    ],
+    ids=["mc_dropout", "laplace"],
+    indirect=True,
+)
+def test_every_word_has_the_parts_of_its_entropy(words, tmp_path: Path):
+    evaluate(words.experiment, data=words.data, model=words.model, out=tmp_path)
+    metrics = read_parquet(cell_folder(tmp_path, 0, 0) / "metrics.parquet", METRICS).to_pylist()
+    values = {row["metric"]: row["value"] for row in metrics}
+    assert set(values) == set(words.experiment.metrics)
+    assert 0 < values["mutual_information"] < values["predictive_entropy"]
+    assert values["accuracy"] > 0.8
+    found = answers(words, "walking qqqq")
+    for epistemic, entropy in zip(found["epistemics"][0].split(), found["entropies"][0].split(), strict=True):
+        assert 0 <= float(epistemic) <= float(entropy) <= np.log(3) + 1e-4
+
+
+def test_a_word_is_scored_alike_however_many_words_are_scored_at_once(words, monkeypatch):
+    """Probabilities of all networks are few at a time."""
+    data = words.data_of()
+    whole = words.predictor().score(words.experiment, data).metrics
+    monkeypatch.setattr(classes, "PREDICTED_NUMBERS", 1)
+    assert words.predictor().score(words.experiment, data).metrics == pytest.approx(whole, rel=1e-4)
 
 
 @pytest.mark.parametrize("words", [{"model.posterior": {"kind": "ensemble", "members": 3}}], indirect=True)
 def test_an_ensemble_of_taggers_gives_the_mean_of_its_members_probabilities(words):
     predictor, sentences = words.predictor(), [[[5, 9], [7]], [[3], [4, 8, 9], [6], [2]]]
-    stated = predictor.log_probabilities(sentences)
+    stated = predictor.stated(sentences)
     stacked = load_file(cell_folder(words.model, 0, 0) / "model.safetensors")
     alone = build(words.experiment, predictor.data_card).eval()
     each = []
     for member in range(3):
         alone.load_state_dict({name: tensor[member] for name, tensor in stacked.items()})
-        single = TagPredictor(alone, predictor.experiment_card, predictor.data_card, predictor.device)
-        each.append([np.exp(of) for of in single.log_probabilities(sentences)])
+        point = Point(alone, Categorical())
+        single = TagPredictor(point, predictor.experiment_card, predictor.data_card, predictor.device)
+        each.append([np.exp(of.log_probabilities) for of in single.stated(sentences)])
     assert not np.allclose(each[0][0], each[1][0])
     for found, *members in zip(stated, *each, strict=True):
-        np.testing.assert_allclose(np.exp(found), np.mean(members, axis=0), atol=1e-6)
+        np.testing.assert_allclose(np.exp(found.log_probabilities), np.mean(members, axis=0), atol=1e-6)
+        entropies = special.entr(members).sum(-1).mean(0)
+        np.testing.assert_allclose(found.entropy - found.mutual_information, entropies, atol=1e-6)

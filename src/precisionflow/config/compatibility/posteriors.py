@@ -7,6 +7,7 @@ from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.engine import BatchedEngine
 from precisionflow.config.external import External, PredictionFile
 from precisionflow.config.networks import MLP, Transformer, ensemble_of, posterior_of
+from precisionflow.config.posteriors import LaplaceApproximation, MonteCarloDropout, Point
 from precisionflow.config.sources import TableFile
 from precisionflow.config.tasks import Classification, Regression, SequenceClassification, Tagging
 
@@ -62,14 +63,27 @@ def spread_is_of_a_number(experiment: "Experiment") -> None:
         )
 
 
-def members_vote_on_classes(experiment: "Experiment") -> None:
+def dropout_can_be_sampled(experiment: "Experiment") -> None:
+    model = experiment.model
+    if not isinstance(model, MLP | Transformer) or model.dropout:
+        return
+    if isinstance(model.posterior, MonteCarloDropout):
+        raise ValueError("model.posterior.kind mc_dropout needs model.dropout above 0; give it, such as 0.1")
+
+
+def transformers_vote_on_classes(experiment: "Experiment") -> None:
     model, task = experiment.model, experiment.task
-    if not isinstance(model, Transformer) or ensemble_of(model) is None:
+    if not isinstance(model, Transformer) or isinstance(model.posterior, Point):
         return
     if not isinstance(task, SequenceClassification | Tagging):
         raise ValueError(
-            f"model.posterior.kind: transformers of an ensemble vote on classes of texts or tags of words, and "
-            f"task.kind {task.kind!r} has neither; use point, or task.kind sequence_classification or tagging"
+            f"model.posterior.kind: {model.posterior.kind} of a transformer states classes of texts or tags of words, "
+            f"and task.kind {task.kind!r} has neither; use point, or task.kind sequence_classification or tagging"
+        )
+    if isinstance(model.posterior, LaplaceApproximation) and model.posterior.weights == "all":
+        raise ValueError(
+            "model.posterior.weights: all needs one full matrix over the weights, and a transformer has too many; "
+            "use last_layer"
         )
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar, get_args
 
 from precisionflow.config.base import Config
 from precisionflow.config.engine import DeepSpeedEngine, TorchEngine
-from precisionflow.config.evaluation import ClassRecalibration, Evaluation
+from precisionflow.config.evaluation import ClassRecalibration, Evaluation, SetRecalibration
 from precisionflow.config.likelihoods import CrossEntropy
 from precisionflow.config.networks import Transformer
 
@@ -23,6 +23,8 @@ CLASS_METRICS = (
     "validation_loss",
 )
 """Metrics of class probabilities that evaluation measures."""
+PARTS_OF_ENTROPY = ("predictive_entropy", "mutual_information")
+"""What the networks of a posterior state of their classes."""
 
 
 class ClassTask(Config):
@@ -48,8 +50,10 @@ class ClassTask(Config):
         ]
         return (*self.metrics, *after)
 
-    def after(self, method: str, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - one method here
-        """Metrics that a recalibration gives: temperature all scores of probabilities anew."""
+    def after(self, method: str, evaluation: Evaluation) -> tuple[str, ...]:
+        """Metrics that a recalibration gives: of a prediction set, or all scores of probabilities anew."""
+        if method in get_args(SetRecalibration):
+            return evaluation.sets
         return tuple(metric for metric in self.metrics if metric not in ("validation_loss", *self.beside))
 
 

@@ -8,7 +8,7 @@ from precisionflow.config.evaluation import ClassRecalibration, Evaluation, SetR
 from precisionflow.config.external import Classifier, PredictionFile
 from precisionflow.config.networks import MLP
 from precisionflow.config.sources import ClassSource, ScikitLearnClasses
-from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask, told_apart
+from precisionflow.config.tasks.classes import CLASS_METRICS, PARTS_OF_ENTROPY, ClassTask, told_apart
 
 
 class Classification(ClassTask):
@@ -20,7 +20,7 @@ class Classification(ClassTask):
     has_splits: ClassVar = True
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")
-    beside: ClassVar = ("predictive_entropy", "mutual_information")
+    beside: ClassVar = PARTS_OF_ENTROPY
     metrics: ClassVar = (*CLASS_METRICS, *beside)
     kind: Literal["classification"] = "classification"
     source: ClassSource = ScikitLearnClasses()
@@ -34,7 +34,3 @@ class Classification(ClassTask):
         """Names of all metrics; with unknown classes those of how well they are told."""
         told = told_apart("confidence", "entropy", "energy", "mutual_information") if self.unknown else ()
         return (*super().measured(evaluation), *told)
-
-    def after(self, method: str, evaluation: Evaluation) -> tuple[str, ...]:
-        """Metrics that a recalibration gives: of a prediction set, or all of probabilities anew."""
-        return evaluation.sets if method in get_args(SetRecalibration) else super().after(method, evaluation)

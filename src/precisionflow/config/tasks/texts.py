@@ -5,13 +5,13 @@ from typing import ClassVar, Literal, Self, get_args
 from pydantic import model_validator
 
 from precisionflow.config.base import Count, Fraction, Positive
-from precisionflow.config.evaluation import Evaluation
+from precisionflow.config.evaluation import ClassRecalibration, Evaluation, SetRecalibration
 from precisionflow.config.external import LogisticRegression, PredictionFile
 from precisionflow.config.likelihoods import ClassObjective
 from precisionflow.config.networks import Transformer
 from precisionflow.config.sources import ConlluFile, ScikitLearnText, TableFile, TextSource
 from precisionflow.config.synthetic import Copying, Synthetics
-from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask
+from precisionflow.config.tasks.classes import CLASS_METRICS, PARTS_OF_ENTROPY, ClassTask
 from precisionflow.config.tokens import Characters, HashedWords, RunningTokens, Tokens, Words, WordTokens
 
 TooLong = Literal["refuse", "cut"]
@@ -59,9 +59,12 @@ class SequenceClassification(ClassTask):
     """Predict the class of a text, or of a pair of texts."""
 
     networks: ClassVar = (Transformer, LogisticRegression, PredictionFile)
+    recalibrations: ClassVar = (*get_args(ClassRecalibration), *get_args(SetRecalibration))
     has_splits: ClassVar = True
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")
+    beside: ClassVar = PARTS_OF_ENTROPY
+    metrics: ClassVar = (*CLASS_METRICS, *beside)
     kind: Literal["sequence_classification"] = "sequence_classification"
     source: TableFile
     """`features` names the column with the text, or the two columns of a pair; `target` the column with the class."""
@@ -143,6 +146,8 @@ class Tagging(ClassTask):
     has_splits: ClassVar = True
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")
+    beside: ClassVar = PARTS_OF_ENTROPY
+    metrics: ClassVar = (*CLASS_METRICS, *beside)
     kind: Literal["tagging"] = "tagging"
     source: ConlluFile
     column: Tag = "upos"

@@ -14,8 +14,8 @@ FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEP
 Column = Auxiliary
 SUFFIX = ".conllu"
 UNSPECIFIED = "_"
-CONFIDENCE = "Confidence="
-"""Attribute of MISC that holds the probability of a predicted tag."""
+STATED = ("Confidence=", "Entropy=", "Epistemic=")
+"""Attributes of MISC: the probability of a predicted tag, the entropy of all tags and its epistemic part in nats."""
 Skipped = Literal["ranges", "empty nodes"]
 _WORD, _RANGE, _EMPTY = (
     re.compile(r"[1-9]\d*"),
@@ -83,19 +83,20 @@ def read_sentences(path: Path, columns: Sequence[Column], skipped: Counter[Skipp
         _refuse(path, begun, "a sentence without words; remove it, or write its words")
 
 
-def with_tags(path: Path, column: Column, tags: Iterator[tuple[str, float]]) -> Iterator[str]:
-    """The lines of a file that was read, each word with its tag in `column` and the tag's probability in MISC."""
+def with_tags(path: Path, column: Column, tags: Iterator[tuple[str, Sequence[float]]]) -> Iterator[str]:
+    """The lines of a file that was read, each word with its tag in `column` and what is `STATED` of it in MISC."""
     place, misc = FIELDS.index(column.upper()), FIELDS.index("MISC")
     for line in _lines(path):
         fields = line.split("\t")
         if _WORD.fullmatch(fields[0]) and len(fields) == len(FIELDS):
-            fields[place], probability = next(tags)
+            fields[place], stated = next(tags)
             kept = [
                 said
                 for said in fields[misc].split("|")
-                if said != UNSPECIFIED and not said.startswith(CONFIDENCE)
+                if said != UNSPECIFIED and not said.startswith(STATED)
             ]
-            fields[misc] = "|".join([*kept, f"{CONFIDENCE}{probability:.4f}"])
+            numbers = [f"{name}{value:.4f}" for name, value in zip(STATED, stated, strict=True)]
+            fields[misc] = "|".join([*kept, *numbers])
         yield "\t".join(fields) + "\n"
 
 

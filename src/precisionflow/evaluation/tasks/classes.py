@@ -8,45 +8,45 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.data.bags import Bags
 from precisionflow.data.labelled import Texts
 from precisionflow.data.tokens import Bag
 from precisionflow.evaluation.classes import Named, score_classes
-from precisionflow.evaluation.network import TrainedNetwork
+from precisionflow.evaluation.network import TextNetwork
 from precisionflow.evaluation.scored import Scored
+from precisionflow.evaluation.tasks.classification import Stated
 from precisionflow.evaluation.where_tokens import text_bins
+from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked
 
+AT_ONCE = 64
+"""Texts that the network is given at once."""
+
 
 @dataclass(frozen=True)
-class ClassPredictor(TrainedNetwork):
+class ClassPredictor(TextNetwork):
     """Sequences of tokens in, probabilities of their classes out."""
 
     predicts: ClassVar = "classes of texts"
 
-    def log_probabilities(self, texts: Sequence[Sequence[Bag]]) -> Float[np.ndarray, "sequences classes"]:
-        """log p(class) of the tokens of each text, in nats; ValueError for no text and for one without tokens."""
+    def stated(self, texts: Sequence[Sequence[Bag]]) -> Stated:
+        """What is stated of the tokens of each text; ValueError for no text and for one without tokens."""
         bags = Bags.of(texts)
         if not len(bags) or not bags.lengths.min():
             raise ValueError(
                 f"texts of {bags.lengths.tolist()} tokens; give at least one, each with at least one token"
             )
-        inputs, mask = masked(*bags.padded(np.arange(len(bags))))
-        return self.predict(Batch(inputs, torch.zeros(len(inputs), dtype=torch.int64), mask)).numpy()
-
-    def predict(self, batch: Batch) -> Float[Tensor, "sequences classes"]:
-        """log softmax of the logits of every sequence of a batch, float64 on the CPU."""
-        given = batch.to(self.device)
-        with torch.no_grad():
-            return self.model(given.inputs, given.mask).double().log_softmax(-1).cpu()
+        parts = []
+        for chosen in np.split(np.arange(len(bags)), range(AT_ONCE, len(bags), AT_ONCE)):
+            inputs, mask = masked(*bags.padded(chosen))
+            parts.append(self.predict(Batch(inputs, torch.zeros(len(inputs), dtype=torch.int64), mask)))
+        return Stated.of(Voices(torch.cat([part.logits for part in parts])))
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
-        """The test sequences' class probabilities and all their metrics, before and after temperature."""
+        """The test sequences' class probabilities and all their metrics, before and after recalibration."""
         row = Texts.read(PreparedSplit(data).part("test")).rows
         named = Named(self.data_card.class_names, lambda _: text_bins(data))
         measure = attrgetter("metrics")

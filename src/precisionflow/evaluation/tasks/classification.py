@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,17 +16,10 @@ from torch import nn
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Allocation, Classification, Images
 from precisionflow.data.batches import Rows
-from precisionflow.evaluation.calibration.chance import Draws, coverage_chance
 from precisionflow.evaluation.calibration.worlds import Index
-from precisionflow.evaluation.classes import ClassScores, LogProbabilities
-from precisionflow.evaluation.metrics import per_cent
+from precisionflow.evaluation.classes import LogProbabilities, StatedTargets, score_parts
 from precisionflow.evaluation.network import TrainedNetwork, standardised_features
-from precisionflow.evaluation.recalibration.prediction_sets import (
-    prediction_sets,
-    set_metrics,
-    set_quantile,
-)
-from precisionflow.evaluation.recalibration.temperature import log_tempered, temperature
+from precisionflow.evaluation.recalibration.of_classes import normalised
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.detection import area_under_roc, false_positive_rate
 from precisionflow.evaluation.where import feature_bins, table_parts
@@ -35,8 +29,6 @@ from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
-from precisionflow.records.recalibration import ClassFit, SetFit, TemperatureFit
-from precisionflow.records.schemas import CLASS_PREDICTIONS
 from precisionflow.results.layout import Part, PreparedSplit
 
 
@@ -62,8 +54,7 @@ class Stated:
     @property
     def probabilities(self) -> Float[np.ndarray, "rows classes"]:
         """p(class); each row sums to 1."""
-        p = np.exp(self.log_probabilities)
-        return p / p.sum(axis=1, keepdims=True)
+        return normalised(self.log_probabilities)
 
     @property
     def strangeness(self) -> Mapping[str, Float[np.ndarray, " rows"]]:
@@ -154,19 +145,13 @@ def score_row_classes(
     calibration: Callable[[], tuple[Stated, np.ndarray]],
 ) -> Scored:
     """Scores of the test rows' probabilities; `calibration` is asked where a recalibration needs it."""
-    scores = ClassScores(experiment.evaluation.bins, row)
-    scores.add(found.log_probabilities, target)
-    chance = scores.chance
-    metrics = scores.metrics | {
-        "predictive_entropy": float(found.entropy.mean()),
-        "mutual_information": float(found.mutual_information.mean()),
-    }
-    fits: tuple[ClassFit, ...] = ()
-    if experiment.evaluation.recalibration:
-        fits = fitted(*calibration(), experiment=experiment)
-        after, chance_after = measured_after(fits, found, target, row=row, bins=experiment.evaluation.bins)
-        metrics, chance = metrics | after, chance | chance_after
-    return Scored(scores.table, CLASS_PREDICTIONS, metrics, chance, recalibrations=fits)
+    return score_parts(
+        [_of_rows(found, target)],
+        experiment,
+        row=row,
+        calibration=lambda: _of_rows(*calibration()),
+        measure=attrgetter("metrics"),
+    )
 
 
 def in_bins(scored: Scored, found: Stated, parts: Mapping[Part, pa.Table], card: DatasetCard) -> Scored:
@@ -178,48 +163,8 @@ def in_bins(scored: Scored, found: Stated, parts: Mapping[Part, pa.Table], card:
     return scored._replace(bins=bins)
 
 
-def fitted(found: Stated, target: np.ndarray, *, experiment: Experiment) -> tuple[ClassFit, ...]:
-    """Every recalibration of the experiment, fitted on rows that no network learned from."""
-    fits: list[ClassFit] = []
-    for method in experiment.evaluation.recalibration:
-        match method:
-            case "temperature":
-                fits.append(TemperatureFit(factor=temperature(found.probabilities, target)))
-            case "aps" | "raps":
-                levels = experiment.evaluation.levels
-                quantiles = [
-                    set_quantile(found.probabilities, target, level=level, method=method) for level in levels
-                ]
-                fits.append(SetFit(method=method, levels=levels, quantiles=tuple(quantiles)))
-            case _:
-                raise TypeError(f"{method} is none of classes")
-    return tuple(fits)
-
-
-def measured_after(
-    fits: tuple[ClassFit, ...], found: Stated, target: np.ndarray, *, row: Index, bins: int
-) -> tuple[dict[str, float], dict[str, Draws]]:
-    """Metrics after every recalibration and their chance: all after temperature, coverage and size of sets."""
-    metrics: dict[str, float] = {}
-    chance: dict[str, Draws] = {}
-    for fit in fits:
-        match fit:
-            case TemperatureFit(factor=factor):
-                scores = ClassScores(bins, row)
-                scores.add(log_tempered(found.log_probabilities, factor), target)
-                after, by_chance = scores.metrics, scores.chance
-            case SetFit(method=method, levels=levels, quantiles=quantiles):
-                after = {}
-                by_chance = {
-                    f"set_coverage_{per_cent(level)}": draws
-                    for level, draws in coverage_chance(row, levels=levels).items()
-                }
-                for level, quantile in zip(levels, quantiles, strict=True):
-                    inside = prediction_sets(found.probabilities, quantile=quantile, method=method)
-                    after |= set_metrics(inside, target, level=per_cent(level))
-        metrics |= {f"{name}_after_{fit.method}": value for name, value in after.items()}
-        chance |= {f"{name}_after_{fit.method}": draws for name, draws in by_chance.items()}
-    return metrics, chance
+def _of_rows(found: Stated, target: Int[np.ndarray, " rows"]) -> StatedTargets:
+    return StatedTargets(found.log_probabilities, target, found.mutual_information)
 
 
 def detection_metrics(known: Stated, unknown: Stated) -> dict[str, float]:

@@ -13,11 +13,10 @@ from precisionflow.config import Experiment
 from precisionflow.config.tasks import Regression, SequenceClassification, Tagging
 from precisionflow.data.labelled import Labelled, labelled
 from precisionflow.evaluation.calibration.worlds import Index
-from precisionflow.evaluation.classes import Named, score_parts
+from precisionflow.evaluation.classes import Named, StatedTargets, score_parts
 from precisionflow.evaluation.distribution import Distribution, gaussian
 from precisionflow.evaluation.network import check_data
 from precisionflow.evaluation.recalibration.recalibrated import Calibration
-from precisionflow.evaluation.recalibration.temperature import temperature
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.classes import entropy
 from precisionflow.evaluation.tasks.classification import Stated, in_bins, score_row_classes
@@ -108,24 +107,20 @@ class StatedTextPredictor(_StatedRows):
     """Probabilities of the classes of each text."""
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
-        """The test texts' probabilities and all their metrics, before and after temperature."""
+        """The test texts' probabilities and all their metrics, before and after recalibration."""
         return self.scored(experiment, data, Named(self.data_card.class_names, lambda _: text_bins(data)))
 
     def scored(self, experiment: Experiment, data: Path, named: Named) -> Scored:
-        """Scores of the classes that are named, before and after temperature."""
+        """Scores of the classes that are named, before and after recalibration."""
         test = labelled(experiment.task, PreparedSplit(data).part("test"))
         return score_parts(
-            [(_voices(self.of("test", test.rows)).log_probabilities, test.target)],
+            [_of_texts(self.of("test", test.rows), test)],
             experiment,
             row=test.rows,
-            calibrate=lambda: self._temperature(data),
+            calibration=lambda: _of_texts(*self.held_out(data)),
             measure=attrgetter("metrics"),
             named=named,
         )
-
-    def _temperature(self, data: Path) -> float:
-        stated, valid = self.held_out(data)
-        return temperature(_voices(stated).probabilities, valid.target)
 
 
 @dataclass(frozen=True)
@@ -133,7 +128,7 @@ class StatedTagPredictor(StatedTextPredictor):
     """Probabilities of the tags of each word."""
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
-        """The test words' probabilities and all their metrics, before and after temperature."""
+        """The test words' probabilities and all their metrics, before and after recalibration."""
         names = self.data_card.class_names
         return self.scored(
             experiment, data, Named(names, lambda predicted: word_bins(data, predicted, names))
@@ -152,6 +147,11 @@ def _voices(stated: pa.Table) -> Stated:
     log_probabilities = np.stack(stated["log_probability"].to_numpy())
     nothing = np.zeros(len(log_probabilities))
     return Stated(log_probabilities, entropy(np.exp(log_probabilities)), nothing, nothing)
+
+
+def _of_texts(stated: pa.Table, texts: Labelled) -> StatedTargets:
+    found = _voices(stated)
+    return StatedTargets(found.log_probabilities, texts.target, found.mutual_information)
 
 
 def load_stated(model: Path, *, model_card: ModelCard, card: DatasetCard) -> StatedAny:

@@ -8,8 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Tagging
@@ -17,21 +15,23 @@ from precisionflow.data.bags import Bags
 from precisionflow.data.labelled import Words
 from precisionflow.data.tokens import Bag
 from precisionflow.evaluation.classes import Named, score_classes
-from precisionflow.evaluation.network import TrainedNetwork
+from precisionflow.evaluation.network import TextNetwork
 from precisionflow.evaluation.scored import Scored
+from precisionflow.evaluation.tasks.classification import Stated
 from precisionflow.evaluation.where_tokens import word_bins
+from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.results.layout import PreparedSplit
 from precisionflow.training.batches import Batch, masked
 
 
 @dataclass(frozen=True)
-class TagPredictor(TrainedNetwork):
+class TagPredictor(TextNetwork):
     """Sentences of words in, probabilities of the words' tags out."""
 
     predicts: ClassVar = "tags of words"
 
-    def log_probabilities(self, sentences: Sequence[Sequence[Bag]]) -> list[Float[np.ndarray, "words tags"]]:
-        """log p(tag) of every word of each sentence, in nats.
+    def stated(self, sentences: Sequence[Sequence[Bag]]) -> list[Stated]:
+        """What is stated of the words of each sentence.
 
         ValueError for no sentence, for one without words, and for one that is longer than the trained context.
         """
@@ -47,17 +47,12 @@ class TagPredictor(TrainedNetwork):
                 f"a sentence of {bags.lengths.max()} words is longer than the model's context {task.context}; cut it"
             )
         inputs, mask = masked(*bags.padded(np.arange(len(bags))))
-        stated = self.predict(Batch(inputs, torch.zeros(inputs.shape[:2], dtype=torch.int64), mask)).numpy()
-        return [of[:length] for of, length in zip(stated, bags.lengths, strict=True)]
-
-    def predict(self, batch: Batch) -> Float[Tensor, "sentences words tags"]:
-        """log softmax of the logits at every place of a batch, float64 on the CPU."""
-        given = batch.to(self.device)
-        with torch.no_grad():
-            return self.model(given.inputs, given.mask).double().log_softmax(-1).cpu()
+        voices = self.predict(Batch(inputs, torch.zeros(inputs.shape[:2], dtype=torch.int64), mask))
+        each = zip(voices.logits, bags.lengths, strict=True)
+        return [Stated.of(Voices(logits[:length])) for logits, length in each]
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
-        """The test words' tag probabilities and all their metrics, before and after temperature."""
+        """The test words' tag probabilities and all their metrics, before and after recalibration."""
         row, names = Words.read(PreparedSplit(data).part("test")).rows, self.data_card.class_names
         named = Named(names, lambda predicted: word_bins(data, predicted, names))
         measure = attrgetter("metrics")

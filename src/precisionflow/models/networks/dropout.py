@@ -80,10 +80,17 @@ class TokenDropout(Dropout):
         return torch.where(self.draw.kept(self.layer, ids.shape[1:], rate=self.rate), ids, 0)
 
 
+EVERYTHING: tuple[type[Dropout], ...] = (Dropout, TokenDropout)
+UNITS: tuple[type[Dropout], ...] = (Dropout,)
+"""Of units alone: a network without some units is a draw of weights, a text without some tokens another text."""
+
+
 @contextlib.contextmanager
-def dropping(model: nn.Module, draw: Draw | None) -> Iterator[None]:
-    """Every dropout of a model follows the draw; with none a model that has dropout cannot train."""
-    modules = [module for module in model.modules() if isinstance(module, Dropout)]
+def dropping(
+    model: nn.Module, draw: Draw | None, *, kinds: tuple[type[Dropout], ...] = EVERYTHING
+) -> Iterator[None]:
+    """Every dropout of those kinds follows the draw; with none a model that has dropout cannot train."""
+    modules = [module for module in model.modules() if isinstance(module, Dropout) and type(module) in kinds]
     for module in modules:
         module.draw = draw
     try:

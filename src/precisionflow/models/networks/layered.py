@@ -48,10 +48,15 @@ class Layered(nn.Module):
         """Further arguments of every layer and of the readout: nothing for rows of numbers."""
         return ()
 
-    def forward(self, inputs: Tensor, mask: Mask | None = None) -> Any:
+    def last_state(self, inputs: Tensor, mask: Mask | None = None) -> tuple[Tensor, Where]:
+        """What the readout is given."""
         state, where = self.enter(inputs), self.where(inputs, mask)
         for layer in self.layers:
             state = layer(state, *where)
+        return state, where
+
+    def forward(self, inputs: Tensor, mask: Mask | None = None) -> Any:
+        state, where = self.last_state(inputs, mask)
         return self.readout(state, *where)
 
 

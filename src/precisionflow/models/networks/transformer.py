@@ -243,13 +243,17 @@ class PooledReadout(nn.Module):
         self.classes = last(2 * embedding.embedding_dim, classes)
 
     def forward(self, x: Channels, at: Sites) -> Float[Tensor, "batch classes"]:
+        return self.classes(self.pooled(x, at))  # type: ignore[no-any-return]
+
+    def pooled(self, x: Channels, at: Sites) -> Float[Tensor, "batch wide"]:
+        """Mean and largest value of each channel, side by side."""
         present = at.present
         if present is None:
             present = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
         normed, real = self.norm(x), present[..., None]
         mean = torch.where(real, normed, 0.0).sum(dim=1) / real.sum(dim=1)
         largest = normed.masked_fill(~real, -torch.inf).amax(dim=1)
-        return self.classes(torch.cat([mean, largest], dim=-1))  # type: ignore[no-any-return]
+        return torch.cat([mean, largest], dim=-1)
 
 
 def transformer(config: Transformer, *, vocabulary: int, context: int, readout: MakeReadout) -> TokenNetwork:

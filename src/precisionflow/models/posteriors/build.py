@@ -1,6 +1,6 @@
 """Construction of predictive distributions from trained weights, and of posteriors from training rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import assert_never
 
 from jaxtyping import Float
@@ -20,12 +20,13 @@ from precisionflow.config.likelihoods import (
     FreeEnergy,
 )
 from precisionflow.config.networks import MLP, TAGI, Clusters, Fusion, Generative, Slots, Transformer
+from precisionflow.config.tasks import SequenceClassification, Tagging
 from precisionflow.models.likelihoods.categorical import Categorical
 from precisionflow.models.likelihoods.density import Density, FisherDensity
 from precisionflow.models.likelihoods.mixture import pooled
 from precisionflow.models.likelihoods.objective import density
 from precisionflow.models.networks.build import build, features_of
-from precisionflow.models.posteriors import ensemble, laplace, tagi
+from precisionflow.models.posteriors import ensemble, laplace, last_layer, tagi
 from precisionflow.models.posteriors.dropout import KEY, Dropout
 from precisionflow.models.posteriors.point import Point
 from precisionflow.models.posteriors.predictive import Features
@@ -35,16 +36,19 @@ from precisionflow.records.cards import DatasetCard
 
 
 def predictive(experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-    """The trained model of a table, a `Predictive`; RuntimeError for weights of another network."""
+    """The trained model of a table or of classes of texts, a `Predictive`.
+
+    RuntimeError for weights of another network.
+    """
     match experiment.model:
         case TAGI() as model:
             beliefs = tagi.BeliefNetwork(tagi.sizes(model, features_of(card)))
             return tagi.TAGIPredictive(beliefs, weights.network)
         case Generative() | Slots() | Clusters() | Budgeted() | Agent() | External():
             raise TypeError("models of images, agents and models from outside have no weights of a number")
-        case Fusion() | Filter() | Transformer():
+        case Fusion() | Filter():
             return _of_posterior(kinds.Point(), experiment, card, weights)
-        case MLP(posterior=posterior):
+        case MLP(posterior=posterior) | Transformer(posterior=posterior):
             return _of_posterior(posterior, experiment, card, weights)
         case _:
             assert_never(experiment.model)
@@ -62,6 +66,8 @@ def _of_posterior(
             return Dropout(model, likelihood, key=weights.believed(KEY), samples=samples)
         case kinds.Point():
             return Point(model, likelihood)
+        case kinds.LaplaceApproximation() if isinstance(experiment.task, SequenceClassification | Tagging):
+            return last_layer.last_layer(model, weights)
         case kinds.LaplaceApproximation(weights=scope):
             assert isinstance(likelihood, FisherDensity | Categorical)
             return laplace.laplace_approximation(model, likelihood, weights, scope=scope)
@@ -83,6 +89,18 @@ def fitted_laplace(
     assert isinstance(likelihood, FisherDensity | Categorical)
     model.load_state_dict(network)
     return laplace.as_tensors(laplace.fit(model.eval(), likelihood, features, target, weights=scope))
+
+
+def fitted_last_layer(
+    experiment: Experiment,
+    card: DatasetCard,
+    network: dict[str, Tensor],
+    batches: Iterable[last_layer.Taught],
+) -> dict[str, Tensor]:
+    """The same over the last linear map of a classifier of texts or of their tokens."""
+    model = build(experiment, card)
+    model.load_state_dict(network)
+    return laplace.as_tensors(last_layer.fit(model.eval(), batches))
 
 
 def fitted_spread(

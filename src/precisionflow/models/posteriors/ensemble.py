@@ -1,10 +1,8 @@
 """Ensembles: networks that differ in initial weights, order of batches and rows, all of equal weight."""
 
 import math
-from typing import Any
 
 import torch
-from jaxtyping import Float64, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -12,7 +10,7 @@ from precisionflow.config.posteriors import Ensemble as EnsembleConfig
 from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.likelihoods.mixture import Mixture
 from precisionflow.models.networks.layered import Layered, Mask
-from precisionflow.models.posteriors.predictive import Features, Likelihood
+from precisionflow.models.posteriors.predictive import Likelihood
 from precisionflow.models.posteriors.spread import spread
 from precisionflow.models.posteriors.weights import Weights
 
@@ -20,30 +18,8 @@ SPREAD = "spread"
 """The posterior's tensor of an ensemble whose spread is fitted: one factor."""
 
 
-class Members(nn.Module):
+class Ensemble(nn.Module):
     """Networks side by side: every tensor of the weights has a leading axis of members."""
-
-    def __init__(self, model: Layered, weights: dict[str, Tensor], *, members: int) -> None:
-        """RuntimeError for weights of another network."""
-        super().__init__()
-        _check_stacked(model, weights, members=members)
-        self.model = model
-        self.members = members
-        self.names = list(weights)
-        for index, tensor in enumerate(weights.values()):
-            self.register_buffer(f"stacked_{index}", tensor)
-
-    def outputs(self, *inputs: Any) -> list[Tensor]:
-        """Raw outputs of every member."""
-        stacked = dict(zip(self.names, self.buffers(recurse=False), strict=True))
-        return [
-            functional_call(self.model, {name: tensor[member] for name, tensor in stacked.items()}, inputs)
-            for member in range(self.members)
-        ]
-
-
-class Ensemble(Members):
-    """Members that state distributions of a row's number, or of its class."""
 
     def __init__(
         self,
@@ -54,27 +30,28 @@ class Ensemble(Members):
         members: int,
         factor: float = 1.0,
     ) -> None:
-        super().__init__(model, weights, members=members)
+        """RuntimeError for weights of another network."""
+        super().__init__()
+        _check_stacked(model, weights, members=members)
+        self.model = model
         self.likelihood = likelihood
+        self.members = members
         self.factor = factor
         """On the spread about the mean."""
+        self.names = list(weights)
+        for index, tensor in enumerate(weights.values()):
+            self.register_buffer(f"stacked_{index}", tensor)
 
-    def predict(self, features: Features) -> Mixture | Voices:
-        outputs = self.outputs(features)
+    def predict(self, inputs: Tensor, mask: Mask | None = None) -> Mixture | Voices:
+        stacked = dict(zip(self.names, self.buffers(recurse=False), strict=True))
+        outputs = [
+            functional_call(self.model, {n: of[member] for n, of in stacked.items()}, (inputs, mask))
+            for member in range(self.members)
+        ]
         predictive = self.likelihood.pooled([self.likelihood.predictive(raw) for raw in outputs])
         if isinstance(predictive, Voices):
             return predictive
         return predictive if self.factor == 1 else spread(predictive, self.factor)
-
-
-class TokenEnsemble(Members):
-    """Members that see tokens and state classes, of the sequence or of every token."""
-
-    def forward(
-        self, tokens: Int[Tensor, "batch tokens *bag"], mask: Mask | None = None
-    ) -> Float64[Tensor, "*places classes"]:
-        """log p(class) = log mean over members of softmax(logits), in nats."""
-        return Voices(torch.stack(self.outputs(tokens, mask), dim=-2).double()).log_probabilities()
 
 
 def ensemble(config: EnsembleConfig, model: Layered, likelihood: Likelihood, weights: Weights) -> Ensemble:

@@ -19,10 +19,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from precisionflow.config.posteriors import LaplaceApproximation as Config
 from precisionflow.models.likelihoods.categorical import Categorical, Voices
 from precisionflow.models.likelihoods.density import FisherDensity
 from precisionflow.models.likelihoods.mixture import Mixture
-from precisionflow.models.networks.layered import Layered
+from precisionflow.models.networks.layered import Layered, Mask
 from precisionflow.models.networks.readout import precision_head_names
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.models.posteriors.weights import Weights
@@ -30,7 +31,7 @@ from precisionflow.models.posteriors.weights import Weights
 MOST_WEIGHTS = 5000
 """Most weights in a posterior: their full matrix has 200 MB and takes seconds to factorise."""
 BLOCK = 256
-SAMPLES = 100
+SAMPLES = Config.voices
 """Draws of the logits of a classifier."""
 LIMIT = 12.0
 """Largest size of a log prior precision."""
@@ -162,7 +163,7 @@ class LaplaceApproximation(nn.Module):
         self.register_buffer("factor", posterior.factor)
         self.register_buffer("prior", posterior.prior)
 
-    def predict(self, features: Features) -> Mixture:
+    def predict(self, features: Features, mask: Mask | None = None) -> Mixture:  # noqa: ARG002 - rows are whole
         predictive = self.likelihood.predictive(self.model(features))
         posterior = Posterior(self.names, self.get_buffer("factor"), self.get_buffer("prior"))
         epistemic = mean_variance(self.model, self.likelihood, posterior, features)[:, None]
@@ -183,7 +184,7 @@ class LaplaceClasses(nn.Module):
         self.names = posterior.names
         self.register_buffer("factor", posterior.factor)
 
-    def predict(self, features: Features) -> Voices:
+    def predict(self, features: Features, mask: Mask | None = None) -> Voices:  # noqa: ARG002 - rows are whole
         parts = [self._logits(rows) for rows in features.split(BLOCK)]
         return Voices(torch.cat(parts))
 
@@ -193,11 +194,18 @@ class LaplaceClasses(nn.Module):
         jacobian = _jacobians(self.model, rows, self.names)
         solved = torch.linalg.solve_triangular(factor, jacobian.flatten(0, 1).T, upper=False)
         half = solved.T.unflatten(0, logits.shape)
-        values, vectors = torch.linalg.eigh(half @ half.mT)
-        root = vectors * values.clamp_min(0).sqrt()[:, None, :]
-        generator = torch.Generator().manual_seed(0)
-        normal = torch.randn(SAMPLES, logits.shape[-1], generator=generator, dtype=torch.float64)
-        return logits[:, None] + normal.to(logits.device) @ root.mT
+        return drawn_logits(logits, half @ half.mT)
+
+
+def drawn_logits(
+    mean: Float[Tensor, "rows classes"], covariance: Float[Tensor, "rows classes classes"]
+) -> Float[Tensor, "rows samples classes"]:
+    """`SAMPLES` draws of Gaussian logits, from the same standard normal numbers for every row."""
+    values, vectors = torch.linalg.eigh(covariance)
+    root = vectors * values.clamp_min(0).sqrt()[:, None, :]
+    generator = torch.Generator().manual_seed(0)
+    normal = torch.randn(SAMPLES, mean.shape[-1], generator=generator, dtype=torch.float64)
+    return mean[:, None] + normal.to(mean.device) @ root.mT
 
 
 def laplace_approximation(

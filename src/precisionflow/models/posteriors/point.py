@@ -1,11 +1,11 @@
 """The point posterior: the trained weights, taken as certain."""
 
-from torch import nn
+from torch import Tensor, nn
 
 from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.likelihoods.mixture import Mixture
-from precisionflow.models.networks.layered import Layered
-from precisionflow.models.posteriors.predictive import Features, Likelihood
+from precisionflow.models.networks.layered import Layered, Mask
+from precisionflow.models.posteriors.predictive import Likelihood
 
 
 class Point(nn.Module):
@@ -16,5 +16,5 @@ class Point(nn.Module):
         self.model = model
         self.likelihood = likelihood
 
-    def predict(self, features: Features) -> Mixture | Voices:
-        return self.likelihood.predictive(self.model(features))
+    def predict(self, inputs: Tensor, mask: Mask | None = None) -> Mixture | Voices:
+        return self.likelihood.predictive(self.model(inputs, mask))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from precisionflow.models.likelihoods.categorical import Voices
 from precisionflow.models.likelihoods.mixture import Mixture
+from precisionflow.models.networks.layered import Mask
 
 Features = Float[Tensor, "rows features"]
 
@@ -27,8 +28,8 @@ class Likelihood(Protocol):
 
 @runtime_checkable
 class Predictive(Protocol):
-    """Standardised features in, distributions of the standardised target or of the class out."""
+    """Standardised features in, distributions of the standardised target or of the class out; or tokens in."""
 
-    def predict(self, features: Features) -> Mixture | Voices:
-        """One distribution for each row."""
+    def predict(self, inputs: Tensor, mask: Mask | None = None) -> Mixture | Voices:
+        """One distribution for each row, text or token; `mask` is True at the real tokens of texts."""
         ...

@@ -7,6 +7,12 @@ from precisionflow.records.cards import DatasetCard
 from precisionflow.records.recalibration import Fit, TemperatureFit
 
 
+def columns_of_statements(card: DatasetCard) -> dict[str, str]:
+    """Columns of `evaluation.uncertainty.class_table` by MLflow's types, without those of sets."""
+    names = ("confidence", "entropy", "epistemic", *(f"p_{name}" for name in card.class_names))
+    return {"class": "string", **dict.fromkeys(names, "double")}
+
+
 def columns_of_classes(card: DatasetCard) -> dict[str, str]:
     """Columns of `table_of_classes` by MLflow's types."""
     return {

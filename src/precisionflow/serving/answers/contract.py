@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
+LEVEL = 0.95
+"""Probability of the interval, or of the set of classes, where a call gives none."""
+
 
 class Contract(NamedTuple):
     """What answers take and give: columns by MLflow's types, none: any; parameters by type and default."""

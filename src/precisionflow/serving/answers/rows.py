@@ -9,13 +9,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from precisionflow.records.cards import DatasetCard
-from precisionflow.serving.answers.contract import Contract
+from precisionflow.serving.answers.classes import columns_of_statements
+from precisionflow.serving.answers.contract import LEVEL, Contract
 from precisionflow.serving.answers.numbers import columns_of
 from precisionflow.serving.model import ServedModel, features_in, predictions
 
 Features = Float[np.ndarray, "rows features"]
-LEVEL = 0.95
-"""Probability of the interval where a call gives none."""
 
 
 class OfFeatures(ABC):
@@ -63,9 +62,7 @@ class ClassesOfRows(OfFeatures):
 
         Parameters: the method that they are `recalibrated` by; with a method of prediction sets, their `level`.
         """
-        said = {"class": "string"} | dict.fromkeys(
-            ("confidence", "entropy", "epistemic", *(f"p_{name}" for name in card.class_names)), "double"
-        )
+        said = columns_of_statements(card)
         return Contract.of(columns_of(card), said, level=("double", LEVEL), recalibrated=("string", None))
 
     def stated(self, model: ServedModel, features: Features, params: Mapping[str, Any]) -> pd.DataFrame:

@@ -20,20 +20,23 @@ from precisionflow.serving.model import ServedModel
 if TYPE_CHECKING:
     from precisionflow.evaluation.tasks.tags import TagPredictor
 
+SAID = ("tags", "confidences", "entropies", "epistemics")
 AT_ONCE = 64
 """Sequences that the network is given at once."""
 
 
 class Tagged(NamedTuple):
-    """The most probable tag of a word, and its probability."""
+    """The most probable tag of a word, its probability, and the parts of the entropy in nats."""
 
     tag: str
     confidence: float
+    entropy: float
+    epistemic: float
 
 
 @dataclass(frozen=True)
 class TagsOfWords:
-    """Answers for texts: words between blanks in, the most probable tag of every word and its probability out.
+    """Answers for texts: words between blanks in, tag, confidence and parts of the entropy of every word out.
 
     A text is a document with a sentence in each line. The network sees at once what it saw when it was trained:
     sentences, or as many of a document as fit into the context.
@@ -42,12 +45,12 @@ class TagsOfWords:
     task: Tagging
 
     def contract(self, card: DatasetCard) -> Contract:  # noqa: ARG002 - the same for every set of tags
-        """text -> tags, confidences (between blanks, one for each word), with the method they are `recalibrated` by.
+        """text -> tags, confidences, entropies, epistemics, with the method they are `recalibrated` by.
 
-        Both have the lines of the text.
+        Each has one for each word between blanks, and the lines of the text. Entropies and their epistemic parts are
+        those before recalibration, in nats.
         """
-        said = {"tags": "string", "confidences": "string"}
-        return Contract.of({"text": "string"}, said, recalibrated=("string", None))
+        return Contract.of({"text": "string"}, dict.fromkeys(SAID, "string"), recalibrated=("string", None))
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each text; ValueError for one without words or, where that is refused, a sentence too long."""
@@ -63,13 +66,15 @@ class TagsOfWords:
             tagged = [[next(found) for _ in line] for line in lines]
             said.append(
                 {
-                    "tags": "\n".join(" ".join(word.tag for word in line) for line in tagged),
-                    "confidences": "\n".join(
-                        " ".join(f"{word.confidence:.4f}" for word in line) for line in tagged
-                    ),
+                    name: "\n".join(" ".join(_shown(word[place]) for word in line) for line in tagged)
+                    for place, name in enumerate(SAID)
                 }
             )
-        return pd.DataFrame(said, columns=["tags", "confidences"])
+        return pd.DataFrame(said, columns=SAID)
+
+
+def _shown(said: str | float) -> str:
+    return said if isinstance(said, str) else f"{said:.4f}"
 
 
 def _sentences(lines: Sequence[Sequence[str]], document: int) -> Iterator[Sentence]:
@@ -87,9 +92,11 @@ def tags_of(model: ServedModel, sequences: Sequence[Sentence], fit: Fit | None) 
     tokeniser = restored_words(task.tokens, predictor.data_card.known)
     for first in range(0, len(sequences), AT_ONCE):
         batch = [sequence.words for sequence in sequences[first : first + AT_ONCE]]
-        stated = predictor.log_probabilities([bags_of(words, tokeniser) for words in batch])
+        stated = predictor.stated([bags_of(words, tokeniser) for words in batch])
         for words, of in zip(batch, stated, strict=True):
-            for word, probabilities in zip(words, np.exp(tempered(of, fit)), strict=True):
+            probabilities = np.exp(tempered(of.log_probabilities, fit))
+            for place, word in enumerate(words):
                 if word != SEPARATOR:
-                    best = int(probabilities.argmax())
-                    yield Tagged(names[best], float(probabilities[best]))
+                    best = int(probabilities[place].argmax())
+                    parts = float(of.entropy[place]), float(of.mutual_information[place])
+                    yield Tagged(names[best], float(probabilities[place, best]), *parts)

@@ -1,7 +1,7 @@
 """Answers for texts and sequences of symbols."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,8 +13,13 @@ from precisionflow.data.tasks.sequence_classification import bags_of
 from precisionflow.data.tokens import restored
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.recalibration import Fit
-from precisionflow.serving.answers.classes import columns_of_classes, table_of_classes, tempered
-from precisionflow.serving.answers.contract import Contract
+from precisionflow.serving.answers.classes import (
+    columns_of_classes,
+    columns_of_statements,
+    table_of_classes,
+    tempered,
+)
+from precisionflow.serving.answers.contract import LEVEL, Contract
 from precisionflow.serving.model import ServedModel
 
 if TYPE_CHECKING:
@@ -62,17 +67,18 @@ def _scores(model: ServedModel, text: str, fit: Fit | None) -> dict[str, float |
 
 @dataclass(frozen=True)
 class ClassesOfTexts:
-    """Answers for classified texts: texts in, the most probable class and the probabilities of all classes out."""
+    """Answers for classified texts: texts in, class, parts of the entropy, probabilities out."""
 
     task: SequenceClassification
 
     def contract(self, card: DatasetCard) -> Contract:
-        """text, or the two columns of a pair -> class, confidence, p_<class> of every class.
+        """text, or the two columns of a pair -> class, confidence, entropy, epistemic, p_<class> of every class.
 
-        Parameter: the method that they are `recalibrated` by.
+        Parameters: the method that they are `recalibrated` by; with a method of prediction sets, their `level`.
         """
-        said = columns_of_classes(card)
-        return Contract.of(dict.fromkeys(self.columns, "string"), said, recalibrated=("string", None))
+        said = columns_of_statements(card)
+        columns = dict.fromkeys(self.columns, "string")
+        return Contract.of(columns, said, level=("double", LEVEL), recalibrated=("string", None))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -81,12 +87,20 @@ class ClassesOfTexts:
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:
         """One row for each text; ValueError for a text without tokens."""
-        predictor = cast("ClassPredictor", model.predictor)
+        level, method = params.get("level") or LEVEL, params.get("recalibrated")
+        return self.stated(model, table, levels=(level,), recalibrated=method)
+
+    def stated(
+        self, model: ServedModel, table: pd.DataFrame, *, levels: Sequence[float], recalibrated: str | None
+    ) -> pd.DataFrame:
+        """The same, with the prediction sets of several levels where the method is one of sets."""
+        from precisionflow.evaluation.uncertainty import class_table
+
+        predictor, fit = cast("ClassPredictor", model.predictor), cast("Any", model.fit(recalibrated))
         tokeniser = restored(self.task.tokens, predictor.data_card.known)
         given = zip(*(table[name] for name in self.columns), strict=True)
         texts = [bags_of(of, task=self.task, tokeniser=tokeniser) for of in given]
-        stated = predictor.log_probabilities(texts)
-        return table_of_classes(tempered(stated, model.fit(params.get("recalibrated"))), predictor.data_card)
+        return class_table(predictor.stated(texts), predictor.data_card.class_names, levels=levels, fit=fit)
 
 
 class ClassesOfSequences:

@@ -24,6 +24,8 @@ class Predict(Endpoint):
 
     def check(self, params: Mapping[str, Any]) -> None:
         self.model.fit(params.get("recalibrated"))
+        if "level" in params:
+            self.model.check_level(params["level"], params.get("recalibrated"))
 
 
 @dataclass(frozen=True)
