@@ -1,5 +1,6 @@
 """An allocation study from its scenes to its metrics: budgets kept by every way, serving, refusals."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from precisionflow.data.batches import Rows
 from precisionflow.data.prepare import prepare
 from precisionflow.evaluation.evaluate import evaluate
 from precisionflow.inference.allocation import reader
+from precisionflow.inference.allocation.balance import precision_loss
 from precisionflow.inference.allocation.budget import Bounds
 from precisionflow.inference.allocation.reader import patch_reader
-from precisionflow.inference.allocation.shares import ranked
+from precisionflow.inference.allocation.shares import Scene, ranked
+from precisionflow.inference.allocation.utility import Utility
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
@@ -86,7 +89,7 @@ def refining(
 
 
 def test_a_stated_precision_is_learned_and_images_stop_by_it(prepared: Path) -> None:
-    """tau goes to 1 / E[e^2] of what is left out; a surer reader spends less, and no image more than the budget."""
+    """A surer reader spends less, and no image more than the budget."""
     experiment, card, numbers, target = refining(prepared)
     torch.manual_seed(0)
     model = patch_reader(experiment, card)
@@ -110,6 +113,61 @@ def test_a_stated_precision_is_learned_and_images_stop_by_it(prepared: Path) -> 
     assert int(spent.max()) <= 192
     assert bool((spent >= learned).all())
     assert int(spent.min()) > 4 * 16
+
+
+def test_one_stated_precision_goes_to_that_of_what_is_left_out(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tau = 1 / E[e^2], the least of E[(tau e^2 - ln tau) / 2], where all patches state the same."""
+    experiment = allocating(model={"allocation": {"kind": "refine", "threshold": 1e9}})
+    card, numbers, _ = part(experiment, prepared)
+    torch.manual_seed(0)
+    model = patch_reader(experiment, card)
+    (layer,) = model.layers
+    errors: list[torch.Tensor] = []
+
+    def seen(error: torch.Tensor, log_precision: torch.Tensor) -> torch.Tensor:
+        errors.append(error)
+        return precision_loss(error, log_precision)
+
+    monkeypatch.setattr(reader, "precision_loss", seen)
+    learned = torch.optim.Adam([layer.sureness.log_precision], lr=0.1)
+    for _ in range(200):
+        learned.zero_grad()
+        errors.clear()
+        model(numbers).precision_loss.mean().backward()
+        learned.step()
+    found, wanted = layer.sureness.log_precision.exp(), 1 / torch.stack(errors).square().mean()
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-3)
+    assert wanted.item() != pytest.approx(reader.LEFT_OUT**-2, rel=0.1), "where it starts"
+
+
+def test_what_an_image_teaches_of_its_precision_does_not_depend_on_the_others(prepared: Path) -> None:
+    """One patch of the first image is unsure, and has all its tokens after a round; beside it one goes on."""
+    experiment = allocating(model={"allocation": {"kind": "refine", "threshold": 300.0}, "budget": 448})
+    card, numbers, _ = part(experiment, prepared)
+    torch.manual_seed(0)
+    model = patch_reader(experiment, card)
+    (layer,) = model.layers
+    images = reader.Parts.of(numbers[:2], layer.source).images
+    patches = reader.cut(images, layer.source.patch)
+    log_weight = torch.tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
+    with torch.no_grad():
+        layer.sureness.log_precision.fill_(math.log(300) + 0.5)
+
+    def losses(rows: slice) -> torch.Tensor:
+        readings, log, one = (
+            reader.Readings(layer, patches[rows]),
+            log_weight[rows],
+            torch.ones(2)[rows].long(),
+        )
+        layer.share(
+            Scene(log, Utility(log.exp(), log.exp()), one, one, readings.over(log)), 448, layer.bounds
+        )
+        return torch.as_tensor(readings.loss()).detach()
+
+    alone = torch.cat([losses(slice(0, 1)), losses(slice(1, 2))])
+    torch.testing.assert_close(alone, losses(slice(None)))
 
 
 def test_without_its_loss_a_stated_precision_stays(prepared: Path) -> None:

@@ -1,5 +1,6 @@
 """Torch and DeepSpeed, every ZeRO stage, before and after a checkpoint: one loss curve."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from torch import nn
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.training.engines import zero
+from precisionflow.training.engines.pipeline_engine import _check_apart
 from precisionflow.training.ranks import Ranks
 
 SETTLED = {
@@ -214,6 +216,19 @@ def test_a_pipeline_in_bfloat16_follows_float32_to_its_precision(rank_losses, to
     losses = rank_losses[2]["stage 0 pipeline bfloat16"]
     assert losses == pytest.approx(torch_curves["backprop"], rel=2e-2)
     assert not np.allclose(losses, torch_curves["backprop"], rtol=1e-6, atol=0)
+
+
+def test_a_weight_that_two_stages_share_is_refused():
+    model = nn.ModuleDict({"below": nn.Linear(2, 2), "above": nn.Linear(2, 2)})
+    model["above"].weight = model["below"].weight
+    owners = dict.fromkeys(model.state_dict(), 0)
+    _check_apart(model, owners)
+    said = (
+        "engine.pipeline_stages: above.weight is below.weight, which lies on another stage; let layers share no "
+        "weights or use one stage"
+    )
+    with pytest.raises(ValueError, match=re.escape(said)):
+        _check_apart(model, owners | {"above.weight": 1, "above.bias": 1})
 
 
 def test_more_stages_than_layers_are_refused(table_experiment, table_data):

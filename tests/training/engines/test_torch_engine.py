@@ -1,5 +1,7 @@
 """Plain torch: several optimiser steps on a batch, and parameters that a rule or an error law has of its own."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,31 @@ def engine(text_tree, text_data, rule: nn.Module | None, resume: Path | None = N
 
 def parameters(of: Torch) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in of.learner.named_parameters()}
+
+
+def test_a_closed_engine_holds_no_weight(text_tree, text_data):
+    mine = engine(text_tree | {"training": AVERAGED}, text_data, None)
+    mine.step(mine.feed.batch(0), 0)
+    held = weakref.ref(mine.learner.model.readout)
+    weight = weakref.ref(next(mine.learner.parameters()))
+    mine.close()
+    gc.collect()
+    assert held() is None
+    assert weight() is None
+
+
+def test_dropped_units_stay_dropped_where_a_branch_is_computed_again(text_tree, text_data):
+    """In the backward pass another part may have been drawn, or none."""
+    losses = []
+    for recompute in (False, True):
+        model = text_tree["model"] | {"dropout": 0.3, "recompute": recompute, "zero_projections": False}
+        tree = text_tree | {"model": model, "training": AVERAGED}
+        mine = engine(tree, text_data, None)
+        losses.append([mine.step(mine.feed.batch(step), step)[0].item() for step in range(3)])
+        mine.close()
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    undropped = engine(text_tree | {"training": AVERAGED}, text_data, None)
+    assert undropped.step(undropped.feed.batch(0), 0)[0].item() != pytest.approx(losses[0][0], rel=1e-4)
 
 
 def test_several_steps_on_a_batch_are_that_many_of_adamw(text_tree, text_data):

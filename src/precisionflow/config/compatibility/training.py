@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from precisionflow.config.attention import StatedPrecision
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.engine import DeepSpeedEngine
@@ -65,7 +66,7 @@ def engine_trains_it(experiment: "Experiment") -> None:
 
 
 def layers_can_lie_apart(experiment: "Experiment") -> None:
-    engine, model = experiment.engine, experiment.model
+    engine, model, training = experiment.engine, experiment.model, experiment.training
     if not isinstance(engine, DeepSpeedEngine) or engine.pipeline_stages == 1:
         return
     where = f"engine.pipeline_stages {engine.pipeline_stages}"
@@ -74,7 +75,8 @@ def layers_can_lie_apart(experiment: "Experiment") -> None:
             f"learning.kind: {experiment.learning.kind} settles all layers at once, which {where} keeps apart; use "
             "backpropagation or engine.pipeline_stages 1"
         )
-    if isinstance(model, Transformer) and getattr(model.attention.potential, "shared", False):
+    potential = model.attention.potential if isinstance(model, Transformer) else None
+    if isinstance(potential, StatedPrecision) and potential.shared:
         raise ValueError(
             f"model.attention.potential.shared: one map of all layers, which {where} keeps apart; give false or "
             "engine.pipeline_stages 1"
@@ -84,8 +86,8 @@ def layers_can_lie_apart(experiment: "Experiment") -> None:
             f"model.tied_readout: its weights are those of the embedding, which {where} keeps on another rank; give "
             "false or engine.pipeline_stages 1"
         )
-    for name in ("monitor_every", "profile"):
-        if getattr(experiment.training, name):
+    for name, given in (("monitor_every", training.monitor_every), ("profile", training.profile)):
+        if given:
             raise ValueError(
                 f"training.{name}: looks at all layers at once, which {where} keeps apart; leave it out or use "
                 "engine.pipeline_stages 1"

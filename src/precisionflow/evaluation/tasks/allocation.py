@@ -47,7 +47,10 @@ class ScenePredictor(RowClassPredictor):
         return Stated.of(Voices(torch.cat(logits).double()[:, None]))
 
     def tokens(self, features: Features) -> Int[np.ndarray, "images patches"]:
-        """Whole tokens of every patch of standardised numbers; those of an image sum to the budget."""
+        """Whole tokens of every patch of standardised numbers.
+
+        Those of an image sum to the budget, of `refine` to at most that.
+        """
         (layer,) = self.model.layers
         with torch.no_grad():
             parts = [layer.tokens(part.to(self.device)).cpu() for part in features.split(AT_ONCE)]

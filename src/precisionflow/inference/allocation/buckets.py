@@ -1,4 +1,8 @@
-"""Patches of unlike numbers of tokens as micro-batches, with as little padding as so many lengths allow."""
+"""Patches of unlike numbers of tokens as micro-batches, with as little padding as so many lengths allow.
+
+For an encoder that takes tokens in sequences: the shipped reader shows every patch in full size, whatever its tokens,
+and needs none of it. Called from Python alone.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -38,7 +42,7 @@ def bucketed(tokens: Int[Tensor, "patches"], *, lengths: int, most: int | None =
             f"buckets: a patch of {int(tokens.max())} tokens does not fit into {most}; give more, or lower its tokens"
         )
     order = tokens.argsort(stable=True)
-    values, counts = np.unique(tokens.numpy(), return_counts=True)
+    values, counts = np.unique(tokens.cpu().numpy(), return_counts=True)
     found, first, behind = [], 0, np.cumsum(counts)
     for last in _cuts(values, counts, min(lengths, len(values))):
         length, end = int(values[last]), int(behind[last])
@@ -84,7 +88,7 @@ def encoded(
     """Features of all patches in their order, computed micro-batch by micro-batch."""
     parts = []
     for bucket in buckets:
-        real = torch.arange(bucket.length) < tokens[bucket.patches, None]
+        real = torch.arange(bucket.length, device=tokens.device) < tokens[bucket.patches, None]
         parts.append(encode(values[bucket.patches, : bucket.length], real))
     places = torch.cat([bucket.patches for bucket in buckets])
     return torch.cat(parts)[places.argsort()]

@@ -102,7 +102,7 @@ def _expected(
     believed: Filtered, layer: LocalLevel, frame: int, ahead: int
 ) -> Float[Tensor, "frames videos patches"]:
     """ln E[w] of this frame and those after it: the mean of a logarithm that drifts, and half its variance."""
-    later = torch.arange(ahead)[:, None, None] * layer.log_drift.detach().exp()
+    later = torch.arange(ahead, device=layer.log_drift.device)[:, None, None] * layer.log_drift.detach().exp()
     return believed.mean[:, frame] + (believed.variance[frame] + later) / 2
 
 

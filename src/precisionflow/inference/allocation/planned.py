@@ -125,7 +125,7 @@ def _priced(
         return temperature * found.log_normaliser + budget * at_prices.sum(0), found
 
     dual, found = chains(prices)
-    ridge = RIDGE * budget * torch.eye(len(prices), dtype=prices.dtype)
+    ridge = RIDGE * budget * torch.eye(len(prices), dtype=prices.dtype, device=prices.device)
     for _ in range(MOST_STEPS):
         surplus = found.mean.sum(-1) - budget
         going = surplus.abs().amax(0) > NEAR * budget

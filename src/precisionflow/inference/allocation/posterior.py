@@ -25,15 +25,18 @@ MOST_NUMBERS = 2**26
 """Complex numbers of the characteristic functions of all patches."""
 
 
-def levels(bounds: Bounds = USUAL, *, grain: int = 1) -> Levels:
-    """The numbers of tokens within the bounds, `grain` apart; ValueError where the steps do not meet both bounds."""
+def levels(bounds: Bounds = USUAL, *, grain: int = 1, device: torch.device | None = None) -> Levels:
+    """The numbers of tokens within the bounds, `grain` apart; ValueError where the steps do not meet both bounds.
+
+    `device`: none: torch's default.
+    """
     lowest, highest = bounds
     if (highest - lowest) % grain:
         raise ValueError(
             f"allocation: steps of {grain} do not lead from {lowest} to {highest} tokens; give a divisor of "
             f"{highest - lowest}"
         )
-    return torch.arange(lowest, highest + 1, grain, dtype=torch.float64)
+    return torch.arange(lowest, highest + 1, grain, dtype=torch.float64, device=device)
 
 
 def potentials(utility: Utility, at: Levels) -> Potentials:

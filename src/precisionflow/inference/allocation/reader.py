@@ -18,7 +18,7 @@ from precisionflow.inference.allocation.balance import Fused, precision_loss
 from precisionflow.inference.allocation.budget import Bounds, Whole
 from precisionflow.inference.allocation.patches import Kept, Patches, cut
 from precisionflow.inference.allocation.refine import ReadOn
-from precisionflow.inference.allocation.scorers import Coupling, Information, Salience, Summary, told
+from precisionflow.inference.allocation.scorers import Coupling, Information, Query, Salience, Summary, told
 from precisionflow.inference.allocation.shares import Scene, Shared, sharing
 from precisionflow.inference.allocation.texture import CHANNELS, Images, texture
 from precisionflow.inference.allocation.utility import Each, Utility
@@ -47,7 +47,7 @@ class Parts(NamedTuple):
     """The numbers of images, taken apart."""
 
     asked: Int[Tensor, "images"]
-    query: Float[Tensor, "images query"]
+    query: Query
     images: Images
 
     @classmethod
@@ -119,16 +119,14 @@ class Scorers(nn.Module):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
-    def forward(
-        self, seen: Summary, parts: Parts, seeds: Int[Tensor, "images"], read: "Readings"
-    ) -> tuple[Scene, Tensor]:
-        """What tokens are shared by, and ln p(patch | query)."""
-        attended = self.coupling(seen, parts.query)
+    def forward(self, seen: Summary, query: Query) -> tuple[Each, Utility, Each]:
+        """ln w of every patch, its utility, and ln p(patch | query)."""
+        attended = self.coupling(seen, query)
         scores = [
             score
             for wanted, score in (
                 (self.config.information, self.information(seen)),
-                (self.config.salience, self.salience(seen, parts.query)),
+                (self.config.salience, self.salience(seen, query)),
                 (self.config.coupling, told(attended)),
             )
             if wanted
@@ -139,7 +137,7 @@ class Scorers(nn.Module):
             prior=self._precision(self.prior_precision(seen.entropy), "prior"),
             token=self.log_ratio.exp() * self._precision(self.token_precision(seen.mean), "token"),
         )
-        return Scene(log_weight, utility, parts.asked, seeds, read.over(log_weight)), attended
+        return log_weight, utility, attended
 
     def _precision(
         self, log: Float[Tensor, "images patches 1"], whose: str
@@ -235,7 +233,8 @@ class Reader(nn.Module):
     def _shared(self, parts: Parts) -> tuple[Tensor, Shared, Readings]:
         seen, seeds = self.summaries(parts.images)
         readings = Readings(self, cut(parts.images, self.source.patch))
-        scene, attended = self.scorers(seen, parts, seeds, readings)
+        log_weight, utility, attended = self.scorers(seen, parts.query)
+        scene = Scene(log_weight, utility, parts.asked, seeds, readings.over(log_weight))
         return attended, self.share(scene, self.config.budget, self.bounds), readings
 
 

@@ -119,7 +119,8 @@ def random(scene: Scene, budget: int, bounds: Bounds) -> Shared:
     drawn = []
     for seed in scene.seeds.tolist():
         generator = torch.Generator().manual_seed(seed)
-        drawn.append(torch.empty(scene.log_weight.shape[-1]).exponential_(generator=generator))
+        empty = torch.empty(scene.log_weight.shape[-1], device=generator.device)
+        drawn.append(empty.exponential_(generator=generator))
     weight = torch.stack(drawn).to(scene.log_weight.device)
     return _fixed(whole(Utility(weight, torch.ones_like(weight)), budget, bounds))
 
@@ -155,7 +156,7 @@ def mode(scene: Scene, budget: int, bounds: Bounds) -> Shared:
 
 def mean(scene: Scene, budget: int, bounds: Bounds) -> Shared:
     """The mean of the posterior p(k) ~ exp sum u_i(k_i) under the budget, in steps of tokens; and its complexity."""
-    at = levels(bounds, grain=_grain(bounds))
+    at = levels(bounds, grain=_grain(bounds), device=scene.log_weight.device)
     given = potentials(scene.utility, at)
     found = priced(given, budget, at)
     tokens = rounded(found.mean.clamp(bounds.lowest, bounds.highest), budget)

@@ -115,7 +115,9 @@ def texture(images: Images) -> Texture:
     curvature, mean = _convolved(light, torch.stack([cross, box])).unbind(1)
     square = _convolved(light.square(), box[None])[:, 0]
     down, right = (
-        torch.linspace(-1, 1, size, dtype=images.dtype) if size > 1 else images.new_zeros(1)
+        torch.linspace(-1, 1, size, dtype=images.dtype, device=images.device)
+        if size > 1
+        else images.new_zeros(1)
         for size in (height, width)
     )
     place = torch.hypot(down[:, None], right[None]) / math.sqrt(2)

@@ -2,6 +2,7 @@
 
 Beliefs go from stage to stage every `period` updates, whoever holds the stages: one process, or ranks that each hold
 some. A stage goes on from its own newest beliefs; those of the others are up to `period` updates old, and F may rise.
+Called from Python alone: experiments update their beliefs in turn.
 """
 
 import math
@@ -38,14 +39,14 @@ def infer_staged(
     """
     _require(model, stages, period, step)
     held = range(len(stages)) if held is None else held
+    turns = {stage: [[variable] for variable in stages[stage]] for stage in held}
     views = {stage: start(model) for stage in held}
     energies: list[float] = []
     known = start(model)
     for _ in range(exchanges):
         for stage in held:
-            turns = [[variable] for variable in stages[stage]]
             for _ in range(period):
-                views[stage] = updated(model, views[stage], turns, step=step)
+                views[stage] = updated(model, views[stage], turns[stage], step=step)
         known = exchange({variable: views[stage][variable] for stage in held for variable in stages[stage]})
         for stage in held:
             views[stage] = dict(known)

@@ -91,10 +91,11 @@ def dropping(
 ) -> Iterator[None]:
     """Every dropout of those kinds follows the draw; with none a model that has dropout cannot train."""
     modules = [module for module in model.modules() if isinstance(module, Dropout) and type(module) in kinds]
+    before = [module.draw for module in modules]
     for module in modules:
         module.draw = draw
     try:
         yield
     finally:
-        for module in modules:
-            module.draw = None
+        for module, draw_before in zip(modules, before, strict=True):
+            module.draw = draw_before

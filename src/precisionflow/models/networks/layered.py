@@ -1,6 +1,6 @@
 """A network as a chain of layers and a readout: what both backprop and predictive coding train."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from jaxtyping import Bool
@@ -11,6 +11,7 @@ from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.bare import bare
 from precisionflow.models.attention.memory import Room, Step
 from precisionflow.models.attention.sites import Sites
+from precisionflow.models.networks.dropout import Draw, Dropout, dropping
 
 Mask = Bool[Tensor, "batch tokens"]
 """True at real tokens, False at padding."""
@@ -92,11 +93,26 @@ class Residual(nn.Module):
 
 
 class Recomputed(Residual):
-    """The same, whose backward pass computes it again from x instead of keeping what lies between."""
+    """The same, whose backward pass computes it again from x instead of keeping what lies between.
+
+    It drops again what it dropped: by then the dropout follows another draw, or none.
+    """
 
     def forward(self, x: Tensor, at: Sites) -> Tensor:
         again = super().forward
+        if isinstance(self.dropout, Dropout):
+            again = _following(self.dropout, self.dropout.draw, again)
         return checkpoint(again, x, at, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]
+
+
+def _following(dropout: Dropout, draw: Draw | None, forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same forward pass, whenever it is called, with the units dropped that this draw drops."""
+
+    def again(x: Tensor, at: Sites) -> Tensor:
+        with dropping(dropout, draw):
+            return forward(x, at)
+
+    return again
 
 
 class TokenWise(nn.Sequential):

@@ -15,7 +15,10 @@ from precisionflow.serving.endpoints.predict import PredictRows
 
 @dataclass(frozen=True)
 class Patches(Endpoint):
-    """Whole tokens of every patch, row before column, which sum to the budget; the most probable class."""
+    """Whole tokens of every patch, row before column; the most probable class.
+
+    Tokens sum to the budget, of `refine` to at most that.
+    """
 
     rows: PredictRows
     predictor: ScenePredictor

@@ -99,3 +99,4 @@ class Torch(SingleNetwork):
 
     def close(self) -> None:
         del self.learner, self.optimiser, self.parameters
+        self.mean = None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from precisionflow.models.networks.layered import Layered
+from precisionflow.models.numerics import outside_autocast
 
 Gradient = dict[nn.Parameter, Tensor]
 
@@ -26,7 +27,7 @@ class Alignment(NamedTuple):
 def gradient(model: Layered, of: Tensor, *, total: Callable[[Tensor], Tensor]) -> Gradient:
     """Gradient of a sum over samples in every weight; `total` sums a copy over ranks."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    with torch.autocast(of.device.type, enabled=False):
+    with outside_autocast(of.device):
         gradients = torch.autograd.grad(of, weights, allow_unused=True, materialize_grads=True)
     return {weight: total(each) for weight, each in zip(weights, gradients, strict=True)}
 
