@@ -33,6 +33,15 @@ FRAME["y in grams"] = (FRAME["y"] * 1000 + 3).round(6)
 FRAME["width again"] = FRAME["width"]
 FRAME["mixed"] = [*map(str, range(3, ROWS + 2)), "12 kg"]
 FRAME["gap"] = FRAME["width"].where(FRAME.index % 10 > 0).abs()
+PAIRS = pd.DataFrame(
+    {
+        "index": range(ROWS),
+        "question": [f"what is said of the remark with the number {n}?" for n in range(ROWS)],
+        "sentence": FRAME["note"],
+        "label": RANDOM.choice(["entailment", "not_entailment"], ROWS),
+    }
+)
+"""As GLUE has them."""
 
 
 def test_kinds_and_faults_of_columns(tmp_path) -> None:
@@ -89,6 +98,7 @@ FORMS = {
     "gzip": ("t.tsv.gz", lambda path: path.write_bytes(gzip.compress(FRAME.to_csv(sep="\t").encode()))),
     "Parquet": ("t.parquet", lambda path: FRAME.astype({"wood": "category"}).to_parquet(path)),
     "texts": ("t.tsv", lambda path: FRAME[["note", "wood"]].to_csv(path, sep="\t", index=False)),
+    "pairs of texts": ("t.tsv", lambda path: PAIRS.to_csv(path, sep="\t", index=False)),
     "numbers in .txt": ("t.txt", lambda path: FRAME[["width", "y"]].to_csv(path, sep="|", index=False)),
     "a text": ("t.txt", lambda path: path.write_text("It was, all in all, a dark night.\n" * 300)),
     "a text of another name": ("t.md", lambda path: path.write_bytes(("# Größe\n" * 300).encode("utf-16"))),
@@ -99,6 +109,7 @@ FORMS = {
 KINDS = {
     "classes": "classification",
     "texts": "sequence_classification",
+    "pairs of texts": "sequence_classification",
     "a text": "next_token",
     "a text of another name": "next_token",
 }
@@ -113,6 +124,21 @@ def test_the_block_is_one_that_prepare_takes(line: Line, tmp_path, form) -> None
     task = block(done.out)
     assert task["kind"] == KINDS.get(form, "regression")
     prepare([resolved(task)], out=tmp_path / "out")
+
+
+def test_two_columns_of_texts_beside_classes_are_pairs(tmp_path) -> None:
+    PAIRS.to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    found = describe_file(tmp_path / "t.tsv")
+    assert found.said.startswith("predicts the class 'label' of pairs of texts")
+    assert found.task is not None
+    assert found.task["source"] == {
+        "kind": "table_file",
+        "path": str(tmp_path / "t.tsv"),
+        "target": "label",
+        "features": ["question", "sentence"],
+    }
+    PAIRS.assign(third=PAIRS["question"] + " indeed").to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    assert describe_file(tmp_path / "t.tsv").task is None
 
 
 def test_of_a_large_file_the_beginning_is_looked_at(tmp_path, monkeypatch) -> None:

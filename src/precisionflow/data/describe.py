@@ -165,15 +165,15 @@ def _target(columns: Sequence[Described], name: str | None) -> Described | None:
     usable = [column for column in columns if column.usable]
     classes = [column for column in usable if column.holds_classes]
     numbers = [column for column in usable if column.kind == "number"]
-    candidates = classes if _text_among(columns) else numbers or classes
+    candidates = classes if _texts_among(columns) else numbers or classes
     return candidates[-1] if candidates else None
 
 
-def _text_among(columns: Sequence[Described]) -> Described | None:
-    """The one column of texts, where the others that say something may be its classes."""
+def _texts_among(columns: Sequence[Described]) -> list[Described]:
+    """The column of texts, or the two of pairs, where the others that say something may be their classes; else none."""
     texts = [column for column in columns if column.usable and column.kind == "text"]
     others = [column for column in columns if column.usable and column.kind != "text"]
-    return texts[0] if len(texts) == 1 and all(column.holds_classes for column in others) else None
+    return texts if len(texts) in (1, 2) and all(column.holds_classes for column in others) else []
 
 
 def _task(
@@ -183,12 +183,16 @@ def _task(
     if target is None:
         return None, "no column may be a target: a task predicts numbers, or the class of a text"
     others = [column for column in columns if column.usable and column.name != target.name]
-    text = _text_among(columns)
+    texts = _texts_among(columns)
     source: dict[str, Any] = {"kind": "table_file", "path": str(file.path.absolute()), "target": target.name}
     stated = {} if form is None else form.model_dump(mode="json", exclude_defaults=True)
-    if target.holds_classes and text is not None:
-        source |= {"features": [text.name]} | ({"form": stated} if stated else {})
-        return {"kind": "sequence_classification", "source": source}, f"predicts the class {target.name!r}"
+    if target.holds_classes and texts:
+        source |= {"features": [text.name for text in texts]} | ({"form": stated} if stated else {})
+        pairs = " of pairs of texts" if len(texts) == 2 else ""
+        return {
+            "kind": "sequence_classification",
+            "source": source,
+        }, f"predicts the class {target.name!r}{pairs}"
     if target.kind not in ("number", "category", "boolean"):
         return None, f"column {target.name!r} holds {target.kind} values: tasks predict numbers and classes"
     used = [column for column in others if column.kind in ("number", "boolean", "date", "category")]
