@@ -27,9 +27,9 @@ def tagged_file(model: ServedModel, path: Path, *, recalibrated: str | None) -> 
     if not path.is_file():
         raise ValueError(f"{path}: does not exist; give a CoNLL-U file")
     fit, file = model.fit(recalibrated), TaggedFile.read(path, task)
-    if not file.sentences:
+    if not len(file):
         raise ValueError(f"{path}: holds no sentence; write one")
-    for line in file.notes(task):
+    for line in file.notes():
         note(line)
-    tagged = tags_of(model, file.sentences, fit)
+    tagged = tags_of(model, list(file), fit)
     return "".join(with_tags(path, task.column, ((word.tag, word[1:]) for word in tagged)))

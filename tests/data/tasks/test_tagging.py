@@ -1,15 +1,19 @@
 """Tagged sentences: parts from one file or three, a vocabulary of training words, tags of all files, what is told."""
 
+import tracemalloc
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from precisionflow.config import Experiment, resolve
+from precisionflow.config.tasks import Tagging
 from precisionflow.data.batches import Sequences
 from precisionflow.data.prepare import prepare
-from precisionflow.data.tasks.tagging import SEPARATOR
+from precisionflow.data.tasks import tagging
+from precisionflow.data.tasks.tagging import SEPARATOR, write_tagged
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.records.schemas import NOT_COUNTED
@@ -87,6 +91,41 @@ def test_files_of_their_own_are_the_parts(tmp_path):
     cut, parts, _ = prepared(experiment(paths[0], test=paths[2]), tmp_path / "cut")
     assert cut.rows == {"train": 18, "valid": 2, "test": 5}
     assert parts["test"].rows.tolist() == list(range(20, 25))
+
+
+def test_chunks_of_sentences_are_the_parts_without_a_chunk_more(tmp_path, monkeypatch):
+    """Whatever is written at once, of one file or of two, the same rows, ids and tags are written."""
+    paths = [write(tmp_path / f"{i}.conllu", sentences(n, 100 * i)) for i, n in enumerate((40, 6))]
+    given = experiment(paths[0], test=paths[1])
+    prepare([given], out=tmp_path / "whole")
+    monkeypatch.setattr(tagging, "CHUNK", 3)
+    prepare([given], out=tmp_path / "chunks")
+    whole, chunks = (data_folder(tmp_path / name, given, 0) for name in ("whole", "chunks"))
+    for part, groups in {"train": 12, "valid": 2, "test": 2}.items():
+        file = pq.ParquetFile(chunks / f"{part}.parquet")
+        assert file.num_row_groups == groups
+        assert file.read().equals(pq.read_table(whole / f"{part}.parquet"))
+
+
+def test_sentences_are_read_and_not_held(tmp_path, monkeypatch):
+    """What more sentences of the same words take is a number or two of each, not its words."""
+    monkeypatch.setattr(tagging, "CHUNK", 32)
+
+    def peak(count: int) -> int:
+        again = [sentence for _ in range(count) for sentence in sentences(10)]
+        path = write(tmp_path / f"{count}.conllu", again)
+        (tmp_path / str(count)).mkdir()
+        task = experiment(path).task
+        assert isinstance(task, Tagging)
+        tracemalloc.start()
+        try:
+            write_tagged({"train": path}, tmp_path / str(count), task=task, split=0)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)
+    assert peak(200) - peak(50) < 250 * (2000 - 500)
 
 
 def test_whole_documents_validate(tmp_path):

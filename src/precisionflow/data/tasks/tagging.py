@@ -1,5 +1,7 @@
 """Tagged sentences: words by a tokeniser of the training sentences, a class for every word that has a tag."""
 
+import itertools
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Int32
 
 from precisionflow.config.tasks import Tagging
 from precisionflow.data.cuts import some_groups
@@ -26,13 +29,21 @@ SEPARATOR = " separator"
 """Last entry of the vocabulary of documents: the token between two sentences. No word reads so."""
 
 
+CHUNK = 1 << 11
+"""Sequences that are written at once."""
+
+
 @dataclass(frozen=True)
 class TaggedFile:
-    """The sentences of one file, none longer than the context."""
+    """The sequences of one file: each is one sentence, or several with separators, none longer than the context.
+
+    They are read anew whenever they are asked for, so that a file may be larger than memory.
+    """
 
     path: Path
-    sentences: list[Sentence]
-    """Sequences: each is one sentence, or several with separators."""
+    task: Tagging
+    documents: Int32[np.ndarray, "sequences"]
+    """Document of every sequence."""
     skipped: Counter[Skipped]
     cut: int
     """Sentences that were longer than the context."""
@@ -41,18 +52,37 @@ class TaggedFile:
     def read(cls, path: Path, task: Tagging) -> "TaggedFile":
         """ValueError for a file that is no CoNLL-U, and for a sentence that is too long where that is refused."""
         skipped: Counter[Skipped] = Counter()
-        whole = list(read_sentences(path, (task.column, *task.auxiliary), skipped))
-        pieces = sequences_of(whole, task, origin=str(path))
-        return cls(path, pieces, skipped, sum(len(sentence.words) > task.context for sentence in whole))
+        long = Counter[bool]()
+        documents = array("i", (of.document for of in _sequences(path, task, skipped, long)))
+        return cls(path, task, np.array(documents, dtype=np.int32), skipped, long[True])
 
-    def notes(self, task: Tagging) -> Iterator[str]:
+    def __len__(self) -> int:
+        return len(self.documents)
+
+    def __iter__(self) -> Iterator[Sentence]:
+        return _sequences(self.path, self.task, Counter(), Counter())
+
+    def notes(self) -> Iterator[str]:
         """What was skipped and cut."""
         if self.skipped:
             said = " and ".join(f"{count:,} {name}" for name, count in self.skipped.items())
             yield f"{self.path}: {said} are no words and were skipped"
         if self.cut:
-            long = f"longer than task.context {task.context}"
+            long = f"longer than task.context {self.task.context}"
             yield f"{self.path}: {self.cut:,} sentences are {long} and were cut into pieces"
+
+
+def _sequences(
+    path: Path, task: Tagging, skipped: Counter[Skipped], long: Counter[bool]
+) -> Iterator[Sentence]:
+    """The sequences of a file; what is skipped and whether a sentence is longer than the context are counted."""
+
+    def counted() -> Iterator[Sentence]:
+        for sentence in read_sentences(path, (task.column, *task.auxiliary), skipped):
+            long[len(sentence.words) > task.context] += 1
+            yield sentence
+
+    return sequences_of(counted(), task, origin=str(path))
 
 
 def open_tagging(task: Tagging, *, split: int) -> Opened:
@@ -71,26 +101,26 @@ def write_tagged(paths: dict[Part, Path], folder: Path, *, task: Tagging, split:
     files = {part: TaggedFile.read(path, task) for part, path in paths.items()}
     origin = str(paths["train"])
     for file in files.values():
-        if not file.sentences:
+        if not len(file):
             raise ValueError(f"{file.path}: holds no sentence; write one, or leave the file out")
-    if len(paths) == 1 and len(files["train"].sentences) < FEWEST_SENTENCES:
-        count = len(files["train"].sentences)
+    if len(paths) == 1 and len(files["train"]) < FEWEST_SENTENCES:
         raise ValueError(
-            f"{origin}: has {count} {task.sequences}; {FEWEST_SENTENCES} are the fewest, one for each part"
+            f"{origin}: has {len(files['train'])} {task.sequences}; {FEWEST_SENTENCES} are the fewest, one for each "
+            "part"
         )
-    sentences = [sentence for file in files.values() for sentence in file.sentences]
     rows = _parts(files, task=task, split=split)
     if not len(rows["train"]):
         raise ValueError(f"{origin}: no training sentence is left; lower task.validation_fraction")
-    tags = {part: Counter(_tags(sentences[row] for row in of)) for part, of in rows.items()}
+    sequences = TaggedFiles(list(files.values()), rows)
+    tags = {part: Counter(_tags(sequences.of(part))) for part in rows}
     check_labels(tags["train"], column=task.column, origin=origin)
     try:
-        tokeniser = _fitted(task, (sentences[row].words for row in rows["train"]))
+        tokeniser = _fitted(task, (sentence.words for sentence in sequences.of("train")))
     except ValueError as error:
         raise ValueError(f"{origin}: {error}") from None
     classes = tuple(sorted(set().union(*tags.values())))
     auxiliary: dict[str, tuple[str, ...]] = {
-        column: tuple(sorted(set(_tags((sentences[row] for row in rows["train"]), place))))
+        column: tuple(sorted(set(_tags(sequences.of("train"), place))))
         for place, column in enumerate(task.auxiliary, start=1)
     }
     indices: list[dict[str | None, int]] = [
@@ -98,18 +128,18 @@ def write_tagged(paths: dict[Part, Path], folder: Path, *, task: Tagging, split:
     ]
     schema = TAGGED if auxiliary else without(TAGGED, AUXILIARY)
     with part_files(folder, schema) as append:
-        for part, of in rows.items():
-            chosen = [sentences[row] for row in of]
-            labels = [_indexed(sentence.labels, indices) for sentence in chosen]
-            columns = {
-                "row": of,
-                "tokens": [bags_of(sentence.words, tokeniser) for sentence in chosen],
-                "target": [[tag for tag, *_ in words] for words in labels],
-            }
-            if auxiliary:
-                columns["auxiliary"] = [[others for _, *others in words] for words in labels]
-            append(part, pa.table(columns, schema=schema))
-    told = [note for file in files.values() for note in file.notes(task)]
+        for part in rows:
+            for chunk in sequences.chunks(part):
+                labels = [_indexed(sentence.labels, indices) for _, sentence in chunk]
+                columns = {
+                    "row": [row for row, _ in chunk],
+                    "tokens": [bags_of(sentence.words, tokeniser) for _, sentence in chunk],
+                    "target": [[tag for tag, *_ in words] for words in labels],
+                }
+                if auxiliary:
+                    columns["auxiliary"] = [[others for _, *others in words] for words in labels]
+                append(part, pa.table(columns, schema=schema))
+    told = [note for file in files.values() for note in file.notes()]
     return Prepared(
         {part: len(of) for part, of in rows.items()},
         target=task.column,
@@ -120,17 +150,46 @@ def write_tagged(paths: dict[Part, Path], folder: Path, *, task: Tagging, split:
     )
 
 
+@dataclass(frozen=True)
+class TaggedFiles:
+    """The sequences of all files, counted on from file to file, and the rows of every part."""
+
+    files: Sequence[TaggedFile]
+    rows: Mapping[Part, np.ndarray]
+
+    def numbered(self, part: Part) -> Iterator[tuple[int, Sentence]]:
+        """(row, sequence) of a part in the order of the rows; files without one are not read."""
+        begin = 0
+        for file in self.files:
+            kept = np.zeros(len(file), dtype=bool)
+            of = self.rows[part]
+            kept[of[(of >= begin) & (of < begin + len(file))] - begin] = True
+            if kept.any():
+                yield from itertools.compress(enumerate(file, start=begin), kept)
+            begin += len(file)
+
+    def of(self, part: Part) -> Iterator[Sentence]:
+        """The sequences of a part."""
+        return (sentence for _, sentence in self.numbered(part))
+
+    def chunks(self, part: Part) -> Iterator[list[tuple[int, Sentence]]]:
+        """The same as `numbered`, so many at once."""
+        numbered = self.numbered(part)
+        while chunk := list(itertools.islice(numbered, CHUNK)):
+            yield chunk
+
+
 def _parts(files: Mapping[Part, TaggedFile], *, task: Tagging, split: int) -> dict[Part, np.ndarray]:
     """Rows of every part, sorted; ValueError where whole documents are to validate and there is one alone."""
     rows = cut_files(
-        {part: len(file.sentences) for part, file in files.items()},
+        {part: len(file) for part, file in files.items()},
         fraction=task.validation_fraction,
         split=split,
     )
     if task.validation == "sentences":
         return rows
     known = np.sort(np.concatenate([rows["train"], rows["valid"]]))
-    documents = np.array([files["train"].sentences[row].document for row in known])
+    documents = files["train"].documents[known]
     if len(np.unique(documents)) < 2:
         raise ValueError(
             f"{files['train'].path}: its sentences are of one document; mark where one begins by a line `# newdoc`, or "
@@ -140,13 +199,13 @@ def _parts(files: Mapping[Part, TaggedFile], *, task: Tagging, split: int) -> di
     return rows | {"train": known[~drawn], "valid": known[drawn]}
 
 
-def sequences_of(sentences: Iterable[Sentence], task: Tagging, *, origin: str) -> list[Sentence]:
+def sequences_of(sentences: Iterable[Sentence], task: Tagging, *, origin: str) -> Iterator[Sentence]:
     """What the network sees at once: sentences, or several of a document, none longer than the context.
 
     ValueError for a sentence that is too long where that is refused.
     """
     pieces = (piece for sentence in sentences for piece in _pieces(sentence, origin, task))
-    return list(joined(pieces, task.context) if task.sequences == "documents" else pieces)
+    return joined(pieces, task.context) if task.sequences == "documents" else pieces
 
 
 def joined(sentences: Iterable[Sentence], context: int) -> Iterator[Sentence]:
