@@ -1,4 +1,4 @@
-"""Peak memory of `prepare` on files far larger than it may hold: a text of each kind of token, a table in the UCI form.
+"""Peak memory of `prepare` on files far larger than it may hold: texts of each kind of token, tagged words, a table.
 
 The extra memory is the peak resident size of a process that prepares the file, less that of one that prepares
 a file of a few kilobytes. Only a table's row indices grow with the file, a few tens of bytes a row, and the counts of
@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from measured import Measured, arguments, present
@@ -23,13 +24,14 @@ TASKS = {"table": TABLE} | {
     f"text of {kind.replace('_', ' ')}": (*TEXT, f"task.tokens={{kind: {kind}}}")
     for kind in ("characters", "bytes", "words", "byte_pairs")
 }
+TASKS["tagged words"] = ("ewt", "task.source={{kind: conllu, path: {}, test: null}}", "task.auxiliary={}")
 CHILD = """
 import resource, sys
 from pathlib import Path
 from precisionflow.config import load
 from precisionflow.data.prepare import prepare
-experiment = load(sys.argv[1], sys.argv[2:4])
-prepare([experiment], out=Path(sys.argv[4]))
+*settings, out = sys.argv[2:]
+prepare([load(sys.argv[1], settings)], out=Path(out))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(peak * (1 if sys.platform == "darwin" else 1024))
 """
@@ -50,22 +52,34 @@ def write_table(folder: Path, size: int, columns: int = 9) -> None:
     (folder / "index_target.txt").write_text(f"{columns - 1}\n")
 
 
+def write_tagged(path: Path, size: int) -> None:
+    """About `size` bytes of CoNLL-U: documents of ten sentences of twelve words by Zipf's law, each with its tag."""
+    texts = path.with_suffix(".words")
+    write_words(texts, size // 4)
+    with texts.open(encoding="utf-8") as lines, path.open("w", encoding="utf-8") as file:
+        for row, line in enumerate(lines):
+            file.write("# newdoc\n" if row % 10 == 0 else "")
+            for place, word in enumerate(line.split(), start=1):
+                file.write(f"{place}\t{word}\t_\tT{len(word)}\t_\t_\t0\t_\t_\t_\n")
+            file.write("\n" if line.split() else "")
+
+
 def peak(kind: str, path: Path, out: Path) -> float:
     """Peak resident megabytes of a process that prepares `path`."""
-    name, source, setting = TASKS[kind]
-    command = [sys.executable, "-c", CHILD, name, source.format(path), setting, str(out)]
+    name, source, *settings = TASKS[kind]
+    command = [sys.executable, "-c", CHILD, name, source.format(path), *settings, str(out)]
     finished = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(finished.stdout) / 1e6
 
 
-def measure(megabytes: float, folder: Path) -> list[Measured]:
+def measure(megabytes: float, folder: Path, kinds: Sequence[str]) -> list[Measured]:
     """One entry for each kind of file."""
     results = []
-    for kind in TASKS:
+    for kind in kinds:
         peaks = {}
-        write = write_table if kind == "table" else write_words
+        write = {"table": write_table, "tagged words": write_tagged}.get(kind, write_words)
         for label, size in (("small", 10_000), ("large", int(megabytes * 1e6))):
-            path = folder / f"{label}-{write.__name__}"
+            path = folder / f"{label}-{write.__name__}{'.conllu' if write is write_tagged else ''}"
             if not path.exists():
                 write(path, size)
             peaks[label] = peak(kind, path, folder / f"out-{label}-{kind.replace(' ', '-')}")
@@ -75,12 +89,13 @@ def measure(megabytes: float, folder: Path) -> list[Measured]:
 
 
 def main() -> None:
-    """Measure both kinds of file."""
+    """Measure every kind of file."""
     parser = arguments(__doc__)
     parser.add_argument("--megabytes", type=float, default=200.0, help="size of each file")
+    parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS), help="kinds of file")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        present(measure(given.megabytes, Path(folder)), given.json)
+        present(measure(given.megabytes, Path(folder), given.only), given.json)
 
 
 if __name__ == "__main__":

@@ -175,15 +175,16 @@ def test_a_run_that_is_none_of_an_experiment_is_told(tracked: Path, line: Line) 
     assert "0123" in said.partition("mlflow.db")[2]
 
 
-def test_a_run_without_a_cell_is_told(tracked: Path, line: Line) -> None:
+def test_a_run_without_a_cell_is_told(finished: Path, tmp_path: Path, line: Line) -> None:
     """Beside others that have some."""
-    client = client_in(tracked)
+    folder = Path(shutil.copytree(finished, tmp_path / "results"))
+    assert track_folder(folder)
+    client = client_in(folder)
     (parent,) = runs_of(client, "noise", verb="report")
     empty = client.create_run(parent.info.experiment_id, run_name="empty").info.run_id
     client.log_text(empty, NOISE.model_dump_json(), EXPERIMENT)
     runs = [f"mlflow:{run}" for run in (parent.info.run_id, empty)]
-    said = line.fails("compare", tracked, *runs, "--store", tracked)
-    client.delete_run(empty)
+    said = line.fails("compare", folder, *runs, "--store", folder)
     assert said.endswith("empty has no cell that ended well; leave it out")
 
 

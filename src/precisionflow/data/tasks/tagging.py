@@ -29,7 +29,7 @@ SEPARATOR = " separator"
 """Last entry of the vocabulary of documents: the token between two sentences. No word reads so."""
 
 
-CHUNK = 1 << 11
+CHUNK = 1 << 8
 """Sequences that are written at once."""
 
 
