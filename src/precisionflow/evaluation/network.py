@@ -93,13 +93,18 @@ def check_data(model: Path, *, model_card: ModelCard, card: DatasetCard) -> None
 
 
 @dataclass(frozen=True)
-class TextNetwork(TrainedNetwork):
-    """Tokens in, classes out: of the text or of every token, by a network and the posterior of its weights."""
+class PosteriorNetwork(TrainedNetwork):
+    """A network and the posterior of its weights."""
 
     @classmethod
     def network(cls, experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
         """The network with the posterior of its weights; RuntimeError for weights of another network."""
         return predictive(experiment, card, weights)
+
+
+@dataclass(frozen=True)
+class TextNetwork(PosteriorNetwork):
+    """Tokens in, classes out: of the text or of every token."""
 
     def predict(self, batch: Batch) -> Voices:
         """What is stated at every target of a batch, float64 on the CPU."""

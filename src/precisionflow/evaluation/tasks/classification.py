@@ -11,23 +11,20 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
-from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.tasks import Allocation, Classification, Images
 from precisionflow.data.batches import Rows
 from precisionflow.evaluation.calibration.worlds import Index
 from precisionflow.evaluation.classes import LogProbabilities, StatedTargets, score_parts
-from precisionflow.evaluation.network import TrainedNetwork, standardised_features
+from precisionflow.evaluation.network import PosteriorNetwork, TrainedNetwork, standardised_features
 from precisionflow.evaluation.recalibration.of_classes import normalised
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.detection import area_under_roc, false_positive_rate
 from precisionflow.evaluation.where import feature_bins, table_parts
 from precisionflow.evaluation.where_classes import Kept, class_bins_table, sets_of
 from precisionflow.models.likelihoods.categorical import Voices
-from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
-from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.results.layout import Part, PreparedSplit
 
@@ -117,13 +114,8 @@ class RowClassPredictor(TrainedNetwork, ABC):
 
 
 @dataclass(frozen=True)
-class TableClassPredictor(RowClassPredictor):
-    """Rows of a table: their classes by a network and the posterior of its weights."""
-
-    @classmethod
-    def network(cls, experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The network with the posterior of its weights; RuntimeError for weights of another network."""
-        return predictive(experiment, card, weights)
+class TableClassPredictor(PosteriorNetwork, RowClassPredictor):
+    """Rows of a table: their classes."""
 
     def standardised(self, features: Features) -> Stated:
         """What is stated of standardised features."""

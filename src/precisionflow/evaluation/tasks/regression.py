@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float, Int
-from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.evaluation import TableRecalibration
@@ -20,7 +19,7 @@ from precisionflow.evaluation.attention import attention_metrics
 from precisionflow.evaluation.distribution import Distribution
 from precisionflow.evaluation.fit import fitted_curve
 from precisionflow.evaluation.metrics import regression_chance, regression_metrics
-from precisionflow.evaluation.network import TrainedNetwork, standardised_features
+from precisionflow.evaluation.network import PosteriorNetwork, standardised_features
 from precisionflow.evaluation.predictions import predictions_table
 from precisionflow.evaluation.recalibration.recalibrated import (
     Calibration,
@@ -30,9 +29,7 @@ from precisionflow.evaluation.recalibration.recalibrated import (
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.gaussian import squared_error
 from precisionflow.evaluation.where import bins_table, feature_bins, table_parts
-from precisionflow.models.posteriors.build import predictive
 from precisionflow.models.posteriors.predictive import Features
-from precisionflow.models.posteriors.weights import Weights
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.recalibration import TableFit
 from precisionflow.records.schemas import PREDICTIONS
@@ -40,16 +37,11 @@ from precisionflow.results.layout import Part, PreparedSplit
 
 
 @dataclass(frozen=True)
-class TablePredictor(TrainedNetwork):
+class TablePredictor(PosteriorNetwork):
     """Rows of features in, distributions of the target out, both in their own units."""
 
     predicts: ClassVar = "numbers of a table"
     """Name of what it predicts, in messages."""
-
-    @classmethod
-    def network(cls, experiment: Experiment, card: DatasetCard, weights: Weights) -> nn.Module:
-        """The network with the posterior of its weights; RuntimeError for weights of another network."""
-        return predictive(experiment, card, weights)
 
     def distribution(self, features: Float[np.ndarray, "rows features"]) -> Distribution:
         """The prediction for features in their own units, in the target's own units.

@@ -44,7 +44,7 @@ def fit(model: Layered, batches: Iterable[Taught]) -> Posterior:
     """
     size, classes = _size(model), last_map(model).out_features
     total = torch.zeros(classes, size // classes, classes, size // classes, dtype=torch.float64)
-    log_likelihood = 0.0
+    weights, log_likelihood = _augmented(model), 0.0
     for batch in batches:
         with torch.no_grad():
             vectors = vectors_of(model, batch.inputs, batch.mask)
@@ -52,12 +52,12 @@ def fit(model: Layered, batches: Iterable[Taught]) -> Posterior:
         for places, target in zip(
             vectors[counted].split(BLOCK), batch.target[counted].split(BLOCK), strict=True
         ):
-            logits = places @ _augmented(model).T
+            logits = places @ weights.T
             log_likelihood -= float(cross_entropy(logits, target).sum())
             _add_curvature(total, places, logits.softmax(-1))
     lower = torch.tril(total.view(size, size))
     gauss_newton = lower + torch.tril(lower, -1).T
-    return _with_prior(gauss_newton, _augmented(model).flatten(), log_likelihood)
+    return _with_prior(gauss_newton, weights.flatten(), log_likelihood)
 
 
 def _add_curvature(total: Tensor, vectors: Vectors, p: Float64[Tensor, "places classes"]) -> None:
