@@ -73,14 +73,26 @@ def test_a_bad_overlay_is_reported_with_its_axis_and_level() -> None:
         expand(experiment)
 
 
-def test_two_datasets_with_one_name_are_refused() -> None:
-    experiment = regression(
-        (
-            "ablation:\n",
-            "ablation:\n  datasets:\n    d: {task.source.name: diabetes}\n    e: {task.source.name: diabetes}\n",
-        )
-    )
-    with pytest.raises(ConfigError, match="two variants are called 'homoscedastic' on dataset 'diabetes'"):
+def _datasets(*overlays: str) -> tuple[str, str]:
+    lines = "".join(f"    {label}: {{{overlay}}}\n" for label, overlay in zip("de", overlays, strict=True))
+    return ("ablation:\n", f"ablation:\n  datasets:\n{lines}")
+
+
+def test_data_sets_whose_sources_have_one_name_are_called_by_their_labels() -> None:
+    experiment = regression(_datasets("task.validation_fraction: 0.1", "task.validation_fraction: 0.2"))
+    assert [(v.dataset, v.name) for v in expand(experiment)] == [
+        ("d", "homoscedastic"),
+        ("d", "heteroscedastic"),
+        ("e", "homoscedastic"),
+        ("e", "heteroscedastic"),
+    ]
+
+
+def test_two_data_sets_that_are_one_are_refused() -> None:
+    experiment = regression(_datasets("task.source.name: diabetes", "task.source.name: diabetes"))
+    with pytest.raises(
+        ConfigError, match=r"ablation\.datasets: 'd' and 'e' are the same; leave out one of them"
+    ):
         expand(experiment)
 
 

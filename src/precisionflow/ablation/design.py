@@ -40,9 +40,11 @@ def expand(experiment: Experiment) -> tuple[Variant, ...]:
     """
     base = experiment.model_dump(mode="json", exclude={"ablation", "analysis"})
     places = list(itertools.product(experiment.ablation.datasets or ("",), points(experiment)))
-    variants = [
-        Variant(point.levels, _resolved(base, experiment, dataset, point)) for dataset, point in places
-    ]
+    labels = [dataset for dataset, _ in places]
+    variants = _told_apart(
+        labels,
+        [Variant(point.levels, _resolved(base, experiment, dataset, point)) for dataset, point in places],
+    )
     for axis, levels_of_axis in experiment.ablation.axes.items():
         if len(levels_of_axis) == 1 and all(
             _changes_nothing(base, experiment, axis, variant=variant, dataset=dataset)
@@ -114,6 +116,20 @@ def _changes_nothing(
     return bare == variant.experiment
 
 
+def _told_apart(labels: Sequence[str], variants: Sequence[Variant]) -> list[Variant]:
+    """The variants; those of data sets whose sources have one name are called by the labels of the ablation."""
+    sources: dict[str, set[str]] = {}
+    for label, variant in zip(labels, variants, strict=True):
+        sources.setdefault(variant.dataset, set()).add(label)
+    shared = {label for of in sources.values() if len(of) > 1 for label in of}
+    return [
+        Variant(variant.levels, variant.experiment.model_copy(update={"called": label}))
+        if label in shared
+        else variant
+        for label, variant in zip(labels, variants, strict=True)
+    ]
+
+
 def _check_distinct(variants: Sequence[Variant]) -> None:
     """ConfigError for two variants of one name, and for two that are the same experiment."""
     named: set[tuple[str, str]] = set()
@@ -122,12 +138,16 @@ def _check_distinct(variants: Sequence[Variant]) -> None:
         if (variant.dataset, variant.name) in named:
             raise ConfigError(
                 f"ablation: two variants are called {variant.name!r} on dataset {variant.dataset!r}; "
-                "rename a level or a dataset's source"
+                "rename a level, or a data set in ablation.datasets"
             )
         named.add((variant.dataset, variant.name))
-        other = same.setdefault(variant.experiment.model_dump_json(exclude={"variant"}), variant)
-        if other is variant or other.dataset != variant.dataset:
+        other = same.setdefault(variant.experiment.model_dump_json(exclude={"variant", "called"}), variant)
+        if other is variant:
             continue
+        if other.dataset != variant.dataset:
+            raise ConfigError(
+                f"ablation.datasets: {other.dataset!r} and {variant.dataset!r} are the same; leave out one of them"
+            )
         differ = [axis for axis, level in variant.levels.items() if level != other.levels[axis]]
         if len(differ) == 1:
             (axis,) = differ

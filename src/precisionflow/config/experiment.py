@@ -44,11 +44,13 @@ class Experiment(Config):
     """Lays out the variants in place of the ablation's axes, and is answered in tables and a section of its own."""
     variant: Label = "default"
     """Which combination of the ablation's levels this is; set by the expansion of the axes."""
+    called: Label | None = None
+    """What `ablation.datasets` calls the data set, where two of its sources have one name; set by the expansion."""
 
     @property
     def dataset(self) -> str:
         """Name of the data set in tables."""
-        return self.task.source.dataset
+        return self.called or self.task.source.dataset
 
     @property
     def hash(self) -> str:
