@@ -1,8 +1,9 @@
 """Models from outside: what `train` writes of an estimator or of a file of predictions, in place of weights."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ from jaxtyping import Float
 
 from precisionflow.config import Experiment
 from precisionflow.config.external import External, LogisticRegression, PredictionFile
-from precisionflow.config.tasks import Regression, SequenceClassification, Tagging
+from precisionflow.config.tasks import Regression, Tagging
 from precisionflow.data.batches import Rows
 from precisionflow.data.labelled import Labelled, Texts, Words, labelled
 from precisionflow.data.stated import StatedFile
@@ -84,31 +85,32 @@ def write_external(
 def _of_an_estimator(
     experiment: Experiment, rows: dict[Part, Labelled], card: DatasetCard, *, seed: int
 ) -> Stated:
-    model, start = experiment.model, time.perf_counter()
-    predicted: tuple[Part, ...] = ("valid", "test")
-    parts: dict[Part, Values]
-    if isinstance(experiment.task, SequenceClassification | Tagging):
-        texts = {part: of for part, of in rows.items() if isinstance(of, Texts | Words)}
-        assert isinstance(model, LogisticRegression)
-        classes, ids = len(card.class_names), card.known.ids
-        tell = text_classifier(model, texts["train"], ids=ids, classes=classes, seed=seed)
-        seconds = time.perf_counter() - start
-        return Stated({part: tell(texts[part]) for part in predicted}, 1, seconds)
-    tables = {part: of for part, of in rows.items() if isinstance(of, Rows)}
-    train, valid = tables["train"], tables["valid"]
-    inputs = {part: tables[part].features.astype(np.float64) for part in predicted}
-    if isinstance(experiment.task, Regression):
-        predict = fitted(model, train, valid, seed=seed)  # type: ignore[arg-type]
-        seconds, scales = time.perf_counter() - start, card.table
-        parts = {}
-        for part, features in inputs.items():
-            mean, std = predict(features)
-            parts[part] = np.stack([scales.restore_target(mean), scales.restore_spread(std)], axis=1)
-        return Stated(parts, 1, seconds)
-    names = card.class_names
-    classify = classifier(model, train, valid, classes=len(names), seed=seed)  # type: ignore[arg-type]
+    start = time.perf_counter()
+    predict = _learned(experiment, rows["train"], rows["valid"], card, seed=seed)
     seconds = time.perf_counter() - start
-    return Stated({part: classify(features) for part, features in inputs.items()}, 1, seconds)
+    predicted: tuple[Part, ...] = ("valid", "test")
+    return Stated({part: predict(rows[part]) for part in predicted}, 1, seconds)
+
+
+def _learned(
+    experiment: Experiment, train: Labelled, valid: Labelled, card: DatasetCard, *, seed: int
+) -> Callable[[Any], Values]:
+    """Rows of the kind of the training rows -> their predictions."""
+    model = experiment.model
+    if isinstance(train, Texts | Words):
+        assert isinstance(model, LogisticRegression)
+        return text_classifier(model, train, ids=card.known.ids, classes=len(card.class_names), seed=seed)
+    assert isinstance(valid, Rows)
+    if not isinstance(experiment.task, Regression):
+        classify = classifier(model, train, valid, classes=len(card.class_names), seed=seed)  # type: ignore[arg-type]
+        return lambda asked: classify(asked.features.astype(np.float64))
+    predict, scales = fitted(model, train, valid, seed=seed), card.table  # type: ignore[arg-type]
+
+    def moments(asked: Rows) -> Values:
+        mean, std = predict(asked.features.astype(np.float64))
+        return np.stack([scales.restore_target(mean), scales.restore_spread(std)], axis=1)
+
+    return moments
 
 
 def _file(model: PredictionFile, experiment: Experiment, card: DatasetCard, *, split: int) -> StatedFile:

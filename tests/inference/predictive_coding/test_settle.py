@@ -11,7 +11,7 @@ from precisionflow.config.attention import Attention, GaussianPerKey
 from precisionflow.config.learning import Backpropagation, FixedPrecision, PredictiveCoding
 from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL
 from precisionflow.config.networks import MLP, Transformer
-from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.energy import Clamped, EnteredOnce
 from precisionflow.inference.predictive_coding.laws.assigned import laws
 from precisionflow.inference.predictive_coding.settle import settle
 from precisionflow.models.likelihoods.categorical import cross_entropy
@@ -299,3 +299,21 @@ def test_high_precision_teaches_what_backprop_teaches(problem):
         assert taught.loss == pytest.approx(losses(model(inputs), target).mean().item())
     for mine, reference in zip(gradients["predictive_coding"], gradients["backprop"], strict=True):
         torch.testing.assert_close(mine, reference, rtol=1e-4, atol=1e-6)
+
+
+def test_passes_that_share_the_first_prediction_compute_it_once_and_teach_the_same(problem):
+    model, inputs, target, losses = problem
+    calls = []
+    handle = model.layers[0].register_forward_hook(lambda *_: calls.append(1))
+    config, taught, counted = gaussian(2.0, iterations=3, step_size=0.5), [], []
+    for kind in (Clamped, EnteredOnce):
+        calls.clear()
+        clamped, of = kind(model, losses, inputs, target), laws(config, states=model.states)
+        found = settle(clamped, clamped.passed(), of, config=config, steps=3)
+        surrogate, _ = clamped.local(found.layers, of)
+        taught.append(torch.autograd.grad(surrogate, list(model.parameters())))
+        counted.append(len(calls))
+    handle.remove()
+    assert counted == [4, 1]
+    for mine, other in zip(*taught, strict=True):
+        assert torch.equal(mine, other)

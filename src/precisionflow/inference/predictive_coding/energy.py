@@ -69,8 +69,6 @@ class Clamped:
     """(layers, where) -> the stretch up to the error of the last of them; `to_heads`: of attention's heads."""
     output_law: LayerLaw | None = None
     """Law of target - output, where the loss is its -log p; none of another loss."""
-    shares: bool = False
-    """Whether passes share the first prediction, which no error changes, and its graph: of one gradient of weights."""
 
     def passed(self, errors: Sequence[Errors] | None = None) -> Pass:
         """A pass with error e_i added to state i, the errors as variables; without errors all are zero."""
@@ -158,17 +156,11 @@ class Clamped:
         """What passes the error of a layer by, and the layer's prediction; `below` is what its stretch reads."""
         if index:
             return self._stretches[index].predicted(below)
-        return self._first if self.shares else self._entered()
+        return self._entered()
 
     def _entered(self) -> tuple[Tensor, Errors]:
         """The same of the first layer with an error."""
         return self._stretches[0].predicted(self.model.enter(self.inputs))
-
-    @cached_property
-    def _first(self) -> tuple[Tensor, Errors]:
-        """What passes share, with its graph whichever pass asks first."""
-        with torch.enable_grad():
-            return self._entered()
 
     def _upwards(self, index: int, state: Errors, error: Errors) -> Errors:
         """What the layer above reads of a state."""
@@ -194,6 +186,19 @@ class Clamped:
         last = len(self.model.layers) if self.places is None else self.places[-1] + 1
         below = through(list(self.model.layers)[last:], state, self._where)
         return self.model.readout(below, *self._where)  # type: ignore[no-any-return]
+
+
+class EnteredOnce(Clamped):
+    """Passes share the first prediction, which no error changes, and its graph: for one gradient of the weights."""
+
+    def _entered(self) -> tuple[Tensor, Errors]:
+        return self._first
+
+    @cached_property
+    def _first(self) -> tuple[Tensor, Errors]:
+        """With its graph, whichever pass asks first."""
+        with torch.enable_grad():
+            return super()._entered()
 
 
 def zeros_like(state: Errors) -> Errors:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from precisionflow.config.learning import PredictiveCoding as Config
 from precisionflow.inference.predictive_coding.amortised import Amortised
-from precisionflow.inference.predictive_coding.energy import Clamped, Pass, Taught
+from precisionflow.inference.predictive_coding.energy import Clamped, EnteredOnce, Pass, Taught
 from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw, laws, layers_with_errors
 from precisionflow.inference.predictive_coding.monitor import seen
 from precisionflow.inference.predictive_coding.pathways import Pathway, pathways
@@ -72,7 +72,7 @@ class PredictiveCoding(nn.Module):
     def forward(
         self, model: Layered, losses: Losses, batch: Batch, carried: Underway | None = None
     ) -> Lesson:
-        clamped = self._clamped(model, losses, batch, shares=True)
+        clamped = self._clamped(model, losses, batch, EnteredOnce)
         self._advance(batch.progress)
         start, loss, asked = self._start(clamped, carried)
         done = carried.steps if carried else 0
@@ -126,8 +126,10 @@ class PredictiveCoding(nn.Module):
         ]
         return Monitored(settled.steps, cosines.whole, rows)
 
-    def _clamped(self, model: Layered, losses: Losses, batch: Batch, *, shares: bool = False) -> Clamped:
-        return Clamped(
+    def _clamped(
+        self, model: Layered, losses: Losses, batch: Batch, kind: type[Clamped] = Clamped
+    ) -> Clamped:
+        return kind(
             model,
             losses,
             batch.inputs,
@@ -138,7 +140,6 @@ class PredictiveCoding(nn.Module):
             pathways=self.pathways,
             stretch=to_heads if self.config.of_heads else Stretch,
             output_law=self.output_law,
-            shares=shares,
         )
 
     def _advance(self, progress: float) -> None:
