@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,11 @@ CASES: dict[str, dict[str, Any]] = {
     "stage 2 odd rows": TABLE | {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2}},
 }
 
+PIPELINES: dict[str, dict[str, Any]] = {
+    "averaged in parts": {"engine": PIPELINE | {"ranks": 4}, "training": AVERAGED}
+}
+"""Of four ranks: two pipelines of two stages."""
+
 
 def tiny_text(folder: Path) -> dict[str, Any]:
     """A character experiment on a small text, as a tree."""
@@ -175,15 +181,34 @@ def rank_losses(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[int, dict[str, Any]]:
     """ranks -> case -> losses of the steps and the validation loss; one rank only resumes what two ranks saved."""
-    folder = tmp_path_factory.mktemp("ranks")
+    prepared = (*text_data.iterdir(), *table_data.iterdir(), *scenes_data.iterdir())
+    folder = of_ranks(tmp_path_factory.mktemp("ranks"), text_tree, CASES, prepared)
+    return {ranks: losses_of(folder, ranks) for ranks in (2, 1)}
+
+
+@pytest.fixture(scope="session")
+def pipelines_losses(
+    text_tree: dict[str, Any], text_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Case -> losses of four ranks."""
+    folder = of_ranks(tmp_path_factory.mktemp("pipelines"), text_tree, PIPELINES, text_data.iterdir())
+    return losses_of(folder, 4)
+
+
+def of_ranks(
+    folder: Path, tree: dict[str, Any], cases: dict[str, dict[str, Any]], prepared: Iterable[Path]
+) -> Path:
+    """The folder, with what the program reads."""
     (folder / "data").mkdir()
-    for prepared in (*text_data.iterdir(), *table_data.iterdir(), *scenes_data.iterdir()):
-        (folder / "data" / prepared.name).symlink_to(prepared)
-    (folder / "experiment.json").write_text(json.dumps(text_tree))
-    (folder / "cases.json").write_text(json.dumps(CASES))
-    results = {}
-    for ranks in (2, 1):
-        done = torchrun(ranks, str(PROGRAM), str(folder))
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
-        results[ranks] = json.loads((folder / f"{ranks}.json").read_text())
-    return results
+    for data in prepared:
+        (folder / "data" / data.name).symlink_to(data)
+    (folder / "experiment.json").write_text(json.dumps(tree))
+    (folder / "cases.json").write_text(json.dumps(cases))
+    return folder
+
+
+def losses_of(folder: Path, ranks: int) -> dict[str, Any]:
+    """What so many ranks write."""
+    done = torchrun(ranks, str(PROGRAM), str(folder))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
+    return json.loads((folder / f"{ranks}.json").read_text())  # type: ignore[no-any-return]

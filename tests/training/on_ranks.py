@@ -135,7 +135,7 @@ def main(folder: Path) -> None:
         def rule(name: str = name) -> nn.Module | None:
             return next((of() for ending, of in RULES.items() if name.endswith(ending)), None)
 
-        if ranks.count == 2:
+        if ranks.count == experiment.engine.ranks:
             engine = engine_of(experiment, data, ranks, rule=rule())
             results[name] = curve(engine, ranks, range(STEPS // 2))[:-1]
             if ranks.first:

@@ -205,6 +205,16 @@ def test_layers_on_ranks_of_their_own_equal_one_process(case, rank_losses, torch
     assert rank_losses[2][f"{case} resumed"] == pytest.approx(alone[STEPS // 2 :], rel=2e-5)
 
 
+def test_two_pipelines_of_two_stages_equal_one_process(pipelines_losses, rank_losses, torch_curves):
+    """Four ranks: the gradient is summed over pipelines too, and a checkpoint of all of them goes on."""
+    case, alone = "averaged in parts", torch_curves["averaged in parts"]
+    assert pipelines_losses[case] == pytest.approx(alone, rel=2e-5)
+    assert pipelines_losses[f"{case} resumed"] == pytest.approx(alone[STEPS // 2 :], rel=2e-5)
+    assert pipelines_losses[f"{case} weight"] == pytest.approx(
+        rank_losses[2][f"stage 2 {case} weight"], rel=1e-5
+    )
+
+
 def test_weights_of_all_stages_are_gathered_whole(rank_losses):
     case = "averaged in parts weight"
     assert rank_losses[2][f"stage 0 pipeline {case}"] == pytest.approx(
