@@ -12,6 +12,7 @@ from precisionflow.config.learning import LearnedPrecision, PredictiveCoding
 from precisionflow.config.networks import Transformer
 from precisionflow.inference.predictive_coding.energy import Clamped
 from precisionflow.inference.predictive_coding.laws.assigned import laws
+from precisionflow.inference.predictive_coding.parameters import SHARE_OF_GRADIENT
 from precisionflow.inference.predictive_coding.settle import settle
 from precisionflow.inference.predictive_coding.stretches import Stretch, heads_of_layers, to_heads
 from precisionflow.models.attention.attention import attention
@@ -153,7 +154,7 @@ def test_where_heads_are_observed_the_learned_precision_is_that_of_each_ones_noi
     precision = LearnedPrecision(per="head", initial=0.5 / scale**2, lowest=1e-6, highest=1e6)
     config = PredictiveCoding(iterations=12, step_size=0.009, precision=precision, layers=(1,))
     rule = predictive_coding(config, states=model.states, heads=heads_of_layers(model)).double()
-    optimiser = torch.optim.SGD(rule.parameters(), lr=4.0)
+    optimiser = torch.optim.SGD(rule.parameters(), lr=4.0 / SHARE_OF_GRADIENT)
     for _ in range(25):
         optimiser.zero_grad()
         rule(model, loss, Batch(inputs, target)).surrogate.backward()

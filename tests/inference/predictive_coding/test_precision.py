@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from linear_network import squared_error
+from lowest_energy import fit
 from torch import nn
 
 from precisionflow.config.learning import (
@@ -17,6 +18,7 @@ from precisionflow.config.learning import (
 )
 from precisionflow.inference.predictive_coding.energy import Clamped
 from precisionflow.inference.predictive_coding.laws.assigned import LayerLaw, laws, layer_law
+from precisionflow.inference.predictive_coding.parameters import SHARE_OF_GRADIENT
 from precisionflow.inference.predictive_coding.precision import Learned
 from precisionflow.inference.predictive_coding.settle import settle
 from precisionflow.models.networks.layered import Layered
@@ -25,21 +27,6 @@ BATCH, PLACES, CHANNELS = 5, 4, 3
 WIDE = {"lowest": 1e-16, "highest": 1e16, "initial": 1.0}
 SHARED = {"layer": (0, 1, 2), "channel": (0, 1), "position": (0, 2)}
 """Axes of errors "batch places channels" that share a precision."""
-
-
-def fit(law: LayerLaw, energy) -> None:
-    """Set the law's parameters where `energy()` is lowest."""
-    optimiser = torch.optim.LBFGS(
-        law.parameters(), max_iter=60, line_search_fn="strong_wolfe", tolerance_change=0, tolerance_grad=0
-    )
-
-    def closure():
-        optimiser.zero_grad()
-        value = energy()
-        value.backward()
-        return value
-
-    optimiser.step(closure)
 
 
 def gaussian_law(**settings) -> LayerLaw:
@@ -87,7 +74,7 @@ def test_a_precision_starts_at_its_initial_value_moves_at_the_rate_of_its_offset
     state = torch.zeros(1, CHANNELS, dtype=torch.float64)
     assert learned(state).item() == pytest.approx(initial)
     learned(state).log().backward()
-    assert learned.offset.grad.item() == pytest.approx(1 / CHANNELS), "the mean over channels"
+    assert learned.offset.grad.item() == pytest.approx(SHARE_OF_GRADIENT / CHANNELS)
     for offset, bound in ((-1e9, 1.0), (1e9, 1e6)):
         nn.init.constant_(learned.offset, offset)
         assert learned(state).item() == pytest.approx(bound)
@@ -113,7 +100,7 @@ def learned_with_settling(model, losses, inputs, target, *, config, steps, rate=
         Clamped(model, losses, inputs, target),
         laws(config, states=model.states).double(),
     )
-    optimiser = torch.optim.SGD(assigned.parameters(), lr=rate)
+    optimiser = torch.optim.SGD(assigned.parameters(), lr=rate / SHARE_OF_GRADIENT)
     for _ in range(steps):
         found = settle(clamped, clamped.passed(), assigned, config=config, steps=config.steps)
         optimiser.zero_grad()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from on_ranks import AVERAGED, EVERY, LEARNED_LAW, TRAINING, engine_of
+from on_ranks import AVERAGED, EVERY, LEARNED_LAW, PREDICTIVE_CODING, TRAINING, engine_of
 from rules_of_tests import STEPS_OF_A_BATCH, SeveralSteps
 from torch import Tensor, nn
 
@@ -76,6 +76,26 @@ def test_several_steps_on_a_batch_are_that_many_of_adamw(text_tree, text_data):
         assert torch.equal(parameters(mine)[name], expected), name
     (counted,) = {int(state["step"]) for state in mine.optimiser.state.values()}
     assert counted == 2 * STEPS_OF_A_BATCH
+
+
+@pytest.mark.parametrize(
+    "learning",
+    [
+        *({"precision": {"kind": "learned", "per": per}} for per in ("layer", "channel", "head", "position")),
+        {"precision": {"kind": "predicted"}},
+        {"precision": {"kind": "learned"}, "law": {"kind": "student_t", "shape": "learned"}},
+        {"precision": {"kind": "learned"}, "law": {"kind": "mixture", "shape": "learned"}},
+        {"precision": {"kind": "learned", "initial": 10.0, "highest": 20.0}},
+    ],
+)
+def test_a_clip_bounds_the_gradient_of_the_weights_whatever_a_law_learns(learning, text_tree, text_data):
+    """With a share in the norm that grows with the layers, a learned precision would shorten the weights' steps."""
+    clip = 0.2
+    tree = {"learning": PREDICTIVE_CODING | learning, "training": TRAINING | {"gradient_clip": clip}}
+    mine = engine(text_tree | tree, text_data, None)
+    mine.step(mine.feed.batch(0), 0)
+    norm = nn.utils.get_total_norm([p.grad for p in mine.network.parameters() if p.grad is not None])
+    assert float(norm) == pytest.approx(clip, rel=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 Numbers = Float[Tensor, "..."]
 
+SHARE_OF_GRADIENT = 1e-3
+"""Of what a law learns: far above AdamW's 1e-8, and its square no part of a norm near a clip."""
+
 
 class Constant(nn.Module):
     """The same numbers, in the type and on the device of what it is called with."""
@@ -62,7 +65,7 @@ class LearnedNumbers(nn.Module):
         self.offset = nn.Parameter(torch.zeros(len(initial)))
 
     def forward(self, like: Tensor) -> Float[Tensor, "numbers"]:
-        learned = self.bounded(of_mean(self.offset, self.channels).to(like.dtype))
+        learned = self.bounded(small_in_gradient(self.offset, self.channels).to(like.dtype))
         return torch.cat([like.new_tensor(self.first), learned])
 
 
@@ -76,13 +79,15 @@ class LearnedLogShares(nn.Module):
         self.offset = nn.Parameter(torch.zeros(len(initial)))
 
     def forward(self, like: Tensor) -> Float[Tensor, "numbers"]:
-        offset = of_mean(self.offset, self.channels).to(like.dtype)
+        offset = small_in_gradient(self.offset, self.channels).to(like.dtype)
         return (like.new_tensor(self.initial) + offset).log_softmax(dim=0)
 
 
-def of_mean(parameter: Numbers, channels: int) -> Numbers:
-    """The parameter, with its gradient divided by the number of channels.
+def small_in_gradient(parameter: Numbers, channels: int) -> Numbers:
+    """The parameter, with its gradient times `SHARE_OF_GRADIENT` / channels.
 
-    An energy is a sum over channels, and a clip of the gradient's norm should remain one of the weights' gradient.
+    An energy is a sum over channels, whose normaliser alone has the gradient -channels / 2 in log precision, in every
+    layer and however small the errors are. In the norm of all gradients this would outweigh the weights' own, so that a
+    clip would shorten their steps. Optimisers that follow ratios of gradients, as AdamW, move the parameter alike.
     """
-    return parameter.detach().lerp(parameter, 1 / channels)
+    return parameter.detach().lerp(parameter, SHARE_OF_GRADIENT / channels)

@@ -17,7 +17,7 @@ from precisionflow.config.learning import (
 )
 from precisionflow.config.optimiser import GroupName
 from precisionflow.inference.predictive_coding.laws import Errors, Precisions
-from precisionflow.inference.predictive_coding.parameters import Bounded, of_mean
+from precisionflow.inference.predictive_coding.parameters import Bounded, small_in_gradient
 
 
 class Learned(nn.Module):
@@ -40,7 +40,7 @@ class Learned(nn.Module):
     def forward(self, prediction: Errors) -> Precisions:
         """Sequences may be shorter than the longest: of the places the first ones."""
         places = prediction.shape[-2] if self.offset.ndim == 2 else None
-        precisions = self.bounded(of_mean(self.offset, self.channels)[:places])
+        precisions = self.bounded(small_in_gradient(self.offset, self.channels)[:places])
         return precisions.repeat_interleave(self.of_head, dim=-1)  # type: ignore[no-any-return]
 
 
@@ -59,7 +59,10 @@ class Predicted(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, prediction: Errors) -> Precisions:
-        weight, bias = of_mean(self.weight, self.channels), of_mean(self.bias, self.channels)
+        weight, bias = (
+            small_in_gradient(self.weight, self.channels),
+            small_in_gradient(self.bias, self.channels),
+        )
         normed = functional.rms_norm(prediction, (self.channels,))
         return self.bounded(functional.linear(normed, weight, bias))  # type: ignore[no-any-return]
 
