@@ -30,8 +30,8 @@ WIDTHS = (16, 64, 256)
 
 def text() -> tuple[Tensor, Tensor, int]:
     """Ids of the first nine tenths of the text and of the last one, and the size of the vocabulary."""
-    whole = "".join(open_scikit_learn_text().chunks())
-    tokeniser = fitted_running(Characters(), [whole])
+    whole = b"".join(open_scikit_learn_text().chunks()).decode()
+    tokeniser = fitted_running(Characters(), [whole.encode()])
     ids = torch.from_numpy(ids_of(tokeniser, whole).astype(np.int64))
     cut = len(ids) * 9 // 10
     return ids[:cut], ids[cut:], int(ids.max()) + 1

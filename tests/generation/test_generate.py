@@ -104,7 +104,7 @@ def test_a_fitted_temperature_belongs_to_the_distribution(model):
     ],
 )
 def test_a_growing_text_is_the_text_of_all_its_tokens(kind, text):
-    tokeniser = fitted_running(kind, [text])
+    tokeniser = fitted_running(kind, [text.encode()])
     whole = prompt_ids(tokeniser, text).tolist()
     for begun in range(1, len(whole)):
         growing = GrowingText(tokeniser, whole[:begun])
@@ -116,7 +116,7 @@ def test_a_growing_text_is_the_text_of_all_its_tokens(kind, text):
 
 
 def test_half_a_character_waits_and_bytes_that_are_none_do_not_get_lost():
-    tokeniser = fitted_running(Bytes(), ["x"])
+    tokeniser = fitted_running(Bytes(), [b"x"])
     growing = GrowingText(tokeniser, list(b"x"))
     assert [growing.add(byte) for byte in "é😀".encode()] == ["", "é", "", "", "", "😀"]
     broken = b"\xff\xff\xff\xff\xc3\xa9\xe2\x82"
@@ -124,11 +124,11 @@ def test_half_a_character_waits_and_bytes_that_are_none_do_not_get_lost():
 
 
 def test_an_empty_prompt_is_a_line_break_where_there_is_one():
-    assert prompt_ids(fitted_running(Bytes(), ["x"]), "").tolist() == [ord("\n")]
-    words = fitted_running(Words(least_count=1, line_ends=True), ["a b\nc"])
+    assert prompt_ids(fitted_running(Bytes(), [b"x"]), "").tolist() == [ord("\n")]
+    words = fitted_running(Words(least_count=1, line_ends=True), [b"a b\nc"])
     assert words.text(prompt_ids(words, "").tolist()) == "\n"
     with pytest.raises(ValueError, match=r"^has no token, and the vocabulary has no line break"):
-        prompt_ids(fitted_running(Words(least_count=1), ["a b\nc"]), "")
+        prompt_ids(fitted_running(Words(least_count=1), [b"a b\nc"]), "")
     with pytest.raises(ValueError, match=r"^has no token, "):
         prompt_ids(words, "  ")
     with pytest.raises(

@@ -109,6 +109,7 @@ def _language_model(served: "ServedModel", name: str) -> "TokenPredictor":
 
 def _ids(predictor: "TokenPredictor", prompt: str) -> "np.ndarray":
     """The tokens of a prompt; what is read otherwise than it is written is told."""
+    from precisionflow.data.tokens.running.utf8 import encode
     from precisionflow.generation.text import prompt_ids
 
     shown = repr(prompt if len(prompt) <= SHOWN else f"{prompt[:SHOWN]}...")
@@ -118,7 +119,7 @@ def _ids(predictor: "TokenPredictor", prompt: str) -> "np.ndarray":
         raise ValueError(f"prompt {shown}: {error}") from None
     if not prompt:
         note("the prompt is empty: a text begins as after a line break")
-    unknown = sum(piece.unknown for piece in predictor.tokeniser.encoded([prompt]))
+    unknown = sum(piece.unknown for piece in predictor.tokeniser.encoded([encode(prompt)]))
     if unknown:
         note(f"{unknown} of the {predictor.task.tokens.plural} of prompt {shown} are unknown to the model")
     return ids

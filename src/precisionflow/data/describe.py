@@ -110,7 +110,7 @@ def _describe_text(path: Path, form: FileForm | None) -> Description:
     text = open_text_files(TextFile.model_validate(source)).text
     begun, whole = "", True
     for chunk in text.chunks():
-        begun += chunk
+        begun += chunk.decode()
         if len(begun) > MOST_CHARACTERS:
             whole = False
             break

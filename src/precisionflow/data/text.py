@@ -1,4 +1,4 @@
-"""Texts: characters that can be read any number of times."""
+"""Texts: UTF-8 that can be read any number of times."""
 
 import functools
 import itertools
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Bool, Int64
 
 CHUNK = 1 << 20
 """Most bytes of a file, or characters of a string, that are in memory at once."""
 
 
 class Chunks(Protocol):
-    """Chunks of characters."""
+    """Chunks of UTF-8, each of whole characters."""
 
-    def __call__(self, first: int = 0) -> Iterator[str]:
+    def __call__(self, first: int = 0) -> Iterator[bytes]:
         """All from the chunk with the number `first` on; those before it were read once."""
         ...
 
@@ -35,22 +35,22 @@ class Text:
     @functools.cached_property
     def ends(self) -> Int64[np.ndarray, "chunks"]:
         """Number of characters up to the end of each chunk."""
-        return np.fromiter(itertools.accumulate(map(len, self.chunks())), np.int64)
+        return np.fromiter(itertools.accumulate(map(characters_in, self.chunks())), np.int64)
 
     def count(self) -> int:
         """Number of characters."""
         return int(self.ends[-1]) if len(self.ends) else 0
 
-    def between(self, start: int, end: int) -> Iterator[str]:
+    def between(self, start: int, end: int) -> Iterator[bytes]:
         """The characters [start, end); chunks before them are not read again."""
         first = int(np.searchsorted(self.ends, start, side="right"))
         place = int(self.ends[first - 1]) if first else 0
-        for chunk in self.chunks(first):
+        for chunk, stop in zip(self.chunks(first), self.ends[first:].tolist(), strict=False):
             if place >= end:
                 return
-            if piece := chunk[max(start - place, 0) : end - place]:
+            if piece := chunk if start <= place and stop <= end else _cut(chunk, start - place, end - place):
                 yield piece
-            place += len(chunk)
+            place = stop
 
 
 @dataclass(frozen=True)
@@ -65,3 +65,20 @@ class Texts:
     def all(self) -> tuple[Text, ...]:
         """The texts that there are."""
         return tuple(text for text in (self.text, self.valid, self.test) if text is not None)
+
+
+def characters_in(data: bytes) -> int:
+    """Number of characters of UTF-8."""
+    return int(np.count_nonzero(_begins(data)))
+
+
+def _cut(data: bytes, start: int, end: int) -> bytes:
+    """The characters [start, end) of UTF-8."""
+    places = np.append(np.flatnonzero(_begins(data)), len(data))
+    first, behind = places[np.clip([start, end], 0, len(places) - 1)]
+    return data[first:behind]
+
+
+def _begins(data: bytes) -> Bool[np.ndarray, "bytes"]:
+    """True at the first byte of each character: all others are 0x80 to 0xBF, as signed ones -128 to -65."""
+    return np.frombuffer(data, np.int8) >= -64

@@ -17,7 +17,7 @@ SHA256 = "8bad13679d16ea87bcfb28c30fd007d202356c351c905515fcb4d9cb3617df21"
 def test_the_locked_version_has_the_known_text() -> None:
     assert f"scikit-learn=={version('scikit-learn')}" in LOCK.read_text().splitlines()
     text = open_scikit_learn_text()
-    whole = "".join(text.chunks())
+    whole = b"".join(text.chunks()).decode()
     assert text.sha256 == hashlib.sha256(whole.encode()).hexdigest() == SHA256
     assert (len(whole), len(set(whole))) == (475_764, 101)
 
@@ -45,7 +45,7 @@ def test_texts_come_in_the_order_of_paths_and_lines_and_each_once(tmp_path, monk
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
     monkeypatch.setattr(scikit_learn_text, "_package", lambda: tmp_path)
-    whole = "".join(open_scikit_learn_text().chunks())
+    whole = b"".join(open_scikit_learn_text().chunks()).decode()
     assert whole == "Iris.\nWine.\nTwice.\nModule.\nInside.\nB\n\nsays é."
 
 

@@ -21,8 +21,8 @@ def open_scikit_learn_text() -> Text:
     """
     whole = "\n".join(dict.fromkeys(_texts(_package())))
 
-    def chunks(first: int = 0) -> Iterator[str]:
-        return (whole[start : start + CHUNK] for start in range(first * CHUNK, len(whole), CHUNK))
+    def chunks(first: int = 0) -> Iterator[bytes]:
+        return (whole[start : start + CHUNK].encode() for start in range(first * CHUNK, len(whole), CHUNK))
 
     return Text("the text in scikit-learn", hashlib.sha256(whole.encode()).hexdigest(), chunks)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from precisionflow.config.sources import TextFile
 from precisionflow.data.readers.compressed import is_compressed, opened, readable
+from precisionflow.data.readers.utf8 import Checked, Decoder, Recoded
 from precisionflow.data.text import CHUNK, Text, Texts
 from precisionflow.records.raw import file_sha256, raw_path
 
@@ -43,7 +44,7 @@ def text_of(path: Path, *, stated: str | None = None) -> Text:
 
 
 class DecodedFile:
-    """The characters of a file, line breaks as they are, without the mark of the order of its bytes."""
+    """The characters of a file in UTF-8, line breaks as they are, without the mark of the order of its bytes."""
 
     def __init__(self, path: Path, encoding: str) -> None:
         self.path = path
@@ -51,7 +52,7 @@ class DecodedFile:
         self.starts: list[tuple[int, tuple[bytes, int]]] = [(0, self._decoder().getstate())]
         """Byte where each chunk that is known begins, and the decoder's state there."""
 
-    def __call__(self, first: int = 0) -> Iterator[str]:
+    def __call__(self, first: int = 0) -> Iterator[bytes]:
         """Chunks as of a `Text`; ValueError names line and byte of what is no text."""
         offset, state = self.starts[first]
         decoder = self._decoder()
@@ -73,8 +74,11 @@ class DecodedFile:
                 if not data:
                     return
 
-    def _decoder(self) -> codecs.IncrementalDecoder:
-        return codecs.getincrementaldecoder(self.encoding)()
+    def _decoder(self) -> Decoder:
+        """One that starts at the beginning of the file."""
+        if codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig"):
+            return Checked(marked=codecs.lookup(self.encoding).name == "utf-8-sig")
+        return Recoded(codecs.getincrementaldecoder(self.encoding)())
 
     def _fault(self, error: UnicodeDecodeError, *, end: int) -> ValueError:
         """`end` is the place behind the last byte that the decoder was given."""

@@ -30,7 +30,7 @@ class Stretch:
     start: int
     end: int
 
-    def chunks(self) -> Iterator[str]:
+    def chunks(self) -> Iterator[bytes]:
         return self.text.between(self.start, self.end)
 
 
@@ -97,9 +97,9 @@ def _next_blank(text: Text, start: int) -> int:
     """The place of the first blank from `start` on; the end where there is none."""
     place = start
     for chunk in text.between(start, sys.maxsize):
-        if found := re.search(r"\s", chunk):
+        if found := re.search(r"\s", characters := chunk.decode()):
             return place + found.start()
-        place += len(chunk)
+        place += len(characters)
     return place
 
 
@@ -111,7 +111,7 @@ def _placed(stretch: Stretch) -> Iterator[None]:
     except Untokenisable as fault:
         line = ""
         if fault.line is not None:
-            before = sum(chunk.count("\n") for chunk in stretch.text.between(0, stretch.start))
+            before = sum(chunk.count(b"\n") for chunk in stretch.text.between(0, stretch.start))
             line = f"line {before + fault.line}: "
         raise ValueError(f"{stretch.text.origin}: {line}{fault}") from None
 

@@ -11,7 +11,7 @@ from precisionflow.data.tokens.running.byte_pairs import BytePairs, byte_pairs_f
 from precisionflow.data.tokens.running.characters import Characters, characters_from
 from precisionflow.data.tokens.running.encoded import Encoded
 from precisionflow.data.tokens.running.listing import Listing
-from precisionflow.data.tokens.running.utf8 import Bytes
+from precisionflow.data.tokens.running.utf8 import Bytes, encode
 from precisionflow.data.tokens.running.words import Words, words_from
 from precisionflow.records.cards import Vocabulary
 
@@ -25,8 +25,8 @@ class RunningTokeniser(Protocol):
         """What the data set's card keeps of it; with the configuration it is the whole tokeniser."""
         ...
 
-    def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
-        """All tokens of a text in order; Untokenisable for what cannot be one."""
+    def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
+        """All tokens of a text in UTF-8 in order; Untokenisable for what cannot be one."""
         ...
 
     def begun(self, text: str) -> int:
@@ -38,7 +38,7 @@ class RunningTokeniser(Protocol):
         ...
 
 
-def fitted_running(config: kinds.RunningTokens, train: Iterable[str]) -> RunningTokeniser:
+def fitted_running(config: kinds.RunningTokens, train: Iterable[bytes]) -> RunningTokeniser:
     """A tokeniser whose vocabulary comes from the training text alone.
 
     What it leaves out is one unknown token, which is there only where it leaves something out. Untokenisable where it
@@ -57,7 +57,7 @@ def fitted_running(config: kinds.RunningTokens, train: Iterable[str]) -> Running
             assert_never(config)
 
 
-def knowing(tokeniser: RunningTokeniser, chunks: Iterable[str]) -> RunningTokeniser:
+def knowing(tokeniser: RunningTokeniser, chunks: Iterable[bytes]) -> RunningTokeniser:
     """With an unknown token, where another text has what the training text never showed."""
     return tokeniser.knowing(chunks) if isinstance(tokeniser, Listing) else tokeniser
 
@@ -79,7 +79,7 @@ def restored_running(config: kinds.RunningTokens, vocabulary: Vocabulary) -> Run
 
 def ids_of(tokeniser: RunningTokeniser, text: str) -> Int32[np.ndarray, "tokens"]:
     """The tokens of a text; ValueError for one that the vocabulary does not hold, where it has no unknown token."""
-    ids = np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in tokeniser.encoded([text]))])
+    ids = np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in tokeniser.encoded([encode(text)]))])
     if (ids < 0).any():
         assert isinstance(tokeniser, Listing), "bytes and their pairs are never unknown"
         tokens, first = list(tokeniser.split(text)), dict[str, int]()
@@ -92,7 +92,7 @@ def ids_of(tokeniser: RunningTokeniser, text: str) -> Int32[np.ndarray, "tokens"
 
 def line_start(tokeniser: RunningTokeniser) -> Int32[np.ndarray, "_tokens"]:
     """The token of a line break, after which a line of text begins; nothing where the vocabulary does not hold it."""
-    ids = np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in tokeniser.encoded(["\n"]))])
+    ids = np.concatenate([np.zeros(0, np.int32), *(piece.ids for piece in tokeniser.encoded([b"\n"]))])
     known = len(ids) == 1 and ids[0] >= 0
     unknown = isinstance(tokeniser, Listing) and ids[:1] == tokeniser.id_of_unknown
     return ids if known and not unknown else ids[:0]

@@ -115,7 +115,7 @@ class BytePairs:
         """Bytes of each token."""
         return np.fromiter(map(len, self.vocabulary.tokens), np.int64, self.vocabulary.ids)
 
-    def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
+    def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
         for part in segments(chunks):
             distinct = part.distinct.to_pylist()
             if len(self.kept.row) > MOST_KEPT:
@@ -138,7 +138,7 @@ class BytePairs:
         return ids, lengths
 
     def begun(self, text: str) -> int:
-        first = next((piece.ids for piece in self.encoded([text]) if len(piece.ids)), None)
+        first = next((piece.ids for piece in self.encoded([encode(text)]) if len(piece.ids)), None)
         if first is None:
             return len(text)
         wanted, length = len(bytes_of(self.vocabulary.tokens[first[0]])), 0
@@ -152,7 +152,7 @@ class BytePairs:
         return b"".join(bytes_of(self.vocabulary.tokens[i]) for i in ids).decode("utf-8", "replace")
 
 
-def byte_pairs_from(chunks: Iterable[str], config: kinds.BytePairs) -> BytePairs:
+def byte_pairs_from(chunks: Iterable[bytes], config: kinds.BytePairs) -> BytePairs:
     """The merges of a text."""
     words = _words(chunks).counts()
     text = pa.concat_arrays([pa.array([], pa.string()), *words["text"].chunks])
@@ -161,7 +161,7 @@ def byte_pairs_from(chunks: Iterable[str], config: kinds.BytePairs) -> BytePairs
     return BytePairs(Vocabulary(tokens=tuple(tokens), merges=tuple(" ".join(merge) for merge in merges)))
 
 
-def _words(chunks: Iterable[str]) -> Tally:
+def _words(chunks: Iterable[bytes]) -> Tally:
     """The words of a text as the library cuts it, with their counts."""
     tally, words, split = Tally(), Tally(), _split()
     for part in segments(chunks):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Int32, UInt32
+from jaxtyping import Int32, UInt8, UInt32
 
 from precisionflow.data.tokens.running.encoded import NO_ID, Encoded
 from precisionflow.data.tokens.running.listing import Listing, refuse_none
@@ -15,9 +15,11 @@ from precisionflow.records.cards import Vocabulary
 CODE_POINTS = 0x110000
 
 
-def codes_of(text: str) -> UInt32[np.ndarray, "characters"]:
-    """The code points of a text."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+def codes_of(data: bytes) -> UInt32[np.ndarray, "characters"] | UInt8[np.ndarray, "characters"]:
+    """The code points of UTF-8."""
+    if data.isascii():
+        return np.frombuffer(data, dtype=np.uint8)
+    return np.frombuffer(data.decode().encode("utf-32-le"), dtype="<u4")
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,12 @@ class Characters(Listing):
     def table(self) -> Int32[np.ndarray, "code_points"]:
         """Id of each code point."""
         table = np.full(CODE_POINTS, NO_ID, dtype=np.int32)
-        table[codes_of("".join(self.vocabulary.tokens))] = np.arange(self.vocabulary.ids, dtype=np.int32)
+        table[codes_of("".join(self.vocabulary.tokens).encode())] = np.arange(
+            self.vocabulary.ids, dtype=np.int32
+        )
         return table
 
-    def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
+    def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
         for chunk in chunks:
             ids = self.table[codes_of(chunk)]
             new = ids == NO_ID
@@ -50,7 +54,7 @@ class Characters(Listing):
         return text
 
 
-def characters_from(chunks: Iterable[str], *, least_count: int) -> Characters:
+def characters_from(chunks: Iterable[bytes], *, least_count: int) -> Characters:
     """Those that stand `least_count` times or more, and the unknown one where others stand; Untokenisable for none."""
     counts = np.zeros(CODE_POINTS, dtype=np.int64)
     for chunk in chunks:

@@ -21,23 +21,23 @@ class Listing(ABC):
     vocabulary: Vocabulary
 
     @functools.cached_property
-    def index(self) -> dict[str, int]:
-        """Token -> id."""
-        return {token: i for i, token in enumerate(self.vocabulary.tokens)}
-
-    @property
     def id_of_unknown(self) -> int:
         """Id of what the list does not hold."""
-        return self.index.get(self.unknown, NO_ID)
+        return self.id_of(self.unknown)
 
-    def knowing(self, chunks: Iterable[str]) -> Self:
+    def id_of(self, token: str) -> int:
+        """Place of a token in the list; `NO_ID` where it does not stand there."""
+        tokens = self.vocabulary.tokens
+        return tokens.index(token) if token in tokens else NO_ID
+
+    def knowing(self, chunks: Iterable[bytes]) -> Self:
         """With the unknown token as its last, where a text holds what the list does not."""
-        if self.unknown in self.index or not any(piece.unknown for piece in self.encoded(chunks)):
+        if self.id_of_unknown != NO_ID or not any(piece.unknown for piece in self.encoded(chunks)):
             return self
         return replace(self, vocabulary=Vocabulary(tokens=(*self.vocabulary.tokens, self.unknown)))
 
     @abstractmethod
-    def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
+    def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
         """All tokens of a text in order."""
 
     @abstractmethod

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int32, Int64
 
+from precisionflow.data.tokens.running.segments import bytes_in
 from precisionflow.data.tokens.running.utf8 import alphabet
 
 BORDER = -1
@@ -110,8 +111,7 @@ class Symbols:
         """The bytes of words."""
         signs = sorted(alphabet())
         ids = np.array([signs.index(sign) for sign in alphabet()], dtype=np.int32)
-        offsets = np.frombuffer(words.buffers()[1], np.int32)[words.offset : words.offset + len(words) + 1]
-        data = np.frombuffer(words.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
+        offsets, data = bytes_in(words)
         word = np.repeat(np.arange(len(words), dtype=np.int32), np.diff(offsets))
         size = len(data) + len(words) + 1
         place = np.arange(1, len(data) + 1, dtype=np.int32) + word

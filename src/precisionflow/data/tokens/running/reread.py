@@ -8,10 +8,9 @@ from typing import IO, NamedTuple
 
 import pyarrow as pa
 
-from precisionflow.data.text import CHUNK
-from precisionflow.data.tokens.running.utf8 import encode
+from precisionflow.data.text import CHUNK, characters_in
 
-Cut = Callable[[Iterable[str]], Iterator[pa.DictionaryArray]]
+Cut = Callable[[Iterable[bytes]], Iterator[pa.DictionaryArray]]
 """Chunks of a text -> its segments."""
 SCHEMA = pa.schema([("segments", pa.dictionary(pa.int32(), pa.string()))])
 
@@ -20,16 +19,15 @@ class Whole(NamedTuple):
     """What a reading to the end has shown."""
 
     head: str
-    """The first characters, a chunk's at most."""
+    """The first characters, a chunk's bytes at most."""
     characters: int
     bytes: int
-    """Of all of it in UTF-8."""
 
 
 class Reread(ExitStack):
     """Chunks of one text, each time anew; its segments are kept in a file without a name until this is closed."""
 
-    def __init__(self, chunks: Callable[[], Iterator[str]], folder: Path) -> None:
+    def __init__(self, chunks: Callable[[], Iterator[bytes]], folder: Path) -> None:
         super().__init__()
         self.chunks = chunks
         self.folder = folder
@@ -37,17 +35,17 @@ class Reread(ExitStack):
         self.whole: Whole | None = None
         """Of the first reading that came to its end."""
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[bytes]:
         if self.whole is not None:
             yield from self.chunks()
             return
-        head, characters, size = "", 0, 0
+        head, characters, size = b"", 0, 0
         for chunk in self.chunks():
             head += chunk[: CHUNK - len(head)]
-            characters += len(chunk)
-            size += len(chunk) if chunk.isascii() else len(encode(chunk))
+            characters += characters_in(chunk)
+            size += len(chunk)
             yield chunk
-        self.whole = Whole(head, characters, size)
+        self.whole = Whole(head.decode(errors="ignore"), characters, size)
 
     def segments(self, cut: Cut) -> Iterator[pa.DictionaryArray]:
         """Segments of the text; they are kept once a reading has come to its end."""

@@ -14,12 +14,12 @@ from jaxtyping import Bool, Int, Int32, Int64, UInt8
 
 from precisionflow.data.tokens.running.encoded import Untokenisable
 from precisionflow.data.tokens.running.reread import Cut, Reread
-from precisionflow.data.tokens.running.utf8 import encode
 
 LONGEST = 1 << 20
 """Bytes of the longest segment."""
-BLOCK = 1 << 22
-"""Bytes of a text, and a chunk's more, that are cut at once: a larger block repeats fewer distinct segments."""
+BLOCK = 1 << 21
+"""Bytes of a text, and a chunk's more, that are cut at once: a larger block repeats fewer distinct segments, but its
+arrays leave the caches, and their memory is given back and asked for anew."""
 MOST_PENDING = 1 << 20
 """Counts that are kept apart before they are summed."""
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
@@ -44,7 +44,7 @@ class Segments(NamedTuple):
         return np.bincount(self.places, minlength=len(self.distinct)).astype(np.int64)
 
 
-def segments(chunks: Iterable[str], *, blanks: str = WHITE_SPACE) -> Iterator[Segments]:
+def segments(chunks: Iterable[bytes], *, blanks: str = WHITE_SPACE) -> Iterator[Segments]:
     """All segments of a text, those of about a block at a time; Untokenisable for one that is too long."""
     cut = _cuts(blanks)
     for found in chunks.segments(cut) if isinstance(chunks, Reread) else cut(chunks):
@@ -56,11 +56,18 @@ def _cuts(blanks: str) -> Cut:
     return functools.partial(_cut, blanks=blanks)
 
 
-def _cut(chunks: Iterable[str], *, blanks: str) -> Iterator[pa.DictionaryArray]:
-    for data, starts in _whole(chunks, blanks):
-        offsets = np.append(starts, len(data)).astype(np.int32)
-        array = pa.StringArray.from_buffers(len(starts), pa.py_buffer(offsets), pa.py_buffer(data))
+def _cut(chunks: Iterable[bytes], *, blanks: str) -> Iterator[pa.DictionaryArray]:
+    for data, borders in _whole(chunks, blanks):
+        offsets = pa.py_buffer(borders)
+        array = pa.StringArray.from_buffers(len(borders) - 1, offsets, pa.py_buffer(data))
         yield array.dictionary_encode()
+
+
+def bytes_in(texts: pa.StringArray) -> tuple[Int32[np.ndarray, "borders"], Data]:
+    """(where each text begins, and the end, all UTF-8) without a copy."""
+    borders = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)[borders[0] : borders[-1]]
+    return borders - borders[0], data
 
 
 class Tally:
@@ -98,24 +105,24 @@ def ragged_take(
 
 
 def _whole(
-    chunks: Iterable[str], blanks: str
-) -> Iterator[tuple[bytes | memoryview, Int64[np.ndarray, "segments"]]]:
-    """(UTF-8, starts of its segments), where each ends with a segment."""
+    chunks: Iterable[bytes], blanks: str
+) -> Iterator[tuple[memoryview, Int32[np.ndarray, "_borders"]]]:
+    """(UTF-8, where its segments begin, and its end), where each ends with a segment."""
     held, line = b"", 1
     for block in _blocks(chunks):
         data = held + block
-        starts = _starts(data, blanks)
-        border = int(starts[-1]) if len(starts) else 0
+        borders = _borders(data, blanks)
+        border = int(borders[-2]) if data else 0
         held = data[border:]
-        sizes = np.diff(starts, append=len(data))
+        sizes = np.diff(borders)
         if len(too_long := np.flatnonzero(sizes > LONGEST)):
-            start, size = int(starts[too_long[0]]), int(sizes[too_long[0]])
+            start, size = int(borders[too_long[0]]), int(sizes[too_long[0]])
             raise _too_long(data[start : start + size], line=line + data.count(b"\n", 0, start))
         if border:
-            line += data.count(b"\n", 0, border)
-            yield memoryview(data)[:border], starts[:-1]
+            line += int(np.count_nonzero(np.frombuffer(data, np.int8, border) == ord("\n")))
+            yield memoryview(data)[:border], borders[:-1]
     if held:
-        yield held, np.zeros(1, dtype=np.int64)
+        yield memoryview(held), np.array([0, len(held)], dtype=np.int32)
 
 
 def _too_long(segment: bytes, *, line: int) -> Untokenisable:
@@ -130,11 +137,11 @@ def _too_long(segment: bytes, *, line: int) -> Untokenisable:
     )
 
 
-def _blocks(chunks: Iterable[str]) -> Iterator[bytes]:
-    """The UTF-8 of as many chunks as make a block."""
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """As many chunks as make a block."""
     pieces, size = list[bytes](), 0
     for chunk in chunks:
-        pieces.append(encode(chunk))
+        pieces.append(chunk)
         size += len(pieces[-1])
         if size >= BLOCK:
             yield b"".join(pieces)
@@ -142,12 +149,14 @@ def _blocks(chunks: Iterable[str]) -> Iterator[bytes]:
     yield b"".join(pieces)
 
 
-def _starts(data: bytes, blanks: str) -> Int64[np.ndarray, "_segments"]:
-    """0, and the first byte of every blank after something else."""
-    if not data:
-        return np.zeros(0, dtype=np.int64)
+def _borders(data: bytes, blanks: str) -> Int32[np.ndarray, "_borders"]:
+    """0, the first byte of every blank after something else, and the end."""
     blank = _blank(np.frombuffer(data, dtype=np.uint8), blanks)
-    return np.concatenate([[0], np.flatnonzero(blank[1:] > blank[:-1]) + 1])
+    begins = np.flatnonzero(blank[1:] > blank[:-1])
+    borders = np.empty(len(begins) + 2, dtype=np.int32)
+    borders[0], borders[-1] = 0, len(data)
+    np.add(begins, 1, out=borders[1:-1], casting="same_kind")
+    return borders
 
 
 def _blank(data: Data, blanks: str) -> Bool[np.ndarray, "bytes"]:

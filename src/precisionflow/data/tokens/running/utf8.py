@@ -37,9 +37,9 @@ class Bytes:
     def vocabulary(self) -> Vocabulary:
         return Vocabulary(tokens=alphabet())
 
-    def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
+    def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
         for chunk in chunks:
-            yield Encoded(np.frombuffer(encode(chunk), dtype=np.uint8).astype(np.int32), 0)
+            yield Encoded(np.frombuffer(chunk, dtype=np.uint8).astype(np.int32), 0)
 
     def begun(self, text: str) -> int:
         return min(1, len(text))

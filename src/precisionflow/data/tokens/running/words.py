@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import NO_ID, Encoded
 from precisionflow.data.tokens.running.listing import Listing, refuse_none
-from precisionflow.data.tokens.running.segments import SEPARATORS, Tally, ragged_take, segments
+from precisionflow.data.tokens.running.segments import SEPARATORS, Tally, segments
 from precisionflow.records.cards import Vocabulary
 
 LINE_END = "<eos>"
@@ -36,19 +36,16 @@ class Words(Listing):
         """The vocabulary."""
         return pa.array(self.vocabulary.tokens, pa.string())
 
-    def encoded(self, chunks: Iterable[str]) -> Iterator[Encoded]:
-        line_end = self.index.get(LINE_END, NO_ID)
+    def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
+        line_end = self.id_of(LINE_END)
         for part in segments(chunks, blanks=SEPARATORS):
             lines, words = _read(part.distinct, self.config)
             ids = pc.index_in(words, value_set=self.listed).fill_null(NO_ID).to_numpy()
             there = pc.not_equal(words, "").to_numpy(zero_copy_only=False)
-            length = lines + there
-            flat = np.full(length.sum(), line_end, dtype=np.int32)
-            flat[(np.cumsum(length) - 1)[there]] = ids[there]
-            found = ragged_take(flat, length, part.places)
-            new = found == NO_ID
-            found[new] = self.id_of_unknown
-            yield Encoded(found, int(new.sum()))
+            unknown = there & (ids == NO_ID)
+            last = np.where(there, np.where(unknown, self.id_of_unknown, ids), line_end).astype(np.int32)
+            found = _lengthened(last, lines + there, part.places, before=line_end)
+            yield Encoded(found, int(np.count_nonzero(unknown.take(part.places))) if unknown.any() else 0)
 
     def begun(self, text: str) -> int:
         first = r"[^\S\n]*\n|\s*\S+" if self.config.line_ends else r"\s*\S+"
@@ -76,7 +73,7 @@ def split_words(text: str, config: kinds.Words) -> list[str]:
     return words
 
 
-def words_from(chunks: Iterable[str], config: kinds.Words) -> Words:
+def words_from(chunks: Iterable[bytes], config: kinds.Words) -> Words:
     """The most common words of a text, and <unk> where there are others; Untokenisable for none."""
     tally, line_ends = Tally(), 0
     for part in segments(chunks, blanks=SEPARATORS):
@@ -106,13 +103,31 @@ def _with_unknown(words: list[str], counts: Int64[np.ndarray, "words"], others: 
     return [*words[:place], Words.unknown, *words[place:]]
 
 
+def _lengthened(
+    last: Int32[np.ndarray, "distinct"],
+    lengths: Int32[np.ndarray, "distinct"],
+    places: Int32[np.ndarray, "segments"],
+    *,
+    before: int,
+) -> Int32[np.ndarray, "_tokens"]:
+    """The tokens of segments: `lengths` each, the last one its own and all before it the same."""
+    if (lengths == 1).all():
+        return last.take(places)
+    sizes = lengths.take(places)
+    ends = np.cumsum(sizes, dtype=np.int32)
+    tokens = np.full(ends[-1], before, dtype=np.int32)
+    some = slice(None) if (lengths > 0).all() else sizes > 0
+    tokens[ends[some] - 1] = last.take(places[some])
+    return tokens
+
+
 def _read(
     distinct: pa.StringArray, config: kinds.Words
-) -> tuple[Int64[np.ndarray, "distinct"], pa.StringArray]:
+) -> tuple[Int32[np.ndarray, "distinct"], pa.StringArray]:
     """(line ends that are tokens, the word after them or nothing) of each segment."""
     words = pc.utf8_trim_whitespace(distinct)
     if config.lower_case:
         words = pa.array([word.lower() for word in words.to_pylist()], pa.string())
     if not config.line_ends:
-        return np.zeros(len(distinct), dtype=np.int64), words
-    return pc.count_substring(distinct, "\n").to_numpy().astype(np.int64), words
+        return np.zeros(len(distinct), dtype=np.int32), words
+    return pc.count_substring(distinct, "\n").to_numpy(), words
