@@ -27,17 +27,17 @@ def wire(
     *,
     destination: Any,
     training: Callable[..., dsl.PipelineTask],
-    files: Any = None,
+    files: Any,
     equip: Equip = unchanged,
     parallelism: int = 2,
 ) -> None:
     """The tasks and what flows between them; the same here and on a cluster.
 
     `training` makes the task with output `model` from `experiment` and `data`; `files` are the digests of raw files,
-    where a place knows them; `parallelism` variants are in work at once.
+    none where a place does not ask for them; `parallelism` variants are in work at once.
     """
     of_all = {"experiments": experiments, "destination": destination}
-    prepared = equip(prepare(variants=variants, files=files or {}, destination=destination))
+    prepared = equip(prepare(variants=variants, files=files, destination=destination))
     with dsl.ParallelFor(variants, parallelism=parallelism) as variant:
         trained = equip(training(experiment=variant, data=prepared.outputs["data"]))
         given = {"data": prepared.outputs["data"], "model": trained.outputs["model"]}
@@ -69,4 +69,5 @@ def ablation(experiments: list[str], variants: list[str], destination: str):  # 
         variants: All their variants, resolved (`precisionflow expand NAME` prints them).
         destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
-    wire(experiments, variants, destination=destination, training=partial(train, destination=destination))
+    training = partial(train, destination=destination)
+    wire(experiments, variants, destination=destination, training=training, files={})

@@ -39,14 +39,15 @@ def compile_experiment(
     images: Mapping[str, str],
     folder: Path,
     mlflow: Collection[str] = names.MLFLOW_ALL,
+    files: Mapping[str, str] | None = None,
     manifests: bool = False,
     study: Study | None = None,
 ) -> Path:
     """Write `<experiment>.yaml`, the pipeline as it is submitted; the same experiment gives the same bytes.
 
-    With a `study` or tuned axes it searches before it trains. `mlflow` are the variables that the
-    namespace has values for. As `manifests` it is the resources Pipeline and PipelineVersion, for a repository that a
-    cluster follows.
+    With a `study` or tuned axes it searches before it trains. `mlflow` are the variables that the namespace has values
+    for. `files` are the digests of raw files of an experiment that does not search; without them the run finds them. As
+    `manifests` it is the resources Pipeline and PipelineVersion, for a repository that a cluster follows.
     """
     from precisionflow.pipelines.on_cluster import on_cluster
 
@@ -55,7 +56,7 @@ def compile_experiment(
     if study is None and experiment.ablation.tuned:
         pipeline = tune_then_train_on_cluster(experiment, images=images, mlflow=mlflow)
     elif study is None:
-        pipeline = on_cluster(experiment, images=images, mlflow=mlflow)
+        pipeline = on_cluster(experiment, images=images, mlflow=mlflow, files=files)
     else:
         pipeline = search_then_train_on_cluster(study, experiment, images=images, mlflow=mlflow)
     compiler.Compiler().compile(pipeline, str(file))

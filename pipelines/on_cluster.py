@@ -83,12 +83,24 @@ def needs(experiment: Experiment) -> Needs:
 
 
 def wire_on_cluster(
-    experiments: Any, variants: Any, *, wanted: Needs, images: Mapping[str, str], equip: Equip
+    experiments: Any,
+    variants: Any,
+    *,
+    wanted: Needs,
+    images: Mapping[str, str],
+    equip: Equip,
+    files: Mapping[str, str] | None = None,
 ) -> None:
-    """The ablation with all that a cluster adds: digests of raw files, TrainJobs, what pods ask for, how it ended."""
+    """The ablation with all that a cluster adds: digests of raw files, TrainJobs, what pods ask for, how it ended.
+
+    Without the digests of raw `files` a task of the run finds them.
+    """
     last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
     place = str(ClusterArtifacts())
     with dsl.ExitHandler(last, name="ablation"):
+        read: Any = dict(files or {})
+        if wanted.files and not read:
+            read = equip(identify(variants=variants)).output
         wire(
             experiments,
             variants,
@@ -96,7 +108,7 @@ def wire_on_cluster(
             training=partial(launch_trainjob, image=images["train"])
             if wanted.trainer
             else partial(train, destination=place),
-            files=equip(identify(variants=variants)).output if wanted.files else None,
+            files=read,
             equip=equip,
             parallelism=VARIANTS_AT_ONCE,
         )
@@ -118,12 +130,17 @@ def in_workspace(experiment: Experiment) -> Experiment:
 
 
 def on_cluster(
-    experiment: Experiment, *, images: Mapping[str, str], mlflow: Collection[str] = names.MLFLOW_ALL
+    experiment: Experiment,
+    *,
+    images: Mapping[str, str],
+    mlflow: Collection[str] = names.MLFLOW_ALL,
+    files: Mapping[str, str] | None = None,
 ) -> GraphComponent:
     """The ablation of one experiment, which stands in it as its default argument.
 
     An experiment with a variant whose engine asks for more than one node trains by TrainJobs. `mlflow` are the
-    variables that the namespace has values for: KFP's backend waits forever for one that is absent.
+    variables that the namespace has values for: KFP's backend waits forever for one that is absent. `files` are the
+    sha256 of the raw files and folders that it reads, by their names in the workspace.
     """
     experiment, wanted = in_workspace(experiment), needs(experiment)
     variants = stages.expand([experiment])
@@ -138,7 +155,7 @@ def on_cluster(
         pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=experiment.cluster.keep_seconds),
     )
     def pipeline(experiments: list[str] = whole, variants: list[str] = resolved):  # type: ignore[no-untyped-def]
-        wire_on_cluster(experiments, variants, wanted=wanted, images=images, equip=equip)
+        wire_on_cluster(experiments, variants, wanted=wanted, images=images, equip=equip, files=files)
 
     return pipeline
 

@@ -269,6 +269,20 @@ def test_raw_data_sets_are_read_from_the_workspace_and_cached_by_their_content(c
     assert digests["taskOutputParameter"]["producerTask"] == "identify"
 
 
+def test_digests_that_are_known_are_not_found_again(tmp_path: Path) -> None:
+    files = {"uci/yacht": "0" * 64}
+    versions = set()
+    for digest in ("0" * 64, "1" * 64):
+        files = {"uci/yacht": digest}
+        file = compile_experiment(load("uci"), images=IMAGES, folder=tmp_path, files=files)
+        pipeline, _ = yaml.safe_load_all(file.read_text())
+        assert "identify" not in tasks(pipeline)
+        given = tasks(pipeline)["prepare"]["inputs"]["parameters"]["files"]["runtimeValue"]["constant"]
+        assert given == files
+        versions.add(version_of(file))
+    assert len(versions) == 2, "a version stands for its data"
+
+
 def test_an_experiment_without_files_identifies_none(compiled: Compiled) -> None:
     pipeline, _ = compiled()
     assert "identify" not in tasks(pipeline)

@@ -5,16 +5,20 @@ import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from precisionflow.app.run import warn_of_few_units
 from precisionflow.cluster.access.connection import Access, Connection
-from precisionflow.cluster.workspace.local import missing
-from precisionflow.cluster.workspace.volume import Workspace
+from precisionflow.cluster.workspace.local import digests, missing
+from precisionflow.cluster.workspace.volume import Held, Workspace
 from precisionflow.config import Experiment
 from precisionflow.console import command
 from precisionflow.destination import LocalResults
 from precisionflow.results.layout import Reported, Results
 from precisionflow.search.study import Study
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1Run
 
 CRON_FIELDS = 6
 
@@ -31,8 +35,9 @@ def submit_experiment(
 ) -> bool:
     """Run an experiment on Kubeflow Pipelines, or with `cron` again and again; False when it was followed and failed.
 
-    With a `study`, the run searches first and trains with what was found. ValueError for a
-    user's mistake, ClusterError for a refusal; both leave the cluster as it was.
+    Where a run has succeeded with the same experiment, images and raw data, that one is told instead, unless this one
+    is given a name, repeats or searches. With a `study`, the run searches first and trains with what was found.
+    ValueError for a user's mistake, ClusterError for a refusal; both leave the cluster as it was.
     """
     if cron and wait:
         raise ValueError("--cron and --wait: a recurring run never ends; leave out one of them")
@@ -40,11 +45,11 @@ def submit_experiment(
         raise ValueError(
             f"--cron {cron!r}: should have {CRON_FIELDS} fields, the first seconds: '0 0 6 * * 1-5'"
         )
-    from precisionflow.cluster.pipelines.submit import mlflow_variables, start
+    from precisionflow.cluster.pipelines.submit import mlflow_variables, start, succeeded
     from precisionflow.cluster.pipelines.unmet import Asked, refuse_unmet
     from precisionflow.components.images import image_references, refuse_inexact
     from precisionflow.pipelines.compiled import compile_experiment, version_of
-    from precisionflow.pipelines.on_cluster import needs
+    from precisionflow.pipelines.on_cluster import in_workspace, needs
 
     references, connection = image_references(images), Connection(access)
     refuse_inexact(references)
@@ -55,18 +60,27 @@ def submit_experiment(
     volume = experiment.cluster.workspace if wanted.mounting else None
     searching = study is not None or experiment.ablation.tuned is not None
     refuse_unmet(Asked(experiment.cluster, wanted.trainer, volume, searching), connection)
+    files: dict[str, str] = {}
     if wanted.files and volume:
         secrets = experiment.cluster.pull_secrets
-        _refuse_absent(wanted.files, Workspace(connection, volume, references["core"], secrets))
+        held = _held(wanted.files, Workspace(connection, volume, references["core"], secrets))
+        if not (cron or searching):
+            files = digests(needs(in_workspace(experiment)).files, held)
     warn_of_few_units(experiment)
     with tempfile.TemporaryDirectory() as folder:
         file = compile_experiment(
-            experiment, images=references, folder=Path(folder), mlflow=variables, study=study
+            experiment, images=references, folder=Path(folder), mlflow=variables, files=files, study=study
         )
+        version = version_of(file)
+        if not (run_name or cron or searching):
+            same = succeeded(pipeline, version, connection=connection)
+            if same:
+                _tell_done(same)
+                return True
         run_id = start(
             file,
             pipeline=pipeline,
-            version=version_of(file),
+            version=version,
             run_name=name,
             cron=cron,
             connection=connection,
@@ -75,11 +89,21 @@ def submit_experiment(
     return True if cron or not wait else _followed(name, run_id, connection=connection)
 
 
-def _refuse_absent(files: Sequence[str], workspace: Workspace) -> None:
-    """ValueError where raw data of the experiment is not in the workspace, or is another than this machine's."""
+def _held(files: Sequence[str], workspace: Workspace) -> Held:
+    """What the workspace holds; ValueError where raw data is not there, or is another than this machine's."""
     held = workspace.look(digests=True)
     if mistake := missing(files, held, claim=workspace.claim):
         raise ValueError(mistake)
+    return held
+
+
+def _tell_done(run: "V2beta1Run") -> None:
+    name = run.display_name
+    print(
+        f"run {name} ({run.run_id}) has succeeded with this experiment, these images and this data; nothing is run"
+    )
+    print("another run all the same: --run-name NAME")
+    print(f"results: {command('fetch', name)}", flush=True)
 
 
 def _tell(name: str, run_id: str, *, recurring: bool, tracked: bool, connection: Connection) -> None:

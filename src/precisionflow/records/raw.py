@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Self
 
 
@@ -50,11 +50,16 @@ def tree_sha256(path: Path) -> str:
     """
     if not path.is_dir():
         return file_sha256(path)
-    names = sorted(file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    names = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
     shown = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     if not shown:
         raise ValueError(f"{path}: holds no file; docs/data.md lists the files that a source needs")
-    content = "".join(f"{name.as_posix()} {_read(path / name)[0]}\n" for name in shown)
+    return names_sha256({name: _read(path / name)[0] for name in shown})
+
+
+def names_sha256(files: Mapping[PurePath, str]) -> str:
+    """sha256 of the names of files below a folder and of their own sha256."""
+    content = "".join(f"{name.as_posix()} {files[name]}\n" for name in sorted(files))
     return hashlib.sha256(content.encode()).hexdigest()
 
 

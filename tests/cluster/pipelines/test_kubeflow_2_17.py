@@ -21,7 +21,7 @@ from precisionflow.results.layout import Results
 from tests.command_line import AXES, TINY, Line
 from tests.every_stage import through_every_stage
 from tests.invented_cluster import NAMESPACE, Json, listed
-from tests.invented_kubeflow import API, BUCKET, RUN, Kubeflow
+from tests.invented_kubeflow import API, BUCKET, PIPELINE, RUN, VERSION, Kubeflow
 from tests.invented_store import store
 
 IMAGES = {"core": "registry.example/core:1", "train": "registry.example/train:1"}
@@ -318,3 +318,30 @@ def test_gc_removes_nothing_while_kfp_itself_is_not_reached(installed: Installed
     assert code == 3
     assert f"looking for run {RUN}: " in err
     assert installed.objects == kept
+
+
+def test_what_a_run_has_done_is_not_run_again_unless_it_gets_a_name(
+    installed: Installed, line: Line, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY + AXES)
+    exact = {name: f"registry.example/{name}:0.1.0-0123456789ab" for name in ("core", "train")}
+    (tmp_path / "images.json").write_text(json.dumps(exact))
+    installed.kubeflow.answers |= {
+        f"{API}/pipelines": {"pipelines": [{"pipeline_id": PIPELINE}]},
+        f"{API}/pipelines/{PIPELINE}/versions": {"pipeline_versions": [{"pipeline_version_id": VERSION}]},
+        f"{API}/experiments": {"experiments": [{"experiment_id": "e"}]},
+    }
+    words = ("submit", str(tmp_path / "tiny.yaml"), "--images", str(tmp_path / "images.json"))
+    code, out, err = line(*words, "--wait")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-3:] == [
+        f"run mine ({RUN}) has succeeded with this experiment, these images and this data; nothing is run",
+        "another run all the same: --run-name NAME",
+        "results: precisionflow fetch mine",
+    ]
+    assert installed.kubeflow.made == []
+    installed.kubeflow.answers[f"{API}/recurringruns"] = {}
+    code, out, err = line(*words, "--run-name", "other")
+    assert (code, err) == (0, "")
+    assert "nothing is run" not in out
+    assert [one["display_name"] for one in installed.kubeflow.made] == ["other"]

@@ -10,7 +10,7 @@ from kubernetes import client
 
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.errors import ClusterError
-from precisionflow.cluster.pipelines.submit import start
+from precisionflow.cluster.pipelines.submit import start, succeeded
 from tests.invented_cluster import ApiServer, Json
 
 SCHEDULE = {"error": "bad", "code": 3, "message": "Invalid input error: Schedule is invalid: 99 99 * * * *"}
@@ -29,11 +29,16 @@ class Pipelines(ApiServer):
         """Kind -> what was sent last to make one."""
         self.refused: dict[str, tuple[int, Json]] = {}
         """End of a path -> how the server refuses to make something there."""
+        self.known: dict[str, Json] = {}
+        """Kind -> what a list of it holds."""
+        self.asked: list[str] = []
+        """Queries of lists."""
 
-    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:  # noqa: ARG002
+    def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:
         kind = path.rstrip("/").rpartition("/")[2].split(":")[0]
         if verb == "GET":
-            return 200, {"multi_user": False} if kind == "healthz" else {}
+            self.asked.append(query)
+            return 200, {"multi_user": False} if kind == "healthz" else self.known.get(kind, {})
         if verb == "DELETE":
             self.there.remove(kind)
             return 200, {}
@@ -58,12 +63,50 @@ def pipelines() -> Iterator[Pipelines]:
         yield made
 
 
-def submitted(pipelines: Pipelines, folder: Path, *, cron: str | None) -> str:
-    (folder / "compiled.yaml").write_text("pipelineInfo: {name: mine}\n")
+def connected(pipelines: Pipelines) -> Connection:
     connection = Connection(Access(namespace="here", host=pipelines.address))
     connection.__dict__["api"] = client.ApiClient(client.Configuration())
+    return connection
+
+
+def submitted(pipelines: Pipelines, folder: Path, *, cron: str | None) -> str:
+    (folder / "compiled.yaml").write_text("pipelineInfo: {name: mine}\n")
     options: dict[str, Any] = {"pipeline": "mine", "version": "v1", "run_name": "one"}
-    return start(folder / "compiled.yaml", **options, cron=cron, connection=connection)
+    return start(folder / "compiled.yaml", **options, cron=cron, connection=connected(pipelines))
+
+
+def run_of(number: int, state: str, version: str | None) -> Json:
+    found: Json = {"run_id": f"r{number}", "display_name": f"run {number}", "state": state}
+    if version:
+        found["pipeline_version_reference"] = {"pipeline_id": "p", "pipeline_version_id": version}
+    return found
+
+
+def test_a_run_that_has_done_the_same_is_the_newest_of_its_version_that_succeeded(
+    pipelines: Pipelines,
+) -> None:
+    """Not one that failed, runs still, is of another version, or has no version at all."""
+    connection = connected(pipelines)
+
+    def found() -> str | None:
+        run = succeeded("mine", "1234", connection=connection)
+        return run and str(run.run_id)
+
+    assert found() is None
+    pipelines.known["pipelines"] = {"pipelines": [{"pipeline_id": "p"}]}
+    assert found() is None
+    pipelines.known["versions"] = {"pipeline_versions": [{"pipeline_version_id": "v"}]}
+    pipelines.known["experiments"] = {"experiments": [{"experiment_id": "e"}]}
+    assert found() is None
+    others = [(1, "RUNNING", "v"), (2, "FAILED", "v"), (3, "SUCCEEDED", "w"), (4, "SUCCEEDED", None)]
+    same = [(5, "SUCCEEDED", "v"), (6, "SUCCEEDED", "v")]
+    pipelines.known["runs"] = {"runs": [run_of(*one) for one in others]}
+    assert found() is None
+    pipelines.known["runs"] = {"runs": [run_of(*one) for one in [*others, *same]]}
+    assert found() == "r5"
+    assert "experiment_id=e" in pipelines.asked[-1]
+    assert "created_at+desc" in pipelines.asked[-1].replace("%20", "+"), "the newest come first"
+    assert pipelines.there == []
 
 
 def test_a_run_and_a_schedule(pipelines: Pipelines, tmp_path: Path) -> None:

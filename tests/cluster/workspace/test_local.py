@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from precisionflow.cluster.workspace.local import (
+    digests,
     files_below,
     listing,
     missing,
@@ -15,6 +16,7 @@ from precisionflow.cluster.workspace.local import (
 )
 from precisionflow.cluster.workspace.volume import Held, Stored
 from precisionflow.config.places import by_name
+from precisionflow.records.raw import tree_sha256
 
 
 def held(**files: bytes) -> Held:
@@ -52,6 +54,21 @@ def test_what_is_there_and_the_same_is_not_missing(folder: Path) -> None:
     there = held(**{"beams.csv": b"x,y\n1,2\n", "uci/yacht/data.txt": b"1 2\n"})
     assert missing(["beams.csv", "uci/yacht", str(folder / "beams.csv")], there, claim="w") is None
     assert missing([], held(), claim="w") is None
+
+
+def test_digests_there_are_those_that_a_run_would_find(folder: Path) -> None:
+    """Of a file and of a folder, whose files lie at two depths and in an order that texts and paths do not share."""
+    content = {"a/b.txt": b"1", "a-c.txt": b"2", "data.txt": b"1 2\n"}
+    for name, text in content.items():
+        file = folder / "uci" / "yacht" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(text)
+    there = held(
+        **{"beams.csv": b"x,y\n1,2\n"} | {f"uci/yacht/{name}": text for name, text in content.items()}
+    )
+    found = digests(["beams.csv", "/workspace/data/beams.csv", "uci/yacht"], there)
+    assert found["beams.csv"] == found["/workspace/data/beams.csv"] == tree_sha256(folder / "beams.csv")
+    assert found["uci/yacht"] == tree_sha256(folder / "uci" / "yacht")
 
 
 def test_a_name_that_is_not_the_usual_one_is_in_the_command(folder: Path) -> None:

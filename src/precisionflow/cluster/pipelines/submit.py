@@ -2,12 +2,18 @@
 
 import contextlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.pipelines.runs import called, runs_called
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1Run
+
+LOOKED_AT = 100
+"""Number of an experiment's newest runs among which one of the same version is looked for."""
 
 
 def start(
@@ -46,6 +52,25 @@ def start(
     return str(started)
 
 
+def succeeded(pipeline: str, version: str, *, connection: Connection) -> "V2beta1Run | None":
+    """The newest run of a version of a pipeline that has succeeded, if there is one."""
+    with explained(f"looking for runs of {pipeline} that have done the same"):
+        if not (pipeline_id := _pipeline_id(pipeline, connection=connection)):
+            return None
+        version_id = _version_id(version, pipeline_id=pipeline_id, connection=connection)
+        experiment_id = _experiment_id(pipeline, connection=connection)
+        if not version_id or not experiment_id:
+            return None
+        found = connection.pipelines.list_runs(
+            experiment_id=experiment_id, page_size=LOOKED_AT, sort_by="created_at desc"
+        )
+    for run in found.runs or ():
+        used = run.pipeline_version_reference
+        if run.state == "SUCCEEDED" and used and used.pipeline_version_id == version_id:
+            return run
+    return None
+
+
 def refuse_taken(run_name: str, *, connection: Connection) -> None:
     """ClusterError where a run, or a recurring one, has this name."""
     taken = [f"run {run.run_id}" for run in runs_called(run_name, connection=connection)]
@@ -64,18 +89,14 @@ def _version(
     """Reference to a version of a pipeline, uploaded unless KFP has it."""
     import kfp_server_api as kfp
 
-    client, owner = connection.pipelines, connection.kfp_namespace
-    known = client.list_pipelines(filter=called(pipeline), namespace=owner).pipelines
-    if known:
-        pipeline_id = known[0].pipeline_id
-    else:
-        wanted = kfp.V2beta1Pipeline(display_name=pipeline, namespace=owner)
+    client = connection.pipelines
+    pipeline_id = _pipeline_id(pipeline, connection=connection)
+    if not pipeline_id:
+        wanted = kfp.V2beta1Pipeline(display_name=pipeline, namespace=connection.kfp_namespace)
         pipeline_id = client.pipelines.pipeline_service_create_pipeline(pipeline=wanted).pipeline_id
         undo.callback(client.delete_pipeline, pipeline_id)
-    same = client.list_pipeline_versions(pipeline_id, filter=called(version)).pipeline_versions
-    if same:
-        version_id = same[0].pipeline_version_id
-    else:
+    version_id = _version_id(version, pipeline_id=pipeline_id, connection=connection)
+    if not version_id:
         uploaded = client.pipeline_uploads.upload_pipeline_version(
             str(file), name=version, pipelineid=pipeline_id
         )
@@ -88,14 +109,28 @@ def _experiment(name: str, *, connection: Connection, undo: contextlib.ExitStack
     """Id of KFP's experiment of that name, made unless it is there."""
     import kfp_server_api as kfp
 
-    client, owner = connection.pipelines, connection.kfp_namespace
-    known = client.list_experiments(filter=called(name), namespace=owner).experiments
-    if known:
-        return str(known[0].experiment_id)
-    wanted = kfp.V2beta1Experiment(display_name=name, namespace=owner)
+    if known := _experiment_id(name, connection=connection):
+        return known
+    client = connection.pipelines
+    wanted = kfp.V2beta1Experiment(display_name=name, namespace=connection.kfp_namespace)
     made = client.experiments.experiment_service_create_experiment(experiment=wanted).experiment_id
     undo.callback(client.delete_experiment, made)
     return str(made)
+
+
+def _pipeline_id(name: str, *, connection: Connection) -> str | None:
+    known = connection.pipelines.list_pipelines(filter=called(name), namespace=connection.kfp_namespace)
+    return next((str(one.pipeline_id) for one in known.pipelines or ()), None)
+
+
+def _version_id(name: str, *, pipeline_id: str, connection: Connection) -> str | None:
+    known = connection.pipelines.list_pipeline_versions(pipeline_id, filter=called(name))
+    return next((str(one.pipeline_version_id) for one in known.pipeline_versions or ()), None)
+
+
+def _experiment_id(name: str, *, connection: Connection) -> str | None:
+    known = connection.pipelines.list_experiments(filter=called(name), namespace=connection.kfp_namespace)
+    return next((str(one.experiment_id) for one in known.experiments or ()), None)
 
 
 def mlflow_variables(connection: Connection) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from precisionflow.cluster.access.names import DATA
 from precisionflow.cluster.workspace.volume import Held
-from precisionflow.records.raw import file_sha256, raw_path
+from precisionflow.records.raw import file_sha256, names_sha256, raw_path
 
 
 def workspace_name(path: str) -> str:
@@ -69,6 +69,21 @@ def missing(paths: Iterable[str], held: Held, *, claim: str) -> str | None:
                 f"`{_put(here, name)} --overwrite`"
             )
     return None
+
+
+def digests(paths: Iterable[str], held: Held) -> dict[str, str]:
+    """Path of each source -> sha256 of the file or folder that lies there in the workspace, as `identify` finds it.
+
+    Nothing may be missing, and the sha256 of every file is known.
+    """
+    return {path: _digest(workspace_name(path), held) for path in paths}
+
+
+def _digest(name: str, held: Held) -> str:
+    there = {other: stored.sha256 or "" for other, stored in held.files.items() if _below(other, name)}
+    if name in there:
+        return there[name]
+    return names_sha256({PurePosixPath(other).relative_to(name): sha256 for other, sha256 in there.items()})
 
 
 def _below(name: str, whole: str) -> bool:
