@@ -31,6 +31,7 @@ REACHES = {
     "evaluation": {"evaluate"},
     "name": {"evaluate"},
     "variant": {"evaluate"},
+    "called": {"evaluate"},
     "task.source.path": {"evaluate"},
 }
 """Part of an experiment -> stages of a cell whose key it changes; of a file the name of the data set alone."""

@@ -26,7 +26,7 @@ from precisionflow.tracking.recalled import Recalled, recalled
 
 RUN = "mlflow:"
 """Beginning of the id of an MLflow run among results folders."""
-UNLIKE = ("name", "question", "variant", "ablation", "gate", "seeds", "splits")
+UNLIKE = ("name", "question", "variant", "called", "ablation", "gate", "seeds", "splits")
 """Parts of a configuration that say nothing of how a variant was trained and scored."""
 
 

@@ -302,7 +302,8 @@ class Reported:
 
 def data_folder(data: Path, experiment: Experiment, split: int) -> Path:
     """The prepared data of one split inside the `data` folder of a run: shared by all variants with the same task."""
-    return data / f"{experiment.dataset}-{digest(experiment.task.model_dump(mode='json'))}" / f"split-{split}"
+    task = experiment.task
+    return data / f"{task.source.dataset}-{digest(task.model_dump(mode='json'))}" / f"split-{split}"
 
 
 def cell_folder(root: Path, seed: int, split: int) -> Path:
