@@ -11,6 +11,7 @@ from precisionflow.destination import LocalResults
 from precisionflow.records.files import write_text
 from precisionflow.records.marker import MARKER, read_marker
 from precisionflow.results.cells import evaluation_inputs, preparation_inputs, training_inputs
+from precisionflow.results.failures import write_failure
 from precisionflow.results.layout import PreparedSplit, Results, cell_folder, data_folder
 from precisionflow.results.stage import once
 from tests.synthetic import Measure, plausible, write_evaluated, write_trained
@@ -39,6 +40,20 @@ def finish(variant: Experiment, results: Results, *, seed: int, split: int, seco
     inputs = evaluation_inputs(variant, data=data, model=model, **where)
     once(evaluated, verb="evaluate", inputs=inputs, work=_nothing)
     _took(evaluated, 1.0)
+
+
+def fail(variant: Experiment, results: Results, *, seed: int, split: int) -> None:
+    """A cell whose training failed at once."""
+    where = {"seed": seed, "split": split}
+    data, model = results.data, results.model(variant)
+
+    def kept(out: Path) -> None:
+        write_failure(out, variant, **where, stage="train", error=ValueError("diverged"))
+
+    inputs = training_inputs(variant, data=data, **where)
+    once(cell_folder(model, seed, split), verb="train", inputs=inputs, work=kept)
+    inputs = evaluation_inputs(variant, data=data, model=model, **where)
+    once(cell_folder(results.evaluation(variant), seed, split), verb="evaluate", inputs=inputs, work=kept)
 
 
 def fill(

@@ -29,9 +29,16 @@ def test_a_variant_that_fails_does_not_hide_the_others(line: Line, tmp_path: Pat
     assert "2 failed cells" in page
     assert "validation loss is" in page
 
+    planned = line("status", out).out
+    assert "tiny: 4 cells, 2 done, 2 failed, 0 open; nothing is left" in planned
+    assert (
+        f"2 cells failed; `precisionflow run {out}/experiments/tiny.yaml --out {out} --retry-failed` tries"
+        in planned
+    )
+
     again = line("run", experiment, "--out", out)
     assert (again.code, "0 of 11 stages run" in again.out) == (1, True)
     retried = line("run", experiment, "--out", out, "--retry-failed")
-    assert "run: 2 failed cells are tried again" in retried.out
+    assert "run: tries 2 failed cells again" in retried.out
     assert "train tiny linnerud wild seed 0 split 0: failed: " in retried.out
     assert "train tiny linnerud sane" not in retried.out

@@ -15,7 +15,7 @@ from precisionflow.config import Experiment, load
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import METRICS
 from precisionflow.results.layout import EvaluatedCell, Results, cell_folder
-from tests.finished_cells import finish, prepare
+from tests.finished_cells import fail, finish, prepare
 from tests.synthetic import evaluations, language, plausible, regression
 
 
@@ -45,6 +45,19 @@ def test_the_variants_own_cells_tell_more_than_those_of_others(tmp_path: Path) -
     prepare(second.experiment, results)
     finish(second.experiment, results, seed=0, split=0, seconds=99.0)
     assert [row.each for row in plan(regression(), results).rows] == [21.0, 100.0]
+
+
+def test_failed_cells_are_neither_done_nor_a_measure_of_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, first = begun(regression(), tmp_path), expand(regression())[0].experiment
+    fail(first, results, seed=1, split=4)
+    row, _ = plan(regression(), results).rows
+    assert (row.failed, row.open, row.each) == (1, 10, 21.0)
+    print_plan([regression()], folder=tmp_path)
+    told = capsys.readouterr().out
+    assert "noise: 28 cells, 3 done, 1 failed, 24 open; 8 min of work are left" in told
+    assert "--retry-failed` tries again" in told
 
 
 def test_cells_of_another_configuration_are_open(tmp_path: Path) -> None:

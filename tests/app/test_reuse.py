@@ -12,7 +12,7 @@ def test_cells_of_another_experiment_are_not_trained_again(line: Line, tmp_path:
     assert line("run", first, "--out", tmp_path / "a").code == 0
     done = line("run", second, "--out", tmp_path / "b", "--reuse", tmp_path / "a")
     assert done.code == 0, done.err
-    assert f"run: 1 trained cells are copied from {tmp_path / 'a'}" in done.out
+    assert f"run: copied 1 trained cell from {tmp_path / 'a'}" in done.out
     trained = [row for row in done.out.splitlines() if row.startswith("train again linnerud default seed ")]
     assert [row.split(" seed ")[1][0] for row in trained] == ["1"]
     assert "evaluate again linnerud default seed 0" in done.out

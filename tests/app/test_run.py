@@ -65,7 +65,7 @@ def test_seeds_are_added_until_contrasts_are_decided(
     out = Results(tmp_path / "out")
     assert {row["n"] for row in read_aggregate(out.aggregate).contrasts.to_pylist()} == {seeds}
     assert len(load(str(out.experiment("noise"))).seeds) == seeds
-    lines = [line for line in capsys.readouterr().out.splitlines() if "contrasts are open" in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if " open after " in line]
     assert len(lines) == len(said)
     assert all(words in line for words, line in zip(said, lines, strict=True))
 

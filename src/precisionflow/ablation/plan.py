@@ -12,7 +12,7 @@ from precisionflow.ablation.design import Variant, expand, pairs, unit_of
 from precisionflow.ablation.sequential import look_of
 from precisionflow.config import Experiment
 from precisionflow.results.layout import Aggregated, Results
-from precisionflow.results.progress import Progress
+from precisionflow.results.progress import CellProgress, Progress
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,17 @@ class Row:
     dataset: str
     variant: str
     cells: int
+    failed: int
+    """Cells that are kept as failed."""
     seconds: tuple[float, ...]
-    """Of each cell that is done: training and evaluation."""
+    """Of each cell that is done and did not fail: training and evaluation."""
     each: float
     """Seconds that an open cell is expected to take: the mean of the variant's own cells, else of those on the same
     data set, else of all; NaN where none is done."""
 
     @property
     def open(self) -> int:
-        return self.cells - len(self.seconds)
+        return self.cells - len(self.seconds) - self.failed
 
     @property
     def left(self) -> float:
@@ -68,35 +70,38 @@ class Plan:
 def plan(experiment: Experiment, results: Results) -> Plan:
     """The plan of an experiment whose results lie, or will lie, in a folder."""
     variants, progress = expand(experiment), Progress(results)
-    done = [
-        tuple(cell.seconds for cell in progress.of(variant.experiment) if cell.seconds is not None)
-        for variant in variants
-    ]
+    found = [progress.of(variant.experiment) for variant in variants]
     family = len(pairs(experiment, [v for v in variants if v.dataset == variants[0].dataset]))
     units = len(experiment.splits if unit_of(experiment) == "split" else experiment.seeds)
     level = look_of(experiment).nominal_level((1 - experiment.ablation.confidence) / max(family, 1))
     overlap = power.overlap_of(experiment)
-    found = _detectable(experiment, results, n=units, level=level, overlap=overlap) if family else ()
-    return Plan(experiment, _rows(experiment, variants, done), units, family, level, overlap, tuple(found))
+    shown = _detectable(experiment, results, n=units, level=level, overlap=overlap) if family else ()
+    return Plan(experiment, _rows(variants, found), units, family, level, overlap, tuple(shown))
 
 
-def _rows(
-    experiment: Experiment, variants: Iterable[Variant], done: list[tuple[float, ...]]
-) -> tuple[Row, ...]:
-    cells = len(experiment.seeds) * len(experiment.splits)
-    every = [second for seconds in done for second in seconds]
+def _rows(variants: Iterable[Variant], found: Iterable[list[CellProgress]]) -> tuple[Row, ...]:
+    of_variants = [
+        (
+            variant,
+            cells,
+            tuple(cell.seconds for cell in cells if cell.seconds is not None and not cell.failed),
+        )
+        for variant, cells in zip(variants, found, strict=True)
+    ]
+    every = [second for _, _, seconds in of_variants for second in seconds]
     of_dataset: dict[str, list[float]] = {}
-    for variant, seconds in zip(variants, done, strict=True):
+    for variant, _, seconds in of_variants:
         of_dataset.setdefault(variant.dataset, []).extend(seconds)
     return tuple(
         Row(
             variant.dataset,
             variant.name,
-            cells,
+            len(cells),
+            sum(cell.failed for cell in cells),
             seconds,
             _mean(seconds or of_dataset[variant.dataset] or every),
         )
-        for variant, seconds in zip(variants, done, strict=True)
+        for variant, cells, seconds in of_variants
     )
 
 

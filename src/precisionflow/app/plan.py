@@ -8,7 +8,8 @@ from precisionflow.ablation.design import shortfall, unit_of
 from precisionflow.ablation.plan import Plan, Row, plan
 from precisionflow.ablation.power import POWER
 from precisionflow.config import Experiment
-from precisionflow.console import duration
+from precisionflow.console import command, duration
+from precisionflow.report.wording import count
 from precisionflow.results.layout import Results
 
 MOST_LINES = 100
@@ -26,20 +27,33 @@ def print_plan(experiments: Sequence[Experiment], *, folder: Path) -> None:
         if experiment.ablation.tuned:
             experiment, studies = _tuned(experiment, Results(folder))
         made = plan(experiment, Results(folder))
-        headings = ("data set", "variant", "cells", "done", "open", "seconds each", "work left")
+        lines = _lines(made.rows)
+        if not _failed(made.rows):
+            lines = [
+                {heading: text for heading, text in line.items() if heading != "failed"} for line in lines
+            ]
         table = Table(
             _caption(made),
-            tuple(map(Entry, headings)),
-            tuple(tuple(map(Entry, line)) for line in _lines(made.rows)),
+            tuple(map(Entry, lines[0])),
+            tuple(tuple(map(Entry, line.values())) for line in lines),
         )
         print_table(table, console)
-        for line in [*studies, *_effects(made)]:
+        for line in [*studies, *_failures(made, folder), *_effects(made)]:
             console.print(line, soft_wrap=True)
 
 
 def _caption(made: Plan) -> str:
-    cells, still = sum(row.cells for row in made.rows), sum(row.open for row in made.rows)
-    return f"{made.experiment.name}: {cells} cells, {cells - still} done, {still} open; {_left(made.rows)}"
+    cells, failed, still = sum(row.cells for row in made.rows), _failed(made.rows), _open(made.rows)
+    counts = f"{cells - failed - still} done, {f'{failed} failed, ' if failed else ''}{still} open"
+    return f"{made.experiment.name}: {count(cells, 'cell')}, {counts}; {_left(made.rows)}"
+
+
+def _failed(rows: Sequence[Row]) -> int:
+    return sum(row.failed for row in rows)
+
+
+def _open(rows: Sequence[Row]) -> int:
+    return sum(row.open for row in rows)
 
 
 def _left(rows: Sequence[Row]) -> str:
@@ -49,7 +63,8 @@ def _left(rows: Sequence[Row]) -> str:
     return "no cell is measured yet" if math.isnan(left) else f"{duration(left)} of work are left"
 
 
-def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+def _lines(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Heading -> text, of each variant or data set."""
     if len(rows) <= MOST_LINES:
         return [_line(row.dataset, row.variant, [row]) for row in rows]
     groups: dict[str, list[Row]] = {}
@@ -58,18 +73,26 @@ def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return [_line(dataset, f"{len(of)} variants", of) for dataset, of in groups.items()]
 
 
-def _line(dataset: str, variant: str, rows: Sequence[Row]) -> tuple[str, ...]:
-    cells, still = sum(row.cells for row in rows), sum(row.open for row in rows)
+def _line(dataset: str, variant: str, rows: Sequence[Row]) -> dict[str, str]:
+    cells, failed, still = sum(row.cells for row in rows), _failed(rows), _open(rows)
     each, left = math.fsum(row.each for row in rows) / len(rows), math.fsum(row.left for row in rows)
-    return (
-        dataset,
-        variant,
-        str(cells),
-        str(cells - still),
-        str(still),
-        "—" if math.isnan(each) else f"{each:.3g}",
-        "—" if math.isnan(left) else duration(left),
-    )
+    return {
+        "data set": dataset,
+        "variant": variant,
+        "cells": str(cells),
+        "done": str(cells - failed - still),
+        "failed": str(failed),
+        "open": str(still),
+        "seconds each": "—" if math.isnan(each) else f"{each:.3g}",
+        "work left": "—" if math.isnan(left) else duration(left),
+    }
+
+
+def _failures(made: Plan, folder: Path) -> list[str]:
+    """How failed cells are tried again, where there are some."""
+    failed = _failed(made.rows)
+    again = command("run", *Results(folder).experiments, "--out", folder, "--retry-failed")
+    return [f"{count(failed, 'cell')} failed; `{again}` tries again"] if failed else []
 
 
 def _tuned(experiment: Experiment, results: Results) -> tuple[Experiment, list[str]]:
@@ -87,8 +110,6 @@ def _tuned(experiment: Experiment, results: Results) -> tuple[Experiment, list[s
 
 def _effects(made: Plan) -> list[str]:
     """What the units can show, a line for each metric."""
-    from precisionflow.report.wording import count
-
     if not made.contrasts:
         return ["nothing is contrasted"]
     short, unit = shortfall(made.experiment), unit_of(made.experiment)

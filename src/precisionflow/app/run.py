@@ -13,6 +13,7 @@ from precisionflow.app.live import stages_shown
 from precisionflow.config import Experiment, load
 from precisionflow.destination import LocalResults
 from precisionflow.records.marker import MARKER, StageCard, read_marker
+from precisionflow.report.wording import count
 from precisionflow.results.failures import remove_failures
 from precisionflow.results.layout import Reported, Results, cell_folder, data_folder
 from precisionflow.results.locks import exclusive
@@ -42,17 +43,17 @@ def run_experiments(
     with _told(folder) as done:
         experiments = [tune(experiment, Results(folder), screen=sys.stdout) for experiment in experiments]
         if retry_failed:
-            print(f"run: {remove_failures(Results(folder))} failed cells are tried again", flush=True)
+            print(f"run: tries {count(remove_failures(Results(folder)), 'failed cell')} again", flush=True)
         for source in reused:
             variants = [variant.experiment for whole in experiments for variant in expand(whole)]
             copied = reuse(variants, source=Results(source), results=Results(folder))
-            print(f"run: {copied} trained cells are copied from {source}", flush=True)
+            print(f"run: copied {count(copied, 'trained cell')} from {source}", flush=True)
         for experiment in experiments:
             warn_of_few_units(experiment)
         done += _look_by_look(experiments, folder=folder, trust_code=trust_code)
     if failed := failed_cells(Results(folder)):
         again = "run with --retry-failed to try them again"
-        print(f"run: {failed} cells failed, see the table above; {again}", flush=True)
+        print(f"run: {count(failed, 'cell')} failed, see the table above; {again}", flush=True)
     return not failed
 
 
@@ -81,15 +82,15 @@ def _is_open(experiment: Experiment, following: Experiment, *, results: Results)
 
     rows = read_aggregate(results.aggregate).contrasts.select(["experiment", "verdict"]).to_pylist()
     verdicts = [row["verdict"] for row in rows if row["experiment"] == experiment.name]
-    count = sum(verdict.startswith(("undecided", "too few")) for verdict in verdicts)
-    if count:
+    still = sum(verdict.startswith(("undecided", "too few")) for verdict in verdicts)
+    if still:
         seeds = len(experiment.seeds)
         print(
-            f"run {experiment.name}: {count} of {len(verdicts)} contrasts are open after {seeds} seeds, "
+            f"run {experiment.name}: {still} of {count(len(verdicts), 'contrast')} open after {seeds} seeds, "
             f"{len(following.seeds) - seeds} more are run",
             flush=True,
         )
-    return count > 0
+    return still > 0
 
 
 def failed_cells(results: Results) -> int:

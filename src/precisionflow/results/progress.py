@@ -9,7 +9,7 @@ from precisionflow.config import Experiment, digest
 from precisionflow.records.marker import read_marker
 from precisionflow.results.cells import evaluation_inputs_of, training_inputs_of
 from precisionflow.results.identity import stage_key, training_identity
-from precisionflow.results.layout import Results, cell_folder, data_folder
+from precisionflow.results.layout import Results, cell_folder, data_folder, failure_file
 
 
 class CellProgress(NamedTuple):
@@ -19,6 +19,8 @@ class CellProgress(NamedTuple):
     split: int
     seconds: float | None
     trained: bool = False
+    failed: bool = False
+    """Finished, and kept as failed."""
 
 
 class StageProgress(NamedTuple):
@@ -57,7 +59,8 @@ class Progress:
             evaluated = read_marker(cell_folder(evaluations, seed, split)) if learned else None
             done = evaluated is not None and evaluated.key == stage_key("evaluate", judged)
             seconds = trained.seconds + evaluated.seconds if evaluated is not None and done else None
-            found.append(CellProgress(seed, split, seconds, learned))
+            failed = evaluated is not None and done and failure_file(Path()).name in evaluated.files
+            found.append(CellProgress(seed, split, seconds, learned, failed))
         return found
 
     def stages(self, variants: Iterable[Experiment]) -> dict[str, StageProgress]:
