@@ -25,6 +25,11 @@ def test_rows_are_found_by_their_numbers(tmp_path: Path) -> None:
     assert file.missing(np.array([1, 2, 7])).tolist() == [1, 7]
 
 
+def test_numbers_are_written_as_the_whole_file_is(tmp_path: Path) -> None:
+    file = StatedFile.numbers(written(tmp_path, "row;mean;std\n0;1.234,5;0,5\n1;2.500;1,25\n"), split=0)
+    assert file.of(np.array([0, 1])).tolist() == [[1234.5, 0.5], [2500, 1.25]]
+
+
 def test_a_column_split_says_which_split_a_row_is_of(tmp_path: Path) -> None:
     path = tmp_path / "theirs.parquet"
     pq.write_table(

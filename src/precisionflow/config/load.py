@@ -115,7 +115,7 @@ def form_of(settings: Iterable[str]) -> FileForm:
     content: dict[str, Any] = {}
     for setting in settings:
         key, _, value = setting.partition("=")
-        content[key] = value if key in ("delimiter", "decimal") else read_yaml(value)
+        content[key] = value if key in ("delimiter", "decimal", "thousands") else read_yaml(value)
     try:
         return FileForm.model_validate(content)
     except ValidationError as error:

@@ -1,9 +1,9 @@
 """Tables of a user's file: its form, what its columns hold, how its rows are cut."""
 
 import codecs
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from precisionflow.config.base import Config, Count, Fraction, Whole
 
@@ -34,6 +34,8 @@ class FileForm(Config):
     """Character between columns."""
     decimal: Literal[".", ","] | None = None
     """Mark between a number's whole part and its decimals."""
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    """Mark between groups of three digits; a blank may be narrow or hard, an apostrophe curved."""
     encoding: Encoding | None = None
     """Name of the encoding; none: UTF-8, or what a byte order mark says."""
     quotes: Literal["double", "none"] | None = None
@@ -42,6 +44,12 @@ class FileForm(Config):
     """Lines above the names of the columns."""
     missing: tuple[str, ...] = ()
     """Cells that say that a value is missing, such as NA; an empty cell always does."""
+
+    @model_validator(mode="after")
+    def _marks_differ(self) -> Self:
+        if self.thousands is not None and self.thousands == self.decimal:
+            raise ValueError(f"form.decimal and form.thousands are both {self.decimal!r}; state one of them")
+        return self
 
 
 class NumberColumn(Config):

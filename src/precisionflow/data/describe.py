@@ -14,9 +14,9 @@ from precisionflow.config.tables import FileForm
 from precisionflow.config.tasks import Tagging
 from precisionflow.config.tasks.texts import Tag
 from precisionflow.data.described import Described, beside, describe_column
-from precisionflow.data.readers.cells import Place
 from precisionflow.data.readers.conllu import Skipped, is_conllu, read_sentences
 from precisionflow.data.readers.table_file import TableInFile
+from precisionflow.data.sources.table_rows import place_of
 from precisionflow.data.sources.text_file import open_text_files
 
 MOST_ROWS = 100_000
@@ -128,7 +128,7 @@ def _describe_table(file: TableInFile, target: str | None, form: FileForm | None
     if target is not None:
         file.check_columns([target])
     rows, whole = _beginning(file)
-    place = Place(str(file.path), 0, file.form.decimal, file.form.missing)
+    place = place_of(file)
     alone = tuple(
         describe_column(name, rows[name], place, index=name in file.index_columns) for name in file.names
     )

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from precisionflow.data.labelled import PLACES
 from precisionflow.data.readers.cells import Place, missing_in, numbers_of
 from precisionflow.data.readers.table_file import TableInFile
+from precisionflow.data.sources.table_rows import place_of
 from precisionflow.records.raw import raw_path
 
 Numbers = Float[np.ndarray, "rows"]
@@ -102,7 +103,7 @@ class _Columns:
         names = [*keys, *wanted, *(["split"] if "split" in file.names else [])]
         file.check_columns(names)
         table = pa.Table.from_batches(list(file.batches(names)))
-        place = Place(str(file.path), words="give a number in each row")
+        place = place_of(file, words="give a number in each row")
         found = cls(file.path, wanted, {name: _numbers(table, name, place) for name in names}, of_words)
         for name in (*keys, "split"):
             if name in found.values:

@@ -13,6 +13,7 @@ class Form(Card):
     kind: Literal["delimited", "json_lines", "parquet"]
     delimiter: str = ","
     decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", " ", "'"] | None = None
     encoding: str = "utf-8"
     quotes: Literal["double", "none"] = "double"
     skip_lines: int = 0

@@ -10,8 +10,8 @@ import pytest
 
 from precisionflow.data.encoding import Encoder
 from precisionflow.data.readers import table_file
-from precisionflow.data.readers.cells import Place
 from precisionflow.data.readers.table_file import TableInFile, typed
+from precisionflow.data.sources.table_rows import place_of
 from precisionflow.records.columns import NumberInput
 
 VALUES = np.round(np.random.default_rng(1).normal(2.0, [1.0, 30.0, 0.5], size=(30, 3)), 4)
@@ -25,7 +25,7 @@ def read(path) -> np.ndarray:
     encoder = Encoder(tuple(NumberInput(name=name) for name in file.names))
     blocks, first = [], 0
     for batch in file.batches(file.names):
-        place = Place(str(path), first, file.form.decimal)
+        place = place_of(file, first)
         encoder.refuse_missing(batch, place)
         blocks.append(encoder.encode(batch, place))
         first += batch.num_rows
@@ -119,12 +119,10 @@ def test_a_file_of_another_form_is_told(tmp_path, case) -> None:
 
 
 CELLS = {
-    '"1,234.5"': "'1,234.5' is no number; replace it by one without marks between thousands",
-    '"1,234,567"': "'1,234,567' is no number; replace it by one without marks between thousands",
-    "1'234": '"1\'234" is no number; replace it by one without marks between thousands',
-    "1 234": "'1 234' is no number; replace it by one without marks between thousands",
     '"1.234,5"': "'1.234,5' is no number; replace it by one without marks between thousands",
-    '"0,5"': "'0,5' is no number; replace its comma by a point, and leave out marks between thousands",
+    '"0,5"': "'0,5' is no number; replace its comma by a point, or state task.source.form: {decimal:",
+    '"0,512.5"': "'0,512.5' is no number; replace it by one without marks between thousands",
+    '"1,23,456"': "'1,23,456' is no number; replace it or remove its row",
     "5%": "'5%' is no number; replace it by the number without its sign, in all rows in the same unit",
     "−5": "'−5' is no number; replace its minus sign by a hyphen",
     "NA": "'NA' is no number; replace the missing value or remove its row, or name it in task.source.form.missing",
@@ -155,7 +153,9 @@ def test_a_cell_that_is_no_number_is_told_with_its_remedy(tmp_path, cell) -> Non
     ("cell", "value"),
     [("+5", 5.0), (".5", 0.5), ("5.", 5.0), ("1E+2", 100.0), ("007", 7.0), ("9007199254740992", 2.0**53),
      ("9007199254740994", 2.0**53 + 2), ("-1180591620717411303424", -(2.0**70)),
-     ("0.123456789012345678", 0.12345678901234568)],
+     ("0.123456789012345678", 0.12345678901234568),
+     ('"1,234.5"', 1234.5), ('"-1,234,567"', -1234567.0), ("1'234", 1234.0), ("1’234’567.5", 1234567.5),
+     ("1 234", 1234.0), ("12\u00a0345\u202f678.25", 12345678.25)],
 )  # fmt: skip
 def test_a_cell_that_is_a_number(tmp_path, cell, value) -> None:
     (tmp_path / "t.csv").write_text(f"{PLAIN}1,{cell},2\n")

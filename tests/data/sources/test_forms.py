@@ -168,7 +168,8 @@ NUMBERS = "a,b,y\n" + "".join(f"{i}.5,{i * i},{i % 7}\n" for i in range(40))
 AMBIGUOUS = {
     "thousands or decimals": (
         "a;y\n" + "".join(f"{i},500;{i}\n" for i in range(1, 40)),
-        "'1,500' may be 1500 or 1.500; state task.source.form: {decimal: \",\"} where the comma stands before decimals",
+        "'1,500' may be 1.500 or 1500; state task.source.form: {decimal: \",\"} where the comma stands before "
+        'decimals, {thousands: ","} where it stands between thousands',
     ),
     "two delimiters": (
         "a;b,y\n" + "".join(f"{i};1,{i}\n" for i in range(40)),
@@ -178,10 +179,24 @@ AMBIGUOUS = {
         "a;y\n" + "1;2\n" * LOOKED_AT + "1,5;2\n",
         f"row {LOOKED_AT} (counted from 0), column 'a': '1,5' is no number; replace its comma by a point",
     ),
+    "thousands or decimals, by a point": (
+        "a;y\n" + "".join(f"{i}.500;{i}\n" for i in range(1, 40)),
+        "'1.500' may be 1.500 or 1500; state task.source.form: {decimal: \".\"} where the point stands before "
+        'decimals, {thousands: "."} where it stands between thousands',
+    ),
     "points among commas": (
-        "a;y\n" + "1,25;2\n" * 20 + "1.250,5;2\n",
-        "row 20 (counted from 0), column 'a': '1.250,5' is no number; replace it by one without marks between "
-        "thousands",
+        "a;y\n" + "1,25;2\n" * 20 + "1.25;2\n",
+        "row 20 (counted from 0), column 'a': '1.25' is no number; replace its point by a comma",
+    ),
+    "a later point between thousands": (
+        "a;y\n" + "1,25;2\n" * LOOKED_AT + "1.250;2\n",
+        f"row {LOOKED_AT} (counted from 0), column 'a': '1.250' is no number; state task.source.form: "
+        '{thousands: "."} where its point stands between thousands',
+    ),
+    "a later comma between thousands": (
+        'a,y\n' + "1.25,2\n" * LOOKED_AT + '"1,250",2\n',
+        f"row {LOOKED_AT} (counted from 0), column 'a': '1,250' is no number; state task.source.form: "
+        '{thousands: ","} where its comma stands between thousands',
     ),
     "a later byte": (
         (NUMBERS * (LOOKED_AT // len(NUMBERS) + 1)).replace("a,b,y\n", "").encode() + b"\xe9,1,2\n",

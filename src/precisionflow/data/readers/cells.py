@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
+from precisionflow.data.readers.numerals import POINT, Marks
+
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 """Kinds of columns; a column of nothing but empty cells has the kind null."""
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _EXACT = 2**53
 """Whole numbers up to here are numbers of float64."""
-_THOUSANDS = "replace it by one without marks between thousands"
 _OTHER = (
     "replace it or remove its row, or name it in task.source.form.missing if it stands for a missing value"
 )
@@ -28,16 +29,6 @@ _MISSING = (
 )
 SAYS_MISSING = re.compile(r"(?i)#?n/?a|null|none|nan|missing|unknown|\?|-+|\.")
 """Cells that often say that a value is missing."""
-_OF_POINTS = (
-    (r"[-+]?[0-9]{1,3}(,[0-9]{3}){2,}(\.[0-9]*)?|[-+]?[0-9]{1,3}(,[0-9]{3})+\.[0-9]*", _THOUSANDS),
-    (r"[-+]?[0-9]{1,3}([ '’_\u00a0\u202f][0-9]{3})+([.,][0-9]*)?", _THOUSANDS),
-    (r"[-+]?[0-9]{1,3}(\.[0-9]{3})+,[0-9]*", _THOUSANDS),
-    (r"[-+]?[0-9]*,[0-9]+", "replace its comma by a point, and leave out marks between thousands"),
-)
-_OF_COMMAS = (
-    (r"[-+]?[0-9]{1,3}([. '’_\u00a0\u202f][0-9]{3})+(,[0-9]*)?", _THOUSANDS),
-    (r"[-+]?[0-9]*\.[0-9]+", "replace its point by a comma, as in the other numbers"),
-)
 _MISTAKES = (
     (r"[-+]?[0-9.,]+\s?%", _UNIT),
     (r"[-+]?[$€£¥]\s?[0-9.,]+|[-+]?[0-9][0-9.,]*\s?[a-zA-Zµ°€$£¥²³/]{1,6}", _OF_UNIT),
@@ -75,7 +66,8 @@ class Place:
     """Name of the file in messages."""
     first: int = 0
     """Number of the first row, counted from 0."""
-    decimal: str = "."
+    marks: Marks = POINT
+    """In numbers of text."""
     missing: tuple[str, ...] = ()
     """Cells that say that a value is missing, beside empty ones."""
     words: str = "the model takes a number there"
@@ -168,11 +160,7 @@ def numbers_of(column: Column, name: str, place: Place) -> Values:
 
 def _numbers(texts: Column, place: Place) -> Column:
     """Texts as float64; ArrowInvalid for one that is no number."""
-    if place.decimal == ",":
-        if pc.any(pc.match_substring(texts, ".")).as_py():
-            raise pa.ArrowInvalid("a point")
-        texts = pc.replace_substring(texts, ",", ".")
-    return texts.cast(pa.float64())
+    return place.marks.unmarked(texts).cast(pa.float64())
 
 
 def booleans_of(column: Column, name: str, place: Place) -> Values:
@@ -290,7 +278,7 @@ def _no_number(column: Column, name: str, place: Place) -> ValueError:
     """The first cell of a column of texts that is no number, or the column where most are none."""
     row, cell = next(_bad_cells(column, place))
     shown = repr(shortened(cell))
-    mistakes = (*(_OF_COMMAS if place.decimal == "," else _OF_POINTS), *_MISTAKES)
+    mistakes = (*_of_marks(place.marks), *_MISTAKES)
     remedy = next((known for pattern, known in mistakes if re.fullmatch(pattern, cell)), None)
     some = column[:1000]
     if remedy is None and sum(1 for _ in _bad_cells(some, place)) > (len(some) - some.null_count) / 2:
@@ -299,6 +287,32 @@ def _no_number(column: Column, name: str, place: Place) -> ValueError:
     return ValueError(
         f"{place.origin}: row {place.first + row} (counted from 0), column {name!r}: {shown} is no number; "
         f"{remedy or _OTHER}"
+    )
+
+
+def _of_marks(marks: Marks) -> Iterator[tuple[str, str]]:
+    """(cell, what to do about it) of numbers with other marks."""
+    other, theirs, ours = (".", "point", "comma") if marks.decimal == "," else (",", "comma", "point")
+    for mark, shown in (
+        (",", "comma"),
+        (".", "point"),
+        ("[ \u00a0\u2009\u202f]", "blank"),
+        ("['’]", "apostrophe"),
+    ):
+        if mark != marks.decimal:
+            between = " " if shown == "blank" else "'" if shown == "apostrophe" else mark
+            yield (
+                rf"[-+]?[1-9][0-9]{{0,2}}([{mark.strip('[]')}][0-9]{{3}})+([.,][0-9]*)?",
+                f'state task.source.form: {{thousands: "{between}"}} where its {shown} stands between thousands, else '
+                "replace it by a number written as the others are",
+            )
+    yield (
+        rf"[-+]?[0-9]*[{other}][0-9]+",
+        f'replace its {theirs} by a {ours}, or state task.source.form: {{decimal: "{other}"}}',
+    )
+    yield (
+        r"[-+]?[0-9]{1,3}([_'’ ,.][0-9]{3})+([.,][0-9]*)?",
+        "replace it by one without marks between thousands",
     )
 
 

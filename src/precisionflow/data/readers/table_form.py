@@ -12,6 +12,7 @@ from precisionflow.config.sources import SUFFIXES, table_suffix
 from precisionflow.config.tables import FileForm
 from precisionflow.data.readers.cells import shortened
 from precisionflow.data.readers.compressed import GZIP, is_compressed, opened, readable
+from precisionflow.data.readers.numerals import POINT, Marks, readings
 from precisionflow.records.columns import Form
 
 LOOKED_AT = 1 << 16
@@ -29,9 +30,8 @@ _MARKS = (
 )
 """(byte order mark, encoding)."""
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
-_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?")
-_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+([eE][-+]?[0-9]+)?")
-_THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(,[0-9]{3})+")
+_NAMED = {",": "comma", ".": "point", " ": "blank", "'": "apostrophe"}
+"""Marks in numbers."""
 Rows = list[tuple[int, list[str]]]
 """(number of its last line, cells) of rows that are not empty."""
 
@@ -42,25 +42,29 @@ def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: should end in {', '.join(SUFFIXES)}")
     if suffix == ".parquet":
-        return Form(kind="parquet", decimal=stated.decimal or ".", missing=stated.missing), ()
+        marks = stated_marks(stated)
+        return Form(
+            kind="parquet", missing=stated.missing, decimal=marks.decimal, thousands=marks.thousands
+        ), ()
     begun, compressed = beginning(path)
     encoding, lines = _text(path, begun, stated)
-    whole = len(begun) < LOOKED_AT
+    whole, marks = len(begun) < LOOKED_AT, stated_marks(stated)
     found = Form(
         kind="delimited",
         encoding=encoding,
         skip_lines=stated.skip_lines,
         missing=stated.missing,
         compressed=compressed,
-        decimal=stated.decimal or ".",
+        decimal=marks.decimal,
+        thousands=marks.thousands,
     )
     if suffix in (".jsonl", ".ndjson"):
         form = found.model_copy(update={"kind": "json_lines"})
         return form, _told(path, form, stated, usual=None)
-    form, rows = _delimited(path, lines, found, stated, usual=USUAL.get(suffix))
+    form, rows, notes = _delimited(path, lines, found, stated, usual=USUAL.get(suffix))
     if whole and rows == 1:
         raise ValueError(f"{path}: has no rows; give at least one")
-    return form, _told(path, form, stated, usual=USUAL.get(suffix))
+    return form, (*_told(path, form, stated, usual=USUAL.get(suffix)), *notes)
 
 
 def beginning(path: Path) -> tuple[bytes, bool]:
@@ -146,8 +150,11 @@ def undecodable(path: Path, line: int, byte: int, encoding: str) -> str:
 
 def _delimited(
     path: Path, lines: list[str], form: Form, stated: FileForm, *, usual: str | None
-) -> tuple[Form, int]:
-    """(form of delimited text, rows of its beginning); ValueError where the first line cannot hold the names."""
+) -> tuple[Form, int, tuple[str, ...]]:
+    """(form of delimited text, rows of its beginning, what to tell of its numbers).
+
+    ValueError where the first line cannot hold the names, and for numbers that may be two.
+    """
     if re.match(r'\s*[\[{]\s*["\[{]', lines[0]):
         raise ValueError(f"{path}: is JSON; write one object a line and let its name end in .jsonl")
     first = lines[0].strip().strip('"')
@@ -165,9 +172,8 @@ def _delimited(
     form = form.model_copy(update={"delimiter": delimiter, "quotes": quotes, "skip_lines": skip})
     rows = rows_of(below, delimiter, quoted=quotes == "double")
     _check_header(path, rows, lines=below, delimiter=delimiter, skipped=skip)
-    if stated.decimal is None:
-        form = form.model_copy(update={"decimal": _decimal(path, rows)})
-    return form, len(rows)
+    marks, notes = _marks(path, rows, form, stated)
+    return form.model_copy(update=marks._asdict()), len(rows), notes
 
 
 def _delimiter(path: Path, lines: list[str], usual: str | None) -> str:
@@ -242,19 +248,49 @@ def _refuse_blanks(path: Path, lines: list[str], delimiter: str) -> None:
         )
 
 
-def _decimal(path: Path, rows: Rows) -> str:
-    """The comma where numbers of the beginning have one and none has a point; else the point."""
+def stated_marks(stated: FileForm) -> Marks:
+    """The marks in numbers as they are stated; the point where nothing is said of decimals."""
+    other = "," if stated.thousands == "." else "."
+    return Marks(stated.decimal or other, stated.thousands)
+
+
+def _marks(path: Path, rows: Rows, form: Form, stated: FileForm) -> tuple[Marks, tuple[str, ...]]:
+    """(those by which all numbers of the beginning are numbers, what to tell); ValueError where they may be two.
+
+    A point that may be both stands before decimals, which is told, but between semicolons, where commas often do.
+    """
     cells = [cell.strip() for _, row in rows[1:] for cell in row]
-    commas = [cell for cell in cells if _COMMA.fullmatch(cell)]
-    if not commas or any(_POINT.fullmatch(cell) for cell in cells):
-        return "."
-    if all(_THOUSANDS.fullmatch(cell) for cell in commas):
-        raise ValueError(
-            f"{path}: {commas[0]!r} may be {commas[0].replace(',', '')} or {commas[0].replace(',', '.')}; state "
-            'task.source.form: {decimal: ","} where the comma stands before decimals, else leave out the marks between '
-            "thousands"
-        )
-    return ","
+    found = readings(cells, decimal=stated.decimal, thousands=stated.thousands)
+    if not found:
+        return _usual(path, cells, stated)
+    (marks, _), *others = found
+    if not others:
+        return marks, ()
+    other, cell = others[0]
+    assert cell is not None, "readings differ in a cell"
+    mark = marks.decimal
+    either = (
+        f'{{decimal: "{mark}"}} where the {_NAMED[mark]} stands before decimals, {{thousands: "{mark}"}} where it '
+        "stands between thousands"
+    )
+    if marks != POINT or form.delimiter == ";":
+        may_be = f"may be {marks.value(cell):.3f} or {other.value(cell):.0f}"
+        raise ValueError(f"{path}: {cell!r} {may_be}; state task.source.form: {either}")
+    return marks, (f"{path}: {cell!r} is read as {marks.value(cell):.3f}; state task.source.form: {either}",)
+
+
+def _usual(path: Path, cells: Sequence[str], stated: FileForm) -> tuple[Marks, tuple[str, ...]]:
+    """The mark of decimals that most numbers have, where others have another one, and what to tell of it."""
+    having = {mark: [cell for cell in cells if mark in cell and Marks(mark).reads(cell)] for mark in ".,"}
+    marks = stated_marks(stated)
+    if stated.decimal is not None or not all(having.values()):
+        return marks, ()
+    mark = max(having, key=lambda mark: len(having[mark]))
+    shown = " and ".join(repr(found[0]) for found in having.values())
+    return marks._replace(decimal=mark), (
+        f"{path}: {shown} stand before decimals in other ways; read with the {_NAMED[mark]}, so state "
+        "task.source.form.decimal where that is wrong",
+    )
 
 
 def _told(path: Path, form: Form, stated: FileForm, *, usual: str | None) -> tuple[str, ...]:
@@ -265,6 +301,8 @@ def _told(path: Path, form: Form, stated: FileForm, *, usual: str | None) -> tup
             found.append(f"{CALLED[form.delimiter]} between columns")
         if stated.decimal is None and form.decimal == ",":
             found.append("a comma before decimals")
+        if stated.thousands is None and form.thousands is not None:
+            found.append(f"{_NAMED[form.thousands]}s between thousands")
         if stated.quotes is None and form.delimiter == "\t" and form.quotes == "double":
             found.append("cells in quotation marks")
         if form.skip_lines > stated.skip_lines:

@@ -1,0 +1,111 @@
+"""Marks in numbers: of all that may be meant, those by which every number is one; what may be two is refused."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from precisionflow.config.load import form_of
+from precisionflow.config.tables import FileForm
+from precisionflow.data.readers.cells import numbers_of
+from precisionflow.data.readers.numerals import DECIMALS, THOUSANDS, Marks, readings
+from precisionflow.data.readers.table_file import TableInFile
+from precisionflow.data.sources.table_rows import place_of
+
+NUMBERS = np.round(np.random.default_rng(4).normal(0, 1, 200) * 10 ** np.arange(200) ** 0.4, 2)
+EVERY = [Marks(d, t) for d in DECIMALS for t in THOUSANDS if d != t]
+
+
+def written(number: float, marks: Marks, digits: int = 2) -> str:
+    """As Python groups digits, with other marks."""
+    text = f"{number:,.{digits}f}"
+    return text.translate({ord(","): marks.thousands or "", ord("."): marks.decimal})
+
+
+@pytest.mark.parametrize("marks", EVERY)
+def test_numbers_with_any_marks_are_known_by_themselves_and_read_to_their_values(tmp_path, marks) -> None:
+    cells = [written(number, marks) for number in NUMBERS]
+    assert [found for found, _ in readings(cells, decimal=None, thousands=None)] == [marks]
+    quoted = "".join(f'"{cell}";{i}\n' for i, cell in enumerate(cells))
+    (tmp_path / "t.csv").write_text(f"a;i\n{quoted}")
+    file = TableInFile.open(tmp_path / "t.csv")
+    assert (file.form.decimal, file.form.thousands) == marks
+    (batch,) = file.batches(["a"])
+    np.testing.assert_array_equal(numbers_of(batch["a"], "a", place_of(file)), NUMBERS)
+    told = {"points": ".", "commas": ",", "blanks": " ", "apostrophes": "'"}
+    for name, mark in told.items():
+        assert (f"{name} between thousands" in file.notes[0]) == (marks.thousands == mark)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["1", "20", "1500", "word", "2026-01-01", ""], [(".", None)]),
+        (["1.500", "2.750", "12"], [(".", None), (",", ".")]),
+        (["1,500", "2,750", "12"], [(",", None), (".", ",")]),
+        (["1.500", "0.750"], [(".", None)]),
+        (["1.500", "2.5"], [(".", None)]),
+        (["1.500", "2,5"], [(",", ".")]),
+        (["1.500.000"], [(".", None), (",", ".")][1:]),
+        (["1.500", "2,500"], [(".", ","), (",", ".")]),
+        (["1.5", "2,5"], []),
+        (["12.345.67", "1..5", "1.", "-", "."], [(".", None)]),
+        (["1 500", "2,5"], [(",", " ")]),
+        (["+1.5e-3", "-2"], [(".", None)]),
+    ],
+)  # fmt: skip
+def test_readings_that_differ_are_all_there(cells, expected) -> None:
+    found = readings(cells, decimal=None, thousands=None)
+    assert [marks for marks, _ in found] == expected
+    for marks, cell in found[1:]:
+        assert cell is not None
+        assert marks.value(cell) != found[0][0].value(cell)
+
+
+def test_what_is_stated_is_not_asked_for(tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;y\n1.500;1\n2.250;2\n12;3\n")
+    for form, expected in (
+        ({"decimal": "."}, [1.5, 2.25, 12]),
+        ({"thousands": "."}, [1500, 2250, 12]),
+        ({"decimal": ","}, [1500, 2250, 12]),
+        ({"decimal": ",", "thousands": "."}, [1500, 2250, 12]),
+    ):
+        file = TableInFile.open(path, FileForm.model_validate(form))
+        (batch,) = file.batches(["a"])
+        assert numbers_of(batch["a"], "a", place_of(file)).tolist() == expected
+    with pytest.raises(ValueError, match=r"form\.decimal and form\.thousands are both '\.'"):
+        FileForm(decimal=".", thousands=".")
+    assert form_of(["thousands=."]).thousands == "."
+
+
+def test_numbers_of_both_ways_are_read_in_that_of_most_and_told(tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    for cells, mark, other in (("1,5 2,25 3.5", ",", "3.5"), ("1.5 2.25 3,5", ".", "3,5")):
+        path.write_text("a;y\n" + "".join(f"{cell};{i}\n" for i, cell in enumerate(cells.split())))
+        file = TableInFile.open(path)
+        assert (file.form.decimal, file.form.thousands) == (mark, None)
+        assert "stand before decimals in other ways; read with the" in file.notes[-1]
+        (batch,) = file.batches(["a"])
+        with pytest.raises(
+            ValueError, match=rf"row 2 \(counted from 0\), column 'a': '{other}' is no number; replace its"
+        ):
+            numbers_of(batch["a"], "a", place_of(file))
+
+
+def test_a_point_between_other_columns_than_semicolons_is_of_decimals_and_told(tmp_path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text("a\ty\n1.500\t1\n2.250\t2\n")
+    file = TableInFile.open(path)
+    assert (file.form.decimal, file.form.thousands) == (".", None)
+    assert file.notes == (
+        f"{path}: '1.500' is read as 1.500; state task.source.form: {{decimal: \".\"}} where the point stands before "
+        'decimals, {thousands: "."} where it stands between thousands',
+    )
+    path.write_text("a\ty\n1.500\t1\n2.25\t2\n")
+    assert TableInFile.open(path).notes == ()
+
+
+@pytest.mark.parametrize("cell", ["1.50", "1.5000", "0.500", "1500.500", "12.34.567", ".500", "1.500.5"])
+def test_a_mark_that_stands_between_other_digits_than_thousands_is_refused(cell) -> None:
+    with pytest.raises(pa.ArrowInvalid):
+        Marks(",", ".").unmarked(pa.array(["1.500", cell])).cast(pa.float64())
