@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from precisionflow.config import Experiment
 from precisionflow.records.schemas import FIT
+from precisionflow.report.drawn import Drawn
 from precisionflow.report.figures.attention import heatmap
 from precisionflow.report.figures.fit import fit_along_feature
 from precisionflow.report.figures.images import image_rows
@@ -60,14 +61,14 @@ def write_gallery(file: Path) -> Path:
         '{% from "macros.html.jinja" import pictures, legend %}<!doctype html><html lang="en"><head>'
         '{% include "head.html.jinja" %}</head><body><main>{{ legend(keys) }}{{ pictures(all) }}</main></body></html>'
     )
-    shown = [Picture(svg, f"A caption of figure {place}.") for place, svg in enumerate(figures())]
+    shown = [Picture(drawn, f"A caption of figure {place}.") for place, drawn in enumerate(figures())]
     file.write_text(
         template.render(title="figures", all=shown, keys=legend(LONG, name="key")), encoding="utf-8"
     )
     return file
 
 
-def figures() -> list[str]:
+def figures() -> list[Drawn]:
     """One of each kind."""
     noise = np.random.default_rng(0)
     settings = [f"model.attention.potential.setting_{k}" for k in range(6)]

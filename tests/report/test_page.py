@@ -180,7 +180,7 @@ def test_accessible(page: Page) -> None:
     assert page.of("meta")[1] == {"name": "viewport", "content": "width=device-width, initial-scale=1"}
     assert all(a.get("aria-label") or a.get("aria-hidden") == "true" for a in page.of("svg"))
     assert len(page.of("figure")) == len(page.of("figcaption")) > 0
-    assert all(a.get("scope") in ("col", "row") for a in page.of("th"))
+    assert all(a.get("scope") in ("col", "row", "rowgroup") for a in page.of("th"))
     assert len(page.of("caption")) >= 8
     assert len(page.of("h1")) == len(page.of("main")) == 1
 

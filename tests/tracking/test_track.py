@@ -259,14 +259,18 @@ def test_a_new_report_replaces_the_old_one(results: Path) -> None:
 
 
 def test_figures_of_the_page_are_artifacts_of_its_experiment(results: Path) -> None:
-    figure = "<figure><svg viewBox='0 0 1 1'></svg><figcaption>Fit.</figcaption></figure>"
+    numbers = (
+        "<table><thead><tr><th scope='col'>x</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>"
+    )
+    figure = f"<figure><svg viewBox='0 0 1 1'></svg>{numbers}<figcaption>Fit.</figcaption></figure>"
     article = f"<article id='x'><h2 id='x-name'>noise</h2><div class='pictures'>{figure}</div></article>"
     page = article.replace("'", '"')
     write_text(page, results / "report" / "report.html")
     assert track_report([NOISE], aggregate=results / "aggregate", report=results / "report", store=results)
     client = client_in(results)
     (parent,) = runs_of(client, "noise", verb="report")
-    assert [f.path for f in client.list_artifacts(parent.info.run_id, "figures")] == ["figures/01-fit.svg"]
+    files = [f.path for f in client.list_artifacts(parent.info.run_id, "figures")]
+    assert files == ["figures/01-fit.csv", "figures/01-fit.svg"]
 
 
 def test_variants_that_are_tracked_apart_share_the_parent_of_the_folder(results: Path) -> None:

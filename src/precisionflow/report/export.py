@@ -1,4 +1,4 @@
-"""Export of a report: every figure as SVG and PNG, every table as csv, the numbers behind them as Parquet."""
+"""Export of a report: every figure as SVG, PNG and csv, every table as csv, the numbers behind them as Parquet."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,15 +19,18 @@ from precisionflow.report.tables import Table
 def export(page: str, articles: Sequence[Article], results: Aggregate, *, out: Path) -> int:
     """Write what a page shows into folders of `out`, and the number of files.
 
-    `figures/<experiment>/*`, each as svg and png in the page's light colours; `tables/<experiment>/*`, each table as
-    it is shown, as csv, md and tex; those of `aggregate` with all their digits as csv and parquet.
+    `figures/<experiment>/*`, each as svg and png in the page's light colours, with its numbers as csv;
+    `tables/<experiment>/*`, each table as it is shown, as csv, md and tex; those of `aggregate` with all their digits
+    as csv and parquet.
     """
     files = dict[Path, str | bytes]()
     for article in articles:
         name = article.experiment.name
-        for file, svg in figures_of(page, name).items():
+        for file, text in figures_of(page, name).items():
             place = out / "figures" / name / file
-            files |= {place: svg, place.with_suffix(".png"): png_of(svg)}
+            files[place] = text
+            if place.suffix == ".svg":
+                files[place.with_suffix(".png")] = png_of(text)
         for number, table in enumerate(_tables(article), start=1):
             stem = out / "tables" / name / file_stem(number, table.caption)
             for suffix, form in (("csv", separated), ("md", markdown), ("tex", latex)):

@@ -29,7 +29,7 @@
     return [...rows.filter((row) => !empty(row)).sort((a, b) => sign * compared(a, b)), ...rows.filter(empty)];
   };
 
-  for (const table of document.querySelectorAll("table")) {
+  for (const table of document.querySelectorAll("table:not(.numbers table)")) {
     const body = table.tBodies[0];
     if (!table.tHead || body.rows.length < 2) continue;
     const headings = [...table.tHead.rows[0].cells];

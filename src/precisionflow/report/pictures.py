@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from precisionflow.report.drawn import Drawn
 from precisionflow.report.svg import legend_sample
 
 MOST_FIGURES = 6
@@ -11,9 +12,9 @@ MOST_FIGURES = 6
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and the sentence under it."""
+    """A figure with its numbers, and the sentence under it."""
 
-    svg: str
+    drawn: Drawn
     caption: str
 
 

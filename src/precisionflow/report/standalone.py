@@ -1,19 +1,21 @@
-"""Figures of an experiment on the report's page as files that stand alone, with the legend that is above them there."""
+"""Figures of an experiment on the report's page as files: pictures with the legend above them there, and numbers."""
 
 import re
 from collections.abc import Iterator, Sequence
 from html import unescape
 from math import ceil
 
+from precisionflow.report.drawn import separated
 from precisionflow.report.svg import text_width
 
 _ARTICLE = re.compile(r"<article id=.*?</article>", re.DOTALL)
 _GROUP = re.compile(
-    r'(?:<ul class="legend"[^>]*>(?P<legend>.*?)</ul>\s*)?<div class="pictures">(?P<figures>.*?)</div>',
+    r'(?:<ul class="legend"[^>]*>(?P<legend>.*?)</ul>\s*)?<div class="pictures">'
+    r"(?P<figures>\s*(?:<figure>.*?</figure>\s*)*)</div>",
     re.DOTALL,
 )
 _KEY = re.compile(r"<li><svg(.*?)</svg>(.*?)</li>", re.DOTALL)
-_FIGURE = re.compile(r"<figure>\s*(<svg.*?</svg>)\s*<figcaption>(.*?)</figcaption>", re.DOTALL)
+_FIGURE = re.compile(r"<figure>\s*(<svg.*?</svg>)(.*?)<figcaption>(.*?)</figcaption>", re.DOTALL)
 _BOX = re.compile(r'^<svg viewBox="0 0 ([\d.]+) ([\d.]+)"')
 _COLOURS = re.compile(r":root \{(.*?)\}", re.DOTALL)
 _COLOUR = re.compile(r"(--[\w-]+): ([^;]+);")
@@ -24,14 +26,18 @@ _LINE, _TEXT, _SIZE = 18, 52, 11
 
 
 def figures_of(page: str, experiment: str) -> dict[str, str]:
-    """File name -> SVG of each figure in the article on `experiment`, in the page's order and its light colours."""
+    """File name -> SVG of each figure in the article on `experiment`, in the page's order and its light colours.
+
+    Beside each are its numbers as csv.
+    """
     heading = f">{experiment}</h2>"
     article = next((text for text in _ARTICLE.findall(page) if heading in text), "")
     colours = _light(page)
-    return {
-        f"{file_stem(number, caption)}.svg": _standalone(drawing, keys, colours)
-        for number, (drawing, keys, caption) in enumerate(_drawings(article), start=1)
-    }
+    found = dict[str, str]()
+    for number, (drawing, numbers, keys, caption) in enumerate(_drawings(article), start=1):
+        stem = file_stem(number, caption)
+        found |= {f"{stem}.svg": _standalone(drawing, keys, colours), f"{stem}.csv": separated(numbers)}
+    return found
 
 
 def file_stem(number: int, caption: str) -> str:
@@ -40,12 +46,12 @@ def file_stem(number: int, caption: str) -> str:
     return f"{number:02d}-{words}"
 
 
-def _drawings(article: str) -> Iterator[tuple[str, list[tuple[str, str]], str]]:
-    """Figure, lines of the legend above it, caption."""
+def _drawings(article: str) -> Iterator[tuple[str, str, list[tuple[str, str]], str]]:
+    """Figure, its numbers, lines of the legend above it, caption."""
     for group in _GROUP.finditer(article):
         keys = _KEY.findall(group["legend"] or "")
-        for drawing, caption in _FIGURE.findall(group["figures"]):
-            yield drawing, keys, unescape(caption)
+        for drawing, numbers, caption in _FIGURE.findall(group["figures"]):
+            yield drawing, numbers, keys, unescape(caption)
 
 
 def _light(page: str) -> dict[str, str]:

@@ -13,6 +13,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from precisionflow.report.drawn import Drawn, Numbers
+
 SERIES = 8
 """Colours --series-0 .. --series-7; later series start again with another dash."""
 
@@ -78,8 +80,8 @@ class Stroke:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """The SVG text, once the canvas is closed."""
+class Sketch:
+    """Axes, and the SVG text once they are left."""
 
     figure: Figure
     axes: Axes
@@ -94,6 +96,18 @@ class Drawing:
         self.axes.set_title(shortened(text), fontweight="bold" if bold else "normal")
 
 
+@dataclass(frozen=True)
+class Drawing(Sketch):
+    """A sketch of numbers: a figure of the page."""
+
+    numbers: Numbers
+
+    @property
+    def drawn(self) -> Drawn:
+        """The finished figure."""
+        return Drawn(self.svg, self.numbers)
+
+
 def stroke(index: int) -> Stroke:
     """The look of series `index`."""
     colour = _COLOURS[f"series-{index % SERIES}"]
@@ -101,14 +115,23 @@ def stroke(index: int) -> Stroke:
 
 
 @contextmanager
-def canvas(name: str, *, alt: str, width: float = 320, height: float = 250) -> Iterator[Drawing]:
-    """Axes of `width` x `height` CSS pixels.
+def canvas(
+    name: str, *, alt: str, numbers: Numbers, width: float = 320, height: float = 250
+) -> Iterator[Drawing]:
+    """Axes of `width` x `height` CSS pixels, on which the block draws `numbers`.
 
-    After the block the drawing's `svg` is finished: its ids start with `name`, and screen readers say `alt`.
+    After it the drawing is finished, as `drawn`: its ids start with `name`, and screen readers say `alt`.
     """
+    with sketch(name, alt=alt, width=width, height=height) as of:
+        yield Drawing(of.figure, of.axes, of.parts, numbers)
+
+
+@contextmanager
+def sketch(name: str, *, alt: str, width: float, height: float) -> Iterator[Sketch]:
+    """Axes of anything; its `svg` is finished after the block."""
     with rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-        drawing = Drawing(figure, figure.add_subplot(), [])
+        drawing = Sketch(figure, figure.add_subplot(), [])
         yield drawing
         buffer = io.StringIO()
         figure.savefig(
@@ -147,7 +170,7 @@ def shortened(text: str) -> str:
 
 def legend_sample(index: int, *, name: str) -> str:
     """A short line in the look of series `index`, for a legend in HTML."""
-    with canvas(name, alt="", width=36, height=12) as drawing:
+    with sketch(name, alt="", width=36, height=12) as drawing:
         look = stroke(index)
         drawing.figure.set_layout_engine("none")
         drawing.axes.set_axis_off()
@@ -164,19 +187,48 @@ def legend_sample(index: int, *, name: str) -> str:
     return drawing.svg.replace('role="img" aria-label=""', 'aria-hidden="true"')
 
 
+_STEPS = re.compile(r"\s*([MLHVCQZz])\s*")
+_USE = r'<use href="(#[^"]*)" x="([^"]*)" y="([^"]*)" style="([^"]*)"/>\n'
+_ALIKE = re.compile(rf'{_USE}(?:<use href="\1" x="[^"]*" y="[^"]*" style="\4"/>\n)+')
+_BARE = re.compile(r"<g>\n((?:(?!<g\b|</g>).)*?)</g>\n?", re.S)
+
+
 def lightened(text: str) -> str:
-    """The same drawing in fewer bytes: places to a hundredth of a pixel, the page's font, no turn by 0 degrees, no name
-    that nothing refers to, no group without a name or a style.
+    """The same drawing in fewer bytes.
+
+    Places to a hundredth of a pixel, paths without blanks, short names, one style for marks that are alike, the page's
+    font, no turn by 0 degrees, nothing unseen, no name that nothing refers to, no group without a name or a style.
     """
-    text = re.sub(r" font-family: [^;\"]*;?", "", text)
+    text = re.sub(r"\n\s*", "\n", re.sub(r" font-family: [^;\"]*;?", "", text))
     text = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", text)
     text = re.sub(r'\b(?:d|x|y|transform)="[^"]*"', lambda m: re.sub(r"(\.\d\d)\d+", r"\1", m[0]), text)
-    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
+    text = re.sub(r'<path d="[^"]*" style="fill: none"/>\n', "", text)
+    text = re.sub(r' d="([^"]*)"', lambda m: f' d="{_STEPS.sub(_letter, m[1].strip())}"', text)
+    used = dict.fromkeys(re.findall(r'(?:href="#|url\(#)([^")]+)', text))
     text = re.sub(r' id="([^"]*)"', lambda m: m[0] if m[1] in used else "", text)
-    bare = re.compile(r"<g>\n((?:(?!<g\b|</g>).)*?)</g>\n?", re.S)
-    while (less := bare.sub(r"\1", text)) != text:
+    for place, name in enumerate(used):
+        text = re.sub(
+            rf'((?: id="|href="#|url\(#)){re.escape(name)}(?=[")])', rf"\g<1>{_short(name, place)}", text
+        )
+    text = _ALIKE.sub(_together, text)
+    while (less := _BARE.sub(r"\1", text)) != text:
         text = less
     return text
+
+
+def _letter(step: re.Match[str]) -> str:
+    return step[1]
+
+
+def _short(name: str, place: int) -> str:
+    """The name of the figure, and the place of the name in it instead of what the drawing calls it."""
+    return f"{name.rpartition('-')[0]}-{place}"
+
+
+def _together(uses: re.Match[str]) -> str:
+    """Marks of one look in a group that has it."""
+    marks = re.sub(_USE, r'<use href="\1" x="\2" y="\3"/>\n', uses[0])
+    return f'<g style="{uses[4]}">\n{marks}</g>\n'
 
 
 def _inline(text: str, name: str, alt: str) -> str:
@@ -192,4 +244,4 @@ def _inline(text: str, name: str, alt: str) -> str:
     box = re.search(r'viewBox="[^"]*"', text)
     assert box is not None
     opening = f'<svg {box[0]} role="img" aria-label="{escape(alt)}">'
-    return re.sub(r"\n\s*", "\n", re.sub(r"^<svg[^>]*>", lambda _: opening, text)).strip()
+    return re.sub(r"^<svg[^>]*>", lambda _: opening, text).strip()

@@ -23,9 +23,9 @@ ROW = {
 
 def test_a_figure_of_contrasts_without_intervals_can_be_drawn() -> None:
     row = ROW | {"low": np.nan, "high": np.nan, "margin": np.nan, "verdict": "too few seeds: 1 of 6"}
-    text = forest([row], [""], name="f")
+    text = forest([row], [""], name="f").svg
     assert "better to the left" in text
-    assert "better to the right" in forest([row | {"metric": "accuracy"}], [""], name="f")
+    assert "better to the right" in forest([row | {"metric": "accuracy"}], [""], name="f").svg
 
 
 def heights(path: str) -> tuple[float, float]:
@@ -41,7 +41,7 @@ def test_no_label_lies_on_a_mark_or_on_the_zero_line(
 ) -> None:
     """Text takes the pixels from 10 above its baseline to 2 below; intervals and zero lines keep out of them."""
     monkeypatch.setattr(drawing, "lightened", str)  # the names of lines and texts stay
-    svg = forest([ROW] * contrasts, [setting] * contrasts, name="f")
+    svg = forest([ROW] * contrasts, [setting] * contrasts, name="f").svg
     root = ElementTree.fromstring(svg)
     texts = {"b vs a", setting} - {""}
     labels = [t for t in root.iter("text") if "".join(t.itertext()) in texts]
@@ -59,9 +59,9 @@ def test_no_label_lies_on_a_mark_or_on_the_zero_line(
 
 
 def test_margin_and_verdict_are_shown() -> None:
-    shown = forest([ROW | {"verdict": "equivalent"}], [""], name="f")
+    shown = forest([ROW | {"verdict": "equivalent"}], [""], name="f").svg
     assert "var(--equivalent)" in shown
     assert "var(--band)" in shown
-    bare = forest([ROW | {"margin": np.nan}], [""], name="f")
+    bare = forest([ROW | {"margin": np.nan}], [""], name="f").svg
     assert "var(--band)" not in bare
     assert "var(--equivalent)" not in bare

@@ -1,6 +1,5 @@
 """Performance profiles: every variant is a line, read from the best score to the worst."""
 
-from precisionflow.report.aggregates import profile_table
 from precisionflow.report.figures.profiles import performance_profiles
 from precisionflow.report.grouping import by
 
@@ -21,21 +20,12 @@ def profiles(*, sign: int = 1) -> list[dict]:
 
 
 def test_what_a_screen_reader_says_is_the_score_of_half_the_runs() -> None:
-    svg = performance_profiles(by(profiles(), "variant"), x="difference in nll", name="p")
+    svg = performance_profiles(by(profiles(), "variant"), x="difference in nll", name="p").svg
     assert "Score that half the runs reach: a 0.5; b 0.75" in svg
     assert "var(--series-0)" in svg
     assert "var(--series-1)" in svg
 
 
 def test_a_score_that_is_to_be_high_falls_to_the_right() -> None:
-    svg = performance_profiles(by(profiles(sign=-1), "variant"), x="difference in accuracy", name="p")
+    svg = performance_profiles(by(profiles(sign=-1), "variant"), x="difference in accuracy", name="p").svg
     assert "Score that half the runs reach: a -0.5; b -0.75" in svg
-
-
-def test_the_table_has_the_shares_at_even_scores() -> None:
-    table = profile_table(profiles(), caption="", shown=3)
-    assert [heading.text for heading in table.columns] == ["variant", "0.00", "+0.50", "+1.00"]
-    assert [[entry.text for entry in row] for row in table.rows] == [
-        ["a", "0.00", "0.50", "1.00"],
-        ["b", "0.00", "0.00", "1.00"],
-    ]

@@ -27,7 +27,7 @@ def test_no_label_lies_on_a_mark(ranks: tuple[float, ...], monkeypatch: pytest.M
     """Text takes the pixels from 10 above its baseline to 2 below."""
     monkeypatch.setattr(drawing, "lightened", str)  # the names of lines and texts stay
     rows = ranked(*ranks)
-    svg = critical_differences(rows, rank_groups(rows, confidence=0.95), name="r")
+    svg = critical_differences(rows, rank_groups(rows, confidence=0.95), name="r").svg
     root = ElementTree.fromstring(svg)
     axes = next(g for g in root.iter("g") if g.get("id") == "r-axes_1")
     inside = [g for g in axes if g.get("id", "").startswith("r-text")]
@@ -50,7 +50,7 @@ def test_what_a_screen_reader_says_is_what_the_table_says() -> None:
         ("variant 2", "1.90", "a, b"),
         ("variant 0", "3.00", "b"),
     ]
-    said = critical_differences(rows, groups, name="r")
+    said = critical_differences(rows, groups, name="r").svg
     assert "variant 1 1.00 (a), variant 2 1.90 (a b), variant 0 3.00 (b); critical difference 1.20" in said
 
 

@@ -52,7 +52,7 @@ def test_the_page_holds_every_trial_and_its_figures(tmp_path):
     found = [*trials(9), trial(9, nan, {"rate": 1.0, "noise": 1, "kind": "a"}, end=10, **failed)]
     write_search_page(searched(found), tmp_path / "search.html")
     page = (tmp_path / "search.html").read_text()
-    assert page.count("<tr>") == 1 + 10
+    assert page.split("<h3>Trials</h3>")[1].count("<tr>") == 1 + 10
     labels = re.findall(r'role="img" aria-label="([^"]*)"', page)
     assert [label.split()[0] for label in labels[:3]] == ["nll", "Parallel", "Importance:"]
     assert set(labels[3:6]) == {f"nll of every trial over {name}" for name in ("rate", "noise", "kind")}
@@ -119,5 +119,5 @@ def test_contours_need_trials_off_a_line():
 def test_contours_are_drawn_at_every_scale(scale):
     found = [trial(n, scale * t.value, t.parameters) for n, t in enumerate(trials(20))]
     given = {"logarithmic": frozenset({"rate"}), "metric": "nll", "name": "c"}
-    svg = contours(found, ["rate", "noise"], maximize=False, **given)
+    svg = contours(found, ["rate", "noise"], maximize=False, **given).svg
     assert "log₁₀ rate" in svg

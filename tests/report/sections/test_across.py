@@ -66,7 +66,7 @@ def test_runs_of_all_sets_have_means_profiles_and_their_numbers(tmp_path: Path) 
     assert "Interquartile mean of all runs, relative to homoscedastic" in text
     row = next(r for r in shown.iqm if (r["variant"], r["metric"]) == ("heteroscedastic", "nll"))
     assert f"<td>{phrases(with_interval(row['iqm'], row['low'], row['high']))}</td>" in text
-    assert text.count("Share of runs at least as good, by ") == 6
+    assert text.count("Numbers of the figure: Runs that are at least as good, by ") == 3
     assert "by log ratio of crps" in text
     (first, *_, last) = [r for r in shown.profiles if (r["variant"], r["metric"]) == ("natural", "nll")]
     assert (first["threshold"] < last["threshold"], last["share"]) == (True, 1)

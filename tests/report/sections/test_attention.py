@@ -96,7 +96,7 @@ def test_of_many_symbols_both_ends_are_shown():
 
 def test_an_edge_is_as_dark_as_it_is_probable():
     p = np.array([[1.0, 0.0], [0.25, 0.75]])
-    svg = heatmap(p, ["<", " "], alt="edges & tokens")
+    svg = heatmap(p, ["<", " "], alt="edges & tokens").svg
     shades = {float(o): d for o, d in re.findall(r'fill-opacity="([\d.]+)" d="([^"]+)"', svg)}
     assert sorted(shades) == pytest.approx([0.5, round(math.ceil(12 * math.sqrt(0.75) - 0.5) / 12, 2), 1.0])
     assert all(d.count("M") == 1 for d in shades.values())

@@ -61,7 +61,8 @@ def test_colours_before_and_behind_the_places_are_drawn_alike():
 
 def test_a_figure_holds_its_images_in_rows_with_names_and_notes():
     of = [np.full((2, 2), grey, dtype=np.uint8) for grey in (10, 200)]
-    svg = image_rows({"one & all": of, "two": of[::-1]}, alt="<alt>", notes=("1", "2"))
+    figure = image_rows({"one & all": of, "two": of[::-1]}, alt="<alt>", notes=("1", "2"))
+    svg = figure.svg
     places = drawn(svg)
     assert [float(image.mean()) for *_, image in places] == [10, 200, 200, 10]
     assert [x for x, *_ in places] == [0, 38, 0, 38]
@@ -69,7 +70,11 @@ def test_a_figure_holds_its_images_in_rows_with_names_and_notes():
     root = ElementTree.fromstring(svg)
     assert root.attrib["aria-label"] == "<alt>"
     assert [text for text in root.itertext() if text.strip()] == ["one & all", "two", "1", "2"]
-    assert svg == image_rows({"one & all": of, "two": of[::-1]}, alt="<alt>", notes=("1", "2"))
+    assert svg == image_rows({"one & all": of, "two": of[::-1]}, alt="<alt>", notes=("1", "2")).svg
+    assert {name: columns[1] for name, columns in figure.numbers.series.items()} == {
+        "one & all": [10.0, 200.0],
+        "two": [200.0, 10.0],
+    }
 
 
 def group_of(folder, *, with_images):
@@ -94,13 +99,13 @@ def test_the_section_shows_the_first_images_and_the_strangest(tmp_path):
     section = images.section(SimpleNamespace(groups=(group,), several=False))
     (of,) = section.context["groups"]
     first, strangest = of.pictures
-    assert [image[0, :, 0].tolist() for *_, image in drawn(first.svg)] == [
+    assert [image[0, :, 0].tolist() for *_, image in drawn(first.drawn.svg)] == [
         *([0, 128], [255, 128]),
         *([128, 128], [128, 128]),
         *([0, 255], [0, 255]),
     ]
-    assert [image[0, :, 0].tolist() for *_, image in drawn(strangest.svg)] == [[0, 255], [0, 0]]
-    assert ">0.50</text>" in strangest.svg
+    assert [image[0, :, 0].tolist() for *_, image in drawn(strangest.drawn.svg)] == [[0, 255], [0, 0]]
+    assert ">0.50</text>" in strangest.drawn.svg
     assert "split 3" in first.caption
     page = templates().get_template(section.template).render(section.context, title=section.title)
     assert page.count("<image") == 8

@@ -82,7 +82,7 @@ def test_a_figure_says_its_numbers_and_shows_what_is_predicted() -> None:
         y="seconds",
         logarithmic=True,
         name="f",
-    )
+    ).svg
     assert 'aria-label="seconds by width: 8: 1, 16: 2, 32: 4"' in svg
     assert "stroke-dasharray" in svg
 

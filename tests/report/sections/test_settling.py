@@ -136,11 +136,11 @@ def test_without_records_there_is_no_section(tmp_path):
 
 
 def test_shades_are_places_between_the_logarithms_and_zero_is_blank():
-    svg = layer_map(np.array([[1.0, 1e11, 1e4], [0.0, 1.0, 1.0]]), [0, 4], quantity="<norm>", alt="a & b")
+    svg = layer_map(np.array([[1.0, 1e11, 1e4], [0.0, 1.0, 1.0]]), [0, 4], quantity="<norm>", alt="a & b").svg
     shades = {round(12 * float(o)): d for o, d in re.findall(r'fill-opacity="([\d.]+)" d="([^"]+)"', svg)}
     assert {level: areas.count("M") for level, areas in shades.items()} == {1: 3, 5: 1, 12: 1}
     assert shades[12] == "M146 34h100v14h-100z", "layer 0 is below, the second of three positions"
     assert "&lt;norm&gt;, 1.0 to 1.0×10¹¹ (logarithmic)" in svg
     assert "a &amp; b" in svg
     assert "layer 4</text>" in svg
-    assert "fill-opacity" not in layer_map(np.zeros((1, 2)), [0], quantity="norm", alt="none")
+    assert "fill-opacity" not in layer_map(np.zeros((1, 2)), [0], quantity="norm", alt="none").svg

@@ -117,7 +117,7 @@ def test_a_line_has_the_look_that_the_legend_gives_its_variant() -> None:
     found = [r for r in rows(a=0.0) if (r["variant"], r["feature"]) != ("plain", "a")]
     group, _ = shown(found)
     looks = [re.findall(r"#[0-9a-f]{6}|var\(--series-\d\)", key.sample) for key in group.legend]
-    of_a = next(p.svg for p in group.pictures if p.caption.endswith(" by a."))
+    of_a = next(p.drawn.svg for p in group.pictures if p.caption.endswith(" by a."))
     assert looks[0] != looks[1]
     assert looks[1][0] in of_a
     assert looks[0][0] not in of_a
@@ -137,7 +137,8 @@ def test_kinds_are_told_by_their_names() -> None:
     assert [line[-1].note for line in group.summaries[0].rows] == ["", "0.700 in NOUN"]
     for name in ("ADJ", "NOUN", "VERB"):
         assert any(
-            f"<!-- {name} -->" in picture.svg or f">{name}<" in picture.svg for picture in group.pictures
+            f"<!-- {name} -->" in picture.drawn.svg or f">{name}<" in picture.drawn.svg
+            for picture in group.pictures
         )
 
 

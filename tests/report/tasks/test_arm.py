@@ -63,7 +63,7 @@ def test_another_task_with_classes_has_the_same_figures_in_its_own_words(reports
     characters = reports[0]
     texts = replace(characters, words=ClassWords(rows="texts", answer="label", dependence=""))
     ours, theirs = texts.calibration(name="f"), characters.calibration(name="f")
-    assert [p.svg for p in ours.pictures] == [p.svg for p in theirs.pictures]
+    assert [p.drawn.svg for p in ours.pictures] == [p.drawn.svg for p in theirs.pictures]
     assert ours.note.startswith(
         "Band for 80 independent texts. Below the diagonal the most probable label is"
     )

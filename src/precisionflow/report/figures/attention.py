@@ -7,6 +7,7 @@ from html import escape
 import numpy as np
 from jaxtyping import Float
 
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.figures.shades import LEVELS, shaded
 from precisionflow.report.svg import text_width
 
@@ -18,7 +19,7 @@ LONGEST = 8
 """Characters of a token that are shown."""
 
 
-def heatmap(probabilities: Float[np.ndarray, "queries keys"], tokens: Sequence[str], *, alt: str) -> str:
+def heatmap(probabilities: Float[np.ndarray, "queries keys"], tokens: Sequence[str], *, alt: str) -> Drawn:
     """Queries downwards, keys to the right; the area's opacity is the square root of the edge's probability.
 
     One path for each shade, so that a page holds many.
@@ -35,7 +36,9 @@ def heatmap(probabilities: Float[np.ndarray, "queries keys"], tokens: Sequence[s
         labels.append(f'<text x="{start}" y="{middle}" text-anchor="end">{token}</text>')
         labels.append(f'<text transform="translate({middle} {start}) rotate(-90)">{token}</text>')
     parts.append(f'<g fill="var(--ink)" font-size="{SIZE}">{"".join(labels)}</g></svg>')
-    return "".join(parts)
+    keys = (f"to {place} {token}" for place, token in enumerate(shown))
+    queries = [f"{place} {token}" for place, token in enumerate(shown)]
+    return Drawn("".join(parts), Numbers(("from", *keys), {"": (queries, *np.asarray(probabilities).T)}))
 
 
 def _shown(token: str) -> str:

@@ -8,12 +8,13 @@ from matplotlib.ticker import MaxNLocator
 
 from precisionflow.records.metrics import metric_named
 from precisionflow.report import wording
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.figures.lanes import label, lanes
 from precisionflow.report.svg import BAND, BETTER, EQUIVALENT, INK, MUTED, SURFACE, WORSE
 from precisionflow.report.wording import Row
 
 
-def forest(rows: Sequence[Row], settings: Sequence[str], *, name: str) -> str:
+def forest(rows: Sequence[Row], settings: Sequence[str], *, name: str) -> Drawn:
     """One mark a contrast of a metric below its label: effect and interval, filled where something is shown; margin.
 
     `settings` say where the axes stand that are not contrasted; empty texts where there is no other axis.
@@ -25,8 +26,13 @@ def forest(rows: Sequence[Row], settings: Sequence[str], *, name: str) -> str:
         f"{wording.levels_compared(row)} {setting} {wording.effect(row)}, {row['verdict']}"
         for row, setting in zip(rows, settings, strict=True)
     )
+    labels = [
+        " ".join([wording.levels_compared(row), of]).strip() for row, of in zip(rows, settings, strict=True)
+    ]
+    columns = ([row[name] for row in rows] for name in ("effect", "low", "high", "margin"))
+    numbers = Numbers(("contrast", "effect", "low", "high", "margin"), {"": (labels, *columns)})
     each = 3 if any(settings) else 2
-    with lanes(name, alt=alt, count=each * len(rows)) as drawing:
+    with lanes(name, alt=alt, numbers=numbers, count=each * len(rows)) as drawing:
         axes = drawing.axes
         for index, (row, setting) in enumerate(zip(rows, settings, strict=True)):
             top = index * each
@@ -39,7 +45,7 @@ def forest(rows: Sequence[Row], settings: Sequence[str], *, name: str) -> str:
         drawing.title(title if wording.is_ratio(rows[0]) else f"{title}{unit}", bold=True)
         better = "better to the right" if metric.better == "higher" else "better to the left"
         axes.set_xlabel(f"difference from the baseline, {better}")
-    return drawing.svg
+    return drawing.drawn
 
 
 def _mark(axes: Axes, row: Row, top: int) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.image import imsave
 
+from precisionflow.report.drawn import Column, Drawn, Numbers
 from precisionflow.report.svg import text_width
 
 Image = UInt8[np.ndarray, "height width *colours"]
@@ -21,8 +22,11 @@ SIZE, NARROWEST = 10, 320
 """Pixels of the font, and of a figure at least: a narrower one would be magnified, as wide as the page has room."""
 
 
-def image_rows(rows: Mapping[str, Sequence[Image]], *, alt: str, notes: Sequence[str] = ()) -> str:
-    """Images side by side under the name of their row; `notes` stand under the last row, one for each column."""
+def image_rows(rows: Mapping[str, Sequence[Image]], *, alt: str, notes: Sequence[str] = ()) -> Drawn:
+    """Images side by side under the name of their row; `notes` stand under the last row, one for each column.
+
+    Their pixels are in the figure without loss; its numbers are what they are on the whole.
+    """
     columns, step = max(map(len, rows.values())), SIDE + LINE + GAP
     across = math.ceil(max([SIDE, *(text_width(note, size=SIZE) for note in notes)])) + GAP
     width = math.ceil(max([NARROWEST, columns * across, *(text_width(name, size=SIZE) for name in rows)]))
@@ -41,10 +45,23 @@ def image_rows(rows: Mapping[str, Sequence[Image]], *, alt: str, notes: Sequence
         f'<text x="{middle:g}" y="{height - 4}" text-anchor="middle">{escape(note)}</text>'
         for middle, note in zip(middles, notes, strict=False)
     ]
-    return (
+    svg = (
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(alt)}">{"".join(parts)}'
         f'<g fill="var(--ink)" font-size="{SIZE}">{"".join(texts)}</g></svg>'
     )
+    return Drawn(svg, Numbers(("image", "mean grey", "darkest", "brightest", "note"), _greys(rows, notes)))
+
+
+def _greys(rows: Mapping[str, Sequence[Image]], notes: Sequence[str]) -> dict[str, tuple[Column, ...]]:
+    """Of each image of a row, from 0 to 255."""
+    return {
+        name: (
+            range(1, len(images) + 1),
+            *([float(of(image)) for image in images] for of in (np.mean, np.min, np.max)),
+            [*notes, *[""] * len(images)][: len(images)],
+        )
+        for name, images in rows.items()
+    }
 
 
 def shades(values: Sequence[float], shape: Sequence[int], *, ends: tuple[float, float]) -> Image:

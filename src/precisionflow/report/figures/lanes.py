@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from matplotlib.axes import Axes
 
+from precisionflow.report.drawn import Numbers
 from precisionflow.report.svg import INK, Drawing, canvas, shortened
 
 LANE = 17
@@ -12,9 +13,9 @@ LANE = 17
 
 
 @contextmanager
-def lanes(name: str, *, alt: str, count: int) -> Iterator[Drawing]:
-    """A canvas of so many lanes, from 0 at the top; the block draws, and its `svg` is finished afterwards."""
-    with canvas(name, alt=alt, width=330, height=68 + LANE * count) as drawing:
+def lanes(name: str, *, alt: str, numbers: Numbers, count: int) -> Iterator[Drawing]:
+    """A canvas of so many lanes, from 0 at the top; the block draws `numbers`."""
+    with canvas(name, alt=alt, numbers=numbers, width=330, height=68 + LANE * count) as drawing:
         drawing.axes.set_ylim(count, 0)
         drawing.axes.set_yticks([])
         drawing.axes.spines["left"].set_visible(False)

@@ -7,8 +7,12 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.ticker import MaxNLocator
 
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.histories import Measured
 from precisionflow.report.svg import canvas, stroke
+
+POINTS = 60
+"""Steps of a curve at most: one for every five pixels."""
 
 
 class Curve(NamedTuple):
@@ -21,7 +25,7 @@ class Curve(NamedTuple):
     """Lowest and highest over the runs."""
 
 
-def learning_curve(metric: str, curves: Mapping[int, Curve], *, variants: Sequence[str], name: str) -> str:
+def learning_curve(metric: str, curves: Mapping[int, Curve], *, variants: Sequence[str], name: str) -> Drawn:
     """Mean over the runs of each variant, and their range; keys of `curves` are indices into `variants`."""
     return curve_figure(metric, curves, variants=variants, name=name, x="optimiser step", y="nats")
 
@@ -35,10 +39,11 @@ def curve_figure(
     x: str,
     y: str,
     logarithmic: bool = False,
-) -> str:
+) -> Drawn:
     """The same of any quantity; `x` and `y` are the labels of the axes."""
     alt = f"{title} over {x} for {', '.join(variants[i] for i in curves)}: mean and range over the runs"
-    with canvas(name, alt=alt) as drawing:
+    numbers = Numbers((x, "mean", "lowest", "highest"), {variants[i]: curve for i, curve in curves.items()})
+    with canvas(name, alt=alt, numbers=numbers) as drawing:
         axes = drawing.axes
         for index, (steps, mean, low, high) in curves.items():
             look = stroke(index)
@@ -51,10 +56,10 @@ def curve_figure(
         drawing.title(title.replace("_", " "))
         axes.set_xlabel(x)
         axes.set_ylabel(y)
-    return drawing.svg
+    return drawing.drawn
 
 
-def mean_and_range(measured: Measured, *, runs: int, points: int = 120) -> Curve:
+def mean_and_range(measured: Measured, *, runs: int, points: int = POINTS) -> Curve:
     """Mean and range over so many runs at the steps of the longest, at most about `points` of them.
 
     A run that has stopped counts with its last value: else it would leave the mean to the survivors. There is no curve

@@ -1,21 +1,25 @@
 """Figures of a performance analysis: a step by its phases, and quality against seconds with its front."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.ticker import MaxNLocator
 
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.figures.lanes import label, lanes
 from precisionflow.report.svg import MUTED, canvas, stroke
 
 
-def phase_bars(steps: Mapping[str, Mapping[str, float]], *, phases: Sequence[str], name: str) -> str:
+def phase_bars(steps: Mapping[str, Mapping[str, float]], *, phases: Sequence[str], name: str) -> Drawn:
     """One bar for each variant, its seconds stacked by phase; `steps` are variant -> phase -> seconds."""
     told = "; ".join(
         f"{variant}: " + ", ".join(f"{phase} {of[phase]:.3g}" for phase in phases if phase in of)
         for variant, of in steps.items()
     )
     alt = f"Seconds of a step by phase. {told}"
-    with lanes(name, alt=alt, count=2 * len(steps)) as drawing:
+    columns = ([of.get(phase, math.nan) for of in steps.values()] for phase in phases)
+    numbers = Numbers(("variant", *phases), {"": (list(steps), *columns)})
+    with lanes(name, alt=alt, numbers=numbers, count=2 * len(steps)) as drawing:
         axes = drawing.axes
         for place, (variant, of) in enumerate(steps.items()):
             label(axes, 2 * place, variant)
@@ -27,12 +31,12 @@ def phase_bars(steps: Mapping[str, Mapping[str, float]], *, phases: Sequence[str
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("seconds a step")
         drawing.title("a step by its phases")
-    return drawing.svg
+    return drawing.drawn
 
 
 def quality_figure(
     points: Mapping[str, tuple[float, float]], on_front: Sequence[bool], *, metric: str, name: str
-) -> str:
+) -> Drawn:
     """Metric over seconds of training, a point for each variant; the front is joined.
 
     `points` are variant -> (seconds, metric).
@@ -41,7 +45,10 @@ def quality_figure(
         f"{variant} {cost:.3g} s, {value:.4g}{' (front)' if best else ''}"
         for (variant, (cost, value)), best in zip(points.items(), on_front, strict=True)
     )
-    with canvas(name, alt=f"{metric} against seconds of training. {told}") as drawing:
+    columns = tuple(zip(*points.values(), strict=True))
+    headings = ("variant", "seconds of training", metric, "on the front")
+    numbers = Numbers(headings, {"": (list(points), *columns, on_front)})
+    with canvas(name, alt=f"{metric} against seconds of training. {told}", numbers=numbers) as drawing:
         axes = drawing.axes
         joined = sorted(point for point, best in zip(points.values(), on_front, strict=True) if best)
         axes.plot(*zip(*joined, strict=True), color=MUTED, linewidth=1.2)
@@ -53,4 +60,4 @@ def quality_figure(
         axes.set_xlabel("seconds of training")
         axes.set_ylabel(metric)
         drawing.title(f"{metric} against compute")
-    return drawing.svg
+    return drawing.drawn

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.svg import canvas, stroke
 from precisionflow.report.wording import Row
 
 
-def performance_profiles(profiles: Mapping[str, Sequence[Row]], *, x: str, name: str) -> str:
+def performance_profiles(profiles: Mapping[str, Sequence[Row]], *, x: str, name: str) -> Drawn:
     """A line a variant with its pointwise interval; rows of PROFILES of one metric, `x` says what the scores are."""
     metric = next(iter(profiles.values()))[0]["metric"]
     shares = "; ".join(f"{variant} {_middle(rows)}" for variant, rows in profiles.items())
     alt = f"Performance profiles in {metric}, share of runs by {x}. Score that half the runs reach: {shares}"
-    with canvas(name, alt=alt) as drawing:
+    keys = ("threshold", "share", "low", "high")
+    columns = {
+        variant: tuple([row[key] for row in rows] for key in keys) for variant, rows in profiles.items()
+    }
+    with canvas(name, alt=alt, numbers=Numbers((x, "share of runs", "low", "high"), columns)) as drawing:
         axes = drawing.axes
         for index, rows in enumerate(profiles.values()):
             look = stroke(index)
@@ -25,7 +30,7 @@ def performance_profiles(profiles: Mapping[str, Sequence[Row]], *, x: str, name:
         drawing.title(metric, bold=True)
         axes.set_xlabel(x)
         axes.set_ylabel("share of runs as good")
-    return drawing.svg
+    return drawing.drawn
 
 
 def _middle(rows: Sequence[Row]) -> str:

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.figures.lanes import label, lanes
 from precisionflow.report.svg import INK, MUTED, stroke
 from precisionflow.report.wording import Row
 
 
-def critical_differences(rows: Sequence[Row], groups: Mapping[str, Sequence[str]], *, name: str) -> str:
+def critical_differences(rows: Sequence[Row], groups: Mapping[str, Sequence[str]], *, name: str) -> Drawn:
     """A dot a variant at its mean rank, from best to worst, then a bar a group, in lanes of their own.
 
     `rows` are those of one metric; `groups` are the letters of each variant's.
@@ -21,7 +22,19 @@ def critical_differences(rows: Sequence[Row], groups: Mapping[str, Sequence[str]
         for letter in groups[row["variant"]]:
             spans.setdefault(letter, []).append(row["mean_rank"])
     difference = rows[0]["critical_difference"]
-    with lanes(name, alt=_alt(ordered, groups), count=2 * (1 + len(ordered) + len(spans))) as drawing:
+    numbers = Numbers(
+        ("variant", "mean rank", "groups alike", "critical difference"),
+        {
+            "": (
+                [row["variant"] for row in ordered],
+                [row["mean_rank"] for row in ordered],
+                [" ".join(groups[row["variant"]]) for row in ordered],
+                [difference] * len(ordered),
+            )
+        },
+    )
+    count = 2 * (1 + len(ordered) + len(spans))
+    with lanes(name, alt=_alt(ordered, groups), numbers=numbers, count=count) as drawing:
         axes = drawing.axes
         label(axes, 0, f"critical difference {difference:.2f}", colour=MUTED)
         _bar(axes, 1, 1, 1 + difference, colour=MUTED)
@@ -38,7 +51,7 @@ def critical_differences(rows: Sequence[Row], groups: Mapping[str, Sequence[str]
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         drawing.title(rows[0]["metric"], bold=True)
         axes.set_xlabel("mean rank, 1 is best")
-    return drawing.svg
+    return drawing.drawn
 
 
 def _bar(axes: Axes, lane: int, start: float, end: float, *, colour: str) -> None:

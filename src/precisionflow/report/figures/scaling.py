@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from precisionflow.report.drawn import Column, Drawn, Numbers
 from precisionflow.report.svg import MUTED, canvas, stroke
 from precisionflow.report.wording import Row
 
@@ -13,25 +14,32 @@ CURVE = 60
 """Places at which a law is drawn."""
 
 
-def law_figure(points: Sequence[Row], law: Row, *, size: str, y: str, logarithmic: bool, name: str) -> str:
+def law_figure(points: Sequence[Row], law: Row, *, size: str, y: str, logarithmic: bool, name: str) -> Drawn:
     """Mean and interval at each size, the law as a line, where seconds are shown what the operations predict dashed.
 
     Rows of SIZES and of LAWS about one size and quantity; the sizes by their logarithms, with `logarithmic` y too.
     """
     at = [point["at"] for point in points]
     told = ", ".join(f"{point['at']:g}: {point['mean']:.4g}" for point in points)
-    with canvas(name, alt=f"{y} by {size}: {told}", width=320, height=250) as drawing:
+    expected = [point["mean"] / point["ratio"] for point in points]
+    measured = (at, *([point[key] for point in points] for key in ("mean", "low", "high")), expected)
+    series: dict[str, tuple[Column, ...]] = {"measured": measured}
+    known = not math.isnan(law["exponent"])
+    if known:
+        xs = np.geomspace(min(at), max(at), CURVE)
+        along, none = law["offset"] + law["factor"] * xs ** law["exponent"], np.full(CURVE, math.nan)
+        series["law"] = (xs, along, none, none, none)
+    numbers = Numbers((size, y, "low", "high", "predicted"), series)
+    with canvas(name, alt=f"{y} by {size}: {told}", numbers=numbers, width=320, height=250) as drawing:
         axes, look = drawing.axes, stroke(0)
-        if not math.isnan(law["exponent"]):
-            xs = np.geomspace(min(at), max(at), CURVE)
-            axes.plot(xs, law["offset"] + law["factor"] * xs ** law["exponent"], color=look.colour)
+        if known:
+            axes.plot(xs, along, color=look.colour)
         for point in points:
             if not math.isnan(point["low"]):
                 axes.plot([point["at"]] * 2, [point["low"], point["high"]], color=look.colour, linewidth=1.2)
             axes.plot([point["at"]], [point["mean"]], look.marker, color=look.colour)
-        expected = [(p["at"], p["mean"] / p["ratio"]) for p in points if not math.isnan(p["ratio"])]
-        if expected:
-            axes.plot(*zip(*expected, strict=True), color=MUTED, linestyle=(0, (5, 2)))
+        if not all(map(math.isnan, expected)):
+            axes.plot(at, expected, color=MUTED, linestyle=(0, (5, 2)))
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(at))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -43,4 +51,4 @@ def law_figure(points: Sequence[Row], law: Row, *, size: str, y: str, logarithmi
         axes.set_xlabel(size)
         axes.set_ylabel(y)
         drawing.title(f"{y} by {size}")
-    return drawing.svg
+    return drawing.drawn

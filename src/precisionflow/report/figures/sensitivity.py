@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.ticker import MaxNLocator
 
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.figures.lanes import label, lanes
 from precisionflow.report.svg import BAND, BETTER, INK, MUTED, canvas, stroke
 from precisionflow.report.wording import Row
@@ -16,14 +17,20 @@ MOST_LABELS = 5
 
 def index_bars(
     main: Sequence[Row], beside: Sequence[Row], *, names: Sequence[str], x: str, title: str, name: str
-) -> str:
+) -> Drawn:
     """A bar with its interval for each parameter, a diamond for what stands `beside` it, a dotted end of chance.
 
     The parameter that moves most is at the top. Rows of SENSITIVITY in the order of `names`.
     """
     order = sorted(range(len(main)), key=lambda index: (-main[index]["value"], index))
     told = ", ".join(f"{names[index]} {main[index]['value']:.3g}" for index in order)
-    with lanes(name, alt=f"{title}, {x}: {told}", count=2 * len(main)) as drawing:
+    columns = ([main[index][key] for index in order] for key in ("value", "low", "high", "chance"))
+    second = [beside[index]["value"] for index in order] if beside else [math.nan] * len(order)
+    numbers = Numbers(
+        ("parameter", x, "low", "high", "by chance", "diamond"),
+        {"": ([names[index] for index in order], *columns, second)},
+    )
+    with lanes(name, alt=f"{title}, {x}: {told}", numbers=numbers, count=2 * len(main)) as drawing:
         axes, look = drawing.axes, stroke(0)
         for place, index in enumerate(order):
             row, middle = main[index], 2 * place + 1.45
@@ -43,16 +50,21 @@ def index_bars(
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_xlabel(x)
         drawing.title(title)
-    return drawing.svg
+    return drawing.drawn
 
 
-def response(rows: Sequence[Row], *, parameter: str, metric: str, ordered: bool, name: str) -> str:
+def response(rows: Sequence[Row], *, parameter: str, metric: str, ordered: bool, name: str) -> Drawn:
     """Mean and interval at each value; a band behind those that are robust, a ring around the own value.
 
     Rows of RESPONSE of one parameter. Values stand where they lie in the range, listed ones evenly apart.
     """
     told = ", ".join(f"{row['value']}: {row['mean']:.4g}" for row in rows)
-    with canvas(name, alt=f"{metric} by {parameter}: {told}", width=320, height=240) as drawing:
+    ends = ("low", "high", "robust", "recommended", "own")
+    columns = tuple([row[key] for row in rows] for key in ("value", "place", "mean", *ends))
+    numbers = Numbers((parameter, "place", metric, *ends), {"": columns})
+    with canvas(
+        name, alt=f"{metric} by {parameter}: {told}", numbers=numbers, width=320, height=240
+    ) as drawing:
         axes, look = drawing.axes, stroke(0)
         places = [row["place"] for row in rows]
         half = min((b - a for a, b in itertools.pairwise(places)), default=1.0) / 2
@@ -81,4 +93,4 @@ def response(rows: Sequence[Row], *, parameter: str, metric: str, ordered: bool,
         axes.set_xlabel(parameter)
         axes.set_ylabel(metric)
         drawing.title(f"{metric} by {parameter}")
-    return drawing.svg
+    return drawing.drawn

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from precisionflow.report.digits import significant
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.figures.shades import LEVELS, shaded
 
 HEIGHT, WIDTH, NARROWEST = 14, 300, 3
@@ -15,7 +16,7 @@ HEIGHT, WIDTH, NARROWEST = 14, 300, 3
 
 def layer_map(
     values: Float[np.ndarray, "layers places"], layers: Sequence[int], *, quantity: str, alt: str
-) -> str:
+) -> Drawn:
     """Layers upwards, positions to the right; the opacity is the place of log(value) between the smallest and largest.
 
     A value of 0 is left blank. One path for each shade, so that a page holds many.
@@ -38,7 +39,10 @@ def layer_map(
         labels.append(f'<text x="{where:g}" y="{bottom}" text-anchor="middle">{place}</text>')
     labels.append(f'<text x="{left}" y="{bottom + 14}">position</text>')
     parts.append(f'<g fill="var(--ink)" font-size="10">{"".join(labels)}</g></svg>')
-    return "".join(parts)
+    numbers = Numbers(
+        ("position", *(f"layer {layer}" for layer in layers)), {"": (range(values.shape[1]), *values)}
+    )
+    return Drawn("".join(parts), numbers)
 
 
 def _shades(values: Float[np.ndarray, "layers places"]) -> tuple[np.ndarray, tuple[float, float]]:

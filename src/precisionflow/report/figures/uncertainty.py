@@ -8,24 +8,34 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from precisionflow.evaluation.calibration.scale import errors_by_scale
 from precisionflow.evaluation.calibration.sparsification import sparsification
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.predictions import NumberPredictions
 from precisionflow.report.svg import BAND, MUTED, WORSE, canvas, stroke
 
 GROUPS = 12
 """Groups of rows by predicted std, at most."""
-MOST_INTERVALS = 150
+STEPS = 50
+"""Places of a sparsification curve."""
+MOST_INTERVALS = 60
 """Intervals in one figure."""
 
 
-def error_against_scale(predictions: Mapping[str, NumberPredictions], *, name: str) -> str:
+def error_against_scale(predictions: Mapping[str, NumberPredictions], *, name: str) -> Drawn:
     """Root mean squared error of groups of rows against the std that they state; true stds lie on the diagonal."""
     alt = f"Error against predicted standard deviation, in groups of rows, for {', '.join(predictions)}"
-    with canvas(name, alt=alt, width=320, height=320) as drawing:
+    found = {
+        variant: errors_by_scale(p.target, p.mean, p.std, bins=min(GROUPS, len(p.pit)))
+        for variant, p in predictions.items()
+    }
+    numbers = Numbers(
+        ("predicted std", "root mean squared error"),
+        {variant: (groups.stated, groups.observed) for variant, groups in found.items()},
+    )
+    with canvas(name, alt=alt, numbers=numbers, width=320, height=320) as drawing:
         axes = drawing.axes
         ends = []
-        for index, p in enumerate(predictions.values()):
+        for index, groups in enumerate(found.values()):
             look = stroke(index)
-            groups = errors_by_scale(p.target, p.mean, p.std, bins=min(GROUPS, len(p.pit)))
             axes.plot(
                 groups.stated, groups.observed, color=look.colour, linestyle=look.dash, marker=look.marker
             )
@@ -38,7 +48,7 @@ def error_against_scale(predictions: Mapping[str, NumberPredictions], *, name: s
         drawing.title("error against std")
         axes.set_xlabel("predicted std")
         axes.set_ylabel("root mean squared error")
-    return drawing.svg
+    return drawing.drawn
 
 
 def _plain_ticks(axes: Axes, low: float, high: float) -> None:
@@ -53,14 +63,20 @@ def _plain_ticks(axes: Axes, low: float, high: float) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
-def sparsification_curves(predictions: Mapping[str, NumberPredictions], *, name: str) -> str:
+def sparsification_curves(predictions: Mapping[str, NumberPredictions], *, name: str) -> Drawn:
     """Error of the rows that are left when the least sure are removed, and of an oracle that knows the errors."""
     alt = f"Sparsification: error left after removing the least sure rows, for {', '.join(predictions)}"
-    with canvas(name, alt=alt, width=320, height=320) as drawing:
+    found = {
+        variant: sparsification(p.target, p.mean, p.std, steps=STEPS) for variant, p in predictions.items()
+    }
+    numbers = Numbers(
+        ("share removed", "error of the rest", "oracle"),
+        {variant: (curves.removed, curves.error, curves.oracle) for variant, curves in found.items()},
+    )
+    with canvas(name, alt=alt, numbers=numbers, width=320, height=320) as drawing:
         axes = drawing.axes
-        for index, p in enumerate(predictions.values()):
+        for index, curves in enumerate(found.values()):
             look = stroke(index)
-            curves = sparsification(p.target, p.mean, p.std)
             axes.plot(curves.removed, curves.error, color=look.colour, linestyle=look.dash)
             axes.plot(curves.removed, curves.oracle, color=look.colour, linewidth=0.7, alpha=0.6)
         axes.axhline(1, color=MUTED, linewidth=0.8)
@@ -69,10 +85,10 @@ def sparsification_curves(predictions: Mapping[str, NumberPredictions], *, name:
         drawing.title("sparsification")
         axes.set_xlabel("share of rows removed, least sure first")
         axes.set_ylabel("error of the rest / error of all")
-    return drawing.svg
+    return drawing.drawn
 
 
-def ordered_intervals(variant: str, predictions: NumberPredictions, index: int, *, name: str) -> str:
+def ordered_intervals(variant: str, predictions: NumberPredictions, index: int, *, name: str) -> Drawn:
     """95 % intervals of some rows about their means, narrowest first; targets outside are marked."""
     ends = predictions.lower, predictions.upper
     order = np.argsort(ends[1] - ends[0], kind="stable")
@@ -80,7 +96,11 @@ def ordered_intervals(variant: str, predictions: NumberPredictions, index: int, 
     low, high, target = (column[chosen] - predictions.mean[chosen] for column in (*ends, predictions.target))
     outside = (target < low) | (target > high)
     alt = f"95 % intervals of {len(chosen)} rows of {variant}, ordered by width; {outside.sum()} targets outside"
-    with canvas(name, alt=alt, width=320, height=240) as drawing:
+    numbers = Numbers(
+        ("row by width", "low less mean", "high less mean", "target less mean"),
+        {"": (range(len(chosen)), low, high, target)},
+    )
+    with canvas(name, alt=alt, numbers=numbers, width=320, height=240) as drawing:
         axes, place = drawing.axes, np.arange(len(chosen))
         axes.fill_between(place, low, high, color=BAND, linewidth=0)
         axes.plot(place[~outside], target[~outside], ".", color=stroke(index).colour, markersize=3, alpha=0.7)
@@ -90,4 +110,4 @@ def ordered_intervals(variant: str, predictions: NumberPredictions, index: int, 
         axes.set_xlabel("rows by width of the interval")
         axes.set_ylabel("target less mean")
         axes.set_xticks([])
-    return drawing.svg
+    return drawing.drawn

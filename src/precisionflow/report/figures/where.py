@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 
+from precisionflow.report.drawn import Column, Drawn, Numbers
 from precisionflow.report.svg import BAND, MUTED, Drawing, canvas, stroke
 from precisionflow.report.wording import Row
 
@@ -19,10 +20,13 @@ Looks go by place, as in the legend.
 Limits = tuple[float | None, float | None]
 
 
-def coverage_in_bins(curves: Curves, *, level: float, of: str, key: str, name: str) -> str:
+def coverage_in_bins(curves: Curves, *, level: float, of: str, key: str, name: str) -> Drawn:
     """Coverage of `of`, such as intervals, in each bin, a line a variant, with the first variant's band of chance."""
     alt = f"Coverage of {100 * level:g} % {of} in bins of {key}, for {_those_of(curves)}"
-    with canvas(name, alt=alt, width=320, height=250) as drawing:
+    numbers = _numbers(
+        curves, ("mean", "chance_low", "chance_high"), ("coverage", "chance from", "chance to")
+    )
+    with canvas(name, alt=alt, numbers=numbers, width=320, height=250) as drawing:
         axes = drawing.axes
         first = _first(curves)
         low, high = ([row[end] for row in first] for end in ("chance_low", "chance_high"))
@@ -33,17 +37,17 @@ def coverage_in_bins(curves: Curves, *, level: float, of: str, key: str, name: s
         drawing.title(f"coverage of {100 * level:g} % {of}")
         axes.set_ylabel("coverage")
         _name_bins(axes, first, key)
-    return drawing.svg
+    return drawing.drawn
 
 
-def errors_in_bins(errors: Curves, stds: Curves, *, key: str, name: str) -> str:
+def errors_in_bins(errors: Curves, stds: Curves, *, key: str, name: str) -> Drawn:
     """Root mean squared error in each bin with marks, the stated std as a thin line."""
     label = "error, in the target's units"
     words = ("Root mean squared error and stated std", "error and stated std", label)
     return _measured_and_stated(errors, stds, words, key=key, name=name, limits=(0, None))
 
 
-def accuracies_in_bins(accuracies: Curves, confidences: Curves, *, key: str, name: str) -> str:
+def accuracies_in_bins(accuracies: Curves, confidences: Curves, *, key: str, name: str) -> Drawn:
     """Accuracy in each bin with marks, the mean confidence as a thin line."""
     words = ("Accuracy and mean confidence", "accuracy and confidence", "accuracy")
     return _measured_and_stated(accuracies, confidences, words, key=key, name=name, limits=(None, 1.02))
@@ -57,18 +61,34 @@ def _measured_and_stated(
     key: str,
     name: str,
     limits: tuple[float | None, float | None],
-) -> str:
+) -> Drawn:
     """`words` are those of the description, of the title and of the axis; `limits` are of the axis."""
     described, title, label = words
     alt = f"{described} in bins of {key}, for {_those_of(measured)}"
-    with canvas(name, alt=alt, width=320, height=250) as drawing:
+    both = {
+        variant: [row | {"stated": of["mean"]} for row, of in zip(rows, stated[variant], strict=True)]
+        for variant, rows in measured.items()
+    }
+    with canvas(
+        name, alt=alt, numbers=_numbers(both, ("mean", "stated"), (label, "stated")), width=320, height=250
+    ) as drawing:
         _marks(drawing, measured)
         _thin(drawing, measured, stated)
         drawing.axes.set_ylim(*limits)
         drawing.title(title)
         drawing.axes.set_ylabel(label)
         _name_bins(drawing.axes, _first(measured), key)
-    return drawing.svg
+    return drawing.drawn
+
+
+def _numbers(curves: Curves, keys: Sequence[str], headings: Sequence[str]) -> Numbers:
+    """Each variant's bins by their ends, or by the names of kinds."""
+    series: dict[str, tuple[Column, ...]] = {}
+    for variant, rows in curves.items():
+        if rows:
+            ends = [row["label"] or row["low"] for row in rows], [row["label"] or row["high"] for row in rows]
+            series[variant] = (_places(rows), *ends, *([row[key] for row in rows] for key in keys))
+    return Numbers(("bin", "from", "to", *headings), series)
 
 
 def _marks(drawing: Drawing, curves: Curves) -> None:

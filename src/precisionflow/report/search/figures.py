@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from precisionflow.records.search import Value
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.figures.lanes import label, lanes
 from precisionflow.report.svg import BETTER, INK, MUTED, RULE, canvas, stroke, text_width
 
@@ -16,7 +17,7 @@ BEST_SHARE = 0.25
 """Trials that the parallel coordinates bring out."""
 
 
-def history(values: Sequence[float], *, metric: str, maximize: bool, name: str) -> str:
+def history(values: Sequence[float], *, metric: str, maximize: bool, name: str) -> Drawn:
     """Every trial's objective in the order of their ends, and the best so far; NaN where there is none."""
     order = range(1, len(values) + 1)
     best, so_far = [], math.nan
@@ -24,7 +25,9 @@ def history(values: Sequence[float], *, metric: str, maximize: bool, name: str) 
         if value == value:
             so_far = value if so_far != so_far else max(so_far, value) if maximize else min(so_far, value)
         best.append(so_far)
-    with canvas(name, alt=f"{metric} of every trial and the best so far", width=480, height=280) as drawing:
+    numbers = Numbers(("trials ended", metric, "best so far"), {"": (order, values, best)})
+    alt = f"{metric} of every trial and the best so far"
+    with canvas(name, alt=alt, numbers=numbers, width=480, height=280) as drawing:
         axes = drawing.axes
         axes.plot(order, values, "o", color=MUTED, markersize=4)
         axes.step(order, best, where="post", color=stroke(0).colour)
@@ -32,7 +35,7 @@ def history(values: Sequence[float], *, metric: str, maximize: bool, name: str) 
         axes.set_ylabel(metric)
         drawing.title("best so far")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return drawing.svg
+    return drawing.drawn
 
 
 def parallel_coordinates(
@@ -43,7 +46,7 @@ def parallel_coordinates(
     metric: str,
     maximize: bool,
     name: str,
-) -> str:
+) -> Drawn:
     """One line a trial through its parameters to its objective; the best quarter stands out."""
     columns = [*rows[0], metric]
     table = [[*row.values(), value] for row, value in zip(rows, values, strict=True)]
@@ -52,7 +55,8 @@ def parallel_coordinates(
     good = set(ranked[: max(1, math.ceil(BEST_SHARE * len(values)))])
     alt = f"Parallel coordinates of {', '.join(columns)}; best trial {ranked[0]}"
     lines = _lines(columns)
-    with canvas(name, alt=alt, width=max(360, COLUMN * len(columns)), height=320) as drawing:
+    numbers = Numbers(tuple(columns), {"": tuple(zip(*table, strict=True))})
+    with canvas(name, alt=alt, numbers=numbers, width=max(360, COLUMN * len(columns)), height=320) as drawing:
         axes = drawing.axes
         for index in reversed(ranked):
             heights = [place[index] for place in places]
@@ -72,7 +76,7 @@ def parallel_coordinates(
             axes.annotate(column, (position, height), ha="center", va="top", color=INK, annotation_clip=False)
         axes.set(xlim=(-0.4, len(columns) - 0.6), ylim=(-0.24 - LINE * max(lines), 1.1))
         axes.set_axis_off()
-    return drawing.svg
+    return drawing.drawn
 
 
 def _lines(columns: Sequence[str]) -> list[int]:
@@ -113,11 +117,12 @@ def _places(column: Sequence[Value], logarithmic: bool) -> list[float]:
     return [(number - low) / (high - low) if high > low else 0.5 for number in numbers]
 
 
-def importance_bars(importance: Mapping[str, float], *, name: str) -> str:
+def importance_bars(importance: Mapping[str, float], *, name: str) -> Drawn:
     """Share of the objective's variance that each parameter explains, alone and with others."""
     ordered = sorted(importance.items(), key=lambda item: -item[1])
     alt = "Importance: " + ", ".join(f"{parameter} {share:.2f}" for parameter, share in ordered)
-    with lanes(name, alt=alt, count=2 * len(ordered)) as drawing:
+    numbers = Numbers(("parameter", "share of the variance"), {"": tuple(zip(*ordered, strict=True))})
+    with lanes(name, alt=alt, numbers=numbers, count=2 * len(ordered)) as drawing:
         axes = drawing.axes
         for place, (parameter, share) in enumerate(ordered):
             label(axes, 2 * place, parameter)
@@ -125,4 +130,4 @@ def importance_bars(importance: Mapping[str, float], *, name: str) -> str:
         axes.set_xlim(0, 1)
         axes.set_xlabel("share of the variance (fANOVA)")
         drawing.title("importance")
-    return drawing.svg
+    return drawing.drawn

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from precisionflow.records.search import Trial, Value
+from precisionflow.report.drawn import Drawn, Numbers
 from precisionflow.report.svg import BETTER, MUTED, canvas, stroke
 
 FEWEST_FOR_CONTOURS = 8
@@ -13,11 +14,13 @@ LINES = 6
 """Contour lines."""
 
 
-def slices(trials: Sequence[Trial], parameter: str, *, logarithmic: bool, metric: str, name: str) -> str:
+def slices(trials: Sequence[Trial], parameter: str, *, logarithmic: bool, metric: str, name: str) -> Drawn:
     """Objective of every trial over one parameter, whatever the others were."""
     values = [trial.parameters[parameter] for trial in trials]
     texts = sorted({str(value) for value in values if isinstance(value, str)})
-    with canvas(name, alt=f"{metric} of every trial over {parameter}", width=320, height=240) as drawing:
+    numbers = Numbers((parameter, metric), {"": (values, [trial.value for trial in trials])})
+    alt = f"{metric} of every trial over {parameter}"
+    with canvas(name, alt=alt, numbers=numbers, width=320, height=240) as drawing:
         axes = drawing.axes
         places = [texts.index(str(value)) if texts else float(value) for value in values]
         axes.plot(places, [trial.value for trial in trials], "o", color=stroke(0).colour, alpha=0.7)
@@ -28,7 +31,7 @@ def slices(trials: Sequence[Trial], parameter: str, *, logarithmic: bool, metric
         drawing.title(parameter)
         axes.set_xlabel(parameter)
         axes.set_ylabel(metric)
-    return drawing.svg
+    return drawing.drawn
 
 
 def has_contours(trials: Sequence[Trial], parameters: Sequence[str]) -> bool:
@@ -52,7 +55,7 @@ def contours(
     metric: str,
     maximize: bool,
     name: str,
-) -> str:
+) -> Drawn:
     """Lines of equal objective over two parameters, linear between the trials (Delaunay), the better the thicker.
 
     Dots are the trials; the alternative text says the levels.
@@ -67,7 +70,8 @@ def contours(
     levels = np.unique(np.quantile(values, 1 - shares if maximize else shares))
     told = ", ".join(f"{level:.3g}" for level in levels)
     alt = f"Contours of {metric} over {across} and {up} at {told}"
-    with canvas(name, alt=alt, width=360, height=300) as drawing:
+    numbers = Numbers((_axis(across, logarithmic), _axis(up, logarithmic), metric), {"": (x, y, values)})
+    with canvas(name, alt=alt, numbers=numbers, width=360, height=300) as drawing:
         axes = drawing.axes
         if len(levels) > 1:
             widths = np.linspace(0.5, 2, len(levels))
@@ -79,7 +83,7 @@ def contours(
         drawing.title(f"{metric} over two parameters")
         axes.set_xlabel(_axis(across, logarithmic))
         axes.set_ylabel(_axis(up, logarithmic))
-    return drawing.svg
+    return drawing.drawn
 
 
 def front(trials: Sequence[Trial], *, maximize: bool) -> list[Trial]:
@@ -91,21 +95,26 @@ def front(trials: Sequence[Trial], *, maximize: bool) -> list[Trial]:
     return kept
 
 
-def pareto(trials: Sequence[Trial], *, maximize: bool, metric: str, name: str) -> str:
+def pareto(trials: Sequence[Trial], *, maximize: bool, metric: str, name: str) -> Drawn:
     """Objective over the seconds that a trial took, with the front that no trial beats in both."""
     best = front(trials, maximize=maximize)
     told = "; ".join(f"{trial.number}: {trial.seconds:.3g} s, {trial.value:.4g}" for trial in best)
     alt = f"{metric} over seconds of every trial. Pareto front, by trial: {told}"
-    with canvas(name, alt=alt, width=320, height=240) as drawing:
+    seconds, values = [t.seconds for t in trials], [t.value for t in trials]
+    on_front = [trial in best for trial in trials]
+    numbers = Numbers(
+        ("trial", "seconds", metric, "on the front"),
+        {"": ([t.number for t in trials], seconds, values, on_front)},
+    )
+    with canvas(name, alt=alt, numbers=numbers, width=320, height=240) as drawing:
         axes = drawing.axes
-        seconds, values = [t.seconds for t in trials], [t.value for t in trials]
         axes.plot(seconds, values, "o", color=MUTED, alpha=0.6)
         axes.step([t.seconds for t in best], [t.value for t in best], where="post", color=BETTER)
         axes.plot([t.seconds for t in best], [t.value for t in best], "o", color=BETTER)
         drawing.title("cost and objective")
         axes.set_xlabel("seconds of a trial")
         axes.set_ylabel(metric)
-    return drawing.svg
+    return drawing.drawn
 
 
 def _scaled(value: Value, *, logarithmic: bool) -> float:

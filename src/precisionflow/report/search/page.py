@@ -117,9 +117,11 @@ def _pictures(search: Search) -> list[Picture]:
     if shares:
         n = len(measured)
         caveat = "a hint, no measurement" if n < SURE_FROM else "of the region that was searched"
-        svg = figures.importance_bars(shares, name="importance")
+        drawn = figures.importance_bars(shares, name="importance")
         pictures.append(
-            Picture(svg, f"From {n} trials: {caveat}; a parameter that was hardly varied looks unimportant.")
+            Picture(
+                drawn, f"From {n} trials: {caveat}; a parameter that was hardly varied looks unimportant."
+            )
         )
     return [*pictures, *_landscape(search, shares)]
 
@@ -130,17 +132,17 @@ def _landscape(search: Search, shares: Mapping[str, float]) -> Iterator[Picture]
     if len(measured) < FEWEST_FOR_IMPORTANCE:
         return
     for index, name in enumerate(names[:MOST_SLICES]):
-        svg = landscape.slices(
+        drawn = landscape.slices(
             measured,
             name,
             logarithmic=name in search.logarithmic,
             metric=search.metric,
             name=f"slice-{index}",
         )
-        yield Picture(svg, f"Slice: every trial over {name}, whatever the others were.")
+        yield Picture(drawn, f"Slice: every trial over {name}, whatever the others were.")
     numbers = [n for n in names if not any(isinstance(t.parameters[n], str) for t in measured)]
     if landscape.has_contours(measured, numbers):
-        svg = landscape.contours(
+        drawn = landscape.contours(
             measured,
             numbers,
             logarithmic=search.logarithmic,
@@ -149,15 +151,15 @@ def _landscape(search: Search, shares: Mapping[str, float]) -> Iterator[Picture]
             name="contours",
         )
         yield Picture(
-            svg,
+            drawn,
             "Lines of equal objective, linear between the trials, the better the thicker; star: the best one.",
         )
     timed = [trial for trial in measured if trial.seconds == trial.seconds]
     if len(timed) >= FEWEST_FOR_IMPORTANCE:
-        svg = landscape.pareto(
+        drawn = landscape.pareto(
             timed, maximize=search.better == "maximize", metric=search.metric, name="pareto"
         )
-        yield Picture(svg, "Pareto front: no trial was both as fast and as good as one of these.")
+        yield Picture(drawn, "Pareto front: no trial was both as fast and as good as one of these.")
 
 
 def _table(search: Search, best: Trial) -> Table:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from precisionflow.ablation.ranks import FEWEST
@@ -42,16 +41,8 @@ def _forests(material: Material) -> Iterator[Picture]:
         rows = [row for row in of_metric if not math.isnan(row["effect"])]
         if rows:
             settings = [wording.setting(row, levels) for row in rows]
-            svg = forest(rows, settings, name=f"{material.anchor}-across-{index}")
-            yield Picture(svg, f"Differences in {metric_named(name).title}, mean over the data sets.")
-
-
-@dataclass(frozen=True)
-class Profiles:
-    """The performance profiles of one metric, and their numbers."""
-
-    picture: Picture
-    table: Table
+            drawn = forest(rows, settings, name=f"{material.anchor}-across-{index}")
+            yield Picture(drawn, f"Differences in {metric_named(name).title}, mean over the data sets.")
 
 
 def _runs(material: Material) -> dict[str, Any]:
@@ -68,24 +59,23 @@ def _runs(material: Material) -> dict[str, Any]:
     }
 
 
-def _profiles(material: Material) -> Iterator[Profiles]:
+def _profiles(material: Material) -> Iterator[Picture]:
     shown = {row["metric"]: wording.compared(row) for row in material.iqm}
     for index, (name, rows) in enumerate(grouping.by(material.profiles, "metric").items()):
         x = shown[name] if "ratio" in shown[name] else f"difference in {shown[name]}"
-        svg = performance_profiles(
+        drawn = performance_profiles(
             grouping.by(rows, "variant"), x=x, name=f"{material.anchor}-profiles-{index}"
         )
-        table = aggregates.profile_table(rows, caption=f"Share of runs at least as good, by {x}")
-        yield Profiles(Picture(svg, f"Runs that are at least as good, by {metric_named(name).title}."), table)
+        yield Picture(drawn, f"Runs that are at least as good, by {metric_named(name).title}.")
 
 
 def _ranks(material: Material) -> Iterator[Picture]:
     confidence = material.experiment.ablation.confidence
     for index, rows in enumerate(grouping.by(material.ranks, "metric").values()):
         groups = tables.rank_groups(rows, confidence=confidence)
-        svg = critical_differences(rows, groups, name=f"{material.anchor}-ranks-{index}")
+        drawn = critical_differences(rows, groups, name=f"{material.anchor}-ranks-{index}")
         test = _test(rows[0], variants=len(rows))
-        yield Picture(svg, f"{test}. Bars join variants that are not shown to differ.")
+        yield Picture(drawn, f"{test}. Bars join variants that are not shown to differ.")
 
 
 def _rank_table(material: Material) -> Table | None:

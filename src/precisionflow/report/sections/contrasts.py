@@ -49,5 +49,5 @@ def _forests(group: Group) -> Iterator[Picture]:
         if not rows:
             continue
         settings = [wording.setting(row, group.levels) for row in rows]
-        svg = forest(rows, settings, name=f"{group.anchor}-forest-{index}")
-        yield Picture(svg, f"Differences in {metric.title} on {group.dataset}.")
+        drawn = forest(rows, settings, name=f"{group.anchor}-forest-{index}")
+        yield Picture(drawn, f"Differences in {metric.title} on {group.dataset}.")

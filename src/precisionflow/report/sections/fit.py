@@ -36,7 +36,7 @@ def fits(group: Group) -> Iterator[Picture]:
             return
         truth = group.task_report.truths.get(variant.name)
         curve = read_parquet(file, FIT)
-        svg = fit_along_feature(variant.name, curve, index, truth=truth, name=f"{group.anchor}-fit-{index}")
+        drawn = fit_along_feature(variant.name, curve, index, truth=truth, name=f"{group.anchor}-fit-{index}")
         known = "; dashed: the true mean and 95 % interval" if truth else ""
         seed, split = variant.experiment.seeds[0], variant.experiment.splits[0]
-        yield Picture(svg, f"{variant.name}, seed {seed}, split {split}{known}.")
+        yield Picture(drawn, f"{variant.name}, seed {seed}, split {split}{known}.")

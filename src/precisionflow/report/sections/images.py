@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import IMAGES
 from precisionflow.report.digits import significant
+from precisionflow.report.drawn import Drawn
 from precisionflow.report.figures.images import image_rows, shades
 from precisionflow.report.material import Group, Material
 from precisionflow.report.pictures import MOST_FIGURES, Picture
@@ -60,7 +61,7 @@ LABELS = {"original": "original", "reconstruction": "reconstructed", "completed"
 """Column of records.schemas.IMAGES -> what its row of images is called."""
 
 
-def _drawn(rows: Sequence[Row], columns: Sequence[str], *, alt: str, notes: Sequence[str] = ()) -> str:
+def _drawn(rows: Sequence[Row], columns: Sequence[str], *, alt: str, notes: Sequence[str] = ()) -> Drawn:
     """A row of images for each column, in the grey of the originals' range."""
     values = [value for row in rows for value in row["original"]]
     ends = min(values), max(values)

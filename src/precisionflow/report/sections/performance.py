@@ -62,12 +62,12 @@ def _of_group(group: Group, found: Found) -> OfDataset:
         for variant, of in found.items()
     }
     phases = [phase for phase in PHASES if any(phase in of for of in steps.values())]
-    svg = phase_bars(steps, phases=phases, name=f"{anchor}-phases")
+    drawn = phase_bars(steps, phases=phases, name=f"{anchor}-phases")
     fronts = list(_fronts(group, found, anchor=anchor))
     return OfDataset(
         group.dataset,
         tuple(legend(phases, name=f"{anchor}-phases-key")),
-        Picture(svg, "Seconds of a step, each phase without what is inside it."),
+        Picture(drawn, "Seconds of a step, each phase without what is inside it."),
         _phase_table(found, phases, caption=f"Seconds of a step by phase on {group.dataset}"),
         _speed_table(found, caption=f"Speed and memory on {group.dataset}"),
         tuple(_layer_tables(found, dataset=group.dataset)),
@@ -157,7 +157,7 @@ def _fronts(group: Group, found: Found, *, anchor: str) -> Iterator[tuple[Pictur
         values = [scores[variant]["mean"] for variant in known]
         best = front(costs, values, better=metric.better)
         points = dict(zip(known, zip(costs, values, strict=True), strict=True))
-        svg = quality_figure(points, best, metric=metric.name, name=f"{anchor}-front-{number}")
+        drawn = quality_figure(points, best, metric=metric.name, name=f"{anchor}-front-{number}")
         caption = f"{metric.name} against seconds of training on {group.dataset}"
         body = [
             (
@@ -174,7 +174,7 @@ def _fronts(group: Group, found: Found, *, anchor: str) -> Iterator[tuple[Pictur
             Entry(metric.name, wording.direction(metric)),
             Entry("on the front"),
         )
-        yield Picture(svg, f"{caption}; the line joins the front."), Table(caption, headings, tuple(body))
+        yield Picture(drawn, f"{caption}; the line joins the front."), Table(caption, headings, tuple(body))
 
 
 def _measured(row: Row, *, unit: float = 1.0) -> str:

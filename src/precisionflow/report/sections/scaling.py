@@ -73,6 +73,6 @@ def _pictures(
         of = [p for p in points if (p["size"], p["quantity"]) == (law["size"], law["quantity"])]
         size, what = names[law["size"]], scaling.quantity(law["quantity"])
         cost = law["quantity"] == SECONDS
-        svg = law_figure(of, law, size=size, y=what, logarithmic=cost, name=f"{anchor}-{number}")
+        drawn = law_figure(of, law, size=size, y=what, logarithmic=cost, name=f"{anchor}-{number}")
         predicted = ", dashed what the operations predict from the largest size" if cost else ""
-        yield Picture(svg, f"{what} over {size}, and its law{predicted}.")
+        yield Picture(drawn, f"{what} over {size}, and its law{predicted}.")

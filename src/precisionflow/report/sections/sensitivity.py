@@ -92,7 +92,7 @@ def _bars(
             assert_never(analysis.method)
     main = sensitivity.moving(rows)
     second = [row for row in rows if row["measure"] == beside]
-    svg = index_bars(
+    drawn = index_bars(
         main, second, names=[names[row["parameter"]] for row in main], x=x, title=title, name=name
     )
-    return Picture(svg, caption)
+    return Picture(drawn, caption)

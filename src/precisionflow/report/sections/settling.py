@@ -126,6 +126,8 @@ def _pictures(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
     for column, title, caption, unit in CURVES:
         curves = {index: _curve(of.by_layer(column), of.layers) for index, of in found.items()}
         above = {index: _above_zero(curve) for index, curve in curves.items() if (curve.mean > 0).any()}
+        if not above:
+            continue
         figure = curve_figure(
             title,
             above,

@@ -130,21 +130,21 @@ def _distance(curves: Curves) -> float:
 
 def _pictures(key: str, metrics: Metrics, name: str) -> Iterator[Picture]:
     if COVERAGE in metrics:
-        svg = coverage_in_bins(
+        drawn = coverage_in_bins(
             metrics[COVERAGE], level=LEVEL, of="intervals", key=key, name=f"{name}-coverage"
         )
-        yield Picture(svg, f"Coverage of {100 * LEVEL:g} % intervals by {key}.")
-        svg = errors_in_bins(metrics["rmse"], metrics["std"], key=key, name=f"{name}-error")
-        yield Picture(svg, f"Error and stated std (thin) by {key}.")
+        yield Picture(drawn, f"Coverage of {100 * LEVEL:g} % intervals by {key}.")
+        drawn = errors_in_bins(metrics["rmse"], metrics["std"], key=key, name=f"{name}-error")
+        yield Picture(drawn, f"Error and stated std (thin) by {key}.")
         return
-    svg = accuracies_in_bins(metrics["accuracy"], metrics["confidence"], key=key, name=f"{name}-accuracy")
-    yield Picture(svg, f"Accuracy and mean confidence (thin) by {key}.")
+    drawn = accuracies_in_bins(metrics["accuracy"], metrics["confidence"], key=key, name=f"{name}-accuracy")
+    yield Picture(drawn, f"Accuracy and mean confidence (thin) by {key}.")
     for place, (metric, title) in enumerate(SETS.items()):
         if metric in metrics:
-            svg = coverage_in_bins(
+            drawn = coverage_in_bins(
                 metrics[metric], level=LEVEL, of="sets", key=key, name=f"{name}-sets-{place}"
             )
-            yield Picture(svg, f"{title}, by {key}.")
+            yield Picture(drawn, f"{title}, by {key}.")
 
 
 def _summary(metric: str, curves: Sequence[tuple[str, Curves]], variants: Sequence[str]) -> Table:

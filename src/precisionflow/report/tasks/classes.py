@@ -62,7 +62,7 @@ class Classes(TaskReport):
 
     def _pictures(self, name: str) -> Iterator[Picture]:
         for index, variant in enumerate(self.variants):
-            svg = confidence_diagram(
+            drawn = confidence_diagram(
                 variant.name,
                 self.pooled[variant.name],
                 index,
@@ -71,7 +71,7 @@ class Classes(TaskReport):
                 name=f"{name}-confidence-{index}",
             )
             caption = f"Accuracy against confidence of {variant.name}; bars: share of {self.words.rows}."
-            yield Picture(svg, caption)
+            yield Picture(drawn, caption)
 
     @property
     def truths(self) -> dict[str, Truth]:
