@@ -6,7 +6,7 @@ from precisionflow.components.images import CORE
 
 @dsl.component(base_image=CORE, install_kfp_package=False)
 def aggregate(  # type: ignore[no-untyped-def]
-    experiments: list[str],
+    design: dsl.Input[dsl.Artifact],
     evaluations: dsl.Input[list[dsl.Artifact]],
     table: dsl.Output[dsl.Dataset],
     summary: dsl.Output[dsl.Markdown],
@@ -15,8 +15,8 @@ def aggregate(  # type: ignore[no-untyped-def]
     """Aggregate the metrics of every variant.
 
     Args:
-        experiments: Experiments with their ablations, as JSON or YAML.
-        evaluations: Outputs of evaluate, one for each variant.
+        design: Every variant, from prepare.
+        evaluations: Outputs of evaluate, one for each group of variants.
         table: Table and contrasts.
         summary: The question, the answer and the headline tables, for KFP's pages.
         destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
@@ -25,6 +25,6 @@ def aggregate(  # type: ignore[no-untyped-def]
 
     paths = [evaluation.path for evaluation in evaluations]
     table.path = entrypoints.aggregate(
-        experiments, evaluations=paths, table=table.path, destination=destination
+        design.path, evaluations=paths, table=table.path, destination=destination
     )
-    entrypoints.summarise(experiments, table=table.path, summary=summary.path)
+    entrypoints.summarise(design.path, table=table.path, summary=summary.path)

@@ -6,13 +6,17 @@ from precisionflow.components.images import CORE
 
 @dsl.component(base_image=CORE, install_kfp_package=False)
 def register(
-    experiments: list[str], evaluations: dsl.Input[list[dsl.Artifact]], destination: str
+    cluster: str,
+    design: dsl.Input[dsl.Artifact],
+    evaluations: dsl.Input[list[dsl.Artifact]],
+    destination: str,
 ) -> list[str]:
     """Hold every variant against its experiment's gate; the best that passes becomes champion.
 
     Args:
-        experiments: Experiments with their ablations, as JSON or YAML.
-        evaluations: Outputs of evaluate, one for each variant.
+        cluster: What the experiments ask of a cluster, as JSON; empty where they say it themselves.
+        design: Every variant, from prepare.
+        evaluations: Outputs of evaluate, one for each group of variants.
         destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
 
     Returns:
@@ -21,4 +25,4 @@ def register(
     from precisionflow import entrypoints
 
     paths = [evaluation.path for evaluation in evaluations]
-    return entrypoints.register(experiments, evaluations=paths, destination=destination)
+    return entrypoints.register(design.path, cluster=cluster, evaluations=paths, destination=destination)

@@ -6,7 +6,8 @@ from precisionflow.components.images import CORE
 
 @dsl.component(base_image=CORE, install_kfp_package=False)
 def report(  # type: ignore[no-untyped-def]
-    experiments: list[str],
+    cluster: str,
+    design: dsl.Input[dsl.Artifact],
     data: dsl.Input[dsl.Dataset],
     models: dsl.Input[list[dsl.Model]],
     evaluations: dsl.Input[list[dsl.Artifact]],
@@ -18,10 +19,11 @@ def report(  # type: ignore[no-untyped-def]
     """Write the report, and track it.
 
     Args:
-        experiments: Experiments with their ablations, as JSON or YAML.
+        cluster: What the experiments ask of a cluster, as JSON; empty where they say it themselves.
+        design: Every variant, from prepare.
         data: Output of prepare.
-        models: Outputs of train, one for each variant.
-        evaluations: Outputs of evaluate, one for each variant.
+        models: Outputs of train, one for each group of variants.
+        evaluations: Outputs of evaluate, one for each group of variants.
         table: Output of aggregate.
         page: The page.
         results: The page with the record of its making, and where every result of the run lies.
@@ -30,7 +32,8 @@ def report(  # type: ignore[no-untyped-def]
     from precisionflow import entrypoints
 
     page.path = entrypoints.report(
-        experiments,
+        design.path,
+        cluster=cluster,
         data=data.path,
         models=[model.path for model in models],
         evaluations=[evaluation.path for evaluation in evaluations],

@@ -23,51 +23,55 @@ def unchanged(task: dsl.PipelineTask) -> dsl.PipelineTask:
 
 def wire(
     experiments: Any,
-    variants: Any,
+    groups: Any,
     *,
     destination: Any,
     training: Callable[..., dsl.PipelineTask],
     files: Any,
+    cluster: Any = "",
     equip: Equip = unchanged,
     parallelism: int = 2,
 ) -> None:
     """The tasks and what flows between them; the same here and on a cluster.
 
-    `training` makes the task with output `model` from `experiment` and `data`; `files` are the digests of raw files,
-    none where a place does not ask for them; `parallelism` variants are in work at once.
+    The variants go from task to task as a file; the loop's items are short names of `groups` of them. `training` makes
+    the task with output `model` from `group`, `design` and `data`; `cluster` is what the experiments ask of a cluster,
+    where they do not say it themselves; `files` are the digests of raw files, none where a place does not ask for
+    them; `parallelism` groups are in work at once.
     """
-    of_all = {"experiments": experiments, "destination": destination}
-    prepared = equip(prepare(variants=variants, files=files, destination=destination))
-    with dsl.ParallelFor(variants, parallelism=parallelism) as variant:
-        trained = equip(training(experiment=variant, data=prepared.outputs["data"]))
-        given = {"data": prepared.outputs["data"], "model": trained.outputs["model"]}
-        evaluated = equip(evaluate(experiment=variant, **given, **of_all))
-    models, evaluations = trained.outputs["model"], evaluated.outputs["evaluation"]
-    table = equip(aggregate(evaluations=dsl.Collected(evaluations), **of_all))
+    place, tracked = {"destination": destination}, {"destination": destination, "cluster": cluster}
+    prepared = equip(prepare(experiments=experiments, files=files, **place))
+    data, design = {"data": prepared.outputs["data"]}, {"design": prepared.outputs["design"]}
+    with dsl.ParallelFor(groups, parallelism=parallelism) as group:
+        trained = equip(training(group=group, **design, **data))
+        model = trained.outputs["model"]
+        evaluated = equip(evaluate(group=group, model=model, **design, **data, **tracked))
+    evaluations = evaluated.outputs["evaluation"]
+    table = equip(aggregate(evaluations=dsl.Collected(evaluations), **design, **place))
     page = equip(
         report(
-            data=prepared.outputs["data"],
-            models=dsl.Collected(models),
+            models=dsl.Collected(model),
             evaluations=dsl.Collected(evaluations),
             table=table.outputs["table"],
-            **of_all,
+            **design,
+            **data,
+            **tracked,
         )
     )
-    gate = register(evaluations=dsl.Collected(evaluations), **of_all)
-    equip(gate).after(page)
+    equip(register(evaluations=dsl.Collected(evaluations), **design, **tracked)).after(page)
 
 
 @dsl.pipeline(
     name="ablation",
-    description="prepare > (train > evaluate) for every variant > aggregate > report > register",
+    description="prepare > (train > evaluate) for every group of variants > aggregate > report > register",
 )
-def ablation(experiments: list[str], variants: list[str], destination: str):  # type: ignore[no-untyped-def]
+def ablation(experiments: list[str], groups: list[str], destination: str):  # type: ignore[no-untyped-def]
     """Run an ablation.
 
     Args:
         experiments: Experiments with their ablations, as JSON or YAML.
-        variants: All their variants, resolved (`precisionflow expand NAME` prints them).
+        groups: Groups of all their variants, in the order of the design: `0:1 NAME` for the first alone.
         destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
     training = partial(train, destination=destination)
-    wire(experiments, variants, destination=destination, training=training, files={})
+    wire(experiments, groups, destination=destination, training=training, files={})

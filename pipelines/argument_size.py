@@ -1,28 +1,25 @@
-"""What KFP hands to a task is one argument of its process, of which Linux takes 128 KiB: designs that fit."""
+"""What KFP hands to a task is one argument of its process, of which Linux takes 128 KiB: experiments that fit."""
 
 import json
 from collections.abc import Sequence
 
-from precisionflow.arguments import experiment_argument
-from precisionflow.config import ConfigError, Experiment
+from precisionflow.config import ConfigError
 
 MOST = 128 * 1024
 """Bytes of one argument."""
-ARTIFACT = 300
-"""Bytes that an artifact has at least in a task's inputs: name, type, metadata, and an address with two ids of 36."""
+BESIDE = 24 * 1024
+"""Bytes that stand in it beside the experiments: tasks of the pipeline, groups, cluster settings."""
 
 
-def refuse_too_many(variants: Sequence[Experiment]) -> None:
-    """ConfigError for a design whose tasks could not be started: prepare gets all variants, report all artifacts.
+def refuse_too_long(experiments: Sequence[str]) -> None:
+    """ConfigError for experiments whose text could not be handed to a task: the axes as they are written.
 
-    The list of variants is measured as KFP quotes it, twice.
+    The text is measured as KFP quotes it, twice. Variants are no part of it: tasks read them from a file.
     """
-    texts = [experiment_argument(variant, without=("cluster",)) for variant in variants]
-    size = max(len(json.dumps(json.dumps(texts))), 2 * ARTIFACT * len(texts))
-    if size > MOST:
+    size = len(json.dumps(json.dumps(experiments)))
+    if size > MOST - BESIDE:
         raise ConfigError(
-            f"ablation: {len(texts)} variants are too many for one run on a cluster: KFP hands a task its inputs as "
-            f"one argument, of which Linux takes {MOST // 1024} KiB, and these have {size // 1024} KiB or more; "
-            f"submit parts of the design, {int(len(texts) * MOST / size)} variants or fewer each, or say "
-            "`precisionflow run`"
+            f"ablation: the experiment has {size // 1024} KiB as KFP quotes it; a task gets it as one argument, which "
+            f"takes {(MOST - BESIDE) // 1024}: have several axes combine to the design rather than write each variant "
+            "as a level, or run parts of the design"
         )

@@ -7,20 +7,15 @@ from precisionflow.components.train import train
 
 
 @dsl.pipeline(name="experiment", description="prepare > train > evaluate")
-def experiment(variants: list[str], variant: str, destination: str):  # type: ignore[no-untyped-def]
+def experiment(experiments: list[str], group: str, destination: str):  # type: ignore[no-untyped-def]
     """Prepare, train and evaluate one variant.
 
     Args:
-        variants: The resolved experiment in a list of one: what prepare takes.
-        variant: The resolved experiment as JSON or YAML.
+        experiments: The resolved experiment as JSON or YAML, in a list of one.
+        group: The variant: `0:1 NAME`.
         destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
-    prepared = prepare(variants=variants, files={}, destination=destination)
-    trained = train(experiment=variant, data=prepared.outputs["data"], destination=destination)
-    evaluate(
-        experiments=variants,
-        experiment=variant,
-        data=prepared.outputs["data"],
-        model=trained.outputs["model"],
-        destination=destination,
-    )
+    prepared = prepare(experiments=experiments, files={}, destination=destination)
+    given = {"design": prepared.outputs["design"], "data": prepared.outputs["data"]}
+    trained = train(group=group, **given, destination=destination)
+    evaluate(group=group, cluster="", **given, model=trained.outputs["model"], destination=destination)

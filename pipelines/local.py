@@ -15,10 +15,12 @@ from typing import TextIO
 from kfp import local
 from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines.ablation import ablation
+from precisionflow.pipelines.argument_size import refuse_too_long
 from precisionflow.pipelines.search_then_train import search_then_train
 from precisionflow.pipelines.task_process import tasks_as_processes
 
 from precisionflow import stages
+from precisionflow.ablation.groups import groups_of
 from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.config import Experiment
 from precisionflow.destination import LocalResults
@@ -28,6 +30,8 @@ from precisionflow.search.study import Study
 LOG = "pipeline.log"
 TASKS_AT_ONCE = 2
 """What kfp.local runs in parallel, whatever a pipeline asks for."""
+GROUPS = 2 * TASKS_AT_ONCE
+"""Most groups of variants: each of its tasks starts a process, which takes longer than a small variant's work."""
 
 
 def run_locally(
@@ -38,8 +42,13 @@ def run_locally(
     With `trust_code`, finished results of other code are kept.
     """
     wholes = [experiment_argument(experiment) for experiment in experiments]
-    variants = [experiment_argument(variant) for variant in stages.expand(experiments)]
-    _execute(ablation, folder, screen=screen, trust_code=trust_code, experiments=wholes, variants=variants)
+    refuse_too_long(wholes)
+    groups = _groups(experiments)
+    _execute(ablation, folder, screen=screen, trust_code=trust_code, experiments=wholes, groups=groups)
+
+
+def _groups(experiments: Sequence[Experiment]) -> list[str]:
+    return [str(group) for group in groups_of(stages.expand(experiments), most=GROUPS)]
 
 
 def search_and_train_locally(study: Study, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
@@ -50,6 +59,7 @@ def search_and_train_locally(study: Study, experiment: Experiment, *, folder: Pa
         screen=screen,
         study=as_argument(study.content),
         experiment=experiment_argument(experiment),
+        groups=_groups([experiment]),
     )
 
 

@@ -14,12 +14,14 @@ from precisionflow.components.images import NAMES
 from precisionflow.components.launch_trainjob import launch_trainjob
 from precisionflow.components.train import train
 from precisionflow.pipelines.ablation import Equip, wire
-from precisionflow.pipelines.argument_size import refuse_too_many
+from precisionflow.pipelines.argument_size import refuse_too_long
 
 from precisionflow import stages
-from precisionflow.arguments import experiment_argument
+from precisionflow.ablation.groups import groups_of
+from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.cluster.access import names
 from precisionflow.config import ConfigError, Experiment, resolve
+from precisionflow.config.base import without_defaults
 from precisionflow.config.cluster import Cluster, Resources
 from precisionflow.config.engine import DeepSpeedEngine
 from precisionflow.config.external import PredictionFile
@@ -31,7 +33,13 @@ BACKOFF_SECONDS = 15
 ALWAYS_AGAIN = ("identify", "report", "register", "finish")
 """Tasks that read the workspace's data or write into MLflow; all others are functions of their inputs and may be taken
 from KFP's cache."""
-VARIANTS_AT_ONCE = 8
+GROUPS = 64
+"""Most groups of variants: report gets two artifacts of each as one argument, and a workflow tells of all its nodes in
+one object, of which Kubernetes takes 1 MiB.
+"""
+GROUPS_AT_ONCE = 8
+OF_A_GROUP = ("train", "launch-trainjob", "evaluate")
+"""Tasks that take the variants of a group one after the other."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,10 @@ class Needs:
     """Whether checkpoints and weights are kept in the workspace."""
     ranks: int = 1
     """Most processes that a pod trains with."""
+    groups: tuple[str, ...] = ()
+    """Groups of variants, as arguments of KFP."""
+    variants: int = 1
+    """Most variants of a group."""
 
     @property
     def mounting(self) -> frozenset[str]:
@@ -58,7 +70,7 @@ class Needs:
 def needs(experiment: Experiment) -> Needs:
     """What its variants need; ConfigError for a file of predictions, which pods that train do not see.
 
-    Also where they are too many for KFP, and where raw data or several nodes ask for a workspace and there is none.
+    Also where its text is too long for KFP, and where raw data or several nodes ask for a workspace and there is none.
     """
     variants = stages.expand([experiment])
     for variant in variants:
@@ -67,12 +79,15 @@ def needs(experiment: Experiment) -> Needs:
                 f"model.kind predictions: {variant.model.path} is read on this machine alone; take the variant "
                 f"{variant.variant!r} out, or say `precisionflow run`"
             )
-    refuse_too_many(variants)
+    refuse_too_long([experiment_argument(experiment)])
+    groups = groups_of(variants, most=GROUPS)
     found = Needs(
         trainer=any(isinstance(v.engine, DeepSpeedEngine) and v.engine.nodes > 1 for v in variants),
         files=tuple(dict.fromkeys(file for v in variants for file in v.task.source.files)),
         workspace=experiment.cluster.workspace is not None,
         ranks=max(v.engine.ranks if isinstance(v.engine, DeepSpeedEngine) else 1 for v in variants),
+        groups=tuple(map(str, groups)),
+        variants=max(group.stop - group.first for group in groups),
     )
     if not found.workspace and (found.trainer or found.files):
         asks = "engine.nodes > 1" if found.trainer else f"the file {found.files[0]}"
@@ -84,33 +99,36 @@ def needs(experiment: Experiment) -> Needs:
 
 def wire_on_cluster(
     experiments: Any,
-    variants: Any,
+    groups: Any,
     *,
     wanted: Needs,
     images: Mapping[str, str],
     equip: Equip,
     files: Mapping[str, str] | None = None,
+    cluster: Any = "",
 ) -> None:
     """The ablation with all that a cluster adds: digests of raw files, TrainJobs, what pods ask for, how it ended.
 
     Without the digests of raw `files` a task of the run finds them.
     """
-    last = equip(finish(experiments=experiments, run=dsl.PIPELINE_JOB_ID_PLACEHOLDER))
+    run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    last = equip(finish(experiments=experiments, groups=groups, cluster=cluster, run=run))
     place = str(ClusterArtifacts())
     with dsl.ExitHandler(last, name="ablation"):
         read: Any = dict(files or {})
         if wanted.files and not read:
-            read = equip(identify(variants=variants)).output
+            read = equip(identify(experiments=experiments)).output
         wire(
             experiments,
-            variants,
+            groups,
             destination=place,
-            training=partial(launch_trainjob, image=images["train"])
+            cluster=cluster,
+            training=partial(launch_trainjob, image=images["train"], cluster=cluster)
             if wanted.trainer
             else partial(train, destination=place),
             files=read,
             equip=equip,
-            parallelism=VARIANTS_AT_ONCE,
+            parallelism=GROUPS_AT_ONCE,
         )
 
 
@@ -118,8 +136,8 @@ def training_on_cluster(wanted: Needs, *, images: Mapping[str, str], equip: Equi
     """The ablation as a pipeline inside another one, which tells MLflow how it ended."""
 
     @dsl.pipeline(name="train")
-    def training(experiments: list[str], variants: list[str]):  # type: ignore[no-untyped-def]
-        wire_on_cluster(experiments, variants, wanted=wanted, images=images, equip=equip)
+    def training(experiments: list[str], groups: list[str]):  # type: ignore[no-untyped-def]
+        wire_on_cluster(experiments, groups, wanted=wanted, images=images, equip=equip)
 
     return training
 
@@ -136,26 +154,30 @@ def on_cluster(
     mlflow: Collection[str] = names.MLFLOW_ALL,
     files: Mapping[str, str] | None = None,
 ) -> GraphComponent:
-    """The ablation of one experiment, which stands in it as its default argument.
+    """The ablation of one experiment, which stands in it as its default arguments: what it asks of a cluster by itself,
+    since that changes no result and tasks that do not get it stay in KFP's cache.
 
     An experiment with a variant whose engine asks for more than one node trains by TrainJobs. `mlflow` are the
     variables that the namespace has values for: KFP's backend waits forever for one that is absent. `files` are the
     sha256 of the raw files and folders that it reads, by their names in the workspace.
     """
     experiment, wanted = in_workspace(experiment), needs(experiment)
-    variants = stages.expand([experiment])
-    unread = () if wanted.trainer else ("cluster",)
-    whole = [experiment_argument(experiment)]
-    resolved = [experiment_argument(variant, without=unread) for variant in variants]
-    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
+    whole = [experiment_argument(experiment, without=("cluster",))]
+    grouped = list(wanted.groups)
+    asked = as_argument(without_defaults(experiment.cluster))
+    equip = Equipment(experiment.cluster, images, wanted, tuple(mlflow))
 
     @dsl.pipeline(
         name=experiment.name,
         description=_plain(experiment.question),
         pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=experiment.cluster.keep_seconds),
     )
-    def pipeline(experiments: list[str] = whole, variants: list[str] = resolved):  # type: ignore[no-untyped-def]
-        wire_on_cluster(experiments, variants, wanted=wanted, images=images, equip=equip, files=files)
+    def pipeline(  # type: ignore[no-untyped-def]
+        experiments: list[str] = whole, cluster: str = asked, groups: list[str] = grouped
+    ):
+        wire_on_cluster(
+            experiments, groups, wanted=wanted, images=images, equip=equip, files=files, cluster=cluster
+        )
 
     return pipeline
 
@@ -171,15 +193,13 @@ class Equipment:
 
     cluster: Cluster
     images: Mapping[str, str]
+    wanted: Needs
     mlflow: tuple[str, ...] = names.MLFLOW_ALL
     """Variables that tell a task where MLflow is and who it is there."""
-    mounting: frozenset[str] = frozenset()
-    """Components whose pods mount the workspace."""
-    ranks: int = 1
-    """Processes of a pod that trains."""
 
     def __call__(self, task: dsl.PipelineTask) -> dsl.PipelineTask:
         verb = task.component_spec.name
+        deadline = self.cluster.deadline_seconds * (self.wanted.variants if verb in OF_A_GROUP else 1)
         task.set_container_image(self.images[NAMES[task.container_spec.image]])
         task.set_caching_options(enable_caching=verb not in ALWAYS_AGAIN)
         if self.cluster.retries:
@@ -187,9 +207,9 @@ class Equipment:
                 self.cluster.retries,
                 backoff_duration=f"{BACKOFF_SECONDS}s",
                 backoff_factor=2,
-                backoff_max_duration=f"{trying_seconds(self.cluster)}s",
+                backoff_max_duration=f"{trying_seconds(self.cluster, deadline)}s",
             )
-        kubernetes.set_timeout(task, self.cluster.deadline_seconds)
+        kubernetes.set_timeout(task, deadline)
         kubernetes.set_security_context(task, run_as_user=1000, run_as_non_root=True)
         for label, value in (names.MANAGED | self.cluster.queueing).items():
             kubernetes.add_pod_label(task, label, value)
@@ -198,22 +218,24 @@ class Equipment:
         asked = {"train": self.cluster.train, "evaluate": self.cluster.evaluate}.get(verb, self.cluster.other)
         _provide(task, asked)
         # libraries count the processors of the node, not those that the pod may use
-        task.set_env_variable("OMP_NUM_THREADS", str(asked.threads(self.ranks if verb == "train" else 1)))
+        task.set_env_variable(
+            "OMP_NUM_THREADS", str(asked.threads(self.wanted.ranks if verb == "train" else 1))
+        )
         tracked(task, self.mlflow)
-        if verb in self.mounting:
+        if verb in self.wanted.mounting:
             assert self.cluster.workspace, "what mounts needs one"
             kubernetes.mount_pvc(task, self.cluster.workspace, names.WORKSPACE)
             task.set_env_variable("PRECISIONFLOW_DATA", names.DATA)
         return task
 
 
-def trying_seconds(cluster: Cluster) -> int:
-    """Time in which every try may run to its deadline, with the pauses.
+def trying_seconds(cluster: Cluster, deadline: int) -> int:
+    """Time in which every try may run to its deadline of so many seconds, with the pauses.
 
     Argo counts it from the beginning of the first try: later it begins no other, and it ends the one that runs then.
     """
     pauses = BACKOFF_SECONDS * (2**cluster.retries - 1)
-    return (cluster.retries + 1) * cluster.deadline_seconds + pauses
+    return (cluster.retries + 1) * deadline + pauses
 
 
 def _provide(task: dsl.PipelineTask, resources: Resources) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
-from precisionflow.components.expand import expand
 from precisionflow.components.launch_search import launch_search
 from precisionflow.components.resolve import resolve
 from precisionflow.pipelines.ablation import Equip, ablation, unchanged
@@ -22,6 +21,7 @@ from precisionflow.search.study import Study
 def _wire(
     study: Any,
     experiment: Any,
+    groups: Any,
     *,
     images: Mapping[str, str],
     destination: Any,
@@ -36,24 +36,24 @@ def _wire(
     best = equip(launch_search(study=study, images=dict(images), run=run, destination=destination))
     settings = best.outputs["settings"]
     tuned = equip(resolve(experiment=experiment, settings=settings, destination=destination))
-    variants = equip(expand(experiments=tuned.output))
-    training(experiments=tuned.output, variants=variants.output)
+    training(experiments=tuned.output, groups=groups)
 
 
 @dsl.pipeline(
     name="search-then-train",
-    description="launch-search > resolve > expand > (train > evaluate) > aggregate > report > register",
+    description="launch-search > resolve > (train > evaluate) > aggregate > report > register",
 )
-def search_then_train(study: str, experiment: str, destination: str):  # type: ignore[no-untyped-def]
+def search_then_train(study: str, experiment: str, groups: list[str], destination: str):  # type: ignore[no-untyped-def]
     """Search, then train what was found.
 
     Args:
         study: A Katib Experiment as YAML.
         experiment: What the best settings are merged into, with seeds and gate, as JSON or YAML.
+        groups: Groups of its variants, which a study's settings do not change: `0:1 NAME` for the first alone.
         destination: Where the run goes: `kfp`, or `folder:/path` for a results folder on this machine.
     """
     training = partial(ablation, destination=destination)
-    _wire(study, experiment, images={}, destination=destination, training=training)
+    _wire(study, experiment, groups, images={}, destination=destination, training=training)
 
 
 def search_then_train_on_cluster(
@@ -73,19 +73,20 @@ def search_then_train_on_cluster(
 
     experiment = in_workspace(experiment)
     wanted, place = needs(experiment), str(ClusterArtifacts())
-    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
+    equip = Equipment(experiment.cluster, images, wanted, tuple(mlflow))
     claim = experiment.cluster.workspace
     content = equipped(study.content, experiment.cluster, claim=claim)
     given, whole = as_argument(content), experiment_argument(experiment)
+    grouped = list(wanted.groups)
 
     training = training_on_cluster(wanted, images=images, equip=equip)
 
     @dsl.pipeline(
         name=f"{experiment.name}-search",
-        description="launch-search > resolve > expand > (train > evaluate) > aggregate > report > register",
+        description="launch-search > resolve > (train > evaluate) > aggregate > report > register",
         pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=experiment.cluster.keep_seconds),
     )
-    def pipeline(study: str = given, experiment: str = whole):  # type: ignore[no-untyped-def]
-        _wire(study, experiment, images=images, destination=place, training=training, equip=equip)
+    def pipeline(study: str = given, experiment: str = whole, groups: list[str] = grouped):  # type: ignore[no-untyped-def]
+        _wire(study, experiment, groups, images=images, destination=place, training=training, equip=equip)
 
     return pipeline

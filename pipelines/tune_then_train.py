@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
-from precisionflow.components.expand import expand
 from precisionflow.components.launch_search import launch_search
 from precisionflow.components.merge import merge
 from precisionflow.pipelines.on_cluster import Equipment, in_workspace, needs, training_on_cluster
@@ -28,7 +27,7 @@ def tune_then_train_on_cluster(
     """
     experiment = in_workspace(experiment)
     wanted, place = needs(experiment), str(ClusterArtifacts())
-    equip = Equipment(experiment.cluster, images, tuple(mlflow), wanted.mounting, wanted.ranks)
+    equip = Equipment(experiment.cluster, images, wanted, tuple(mlflow))
     training = training_on_cluster(wanted, images=images, equip=equip)
     claim = experiment.cluster.workspace
     threads = experiment.cluster.train.threads(wanted.ranks)
@@ -37,18 +36,20 @@ def tune_then_train_on_cluster(
         for study in studies_of(experiment)
     ]
     given, whole = [as_argument(content) for content in contents], experiment_argument(experiment)
+    grouped = list(wanted.groups)
 
     @dsl.pipeline(
         name=f"{experiment.name}-tune",
-        description="launch-search > merge > expand > (train > evaluate) > aggregate > report > register",
+        description="launch-search > merge > (train > evaluate) > aggregate > report > register",
         pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=experiment.cluster.keep_seconds),
     )
-    def pipeline(studies: list[str] = given, experiment: str = whole):  # type: ignore[no-untyped-def]
+    def pipeline(  # type: ignore[no-untyped-def]
+        studies: list[str] = given, experiment: str = whole, groups: list[str] = grouped
+    ):
         run = dsl.PIPELINE_JOB_ID_PLACEHOLDER
         with dsl.ParallelFor(studies, parallelism=STUDIES_AT_ONCE) as study:
             best = equip(launch_search(study=study, images=dict(images), run=run, destination=place))
         tuned = equip(merge(experiment=experiment, bests=dsl.Collected(best.outputs["best"])))
-        variants = equip(expand(experiments=tuned.output))
-        training(experiments=tuned.output, variants=variants.output)
+        training(experiments=tuned.output, groups=groups)
 
     return pipeline

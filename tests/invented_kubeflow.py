@@ -72,20 +72,21 @@ class Kubeflow(Cluster):
     def objects(self, results: Path) -> dict[str, bytes]:
         """The store after the run: what each task left of a results folder, and its logs, one for each try."""
         root = f"{BUCKET}/{self.name}/{RUN}"
-        places = {"data": "prepare/u1/data", "aggregate": "aggregate/u4/table", "report": "report/u5/results"}
-        cells = {"model": "train/u2{}/model", "evaluation": "evaluate/u3{}/evaluation"}
-        for room, place in cells.items():
+        artifacts = {"data": "prepare/u1/data", "aggregate": "aggregate/u4/table"}
+        rooms = artifacts | {"report": "report/u5/results/report"}
+        for room, task in {"model": "train/u2", "evaluation": "evaluate/u3"}.items():
             for number, folder in enumerate(sorted((results / room).glob("*/*/*"))):
-                places[str(folder.relative_to(results))] = place.format(number)
-        found = {}
-        for room, place in places.items():
-            inside = f"{place}/report" if room == "report" else place
-            for file in (results / room).rglob("*"):
-                if file.is_file():
-                    found[f"{root}/{inside}/{file.relative_to(results / room)}"] = file.read_bytes()
-        listing = json.dumps(
-            [f"minio://{root}/{place}" for room, place in places.items() if room != "report"]
-        )
+                artifacts[f"{room} {number}"] = f"{task}{number}/{room}"
+                rooms[f"{folder.relative_to(results)}"] = (
+                    f"{task}{number}/{room}/{folder.relative_to(results / room)}"
+                )
+        found = {
+            f"{root}/{place}/{file.relative_to(results / room)}": file.read_bytes()
+            for room, place in rooms.items()
+            for file in (results / room).rglob("*")
+            if file.is_file()
+        }
+        listing = json.dumps([f"minio://{root}/{place}" for place in artifacts.values()])
         found[f"{root}/report/u5/results/contents.json"] = listing.encode()
         for number, text in enumerate(("lost\n", "precisionflow: train step 2/2\n")):
             found[f"{root}/train/u20/executor-logs-{number}"] = text.encode()

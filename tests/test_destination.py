@@ -9,7 +9,7 @@ from precisionflow import tracking
 from precisionflow.config import load, parse
 from precisionflow.destination import ClusterArtifacts, Destination, LocalResults, Outputs, destination_of
 from precisionflow.results.code import code_is_trusted
-from precisionflow.results.layout import Results
+from precisionflow.results.layout import Results, variant_folder
 from tests.command_line import TINY
 
 UPLOADS = ("track_cells", "track_report", "register_models", "track_folder", "track_end")
@@ -58,9 +58,11 @@ def test_a_results_folder_says_whether_code_is_trusted(trusts: bool, tmp_path: P
 
 def test_outputs_of_a_results_folder_lie_where_its_layout_says(tmp_path: Path) -> None:
     here, variant, results = LocalResults(Results(tmp_path)), parse(TINY), Results(tmp_path)
+    with here.training(variant, data=ARTIFACT, artifact=ARTIFACT) as out:
+        assert out == results.model(variant)
     assert here.data(ARTIFACT) == results.data
-    assert here.model(variant, ARTIFACT) == results.model(variant)
-    assert here.evaluation(variant, ARTIFACT) == results.evaluation(variant)
+    assert variant_folder(here.models(ARTIFACT), variant) == results.model(variant)
+    assert variant_folder(here.evaluations(ARTIFACT), variant) == results.evaluation(variant)
     assert here.aggregate(ARTIFACT) == results.aggregate
     assert here.report(ARTIFACT) == results.report
     assert here.search(ARTIFACT) == results.search
@@ -69,11 +71,11 @@ def test_outputs_of_a_results_folder_lie_where_its_layout_says(tmp_path: Path) -
 
 
 def test_outputs_on_a_cluster_are_kfps_artifacts(tmp_path: Path) -> None:
-    there, variant = ClusterArtifacts(), parse(TINY)
-    for place in (there.data, there.aggregate, there.search):
+    there = ClusterArtifacts(workspace=tmp_path / "none")
+    for place in (there.data, there.models, there.evaluations, there.aggregate, there.search):
         assert place(ARTIFACT) == ARTIFACT
-    for place_of in (there.model, there.evaluation):
-        assert place_of(variant, ARTIFACT) == ARTIFACT
+    with there.training(parse(TINY), data=ARTIFACT, artifact=ARTIFACT) as out:
+        assert out == ARTIFACT / "tiny" / "linnerud" / "default"
     report = there.report(tmp_path / "results")
     report.mkdir(parents=True)
     (report / "report.html").write_text("page")

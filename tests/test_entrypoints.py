@@ -12,11 +12,12 @@ import pytest
 
 from precisionflow import entrypoints, stages
 from precisionflow.ablation.aggregate import read_aggregate
+from precisionflow.ablation.groups import group_of, read_design, write_design
 from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.config import Experiment, load, parse
 from precisionflow.entrypoints import one_line_errors
 from precisionflow.results.failures import write_failure
-from precisionflow.results.layout import Results
+from precisionflow.results.layout import Results, variant_folder
 from precisionflow.results.stage import once
 from tests.command_line import AXES, TINY
 from tests.every_stage import through_every_stage
@@ -27,9 +28,11 @@ def _new_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing is parsed yet, and no MLflow is set."""
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID"):
         monkeypatch.delenv(name, raising=False)
-    entrypoints._experiment.cache_clear()
+    for cached in (entrypoints._experiment, entrypoints._read):
+        cached.cache_clear()
     yield
-    entrypoints._experiment.cache_clear()
+    for cached in (entrypoints._experiment, entrypoints._read):
+        cached.cache_clear()
 
 
 @pytest.fixture
@@ -45,41 +48,92 @@ def validated(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def trained(folder: Path) -> tuple[Experiment, dict[str, str]]:
-    """A variant and where its data, its model and its evaluation are to be."""
-    (variant, _) = stages.expand([parse(TINY + AXES)])
-    paths = {name: folder / name for name in ("data", "model", "evaluation")}
-    stages.prepare([variant], out=paths["data"])
-    stages.train(variant, data=paths["data"], out=paths["model"])
-    return variant, {name: str(path) for name, path in paths.items()}
+def trained(whole: Experiment, folder: Path) -> dict[str, str]:
+    """Where the design of an experiment, its data, its models and its evaluations are to be."""
+    paths = {name: folder / name for name in ("design", "data", "model", "evaluation")}
+    variants = stages.expand([whole])
+    write_design([whole], variants, paths["design"])
+    stages.prepare(variants, out=paths["data"])
+    for variant in variants:
+        stages.train(variant, data=paths["data"], out=variant_folder(paths["model"], variant))
+    return {name: str(path) for name, path in paths.items()}
 
 
 @pytest.mark.parametrize("destination", ["kfp", "folder:{}"])
-def test_every_experiment_is_parsed_once(destination: str, tmp_path: Path, validated: list[str]) -> None:
-    variant, paths = trained(tmp_path)
-    given = [TINY + AXES, TINY.replace("name: tiny", "name: other")]
+def test_a_task_takes_its_group_and_reads_no_other_variant(
+    destination: str, tmp_path: Path, validated: list[str]
+) -> None:
+    paths = trained(parse(TINY + AXES), tmp_path)
     validated.clear()
-    made = entrypoints.evaluate(
-        given, variant.model_dump_json(), **paths, destination=destination.format(tmp_path / "results")
+    there = destination.format(tmp_path / "results")
+    made = entrypoints.evaluate("1:2 other", cluster="", **paths, destination=there)
+    entrypoints.headline("1:2 other", design=paths["design"], evaluation=made)
+    assert [str(path.relative_to(made)) for path in Path(made).glob("*/*/*/*")] == [
+        "tiny/linnerud/other/seed-0-split-0"
+    ]
+    assert validated == ["tiny", "tiny"], "the experiment and the variant, once each"
+
+
+def test_a_group_of_several_is_taken_as_each_alone(tmp_path: Path) -> None:
+    paths = trained(parse(TINY + AXES), tmp_path)
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    given = {"design": paths["design"], "data": paths["data"]}
+    entrypoints.train("0:2 one to other", **given, model=str(whole), destination="kfp")
+    for group in ("0:1 one", "1:2 other"):
+        entrypoints.train(group, **given, model=str(part), destination="kfp")
+    weights = [
+        {str(f.relative_to(room)): f.read_bytes() for f in room.rglob("model.safetensors")}
+        for room in (whole, part, Path(paths["model"]))
+    ]
+    assert len(weights[0]) == 2
+    assert weights[0] == weights[1] == weights[2]
+    rooms = [str(tmp_path / name) for name in ("a", "b")]
+    for group, room in zip(("0:1 one", "1:2 other"), rooms, strict=True):
+        entrypoints.evaluate(group, cluster="", **paths | {"evaluation": room}, destination="kfp")
+    table = entrypoints.aggregate(
+        paths["design"], evaluations=rooms, table=str(tmp_path / "table"), destination="kfp"
     )
-    assert Path(made, "seed-0-split-0", "metrics.parquet").exists()
-    assert sorted(validated) == ["other", "tiny", "tiny"]
+    rows = read_aggregate(Path(table)).table.to_pylist()
+    assert {row["variant"] for row in rows} == {"one", "other"}
 
 
-def test_a_text_in_two_arguments_is_one_experiment(tmp_path: Path, validated: list[str]) -> None:
-    variant, paths = trained(tmp_path)
-    text = variant.model_dump_json()
-    validated.clear()
-    entrypoints.evaluate([text], text, **paths, destination="kfp")
-    assert validated == ["tiny"]
+def test_what_is_asked_of_a_cluster_comes_beside_the_design(tmp_path: Path) -> None:
+    whole = parse(TINY + AXES)
+    write_design([whole], stages.expand([whole]), tmp_path / "design")
+    design, (plain,) = (
+        str(tmp_path / "design"),
+        entrypoints._design(str(tmp_path / "design"), "0:1 one").variants,
+    )
+    asked = '{"train":{"cpu":"7"}}'
+    found = entrypoints._design(design, cluster=asked)
+    assert {e.cluster.train.cpu for several in found for e in several} == {"7"}
+    assert plain.cluster == whole.cluster != found.variants[0].cluster
+    assert found.variants[0].model_copy(update={"cluster": plain.cluster}) == plain
+
+
+@pytest.mark.parametrize("group", ["", "1", "one", "2:1 one", "0:3 one to more"])
+def test_a_group_that_the_design_does_not_have_is_one_line(
+    group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = parse(TINY + AXES)
+    write_design([whole], stages.expand([whole]), tmp_path / "design")
+    paths = {"design": str(tmp_path / "design"), "data": "x", "model": "y"}
+    if not group:
+        with pytest.raises(ValueError, match=r"^group '': should be FIRST:STOP TITLE, such as 0:1 dot$"):
+            group_of(group)
+        return
+    with pytest.raises(SystemExit):
+        entrypoints.train(group, **paths, destination="kfp")
+    assert capsys.readouterr().err.startswith(f"precisionflow: error: train: group '{group}': ")
 
 
 def test_kfps_pages_get_numbers_to_compare_and_the_answer(tmp_path: Path) -> None:
     whole = parse(TINY + "seeds: [0, 1]\n" + AXES)
     results = Results(tmp_path)
     one, other = through_every_stage(whole, results)
-    text, texts = one.model_dump_json(), [TINY + "seeds: [0, 1]\n" + AXES]
-    found = entrypoints.headline(text, evaluation=str(results.evaluation(one)))
+    write_design([whole], [one, other], tmp_path / "design")
+    given = {"design": str(tmp_path / "design"), "evaluation": str(results.evaluations)}
+    found = entrypoints.headline("0:1 one", **given)
     rows = read_aggregate(results.aggregate).table.to_pylist()
     expected = {
         row["metric"]: row["mean"]
@@ -88,7 +142,10 @@ def test_kfps_pages_get_numbers_to_compare_and_the_answer(tmp_path: Path) -> Non
     }
     assert found == pytest.approx(expected)
     assert set(found) == set(one.task.headline)
-    entrypoints.summarise(texts, table=str(results.aggregate), summary=str(tmp_path / "summary"))
+    both = entrypoints.headline("0:2 one to other", **given)
+    assert {name: both[f"linnerud one {name}"] for name in found} == found
+    assert len(both) == 2 * len(found)
+    entrypoints.summarise(given["design"], table=str(results.aggregate), summary=str(tmp_path / "summary"))
     page = (tmp_path / "summary").read_text()
     assert page.startswith("# tiny\n\nDoes it run?\n")
     assert f"| {other.variant} |" in page
@@ -101,21 +158,24 @@ def test_kfps_pages_get_numbers_to_compare_and_the_answer(tmp_path: Path) -> Non
             folder, one, seed=0, split=0, stage="evaluate", error=ValueError("no")
         ),
     )
-    kept = entrypoints.headline(text, evaluation=str(results.evaluation(one)))
+    kept = entrypoints.headline("0:1 one", **given)
     assert set(kept) == set(found)
     assert kept != found
 
 
 def test_a_task_says_where_its_output_is(tmp_path: Path) -> None:
     for destination, place in {"kfp": tmp_path / "given", f"folder:{tmp_path}": tmp_path / "data"}.items():
-        made = entrypoints.prepare([TINY], files={}, data=str(tmp_path / "given"), destination=destination)
+        given = {"data": str(tmp_path / "given"), "design": str(tmp_path / "design")}
+        made = entrypoints.prepare([TINY], files={}, **given, destination=destination)
         assert made == str(place)
         assert len(list(place.glob("linnerud-*/split-0/dataset.json"))) == 1
 
 
-def test_variants_go_on_as_text() -> None:
-    variants = [parse(text) for text in entrypoints.expand([TINY + AXES])]
-    assert variants == stages.expand([parse(TINY + AXES)])
+def test_variants_go_on_as_a_file(tmp_path: Path) -> None:
+    given = {"data": str(tmp_path / "data"), "design": str(tmp_path / "design")}
+    entrypoints.prepare([TINY + AXES], files={}, **given, destination="kfp")
+    found = read_design(tmp_path / "design")
+    assert (found.experiments, found.variants) == ([parse(TINY + AXES)], stages.expand([parse(TINY + AXES)]))
 
 
 @pytest.mark.parametrize("kept", [True, False])
@@ -169,12 +229,12 @@ def test_a_defect_is_no_line() -> None:
 
 BAD = {
     "prepare: experiment: not valid YAML": lambda: entrypoints.prepare(
-        ["name: ["], files={}, data="x", destination="kfp"
+        ["name: ["], files={}, data="x", design="y", destination="kfp"
     ),
     "prepare: destination '': should be kfp, ": lambda: entrypoints.prepare(
-        [TINY], files={}, data="x", destination=""
+        [TINY], files={}, data="x", design="y", destination=""
     ),
-    "expand: training.stepz: unknown key": lambda: entrypoints.expand(
+    "identify: training.stepz: unknown key": lambda: entrypoints.identify(
         [TINY.replace("steps", "stepz")]
     ),
     "launch_search: study: is a str; it should be": lambda: entrypoints.launch_search(

@@ -12,7 +12,7 @@ from precisionflow.cluster.access.names import WORKSPACE
 from precisionflow.config import Experiment, to_yaml
 from precisionflow.records.files import write_text
 from precisionflow.results.code import trusting_code
-from precisionflow.results.layout import Reported, Results
+from precisionflow.results.layout import Reported, Results, variant_folder
 from precisionflow.results.locks import turn
 
 
@@ -48,17 +48,17 @@ class LocalResults:
         """Output of prepare."""
         return self.results.data
 
-    def model(self, variant: Experiment, _artifact: Path) -> Path:
-        """Output of train."""
-        return self.results.model(variant)
+    def models(self, _artifact: Path) -> Path:
+        """Output of train: a room of variants."""
+        return self.results.models
 
     def training(self, variant: Experiment, *, data: Path, artifact: Path) -> AbstractContextManager[Path]:  # noqa: ARG002 - a folder of results is the only place
-        """Folder in which train works: its output."""
-        return contextlib.nullcontext(self.model(variant, artifact))
+        """Folder in which train works: where its output has the variant."""
+        return contextlib.nullcontext(self.results.model(variant))
 
-    def evaluation(self, variant: Experiment, _artifact: Path) -> Path:
-        """Output of evaluate."""
-        return self.results.evaluation(variant)
+    def evaluations(self, _artifact: Path) -> Path:
+        """Output of evaluate: a room of variants."""
+        return self.results.evaluations
 
     def aggregate(self, _artifact: Path) -> Path:
         """Output of aggregate."""
@@ -126,18 +126,18 @@ class ClusterArtifacts:
         """Output of prepare."""
         return artifact
 
-    def model(self, _variant: Experiment, artifact: Path) -> Path:
-        """Output of train."""
+    def models(self, artifact: Path) -> Path:
+        """Output of train: a room of variants."""
         return artifact
 
     def training(self, variant: Experiment, *, data: Path, artifact: Path) -> AbstractContextManager[Path]:
         """Folder in which train works: in the workspace, where checkpoints and weights outlive the pod."""
         from precisionflow.cluster.workspace.trainings import Training
 
-        return Training(variant, data, self.workspace).in_this_pod(artifact)
+        return Training(variant, data, self.workspace).in_this_pod(variant_folder(artifact, variant))
 
-    def evaluation(self, _variant: Experiment, artifact: Path) -> Path:
-        """Output of evaluate."""
+    def evaluations(self, artifact: Path) -> Path:
+        """Output of evaluate: a room of variants."""
         return artifact
 
     def aggregate(self, artifact: Path) -> Path:

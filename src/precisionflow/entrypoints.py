@@ -13,6 +13,7 @@ from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.console import explain, fail
 
 if TYPE_CHECKING:
+    from precisionflow.ablation.groups import Design
     from precisionflow.config import Experiment
     from precisionflow.destination import Destination
 
@@ -69,22 +70,44 @@ def _experiments(texts: Sequence[str]) -> "list[Experiment]":
     return [_experiment(text) for text in texts]
 
 
-def _paths(texts: Sequence[str]) -> list[Path]:
-    return [Path(text) for text in texts]
+@functools.cache
+def _read(path: str, group: str) -> "Design":
+    """A design with the variants of a group, or with all of them, read once in a process."""
+    from precisionflow.ablation.groups import group_of, read_design
+
+    return read_design(Path(path), group=group_of(group) if group else None)
+
+
+def _design(path: str, group: str = "", cluster: str = "") -> "Design":
+    """A design with the variants of a group, or with all of them; with what they ask of a cluster where that stands
+    beside it.
+    """
+    from precisionflow.ablation.groups import Design
+
+    return Design(*([_asking(each, cluster) for each in several] for several in _read(path, group)))
+
+
+def _asking(experiment: "Experiment", cluster: str) -> "Experiment":
+    """The experiment with a part `cluster`, given as JSON; as it is where none is given."""
+    from precisionflow.config import resolve
+    from precisionflow.config.base import without_defaults
+
+    return resolve(without_defaults(experiment) | {"cluster": json.loads(cluster)}) if cluster else experiment
+
+
+def _folders(rooms: Sequence[str], variants: "Sequence[Experiment]") -> list[Path]:
+    """Folder of each variant in the rooms that the groups' tasks have filled; a group's variants lie in one of them."""
+    from precisionflow.results.layout import variant_folder, variant_path
+
+    places = {place: room for room in map(Path, dict.fromkeys(rooms)) for place in room.glob("*/*/*")}
+    there = {place.relative_to(room).parts: place for place, room in places.items()}
+    return [there.get(variant_path(v), variant_folder(Path(rooms[0]), v)) for v in variants]
 
 
 def _destination(text: str) -> "Destination":
     from precisionflow.destination import destination_of
 
     return destination_of(text)
-
-
-@one_line_errors("expand")
-def expand(experiments: Sequence[str]) -> list[str]:
-    """Every variant of the experiments, resolved."""
-    from precisionflow.arguments import experiment_argument
-
-    return [experiment_argument(variant) for variant in stages.expand(_experiments(experiments))]
 
 
 @one_line_errors("resolve")
@@ -127,85 +150,108 @@ def launch_search(
 
 
 @one_line_errors("identify")
-def identify(variants: Sequence[str]) -> dict[str, str]:
-    """Name of every raw file or folder that resolved experiments read -> sha256 of its content."""
-    return stages.identify(_experiments(variants))
+def identify(experiments: Sequence[str]) -> dict[str, str]:
+    """Name of every raw file or folder that variants of the experiments read -> sha256 of its content."""
+    return stages.identify(stages.expand(_experiments(experiments)))
 
 
 @one_line_errors("prepare")
-def prepare(variants: Sequence[str], *, files: Mapping[str, str], data: str, destination: str) -> str:
-    """Prepare the data of resolved experiments, from raw `files` with these digests; where they are."""
-    there = _destination(destination)
+def prepare(
+    experiments: Sequence[str], *, files: Mapping[str, str], data: str, design: str, destination: str
+) -> str:
+    """Write the `design`, all variants of the experiments, and prepare their data, from raw `files` with these digests;
+    where the data is.
+    """
+    from precisionflow.ablation.groups import write_design
+
+    there, wholes = _destination(destination), _experiments(experiments)
     _again_when_lost()
-    out = there.data(Path(data))
+    out, variants = there.data(Path(data)), stages.expand(wholes)
+    write_design(wholes, variants, Path(design))
     with there.code():
-        stages.prepare(_experiments(variants), out=out, files=files)
+        stages.prepare(variants, out=out, files=files)
     return str(out)
 
 
 @one_line_errors("train")
-def train(experiment: str, *, data: str, model: str, destination: str) -> str:
-    """Train a resolved experiment; where its models are."""
-    variant, there, prepared = _experiment(experiment), _destination(destination), Path(data)
+def train(group: str, *, design: str, data: str, model: str, destination: str) -> str:
+    """Train a group of variants, one after the other; where their models are."""
+    there, prepared, artifact = _destination(destination), Path(data), Path(model)
     _again_when_lost()
-    with there.code(), there.training(variant, data=prepared, artifact=Path(model)) as out:
-        stages.train(variant, data=prepared, out=out, keep_failures=True, turn=there.turn)
-    return str(there.model(variant, Path(model)))
+    for variant in _design(design, group).variants:
+        with there.code(), there.training(variant, data=prepared, artifact=artifact) as out:
+            stages.train(variant, data=prepared, out=out, keep_failures=True, turn=there.turn)
+    return str(there.models(artifact))
 
 
 @one_line_errors("launch_trainjob")
-def launch_trainjob(experiment: str, *, image: str, data: str, model: str) -> None:
-    """Train a resolved experiment on several nodes of a cluster."""
+def launch_trainjob(group: str, *, image: str, cluster: str, design: str, data: str, model: str) -> None:
+    """Train a group of variants on several nodes of a cluster, one after the other."""
+    from precisionflow.results.layout import variant_folder
+
     _again_when_lost()
-    stages.launch_trainjob(_experiment(experiment), image=image, data=Path(data), out=Path(model))
+    for variant in _design(design, group, cluster).variants:
+        out = variant_folder(Path(model), variant)
+        stages.launch_trainjob(variant, image=image, data=Path(data), out=out)
 
 
 @one_line_errors("evaluate")
 def evaluate(
-    experiments: Sequence[str], experiment: str, *, data: str, model: str, evaluation: str, destination: str
+    group: str, *, cluster: str, design: str, data: str, model: str, evaluation: str, destination: str
 ) -> str:
-    """Evaluate a trained experiment, one of the variants of `experiments`; where its predictions and metrics are."""
-    variant, there = _experiment(experiment), _destination(destination)
-    given = {"data": Path(data), "model": Path(model)}
-    out = there.evaluation(variant, Path(evaluation))
-    with there.code():
-        stages.evaluate(variant, **given, out=out, keep_failures=True)
-    there.after_evaluate(variant, experiments=_experiments(experiments), **given, evaluation=out)
-    return str(out)
+    """Evaluate a group of trained variants, one after the other; where their predictions and metrics are."""
+    from precisionflow.results.layout import variant_folder
+
+    there, found = _destination(destination), _design(design, group, cluster)
+    room = there.evaluations(Path(evaluation))
+    for variant in found.variants:
+        given = {"data": Path(data), "model": variant_folder(Path(model), variant)}
+        out = variant_folder(room, variant)
+        with there.code():
+            stages.evaluate(variant, **given, out=out, keep_failures=True)
+        there.after_evaluate(variant, experiments=found.experiments, **given, evaluation=out)
+    return str(room)
 
 
 @one_line_errors("aggregate")
-def aggregate(experiments: Sequence[str], *, evaluations: Sequence[str], table: str, destination: str) -> str:
+def aggregate(design: str, *, evaluations: Sequence[str], table: str, destination: str) -> str:
     """Put the metrics of all variants into a table; where it is."""
-    there = _destination(destination)
+    there, (wholes, variants) = _destination(destination), _design(design)
     out = there.aggregate(Path(table))
     with there.code():
-        stages.aggregate(_experiments(experiments), evaluations=_paths(evaluations), out=out)
+        stages.aggregate(wholes, evaluations=_folders(evaluations, variants), out=out)
     return str(out)
 
 
 @one_line_errors("evaluate")
-def headline(experiment: str, *, evaluation: str) -> dict[str, float]:
-    """Means of a variant's headline metrics over its cells."""
+def headline(group: str, *, design: str, evaluation: str) -> dict[str, float]:
+    """Means of the headline metrics of a group over their cells, named by variant where there are several variants."""
     from precisionflow.ablation.headline import headline_means
+    from precisionflow.results.layout import variant_folder
 
-    return headline_means(_experiment(experiment), evaluation=Path(evaluation))
+    variants, found = _design(design, group).variants, dict[str, float]()
+    for variant in variants:
+        of = f"{variant.dataset} {variant.variant} " if len(variants) > 1 else ""
+        means = headline_means(variant, evaluation=variant_folder(Path(evaluation), variant))
+        found |= {f"{of}{name}": value for name, value in means.items()}
+    return found
 
 
 @one_line_errors("aggregate")
-def summarise(experiments: Sequence[str], *, table: str, summary: str) -> None:
+def summarise(design: str, *, table: str, summary: str) -> None:
     """Write the answer and the headline tables of every experiment as Markdown."""
     from precisionflow.records.files import write_text
     from precisionflow.tracking.description import summary_of
 
-    texts = [summary_of(whole, aggregate=Path(table)) for whole in _experiments(experiments)]
+    texts = [summary_of(whole, aggregate=Path(table)) for whole in _design(design).experiments]
     write_text("\n\n".join(texts) + "\n", Path(summary))
 
 
 @one_line_errors("report")
 def report(
-    experiments: Sequence[str],
+    design: str,
     *,
+    cluster: str,
     data: str,
     models: Sequence[str],
     evaluations: Sequence[str],
@@ -217,13 +263,13 @@ def report(
     """Write the HTML page; where it is shown."""
     from precisionflow.destination import Outputs
 
-    wholes, there = _experiments(experiments), _destination(destination)
+    there, (wholes, variants) = _destination(destination), _design(design, cluster=cluster)
     out, aggregated = there.report(Path(results)), Path(table)
-    made = Outputs(Path(data), _paths(models), _paths(evaluations), aggregated, out)
+    trained, evaluated = _folders(models, variants), _folders(evaluations, variants)
     with there.code():
-        stages.report(wholes, models=made.models, evaluations=made.evaluations, aggregate=aggregated, out=out)
+        stages.report(wholes, models=trained, evaluations=evaluated, aggregate=aggregated, out=out)
     shown = there.page(out, Path(page))
-    there.after_report(wholes, made)
+    there.after_report(wholes, Outputs(Path(data), trained, evaluated, aggregated, out))
     return str(shown)
 
 
@@ -239,9 +285,10 @@ def list_contents(artifacts: Sequence[Any], *, results: str) -> None:
 
 
 @one_line_errors("register")
-def register(experiments: Sequence[str], *, evaluations: Sequence[str], destination: str) -> list[str]:
+def register(design: str, *, cluster: str, evaluations: Sequence[str], destination: str) -> list[str]:
     """Register what passes the experiments' gates; what these say, a line for each variant."""
-    wholes, paths = _experiments(experiments), _paths(evaluations)
+    wholes, variants = _design(design, cluster=cluster)
+    paths = _folders(evaluations, variants)
     lines = stages.judge(wholes, evaluations=paths)
     _destination(destination).after_register(wholes, evaluations=paths)
     return lines
@@ -254,10 +301,11 @@ def serve_champion(model: str, *, deployment: str, namespace: str) -> str:
 
 
 @one_line_errors("finish")
-def finish(experiments: Sequence[str], *, run: str) -> None:
+def finish(experiments: Sequence[str], *, groups: Sequence[str], cluster: str, run: str) -> None:
     """Write how the pipeline run with this id ended into the MLflow runs of its experiments."""
+    from precisionflow.ablation.groups import group_of
     from precisionflow.destination import ClusterArtifacts
 
-    wholes = _experiments(experiments)
-    state, cause = stages.finish(wholes, run=run)
+    wholes = [_asking(whole, cluster) for whole in _experiments(experiments)]
+    state, cause = stages.finish([group_of(group).title for group in groups], run=run)
     ClusterArtifacts().after_finish(wholes, state=state, cause=cause)

@@ -232,11 +232,11 @@ def serve_champion(model: str, *, deployment: str, namespace: str) -> str:
     return found
 
 
-def finish(experiments: "Sequence[Experiment]", *, run: str) -> "tuple[End, str]":
-    """End of the pipeline run with this id: its state, and the cause of a bad end."""
+def finish(groups: Sequence[str], *, run: str) -> "tuple[End, str]":
+    """End of the pipeline run with this id: its state, and the cause of a bad end; `groups` name the loop's tasks."""
     from precisionflow.cluster.access.connection import Connection
     from precisionflow.cluster.pipelines.ending import ending
 
-    state, cause = ending(experiments, run=run, connection=Connection())
+    state, cause = ending(groups, run=run, connection=Connection())
     say(f"finish {state}{f': {cause}' if cause else ''}")
     return state, cause

@@ -24,7 +24,7 @@ IMAGES = {
 }
 """Of the verbs and of `register`: the tasks of an ablation."""
 SERVING = {"serve_champion": CORE}
-SEARCHING = {"launch_search": CORE, "resolve": CORE, "expand": CORE}
+SEARCHING = {"launch_search": CORE, "resolve": CORE}
 TUNING = ("merge",)
 """Of a pipeline that is compiled for one experiment alone."""
 ON_A_CLUSTER = ("identify", "launch_trainjob", "finish")
@@ -129,5 +129,5 @@ def test_a_variant_is_trained_and_evaluated_before_anything_is_aggregated(compil
     tasks = content["root"]["dag"]["tasks"]
     (loop,) = (name for name in tasks if name.startswith("for-loop-"))
     assert tasks[loop]["dependentTasks"] == ["prepare"]
-    assert tasks["aggregate"]["dependentTasks"] == [loop]
+    assert tasks["aggregate"]["dependentTasks"] == [loop, "prepare"]
     assert sorted(tasks["report"]["dependentTasks"]) == sorted(["aggregate", loop, "prepare"])

@@ -1,20 +1,24 @@
 """The pipeline of an experiment on a cluster, compiled: what its pods ask for, what may be cached, what flows."""
 
+import base64
 import functools
+import gzip
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
-from precisionflow.pipelines.argument_size import refuse_too_many
+from precisionflow.pipelines.argument_size import MOST, refuse_too_long
 from precisionflow.pipelines.compiled import compile_all, compile_experiment, version_of
 
 from precisionflow import stages
+from precisionflow.ablation.design import points as points_of
+from precisionflow.ablation.groups import group_of
 from precisionflow.cluster.access import names
-from precisionflow.config import ConfigError, load, parse
+from precisionflow.config import ConfigError, load, parse, resolve
 from tests.command_line import Line
 
 IMAGES = {"core": "registry.example/core@sha256:1", "train": "registry.example/train@sha256:2"}
@@ -80,16 +84,20 @@ def test_the_tasks_are_those_of_this_machine_and_one_that_finishes(
 def test_the_experiment_is_the_default_argument(compiled: Compiled) -> None:
     pipeline, _ = compiled("training.steps=7", "cluster.train.cpu=3")
     experiment = load("quickstart-regression", ["training.steps=7", "cluster.train.cpu=3"])
-    assert [parse(text) for text in default(pipeline, "experiments")] == [experiment]
-    variants = [parse(text) for text in default(pipeline, "variants")]
-    assert [variant.variant for variant in variants] == ["homoscedastic", "heteroscedastic"]
+    (whole,) = default(pipeline, "experiments")
+    cluster = {"cluster": json.loads(default(pipeline, "cluster"))}
+    assert resolve({**json.loads(whole), **cluster}) == experiment
+    assert default(pipeline, "groups") == ["0:1 homoscedastic", "1:2 heteroscedastic"]
 
 
 def test_cluster_settings_leave_the_work_and_so_the_cache_alone(compiled: Compiled) -> None:
     plain, _ = compiled()
     larger, _ = compiled("cluster.train.memory=9Gi", "cluster.retries=7")
-    assert default(plain, "variants") == default(larger, "variants")
-    assert default(plain, "experiments") != default(larger, "experiments")
+    assert default(plain, "experiments") == default(larger, "experiments")
+    assert default(plain, "groups") == default(larger, "groups")
+    assert default(plain, "cluster") != default(larger, "cluster")
+    reading = {name for name, task in tasks(plain).items() if "cluster" in task["inputs"]["parameters"]}
+    assert reading == {"evaluate", "report", "register", "finish"}, "what tells MLflow"
 
 
 def test_a_file_of_predictions_is_refused(compiled: Compiled) -> None:
@@ -242,7 +250,7 @@ def test_more_than_one_node_trains_as_a_trainjob(compiled: Compiled) -> None:
     assert "train" not in tasks(pipeline)
     launch = tasks(pipeline)["launch-trainjob"]["inputs"]["parameters"]
     assert launch["image"]["runtimeValue"]["constant"] == IMAGES["train"]
-    assert sorted(launch) == ["experiment", "image"], (
+    assert sorted(launch) == ["cluster", "group", "image"], (
         "what differs from run to run would keep it out of KFP's cache"
     )
     assert tasks(pipeline)["launch-trainjob"]["cachingOptions"]["enableCache"]
@@ -251,7 +259,6 @@ def test_more_than_one_node_trains_as_a_trainjob(compiled: Compiled) -> None:
     assert list(mounts) == ["launch-trainjob"], "the component that trains in its own pod is not there"
     assert mounts["launch-trainjob"]["mountPath"] == names.WORKSPACE
     assert mounts["launch-trainjob"]["constant"] == "precisionflow-workspace"
-    assert all(parse(text).engine.nodes == 2 for text in default(pipeline, "variants"))
 
 
 def test_raw_data_sets_are_read_from_the_workspace_and_cached_by_their_content(compiled: Compiled) -> None:
@@ -302,8 +309,7 @@ def test_a_file_of_this_machine_is_found_by_its_name(compiled: Compiled, tmp_pat
     (tmp_path / "beams.csv").write_text("a,y\n")
     source = f"task.source={{kind: table_file, path: {tmp_path}/beams.csv, target: y}}"
     pipeline, _ = compiled(source)
-    texts = [*default(pipeline, "variants"), *default(pipeline, "experiments")]
-    assert {parse(text).task.source.path for text in texts} == {"beams.csv"}
+    assert {parse(text).task.source.path for text in default(pipeline, "experiments")} == {"beams.csv"}
 
 
 def test_a_table_of_ones_own_is_read_from_the_workspace(compiled: Compiled) -> None:
@@ -312,25 +318,125 @@ def test_a_table_of_ones_own_is_read_from_the_workspace(compiled: Compiled) -> N
     assert pods(platform)["prepare"]["pvcMount"][0]["constant"] == "mine"
 
 
-def design(seeds: int) -> Any:
-    axis = {f"s{number}": {"training": {"learning_rate": 1e-5 * (number + 1)}} for number in range(seeds)}
-    return load("quickstart-regression", [f"ablation.axes={json.dumps({'rate': axis})}"])
+def design(*sizes: int) -> Any:
+    """An experiment whose axes have so many levels."""
+    keys = ("training.learning_rate", "training.weight_decay")
+    axes = {
+        key: {f"{key[9]}{number}": {key: 1e-5 * (number + 1)} for number in range(size)}
+        for key, size in zip(keys, sizes, strict=False)
+    }
+    return load("quickstart-regression", [f"ablation.axes={json.dumps(axes)}"])
 
 
-def test_a_design_that_kfp_cannot_hand_to_a_task_is_refused_before_it_starts(tmp_path: Path) -> None:
-    """Here the artifacts are too many, there the texts too long; what is said to fit does."""
-    told = r"^ablation: 512 variants are too many for one run on a cluster: .* submit parts of the design, (\d+) var"
-    with pytest.raises(ConfigError, match=told) as caught:
-        compile_experiment(design(512), images=IMAGES, folder=tmp_path)
+def artifact(name: str) -> dict[str, Any]:
+    """An artifact among the inputs of a task, as the launcher of KFP gets it, with long names."""
+    address = f"minio://mlpipeline/v2/artifacts/{'p' * 50}/{uuid4()}/{name}/{uuid4()}/{name}"
+    kind = {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}
+    about = {"data": {"stringValue": address}, "display_name": name}
+    return {"artifacts": [{"name": "1234567", "type": kind, "uri": address, "metadata": about}]}
+
+
+def executor_input(task: dict[str, Any], given: dict[str, Any], *, groups: int) -> str:
+    """The argument of a task: its parameters, and its artifacts, `groups` of each that is collected."""
+    parameters = task["inputs"]["parameters"]
+    values = {name: given[name] for name in parameters if name in given}
+    collected = {
+        name: {
+            "artifacts": artifact(name)["artifacts"] * (groups if name in ("models", "evaluations") else 1)
+        }
+        for name in task["inputs"].get("artifacts", {})
+    }
+    return json.dumps({"inputs": {"parameterValues": values, "artifacts": collected}})
+
+
+def nodes_of_a_loop(
+    pipeline: dict[str, Any], platform: dict[str, Any], *, groups: int
+) -> list[dict[str, Any]]:
+    """Argo's nodes of a loop as KFP's compiler and drivers fill them.
+
+    Each driver has the specification of its task, and hands a patch of the pod with the container's command and the
+    task's argument on to a pod, once for each try.
+    """
+    loop = next(c for c in pipeline["components"].values() if "train" in c.get("dag", {}).get("tasks", {}))
+    nodes: list[dict[str, Any]] = []
+    for index in range(groups):
+        place = f"workflow-abcde.root.exit-handler-1.for-loop-1.iteration-iterations({index}:{index})"
+        for name, task in loop["dag"]["tasks"].items():
+            container = executors(pipeline)[name]
+            known = {"group": f"{index}:{index + 1} " + "v" * 100, "cluster": "{}", "destination": "kfp"}
+            argument = executor_input(task, known, groups=1)
+            patch = json.dumps({"containers": [{**container, "args": [*container["args"], argument]}]})
+            asked = [pipeline["components"][f"comp-{name}"], task, container, pods(platform)[name]]
+            inputs = [{"name": "x", "value": json.dumps(part)} for part in asked]
+            common = {
+                "startedAt": "2026-01-01T00:00:00Z",
+                "finishedAt": "2026-01-01T00:00:00Z",
+                "phase": "Succeeded",
+            }
+            patched = {"parameters": [{"name": "pod-spec-patch", "value": patch}]}
+            nodes.append(
+                {
+                    "id": str(uuid4()),
+                    "name": f"{place}.{name}-driver",
+                    **common,
+                    "inputs": {"parameters": inputs},
+                    "outputs": patched,
+                }
+            )
+            nodes += [
+                {"id": str(uuid4()), "name": f"{place}.{name}.executor({k})", **common, "inputs": patched}
+                for k in range(3)
+            ]
+    return nodes
+
+
+@pytest.mark.parametrize(("sizes", "variants"), [((512,), 512), ((100, 100), 10_000)])
+def test_a_design_of_any_number_of_variants_is_small_arguments(
+    sizes: tuple[int, ...], variants: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No argument of a process above 128 KiB, no workflow above the 1 MiB that Argo packs into one object."""
+    experiment = design(*sizes)
+    one = stages.expand([design(1)])[0]
+    points = [{"variant": "+".join(point.levels.values())} for point in points_of(experiment)]
+    monkeypatch.setattr(stages, "expand", lambda _: [one.model_copy(update=point) for point in points])
+    file = compile_experiment(experiment, images=IMAGES, folder=tmp_path)
+    pipeline, platform = yaml.safe_load_all(file.read_text())
+    platform = platform["platforms"]["kubernetes"]
+    groups = [group_of(text) for text in default(pipeline, "groups")]
+    assert len(groups) <= 64
+    assert [v for group in groups for v in range(group.first, group.stop)] == list(range(variants))
+    assert len(json.dumps(pipeline["root"])) < MOST, "KFP's root driver gets it as one argument"
+    given = {name: default(pipeline, name) for name in ("experiments", "groups", "cluster")}
+    for task in tasks(pipeline).values():
+        text = executor_input(task, given | {"group": str(groups[0])}, groups=len(groups))
+        assert len(json.dumps(text)) < MOST
+    for component in pipeline["components"].values():
+        assert len(json.dumps(component)) < MOST
+    nodes = nodes_of_a_loop(
+        pipeline,
+        platform["platforms"]["kubernetes"] if "platforms" in platform else platform,
+        groups=len(groups),
+    )
+    status = base64.b64encode(gzip.compress(json.dumps(nodes).encode()))
+    assert len(status) < 2**20 / 2
+    assert len(file.read_bytes()) < 2**20 / 2
+    deadlines = {name: int(pod["activeDeadlineSeconds"]) for name, pod in pods(platform).items()}
+    assert deadlines["train"] == deadlines["evaluate"] == max(g.stop - g.first for g in groups) * 86400
+    assert deadlines["report"] == 86400
+
+
+def test_an_experiment_whose_text_no_task_takes_is_refused_before_it_starts(tmp_path: Path) -> None:
+    """Each level is written out: product axes are short."""
+    told = r"^ablation: the experiment has \d+ KiB as KFP quotes it; a task gets it as one argument, which takes 104:"
+    long = [json.dumps({"name": "x" * 100_000})]
+    refuse_too_long(long)
+    with pytest.raises(ConfigError, match=told):
+        refuse_too_long(long * 2)
+    with pytest.raises(ConfigError, match=told):
+        compile_experiment(
+            design(2).model_copy(update={"question": "q" * 200_000}), images=IMAGES, folder=tmp_path
+        )
     assert not list(tmp_path.iterdir())
-    found = re.search(r"(\d+) variants or fewer", str(caught.value))
-    assert found
-    most = int(found[1])
-    assert 100 < most < 512
-    refuse_too_many(stages.expand([design(most)]))
-    long = [variant.model_copy(update={"question": "q" * 2000}) for variant in stages.expand([design(70)])]
-    with pytest.raises(ConfigError, match=r"^ablation: 70 variants are too many"):
-        refuse_too_many(long)
 
 
 def test_a_placeholder_in_a_question_is_only_text(compiled: Compiled) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 from google.protobuf.json_format import MessageToJson
-from precisionflow.components.expand import expand
 from precisionflow.components.images import CORE
 from precisionflow.components.resolve import resolve
 from precisionflow.pipelines.search_then_train import search_then_train_on_cluster
 
+from precisionflow import stages
 from precisionflow.cluster.katib.spec import equipped
 from precisionflow.config import load, parse
 from precisionflow.records.files import read_card
@@ -109,7 +109,7 @@ def test_settings_win_over_the_experiment_and_its_axes_stay() -> None:
         experiment=TINY + AXES, settings=["model.hidden=[5]", "training.steps=7"], destination="kfp"
     )
     assert parse(text).model.hidden == (5,)
-    variants = [parse(variant) for variant in expand.python_func(experiments=[text])]
+    variants = stages.expand([parse(text)])
     assert [variant.variant for variant in variants] == ["one", "other"]
     assert {variant.training.steps for variant in variants} == {7}
 
@@ -175,7 +175,7 @@ def test_on_a_cluster_study_and_experiment_are_the_arguments_and_tasks_are_equip
     assert json.loads(parameters["study"].default_value.string_value) == equipped(
         given, cluster, claim=cluster.workspace
     )
-    assert sorted(content.root.dag.tasks) == ["expand", "launch-search", "resolve", "train"]
+    assert sorted(content.root.dag.tasks) == ["launch-search", "resolve", "train"]
     used = {
         label.removeprefix("exec-"): executor["container"]["image"]
         for label, executor in content.deployment_spec["executors"].items()

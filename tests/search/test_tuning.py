@@ -157,7 +157,7 @@ def test_on_a_cluster_katib_runs_the_studies_and_the_ablation_follows() -> None:
     content = json.loads(MessageToJson(pipeline.pipeline_spec))
     tasks = content["root"]["dag"]["tasks"]
     (loop,) = (name for name in tasks if name.startswith("for-loop"))
-    assert tasks.keys() == {loop, "merge", "expand", "train"}
+    assert tasks.keys() == {loop, "merge", "train"}
     assert tasks["merge"]["dependentTasks"] == [loop]
     parameters = content["root"]["inputDefinitions"]["parameters"]
     studies = [json.loads(text) for text in parameters["studies"]["defaultValue"]]

@@ -13,10 +13,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from precisionflow.components.expand import expand as expand_component
 from precisionflow.components.resolve import resolve
 
-from precisionflow.ablation.design import expand
 from precisionflow.cluster.access import names
 from precisionflow.config import ConfigError, Experiment, load, parse
 from tests.command_line import TINY, Line
@@ -160,13 +158,13 @@ def test_what_is_submitted_differs_in_data_alone(tmp_path: Path) -> None:
         name: spec["root"].pop("inputDefinitions")["parameters"] for name, (spec, *_) in compiled.items()
     }
     assert compiled["hostile"] == compiled["plain"]
-    given = {
-        key: [parse(text) for text in value["defaultValue"]] for key, value in arguments["hostile"].items()
-    }
-    assert given["experiments"] == [hostile]
-    assert [(e.question, e.variant) for e in given["variants"]] == [
-        (v.experiment.question, v.experiment.variant) for v in expand(hostile)
-    ]
+    given, same = (
+        {key: value["defaultValue"] for key, value in arguments[name].items()}
+        for name in ("hostile", "plain")
+    )
+    assert [parse(text) for text in given.pop("experiments")] == [hostile]
+    assert [parse(text) for text in same.pop("experiments")] == [plain]
+    assert given == same
 
 
 def test_what_is_submitted_holds_no_placeholder_of_the_user(tmp_path: Path) -> None:
@@ -183,15 +181,12 @@ def test_no_argument_of_a_task_names_a_variable_of_its_pod(tmp_path: Path) -> No
     """The kubelet replaces $(NAME) in arguments, also by a secret's value; tasks hand on what they were given."""
     hostile = parse(TINY).model_copy(update={"question": WHOLE})
     spec, *_ = _compiled(hostile, tmp_path)
-    given = [value["defaultValue"] for value in spec["root"]["inputDefinitions"]["parameters"].values()]
-    handed_on = [
-        resolve.python_func(
-            experiment=hostile.model_dump_json(), settings=["training.steps=3"], destination="kfp"
-        ),
-        expand_component.python_func(experiments=[hostile.model_dump_json()]),
-    ]
-    texts = [text for several in (*given, *handed_on) for text in several]
-    assert len(texts) == 4
+    given = spec["root"]["inputDefinitions"]["parameters"]["experiments"]["defaultValue"]
+    handed_on = resolve.python_func(
+        experiment=hostile.model_dump_json(), settings=["training.steps=3"], destination="kfp"
+    )
+    texts = [*given, *handed_on]
+    assert len(texts) == 2
     for text in texts:
         assert "$" not in text
         assert "{{" not in text

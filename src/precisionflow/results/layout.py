@@ -29,11 +29,16 @@ class Results:
 
     def model(self, variant: Experiment) -> Path:
         """Trained cells of a resolved variant."""
-        return self.models.joinpath(*variant_path(variant))
+        return variant_folder(self.models, variant)
+
+    @property
+    def evaluations(self) -> Path:
+        """Evaluated cells of all variants."""
+        return self.folder / "evaluation"
 
     def evaluation(self, variant: Experiment) -> Path:
         """Evaluated cells of a resolved variant."""
-        return self.folder.joinpath("evaluation", *variant_path(variant))
+        return variant_folder(self.evaluations, variant)
 
     @property
     def aggregate(self) -> Path:
@@ -62,8 +67,7 @@ class Results:
     @property
     def rooms(self) -> tuple[Path, ...]:
         """Folders that stages lie in, unlike copies of MLflow."""
-        cells = self.models, self.folder / "evaluation"
-        return self.data, *cells, self.aggregate, self.report, self.search
+        return self.data, self.models, self.evaluations, self.aggregate, self.report, self.search
 
     def experiment(self, name: str) -> Path:
         """The YAML file of an experiment before its axes are expanded."""
@@ -84,6 +88,11 @@ class Results:
 def variant_path(variant: Experiment) -> tuple[str, str, str]:
     """Folders of a variant inside `model` and `evaluation`: experiment, data set, variant."""
     return variant.name, variant.dataset, variant.variant
+
+
+def variant_folder(room: Path, variant: Experiment) -> Path:
+    """Folder of a variant inside a room of trained or evaluated cells."""
+    return room.joinpath(*variant_path(variant))
 
 
 @dataclass(frozen=True)

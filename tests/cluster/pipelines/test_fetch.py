@@ -16,7 +16,7 @@ from precisionflow.config import resolve
 from precisionflow.records.files import read_card, write_card
 from precisionflow.records.search import Best
 from precisionflow.results.failures import failure_of, write_failure
-from precisionflow.results.layout import Results, cell_folder
+from precisionflow.results.layout import Results, cell_folder, variant_folder, variant_path
 from precisionflow.results.stage import finished_key, once
 from precisionflow.search.tuning import tuned_levels
 from tests.trained import TABLE, trained
@@ -48,12 +48,12 @@ def test_results_go_where_a_run_on_this_machine_has_them(tmp_path: Path) -> None
     experiment, data, model = trained(TABLE, tmp_path / "here", **small)
     store, out = Folder(tmp_path / "store"), tmp_path / "out"
     shutil.copytree(data, store.root / "old" / "prepare" / "1" / "data")
-    shutil.copytree(model, store.root / "old" / "train" / "2" / "model")
+    shutil.copytree(model, store.root / "old" / "train" / "2" / "model" / "/".join(variant_path(experiment)))
     (store.root / "new" / "report" / "3" / "results").mkdir(parents=True)
     listed = ["old/train/2/model", "old/prepare/1/data"]
     (store.root / "new" / "report" / "3" / "results" / "contents.json").write_text(json.dumps(listed))
     assert fetch.addresses(store, "new") == [*listed, "new/report/3/results"]
-    known = {(experiment.name, experiment.dataset, experiment.variant)}
+    known = {variant_path(experiment)}
     assert fetch.copy(store, "new", variants=known, out=out) == (4, 0)
     for seed, split in ((0, 0), (0, 1)):
         where = ("model", experiment.name, experiment.dataset, experiment.variant)
@@ -72,14 +72,13 @@ def test_results_go_where_a_run_on_this_machine_has_them(tmp_path: Path) -> None
 def test_what_the_store_has_damaged_is_not_fetched(name: str, tmp_path: Path) -> None:
     experiment, _, model = trained(TABLE, tmp_path / "here", seeds=[0], splits=[0], **{"training.steps": 20})
     store, out = Folder(tmp_path / "store"), tmp_path / "out"
-    shutil.copytree(model, store.root / "run" / "train" / "1" / "model")
-    file = store.root / "run" / "train" / "1" / "model" / "seed-0-split-0" / name
+    shutil.copytree(model, store.root / "run" / "train" / "1" / "model" / "/".join(variant_path(experiment)))
+    place = Path("run", "train", "1", "model", *variant_path(experiment), "seed-0-split-0")
+    file = store.root / place / name
     data = file.read_bytes()
     file.write_bytes(data[:2] + bytes([data[2] ^ 128]) + data[3:])
-    known = {(experiment.name, experiment.dataset, experiment.variant)}
-    said = (
-        rf"^run/train/1/model/seed-0-split-0/{name}: is .*; fetch again, and if it stays so, submit .* again$"
-    )
+    known = {variant_path(experiment)}
+    said = rf"^{place}/{name}: is .*; fetch again, and if it stays so, submit .* again$"
     with pytest.raises(ClusterError, match=said):
         fetch.copy(store, "run", variants=known, out=out)
     assert not [path for path in out.rglob("*") if path.is_file()]
@@ -88,7 +87,7 @@ def test_what_the_store_has_damaged_is_not_fetched(name: str, tmp_path: Path) ->
 def test_what_belongs_to_no_variant_of_the_run_is_left_alone(tmp_path: Path) -> None:
     experiment, _, model = trained(TABLE, tmp_path / "here", seeds=[0], splits=[0], **{"training.steps": 20})
     store = Folder(tmp_path / "store")
-    shutil.copytree(model, store.root / "run" / "train" / "1" / "model")
+    shutil.copytree(model, store.root / "run" / "train" / "1" / "model" / "/".join(variant_path(experiment)))
     assert resolve(experiment.model_dump(mode="json")).variant == "default"
     assert fetch.copy(store, "run", variants=set(), out=tmp_path / "out") == (0, 0)
     assert not (tmp_path / "out").exists()
@@ -178,14 +177,14 @@ def test_a_cell_that_failed_says_whose_it_is(room: str, tmp_path: Path) -> None:
     variant = resolve({"name": "tiny"} | TABLE)
     store, out = Folder(tmp_path / "store"), tmp_path / "out"
     once(
-        cell_folder(store.root / "run" / "task" / "1" / room, 0, 0),
+        cell_folder(variant_folder(store.root / "run" / "task" / "1" / room, variant), 0, 0),
         verb="train",
         inputs=1,
         work=lambda folder: write_failure(
             folder, variant, seed=0, split=0, stage="train", error=ValueError("diverged")
         ),
     )
-    where = (variant.name, variant.dataset, variant.variant)
+    where = variant_path(variant)
     assert fetch.copy(store, "run", variants={where}, out=out) == (1, 0)
     card = failure_of(cell_folder(out.joinpath(room, *where), 0, 0))
     assert card

@@ -85,14 +85,15 @@ def test_preparing_and_training_ask_for_it_first(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(stages, "prepare", lambda *_, **__: asked.append("prepare"))
     monkeypatch.setattr(stages, "train", lambda *_, **__: asked.append("train"))
     monkeypatch.setattr(stages, "launch_trainjob", lambda *_, **__: asked.append("launch"))
-    where = {"data": str(tmp_path), "model": str(tmp_path)}
+    where = {"design": str(tmp_path / "design"), "data": str(tmp_path), "model": str(tmp_path)}
     for inside in (False, True):
         monkeypatch.delenv("KFP_POD_NAME", raising=False)
         if inside:
             monkeypatch.setenv("KFP_POD_NAME", "me")
-        entrypoints.prepare([TINY], files={}, data=str(tmp_path), destination="kfp")
-        entrypoints.train(TINY, **where, destination="kfp")
-        entrypoints.launch_trainjob(TINY, image="i", **where)
+        given = {"data": where["data"], "design": where["design"]}
+        entrypoints.prepare([TINY], files={}, **given, destination="kfp")
+        entrypoints.train("0:1 default", **where, destination="kfp")
+        entrypoints.launch_trainjob("0:1 default", image="i", cluster="", **where)
     stages_run = ["prepare", "train", "launch"]
     assert asked == [*stages_run, *(word for stage in stages_run for word in ("again", stage))]
 

@@ -25,7 +25,7 @@ def test_tasks_are_read_from_the_workflow() -> None:
             node("aggregate", "Omitted"),
             node("evaluate-driver", "Error", message="no such host"),
         ),
-        variants=["one", "other"],
+        groups=["one", "other"],
     )
     assert {task.label: (task.state, task.message, len(task.failed_tries)) for task in found} == {
         "prepare": ("cached", "", 0),

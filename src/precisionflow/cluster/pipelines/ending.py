@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from precisionflow.ablation.design import expand
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.pipelines.pods import failure, pods_of
-from precisionflow.cluster.pipelines.specification import short_names
 from precisionflow.cluster.pipelines.tasks import from_workflow, workflow_of
-from precisionflow.config import Experiment
 
 End = Literal["FINISHED", "FAILED", "KILLED"]
 """Status of an ended run in MLflow."""
 
 
-def ending(experiments: Sequence[Experiment], *, run: str, connection: Connection) -> tuple[End, str]:
+def ending(groups: Sequence[str], *, run: str, connection: Connection) -> tuple[End, str]:
     """Status of a run whose other tasks are over, and the cause where it failed or was stopped.
+
+    `groups` are the titles of the loop's groups of variants.
 
     Argo's workflow is asked: KFP 2.14 fills the status of its exit handlers before it knows it. ClusterError where
     the workflow cannot be seen.
@@ -29,10 +28,7 @@ def ending(experiments: Sequence[Experiment], *, run: str, connection: Connectio
         )
     if told_to_stop(workflow):
         return "KILLED", "the run was told to stop"
-    variants = [variant.experiment for experiment in experiments for variant in expand(experiment)]
-    failed = [
-        task for task in from_workflow(workflow, variants=short_names(variants)) if task.state == "failed"
-    ]
+    failed = [task for task in from_workflow(workflow, groups=groups) if task.state == "failed"]
     if not failed:
         return "FINISHED", ""
     pods = pods_of(run, connection=connection)

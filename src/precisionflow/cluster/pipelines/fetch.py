@@ -1,7 +1,6 @@
 """Results of a run, fetched from the object store into the folders that a run on this machine has."""
 
 import contextlib
-import io
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -9,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from precisionflow.ablation.design import expand
 from precisionflow.cluster.access.connection import Connection
@@ -17,13 +15,12 @@ from precisionflow.cluster.access.errors import ClusterError
 from precisionflow.cluster.pipelines.object_store import ObjectStore, object_store
 from precisionflow.cluster.pipelines.runs import artifacts_of
 from precisionflow.cluster.pipelines.specification import argument, text_argument
-from precisionflow.config import Experiment, parse, tuned
+from precisionflow.config import Experiment, parse, resolve, tuned
+from precisionflow.config.load import mapping
 from precisionflow.console import command
-from precisionflow.records.cards import ModelCard
-from precisionflow.records.failure import FailureCard
 from precisionflow.records.marker import MARKER, StageCard, read_marker, sha256_of
 from precisionflow.records.search import Best
-from precisionflow.results.layout import EvaluatedCell, Results, TrainedCell, failure_file
+from precisionflow.results.layout import Results
 from precisionflow.results.stage import finished_key
 from precisionflow.search.tuning import with_found
 
@@ -59,7 +56,8 @@ def experiments_of(run: "V2beta1Run", *, out: Path, connection: Connection) -> l
     of something else, ClusterError while the search goes on.
     """
     if texts := argument(run, "experiments"):
-        return [parse(text) for text in texts]
+        asked = {"cluster": json.loads(asked)} if (asked := text_argument(run, "cluster")) else {}
+        return [resolve({**mapping(text, "experiment"), **asked}) for text in texts]
     base, studies = text_argument(run, "experiment"), argument(run, "studies")
     if not base or not (studies or text_argument(run, "study")):
         raise ValueError(f"run {run.display_name}: is not a run of precisionflow, it has no experiments")
@@ -99,13 +97,16 @@ def copy(
     """Copy the results of these variants below `root`, and those that its report lists; numbers as of `fetch`."""
     copied: list[bool] = []
     for address in addresses(store, root):
-        keys = store.keys(address)
-        stages = _stages(keys)
-        place = _place(store, address, keys=keys, stages=stages) if stages else None
-        if place is not None and (len(place) < 2 or place[1:] in variants):
-            target = out.joinpath(*place)
-            copied += [_copied(store, f"{address}/{s}".rstrip("/"), target / s) for s in stages]
+        room = _ROOMS.get(PurePosixPath(address).name)
+        for stage in _stages(store.keys(address)) if room is not None else ():
+            if room not in _OF_VARIANTS or PurePosixPath(stage).parts[:3] in variants:
+                copied.append(_copied(store, f"{address}/{stage}".rstrip("/"), out / str(room) / stage))
     return sum(copied), len(copied) - sum(copied)
+
+
+_OF_VARIANTS = ("model", "evaluation")
+_ROOMS = {"data": "data", "model": "model", "evaluation": "evaluation", "table": "aggregate", "results": ""}
+"""Name of an artifact of stages -> where these lie in a results folder."""
 
 
 def addresses(store: ObjectStore, root: str) -> list[str]:
@@ -121,36 +122,6 @@ def _stages(keys: Iterable[str]) -> list[str]:
     """Folders of finished stages below an artifact; "" for the artifact itself."""
     markers = [PurePosixPath(key) for key in keys if PurePosixPath(key).name == MARKER]
     return sorted("" if marker.parent == PurePosixPath() else str(marker.parent) for marker in markers)
-
-
-def _place(
-    store: ObjectStore, address: str, *, keys: Sequence[str], stages: Sequence[str]
-) -> tuple[str, ...] | None:
-    """Place of an artifact's stages in a results folder, by the artifact's name and content; none for others."""
-    first, failure = f"{address}/{stages[0]}".rstrip("/"), failure_file(Path(stages[0])).as_posix()
-    match PurePosixPath(address).name:
-        case "model" | "evaluation" as room if failure in keys:
-            with _readable(f"{address}/{failure}"):
-                card = FailureCard.model_validate_json(store.read(f"{address}/{failure}"))
-            return (room, card.experiment, card.dataset, card.variant)
-        case "data":
-            return ("data",)
-        case "model":
-            file = f"{first}/{TrainedCell(Path()).card}"
-            with _readable(file):
-                made = ModelCard.model_validate_json(store.read(file)).experiment
-            return ("model", made.name, made.dataset, made.variant)
-        case "evaluation":
-            file = f"{first}/{EvaluatedCell(Path()).metrics}"
-            with _readable(file):
-                table = pq.read_table(io.BytesIO(store.read(file)), page_checksum_verification=True)
-                row = table.select(["experiment", "dataset", "variant"]).slice(0, 1).to_pylist()[0]
-            return ("evaluation", row["experiment"], row["dataset"], row["variant"])
-        case "table":
-            return ("aggregate",)
-        case "results":
-            return ()
-    return None
 
 
 _AGAIN = "fetch again, and if it stays so, submit the experiment again"

@@ -9,7 +9,7 @@ from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.pipelines.object_store import object_store
 from precisionflow.cluster.pipelines.pods import log_of, node_of, pods_of, task_lines
 from precisionflow.cluster.pipelines.runs import artifacts_of, find_run
-from precisionflow.cluster.pipelines.specification import variant_names
+from precisionflow.cluster.pipelines.specification import group_titles
 from precisionflow.cluster.pipelines.tasks import label_of
 from precisionflow.console import command
 
@@ -23,11 +23,11 @@ def print_logs(run: str, *, task: str | None, access: Access, screen: TextIO) ->
     """Print what the containers of a run's tasks printed; ValueError where nothing is kept of a task so called."""
     connection = Connection(access)
     found = find_run(run, connection=connection)
-    variants = variant_names(found)
+    groups = group_titles(found)
     shown = 0
     for pod in pods_of(found.run_id, connection=connection):
         node = node_of(pod)
-        label = label_of(node, variants)
+        label = label_of(node, groups)
         if ".executor" in node and label.startswith(task or ""):
             shown += 1
             print(f"== {label} ({pod.metadata.name}, {pod.status.phase})", file=screen)

@@ -1,11 +1,11 @@
-"""Compiled pipeline of a run: its arguments, the names of its variants, the number of its tasks."""
+"""Compiled pipeline of a run: its arguments, the names of its groups of variants, the number of its tasks."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from precisionflow.ablation.groups import group_of
 from precisionflow.cluster.access.objects import Object
-from precisionflow.config import Experiment, parse
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
@@ -34,15 +34,9 @@ def _given(run: "V2beta1Run", name: str) -> Any:
     return given.get(name, inputs.get(name, {}).get("defaultValue"))
 
 
-def variant_names(run: "V2beta1Run") -> list[str]:
-    """Name of each variant of a run, as its tasks are labelled."""
-    return short_names([parse(text) for text in argument(run, "variants")])
-
-
-def short_names(variants: Sequence[Experiment]) -> list[str]:
-    """Names of variants; with the data set where there are several."""
-    several = len({variant.dataset for variant in variants}) > 1
-    return [f"{variant.dataset} {variant.variant}" if several else variant.variant for variant in variants]
+def group_titles(run: "V2beta1Run") -> list[str]:
+    """Name of each group of a run's variants, as its tasks are labelled."""
+    return [group_of(text).title for text in argument(run, "groups")]
 
 
 def task_names(run: "V2beta1Run") -> list[str]:
@@ -52,7 +46,7 @@ def task_names(run: "V2beta1Run") -> list[str]:
 
 def task_count(run: "V2beta1Run") -> int:
     """Number of tasks that the run will have."""
-    times = len(argument(run, "variants"))
+    times = len(argument(run, "groups"))
     return sum(count for _, count in _containers(specification(run), "root", times=times))
 
 

@@ -12,7 +12,7 @@ from precisionflow.cluster.access.kinds import WORKFLOWS
 from precisionflow.cluster.access.names import KFP_RUN
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.pipelines.runs import ENDED, stopped
-from precisionflow.cluster.pipelines.specification import task_names, variant_names
+from precisionflow.cluster.pipelines.specification import group_titles, task_names
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1PipelineTaskDetail, V2beta1Run
@@ -43,10 +43,10 @@ _ITERATION = re.compile(r"\((\d+)(:\d+)?\)$")
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a run; in a loop one for each variant."""
+    """One task of a run; in a loop one for each group of variants."""
 
     label: str
-    """Verb and variant."""
+    """Verb and variant, or the first and the last one of several."""
     state: State
     message: str = ""
     """What Argo says about it."""
@@ -75,7 +75,7 @@ def tasks_of(run: "V2beta1Run", *, connection: Connection) -> list[Task]:
     """Tasks of a run in the order in which they began."""
     workflow = workflow_of(str(run.run_id), connection=connection)
     if workflow:
-        found = from_workflow(workflow, variants=variant_names(run))
+        found = from_workflow(workflow, groups=group_titles(run))
     else:
         details = (run.run_details.task_details if run.run_details else None) or []
         found = from_details(details, names=task_names(run))
@@ -90,7 +90,7 @@ def _ended(task: Task) -> Task:
     return task
 
 
-def from_workflow(workflow: Object, *, variants: Sequence[str]) -> list[Task]:
+def from_workflow(workflow: Object, *, groups: Sequence[str]) -> list[Task]:
     """Tasks with a container: nodes that have a node called executor, or whose driver has made it unnecessary.
 
     KFP's own drivers are told too when they fail: nobody else says why.
@@ -100,9 +100,9 @@ def from_workflow(workflow: Object, *, variants: Sequence[str]) -> list[Task]:
     for name, node in sorted(nodes.items(), key=lambda item: item[1].get("startedAt") or ""):
         driver = nodes.get(f"{name}-driver", {})
         if f"{name}.executor" in nodes or "cached-decision" in _parameters(driver):
-            tasks.append(_container_task(node, nodes, label=label_of(name, variants)))
+            tasks.append(_container_task(node, nodes, label=label_of(name, groups)))
         elif name.endswith("-driver") and _ARGO[node["phase"]] == "failed":
-            tasks.append(Task(label_of(name, variants), "failed", node.get("message", "")))
+            tasks.append(Task(label_of(name, groups), "failed", node.get("message", "")))
     return tasks
 
 
@@ -125,14 +125,14 @@ def _parameters(node: Object) -> dict[str, str]:
     return {p["name"]: p.get("value", "") for p in node.get("outputs", {}).get("parameters", [])}
 
 
-def label_of(name: str, variants: Sequence[str]) -> str:
-    """`wf.root.for-loop-1.iteration-iterations(1:1).iteration-item.train.executor(0)` -> train, second variant."""
+def label_of(name: str, groups: Sequence[str]) -> str:
+    """`wf.root.for-loop-1.iteration-iterations(1:1).iteration-item.train.executor(0)` -> train, second group."""
     steps = [step for step in name.split(".") if not step.startswith("executor")]
     task = _ITERATION.sub("", steps[-1])
     for step in steps:
         if step.startswith("iteration-") and (found := _ITERATION.search(step)):
             index = int(found.group(1))
-            return f"{task} {variants[index] if index < len(variants) else index + 1}"
+            return f"{task} {groups[index] if index < len(groups) else index + 1}"
     return task
 
 
