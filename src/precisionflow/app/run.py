@@ -13,7 +13,6 @@ from precisionflow.app.live import stages_shown
 from precisionflow.config import Experiment, load
 from precisionflow.destination import LocalResults
 from precisionflow.records.marker import MARKER, StageCard, read_marker
-from precisionflow.report.wording import count
 from precisionflow.results.failures import remove_failures
 from precisionflow.results.layout import Reported, Results, cell_folder, data_folder
 from precisionflow.results.locks import exclusive
@@ -37,6 +36,8 @@ def run_experiments(
     Cells of the same content are copied from the results folders `reused`. With `retry_failed`, failed cells are tried
     again; with `trust_code`, results of other code are kept.
     """
+    from precisionflow.report.wording import count
+
     names = [experiment.name for experiment in experiments]
     if len(set(names)) < len(names):
         raise ValueError(f"experiments {', '.join(names)}: two have the same name; rename one in its file")
@@ -79,6 +80,7 @@ def _look_by_look(experiments: Sequence[Experiment], *, folder: Path, trust_code
 def _is_open(experiment: Experiment, following: Experiment, *, results: Results) -> bool:
     """Whether more seeds could decide a contrast; says so, and how many follow."""
     from precisionflow.ablation.aggregate import read_aggregate
+    from precisionflow.report.wording import count
 
     rows = read_aggregate(results.aggregate).contrasts.select(["experiment", "verdict"]).to_pylist()
     verdicts = [row["verdict"] for row in rows if row["experiment"] == experiment.name]
