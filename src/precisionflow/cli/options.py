@@ -81,7 +81,7 @@ def single_variant(name: str, settings: list[str] | None) -> "Experiment":
 
 def form_of(file: str) -> Any:
     """The option that states the form of a file; `file` is the word that the command's help has for it."""
-    parts = "delimiter, decimal, thousands, encoding, quotes, skip_lines, missing"
+    parts = "delimiter, decimal, thousands, encoding, quotes, skip_lines, names, missing"
     return typer.Option(
         "--form", metavar="KEY=VALUE", help=f"Form of {file} where it cannot be read off: {parts}."
     )

@@ -42,6 +42,8 @@ class FileForm(Config):
     """double: a cell may stand in quotation marks. none: they are characters like any other."""
     skip_lines: Whole = 0
     """Lines above the names of the columns."""
+    names: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Names of all columns, where no line has them: the first line that is not skipped is a row."""
     missing: tuple[str, ...] = ()
     """Cells that say that a value is missing, such as NA; an empty cell always does."""
 

@@ -15,6 +15,7 @@ from precisionflow.config.tasks import Tagging
 from precisionflow.config.tasks.texts import Tag
 from precisionflow.data.described import Described, beside, describe_column
 from precisionflow.data.readers.conllu import Skipped, is_conllu, read_sentences
+from precisionflow.data.readers.header import NoNamesError
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources.table_rows import place_of
 from precisionflow.data.sources.text_file import open_text_files
@@ -95,9 +96,14 @@ def describe_sentences(path: Path, target: str | None) -> Description:
 
 
 def _is_table(path: Path, form: FileForm | None) -> bool:
-    """Whether a file of text has two or more columns, and one of numbers, truth values or dates among them."""
+    """Whether a file of text has two or more columns, and one of numbers, truth values or dates among them.
+
+    ValueError where it has, and no line that names them.
+    """
     try:
         found = _describe_table(TableInFile.open(path, form), None, form)
+    except NoNamesError:
+        raise
     except ValueError:
         return False
     return len(found.columns) > 1 and any(c.kind in ("number", "boolean", "date") for c in found.columns)

@@ -17,6 +17,8 @@ class Form(Card):
     encoding: str = "utf-8"
     quotes: Literal["double", "none"] = "double"
     skip_lines: int = 0
+    names: tuple[str, ...] = ()
+    """Of the columns, where no line of the file has them."""
     missing: tuple[str, ...] = ()
     compressed: bool = False
     """By gzip."""

@@ -55,6 +55,7 @@ def refused(path) -> str:
         ("semicolons.csv", PLAIN.replace(",", ";").encode()),
         ("decimal commas.csv", GERMAN.encode()),
         ("sep.csv", b"sep=;\r\n" + GERMAN.encode()),
+        ("sep of tabs.csv", b"sep=\t\r\n" + PLAIN.replace(",", "\t").encode()),
         ("bars.csv", PLAIN.replace(",", "|").encode()),
         ("tabs.csv", PLAIN.replace(",", "\t").encode()),
         ("commas.tsv", PLAIN.encode()),
@@ -77,18 +78,31 @@ FILES = {
     "title": (
         "My export\n\n" + PLAIN,
         "line 1 ('My export') has 1 cell, line 3 has 3; the first line should name every column, so state what "
-        "stands above the names, task.source.form: {skip_lines: 2}, or add the names that are missing",
+        "stands above the names, task.source.form: {skip_lines: 2}, or add the names that are missing, {skip_lines: 1, "
+        "names: [...]}",
     ),
     "comment": ("# by me, today\n" + PLAIN, "line 1 ('# by me') has 2 cells, line 2 has 3; the first line should"),
     "names of rows": (
         "a,b\n" + PLAIN.partition("\n")[2],
-        "line 1 ('a') has 2 cells, line 2 has 3; the first line should name every column",
+        "line 1 ('a') has 2 cells, line 2 has 3; the first line should name every column, so state what stands above "
+        "the names, task.source.form: {skip_lines: 1}, or add the names that are missing, {skip_lines: 1, names: "
+        '["name", "a", "b"]}',
+    ),
+    "commas at the ends of rows": (
+        PLAIN.replace("\n", ",\n").replace("y,", "y", 1),
+        "line 1 ('a') has 3 cells, line 2 has 4; each row ends with one of the commas: let the first line end so too",
+    ),
+    "blanks before quotation marks": (
+        "a,b,y\n" + '1, "2, 3",4\n' * 9,
+        "line 1 ('a') has 3 cells, line 2 has 4; take the blanks before quotation marks away",
     ),
     "JSON": ('[{"a": 1},\n{"a": 2}]', "is JSON; write one object a line and let its name end in .jsonl"),
     "JSON lines": ('{"a": 1}\n{"a": 2}\n', "is JSON; write one object a line and let its name end in .jsonl"),
     "numbers alone": (
-        "1,1,2\n3,4,5\n",
-        "column '1' stands there twice; give every column its own name; the first line should hold names",
+        "1,1,2\n3,4,5\n6,7,8\n",
+        "line 1 ('1,1,2') seems to be a row, as it has a number in each column of numbers; write a line of names above "
+        'it, or state them, task.source.form: {names: ["c1", "c2", "c3"]}; where it holds the names, state them with '
+        "skip_lines: 1",
     ),
     "half a gzip": (gzip.compress(PLAIN.encode())[:-20], "cannot be read (Compressed file ended"),
     "zip": (b"PK\x03\x04" + bytes(30), "is a ZIP archive or a spreadsheet; save the table in it as CSV, UTF-8"),

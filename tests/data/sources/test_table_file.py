@@ -333,7 +333,9 @@ def test_a_column_of_words_has_the_features_as_remedy(regression, tmp_path):
 def test_a_file_without_names(regression, tmp_path):
     path = tmp_path / "beams.csv"
     FRAME.to_csv(path, index=False, header=False)
-    assert refused(regression(source(path)), tmp_path).endswith("; the first line should hold names")
+    assert refused(regression(source(path)), tmp_path).endswith(
+        "where it holds the names, state them with skip_lines: 1"
+    )
 
 
 def test_suffixes_in_capitals(regression, tmp_path):

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 
 from precisionflow.config.tables import FileForm
 from precisionflow.data.readers.compressed import opened, readable
+from precisionflow.data.readers.header import count_of
 from precisionflow.data.readers.json_lines import batches_in, names_in
-from precisionflow.data.readers.table_form import count_of, find_form, undecodable
+from precisionflow.data.readers.table_form import find_form, undecodable
 from precisionflow.records.columns import Form
 
 BATCH_ROWS = 1 << 15
@@ -219,7 +220,7 @@ def _undecodable(path: Path, form: Form | None) -> str | None:
 
 def _ragged(path: Path, form: Form) -> str | None:
     """What is said of the first row that has more or fewer cells than the first; none without one."""
-    width = 0
+    width = len(form.names)
     with _text(path, form) as lines:
         for _ in range(form.skip_lines):
             lines.readline()
@@ -263,7 +264,9 @@ def _delimited(path: Path, form: Form, names: Sequence[str] = ()) -> Iterator[pc
             raw if utf8 else pa.transcoding_input_stream(raw, form.encoding, "utf-8") as text,
             pcsv.open_csv(
                 text,
-                read_options=pcsv.ReadOptions(block_size=BLOCK, skip_rows=form.skip_lines),
+                read_options=pcsv.ReadOptions(
+                    block_size=BLOCK, skip_rows=form.skip_lines, column_names=list(form.names)
+                ),
                 parse_options=pcsv.ParseOptions(
                     delimiter=form.delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
                 ),

@@ -10,15 +10,13 @@ from pathlib import Path
 
 from precisionflow.config.sources import SUFFIXES, table_suffix
 from precisionflow.config.tables import FileForm
-from precisionflow.data.readers.cells import shortened
 from precisionflow.data.readers.compressed import GZIP, is_compressed, opened, readable
+from precisionflow.data.readers.header import CALLED, Rows, check_names, check_width, refuse_row
 from precisionflow.data.readers.numerals import POINT, Marks, readings
 from precisionflow.records.columns import Form
 
 LOOKED_AT = 1 << 16
 """Bytes at the beginning of a file that say what it is."""
-CALLED = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
-"""Characters that stand between columns."""
 USUAL = {".csv": ",", ".tsv": "\t"}
 """What stands between columns where the name of a file says it."""
 COMPRESSED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -32,8 +30,6 @@ _MARKS = (
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _NAMED = {",": "comma", ".": "point", " ": "blank", "'": "apostrophe"}
 """Marks in numbers."""
-Rows = list[tuple[int, list[str]]]
-"""(number of its last line, cells) of rows that are not empty."""
 
 
 def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
@@ -42,10 +38,13 @@ def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: should end in {', '.join(SUFFIXES)}")
     if suffix == ".parquet":
+        _refuse_names(path, stated)
         marks = stated_marks(stated)
         return Form(
             kind="parquet", missing=stated.missing, decimal=marks.decimal, thousands=marks.thousands
         ), ()
+    if suffix in (".jsonl", ".ndjson"):
+        _refuse_names(path, stated)
     begun, compressed = beginning(path)
     encoding, lines = _text(path, begun, stated)
     whole, marks = len(begun) < LOOKED_AT, stated_marks(stated)
@@ -65,6 +64,11 @@ def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
     if whole and rows == 1:
         raise ValueError(f"{path}: has no rows; give at least one")
     return form, (*_told(path, form, stated, usual=USUAL.get(suffix)), *notes)
+
+
+def _refuse_names(path: Path, stated: FileForm) -> None:
+    if stated.names:
+        raise ValueError(f"{path}: names its columns itself; leave out task.source.form.names")
 
 
 def beginning(path: Path) -> tuple[bytes, bool]:
@@ -157,10 +161,10 @@ def _delimited(
     """
     if re.match(r'\s*[\[{]\s*["\[{]', lines[0]):
         raise ValueError(f"{path}: is JSON; write one object a line and let its name end in .jsonl")
-    first = lines[0].strip().strip('"')
+    first = lines[0].rstrip("\r\n").strip('" ')
     skip = stated.skip_lines
     said: str | None = stated.delimiter
-    if not skip and re.fullmatch(r"sep=[,;|\t]", first.rstrip("\r\n")):
+    if not skip and re.fullmatch(r"sep=[,;|\t]", first):
         skip, said = 1, said or first[4]
     below = lines[skip:]
     if not any(line.strip() for line in below):
@@ -171,9 +175,16 @@ def _delimited(
     quotes = stated.quotes or ("double" if delimiter != "\t" or _names_quoted(below) else "none")
     form = form.model_copy(update={"delimiter": delimiter, "quotes": quotes, "skip_lines": skip})
     rows = rows_of(below, delimiter, quoted=quotes == "double")
-    _check_header(path, rows, lines=below, delimiter=delimiter, skipped=skip)
+    names = stated.names or ()
+    if names:
+        check_names(path, rows, names)
+        rows.insert(0, (0, list(names)))
+    else:
+        check_width(path, rows, lines=below, delimiter=delimiter, skipped=skip)
     marks, notes = _marks(path, rows, form, stated)
-    return form.model_copy(update=marks._asdict()), len(rows), notes
+    if not names:
+        refuse_row(path, rows, marks=marks, skipped=skip)
+    return form.model_copy(update={"names": names, **marks._asdict()}), len(rows), notes
 
 
 def _delimiter(path: Path, lines: list[str], usual: str | None) -> str:
@@ -221,31 +232,6 @@ def _names_quoted(lines: Sequence[str]) -> bool:
     """Whether the name of every column stands in quotation marks."""
     names = lines[0].strip("\r\n").split("\t")
     return all(len(name) > 1 and name[0] == name[-1] == '"' for name in names)
-
-
-def _check_header(path: Path, rows: Rows, *, lines: list[str], delimiter: str, skipped: int) -> None:
-    header = rows[0][1]
-    if len(header) == 1:
-        _refuse_blanks(path, lines, delimiter)
-    usual = Counter(len(cells) for _, cells in rows).most_common(1)[0][0]
-    for number, cells in rows[1:]:
-        if len(cells) == usual > len(header):
-            above = number + skipped - 1
-            raise ValueError(
-                f"{path}: line {skipped + 1} ({shortened(header[0])!r}) has {count_of(len(header))}, line "
-                f"{number + skipped} has {len(cells)}; the first line should name every column, so state what stands "
-                f"above the names, task.source.form: {{skip_lines: {above}}}, or add the names that are missing"
-            )
-
-
-def _refuse_blanks(path: Path, lines: list[str], delimiter: str) -> None:
-    """ValueError where the only column holds several that blanks separate."""
-    words = [len(line.split()) for line in lines if line.strip()]
-    if len(words) > 1 and words[0] > 1 and set(words) == {words[0]} and _numbers(lines[1:]):
-        raise ValueError(
-            f"{path}: its header {shortened(lines[0].strip())!r} is one column; separate columns by "
-            f"{CALLED[delimiter]}, not by blanks"
-        )
 
 
 def stated_marks(stated: FileForm) -> Marks:
@@ -314,15 +300,3 @@ def _told(path: Path, form: Form, stated: FileForm, *, usual: str | None) -> tup
     if not found:
         return ()
     return (f"{path}: read with {', '.join(found)}; state task.source.form where that is wrong",)
-
-
-def _numbers(lines: list[str]) -> bool:
-    try:
-        return all(float(word) is not None for line in lines for word in line.split())
-    except ValueError:
-        return False
-
-
-def count_of(count: int) -> str:
-    """1 cell, 2 cells."""
-    return "1 cell" if count == 1 else f"{count} cells"
