@@ -20,7 +20,7 @@ from predictive_coding import engine_of
 from precisionflow.config import load
 from precisionflow.config.learning import FixedPrecision, PredictiveCoding
 from precisionflow.data.prepare import prepare
-from precisionflow.inference.predictive_coding.energy import Clamped
+from precisionflow.inference.predictive_coding.energy import EnteredOnce
 from precisionflow.inference.predictive_coding.laws import Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import laws
 
@@ -46,7 +46,7 @@ def passes(layers: int) -> list[Measured]:
     weights = [weight for weight in engine.network.parameters() if weight.requires_grad]
     made = laws(CODING, states=engine.network.states)
     losses = engine.teacher.objective.losses(progress=0.0)
-    clamped = Clamped(engine.network, losses, batch.inputs, batch.target, shares=True)
+    clamped = EnteredOnce(engine.network, losses, batch.inputs, batch.target)
     forward, states, every, inside = [], [], [], []
     for _ in range(PASSES):
         start = time.perf_counter()
