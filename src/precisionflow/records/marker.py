@@ -38,7 +38,7 @@ class StageCard(Card):
     """Path in the folder -> sha256 of every file that the stage wrote."""
 
 
-def read_marker(folder: Path) -> StageCard | None:
+def read_marker(folder: Path | str) -> StageCard | None:
     """The marker of a finished stage; none where it is missing or damaged."""
     file = f"{folder}/{MARKER}"
     try:
@@ -53,7 +53,8 @@ def read_marker(folder: Path) -> StageCard | None:
 def _parsed(file: str, _of: "State") -> StageCard | None:
     """The marker in a file of this state."""
     try:
-        return StageCard.model_validate_json(Path(file).read_bytes())
+        with open(file, "rb") as opened:
+            return StageCard.model_validate_json(opened.read())
     except (OSError, ValidationError):
         return None
 

@@ -317,12 +317,21 @@ def data_folder(data: Path, experiment: Experiment, split: int) -> Path:
 
 def cell_folder(root: Path, seed: int, split: int) -> Path:
     """The folder of one (seed, split) inside a variant's `model` or `evaluation` folder."""
-    return root / f"seed-{seed}-split-{split}"
+    return root / cell_name(seed, split)
+
+
+def cell_name(seed: int, split: int) -> str:
+    """Name of the folder of one (seed, split)."""
+    return f"seed-{seed}-split-{split}"
+
+
+FAILURE = "failed.json"
+"""Name of the file that a cell has in place of a result."""
 
 
 def failure_file(cell: Path) -> Path:
     """records.failure.FailureCard, in the folder of a cell whose training or evaluation failed."""
-    return cell / "failed.json"
+    return cell / FAILURE
 
 
 def cell_folders(roots: Iterable[Path]) -> list[Path]:

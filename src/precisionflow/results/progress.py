@@ -9,7 +9,7 @@ from precisionflow.config import Experiment, digest
 from precisionflow.records.marker import read_marker
 from precisionflow.results.cells import evaluation_inputs_of, training_inputs_of
 from precisionflow.results.identity import stage_key, training_identity
-from precisionflow.results.layout import Results, cell_folder, data_folder, failure_file
+from precisionflow.results.layout import FAILURE, Results, cell_name, data_folder
 
 
 class CellProgress(NamedTuple):
@@ -48,7 +48,8 @@ class Progress:
         prepared = {split: self._key(variant, split) for split in variant.splits}
         found = []
         for seed, split in cells:
-            trained = read_marker(cell_folder(models, seed, split))
+            name = cell_name(seed, split)
+            trained = read_marker(f"{models}/{name}")
             key = prepared[split]
             if key is None or trained is None:
                 found.append(CellProgress(seed, split, None))
@@ -56,10 +57,10 @@ class Progress:
             asked = training_inputs_of(taught, prepared=key, seed=seed, split=split)
             judged = evaluation_inputs_of(variant, prepared=key, trained=trained.key, seed=seed, split=split)
             learned = trained.key == stage_key("train", asked)
-            evaluated = read_marker(cell_folder(evaluations, seed, split)) if learned else None
+            evaluated = read_marker(f"{evaluations}/{name}") if learned else None
             done = evaluated is not None and evaluated.key == stage_key("evaluate", judged)
             seconds = trained.seconds + evaluated.seconds if evaluated is not None and done else None
-            failed = evaluated is not None and done and failure_file(Path()).name in evaluated.files
+            failed = evaluated is not None and done and FAILURE in evaluated.files
             found.append(CellProgress(seed, split, seconds, learned, failed))
         return found
 
