@@ -1,5 +1,5 @@
 """A study of 500 cells in which a random process is killed every minute, beside the same study unbroken: do the tables
-agree, does the memory of the run stay flat, and what do the kills cost?
+agree, does the memory of the run stay flat while cells are computed, and what do the kills cost?
 
 After a kill the run may end; the same command then goes on, as a user would say it again.
 """
@@ -35,7 +35,8 @@ class Run(NamedTuple):
     runs: int
     kills: int
     memory: list[float]
-    """MiB of the run's own process, look by look, of the longest run."""
+    """MiB of the run's own process until its cells are aggregated, look by look, of the longest run: tables take the
+    same memory after any number of cells."""
 
 
 def command(folder: Path, *, cells: int) -> list[str]:
@@ -52,7 +53,7 @@ def command(folder: Path, *, cells: int) -> list[str]:
     return [sys.executable, "-m", "precisionflow", "run", EXPERIMENT, "--out", str(folder), *chosen]
 
 
-def finish(words: list[str], *, every: float | None, seed: int = 0) -> Run:
+def finish(words: list[str], folder: Path, *, every: float | None, seed: int = 0) -> Run:
     """Run until the study is finished; with `every`, so many seconds after one kill comes the next."""
     drawn, start, kills, longest = random.Random(seed), time.perf_counter(), 0, list[float]()
     for runs in range(1, MOST_RUNS + 1):
@@ -61,7 +62,8 @@ def finish(words: list[str], *, every: float | None, seed: int = 0) -> Run:
         while process.poll() is None:
             time.sleep(LOOK)
             try:
-                memory.append(own.memory_info().rss / 2**20)
+                if not Results(folder).aggregate.exists():
+                    memory.append(own.memory_info().rss / 2**20)
                 if every is not None and time.perf_counter() >= due:
                     working = [child for child in own.children(recursive=True) if child.is_running()]
                     if working:
@@ -100,8 +102,9 @@ def main() -> None:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     try:
-        whole = finish(command(folder / "whole", cells=given.cells), every=None)
-        broken = finish(command(folder / "broken", cells=given.cells), every=given.every)
+        whole = finish(command(folder / "whole", cells=given.cells), folder / "whole", every=None)
+        words = command(folder / "broken", cells=given.cells)
+        broken = finish(words, folder / "broken", every=given.every)
         differ = apart(folder / "whole", folder / "broken")
     finally:
         shutil.rmtree(folder)
