@@ -1,6 +1,9 @@
-"""The quickstart through the pipeline against its stages called bare, one after the other, and its peak memory.
+"""What a pipeline costs beside its work: a toy study of 40 cells, and the quickstart with its peak memory.
 
-Bare: the stage functions in one process (training starts its ranks as always), without KFP and MLflow.
+The toy study is the experiment `toy` with a fourth objective, 8 variants with 5 seeds each, on one split: wall time of
+`precisionflow run` over the seconds inside its stages, divided by the tasks that run at once. All of it is of one run.
+The quickstart is compared with its stages called bare, one after the other: the stage functions in one process
+(training starts its ranks as always), without KFP and MLflow.
 """
 
 import subprocess
@@ -8,17 +11,26 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 from measured import Measured, arguments, present
+from precisionflow.pipelines.local import TASKS_AT_ONCE
 
 from precisionflow import stages
+from precisionflow.app.run import finished_stages
 from precisionflow.config import load
 from precisionflow.results.layout import Results
 
 QUICKSTART = ("quickstart-language", "quickstart-regression")
+TOY = (
+    "ablation.axes.objective.beta_nll_1={objective.kind: gaussian_nll, objective.beta: 1.0}",
+    "seeds=[0, 1, 2, 3, 4]",
+    "splits=[0]",
+)
+"""Settings of `toy`: 4 objectives, each with one network and with an ensemble, make 8 variants."""
+CELLS = 40
 
 
 def bare(settings: list[str], folder: Path) -> dict[str, float]:
@@ -58,10 +70,27 @@ def seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - start
 
 
-def piped(settings: list[str], folder: Path) -> tuple[float, float]:
+def study(settings: list[str], folder: Path) -> list[Measured]:
+    """The toy study: wall time, seconds inside the stages of each verb, and the one over the other."""
+    wall, _ = piped(["toy"], [*TOY, *settings], folder)
+    spent: dict[str, float] = {}
+    for marker in finished_stages(folder).values():
+        spent[marker.verb] = spent.get(marker.verb, 0.0) + marker.seconds
+    cells = sum(marker.verb == "evaluate" for marker in finished_stages(folder).values())
+    assert cells == CELLS, cells
+    bare = sum(spent.values()) / TASKS_AT_ONCE
+    return [
+        *(Measured(f"toy study, inside {verb}", seconds, "s") for verb, seconds in spent.items()),
+        Measured("toy study, inside the stages over tasks at once", bare, "s"),
+        Measured("toy study, wall", wall, "s"),
+        Measured("toy study of 40 cells, wall over its work", wall / bare, "1", 1.25),
+    ]
+
+
+def piped(names: Sequence[str], settings: Sequence[str], folder: Path) -> tuple[float, float]:
     """Wall seconds of `precisionflow run` and its peak memory (resident, process tree, shared pages once) in GiB."""
     overrides = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "precisionflow", "run", *QUICKSTART, "--out", str(folder), *overrides]
+    command = [sys.executable, "-m", "precisionflow", "run", *names, "--out", str(folder), *overrides]
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     peak = [0.0]
@@ -91,15 +120,20 @@ def _proportional(process: psutil.Process) -> int:
 
 
 def main() -> None:
-    """Measure both in one go and compare."""
+    """Measure in one go and compare."""
     parser = arguments(__doc__)
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE")
+    parser.add_argument("--toy", action="store_true", help="the toy study alone")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        wall, memory = piped(given.settings, Path(folder) / "piped")
+        results = study(given.settings if given.toy else [], Path(folder) / "toy")
+        if given.toy:
+            present(results, given.json)
+            return
+        wall, memory = piped(QUICKSTART, given.settings, Path(folder) / "piped")
         stages = bare(given.settings, Path(folder) / "bare")
     total = sum(stages.values())
-    results = [Measured(f"{verb}, bare", spent, "s") for verb, spent in stages.items()]
+    results += [Measured(f"{verb}, bare", spent, "s") for verb, spent in stages.items()]
     results += [
         Measured("all stages, bare", total, "s"),
         Measured("pipeline, wall", wall, "s", 360.0),
