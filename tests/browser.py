@@ -45,8 +45,10 @@ class Page:
         """What the tab answers to a method of the protocol."""
         return self._ask(method, self._session, **params)
 
-    def show(self, file: Path, *, width: int, dark: bool = False, scripts: bool = True) -> None:
-        """Load a file into a window of `width` CSS pixels, and wait until it is there."""
+    def show(
+        self, file: Path, *, width: int, dark: bool = False, scripts: bool = True, media: str = ""
+    ) -> None:
+        """Load a file into a window of `width` CSS pixels, or onto paper of that width, and wait until it is there."""
         self.ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -55,7 +57,7 @@ class Page:
             mobile=False,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.ask("Emulation.setEmulatedMedia", media="", features=[scheme])
+        self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self.ask("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.ask("Page.navigate", url=file.resolve().as_uri())
         next(answer for answer in self._answers if answer.get("method") == "Page.loadEventFired")

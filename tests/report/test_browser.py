@@ -18,6 +18,10 @@ pytestmark = pytest.mark.skipif(
     browser.installed() is None, reason=f"none of {', '.join(browser.PROGRAMS)} is installed"
 )
 NARROW, WIDE = 380, 1400
+PAPER = 718
+"""CSS pixels between the margins of a page of A4."""
+READABLE = 4.5
+"""Contrast of a text to what is behind it, at least (WCAG 2.2, 1.4.3)."""
 PAGES = ("report", "gallery", "search")
 OVERFLOWS = """(() => {
   const wide = document.documentElement.clientWidth
@@ -27,6 +31,40 @@ OVERFLOWS = """(() => {
   }).map((of) => `${of.tagName} of ${wide}: ${of.textContent.slice(0, 60)}`)
 })()"""
 """Elements that reach beyond the window, but for those in what is scrolled by itself."""
+CUT = """(() => {
+  const wide = document.documentElement.clientWidth
+  return [...document.querySelectorAll("body *")].filter((of) => {
+    const box = of.getBoundingClientRect()
+    return box.width && (box.right > wide + 0.5 || box.left < -0.5)
+  }).map((of) => `${of.tagName} of ${wide}: ${of.textContent.slice(0, 60)}`)
+})()"""
+"""Elements that reach beyond the paper, where nothing can be scrolled."""
+FAINT = """(() => {
+  const parts = (colour) => (colour.match(/[\\d.]+/g) ?? []).map(Number)
+  const light = (rgb) => {
+    const linear = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4
+    const [r, g, b] = rgb.slice(0, 3).map((v) => linear(v / 255))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+  }
+  const behind = (of) => {
+    for (let up = of; up; up = up.parentElement) {
+      const colour = parts(getComputedStyle(up).backgroundColor)
+      if (colour.length === 3 || colour[3] === 1) return colour
+    }
+    return [255, 255, 255]
+  }
+  const found = new Set()
+  for (const of of document.querySelectorAll("body *")) {
+    if (![...of.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim())) continue
+    if (["SCRIPT", "STYLE"].includes(of.nodeName)) continue
+    const style = getComputedStyle(of)
+    const [a, b] = [light(parts(of.closest("svg") ? style.fill : style.color)), light(behind(of))].sort((x, y) => y - x)
+    const ratio = (a + 0.05) / (b + 0.05)
+    if (ratio < LEAST) found.add(`${of.nodeName} ${ratio.toFixed(2)}: ${of.textContent.trim().slice(0, 40)}`)
+  }
+  return [...found]
+})()""".replace("LEAST", str(READABLE))
+"""Texts that stand out too little from what is behind them."""
 TOUCHING = """(() => {
   const found = []
   for (const svg of document.querySelectorAll("svg[role=img]")) {
@@ -112,6 +150,31 @@ def test_a_dark_window_gets_a_dark_page_whose_words_and_lines_stand_out(folder: 
     ground, *words = brightness(dark=True)
     assert ground < 40
     assert min(words) > 150
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_text_stands_out_from_what_is_behind_it(
+    name: str, dark: bool, folder: Path, page: Page
+) -> None:
+    page.show(folder / f"{name}.html", width=WIDE, dark=dark)
+    page.value("document.querySelectorAll('details').forEach((of) => { of.open = true })")
+    assert page.value(FAINT) == []
+    page.value("document.querySelector('figcaption').style.color = 'rgb(120 120 120)'")
+    assert any(of.startswith("FIGCAPTION") for of in page.value(FAINT))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_on_paper_nothing_is_cut(name: str, folder: Path, page: Page) -> None:
+    page.show(folder / f"{name}.html", width=PAPER, media="print")
+    assert page.value(CUT) == []
+    assert page.value("getComputedStyle(document.querySelector('.numbers')).display") == "none"
+    kept = page.value(
+        "[...document.querySelectorAll('figure, tbody tr')].map((of) => getComputedStyle(of).breakInside)"
+    )
+    assert set(kept) == {"avoid"}
+    page.value("document.querySelector('figcaption').style.minWidth = '900px'")
+    assert page.value(CUT)
 
 
 def test_every_figure_says_what_it_shows(folder: Path, page: Page) -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from typing import Any
 from unicodedata import east_asian_width
@@ -170,7 +171,16 @@ def shortened(text: str) -> str:
 
 def legend_sample(index: int, *, name: str) -> str:
     """A short line in the look of series `index`, for a legend in HTML."""
-    with sketch(name, alt="", width=36, height=12) as drawing:
+    return _sample(index).replace(f"{_NAME}-", f"{name}-")
+
+
+_NAME = "name-of-the-sample"
+"""Start of the ids of a sample that is drawn once for all legends."""
+
+
+@cache
+def _sample(index: int) -> str:
+    with sketch(_NAME, alt="", width=36, height=12) as drawing:
         look = stroke(index)
         drawing.figure.set_layout_engine("none")
         drawing.axes.set_axis_off()

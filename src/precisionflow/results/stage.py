@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import platform
 import shutil
 import time
@@ -137,7 +138,7 @@ def input_marker(folder: Path) -> StageCard:
     if marker is None:
         raise ValueError(f"{folder}: is not a finished stage; run the stage that writes it first")
     for name in marker.files:
-        if not (folder / name).exists():
+        if not os.path.exists(f"{folder}/{name}"):
             check_written(folder / name)
     return marker
 
