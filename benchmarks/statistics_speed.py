@@ -47,7 +47,7 @@ def measured(of: Experiment) -> Measured:
     nothing = dict.fromkeys(names, np.empty(0))
     return {
         cell: Scores(
-            dict(zip(names, generator.gamma(20, 0.05, METRICS).tolist(), strict=True)), 44, 398, nothing
+            dict(zip(names, generator.gamma(20, 0.05, METRICS).tolist(), strict=True)), 44, 398, "", nothing
         )
         for variant in expand(of)
         for (cell,) in cells_of(variant, of)

@@ -33,7 +33,7 @@ def measured_by(experiment: Experiment, measure: Measure) -> Measured:
     """What the cells of an experiment measured, without files."""
     return {
         Cell(experiment.name, variant.dataset, variant.name, seed, split): Scores(
-            measure(variant, seed, split), 44, 398, {}
+            measure(variant, seed, split), 44, 398, "0", {}
         )
         for variant in expand(experiment)
         for seed in experiment.seeds

@@ -74,10 +74,16 @@ def _replaced(text: str, replacements: tuple[tuple[str, str], ...]) -> str:
 
 
 def evaluations(
-    experiment: Experiment, root: Path, measure: Measure, *, rows: int = 0, rows_learned: int = 398
+    experiment: Experiment,
+    root: Path,
+    measure: Measure,
+    *,
+    rows: int = 0,
+    rows_learned: int = 398,
+    test: str = "0",
 ) -> list[Path]:
     """The evaluation folders of all variants; with `rows`, each cell also has that many predictions."""
-    work = partial(write_evaluated, measure=measure, rows=rows, rows_learned=rows_learned)
+    work = partial(write_evaluated, measure=measure, rows=rows, rows_learned=rows_learned, test=test)
     return _folders(experiment, root, "evaluate", work)
 
 
@@ -150,6 +156,7 @@ def write_evaluated(
     measure: Measure,
     rows: int = 0,
     rows_learned: int = 398,
+    test: str = "0",
 ) -> None:
     """Metrics of a cell, and predictions where there are to be rows of them."""
     key = {
@@ -159,7 +166,7 @@ def write_evaluated(
         "seed": seed,
         "split": split,
     }
-    key |= {"n": 44, "n_train": rows_learned}
+    key |= {"n": 44, "n_train": rows_learned, "test": test}
     lines = [
         key | {"metric": m, "value": float(v), "chance": _chance(m, v)}
         for m, v in measure(variant, seed, split).items()

@@ -123,6 +123,27 @@ def test_a_cell_that_is_measured_on_two_data_sets(line: Line, tmp_path: Path) ->
     )
 
 
+def test_a_cell_that_is_measured_on_other_rows_of_the_same_number(line: Line, tmp_path: Path) -> None:
+    folders, other = evaluated(tmp_path / "a"), evaluated(tmp_path / "b", test="1" * 64)
+    message = refused(line, [*folders, other[1]], tmp_path)
+    assert message.startswith(
+        f"{tmp_path}/b/evaluate/noise/diabetes/heteroscedastic/seed-0-split-0: experiment"
+    )
+    assert message.endswith(
+        "is measured on test rows with the sha256 111111111111, and on others with 0; keep the results on one data set"
+    )
+
+
+def test_variants_that_are_measured_on_other_rows(line: Line, tmp_path: Path) -> None:
+    first, _ = evaluated(tmp_path / "a")
+    _, second = evaluated(tmp_path / "b", test="1" * 64)
+    message = refused(line, [first, second], tmp_path)
+    assert (
+        "variant 'heteroscedastic', seed 0, split 0 is measured on test rows with the sha256 1111" in message
+    )
+    assert message.endswith("on others with 0; prepare the data once and evaluate again")
+
+
 def test_a_metric_that_this_version_does_not_know(line: Line, tmp_path: Path) -> None:
     folders = evaluated(tmp_path, measure=lambda *cell: plausible(*cell) | {"nlll": 1.0})
     message = refused(line, folders, tmp_path)

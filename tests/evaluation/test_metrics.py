@@ -152,17 +152,19 @@ def test_the_metrics_table_survives_its_file(tmp_path):
         split=4,
         n=45,
         n_train=397,
+        test="ab",
     )
     write_parquet(table, tmp_path / "metrics.parquet", METRICS)
     cell = {"experiment": experiment.name, "variant": "default", "dataset": "diabetes", "seed": 3, "split": 4}
     assert read_parquet(tmp_path / "metrics.parquet", METRICS).to_pylist() == [
-        cell | {"metric": "nll", "value": 1.5, "n": 45, "n_train": 397, "chance": []},
+        cell | {"metric": "nll", "value": 1.5, "n": 45, "n_train": 397, "test": "ab", "chance": []},
         cell
         | {
             "metric": "coverage_90",
             "value": 0.9,
             "n": 45,
             "n_train": 397,
+            "test": "ab",
             "chance": [world / WORLDS for world in range(WORLDS)],
         },
     ]
@@ -171,7 +173,7 @@ def test_the_metrics_table_survives_its_file(tmp_path):
 def test_no_metric_is_a_table_without_rows():
     assert (
         metrics_table(
-            {}, {}, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9
+            {}, {}, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9, test=""
         ).num_rows
         == 0
     )
@@ -183,7 +185,9 @@ def test_no_metric_is_a_table_without_rows():
 )
 def test_the_metrics_table_refuses(values, message):
     with pytest.raises(ValueError, match=message):
-        metrics_table(values, {}, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9)
+        metrics_table(
+            values, {}, experiment=load("quickstart-regression"), seed=0, split=0, n=1, n_train=9, test=""
+        )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

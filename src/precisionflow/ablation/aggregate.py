@@ -247,6 +247,7 @@ def _check_complete(
     for cell in wanted:
         if cell not in measured:
             raise ValueError(f"no metrics of {cell}; train and evaluate it, or give its folder")
+    _check_rows(variants, wanted, measured)
     headline = [m.name for m in contrasted(experiment)]
     others = {metric for cell in wanted for metric in measured[cell].values} - set(headline)
     names = headline + sorted(others, key=_reading_order)
@@ -260,6 +261,20 @@ def _check_complete(
                 there = ", ".join(sorted(measured[cell].values, key=_reading_order))
                 raise ValueError(f"{cell} has no metric {name!r} (there are {there}); evaluate it again")
     return names
+
+
+def _check_rows(variants: Sequence[Variant], cells: Sequence[Cell], measured: Measured) -> None:
+    """ValueError where cells of one task and split were measured on other test rows."""
+    tasks = {variant.name: variant.experiment.task.model_dump_json() for variant in variants}
+    first: dict[tuple[str, int], Cell] = {}
+    for cell in cells:
+        other = first.setdefault((tasks[cell.variant], cell.split), cell)
+        one, two = measured[other].test, measured[cell].test
+        if one != two:
+            raise ValueError(
+                f"{cell} is measured on test rows with the sha256 {two[:12]}, and {other} on others with {one[:12]}; "
+                "prepare the data once and evaluate again"
+            )
 
 
 def _reading_order(metric: str) -> tuple[str, float]:

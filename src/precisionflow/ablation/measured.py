@@ -27,6 +27,8 @@ class Scores(NamedTuple):
     """Rows or tokens that were tested."""
     rows_learned: int
     """Rows or tokens of training and validation."""
+    test: str
+    """sha256 of the prepared test rows."""
     chance: dict[str, np.ndarray]
     """metric -> what it is in worlds where the predictions are true; empty where chance does not keep it from 0."""
     cost: CostCard | None = None
@@ -55,8 +57,8 @@ def read_metrics(cells: Iterable[Path], *, costs: bool = False) -> Measured:
         for row, draws in zip(table.drop_columns("chance").to_pylist(), table["chance"], strict=True):
             cell = Cell(*(row[name] for name in Cell._fields))
             metric, value = row["metric"], row["value"]
-            scores = measured.setdefault(cell, Scores({}, row["n"], row["n_train"], {}, cost))
-            _check_data(folder, cell, scores, rows=row["n"], rows_learned=row["n_train"])
+            scores = measured.setdefault(cell, Scores({}, row["n"], row["n_train"], row["test"], {}, cost))
+            _check_data(folder, cell, scores, rows=row["n"], rows_learned=row["n_train"], test=row["test"])
             scores.chance[metric] = draws.values.to_numpy()
             known = scores.values.setdefault(metric, value)
             if known != value:
@@ -74,13 +76,18 @@ def _check_metric(file: Path, name: str) -> None:
         raise ValueError(f"{file}: {error}; evaluate again with this version") from None
 
 
-def _check_data(folder: Path, cell: Cell, scores: Scores, *, rows: int, rows_learned: int) -> None:
+def _check_data(folder: Path, cell: Cell, scores: Scores, *, rows: int, rows_learned: int, test: str) -> None:
     """ValueError where a row of a cell was measured on other data than those before it."""
     if (rows, rows_learned) != (scores.rows, scores.rows_learned):
         known = f"{scores.rows} rows after {scores.rows_learned} learned"
         raise ValueError(
             f"{folder}: {cell} is measured on {rows} rows after {rows_learned} learned, and on {known}; "
             "keep the results on one data set"
+        )
+    if test != scores.test:
+        raise ValueError(
+            f"{folder}: {cell} is measured on test rows with the sha256 {test[:12]}, and on others with "
+            f"{scores.test[:12]}; keep the results on one data set"
         )
 
 

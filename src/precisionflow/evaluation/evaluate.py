@@ -23,7 +23,7 @@ from precisionflow.results.layout import (
     data_folder,
     failure_file,
 )
-from precisionflow.results.stage import input_key, once
+from precisionflow.results.stage import input_key, input_marker, once
 from precisionflow.training.device import pick_device
 
 VERB: Verb = "evaluate"
@@ -114,6 +114,7 @@ def _evaluate_cell(
         split=split,
         n=scored.predictions.num_rows,
         n_train=prepared.rows["train"] + prepared.rows["valid"],
+        test=input_marker(data).files.get(PreparedSplit(data).part("test").name, ""),
     )
     write_parquet(table, files.metrics, METRICS)
     return values

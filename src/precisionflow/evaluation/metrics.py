@@ -127,10 +127,12 @@ def metrics_table(
     split: int,
     n: int,
     n_train: int,
+    test: str,
 ) -> pa.Table:
     """A `records.schemas.METRICS` with one row for each value of one cell.
 
-    n rows or tokens stand behind each; n_train are those of training and validation.
+    n rows or tokens stand behind each; n_train are those of training and validation, `test` is the
+    sha256 of the prepared test rows.
 
     ValueError for a name that the catalogue does not have and for a value that is not finite.
     """
@@ -148,6 +150,7 @@ def metrics_table(
             "chance": chance.get(name, ()),
             "n": n,
             "n_train": n_train,
+            "test": test,
         }
         for name, value in values.items()
     ]

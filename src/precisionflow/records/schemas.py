@@ -181,11 +181,13 @@ METRICS = _schema(
     value=_real,
     n=_whole,
     n_train=_whole,
+    test=_text,
     chance=_reals,
 )
 """evaluation/metrics.parquet: n is the number of rows or tokens behind the value, n_train that of training and
-validation. chance is the metric in worlds where the predictions are true, the same worlds in every cell; an empty list
-where chance does not keep it from its ideal."""
+validation, test the sha256 of the prepared test rows, which are standardised by those that were learned from. chance is
+the metric in worlds where the predictions are true, the same worlds in every cell; an empty list where chance does not
+keep it from its ideal."""
 SURENESS = ""
 """In place of a feature's name: bins of how sure the model says it is, by the stated std or the largest probability."""
 BINS = _schema(

@@ -75,6 +75,6 @@ def _cells(client: "MlflowClient", parent: "Run") -> tuple[Measured, dict[Cell, 
             if name.startswith("test.")
         }
         chance = dict.fromkeys(values, np.empty(0))
-        measured[cell] = Scores(values, int(tags[ROWS]), int(tags[ROWS_LEARNED]), chance)
+        measured[cell] = Scores(values, int(tags[ROWS]), int(tags[ROWS_LEARNED]), tags[TEST], chance)
         test[cell], code[cell] = tags[TEST], tags[f"{PREFIX}code_version"]
     return measured, test, code
