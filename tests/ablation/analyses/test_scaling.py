@@ -57,6 +57,7 @@ def measured(experiment: Experiment) -> Measured:
             {"nll": loss(variant, seed)},
             44,
             398,
+            "0",
             {},
             CostCard(
                 parameters=parameters(variant),
@@ -162,6 +163,7 @@ def test_intervals_of_a_loss_know_that_splits_share_rows() -> None:
                 {"nll": 1.5 + 3 * variant.experiment.training.steps**-0.5 + 0.01 * split},
                 rows_tested,
                 398,
+                "0",
                 {},
                 CostCard(
                     parameters=100,
