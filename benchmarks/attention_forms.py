@@ -103,9 +103,7 @@ class Hops(Attended):
         self.value = Multihop(shape.heads * shape.width, heads=shape.heads, hops=hops)
 
     def forward(self) -> Tensor:
-        posterior = self.posterior()
-        offered = self.value.offered(self.values(), posterior)
-        return self.value.expectation(posterior, offered, self.at)
+        return self.value.mean(self.values(), self.posterior(), self.at)
 
 
 class Retrieval(Attended):
@@ -116,7 +114,7 @@ class Retrieval(Attended):
         self.value = Hopfield(self.potential.scaled, heads=shape.heads, iterations=1)
 
     def forward(self) -> Tensor:
-        return self.value.expectation(self.posterior(), self.values(), self.at)
+        return self.value.mean(self.values(), self.posterior(), self.at)
 
 
 class Fused(nn.Module):

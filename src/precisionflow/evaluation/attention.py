@@ -56,7 +56,7 @@ def _mass(
     at = Sites(torch.arange(tokens, device=posterior.keys.device), None, range(tokens))
     each = torch.eye(tokens, dtype=posterior.keys.dtype, device=posterior.keys.device)
     own = each.expand(rows, heads, tokens, tokens)
-    weights = module.value.expectation(posterior, module.value.offered(own, posterior), at)[:, :, -1]
+    weights = module.value.mean(own, posterior, at)[:, :, -1]
     shares = weights / weights.sum(-1, keepdim=True)
     chosen = places.to(shares.device)[:, None].expand(-1, heads, -1)
     return shares.gather(-1, chosen).double()

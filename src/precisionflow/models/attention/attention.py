@@ -60,9 +60,7 @@ class Attention(nn.Module):
 
     def heads(self, x: Tokens, at: Sites) -> Tokens:
         """What each head gives, side by side in their order, before they are mixed."""
-        posterior = self.posterior(x, at)
-        offered = self.value.offered(self.value(x, at), posterior)
-        return beside(self.value.expectation(posterior, offered, at))
+        return beside(self.value.mean(self.value(x, at), self.posterior(x, at), at))
 
     def posterior(self, x: Tokens, at: Sites) -> Posterior:
         """p(edge | x) between the tokens of the same sequences."""

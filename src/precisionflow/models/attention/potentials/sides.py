@@ -1,10 +1,13 @@
 """Query side and key side of tokens, made apart or at once."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from precisionflow.models.attention.heads import HeadMaps, Heads, Origin, QueriesAndKeys
+from precisionflow.models.attention.lowerings.blockwise import KEPT
 from precisionflow.models.attention.potentials import Lowered, SidesUnderWay, Tokens
 from precisionflow.models.attention.sites import Sites
 
@@ -20,15 +23,16 @@ class Sides(nn.Module, ABC):
         return self._origin(self.queries_keys(y[:, :1], at.first(1), "key"))
 
     def query(self, x: Tokens, at: Sites, origin: Origin) -> Lowered:
-        return self._queries(self._measured(self.queries_keys(x, at, "query"), origin), x)
+        return self._query_side(self.queries_keys(x, at, "query"), origin, x)
 
     def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
-        return self._keys(self._measured(self.queries_keys(y, at, "key"), origin), y)
+        return self._key_side(self.queries_keys(y, at, "key"), origin, y)
 
     def forward(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
         queries, keys = self.queries_keys(x, at).chunk(2, dim=1)
         origin = self._origin(keys) if origin is None else origin
-        return self._queries(self._measured(queries, origin), x), self._keys(self._measured(keys, origin), x)
+        side = _made_again if _long(queries, keys) else _made
+        return side(self._query_side, queries, origin, x), side(self._key_side, keys, origin, x)
 
     def begin(self, maps: HeadMaps) -> SidesUnderWay:
         both = self.queries_keys.begin(maps)
@@ -38,11 +42,15 @@ class Sides(nn.Module, ABC):
             nonlocal origin
             queries, keys = both(x, at).chunk(2, dim=1)
             origin = self._origin(keys) if origin is None else origin
-            return self._queries(self._measured(queries, origin), x), self._keys(
-                self._measured(keys, origin), x
-            )
+            return self._query_side(queries, origin, x), self._key_side(keys, origin, x)
 
         return sides
+
+    def _query_side(self, queries: Heads, origin: Origin, x: Tokens) -> Lowered:
+        return self._queries(self._measured(queries, origin), x)
+
+    def _key_side(self, keys: Heads, origin: Origin, y: Tokens) -> Lowered:
+        return self._keys(self._measured(keys, origin), y)
 
     @abstractmethod
     def _origin(self, keys: Heads) -> Origin:
@@ -69,3 +77,20 @@ class AsTheyAre(Sides):
 
     def _measured(self, heads: Heads, origin: Origin) -> Heads:  # noqa: ARG002
         return heads
+
+
+Make = Callable[[Heads, Origin, Tokens], Lowered]
+
+
+def _long(queries: Heads, keys: Heads) -> bool:
+    """Whether blocks of log potentials are made again in the backward pass on a CPU."""
+    return queries.device.type == "cpu" and queries[..., 0].numel() * keys.shape[-2] > KEPT
+
+
+def _made(make: Make, *given: Tensor) -> Lowered:
+    return make(*given)
+
+
+def _made_again(make: Make, *given: Tensor) -> Lowered:
+    """The same; its backward pass makes it once more, so that nothing between the heads and a side is kept."""
+    return checkpoint(make, *given, use_reentrant=False, preserve_rng_state=False)  # type: ignore[no-any-return]

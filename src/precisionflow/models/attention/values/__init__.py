@@ -19,7 +19,7 @@ Own = Float[Tensor, "batch heads tokens width"]
 Before = Float[Tensor, "batch heads earlier offered"]
 Offered = Float[Tensor, "batch heads tokens offered"]
 ToAll = Float[Tensor, "batch heads keys offered"]
-Mixed = Float[Tensor, "batch heads queries width"]
+Mixed = Float[Tensor, "batch heads queries mixed"]
 
 
 @runtime_checkable
@@ -32,6 +32,10 @@ class Value(Protocol):
 
     def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:
         """What the tokens offer; `posterior` has them as queries, and as keys those that offer `before`, then them."""
+        ...
+
+    def mean(self, own: Own, posterior: Posterior, at: Sites) -> Mixed:
+        """The value's mean over the edges of tokens that attend to each other; nothing is kept of what they offer."""
         ...
 
     def begin(self, maps: HeadMaps) -> Callable[[Tokens, Sites], Own]:

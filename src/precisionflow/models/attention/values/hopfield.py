@@ -46,6 +46,9 @@ class Hopfield(nn.Module):
     def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:  # noqa: ARG002
         return own
 
+    def mean(self, own: Own, posterior: Posterior, at: Sites) -> Mixed:
+        return self.expectation(posterior, own, at)
+
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
         for _ in range(self.iterations - 1):
             retrieved = posterior.expectation(posterior.keys)

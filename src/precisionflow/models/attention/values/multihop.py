@@ -27,5 +27,11 @@ class Multihop(Neighbour):
             levels.append(own + posterior.expectation(torch.cat([level, levels[-1]], dim=2)))
         return torch.cat(levels, dim=-1)
 
+    def mean(self, own: Own, posterior: Posterior, at: Sites) -> Mixed:  # noqa: ARG002
+        level = own
+        for _ in range(self.hops - 1):
+            level = own + posterior.expectation(level)
+        return posterior.expectation(level)
+
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
         return posterior.expectation(offered.chunk(self.hops, dim=-1)[-1])

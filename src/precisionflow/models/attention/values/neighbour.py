@@ -28,5 +28,8 @@ class Neighbour(nn.Module):
     def offered(self, own: Own, posterior: Posterior, before: Before | None = None) -> Offered:  # noqa: ARG002
         return own
 
+    def mean(self, own: Own, posterior: Posterior, at: Sites) -> Mixed:
+        return self.expectation(posterior, own, at)
+
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
         return posterior.expectation(offered)
