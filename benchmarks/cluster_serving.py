@@ -20,7 +20,8 @@ from precisionflow.components.images import image_references
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.short_pod import Work, answer
 
-QUESTION = '{"columns": {"observations": ["0 0; 1 0"], "actions": ["1"]}}'
+ROW = '{"observations": "0 0; 1 0", "actions": "1"}'
+"""A history of an agent's."""
 LOOK = 1.0
 """Seconds between looks at the replicas."""
 STARTED = 30.0
@@ -86,13 +87,16 @@ def main() -> None:
     parser.add_argument("--context", help="of the kubeconfig")
     parser.add_argument("--deployment", default="serve-perception")
     parser.add_argument("--endpoint", default="perception")
-    parser.add_argument("--question", default=QUESTION)
+    parser.add_argument("--row", default=ROW, help="cells of a question's columns, as JSON")
+    parser.add_argument("--rows", type=int, default=1, help="of a request")
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=150.0)
     parser.add_argument("--times", type=int, default=3, help="pods that are deleted")
     given = parser.parse_args()
     connection = Connection(Access(given.context, given.namespace))
-    asked = ("python3", "-c", PROGRAM, given.deployment, given.endpoint, given.question)
+    row = json.loads(given.row)
+    question = json.dumps({"columns": {name: [cell] * given.rows for name, cell in row.items()}})
+    asked = ("python3", "-c", PROGRAM, given.deployment, given.endpoint, question)
     command = (*asked, str(given.clients), str(given.seconds))
     found: dict[str, Any] = {}
 
