@@ -110,7 +110,7 @@ def drawn(sine, evaluated: Path) -> list:
 
 def test_the_report_draws_it_with_the_truth(sine, evaluated):
     (picture,) = drawn(sine, evaluated)
-    assert "6 test rows" in picture.svg
+    assert "6 test rows" in picture.drawn.svg
     assert "true mean" in picture.caption
 
 

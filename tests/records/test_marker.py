@@ -31,7 +31,7 @@ def predictions() -> pa.Table:
 
 
 def metrics() -> pa.Table:
-    labels = {"experiment": "e", "variant": "v", "dataset": "d", "seed": 0, "split": 0}
+    labels = {"experiment": "e", "variant": "v", "dataset": "d", "seed": 0, "split": 0, "test": 64 * "0"}
     values = [
         {"metric": f"m{i}", "value": i / 7, "n": 60, "n_train": 540, "chance": [i / 3] * (i % 2)}
         for i in range(20)
