@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,27 +112,24 @@ def test_two_files_that_claim_one_cell_with_other_values(line: Line, tmp_path: P
     assert "has nll 0.0, another folder says 2.1" in message
 
 
-def test_a_cell_that_is_measured_on_two_data_sets(line: Line, tmp_path: Path) -> None:
-    """The same values, but the training rows are others."""
-    folders, other = evaluated(tmp_path / "a"), evaluated(tmp_path / "b", rows_learned=300)
+@pytest.mark.parametrize(
+    ("other_data", "told"),
+    [
+        ({"rows_learned": 300}, "44 rows after 300 learned, and on 44 rows after 398 learned"),
+        ({"test": "1" * 64}, "test rows with the sha256 111111111111, and on others with 0"),
+    ],
+    ids=["other training rows", "other test rows, as many"],
+)
+def test_a_cell_that_is_measured_on_two_data_sets(
+    other_data: dict[str, Any], told: str, line: Line, tmp_path: Path
+) -> None:
+    """The same values."""
+    folders, other = evaluated(tmp_path / "a"), evaluated(tmp_path / "b", **other_data)
     message = refused(line, [*folders, other[1]], tmp_path)
     assert message.startswith(
         f"{tmp_path}/b/evaluate/noise/diabetes/heteroscedastic/seed-0-split-0: experiment"
     )
-    assert message.endswith(
-        "is measured on 44 rows after 300 learned, and on 44 rows after 398 learned; keep the results on one data set"
-    )
-
-
-def test_a_cell_that_is_measured_on_other_rows_of_the_same_number(line: Line, tmp_path: Path) -> None:
-    folders, other = evaluated(tmp_path / "a"), evaluated(tmp_path / "b", test="1" * 64)
-    message = refused(line, [*folders, other[1]], tmp_path)
-    assert message.startswith(
-        f"{tmp_path}/b/evaluate/noise/diabetes/heteroscedastic/seed-0-split-0: experiment"
-    )
-    assert message.endswith(
-        "is measured on test rows with the sha256 111111111111, and on others with 0; keep the results on one data set"
-    )
+    assert message.endswith(f"is measured on {told}; keep the results on one data set")
 
 
 def test_variants_that_are_measured_on_other_rows(line: Line, tmp_path: Path) -> None:

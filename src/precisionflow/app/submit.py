@@ -39,12 +39,8 @@ def submit_experiment(
     is given a name, repeats or searches. With a `study`, the run searches first and trains with what was found.
     ValueError for a user's mistake, ClusterError for a refusal; both leave the cluster as it was.
     """
-    if cron and wait:
-        raise ValueError("--cron and --wait: a recurring run never ends; leave out one of them")
-    if cron and len(cron.split()) != CRON_FIELDS and not cron.startswith("@"):
-        raise ValueError(
-            f"--cron {cron!r}: should have {CRON_FIELDS} fields, the first seconds: '0 0 6 * * 1-5'"
-        )
+    if cron:
+        _refuse_schedule(cron, wait=wait)
     from precisionflow.cluster.pipelines.submit import mlflow_variables, start, succeeded
     from precisionflow.cluster.pipelines.unmet import Asked, refuse_unmet
     from precisionflow.components.images import image_references, refuse_inexact
@@ -87,6 +83,15 @@ def submit_experiment(
         )
     _tell(name, run_id, recurring=bool(cron), tracked=bool(variables), connection=connection)
     return True if cron or not wait else _followed(name, run_id, connection=connection)
+
+
+def _refuse_schedule(cron: str, *, wait: bool) -> None:
+    if wait:
+        raise ValueError("--cron and --wait: a recurring run never ends; leave out one of them")
+    if len(cron.split()) != CRON_FIELDS and not cron.startswith("@"):
+        raise ValueError(
+            f"--cron {cron!r}: should have {CRON_FIELDS} fields, the first seconds: '0 0 6 * * 1-5'"
+        )
 
 
 def _held(files: Sequence[str], workspace: Workspace) -> Held:
