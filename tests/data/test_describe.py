@@ -1,6 +1,7 @@
 """What `describe` says of a file, and that the block it prints is one that prepare takes."""
 
 import gzip
+import json
 
 import numpy as np
 import pandas as pd
@@ -124,6 +125,24 @@ def test_the_block_is_one_that_prepare_takes(line: Line, tmp_path, form) -> None
     task = block(done.out)
     assert task["kind"] == KINDS.get(form, "regression")
     prepare([resolved(task)], out=tmp_path / "out")
+
+
+def test_columns_of_lists_and_objects_are_left_out_and_told(tmp_path) -> None:
+    rows = FRAME[["width", "y"]].to_dict("records")
+    lines = [
+        json.dumps(row | {"deep": {"a": 1}, "later": [1] if i > 50 else 1}) for i, row in enumerate(rows)
+    ]
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    found = describe_file(tmp_path / "t.jsonl")
+    assert [(c.name, c.kind) for c in found.columns if not c.usable] == [
+        ("deep", "other"),
+        ("later", "other"),
+    ]
+    assert (
+        "column 'later' is left out: line 52, column 'later': [\"1\"] is no single value" in found.problems[1]
+    )
+    assert found.task is not None
+    prepare([resolved(found.task)], out=tmp_path / "out")
 
 
 def test_two_columns_of_texts_beside_classes_are_pairs(tmp_path) -> None:

@@ -16,6 +16,7 @@ from precisionflow.config.tasks.texts import Tag
 from precisionflow.data.described import Described, beside, describe_column
 from precisionflow.data.readers.conllu import Skipped, is_conllu, read_sentences
 from precisionflow.data.readers.header import NoNamesError
+from precisionflow.data.readers.json_lines import NestedError
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources.table_rows import place_of
 from precisionflow.data.sources.text_file import open_text_files
@@ -133,10 +134,13 @@ def _describe_text(path: Path, form: FileForm | None) -> Description:
 def _describe_table(file: TableInFile, target: str | None, form: FileForm | None) -> Description:
     if target is not None:
         file.check_columns([target])
-    rows, whole = _beginning(file)
+    rows, whole, nested = _beginning(file)
     place = place_of(file)
     alone = tuple(
-        describe_column(name, rows[name], place, index=name in file.index_columns) for name in file.names
+        nested[name]
+        if name in nested
+        else describe_column(name, rows[name], place, index=name in file.index_columns)
+        for name in file.names
     )
     chosen = _target(alone, target)
     columns = beside(alone, chosen)
@@ -149,12 +153,27 @@ def _describe_table(file: TableInFile, target: str | None, form: FileForm | None
     return Description(summary, columns, (*file.notes, *problems), task, said)
 
 
-def _beginning(file: TableInFile) -> tuple[pa.Table, bool]:
-    """(the rows that are looked at, whether they are all)."""
+def _beginning(file: TableInFile) -> tuple[pa.Table, bool, dict[str, Described]]:
+    """(the rows that are looked at, whether they are all, columns of JSON lines with a list or an object)."""
+    nested: dict[str, Described] = {}
+    while names := [name for name in file.names if name not in nested]:
+        try:
+            return *_rows_at_first(file, names), nested
+        except NestedError as error:
+            said = str(error).removeprefix(f"{file.path}: ").partition(";")[0]
+            nested[error.column] = Described(error.column, "other", "lists or objects").faulty(
+                f"is left out: {said}; write its values in columns of their own"
+            )
+    raise ValueError(
+        f"{file.path}: every column holds lists or objects; write their values in columns of their own"
+    )
+
+
+def _rows_at_first(file: TableInFile, names: Sequence[str]) -> tuple[pa.Table, bool]:
     most = max(1, min(MOST_ROWS, MOST_CELLS // len(file.names)))
     held: list[pa.RecordBatch] = []
     count = 0
-    for batch in file.batches(file.names):
+    for batch in file.batches(names):
         held.append(batch)
         count += batch.num_rows
         if count > most:

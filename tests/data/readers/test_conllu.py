@@ -57,6 +57,23 @@ def naive(lines: list[str], field: int) -> list[tuple[tuple[str, ...], tuple[str
     ]
 
 
+def test_a_line_of_blanks_ends_a_sentence_as_an_empty_one_does(tmp_path):
+    lines = [row("1", "a"), "  ", row("1", "b"), " ", "", row("1", "c")]
+    assert [sentence.words for sentence in read(write(tmp_path / "a.conllu", lines))[0]] == [
+        ("a",),
+        ("b",),
+        ("c",),
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32"])
+def test_another_encoding_is_called_so(tmp_path, encoding):
+    path = tmp_path / "a.conllu"
+    path.write_bytes("\n".join([row("1", "a"), "", ""]).encode(encoding))
+    with pytest.raises(ValueError, match=rf"{path}: is {encoding.upper()}; save the file as UTF-8"):
+        read(path)
+
+
 def test_several_columns_are_read_together(tmp_path):
     """Features all together, where `_` says that there are none; a relation without its subtype."""
     lines = [
@@ -74,7 +91,7 @@ def test_several_columns_are_read_together(tmp_path):
 
 
 @pytest.mark.parametrize(("column", "field"), [("upos", 3), ("xpos", 4)])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_words_and_tags_are_those_of_a_naive_reader(tmp_path, column, field, end):
     sentences, skipped = read(write(tmp_path / "a.conllu", FILE, end), column)
     assert [(s.words, tuple(label for (label,) in s.labels)) for s in sentences] == naive(FILE, field)

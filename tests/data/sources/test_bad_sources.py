@@ -157,11 +157,11 @@ def test_a_text_without_the_mark_that_its_encoding_needs_is_refused(characters, 
 def test_what_is_no_text_is_called_what_it_is(characters, tmp_path):
     path = tmp_path / "text.txt"
     for start, kind in (
-        (b"PK\x03\x04", "a zip archive"),
+        (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
         (b"BZh9", "compressed by bzip2"),
         (b"\xfd7zXZ\x00", "compressed by xz"),
         (b"\x28\xb5\x2f\xfd", "compressed by zstd"),
-        (b"PAR1", "Parquet"),
+        (b"PAR1", "a Parquet file"),
     ):
         path.write_bytes(start + bytes(100))
         message = refused(characters(path), tmp_path / "out")
@@ -170,6 +170,11 @@ def test_what_is_no_text_is_called_what_it_is(characters, tmp_path):
         path.write_bytes(spoilt)
         message = refused(characters(path), tmp_path / "out")
         assert re.fullmatch(rf"{path}: cannot be read \(.+\); fetch or write it again", message)
+    path.write_bytes(b"a\0b")
+    assert refused(characters(path), tmp_path / "out") == (
+        f"{path}: byte 1 is NUL, which no text holds; write the file again, or state its encoding where a character "
+        "has two bytes or four, such as utf-16-le"
+    )
     path.write_bytes("ab".encode("utf-16") + b"\x00")
     assert refused(characters(path), tmp_path / "out").startswith(
         f"{path}: line 1, byte 6 (0x00) is not UTF-16;"

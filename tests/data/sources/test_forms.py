@@ -228,6 +228,10 @@ def test_what_could_be_two_things_is_asked_for(regression, tmp_path, case) -> No
         (["[1, 2]"], "line 2 is no object: '[1, 2]'; write one object a line"),
         (['{"a": 1, "y": }'], "line 2 is no JSON (Expecting value at character 15)"),
         (['{"a": [1], "y": 2}'], "line 2, column 'a': [\"1\"] is no single value"),
+        (['{"a": ' + "[" * 100_000], "line 2 is nested too deeply: "),
+        (['{"a": "\\ud83d", "y": 2}'], "line 2, column 'a': \\ud83d is half a character; write both halves"),
+        (['{"a": "\\ud83d\\ude00", "y": 2}'], "row 1 (counted from 0), column 'a': '😀' is no number"),
+        (['{"a": 1, "y": 2, "\\udc00": 2}'], "line 2, key '\\udc00': \\udc00 is half a character"),
         (['{"a": 1, "y": 2, "a": 3}'], "line 2 has the key 'a' twice"),
         (['{"a": 1}'], "row 1 (counted from 0), column 'y': an empty cell"),
         (['{"a": "x", "y": 1}'], "row 1 (counted from 0), column 'a': 'x' is no number"),
@@ -239,6 +243,24 @@ def test_what_could_be_two_things_is_asked_for(regression, tmp_path, case) -> No
 def test_bad_json_lines_are_told_with_their_line(regression, tmp_path, lines, expected) -> None:
     data = "\n".join(['{"a": 1, "y": 2}', *lines, *['{"a": 5, "y": 2}'] * 9, ""]).encode()
     assert expected in refused(regression, tmp_path / "x", "t.jsonl", data, columns={})
+
+
+def test_lists_and_objects_in_columns_that_are_not_read(regression, tmp_path) -> None:
+    rows = [{"a": i % 7, "y": i, "deep": [{"b": i}] if i else 1, "half": "\ud800"} for i in range(20)]
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {"kind": "table_file", "path": str(path), "target": "y"}
+    prepare([regression(source | {"features": ["a"]})], out=tmp_path / "out")
+    with pytest.raises(
+        ValueError, match=r"line 2, column 'deep': .* name the columns to predict from in task\.source"
+    ):
+        prepare([regression(source)], out=tmp_path / "out")
+
+
+def test_objects_without_keys_are_no_table(tmp_path) -> None:
+    (tmp_path / "t.jsonl").write_text("{}\n{}\n")
+    with pytest.raises(ValueError, match="has no column; give it one, with a name"):
+        table_file.TableInFile.open(tmp_path / "t.jsonl")
 
 
 def test_a_large_file_is_read_in_blocks_whatever_its_form(tmp_path) -> None:

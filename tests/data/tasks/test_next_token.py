@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from precisionflow.config.tables import FileForm
 from precisionflow.data.prepare import prepare
+from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources import text_file
 from precisionflow.data.tokens.running import restored_running
 from precisionflow.records.cards import DatasetCard
@@ -84,6 +86,24 @@ def test_forms_of_a_text_file(characters, tmp_path, monkeypatch, chunk, encoding
     folder, card = prepared(experiment, tmp_path / "out")
     parts = read_text(folder, card)
     assert "".join(parts[part] for part in PARTS) == MIXED[:400]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("order", ["le", "be"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+@pytest.mark.parametrize("stated", [False, True])
+def test_the_encoding_of_text_and_table_is_known_by_its_mark_or_its_zeros(
+    tmp_path, mark, order, encoding, stated
+):
+    """Stated or not, marked or not: no mark and no zero byte is a character."""
+    encoding += f"-{order}" * (encoding != "utf-8")
+    text = "a\ty\n" + "1\té\n" * 3
+    for name in ("t.txt", "t.tsv"):
+        (tmp_path / name).write_bytes(f"{mark}{text}".encode(encoding))
+    said = encoding if stated else None
+    assert b"".join(text_file.text_of(tmp_path / "t.txt", stated=said).chunks()).decode() == text
+    table = TableInFile.open(tmp_path / "t.tsv", FileForm(encoding=said)).whole()
+    assert table.to_pydict() == {"a": ["1"] * 3, "y": ["é"] * 3}
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1 << 20])

@@ -1,5 +1,6 @@
 """CoNLL-U files (universaldependencies.org/format.html): sentences of words with the labels of some columns."""
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import Literal, NamedTuple, NoReturn
 from precisionflow.config.tasks.texts import Auxiliary
 from precisionflow.data.readers.cells import shortened
 from precisionflow.data.readers.compressed import opened, readable
+from precisionflow.data.readers.encodings import beginning, encoding_of
 
 FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 Column = Auxiliary
@@ -52,7 +54,7 @@ def read_sentences(path: Path, columns: Sequence[Column], skipped: Counter[Skipp
     begun: int | None = None
     first = number = document = 0
     for number, line in enumerate(_lines(path), start=1):
-        if not line:
+        if not line.strip(" "):
             if begun is not None and not words:
                 _refuse(path, begun, "a sentence without words; remove it, or write its words")
             if words:
@@ -139,16 +141,28 @@ def _check_id(path: Path, number: int, given: str, *, expected: int) -> None:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Lines without their ends."""
-    with readable(path), opened(path) as file:
+    """Lines without their ends: line feeds, with a carriage return before or not, or carriage returns alone."""
+    begun, _ = beginning(path)
+    if (encoding := encoding_of(begun)) != "utf-8":
+        raise ValueError(f"{path}: is {encoding.upper()}; save the file as UTF-8")
+    end = "\n" if b"\n" in begun or b"\r" not in begun else "\r"
+    with (
+        readable(path),
+        io.TextIOWrapper(opened(path), "utf-8-sig", "surrogateescape", newline=end) as file,
+    ):
         for number, line in enumerate(file, start=1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                _refuse(
-                    path, number, f"byte {error.start + 1} of the line is not UTF-8; save the file as UTF-8"
-                )
-            yield text.rstrip("\r\n")
+            if not line.isascii():
+                _check_bytes(path, number, line)
+            yield line.rstrip("\r\n")
+
+
+def _check_bytes(path: Path, number: int, line: str) -> None:
+    """ValueError for a byte that was no UTF-8."""
+    try:
+        line.encode()
+    except UnicodeEncodeError as error:
+        place = len(line[: error.start].encode()) + 1
+        _refuse(path, number, f"byte {place} of the line is not UTF-8; save the file as UTF-8")
 
 
 def _refuse(path: Path, number: int, fault: str) -> NoReturn:

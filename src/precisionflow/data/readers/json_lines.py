@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,25 @@ BATCH_LINES = 1 << 14
 LOOKED_AT = 1000
 """Lines that say which columns there are."""
 
+_HALF = re.compile("[\ud800-\udfff]")
+"""A half of a pair that stands for one character in UTF-16, by itself."""
+
+
+class NestedError(ValueError):
+    """A cell is a list or an object."""
+
+    def __init__(self, message: str, *, column: str) -> None:
+        super().__init__(message)
+        self.column = column
+
 
 def names_in(lines: IO[str], path: Path) -> tuple[str, ...]:
     """Keys of the first lines in their order; ValueError for a line that is no object."""
     names: dict[str, None] = {}
-    for _, cells in itertools.islice(_objects(lines, path), LOOKED_AT):
+    for line, cells in itertools.islice(_objects(lines, path), LOOKED_AT):
+        for name in cells.keys() - names.keys():
+            if half := _HALF.search(name):
+                raise ValueError(f"{path}: line {line}, key {name!r}: {_no_character(half)}")
         names |= dict.fromkeys(cells)
     return tuple(names)
 
@@ -27,8 +42,8 @@ def batches_in(
 ) -> Iterator[pa.RecordBatch]:
     """The named columns of all lines as texts, null where a line has no such key.
 
-    ValueError names the line of what is no object, of a cell that is a list or an object, and of a key that is not
-    among those that are `there`.
+    ValueError names the line of what is no object, of a named cell that is no text, and of a key that is not among
+    those that are `there`; NestedError that of a named cell that is a list or an object.
     """
     known, objects = set(there), _objects(lines, path)
     while block := list(itertools.islice(objects, BATCH_LINES)):
@@ -61,6 +76,8 @@ def _objects(lines: IO[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]
             )
         except json.JSONDecodeError as error:
             _refuse(path, line, text, f"no JSON ({error.msg} at character {error.colno})")
+        except RecursionError:
+            _refuse(path, line, text, "nested too deeply")
         if not isinstance(found, dict):
             _refuse(path, line, text, "no object")
         yield line, found
@@ -83,11 +100,21 @@ def _once(pairs: list[tuple[str, Any]], *, path: Path, line: int) -> dict[str, A
 
 
 def _cell(value: Any, path: Path, line: int, name: str) -> str | None:
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
+        if not value.isascii() and (half := _HALF.search(value)):
+            raise ValueError(f"{path}: line {line}, column {name!r}: {_no_character(half)}")
+        return value
+    if value is None:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
-    raise ValueError(
-        f"{path}: line {line}, column {name!r}: {json.dumps(value)[:40]} is no single value; write a text, a "
-        "number or a truth value, in a column of its own"
+    raise NestedError(
+        f"{path}: line {line}, column {name!r}: {json.dumps(value)[:40]} is no single value; write a text, a number "
+        "or a truth value, in a column of its own, or name the columns to predict from in task.source.features "
+        "without it",
+        column=name,
     )
+
+
+def _no_character(half: re.Match[str]) -> str:
+    return f"\\u{ord(half[0]):04x} is half a character; write both halves of it, or another character"

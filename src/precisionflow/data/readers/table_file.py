@@ -59,6 +59,8 @@ class TableInFile:
                 case _:
                     with _delimited(path, form) as reader:
                         names = tuple(reader.schema.names)
+        if not names:
+            raise ValueError(f"{path}: has no column; give it one, with a name")
         for index, name in enumerate(names):
             if name in names[:index]:
                 header = "; the first line should hold names" if all(map(_is_number, names)) else ""

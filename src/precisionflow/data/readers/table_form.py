@@ -10,23 +10,14 @@ from pathlib import Path
 
 from precisionflow.config.sources import SUFFIXES, table_suffix
 from precisionflow.config.tables import FileForm
-from precisionflow.data.readers.compressed import GZIP, is_compressed, opened, readable
+from precisionflow.data.readers.compressed import GZIP, readable
+from precisionflow.data.readers.encodings import LOOKED_AT, beginning, encoding_of, other_kind, refuse_nul
 from precisionflow.data.readers.header import CALLED, Rows, check_names, check_width, refuse_row
 from precisionflow.data.readers.numerals import POINT, Marks, readings
 from precisionflow.records.columns import Form
 
-LOOKED_AT = 1 << 16
-"""Bytes at the beginning of a file that say what it is."""
 USUAL = {".csv": ",", ".tsv": "\t"}
 """What stands between columns where the name of a file says it."""
-COMPRESSED = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_MARKS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-"""(byte order mark, encoding)."""
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _NAMED = {",": "comma", ".": "point", " ": "blank", "'": "apostrophe"}
 """Marks in numbers."""
@@ -46,6 +37,7 @@ def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
     if suffix in (".jsonl", ".ndjson"):
         _refuse_names(path, stated)
     begun, compressed = beginning(path)
+    _refuse_other(path, begun)
     encoding, lines = _text(path, begun, stated)
     whole, marks = len(begun) < LOOKED_AT, stated_marks(stated)
     found = Form(
@@ -71,64 +63,36 @@ def _refuse_names(path: Path, stated: FileForm) -> None:
         raise ValueError(f"{path}: names its columns itself; leave out task.source.form.names")
 
 
-def beginning(path: Path) -> tuple[bytes, bool]:
-    """(first bytes of a file of text, decompressed, whether gzip compressed it); ValueError where it is no text."""
-    compressed = is_compressed(path)
-    with readable(path), opened(path) as file:
-        begun = file.read(LOOKED_AT)
-    _refuse_binary(path, begun)
-    return begun, compressed
-
-
 def check_text(path: Path) -> None:
     """ValueError for a file that holds something else than UTF-8 text as it is."""
     with readable(path), path.open("rb") as file:
         begun = file.read(LOOKED_AT)
     if begun.startswith(GZIP):
         raise ValueError(f"{path}: is compressed by gzip; decompress it and give the file that was in it")
-    _refuse_binary(path, begun)
+    _refuse_other(path, begun)
     if encoding_of(begun) != "utf-8":
         raise ValueError(f"{path}: is UTF-16 or UTF-32; save it as UTF-8")
-    _refuse_nul(path, begun)
+    refuse_nul(path, begun)
 
 
-def _refuse_binary(path: Path, begun: bytes) -> None:
-    for mark, name in COMPRESSED.items():
-        if begun.startswith(mark):
-            raise ValueError(
-                f"{path}: is compressed by {name}; decompress it and give the file that was in it"
-            )
-    if begun.startswith(b"PK\x03\x04"):
-        raise ValueError(f"{path}: is a ZIP archive or a spreadsheet; save the table in it as CSV, UTF-8")
-    if begun.startswith(b"PAR1"):
-        raise ValueError(f"{path}: is a Parquet file; let its name end in .parquet")
-
-
-def _refuse_nul(path: Path, begun: bytes) -> None:
-    if b"\0" in begun:
-        raise ValueError(f"{path}: byte {begun.index(0)} is NUL, which no text holds; write the file again")
-
-
-def encoding_of(begun: bytes) -> str:
-    """utf-8, or what a byte order mark says, or UTF-16 where every other byte is 0 as in it."""
-    for mark, name in _MARKS:
-        if begun.startswith(mark):
-            return name
-    if len(begun) > 3:
-        even, odd = begun[::2].count(0), begun[1::2].count(0)
-        if odd > 0.9 * (len(begun) // 2) and not even:
-            return "utf-16-le"
-        if even > 0.9 * (len(begun) // 2) and not odd:
-            return "utf-16-be"
-    return "utf-8"
+def _refuse_other(path: Path, begun: bytes) -> None:
+    kind = other_kind(begun)
+    if kind is None:
+        return
+    remedy = "decompress it and give the file that was in it"
+    if kind.startswith("a ZIP"):
+        remedy = "save the table in it as CSV, UTF-8"
+    elif kind.startswith("a Parquet"):
+        remedy = "let its name end in .parquet"
+    raise ValueError(f"{path}: is {kind}; {remedy}")
 
 
 def _text(path: Path, begun: bytes, stated: FileForm) -> tuple[str, list[str]]:
     """(encoding, the first lines that are whole); ValueError where the bytes are not of the encoding, or are none."""
-    encoding = stated.encoding or encoding_of(begun)
+    encoding = encoding_of(begun, stated.encoding)
     wide = encoding.startswith(("utf-16", "utf-32"))
     if not wide:
-        _refuse_nul(path, begun)
+        refuse_nul(path, begun)
     whole = len(begun) < LOOKED_AT
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(begun, final=whole)

@@ -6,20 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from precisionflow.config.sources import TextFile
-from precisionflow.data.readers.compressed import is_compressed, opened, readable
+from precisionflow.data.readers.compressed import opened, readable
+from precisionflow.data.readers.encodings import beginning, encoding_of, other_kind, refuse_nul
 from precisionflow.data.readers.utf8 import Checked, Decoder, Recoded
 from precisionflow.data.text import CHUNK, Text, Texts
 from precisionflow.records.raw import file_sha256, raw_path
-
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-_OTHERS = {
-    b"PK\x03\x04": "a zip archive",
-    b"BZh": "compressed by bzip2",
-    b"\xfd7zXZ\x00": "compressed by xz",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd",
-    b"PAR1": "Parquet",
-}
-"""First bytes of what is no text."""
 
 
 def open_text_files(source: TextFile) -> Texts:
@@ -34,11 +25,14 @@ def open_text_files(source: TextFile) -> Texts:
 def text_of(path: Path, *, stated: str | None = None) -> Text:
     """The text in a file; ValueError where the file cannot be read. What was found and not stated is in its notes."""
     sha256 = file_sha256(path)
-    with readable(path), opened(path) as file:
-        encoding = stated or _encoding(file.read(4), path)
-    found = [encoding.upper()] * (stated is None and encoding.startswith("utf-16")) + [
-        "gzip"
-    ] * is_compressed(path)
+    begun, compressed = beginning(path)
+    kind = other_kind(begun)
+    if kind is not None:
+        raise ValueError(f"{path}: is {kind}, no text; give a file of text, UTF-8, plain or by gzip")
+    encoding = encoding_of(begun, stated)
+    if stated is None and encoding == "utf-8":
+        refuse_nul(path, begun)
+    found = [encoding.upper()] * (stated is None and encoding != "utf-8") + ["gzip"] * compressed
     notes = (f"{path}: read with {', '.join(found)}",) if found else ()
     return Text(str(path), sha256, DecodedFile(path, encoding), notes)
 
@@ -77,7 +71,7 @@ class DecodedFile:
     def _decoder(self) -> Decoder:
         """One that starts at the beginning of the file."""
         if codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig"):
-            return Checked(marked=codecs.lookup(self.encoding).name == "utf-8-sig")
+            return Checked(marked=True)
         return Recoded(codecs.getincrementaldecoder(self.encoding)())
 
     def _fault(self, error: UnicodeDecodeError, *, end: int) -> ValueError:
@@ -99,11 +93,3 @@ def _before(path: Path, encoding: str, end: int) -> Iterator[str]:
         while data := file.read(min(CHUNK, end)):
             end -= len(data)
             yield decoder.decode(data)
-
-
-def _encoding(first: bytes, path: Path) -> str:
-    """What the mark at the start says, UTF-8 without one; ValueError for the start of another kind of file."""
-    for start, kind in _OTHERS.items():
-        if first.startswith(start[:4]):
-            raise ValueError(f"{path}: is {kind}, no text; give a file of text, UTF-8, plain or by gzip")
-    return next((encoding for mark, encoding in _MARKS.items() if first.startswith(mark)), "utf-8")
