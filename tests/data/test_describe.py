@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -58,15 +59,18 @@ def test_kinds_and_faults_of_columns(tmp_path) -> None:
     missing = {column.name: column.missing for column in found.columns if column.missing}
     assert missing == {"load": (FRAME["load"] == "k.A.").sum(), "gap": 12}
     assert {problem.split("'")[1]: problem for problem in found.problems} == {
-        "id": "column 'id' numbers the rows, which would tell the model their order",
+        "id": "column 'id' is left out: it numbers the rows, which would tell the model their order",
         "zip": f"column 'zip' holds {min(z for z in FRAME['zip'] if z[0] == '0')!r}, whose zeros a number loses; say "
         "{kind: category} where it is a code",
         "load": "column 'load' holds 'k.A.', which may say that a value is missing (form.missing)",
-        "same": "column 'same' is constant",
-        "y in grams": "column 'y in grams' is the target 'y', or that in another unit",
-        "width again": "column 'width again' is a copy of column 'width'",
-        "mixed": f"column 'mixed' is mixed: row {ROWS - 1} (counted from 0), column 'mixed': '12 kg' is no number; "
-        "replace it by the number without its unit, in all rows the same one",
+        "same": "column 'same' is left out: it is constant",
+        "y in grams": "column 'y in grams' is left out: it is the target 'y', or that in another unit",
+        "width again": "column 'width again' is left out: it is a copy of column 'width'",
+        "mixed": f"column 'mixed' is left out: it is mixed: row {ROWS - 1} (counted from 0), column 'mixed': '12 kg' "
+        "is no number; replace it by the number without its unit, in all rows the same one",
+        "note": f"column 'note' is left out: it holds {ROWS} texts, such as {FRAME['note'].min()[:40]!r}, and tables "
+        "are read as numbers, truth values, dates and levels; say {kind: category} of it in task.source.columns, and "
+        "name it in features, where these are levels",
     }
     assert found.task == {
         "kind": "regression",
@@ -138,10 +142,132 @@ def test_columns_of_lists_and_objects_are_left_out_and_told(tmp_path) -> None:
         ("deep", "other"),
         ("later", "other"),
     ]
-    assert (
-        "column 'later' is left out: line 52, column 'later': [\"1\"] is no single value" in found.problems[1]
-    )
+    said = "it holds lists or objects (line 52, column 'later': [\"1\"] is no single value); write their values in"
+    assert f"column 'later' is left out: {said}" in found.problems[1]
     assert found.task is not None
+    prepare([resolved(found.task)], out=tmp_path / "out")
+
+
+def cycled(*cells: str) -> list[str]:
+    return [cells[row % len(cells)] for row in range(ROWS)]
+
+
+ODD = {
+    "percent": ([f"{n % 17},5 %" for n in range(ROWS)], "without its sign"),
+    "few percent": (cycled("5%", "10%", "20%"), "without its sign"),
+    "price": ([f"${n}.50" for n in range(ROWS)], "without its unit"),
+    "euro": ([f"{n}.50 €" for n in range(ROWS)], "without its unit"),
+    "mass": ([f"{n}.5 kg" for n in range(ROWS)], "without its unit"),
+    "balance": ([f"({n % 40}.5)" if n % 3 else f"{n}.5" for n in range(ROWS)], "replace its brackets by a minus"),
+    "split": (cycled("train", "train", "test", "valid"), "task.source.split: {kind: given, column: split}"),
+    "part": (cycled("train", "test"), "task.source.split: {kind: given, column: part}"),
+    "fold": (cycled(*"01234"), "task.source.split, such as {kind: grouped, column: fold}"),
+    "user_id": (cycled(*map(str, range(40))), "{kind: grouped, column: user_id}, where some rows belong together"),
+    "PassengerId": ([str((n * 7) % 1009) for n in range(ROWS)], "is called an identifier"),
+    "uuid": ([f"{n * 977:08x}-{n * 31:04x}" for n in range(ROWS)], "is called an identifier"),
+    "index": ([str(n * 3) for n in range(ROWS)], "numbers the rows"),
+    "sample_weight": ([str(n % 5 + 0.5) for n in range(ROWS)], "state task.source.weights"),
+}  # fmt: skip
+"""Column -> (cells, why it is left out)."""
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_column_that_is_left_out_is_told_with_what_to_state(tmp_path, name) -> None:
+    cells, reason = ODD[name]
+    FRAME[["width", "y"]].assign(**{name: cells}).to_csv(tmp_path / "t.csv", index=False, sep="|")
+    found = describe_file(tmp_path / "t.csv")
+    (told,) = [
+        problem for problem in found.problems if problem.startswith(f"column {name!r} is left out: it ")
+    ]
+    assert reason in told
+    assert found.task is not None
+    assert (found.task["source"]["target"], found.task["source"]["features"]) == ("y", ["width"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "said", "told"),
+    [
+        (cycled("True", "0"), {"kind": "boolean"}, ""),
+        (cycled("2WD", "4WD"), {"kind": "category"}, ""),
+        ([f"{n % 24}:{n % 60:02d}" for n in range(ROWS)], {"kind": "date", "format": "%H:%M"}, "a time of the day"),
+        (
+            [f"{n % 28 + 1:02d}.{n % 12 + 1:02d}.{n % 100:02d}" for n in range(ROWS)],
+            {"kind": "date", "format": "%d.%m.%y"},
+            "has years of two digits, of which 69 to 99 are read as 1969 to 1999",
+        ),
+    ],
+)  # fmt: skip
+def test_a_column_of_a_known_kind_is_a_feature(tmp_path, cells, said, told) -> None:
+    FRAME[["width", "y"]].assign(odd=cells)[["width", "odd", "y"]].to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert found.task["source"]["columns"] == {"odd": said}
+    assert ("missing" in found.task["source"]) is False
+    assert [told in problem for problem in found.problems] == [True] * bool(told)
+
+
+def odd_table(seed: int) -> pd.DataFrame:
+    """A table of some columns that people have, with gaps, in any order."""
+    random = np.random.default_rng(seed)
+    rows = int(random.integers(3, 60))
+    words = [f"the remark {n} of {m}" for n, m in random.integers(0, 30, (rows, 2))]
+    columns = {
+        "number": random.normal(0, 1, rows).round(3).astype(str),
+        "count": random.integers(0, 9, rows).astype(str),
+        "level": random.choice(["a", "b", "c", "NA"], rows),
+        "rare": np.where(np.arange(rows) == 1, "once", random.choice(["x", "y"], rows)),
+        "flag": random.choice(["True", "0"], rows),
+        "none": random.choice(["none", "some", "?"], rows),
+        "time": [f"{n % 24}:{n % 60:02d}" for n in range(rows)],
+        "remark": words,
+        "reply": words[::-1],
+        "on: [yes]": random.choice(["1", "2", "zero", "zero"], rows),
+        "percent": [f"{n}%" for n in range(rows)],
+        "fold": random.integers(0, 3, rows).astype(str),
+        "2001": random.integers(0, 99999, rows).astype(str),
+    }
+    names = random.permutation(list(columns))[: random.integers(2, 7)]
+    table = pd.DataFrame({name: columns[name] for name in names}).astype(object)
+    return table.mask(random.random(table.shape) < random.choice([0, 0.1, 0.3]))
+
+
+def test_a_block_is_one_that_prepare_takes_whatever_the_table(line: Line, tmp_path) -> None:
+    kinds = Counter[str]()
+    for seed in range(40):
+        path = tmp_path / f"{seed}.csv"
+        odd_table(seed).to_csv(path, index=False, sep=";")
+        done = line("describe", path)
+        if "\ntask:" in done.out:
+            task = block(done.out)
+            prepare([resolved(task)], out=tmp_path / "out")
+            kinds[task["kind"]] += 1
+        else:
+            kinds[done.out.strip().splitlines()[-1].partition(": ")[0]] += 1
+    assert min(kinds[kind] for kind in ("regression", "classification", "sequence_classification")) > 0, kinds
+    assert kinds["No task"] < 15, kinds
+
+
+def test_a_class_of_one_row_is_told_and_another_target_taken(tmp_path) -> None:
+    table = FRAME[["dry", "wood"]].assign(last=["once", *["often", "seldom"] * 60][:ROWS])
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert found.task["source"]["target"] == "wood"
+    found = describe_file(tmp_path / "t.csv", target="last")
+    assert found.task is None
+    assert found.said.startswith(
+        "column 'last' has the class 'once' in one row; give more rows of it, join it"
+    )
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_rows_without_a_class_are_dropped(tmp_path, texts) -> None:
+    table = FRAME[["note", "wood"] if texts else ["dry", "wood"]]
+    table = table.assign(wood=table["wood"].where(table.index % 7 > 0))
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert found.task["source"]["columns"]["wood"] == {"kind": "category", "missing": "drop"}
     prepare([resolved(found.task)], out=tmp_path / "out")
 
 
@@ -177,12 +303,18 @@ def test_what_no_task_predicts_is_told(line: Line, tmp_path) -> None:
     assert "No task: column 'cut' holds date values: tasks predict numbers and classes" in out
     FRAME[["y", "same"]].to_csv(tmp_path / "t.csv", index=False)
     assert "No task: no column is left to predict 'y' from." in line("describe", tmp_path / "t.csv").out
+    FRAME[["note", "y"]].to_csv(tmp_path / "t.csv", index=False)
+    assert "column 'note' is left out: it holds" in line("describe", tmp_path / "t.csv").out
+    FRAME[["y", "wood"]].head(4).to_csv(tmp_path / "t.csv", index=False)
+    out = line("describe", tmp_path / "t.csv").out
+    assert "No task: " in out
+    assert "training rows are left of" in out
     FRAME[["cut", "same"]].to_csv(tmp_path / "t.csv", index=False)
     assert "No task: no column may be a target" in line("describe", tmp_path / "t.csv").out
 
 
 def test_files_that_cannot_be_read_are_told_in_one_line(line: Line, tmp_path) -> None:
-    (tmp_path / "t.csv").write_text("by me\na,b\n1,2\n3,4\n")
+    (tmp_path / "t.csv").write_text("by me\na,b\n" + "".join(f"{i % 5},{i * i}\n" for i in range(20)))
     assert "task.source.form: {skip_lines: 1}" in line.fails("describe", tmp_path / "t.csv")
     assert "\ntask:" in line("describe", tmp_path / "t.csv", "--form", "skip_lines=1").out
     assert "is no file; give a table or a text" in line.fails("describe", tmp_path / "no.csv")
@@ -217,7 +349,7 @@ def test_tagged_sentences_are_described_with_the_block_that_prepare_takes(line: 
     prepare([resolve(whole)], out=tmp_path / "out")
     xpos = line("describe", tmp_path / "a.conllu", "--target", "xpos").out
     assert "166 words, 2 tags in xpos" in xpos
-    (tmp_path / "x.conllu").write_text(sentences([("a", "_", "X"), ("b", "_", "Y")]))
+    (tmp_path / "x.conllu").write_text(sentences(*[[("a", "_", "X"), ("b", "_", "Y")]] * 30))
     assert block(line("describe", tmp_path / "x.conllu").out)["column"] == "xpos"
     assert "the longest sentence has 2 words" in line("describe", tmp_path / "x.conllu").out
     assert line.fails("describe", tmp_path / "x.conllu", "--target", "upos").endswith(

@@ -1,19 +1,23 @@
 """What a file of a user's holds: its columns, what is wrong with them, and the `task:` block that reads it."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args
 
 import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from precisionflow.config.sources import SUFFIXES, TextFile, table_suffix
 from precisionflow.config.tables import FileForm
-from precisionflow.config.tasks import Tagging
+from precisionflow.config.tasks import Tagging, Task
 from precisionflow.config.tasks.texts import Tag
-from precisionflow.data.described import Described, beside, describe_column
+from precisionflow.data.described import Described, beside, describe_column, words_in
+from precisionflow.data.encoding import MOST_LEVELS
+from precisionflow.data.prepare import open_task
 from precisionflow.data.readers.conllu import Skipped, is_conllu, read_sentences
 from precisionflow.data.readers.header import NoNamesError
 from precisionflow.data.readers.json_lines import NestedError
@@ -29,6 +33,8 @@ MOST_CHARACTERS = 1 << 24
 TAGS: tuple[Tag, ...] = get_args(Tag)
 """Columns that can be predicted, the first that says something before others."""
 CALLED = {"delimited": "delimited text", "json_lines": "JSON lines", "parquet": "Parquet"}
+_TASK: TypeAdapter[Task] = TypeAdapter(Task)
+_ONE_ROW = "give more rows of it, join it with another class, or remove its row"
 
 
 @dataclass(frozen=True)
@@ -53,15 +59,18 @@ def describe_file(path: Path, *, target: str | None = None, form: FileForm | Non
     if not path.is_file():
         raise ValueError(f"{path}: is no file; give a table or a text")
     if is_conllu(path):
-        return describe_sentences(path, target)
-    suffix = table_suffix(path.name)
-    if suffix not in SUFFIXES or (suffix == ".txt" and target is None and not _is_table(path, form)):
-        return _describe_text(path, form)
-    return _describe_table(TableInFile.open(path, form), target, form)
+        found, whole = _describe_sentences(path, target)
+    elif (suffix := table_suffix(path.name)) not in SUFFIXES or (
+        suffix == ".txt" and target is None and not _is_table(path, form)
+    ):
+        found, whole = _describe_text(path, form)
+    else:
+        found, whole = _describe_table(TableInFile.open(path, form), target, form)
+    return _tried(found) if whole else found
 
 
-def describe_sentences(path: Path, target: str | None) -> Description:
-    """What the beginning of a CoNLL-U file holds; `target` is the column of the tags.
+def _describe_sentences(path: Path, target: str | None) -> tuple[Description, bool]:
+    """(what the beginning of a CoNLL-U file holds, whether that is all); `target` is the column of the tags.
 
     ValueError for a line that the format does not allow, and where no word has a tag.
     """
@@ -71,8 +80,8 @@ def describe_sentences(path: Path, target: str | None) -> Description:
     if target is not None and target not in TAGS:
         raise ValueError(f"{path}: --target {target}; CoNLL-U has tags in {' and '.join(TAGS)}")
     wanted = TAGS if target is None else (target,)
-    said = {name: Counter(labels[TAGS.index(name)] for labels in words) for name in wanted}
-    tagged = {name: counts for name, counts in said.items() if set(counts) - {None}}
+    counted = {name: Counter(labels[TAGS.index(name)] for labels in words) for name in wanted}
+    tagged = {name: counts for name, counts in counted.items() if set(counts) - {None}}
     if not tagged:
         raise ValueError(f"{path}: no word has a tag in {' or '.join(wanted)}; write one, a `_` says nothing")
     column, counts = next(iter(tagged.items()))
@@ -93,7 +102,8 @@ def describe_sentences(path: Path, target: str | None) -> Description:
     marked = sentences[-1].document
     documents = f" of {marked} documents" if marked else ""
     summary = f"CoNLL-U, {of} sentences{documents}: {len(words)} words, {len(counts)} tags in {column}"
-    return Description(summary, (), tuple(problems), task, f"predicts the tag {column} of each word")
+    said = f"predicts the tag {column} of each word"
+    return Description(summary, (), tuple(problems), task, said), len(sentences) < MOST_ROWS
 
 
 def _is_table(path: Path, form: FileForm | None) -> bool:
@@ -102,7 +112,7 @@ def _is_table(path: Path, form: FileForm | None) -> bool:
     ValueError where it has, and no line that names them.
     """
     try:
-        found = _describe_table(TableInFile.open(path, form), None, form)
+        found, _ = _describe_table(TableInFile.open(path, form), None, form)
     except NoNamesError:
         raise
     except ValueError:
@@ -110,7 +120,7 @@ def _is_table(path: Path, form: FileForm | None) -> bool:
     return len(found.columns) > 1 and any(c.kind in ("number", "boolean", "date") for c in found.columns)
 
 
-def _describe_text(path: Path, form: FileForm | None) -> Description:
+def _describe_text(path: Path, form: FileForm | None) -> tuple[Description, bool]:
     source = {"kind": "text_file", "path": str(path.absolute())}
     if form is not None and form.encoding is not None:
         source["encoding"] = form.encoding
@@ -126,31 +136,57 @@ def _describe_text(path: Path, form: FileForm | None) -> Description:
     problems = list(text.notes)
     if "\r" in begun:
         problems.append(f"carriage returns ({begun.count(chr(13))}) are characters like any other")
-    return Description(
-        summary, (), tuple(problems), {"kind": "next_token", "source": source}, "predicts the next character"
-    )
+    task = {"kind": "next_token", "source": source}
+    return Description(summary, (), tuple(problems), task, "predicts the next character"), whole
 
 
-def _describe_table(file: TableInFile, target: str | None, form: FileForm | None) -> Description:
+def _describe_table(file: TableInFile, target: str | None, form: FileForm | None) -> tuple[Description, bool]:
+    """(the description, whether all rows were looked at)."""
     if target is not None:
         file.check_columns([target])
     rows, whole, nested = _beginning(file)
     place = place_of(file)
+    words = {name: words_in(rows[name], place) for name in rows.column_names}
+    every = {word for found in words.values() for word in found}
+    place = replace(place, missing=(*place.missing, *sorted(every)))
     alone = tuple(
         nested[name]
         if name in nested
-        else describe_column(name, rows[name], place, index=name in file.index_columns)
+        else describe_column(name, rows[name], place, words=words[name], index=name in file.index_columns)
         for name in file.names
     )
     chosen = _target(alone, target)
     columns = beside(alone, chosen)
-    task, said = _task(file, columns, chosen, form)
+    task, said, left_out = _task(file, columns, chosen, form)
     if task is not None and target is None:
         said += ", the last column that may be a target; name another with --target"
     counted = f"{rows.num_rows} rows" if whole else f"the first {rows.num_rows} rows"
-    problems = [f"column {column.name!r} {problem}" for column in columns for problem in column.problems]
+    problems = [problem for column in columns for problem in _problems(column, target=column.name == target)]
     summary = f"{CALLED[file.form.kind]}, {counted}, {len(columns)} columns"
-    return Description(summary, columns, (*file.notes, *problems), task, said)
+    return Description(summary, columns, (*file.notes, *problems, *left_out), task, said), whole
+
+
+def _problems(column: Described, *, target: bool) -> Iterator[str]:
+    """What is wrong with a column, and why it is left out; the user may have called it the target for all that."""
+    for problem in column.problems:
+        yield f"column {column.name!r} {problem}"
+    if column.fault is not None:
+        said = column.fault if target else f"is left out: it {column.fault}"
+        yield f"column {column.name!r} {said}"
+
+
+def _tried(found: Description) -> Description:
+    """The description without a block that `prepare` would refuse: what it says is the reason."""
+    if found.task is None:
+        return found
+    with TemporaryDirectory() as folder:
+        try:
+            open_task(_TASK.validate_python(found.task), 0).write(Path(folder))
+        except ValidationError as error:
+            return replace(found, task=None, said=str(error.errors()[0]["msg"]))
+        except ValueError as error:
+            return replace(found, task=None, said=str(error))
+    return found
 
 
 def _beginning(file: TableInFile) -> tuple[pa.Table, bool, dict[str, Described]]:
@@ -162,7 +198,7 @@ def _beginning(file: TableInFile) -> tuple[pa.Table, bool, dict[str, Described]]
         except NestedError as error:
             said = str(error).removeprefix(f"{file.path}: ").partition(";")[0]
             nested[error.column] = Described(error.column, "other", "lists or objects").faulty(
-                f"is left out: {said}; write its values in columns of their own"
+                f"holds lists or objects ({said}); write their values in columns of their own"
             )
     raise ValueError(
         f"{file.path}: every column holds lists or objects; write their values in columns of their own"
@@ -184,11 +220,13 @@ def _rows_at_first(file: TableInFile, names: Sequence[str]) -> tuple[pa.Table, b
 
 
 def _target(columns: Sequence[Described], name: str | None) -> Described | None:
-    """The named column; else the last that may hold classes of texts, or numbers."""
+    """The named column; else the last that may hold classes of texts, or numbers; rather one without a class of one
+    row."""
     if name is not None:
         return next(column for column in columns if column.name == name)
     usable = [column for column in columns if column.usable]
     classes = [column for column in usable if column.holds_classes]
+    classes = [column for column in classes if not column.once] or classes
     numbers = [column for column in usable if column.kind == "number"]
     candidates = classes if _texts_among(columns) else numbers or classes
     return candidates[-1] if candidates else None
@@ -203,38 +241,60 @@ def _texts_among(columns: Sequence[Described]) -> list[Described]:
 
 def _task(
     file: TableInFile, columns: Sequence[Described], target: Described | None, form: FileForm | None
-) -> tuple[dict[str, Any] | None, str]:
-    """(block for an experiment, what it predicts); (none, why) where no task fits."""
+) -> tuple[dict[str, Any] | None, str, tuple[str, ...]]:
+    """(block for an experiment, what it predicts, columns that it leaves out); (none, why, ()) where no task fits."""
     if target is None:
-        return None, "no column may be a target: a task predicts numbers, or the class of a text"
+        return None, "no column may be a target: a task predicts numbers, or the class of a text", ()
     others = [column for column in columns if column.usable and column.name != target.name]
     texts = _texts_among(columns)
     source: dict[str, Any] = {"kind": "table_file", "path": str(file.path.absolute()), "target": target.name}
     stated = {} if form is None else form.model_dump(mode="json", exclude_defaults=True)
-    if target.holds_classes and texts:
-        source |= {"features": [text.name for text in texts]} | ({"form": stated} if stated else {})
-        pairs = " of pairs of texts" if len(texts) == 2 else ""
-        return {
-            "kind": "sequence_classification",
-            "source": source,
-        }, f"predicts the class {target.name!r}{pairs}"
-    if target.kind not in ("number", "category", "boolean"):
-        return None, f"column {target.name!r} holds {target.kind} values: tasks predict numbers and classes"
-    used = [column for column in others if column.kind in ("number", "boolean", "date", "category")]
+    of_texts = bool(target.holds_classes and texts)
+    if not of_texts and target.kind not in ("number", "category", "boolean"):
+        return (
+            None,
+            f"column {target.name!r} holds {target.kind} values: tasks predict numbers and classes",
+            (),
+        )
+    if (of_texts or target.kind != "number") and target.once:
+        return None, f"column {target.name!r} has the class {target.once[0]!r} in one row; {_ONE_ROW}", ()
+    read = ("text",) if of_texts else ("number", "boolean", "date", "category")
+    used = [column for column in others if column.kind in read]
+    left_out = tuple(_left_out(column, of_texts=of_texts) for column in others if column not in used)
     if not used:
-        return None, f"no column is left to predict {target.name!r} from"
-    if len(used) < len(columns) - 1:
+        return None, f"no column is left to predict {target.name!r} from", left_out
+    if of_texts or len(used) < len(columns) - 1:
         source["features"] = [column.name for column in used]
     words = sorted({word for column in (*used, target) for word in column.words} | {*file.form.missing})
     if stated or words:
         source["form"] = stated | ({"missing": words} if words else {})
-    said = {column.name: column.said for column in used if column.said}
+    said = {} if of_texts else {column.name: column.said for column in used if column.said}
     if any(column.missing for column in used):
-        source["missing"] = "median"
-    if target.missing and target.kind == "number":
-        said[target.name] = {"kind": "number", "missing": "drop"}
+        source["missing"] = "drop" if of_texts else "median"
+    if target.missing:
+        said[target.name] = (target.said or {"kind": "number"}) | {"missing": "drop"}
     if said:
         source["columns"] = said
+    if of_texts:
+        pairs = " of pairs of texts" if len(used) == 2 else ""
+        return (
+            {"kind": "sequence_classification", "source": source},
+            f"predicts the class {target.name!r}{pairs}",
+            left_out,
+        )
     if target.kind == "number":
-        return {"kind": "regression", "source": source}, f"predicts {target.name!r}"
-    return {"kind": "classification", "source": source}, f"predicts the class {target.name!r}"
+        return {"kind": "regression", "source": source}, f"predicts {target.name!r}", left_out
+    return {"kind": "classification", "source": source}, f"predicts the class {target.name!r}", left_out
+
+
+def _left_out(column: Described, *, of_texts: bool) -> str:
+    """Why a column without a fault is no feature."""
+    if of_texts:
+        return f"column {column.name!r} is left out: texts are classified by their words alone"
+    remedy = "replace it by numbers or fewer levels"
+    if column.levels <= MOST_LEVELS:
+        remedy = "say {kind: category} of it in task.source.columns, and name it in features, where these are levels"
+    return (
+        f"column {column.name!r} is left out: it holds {column.levels} texts, {column.holds}, and tables are read as "
+        f"numbers, truth values, dates and levels; {remedy}"
+    )

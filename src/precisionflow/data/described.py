@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -10,8 +10,16 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from precisionflow.config.tables import GivenSplit
+from precisionflow.data.called import (
+    is_called_cut,
+    is_called_identifier,
+    is_called_numbering,
+    is_called_weights,
+    is_unnamed_index,
+    numbers_rows,
+)
 from precisionflow.data.encoding import MOST_LEVELS
-from precisionflow.data.numbering import is_called_numbering, is_unnamed_index, numbers_rows
 from precisionflow.data.readers.cells import (
     FALSE,
     SAYS_MISSING,
@@ -19,6 +27,8 @@ from precisionflow.data.readers.cells import (
     Place,
     dates_of,
     formats_of,
+    has_unit,
+    is_signed,
     numbers_of,
     texts_of,
 )
@@ -45,13 +55,20 @@ class Described:
     """Cells that seem to say that a value is missing."""
     format: str | None = None
     """Of dates."""
-    usable: bool = True
-    """Whether it may say something of a target."""
+    once: tuple[str, ...] = ()
+    """Levels that stand in one row."""
+    fault: str | None = None
+    """Why it is no feature and no target, as what it does; none where it may be one."""
     numbers: Float[np.ndarray, "rows"] | None = field(default=None, repr=False)
 
-    def faulty(self, problem: str) -> "Described":
-        """The column with something that is wrong and leaves it out of the features."""
-        return replace(self, problems=(*self.problems, problem), usable=False)
+    def faulty(self, fault: str) -> "Described":
+        """The column with something that leaves it out of the features."""
+        return replace(self, fault=fault)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it may say something of a target."""
+        return self.fault is None
 
     @property
     def said(self) -> dict[str, Any] | None:
@@ -67,24 +84,42 @@ class Described:
     @property
     def holds_classes(self) -> bool:
         """Whether it may hold the classes of texts."""
-        whole = self.numbers is None or bool((self.numbers == np.floor(self.numbers)).all())
-        return self.kind in ("category", "boolean", "number") and whole and 2 <= self.levels <= 100
+        kinds = ("category", "boolean", "number")
+        return self.kind in kinds and _whole(self.numbers) and 2 <= self.levels <= 100
 
 
-def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: bool) -> Described:
-    """What a column holds, and what is wrong with it by itself; `index`: it is that of a pandas frame."""
-    kind = cells.type
-    if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-        return Described(name, "other", str(kind)).faulty(f"holds {kind}, which no task reads")
+def words_in(cells: pa.ChunkedArray, place: Place) -> tuple[str, ...]:
+    """Cells of a column that seem to say that a value is missing, sorted."""
+    if not is_read(cells):
+        return ()
     counts = Counter(texts_of(cells, place).to_pylist())
-    empty = counts.pop(None, 0)
-    words = tuple(sorted({cell for cell in counts if SAYS_MISSING.fullmatch(cell)} | _among_numbers(counts)))
-    filled = {cell: count for cell, count in counts.items() if cell is not None and cell not in words}
-    lacking = empty + sum(counts[word] for word in words)
+    del counts[None]
+    return tuple(sorted({cell for cell in counts if SAYS_MISSING.fullmatch(cell)} | _among_numbers(counts)))
+
+
+def is_read(cells: pa.ChunkedArray) -> bool:
+    """Whether a column has a value in each row."""
+    return not (pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type))
+
+
+def describe_column(
+    name: str, cells: pa.ChunkedArray, place: Place, *, words: tuple[str, ...] = (), index: bool = False
+) -> Described:
+    """What a column holds, and what is wrong with it by itself; `index`: it is that of a pandas frame.
+
+    `words` are those among its cells that seem to say that a value is missing, which the place knows.
+    """
+    if not is_read(cells):
+        return Described(name, "other", str(cells.type)).faulty(f"holds {cells.type}, which no task reads")
+    counts = Counter(texts_of(cells, place).to_pylist())
+    lacking = counts.pop(None, 0)
+    filled = {cell: count for cell, count in counts.items() if cell is not None}
     if not filled:
         return Described(name, "empty", "nothing", lacking).faulty("is empty")
-    place = replace(place, missing=(*place.missing, *words))
-    found = replace(_found(name, cells, place, filled), missing=lacking, levels=len(filled), words=words)
+    once = tuple(cell for cell, count in filled.items() if count == 1)
+    found = replace(
+        _found(name, cells, place, filled), missing=lacking, levels=len(filled), words=words, once=once
+    )
     if words:
         problem = f"holds {', '.join(map(repr, words))}, which may say that a value is missing (form.missing)"
         found = replace(found, problems=(*found.problems, problem))
@@ -95,12 +130,58 @@ def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: b
         return found.faulty("is the index of a pandas frame")
     if _is_numbering(found):
         return found.faulty("numbers the rows, which would tell the model their order")
-    return found.faulty("is constant") if len(filled) == 1 and len(cells) > 1 else found
+    if len(filled) == 1 and len(cells) > 1:
+        return found.faulty("is constant")
+    said = _by_name(found, set(filled))
+    return found if said is None else found.faulty(said)
+
+
+def _by_name(found: Described, levels: set[str]) -> str | None:
+    """Why a column that is called so, or whose levels are parts, tells nothing of a target; none of others."""
+    given = GivenSplit(column=found.name)
+    parts = (given.train, given.valid, given.test)
+    told = "or name it in task.source.features where it says something of the target"
+    if levels <= {word for words in parts for word in words} and len(levels) > 1:
+        how = f"{{kind: given, column: {found.name}}}"
+        return f"says the part of each row; state task.source.split: {how}, {told}"
+    if found.kind == "date" or (found.kind == "number" and not _whole(found.numbers)):
+        return (
+            f"is called weights; where it holds them, state task.source.weights, {told}"
+            if _weighs(found)
+            else None
+        )
+    if is_called_cut(found.name):
+        how = f"{{kind: grouped, column: {found.name}}}"
+        return (
+            f"is called as what cuts the rows; where it does, state task.source.split, such as {how}, {told}"
+        )
+    if is_called_identifier(found.name):
+        how = f"{{kind: grouped, column: {found.name}}}"
+        return (
+            "is called an identifier; state task.source.split, such as "
+            f"{how}, where some rows belong together, {told}"
+        )
+    return (
+        f"is called weights; where it holds them, state task.source.weights, {told}"
+        if _weighs(found)
+        else None
+    )
+
+
+def _weighs(found: Described) -> bool:
+    return found.kind == "number" and is_called_weights(found.name)
+
+
+def _whole(values: Float[np.ndarray, "rows"] | None) -> bool:
+    known = np.empty(0) if values is None else values[np.isfinite(values)]
+    return bool((known == np.floor(known)).all())
 
 
 def _among_numbers(counts: Mapping[str | None, int]) -> set[str]:
     """The one word that stands in several rows of a column of numbers, where there is one."""
     words = {cell for cell in counts if cell is not None and not _ALMOST_A_NUMBER.fullmatch(cell)}
+    if any(word.casefold() in {*TRUE, *FALSE} or is_signed(word) or has_unit(word) for word in words):
+        return set()
     held = sum(counts[word] for word in words)
     return words if len(words) == 1 and 1 < held < 0.5 * sum(counts.values()) else set()
 
@@ -131,21 +212,42 @@ def _found(name: str, cells: pa.ChunkedArray, place: Place, filled: Mapping[str,
         return Described(name, "boolean", _levels(filled))
     if formats := formats_of(list(filled)):
         days = dates_of(cells, name, place, written=formats[0])
-        low, high = (np.datetime64(int(np.floor(day)), "D") for day in (np.nanmin(days), np.nanmax(days)))
-        either = (f"may be {' or '.join(map(str, formats))}: state its format",) if len(formats) > 1 else ()
-        return Described(name, "date", f"{low} to {high}", problems=either, format=formats[0])
+        return Described(
+            name, "date", _days(days, filled, formats[0]), problems=_of_formats(formats), format=formats[0]
+        )
     rows, longest = sum(filled.values()), max(map(len, filled))
     if longest <= SHORT and len(filled) <= min(MOST_LEVELS, max(20, rows // 5)):
         return Described(name, "category", _levels(filled))
     return Described(name, "text", f"such as {min(filled)[:SHORT]!r}")
 
 
+def _days(days: Float[np.ndarray, "rows"], filled: Mapping[str, int], written: str | None) -> str:
+    """Range of dates, or of times of a day."""
+    if written is not None and "%d" not in written:
+        return f"{min(filled)} to {max(filled)}"
+    low, high = (np.datetime64(int(np.floor(day)), "D") for day in (np.nanmin(days), np.nanmax(days)))
+    return f"{low} to {high}"
+
+
+def _of_formats(formats: Sequence[str | None]) -> tuple[str, ...]:
+    """What to tell of dates whose format is one of these."""
+    either = (f"may be {' or '.join(map(str, formats))}: state its format",) if len(formats) > 1 else ()
+    short = formats[0] is not None and "%y" in formats[0]
+    century = ("has years of two digits, of which 69 to 99 are read as 1969 to 1999 and others as 20..",)
+    time = ("is read as a time of the day",) if formats[0] in ("%H:%M", "%H:%M:%S") else ()
+    return either + (century if short else ()) + time
+
+
 def _mixed(error: str, filled: Mapping[str, int], place: Place) -> str | None:
-    """What is wrong with a column of which most cells are numbers."""
-    good = sum(count for cell, count in filled.items() if _ALMOST_A_NUMBER.fullmatch(cell))
-    if " (counted from 0)" not in error or good < 0.9 * sum(filled.values()):
+    """What is wrong with a column of which most cells are numbers, with signs or units or without."""
+    plain = sum(count for cell, count in filled.items() if _ALMOST_A_NUMBER.fullmatch(cell))
+    signed = sum(count for cell, count in filled.items() if is_signed(cell))
+    united = sum(count for cell, count in filled.items() if has_unit(cell))
+    levels = not plain and not signed and len(filled) <= 20
+    if " (counted from 0)" not in error or levels or plain + signed + united < 0.9 * sum(filled.values()):
         return None
-    return f"is mixed: {error.removeprefix(f'{place.origin}: ')}"
+    called = "is mixed" if plain else "holds no plain number"
+    return f"{called}: {error.removeprefix(f'{place.origin}: ')}"
 
 
 def _levels(filled: Mapping[str, int]) -> str:

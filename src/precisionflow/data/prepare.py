@@ -57,7 +57,7 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
     folders = {data_folder(out, e, split): (e, split) for e in experiments for split in e.splits}
     for folder, (experiment, split) in folders.items():
         before = Stamps.of(experiment.task.source.files)
-        opened = _open(experiment.task, split)
+        opened = open_task(experiment.task, split)
         task = experiment.task.model_dump(mode="json")
         work = partial(
             _fill, opened=opened, dataset=experiment.dataset, task=task, split=split, before=before
@@ -72,7 +72,8 @@ def prepare(experiments: Sequence[Experiment], *, out: Path, report: Callable[[s
         report(f"{experiment.dataset} split {split}: {'prepared' if ran else 'unchanged'}")
 
 
-def _open(task: Task, split: int) -> Opened:
+def open_task(task: Task, split: int) -> Opened:
+    """The source of a task; ValueError for a bad one."""
     match task:
         case Regression():
             return open_regression(task, split=split)

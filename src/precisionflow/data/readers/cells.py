@@ -29,11 +29,20 @@ _MISSING = (
 )
 SAYS_MISSING = re.compile(r"(?i)#?n/?a|null|none|nan|missing|unknown|\?|-+|\.")
 """Cells that often say that a value is missing."""
+_DIGITS = r"[0-9][0-9.,' \u00a0\u202f]*"
+_SIGNED = (
+    (rf"\(?[-+]?{_DIGITS}[%‰]\)?", _UNIT),
+    (rf"[-+(]*[$€£¥]\s?[-+]?{_DIGITS}\)?|\(?[-+]?{_DIGITS}[$€£¥]\)?", _OF_UNIT),
+    (rf"\({_DIGITS}\)", "replace its brackets by a minus sign, or take them away where they say nothing"),
+    (rf"\u2212{_DIGITS}", "replace its minus sign by a hyphen"),
+    (rf"{_DIGITS}-", "put the minus sign before it"),
+)
+"""(number with a sign, what to do about it)."""
+_WITH_UNIT = ((r"[-+]?[0-9][0-9.,]*\s?[a-zA-Zµ°€$£¥²³/]{1,6}", _OF_UNIT),)
 _MISTAKES = (
-    (r"[-+]?[0-9.,]+\s?%", _UNIT),
-    (r"[-+]?[$€£¥]\s?[0-9.,]+|[-+]?[0-9][0-9.,]*\s?[a-zA-Zµ°€$£¥²³/]{1,6}", _OF_UNIT),
+    *_SIGNED,
+    *_WITH_UNIT,
     (r'".*"', "take blanks away before its quotation mark, or state task.source.form: {quotes: double}"),
-    (r"\u2212[0-9.,]+", "replace its minus sign by a hyphen"),
     (SAYS_MISSING.pattern, _MISSING),
 )
 """(cell, what to do about it)."""
@@ -49,10 +58,23 @@ _FORMATS = (
     "%d.%m.%Y %H:%M",
     "%d/%m/%Y %H:%M",
     "%m/%d/%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S",
     "%d %b %Y",
     "%b %d, %Y",
+    "%d %B %Y",
+    "%B %d, %Y",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d-%m-%y",
+    "%y-%m-%d",
+    "%H:%M",
+    "%H:%M:%S",
+    "%I:%M %p",
 )
-"""Of dates whose year does not come first."""
+"""Of dates whose year does not come first, and of times of a day."""
 _DAY = 86_400_000_000
 """Microseconds."""
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -256,6 +278,16 @@ def formats_of(cells: Sequence[str]) -> list[str | None]:
     if all(_YEAR_FIRST.fullmatch(cell) and _moment(cell, None) for cell in cells):
         return [None]
     return [written for written in _FORMATS if all(_moment(cell, written) for cell in cells)]
+
+
+def is_signed(cell: str) -> bool:
+    """Whether a cell is a number with a sign for a unit, or with brackets or another sign for a minus."""
+    return any(re.fullmatch(pattern, cell) for pattern, _ in _SIGNED)
+
+
+def has_unit(cell: str) -> bool:
+    """Whether a cell is a number with letters behind it."""
+    return any(re.fullmatch(pattern, cell) for pattern, _ in _WITH_UNIT)
 
 
 def kind_said(texts: Column) -> str:

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 
 from precisionflow.config.sources import TableFile
 from precisionflow.config.tables import NumberColumn
+from precisionflow.data.called import is_called_numbering, is_unnamed_index, numbers_rows
 from precisionflow.data.encoding import Encoder, fit_encoder
-from precisionflow.data.numbering import is_called_numbering, is_unnamed_index, numbers_rows
 from precisionflow.data.readers.cells import Place, numbers_of, texts_of
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources.table_rows import OpenedFiles, blocks_of, open_files, rule_of
