@@ -56,7 +56,7 @@ def test_a_source_that_changes_while_it_is_read_is_refused(
     text.write_text("ab" * 1000)
     table = folder()
     for experiment, path in ((characters(text), text), (regression(table), table / "data.txt")):
-        opening = prepare_module._open
+        opening = prepare_module.open_task
 
         def changing(task, split, path=path, opening=opening):
             opened = opening(task, split)
@@ -64,7 +64,7 @@ def test_a_source_that_changes_while_it_is_read_is_refused(
             return opened
 
         with monkeypatch.context() as patched:
-            patched.setattr(prepare_module, "_open", changing)
+            patched.setattr(prepare_module, "open_task", changing)
             with pytest.raises(ValueError, match=f"^{path}: changed while it was read; run again when"):
                 prepare([experiment], out=tmp_path / "out")
         assert not (data_folder(tmp_path / "out", experiment, 0) / "dataset.json").exists()
