@@ -3,7 +3,8 @@
 CPU time of one thread, the least of 15 repetitions, as other work only adds to it. States and observations of the chain
 have two numbers; its error is against Kalman and RTS one step after another. An iteration of the mixture updates
 weights, states, means and full precisions. Patches have 20 values of each channel, and a Gaussian mean and a Gamma
-precision as said. Iterations are timed without F.
+precision as said. Iterations are timed without F. Freed memory is kept for what comes next (`keep_freed_memory`), but
+for one figure that says so.
 `--peer PYTHON` times BayesPy in an environment that has it, on the same data:
 
     python3 -m venv bayespy && bayespy/bin/pip install bayespy==0.6.6
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -36,6 +38,7 @@ from precisionflow.inference.variational import (
 from precisionflow.inference.variational.chains import Chain, Moments, smoothed
 from precisionflow.inference.variational.families import Plates
 from precisionflow.inference.variational.updates import start, updated
+from precisionflow.training.device import keep_freed_memory
 
 sys.path.append(str(Path(__file__).parents[1]))
 from tests.random_models import rises
@@ -44,15 +47,16 @@ REPETITIONS = 15
 CHAINS = {10_000: 25.0, 50_000: 150.0}
 VALUES, STATES, WIDTH = 2000, 40, 10
 PATCHES, CHANNELS, PLACES, ITERATIONS = 10_000, 13, 20, 10
+MANY, MANY_REPETITIONS = 100, 5
 MODELS_AT_ONCE = 100
 PEER = Path(__file__).parent / "peers" / "bayespy_models.py"
 
 
-def milliseconds(do: Callable[[], object]) -> float:
+def milliseconds(do: Callable[[], object], repetitions: int = REPETITIONS) -> float:
     """The least of all repetitions, after one that warms up."""
     do()
     spent = []
-    for _ in range(REPETITIONS):
+    for _ in range(repetitions):
         begun = time.process_time()
         do()
         spent.append(time.process_time() - begun)
@@ -117,12 +121,17 @@ def mixture(values: Tensor) -> Model:
     return model
 
 
-def patches(*, means: Plates, precisions: Plates, places: int = PLACES, count: int = PATCHES) -> Model:
-    """Places of channels of patches: a Gaussian mean and a Gamma precision of each of these plates."""
+def drawn(count: int, places: int = PLACES) -> Tensor:
+    """Places of channels of patches."""
+    return torch.randn(places, CHANNELS, count, dtype=torch.float64)
+
+
+def patches(values: Tensor, *, means: Plates, precisions: Plates) -> Model:
+    """A Gaussian mean and a Gamma precision of each of these plates."""
     model = Model()
     mean = model.latent(Gaussian.of(0.0, 0.1), plates=means)
     precision = model.latent(Gamma.of(2.0, 1.0), plates=precisions)
-    model.observe(normal(mean, precision), torch.randn(places, CHANNELS, count, dtype=torch.float64))
+    model.observe(normal(mean, precision), values)
     return model
 
 
@@ -152,26 +161,44 @@ def never_rising(models: int) -> list[Measured]:
 
 
 def of_patches() -> list[Measured]:
-    """Milliseconds of ten iterations by what has a belief of its own, and how they grow."""
+    """Milliseconds of ten iterations by what has a belief of its own; from here on freed memory is kept."""
     each, patch = (CHANNELS, PATCHES), (PATCHES,)
-    results = []
+    few = patches(drawn(PATCHES, places=1), means=each, precisions=each)
+    given_back = milliseconds(iterations(few, ITERATIONS))
+    keep_freed_memory()
+    results = [Measured("mean and precision of each channel, freed memory given back", given_back, "ms")]
     for name, means, precisions, bar in (
         ("mean and precision of each channel", each, each, 5.0),
         ("precision of each channel, mean of the patch", patch, each, 5.0),
         ("mean and precision of the patch", patch, patch, 1.0),
     ):
-        spent = milliseconds(iterations(patches(means=means, precisions=precisions), ITERATIONS))
+        spent = milliseconds(
+            iterations(patches(drawn(PATCHES), means=means, precisions=precisions), ITERATIONS)
+        )
         measure = f"{PATCHES} patches, {CHANNELS} channels, {ITERATIONS} iterations: {name}"
         results.append(Measured(measure, spent, "ms", bar))
-    many = patches(means=(100 * PATCHES,), precisions=(100 * PATCHES,), places=1, count=100 * PATCHES)
-    share = milliseconds(iterations(many, ITERATIONS)) / (100 * results[-1].value)
-    return [*results, Measured("the last with 10^6 patches, over 100 times that", share, "1")]
+    return results
+
+
+def growing() -> list[Measured]:
+    """Time of 10^6 patches over 100 times that of 10^4."""
+    results = []
+    for name, plates in (("the patch", ()), ("each channel", (CHANNELS,))):
+        spent = []
+        for count, repetitions in ((PATCHES, REPETITIONS), (MANY * PATCHES, MANY_REPETITIONS)):
+            of = (*plates, count)
+            model = patches(drawn(count, places=1), means=of, precisions=of)
+            spent.append(milliseconds(iterations(model, ITERATIONS), repetitions))
+        few, many = spent
+        measure = f"{MANY * PATCHES} patches over {MANY} times {PATCHES}: mean and precision of {name}"
+        results.append(Measured(measure, many / (MANY * few), "1"))
+    return results
 
 
 def building() -> Measured:
     """CPU time of building a model of 10,000 plates over that of 10, of equally many data."""
     few, many = (
-        milliseconds(lambda n=n: patches(means=(n,), precisions=(n,), places=20_000 // n, count=n))
+        milliseconds(partial(patches, drawn(n, places=20_000 // n), means=(n,), precisions=(n,)))
         for n in (10, 10_000)
     )
     return Measured("building a model of 10,000 plates over one of 10, equal data", many / few, "1", 2.0)
@@ -187,17 +214,17 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    results = chains()
-    values = mixture_data()
+    results = [*of_patches(), *growing()]
+    of_chains, values = chains(), mixture_data()
     of_mixture = milliseconds(iterations(mixture(values), 1))
-    results.append(
-        Measured(f"mixture of {VALUES} values, {STATES} states, width {WIDTH}", of_mixture, "ms", 8.0)
-    )
-    results += of_patches()
+    results += [
+        *of_chains,
+        Measured(f"mixture of {VALUES} values, {STATES} states, width {WIDTH}", of_mixture, "ms", 8.0),
+    ]
     results.append(building())
     results += never_rising(given.models)
     if given.peer:
-        results += peer(given.peer, values, mixture=of_mixture, chain=results[0].value)
+        results += peer(given.peer, values, mixture=of_mixture, chain=of_chains[0].value)
     present(results, given.json)
 
 
