@@ -103,7 +103,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp())
     try:
         whole = finish(command(folder / "whole", cells=given.cells), folder / "whole", every=None)
-        words = command(folder / "broken", cells=given.cells)
+        words = [*command(folder / "broken", cells=given.cells), "--retry-failed"]
         broken = finish(words, folder / "broken", every=given.every)
         differ = apart(folder / "whole", folder / "broken")
     finally:

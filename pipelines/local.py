@@ -10,21 +10,22 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from kfp import local
 from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.argument_size import refuse_too_long
 from precisionflow.pipelines.search_then_train import search_then_train
-from precisionflow.pipelines.task_process import tasks_as_processes
+from precisionflow.pipelines.task_process import Task, tasks_as_processes
 
 from precisionflow import stages
-from precisionflow.ablation.groups import groups_of
+from precisionflow.ablation.groups import group_of, groups_of, read_design
 from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.config import Experiment
 from precisionflow.destination import LocalResults
 from precisionflow.results.layout import Results
+from precisionflow.results.progress import Progress
 from precisionflow.search.study import Study
 
 LOG = "pipeline.log"
@@ -32,6 +33,11 @@ TASKS_AT_ONCE = 2
 """What kfp.local runs in parallel, whatever a pipeline asks for."""
 GROUPS = 2 * TASKS_AT_ONCE
 """Most groups of variants: each of its tasks starts a process, which takes longer than a small variant's work."""
+
+
+_OF_EVERY_TASK = ("kfp.dsl.executor_main", "precisionflow.entrypoints", "precisionflow.ablation.aggregate")
+_OF_CELLS = ("precisionflow.training.train", "precisionflow.evaluation.evaluate")
+"""Modules that tasks import, and those that train and evaluate need only where a cell is open: torch is among them."""
 
 
 def run_locally(
@@ -44,7 +50,10 @@ def run_locally(
     wholes = [experiment_argument(experiment) for experiment in experiments]
     refuse_too_long(wholes)
     groups = _groups(experiments)
-    _execute(ablation, folder, screen=screen, trust_code=trust_code, experiments=wholes, groups=groups)
+    progress, variants = Progress(Results(folder)), stages.expand(experiments)
+    still = any(cell.seconds is None for variant in variants for cell in progress.of(variant))
+    given: dict[str, Any] = {"experiments": wholes, "groups": groups}
+    _execute(ablation, folder, screen=screen, open_cells=still, trust_code=trust_code, **given)
 
 
 def _groups(experiments: Sequence[Experiment]) -> list[str]:
@@ -68,21 +77,51 @@ def _execute(
     folder: Path,
     *,
     screen: TextIO,
+    open_cells: bool = True,
     trust_code: bool = False,
     **arguments: object,
 ) -> None:
     there = LocalResults(Results(folder.resolve()), trusts_code=trust_code)
+
+    def lost(task: Task, cause: str) -> bool:
+        """Make the cell failed that a killed task had in work; whether there is one."""
+        found = _failed_in_work(task, cause, there)
+        if found:
+            relay.error = None
+        return found
+
+    modules = _OF_EVERY_TASK + (_OF_CELLS if open_cells else ())
     with (
         (folder / LOG).open("a", encoding="utf-8") as log,
         _relayed(log, screen) as relay,
-        tasks_as_processes(),
         _subprocess_runner(there.results.folder / ".kfp"),
+        tasks_as_processes(modules, log=log, lost=lost),
     ):
         try:
             pipeline(**arguments, destination=str(there))
         except RuntimeError as failure:
             cause = relay.error or " ".join(_COLOUR.sub("", str(failure)).split())
             raise ValueError(f"{cause} (log: {folder / LOG})") from None
+
+
+def _failed_in_work(task: Task, cause: str, there: LocalResults) -> bool:
+    match task.verb:
+        case "train" | "evaluate" as verb:
+            design = read_design(task.inputs["design"], group=group_of(task.parameters["group"]))
+        case _:
+            return False
+    with there.code():
+        return any(
+            stages.fail_begun(
+                variant,
+                stage=verb,
+                data=there.results.data,
+                model=there.results.model(variant),
+                evaluation=there.results.evaluation(variant),
+                cause=cause,
+            )
+            for variant in design.variants
+        )
 
 
 _COLOUR = re.compile(r"\x1b\[\d*m")

@@ -56,6 +56,11 @@ class LocalResults:
         """Folder in which train works: where its output has the variant."""
         return contextlib.nullcontext(self.results.model(variant))
 
+    @property
+    def keeps_lost(self) -> bool:
+        """A cell whose rank is killed has failed: nobody tries it again by itself."""
+        return True
+
     def evaluations(self, _artifact: Path) -> Path:
         """Output of evaluate: a room of variants."""
         return self.results.evaluations
@@ -135,6 +140,11 @@ class ClusterArtifacts:
         from precisionflow.cluster.workspace.trainings import Training
 
         return Training(variant, data, self.workspace).in_this_pod(variant_folder(artifact, variant))
+
+    @property
+    def keeps_lost(self) -> bool:
+        """KFP tries a task again whose rank is killed."""
+        return False
 
     def evaluations(self, artifact: Path) -> Path:
         """Output of evaluate: a room of variants."""

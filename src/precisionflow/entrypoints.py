@@ -180,7 +180,8 @@ def train(group: str, *, design: str, data: str, model: str, destination: str) -
     _again_when_lost()
     for variant in _design(design, group).variants:
         with there.code(), there.training(variant, data=prepared, artifact=artifact) as out:
-            stages.train(variant, data=prepared, out=out, keep_failures=True, turn=there.turn)
+            kept = {"keep_failures": True, "keep_lost": there.keeps_lost}
+            stages.train(variant, data=prepared, out=out, turn=there.turn, **kept)
     return str(there.models(artifact))
 
 

@@ -12,6 +12,7 @@ from precisionflow.search.metric_lines import metric_lines
 if TYPE_CHECKING:
     from precisionflow.cluster.pipelines.ending import End
     from precisionflow.config import Experiment
+    from precisionflow.records.failure import FallibleStage
     from precisionflow.records.search import Best
     from precisionflow.search.study import Study
 
@@ -111,23 +112,32 @@ def train(
     out: Path,
     metrics: bool = False,
     keep_failures: bool = False,
+    keep_lost: bool = False,
     turn: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> None:
     """Train a resolved experiment: in this process, or on the ranks that its engine asks for.
 
     With `metrics`, validations are printed as Katib reads them. With `keep_failures` a cell that fails is told and kept
-    as failed, and the others are trained. Ranks run inside a `turn`.
+    as failed, and the others are trained; with `keep_lost` that is so of a cell too whose rank is killed. Ranks run
+    inside a `turn`.
     """
     from precisionflow.results.cells import all_trained
-    from precisionflow.training.launch import launch, launched, rank_count
+    from precisionflow.training.launch import LostRankError, launch, launched, rank_count
 
     if not launched():
         if all_trained(variant, data=data, out=out):
             return
         if rank_count(variant):
-            with turn():
-                launch(variant, data=data, out=out, metrics=metrics, keep_failures=keep_failures)
-            return
+            while True:
+                try:
+                    with turn():
+                        launch(variant, data=data, out=out, metrics=metrics, keep_failures=keep_failures)
+                except LostRankError as error:
+                    places = {"data": data, "model": out, "evaluation": out}
+                    if not keep_lost or not fail_begun(variant, stage="train", cause=error.cause, **places):
+                        raise
+                else:
+                    return
     from precisionflow.training.train import train as stage
 
     with metric_lines(variant) if metrics else training_progress(variant) as report:
@@ -139,6 +149,19 @@ def train(
             resumed=lambda step: say(f"train {title(variant)}: goes on from step {step}"),
             failed=_failed("train", variant) if keep_failures else None,
         )
+
+
+def fail_begun(
+    variant: "Experiment", *, stage: "FallibleStage", data: Path, model: Path, evaluation: Path, cause: str
+) -> bool:
+    """Keep as failed the cell that a dead process of a stage had in work, and tell it; whether there was one."""
+    from precisionflow.results.failures import fail_begun as fail
+
+    out = model if stage == "train" else evaluation
+    cell = fail(variant, stage=stage, data=data, model=model, out=out, cause=cause)
+    if cell:
+        _failed(stage, variant)(*cell, cause)
+    return cell is not None
 
 
 def _failed(verb: str, variant: "Experiment") -> Callable[[int, int, str], None]:

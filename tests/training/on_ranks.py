@@ -17,10 +17,10 @@ from torch import nn
 
 from precisionflow.config import Experiment, resolve
 from precisionflow.results.layout import data_folder
+from precisionflow.results.lifetime import leave
 from precisionflow.training.batches import part_batches
 from precisionflow.training.engines import zero
 from precisionflow.training.engines.single import SingleNetwork
-from precisionflow.training.launch import leave
 from precisionflow.training.population import CellOf, Single
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules.learner import Learner

@@ -68,7 +68,7 @@ def test_a_rank_that_is_no_number_is_told(ranks, monkeypatch):
 
 def test_a_rank_that_is_done_says_all_and_skips_the_end_of_the_interpreter():
     program = (
-        "import atexit, os; from precisionflow.training.launch import leave; "
+        "import atexit, os; from precisionflow.results.lifetime import leave; "
         "atexit.register(os.abort); print('done'); leave()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -122,7 +122,9 @@ def test_other_ranks_than_the_engines_are_refused(
 def test_the_rank_that_ended_first_is_named(codes, said, tmp_path):
     absent = str(tmp_path / "none")
     failures = {rank: ProcessFailure(rank, 100 + rank, code, absent) for rank, code in enumerate(codes)}
-    assert launch._cause(ChildFailedError("train", failures)) == said
+    stopped = launch._stopped(ChildFailedError("train", failures))
+    assert str(stopped) == f"training stopped: {said}; run again to go on from the last checkpoint"
+    assert isinstance(stopped, launch.LostRankError) == ("killed" in said)
 
 
 def test_a_lost_rank_is_told_from_our_own_errors():

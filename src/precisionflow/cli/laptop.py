@@ -130,7 +130,8 @@ def train(
     trust_code: Trust = False,
 ) -> None:
     """Train one resolved variant; starts its ranks itself, or joins those of torchrun."""
-    from precisionflow.training.launch import launched, leave
+    from precisionflow.results.lifetime import leave
+    from precisionflow.training.launch import launched
 
     variant = single_variant(name, settings)
     with one_line_errors("train"), trusting_code(trust_code):

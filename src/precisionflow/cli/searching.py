@@ -116,7 +116,8 @@ def trial(
 ) -> None:
     """Train one variant and print its validation metrics as Katib reads them: `metric=value` lines."""
     from precisionflow.app.trial import run_trial
-    from precisionflow.training.launch import launched, leave
+    from precisionflow.results.lifetime import leave
+    from precisionflow.training.launch import launched
 
     run_trial(single_variant(name, settings), out=out)
     if launched():

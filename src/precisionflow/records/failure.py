@@ -1,11 +1,21 @@
 """Failure of a cell, in the place of its result."""
 
+import signal
 from typing import Literal
 
 from precisionflow.records.card import Card
 
+FallibleStage = Literal["train", "evaluate"]
+"""What can fail of a cell."""
 STOPPED = "training stopped"
 """Beginning of the line about ranks of which one has ended."""
+
+
+def killed_by(number: int) -> str:
+    """What is known of a process that a signal has ended."""
+    if number == signal.SIGKILL:
+        return f"killed by signal {int(number)} (SIGKILL), perhaps out of memory"
+    return f"killed by signal {int(number)} ({signal.Signals(number).name})"
 
 
 class FailureCard(Card):
@@ -16,7 +26,6 @@ class FailureCard(Card):
     variant: str
     seed: int
     split: int
-    stage: Literal["train", "evaluate"]
-    """What failed."""
+    stage: FallibleStage
     cause: str
     """In one line."""

@@ -3,13 +3,13 @@
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from precisionflow.config import Experiment
-from precisionflow.records.failure import FailureCard
+from precisionflow.records.failure import FailureCard, FallibleStage
 from precisionflow.records.files import read_card, write_card
-from precisionflow.results.cells import Cell
-from precisionflow.results.layout import Results, failure_file
+from precisionflow.results.cells import Cell, evaluation_inputs, training_inputs
+from precisionflow.results.layout import Results, cell_folder, failure_file
+from precisionflow.results.stage import begun, once
 
 
 def write_failure(
@@ -18,7 +18,7 @@ def write_failure(
     *,
     seed: int,
     split: int,
-    stage: Literal["train", "evaluate"],
+    stage: FallibleStage,
     error: Exception,
 ) -> None:
     """Write into the folder of a cell why it failed."""
@@ -33,6 +33,33 @@ def write_failure(
         cause=cause,
     )
     write_card(card, failure_file(folder))
+
+
+def fail_begun(
+    variant: Experiment, *, stage: FallibleStage, data: Path, model: Path, out: Path, cause: str
+) -> tuple[int, int] | None:
+    """Of a stage whose process has died, make the cell that was in work a failed one: its (seed, split).
+
+    None where the process died between cells. `model` is the variant's folder; `out` is that of its evaluations, or
+    `model` of the stage train.
+    """
+    for split in variant.splits:
+        for seed in variant.seeds:
+            cell = cell_folder(out, seed, split)
+            if not begun(cell):
+                continue
+            if stage == "train":
+                inputs = training_inputs(variant, data=data, seed=seed, split=split)
+            else:
+                inputs = evaluation_inputs(variant, data=data, model=model, seed=seed, split=split)
+
+            def work(folder: Path, *, of: tuple[int, int] = (seed, split)) -> None:
+                error = ValueError(cause)
+                write_failure(folder, variant, seed=of[0], split=of[1], stage=stage, error=error)
+
+            if once(cell, verb=stage, inputs=inputs, work=work):
+                return seed, split
+    return None
 
 
 def failure_of(folder: Path) -> FailureCard | None:

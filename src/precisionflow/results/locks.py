@@ -57,8 +57,13 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 def is_held(folder: Path) -> bool:
     """Whether a run is writing into a results folder."""
+    return is_locked(folder / ".lock")
+
+
+def is_locked(file: Path) -> bool:
+    """Whether a process holds a lock file."""
     try:
-        with (folder / ".lock").open() as lock:
+        with file.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

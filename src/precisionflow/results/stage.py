@@ -16,7 +16,7 @@ from precisionflow.records.files import write_card
 from precisionflow.records.marker import MARKER, StageCard, check_written, digests_of, read_marker
 from precisionflow.results.code import Verb, code_digest, code_is_trusted
 from precisionflow.results.identity import inputs_digest, stage_key
-from precisionflow.results.locks import held, parents_of
+from precisionflow.results.locks import held, is_locked, parents_of
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "pyarrow", "torch", "deepspeed")
 """Libraries that compute numbers."""
@@ -94,10 +94,16 @@ def _refuse_foreign(out: Path) -> None:
         raise ValueError(f"{out}: holds files that no stage wrote; choose another --out or remove it")
 
 
+def begun(out: Path) -> bool:
+    """Whether a process has died in the middle of the work that leads to `out`."""
+    hidden = _hidden(out)
+    return (hidden / "content").is_dir() and not is_locked(hidden / "lock")
+
+
 @contextlib.contextmanager
 def partial_of(out: Path) -> Iterator[Path]:
     """An empty folder for this process alone, inside a hidden one beside `out`; what is left of it goes at the end."""
-    hidden = out.with_name(f".{out.name}.partial")
+    hidden = _hidden(out)
     with held(hidden / "lock"):
         try:
             partial = hidden / "content"
@@ -106,6 +112,10 @@ def partial_of(out: Path) -> Iterator[Path]:
             yield partial
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _hidden(out: Path) -> Path:
+    return out.with_name(f".{out.name}.partial")
 
 
 def finished_key(out: Path) -> str | None:

@@ -1,25 +1,22 @@
 """Starting the ranks of a training run on this machine with torchrun, and how they end."""
 
-import ctypes
 import logging
 import os
 import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
-from precisionflow.records.failure import STOPPED
+from precisionflow.records.failure import STOPPED, killed_by
 from precisionflow.results.code import code_is_trusted
 from precisionflow.training.ranks import VARIABLES, is_rank
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-PR_SET_PDEATHSIG = 1
-"""Number of the option in linux/prctl.h."""
 _OPEN_MPI = {
     "RANK": "OMPI_COMM_WORLD_RANK",
     "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
@@ -90,7 +87,7 @@ def launch(
         try:
             run(get_args_parser().parse_args([*alone, *kept, "--no-python", *_RANK, *verb]))
         except ChildFailedError as error:
-            raise ValueError(f"{STOPPED}: {_cause(error)}; {_CONTINUE}") from None
+            raise _stopped(error) from None
         except SignalException as error:
             raise ValueError(f"{STOPPED} by {error.sigval.name}; {_CONTINUE}") from None
 
@@ -102,29 +99,22 @@ _WITHOUT_HANGUP = "SIGTERM,SIGINT,SIGQUIT"
 _CONTINUE = "run again to go on from the last checkpoint"
 
 
-def _cause(error: "ChildFailedError") -> str:
+class LostRankError(ValueError):
+    """A rank was killed."""
+
+    def __init__(self, rank: int, number: int) -> None:
+        name = signal.Signals(number).name
+        super().__init__(f"{STOPPED}: rank {rank} was killed by {name}; {_CONTINUE}")
+        self.cause = f"rank {rank} was {killed_by(number)}"
+
+
+def _stopped(error: "ChildFailedError") -> ValueError:
     """Rank that ended first, and how; a killed rank takes the others with it, so it is named before them."""
     rank, failure = error.get_first_failure()
     for other, one in error.failures.items():
         if one.exitcode == -signal.SIGKILL:
             rank, failure = other, one
     if failure.exitcode < 0:
-        return f"rank {rank} was killed by {signal.Signals(-failure.exitcode).name}"
-    return f"rank {rank} ended with exit code {failure.exitcode}, its message is above"
-
-
-def end_with_launcher() -> None:
-    """Have Linux kill this rank when its launcher dies: no rank goes on writing where a new run will start."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def leave() -> NoReturn:
-    """End a rank whose work is done, without the end of the interpreter.
-
-    A thread of gloo may let go of its last tensor after the process group is destroyed. When the interpreter ends at
-    the same moment, that thread aborts the rank, and torchrun stops the others while they still write.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+        return LostRankError(rank, -failure.exitcode)
+    cause = f"rank {rank} ended with exit code {failure.exitcode}, its message is above"
+    return ValueError(f"{STOPPED}: {cause}; {_CONTINUE}")

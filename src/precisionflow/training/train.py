@@ -20,11 +20,12 @@ from precisionflow.results.code import Verb
 from precisionflow.results.failures import write_failure
 from precisionflow.results.identity import stage_key
 from precisionflow.results.layout import PreparedSplit, cell_folder, checkpoint_folder, data_folder
+from precisionflow.results.lifetime import end_with_parent
 from precisionflow.results.stage import finished, once
 from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.device import pick_device
 from precisionflow.training.external import write_external
-from precisionflow.training.launch import end_with_launcher, join_mpi, launched
+from precisionflow.training.launch import join_mpi, launched
 from precisionflow.training.loop import DivergedError, Measured, Report
 from precisionflow.training.loop import train as train_networks
 from precisionflow.training.outcome import Trained, pooled, write_cell
@@ -231,7 +232,7 @@ def _process_group(experiment: Experiment, device: torch.device) -> Iterator[Ran
                 raise ValueError(
                     "engine.kind deepspeed needs torchrun around this process; say `precisionflow train`"
                 )
-            end_with_launcher()
+            end_with_parent()
             _open_group(device)
             try:
                 yield ranks

@@ -1,0 +1,122 @@
+"""Processes of tasks: forked from one server, apart from one another, and a kill ends no more than it has to."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from kfp.local.status import Status
+from precisionflow.pipelines.task_process import TRIES, TaskProcess, TaskServer
+
+PROGRAM = """
+import os, signal, sys, tempfile
+from pathlib import Path
+
+def act(what: str):
+    print(f"says {what}", os.environ.get("GIVEN"), "numpy" in sys.modules, tempfile.gettempdir())
+    tries = Path(os.environ["TRIES"])
+    tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
+    if what == "leave":
+        os.environ["GIVEN"] = "left behind"
+    if what == "refuse":
+        sys.exit(2)
+    if what == "die" or (what == "die once" and tries.read_text() == "x"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "end":
+        os.kill(os.getpid(), signal.SIGTERM)
+"""
+TEXT = 'program_path=$(mktemp -d)\n_KFP_RUNTIME=true python3 -m kfp.dsl.executor_main "$@"\n'
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[TaskServer]:
+    with (tmp_path / "log").open("w") as log:
+        server = TaskServer(["numpy"], log=log)
+        yield server
+        server.close()
+    assert (tmp_path / "log").read_text() == ""
+
+
+def task(what: str, folder: Path, server: TaskServer, *, lost: bool = False) -> TaskProcess:
+    """A task of kfp.local that does `what`; with `lost` whatever it had in work can be given up."""
+    given = {
+        "outputs": {"outputFile": f"{folder}/output.json"},
+        "inputs": {"parameterValues": {"what": what}},
+    }
+    command = [
+        "sh",
+        "-ec",
+        TEXT,
+        PROGRAM,
+        "--executor_input",
+        json.dumps(given),
+        "--function_to_execute",
+        "act",
+    ]
+    of_run = {"server": server, "temporary": str(folder), "lost": staticmethod(lambda *_: lost)}
+    handler = type("Made", (TaskProcess,), of_run)
+    return handler("python", command, str(folder), None, {"TRIES": str(folder / "tries")})
+
+
+@pytest.mark.parametrize(
+    ("what", "lost", "status", "tries"),
+    [
+        ("go", False, Status.SUCCESS, 1),
+        ("refuse", False, Status.FAILURE, 1),
+        ("end", True, Status.FAILURE, 1),
+        ("die once", False, Status.SUCCESS, 2),
+        ("die", False, Status.FAILURE, TRIES),
+    ],
+)
+def test_a_task_that_is_killed_is_tried_again(
+    server: TaskServer, tmp_path: Path, capfd, what: str, lost: bool, status: Status, tries: int
+) -> None:
+    assert task(what, tmp_path, server, lost=lost).run() == status
+    assert len((tmp_path / "tries").read_text()) == tries
+    said = "killed by signal 9 (SIGKILL), perhaps out of memory"
+    assert (said in capfd.readouterr().out) == (tries == TRIES)
+
+
+def test_a_task_has_its_own_environment_and_what_the_server_imported(
+    server: TaskServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIVEN", "by the run")
+    for what in ("leave", "go"):
+        assert task(what, tmp_path, server).run() == Status.SUCCESS
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("says ")]
+    assert said == [f"says {what} by the run True {tmp_path}" for what in ("leave", "go")]
+
+
+def test_a_task_ends_with_its_server_and_the_next_has_another(server: TaskServer, tmp_path: Path) -> None:
+    first = server._process
+    first.kill()
+    assert task("go", tmp_path, server).run() == Status.SUCCESS
+    assert server._process.pid != first.pid
+
+
+SLEEPER = """
+import sys, threading
+from precisionflow.pipelines.task_process import TaskServer
+from precisionflow.pipelines.task_server import Request
+server = TaskServer([], log=sys.stderr)
+server.run(Request(arguments=["--component_module_path", sys.argv[1], "--executor_input", "{}",
+                              "--function_to_execute", "sleep"], environment={}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another kernel leaves the children of a killed process")
+def test_no_task_outlives_its_run(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import time\nprint('sleeps', flush=True)\ntime.sleep(600)\n")
+    run = subprocess.Popen([sys.executable, "-c", SLEEPER, program], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    while "sleeps" not in run.stdout.readline():
+        pass
+    children = psutil.Process(run.pid).children(recursive=True)
+    run.kill()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    run.communicate()
+    assert (len(children), alive) == (3, [])
