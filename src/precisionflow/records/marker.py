@@ -27,6 +27,8 @@ class StageCard(Card):
     trusted: str | None = None
     """Digest of other code under which the result was kept on purpose."""
     version: str
+    commit: str | None = None
+    """Of git, where the code ran from a checkout; with -dirty where that had changes."""
     seconds: NonNegativeFloat
     """Duration of the work."""
     ended: NonNegativeFloat

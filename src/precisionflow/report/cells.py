@@ -31,6 +31,7 @@ class Mark(NamedTuple):
     verb: str
     code: str
     trusted: str | None
+    commit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,17 @@ def mark(folder: Path) -> Mark:
 
 
 def _mark(marker: StageCard) -> Mark:
-    return Mark(marker.verb, marker.code, marker.trusted)
+    return Mark(marker.verb, marker.code, marker.trusted, marker.commit)
+
+
+def commits(marks: Iterable[Mark]) -> str:
+    """Commits of git whose code made the results, "none" where some ran from no checkout."""
+    return ", ".join(sorted({mark.commit or "none" for mark in marks}))
 
 
 def kept(marks: Iterable[Mark]) -> list[str]:
     """Results of other code that `--trust-code` has kept: a line for each stage and code."""
-    counts = Counter(mark for mark in marks if mark.trusted)
+    counts = Counter((mark.verb, mark.code, mark.trusted) for mark in marks if mark.trusted)
     return [
         f"{verb}: {count} of code {code}, kept under code {other}"
         for (verb, code, other), count in sorted(counts.items())

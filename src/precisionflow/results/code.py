@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import re
+import subprocess
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -49,6 +50,20 @@ def code_digest(verb: Verb, *, package: Path = PACKAGE) -> str:
 def code_version(verb: Verb) -> str:
     """Version of the package and digest of the stage's code, such as 0.1.0+1f0c5a3b9d2e."""
     return f"{__version__}+{code_digest(verb)}"
+
+
+@functools.cache
+def code_commit() -> str | None:
+    """Commit of the checkout that this package runs from, with -dirty where it has changes; none if installed."""
+    root = PACKAGE.parents[1]
+    if not (root / ".git").exists():
+        return None
+    words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        said = subprocess.run(words, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip()
 
 
 def reached_files(module: str, *, package: Path = PACKAGE) -> dict[str, Path]:

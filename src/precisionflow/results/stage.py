@@ -14,7 +14,7 @@ from typing import NamedTuple
 from precisionflow import __version__
 from precisionflow.records.files import write_card
 from precisionflow.records.marker import MARKER, StageCard, check_written, digests_of, read_marker
-from precisionflow.results.code import Verb, code_digest, code_is_trusted
+from precisionflow.results.code import Verb, code_commit, code_digest, code_is_trusted
 from precisionflow.results.identity import inputs_digest, stage_key
 from precisionflow.results.locks import held, is_locked, parents_of
 
@@ -53,6 +53,7 @@ def _marker(folder: Path, *, verb: Verb, inputs: object, seconds: float) -> Stag
         inputs=inputs_digest(verb, inputs),
         code=code_digest(verb),
         version=__version__,
+        commit=code_commit(),
         seconds=seconds,
         ended=round(time.time(), 3),
         python=platform.python_version(),
