@@ -1,4 +1,4 @@
-"""Readers of patches, how they share tokens among the patches of an image, and sharing over the frames of a video."""
+"""Readers of patches, how they share tokens among the patches of an image; sharing over frames and over stages."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -69,14 +69,15 @@ Allocation = Annotated[
 
 
 class Budgeted(Config):
-    """A budget of tokens for an image, and the bounds of a patch."""
+    """A budget of tokens, and the bounds of what shares it: patches of an image, stages of a row."""
 
+    sharers: ClassVar = "patches"
     budget: Count = 912
-    """Tokens of an image, over all patches."""
+    """Tokens of an image or a row, over all patches or stages."""
     lowest: Count = 64
-    """Fewest tokens of a patch."""
+    """Fewest tokens of one."""
     highest: Count = 400
-    """Most tokens of a patch, at most its pixels."""
+    """Most tokens of one; of a patch that is read, at most its pixels."""
 
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:
@@ -86,13 +87,13 @@ class Budgeted(Config):
             )
         return self
 
-    def check_budget(self, patches: int) -> None:
-        """ValueError for a budget that no allocation of the patches has."""
-        least, most = self.lowest * patches, self.highest * patches
+    def check_budget(self, count: int) -> None:
+        """ValueError for a budget that no allocation of so many has."""
+        least, most = self.lowest * count, self.highest * count
         if not least <= self.budget <= most:
             raise ValueError(
-                f"model.budget: {self.budget} tokens for {patches} patches of {self.lowest} to {self.highest}; give "
-                f"{least} to {most}"
+                f"model.budget: {self.budget} tokens for {count} {self.sharers} of {self.lowest} to {self.highest}; "
+                f"give {least} to {most}"
             )
 
 
@@ -160,5 +161,37 @@ class FrameAllocator(Budgeted):
             raise ValueError(
                 f"model.grain: steps of {self.grain} do not lead from {self.lowest} to {self.highest} tokens; give a "
                 f"divisor of {self.highest - self.lowest}"
+            )
+        return self
+
+
+class StageAllocator(Budgeted):
+    """Tokens of an encoder's and a decoder's stages, by the precisions that the stages infer beside each other.
+
+    What is believed of a stage's precision before its readings is learned by their free energy.
+    """
+
+    engines: ClassVar = (TorchEngine,)
+    leaves: ClassVar[dict[str, Config]] = {"learning": Backpropagation()}
+    remedy: ClassVar[str | None] = "lower training.learning_rate"
+    sharers: ClassVar = "stages"
+    kind: Literal["stage_allocator"] = "stage_allocator"
+    budget: Count = 1200
+    share: Literal["inferred", "uniform", "told"] = "inferred"
+    """inferred: the surer a stage is of its input, the fewer tokens it gets. uniform: alike. told: by true precisions,
+    as no method knows them."""
+    updates: Count = 16
+    """Of each stage."""
+    delay: Count = 1
+    """Updates of each stage between two exchanges of beliefs: those of the others are up to so many updates old."""
+    step: Annotated[float, Field(gt=0, le=1), NUMBER] = 0.5
+    """Share of the way to the optimum of an update."""
+
+    @model_validator(mode="after")
+    def _ends_with_an_exchange(self) -> Self:
+        if self.updates % self.delay:
+            raise ValueError(
+                f"model.delay: {self.updates} updates do not end with an exchange every {self.delay}; give a "
+                "divisor of model.updates"
             )
         return self

@@ -1,4 +1,4 @@
-"""Drawn from a known law: a toy, noisy sensors, a moving target, nodes of a chain, objects, scenes, videos."""
+"""Drawn from a known law: a toy, sensors, a moving target, nodes of a chain, objects, scenes, videos, stages."""
 
 import math
 from typing import Annotated, ClassVar, Literal, Self
@@ -254,3 +254,38 @@ class MovingWeights(Source):
     @property
     def dataset(self) -> str:
         return f"{self.kind}_speed_{self.speed:g}_flicker_{self.flicker:g}"
+
+
+class StageChains(Source):
+    """States of an encoder's and a decoder's stages, one after the other, each read with noise.
+
+    x_i = gain x_i-1 + N(0, 1 / tau_i), x_0 = N(0, 1) is given, y_i = x_i + N(0, 1 / reading). Every row has precisions
+    of its own, lognormal about those of its kind of stage. Every seed has its own rows.
+    """
+
+    kind: Literal["stage_chains"] = "stage_chains"
+    encoder: Count = 3
+    """Stages of the encoder."""
+    decoder: Count = 3
+    """Stages of the decoder."""
+    channels: Annotated[int, Field(ge=2), NUMBER] = 16
+    """Numbers of a state."""
+    gain: Annotated[float, Field(gt=0, le=1), NUMBER] = 0.9
+    encoder_precision: Positive = 3.0
+    """Median of tau_i in the encoder."""
+    decoder_precision: Positive = 30.0
+    """Median of tau_i in the decoder."""
+    spread: NonNegative = 1.0
+    """Standard deviation of ln tau_i."""
+    reading: Positive = 100.0
+    """Precision of a reading, which is known."""
+    seed: Seed = 0
+
+    @property
+    def stages(self) -> int:
+        """Of both."""
+        return self.encoder + self.decoder
+
+    @property
+    def dataset(self) -> str:
+        return f"{self.kind}_{self.encoder}_{self.decoder}_spread_{self.spread:g}"

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self, assert_never
 from pydantic import Field, model_validator
 
 from precisionflow.config.agents import Agent
-from precisionflow.config.allocation import Budgeted, FrameAllocator, PatchReader
+from precisionflow.config.allocation import Budgeted, FrameAllocator, PatchReader, StageAllocator
 from precisionflow.config.attention import Attention, Decay, factors_of
 from precisionflow.config.base import NUMBER, Config, Count, Flag, Positive
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
@@ -213,6 +213,7 @@ Model = Annotated[
     | Filter
     | PatchReader
     | FrameAllocator
+    | StageAllocator
     | Estimator
     | Classifier
     | PredictionFile,

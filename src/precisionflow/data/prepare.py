@@ -15,6 +15,7 @@ from precisionflow.config.tasks import (
     Planning,
     Regression,
     SequenceClassification,
+    StageAllocation,
     Synthetic,
     Tagging,
     Task,
@@ -29,6 +30,7 @@ from precisionflow.data.tasks.objects import open_objects
 from precisionflow.data.tasks.planning import open_planning
 from precisionflow.data.tasks.regression import open_regression
 from precisionflow.data.tasks.sequence_classification import open_sequence_classification
+from precisionflow.data.tasks.stages import open_stages
 from precisionflow.data.tasks.synthetic import open_synthetic_task
 from precisionflow.data.tasks.tagging import open_tagging
 from precisionflow.data.tasks.videos import open_videos
@@ -93,6 +95,8 @@ def open_task(task: Task, split: int) -> Opened:
             return open_allocation(task)
         case VideoAllocation():
             return open_videos(task)
+        case StageAllocation():
+            return open_stages(task)
         case Tagging():
             return open_tagging(task, split=split)
         case Planning():

@@ -15,6 +15,7 @@ from precisionflow.config.tasks import (
     Planning,
     Regression,
     SequenceClassification,
+    StageAllocation,
     Synthetic,
     Tagging,
     VideoAllocation,
@@ -28,6 +29,7 @@ from precisionflow.evaluation.tasks.next_token import TokenPredictor
 from precisionflow.evaluation.tasks.objects import ObjectPredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
+from precisionflow.evaluation.tasks.stages import StagePredictor
 from precisionflow.evaluation.tasks.stated import StatedAny, load_stated
 from precisionflow.evaluation.tasks.synthetic import SyntheticPredictor
 from precisionflow.evaluation.tasks.tags import TagPredictor
@@ -41,6 +43,7 @@ Predictor = (
     | ObjectPredictor
     | ScenePredictor
     | VideoPredictor
+    | StagePredictor
     | TablePredictor
     | TokenPredictor
     | ClassPredictor
@@ -82,6 +85,8 @@ def load_predictor(model: Path, card: DatasetCard, *, device: torch.device | Non
             return load_network(ScenePredictor, model, model_card=model_card, card=card, device=device)
         case VideoAllocation():
             return load_network(VideoPredictor, model, model_card=model_card, card=card, device=device)
+        case StageAllocation():
+            return load_network(StagePredictor, model, model_card=model_card, card=card, device=device)
         case Tagging():
             return load_network(TagPredictor, model, model_card=model_card, card=card, device=device)
         case Planning():

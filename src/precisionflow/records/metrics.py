@@ -109,8 +109,10 @@ _CATALOGUE = {
         Metric(
             "net_utility", "nats that a frame's tokens tell, less what changing them costs", "nats", "higher"
         ),
-        Metric("utility", "nats that a frame's tokens tell", "nats", "higher"),
+        Metric("utility", "nats that the tokens of a frame or of a row's stages tell", "nats", "higher"),
         Metric("change_cost", "nats that changing a frame's tokens costs", "nats", "lower"),
+        Metric("precision_error", "root mean square error of ln precision of a row's stages", "1", "lower"),
+        Metric("elbo", "lower bound of ln p of a row's readings", "nats", "higher"),
         Metric("reward", "reward of an episode", "reward", "higher"),
         Metric("success", "share of episodes that succeed", "1", "higher"),
         Metric("information", "information gained about the state in an episode", "nats", "higher"),

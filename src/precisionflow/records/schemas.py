@@ -131,6 +131,9 @@ of their pixels."""
 VIDEOS = _schema(row=_whole, net_utility=_real, utility=_real, change_cost=_real)
 """evaluation/predictions.parquet of videos: the video's number; nats of an image, their difference first: what its
 tokens tell, and what changing them costs."""
+STAGES = _schema(row=_whole, utility=_real, precision_error=_real, elbo=_real)
+"""evaluation/predictions.parquet of stages: the row's number; nats that the tokens of its stages tell; root mean square
+error of ln precision of its stages; lower bound of ln p of its readings, in nats."""
 CLASSES = _schema(
     **{"class": _text},
     n=_whole,

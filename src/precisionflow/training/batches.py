@@ -21,6 +21,7 @@ from precisionflow.config.tasks import (
     Planning,
     Regression,
     SequenceClassification,
+    StageAllocation,
     Synthetic,
     Tagging,
     Task,
@@ -206,7 +207,9 @@ Samples = TableRows | ClassifiedImages | TextWindows | ClassifiedTexts | TaggedT
 def read_samples(task: Task, file: Path) -> Samples:
     """The samples in `<part>.parquet`."""
     match task:
-        case Regression() | Classification() | Objects() | Allocation() | VideoAllocation():
+        case (
+            Regression() | Classification() | Objects() | Allocation() | VideoAllocation() | StageAllocation()
+        ):
             return TableRows(Rows.read(file))
         case Images():
             return ClassifiedImages(Rows.read(file))

@@ -35,7 +35,9 @@ def test_independent_beliefs_understate_a_precision_that_readings_do_not_resolve
 
 def test_a_chain_without_a_reading_of_every_stage_is_refused() -> None:
     given = torch.zeros(3, 2)
-    with pytest.raises(ValueError, match="stages: 2 gains for 1 readings; give one of each a stage"):
+    with pytest.raises(
+        ValueError, match="stages: 2 gains and 1 priors for 1 readings; give one of each a stage"
+    ):
         chain(given, [given], gains=(1.0, 1.0), reading=1.0)
-    with pytest.raises(ValueError, match="stages: 0 gains for 0 readings"):
+    with pytest.raises(ValueError, match="stages: 0 gains and 0 priors for 0 readings"):
         chain(given, [], gains=(), reading=1.0)

@@ -11,7 +11,14 @@ from precisionflow.config.drawn_tables import MovingTarget
 from precisionflow.config.filters import Filter
 from precisionflow.config.likelihoods import AdaptiveSoftmax
 from precisionflow.config.networks import Transformer
-from precisionflow.config.tasks import Allocation, NextToken, Planning, Regression, VideoAllocation
+from precisionflow.config.tasks import (
+    Allocation,
+    NextToken,
+    Planning,
+    Regression,
+    StageAllocation,
+    VideoAllocation,
+)
 from precisionflow.config.tokens import RunningTokens
 
 if TYPE_CHECKING:
@@ -131,6 +138,8 @@ def budget_can_be_kept(experiment: "Experiment") -> None:
     model, task = experiment.model, experiment.task
     if isinstance(model, Budgeted) and isinstance(task, Allocation | VideoAllocation):
         model.check_budget(task.source.patches**2)
+    if isinstance(model, Budgeted) and isinstance(task, StageAllocation):
+        model.check_budget(task.source.stages)
     if isinstance(model, PatchReader) and isinstance(task, Allocation):
         model.check_pixels(task.source.patch**2)
 

@@ -9,6 +9,7 @@ from precisionflow.config.tasks.images import IMAGE_METRICS, Allocation, Images,
 from precisionflow.config.tasks.numbers import Regression
 from precisionflow.config.tasks.planning import PLANNING_METRICS, Planning
 from precisionflow.config.tasks.rows import Classification
+from precisionflow.config.tasks.stages import StageAllocation
 from precisionflow.config.tasks.texts import Auxiliary, NextToken, SequenceClassification, Synthetic, Tagging
 from precisionflow.config.tasks.videos import VideoAllocation
 
@@ -26,6 +27,7 @@ __all__ = [
     "Planning",
     "Regression",
     "SequenceClassification",
+    "StageAllocation",
     "Synthetic",
     "Tagging",
     "Task",
@@ -43,6 +45,7 @@ Task = Annotated[
     | Planning
     | Objects
     | Allocation
-    | VideoAllocation,
+    | VideoAllocation
+    | StageAllocation,
     Field(discriminator="kind"),
 ]

@@ -30,6 +30,11 @@ def free_energies(model: Model, beliefs: Beliefs) -> dict[str, Nats]:
     return {factor.name: _free_energy(factor, beliefs) for factor in model.factors}
 
 
+def free_energy_of_each(model: Model, beliefs: Beliefs) -> Float[Tensor, "last"]:
+    """F of every index of the last plate, which all factors have."""
+    return torch.stack([_of_each(factor, beliefs) for factor in model.factors]).sum(0)
+
+
 def energy_and_entropy(model: Model, beliefs: Beliefs) -> Nats:
     """ELBO = <log p(data, variables)> + entropy."""
     energies = sum_of(energy(factor, beliefs) for factor in model.factors)
@@ -73,3 +78,10 @@ def _divergence(factor: Factor, beliefs: Beliefs) -> Nats:
     if isinstance(factor, Prior):
         return total(beliefs[factor.child].kl(factor.family), factor.plates)
     return _free_energy(factor, beliefs)
+
+
+def _of_each(factor: Factor, beliefs: Beliefs) -> Float[Tensor, "last"]:
+    of = factor.energy(beliefs).expand(factor.plates)
+    if factor.child is not None:
+        of = of - beliefs[factor.child].entropy()
+    return of.reshape(-1, factor.plates[-1]).sum(0)

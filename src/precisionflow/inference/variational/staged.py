@@ -2,7 +2,6 @@
 
 Beliefs go from stage to stage every `period` updates, whoever holds the stages: one process, or ranks that each hold
 some. A stage goes on from its own newest beliefs; those of the others are up to `period` updates old, and F may rise.
-Called from Python alone: experiments update their beliefs in turn.
 """
 
 import math
@@ -34,8 +33,9 @@ def infer_staged(
     Between two exchanges every stage updates its variables in turn, `period` times, by a share `step` of the way to
     the optimum. A stage of one variable takes in all 1 - (1 - step)^period of the way to an optimum that the others
     have left: small steps do not help where the period is long. Stops when F changes by less than tolerance (1 + |F|),
-    and where it is not finite any more; whether it rose on the way says `largest_rise`. `held`: the stages of this
-    process, none: all of them. ValueError for stages that do not have every variable once.
+    at tolerance 0 after all exchanges, and where it is not finite any more; whether it rose on the way says
+    `largest_rise`. `held`: the stages of this process, none: all of them. ValueError for stages that do not have every
+    variable once.
     """
     _require(model, stages, period, step)
     held = range(len(stages)) if held is None else held
@@ -53,7 +53,7 @@ def infer_staged(
         energies.append(free_energy(model, known).item())
         if not math.isfinite(energies[-1]):
             break
-        if len(energies) > 1 and abs(energies[-2] - energies[-1]) <= tolerance * (1 + abs(energies[-1])):
+        if len(energies) > 1 and abs(energies[-2] - energies[-1]) < tolerance * (1 + abs(energies[-1])):
             return Inferred(known, energies, converged=True)
     return Inferred(known, energies, converged=False)
 

@@ -29,6 +29,7 @@ from precisionflow.config.tasks import (
     Planning,
     Regression,
     SequenceClassification,
+    StageAllocation,
     Synthetic,
     Tagging,
     VideoAllocation,
@@ -93,7 +94,7 @@ def build(experiment: Experiment, card: DatasetCard) -> Layered:
             assert isinstance(experiment.model, Transformer)
             tags = _tag_readout(auxiliary, card)
             return transformer(experiment.model, vocabulary=card.known.ids, context=context, readout=tags)
-        case Planning() | Allocation() | VideoAllocation():
+        case Planning() | Allocation() | VideoAllocation() | StageAllocation():
             raise TypeError("agents and allocators are built where they infer")
         case _:
             assert_never(experiment.task)

@@ -15,6 +15,7 @@ from precisionflow.config.tasks import (
     Planning,
     Regression,
     SequenceClassification,
+    StageAllocation,
     Synthetic,
     Tagging,
     VideoAllocation,
@@ -76,7 +77,7 @@ def of_task(
             return Unstated(*given, "Groups of pixels are found")
         case Allocation():
             return Classes(*given, IMAGES)
-        case VideoAllocation():
+        case VideoAllocation() | StageAllocation():
             return Unstated(*given, "Tokens are shared")
         case Tagging():
             return Classes(*given, WORDS)

@@ -1,4 +1,4 @@
-"""Answers for tables of numbers: groups of pixels, tokens of frames."""
+"""Answers for tables of numbers: groups of pixels, tokens of frames and stages."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
@@ -13,6 +13,7 @@ from precisionflow.serving.model import ServedModel
 
 if TYPE_CHECKING:
     from precisionflow.evaluation.tasks.objects import ObjectPredictor
+    from precisionflow.evaluation.tasks.stages import StagePredictor
     from precisionflow.evaluation.tasks.videos import VideoPredictor
 
 
@@ -42,15 +43,15 @@ class GroupsOfPixels:
         return pd.DataFrame({"groups": [" ".join(map(str, of)) for of in groups]})
 
 
-class TokensOfFrames:
-    """Answers for videos: ln w of all patches and frames in, the tokens of the last frame's patches out."""
+class SharedTokens:
+    """Answers for videos and stages: numbers of a row in, tokens of its last frame's patches or of its stages out."""
 
     def contract(self, card: DatasetCard) -> Contract:
-        """The columns -> tokens, the numbers of all patches in their order with a blank between two."""
+        """The columns -> tokens of all patches or stages in their order with a blank between two."""
         return Contract.of(columns_of(card), {"tokens": "string"})
 
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
-        """One row for each video; ValueError for a column that is missing and for a cell that is no finite number."""
-        predictor = cast("VideoPredictor", model.predictor)
+        """One row for each; ValueError for a column that is missing and for a cell that is no finite number."""
+        predictor = cast("VideoPredictor | StagePredictor", model.predictor)
         tokens = predictor.tokens(numbers_of(predictor.data_card, table))
         return pd.DataFrame({"tokens": [" ".join(map(str, of)) for of in tokens]})

@@ -11,13 +11,14 @@ from precisionflow.config.tasks import (
     Planning,
     Regression,
     SequenceClassification,
+    StageAllocation,
     Synthetic,
     Tagging,
     Task,
     VideoAllocation,
 )
 from precisionflow.serving.answers.histories import ActionsOfHistories
-from precisionflow.serving.answers.numbers import GroupsOfPixels, TokensOfFrames
+from precisionflow.serving.answers.numbers import GroupsOfPixels, SharedTokens
 from precisionflow.serving.answers.rows import ClassesOfRows, Energies, Intervals
 from precisionflow.serving.answers.tags import TagsOfWords
 from precisionflow.serving.answers.texts import ClassesOfSequences, ClassesOfTexts, NextTokens
@@ -27,7 +28,7 @@ Answers = (
     | ClassesOfRows
     | Energies
     | GroupsOfPixels
-    | TokensOfFrames
+    | SharedTokens
     | NextTokens
     | ClassesOfTexts
     | ClassesOfSequences
@@ -55,8 +56,8 @@ def answers_of(task: Task) -> Answers:
             return GroupsOfPixels()
         case Allocation():
             return ClassesOfRows()
-        case VideoAllocation():
-            return TokensOfFrames()
+        case VideoAllocation() | StageAllocation():
+            return SharedTokens()
         case Tagging():
             return TagsOfWords(task)
         case Planning():

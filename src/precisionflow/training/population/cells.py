@@ -8,10 +8,11 @@ from torch import nn
 
 from precisionflow.config import Experiment
 from precisionflow.config.agents import Agent
-from precisionflow.config.allocation import FrameAllocator, PatchReader
+from precisionflow.config.allocation import FrameAllocator, PatchReader, StageAllocator
 from precisionflow.config.networks import TAGI, Generative, ensemble_of
 from precisionflow.config.tasks import NextToken
 from precisionflow.data.streams import Stream, Use
+from precisionflow.inference.allocation.encoder_decoder import stage_allocator
 from precisionflow.inference.allocation.frames import frame_allocator
 from precisionflow.inference.allocation.reader import patch_reader
 from precisionflow.inference.planning.agent import knowledge
@@ -73,6 +74,8 @@ def network(experiment: Experiment, card: DatasetCard) -> Layered:
             return patch_reader(experiment, card)
         case FrameAllocator():
             return frame_allocator(experiment)
+        case StageAllocator():
+            return stage_allocator(experiment)
         case _:
             return build(experiment, card)
 
