@@ -15,6 +15,7 @@ from precisionflow.config.load import form_of
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.console import note
 from precisionflow.data.readers.conllu import SUFFIX, is_conllu
+from precisionflow.data.readers.numerals import marks_of
 from precisionflow.data.readers.table_file import TableInFile, check_columns, typed
 from precisionflow.records.files import replacing
 from precisionflow.serving.answers.contract import LEVEL
@@ -98,7 +99,7 @@ def _predicted(
         told, predicted = (), _of_texts(served, written, path, levels=levels, recalibrated=recalibrated)
     for line in (*file.notes, *told):
         note(line)
-    given = typed(written) if typed_ else written
+    given = typed(written, marks_of(file.form)) if typed_ else written
     for name, values in predicted.items():
         if name in written.column_names:
             raise ValueError(

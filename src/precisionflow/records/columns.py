@@ -12,7 +12,8 @@ class Form(Card):
 
     kind: Literal["delimited", "json_lines", "parquet"]
     delimiter: str = ","
-    decimal: Literal[".", ","] = "."
+    decimal: Literal[".", ","] | None = "."
+    """None: nothing was said, and no number of the beginning has a mark."""
     thousands: Literal[",", ".", " ", "'"] | None = None
     encoding: str = "utf-8"
     quotes: Literal["double", "none"] = "double"

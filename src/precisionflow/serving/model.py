@@ -55,12 +55,12 @@ class ServedModel:
         """
         from precisionflow.data.encoding import Encoder
         from precisionflow.data.readers.cells import Place
-        from precisionflow.data.readers.numerals import POINT, Marks
+        from precisionflow.data.readers.numerals import POINT, marks_of
         from precisionflow.data.readers.table_file import check_columns
 
         known = self.predictor.data_card.form
         missing = {*(known.missing if known else ()), *(form.missing if form else ())}
-        marks = Marks(form.decimal, form.thousands) if form else POINT
+        marks = marks_of(form) if form else POINT
         place = Place(origin, marks=marks, missing=tuple(sorted(missing)))
         encoder = Encoder(self.inputs)
         check_columns([column.name for column in self.inputs], there=rows.column_names, origin=origin)

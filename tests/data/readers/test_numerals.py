@@ -2,13 +2,14 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from precisionflow.config.load import form_of
 from precisionflow.config.tables import FileForm
 from precisionflow.data.readers.cells import numbers_of
 from precisionflow.data.readers.numerals import DECIMALS, THOUSANDS, Marks, readings
-from precisionflow.data.readers.table_file import TableInFile
+from precisionflow.data.readers.table_file import TableInFile, typed
 from precisionflow.data.sources.table_rows import place_of
 
 NUMBERS = np.round(np.random.default_rng(4).normal(0, 1, 200) * 10 ** np.arange(200) ** 0.4, 2)
@@ -109,3 +110,68 @@ def test_a_point_between_other_columns_than_semicolons_is_of_decimals_and_told(t
 def test_a_mark_that_stands_between_other_digits_than_thousands_is_refused(cell) -> None:
     with pytest.raises(pa.ArrowInvalid):
         Marks(",", ".").unmarked(pa.array(["1.500", cell])).cast(pa.float64())
+
+
+WHOLE = "".join(f"{i % 90};{i % 7}\n" for i in range(20_000))
+"""More than the beginning that is looked at."""
+
+
+@pytest.mark.parametrize("delimiter", [";", ",", "|"])
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["1.234", "2.5"], [1.234, 2.5]),
+        (["1.234", "0.125"], [1.234, 0.125]),
+        (
+            ["1.234", "12"],
+            "'1.234' may be 1.234 or 1234; state task.source.form: {decimal: \".\"} where the point",
+        ),
+        (["-1.234e3", "12"], "'-1.234e3' may be -1234.000 or -1234000; state"),
+        (
+            ['"1,234"', "12"],
+            "'1,234' may be 1.234 or 1234; state task.source.form: {decimal: \",\"} where the comma",
+        ),
+        (
+            ['"12,5"', "12"],
+            "'12,5' is no number; replace its comma by a point, or state task.source.form: {decimal",
+        ),
+        (["1 234", "12"], "'1 234' is no number; state task.source.form: {thousands: \" \"}"),
+    ],
+)
+def test_marks_that_come_behind_the_beginning(tmp_path, delimiter, cells, values) -> None:
+    """Where no number of the beginning tells, a cell that may be two numbers is refused with its row and column."""
+    path = tmp_path / "t.csv"
+    end = "".join(f"{cell};1\n" for cell in cells)
+    path.write_text(f"a;y\n{WHOLE}{end}".replace(";", delimiter))
+    file = TableInFile.open(path)
+    assert file.form.decimal is None
+    if isinstance(values, str):
+        with pytest.raises(ValueError, match=r"row 20000 \(counted from 0\), column 'a': ") as caught:
+            read(file)
+        assert values in str(caught.value)
+    else:
+        assert read(file)[-2:].tolist() == values
+    stated = TableInFile.open(path, FileForm(decimal="."))
+    if cells[0] == "1.234":
+        assert read(stated)[-2] == 1.234
+
+
+def read(file: TableInFile) -> np.ndarray:
+    (batch,) = file.batches(["a"])
+    return numbers_of(batch["a"], "a", place_of(file))
+
+
+def test_marks_in_texts_of_a_parquet_file_are_known_by_the_column_or_refused(tmp_path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": ["1.234", "2.5"]}), path)
+    assert read(TableInFile.open(path)).tolist() == [1.234, 2.5]
+    pq.write_table(pa.table({"a": ["1.234", "2"]}), path)
+    with pytest.raises(ValueError, match=r"'1\.234' may be 1\.234 or 1234; state"):
+        read(TableInFile.open(path))
+    assert read(TableInFile.open(path, FileForm(thousands="."))).tolist() == [1234, 2]
+
+
+def test_numbers_of_another_form_are_not_typed() -> None:
+    table = pa.table({"a": ["1.234", "2.500"], "b": ["1", "2"]})
+    assert typed(table, Marks(",", ".")).to_pydict() == {"a": ["1.234", "2.500"], "b": [1, 2]}
+    assert typed(table).to_pydict() == {"a": [1.234, 2.5], "b": [1, 2]}

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
-from precisionflow.data.readers.numerals import POINT, Marks
+from precisionflow.data.readers.numerals import EITHER, POINT, Marks, may_be
 
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
 """Kinds of columns; a column of nothing but empty cells has the kind null."""
@@ -88,8 +88,8 @@ class Place:
     """Name of the file in messages."""
     first: int = 0
     """Number of the first row, counted from 0."""
-    marks: Marks = POINT
-    """In numbers of text."""
+    marks: Marks | None = POINT
+    """In numbers of text; none: nothing tells, so that what may be two numbers is refused."""
     missing: tuple[str, ...] = ()
     """Cells that say that a value is missing, beside empty ones."""
     words: str = "the model takes a number there"
@@ -148,6 +148,8 @@ def numbers_of(column: Column, name: str, place: Place) -> Values:
     kind = column.type
     if any(is_kind(kind) for is_kind in _TEXTS):
         texts = texts_of(column, place)
+        if place.marks is None:
+            _refuse_either(texts, name, place)
         try:
             values = _numbers(texts, place)
         except pa.ArrowInvalid:
@@ -182,7 +184,15 @@ def numbers_of(column: Column, name: str, place: Place) -> Values:
 
 def _numbers(texts: Column, place: Place) -> Column:
     """Texts as float64; ArrowInvalid for one that is no number."""
-    return place.marks.unmarked(texts).cast(pa.float64())
+    return (place.marks or POINT).unmarked(texts).cast(pa.float64())
+
+
+def _refuse_either(texts: Column, name: str, place: Place) -> None:
+    """ValueError for a number whose mark may be either, where no other of these cells has a point before decimals."""
+    either = pc.match_substring_regex(texts, EITHER)
+    if pc.any(either).as_py() and not pc.any(pc.and_not(pc.match_substring(texts, "."), either)).as_py():
+        row = int(np.argmax(_array(pc.fill_null(either, False))))
+        place.refuse(row, name, f"{may_be(texts[row].as_py())} (no number at the file's beginning tells)")
 
 
 def booleans_of(column: Column, name: str, place: Place) -> Values:
@@ -310,7 +320,7 @@ def _no_number(column: Column, name: str, place: Place) -> ValueError:
     """The first cell of a column of texts that is no number, or the column where most are none."""
     row, cell = next(_bad_cells(column, place))
     shown = repr(shortened(cell))
-    mistakes = (*_of_marks(place.marks), *_MISTAKES)
+    mistakes = (*_of_marks(place.marks or POINT), *_MISTAKES)
     remedy = next((known for pattern, known in mistakes if re.fullmatch(pattern, cell)), None)
     some = column[:1000]
     if remedy is None and sum(1 for _ in _bad_cells(some, place)) > (len(some) - some.null_count) / 2:

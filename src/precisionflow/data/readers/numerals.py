@@ -8,10 +8,15 @@ from typing import NamedTuple, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from precisionflow.records.columns import Form
+
 DECIMALS = (".", ",")
 THOUSANDS = (None, ",", ".", " ", "'")
 _ALIKE = (("[\u00a0\u2009\u202f]", " "), ("\u2019", "'"))
 """(characters, the mark that they are taken for)."""
+EITHER = r"^[-+]?[1-9][0-9]{0,2}[.,][0-9]{3}([eE][-+]?[0-9]+)?$"
+"""A number whose mark may stand before decimals or between thousands."""
+_NAMED = {",": "comma", ".": "point"}
 _MARKED = re.compile(r"[-+]?[0-9.,' ]*[0-9]([eE][-+]?[0-9]+)?")
 Column: TypeAlias = "pa.Array | pa.ChunkedArray"
 
@@ -56,6 +61,26 @@ class Marks(NamedTuple):
 
 POINT = Marks()
 """A point before decimals, nothing between thousands."""
+
+
+def marks_of(form: Form) -> Marks | None:
+    """Those of a file; none where nothing is stated and no number of its beginning has one."""
+    return None if form.decimal is None else Marks(form.decimal, form.thousands)
+
+
+def may_be(cell: str) -> str:
+    """What is said of a number whose mark may be either."""
+    mark = "," if "," in cell else "."
+    other = Marks("," if mark == "." else ".", mark)
+    return f"{cell!r} may be {Marks(mark).value(cell):.3f} or {other.value(cell):.0f}; {state_which(mark)}"
+
+
+def state_which(mark: str) -> str:
+    """What to state of a mark that may stand before decimals or between thousands."""
+    return (
+        f'state task.source.form: {{decimal: "{mark}"}} where the {_NAMED[mark]} stands before decimals, {{thousands: '
+        f'"{mark}"}} where it stands between thousands'
+    )
 
 
 def readings(

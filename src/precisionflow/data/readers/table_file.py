@@ -19,6 +19,7 @@ from precisionflow.config.tables import FileForm
 from precisionflow.data.readers.compressed import opened, readable
 from precisionflow.data.readers.header import count_of
 from precisionflow.data.readers.json_lines import batches_in, names_in
+from precisionflow.data.readers.numerals import POINT, Marks
 from precisionflow.data.readers.table_form import find_form, undecodable
 from precisionflow.records.columns import Form
 
@@ -150,18 +151,22 @@ def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -
             )
 
 
-def typed(table: pa.Table) -> pa.Table:
-    """Columns of texts as numbers where every cell is one, or empty, and is written as a number is: 007 is a text."""
-    return pa.table({name: _typed(table[name]) for name in table.column_names})
+def typed(table: pa.Table, marks: Marks | None = POINT) -> pa.Table:
+    """Columns of texts as numbers where every cell is one, or empty, and is written as a number is: 007 is a text.
+
+    `marks` are those of the table's numbers; with others than a point before decimals whole numbers alone are typed.
+    """
+    kinds = [(_INTEGER, pa.int64()), *[(_FLOAT, pa.float64())] * (marks == POINT)]
+    return pa.table({name: _typed(table[name], kinds) for name in table.column_names})
 
 
-def _typed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _typed(column: pa.ChunkedArray, kinds: Sequence[tuple[str, pa.DataType]]) -> pa.ChunkedArray:
     if not pa.types.is_string(column.type):
         return column
     filled = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
     if filled.null_count == len(filled):
         return column
-    for pattern, kind in ((_INTEGER, pa.int64()), (_FLOAT, pa.float64())):
+    for pattern, kind in kinds:
         if (
             pc.all(pc.match_substring_regex(filled, pattern)).as_py()
             and not pc.any(pc.equal(filled, ".")).as_py()

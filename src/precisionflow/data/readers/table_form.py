@@ -13,7 +13,7 @@ from precisionflow.config.tables import FileForm
 from precisionflow.data.readers.compressed import GZIP, readable
 from precisionflow.data.readers.encodings import LOOKED_AT, beginning, encoding_of, other_kind, refuse_nul
 from precisionflow.data.readers.header import CALLED, Rows, check_names, check_width, refuse_row
-from precisionflow.data.readers.numerals import POINT, Marks, readings
+from precisionflow.data.readers.numerals import POINT, Marks, may_be, readings, state_which
 from precisionflow.records.columns import Form
 
 USUAL = {".csv": ",", ".tsv": "\t"}
@@ -31,9 +31,8 @@ def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
     if suffix == ".parquet":
         _refuse_names(path, stated)
         marks = stated_marks(stated)
-        return Form(
-            kind="parquet", missing=stated.missing, decimal=marks.decimal, thousands=marks.thousands
-        ), ()
+        decimal = marks.decimal if stated.decimal or stated.thousands else None
+        return Form(kind="parquet", missing=stated.missing, decimal=decimal, thousands=marks.thousands), ()
     if suffix in (".jsonl", ".ndjson"):
         _refuse_names(path, stated)
     begun, compressed = beginning(path)
@@ -147,8 +146,9 @@ def _delimited(
         check_width(path, rows, lines=below, delimiter=delimiter, skipped=skip)
     marks, notes = _marks(path, rows, form, stated)
     if not names:
-        refuse_row(path, rows, marks=marks, skipped=skip)
-    return form.model_copy(update={"names": names, **marks._asdict()}), len(rows), notes
+        refuse_row(path, rows, marks=marks or POINT, skipped=skip)
+    written = {"decimal": None} if marks is None else marks._asdict()
+    return form.model_copy(update={"names": names, **written}), len(rows), notes
 
 
 def _delimiter(path: Path, lines: list[str], usual: str | None) -> str:
@@ -204,10 +204,11 @@ def stated_marks(stated: FileForm) -> Marks:
     return Marks(stated.decimal or other, stated.thousands)
 
 
-def _marks(path: Path, rows: Rows, form: Form, stated: FileForm) -> tuple[Marks, tuple[str, ...]]:
+def _marks(path: Path, rows: Rows, form: Form, stated: FileForm) -> tuple[Marks | None, tuple[str, ...]]:
     """(those by which all numbers of the beginning are numbers, what to tell); ValueError where they may be two.
 
-    A point that may be both stands before decimals, which is told, but between semicolons, where commas often do.
+    None where no number has one. A point that may be both stands before decimals, which is told, but between
+    semicolons, where commas often do.
     """
     cells = [cell.strip() for _, row in rows[1:] for cell in row]
     found = readings(cells, decimal=stated.decimal, thousands=stated.thousands)
@@ -215,18 +216,19 @@ def _marks(path: Path, rows: Rows, form: Form, stated: FileForm) -> tuple[Marks,
         return _usual(path, cells, stated)
     (marks, _), *others = found
     if not others:
-        return marks, ()
-    other, cell = others[0]
+        unseen = stated.decimal is None and stated.thousands is None and not _has_marks(cells)
+        return (None if unseen else marks), ()
+    _, cell = others[0]
     assert cell is not None, "readings differ in a cell"
-    mark = marks.decimal
-    either = (
-        f'{{decimal: "{mark}"}} where the {_NAMED[mark]} stands before decimals, {{thousands: "{mark}"}} where it '
-        "stands between thousands"
-    )
     if marks != POINT or form.delimiter == ";":
-        may_be = f"may be {marks.value(cell):.3f} or {other.value(cell):.0f}"
-        raise ValueError(f"{path}: {cell!r} {may_be}; state task.source.form: {either}")
-    return marks, (f"{path}: {cell!r} is read as {marks.value(cell):.3f}; state task.source.form: {either}",)
+        raise ValueError(f"{path}: {may_be(cell)}")
+    return marks, (f"{path}: {cell!r} is read as {marks.value(cell):.3f}; {state_which(marks.decimal)}",)
+
+
+def _has_marks(cells: Sequence[str]) -> bool:
+    """Whether a number has a point or a comma."""
+    known = (POINT, Marks(","), Marks(".", ","), Marks(",", "."))
+    return any(marks.reads(cell) for cell in cells if "." in cell or "," in cell for marks in known)
 
 
 def _usual(path: Path, cells: Sequence[str], stated: FileForm) -> tuple[Marks, tuple[str, ...]]:

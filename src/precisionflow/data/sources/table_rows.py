@@ -13,7 +13,7 @@ from precisionflow.config.tables import Column, DateColumn, Missing, NumberColum
 from precisionflow.data.cuts import Cut, Keys, as_given, cut_rows, random_validation
 from precisionflow.data.encoding import Block, said_of_missing
 from precisionflow.data.readers.cells import Place, dates_of, missing_in, numbers_of, texts_of
-from precisionflow.data.readers.numerals import Marks
+from precisionflow.data.readers.numerals import marks_of
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.records.raw import files_sha256, raw_path
 
@@ -132,7 +132,7 @@ def blocks_of(file: TableInFile, names: Sequence[str], *, start: int = 0) -> Ite
 def place_of(file: TableInFile, first: int = 0, **words: str) -> Place:
     """The place of some rows of a file, counted from `first`."""
     form = file.form
-    return Place(str(file.path), first, Marks(form.decimal, form.thousands), form.missing, **words)
+    return Place(str(file.path), first, marks_of(form), form.missing, **words)
 
 
 def rule_of(source: TableFile, name: str) -> Missing:
