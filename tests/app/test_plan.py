@@ -190,3 +190,22 @@ def test_a_variant_of_the_smallest_of_them_runs(tmp_path: Path) -> None:
     stages.evaluate(variant, data=tmp_path / "data", model=tmp_path / "model", out=tmp_path / "out")
     metrics = read_parquet(EvaluatedCell(cell_folder(tmp_path / "out", 0, 0)).metrics, METRICS)
     assert {"excess_nll", "validation_loss"} <= set(metrics["metric"].to_pylist())
+
+
+def test_cells_that_would_be_copied_are_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, new = begun(regression(), tmp_path / "source"), Results(tmp_path / "new")
+    first, second = plan(regression(), new, reused=[source]).rows
+    assert (first.seconds, first.open, second.open) == ((11.0, 21.0, 31.0), 11, 14)
+    assert plan(regression(), new).rows[0].open == 14
+    print_plan([regression()], folder=new.folder, reused=[source.folder])
+    assert "noise: 28 cells, 3 done, 25 open" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="none: has no prepared data; give a folder"):
+        print_plan([regression()], folder=new.folder, reused=[tmp_path / "none"])
+
+
+def test_what_lies_in_the_folder_comes_before_what_would_be_copied(tmp_path: Path) -> None:
+    """As in `run --reuse`, which replaces nothing."""
+    source, first = begun(regression(), tmp_path / "source"), expand(regression())[0].experiment
+    own = Results(tmp_path / "own")
+    prepare(first, own, source_sha256="1")
+    assert plan(regression(), own, reused=[source]).rows[0].open == 14

@@ -1,7 +1,7 @@
 """The plan of an experiment: cells that are done and open, the time that is left, the effects that can be shown."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -67,9 +67,9 @@ class Plan:
     """By metric, in the metric's unit where the spread is measured; else one, in standard deviations."""
 
 
-def plan(experiment: Experiment, results: Results) -> Plan:
-    """The plan of an experiment whose results lie, or will lie, in a folder."""
-    variants, progress = expand(experiment), Progress(results)
+def plan(experiment: Experiment, results: Results, *, reused: Sequence[Results] = ()) -> Plan:
+    """The plan of an experiment whose results lie, or will lie, in a folder; cells in the folders `reused` are done."""
+    variants, progress = expand(experiment), Progress(results, tuple(reused))
     found = [progress.of(variant.experiment) for variant in variants]
     family = len(pairs(experiment, [v for v in variants if v.dataset == variants[0].dataset]))
     units = len(experiment.splits if unit_of(experiment) == "split" else experiment.seeds)

@@ -11,22 +11,28 @@ from precisionflow.config import Experiment
 from precisionflow.console import command, duration
 from precisionflow.report.wording import count
 from precisionflow.results.layout import Results
+from precisionflow.results.reuse import check_source
 
 MOST_LINES = 100
 """Variants that each have a line; of more, each data set has one."""
 
 
-def print_plan(experiments: Sequence[Experiment], *, folder: Path) -> None:
-    """Say what a run of the experiments into `folder` has to do, and what it can show."""
+def print_plan(experiments: Sequence[Experiment], *, folder: Path, reused: Sequence[Path] = ()) -> None:
+    """Say what a run of the experiments into `folder` has to do, and what it can show.
+
+    Cells count as done that it would copy from the results folders `reused`. ValueError where one is none.
+    """
     from precisionflow.report.tables import Entry, Table
     from precisionflow.report.terminal import print_table, terminal
 
-    console = terminal()
+    console, sources = terminal(), [Results(source) for source in reused]
+    for source in sources:
+        check_source(source)
     for experiment in experiments:
         studies = list[str]()
         if experiment.ablation.tuned:
             experiment, studies = _tuned(experiment, Results(folder))
-        made = plan(experiment, Results(folder))
+        made = plan(experiment, Results(folder), reused=sources)
         lines = _lines(made.rows)
         if not _failed(made.rows):
             lines = [

@@ -15,6 +15,7 @@ from precisionflow.cli.options import (
     Name,
     Names,
     Out,
+    Reused,
     Settings,
     Trust,
     app,
@@ -67,12 +68,7 @@ def run(
     names: Names,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Results folder [default: runs/NAME].")] = None,
-    reused: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--reuse", metavar="DIR", help="Take cells of the same content from this results folder."
-        ),
-    ] = None,
+    reused: Reused = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed cells again.")] = False,
     trust_code: Trust = False,
 ) -> None:
@@ -95,12 +91,13 @@ def plan(
     names: Names,
     settings: Settings = None,
     out: Annotated[Path | None, typer.Option("--out", help="Results folder [default: runs/NAME].")] = None,
+    reused: Reused = None,
 ) -> None:
     """What a run has to do: cells done and open, work left, the smallest effect that its units show."""
     experiments = [experiment_named(name, settings) for name in names]
     from precisionflow.app.plan import print_plan
 
-    print_plan(experiments, folder=out or _usual_folder(experiments))
+    print_plan(experiments, folder=out or _usual_folder(experiments), reused=reused or ())
 
 
 def _usual_folder(experiments: "list[Experiment]") -> Path:

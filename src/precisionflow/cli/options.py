@@ -36,6 +36,10 @@ Images = Annotated[
     Path | None, typer.Option("--images", help="File that `make images` wrote [default: build/images.json].")
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.")]
+Reused = Annotated[
+    list[Path] | None,
+    typer.Option("--reuse", metavar="DIR", help="Take cells of the same content from this results folder."),
+]
 Trust = Annotated[
     bool,
     typer.Option("--trust-code", help="Keep finished results of other code; stage.json and the report tell."),

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from precisionflow.config import Experiment, digest
-from precisionflow.records.marker import read_marker
+from precisionflow.records.marker import StageCard, read_marker
 from precisionflow.results.cells import evaluation_inputs_of, training_inputs_of
 from precisionflow.results.identity import stage_key, training_identity
 from precisionflow.results.layout import FAILURE, Results, cell_name, data_folder
+from precisionflow.results.reuse import finished_by_key
 
 
 class CellProgress(NamedTuple):
@@ -35,30 +37,48 @@ class Progress:
     """A results folder, looked through once: what it holds of each variant under the present configuration and code."""
 
     results: Results
+    reused: tuple[Results, ...] = ()
+    """Results folders from which cells of the same content would be copied; they count."""
     _prepared: dict[Path, str | None] = field(default_factory=dict)
     """Key of prepared data."""
+
+    @cached_property
+    def _elsewhere(self) -> dict[str, StageCard]:
+        """Key -> marker of every trained or evaluated cell that would be copied."""
+        rooms = [room for source in self.reused for room in (source.models, source.evaluations)]
+        found = (
+            (key, read_marker(folder)) for room in rooms for key, folder in finished_by_key(room).items()
+        )
+        return {key: marker for key, marker in found if marker}
 
     def of(self, variant: Experiment) -> list[CellProgress]:
         """Every cell of a resolved variant, splits outermost."""
         models, evaluations = self.results.model(variant), self.results.evaluation(variant)
         cells = [(seed, split) for split in variant.splits for seed in variant.seeds]
-        if not models.is_dir():
+        if not models.is_dir() and not self.reused:
             return [CellProgress(*cell, None) for cell in cells]
         taught = digest(training_identity(variant))
         prepared = {split: self._key(variant, split) for split in variant.splits}
         found = []
         for seed, split in cells:
             name = cell_name(seed, split)
-            trained = read_marker(f"{models}/{name}")
             key = prepared[split]
-            if key is None or trained is None:
+            if key is None:
                 found.append(CellProgress(seed, split, None))
                 continue
-            asked = training_inputs_of(taught, prepared=key, seed=seed, split=split)
-            judged = evaluation_inputs_of(variant, prepared=key, trained=trained.key, seed=seed, split=split)
-            learned = trained.key == stage_key("train", asked)
-            evaluated = read_marker(f"{evaluations}/{name}") if learned else None
-            done = evaluated is not None and evaluated.key == stage_key("evaluate", judged)
+            wanted = stage_key("train", training_inputs_of(taught, prepared=key, seed=seed, split=split))
+            trained = read_marker(f"{models}/{name}") or self._elsewhere.get(wanted)
+            if trained is None:
+                found.append(CellProgress(seed, split, None))
+                continue
+            judged = stage_key(
+                "evaluate",
+                evaluation_inputs_of(variant, prepared=key, trained=trained.key, seed=seed, split=split),
+            )
+            learned = trained.key == wanted
+            there = read_marker(f"{evaluations}/{name}") or self._elsewhere.get(judged)
+            evaluated = there if learned else None
+            done = evaluated is not None and evaluated.key == judged
             seconds = trained.seconds + evaluated.seconds if evaluated is not None and done else None
             failed = evaluated is not None and done and FAILURE in evaluated.files
             found.append(CellProgress(seed, split, seconds, learned, failed))
@@ -83,6 +103,7 @@ class Progress:
         """Key of the prepared data of a split; none where they are not prepared."""
         folder = data_folder(self.results.data, variant, split)
         if folder not in self._prepared:
-            marker = read_marker(folder)
-            self._prepared[folder] = marker.key if marker else None
+            rooms = [results.data for results in (self.results, *self.reused)]
+            markers = (read_marker(data_folder(room, variant, split)) for room in rooms)
+            self._prepared[folder] = next((marker.key for marker in markers if marker), None)
         return self._prepared[folder]

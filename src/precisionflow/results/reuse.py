@@ -19,11 +19,8 @@ def reuse(variants: Iterable[Experiment], *, source: Results, results: Results) 
     same names too. A stage looks at what was copied as at its own: data whose source has changed are prepared again,
     and what follows from them. Failed cells are left. ValueError where `source` is no results folder.
     """
-    if not source.data.is_dir():
-        raise ValueError(
-            f"{source.folder}: has no prepared data; give a folder that `precisionflow run` made"
-        )
-    models, evaluations = _by_key(source.folder / "model"), _by_key(source.folder / "evaluation")
+    check_source(source)
+    models, evaluations = finished_by_key(source.models), finished_by_key(source.evaluations)
     copied = 0
     for variant in variants:
         taught = digest(training_identity(variant))
@@ -47,7 +44,15 @@ def reuse(variants: Iterable[Experiment], *, source: Results, results: Results) 
     return copied
 
 
-def _by_key(root: Path) -> dict[str, Path]:
+def check_source(source: Results) -> None:
+    """ValueError where it is no results folder."""
+    if not source.data.is_dir():
+        raise ValueError(
+            f"{source.folder}: has no prepared data; give a folder that `precisionflow run` made"
+        )
+
+
+def finished_by_key(root: Path) -> dict[str, Path]:
     """Key -> folder of the finished cells below a folder that did not fail."""
     folders = [file.parent for file in sorted(root.glob(f"*/*/*/seed-*-split-*/{MARKER}"))]
     found = ((read_marker(folder), folder) for folder in folders)
