@@ -13,6 +13,9 @@ _MOST_DIGITS = 12
 _ROUNDING = 1e-9
 """Spread over the largest number from which on it counts as one."""
 
+ALL_EQUAL = "(all equal)"
+"""In the place of an interval of no width."""
+
 
 @dataclass(frozen=True)
 class Digits:
@@ -70,18 +73,29 @@ def significant(value: float, *, spread: float = math.nan, digits: int = 4) -> s
 
 
 def plus_minus(value: float, half: float) -> str:
-    """ "2.0612 ± 0.0034", "(3.60 ± 0.12)×10⁻⁸"; the value alone where the half-width is NaN."""
+    """ "2.0612 ± 0.0034", "(3.60 ± 0.12)×10⁻⁸"; the value alone where the half-width is NaN.
+
+    "0.8333 (all equal)" where it is 0: values that agree leave no spread, which is no certainty.
+    """
     if math.isnan(half) or not math.isfinite(value):
         return significant(value)
+    if half <= _ROUNDING * abs(value):
+        return f"{significant(value)} {ALL_EQUAL}"
     found = common_digits([value], spread=half)
     return found.times(f"{found.number(value)} ± {found.number(half)}")
 
 
 def with_interval(value: float, low: float, high: float) -> str:
-    """ "+0.05 [−0.06, 0.16]", digits by half the interval's width; the value alone where the ends are NaN."""
+    """ "+0.05 [−0.06, 0.16]", digits by half the interval's width; the value alone where the ends are NaN.
+
+    "+0.05 (all equal)" where the interval has no width.
+    """
     if math.isnan(low) or math.isnan(high):
         found = common_digits([value])
         return found.times(found.number(value, sign=True))
+    if math.isfinite(high - low) and high - low <= _ROUNDING * max(abs(low), abs(high)):
+        found = common_digits([value])
+        return f"{found.times(found.number(value, sign=True))} {ALL_EQUAL}"
     found = common_digits([value, low, high], spread=(high - low) / 2)
     return found.times(f"{found.number(value, sign=True)} [{found.number(low)}, {found.number(high)}]")
 
