@@ -201,9 +201,19 @@ def evaluate(
 
 
 def aggregate(experiments: "Sequence[Experiment]", *, evaluations: Sequence[Path], out: Path) -> None:
-    """Put the metrics of all variants into a table with intervals and contrasts."""
-    from precisionflow.ablation.aggregate import aggregate as stage
+    """Put the metrics of all variants into a table with intervals and contrasts.
 
+    Of experiments that say so, cells with a damaged file are failed ones from then on.
+    """
+    from precisionflow.ablation.aggregate import aggregate as stage
+    from precisionflow.results.failures import fail_unreadable
+    from precisionflow.results.layout import variant_path
+
+    places = {folder.parts[-3:]: folder for folder in evaluations}
+    for variant in expand([whole for whole in experiments if whole.ablation.unreadable == "failed"]):
+        if place := places.get(variant_path(variant)):
+            for lost in fail_unreadable(variant, out=place):
+                _failed("evaluate", variant)(*lost)
     stage(experiments, evaluations=evaluations, out=out)
     say(f"aggregate {out}")
 

@@ -47,6 +47,9 @@ class Ablation(Config):
     missing: Literal["refuse", "drop_pair", "worst_rank"] = "refuse"
     """What becomes of a unit with a failed cell. refuse: no number of a variant with one, nor of its contrasts.
     drop_pair: the unit is left out. worst_rank: in contrasts it counts as the worst unit of all variants."""
+    unreadable: Literal["refuse", "failed"] = "refuse"
+    """What becomes of an evaluated cell a file of which is damaged. refuse: no table, and a line that names the file.
+    failed: the cell has failed, with that line as its cause; `missing` says the rest."""
     confidence: Fraction = 0.95
     """Level of the intervals; 1 - confidence is the level of the tests."""
     looks: tuple[Count, ...] = ()

@@ -7,9 +7,10 @@ from pathlib import Path
 from precisionflow.config import Experiment
 from precisionflow.records.failure import FailureCard, FallibleStage
 from precisionflow.records.files import read_card, write_card
+from precisionflow.records.marker import MARKER, check_written, digests_of, read_marker
 from precisionflow.results.cells import Cell, evaluation_inputs, training_inputs
 from precisionflow.results.layout import Results, cell_folder, failure_file
-from precisionflow.results.stage import begun, once
+from precisionflow.results.stage import begun, once, partial_of
 
 
 def write_failure(
@@ -60,6 +61,27 @@ def fail_begun(
             if once(cell, verb=stage, inputs=inputs, work=work):
                 return seed, split
     return None
+
+
+def fail_unreadable(variant: Experiment, *, out: Path) -> list[tuple[int, int, str]]:
+    """Make evaluated cells failed that do not hold what evaluation wrote: seed, split and cause of each."""
+    found = []
+    for split in variant.splits:
+        for seed in variant.seeds:
+            cell = cell_folder(out, seed, split)
+            marker = read_marker(cell)
+            try:
+                for name in marker.files if marker else ():
+                    check_written(cell / name)
+            except ValueError as error:
+                assert marker is not None
+                found.append((seed, split, str(error)))
+                with partial_of(cell.resolve()) as partial:
+                    write_failure(partial, variant, seed=seed, split=split, stage="evaluate", error=error)
+                    write_card(marker.model_copy(update={"files": digests_of(partial)}), partial / MARKER)
+                    shutil.rmtree(cell)
+                    partial.rename(cell)
+    return found
 
 
 def failure_of(folder: Path) -> FailureCard | None:
