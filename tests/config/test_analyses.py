@@ -27,11 +27,11 @@ RATE = {"kind": "range", "low": 1e-4, "high": 1e-2}
         ),
         (
             sensitivity("morris", {"training.learning_rate": RATE | {"low": 0.5}}),
-            "analysis: a range from 0.5 to 0.01; write low below high",
+            "analysis.parameters.training.learning_rate: given a range from 0.5 to 0.01; write low below high",
         ),
         (
             sensitivity("morris", {"training.learning_rate": RATE | {"low": 0, "scale": "log"}}),
-            "analysis: a range from 0 with scale log; write low above 0, or scale: linear",
+            "analysis.parameters.training.learning_rate: given a range from 0 with scale log; write low above 0",
         ),
         (
             sensitivity("sobol", samples=100),

@@ -23,15 +23,14 @@ class Range(Config):
     whole: Flag = False
     """Whole numbers alone; others between the ends are rounded to four significant digits."""
 
-    @model_validator(mode="after")
-    def _ends_are_apart(self) -> Self:
+    @property
+    def fault(self) -> str:
+        """What is wrong with the ends, and what to write; empty where nothing is."""
         if self.low >= self.high:
-            raise ValueError(f"analysis: a range from {self.low:g} to {self.high:g}; write low below high")
+            return f"given a range from {self.low:g} to {self.high:g}; write low below high"
         if self.scale == "log" and self.low <= 0:
-            raise ValueError(
-                f"analysis: a range from {self.low:g} with scale log; write low above 0, or scale: linear"
-            )
-        return self
+            return f"given a range from {self.low:g} with scale log; write low above 0, or scale: linear"
+        return ""
 
     def value(self, place: float) -> float | int:
         """The number at a place from 0, the low end, to 1, the high end."""
@@ -126,6 +125,13 @@ class Sensitivity(Config):
     def keys(self) -> tuple[str, ...]:
         """Dotted keys that the runs set."""
         return tuple(self.parameters)
+
+    @model_validator(mode="after")
+    def _ends_are_apart(self) -> Self:
+        for key, parameter in self.parameters.items():
+            if isinstance(parameter, Range) and parameter.fault:
+                raise ValueError(f"analysis.parameters.{key}: {parameter.fault}")
+        return self
 
 
 Size = Annotated[float, Field(gt=0, allow_inf_nan=False), NUMBER]
