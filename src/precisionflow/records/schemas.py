@@ -406,11 +406,14 @@ ISOFLOP = _schema(
     metric=_text,
     flops=_real,
     **_BEST,
+    outside=_text,
     runs=_whole,
     units=_whole,
 )
 """aggregate/isoflop.parquet of a scaling analysis whose runs differ in parameters and in data: by the joint law of
-both, the parameters and the targets learned from that a budget of operations is best spent on, and the metric there."""
+both, the parameters and the targets learned from that a budget of operations is best spent on, and the metric there.
+outside: which of the two no run has as few or as many of, "parameters", "data" or "parameters, data"; empty where the
+best lies between runs."""
 PERFORMANCE = _schema(
     may_be_nan=("low", "high"),
     experiment=_text,

@@ -90,22 +90,22 @@ def departure(point: Row) -> str:
 
 
 def isoflop_table(rows: Sequence[Row], *, metric: str, caption: str) -> Table:
-    """A line for each budget."""
+    """A line for each budget; what lies outside of the runs is said to."""
     headings = ("operations", "best parameters", "targets to learn from", metric)
-    body = [
-        tuple(
-            map(
-                Entry,
-                (
-                    digits.significant(row["flops"], digits=2),
-                    stated(row, "parameters").lstrip("+"),
-                    stated(row, "data").lstrip("+"),
-                    stated(row, "loss").lstrip("+"),
-                ),
-            )
+    body = []
+    for row in rows:
+        notes = {name: "outside of the runs" for name in row["outside"].split(", ") if name}
+        notes |= {"loss": "by the law alone"} if notes else {}
+        best = [
+            Entry(stated(row, name).lstrip("+"), notes.get(name, ""))
+            for name in ("parameters", "data", "loss")
+        ]
+        body.append((Entry(digits.significant(row["flops"], digits=2)), *best))
+    outside = sum(bool(row["outside"]) for row in rows)
+    if outside:
+        caption += (
+            f"; outside of the runs, and so a guess, at {outside} of {wording.count(len(rows), 'budget')}"
         )
-        for row in rows
-    ]
     return Table(caption, tuple(map(Entry, headings)), tuple(body))
 
 

@@ -125,7 +125,10 @@ def test_a_budget_is_best_spent_where_the_law_says() -> None:
         for v in expand(experiment)
     ]
     assert [row["flops"] for row in found.isoflop] == pytest.approx(np.geomspace(min(costs), max(costs), 5))
+    sizes = [parameters(v) for v in expand(experiment)]
+    assert {row["outside"] for row in found.isoflop} >= {"", "parameters"}
     for row in found.isoflop:
+        assert ("parameters" in row["outside"]) != (min(sizes) <= row["parameters"] <= max(sizes))
         product = row["flops"] / 6
         n = (0.4 * 40 / (0.5 * 90)) ** (1 / 0.9) * product ** (0.5 / 0.9)
         assert row["parameters"] == pytest.approx(n, rel=1e-2)

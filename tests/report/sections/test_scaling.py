@@ -107,5 +107,17 @@ def test_the_terminal_shows_the_same_tables() -> None:
     assert [caption.rpartition(": ")[2] for caption in shown] == [
         "laws of one size",
         "sizes",
-        "best use of a budget, by nll",
+        "best use of a budget, by nll; outside of the runs, and so a guess, at 3 of 5 budgets",
     ]
+
+
+def test_a_best_use_outside_of_the_runs_is_called_a_guess() -> None:
+    row = {"flops": 1e9} | {
+        f"{n}{e}": 2.0 for n in ("parameters", "data", "loss") for e in ("", "_low", "_high")
+    }
+    inside, outside = row | {"outside": ""}, row | {"outside": "data"}
+    table = words.isoflop_table([inside, outside], metric="nll", caption="Best")
+    assert table.caption == "Best; outside of the runs, and so a guess, at 1 of 2 budgets"
+    assert [entry.note for entry in table.rows[0]] == [""] * 4
+    assert [entry.note for entry in table.rows[1]] == ["", "", "outside of the runs", "by the law alone"]
+    assert words.isoflop_table([inside], metric="nll", caption="Best").caption == "Best"

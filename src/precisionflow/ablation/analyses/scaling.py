@@ -216,6 +216,11 @@ def _budgets(experiment: Experiment, runs: Sequence[_Run], metric: str) -> Itera
     for budget in np.geomspace(flops.min(), flops.max(), BUDGETS).tolist():
         row: Row = {"flops": budget, "runs": len(known), "units": n}
         best = _optimum(law, budget)
+        row["outside"] = ", ".join(
+            name
+            for name, there, of in (("parameters", best[0], parameters), ("data", best[1], data))
+            if not of.min() <= there <= of.max()
+        )
         others = np.array([_optimum(each, budget) for each in drawn]).T if drawn else None
         for place, name in enumerate(("parameters", "data", "loss")):
             row[name] = best[place]
