@@ -87,12 +87,13 @@ def main() -> None:
         *_, weight = staged((variants, sets, 3, 1, 80))
         title = f"page of {variants} variants on {sets} sets with 3 splits"
         results.append(Measured(title, weight, "MB", MEGABYTES))
-    joined, written, _ = staged((10, 1, 10, given.seeds, 40))
+    joined, written, weight = staged((10, 1, 10, given.seeds, 40))
     cells = 100 * given.seeds
     results += [
         Measured(f"report of {cells:,} cells", written.seconds, "s", SECONDS),
         Measured("its seconds of the processor", written.processor, "s"),
         Measured("its memory", written.memory, "MiB"),
+        Measured("weight of its page", weight, "MB", MEGABYTES),
         Measured(f"aggregate of {cells:,} cells", joined.seconds, "s"),
         Measured("its seconds of the processor", joined.processor, "s"),
         Measured("its memory", joined.memory, "MiB"),

@@ -3,6 +3,7 @@
 from html import unescape
 from xml.etree import ElementTree
 
+import pytest
 from matplotlib.textpath import TextPath
 
 from precisionflow.report.drawn import Numbers
@@ -79,3 +80,9 @@ def test_a_long_line_of_a_legend_makes_a_narrow_figure_wider() -> None:
     width = float(ElementTree.fromstring(svg).attrib["viewBox"].split()[2])
     (path,) = [TextPath((0, 0), unescape(text), size=11).get_extents()]
     assert 52 + path.width < width < 52 + 1.4 * path.width
+
+
+def test_a_page_of_a_time_without_numbers_is_named() -> None:
+    page = article("a", ["PIT."]).replace(NUMBERS.html, "")
+    with pytest.raises(ValueError, match=r"the figure 'PIT\.' has no numbers beside it, so an older version"):
+        figures_of(page, "a")

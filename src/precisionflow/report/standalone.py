@@ -28,13 +28,17 @@ _LINE, _TEXT, _SIZE = 18, 52, 11
 def figures_of(page: str, experiment: str) -> dict[str, str]:
     """File name -> SVG of each figure in the article on `experiment`, in the page's order and its light colours.
 
-    Beside each are its numbers as csv.
+    Beside each are its numbers as csv. ValueError where the page is of a time when figures had none.
     """
     heading = f">{experiment}</h2>"
     article = next((text for text in _ARTICLE.findall(page) if heading in text), "")
     colours = _light(page)
     found = dict[str, str]()
     for number, (drawing, numbers, keys, caption) in enumerate(_drawings(article), start=1):
+        if "<tr>" not in numbers:
+            raise ValueError(
+                f"the figure {caption!r} has no numbers beside it, so an older version wrote the page"
+            )
         stem = file_stem(number, caption)
         found |= {f"{stem}.svg": _standalone(drawing, keys, colours), f"{stem}.csv": separated(numbers)}
     return found

@@ -267,12 +267,19 @@ def report_content(whole: Experiment, *, aggregate: Path, report: Path) -> Repor
             "contrasts.json": _columns(contrasts),
             **_other_tables(whole, results),
         },
-        figures=figures_of(files[0].read_text(encoding="utf-8"), whole.name),
+        figures=_figures(files[0], whole.name),
         experiment=to_yaml(whole),
         files=files,
         measured=int(files[1].stat().st_mtime * 1000),
         end=int(files[0].stat().st_mtime * 1000),
     )
+
+
+def _figures(page: Path, experiment: str) -> dict[str, str]:
+    try:
+        return figures_of(page.read_text(encoding="utf-8"), experiment)
+    except ValueError as error:
+        raise ValueError(f"{page}: {error}; run the experiment again, which writes it anew") from None
 
 
 def _of_variants(whole: Experiment, rows: Sequence[Row]) -> dict[str, dict[str, float]]:
