@@ -18,8 +18,9 @@ from precisionflow.data.tokens.running import (
     knowing,
     restored_running,
     segments,
+    words,
 )
-from precisionflow.data.tokens.running.byte_pairs import BytePairs
+from precisionflow.data.tokens.running.byte_pairs import CUT, BytePairs
 from precisionflow.data.tokens.running.encoded import Untokenisable
 from precisionflow.data.tokens.running.reread import Reread
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
@@ -50,10 +51,12 @@ def encoded(tokeniser, chunks):
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("block", [1, 30])
+@pytest.mark.parametrize(("block", "part"), [(1, 1), (30, 7), (30, 1 << 16)])
 @pytest.mark.parametrize("config", KINDS, ids=str)
-def test_chunks_may_end_anywhere(config, block, seed, monkeypatch):
+def test_chunks_may_end_anywhere(config, block, part, seed, monkeypatch):
     monkeypatch.setattr(segments, "BLOCK", block)
+    monkeypatch.setattr(segments, "PART", part)
+    monkeypatch.setattr(words, "AT_ONCE", part)
     text, cuts = random_text(seed), random.Random(seed)
     tokeniser = fitted(config, f"{text}\n{text}\n{text}")
     whole = encoded(tokeniser, [text])
@@ -110,6 +113,7 @@ def test_words_are_listed_by_their_naive_counts(seed, block, lines, least_count,
 @pytest.mark.parametrize("config", KINDS, ids=str)
 def test_a_text_is_cut_once_and_read_again(config, seed, monkeypatch, tmp_path):
     monkeypatch.setattr(segments, "BLOCK", 50)
+    monkeypatch.setattr(words, "AT_ONCE", 1)
     readings = []
     text = random_text(seed)
 
@@ -389,7 +393,7 @@ def test_the_card_holds_all_of_a_tokeniser():
 def test_counts_of_segments(monkeypatch):
     monkeypatch.setattr(segments, "MOST_PENDING", 2)
     tally = segments.Tally()
-    for part in segments.segments([b"a b\n", b"b b a"]):
+    for part in segments.segments([b"a b\n", b"b b a"], CUT):
         tally.add(part.distinct, part.counts)
     counts = tally.counts()
     found = dict(zip(counts["text"].to_pylist(), counts["count"].to_pylist(), strict=True))
@@ -397,14 +401,16 @@ def test_counts_of_segments(monkeypatch):
     assert found == {"a": 1, " b": 2, "\nb": 1, " a": 1}
 
 
+@pytest.mark.parametrize("part", [1, 1000, 1 << 20])
 @pytest.mark.parametrize("blanks", [segments.WHITE_SPACE, segments.SEPARATORS])
-def test_every_blank_is_found_in_utf8(blanks):
+def test_every_blank_is_found_in_utf8(blanks, part, monkeypatch):
+    monkeypatch.setattr(segments, "PART", part)
     every = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     text = "x".join(every[:0x3100] + every[-0x100:])
     found = [
         segment
-        for part in segments.segments([text.encode()], blanks=blanks)
-        for segment in part.distinct.to_pylist()
+        for part in segments.cut_at(blanks, [text.encode()])
+        for segment in part.dictionary.to_pylist()
     ]
     assert {segment[0] for segment in found[1:]} == set(blanks)
     assert set(segments.SEPARATORS) == {sign for sign in every if sign.isspace()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 
 CHUNK = 1 << 20
 """Most bytes of a file, or characters of a string, that are in memory at once."""
@@ -67,18 +67,26 @@ class Texts:
         return tuple(text for text in (self.text, self.valid, self.test) if text is not None)
 
 
-def characters_in(data: bytes) -> int:
-    """Number of characters of UTF-8."""
-    return int(np.count_nonzero(_begins(data)))
+def characters_in(data: bytes | memoryview) -> int:
+    """Number of characters of UTF-8: all bytes but 0x80 to 0xBF, as signed ones -128 to -65, begin one."""
+    return int(np.count_nonzero(np.frombuffer(data, np.int8) >= -64))
 
 
 def _cut(data: bytes, start: int, end: int) -> bytes:
     """The characters [start, end) of UTF-8."""
-    places = np.append(np.flatnonzero(_begins(data)), len(data))
-    first, behind = places[np.clip([start, end], 0, len(places) - 1)]
-    return data[first:behind]
+    return data[_byte(data, start) : _byte(data, end)]
 
 
-def _begins(data: bytes) -> Bool[np.ndarray, "bytes"]:
-    """True at the first byte of each character: all others are 0x80 to 0xBF, as signed ones -128 to -65."""
-    return np.frombuffer(data, np.int8) >= -64
+def _byte(data: bytes, character: int) -> int:
+    """The byte that a character begins with, counted from 0: the first for one before the text, the end behind it."""
+    view, first, end = memoryview(data), 0, len(data)
+    if character >= characters_in(data):
+        return end
+    while end - first > 1:
+        middle = (first + end) // 2
+        before = characters_in(view[first:middle])
+        if before > character:
+            end = middle
+        else:
+            first, character = middle, character - before
+    return first

@@ -16,7 +16,7 @@ from jaxtyping import Int32, Int64
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import Encoded
 from precisionflow.data.tokens.running.merges import learn_merges
-from precisionflow.data.tokens.running.segments import WHITE_SPACE, Tally, ragged_take, segments
+from precisionflow.data.tokens.running.segments import WHITE_SPACE, Tally, cut_at, ragged_take, segments
 from precisionflow.data.tokens.running.utf8 import alphabet, bytes_of, encode
 from precisionflow.records.cards import Vocabulary
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 PARALLELISM = "TOKENIZERS_PARALLELISM"
 """The variable that the library reads at each call."""
+CUT = functools.partial(cut_at, WHITE_SPACE)
+"""The library cuts at no other blanks."""
 MOST_KEPT = 1 << 18
 """Segments whose ids are remembered."""
 BATCH = 1 << 13
@@ -116,7 +118,7 @@ class BytePairs:
         return np.fromiter(map(len, self.vocabulary.tokens), np.int64, self.vocabulary.ids)
 
     def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
-        for part in segments(chunks):
+        for part in segments(chunks, CUT):
             distinct = part.distinct.to_pylist()
             if len(self.kept.row) > MOST_KEPT:
                 self.kept.clear()
@@ -164,7 +166,7 @@ def byte_pairs_from(chunks: Iterable[bytes], config: kinds.BytePairs) -> BytePai
 def _words(chunks: Iterable[bytes]) -> Tally:
     """The words of a text as the library cuts it, with their counts."""
     tally, words, split = Tally(), Tally(), _split()
-    for part in segments(chunks):
+    for part in segments(chunks, CUT):
         tally.add(part.distinct, part.counts)
     for part in tally.counts().to_batches(max_chunksize=PART):
         plain = pc.match_substring_regex(part["text"], PLAIN)

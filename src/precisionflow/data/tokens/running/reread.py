@@ -1,5 +1,6 @@
 """A text that is read several times: its segments are cut once, and lie in a file from then on."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -11,8 +12,7 @@ import pyarrow as pa
 from precisionflow.data.text import CHUNK, characters_in
 
 Cut = Callable[[Iterable[bytes]], Iterator[pa.DictionaryArray]]
-"""Chunks of a text -> its segments."""
-SCHEMA = pa.schema([("segments", pa.dictionary(pa.int32(), pa.string()))])
+"""Chunks of a text -> its segments, those of some chunks at a time, always of one type."""
 
 
 class Whole(NamedTuple):
@@ -50,16 +50,22 @@ class Reread(ExitStack):
     def segments(self, cut: Cut) -> Iterator[pa.DictionaryArray]:
         """Segments of the text; they are kept once a reading has come to its end."""
         if cut in self.kept:
-            self.kept[cut].seek(0)
-            with pa.ipc.open_stream(self.kept[cut]) as stream:
-                for batch in stream:
-                    yield batch["segments"]
+            file = self.kept[cut]
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            if size:
+                with pa.ipc.open_stream(file) as batches:
+                    for batch in batches:
+                        yield batch["segments"]
             return
         with ExitStack() as unfinished:
             file = unfinished.enter_context(tempfile.TemporaryFile(dir=self.folder))
-            with pa.ipc.new_stream(file, SCHEMA) as stream:
+            with ExitStack() as written:
+                stream: pa.ipc.RecordBatchStreamWriter | None = None
                 for array in cut(self):
-                    stream.write(pa.record_batch([array], schema=SCHEMA))
+                    batch = pa.record_batch({"segments": array})
+                    stream = stream or written.enter_context(pa.ipc.new_stream(file, batch.schema))
+                    stream.write(batch)
                     yield array
             self.push(unfinished.pop_all())
         self.kept[cut] = file

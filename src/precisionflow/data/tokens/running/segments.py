@@ -17,9 +17,11 @@ from precisionflow.data.tokens.running.reread import Cut, Reread
 
 LONGEST = 1 << 20
 """Bytes of the longest segment."""
-BLOCK = 1 << 21
+BLOCK = 1 << 19
 """Bytes of a text, and a chunk's more, that are cut at once: a larger block repeats fewer distinct segments, but its
 arrays leave the caches, and their memory is given back and asked for anew."""
+PART = 1 << 16
+"""Bytes that are looked at once: what is made of them stays in the caches."""
 MOST_PENDING = 1 << 20
 """Counts that are kept apart before they are summed."""
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
@@ -34,7 +36,8 @@ Data = UInt8[np.ndarray, "bytes"]
 class Segments(NamedTuple):
     """Consecutive segments of a text."""
 
-    distinct: pa.StringArray
+    distinct: pa.Array
+    """Texts, or what was read off each."""
     places: Int32[np.ndarray, "segments"]
     """Place of each segment among the distinct ones."""
 
@@ -44,19 +47,14 @@ class Segments(NamedTuple):
         return np.bincount(self.places, minlength=len(self.distinct)).astype(np.int64)
 
 
-def segments(chunks: Iterable[bytes], *, blanks: str = WHITE_SPACE) -> Iterator[Segments]:
+def segments(chunks: Iterable[bytes], cut: Cut) -> Iterator[Segments]:
     """All segments of a text, those of about a block at a time; Untokenisable for one that is too long."""
-    cut = _cuts(blanks)
     for found in chunks.segments(cut) if isinstance(chunks, Reread) else cut(chunks):
         yield Segments(found.dictionary, found.indices.to_numpy())
 
 
-@functools.cache
-def _cuts(blanks: str) -> Cut:
-    return functools.partial(_cut, blanks=blanks)
-
-
-def _cut(chunks: Iterable[bytes], *, blanks: str) -> Iterator[pa.DictionaryArray]:
+def cut_at(blanks: str, chunks: Iterable[bytes]) -> Iterator[pa.DictionaryArray]:
+    """Segments as texts; `blanks` are the characters that they begin with."""
     for data, borders in _whole(chunks, blanks):
         offsets = pa.py_buffer(borders)
         array = pa.StringArray.from_buffers(len(borders) - 1, offsets, pa.py_buffer(data))
@@ -107,11 +105,11 @@ def ragged_take(
 def _whole(
     chunks: Iterable[bytes], blanks: str
 ) -> Iterator[tuple[memoryview, Int32[np.ndarray, "_borders"]]]:
-    """(UTF-8, where its segments begin, and its end), where each ends with a segment."""
-    held, line = b"", 1
+    """(UTF-8, where its segments begin, and its end), where each ends with a segment; valid until the next."""
+    held, line, scratch = b"", 1, Scratch()
     for block in _blocks(chunks):
         data = held + block
-        borders = _borders(data, blanks)
+        borders = _borders(data, blanks, scratch)
         border = int(borders[-2]) if data else 0
         held = data[border:]
         sizes = np.diff(borders)
@@ -149,44 +147,67 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(pieces)
 
 
-def _borders(data: bytes, blanks: str) -> Int32[np.ndarray, "_borders"]:
-    """0, the first byte of every blank after something else, and the end."""
-    blank = _blank(np.frombuffer(data, dtype=np.uint8), blanks)
-    begins = np.flatnonzero(blank[1:] > blank[:-1])
-    borders = np.empty(len(begins) + 2, dtype=np.int32)
-    borders[0], borders[-1] = 0, len(data)
-    np.add(begins, 1, out=borders[1:-1], casting="same_kind")
-    return borders
+class Scratch:
+    """Memory that one block after the other is cut in, since fresh memory costs more than what is done in it."""
+
+    def __init__(self) -> None:
+        self.blank = np.zeros(0, dtype=bool)
+        self.borders = np.zeros(2, dtype=np.int32)
+
+    def of(self, size: int) -> tuple[Bool[np.ndarray, "bytes"], Int32[np.ndarray, "most_borders"]]:
+        """(one flag for each byte, room for the most borders) of a block."""
+        if len(self.blank) < size:
+            self.blank, self.borders = np.empty(size, dtype=bool), np.empty(size // 2 + 2, dtype=np.int32)
+        return self.blank[:size], self.borders
 
 
-def _blank(data: Data, blanks: str) -> Bool[np.ndarray, "bytes"]:
-    """True at all bytes of every blank."""
-    ranges, several = _blanks(blanks)
-    blank = np.zeros(len(data), dtype=bool)
-    for first, last in ranges:
-        blank |= data - np.uint8(first) <= np.uint8(last - first)
-    if not (high := np.flatnonzero(data >= 0x80)).size:
-        return blank
-    for first, sequences in several.items():
-        places = high[data[high] == first]
-        for rest in sequences if len(places) else ():
-            inside = places[places + len(rest) < len(data)]
-            for shift, byte in enumerate(rest, 1):
-                inside = inside[data[inside + shift] == byte]
-            for shift in range(len(rest) + 1):
-                blank[inside + shift] = True
-    return blank
+def _borders(data: bytes, blanks: str, scratch: Scratch) -> Int32[np.ndarray, "_borders"]:
+    """0, the first byte of every blank after something else, and the end; in the scratch."""
+    blank, borders = scratch.of(len(data))
+    _find_blank(data, blanks, blank)
+    borders[0], count = 0, 1
+    for start in range(1, len(data), PART):
+        at = blank[start : start + PART]
+        begins = np.flatnonzero(at > blank[start - 1 : start - 1 + len(at)])
+        end = count + len(begins)
+        np.add(begins, start, out=borders[count:end], casting="same_kind")
+        count = end
+    borders[count] = len(data)
+    return borders[: count + 1]
+
+
+def _find_blank(data: bytes, blanks: str, blank: Bool[np.ndarray, "bytes"]) -> None:
+    """Write True for all bytes of every blank, False for others; the data are whole characters."""
+    (ranges, several), values = _blanks(blanks), np.frombuffer(data, dtype=np.uint8)
+    for start in range(0, len(data), PART):
+        part, found = values[start : start + PART], blank[start : start + PART]
+        found[:] = False
+        for first, last in ranges:
+            found |= part - np.uint8(first) <= np.uint8(last - first)
+    for first, (size, is_blank) in several.items():
+        for start in range(0, len(data), PART) if first in data else ():
+            places = np.flatnonzero(values[start : start + PART] == first) + start
+            rest = np.zeros(len(places), dtype=np.int32)
+            for shift in range(1, size + 1):
+                rest = rest * 256 + values[places + shift]
+            places = places[is_blank[rest]]
+            for shift in range(size + 1):
+                blank[places + shift] = True
 
 
 @functools.cache
-def _blanks(blanks: str) -> tuple[list[tuple[int, int]], dict[int, list[bytes]]]:
-    """(first and last of each range of single bytes, first byte of a longer one -> the rests of all that begin so)."""
-    ranges, several = list[tuple[int, int]](), dict[int, list[bytes]]()
-    for written in sorted(blank.encode() for blank in blanks):
-        if len(written) > 1:
-            several.setdefault(written[0], []).append(written[1:])
-        elif ranges and ranges[-1][1] == written[0] - 1:
-            ranges[-1] = (ranges[-1][0], written[0])
+def _blanks(blanks: str) -> tuple[list[tuple[int, int]], dict[int, tuple[int, Bool[np.ndarray, "rests"]]]]:
+    """Single bytes as (first, last) of each range; first byte of a longer one -> (bytes after it, which are blanks).
+
+    Bytes after the first stand in the table under the number that they write.
+    """
+    ranges, several = list[tuple[int, int]](), dict[int, tuple[int, Bool[np.ndarray, "rests"]]]()
+    for first, *rest in sorted(blank.encode() for blank in blanks):
+        if rest:
+            _, table = several.setdefault(first, (len(rest), np.zeros(256 ** len(rest), dtype=bool)))
+            table[int.from_bytes(rest, "big")] = True
+        elif ranges and ranges[-1][1] == first - 1:
+            ranges[-1] = (ranges[-1][0], first)
         else:
-            ranges.append((written[0], written[0]))
+            ranges.append((first, first))
     return ranges, several

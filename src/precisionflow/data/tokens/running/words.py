@@ -15,10 +15,13 @@ from jaxtyping import Int32, Int64
 from precisionflow.config import tokens as kinds
 from precisionflow.data.tokens.running.encoded import NO_ID, Encoded
 from precisionflow.data.tokens.running.listing import Listing, refuse_none
-from precisionflow.data.tokens.running.segments import SEPARATORS, Tally, segments
+from precisionflow.data.tokens.running.reread import Cut
+from precisionflow.data.tokens.running.segments import SEPARATORS, Segments, Tally, cut_at, segments
 from precisionflow.records.cards import Vocabulary
 
 LINE_END = "<eos>"
+AT_ONCE = 1 << 16
+"""Distinct words that are looked up at once."""
 ORDER = [("count", "descending"), ("text", "ascending")]
 """The most common first, those of one count by their code points."""
 
@@ -38,14 +41,18 @@ class Words(Listing):
 
     def encoded(self, chunks: Iterable[bytes]) -> Iterator[Encoded]:
         line_end = self.id_of(LINE_END)
-        for part in segments(chunks, blanks=SEPARATORS):
-            lines, words = _read(part.distinct, self.config)
+        for parts in _together(segments(chunks, _cut(self.config))):
+            words, lines = _fields(pa.concat_arrays([part.distinct for part in parts]))
             ids = pc.index_in(words, value_set=self.listed).fill_null(NO_ID).to_numpy()
             there = pc.not_equal(words, "").to_numpy(zero_copy_only=False)
             unknown = there & (ids == NO_ID)
             last = np.where(there, np.where(unknown, self.id_of_unknown, ids), line_end).astype(np.int32)
-            found = _lengthened(last, lines + there, part.places, before=line_end)
-            yield Encoded(found, int(np.count_nonzero(unknown.take(part.places))) if unknown.any() else 0)
+            lengths, end = lines + there, 0
+            for part in parts:
+                own = slice(end, end := end + len(part.distinct))
+                found = _lengthened(last[own], lengths[own], part.places, before=line_end)
+                new = np.count_nonzero(unknown[own].take(part.places)) if unknown[own].any() else 0
+                yield Encoded(found, int(new))
 
     def begun(self, text: str) -> int:
         first = r"[^\S\n]*\n|\s*\S+" if self.config.line_ends else r"\s*\S+"
@@ -76,8 +83,8 @@ def split_words(text: str, config: kinds.Words) -> list[str]:
 def words_from(chunks: Iterable[bytes], config: kinds.Words) -> Words:
     """The most common words of a text, and <unk> where there are others; Untokenisable for none."""
     tally, line_ends = Tally(), 0
-    for part in segments(chunks, blanks=SEPARATORS):
-        lines, words = _read(part.distinct, config)
+    for part in segments(chunks, _cut(config)):
+        words, lines = _fields(part.distinct)
         tally.add(words, part.counts)
         line_ends += int(lines @ part.counts)
     tally.add(pa.array([LINE_END], pa.string()), np.array([line_ends]))
@@ -121,13 +128,39 @@ def _lengthened(
     return tokens
 
 
-def _read(
-    distinct: pa.StringArray, config: kinds.Words
-) -> tuple[Int32[np.ndarray, "distinct"], pa.StringArray]:
-    """(line ends that are tokens, the word after them or nothing) of each segment."""
-    words = pc.utf8_trim_whitespace(distinct)
-    if config.lower_case:
-        words = pa.array([word.lower() for word in words.to_pylist()], pa.string())
-    if not config.line_ends:
-        return np.zeros(len(distinct), dtype=np.int32), words
-    return pc.count_substring(distinct, "\n").to_numpy(), words
+@functools.cache
+def _cut(config: kinds.Words) -> Cut:
+    """Cuts a text into segments, each of which is read as line ends that are tokens, and a word behind them or none."""
+    return functools.partial(_read, config=config)
+
+
+def _read(chunks: Iterable[bytes], config: kinds.Words) -> Iterator[pa.DictionaryArray]:
+    for array in cut_at(SEPARATORS, chunks):
+        words = pc.utf8_trim_whitespace(array.dictionary)
+        if config.lower_case:
+            words = pa.array([word.lower() for word in words.to_pylist()], pa.string())
+        lines = (
+            pc.count_substring(array.dictionary, "\n")
+            if config.line_ends
+            else pa.array(np.zeros(len(words), dtype=np.int32))
+        )
+        read = pa.StructArray.from_arrays([words, lines], ["word", "lines"])
+        yield pa.DictionaryArray.from_arrays(array.indices, read)
+
+
+def _fields(read: pa.StructArray) -> tuple[pa.StringArray, Int32[np.ndarray, "distinct"]]:
+    """(words, line ends before them)."""
+    return read.field("word"), read.field("lines").to_numpy()
+
+
+def _together(parts: Iterable[Segments]) -> Iterator[list[Segments]]:
+    """Parts whose words are looked up at once, since each look-up reads the whole vocabulary."""
+    gathered, size = list[Segments](), 0
+    for part in parts:
+        gathered.append(part)
+        size += len(part.distinct)
+        if size >= AT_ONCE:
+            yield gathered
+            gathered, size = [], 0
+    if gathered:
+        yield gathered
