@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from precisionflow.inference.allocation.budget import Bounds, whole
+from precisionflow.inference.allocation.planned import Change, planned
 from precisionflow.inference.allocation.posterior import complexity, exact, levels, potentials, priced
 from precisionflow.inference.allocation.utility import Utility
 
@@ -130,6 +131,18 @@ def test_other_numbers_of_levels_and_too_many_patches_are_refused() -> None:
         levels(grain=5)
     with pytest.raises(ValueError, match="300 tokens are no sum of steps of 14"):
         exact(drawn(4, 25), 300, levels(grain=14))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_potentials_that_are_no_numbers_are_refused(bad: float) -> None:
+    given = drawn(4, 5)
+    given[2, 3] = bad
+    change = Change(0.1)
+    for answer in (priced, exact, lambda of, budget, at: planned(of[None, None], at, budget, change)):
+        with pytest.raises(
+            ValueError, match=rf"potentials: at \(.*2, 3\) given {bad:g}; each has to be finite"
+        ):
+            answer(given, 15, SMALL)
 
 
 def test_steps_of_several_tokens_are_levels_like_others() -> None:

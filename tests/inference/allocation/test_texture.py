@@ -6,6 +6,7 @@ import torch
 from PIL import Image, ImageCms
 from scipy import ndimage
 
+from precisionflow.inference.allocation.patches import cut
 from precisionflow.inference.allocation.texture import CHANNELS, RANGES, image_of, lab, sobel, texture
 
 KNOWN = {
@@ -85,12 +86,24 @@ def test_a_grey_constant_has_lightness_and_place_alone() -> None:
         (np.zeros(5), r"has the shape \(5,\)"),
         (np.full((2, 2), np.nan), r"pixel \(0, 0\) is nan; give bytes, or numbers between 0 and 1"),
         (np.array([[0.0, 2.0]]), r"pixel \(0, 1\) is 2"),
+        (np.zeros((4, 4), complex), "has values of type complex128; give bytes"),
+        (np.array([["a", "b"]]), "has values of type <U1; give bytes"),
         (np.broadcast_to(np.float64(0), (2**14, 2**13)), "more than 67,108,864"),
     ],
 )
 def test_what_is_no_image_is_refused(pixels: np.ndarray, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         image_of(pixels)
+
+
+def test_one_image_is_no_batch_and_a_patch_has_pixels() -> None:
+    one = image_of(np.eye(9))
+    with pytest.raises(
+        ValueError, match=r"shape \(3, 9, 9\); need \(images, 3, height, width\), of one image"
+    ):
+        texture(one)
+    with pytest.raises(ValueError, match="cannot be cut into patches of 0 pixels; give at least 1"):
+        cut(one[None], 0)
 
 
 def test_one_pixel_and_one_channel_are_an_image() -> None:

@@ -127,6 +127,30 @@ class Parts:
             lambda p: p.model.observe(Gaussian.of([0.0] * 3, 1.0), [1.0] * 5, which=p.state),
             r"plates \(5,\) are not those of which=, \(4,\)",
         ),
+        (lambda p: p.model.observe(normal(p.number, 1.0), None, name="y"), "y: given None; give a number"),
+        (
+            lambda p: p.model.observe(categorical(p.weights), ["a"], name="y"),
+            r"y: given \['a'\]; give a number",
+        ),
+        (lambda p: p.model.latent(Gaussian.of(0.0, 1.0), plates=(0,)), r"plates \(0,\) have to be 1 or more"),
+        (
+            lambda p: p.model.latent(Gaussian.of(0.0, 1.0), plates=(-1,)),
+            r"plates \(-1,\) have to be 1 or more",
+        ),
+        (
+            lambda p: p.model.observe(normal(Parts().number, 1.0), [1.0], name="y"),
+            "y: is predicted by number of another model; make it in this one",
+        ),
+        (
+            lambda p: p.model.latent(categorical(Parts().weights), plates=(2,), name="z"),
+            "z: is predicted by weights of another model",
+        ),
+        (
+            lambda p: p.model.observe(Gaussian.of([0.0] * 3, 1.0), [1.0] * 4, which=Parts().state, name="y"),
+            "y: is predicted by state of another model",
+        ),
+        (lambda p: infer(p.model, tolerance=-1.0), r"tolerance: has to lie in \[0, 1\), given -1"),
+        (lambda p: infer(p.model, tolerance=math.nan), r"tolerance: has to lie in \[0, 1\), given nan"),
         (lambda p: exact(p.model), "the model has Categorical, Dirichlet, Gamma"),
         (lambda _: infer(Model()), "needs a variable and one iteration or more"),
         (lambda p: infer(p.model, iterations=0), "needs a variable and one iteration or more"),

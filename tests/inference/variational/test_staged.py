@@ -89,9 +89,11 @@ def test_stages_on_ranks_believe_what_they_do_in_one_process(found: list[dict], 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"period": 0}, "stages: period 0 and step 1; give at least one update"),
-        ({"step": 0.0}, "stages: period 1 and step 0; give"),
+        ({"period": 0}, "stages: period 0, step 1, 1000 exchanges, tolerance 1e-10; give at least"),
+        ({"step": 0.0}, "stages: period 1, step 0, "),
         ({"step": 1.5}, "step 1.5"),
+        ({"exchanges": 0}, "0 exchanges"),
+        ({"tolerance": -1.0}, "tolerance -1"),
     ],
 )
 def test_what_cannot_be_staged_is_refused(given: dict, said: str) -> None:

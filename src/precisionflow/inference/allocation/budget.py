@@ -23,9 +23,15 @@ class Bounds(NamedTuple):
     highest: int = 400
 
     def check(self, budget: int, patches: int) -> None:
-        """ValueError for a budget that no allocation has."""
+        """ValueError for a budget that no allocation has, and for bounds that bound nothing."""
         if patches < 1:
             raise ValueError("allocation: there is no patch; give at least one")
+        if not 0 <= self.lowest < self.highest:
+            raise ValueError(
+                f"bounds: {self.lowest} to {self.highest} tokens; give 0 or more, and more than that"
+            )
+        if budget != int(budget):
+            raise ValueError(f"budget: {budget} tokens; give a whole number")
         least, most = self.lowest * patches, self.highest * patches
         if not least <= budget <= most:
             raise ValueError(

@@ -14,6 +14,8 @@ SOFTNESS = 8.0
 def cut(images: Float[Tensor, "images channels height width"], side: int) -> Patches:
     """Square patches, row before column; ValueError where the edges are no multiples of `side`."""
     height, width = images.shape[-2:]
+    if side < 1:
+        raise ValueError(f"image: cannot be cut into patches of {side} pixels; give at least 1")
     if not height or not width or height % side or width % side:
         raise ValueError(
             f"image: {height} x {width} pixels cannot be cut into patches of {side} x {side}; pad it"

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from precisionflow.inference.allocation.budget import Bounds, rounded
-from precisionflow.inference.allocation.posterior import Levels
+from precisionflow.inference.allocation.posterior import Levels, require_numbers
 from precisionflow.inference.allocation.utility import Utility
 
 Potentials = Float[Tensor, "frames videos patches levels"]
@@ -59,6 +59,7 @@ def planned(given: Potentials, at: Levels, budget: int, change: Change) -> Plann
         raise ValueError(f"plan: a change costs {change.cost:g}; it has to cost at least 0")
     bounds = Bounds(int(at[0]), int(at[-1]))
     bounds.check(budget, given.shape[-2])
+    require_numbers(given)
     moves = -change.cost * (at[:, None] - at).abs()
     given = given.double().clone()
     if change.before is not None:

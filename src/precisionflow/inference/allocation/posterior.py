@@ -86,8 +86,17 @@ def priced(given: Potentials, budget: int, at: Levels) -> Priced:
     return _at(given, at, price + step - step.detach(), budget)
 
 
+def require_numbers(given: Potentials) -> None:
+    """ValueError for a potential that is NaN or infinite, with its place."""
+    bad = ~given.isfinite()
+    if bad.any():
+        place = tuple(bad.nonzero()[0].tolist())
+        raise ValueError(f"potentials: at {place} given {given[place].item():g}; each has to be finite")
+
+
 def _checked(given: Potentials, budget: int, at: Levels) -> Levels:
     Bounds(int(at[0]), int(at[-1])).check(budget, given.shape[-2])
+    require_numbers(given)
     if given.shape[-1] != len(at):
         raise ValueError(
             f"allocation: {given.shape[-1]} potentials of a patch for {int(at[0])} to {int(at[-1])} tokens; give "

@@ -55,6 +55,8 @@ def image_of(pixels: np.ndarray) -> Float[Tensor, "3 height width"]:
     Grey has three equal channels. ValueError for another shape, no pixel, too many, and values that are no colour.
     """
     given = np.asarray(pixels)
+    if given.dtype.kind not in "biuf":
+        raise ValueError(f"image: has values of type {given.dtype}; give bytes, or numbers between 0 and 1")
     if given.ndim not in (2, 3) or (given.ndim == 3 and given.shape[2] not in (1, 3)):
         raise ValueError(
             f"image: has the shape {given.shape}; give (height, width), or (height, width, 3) for red, green and blue"
@@ -107,6 +109,10 @@ def texture(images: Images) -> Texture:
     its four neighbours. deviation: standard deviation of the lightness in 3 x 3 pixels. eccentricity: distance from the
     centre, 1 at the corners.
     """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(
+            f"images: have the shape {tuple(images.shape)}; need (images, 3, height, width), of one image image[None]"
+        )
     height, width = images.shape[-2:]
     light, red, yellow = (lab(images) / images.new_tensor([100.0, 128.0, 128.0])[:, None, None]).unbind(1)
     slopes = sobel(light)

@@ -21,7 +21,7 @@ from precisionflow.inference.variational.factors.normal import Normal, of_family
 from precisionflow.inference.variational.factors.plates import joined
 from precisionflow.inference.variational.factors.prior import Prior
 from precisionflow.inference.variational.factors.values import Latent, chosen, mixed, require_choice, seen
-from precisionflow.inference.variational.families import ExponentialFamily, Numbers, Plates, numbers
+from precisionflow.inference.variational.families import ExponentialFamily, Numbers, Plates, array, numbers
 from precisionflow.inference.variational.families.categorical import Categorical
 from precisionflow.inference.variational.families.gaussian import Gaussian
 from precisionflow.inference.variational.families.gaussian_vector import GaussianVector
@@ -53,6 +53,9 @@ class Model:
         """
         prediction = _prediction(given, which)
         name = self._name(name, f"{type(prediction).__name__} {len(self.variables)}")
+        self._require_known(given, which, name)
+        if min(plates, default=1) < 1:
+            raise ValueError(f"{name}: plates {plates} have to be 1 or more each")
         plates = joined(given.plates if which is None else which.plates, plates, name=name)
         if isinstance(given, ExponentialFamily):
             given.require_proper(name)
@@ -72,12 +75,13 @@ class Model:
         ValueError for values that are not finite, or whose plates are not those of the parents.
         """
         name = self._name(name, f"data {len(self.factors)}")
+        self._require_known(given, which, name)
         given = of_family(given) if isinstance(given, Gaussian | GaussianVector) else given
         match given:
             case Normal():
                 self.factors.append(_data(given, values, which, name))
             case Conditional() if which is None:
-                self.factors.append(counted(torch.as_tensor(values), given, name))
+                self.factors.append(counted(array(values, name), given, name))
             case _:
                 raise ValueError(
                     f"{name}: these data have no conjugate update; normal(...) or categorical(...) predicts data, "
@@ -87,6 +91,21 @@ class Model:
     def factors_of(self, variable: Variable) -> list[Factor]:
         """Those that the variable is in."""
         return [factor for factor in self.factors if variable in factor.variables]
+
+    def _require_known(self, given: Predicts, which: Variable | None, name: str) -> None:
+        """ValueError for a variable of another model."""
+        match given:
+            case Normal():
+                parents: tuple[object, ...] = given.variables
+            case Conditional(logs=logs, given=states):
+                parents = (*states, logs)
+            case _:
+                parents = ()
+        for variable in (*parents, which):
+            if isinstance(variable, Variable) and variable not in self.variables:
+                raise ValueError(
+                    f"{name}: is predicted by {variable.name} of another model; make it in this one"
+                )
 
     def _name(self, given: str | None, usual: str) -> str:
         name = given or usual

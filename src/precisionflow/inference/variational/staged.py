@@ -37,7 +37,7 @@ def infer_staged(
     `largest_rise`. `held`: the stages of this process, none: all of them. ValueError for stages that do not have every
     variable once.
     """
-    _require(model, stages, period, step)
+    _require(model, stages, period, step, exchanges, tolerance)
     held = range(len(stages)) if held is None else held
     turns = {stage: [[variable] for variable in stages[stage]] for stage in held}
     views = {stage: start(model) for stage in held}
@@ -63,11 +63,19 @@ def largest_rise(free_energies: Sequence[float]) -> float:
     return max((after - before for before, after in pairwise(free_energies)), default=0.0)
 
 
-def _require(model: Model, stages: Sequence[Sequence[Variable]], period: int, step: float) -> None:
+def _require(
+    model: Model,
+    stages: Sequence[Sequence[Variable]],
+    period: int,
+    step: float,
+    exchanges: int,
+    tolerance: float,
+) -> None:
     every = [variable for stage in stages for variable in stage]
     if len(every) != len(model.variables) or set(every) != set(model.variables):
         raise ValueError("stages: have to hold every variable of the model once")
-    if period < 1 or not 0 < step <= 1:
+    if period < 1 or exchanges < 1 or not 0 < step <= 1 or not 0 <= tolerance < 1:
         raise ValueError(
-            f"stages: period {period} and step {step:g}; give at least one update, and a step in (0, 1]"
+            f"stages: period {period}, step {step:g}, {exchanges} exchanges, tolerance {tolerance:g}; give at least "
+            "one update and exchange, a step in (0, 1] and a tolerance in [0, 1)"
         )

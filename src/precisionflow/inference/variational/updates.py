@@ -55,6 +55,8 @@ def infer(
     """
     if not 0 < step <= 1:
         raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"tolerance: has to lie in [0, 1), given {tolerance:g}")
     if iterations < 1 or not model.variables:
         raise ValueError("infer: needs a variable and one iteration or more")
     classes, beliefs = schedule(model), start(model)

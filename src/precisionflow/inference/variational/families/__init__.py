@@ -4,6 +4,7 @@ Natural parameters are those of a product of densities added up: T is chosen so 
 as precision and rate. Everything before the axes of an event is a plate, and plates broadcast. Numbers are float64.
 """
 
+import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,12 +87,47 @@ class ExponentialFamily(ABC):
         return reduce(torch.add, each)
 
 
+def fitting(axes: Sequence[int], **given: Numbers) -> list[Tensor]:
+    """Parameters as float64, each with so many axes of an event; ValueError where their shapes do not fit together."""
+    found = [numbers(each, name) for name, each in given.items()]
+    parts = list(zip(found, axes, strict=True))
+    widths = {width for each, event in parts for width in each.shape[max(each.ndim - event, 0) :]}
+    if (
+        len(widths) > 1
+        or any(each.ndim < event for each, event in parts)
+        or not _broadcast([each.shape[: each.ndim - event] for each, event in parts])
+    ):
+        shapes = " and ".join(
+            f"{name} of shape {tuple(each.shape)}" for name, each in zip(given, found, strict=True)
+        )
+        raise ValueError(f"{shapes} do not fit one another; give one width, and plates that broadcast")
+    return found
+
+
+def _broadcast(shapes: Sequence[torch.Size]) -> bool:
+    try:
+        torch.broadcast_shapes(*shapes)
+    except RuntimeError:
+        return False
+    return True
+
+
 def numbers(given: Numbers, name: str) -> Tensor:
-    """As float64; ValueError where one of them is NaN or infinite."""
-    found = torch.as_tensor(given, dtype=torch.float64)
+    """As float64; ValueError for what is no array of numbers, and where one of them is NaN or infinite."""
+    found = array(given, name, torch.float64)
     if not bool(found.isfinite().all()):
         raise ValueError(f"{name}: has NaN or infinite numbers; every one has to be finite")
     return found
+
+
+def array(given: Numbers, name: str, dtype: torch.dtype | None = None) -> Tensor:
+    """As a tensor, of the type that it has where none is given; ValueError for what is no array of numbers."""
+    try:
+        return torch.as_tensor(given, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(
+            f"{name}: given {reprlib.repr(given)}; give a number, or rows of equally many numbers"
+        ) from None
 
 
 def require_positive(given: Tensor, name: str, what: str) -> None:

@@ -60,5 +60,7 @@ class Dirichlet(ExponentialFamily):
         return (value.log(),)
 
     def require_proper(self, name: str) -> None:
-        """ValueError where a concentration is not above 0."""
+        """ValueError without a state and where a concentration is not above 0."""
+        if not self.natural[0].ndim or not self.natural[0].shape[-1]:
+            raise ValueError(f"{name}: has no states; give a concentration for each of one or more")
         require_positive(self.concentration, name, "concentration")

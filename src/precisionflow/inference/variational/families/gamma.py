@@ -11,7 +11,7 @@ from precisionflow.inference.variational.families import (
     ExponentialFamily,
     Natural,
     Numbers,
-    numbers,
+    fitting,
     require_positive,
 )
 
@@ -26,7 +26,8 @@ class Gamma(ExponentialFamily):
     @classmethod
     def of(cls, shape: Numbers, rate: Numbers) -> Self:
         """From shape and rate."""
-        return cls((numbers(shape, "shape") - 1, numbers(rate, "rate")))
+        of_shape, of_rate = fitting(cls.axes, shape=shape, rate=rate)
+        return cls((of_shape - 1, of_rate))
 
     @cached_property
     def shape(self) -> Positives:

@@ -11,7 +11,7 @@ from precisionflow.inference.variational.families import (
     ExponentialFamily,
     Natural,
     Numbers,
-    numbers,
+    fitting,
     require_positive,
 )
 
@@ -26,7 +26,7 @@ class Gaussian(ExponentialFamily):
     @classmethod
     def of(cls, mean: Numbers, precision: Numbers) -> Self:
         """From mean and precision."""
-        of_mean, of_precision = numbers(mean, "mean"), numbers(precision, "precision")
+        of_mean, of_precision = fitting(cls.axes, mean=mean, precision=precision)
         return cls((of_precision * of_mean, of_precision))
 
     @cached_property

@@ -12,7 +12,7 @@ from precisionflow.inference.variational.families import (
     ExponentialFamily,
     Natural,
     Numbers,
-    numbers,
+    fitting,
     require_positive_definite,
 )
 
@@ -28,7 +28,7 @@ class GaussianVector(ExponentialFamily):
     @classmethod
     def of(cls, mean: Numbers, precision: Numbers) -> Self:
         """From mean and precision matrix."""
-        of_mean, of_precision = numbers(mean, "mean"), numbers(precision, "precision")
+        of_mean, of_precision = fitting(cls.axes, mean=mean, precision=precision)
         return cls((times(of_precision, of_mean), of_precision))
 
     @cached_property

@@ -12,7 +12,7 @@ from precisionflow.inference.variational.families import (
     ExponentialFamily,
     Natural,
     Numbers,
-    numbers,
+    fitting,
     require_positive_definite,
 )
 from precisionflow.inference.variational.families.gaussian_vector import Matrices, log_det
@@ -28,8 +28,8 @@ class Wishart(ExponentialFamily):
     @classmethod
     def of(cls, degrees: Numbers, inverse_scale: Numbers) -> Self:
         """From degrees of freedom and V^-1, which has the form of a sum of squares."""
-        matrix = numbers(inverse_scale, "inverse_scale")
-        return cls((numbers(degrees, "degrees") - matrix.shape[-1] - 1, matrix))
+        of_degrees, matrix = fitting(cls.axes, degrees=degrees, inverse_scale=inverse_scale)
+        return cls((of_degrees - matrix.shape[-1] - 1, matrix))
 
     @property
     def width(self) -> int:
