@@ -10,7 +10,7 @@ from precisionflow.ablation.design import Variant, unit_of
 from precisionflow.config import Experiment
 from precisionflow.config.analyses import Scaling, Sensitivity
 from precisionflow.config.base import nearest
-from precisionflow.report import grouping, scaling, sensitivity, tables, wording
+from precisionflow.report import grouping, performance, scaling, sensitivity, tables, wording
 from precisionflow.report.numbers import numbers
 from precisionflow.report.tables import Table
 from precisionflow.report.wording import Row
@@ -32,6 +32,7 @@ def summary(
             if isinstance(experiment.analysis, Sensitivity | Scaling) and not metrics:
                 yield from _of_analysis(experiment, dataset, results)
             elif rows:
+                yield from _of_performance(experiment, dataset, rows, results)
                 compared = tables.select(contrasts, experiment, dataset)
                 shown = _measured(metrics, rows, dataset) or [m.name for m in contrasted(experiment)]
                 yield from _of_dataset(experiment, variants, shown, scores=rows, contrasts=compared)
@@ -64,6 +65,16 @@ def _of_analysis(experiment: Experiment, dataset: str, results: Aggregate) -> It
     for metric, rows in grouping.by(budgets, "metric").items():
         shown = scaling.quantity(metric)
         yield scaling.isoflop_table(rows, metric=shown, caption=f"{where}: best use of a budget, by {shown}")
+
+
+def _of_performance(
+    experiment: Experiment, dataset: str, scores: Sequence[Row], results: Aggregate
+) -> Iterator[Table]:
+    """What steps took, before the scores; nothing of another experiment."""
+    found = performance.found_in(tables.select(results.performance.to_pylist(), experiment, dataset))
+    if found:
+        caption = f"{experiment.name} on {dataset}: {performance.finding(found, experiment, scores)}"
+        yield performance.speed_table(found, caption=caption)
 
 
 def numbers_of(
