@@ -20,6 +20,7 @@ from precisionflow.serving.connection import (
     tracking_uri,
     without_password,
 )
+from precisionflow.tracking.database import synced_at_the_end
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,7 +75,11 @@ def _do(work: Callable[["MlflowClient"], object], address: str, store: Path | No
     file = database_file(address)
     if store:
         store.mkdir(parents=True, exist_ok=True)
-    with _locked(file.resolve().parent if file else store), quiet():
+    with (
+        _locked(file.resolve().parent if file else store),
+        quiet(),
+        synced_at_the_end(file) if file else contextlib.nullcontext(),
+    ):
         work(connected(address))
 
 
