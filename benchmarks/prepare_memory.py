@@ -1,4 +1,4 @@
-"""Peak memory of `prepare` on files far larger than it may hold: texts of each kind of token, tagged words, a table.
+"""Peak memory of `prepare` on files far larger than it may hold: texts of each kind of token, sentences, a table.
 
 The extra memory is the peak resident size of a process that prepares the file, less that of one that prepares
 a file of a few kilobytes. Only a table's row indices grow with the file, a few tens of bytes a row, and the counts of
@@ -24,6 +24,12 @@ TASKS = {"table": TABLE} | {
     f"text of {kind.replace('_', ' ')}": (*TEXT, f"task.tokens={{kind: {kind}}}")
     for kind in ("characters", "bytes", "words", "byte_pairs")
 }
+TASKS["classified sentences"] = (
+    "sst2",
+    "task.source={{kind: table_file, path: {}, features: [sentence], target: label}}",
+    "task.tokens={kind: words}",
+    "task.validation=rows",
+)
 TASKS["tagged words"] = ("ewt", "task.source={{kind: conllu, path: {}, test: null}}", "task.auxiliary={}")
 CHILD = """
 import resource, sys
@@ -64,6 +70,23 @@ def write_tagged(path: Path, size: int) -> None:
             file.write("\n" if line.split() else "")
 
 
+def write_classified(path: Path, size: int) -> None:
+    """About `size` bytes of sentences of twelve words by Zipf's law, each with one of two classes."""
+    texts = path.with_suffix(".words")
+    write_words(texts, size)
+    with texts.open(encoding="utf-8") as lines, path.open("w", encoding="utf-8") as file:
+        file.write("sentence\tlabel\n")
+        file.writelines(f"{line.strip()}\t{row % 2}\n" for row, line in enumerate(lines) if line.strip())
+
+
+WRITERS = {
+    "table": (write_table, ""),
+    "classified sentences": (write_classified, ".tsv"),
+    "tagged words": (write_tagged, ".conllu"),
+}
+"""Kind -> (what writes its file, end of its name); text of words for others."""
+
+
 def peak(kind: str, path: Path, out: Path) -> float:
     """Peak resident megabytes of a process that prepares `path`."""
     name, source, *settings = TASKS[kind]
@@ -77,9 +100,9 @@ def measure(megabytes: float, folder: Path, kinds: Sequence[str]) -> list[Measur
     results = []
     for kind in kinds:
         peaks = {}
-        write = {"table": write_table, "tagged words": write_tagged}.get(kind, write_words)
+        write, suffix = WRITERS.get(kind, (write_words, ""))
         for label, size in (("small", 10_000), ("large", int(megabytes * 1e6))):
-            path = folder / f"{label}-{write.__name__}{'.conllu' if write is write_tagged else ''}"
+            path = folder / f"{label}-{write.__name__}{suffix}"
             if not path.exists():
                 write(path, size)
             peaks[label] = peak(kind, path, folder / f"out-{label}-{kind.replace(' ', '-')}")

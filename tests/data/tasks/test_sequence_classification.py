@@ -11,6 +11,7 @@ from precisionflow.config import ConfigError, resolve
 from precisionflow.data.batches import Sequences
 from precisionflow.data.overlap import held_by, whole_texts
 from precisionflow.data.prepare import prepare
+from precisionflow.data.tasks import sequence_classification
 from precisionflow.data.tasks.sequence_classification import SECOND, SEPARATOR
 from precisionflow.data.tokens.listed import PADDING, UNKNOWN
 from precisionflow.records.cards import DatasetCard
@@ -62,6 +63,21 @@ def test_rows_are_cut_as_those_of_a_table_and_read_back(tmp_path):
             assert card.class_names[target] == ("positive" if row % 2 else "negative")
     for tokens in parts["train"].tokens:
         assert [1] not in tokens
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 36])
+def test_texts_are_written_piece_by_piece_as_they_are_at_once(tmp_path, monkeypatch, chunk):
+    given = experiment(write(tmp_path / "films.tsv"), tokens=RARE)
+    card, whole = prepared(given, tmp_path / "whole")
+    monkeypatch.setattr(sequence_classification, "CHUNK", chunk)
+    pieces_card, pieces = prepared(given, tmp_path / "pieces")
+    assert pieces_card == card
+    for part, of in whole.items():
+        assert pieces[part].rows.tolist() == of.rows.tolist()
+        assert pieces[part].target.tolist() == of.target.tolist()
+        assert [list(tokens) for tokens in pieces[part].tokens] == [list(tokens) for tokens in of.tokens]
+        file = pq.ParquetFile(data_folder(tmp_path / "pieces", given, 0) / f"{part}.parquet")
+        assert file.num_row_groups >= len(of.rows) // chunk
 
 
 def test_the_vocabulary_knows_no_word_of_validation_and_test_texts_alone(tmp_path):

@@ -63,8 +63,8 @@ def check_names(path: Path, rows: Rows, names: Sequence[str]) -> None:
 def refuse_row(path: Path, rows: Rows, *, marks: Marks, skipped: int) -> None:
     """ValueError where the first line is a row like the others.
 
-    It is one where it has a number in each column of numbers, unless these count on as 0, 1, 2 or years do; of a table
-    without numbers where it has a level of each column of levels.
+    It is one where it has a number in each column of numbers, or in some and a missing value in the others, unless the
+    numbers count on as 0, 1, 2 or years do; of a table without numbers where it has a level of each column of levels.
     """
     header = [cell.strip() for cell in rows[0][1]]
     below = [[cell.strip() for cell in cells] for _, cells in rows[1 : SHOWN + 1]]
@@ -76,7 +76,10 @@ def refuse_row(path: Path, rows: Rows, *, marks: Marks, skipped: int) -> None:
     ]
     numbers = [i for i, column in enumerate(columns) if column and all(map(marks.reads, column))]
     if numbers:
-        if not all(marks.reads(header[i]) for i in numbers) or _count_on(header, columns, numbers):
+        numbers = [i for i in numbers if header[i] and not SAYS_MISSING.fullmatch(header[i])]
+        if not numbers or not all(marks.reads(header[i]) for i in numbers):
+            return
+        if _count_on(header, columns, numbers):
             return
         like = "a number in each column of numbers"
     else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -44,11 +44,6 @@ class OpenedFiles:
     def main(self) -> TableInFile:
         """The file that is trained on."""
         return self.files[0]
-
-    @cached_property
-    def used(self) -> frozenset[int]:
-        """All rows that are used."""
-        return frozenset(self.kept.tolist())
 
     def blocks(self, names: Sequence[str]) -> Iterator[Block]:
         """The named columns of all rows in order."""

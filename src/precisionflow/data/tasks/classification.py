@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from precisionflow.config.sources import ClassSource, ScikitLearnClasses, TableFile
 from precisionflow.config.tasks import Classification, Images
-from precisionflow.data.classes import check_classes
+from precisionflow.data.classes import Labels, check_classes
 from precisionflow.data.folds import rows_inside
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
@@ -67,7 +67,14 @@ def write_classes(
     parts = _parts(table, labels, task)
     known = {row: label for row, label in labels.items() if label not in task.unknown}
     columns = table.columns(parts["train"])
-    check(known, parts["train"], column=columns.target or "class", origin=table.origin, place=table.said_of)
+    rows = np.array(sorted(known), dtype=np.int64)
+    check(
+        Labels.of(rows, (known[row] for row in rows.tolist())),
+        parts["train"],
+        column=columns.target or "class",
+        origin=table.origin,
+        place=table.said_of,
+    )
     fitted = fit(columns, parts["train"], origin=table.origin)
     standardisation = fitted.model_copy(update={"target_mean": 0.0, "target_scale": 1.0})
     place = np.array([classes.index(name) if name in classes else len(classes) for name in every])

@@ -1,6 +1,6 @@
 """Classified texts and pairs of texts: tokens by a vocabulary of the training texts, cut like the rows of a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from precisionflow.config.tasks import SequenceClassification
-from precisionflow.data.classes import check_classes
+from precisionflow.data.classes import Labels, check_classes
 from precisionflow.data.cuts import random_validation
+from precisionflow.data.folds import rows_inside
 from precisionflow.data.overlap import held_by, whole_texts
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.sources.table_rows import OpenedFiles, open_files
@@ -27,6 +28,8 @@ SEPARATOR, SECOND = " separator", " second"
 """Last entries of the vocabulary of pairs: the token between the texts, and what every token of the second one has in
 its bag beside its own ids, so that the sum of embeddings tells the texts apart."""
 FEWEST_ROWS = 3
+CHUNK = 1 << 12
+"""Texts of a part that are written at once."""
 _TEXTS = (
     pa.types.is_string,
     pa.types.is_large_string,
@@ -55,38 +58,45 @@ def write_sequences(
     write. Classes are those of all files, sorted. ValueError for a class that no training row has, and for training
     texts of one class.
     """
-    labels = {row: label for row, _, label in _rows(opened, task)}
+    labels = Labels.of(opened.kept, (label for _, _, label in _rows(opened, task)))
     parts = _parts(opened, labels, task=task, split=split)
-    part_of = {int(row): part for part, rows in parts.items() for row in rows}
-    classes = tuple(sorted(set(labels.values())))
+    part_of = np.full(len(labels.rows), -1, dtype=np.int8)
+    for place, part in enumerate(PARTS):
+        part_of[np.searchsorted(labels.rows, parts[part])] = place
     training = (
-        text for row, texts, _ in _rows(opened, task) if part_of.get(row) == "train" for text in texts
+        text
+        for (_, texts, _), number in zip(_rows(opened, task), part_of, strict=True)
+        if number == PARTS.index("train")
+        for text in texts
     )
     try:
         tokeniser = _fitted(task, training)
     except ValueError as error:
         raise ValueError(f"{opened.main.path}: {error}") from None
-    columns: dict[Part, list[tuple[int, list[Bag], int]]] = {part: [] for part in PARTS}
     cut = 0
-    for row, texts, label in _rows(opened, task):
-        if row not in part_of:
-            continue
-        try:
-            bags = bags_of(texts, task=task, tokeniser=tokeniser)
-        except ValueError as error:
-            raise ValueError(f"{opened.row(row)}: {error}") from None
-        cut += length_of(texts, task=task, tokeniser=tokeniser) > task.context
-        columns[part_of[row]].append((row, bags, classes.index(label)))
     with part_files(folder, SEQUENCES) as append:
-        for part, rows in columns.items():
-            names = zip(SEQUENCES.names, map(list, zip(*rows, strict=True)), strict=True)
-            append(part, pa.table(dict(names), schema=SEQUENCES))
+        held: dict[Part, list[tuple[int, list[Bag], int]]] = {part: [] for part in PARTS}
+        for (row, texts, _), number, code in zip(_rows(opened, task), part_of, labels.codes, strict=True):
+            if number < 0:
+                continue
+            try:
+                bags = bags_of(texts, task=task, tokeniser=tokeniser)
+            except ValueError as error:
+                raise ValueError(f"{opened.row(row)}: {error}") from None
+            cut += length_of(texts, task=task, tokeniser=tokeniser) > task.context
+            rows = held[PARTS[number]]
+            rows.append((row, bags, int(code)))
+            if len(rows) == CHUNK:
+                append(PARTS[number], _table(rows))
+                rows.clear()
+        for part, rows in held.items():
+            append(part, _table(rows))
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
         features=task.texts,
         target=task.source.target,
         vocabulary=tokeniser.vocabulary,
-        classes=classes,
+        classes=labels.classes,
         form=opened.main.form,
         notes=(
             *opened.notes,
@@ -97,9 +107,14 @@ def write_sequences(
                 if cut
                 else []
             ),
-            *_left_out(opened, len(labels) - len(part_of)),
+            *_left_out(opened, int((part_of < 0).sum())),
         ),
     )
+
+
+def _table(rows: Sequence[tuple[int, list[Bag], int]]) -> pa.Table:
+    columns = ([row[place] for row in rows] for place in range(len(SEQUENCES)))
+    return pa.table(dict(zip(SEQUENCES.names, columns, strict=True)), schema=SEQUENCES)
 
 
 def _left_out(opened: OpenedFiles, count: int) -> Iterator[str]:
@@ -145,11 +160,11 @@ def length_of(texts: Sequence[str], *, task: SequenceClassification, tokeniser: 
 
 
 def _parts(
-    opened: OpenedFiles, labels: Mapping[int, str], *, task: SequenceClassification, split: int
+    opened: OpenedFiles, labels: Labels, *, task: SequenceClassification, split: int
 ) -> dict[Part, np.ndarray]:
-    if len(labels) < FEWEST_ROWS:
+    if len(labels.rows) < FEWEST_ROWS:
         raise ValueError(
-            f"{opened.main.path}: has {len(labels)} rows; {FEWEST_ROWS} are the fewest, one for each part"
+            f"{opened.main.path}: has {len(labels.rows)} rows; {FEWEST_ROWS} are the fewest, one for each part"
         )
     if task.source.valid is None and task.validation == "whole_texts":
         train, valid = _whole(opened, np.sort(opened.cut.train), task=task, split=split)
@@ -189,9 +204,9 @@ def _rows(opened: OpenedFiles, task: SequenceClassification) -> Iterator[Row]:
     names = (*task.texts, task.source.target)
     for first, place, batch in opened.blocks(names):
         columns = [_texts(batch[name], name, origin=place.origin) for name in names]
-        for row, (*texts, label) in enumerate(zip(*columns, strict=True), start=first):
-            if row in opened.used:
-                yield row, tuple(text or "" for text in texts), (label or "").strip()
+        for row in rows_inside(opened.kept, first, batch.num_rows).tolist():
+            *texts, label = (column[row - first] for column in columns)
+            yield row, tuple(text or "" for text in texts), (label or "").strip()
 
 
 def _texts(column: pa.Array, name: str, *, origin: str) -> list[str | None]:
