@@ -26,7 +26,7 @@ TASKS = {"table": TABLE} | {
 }
 TASKS["classified sentences"] = (
     "sst2",
-    "task.source={{kind: table_file, path: {}, features: [sentence], target: label}}",
+    "task.source={{kind: table_file, path: {}, test: null}}",
     "task.tokens={kind: words}",
     "task.validation=rows",
 )
