@@ -80,7 +80,9 @@ def test_readings_are_answered_with_tokens_of_all_stages(run) -> None:
     with pytest.raises(ValueError, match="row 1, column 'precision_1': given 0; a precision is above 0"):
         answers_of(inferred.task).answer(served, table.assign(precision_1=[1.0, 0.0, 1.0]), {})
     table.iloc[0, 0] = np.nan
-    with pytest.raises(ValueError, match="row 0, column 0: given nan"):
+    with pytest.raises(ValueError, match="column 'given_1': given 'a'; it takes numbers"):
+        answers_of(inferred.task).answer(served, table.assign(given_1=[1.0, "a", 2.0]), {})
+    with pytest.raises(ValueError, match="row 0, column 'given_0': given nan"):
         answers_of(inferred.task).answer(served, table, {})
 
 

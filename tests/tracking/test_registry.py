@@ -256,3 +256,20 @@ def test_runs_that_are_not_there_are_a_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert "mlflow.db has no run of noise diabetes homoscedastic, so nothing is registered" in line
     assert client(results).search_registered_models() == []
+
+
+def test_a_server_that_does_not_answer_is_no_missing_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(
+        ValueError, match=r"models:/m@champion: no answer of http://127.0.0.1:1 \(.*see that MLflow runs"
+    ):
+        registry.champion("m", store=None)
+
+
+@pytest.mark.parametrize("name", [NAME, "other"])
+def test_a_champion_that_is_not_there_is_registered_first(name: str, results: Path) -> None:
+    with pytest.raises(
+        ValueError, match=f"models:/{name}@champion: is not at .*; register a model that passes"
+    ):
+        registry.champion(name, store=results)

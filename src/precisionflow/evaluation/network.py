@@ -127,8 +127,9 @@ def standardised_features(
     bad = ~np.isfinite(features)
     if bad.any():
         row, column = np.argwhere(bad)[0]
+        name, given = card.feature_names[column], features[row, column]
         raise ValueError(
-            f"features, row {row}, column {column}: given {features[row, column]}; every cell needs a finite number"
+            f"features, row {row}, column {name!r}: given {given}; every cell needs a finite number"
         )
     with np.errstate(over="ignore"):
         standardised = scales.standardise(features)

@@ -208,6 +208,10 @@ def _announce(client: "MlflowClient", whole: Experiment, dataset: str, *, store:
     say(line)
 
 
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow answers where a model or its alias is not registered."""
+
+
 def champion(name: str, *, store: Path | None) -> str:
     """NAME/VERSION of the version of a registered model that is to be used.
 
@@ -222,10 +226,12 @@ def champion(name: str, *, store: Path | None) -> str:
         try:
             version = connected(address).get_model_version_by_alias(name, CHAMPION)
         except MlflowException as error:
-            raise ValueError(
-                f"{champion_address(name)}: is not at {without_password(address)} ({reason(error)}); register a model "
-                "that passes its gate"
-            ) from None
+            where = without_password(address)
+            if error.error_code in NOT_THERE:
+                said = f"is not at {where} ({reason(error)}); register a model that passes its gate"
+            else:
+                said = f"no answer of {where} ({reason(error)}); see that MLflow runs there"
+            raise ValueError(f"{champion_address(name)}: {said}") from None
     return f"{name}/{version.version}"
 
 

@@ -92,6 +92,7 @@ def test_features_that_do_not_fit_are_refused(table):
             predictor.distribution(np.zeros(shape))
     for value in (np.nan, np.inf):
         with pytest.raises(
-            ValueError, match=rf"^features, row 0, column 0: given {value}; every cell needs a finite number$"
+            ValueError,
+            match=rf"^features, row 0, column '\w+': given {value}; every cell needs a finite number$",
         ):
             predictor.distribution(np.full((1, 10), value))

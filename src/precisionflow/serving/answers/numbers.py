@@ -26,7 +26,16 @@ def numbers_of(card: DatasetCard, table: pd.DataFrame) -> np.ndarray:
     missing = [name for name in names if name not in table]
     if missing:
         raise ValueError(f"column {missing[0]!r} is missing; the model takes {len(names)} columns")
-    return table[names].to_numpy(dtype=float)
+    columns = []
+    for name in names:
+        try:
+            columns.append(table[name].to_numpy(dtype=float))
+        except (TypeError, ValueError):
+            no_number = pd.to_numeric(table[name], errors="coerce").isna() & table[name].notna()
+            raise ValueError(
+                f"column {name!r}: given {table[name][no_number].iloc[0]!r}; it takes numbers"
+            ) from None
+    return np.column_stack(columns)
 
 
 class GroupsOfPixels:
