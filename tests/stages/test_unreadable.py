@@ -18,6 +18,9 @@ def test_a_damaged_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[s
     results = fill(whole, tmp_path)
     variants = [variant.experiment for variant in expand(whole)]
     evaluations = [results.evaluation(variant) for variant in variants]
+    if says == "failed":
+        stages.aggregate([whole], evaluations=evaluations, out=results.aggregate)
+        assert not read_aggregate(results.aggregate).failures.num_rows
     damaged = EvaluatedCell(cell_folder(evaluations[0], 1, 4)).metrics
     damaged.write_bytes(damaged.read_bytes()[:-7])
     if says == "refuse":

@@ -41,8 +41,8 @@ from precisionflow.records.schemas import (
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.identity import inputs_digest
-from precisionflow.results.layout import Aggregated, cell_folders
-from precisionflow.results.stage import input_key, once
+from precisionflow.results.layout import FAILURE, Aggregated, cell_folders
+from precisionflow.results.stage import input_marker, once
 
 
 class Aggregate(NamedTuple):
@@ -115,9 +115,15 @@ def _kept(contrasts: list[dict[str, Any]], *, partial: bool) -> list[dict[str, A
 def _inputs(experiments: Sequence[Experiment], cells: Sequence[Path], *, partial: bool) -> dict[str, Any]:
     return {
         "experiments": [e.model_dump_json() for e in experiments],
-        "evaluations": sorted({input_key(cell) for cell in cells}),
+        "evaluations": sorted({_state(cell) for cell in cells}),
         "partial": partial,
     }
+
+
+def _state(cell: Path) -> str:
+    """Key of a cell and whether it failed: tried again it may succeed under the same key."""
+    marker = input_marker(cell)
+    return f"{marker.key} failed" if FAILURE in marker.files else marker.key
 
 
 def aggregated(out: Path, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> bool:
