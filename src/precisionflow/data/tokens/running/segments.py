@@ -22,8 +22,8 @@ BLOCK = 1 << 19
 arrays leave the caches, and their memory is given back and asked for anew."""
 PART = 1 << 16
 """Bytes that are looked at once: what is made of them stays in the caches."""
-MOST_PENDING = 1 << 20
-"""Counts that are kept apart before they are summed."""
+MOST_PENDING = 1 << 16
+"""Counts that are kept apart before they are summed, or as many as there are sums where these are more."""
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
@@ -78,7 +78,7 @@ class Tally:
     def add(self, texts: pa.StringArray, counts: Int64[np.ndarray, "texts"]) -> None:
         """Count some texts, which may repeat."""
         self.pending.append(pa.table({"text": texts, "count": pa.array(counts)}))
-        if sum(table.num_rows for table in self.pending) > MOST_PENDING:
+        if sum(table.num_rows for table in self.pending) > max(MOST_PENDING, self.table.num_rows):
             self._sum()
 
     def counts(self) -> pa.Table:
