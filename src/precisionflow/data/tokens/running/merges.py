@@ -20,6 +20,8 @@ BORDER = -1
 """Symbol between two words."""
 GONE = -2
 """What stands where the second symbol of a pair was."""
+PART = 1 << 20
+"""Symbols whose pairs are counted at once."""
 Places = Int32[np.ndarray, "_places"]
 Pair = tuple[int, int]
 
@@ -104,6 +106,7 @@ class Symbols:
     """Place of the next symbol that is not gone."""
     previous: Int32[np.ndarray, "symbols"]
     word: Int32[np.ndarray, "symbols"]
+    """Number of the word; of a border that of the word after it."""
     counts: Int64[np.ndarray, "words"]
 
     @classmethod
@@ -112,21 +115,35 @@ class Symbols:
         signs = sorted(alphabet())
         ids = np.array([signs.index(sign) for sign in alphabet()], dtype=np.int32)
         offsets, data = bytes_in(words)
-        word = np.repeat(np.arange(len(words), dtype=np.int32), np.diff(offsets))
         size = len(data) + len(words) + 1
-        place = np.arange(1, len(data) + 1, dtype=np.int32) + word
-        symbols, numbers = np.full(size, BORDER, dtype=np.int32), np.zeros(size, dtype=np.int32)
-        symbols[place], numbers[place] = ids[data], word
-        row = np.arange(size, dtype=np.int32)
-        return cls(symbols, row + np.int32(1), row - np.int32(1), numbers, counts)
+        border = np.zeros(size, dtype=bool)
+        border[offsets + np.arange(len(offsets), dtype=np.int32)] = True
+        symbols = np.full(size, BORDER, dtype=np.int32)
+        symbols[~border] = ids[data]
+        word = np.cumsum(border, dtype=np.int32)
+        word -= 1
+        following, previous = (np.arange(by, size + by, dtype=np.int32) for by in (1, -1))
+        return cls(symbols, following, previous, word, counts)
 
     def pairs(self) -> Iterator[tuple[int, int, int, Places]]:
         """(left, right, count, places) of each pair of bytes."""
-        left, right = self.symbols[:-1], self.symbols[1:]
-        places = np.flatnonzero((left != BORDER) & (right != BORDER)).astype(np.int32)
-        keys = (left[places] * 256 + right[places]).astype(np.uint16)
-        for key, count, where in _grouped(keys, places, self.counts[self.word[places]]):
-            yield key // 256, key % 256, count, where
+        found = dict[int, list[tuple[int, Places]]]()
+        for start in range(0, len(self.symbols) - 1, PART):
+            right = self.symbols[start + 1 : start + 1 + PART]
+            left = self.symbols[start : start + len(right)]
+            places = np.flatnonzero((left != BORDER) & (right != BORDER)).astype(np.int32)
+            keys = (left[places] * 256 + right[places]).astype(np.uint16)
+            places += np.int32(start)
+            for key, count, where in _grouped(keys, places, self.counts[self.word[places]]):
+                found.setdefault(key, []).append((count, where))
+        while found:
+            key, parts = found.popitem()
+            yield (
+                key // 256,
+                key % 256,
+                sum(count for count, _ in parts),
+                np.concatenate([w for _, w in parts]),
+            )
 
     def merge(self, pair: Pair, new: int, places: Places) -> Merged:
         """Put the new symbol for a pair at those places where it still stands, in each word from the left."""
