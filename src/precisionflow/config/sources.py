@@ -260,7 +260,7 @@ class ScikitLearnText(Source):
 
 
 class TextFile(Source):
-    """Any text file, UTF-8 or with a mark of the order of its bytes; gzip is undone."""
+    """Any text file; gzip is undone."""
 
     kind: Literal["text_file"] = "text_file"
     path: NamedPath
@@ -270,7 +270,7 @@ class TextFile(Source):
     test: NamedPath | None = None
     """File of the test part; none: it is cut from the end of `path`."""
     encoding: Encoding | None = None
-    """Name of the encoding of all files; none: UTF-8, or what a mark of the order of bytes says."""
+    """Name of the encoding of all files; none: what a mark or the zero bytes at the beginning say, else UTF-8."""
     name: Label | None = None
     """Name of the data set; none: that of the file `path` without its suffix."""
 
