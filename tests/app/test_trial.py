@@ -81,7 +81,7 @@ def test_a_trial_whose_pod_is_lost_goes_on_in_the_next(
 def test_a_trial_that_is_a_rank_leaves_as_a_rank(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """mpirun starts trials as ranks; in this process they are plain ones."""
     left: list[int] = []
-    monkeypatch.setattr("precisionflow.training.launch.leave", lambda: left.append(1))
+    monkeypatch.setattr("precisionflow.results.lifetime.leave", lambda: left.append(1))
     Path("tiny.yaml").write_text(TINY, encoding="utf-8")
     assert line("trial", "tiny.yaml", *STEPS).code == 0
     assert left == []

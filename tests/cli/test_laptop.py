@@ -92,7 +92,7 @@ def test_a_rank_leaves_when_it_has_written_its_cell(
     def leave() -> None:
         left.append(len(list((tmp_path / "rank").rglob("stage.json"))))
 
-    monkeypatch.setattr("precisionflow.training.launch.leave", leave)
+    monkeypatch.setattr("precisionflow.results.lifetime.leave", leave)
     verb = ("train", stages.experiment, "--data", stages.data, "--out")
     line(*verb, tmp_path / "alone")
     assert left == []
