@@ -75,10 +75,12 @@ def tempered(folder: Path, variant: Experiment, seed: int, factor: float) -> dic
         cell_folder(results.model(variant), seed, 0), read_card(data.card, DatasetCard)
     )
     assert isinstance(predictor, TokenPredictor)
-    scores = ClassScores(variant.evaluation.bins)
-    for batch in part_batches(variant, data.part("test")):
+    batches = list(part_batches(variant, data.part("test")))
+    targets = [batch.target.flatten().numpy() for batch in batches]
+    scores = ClassScores(variant.evaluation.bins, np.arange(sum(map(len, targets))))
+    for batch, target in zip(batches, targets, strict=True):
         stated = predictor.predict(batch).flatten(0, 1).numpy()
-        scores.add(log_tempered(stated, factor), batch.target.flatten().numpy())
+        scores.add(log_tempered(stated, factor), target)
     return scores.metrics
 
 
