@@ -22,16 +22,14 @@ from precisionflow.data.called import (
 from precisionflow.data.encoding import MOST_LEVELS
 from precisionflow.data.readers.cells import (
     FALSE,
-    SAYS_MISSING,
     TRUE,
     Place,
     dates_of,
-    formats_of,
-    has_unit,
-    is_signed,
     numbers_of,
     texts_of,
 )
+from precisionflow.data.readers.mistakes import SAYS_MISSING, has_unit, is_signed
+from precisionflow.data.readers.moments import formats_of
 
 SHORT = 40
 """Characters of the longest level."""

@@ -20,7 +20,6 @@ from precisionflow.config.tables import (
 )
 from precisionflow.data.folds import rows_inside
 from precisionflow.data.readers.cells import (
-    SAYS_MISSING,
     Place,
     booleans_of,
     dates_of,
@@ -29,6 +28,7 @@ from precisionflow.data.readers.cells import (
     numbers_of,
     texts_of,
 )
+from precisionflow.data.readers.mistakes import SAYS_MISSING
 from precisionflow.records.columns import (
     BooleanInput,
     DateInput,

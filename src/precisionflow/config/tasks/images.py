@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import model_validator
 
 from precisionflow.config.allocation import PatchReader
-from precisionflow.config.base import Config, Count, Fraction
+from precisionflow.config.base import Count, Fraction
 from precisionflow.config.drawn_tables import DrawnObjects, DrawnScenes
 from precisionflow.config.engine import DeepSpeedEngine, TorchEngine
 from precisionflow.config.evaluation import Evaluation
@@ -13,6 +13,7 @@ from precisionflow.config.likelihoods import AllocationElbo, FreeEnergy
 from precisionflow.config.networks import Clusters, Generative, Slots
 from precisionflow.config.sources import ImageSource, ScikitLearnImages
 from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask, told_apart
+from precisionflow.config.tasks.without_labels import WithoutLabels
 
 IMAGE_METRICS = (
     "free_energy",
@@ -71,19 +72,12 @@ class Images(ClassTask):
         return (*super().measured(evaluation), *coverage, *told)
 
 
-class Objects(Config):
+class Objects(WithoutLabels):
     """Group the pixels of images by the objects that they are of, without a label."""
 
     networks: ClassVar = (Slots, Clusters)
-    likelihoods: ClassVar = (FreeEnergy,)
-    engines: ClassVar = (TorchEngine,)
-    recalibrations: ClassVar[tuple[str, ...]] = ()
-    has_splits: ClassVar = False
-    causal: ClassVar = False
-    predicts_tokens: ClassVar = False
     headline: ClassVar = ("adjusted_rand_index",)
     metrics: ClassVar = ("adjusted_rand_index", "validation_loss")
-    without_zero: ClassVar = ("validation_loss",)
     kind: Literal["objects"] = "objects"
     source: DrawnObjects = DrawnObjects()
     train: Count = 1000
@@ -92,10 +86,6 @@ class Objects(Config):
     """Images that early stopping may look at."""
     test: Count = 200
     """Images of the test part."""
-
-    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - nothing is recalibrated
-        """Names of all metrics."""
-        return self.metrics
 
 
 class Allocation(ClassTask):

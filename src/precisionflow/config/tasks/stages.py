@@ -3,23 +3,15 @@
 from typing import ClassVar, Literal
 
 from precisionflow.config.allocation import StageAllocator
-from precisionflow.config.base import Config, Count, Positive
+from precisionflow.config.base import Count, Positive
 from precisionflow.config.drawn_tables import StageChains
-from precisionflow.config.engine import TorchEngine
-from precisionflow.config.evaluation import Evaluation
-from precisionflow.config.likelihoods import FreeEnergy
+from precisionflow.config.tasks.without_labels import WithoutLabels
 
 
-class StageAllocation(Config):
+class StageAllocation(WithoutLabels):
     """Share tokens among the stages of every row by the precisions that the stages infer, each by itself."""
 
     networks: ClassVar = (StageAllocator,)
-    likelihoods: ClassVar = (FreeEnergy,)
-    engines: ClassVar = (TorchEngine,)
-    recalibrations: ClassVar[tuple[str, ...]] = ()
-    has_splits: ClassVar = False
-    causal: ClassVar = False
-    predicts_tokens: ClassVar = False
     headline: ClassVar = ("utility",)
     metrics: ClassVar = ("utility", "precision_error", "elbo", "validation_loss")
     without_zero: ClassVar = ("elbo", "validation_loss")
@@ -33,7 +25,3 @@ class StageAllocation(Config):
     """Rows whose free energy is the validation loss."""
     test: Count = 512
     """Rows of the test part."""
-
-    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - nothing is recalibrated
-        """Names of all metrics."""
-        return self.metrics

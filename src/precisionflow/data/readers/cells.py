@@ -2,7 +2,7 @@
 
 import datetime
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
+from precisionflow.data.readers.mistakes import OTHER, remedy_of
+from precisionflow.data.readers.moments import formats_of, moment_of, no_date
 from precisionflow.data.readers.numerals import EITHER, POINT, Marks, may_be
 
 _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
@@ -18,63 +20,8 @@ _NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.t
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _EXACT = 2**53
 """Whole numbers up to here are numbers of float64."""
-_OTHER = (
-    "replace it or remove its row, or name it in task.source.form.missing if it stands for a missing value"
-)
-_OF_UNIT = "replace it by the number without its unit, in all rows the same one"
-_UNIT = "replace it by the number without its sign, in all rows in the same unit"
-_MISSING = (
-    "replace the missing value or remove its row, or name it in task.source.form.missing and say what becomes of it in "
-    "task.source.missing"
-)
-SAYS_MISSING = re.compile(r"(?i)#?n/?a|null|none|nan|missing|unknown|\?|-+|\.")
-"""Cells that often say that a value is missing."""
-_DIGITS = r"[0-9][0-9.,' \u00a0\u202f]*"
-_SIGNED = (
-    (rf"\(?[-+]?{_DIGITS}[%‰]\)?", _UNIT),
-    (rf"[-+(]*[$€£¥]\s?[-+]?{_DIGITS}\)?|\(?[-+]?{_DIGITS}[$€£¥]\)?", _OF_UNIT),
-    (rf"\({_DIGITS}\)", "replace its brackets by a minus sign, or take them away where they say nothing"),
-    (rf"\u2212{_DIGITS}", "replace its minus sign by a hyphen"),
-    (rf"{_DIGITS}-", "put the minus sign before it"),
-)
-"""(number with a sign, what to do about it)."""
-_WITH_UNIT = ((r"[-+]?[0-9][0-9.,]*\s?[a-zA-Zµ°€$£¥²³/]{1,6}", _OF_UNIT),)
-_MISTAKES = (
-    *_SIGNED,
-    *_WITH_UNIT,
-    (r'".*"', "take blanks away before its quotation mark, or state task.source.form: {quotes: double}"),
-    (SAYS_MISSING.pattern, _MISSING),
-)
-"""(cell, what to do about it)."""
 TRUE = ("true", "yes", "y", "t", "on", "1")
 FALSE = ("false", "no", "n", "f", "off", "0")
-_YEAR_FIRST = re.compile(r"[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?")
-_FORMATS = (
-    "%d.%m.%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-    "%d.%m.%Y %H:%M",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M:%S",
-    "%d %b %Y",
-    "%b %d, %Y",
-    "%d %B %Y",
-    "%B %d, %Y",
-    "%d.%m.%y",
-    "%d/%m/%y",
-    "%m/%d/%y",
-    "%d-%m-%y",
-    "%y-%m-%d",
-    "%H:%M",
-    "%H:%M:%S",
-    "%I:%M %p",
-)
-"""Of dates whose year does not come first, and of times of a day."""
 _DAY = 86_400_000_000
 """Microseconds."""
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
@@ -227,10 +174,10 @@ def dates_of(column: Column, name: str, place: Place, *, written: str | None) ->
     known: list[float] = []
     zones: dict[bool, str] = {}
     for cell in coded.dictionary.to_pylist():
-        moment = _moment(cell, written)
+        moment = moment_of(cell, written)
         if moment is None:
             row = int(np.argmax(_array(pc.fill_null(pc.equal(texts, cell), False))))
-            place.refuse(row, name, _no_date(cell, written))
+            place.refuse(row, name, no_date(cell, written))
         zones.setdefault(moment.tzinfo is not None, cell)
         aware = moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)
         known.append(((aware - _EPOCH) // datetime.timedelta(microseconds=1)) / _DAY)
@@ -243,34 +190,6 @@ def dates_of(column: Column, name: str, place: Place, *, written: str | None) ->
     return values[_array(pc.fill_null(coded.indices, len(known)))]
 
 
-def _moment(cell: str, written: str | None) -> datetime.datetime | None:
-    try:
-        if written is not None:
-            return datetime.datetime.strptime(cell, written)
-        if not _YEAR_FIRST.fullmatch(cell):
-            return None
-        return datetime.datetime.fromisoformat(cell.replace("/", "-"))
-    except ValueError:
-        return None
-
-
-def _no_date(cell: str, written: str | None) -> str:
-    if written is not None:
-        return (
-            f"{cell!r} is no date of the form {written}; mend the cell, or state another format of the column"
-        )
-    for pattern, format in (
-        (r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", "%d.%m.%Y"),
-        (r"[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}", "%d/%m/%Y or %m/%d/%Y"),
-        (r"[0-9]{8}", "%Y%m%d"),
-    ):
-        if re.fullmatch(pattern, cell):
-            return (
-                f"{cell!r} is no date with the year first; state the format of the column, such as {format}"
-            )
-    return f"{cell!r} is no date; write it as 2026-01-31, or state the format of the column, such as %d.%m.%Y"
-
-
 def _said_of(kind: pa.DataType) -> str:
     """What task.source.columns may say of a typed column."""
     if pa.types.is_boolean(kind):
@@ -281,23 +200,6 @@ def _said_of(kind: pa.DataType) -> str:
 def shortened(text: str) -> str:
     """The beginning of a text, for messages."""
     return text if len(text) <= 40 else text[:40] + "..."
-
-
-def formats_of(cells: Sequence[str]) -> list[str | None]:
-    """Formats that fit all dates, none of them where none does; None: the year comes first."""
-    if all(_YEAR_FIRST.fullmatch(cell) and _moment(cell, None) for cell in cells):
-        return [None]
-    return [written for written in _FORMATS if all(_moment(cell, written) for cell in cells)]
-
-
-def is_signed(cell: str) -> bool:
-    """Whether a cell is a number with a sign for a unit, or with brackets or another sign for a minus."""
-    return any(re.fullmatch(pattern, cell) for pattern, _ in _SIGNED)
-
-
-def has_unit(cell: str) -> bool:
-    """Whether a cell is a number with letters behind it."""
-    return any(re.fullmatch(pattern, cell) for pattern, _ in _WITH_UNIT)
 
 
 def kind_said(texts: Column) -> str:
@@ -320,41 +222,14 @@ def _no_number(column: Column, name: str, place: Place) -> ValueError:
     """The first cell of a column of texts that is no number, or the column where most are none."""
     row, cell = next(_bad_cells(column, place))
     shown = repr(shortened(cell))
-    mistakes = (*_of_marks(place.marks or POINT), *_MISTAKES)
-    remedy = next((known for pattern, known in mistakes if re.fullmatch(pattern, cell)), None)
+    remedy = remedy_of(cell, place.marks or POINT)
     some = column[:1000]
     if remedy is None and sum(1 for _ in _bad_cells(some, place)) > (len(some) - some.null_count) / 2:
         remedy = place.remedy(name, kind_said(some))
         return ValueError(f"{place.origin}: column {name!r} holds words, such as {shown}; {remedy}")
     return ValueError(
         f"{place.origin}: row {place.first + row} (counted from 0), column {name!r}: {shown} is no number; "
-        f"{remedy or _OTHER}"
-    )
-
-
-def _of_marks(marks: Marks) -> Iterator[tuple[str, str]]:
-    """(cell, what to do about it) of numbers with other marks."""
-    other, theirs, ours = (".", "point", "comma") if marks.decimal == "," else (",", "comma", "point")
-    for mark, shown in (
-        (",", "comma"),
-        (".", "point"),
-        ("[ \u00a0\u2009\u202f]", "blank"),
-        ("['’]", "apostrophe"),
-    ):
-        if mark != marks.decimal:
-            between = " " if shown == "blank" else "'" if shown == "apostrophe" else mark
-            yield (
-                rf"[-+]?[1-9][0-9]{{0,2}}([{mark.strip('[]')}][0-9]{{3}})+([.,][0-9]*)?",
-                f'state task.source.form: {{thousands: "{between}"}} where its {shown} stands between thousands, else '
-                "replace it by a number written as the others are",
-            )
-    yield (
-        rf"[-+]?[0-9]*[{other}][0-9]+",
-        f'replace its {theirs} by a {ours}, or state task.source.form: {{decimal: "{other}"}}',
-    )
-    yield (
-        r"[-+]?[0-9]{1,3}([_'’ ,.][0-9]{3})+([.,][0-9]*)?",
-        "replace it by one without marks between thousands",
+        f"{remedy or OTHER}"
     )
 
 

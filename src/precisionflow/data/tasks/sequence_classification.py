@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from jaxtyping import Int
 
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.data.classes import Labels, check_classes
@@ -73,9 +74,35 @@ def write_sequences(
         tokeniser = _fitted(task, training)
     except ValueError as error:
         raise ValueError(f"{opened.main.path}: {error}") from None
+    cut = _write(opened, labels, part_of, folder, task=task, tokeniser=tokeniser)
+    return Prepared(
+        {part: len(rows) for part, rows in parts.items()},
+        features=task.texts,
+        target=task.source.target,
+        vocabulary=tokeniser.vocabulary,
+        classes=labels.classes,
+        form=opened.main.form,
+        notes=(
+            *opened.notes,
+            *_cut(opened, cut, task.context),
+            *_left_out(opened, int((part_of < 0).sum())),
+        ),
+    )
+
+
+def _write(
+    opened: OpenedFiles,
+    labels: Labels,
+    part_of: Int[np.ndarray, "rows"],
+    folder: Path,
+    *,
+    task: SequenceClassification,
+    tokeniser: Tokeniser,
+) -> int:
+    """Write the rows of every part, some at a time; how many were longer than the context."""
     cut = 0
+    held: dict[Part, list[tuple[int, list[Bag], int]]] = {part: [] for part in PARTS}
     with part_files(folder, SEQUENCES) as append:
-        held: dict[Part, list[tuple[int, list[Bag], int]]] = {part: [] for part in PARTS}
         for (row, texts, _), number, code in zip(_rows(opened, task), part_of, labels.codes, strict=True):
             if number < 0:
                 continue
@@ -91,25 +118,12 @@ def write_sequences(
                 rows.clear()
         for part, rows in held.items():
             append(part, _table(rows))
-    return Prepared(
-        {part: len(rows) for part, rows in parts.items()},
-        features=task.texts,
-        target=task.source.target,
-        vocabulary=tokeniser.vocabulary,
-        classes=labels.classes,
-        form=opened.main.form,
-        notes=(
-            *opened.notes,
-            *(
-                [
-                    f"{opened.main.path}: {cut:,} texts are longer than task.context {task.context} and were cut"
-                ]
-                if cut
-                else []
-            ),
-            *_left_out(opened, int((part_of < 0).sum())),
-        ),
-    )
+    return cut
+
+
+def _cut(opened: OpenedFiles, count: int, context: int) -> Iterator[str]:
+    if count:
+        yield f"{opened.main.path}: {count:,} texts are longer than task.context {context} and were cut"
 
 
 def _table(rows: Sequence[tuple[int, list[Bag], int]]) -> pa.Table:

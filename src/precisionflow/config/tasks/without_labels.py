@@ -1,0 +1,25 @@
+"""What tasks have in common whose rows are drawn and whose models lower a free energy, without labels."""
+
+from typing import ClassVar
+
+from precisionflow.config.base import Config
+from precisionflow.config.engine import TorchEngine
+from precisionflow.config.evaluation import Evaluation
+from precisionflow.config.likelihoods import FreeEnergy
+
+
+class WithoutLabels(Config):
+    """The parts are drawn apart, so that there is one split, and no probability is there to recalibrate."""
+
+    likelihoods: ClassVar = (FreeEnergy,)
+    engines: ClassVar = (TorchEngine,)
+    recalibrations: ClassVar[tuple[str, ...]] = ()
+    has_splits: ClassVar = False
+    causal: ClassVar = False
+    predicts_tokens: ClassVar = False
+    metrics: ClassVar[tuple[str, ...]] = ()
+    without_zero: ClassVar[tuple[str, ...]] = ("validation_loss",)
+
+    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - nothing is recalibrated
+        """Names of all metrics."""
+        return self.metrics
