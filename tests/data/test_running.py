@@ -67,9 +67,11 @@ def test_chunks_may_end_anywhere(config, block, part, seed, monkeypatch):
         assert encoded(tokeniser, [text[a:b] for a, b in itertools.pairwise(borders)]) == whole
 
 
+@pytest.mark.parametrize("part", [1, 1 << 16])
 @pytest.mark.parametrize("seed", range(12))
-def test_tokens_are_those_of_the_naive_way(seed):
-    text = random_text(seed)
+def test_tokens_are_those_of_the_naive_way(seed, part, monkeypatch):
+    monkeypatch.setattr(segments, "PART", part)
+    text = random_text(seed) + "\n" * (seed % 2)
     for config in KINDS:
         tokeniser = fitted(config, f"{text}\n{text}\n{text}")
         ids = encoded(tokeniser, [text])
@@ -315,6 +317,19 @@ def test_the_unknown_token_is_there_only_where_something_is_unknown(config, unkn
     assert "q" not in rare.vocabulary.tokens
 
 
+def test_every_unknown_token_counts():
+    tokeniser = fitted(kinds.Words(least_count=2), "a a b b", "c")
+    pieces = list(tokeniser.encoded([b"c a c c d"]))
+    assert sum(piece.unknown for piece in pieces) == 4
+
+
+def test_a_text_without_segments_is_read_again(tmp_path):
+    tokeniser = fitted(kinds.Words(least_count=1), "a")
+    with Reread(lambda: iter([b""]), tmp_path) as empty:
+        for _ in range(2):
+            assert not list(tokeniser.encoded(empty))
+
+
 def test_what_the_text_itself_calls_unknown_is_known():
     tokeniser = fitted(kinds.Words(least_count=1), "<unk> a <unk> b", others="<unk> c")
     assert sum(piece.unknown for piece in tokeniser.encoded([b"<unk> c a"])) == 1
@@ -397,6 +412,7 @@ def test_counts_of_segments(monkeypatch):
     tally = segments.Tally()
     for part in segments.segments([b"a b\n", b"b b a"], CUT):
         tally.add(part.distinct, part.counts)
+        assert sum(table.num_rows for table in tally.pending) <= max(2, tally.table.num_rows)
     counts = tally.counts()
     found = dict(zip(counts["text"].to_pylist(), counts["count"].to_pylist(), strict=True))
     assert counts.num_rows == 4
