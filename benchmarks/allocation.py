@@ -1,4 +1,7 @@
-"""Token allocation: time and exactness of a budget, utility over other rules, ln Z; with --out also the experiments."""
+"""Token allocation: time and exactness of a budget, utility over other rules, ln Z, sequences in micro-batches.
+
+With --out also the experiments.
+"""
 
 import time
 from pathlib import Path
@@ -10,6 +13,7 @@ from measured import Measured, arguments, present, run_experiment, with_interval
 from precisionflow.ablation.design import expand
 from precisionflow.config import load
 from precisionflow.inference.allocation.budget import USUAL, rounded, whole
+from precisionflow.inference.allocation.encoders import Sequences
 from precisionflow.inference.allocation.posterior import exact, levels, potentials, priced
 from precisionflow.inference.allocation.shares import ranked
 from precisionflow.inference.allocation.utility import Utility
@@ -19,6 +23,8 @@ from precisionflow.results.layout import EvaluatedCell, Results, cell_folder
 
 PATCHES, MEAN, DRAWS, REPEATS = 10_000, 150, 5, 30
 """Patches of an image, their mean tokens, independent utilities, calls of which the fastest counts."""
+IMAGES, LENGTHS, STEPS = 32, (1, 4, 8, 16), 11
+"""Images of a step, lengths of micro-batches, steps of which the median counts."""
 GAIN = 1.10
 """Utility over that of uniform shares, at least."""
 OTHERS = ("uniform", "top_k", "random", "softmax", "refine", "oracle")
@@ -70,6 +76,41 @@ def normaliser() -> list[Measured]:
     ]
 
 
+def in_micro_batches() -> list[Measured]:
+    """Encoding of sequences, forward and backward, in micro-batches of few lengths over one length for all.
+
+    Tokens are those of the largest utility at the usual budget and bounds; losses and gradients have to agree.
+    """
+    torch.manual_seed(0)
+    shape = (IMAGES, 9)
+    utility = Utility(*(of.float().view(shape) for of in drawn(0, IMAGES * 9)))
+    tokens = whole(utility, 912, USUAL)
+    pixels, rows = torch.rand(*shape, 3, 400), []
+    models = {of: Sequences(20, 64, width=64, lengths=of) for of in LENGTHS}
+    for model in models.values():
+        model.load_state_dict(models[1].state_dict())
+    seconds: dict[int, list[float]] = {of: [] for of in LENGTHS}
+    taught = {}
+    for _ in range(STEPS):
+        for of, model in models.items():
+            model.zero_grad()
+            start = time.process_time()
+            loss = model(pixels, tokens.float()).square().sum()
+            loss.backward()
+            seconds[of].append(time.process_time() - start)
+            taught[of] = torch.cat([loss.detach()[None], *(p.grad.flatten() for p in model.parameters())])
+    whole_tokens = int(tokens.sum())
+    for of, model in models.items():
+        padding = model.cells(tokens) / whole_tokens - 1
+        rows.append(Measured(f"{of} lengths: padding over tokens", padding, "1"))
+        if of > 1:
+            ratio = np.median(seconds[of]) / np.median(seconds[1])
+            apart = float((taught[of] - taught[1]).norm() / taught[1].norm())
+            rows.append(Measured(f"{of} lengths: CPU time over that of one", float(ratio), "1", bar=1.0))
+            rows.append(Measured(f"{of} lengths: loss and gradients off", apart, "1", bar=1e-5))
+    return rows
+
+
 def of_cells(name: str, folder: Path, metric: str) -> dict[tuple[str, str], np.ndarray]:
     """(data set, variant) -> the metric of every seed."""
     results, found = Results(folder), {}
@@ -118,7 +159,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="results folder of the experiments; finished stages stay")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [*budgets(), *normaliser()]
+    rows = [*budgets(), *normaliser(), *in_micro_batches()]
     if given.out:
         rows += experiments(given.out)
     present(rows, given.json)

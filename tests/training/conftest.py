@@ -91,6 +91,8 @@ CASES: dict[str, dict[str, Any]] = {
     "stage 0 pipeline bfloat16": {"engine": PIPELINE | {"dtype": "bfloat16"}},
     "stage 0 pipeline odd rows": TABLE | {"engine": PIPELINE},
     "stage 3 scorers": SCENES | {"engine": ZERO_3},
+    "stage 3 scorers of sequences": SCENES
+    | {"engine": ZERO_3, "model": SCENES["model"] | {"encoder": {"kind": "tokens", "lengths": 4}}},
     "stage 3 scorers refining": SCENES
     | {"engine": ZERO_3, "model": SCENES["model"] | {"allocation": {"kind": "refine"}}},
     "stage 2 odd rows": TABLE | {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2}},

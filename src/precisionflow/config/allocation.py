@@ -68,6 +68,29 @@ Allocation = Annotated[
 ]
 
 
+class Convolution(Config):
+    """A small convolution of each patch in full size, as it looks after its tokens: more tokens cost no more."""
+
+    kind: Literal["convolution"] = "convolution"
+
+
+class TokenSequence(Config):
+    """A sum over the tokens of a patch of what a small network makes of each: fewer tokens cost less.
+
+    The patches of a batch are put into micro-batches of few lengths, with the least padding. Losses and gradients do
+    not depend on it.
+    """
+
+    kind: Literal["tokens"] = "tokens"
+    width: Count = 64
+    """Numbers that each token adds to."""
+    lengths: Count = 8
+    """Lengths of the micro-batches, at most; 1: every patch is padded to the longest."""
+
+
+Encoder = Annotated[Convolution | TokenSequence, Field(discriminator="kind")]
+
+
 class Budgeted(Config):
     """A budget of tokens, and the bounds of what shares it: patches of an image, stages of a row."""
 
@@ -100,8 +123,8 @@ class Budgeted(Config):
 class PatchReader(Budgeted):
     """A reader of patches whose resolution is their number of tokens: cosine coefficients from coarse to fine.
 
-    Scorers see the texture of all patches and a query, an allocation shares the tokens, a small convolution tells the
-    class of what each patch shows, and the class that is asked for is that of the patch that the query is about.
+    Scorers see the texture of all patches and a query, an allocation shares the tokens, an encoder tells the class of
+    what each patch shows, and the class that is asked for is that of the patch that the query is about.
     """
 
     engines: ClassVar = (TorchEngine, DeepSpeedEngine)
@@ -109,6 +132,7 @@ class PatchReader(Budgeted):
     remedy: ClassVar[str | None] = "lower training.learning_rate"
     kind: Literal["patch_reader"] = "patch_reader"
     allocation: Allocation = ByPrecision()
+    encoder: Encoder = Convolution()
     information: Flag = True
     """Scores by the entropy of a patch's channels."""
     salience: Flag = True

@@ -106,6 +106,7 @@ _CATALOGUE = {
         Metric("adjusted_rand_index", "adjusted Rand index of objects' pixels", "1", "higher"),
         Metric("tokens", "tokens of an image", "tokens", "lower"),
         Metric("tokens_of_figure", "tokens of the patch that is asked for", "tokens", "higher"),
+        Metric("padding", "places computed without a token, for each token", "1", "lower"),
         Metric(
             "net_utility", "nats that a frame's tokens tell, less what changing them costs", "nats", "higher"
         ),

@@ -189,14 +189,22 @@ def test_the_oracle_spares_all_for_the_figure_and_the_best_ranks_are_filled(prep
     assert ranked(scores, 64 + 128 + 50, Bounds(16, 144)).tolist() == [[16, 144, 66, 16]]
 
 
-def test_study_gives_its_metrics_and_its_model_answers(prepared: Path, tmp_path: Path) -> None:
-    experiment = allocating()
+@pytest.mark.parametrize(
+    ("encoder", "most"),
+    [({"kind": "convolution"}, 4 * 144 / 192 - 1), ({"kind": "tokens", "width": 8, "lengths": 4}, 0.1)],
+    ids=["convolution", "tokens"],
+)
+def test_study_gives_its_metrics_and_its_model_answers(
+    encoder: dict, most: float, prepared: Path, tmp_path: Path
+) -> None:
+    experiment = allocating(model={"encoder": encoder})
     train(experiment, data=prepared, out=tmp_path / "model")
     evaluate(experiment, data=prepared, model=tmp_path / "model", out=tmp_path / "evaluation")
     table = read_parquet(EvaluatedCell(cell_folder(tmp_path / "evaluation", 0, 0)).metrics, METRICS)
     found = dict(zip(table["metric"].to_pylist(), table["value"].to_pylist(), strict=True))
     assert set(found) == set(experiment.metrics)
     assert found["tokens"] == 192
+    assert 0 < found["padding"] <= most
     assert not EvaluatedCell(cell_folder(tmp_path / "evaluation", 0, 0)).bins.exists(), (
         "pixels are no features"
     )
@@ -252,6 +260,7 @@ def test_summaries_of_no_end_of_images_have_an_end(monkeypatch: pytest.MonkeyPat
         ({"lowest": 144}, "model.lowest 144 is not below model.highest 144"),
         ({"information": False, "salience": False, "coupling": False}, "nothing scores a patch"),
         ({"allocation": {"kind": "best"}}, "Input tag 'best'"),
+        ({"encoder": {"kind": "tokens", "lengths": 0}}, "encoder.tokens.lengths"),
         ({"allocation": {"kind": "refine", "threshold": 0.0}}, "greater than 0"),
         ({"allocation": {"kind": "refine", "rounds": 0}}, "greater than 0|greater than or equal to 1"),
     ],

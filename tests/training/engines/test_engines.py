@@ -42,8 +42,8 @@ SETTLED = {
 PC = {"learning": PREDICTIVE_CODING}
 
 
-def scenes(tree: dict[str, Any], allocation: str = "precision") -> Experiment:
-    return resolve(tree | SCENES | {"model": SCENES["model"] | {"allocation": {"kind": allocation}}})
+def scenes(tree: dict[str, Any], **model: Any) -> Experiment:
+    return resolve(tree | SCENES | {"model": SCENES["model"] | model})
 
 
 def torch_curve(experiment: Experiment, data: Path, rule: nn.Module | None = None) -> list[float]:
@@ -61,7 +61,14 @@ def torch_curves(
     return {
         "odd rows": torch_curve(table_experiment, table_data),
         "scorers": torch_curve(scenes(text_tree), scenes_data),
-        "scorers refining": torch_curve(scenes(text_tree, "refine"), scenes_data),
+        "scorers refining": torch_curve(scenes(text_tree, allocation={"kind": "refine"}), scenes_data),
+        # every patch in a micro-batch of its length, or all padded to the longest
+        "scorers of sequences": torch_curve(
+            scenes(text_tree, encoder={"kind": "tokens", "lengths": 144}), scenes_data
+        ),
+        "scorers of padded sequences": torch_curve(
+            scenes(text_tree, encoder={"kind": "tokens", "lengths": 1}), scenes_data
+        ),
         "backprop": torch_curve(resolve(text_tree), text_data),
         "predictive coding": torch_curve(resolve(text_tree | PC), text_data),
         "averaged in parts": torch_curve(resolve(text_tree | {"training": AVERAGED}), text_data),
@@ -258,6 +265,13 @@ def test_scorers_of_patches_under_zero_equal_one_process(rank_losses, torch_curv
         torch_curves["scorers refining"], rel=2e-5, abs=1e-6
     )
     assert torch_curves["scorers"] != pytest.approx(torch_curves["scorers refining"], rel=1e-3)
+
+
+def test_sequences_in_micro_batches_train_as_padded_ones(rank_losses, torch_curves):
+    """Under ZeRO stage 3 too, where ranks have unlike numbers of micro-batches."""
+    padded = pytest.approx(torch_curves["scorers of padded sequences"], rel=2e-5)
+    assert torch_curves["scorers of sequences"] == padded
+    assert rank_losses[2]["stage 3 scorers of sequences"] == padded
 
 
 @pytest.mark.parametrize("ranks", [2, 1])

@@ -97,7 +97,7 @@ class Allocation(ClassTask):
     has_splits: ClassVar = False
     causal: ClassVar = False
     headline: ClassVar = ("accuracy", "nll", "tokens_of_figure")
-    beside: ClassVar = ("tokens", "tokens_of_figure")
+    beside: ClassVar = ("tokens", "tokens_of_figure", "padding")
     metrics: ClassVar = (*CLASS_METRICS, *beside)
     without_zero: ClassVar = ("validation_loss",)
     unknown: ClassVar[tuple[str, ...]] = ()

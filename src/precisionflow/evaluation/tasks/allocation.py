@@ -56,8 +56,18 @@ class ScenePredictor(RowClassPredictor):
             parts = [layer.tokens(part.to(self.device)).cpu() for part in features.split(AT_ONCE)]
         return torch.cat(parts).long().numpy()
 
+    def padding(self, tokens: Int[np.ndarray, "images patches"]) -> float:
+        """Places that the encoder computes without a token, over the tokens.
+
+        Of a convolution they are the pixels beyond the tokens, of sequences what these are padded with. What `refine`
+        reads before it has shared the tokens is not counted.
+        """
+        (layer,) = self.model.layers
+        cells = sum(layer.encoder.cells(part) for part in torch.from_numpy(tokens).split(AT_ONCE))
+        return float(cells / tokens.sum() - 1)
+
     def score(self, experiment: Experiment, data: Path) -> Scored:
-        """Scores of the classes as of any rows; tokens of an image, and of the patch that is asked for."""
+        """Scores of the classes as of any rows; tokens of an image and of the patch that is asked for, padding."""
         scored = super().score(experiment, data)
         numbers = torch.from_numpy(Rows.read(PreparedSplit(data).part("test")).features)
         tokens = self.tokens(numbers)
@@ -65,6 +75,7 @@ class ScenePredictor(RowClassPredictor):
         metrics = scored.metrics | {
             "tokens": float(tokens.sum(axis=1).mean()),
             "tokens_of_figure": float(tokens[np.arange(len(asked)), asked].mean()),
+            "padding": self.padding(tokens),
         }
         return scored._replace(
             metrics={name: metrics[name] for name in experiment.metrics if name in metrics}

@@ -1,8 +1,4 @@
-"""Patches of unlike numbers of tokens as micro-batches, with as little padding as so many lengths allow.
-
-For an encoder that takes tokens in sequences: the shipped reader shows every patch in full size, whatever its tokens,
-and needs none of it. Called from Python alone.
-"""
+"""Patches of unlike numbers of tokens as micro-batches, with as little padding as so many lengths allow."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

@@ -16,6 +16,7 @@ from precisionflow.config.drawn_tables import DrawnScenes
 from precisionflow.config.tasks import Allocation
 from precisionflow.inference.allocation.balance import Fused, precision_loss
 from precisionflow.inference.allocation.budget import Bounds, Whole
+from precisionflow.inference.allocation.encoders import encoder
 from precisionflow.inference.allocation.patches import Kept, Patches, cut
 from precisionflow.inference.allocation.refine import ReadOn
 from precisionflow.inference.allocation.scorers import Coupling, Information, Query, Salience, Summary, told
@@ -38,9 +39,6 @@ BESIDE = 3
 """Numbers of a patch that are told beside its features."""
 MOST_NUMBERS = 2**25
 """Of the summaries that are kept."""
-FILTERS = (16, 32)
-MIDDLE, SPREAD = 0.35, 0.25
-"""Of a pixel, roughly: what the encoder takes is standardised by them."""
 
 
 class Parts(NamedTuple):
@@ -174,7 +172,7 @@ class Readings:
             assert self.reader.sureness is not None, "a refinement states precisions"
             with torch.no_grad():
                 shown = self.reader.kept(self.patches, tokens)
-                features = self.reader.features(shown)
+                features = self.reader.encoder(self.patches, tokens)
                 error = (self.patches - shown).square().mean((-2, -1)).sqrt()
             log_precision = self.reader.sureness(features)
             self.losses.append(precision_loss(error, log_precision))
@@ -198,33 +196,17 @@ class Reader(nn.Module):
         self.scorers = Scorers(config, query=source.colours)
         self.kept = Kept(source.patch)
         self.summaries = Summaries(source.patch)
-        first, second = FILTERS
-        edge = -(-source.patch // 4)
-        self.encoder = nn.Sequential(
-            nn.Unflatten(-1, (source.patch, source.patch)),
-            nn.Conv2d(3, first, 5, stride=2, padding=2),
-            nn.ReLU(),
-            nn.Conv2d(first, second, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Flatten(),
-            nn.Linear(second * edge * edge, config.hidden),
-            nn.ReLU(),
-        )
+        self.encoder = encoder(config, source.patch)
         self.sureness = Sureness(config.hidden) if isinstance(config.allocation, Refining) else None
 
     def forward(self, numbers: Numbers) -> Float[Tensor, "images patches features"]:
         """Features of every patch, and `BESIDE` them as the last ones ln p(patch | query), the complexity of the image
         and the loss of the patch's stated precision."""
         attended, shared, readings = self._shared(Parts.of(numbers, self.source))
-        features = self.features(self.kept(readings.patches, shared.tokens))
+        features = self.encoder(readings.patches, shared.tokens)
         cost = shared.complexity[:, None].to(features.dtype).expand_as(attended)
         unsure = torch.zeros_like(attended) + readings.loss()
         return torch.cat([features, torch.stack([attended, cost, unsure], dim=-1)], dim=-1)
-
-    def features(self, shown: Patches) -> Float[Tensor, "images patches features"]:
-        """What the encoder tells of patches as they look."""
-        each = self.encoder(((shown - MIDDLE) / SPREAD).flatten(0, 1))
-        return each.unflatten(0, shown.shape[:2])  # type: ignore[no-any-return]
 
     def tokens(self, numbers: Numbers) -> Float[Tensor, "images patches"]:
         """Whole tokens of every patch."""
