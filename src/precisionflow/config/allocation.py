@@ -83,7 +83,7 @@ class TokenSequence(Config):
 
     kind: Literal["tokens"] = "tokens"
     width: Count = 64
-    """Numbers that each token adds to."""
+    """Numbers that each token becomes."""
     lengths: Count = 8
     """Lengths of the micro-batches, at most; 1: every patch is padded to the longest."""
 

@@ -59,8 +59,9 @@ def test_features_are_the_formula_over_the_first_cosines() -> None:
         for place in range(int(tokens[image, patch])):
             down, right = divmod(int(order[place]), SIDE)
             colours = grid[:, down, right] @ model.colours
-            total += (colours * model.gain[place] + model.offset[place]).relu()
-        torch.testing.assert_close(found[image, patch], model.out(total / SIDE), rtol=1e-6, atol=1e-7)
+            each = (colours * model.gain[place] + model.offset[place]).relu()
+            total += each @ model.mix * model.place[place]
+        torch.testing.assert_close(found[image, patch], model.out(total), rtol=1e-6, atol=1e-6)
 
 
 def test_gradient_of_a_number_of_tokens_is_what_the_last_ones_tell() -> None:
@@ -68,11 +69,13 @@ def test_gradient_of_a_number_of_tokens_is_what_the_last_ones_tell() -> None:
     model, (pixels, tokens) = sequences(lengths=4), images()
     with torch.no_grad():
         model.gain.zero_()
-        model.offset.fill_(1.0)
+        for of in (model.offset, model.place):
+            of.fill_(1.0)
+        model.mix.copy_(torch.eye(6))
     tokens = tokens.clamp_min(10 * SOFTNESS).requires_grad_()
     model.out = torch.nn.Identity()
     model(pixels, tokens)[..., 0].sum().backward()
-    torch.testing.assert_close(tokens.grad, torch.full_like(tokens, 1 / SIDE), rtol=1e-3, atol=0)
+    torch.testing.assert_close(tokens.grad, torch.ones_like(tokens), rtol=1e-3, atol=0)
 
 
 def test_places_that_are_computed_are_tokens_and_padding() -> None:

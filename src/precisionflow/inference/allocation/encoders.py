@@ -59,10 +59,11 @@ class Looks(nn.Module):
 
 
 class Sequences(nn.Module):
-    """relu(W sum_p relu(gain_p * (V c_p) + offset_p)): a sum over the tokens c_p of a patch, one cosine each.
+    """relu(W relu(norm(sum_p place_p * (M relu(gain_p * (V c_p) + offset_p))))) over the tokens c_p of a patch.
 
-    Patches are padded to at most `lengths` lengths, whatever their number; features are those without padding. The
-    gradient of a patch's number of tokens is what the last `SOFTNESS` of them tell.
+    Each token is one cosine in three colours; norm is that of a layer. Patches are padded to at most `lengths` lengths,
+    whatever their number; features are those without padding. The gradient of a patch's number of tokens is what the
+    last `SOFTNESS` of them tell.
     """
 
     def __init__(self, side: int, hidden: int, *, width: int, lengths: int) -> None:
@@ -74,11 +75,13 @@ class Sequences(nn.Module):
         self.register_buffer("order", places(side).flatten().argsort(), persistent=False)
         # slow cosines of an image are larger than fast ones, about as one over their frequency
         frequency = torch.arange(side)
-        size = (1.0 + frequency[:, None] + frequency).flatten()[self.order] / side
+        size = (1.0 + frequency[:, None] + frequency).flatten()[self.order, None] / side
         self.colours = nn.Parameter(torch.randn(3, width) / 3**0.5)
-        self.gain = nn.Parameter(size[:, None].repeat(1, width))
+        self.gain = nn.Parameter(size * torch.randn(side * side, width))
         self.offset = nn.Parameter(0.1 * torch.randn(side * side, width))
-        self.out = nn.Sequential(nn.Linear(width, hidden), nn.ReLU())
+        self.mix = nn.Parameter(torch.randn(width, width) / width**0.5)
+        self.place = nn.Parameter(torch.randn(side * side, width))
+        self.out = nn.Sequential(nn.LayerNorm(width), nn.ReLU(), nn.Linear(width, hidden), nn.ReLU())
 
     def forward(self, patches: Patches, tokens: Each) -> Features:
         count, values = tokens.detach().flatten().long(), self._tokens(patches)
@@ -89,7 +92,7 @@ class Sequences(nn.Module):
         seen = 1 + 2 * (edge - edge.detach())
         given = torch.cat([values, seen.to(values.dtype)[..., None]], dim=-1).flatten(0, 1)
         found = encoded(self._summed, given, count, self._buckets(count))
-        return self.out(found / self.waves.shape[0]).unflatten(0, tokens.shape)  # type: ignore[no-any-return]
+        return self.out(found).unflatten(0, tokens.shape)  # type: ignore[no-any-return]
 
     def cells(self, tokens: Int[Tensor, "images patches"]) -> int:
         """Of all micro-batches."""
@@ -108,9 +111,9 @@ class Sequences(nn.Module):
     def _summed(
         self, given: Float[Tensor, "chosen tokens 4"], real: Bool[Tensor, "chosen tokens"]
     ) -> Float[Tensor, "chosen width"]:
-        length = given.shape[1]
+        length, seen = given.shape[1], given[..., 3] * real
         each = (given[..., :3] @ self.colours * self.gain[:length] + self.offset[:length]).relu()
-        return ((given[..., 3] * real)[:, None] @ each)[:, 0]
+        return (seen[..., None] * (each @ self.mix) * self.place[:length]).sum(1)
 
 
 def encoder(config: PatchReader, side: int) -> Looks | Sequences:
