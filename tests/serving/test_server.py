@@ -168,7 +168,7 @@ MISTAKES: dict[str, tuple[Any, int, str, str]] = {
     "columns of nothing": ('{"columns": {}}', 422, "columns", "columns: dictionary should have at least 1"),
     "a row": ('{"columns": [{"x": 1}]}', 422, "columns", "columns: input should be an object"),
     "a cell": ('{"columns": {"x": 1}}', 422, "columns.x", "columns.x: input should be a valid array"),
-    "another column": ('{"columns": {"y": [1]}}', 422, "columns.x", "columns.x: is missing (there are 'y')"),
+    "another column": ('{"columns": {"y": [1]}}', 422, "columns.x", "columns.x: is missing"),
     "no row": ('{"columns": {"x": []}}', 422, "columns.x", "columns.x: is empty; give at least one row"),
     "a list as cell": (
         '{"columns": {"x": [1, [2]]}}',
@@ -176,7 +176,7 @@ MISTAKES: dict[str, tuple[Any, int, str, str]] = {
         "columns.x[1]",
         "columns.x[1]: given a list; give",
     ),
-    "an object": ('{"columns": {"x": [{}]}}', 422, "columns.x[0]", "columns.x[0]: given a object; give"),
+    "an object": ('{"columns": {"x": [{}]}}', 422, "columns.x[0]", "columns.x[0]: given an object; give"),
     "many rows": (
         json.dumps({"columns": {"x": [1] * 101}}),
         422,

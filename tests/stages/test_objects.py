@@ -1,7 +1,6 @@
 """Images of objects through all five verbs in one process: learned slots beside clusters of each image by itself."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,7 @@ from precisionflow.results.layout import (
     data_folder,
 )
 from precisionflow.serving.answers.of_task import answers_of
+from precisionflow.serving.model import ServedModel
 from tests.every_stage import through_every_stage
 
 TREE = {
@@ -98,7 +98,7 @@ def test_a_served_model_groups_the_pixels_of_a_table(run):
     drawn = drawn_part(clusters.task, "test")
     features = np.column_stack([drawn.groups, drawn.features.reshape(6, -1)])
     table = pd.DataFrame(features, columns=card.feature_names)
-    answers, served = answers_of(clusters.task), SimpleNamespace(predictor=predictor)
+    answers, served = answers_of(clusters.task), ServedModel(predictor, {})
     said = answers.answer(served, table, {})["groups"]
     assert [[int(word) for word in text.split()] for text in said] == predictor.groups(features).tolist()
     with pytest.raises(ValueError, match="column 'groups' is missing; the model takes 321 columns"):

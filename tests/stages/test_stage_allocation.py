@@ -16,7 +16,7 @@ from precisionflow.results.layout import (
     cell_folder,
     data_folder,
 )
-from precisionflow.serving.answers.of_task import answers_of
+from precisionflow.serving.answers.of_task import answers_of, contract_of
 from precisionflow.serving.model import load_predictor
 from tests.every_stage import through_every_stage
 
@@ -70,15 +70,28 @@ def test_inferred_precisions_gain_on_equal_shares(run) -> None:
 
 def test_readings_are_answered_with_tokens_of_all_stages(run) -> None:
     results, variants = run
-    inferred = variants[1]
+    _, inferred, told = variants
     served = load_predictor(cell_folder(results.model(inferred), 0, 0), data=results.data)
     rows = Rows.read(PreparedSplit(data_folder(results.data, inferred, 0)).part("test"))
     names = [column.name for column in served.predictor.data_card.inputs]
     table = pd.DataFrame(rows.features[:3].astype(float), columns=names)
     tokens = answers_of(inferred.task).answer(served, table, {})["tokens"]
     assert [sum(map(int, of.split())) for of in tokens] == [400] * 3
+    asked, truth = (
+        list(contract_of(inferred, served.predictor.data_card).inputs),
+        ["precision_0", "precision_1"],
+    )
+    assert asked == [name for name in names if name not in truth]
+    for other in (table[asked], table.assign(precision_0="unknown", precision_1=np.nan)):
+        assert answers_of(inferred.task).answer(served, other, {})["tokens"].equals(tokens)
+    knows = load_predictor(cell_folder(results.model(told), 0, 0), data=results.data)
+    assert list(contract_of(told, knows.predictor.data_card).inputs) == names
+    with pytest.raises(
+        ValueError, match="columns 'precision_0', 'precision_1' are missing; the model takes 20"
+    ):
+        answers_of(told.task).answer(knows, table[asked], {})
     with pytest.raises(ValueError, match="row 1, column 'precision_1': given 0; a precision is above 0"):
-        answers_of(inferred.task).answer(served, table.assign(precision_1=[1.0, 0.0, 1.0]), {})
+        answers_of(told.task).answer(knows, table.assign(precision_1=[1.0, 0.0, 1.0]), {})
     table.iloc[0, 0] = np.nan
     with pytest.raises(ValueError, match="column 'given_1': given 'a'; it takes numbers"):
         answers_of(inferred.task).answer(served, table.assign(given_1=[1.0, "a", 2.0]), {})

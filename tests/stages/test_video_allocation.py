@@ -18,7 +18,7 @@ from precisionflow.results.layout import (
     cell_folder,
     data_folder,
 )
-from precisionflow.serving.answers.of_task import answers_of
+from precisionflow.serving.answers.of_task import answers_of, contract_of
 from precisionflow.serving.model import load_predictor
 from tests.every_stage import through_every_stage
 
@@ -78,6 +78,11 @@ def test_last_frame_is_answered_with_tokens_that_keep_the_budget(run) -> None:
     table = pd.DataFrame(rows.features[:3].astype(float), columns=names)
     tokens = answers_of(ahead.task).answer(served, table, {})["tokens"]
     assert [sum(map(int, of.split())) for of in tokens] == [480] * 3
+    asked = list(contract_of(ahead, served.predictor.data_card).inputs)
+    assert asked == [name for name in names if name.startswith("seen_")]
+    assert answers_of(ahead.task).answer(served, table[asked], {})["tokens"].equals(tokens)
+    told = variants[2]
+    assert list(contract_of(told, served.predictor.data_card).inputs) == names
     with pytest.raises(ValueError, match="column 'seen_0_0' is missing"):
         answers_of(ahead.task).answer(served, table.drop(columns="seen_0_0"), {})
 

@@ -131,13 +131,13 @@ def _of_texts(
     """
     import pandas as pd
 
-    from precisionflow.serving.answers.of_task import answers_of
+    from precisionflow.serving.answers.of_task import answers_of, contract_of
     from precisionflow.serving.answers.texts import ClassesOfTexts
 
     predictor = served.predictor
     task = predictor.experiment_card.experiment.task
     answers = answers_of(task)
-    inputs = answers.contract(predictor.data_card).inputs
+    inputs = contract_of(predictor.experiment_card.experiment, predictor.data_card).inputs
     if set(inputs.values()) != {"string"}:
         raise ValueError(
             f"the model predicts {predictor.predicts}; predict takes a model of a table or of texts, MLflow serves the "

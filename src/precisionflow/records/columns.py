@@ -1,10 +1,26 @@
 """What a table file was read as: its form, and what each of its columns became."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from precisionflow.records.card import Card
+
+SHOWN = 10
+"""Names that a message lists, at most."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def missing_columns(names: Sequence[str]) -> str:
+    """What a message says of columns that are not there."""
+    one = len(names) == 1
+    return f"column{'' if one else 's'} {listed([repr(name) for name in names])} {'is' if one else 'are'} missing"
 
 
 class Form(Card):

@@ -20,6 +20,7 @@ from precisionflow.results.layout import (
     data_folder,
 )
 from precisionflow.results.stage import input_key
+from precisionflow.serving.answers.unread import STANDS, is_read
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,8 +43,9 @@ class ServedModel:
 
     @property
     def inputs(self) -> tuple[InputColumn, ...]:
-        """Columns that a model of a table takes."""
-        return self.predictor.data_card.inputs
+        """Columns that a model of a table takes: those of its training data that its answers depend on."""
+        experiment = self.predictor.experiment_card.experiment
+        return tuple(each for each in self.predictor.data_card.inputs if is_read(each.name, experiment))
 
     def encoded(
         self, rows: "pa.Table", *, origin: str, form: Form | None = None
@@ -53,6 +55,9 @@ class ServedModel:
         `form` says how their cells are written, beside the missing values of the training data. ValueError that names
         the column that is missing, or row, column and value of a cell that is nothing of its kind.
         """
+        import numpy as np
+        import pyarrow as pa
+
         from precisionflow.data.encoding import Encoder
         from precisionflow.data.readers.cells import Place
         from precisionflow.data.readers.numerals import POINT, marks_of
@@ -62,8 +67,11 @@ class ServedModel:
         missing = {*(known.missing if known else ()), *(form.missing if form else ())}
         marks = marks_of(form) if form else POINT
         place = Place(origin, marks=marks, missing=tuple(sorted(missing)))
-        encoder = Encoder(self.inputs)
-        check_columns([column.name for column in self.inputs], there=rows.column_names, origin=origin)
+        names, every = [column.name for column in self.inputs], self.predictor.data_card.inputs
+        check_columns(names, there=rows.column_names, origin=origin)
+        stands = pa.array(np.full(rows.num_rows, STANDS))
+        of = {each.name: rows[each.name] if each.name in names else stands for each in every}
+        rows, encoder = pa.table(of), Encoder(every)
         encoder.refuse_missing(rows, place)
         return encoder.encode(rows, place), encoder.unknown(rows, place)
 

@@ -11,7 +11,7 @@ from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, write_card
 from precisionflow.records.marker import MARKER, StageCard, check_written, read_marker, sha256_of
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, TrainedCell
-from precisionflow.serving.answers.of_task import answers_of
+from precisionflow.serving.answers.of_task import contract_of
 from precisionflow.tracking.content import PREFIX, CellContent
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
     from mlflow.models import Model
 
     kept = EvaluatedCell(cell.evaluation).recalibration
-    task = read_card(TrainedCell(cell.model).card, ModelCard).experiment.task
+    experiment = read_card(TrainedCell(cell.model).card, ModelCard).experiment
     files = {
         "weights": TrainedCell(cell.model).weights,
         "model": TrainedCell(cell.model).card,
@@ -72,7 +72,7 @@ def save_model(cell: CellContent, folder: Path, *, run_id: str, model_id: str) -
             str(folder),
             python_model=str(Path(serving.__file__).with_name("predictor.py")),
             artifacts={name: str(file) for name, file in (files | {"marker": marker}).items()},
-            signature=answers_of(task).contract(cell.dataset).signature(),
+            signature=contract_of(experiment, cell.dataset).signature(),
             pip_requirements=[f"{name}=={version(name)}" for name in ("precisionflow", "mlflow", "torch")],
             mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
         )

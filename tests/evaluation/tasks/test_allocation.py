@@ -23,9 +23,9 @@ from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import METRICS
 from precisionflow.results.layout import EvaluatedCell, PreparedSplit, cell_folder, data_folder
-from precisionflow.serving.answers.of_task import answers_of
+from precisionflow.serving.answers.of_task import answers_of, contract_of
 from precisionflow.serving.endpoints.assembled import endpoints_of
-from precisionflow.serving.model import load_predictor
+from precisionflow.serving.model import ServedModel, load_predictor
 from precisionflow.training.train import train
 from tests.allocation_experiment import allocating
 
@@ -221,24 +221,53 @@ def test_study_gives_its_metrics_and_its_model_answers(
     assert [sum(tokens) for tokens in read["tokens"]] == [192] * 3
     assert read["class"].tolist() == said["class"].tolist()
     np.testing.assert_allclose(read["confidence"], said["confidence"], rtol=1e-5)
+    asked = list(contract_of(experiment, served.predictor.data_card).inputs)
+    assert asked == names[1:], "an oracle alone looks at the patch"
+    unasked = endpoint.read({name: numbers[:3, names.index(name)].tolist() for name in asked})
+    assert endpoint.answer([unasked.value], {}).columns.equals(read)
+    assert set(endpoint.example() or {}) == set(asked)
+    check_refusals(served, numbers, names[1:])
+
+
+def check_refusals(served: ServedModel, numbers: torch.Tensor, asked: list[str]) -> None:
+    """Pixels that are no colours, an empty cell, columns that are missing."""
+    answers = answers_of(served.predictor.experiment_card.experiment.task)
+    whole = pd.DataFrame(numbers[:3, 1:].double().numpy(), columns=asked)
     for column, number, said in (
-        (names[0], 4.0, "column 'patch': given 4; give the number of a patch, 0 to 3"),
-        (names[0], 0.5, "column 'patch': given 0.5; give the number of a patch, 0 to 3"),
-        (names[0], -1.0, "column 'patch': given -1; give the number of a patch, 0 to 3"),
-        (names[-1], 1.5, "'blue_575': given 1.5; a pixel's red, green or blue lies between 0 and 1"),
-        (names[5], -0.1, "'red_0': given -0.1; a pixel's red, green or blue lies between 0 and 1"),
+        (asked[-1], 1.5, "'blue_575': given 1.5; a pixel's red, green or blue lies between 0 and 1"),
+        (asked[4], -0.1, "'red_0': given -0.1; a pixel's red, green or blue lies between 0 and 1"),
     ):
-        wrong = pd.DataFrame(numbers[:3].double().numpy(), columns=names)
+        wrong = whole.copy()
         wrong.loc[1, column] = number
-        line = rf"^features, row 1, column .*{said.removeprefix('column ')}$"
+        line = rf"^features, row 1, column {said}$"
         with pytest.raises(ValueError, match=line):
             answers.answer(served, wrong, {})
         for each in endpoints_of(served).values():
             with pytest.raises(ValueError, match=line):
                 each.answer([each.read(wrong.to_dict("list")).value], {})
-    broken = pd.DataFrame(np.full((1, len(names)), np.nan), columns=names)
-    with pytest.raises(ValueError, match="column 'patch': an empty cell"):
+    broken = whole.assign(red_0=np.nan)
+    with pytest.raises(ValueError, match="column 'red_0': an empty cell"):
         answers.answer(served, broken, {})
+    for each in endpoints_of(served).values():
+        with pytest.raises(
+            ValueError, match=r"^columns.red_0: is missing, and so are 'red_1', .* and 565 more"
+        ) as at:
+            each.read(whole[[name for name in asked if not name.startswith("red_")]].to_dict("list"))
+        assert len(str(at.value)) < 300, "not every column"
+
+
+def test_an_oracle_asks_for_the_patch(prepared: Path, tmp_path: Path) -> None:
+    experiment = allocating(model={"allocation": {"kind": "oracle"}})
+    train(experiment, data=prepared, out=tmp_path / "model")
+    served = load_predictor(cell_folder(tmp_path / "model", 0, 0), data=prepared)
+    names = list(contract_of(experiment, served.predictor.data_card).inputs)
+    assert names[0] == "patch"
+    _, numbers, _ = part(experiment, prepared)
+    for given in (4.0, 0.5, -1.0):
+        wrong = pd.DataFrame(numbers[:3].double().numpy(), columns=names).assign(patch=[0.0, given, 0.0])
+        line = rf"^features, row 1, column 'patch': given {given:g}; give the number of a patch, 0 to 3$"
+        with pytest.raises(ValueError, match=line):
+            answers_of(experiment.task).answer(served, wrong, {})
 
 
 def test_summaries_of_no_end_of_images_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

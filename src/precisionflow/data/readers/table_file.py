@@ -21,7 +21,7 @@ from precisionflow.data.readers.header import count_of
 from precisionflow.data.readers.json_lines import batches_in, names_in
 from precisionflow.data.readers.numerals import POINT, Marks
 from precisionflow.data.readers.table_form import find_form, undecodable
-from precisionflow.records.columns import Form
+from precisionflow.records.columns import Form, listed, missing_columns
 
 BATCH_ROWS = 1 << 15
 """Most rows in memory at once."""
@@ -113,7 +113,7 @@ class TableInFile:
         return tuple(name for name in said if isinstance(name, str) and name in self.names)
 
     def check_columns(self, wanted: Sequence[str]) -> None:
-        """ValueError that names the first wanted column that is not there, the nearest spelling and what there is."""
+        """ValueError as of the function `check_columns`."""
         check_columns(wanted, there=self.names, origin=str(self.path))
 
 
@@ -139,16 +139,13 @@ def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -> None:
-    """ValueError that names the first wanted column that is not there, the nearest spelling and what there is."""
-    for name in wanted:
-        if name not in there:
-            near = [other for other in there if other.casefold() == name.casefold()]
-            near = near or difflib.get_close_matches(name, there, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            header = "" if near or not all(map(_is_number, there)) else "; the first line should hold names"
-            raise ValueError(
-                f"{origin}: column {name!r} is missing (there are {', '.join(there)}){meant}{header}"
-            )
+    """ValueError that names the wanted columns that are not there, the nearest spelling of one, and what there is."""
+    if missing := [name for name in wanted if name not in there]:
+        near = [other for other in there if other.casefold() == missing[0].casefold()]
+        near = near or difflib.get_close_matches(missing[0], there, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        header = "" if near or not all(map(_is_number, there)) else "; the first line should hold names"
+        raise ValueError(f"{origin}: {missing_columns(missing)} (there are {listed(there)}){meant}{header}")
 
 
 def typed(table: pa.Table, marks: Marks | None = POINT) -> pa.Table:

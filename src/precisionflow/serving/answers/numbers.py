@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from precisionflow.records.cards import DatasetCard
-from precisionflow.records.columns import NumberInput
+from precisionflow.records.columns import NumberInput, missing_columns
 from precisionflow.serving.answers.contract import Contract
+from precisionflow.serving.answers.unread import STANDS
 from precisionflow.serving.model import ServedModel
 
 if TYPE_CHECKING:
@@ -21,13 +22,17 @@ def columns_of(card: DatasetCard) -> dict[str, str | None]:
     return {column.name: "double" if isinstance(column, NumberInput) else None for column in card.inputs}
 
 
-def numbers_of(card: DatasetCard, table: pd.DataFrame) -> np.ndarray:
-    names = [column.name for column in card.inputs]
+def numbers_of(model: ServedModel, table: pd.DataFrame) -> np.ndarray:
+    """Numbers of all columns of the training data; ValueError for a column that is missing or holds others."""
+    names = [column.name for column in model.inputs]
     missing = [name for name in names if name not in table]
     if missing:
-        raise ValueError(f"column {missing[0]!r} is missing; the model takes {len(names)} columns")
+        raise ValueError(f"{missing_columns(missing)}; the model takes {len(names)} columns")
     columns = []
-    for name in names:
+    for name in [column.name for column in model.predictor.data_card.inputs]:
+        if name not in names:
+            columns.append(np.full(len(table), STANDS))
+            continue
         try:
             columns.append(table[name].to_numpy(dtype=float))
         except (TypeError, ValueError):
@@ -48,7 +53,7 @@ class GroupsOfPixels:
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
         """One row for each image; ValueError for a column that is missing and for a cell that is no finite number."""
         predictor = cast("ObjectPredictor", model.predictor)
-        groups = predictor.groups(numbers_of(predictor.data_card, table))
+        groups = predictor.groups(numbers_of(model, table))
         return pd.DataFrame({"groups": [" ".join(map(str, of)) for of in groups]})
 
 
@@ -62,5 +67,5 @@ class SharedTokens:
     def answer(self, model: ServedModel, table: pd.DataFrame, params: Mapping[str, Any]) -> pd.DataFrame:  # noqa: ARG002
         """One row for each; ValueError for a column that is missing and for a cell that is no finite number."""
         predictor = cast("VideoPredictor | StagePredictor", model.predictor)
-        tokens = predictor.tokens(numbers_of(predictor.data_card, table))
+        tokens = predictor.tokens(numbers_of(model, table))
         return pd.DataFrame({"tokens": [" ".join(map(str, of)) for of in tokens]})

@@ -2,6 +2,7 @@
 
 from typing import assert_never
 
+from precisionflow.config import Experiment
 from precisionflow.config.tasks import (
     Allocation,
     Classification,
@@ -17,11 +18,14 @@ from precisionflow.config.tasks import (
     Task,
     VideoAllocation,
 )
+from precisionflow.records.cards import DatasetCard
+from precisionflow.serving.answers.contract import Contract
 from precisionflow.serving.answers.histories import ActionsOfHistories
 from precisionflow.serving.answers.numbers import GroupsOfPixels, SharedTokens
 from precisionflow.serving.answers.rows import ClassesOfRows, Energies, Intervals
 from precisionflow.serving.answers.tags import TagsOfWords
 from precisionflow.serving.answers.texts import ClassesOfSequences, ClassesOfTexts, NextTokens
+from precisionflow.serving.answers.unread import is_read
 
 Answers = (
     Intervals
@@ -35,6 +39,13 @@ Answers = (
     | TagsOfWords
     | ActionsOfHistories
 )
+
+
+def contract_of(experiment: Experiment, card: DatasetCard) -> Contract:
+    """What a model takes and gives; columns that its answers do not depend on are not asked for."""
+    found = answers_of(experiment.task).contract(card)
+    inputs = {name: kind for name, kind in found.inputs.items() if is_read(name, experiment)}
+    return found._replace(inputs=inputs)
 
 
 def answers_of(task: Task) -> Answers:

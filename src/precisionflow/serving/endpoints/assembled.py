@@ -9,7 +9,7 @@ from precisionflow.evaluation.tasks.images import ImagePredictor
 from precisionflow.evaluation.tasks.planning import AgentPredictor
 from precisionflow.evaluation.tasks.regression import TablePredictor
 from precisionflow.records.arithmetic import ArithmeticCard
-from precisionflow.serving.answers.of_task import answers_of
+from precisionflow.serving.answers.of_task import answers_of, contract_of
 from precisionflow.serving.answers.rows import OfFeatures
 from precisionflow.serving.arithmetic.variants import variants_of
 from precisionflow.serving.endpoints.agent import Action, Perception, Planning
@@ -26,8 +26,8 @@ def endpoints_of(model: ServedModel, *, measured: ArithmeticCard | None = None) 
     `measured` says what its predictions take and err in each arithmetic of this machine.
     """
     predictor = model.predictor
-    answers = answers_of(predictor.experiment_card.experiment.task)
-    contract = answers.contract(predictor.data_card)
+    experiment = predictor.experiment_card.experiment
+    answers, contract = answers_of(experiment.task), contract_of(experiment, predictor.data_card)
     found: list[Endpoint]
     match answers:
         case OfFeatures():

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, NamedTuple
 import pandas as pd
 import pyarrow as pa
 
+from precisionflow.config.base import nearest
 from precisionflow.records.arithmetic import Arithmetic
+from precisionflow.records.columns import listed
 from precisionflow.serving.answers.contract import Contract
 
 Columns = Mapping[str, Sequence[Any]]
@@ -79,8 +81,8 @@ class Endpoint(ABC):
 def taken(columns: Columns, names: Sequence[str]) -> dict[str, pa.Array]:
     """The named columns; others are unread. ValueError for a missing, an empty, a shorter or a nested one."""
     if missing := [name for name in names if name not in columns]:
-        there = ", ".join(map(repr, columns)) or "none"
-        raise FieldError(f"columns.{missing[0]}", f"is missing (there are {there})")
+        others = f", and so are {listed([repr(name) for name in missing[1:]])}" if missing[1:] else ""
+        raise FieldError(f"columns.{missing[0]}", f"is missing{others}{nearest(missing[0], list(columns))}")
     first = len(columns[names[0]])
     for name in names:
         if len(columns[name]) != first:
@@ -102,9 +104,9 @@ def cells_of(name: str, cells: Sequence[Any]) -> pa.Array:
     if found is None or pa.types.is_nested(found.type):
         for row, cell in enumerate(cells):
             if isinstance(cell, list | dict):
-                kind = "list" if isinstance(cell, list) else "object"
+                kind = "a list" if isinstance(cell, list) else "an object"
                 raise FieldError(
-                    f"columns.{name}[{row}]", f"given a {kind}; give a number, a text, true, false or null"
+                    f"columns.{name}[{row}]", f"given {kind}; give a number, a text, true, false or null"
                 )
         return pa.array([None if cell is None else str(cell) for cell in cells], pa.string())
     return found

@@ -60,13 +60,11 @@ class PredictRows(Predict):
 
     def example(self) -> Columns | None:
         """The mean of every feature, where every column is a number."""
-        means = self.model.predictor.data_card.table.feature_mean
-        names = list(self.contract.inputs)
-        return (
-            {name: [mean] for name, mean in zip(names, means, strict=True)}
-            if len(names) == len(means)
-            else None
-        )
+        card = self.model.predictor.data_card
+        if len(card.inputs) != len(card.table.feature_mean):
+            return None
+        means = dict(zip((column.name for column in card.inputs), card.table.feature_mean, strict=True))
+        return {name: [means[name]] for name in self.contract.inputs}
 
 
 @dataclass(frozen=True)
