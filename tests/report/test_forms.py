@@ -31,11 +31,12 @@ def test_markdown_escapes_what_ends_a_cell_and_marks_the_best() -> None:
     ]
 
 
-def test_latex_has_the_rules_of_booktabs_and_escapes_everything() -> None:
+def test_latex_has_the_rules_of_booktabs_fits_the_line_and_escapes_everything() -> None:
     assert latex(TABLE).splitlines() == [
         r"\begin{table}",
         r"\centering",
         r"\caption{a\_b on c \& d: 50 \% \textbar{} 1}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{% packages booktabs, graphicx",
         r"\begin{tabular}{lrr}",
         r"\toprule",
         r"variant & nll & p \\",
@@ -44,7 +45,7 @@ def test_latex_has_the_rules_of_booktabs_and_escapes_everything() -> None:
         r"dot\_product & \textbf{2.06 $\pm$ 0.03} (by chance 0.1 to 0.2) & 0.012 (0.004) \\",
         r"x\textbar{}y & $-$0.04 {[}$-$0.05, $-$0.03] & \textemdash{} \\",
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         r"\end{table}",
     ]
 

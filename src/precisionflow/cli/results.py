@@ -13,7 +13,10 @@ from precisionflow.results.code import trusting_code
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Results folder of `precisionflow run`.")]
 Form = Annotated[
     Literal["text", "markdown", "latex", "csv"],
-    typer.Option("--format", help="latex: needs the package booktabs; csv: numbers with all their digits."),
+    typer.Option(
+        "--format",
+        help="latex: needs the packages booktabs and graphicx; csv: numbers with all their digits.",
+    ),
 ]
 Metrics = Annotated[
     list[str] | None,

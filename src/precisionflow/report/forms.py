@@ -41,6 +41,9 @@ _LATEX = {
 _LETTERS = frozenset("ßæÆøØåÅœŒłŁ")
 """Letters beside the accented ones that its usual fonts have."""
 _OGONEK = "\u0328"
+_NO_WIDER_THAN_A_LINE = (
+    r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{% packages booktabs, graphicx"
+)
 _POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 
 
@@ -76,7 +79,7 @@ def _piped(texts: Iterable[str]) -> str:
 
 
 def latex(table: Table) -> str:
-    r"""A floating table with the rules of the package booktabs, its captions and names escaped; bold what is best."""
+    r"""A floating table with the rules of booktabs, at most as wide as a line; names escaped, bold what is best."""
     columns = "l" + "r" * (len(table.columns) - 1)
     head = [_row(escaped(heading.text) for heading in table.columns)]
     if any(heading.note for heading in table.columns):
@@ -87,13 +90,14 @@ def latex(table: Table) -> str:
             r"\begin{table}",
             r"\centering",
             rf"\caption{{{escaped(table.caption)}}}",
+            _NO_WIDER_THAN_A_LINE,
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             *head,
             r"\midrule",
             *body,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
             r"\end{table}",
             "",
         ]
