@@ -103,10 +103,10 @@ def test_a_history_is_answered_by_beliefs_and_actions(
     for seen, done, said in (
         ("0 0", "1", "1 observations and 1 actions"),
         ("0", "", "each with 2 outcomes"),
-        ("0 0; 0 0", "4", "they are 0 to 3"),
+        ("0 0; 0 0", "4", "history: action: given 4; give whole numbers from 0 to 3"),
         ("0 x", "", "holds what is no whole number"),
         ("0 1", "", "has probability 0"),
-        ("0 7", "", "it has the outcomes 0 to 2"),
+        ("0 7", "", "given 7; give whole numbers from 0 to 2"),
     ):
         with pytest.raises(ValueError, match=said):
             answers.answer(served, pd.DataFrame({"observations": [seen], "actions": [done]}), {})

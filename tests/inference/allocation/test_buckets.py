@@ -74,7 +74,7 @@ def test_features_are_those_of_every_patch_by_itself() -> None:
     [
         ([], {"lengths": 1}, "buckets: need a patch"),
         ([3, 0], {"lengths": 1}, "a token of every patch"),
-        ([3, 4], {"lengths": 0}, "buckets: 0 lengths; give at least one"),
+        ([3, 4], {"lengths": 0}, "buckets: lengths: given 0; give a whole number"),
         ([3, 4], {"lengths": 1, "most": 3}, "a patch of 4 tokens does not fit into 3"),
     ],
 )

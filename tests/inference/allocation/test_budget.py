@@ -111,7 +111,7 @@ def test_rows_are_independent_of_their_batch() -> None:
         (639, 10, r"budget: 639 tokens for 10 patches .*; give 640 to 4000"),
         (4001, 10, r"budget: 4001 tokens for 10 patches .*; give 640 to 4000"),
         (0, 0, "there is no patch"),
-        (700.5, 10, "budget: 700.5 tokens; give a whole number"),
+        (700.5, 10, "budget: given 700.5; give a whole number"),
     ],
 )
 def test_budgets_that_cannot_be_kept_are_refused(budget: float, patches: int, said: str) -> None:
@@ -124,7 +124,8 @@ def test_budgets_that_cannot_be_kept_are_refused(budget: float, patches: int, sa
 @pytest.mark.parametrize("bounds", [Bounds(-3, 64), Bounds(400, 64), Bounds(64, 64)])
 def test_bounds_that_bound_nothing_are_refused(bounds: Bounds) -> None:
     with pytest.raises(
-        ValueError, match=rf"bounds: {bounds.lowest} to {bounds.highest} tokens; give 0 or more"
+        ValueError,
+        match=rf"bounds: {bounds.lowest} to {bounds.highest} tokens; give whole numbers, 0 or more",
     ):
         whole(Utility(torch.ones(2), torch.ones(2)), 128, bounds)
 

@@ -69,8 +69,8 @@ def test_what_comes_of_an_image_does_not_depend_on_the_others() -> None:
     ("given", "said"),
     [
         ({"budget": 100, "threshold": 1.0}, "budget: 100 tokens for 4 patches"),
-        ({"budget": 500, "threshold": 0.0}, "3 rounds and the threshold 0; both have to be above 0"),
-        ({"budget": 500, "threshold": 1.0, "rounds": 0}, "0 rounds"),
+        ({"budget": 500, "threshold": 0.0}, "refine: the threshold 0; it has to be above 0"),
+        ({"budget": 500, "threshold": 1.0, "rounds": 0}, "refine: rounds: given 0; give"),
     ],
 )
 def test_what_cannot_be_refined_is_refused(given: dict, said: str) -> None:

@@ -53,7 +53,9 @@ def test_impossible_and_unknown_observations_are_refused() -> None:
     model = random_model(6)
     with pytest.raises(ValueError, match="observation of episode 1: has probability 0"):
         updated(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([[1.0, 1.0], [0.0, 1.0]]))
-    with pytest.raises(ValueError, match="observation of modality 1: given 2; it has the outcomes 0 to 1"):
+    with pytest.raises(
+        ValueError, match="observation of modality 1: given 2; give whole numbers from 0 to 1"
+    ):
         observed(model, np.array([[0, 2]]))
     with pytest.raises(ValueError, match="observation of modality 0: is no distribution over its 3 outcomes"):
         softly_observed(model, [np.array([[0.2, 0.2, 0.2]]), np.array([[1.0, 0.0]])])

@@ -203,7 +203,7 @@ def test_given_policies_alone_are_planned() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"horizon": 0}, "horizon: given 0; plan at least one step ahead"),
+        ({"horizon": 0}, "horizon: given 0; give a whole number, 1 or more"),
         ({"horizon": 201}, "horizon: given 201; 200 steps are the most"),
         ({"horizon": 2, "policies": []}, "policies: none are given; give at least one"),
         ({"horizon": 2, "policies": [[0, 2]]}, r"policies\[0\]: given \[0, 2\]; give 2 actions from 0 to 1"),

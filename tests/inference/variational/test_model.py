@@ -132,10 +132,13 @@ class Parts:
             lambda p: p.model.observe(categorical(p.weights), ["a"], name="y"),
             r"y: given \['a'\]; give a number",
         ),
-        (lambda p: p.model.latent(Gaussian.of(0.0, 1.0), plates=(0,)), r"plates \(0,\) have to be 1 or more"),
+        (
+            lambda p: p.model.latent(Gaussian.of(0.0, 1.0), plates=(0,)),
+            r"plates \(0,\) have to be whole numbers",
+        ),
         (
             lambda p: p.model.latent(Gaussian.of(0.0, 1.0), plates=(-1,)),
-            r"plates \(-1,\) have to be 1 or more",
+            r"plates \(-1,\) have to be whole numbers",
         ),
         (
             lambda p: p.model.observe(normal(Parts().number, 1.0), [1.0], name="y"),
@@ -152,8 +155,8 @@ class Parts:
         (lambda p: infer(p.model, tolerance=-1.0), r"tolerance: has to lie in \[0, 1\), given -1"),
         (lambda p: infer(p.model, tolerance=math.nan), r"tolerance: has to lie in \[0, 1\), given nan"),
         (lambda p: exact(p.model), "the model has Categorical, Dirichlet, Gamma"),
-        (lambda _: infer(Model()), "needs a variable and one iteration or more"),
-        (lambda p: infer(p.model, iterations=0), "needs a variable and one iteration or more"),
+        (lambda _: infer(Model()), "infer: the model has no variable; give it one"),
+        (lambda p: infer(p.model, iterations=0), "iterations: given 0; give a whole number, 1 or more"),
     ],
 )
 def test_what_cannot_be_is_one_line(do, line):

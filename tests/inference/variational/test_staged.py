@@ -89,10 +89,10 @@ def test_stages_on_ranks_believe_what_they_do_in_one_process(found: list[dict], 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"period": 0}, "stages: period 0, step 1, 1000 exchanges, tolerance 1e-10; give at least"),
-        ({"step": 0.0}, "stages: period 1, step 0, "),
+        ({"period": 0}, "stages: period: given 0; give a whole number, 1 or more"),
+        ({"step": 0.0}, "stages: step 0, tolerance 1e-10; give a step in"),
         ({"step": 1.5}, "step 1.5"),
-        ({"exchanges": 0}, "0 exchanges"),
+        ({"exchanges": 0}, "stages: exchanges: given 0; give"),
         ({"tolerance": -1.0}, "tolerance -1"),
     ],
 )

@@ -17,7 +17,7 @@ from precisionflow.data.streams import Stream
 from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
 from precisionflow.inference.planning.agent import knowledge, planner, played_by
-from precisionflow.inference.planning.belief import observed, predicted, updated
+from precisionflow.inference.planning.belief import observed, predicted, require_choices, updated
 from precisionflow.inference.planning.history import History
 from precisionflow.inference.planning.policies import Planned, Planner
 from precisionflow.records.cards import DatasetCard
@@ -77,8 +77,8 @@ class AgentPredictor(TrainedNetwork):
                 f"history: {len(observations)} observations and {len(actions)} actions; give one observation more than "
                 f"actions, each with {modalities} outcomes"
             )
-        if not all(0 <= action < len(joint.transition) for action in actions):
-            raise ValueError(f"history: actions {list(actions)}; they are 0 to {len(joint.transition) - 1}")
+        if len(actions):
+            require_choices("history: action", np.array(actions), len(joint.transition))
         beliefs, evidence = joint.prior[None], list[float]()
         for time, seen in enumerate(observations):
             if time:

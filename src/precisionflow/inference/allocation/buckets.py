@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from precisionflow.inference.counts import require_count
+
 Encode = Callable[[Tensor, Bool[Tensor, "patches tokens"]], Float[Tensor, "patches features"]]
 """Tokens of patches and which of them are real, not padding -> features of each patch."""
 
@@ -31,8 +33,9 @@ def bucketed(tokens: Int[Tensor, "patches"], *, lengths: int, most: int | None =
     """
     if not tokens.numel() or int(tokens.min()) < 1:
         raise ValueError("buckets: need a patch, and a token of every patch")
-    if lengths < 1:
-        raise ValueError(f"buckets: {lengths} lengths; give at least one")
+    require_count("buckets: lengths", lengths)
+    if most is not None:
+        require_count("buckets: most", most)
     if most is not None and most < int(tokens.max()):
         raise ValueError(
             f"buckets: a patch of {int(tokens.max())} tokens does not fit into {most}; give more, or lower its tokens"

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from precisionflow.inference.allocation.utility import Each, Utility
+from precisionflow.inference.counts import is_count, require_count
 
 Whole = Int[Tensor, "*rows patches"]
 Rows = Float[Tensor, "*rows"]
@@ -26,12 +27,11 @@ class Bounds(NamedTuple):
         """ValueError for a budget that no allocation has, and for bounds that bound nothing."""
         if patches < 1:
             raise ValueError("allocation: there is no patch; give at least one")
-        if not 0 <= self.lowest < self.highest:
+        if not all(is_count(of, least=0) for of in self) or self.lowest >= self.highest:
             raise ValueError(
-                f"bounds: {self.lowest} to {self.highest} tokens; give 0 or more, and more than that"
+                f"bounds: {self.lowest} to {self.highest} tokens; give whole numbers, 0 or more, and more than that"
             )
-        if budget != int(budget):
-            raise ValueError(f"budget: {budget} tokens; give a whole number")
+        require_count("budget", budget, least=0)
         least, most = self.lowest * patches, self.highest * patches
         if not least <= budget <= most:
             raise ValueError(
@@ -195,7 +195,11 @@ def _topped_up(utility: Utility, few: Whole, many: Whole, budget: int) -> Whole:
 
 
 def rounded(real: Each, total: int) -> Whole:
-    """Whole tokens that sum to `total`, as near to the real ones as rounding comes: the largest remainders go up."""
+    """Whole tokens that sum to `total`, as near to the real ones as rounding comes: the largest remainders go up.
+
+    ValueError for a total that is no whole number.
+    """
+    require_count("total", total, least=0)
     below = real.detach().floor().long()
     left = total - below.sum(-1, keepdim=True)
     rank = (real.detach() - below).argsort(dim=-1, descending=True, stable=True).argsort(-1)

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from precisionflow.inference.counts import require_count
+
 Patches = Float[Tensor, "*rows patches channels pixels"]
 SOFTNESS = 8.0
 """Tokens over which the gradient of a cut is spread."""
@@ -14,8 +16,7 @@ SOFTNESS = 8.0
 def cut(images: Float[Tensor, "images channels height width"], side: int) -> Patches:
     """Square patches, row before column; ValueError where the edges are no multiples of `side`."""
     height, width = images.shape[-2:]
-    if side < 1:
-        raise ValueError(f"image: cannot be cut into patches of {side} pixels; give at least 1")
+    require_count("image: pixels of a patch's edge", side)
     if not height or not width or height % side or width % side:
         raise ValueError(
             f"image: {height} x {width} pixels cannot be cut into patches of {side} x {side}; pad it"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from precisionflow.inference.allocation.budget import USUAL, Bounds, Rows
 from precisionflow.inference.allocation.utility import Each, Utility
+from precisionflow.inference.counts import require_count
 
 Potentials = Float[Tensor, "*rows patches levels"]
 """u_i(k) for k from the fewest to the most tokens, in nats."""
@@ -31,6 +32,7 @@ def levels(bounds: Bounds = USUAL, *, grain: int = 1, device: torch.device | Non
     `device`: none: torch's default.
     """
     lowest, highest = bounds
+    require_count("grain", grain)
     if (highest - lowest) % grain:
         raise ValueError(
             f"allocation: steps of {grain} do not lead from {lowest} to {highest} tokens; give a divisor of "

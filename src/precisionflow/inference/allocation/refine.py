@@ -9,6 +9,7 @@ from torch import Tensor
 
 from precisionflow.inference.allocation.budget import USUAL, Bounds, Whole, rounded
 from precisionflow.inference.allocation.utility import Each
+from precisionflow.inference.counts import require_count
 
 ReadOn = Callable[[Whole], Each]
 """Tokens of the patches of images -> the precision of what they tell."""
@@ -50,8 +51,9 @@ def refine(
     """
     images, patches = shape
     bounds.check(budget, patches)
-    if rounds < 1 or not threshold > 0:
-        raise ValueError(f"refine: {rounds} rounds and the threshold {threshold:g}; both have to be above 0")
+    require_count("refine: rounds", rounds)
+    if not threshold > 0:
+        raise ValueError(f"refine: the threshold {threshold:g}; it has to be above 0")
     tokens = torch.full((images, patches), bounds.lowest, device=device)
     spent = tokens.sum(-1)
     times = torch.zeros_like(spent)

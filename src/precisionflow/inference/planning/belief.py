@@ -12,7 +12,8 @@ Beliefs = Float[Array, "episodes states"]
 
 
 def predicted(joint: Joint, beliefs: Beliefs, action: Int[Array, "episodes"]) -> Beliefs:
-    """p(s' | u) = sum_s p(s' | s, u) b(s)."""
+    """p(s' | u) = sum_s p(s' | s, u) b(s); ValueError for an action that there is not."""
+    require_choices("action", action, len(joint.transition))
     after = np.empty_like(beliefs)
     for one in np.unique(action):
         which = action == one
@@ -37,12 +38,18 @@ def observed(model: DiscreteModel, outcomes: Int[Array, "episodes modalities"]) 
     message = np.ones((len(outcomes), int(np.prod(model.states))))
     for index, table in enumerate(model.likelihood):
         seen = outcomes[:, index]
-        if (seen < 0).any() or (seen >= len(table)).any():
-            raise ValueError(
-                f"observation of modality {index}: given {int(seen.max())}; it has the outcomes 0 to {len(table) - 1}"
-            )
+        require_choices(f"observation of modality {index}", seen, len(table))
         message *= table.reshape(len(table), -1)[seen]
     return message
+
+
+def require_choices(name: str, given: Int[Array, "episodes"], count: int) -> None:
+    """ValueError for what is no whole number from 0 to count - 1."""
+    whole = np.issubdtype(given.dtype, np.integer)
+    if whole and ((given >= 0) & (given < count)).all():
+        return
+    wrong = given[(given < 0) | (given >= count)] if whole else given
+    raise ValueError(f"{name}: given {wrong[0]}; give whole numbers from 0 to {count - 1}")
 
 
 def softly_observed(model: DiscreteModel, outcomes: Sequence[Float[Array, "episodes outcomes"]]) -> Beliefs:

@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from precisionflow.inference.counts import require_count
 from precisionflow.inference.planning.categorical import Array, log_softmax
 from precisionflow.inference.planning.expected_free_energy import Objective
 from precisionflow.inference.planning.message_passing import policy_energies
@@ -63,8 +64,7 @@ class Planner(ABC):
         ValueError for a horizon below 1, a discount outside (0, 1], a negative precision, a habit that is none.
         """
         actions = len(joint.transition)
-        if horizon < 1:
-            raise ValueError(f"horizon: given {horizon}; plan at least one step ahead")
+        require_count("horizon", horizon)
         if horizon > MOST_STEPS:
             raise ValueError(f"horizon: given {horizon}; {MOST_STEPS} steps are the most")
         if not 0 < discount <= 1:

@@ -14,6 +14,7 @@ from typing import assert_never
 
 import torch
 
+from precisionflow.inference.counts import is_count
 from precisionflow.inference.variational.factors import Factor, Variable
 from precisionflow.inference.variational.factors.categorical import CategoricalFactor, Conditional, counted
 from precisionflow.inference.variational.factors.gaussian import GaussianFactor
@@ -54,8 +55,8 @@ class Model:
         prediction = _prediction(given, which)
         name = self._name(name, f"{type(prediction).__name__} {len(self.variables)}")
         self._require_known(given, which, name)
-        if min(plates, default=1) < 1:
-            raise ValueError(f"{name}: plates {plates} have to be 1 or more each")
+        if not all(map(is_count, plates)):
+            raise ValueError(f"{name}: plates {plates} have to be whole numbers, 1 or more each")
         plates = joined(given.plates if which is None else which.plates, plates, name=name)
         if isinstance(given, ExponentialFamily):
             given.require_proper(name)

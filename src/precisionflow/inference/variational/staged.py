@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from precisionflow.inference.counts import is_count, require_count
 from precisionflow.inference.variational.elbo import free_energy
 from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.model import Model
@@ -37,7 +38,7 @@ def infer_staged(
     `largest_rise`. `held`: the stages of this process, none: all of them. ValueError for stages that do not have every
     variable once.
     """
-    _require(model, stages, period, step, exchanges, tolerance)
+    _require(model, stages, held, period, step, exchanges, tolerance)
     held = range(len(stages)) if held is None else held
     turns = {stage: [[variable] for variable in stages[stage]] for stage in held}
     views = {stage: start(model) for stage in held}
@@ -66,6 +67,7 @@ def largest_rise(free_energies: Sequence[float]) -> float:
 def _require(
     model: Model,
     stages: Sequence[Sequence[Variable]],
+    held: Sequence[int] | None,
     period: int,
     step: float,
     exchanges: int,
@@ -74,8 +76,11 @@ def _require(
     every = [variable for stage in stages for variable in stage]
     if len(every) != len(model.variables) or set(every) != set(model.variables):
         raise ValueError("stages: have to hold every variable of the model once")
-    if period < 1 or exchanges < 1 or not 0 < step <= 1 or not 0 <= tolerance < 1:
+    require_count("stages: period", period)
+    require_count("stages: exchanges", exchanges)
+    if held is not None and not all(is_count(stage, least=0) and stage < len(stages) for stage in held):
+        raise ValueError(f"stages: held {list(held)}; give places of the {len(stages)} stages, from 0")
+    if not 0 < step <= 1 or not 0 <= tolerance < 1:
         raise ValueError(
-            f"stages: period {period}, step {step:g}, {exchanges} exchanges, tolerance {tolerance:g}; give at least "
-            "one update and exchange, a step in (0, 1] and a tolerance in [0, 1)"
+            f"stages: step {step:g}, tolerance {tolerance:g}; give a step in (0, 1] and a tolerance in [0, 1)"
         )

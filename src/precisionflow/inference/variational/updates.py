@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from precisionflow.inference.counts import require_count
 from precisionflow.inference.variational.elbo import free_energy
 from precisionflow.inference.variational.factors import Beliefs, Message, Variable
 from precisionflow.inference.variational.families import ExponentialFamily, Natural
@@ -57,8 +58,9 @@ def infer(
         raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance: has to lie in [0, 1), given {tolerance:g}")
-    if iterations < 1 or not model.variables:
-        raise ValueError("infer: needs a variable and one iteration or more")
+    require_count("iterations", iterations)
+    if not model.variables:
+        raise ValueError("infer: the model has no variable; give it one with latent")
     classes, beliefs = schedule(model), start(model)
     require_schedule(model, classes)
     if shared:
