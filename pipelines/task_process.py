@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, ClassVar, NamedTuple, TextIO
 
 from kfp.local import subprocess_task_handler
@@ -48,6 +49,9 @@ Lost = Callable[[Task, str], bool]
 
 class TaskServer:
     """The process that forks those of tasks; a new one where it was killed."""
+
+    stopped = False
+    """Whether the run is at its end before its last task."""
 
     def __init__(self, modules: Sequence[str], *, log: TextIO) -> None:
         self._modules, self._log = modules, log
@@ -93,6 +97,13 @@ class TaskServer:
                 self.close()
                 self._start()
                 socket.send_fds(self._control, [b"."], descriptors)
+            if self.stopped:
+                self._process.kill()
+
+    def stop(self) -> None:
+        """End every task, and none begins after it."""
+        self.stopped = True
+        self._process.kill()
 
     def close(self) -> None:
         """End the process."""
@@ -124,8 +135,8 @@ class TaskProcess(SubprocessTaskHandler):
                 arguments=["--component_module_path", file.name, *arguments], environment=environment
             )
             task, idle = _task(arguments), 0
-            while code := self.server.run(request):
-                if code > 0:
+            while self.server.stopped or (code := self.server.run(request)):
+                if self.server.stopped or code > 0:
                     return Status.FAILURE
                 cause = killed_by(-code)
                 if -code in _ENDS_ALL:
@@ -157,6 +168,7 @@ def tasks_as_processes(modules: Sequence[str], *, log: TextIO, lost: Lost) -> It
     with (
         tempfile.TemporaryDirectory(prefix="precisionflow-", ignore_cleanup_errors=True) as temporary,
         contextlib.closing(TaskServer(modules, log=log)) as server,
+        _stopped_by_interrupt(server),
     ):
         of_run = {"temporary": temporary, "server": server, "lost": staticmethod(lost)}
         subprocess_task_handler.SubprocessTaskHandler = type("TaskProcess", (TaskProcess,), of_run)
@@ -164,3 +176,25 @@ def tasks_as_processes(modules: Sequence[str], *, log: TextIO, lost: Lost) -> It
             yield
         finally:
             subprocess_task_handler.SubprocessTaskHandler = before
+
+
+@contextlib.contextmanager
+def _stopped_by_interrupt(server: TaskServer) -> Iterator[None]:
+    """Inside the block an interrupt ends tasks before it is raised.
+
+    kfp.local waits for all iterations of a loop, those too that have not begun.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        server.stop()
+        before(number, frame)
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,6 +1,9 @@
 """A run in which cells fail: the others are trained, everything is told, and failed ones are tried again when asked."""
 
 import contextlib
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -85,3 +88,31 @@ def test_a_cell_whose_task_is_killed_fails_and_the_run_goes_on(line: Line, tmp_p
     assert (retried.code, retried.err) == (0, "")
     assert not read_aggregate(Results(out).aggregate).failures.num_rows
     assert not list(out.glob("**/.*.partial"))
+
+
+def test_an_interrupt_ends_the_run_and_no_further_cell_is_begun(line: Line, tmp_path: Path) -> None:
+    experiment, out = tmp_path / "tiny.yaml", tmp_path / "out"
+    rates = ", ".join(f"r{rate}: {{training.learning_rate: 0.00{rate}}}" for rate in range(1, 7))
+    axes = f"ablation: {{axes: {{rate: {{{rates}}}}}}}\n"
+    experiment.write_text(TINY.replace("steps: 2,", "steps: 1000000,") + axes, encoding="utf-8")
+    begun = (
+        "import signal; from precisionflow.cli import main; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "  # a job in the background starts deaf to it
+        "main()"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", begun, "run", experiment, "--out", out],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(out.glob("model/tiny/linnerud/*/.*.partial")):
+        assert run.poll() is None
+        time.sleep(0.05)
+    children = psutil.Process(run.pid).children(recursive=True)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=120)
+    assert (run.returncode, "goes on" in said) == (128 + signal.SIGINT, True), said
+    assert not psutil.wait_procs(children, timeout=30)[1]
+    assert len(list(out.glob("model/tiny/linnerud/*"))) <= 2, "tasks at once"
+    assert "tiny: 6 cells, 0 done, 6 open" in line("status", out).out

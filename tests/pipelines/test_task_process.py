@@ -97,6 +97,15 @@ def test_a_task_ends_with_its_server_and_the_next_has_another(server: TaskServer
     assert server._process.pid != first.pid
 
 
+def test_no_task_begins_after_the_stop(
+    server: TaskServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.stop()
+    assert task("go", tmp_path, server, lost=True).run() == Status.FAILURE
+    assert not (tmp_path / "tries").exists()
+    assert capfd.readouterr().out == ""
+
+
 SLEEPER = """
 import sys, threading
 from precisionflow.pipelines.task_process import TaskServer
