@@ -190,3 +190,16 @@ def test_options_that_mean_nothing_are_refused(line: Line, words, named, results
     before = sorted(tmp_path.iterdir())
     assert named in line.fails(*words_of(results, tmp_path / "in.csv", *words))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_remedies_are_options_of_the_command(line: Line, results, frame, tmp_path):
+    """A user of predict has no experiment in which a column could be left out or a form stated."""
+    rows = frame.assign(more=[[1, 2]] * 7)
+    rows.to_json(tmp_path / "in.jsonl", orient="records", lines=True)
+    refusal = line.fails(*words_of(results, tmp_path / "in.jsonl"))
+    assert 'line 1, column \'more\': ["1", "2"] is no single value; write' in refusal
+    assert "task.source" not in refusal
+    frame.assign(bmi="N/A").to_csv(tmp_path / "in.csv", index=False)
+    refusal = line.fails(*words_of(results, tmp_path / "in.csv"))
+    assert "--form missing" in refusal
+    assert "task.source" not in refusal

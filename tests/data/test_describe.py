@@ -11,9 +11,12 @@ import yaml
 from command_line import Line
 
 from precisionflow.config import resolve
-from precisionflow.data import describe
+from precisionflow.config.load import as_options, form_of
+from precisionflow.config.tables import FileForm
+from precisionflow.data import describe, text
 from precisionflow.data.describe import describe_file
 from precisionflow.data.prepare import prepare
+from precisionflow.data.sources import text_file
 
 RANDOM = np.random.default_rng(2)
 ROWS = 120
@@ -297,6 +300,51 @@ def test_of_a_large_file_the_beginning_is_looked_at(tmp_path, monkeypatch) -> No
     )
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.md", "t.conllu"])
+def test_the_block_of_a_large_file_is_tried_on_all_of_it_or_said_not_to_be(
+    tmp_path, monkeypatch, name
+) -> None:
+    """What stands behind the beginning, and is wrong there."""
+    path = tmp_path / name
+    content, reason = {
+        "t.csv": (
+            "a,y\n" + "1.5,2.5\n3.5,4.5\n" * 40 + "1.5,oak\n",
+            "row 80 (counted from 0), column 'y': 'oak'",
+        ),
+        "t.md": ("some words\n" * 2000 + "\udcff", "line 2001, byte 22000 (0xff) is not UTF-8"),
+        "t.conllu": ("1\tx\t_\tN\t_\t_\t_\t_\t_\t_\n\n" * 80 + "1\tx\n\n", "line 161: 2 fields"),
+    }[name]
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    monkeypatch.setattr(describe, "MOST_ROWS", 50)
+    monkeypatch.setattr(describe, "MOST_CHARACTERS", 10)
+    monkeypatch.setattr(text, "CHUNK", 1 << 10)
+    monkeypatch.setattr(text_file, "CHUNK", 1 << 10)
+    found = describe_file(path)
+    assert found.task is None
+    assert reason in found.said
+    monkeypatch.setattr(describe, "MOST_BYTES", 100)
+    found = describe_file(path)
+    assert found.task is not None
+    assert f"the block is not tried, as {path} is larger than" in found.problems[-1]
+
+
+def test_a_remedy_is_an_option_of_the_command(line: Line, tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;y\n1.500;1\n2.250;2\n12;3\n")
+    said = line.fails("describe", path)
+    assert said.endswith(
+        "state --form 'decimal=.' where the point stands before decimals, --form 'thousands=.' where it stands between "
+        "thousands"
+    )
+    assert line("describe", path, "--form", "decimal=.").code == 0
+    path.write_text("a\tb,c\ty,z\n1\t2,3\t4,5\n1\t2,4\t3,5\n")
+    found = FileForm(delimiter="\t")
+    assert form_of([r"delimiter=\t"]) == found
+    path.write_text("by me\n\na,b,y\n" + "1,2,3\n" * 9)
+    assert "state what stands above the names, --form 'skip_lines=2', or" in line.fails("describe", path)
+    assert as_options("name it in task.source.form.missing") == "name it in --form missing"
+
+
 def test_what_no_task_predicts_is_told(line: Line, tmp_path) -> None:
     FRAME[["width", "wood", "cut"]].to_csv(tmp_path / "t.csv", index=False)
     out = line("describe", tmp_path / "t.csv", "--target", "cut").out
@@ -315,7 +363,7 @@ def test_what_no_task_predicts_is_told(line: Line, tmp_path) -> None:
 
 def test_files_that_cannot_be_read_are_told_in_one_line(line: Line, tmp_path) -> None:
     (tmp_path / "t.csv").write_text("by me\na,b\n" + "".join(f"{i % 5},{i * i}\n" for i in range(20)))
-    assert "task.source.form: {skip_lines: 1}" in line.fails("describe", tmp_path / "t.csv")
+    assert "--form 'skip_lines=1'" in line.fails("describe", tmp_path / "t.csv")
     assert "\ntask:" in line("describe", tmp_path / "t.csv", "--form", "skip_lines=1").out
     assert "is no file; give a table or a text" in line.fails("describe", tmp_path / "no.csv")
     assert "column 'z' is missing (there are a, b)" in line.fails(

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -111,15 +112,30 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
 
 
 def form_of(settings: Iterable[str]) -> FileForm:
-    """The form in settings such as delimiter=; or skip_lines=1; ConfigError with one line otherwise."""
+    """The form in settings such as delimiter=; or delimiter=\\t or skip_lines=1; ConfigError of one line otherwise."""
     content: dict[str, Any] = {}
     for setting in settings:
         key, _, value = setting.partition("=")
-        content[key] = value if key in ("delimiter", "decimal", "thousands") else read_yaml(value)
+        marks = key in ("delimiter", "decimal", "thousands")
+        content[key] = value.replace("\\t", "\t") if marks else read_yaml(value)
     try:
         return FileForm.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"--form {explain(error, FileForm)}") from None
+
+
+def as_options(message: str) -> str:
+    """A message on a file's form with the options that `form_of` reads, in place of what an experiment would state."""
+    keys = "|".join(FileForm.model_fields)
+    message = message.replace(" and say what becomes of it in task.source.missing", "")
+    stated = re.sub(rf"(task\.source\.form: )?\{{((?:{keys}): [^}}]*)\}}", _as_option, message)
+    return re.sub(r"task\.source\.form(\.(?=\w))?", lambda found: f"--form{' ' * bool(found[1])}", stated)
+
+
+def _as_option(found: re.Match[str]) -> str:
+    parts = re.split(rf", (?=(?:{'|'.join(FileForm.model_fields)}): )", found[2])
+    pairs = (part.partition(": ") for part in parts)
+    return " ".join(f"--form '{key}={value.strip(chr(34))}'" for key, _, value in pairs)
 
 
 def tuned(experiment: Experiment, settings: Iterable[str]) -> Experiment:

@@ -270,7 +270,7 @@ class TextFile(Source):
     test: NamedPath | None = None
     """File of the test part; none: it is cut from the end of `path`."""
     encoding: Encoding | None = None
-    """Name of the encoding of all files; none: what a mark or the zero bytes at the beginning say, else UTF-8."""
+    """Name of the encoding of all files; none: what a mark or the bytes at the beginning say, else UTF-8."""
     name: Label | None = None
     """Name of the data set; none: that of the file `path` without its suffix."""
 

@@ -37,7 +37,7 @@ class FileForm(Config):
     thousands: Literal[",", ".", " ", "'"] | None = None
     """Mark between groups of three digits; a blank may be narrow or hard, an apostrophe curved."""
     encoding: Encoding | None = None
-    """Name of the encoding; none: what a mark or the zero bytes at the beginning say, else UTF-8."""
+    """Name of the encoding; none: what a mark or the bytes at the beginning say, else UTF-8."""
     quotes: Literal["double", "none"] | None = None
     """double: a cell may stand in quotation marks. none: they are characters like any other."""
     skip_lines: Whole = 0

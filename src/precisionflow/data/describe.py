@@ -28,6 +28,8 @@ from precisionflow.data.sources.text_file import open_text_files
 MOST_ROWS = 100_000
 """Rows of a table that are looked at."""
 MOST_CELLS = 2_000_000
+MOST_BYTES = 1 << 28
+"""Of a file whose block is tried, where more than its beginning has to be read."""
 MOST_CHARACTERS = 1 << 24
 """Characters of a text that are looked at."""
 TAGS: tuple[Tag, ...] = get_args(Tag)
@@ -66,7 +68,10 @@ def describe_file(path: Path, *, target: str | None = None, form: FileForm | Non
         found, whole = _describe_text(path, form)
     else:
         found, whole = _describe_table(TableInFile.open(path, form), target, form)
-    return _tried(found) if whole else found
+    if whole or path.stat().st_size <= MOST_BYTES:
+        return _tried(found)
+    untried = f"the block is not tried, as {path} is larger than {MOST_BYTES >> 20} MiB: a row behind may be refused"
+    return replace(found, problems=(*found.problems, untried)) if found.task is not None else found
 
 
 def _describe_sentences(path: Path, target: str | None) -> tuple[Description, bool]:

@@ -1,5 +1,8 @@
 """Marks in numbers: of all that may be meant, those by which every number is one; what may be two is refused."""
 
+import json
+import re
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +13,7 @@ from precisionflow.config.tables import FileForm
 from precisionflow.data.readers.cells import numbers_of
 from precisionflow.data.readers.numerals import DECIMALS, THOUSANDS, Marks, readings
 from precisionflow.data.readers.table_file import TableInFile, typed
-from precisionflow.data.sources.table_rows import place_of
+from precisionflow.data.sources.table_rows import blocks_of, place_of
 
 NUMBERS = np.round(np.random.default_rng(4).normal(0, 1, 200) * 10 ** np.arange(200) ** 0.4, 2)
 EVERY = [Marks(d, t) for d in DECIMALS for t in THOUSANDS if d != t]
@@ -175,3 +178,86 @@ def test_numbers_of_another_form_are_not_typed() -> None:
     table = pa.table({"a": ["1.234", "2.500"], "b": ["1", "2"]})
     assert typed(table, Marks(",", ".")).to_pydict() == {"a": ["1.234", "2.500"], "b": [1, 2]}
     assert typed(table).to_pydict() == {"a": [1.234, 2.5], "b": [1, 2]}
+
+
+def lines_of(cells: list[object]) -> str:
+    return "".join(json.dumps({"a": cell, "y": i % 7}) + "\n" for i, cell in enumerate(cells))
+
+
+@pytest.mark.parametrize(
+    ("cells", "values", "told"),
+    [
+        (["1.234", "12"], [1.234, 12], "'1.234' is read as 1.234; state task.source.form"),
+        (["1.234", "2.5", 1.5], [1.234, 2.5, 1.5], ""),
+        (["1,5", "2.500", 3.25, 1.125, 7], [1.5, 2500, 3.25, 1.125, 7], "a comma before decimals, points between"),
+        (["1.500.000", 1.125], [1_500_000, 1.125], "points between thousands"),
+        ([1.234, 2.567], [1.234, 2.567], ""),
+        ([1.234, "7"], [1.234, 7], ""),
+    ],
+)  # fmt: skip
+def test_marks_of_json_lines_are_those_of_texts_and_numbers_have_a_point(
+    tmp_path, cells, values, told
+) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(lines_of(cells))
+    file = TableInFile.open(path)
+    assert read(file).tolist() == values
+    assert (told in " ".join(file.notes)) if told else not file.notes
+
+
+def test_a_stated_mark_between_thousands_is_not_looked_for_in_numbers_of_json(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(lines_of([1.234, "1.234", "1,5"]))
+    assert read(TableInFile.open(path, FileForm(thousands="."))).tolist() == [1.234, 1234, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["1.234", "950"], "line 20001, column 'a': '1.234' may be 1.234 or 1234; state"),
+        (["-", "1.234", "950"], "line 20002, column 'a': '1.234' may be 1.234 or 1234; state"),
+        (["1.234", "2.5"], [1.234, 2.5]),
+        (["2.5", "1.234"], [2.5, 1.234]),
+        ([1.234, "950"], [1.234, 950]),
+    ],
+)
+def test_marks_in_texts_of_json_that_come_behind_the_beginning(tmp_path, cells, values) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(lines_of([*(str(i % 90) for i in range(20_000)), *cells]))
+    file = TableInFile.open(path, FileForm(missing=("-",)))
+    if isinstance(values, str):
+        with pytest.raises(ValueError, match=re.escape(values)):
+            list(file.batches(["a"]))
+    else:
+        *_, last = file.batches(["a"])
+        assert numbers_of(last["a"], "a", place_of(file))[-2:].tolist() == values
+
+
+def test_a_text_that_looks_like_a_number_among_texts_of_json_is_a_text(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(lines_of([*(f"text {i}" for i in range(20_000)), "1.234"]))
+    *_, last = TableInFile.open(path).batches(["a"])
+    assert last["a"][-1].as_py() == "1.234"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_point_before_decimals_tells_of_the_later_rows_of_its_column(tmp_path, suffix) -> None:
+    """Whatever the rows of a batch: 2.5 stands in an earlier one than 1.234; of another column it tells nothing."""
+    rows = [{"a": "7", "b": "1"}] * 20_000 + [{"a": "2.5", "b": "1"}] + [{"a": "7", "b": "1"}] * 40_000
+    path = tmp_path / f"t.{suffix}"
+
+    def numbers(last: dict[str, str], column: str) -> float:
+        lines = [",".join(row.values()) for row in [*rows, last]]
+        text = "a,b\n" + "\n".join(lines)
+        if suffix == "jsonl":
+            text = "\n".join(map(json.dumps, [*rows, last]))
+        path.write_text(text)
+        *_, block = (
+            numbers_of(batch[column], column, place)
+            for _, place, batch in blocks_of(TableInFile.open(path), [column])
+        )
+        return block[-1]
+
+    assert numbers({"a": "1.234", "b": "1"}, "a") == 1.234
+    with pytest.raises(ValueError, match=r"column 'b': '1\.234' may be 1\.234 or 1234"):
+        numbers({"a": "1", "b": "1.234"}, "b")

@@ -1,6 +1,7 @@
 """Files that people have: read to the right numbers, or refused in the one line that says what to do."""
 
 import gzip
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ def read(path) -> np.ndarray:
     encoder = Encoder(tuple(NumberInput(name=name) for name in file.names))
     blocks, first = [], 0
     for batch in file.batches(file.names):
-        place = place_of(file, first)
+        place = replace(place_of(file), first=first)
         encoder.refuse_missing(batch, place)
         blocks.append(encoder.encode(batch, place))
         first += batch.num_rows

@@ -3,7 +3,7 @@
 import datetime
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
 
 import numpy as np
@@ -41,6 +41,8 @@ class Place:
     """Cells that say that a value is missing, beside empty ones."""
     words: str = "the model takes a number there"
     """What to do about a column of words; {column} is what to say of it."""
+    with_points: set[str] = field(default_factory=set, compare=False)
+    """Columns of which a number so far has a point before decimals, for what reads on; grows."""
 
     def remedy(self, name: str, said: str) -> str:
         """What to do about a column of words."""
@@ -135,9 +137,13 @@ def _numbers(texts: Column, place: Place) -> Column:
 
 
 def _refuse_either(texts: Column, name: str, place: Place) -> None:
-    """ValueError for a number whose mark may be either, where no other of these cells has a point before decimals."""
+    """ValueError for a number whose mark may be either, where no cell so far has a point before decimals."""
+    if name in place.with_points:
+        return
     either = pc.match_substring_regex(texts, EITHER)
-    if pc.any(either).as_py() and not pc.any(pc.and_not(pc.match_substring(texts, "."), either)).as_py():
+    if pc.any(pc.and_not(pc.match_substring(texts, "."), either)).as_py():
+        place.with_points.add(name)
+    elif pc.any(either).as_py():
         row = int(np.argmax(_array(pc.fill_null(either, False))))
         place.refuse(row, name, f"{may_be(texts[row].as_py())} (no number at the file's beginning tells)")
 

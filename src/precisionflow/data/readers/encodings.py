@@ -1,6 +1,7 @@
 """What the beginning of a file says of its bytes: another kind of file than text, or text in which encoding."""
 
 import codecs
+import unicodedata
 from pathlib import Path
 
 from precisionflow.data.readers.compressed import is_compressed, opened, readable
@@ -25,6 +26,8 @@ _MARKS = (
 that of UTF-16."""
 _MOST = 0.9
 """Share of the bytes of one order that are 0."""
+_SPARSE = 200
+"""Most characters of a text for each that is of ASCII."""
 
 
 def beginning(path: Path) -> tuple[bytes, bool]:
@@ -40,14 +43,14 @@ def other_kind(begun: bytes) -> str | None:
 
 
 def encoding_of(begun: bytes, stated: str | None = None) -> str:
-    """The stated encoding, without a mark that it would read as a character; else what a mark or the zero bytes say.
+    """The stated encoding, without a mark that it would read as a character; else what a mark or the bytes say.
 
     UTF-8 where nothing else is said.
     """
     for mark, without, as_character in _MARKS:
         if begun.startswith(mark) and stated in (None, as_character):
             return without
-    return stated or _by_zeros(begun) or "utf-8"
+    return stated or _by_zeros(begun) or _by_characters(begun) or "utf-8"
 
 
 def _by_zeros(begun: bytes) -> str | None:
@@ -63,6 +66,44 @@ def _by_zeros(begun: bytes) -> str | None:
         if all(zeros[place] > _MOST for place in empty) and not any(zeros[place] for place in filled):
             return encoding
     return None
+
+
+def _by_characters(begun: bytes) -> str | None:
+    """UTF-16 or UTF-32 where the bytes are letters and marks in one of them, with blanks or line breaks among these.
+
+    None for a text of one byte a character in which some bytes are 0, and where both orders of the bytes make sense.
+    """
+    if 0 not in begun or _is_plain(begun):
+        return None
+    for encodings in (("utf-32-le", "utf-32-be"), ("utf-16-le", "utf-16-be")):
+        fitting = [encoding for encoding in encodings if _is_text(begun, encoding)]
+        if fitting:
+            return fitting[0] if len(fitting) == 1 else None
+    return None
+
+
+def _is_plain(begun: bytes) -> bool:
+    """Whether bytes without those that are 0 are UTF-8 of no control characters, up to a tenth that is damaged."""
+    text = codecs.getincrementaldecoder("utf-8")("replace").decode(begun.replace(b"\0", b""))
+    return 10 * text.count("\ufffd") <= len(text) and not _strange(text)
+
+
+def _is_text(begun: bytes, encoding: str) -> bool:
+    """Whether bytes are known characters in an encoding, with a blank or a break, one in `_SPARSE` of ASCII."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(begun)
+    except UnicodeDecodeError:
+        return False
+    ascii_ = sum(character.isascii() for character in text)
+    broken = any(map(text.__contains__, " \t\r\n"))
+    return broken and _SPARSE * ascii_ >= len(text) and not _strange(text)
+
+
+def _strange(text: str) -> bool:
+    """Whether a character is a control, of private use or none that is known."""
+    return any(
+        unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs") for character in set(text) - {*"\t\r\n\f"}
+    )
 
 
 def refuse_nul(path: Path, begun: bytes) -> None:

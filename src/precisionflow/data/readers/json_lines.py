@@ -3,12 +3,14 @@
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import pyarrow as pa
+
+from precisionflow.data.readers.numerals import EITHER, Marks, is_numeral, may_be
 
 BATCH_LINES = 1 << 14
 LOOKED_AT = 1000
@@ -16,6 +18,13 @@ LOOKED_AT = 1000
 
 _HALF = re.compile("[\ud800-\udfff]")
 """A half of a pair that stands for one character in UTF-16, by itself."""
+_EITHER = re.compile(EITHER)
+
+
+class Number(str):
+    """A number as it is written, in no quotation marks."""
+
+    __slots__ = ()
 
 
 class NestedError(ValueError):
@@ -37,15 +46,29 @@ def names_in(lines: IO[str], path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def batches_in(
-    lines: IO[str], path: Path, *, names: Sequence[str], there: Sequence[str]
-) -> Iterator[pa.RecordBatch]:
-    """The named columns of all lines as texts, null where a line has no such key.
+def texts_in(lines: Iterable[str]) -> list[str]:
+    """Cells in quotation marks of the lines that are objects."""
+    texts: list[str] = []
+    for line in lines:
+        try:
+            found = json.loads(line, parse_float=Number, parse_int=Number, parse_constant=Number)
+        except (json.JSONDecodeError, RecursionError):
+            continue
+        cells = found.values() if isinstance(found, dict) else ()
+        texts += [cell for cell in cells if _is_text(cell)]
+    return texts
 
-    ValueError names the line of what is no object, of a named cell that is no text, and of a key that is not among
-    those that are `there`; NestedError that of a named cell that is a list or an object.
+
+def batches_in(
+    lines: IO[str], path: Path, *, names: Sequence[str], there: Sequence[str], marks: Marks | None
+) -> Iterator[pa.RecordBatch]:
+    """The named columns of all lines as texts, null where a line has no such key; numbers have the marks of texts.
+
+    ValueError names the line of what is no object, of a named cell that is no text, of a key that is not among those
+    that are `there`, and without marks of a numeral in quotation marks that may be two numbers; NestedError that of a
+    named cell that is a list or an object.
     """
-    known, objects = set(there), _objects(lines, path)
+    known, objects, with_points = set(there), _objects(lines, path), set[str]()
     while block := list(itertools.islice(objects, BATCH_LINES)):
         for line, cells in block:
             if not cells.keys() <= known:
@@ -54,24 +77,56 @@ def batches_in(
                     f"{path}: line {line} has the key {new!r}, which none of the first {LOOKED_AT} lines has; write it "
                     "in one of them, null where there is no value"
                 )
+        if marks is None:
+            for name in names:
+                _refuse_either(block, name, path, with_points)
+        point = "." if marks is None else marks.decimal
         columns = [
-            pa.array([_cell(cells.get(name), path, line, name) for line, cells in block], pa.string())
+            pa.array([_cell(cells.get(name), path, line, name, point) for line, cells in block], pa.string())
             for name in names
         ]
         yield pa.RecordBatch.from_arrays(columns, list(names))
 
 
+def _refuse_either(
+    block: Sequence[tuple[int, dict[str, Any]]], name: str, path: Path, with_points: set[str]
+) -> None:
+    """ValueError for a numeral that may be two numbers in a column whose texts are mostly numerals, where none tells.
+
+    A column of which a numeral has a point before decimals is one `with_points` from then on.
+    """
+    if name in with_points:
+        return
+    texts = [(line, cells[name].strip()) for line, cells in block if _is_text(cells.get(name))]
+    numerals = [(line, text) for line, text in texts if is_numeral(text)]
+    if 2 * len(numerals) <= len(texts):
+        return
+    either = [(line, text) for line, text in numerals if _EITHER.match(text)]
+    if any("." in text and not _EITHER.match(text) for _, text in numerals):
+        with_points.add(name)
+    elif either:
+        line, text = either[0]
+        raise ValueError(
+            f"{path}: line {line}, column {name!r}: {may_be(text)} (no text at the file's beginning tells)"
+        )
+
+
+def _is_text(cell: Any) -> bool:
+    """Whether a cell stands in quotation marks."""
+    return isinstance(cell, str) and not isinstance(cell, Number)
+
+
 def _objects(lines: IO[str], path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line from 1, object) of every line that is not empty; numbers stay texts."""
+    """(line from 1, object) of every line that is not empty; numbers stay as they are written."""
     for line, text in enumerate(lines, start=1):
         if not text.strip():
             continue
         try:
             found = json.loads(
                 text,
-                parse_float=str,
-                parse_int=str,
-                parse_constant=str,
+                parse_float=Number,
+                parse_int=Number,
+                parse_constant=Number,
                 object_pairs_hook=partial(_once, path=path, line=line),
             )
         except json.JSONDecodeError as error:
@@ -99,7 +154,10 @@ def _once(pairs: list[tuple[str, Any]], *, path: Path, line: int) -> dict[str, A
     return cells
 
 
-def _cell(value: Any, path: Path, line: int, name: str) -> str | None:
+def _cell(value: Any, path: Path, line: int, name: str, point: str) -> str | None:
+    """A cell as text; `point` stands before the decimals of a number."""
+    if isinstance(value, Number):
+        return value if point == "." else value.replace(".", point)
     if isinstance(value, str):
         if not value.isascii() and (half := _HALF.search(value)):
             raise ValueError(f"{path}: line {line}, column {name!r}: {_no_character(half)}")
@@ -110,8 +168,7 @@ def _cell(value: Any, path: Path, line: int, name: str) -> str | None:
         return "true" if value else "false"
     raise NestedError(
         f"{path}: line {line}, column {name!r}: {json.dumps(value)[:40]} is no single value; write a text, a number "
-        "or a truth value, in a column of its own, or name the columns to predict from in task.source.features "
-        "without it",
+        "or a truth value, in a column of its own",
         column=name,
     )
 

@@ -64,8 +64,26 @@ POINT = Marks()
 
 
 def marks_of(form: Form) -> Marks | None:
-    """Those of a file; none where nothing is stated and no number of its beginning has one."""
-    return None if form.decimal is None else Marks(form.decimal, form.thousands)
+    """Those of a file; none where nothing is stated and no number of its beginning has one.
+
+    Numbers of JSON have a point, and what reads them refuses texts that may be two numbers.
+    """
+    if form.decimal is None:
+        return POINT if form.kind == "json_lines" else None
+    return Marks(form.decimal, form.thousands)
+
+
+_ANY = (POINT, Marks(","), *(Marks(d, t) for t in THOUSANDS[1:] for d in DECIMALS if d != t))
+
+
+def is_numeral(cell: str) -> bool:
+    """Whether a cell is a number by some marks."""
+    return any(marks.reads(cell) for marks in _ANY)
+
+
+def has_mark(cell: str) -> bool:
+    """Whether a cell is a number with a point or a comma."""
+    return ("." in cell or "," in cell) and is_numeral(cell)
 
 
 def may_be(cell: str) -> str:

@@ -19,7 +19,7 @@ from precisionflow.config.tables import FileForm
 from precisionflow.data.readers.compressed import opened, readable
 from precisionflow.data.readers.header import count_of
 from precisionflow.data.readers.json_lines import batches_in, names_in
-from precisionflow.data.readers.numerals import POINT, Marks
+from precisionflow.data.readers.numerals import POINT, Marks, marks_of
 from precisionflow.data.readers.table_form import find_form, undecodable
 from precisionflow.records.columns import Form, listed, missing_columns
 
@@ -86,7 +86,8 @@ class TableInFile:
                         yield from file.iter_batches(BATCH_ROWS, columns=list(names))
                 case "json_lines":
                     with _text(self.path, self.form) as lines:
-                        yield from batches_in(lines, self.path, names=names, there=self.names)
+                        marks = None if self.form.decimal is None else marks_of(self.form)
+                        yield from batches_in(lines, self.path, names=names, there=self.names, marks=marks)
                 case _:
                     with _delimited(self.path, self.form, names) as reader:
                         yield from reader

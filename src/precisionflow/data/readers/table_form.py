@@ -5,7 +5,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from precisionflow.config.sources import SUFFIXES, table_suffix
@@ -13,7 +13,16 @@ from precisionflow.config.tables import FileForm
 from precisionflow.data.readers.compressed import GZIP, readable
 from precisionflow.data.readers.encodings import LOOKED_AT, beginning, encoding_of, other_kind, refuse_nul
 from precisionflow.data.readers.header import CALLED, Rows, check_names, check_width, refuse_row
-from precisionflow.data.readers.numerals import POINT, Marks, may_be, readings, state_which
+from precisionflow.data.readers.json_lines import texts_in
+from precisionflow.data.readers.numerals import (
+    POINT,
+    Marks,
+    has_mark,
+    marks_of,
+    may_be,
+    readings,
+    state_which,
+)
 from precisionflow.records.columns import Form
 
 USUAL = {".csv": ",", ".tsv": "\t"}
@@ -50,7 +59,8 @@ def find_form(path: Path, stated: FileForm) -> tuple[Form, tuple[str, ...]]:
     )
     if suffix in (".jsonl", ".ndjson"):
         form = found.model_copy(update={"kind": "json_lines"})
-        return form, _told(path, form, stated, usual=None)
+        form, notes = _with_marks(path, texts_in(lines), form, stated)
+        return form, (*_told(path, form, stated, usual=None), *notes)
     form, rows, notes = _delimited(path, lines, found, stated, usual=USUAL.get(suffix))
     if whole and rows == 1:
         raise ValueError(f"{path}: has no rows; give at least one")
@@ -144,11 +154,11 @@ def _delimited(
         rows.insert(0, (0, list(names)))
     else:
         check_width(path, rows, lines=below, delimiter=delimiter, skipped=skip)
-    marks, notes = _marks(path, rows, form, stated)
+    cells = [cell for _, row in rows[1:] for cell in row]
+    form, notes = _with_marks(path, cells, form.model_copy(update={"names": names}), stated)
     if not names:
-        refuse_row(path, rows, marks=marks or POINT, skipped=skip)
-    written = {"decimal": None} if marks is None else marks._asdict()
-    return form.model_copy(update={"names": names, **written}), len(rows), notes
+        refuse_row(path, rows, marks=marks_of(form) or POINT, skipped=skip)
+    return form, len(rows), notes
 
 
 def _delimiter(path: Path, lines: list[str], usual: str | None) -> str:
@@ -204,31 +214,34 @@ def stated_marks(stated: FileForm) -> Marks:
     return Marks(stated.decimal or other, stated.thousands)
 
 
-def _marks(path: Path, rows: Rows, form: Form, stated: FileForm) -> tuple[Marks | None, tuple[str, ...]]:
+def _with_marks(
+    path: Path, cells: Iterable[str], form: Form, stated: FileForm
+) -> tuple[Form, tuple[str, ...]]:
+    """(the form with the marks of the numbers among some cells, what to tell of these)."""
+    marks, notes = _marks(path, [cell.strip() for cell in cells], form, stated)
+    return form.model_copy(update={"decimal": None} if marks is None else marks._asdict()), notes
+
+
+def _marks(
+    path: Path, cells: Sequence[str], form: Form, stated: FileForm
+) -> tuple[Marks | None, tuple[str, ...]]:
     """(those by which all numbers of the beginning are numbers, what to tell); ValueError where they may be two.
 
     None where no number has one. A point that may be both stands before decimals, which is told, but between
     semicolons, where commas often do.
     """
-    cells = [cell.strip() for _, row in rows[1:] for cell in row]
     found = readings(cells, decimal=stated.decimal, thousands=stated.thousands)
     if not found:
         return _usual(path, cells, stated)
     (marks, _), *others = found
     if not others:
-        unseen = stated.decimal is None and stated.thousands is None and not _has_marks(cells)
+        unseen = stated.decimal is None and stated.thousands is None and not any(map(has_mark, cells))
         return (None if unseen else marks), ()
     _, cell = others[0]
     assert cell is not None, "readings differ in a cell"
     if marks != POINT or form.delimiter == ";":
         raise ValueError(f"{path}: {may_be(cell)}")
     return marks, (f"{path}: {cell!r} is read as {marks.value(cell):.3f}; {state_which(marks.decimal)}",)
-
-
-def _has_marks(cells: Sequence[str]) -> bool:
-    """Whether a number has a point or a comma."""
-    known = (POINT, Marks(","), Marks(".", ","), Marks(",", "."))
-    return any(marks.reads(cell) for cell in cells if "." in cell or "," in cell for marks in known)
 
 
 def _usual(path: Path, cells: Sequence[str], stated: FileForm) -> tuple[Marks, tuple[str, ...]]:
@@ -248,17 +261,17 @@ def _usual(path: Path, cells: Sequence[str], stated: FileForm) -> tuple[Marks, t
 def _told(path: Path, form: Form, stated: FileForm, *, usual: str | None) -> tuple[str, ...]:
     """One line on what was found and not stated, where a plain file would have something else."""
     found = []
-    if form.kind == "delimited":
-        if stated.delimiter is None and form.delimiter != usual:
-            found.append(f"{CALLED[form.delimiter]} between columns")
-        if stated.decimal is None and form.decimal == ",":
-            found.append("a comma before decimals")
-        if stated.thousands is None and form.thousands is not None:
-            found.append(f"{_NAMED[form.thousands]}s between thousands")
-        if stated.quotes is None and form.delimiter == "\t" and form.quotes == "double":
-            found.append("cells in quotation marks")
-        if form.skip_lines > stated.skip_lines:
-            found.append("the first line skipped")
+    delimited = form.kind == "delimited"
+    if delimited and stated.delimiter is None and form.delimiter != usual:
+        found.append(f"{CALLED[form.delimiter]} between columns")
+    if stated.decimal is None and form.decimal == ",":
+        found.append("a comma before decimals")
+    if stated.thousands is None and form.thousands is not None:
+        found.append(f"{_NAMED[form.thousands]}s between thousands")
+    if delimited and stated.quotes is None and form.delimiter == "\t" and form.quotes == "double":
+        found.append("cells in quotation marks")
+    if form.skip_lines > stated.skip_lines:
+        found.append("the first line skipped")
     if stated.encoding is None and form.encoding != "utf-8":
         found.append(form.encoding.upper())
     if form.compressed:

@@ -1,7 +1,7 @@
 """Rows of a user's table files: which of them are used, how they are cut, what they weigh."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from precisionflow.config.tables import Column, DateColumn, Missing, NumberColum
 from precisionflow.data.cuts import Cut, Keys, as_given, cut_rows, random_validation
 from precisionflow.data.encoding import Block, said_of_missing
 from precisionflow.data.readers.cells import Place, dates_of, missing_in, numbers_of, texts_of
+from precisionflow.data.readers.json_lines import NestedError
 from precisionflow.data.readers.numerals import marks_of
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.records.raw import files_sha256, raw_path
@@ -21,6 +22,7 @@ WORDS = (
     "say in task.source.columns what it is, {column}, or name the columns of numbers to predict from in "
     "task.source.features"
 )
+WITHOUT = "name the columns to predict from in task.source.features without it"
 Rows = Int[np.ndarray, "rows"]
 Weights = Float[np.ndarray, "rows"]
 
@@ -118,16 +120,20 @@ def _cut(source: TableFile, seen: "Sequence[_Seen]", *, split: int, origin: str)
 
 def blocks_of(file: TableInFile, names: Sequence[str], *, start: int = 0) -> Iterator[Block]:
     """The named columns of a file's rows, of which the first has the number `start`."""
+    place = place_of(file, words=WORDS)
     first = 0
-    for batch in file.batches(names):
-        yield Block(start + first, place_of(file, first, words=WORDS), batch)
-        first += batch.num_rows
+    try:
+        for batch in file.batches(names):
+            yield Block(start + first, replace(place, first=first), batch)
+            first += batch.num_rows
+    except NestedError as error:
+        raise ValueError(f"{error}, or {WITHOUT}") from None
 
 
-def place_of(file: TableInFile, first: int = 0, **words: str) -> Place:
-    """The place of some rows of a file, counted from `first`."""
+def place_of(file: TableInFile, *, words: str = Place.words) -> Place:
+    """The place of all rows of a file; that of some of them has another `first`."""
     form = file.form
-    return Place(str(file.path), first, marks_of(form), form.missing, **words)
+    return Place(str(file.path), 0, marks_of(form), form.missing, words)
 
 
 def rule_of(source: TableFile, name: str) -> Missing:
