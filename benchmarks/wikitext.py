@@ -6,7 +6,6 @@ more from that and its validation part, which is the whole published training te
 summed for sampled histories before it is used.
 """
 
-import resource
 import tempfile
 from pathlib import Path
 
@@ -82,7 +81,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         results = Results(given.out or Path(temporary))
         minutes = run_experiment("wikitext2", results.folder, settings=given.settings)
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         of_grams, own = of_kneser_ney(experiment, results), of_experiment(experiment, results)
     best = min(one.value for one in of_grams if one.measure.startswith("perplexity"))
     found = [
@@ -90,10 +88,7 @@ def main() -> None:
         for seed, value in zip(experiment.seeds, own, strict=True)
     ]
     per_seed = minutes / len(experiment.seeds)
-    found += [
-        Measured("wall time of the run for each seed", per_seed, "min", bar=MINUTES),
-        Measured("processor time of the run", (used.ru_utime + used.ru_stime) / 60, "min"),
-    ]
+    found.append(Measured("wall time of the run for each seed", per_seed, "min", bar=MINUTES))
     present([*of_grams, *found], given.json)
 
 
