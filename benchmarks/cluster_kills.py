@@ -1,5 +1,5 @@
-"""An experiment of 8 cells on a cluster, trained by TrainJobs, in which one thing is killed at a random moment: the
-launcher, a driver of KFP's, a training pod at 60 % of its work, MLflow, PostgreSQL, KFP's store, the API server.
+"""An experiment of two variants on a cluster, trained by TrainJobs, in which one thing is killed at a random moment:
+the launcher, a driver of KFP's, a training pod at 60 % of its work, MLflow, PostgreSQL, KFP's store, the API server.
 
 Each is killed `--times` times, in a run of its own; a run that fails is submitted again, as a user would. Final tables
 are compared with those of the unbroken run bit by bit, MLflow's cells are counted, and after `gc` nothing may be left.
@@ -36,17 +36,16 @@ if TYPE_CHECKING:
 
 MLFLOW = "precisionflow"
 """Namespace of MLflow and its database."""
-CELLS = 8
-SEEDS = CELLS // 2
+VARIANTS = 2
 SHARE = 0.6
 """Of a TrainJob's work that is done when its pod is killed."""
 STEPS = 600
 SETTINGS = (
-    *("engine.nodes=2", "engine.ranks=2", f"seeds={list(range(SEEDS))}"),
+    *("engine.nodes=2", "engine.ranks=2"),
     *(f"training.steps={STEPS}", "training.validate_every=50", "training.checkpoint_every=20"),
     "ablation.axes={learning: {backprop: {learning.kind: backprop}, pc: {learning.kind: predictive_coding}}}",
 )
-"""Of `quickstart-language`: two variants, each a TrainJob that trains its seeds one after the other."""
+"""Of `quickstart-language`: `VARIANTS`, each a TrainJob that trains its seeds one after the other."""
 LOOK, LONGEST = 0.2, 900.0
 """Seconds between looks for something that lives for a moment, and after which it does not come any more."""
 
@@ -79,20 +78,24 @@ def _running(desk: Desk, run: str, part: str) -> "list[V1Pod]":
     return [pod for pod in pods if part in node_of(pod) and pod.status.phase in ("Pending", "Running")]
 
 
-def kill_training(desk: Desk, run: str) -> None:
-    """A pod of a TrainJob whose cells are trained to `SHARE`: some are done, one is under way."""
-    connection, of_run = desk.connection, {names.RUN: desk.run_id(run)}
-    job = _some(lambda: _training(connection, of_run)).metadata.labels[JOBSET]
-    moments, end = list[float](), time.monotonic() + LONGEST
-    while len(moments) < int(SHARE * SEEDS):
-        if time.monotonic() > end:
-            raise TimeoutError(f"TrainJob {job} trains no cell; begin again")
-        done = sum(_cells_done(connection, pod) for pod in _training(connection, {JOBSET: job}))
-        moments += [time.monotonic()] * (done - len(moments))
-        time.sleep(LOOK)
-    of_one = (moments[-1] - moments[0]) / max(1, len(moments) - 1)
-    time.sleep(of_one * (SHARE * SEEDS - len(moments)))
-    _kill(_some(lambda: _training(connection, {JOBSET: job})), connection)
+def kill_training(seeds: int) -> Callable[[Desk, str], None]:
+    """A pod of a TrainJob whose cells, one for each seed, are trained to `SHARE`: some are done, one is under way."""
+
+    def kill(desk: Desk, run: str) -> None:
+        connection, of_run = desk.connection, {names.RUN: desk.run_id(run)}
+        job = _some(lambda: _training(connection, of_run)).metadata.labels[JOBSET]
+        moments, end = list[float](), time.monotonic() + LONGEST
+        while len(moments) < int(SHARE * seeds):
+            if time.monotonic() > end:
+                raise TimeoutError(f"TrainJob {job} trains no cell; begin again")
+            done = sum(_cells_done(connection, pod) for pod in _training(connection, {JOBSET: job}))
+            moments += [time.monotonic()] * (done - len(moments))
+            time.sleep(LOOK)
+        of_one = (moments[-1] - moments[0]) / max(1, len(moments) - 1)
+        time.sleep(of_one * (SHARE * seeds - len(moments)))
+        _kill(_some(lambda: _training(connection, {JOBSET: job})), connection)
+
+    return kill
 
 
 def _training(connection: Connection, labels: Mapping[str, str]) -> "list[V1Pod]":
@@ -137,19 +140,22 @@ def restart_api_server(command: str) -> Callable[[Desk, str], None]:
 EARLY = {"launcher": 0.4, "driver": 0.6, "training pod": 0.0}
 """Latest moment at which a kill begins to look for what does not live as long as the run, in shares of the run."""
 LATEST = 0.8
-KILLS: dict[str, Callable[[Desk, str], None]] = {
-    "launcher": kill_launcher,
-    "driver": kill_driver,
-    "training pod": kill_training,
-    "MLflow": kill_named("mlflow"),
-    "PostgreSQL": kill_named("postgres"),
-    "store": kill_store,
-}
+KILLS = ("launcher", "driver", "training pod", "MLflow", "PostgreSQL", "store", "API server")
 
 
-def broken(desk: Desk, name: str, kill: Callable[[Desk, str], None], *, after: float) -> tuple[Results, int]:
+def kills_of(seeds: int) -> dict[str, Callable[[Desk, str], None]]:
+    """What needs no command of the user's."""
+    kills = (
+        *(kill_launcher, kill_driver, kill_training(seeds)),
+        *(kill_named("mlflow"), kill_named("postgres"), kill_store),
+    )
+    return dict(zip(KILLS, kills, strict=False))
+
+
+def broken(desk: Desk, file: str, kill: Callable[[Desk, str], None], *, after: float) -> tuple[Results, int]:
     """An experiment in whose first run something is killed after so many seconds; its results, and how many runs."""
-    file, run = desk.written("quickstart-language", SETTINGS, name=name), f"{name}-0"
+    name = Path(file).stem
+    run = f"{name}-0"
     client = desk.submit(file, run)
     assert client.stdout is not None
     next(line for line in client.stdout if line.startswith(f"run {run} "))
@@ -184,32 +190,35 @@ def main() -> None:
     parser.add_argument("--namespace", default="kubeflow", help="of runs")
     parser.add_argument("--context", help="of the kubeconfig")
     parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=[*KILLS, "API server"])
+    parser.add_argument("--seeds", type=int, default=4, help="cells of each of the two variants")
+    parser.add_argument("--only", nargs="+", choices=KILLS)
     parser.add_argument("--restart-api-server", metavar="COMMAND")
     given = parser.parse_args()
-    kills = dict(KILLS)
+    kills, cells = kills_of(given.seeds), VARIANTS * given.seeds
+    settings = (*SETTINGS, f"seeds={list(range(given.seeds))}")
     if given.restart_api_server:
-        kills["API server"] = restart_api_server(given.restart_api_server)
+        kills[KILLS[-1]] = restart_api_server(given.restart_api_server)
     connection = Connection(Access(given.context, given.namespace))
     desk, drawn = Desk(Path(tempfile.mkdtemp()), connection, given.images), random.Random(0)
     stem = f"kills-{drawn.getrandbits(16):04x}-{int(time.time()) % 10**6}"
     desk.collect()
     start, whole_name = time.monotonic(), f"{stem}-whole"
-    run, _ = desk.finish(desk.written("quickstart-language", SETTINGS, name=whole_name), whole_name)
+    run, _ = desk.finish(desk.written("quickstart-language", settings, name=whole_name), whole_name)
     seconds, whole = time.monotonic() - start, desk.fetched(run)
     desk.forget(whole_name)
     left = desk.collect()
     results = [
-        Measured(f"unbroken run, {CELLS} cells", seconds, "s"),
-        Measured("unbroken run: cells that MLflow lacks", CELLS - tracked_cells(desk, whole_name), "", 0),
+        Measured(f"unbroken run, {cells} cells", seconds, "s"),
+        Measured("unbroken run: cells that MLflow lacks", cells - tracked_cells(desk, whole_name), "", 0),
         Measured("unbroken run: left after gc", len(left), "", 0),
     ]
     for what in given.only or kills:
         for number in range(given.times):
             name = f"{stem}-{what.lower().replace(' ', '-')}-{number}"
             moment = drawn.uniform(0, EARLY.get(what, LATEST)) * seconds
-            made, runs = broken(desk, name, kills[what], after=moment)
-            missing = CELLS - tracked_cells(desk, name)
+            file = desk.written("quickstart-language", settings, name=name)
+            made, runs = broken(desk, file, kills[what], after=moment)
+            missing = cells - tracked_cells(desk, name)
             desk.forget(name)
             left = desk.collect()
             title = f"{what} {number + 1}"

@@ -12,7 +12,8 @@ from precisionflow.ablation.aggregate import aggregate, read_aggregate
 from precisionflow.ablation.design import Variant
 from precisionflow.ablation.power import units_for_difference, units_for_equivalence
 from precisionflow.ablation.statistics import holm
-from precisionflow.config import Experiment
+from precisionflow.config import Experiment, resolve
+from precisionflow.config.base import without_defaults
 from precisionflow.records.marker import MARKER
 from precisionflow.results.stage import finished_key
 from tests.synthetic import evaluations, language, plausible, regression
@@ -324,6 +325,18 @@ def test_a_second_run_does_nothing(tmp_path: Path) -> None:
     aggregate([experiment], evaluations=folders, out=tmp_path / "out")
     before = (tmp_path / "out/table.parquet").stat().st_mtime_ns
     aggregate([experiment], evaluations=folders, out=tmp_path / "out")
+    assert (tmp_path / "out/table.parquet").stat().st_mtime_ns == before
+
+
+def test_what_is_asked_of_a_cluster_is_no_other_aggregate(tmp_path: Path) -> None:
+    """Tasks on a cluster aggregate experiments without it; here the fetched tables are those of the whole file."""
+    given = regression()
+    asked = resolve(without_defaults(given) | {"cluster": {"train": {"cpu": "500m"}, "retries": 0}})
+    assert asked.cluster != given.cluster
+    folders = evaluations(given, tmp_path, plausible)
+    aggregate([given], evaluations=folders, out=tmp_path / "out")
+    before = (tmp_path / "out/table.parquet").stat().st_mtime_ns
+    aggregate([asked], evaluations=folders, out=tmp_path / "out")
     assert (tmp_path / "out/table.parquet").stat().st_mtime_ns == before
 
 

@@ -1,7 +1,8 @@
 """A real cluster with Kubeflow, any: KUBECONFIG names its kubeconfig, without it these tests skip."""
 
 import os
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,14 @@ from precisionflow.components.images import image_references
 from precisionflow.cluster.access.connection import Access, Connection
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> Iterator[None]:
+    """Commands that tests start heed SIGINT, which a shell's background jobs inherit as ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

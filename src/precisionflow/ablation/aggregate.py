@@ -113,8 +113,9 @@ def _kept(contrasts: list[dict[str, Any]], *, partial: bool) -> list[dict[str, A
 
 
 def _inputs(experiments: Sequence[Experiment], cells: Sequence[Path], *, partial: bool) -> dict[str, Any]:
+    """What the tables depend on: not what is asked of a cluster, whose tasks get the experiments without it."""
     return {
-        "experiments": [e.model_dump_json() for e in experiments],
+        "experiments": [e.model_dump_json(exclude={"cluster"}) for e in experiments],
         "evaluations": sorted({_state(cell) for cell in cells}),
         "partial": partial,
     }

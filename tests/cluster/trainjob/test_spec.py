@@ -105,7 +105,7 @@ def test_ranks_are_spread_over_nodes_and_share_their_processors():
     assert trainer["command"] == [
         *("python3", "-m", "precisionflow", "train", "/workspace/trainings/0123456789ab/experiment.json"),
         *("--data", "/workspace/trainings/0123456789ab/data"),
-        *("--out", "/workspace/trainings/0123456789ab/model"),
+        *("--out", "/workspace/trainings/0123456789ab/model", "--keep-failures"),
     ]
     values = {variable["name"]: variable.get("value") for variable in trainer["env"]}
     assert values["OMP_NUM_THREADS"] == "3"

@@ -175,10 +175,13 @@ def _jobs(runtime: Object) -> list[Object]:
 
 
 def _command(runtime: Object, launch: Launch) -> list[str]:
-    """The verb `train`: it finds torchrun's rendezvous in its environment, or is started by mpirun rank by rank."""
+    """The verb `train`, which keeps a cell that diverges as a failed one.
+
+    It finds torchrun's rendezvous in its environment, or is started by mpirun rank by rank.
+    """
     folder = launch.folder
     verb = ["train", f"{folder}/experiment.json", "--data", f"{folder}/data", "--out", f"{folder}/model"]
-    plain = ["python3", "-m", "precisionflow", *verb]
+    plain = ["python3", "-m", "precisionflow", *verb, "--keep-failures"]
     if not uses_mpi(runtime):
         return plain
     own = runtime["spec"]["mlPolicy"]["mpi"].get(
