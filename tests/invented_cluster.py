@@ -151,6 +151,8 @@ class Table(ApiServer):
     def __init__(self) -> None:
         super().__init__()
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
+        self.first: dict[tuple[str, str], tuple[int, Any]] = {}
+        """What is answered once, before `answers`."""
         self.asked: list[tuple[str, str]] = []
         self.queries: list[str] = []
         self.sent: Any = None
@@ -161,6 +163,8 @@ class Table(ApiServer):
         self.queries.append(query)
         self.sent = body
         missing = {"message": "the server could not find the requested resource"}
+        if (verb, path) in self.first:
+            return self.first.pop((verb, path))
         return self.answers.get((verb, path), (404, missing))
 
     def connection(self) -> Connection:

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from precisionflow.cluster.access.errors import ClusterError
+from precisionflow.cluster.access.kinds import TRAINJOBS
+from precisionflow.cluster.trainjob.api import TrainJobs
 from precisionflow.cluster.trainjob.launch import train_on_nodes
+from precisionflow.cluster.trainjob.spec import Launch
 from precisionflow.config import load
 from precisionflow.data.prepare import prepare
 from tests.invented_cluster import Table
@@ -78,6 +81,11 @@ def test_without_the_runtime(installed: Table, tmp_path: Path):
             r"exceeded quota: few.*; wait for others to finish",
         ),
         (401, "Unauthorized", r"not logged in .*renew the token"),
+        (
+            403,
+            'admission webhook "v" denied the request: spec.trainer.numNodes: Invalid value: 0',
+            r'refused \(admission webhook "v" denied .*; mend what it names$',
+        ),
     ],
 )
 def test_a_refused_trainjob_leaves_no_runtime_and_no_policy(
@@ -89,6 +97,24 @@ def test_a_refused_trainjob_leaves_no_runtime_and_no_policy(
     after = installed.asked[installed.asked.index(("POST", f"{HERE}/trainingruntimes")) :]
     for place in (f"{HERE}/trainingruntimes/", f"{POLICIES}/"):
         assert [verb for verb, path in after if path.startswith(place)] == ["DELETE"]
+
+
+def test_a_trainjob_is_made_again_while_the_trainer_has_not_seen_its_runtime(installed: Table):
+    unseen = (
+        'admission webhook "validator.trainjob.trainer.kubeflow.org" denied the request: spec.runtimeRef: '
+        'Invalid value: TrainingRuntime.trainer.kubeflow.org "train-x" not found'
+    )
+    place = ("POST", f"{HERE}/trainjobs")
+    installed.first[place] = (403, {"message": unseen})
+    made = {"apiVersion": TRAINJOBS.api_version, "kind": "TrainJob", "metadata": {"name": "x", "uid": "u"}}
+    installed.answers[place] = (201, made)
+    launch = Launch(load("quickstart-language", TINY), image="i", key="k", run="r")
+    for kind, of in (("trainingruntimes", HERE), ("networkpolicies", POLICIES.rpartition("/")[0])):
+        installed.answers["PATCH", f"{of}/{kind}/{launch.name}"] = (200, {})
+    job = TrainJobs(installed.connection()).make(launch, found=runtime("torch-distributed"))
+    assert job["metadata"]["uid"] == "u"
+    assert installed.asked.count(place) == 2
+    assert not [verb for verb, _ in installed.asked if verb == "DELETE"]
 
 
 def test_without_the_right_to_shield_its_pods_nothing_is_made(installed: Table, tmp_path: Path):

@@ -49,6 +49,8 @@ def _refusal(error: Exception) -> str:
             return f"not logged in ({cause}); log in again or renew the token in the kubeconfig"
         case 403 if "exceeded quota" in cause:
             return f"{cause}; wait for others to finish, ask for less in cluster.*, or have the quota raised"
+        case 403 if "admission webhook" in cause:
+            return f"refused ({cause}); mend what it names"
         case 403:
             return f"forbidden ({cause}); ask for that right, manifests/ has the roles"
         case 404:

@@ -1,6 +1,7 @@
 """TrainJobs in a namespace: found, made with their runtime, looked at, removed."""
 
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from precisionflow.cluster.access.errors import ClusterError, explained
 from precisionflow.cluster.access.kinds import CLUSTER_RUNTIMES, NETWORK_POLICIES, RUNTIMES, TRAINJOBS, Kind
 from precisionflow.cluster.access.objects import Object
 from precisionflow.cluster.access.owner import reference_to
-from precisionflow.cluster.access.patience import came_true
+from precisionflow.cluster.access.patience import PAUSE_SECONDS, Patience, came_true
 from precisionflow.cluster.trainjob.shield import shield
 from precisionflow.cluster.trainjob.spec import JOBSET, Launch, own_runtime, trainjob
 
@@ -23,6 +24,8 @@ OWNED = (RUNTIMES, NETWORK_POLICIES)
 """Kinds of which each TrainJob has one of its own name."""
 FINISHED = ("Complete", "Failed")
 """Conditions of a TrainJob that has ended."""
+SEEN_SECONDS = 30.0
+"""Longest time until the Trainer's webhook, which reads from a cache, knows a runtime."""
 GONE_SECONDS = 120.0
 """Longest time that a removed TrainJob's pods take to end."""
 
@@ -104,12 +107,26 @@ class TrainJobs:
                 objects.make(self.connection, kind, content)
                 undo.callback(self._undo, kind, launch.name)
             undo.callback(self._undo, TRAINJOBS, launch.name)  # its answer may be lost on the way
-            job = objects.make(self.connection, TRAINJOBS, trainjob(runtime, launch))
+            job = self._make_job(trainjob(runtime, launch))
             owned = {"metadata": {"ownerReferences": [reference_to(job)]}}
             for kind in OWNED:
                 objects.patch(self.connection, kind, launch.name, owned)
             undo.pop_all()
         return job
+
+    def _make_job(self, job: Object) -> Object:
+        """Create a TrainJob whose runtime has just been made; again while the Trainer has not seen that runtime."""
+        from kubernetes.client import ApiException
+
+        patience = Patience(SEEN_SECONDS)
+        while True:
+            try:
+                return objects.make(self.connection, TRAINJOBS, job)
+            except ApiException as error:
+                said = str(error.body)
+                if not ("spec.runtimeRef" in said and "not found" in said) or patience.over:
+                    raise
+            time.sleep(PAUSE_SECONDS)
 
     def _undo(self, kind: Kind, name: str) -> None:
         with contextlib.suppress(ClusterError):
