@@ -345,6 +345,41 @@ def test_a_remedy_is_an_option_of_the_command(line: Line, tmp_path) -> None:
     assert as_options("name it in task.source.form.missing") == "name it in --form missing"
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            "a;b;y;;",
+            "columns 4 and 5 have no name; give every column its own name, or state them, --form 'skip_lines=2' "
+            """--form 'names=["a", "b", "y", "column 4", "column 5"]'""",
+        ),
+        (
+            "a;b;b;y;b",
+            "column 'b' stands there twice; give every column its own name, or state them, --form 'skip_lines=2' "
+            """--form 'names=["a", "b", "b 3", "y", "b 5"]'""",
+        ),
+        (
+            "My report;;;;",
+            "columns 2, 3, 4 and 5 have no name; give every column its own name, or state --form 'skip_lines=2' where a",
+        ),
+    ],
+)
+def test_names_that_a_spreadsheet_lacks_are_proposed(line: Line, tmp_path, names, said) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("sep=;\n" + names + "\n" + "1,5;2;3;4;\n2,5;3;4;1;\n" * 9)
+    assert line.fails("describe", path).startswith(f"{path}: {said}")
+
+
+def test_a_number_that_may_stand_for_a_missing_value_is_told(tmp_path) -> None:
+    rows = [f"{i},{-999 if i % 4 == 0 else i / 2},{-99 if i % 4 else -5}" for i in range(1, 41)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,y,z", *rows]))
+    problems = describe_file(tmp_path / "t.csv").problems
+    assert [problem for problem in problems if "others are 0 and above" in problem] == [
+        "column 'y' holds -999 in 10 rows, where others are 0 and above; name it in form.missing where it says that a "
+        "value is missing"
+    ]
+
+
 def test_what_no_task_predicts_is_told(line: Line, tmp_path) -> None:
     FRAME[["width", "wood", "cut"]].to_csv(tmp_path / "t.csv", index=False)
     out = line("describe", tmp_path / "t.csv", "--target", "cut").out

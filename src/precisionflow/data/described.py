@@ -34,6 +34,8 @@ from precisionflow.data.readers.moments import formats_of
 SHORT = 40
 """Characters of the longest level."""
 _CODE = re.compile("0[0-9]+")
+_NINES = re.compile(r"-9{2,}([.]0+)?")
+_NAME_IT = "name it in form.missing where it says that a value is missing"
 _ALMOST_A_NUMBER = re.compile(r"[-+]?[0-9.,' ]*[0-9]([eE][-+]?[0-9]+)?")
 
 
@@ -124,6 +126,9 @@ def describe_column(
     if codes := sorted(cell for cell in filled if found.kind == "number" and _CODE.fullmatch(cell)):
         problem = f"holds {codes[0]!r}, whose zeros a number loses; say {{kind: category}} where it is a code"
         found = replace(found, problems=(*found.problems, problem))
+    if standing := _stands_for_none(filled, found):
+        held = f"holds {standing} in {filled[standing]} rows, where others are 0 and above"
+        found = replace(found, problems=(*found.problems, f"{held}; {_NAME_IT}"))
     if index:
         return found.faulty("is the index of a pandas frame")
     if _is_numbering(found):
@@ -132,6 +137,16 @@ def describe_column(
         return found.faulty("is constant")
     said = _by_name(found, set(filled))
     return found if said is None else found.faulty(said)
+
+
+def _stands_for_none(filled: Mapping[str, int], found: Described) -> str | None:
+    """The number -99, -999 and so on that several rows hold, where no other is negative."""
+    if found.numbers is None:
+        return None
+    nines = [cell for cell in filled if _NINES.fullmatch(cell) and filled[cell] > 1]
+    if len(nines) != 1 or (found.numbers[found.numbers < 0] != float(nines[0])).any():
+        return None
+    return nines[0]
 
 
 def _by_name(found: Described, levels: set[str]) -> str | None:

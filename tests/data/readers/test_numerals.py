@@ -187,7 +187,6 @@ def lines_of(cells: list[object]) -> str:
 @pytest.mark.parametrize(
     ("cells", "values", "told"),
     [
-        (["1.234", "12"], [1.234, 12], "'1.234' is read as 1.234; state task.source.form"),
         (["1.234", "2.5", 1.5], [1.234, 2.5, 1.5], ""),
         (["1,5", "2.500", 3.25, 1.125, 7], [1.5, 2500, 3.25, 1.125, 7], "a comma before decimals, points between"),
         (["1.500.000", 1.125], [1_500_000, 1.125], "points between thousands"),
@@ -203,6 +202,16 @@ def test_marks_of_json_lines_are_those_of_texts_and_numbers_have_a_point(
     file = TableInFile.open(path)
     assert read(file).tolist() == values
     assert (told in " ".join(file.notes)) if told else not file.notes
+
+
+def test_a_numeral_in_quotation_marks_that_may_be_two_numbers_is_asked_for(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(lines_of(["1.234", "12", 1500.25]))
+    with pytest.raises(
+        ValueError, match=r"t\.jsonl: '1\.234' may be 1\.234 or 1234; state task\.source\.form"
+    ):
+        TableInFile.open(path)
+    assert read(TableInFile.open(path, FileForm(decimal="."))).tolist() == [1.234, 12, 1500.25]
 
 
 def test_a_stated_mark_between_thousands_is_not_looked_for_in_numbers_of_json(tmp_path) -> None:

@@ -175,6 +175,11 @@ def test_what_is_no_text_is_called_what_it_is(characters, tmp_path):
         f"{path}: byte 1 is NUL, which no text holds; write the file again, or state its encoding where a character "
         "has two bytes or four, such as utf-16-le"
     )
+    path.write_bytes(b"ab\n" * 700_000 + b"a\0b\n" + b"ab\n" * 9)
+    assert refused(characters(path), tmp_path / "out") == (
+        f"{path}: line 700001 holds the character NUL, which no text holds; write the file again, or state its "
+        "encoding, such as task.source.encoding: utf-8, where it belongs there"
+    )
     path.write_bytes("ab".encode("utf-16") + b"\x00")
     assert refused(characters(path), tmp_path / "out").startswith(
         f"{path}: line 1, byte 6 (0x00) is not UTF-16;"

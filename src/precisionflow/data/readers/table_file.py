@@ -62,12 +62,7 @@ class TableInFile:
                         names = tuple(reader.schema.names)
         if not names:
             raise ValueError(f"{path}: has no column; give it one, with a name")
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                header = "; the first line should hold names" if all(map(_is_number, names)) else ""
-                raise ValueError(
-                    f"{path}: column {name!r} stands there twice; give every column its own name{header}"
-                )
+        _refuse_twice(path, form, names)
         return cls(path, form, names, notes)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -137,6 +132,31 @@ def _in_batches_of(rows: int, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.
 
 def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+def _refuse_twice(path: Path, form: Form, names: Sequence[str]) -> None:
+    """ValueError for a name that stands there twice, with names that tell all columns apart."""
+    twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+    if twice is None:
+        return
+    if all(map(_is_number, names)):
+        remedy = "; the first line should hold names"
+    elif form.kind != "delimited" or form.names:
+        remedy = ""
+    elif not twice and len(set(names)) == 2:
+        remedy = f", or state task.source.form: {{skip_lines: {form.skip_lines + 1}}} where a lower line names them"
+    else:
+        own = [
+            name if name and name not in names[:index] else f"{name or 'column'} {index + 1}"
+            for index, name in enumerate(names)
+        ]
+        listed = json.dumps(own, ensure_ascii=False)
+        remedy = f", or state them, task.source.form: {{skip_lines: {form.skip_lines + 1}, names: {listed}}}"
+    called = f"column {twice!r} stands there twice"
+    if not twice:
+        lacking = [str(index + 1) for index, name in enumerate(names) if not name]
+        called = f"columns {', '.join(lacking[:-1])} and {lacking[-1]} have no name"
+    raise ValueError(f"{path}: {called}; give every column its own name{remedy}")
 
 
 def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -> None:

@@ -137,8 +137,8 @@ def _delimited(
     first = lines[0].rstrip("\r\n").strip('" ')
     skip = stated.skip_lines
     said: str | None = stated.delimiter
-    if not skip and re.fullmatch(r"sep=[,;|\t]", first):
-        skip, said = 1, said or first[4]
+    if re.fullmatch(r"sep=[,;|\t]", first):
+        skip, said = max(skip, 1), said or first[4]
     below = lines[skip:]
     if not any(line.strip() for line in below):
         raise ValueError(
@@ -228,7 +228,7 @@ def _marks(
     """(those by which all numbers of the beginning are numbers, what to tell); ValueError where they may be two.
 
     None where no number has one. A point that may be both stands before decimals, which is told, but between
-    semicolons, where commas often do.
+    semicolons, where commas often do, and in texts of JSON, which are numbers for a reason.
     """
     found = readings(cells, decimal=stated.decimal, thousands=stated.thousands)
     if not found:
@@ -239,7 +239,7 @@ def _marks(
         return (None if unseen else marks), ()
     _, cell = others[0]
     assert cell is not None, "readings differ in a cell"
-    if marks != POINT or form.delimiter == ";":
+    if marks != POINT or form.delimiter == ";" or form.kind == "json_lines":
         raise ValueError(f"{path}: {may_be(cell)}")
     return marks, (f"{path}: {cell!r} is read as {marks.value(cell):.3f}; {state_which(marks.decimal)}",)
 

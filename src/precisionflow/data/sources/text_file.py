@@ -34,14 +34,15 @@ def text_of(path: Path, *, stated: str | None = None) -> Text:
         refuse_nul(path, begun)
     found = [encoding.upper()] * (stated is None and encoding != "utf-8") + ["gzip"] * compressed
     notes = (f"{path}: read with {', '.join(found)}",) if found else ()
-    return Text(str(path), sha256, DecodedFile(path, encoding), notes)
+    return Text(str(path), sha256, DecodedFile(path, encoding, nul=stated is not None), notes)
 
 
 class DecodedFile:
     """The characters of a file in UTF-8, line breaks as they are, without the mark of the order of its bytes."""
 
-    def __init__(self, path: Path, encoding: str) -> None:
-        self.path = path
+    def __init__(self, path: Path, encoding: str, *, nul: bool = True) -> None:
+        """`nul`: the character NUL may stand there."""
+        self.path, self.nul = path, nul
         self.encoding = encoding
         self.starts: list[tuple[int, tuple[bytes, int]]] = [(0, self._decoder().getstate())]
         """Byte where each chunk that is known begins, and the decoder's state there."""
@@ -61,6 +62,8 @@ class DecodedFile:
                     raise self._fault(error, end=offset + len(data)) from None
                 except UnicodeError as error:
                     raise ValueError(f"{self.path}: {error}; state its encoding, such as utf-16-le") from None
+                if not self.nul and b"\0" in text:
+                    raise ValueError(self._nul(number, text))
                 offset += len(data)
                 if number == len(self.starts):
                     self.starts.append((offset, decoder.getstate()))
@@ -73,6 +76,15 @@ class DecodedFile:
         if codecs.lookup(self.encoding).name in ("utf-8", "utf-8-sig"):
             return Checked(marked=True)
         return Recoded(codecs.getincrementaldecoder(self.encoding)())
+
+    def _nul(self, number: int, text: bytes) -> str:
+        """What is said of a NUL in the chunk with a number, counted from 1."""
+        before = itertools.islice(DecodedFile(self.path, self.encoding)(), number - 1)
+        line = 1 + sum(chunk.count(b"\n") for chunk in before) + text[: text.index(0)].count(b"\n")
+        return (
+            f"{self.path}: line {line} holds the character NUL, which no text holds; write the file again, or state "
+            "its encoding, such as task.source.encoding: utf-8, where it belongs there"
+        )
 
     def _fault(self, error: UnicodeDecodeError, *, end: int) -> ValueError:
         """`end` is the place behind the last byte that the decoder was given."""
