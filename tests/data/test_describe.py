@@ -360,7 +360,7 @@ def test_a_remedy_is_an_option_of_the_command(line: Line, tmp_path) -> None:
         ),
         (
             "My report;;;;",
-            "columns 2, 3, 4 and 5 have no name; give every column its own name, or state --form 'skip_lines=2' where a",
+            "columns 2, 3, 4 and 5 have no name; give every column its own name, or state --form 'skip_lines=2' where",
         ),
     ],
 )
