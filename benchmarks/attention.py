@@ -1,14 +1,12 @@
 """Cost of every attention over dot-product SDPA, forward and backward: time, time against tokens, peak memory.
 
 All forms take turns in one process, so that a busy machine slows all; medians. `--page docs/performance.md` measures
-all and writes the tables of that page and the figure beside it. Peak memory is that of a process of its own, above what
-it holds after a pass of a single head, which has loaded what there is to load.
+all and writes the tables of that page and the figure beside it. Peak memory is the most that tensors hold at once in a
+pass, gradients among it.
 """
 
 import json
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +15,7 @@ import torch
 from attention_forms import Fused, Hops, Lowered, Make, Naive, Retrieval, Shape
 from attention_page import NAIVE as OF_NAIVE
 from attention_page import write
+from held import peak_bytes
 from measured import Measured, arguments, present
 from torch import Tensor, nn
 
@@ -59,10 +58,6 @@ ROWS = (
 SDPA = Row("SDPA", Fused, of(DOT), None)
 WITH_NAIVE = ROWS[:9]
 LENGTHS = (128, 256, 512, 1024, 2048, 4096)
-LONG = 2304
-"""Tokens of one head that are long enough for what its backward pass makes again."""
-PROCESSES = 3
-"""Of each form, whose peaks are measured."""
 NAIVE_UP_TO = 512
 """Tokens beyond which the pairs and channels of one sequence take more than a gigabyte."""
 NAIVE_TURNS = 3
@@ -123,35 +118,19 @@ def at_256(turns: int) -> list[Measured]:
     return results
 
 
-def peak_rise(name: str, tokens: int) -> float:
-    """MiB that a pass adds to the peak of this process."""
-    (row,) = (row for row in (SDPA, *ROWS) if row.name == name)
-    row.make(Shape(1, 1, LONG), row.described)().sum().backward()
-    module, shape = row.make(Shape(1, 6, tokens), row.described), (1, 6, tokens, 64)
-    gradient = torch.randn(shape)
-    before = peak()
-    module().backward(gradient)
-    return peak() - before
-
-
-def peak() -> float:
-    """MiB that this program has held at most; `ru_maxrss` would count the process too that started it."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
-    return int(line.split()[1]) / 1024
-
-
 def memory(tokens: int) -> list[Measured]:
-    """Peaks of processes of their own, the median of some: what threads hold at once differs from run to run."""
-    peaks: dict[str, list[float]] = {}
-    for row in (SDPA, *ROWS) * PROCESSES:
-        command = [sys.executable, __file__, "--peak-of", row.name, "--tokens", str(tokens)]
-        found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        peaks.setdefault(row.name, []).append(float(found))
-    rises = {name: statistics.median(of) for name, of in peaks.items()}
-    plain = rises.pop(SDPA.name)
+    """Most bytes of tensors at once in a forward and a backward pass, beside queries, keys, values and weights."""
+    shape = Shape(1, 6, tokens)
+    gradient = torch.randn(shape.batch, shape.heads, shape.tokens, shape.width)
+    peaks = {}
+    for row in (SDPA, *ROWS):
+        module = row.make(shape, row.described)
+        seconds(module, gradient)
+        peaks[row.name] = peak_bytes(lambda module=module: module().backward(gradient)) / 2**20
+    plain = peaks.pop(SDPA.name)
     return [Measured(f"SDPA, T {tokens}, peak memory", plain, "MiB")] + [
-        Measured(f"{name}, T {tokens}, peak memory over SDPA", rise / plain, "1", 2.0)
-        for name, rise in rises.items()
+        Measured(f"{name}, T {tokens}, peak memory over SDPA", peak / plain, "1", 2.0)
+        for name, peak in peaks.items()
     ]
 
 
@@ -203,18 +182,18 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=24)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--curve", type=Path, metavar="PNG", help="only the cost against tokens, as a figure")
+    parser.add_argument("--memory", action="store_true", help="only the peaks of memory")
     parser.add_argument("--page", type=Path, metavar="MD", help="write everything into the tables of a page")
-    parser.add_argument("--peak-of", help="only the peak memory of one form")
     parser.add_argument("--tokens", type=int, default=4096, help="of the peak memory")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    if given.peak_of:
-        print(peak_rise(given.peak_of, given.tokens))
-        return
     if given.curve:
         found = curve(given.turns)
         draw(found, given.curve)
         print(json.dumps(found, indent=1))
+        return
+    if given.memory:
+        present(memory(given.tokens), given.json)
         return
     bars, peaks = at_256(given.turns), memory(given.tokens)
     if given.page:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from held import peak_bytes
 from measured import Measured, arguments, present, with_interval
-from torch.profiler import ProfilerActivity, profile
 
 from precisionflow.config import Experiment, load
 from precisionflow.data.prepare import prepare
@@ -48,19 +48,6 @@ def engine_of(experiment: Experiment, data: Path, *, seed: int = 0) -> SingleNet
     engine = Single(experiment, data, CellOf(seed, 0)).open(Ranks(), None)
     assert isinstance(engine, SingleNetwork)
     return engine
-
-
-def peak_bytes(engine: SingleNetwork, step: int) -> int:
-    """Most bytes that one step holds beside weights and the optimiser's state."""
-    batch = engine.feed.batch(step)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        engine.step(batch, step)
-    changes = [of for of in seen.profiler.kineto_results.events() if of.name() == "[memory]"]
-    held = peak = 0
-    for change in sorted(changes, key=lambda of: of.start_ns()):
-        held += change.nbytes()
-        peak = max(peak, held)
-    return peak
 
 
 def common(layers: int, *, steps: int) -> list[str]:
