@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from precisionflow.config import ConfigError, resolve
+from precisionflow.data import overlap
 from precisionflow.data.batches import Sequences
-from precisionflow.data.overlap import held_by, whole_texts
 from precisionflow.data.prepare import prepare
 from precisionflow.data.tasks import sequence_classification
 from precisionflow.data.tasks.sequence_classification import SECOND, SEPARATOR
@@ -267,7 +267,8 @@ def test_whole_texts_validate_and_what_stands_inside_them_is_in_no_part(tmp_path
         experiment(path, validation="whole_texts", source=source(path, valid="b.tsv"))
 
 
-def test_whole_texts_are_those_of_a_naive_search():
+@pytest.mark.parametrize("chunk", [7, 60, 100])
+def test_whole_texts_are_those_of_a_naive_search(monkeypatch, chunk):
     random = np.random.default_rng(0)
     texts = [tuple(random.choice(list("abc"), random.integers(1, 6))) for _ in range(60)]
 
@@ -275,8 +276,12 @@ def test_whole_texts_are_those_of_a_naive_search():
         return any(text[i : i + len(other)] == other for i in range(len(text)))
 
     expected = [not any(holds(other, text) for other in texts if other != text) for text in texts]
-    assert whole_texts(texts).tolist() == expected
-    assert held_by(texts, texts[:3]).tolist() == [any(holds(c, text) for c in texts[:3]) for text in texts]
+    monkeypatch.setattr(overlap, "CHUNK", chunk)
+    found = overlap.Overlap.of(lambda: iter(texts))
+    assert found.whole().tolist() == expected
+    chosen = np.arange(len(texts)) < 3
+    assert found.held_by(chosen).tolist() == [any(holds(c, text) for c in texts[:3]) for text in texts]
+    assert overlap.Overlap.of(lambda: iter([(), ("a",), ()])).whole().tolist() == [True] * 3
 
 
 @pytest.mark.parametrize("kind", ["words", "hashed_words", "characters"])

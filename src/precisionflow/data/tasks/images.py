@@ -1,5 +1,6 @@
 """Images with a class: standardised by one mean and one scale of all pixels, written as three parts."""
 
+import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from precisionflow.data.folds import rows_inside
 from precisionflow.data.parts import Opened, Prepared
 from precisionflow.data.sources.image_file import OpenedImages, open_image_file
 from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
+from precisionflow.data.standardisation import Moments
 from precisionflow.data.table import Columns
 from precisionflow.data.tasks.classification import write_classes
 from precisionflow.data.tasks.regression import numbered
@@ -53,14 +55,20 @@ def one_scale(columns: Columns, train: Int[np.ndarray, "train"], *, origin: str)
     Pixels of one image share a unit: a scale of each would blow up those that hardly ever change. ValueError where all
     of them are equal.
     """
-    pieces = [batch[rows_inside(train, start, len(batch)) - start, :-1] for start, batch in numbered(columns)]
-    pixels = np.concatenate(pieces)
-    mean, scale = float(pixels.mean()), float(pixels.std())
+    moments: Moments | None = None
+    count = 0
+    for start, batch in numbered(columns):
+        pixels = batch[rows_inside(train, start, len(batch)) - start, :-1]
+        count = pixels.shape[1]
+        if pixels.size:
+            piece = Moments.of(pixels.reshape(-1, 1))
+            moments = piece if moments is None else moments.merge(piece)
+    assert moments is not None, "every training row is in the source"
+    mean, scale = moments.mean.item(), math.sqrt(moments.squares.item() / moments.count)
     if not scale > 0:
         raise ValueError(
             f"{origin}: all pixels of the training images are {mean:g}; there is nothing to model"
         )
-    count = pixels.shape[1]
     return Standardisation(
         feature_mean=(mean,) * count, feature_scale=(scale,) * count, target_mean=0.0, target_scale=1.0
     )

@@ -1,5 +1,6 @@
 """Classified texts and pairs of texts: tokens by a vocabulary of the training texts, cut like the rows of a table."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from precisionflow.config.tasks import SequenceClassification
 from precisionflow.data.classes import Labels, check_classes
 from precisionflow.data.cuts import random_validation
 from precisionflow.data.folds import rows_inside
-from precisionflow.data.overlap import held_by, whole_texts
+from precisionflow.data.overlap import Overlap, Words
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.sources.table_rows import OpenedFiles, open_files
 from precisionflow.data.tokens import Bag, Tokeniser, fitted, restored
@@ -56,8 +57,8 @@ def write_sequences(
     """Write the parts of one split into `folder`, in the files' order of rows.
 
     Reads each file four times: for what is used, for the classes, for the vocabulary (training texts alone) and to
-    write. Classes are those of all files, sorted. ValueError for a class that no training row has, and for training
-    texts of one class.
+    write; three times more where whole texts validate. Classes are those of all files, sorted. ValueError for a class
+    that no training row has, and for training texts of one class.
     """
     labels = Labels.of(opened.kept, (label for _, _, label in _rows(opened, task)))
     parts = _parts(opened, labels, task=task, split=split)
@@ -203,14 +204,20 @@ def _whole(
     opened: OpenedFiles, train: np.ndarray, *, task: SequenceClassification, split: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Validation rows drawn among whole texts; training rows without those that stand inside them."""
-    words = {row: tuple(texts[0].split()) for row, texts, _ in _rows(opened, task)}
-    known = [words[int(row)] for row in train]
-    whole = np.flatnonzero(whole_texts(known))
+    inside = np.isin(opened.kept, train)
+
+    def read() -> Iterator[Words]:
+        for _, texts, _ in itertools.compress(_rows(opened, task), inside):
+            yield tuple(texts[0].split())
+
+    overlap = Overlap.of(read)
+    whole = np.flatnonzero(overlap.whole())
     if len(whole) < 2:
         raise ValueError(f"{opened.main.path}: one text holds all others; say task.validation: rows")
     _, drawn = random_validation(whole, split=split)(task.validation_fraction)
-    held = held_by(known, [known[place] for place in drawn])
-    return train[~held], train[drawn]
+    chosen = np.zeros(len(train), dtype=bool)
+    chosen[drawn] = True
+    return train[~overlap.held_by(chosen)], train[drawn]
 
 
 def _rows(opened: OpenedFiles, task: SequenceClassification) -> Iterator[Row]:
