@@ -98,7 +98,8 @@ def in_micro_batches() -> list[Measured]:
             loss = model(pixels, tokens.float()).square().sum()
             loss.backward()
             seconds[of].append(time.process_time() - start)
-            taught[of] = torch.cat([loss.detach()[None], *(p.grad.flatten() for p in model.parameters())])
+            gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+            taught[of] = torch.cat([loss.detach()[None], *gradients])
     whole_tokens = int(tokens.sum())
     for of, model in models.items():
         padding = model.cells(tokens) / whole_tokens - 1

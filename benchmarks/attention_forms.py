@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,13 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from precisionflow.config import attention as config
 from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.heads import QueriesAndKeys
+from precisionflow.models.attention.potentials import Potential
 from precisionflow.models.attention.potentials.assembled import potential
 from precisionflow.models.attention.potentials.centred import PrecisionOfTokens
+from precisionflow.models.attention.potentials.dot_product import DotProduct
+from precisionflow.models.attention.potentials.tempered import Tempered
+from precisionflow.models.attention.priors import Prior
 from precisionflow.models.attention.priors.assembled import prior
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.attention.values.hopfield import Hopfield
@@ -54,7 +60,7 @@ class Attended(nn.Module):
     def __init__(self, shape: Shape, described: config.Attention) -> None:
         super().__init__()
         torch.manual_seed(0)
-        self.potential = potential(described, There(shape, heads=2 * shape.heads))
+        self.potential = potential(described, cast(QueriesAndKeys, There(shape, heads=2 * shape.heads)))
         for name, module in list(self.potential.named_children()):
             if isinstance(module, PrecisionOfTokens):
                 whole = replace(shape, dtype=torch.float32)
@@ -66,8 +72,9 @@ class Attended(nn.Module):
         self.to(shape.device)
 
     def posterior(self) -> Posterior:
-        queries, keys = self.potential(self.x, self.at)
-        return Posterior(self.potential.lowering, queries, keys, self.prior.log(self.at, self.at))
+        of = cast(Potential, self.potential)
+        queries, keys = of(self.x, self.at)
+        return Posterior(of.lowering, queries, keys, cast(Prior, self.prior).log(self.at, self.at))
 
 
 class Lowered(Attended):
@@ -85,11 +92,13 @@ class Naive(Attended):
         self.form = next(form for kind, form in FORMS.items() if type(kind) is type(described.potential))
 
     def forward(self) -> Tensor:
-        queries, keys = self.potential.queries_keys().chunk(2, dim=1)
+        queries, keys = cast(There, self.potential.queries_keys)().chunk(2, dim=1)
         log_potential = self.form(Given(self.potential, queries, keys, self.x, self.x))
         tokens = self.x.shape[1]
-        log_prior = self.prior.log(self.at, self.at).matrix(
-            tokens, tokens, device=self.x.device, dtype=self.x.dtype
+        log_prior = (
+            cast(Prior, self.prior)
+            .log(self.at, self.at)
+            .matrix(tokens, tokens, device=self.x.device, dtype=self.x.dtype)
         )
         return (log_potential + log_prior).softmax(-1) @ self.values()
 
@@ -99,8 +108,9 @@ class Hops(Attended):
 
     def __init__(self, shape: Shape, described: config.Attention) -> None:
         super().__init__(shape, described)
-        hops = described.value.hops
-        self.value = Multihop(shape.heads * shape.width, heads=shape.heads, hops=hops)
+        assert isinstance(described.value, config.Multihop)
+        width, hops = shape.heads * shape.width, described.value.hops
+        self.value = Multihop(width, heads=shape.heads, hops=hops)
 
     def forward(self) -> Tensor:
         return self.value.mean(self.values(), self.posterior(), self.at)
@@ -111,7 +121,9 @@ class Retrieval(Attended):
 
     def __init__(self, shape: Shape, described: config.Attention) -> None:
         super().__init__(shape, described)
-        self.value = Hopfield(self.potential.scaled, heads=shape.heads, iterations=1)
+        self.value = Hopfield(
+            cast(DotProduct | Tempered, self.potential).scaled, heads=shape.heads, iterations=1
+        )
 
     def forward(self) -> Tensor:
         return self.value.mean(self.values(), self.posterior(), self.at)

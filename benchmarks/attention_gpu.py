@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -130,13 +131,17 @@ def sized(kind: str, sizes: tuple[int, int, int, int]) -> Iterator[None]:
 
 def kernel_only(row: Row, kind: str) -> float:
     """Milliseconds of the mean, or of both kernels of the gradients."""
+    from precisionflow.models.attention.lowerings.flex import Scored
+    from precisionflow.models.attention.lowerings.inner_product import InnerProduct
     from precisionflow.models.attention.lowerings.kernels.given import given_of
     from precisionflow.models.attention.lowerings.kernels.gradients import gradients
     from precisionflow.models.attention.lowerings.kernels.mean import mean_of
 
     module = row.make(SHAPE, row.described).cuda()
+    assert isinstance(module, Attended)
     with torch.no_grad(), torch.autocast(SHAPE.device, SHAPE.dtype):
         posterior, values = module.posterior(), module.values()
+        assert isinstance(posterior.lowering, InnerProduct | Scored)
         score = posterior.lowering.score(posterior.queries, posterior.keys)
         rest = {"form": score.form, "least": score.least, "causal": False}
         layouts = score.of_query, score.of_key
@@ -145,8 +150,10 @@ def kernel_only(row: Row, kind: str) -> float:
             return milliseconds(lambda: mean_of(given))
         mean, log_sum = mean_of(given)
         sides = [(side.shape, side.dtype) for side in (score.queries, score.keys)]
-        rest = {"mean": mean, "log_sum": log_sum, "gradient": torch.ones_like(mean)}
-        return milliseconds(lambda: gradients(given, sides, layouts, **rest))
+        gradient = torch.ones_like(mean)
+        return milliseconds(
+            lambda: gradients(given, sides, layouts, mean=mean, log_sum=log_sum, gradient=gradient)
+        )
 
 
 def write(results: list[Measured], file: Path | None) -> None:
@@ -194,7 +201,7 @@ def measure_all(file: Path | None, names: list[str]) -> list[Measured]:
     )
     results: list[Measured] = []
     parts = [("FlashAttention", lambda: of_flash(gradient))]
-    parts += [(row.name, lambda row=row: measured(row, gradient)) for row in ROWS]
+    parts += [(row.name, partial(measured, row, gradient)) for row in ROWS]
     parts.insert(-2, ("blocks", of_blocks))
     for name, part in parts:
         if names and name not in names:

@@ -128,20 +128,20 @@ def errors(module: nn.Module) -> dict[str, float]:
         outputs.append(output[:1].detach().float())
     found = {"output": relative(*outputs), "gradients of tokens": 0.0}
     tokens = {id(part.made) for part in module.modules() if isinstance(part, There)}
-    pairs = [
-        (mine, its)
+    gradients = [
+        (id(mine) in tokens, mine.grad, its.grad)
         for mine, its in zip(module.parameters(), reference.parameters(), strict=True)
         if mine.grad is not None and its.grad is not None
     ]
-    largest = max((float(its.grad.norm()) for mine, its in pairs if id(mine) not in tokens), default=0.0)
-    for mine, its in pairs:
-        if id(mine) in tokens:
-            kind, one = "gradients of tokens", mine.grad[:1]
-        elif its.grad.norm() <= NEGLIGIBLE * largest:
+    largest = max((float(its.norm()) for of_tokens, _, its in gradients if not of_tokens), default=0.0)
+    for of_tokens, mine, its in gradients:
+        if of_tokens:
+            kind, one = "gradients of tokens", mine[:1]
+        elif its.norm() <= NEGLIGIBLE * largest:
             continue
         else:
-            kind, one = "gradients of parameters", mine.grad
-        found[kind] = max(found.get(kind, 0.0), relative(one.float(), its.grad))
+            kind, one = "gradients of parameters", mine
+        found[kind] = max(found.get(kind, 0.0), relative(one.float(), its))
     module.zero_grad()
     return found
 

@@ -113,7 +113,7 @@ def main() -> None:
     for dataset, variants in errors.items():
         white = variants["kalman"].mean()
         for name, each in variants.items():
-            found += with_interval(f"{dataset}, {name}: excess error", each, "1")
+            found += with_interval(f"{dataset}, {name}: excess error", each.tolist(), "1")
             bar = BAR if dataset in smooth and name in ("augmented", "generalised") else None
             if white > LEAST:
                 share = float(each.mean() / white)

@@ -38,7 +38,7 @@ POTENTIALS = (
     "laplace_by_channel",
     "pair_precision",
 )
-LESSONS = {
+LESSONS: dict[str, dict[str, Sequence[str]]] = {
     "quickstart-language": {
         "backprop": (),
         "predictive coding": (CODING,),

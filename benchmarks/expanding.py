@@ -104,13 +104,13 @@ def seconds(network: Network, tokens: Tensor, *, backward: bool) -> float:
     """Of the attention alone, from queries, keys and values to their mean."""
     module, at = network.attention, Sites(torch.arange(TOKENS), None, range(TOKENS))
     with torch.no_grad():
-        sides = [side.clone() for side in module.potential(tokens, at)]
+        queries, keys = (side.clone() for side in module.potential(tokens, at))
         values = module.value(tokens, at).clone()
-    for side in (*sides, values):
+    for side in (queries, keys, values):
         side.requires_grad_(backward)
     prior = module.prior.log(at, at)
     start = time.perf_counter()
-    mixed = module.edges(module.potential.lowering, *sides, prior).expectation(values)
+    mixed = module.edges(module.potential.lowering, queries, keys, prior).expectation(values)
     if backward:
         mixed.sum().backward()
     return time.perf_counter() - start

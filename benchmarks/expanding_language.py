@@ -7,6 +7,8 @@ most a tolerance. Beside them the causal prior, and windows of fixed widths on t
 are means over windows of the text; +- is half of the 95 % interval over them of the difference from all keys.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from measured import Measured, arguments, present, with_interval
@@ -41,7 +43,7 @@ def network(attention: kinds.Attention, *, vocabulary: int) -> TokenNetwork:
     """The character model with this attention."""
     torch.manual_seed(0)
 
-    def readout(norm: nn.Module, embedding: nn.Embedding, last: type[nn.Linear]) -> nn.Module:
+    def readout(norm: nn.Module, embedding: nn.Embedding, last: Callable[[int, int], nn.Linear]) -> nn.Module:
         return TokenReadout(norm, embedding, last, classes=vocabulary)
 
     config = Transformer(blocks=2, heads=4, width=64, attention=attention)

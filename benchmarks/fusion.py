@@ -69,7 +69,9 @@ def main() -> None:
                 [excess(variant, results, seed) for seed in experiment.seeds]
             )
             bar = BAR if source.shown == 1 else None
-            found += with_interval(f"{named}: mean squared error above the optimum", each, "1", bar=bar)
+            found += with_interval(
+                f"{named}: mean squared error above the optimum", each.tolist(), "1", bar=bar
+            )
             if source.shown == 1:
                 apart = [furthest_weight(variant, results, source, seed) for seed in experiment.seeds]
                 found += with_interval(f"{named}: largest distance of a weight from the best", apart, "1")

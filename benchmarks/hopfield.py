@@ -7,6 +7,7 @@ over the seeds, at 95 %.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -89,8 +90,8 @@ def patterns_at_rest(precision: float, *, seed: int) -> float:
     return float(torch.special.entr(shares).sum(-1).exp().mean())
 
 
-def over_seeds(measure: str, value: Callable[[int], float], seeds: int, unit: str) -> list[Measured]:
-    return with_interval(measure, [value(seed) for seed in range(seeds)], unit)
+def over_seeds(measure: str, value: Callable[..., float], seeds: int, unit: str) -> list[Measured]:
+    return with_interval(measure, [value(seed=seed) for seed in range(seeds)], unit)
 
 
 def main() -> None:
@@ -103,7 +104,7 @@ def main() -> None:
     for load in (64, 512, 4096):
         for noise in NOISES:
             named = f"retrieved of {load} patterns of width 8, noise {noise:g}"
-            found += over_seeds(named, lambda s, n=load, e=noise: retrieval(8, n, e, seed=s), seeds, "1")
+            found += over_seeds(named, partial(retrieval, 8, load, noise), seeds, "1")
     for noise in (0.0, 0.3):
         capacities = torch.tensor([[log2_capacity(w, noise, seed=s) for w in WIDTHS] for s in range(seeds)])
         for width, of in zip(WIDTHS, capacities.T.tolist(), strict=True):
@@ -120,12 +121,10 @@ def main() -> None:
         found += with_interval(
             f"{name}: queries of which the bound says something", [s for _, s in kept], "1"
         )
-        found += over_seeds(
-            f"{name}: retrieved", lambda s, w=width, n=load: retrieval(w, n, 0.05, seed=s), seeds, "1"
-        )
+        found += over_seeds(f"{name}: retrieved", partial(retrieval, width, load, 0.05), seeds, "1")
     for precision in (1.0, 8.0, 16.0, 32.0, 128.0):
         named = f"patterns where a query rests, {CLUSTERS} clusters of {MEMBERS}, precision {precision:g}"
-        found += over_seeds(named, lambda s, b=precision: patterns_at_rest(b, seed=s), seeds, "1")
+        found += over_seeds(named, partial(patterns_at_rest, precision), seeds, "1")
     of = [stored(16, 256, 0.3, seed=seed) for seed in range(seeds)]
     rested = [at_rest(Hopfield(o.patterns, SHARP), o.patterns[:QUERIES] + o.noise) for o in of]
     found += with_interval("steps until F stands", [float(r.steps.double().mean()) for r in rested], "1")

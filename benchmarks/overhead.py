@@ -52,8 +52,13 @@ def bare(settings: list[str], folder: Path) -> dict[str, float]:
         stages.aggregate(experiments, evaluations=evaluations, out=results.aggregate)
 
     def report() -> None:
-        made = {"models": models, "evaluations": evaluations, "aggregate": results.aggregate}
-        stages.report(experiments, **made, out=results.report)
+        stages.report(
+            experiments,
+            models=models,
+            evaluations=evaluations,
+            aggregate=results.aggregate,
+            out=results.report,
+        )
 
     return {
         "prepare": seconds(lambda: stages.prepare(variants, out=results.data)),

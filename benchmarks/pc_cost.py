@@ -10,6 +10,7 @@ longer, `pc_peer.py` says how to make the environment of the peer.
 import tempfile
 import time
 from pathlib import Path
+from typing import cast
 
 import pc_peer
 import predictive_coding
@@ -23,6 +24,8 @@ from precisionflow.data.prepare import prepare
 from precisionflow.inference.predictive_coding.energy import EnteredOnce
 from precisionflow.inference.predictive_coding.laws import Stepped
 from precisionflow.inference.predictive_coding.laws.assigned import laws
+from precisionflow.models.likelihoods.objective import Objective
+from precisionflow.models.networks.layered import Layered
 
 DEPTHS = (4, 8, 12)
 STEPS, STEPS_OF_DIGITS, PASSES = 30, 400, 20
@@ -44,9 +47,10 @@ def passes(layers: int) -> list[Measured]:
         engine = engine_of(experiment, Path(folder))
         batch = engine.feed.batch(0)
     weights = [weight for weight in engine.network.parameters() if weight.requires_grad]
-    made = laws(CODING, states=engine.network.states)
-    losses = engine.teacher.objective.losses(progress=0.0)
-    clamped = EnteredOnce(engine.network, losses, batch.inputs, batch.target)
+    network, objective = cast(Layered, engine.network), cast(Objective, engine.teacher.objective)
+    made = laws(CODING, states=network.states)
+    losses = objective.losses(progress=0.0)
+    clamped = EnteredOnce(network, losses, batch.inputs, batch.target)
     forward, states, every, inside = [], [], [], []
     for _ in range(PASSES):
         start = time.perf_counter()

@@ -87,7 +87,7 @@ def of_peer(python: str, experiment: Experiment, data: Path, folder: Path) -> tu
     parts = {part: Rows.read(place.part(part)) for part in ("train", "test")}
     arrays = {part: rows.features for part, rows in parts.items()}
     targets = {f"{part}_target": rows.target.astype(np.int64) for part, rows in parts.items()}
-    np.savez(folder / "digits.npz", **arrays, **targets)
+    np.savez(folder / "digits.npz", allow_pickle=False, **arrays, **targets)
     settings = {
         "seed": 0,
         "widths": [arrays["train"].shape[1], *HIDDEN, 10],
@@ -105,8 +105,8 @@ def of_peer(python: str, experiment: Experiment, data: Path, folder: Path) -> tu
 
 def compared(steps: int, peer: str | None) -> list[Measured]:
     """Teach by backprop, by predictive coding, and by the peer where one is given."""
-    ours = {"kind": "predictive_coding", "iterations": ITERATIONS}
-    learnings = {
+    ours: dict[str, Any] = {"kind": "predictive_coding", "iterations": ITERATIONS}
+    learnings: dict[str, dict[str, Any]] = {
         "backprop": {"kind": "backprop"},
         "ours": ours,
         FASTEST: ours | {"iterations": 2, "gradient": "energy"},

@@ -41,10 +41,9 @@ def finish(folder: Path) -> int:
             inputs = preparation_inputs(variant, source_sha256="0", split=split)
             once(data_folder(results.data, variant, split), verb="prepare", inputs=inputs, work=_nothing)
             for seed in variant.seeds:
-                where = {"data": results.data, "seed": seed, "split": split}
-                asked = training_inputs(variant, **where)
+                asked = training_inputs(variant, data=results.data, seed=seed, split=split)
                 once(cell_folder(models, seed, split), verb="train", inputs=asked, work=_nothing)
-                judged = evaluation_inputs(variant, model=models, **where)
+                judged = evaluation_inputs(variant, data=results.data, model=models, seed=seed, split=split)
                 once(cell_folder(evaluations, seed, split), verb="evaluate", inputs=judged, work=_nothing)
                 count += 1
     return count

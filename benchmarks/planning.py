@@ -38,7 +38,7 @@ def identity() -> float:
     """Largest |risk + ambiguity + pragmatic + epistemic| over random models, the latter two by their definitions."""
     random, worst = np.random.default_rng(0), 0.0
     for _ in range(MODELS):
-        states, outcomes = random.integers(2, 8), random.integers(1, 5, size=random.integers(1, 4))
+        states, outcomes = int(random.integers(2, 8)), random.integers(1, 5, size=random.integers(1, 4))
         tables = [random.dirichlet(np.full(n, 0.3), size=states).T for n in outcomes]
         preferred = [np.log(random.dirichlet(np.ones(n))) for n in outcomes]
         model = DiscreteModel(tables, [np.eye(states)[:, :, None]], preferred, [np.full(states, 1 / states)])
@@ -98,8 +98,13 @@ def beside_pymdp(peer: Path, *, name: str, world: World) -> list[Measured]:
     sizes = {"modalities": len(model.likelihood), "factors": len(model.prior), "horizon": horizon}
     with tempfile.TemporaryDirectory() as folder:
         given, out = Path(folder, "model.npz"), Path(folder, "out.npz")
-        settings = {"precision": 16.0, "episodes": EPISODES, "steps": STEPS[name], "reward": world.reward}
-        np.savez(given, **tables, **sizes, **settings)
+        settings = {
+            "precision": np.array(16.0),
+            "episodes": np.array(EPISODES),
+            "steps": np.array(STEPS[name]),
+            "reward": np.asarray(world.reward),
+        }
+        np.savez(given, allow_pickle=False, **tables, **sizes, **settings)
         subprocess.run([peer, Path(__file__).with_name("planning_peer.py"), given, out], check=True)
         found = dict(np.load(out))
     planner = policies.Flat(model.joint, Objective(), horizon=horizon)

@@ -9,7 +9,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from measured import Measured, arguments, present
@@ -20,15 +20,18 @@ BAR = 300.0
 
 TABLE = ("quickstart-regression", "task.source={{kind: uci_folder, path: {}}}", "splits=[0]")
 TEXT = ("quickstart-language", "task.source={{kind: text_file, path: {}}}")
-TASKS = {"table": TABLE} | {
-    f"text of {kind.replace('_', ' ')}": (*TEXT, f"task.tokens={{kind: {kind}}}")
-    for kind in ("characters", "bytes", "words", "byte_pairs")
-}
+TASKS: dict[str, tuple[str, ...]] = {"table": TABLE}
+for _tokens in ("characters", "bytes", "words", "byte_pairs"):
+    TASKS[f"text of {_tokens.replace('_', ' ')}"] = (*TEXT, f"task.tokens={{kind: {_tokens}}}")
 TASKS["classified sentences"] = (
     "sst2",
     "task.source={{kind: table_file, path: {}, test: null}}",
     "task.tokens={kind: words}",
     "task.validation=rows",
+)
+TASKS["classified sentences, whole texts validate"] = (
+    *TASKS["classified sentences"][:-1],
+    "task.validation=whole_texts",
 )
 TASKS["tagged words"] = ("ewt", "task.source={{kind: conllu, path: {}, test: null}}", "task.auxiliary={}")
 CHILD = """
@@ -79,9 +82,10 @@ def write_classified(path: Path, size: int) -> None:
         file.writelines(f"{line.strip()}\t{row % 2}\n" for row, line in enumerate(lines) if line.strip())
 
 
-WRITERS = {
+WRITERS: dict[str, tuple[Callable[[Path, int], None], str]] = {
     "table": (write_table, ""),
     "classified sentences": (write_classified, ".tsv"),
+    "classified sentences, whole texts validate": (write_classified, ".tsv"),
     "tagged words": (write_tagged, ".conllu"),
 }
 """Kind -> (what writes its file, end of its name); text of words for others."""

@@ -57,7 +57,8 @@ def mean_coverage(
     """Mean coverage of each level over repeated fits, and its standard error."""
     found = np.empty((REPEATS, len(LEVELS)))
     for repeat in range(REPEATS):
-        fit = fitted(method, tuple(draw(random, CALIBRATION)), levels=LEVELS)
+        known = draw(random, CALIBRATION)
+        fit = fitted(method, (known.predicted, known.target), levels=LEVELS)
         fresh = draw(random, TEST)
         intervals = intervals_after(fit, fresh.predicted)
         found[repeat] = [coverage(fresh.target, *intervals(level)) for level in LEVELS]
@@ -81,7 +82,7 @@ def main() -> None:
     given = arguments(__doc__).parse_args()
     every = get_args(TableRecalibration)
     maps = tuple(method for method in every if method != "variance_scaling")
-    results = []
+    results: list[Measured] = []
     for factor in (2.0, 1.0, 0.2, 0.1, 0.05):
         results += measured(
             f"std {factor:g} of the truth", stated("gaussian", factor=factor), every, at_least=False

@@ -97,7 +97,7 @@ def chains() -> list[Measured]:
     for steps, bar in CHAINS.items():
         y = torch.randn(steps, 2, dtype=torch.float64)
         results.append(
-            Measured(f"smoother, {steps} steps", milliseconds(lambda y=y: smoothed(chain, y)), "ms", bar)
+            Measured(f"smoother, {steps} steps", milliseconds(partial(smoothed, chain, y)), "ms", bar)
         )
     y = torch.randn(min(CHAINS), 2, dtype=torch.float64)
     pairs = zip(smoothed(chain, y), one_after_the_other(chain, y), strict=True)

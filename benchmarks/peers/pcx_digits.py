@@ -9,7 +9,9 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,13 +26,13 @@ UNTIMED = 20
 class Digits(EnergyModule):
     """Linear maps with an activation between, a value node behind each; the last one is the class."""
 
-    def __init__(self, widths):
+    def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
         self.maps = [nn.Linear(a, b) for a, b in pairwise(widths)]
         self.nodes = [Vode() for _ in widths[2:]] + [Vode(ce_energy)]
         self.nodes[-1].h.frozen = True
 
-    def __call__(self, x, y):
+    def __call__(self, x: Any, y: Any) -> Any:
         for node, linear in zip(self.nodes[:-1], self.maps[:-1], strict=True):
             x = node(jax.nn.silu(linear(x)))
         logits = self.nodes[-1](self.maps[-1](x), output="u")
@@ -45,18 +47,18 @@ WEIGHTS = {"model": utils.M(nn.LayerParam).to((False, True))}
 
 
 @functional.vmap(BY_SAMPLE, in_axes=(0, 0), out_axes=0)
-def forward(x, y, *, model):
+def forward(x: Any, y: Any, *, model: Any) -> Any:
     return model(x, y)
 
 
 @functional.vmap(BY_SAMPLE, in_axes=(0,), out_axes=None, axis_name="batch")
-def energy(x, *, model):
+def energy(x: Any, *, model: Any) -> Any:
     model(x, None)
     return jax.lax.psum(model.energy(), "batch")
 
 
 @functional.jit(static_argnums=0)
-def teach(iterations, x, y, *, model, of_weights, of_states):
+def teach(iterations: int, x: Any, y: Any, *, model: Any, of_weights: Any, of_states: Any) -> None:
     model.train()
     with utils.step(model, STATUS.INIT, clear_params=VodeParam.Cache):
         forward(x, y, model=model)
@@ -72,13 +74,13 @@ def teach(iterations, x, y, *, model, of_weights, of_states):
 
 
 @functional.jit()
-def logits_of(x, *, model):
+def logits_of(x: Any, *, model: Any) -> Any:
     model.eval()
     with utils.step(model, STATUS.INIT, clear_params=(VodeParam, VodeParam.Cache)):
         return forward(x, None, model=model)
 
 
-def main(data, settings):
+def main(data: Mapping[str, np.ndarray], settings: Mapping[str, Any]) -> None:
     """Teach and print."""
     pcx.RKG.seed(settings["seed"])
     random = np.random.default_rng(settings["seed"])
