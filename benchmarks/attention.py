@@ -8,6 +8,7 @@ pass, gradients among it.
 import json
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,6 +119,11 @@ def at_256(turns: int) -> list[Measured]:
     return results
 
 
+def taught(module: nn.Module, gradient: Tensor) -> None:
+    """A forward and a backward pass."""
+    module().backward(gradient)
+
+
 def memory(tokens: int) -> list[Measured]:
     """Most bytes of tensors at once in a forward and a backward pass, beside queries, keys, values and weights."""
     shape = Shape(1, 6, tokens)
@@ -126,7 +132,7 @@ def memory(tokens: int) -> list[Measured]:
     for row in (SDPA, *ROWS):
         module = row.make(shape, row.described)
         seconds(module, gradient)
-        peaks[row.name] = peak_bytes(lambda module=module: module().backward(gradient)) / 2**20
+        peaks[row.name] = peak_bytes(partial(taught, module, gradient)) / 2**20
     plain = peaks.pop(SDPA.name)
     return [Measured(f"SDPA, T {tokens}, peak memory", plain, "MiB")] + [
         Measured(f"{name}, T {tokens}, peak memory over SDPA", peak / plain, "1", 2.0)

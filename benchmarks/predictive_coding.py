@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -98,7 +99,8 @@ class Twin:
             self.cosine = seen.cosine
             precisions = [of for layer in seen.layers for of in layer.precision]
             self.precision = min(precisions), max(precisions)
-        self.memory = float(peak_bytes(self.engine, step))
+        batch = self.engine.feed.batch(step)
+        self.memory = float(peak_bytes(partial(self.engine.step, batch, step)))
 
 
 def trained(experiments: dict[str, Experiment], data: Path, *, steps: int, seed: int) -> dict[str, Twin]:
