@@ -49,6 +49,18 @@ def table(before: list[ModelCard], after: list[ModelCard], *changes: tuple[str, 
     return _table(group)
 
 
+def test_variants_without_parameters_are_alike_in_them() -> None:
+    """As agents are, which learn nothing."""
+    before = [card(s, parameters=0) for s in range(3)]
+    made = table(before, [card(s, parameters=0) for s in range(3)])
+    assert made is not None
+    assert made.rows[0][3].text == "0 → 0"
+    assert "parameters" in made.rows[0][-1].text
+    more = table(before, [card(s, parameters=5) for s in range(3)])
+    assert more is not None
+    assert "parameters" not in more.rows[0][-1].text
+
+
 def test_an_effect_is_divided_by_the_parameters_and_seconds_that_are_added() -> None:
     before, after = [card(s) for s in range(3)], [card(s, parameters=3000, steps=300) for s in range(3)]
     made = table(before, after)

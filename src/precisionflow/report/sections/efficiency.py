@@ -61,21 +61,26 @@ def _rows(group: Group) -> Iterator[tuple[Entry, ...]]:
             Entry(per_unit(row, added / PARAMETERS) if added else "—", "" if added else "none added"),
             Entry(" → ".join(digits.significant(_mean_seconds(of), digits=3) for of in (before, after))),
             Entry(per_unit(row, longer.mean) if shown else "—", "" if shown else "no difference shown"),
-            _matched(row, group, added=added / theirs, longer=longer, seconds=_mean_seconds(before)),
+            _matched(row, group, alike=_alike(theirs, ours), longer=longer, seconds=_mean_seconds(before)),
         )
 
 
-def _matched(row: Row, group: Group, *, added: float, longer: Interval, seconds: float) -> Entry:
+def _alike(theirs: int, ours: int) -> bool:
+    """Whether parameters differ by 1 % of the baseline's at most; none and none are alike."""
+    return abs(ours - theirs) <= PARAMETERS_ALIKE * theirs
+
+
+def _matched(row: Row, group: Group, *, alike: bool, longer: Interval, seconds: float) -> Entry:
     """In what a variant and its baseline are alike, and in what they should be by `ablation.matched` and are not."""
     ablation = group.experiment.ablation
     tuned = ablation.tuned is not None and set(row["axis"].split("+")) <= set(ablation.tuned.axes)
-    alike = {
-        "parameters": abs(added) <= PARAMETERS_ALIKE,
+    found = {
+        "parameters": alike,
         "seconds": max(-longer.low, longer.high) <= SECONDS_ALIKE * seconds,
         "tuning": tuned,
     }
-    lacking = [name for name in ablation.matched if not alike[name]]
-    text = ", ".join(name for name, holds in alike.items() if holds) or "—"
+    lacking = [name for name in ablation.matched if not found[name]]
+    text = ", ".join(name for name, holds in found.items() if holds) or "—"
     return Entry(text, f"not in {', '.join(lacking)}" if lacking else "")
 
 
