@@ -18,6 +18,7 @@ from precisionflow.records.schemas import PREDICTIONS
 from precisionflow.results.layout import Results, cell_folder
 from precisionflow.serving import load_predictor, predict_with_uncertainty
 from precisionflow.serving.connection import quiet
+from precisionflow.serving.endpoints.assembled import endpoints_of
 from precisionflow.tracking.content import finished_cells
 from precisionflow.tracking.model import save_model
 from precisionflow.training.train import train
@@ -166,3 +167,40 @@ def test_a_level_that_training_lacked_is_told_and_an_unclear_form_can_be_said(
     assert "--form colour: unknown key" in line.fails(
         "predict", run.model, tmp_path / "in.csv", "--form", "colour=x"
     )
+
+
+HOSTILE = (
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    -1e308,
+    10**400,
+    True,
+    "",
+    "x" * 100_000,
+    "\x00",
+    "2026-13-45",
+    "1.5",
+    "\u0663",
+    0.5,
+    None,
+)
+
+
+@pytest.mark.parametrize("cell", HOSTILE, ids=lambda cell: repr(cell)[:20])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_any_cell_of_a_request_is_answered_or_told_in_a_short_line(run: Run, name: str, cell: object) -> None:
+    endpoint = endpoints_of(load_predictor(run.model))["predict"]
+    columns = {"width": [1.5], "wood": ["oak"], "grade": ["low"], "dry": [True], "cut": ["2026-01-01"]}
+    assert len(endpoint.answer([endpoint.read(columns).value], {}).columns) == 1
+    told = ""
+    try:
+        said = endpoint.answer([endpoint.read(columns | {name: [cell]}).value], {}).columns
+    except ValueError as mistake:
+        told = str(mistake)
+    if told:
+        assert name in told
+        assert len(told) < 400
+        assert "\n" not in told
+    else:
+        assert np.isfinite(said["mean"]).all()

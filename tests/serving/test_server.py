@@ -225,6 +225,27 @@ def test_what_there_is_not_is_told_with_what_there_is(served: Served) -> None:
     assert (found.status, found.said["field"]) == (415, "content-type")
 
 
+HEAD = b"POST /models/m/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n"
+
+
+def test_a_client_that_sends_a_large_body_whole_reads_why_it_is_refused(served: Served) -> None:
+    """It reads no answer before all is sent: where the server closes before, it would be told of a reset alone."""
+    for head in (b"Content-Length: 30000000", b"Transfer-Encoding: chunked"):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+            connection.sendall(HEAD.replace(b"Content-Length: 30", head))
+            chunked = b"chunked" in head
+            for _ in range(3000):
+                connection.sendall(b"2710\r\n" + b"x" * 10_000 + b"\r\n" if chunked else b"x" * 10_000)
+            if chunked:
+                connection.sendall(b"0\r\n\r\n")
+            answer = b""
+            while got := connection.recv(4096):
+                answer += got
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"ask in parts" in answer
+        assert answer.count(b"HTTP/1.1") == 1
+
+
 def said_to(served: Served, *parts: bytes, pause: float = 0.0) -> bytes:
     """All that the server answers to bytes on a connection of its own, until it closes it."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
@@ -235,9 +256,6 @@ def said_to(served: Served, *parts: bytes, pause: float = 0.0) -> bytes:
         while got := connection.recv(4096):
             answer += got
         return answer
-
-
-HEAD = b"POST /models/m/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n"
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_an_index_is_that_of_the_pixels_of_objects(run):
     predictor = load_predictor(
         cell_folder(results.model(clusters), 0, 0), read_card(PreparedSplit(data).card, DatasetCard)
     )
-    drawn = drawn_part(clusters.task, "test")
+    drawn = drawn_part(clusters.task, "test", split=0)
     features = np.column_stack([drawn.groups, drawn.features.reshape(6, -1)])
     found = predictor.groups(features)
     told = read_parquet(
@@ -95,13 +95,13 @@ def test_a_served_model_groups_the_pixels_of_a_table(run):
     results, (clusters, _) = run
     card = read_card(PreparedSplit(data_folder(results.data, clusters, 0)).card, DatasetCard)
     predictor = load_predictor(cell_folder(results.model(clusters), 0, 0), card)
-    drawn = drawn_part(clusters.task, "test")
+    drawn = drawn_part(clusters.task, "test", split=0)
     features = np.column_stack([drawn.groups, drawn.features.reshape(6, -1)])
     table = pd.DataFrame(features, columns=card.feature_names)
     answers, served = answers_of(clusters.task), ServedModel(predictor, {})
     said = answers.answer(served, table, {})["groups"]
     assert [[int(word) for word in text.split()] for text in said] == predictor.groups(features).tolist()
-    with pytest.raises(ValueError, match="column 'groups' is missing; the model takes 321 columns"):
+    with pytest.raises(ValueError, match="column 'groups' is missing"):
         answers.answer(served, table.drop(columns="groups"), {})
 
 

@@ -1,14 +1,18 @@
 """Stages of an encoder and a decoder through all five verbs: equal shares beside inferred ones, what is answered."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from precisionflow.ablation.power import overlap_of
 from precisionflow.config import resolve
 from precisionflow.data.batches import Rows
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import STAGES, TABLE
 from precisionflow.results.layout import (
+    PARTS,
     Aggregated,
     EvaluatedCell,
     PreparedSplit,
@@ -17,7 +21,7 @@ from precisionflow.results.layout import (
     data_folder,
 )
 from precisionflow.serving.answers.of_task import answers_of, contract_of
-from precisionflow.serving.model import load_predictor
+from precisionflow.serving.model import load_predictor, predict_with_uncertainty
 from tests.every_stage import through_every_stage
 
 TREE = {
@@ -86,17 +90,40 @@ def test_readings_are_answered_with_tokens_of_all_stages(run) -> None:
         assert answers_of(inferred.task).answer(served, other, {})["tokens"].equals(tokens)
     knows = load_predictor(cell_folder(results.model(told), 0, 0), data=results.data)
     assert list(contract_of(told, knows.predictor.data_card).inputs) == names
-    with pytest.raises(
-        ValueError, match="columns 'precision_0', 'precision_1' are missing; the model takes 20"
-    ):
+    with pytest.raises(ValueError, match="columns 'precision_0', 'precision_1' are missing"):
         answers_of(told.task).answer(knows, table[asked], {})
     with pytest.raises(ValueError, match="row 1, column 'precision_1': given 0; a precision is above 0"):
         answers_of(told.task).answer(knows, table.assign(precision_1=[1.0, 0.0, 1.0]), {})
-    table.iloc[0, 0] = np.nan
-    with pytest.raises(ValueError, match="column 'given_1': given 'a'; it takes numbers"):
+    assert predict_with_uncertainty(served, table)["tokens"].equals(tokens)
+    with pytest.raises(ValueError, match=r"row 1 .*, column 'given_1': 'a' is no number"):
         answers_of(inferred.task).answer(served, table.assign(given_1=[1.0, "a", 2.0]), {})
-    with pytest.raises(ValueError, match="row 0, column 'given_0': given nan"):
+    table.iloc[0, 0] = np.nan
+    with pytest.raises(ValueError, match=r"row 0 .*, column 'given_0': an empty cell"):
         answers_of(inferred.task).answer(served, table, {})
+
+
+def test_every_split_draws_rows_of_its_own(tmp_path: Path) -> None:
+    """Splits share no rows, so that intervals over them have no correction for any."""
+    several = resolve(TREE | {"splits": [0, 1, 2], "ablation": {"metrics": ["utility"]}})
+    results = Results(tmp_path)
+    (variant,) = through_every_stage(several, results)
+    parts = {
+        (split, part): Rows.read(PreparedSplit(data_folder(results.data, variant, split)).part(part)).features
+        for split in several.splits
+        for part in PARTS
+    }
+    every = np.concatenate(list(parts.values()))
+    assert len(np.unique(every[:, :3], axis=0)) == len(every) == 3 * (32 + 8 + 40)
+    table = read_parquet(Aggregated(results.aggregate).table, TABLE).to_pandas().set_index("metric")
+    assert table.loc["utility", ["n", "overlap"]].tolist() == [3, 0]
+    each = [
+        read_parquet(EvaluatedCell(cell_folder(results.evaluation(variant), 0, of)).predictions, STAGES)
+        for of in several.splits
+    ]
+    means = [np.mean(of["utility"].to_numpy()) for of in each]
+    half = 4.302653 * np.std(means, ddof=1) / np.sqrt(3)
+    assert table.loc["utility", "high"] - table.loc["utility", "low"] == pytest.approx(2 * half, rel=1e-5)
+    assert overlap_of(several) == 0
 
 
 @pytest.mark.parametrize(

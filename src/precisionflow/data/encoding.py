@@ -28,7 +28,7 @@ from precisionflow.data.readers.cells import (
     numbers_of,
     texts_of,
 )
-from precisionflow.data.readers.mistakes import SAYS_MISSING
+from precisionflow.data.readers.mistakes import SAYS_MISSING, shortened
 from precisionflow.records.columns import (
     BooleanInput,
     DateInput,
@@ -149,7 +149,7 @@ def _places(column: OrdinalInput, cells: Cells, place: Place) -> Values:
         place.refuse(
             int(row),
             column.name,
-            f"{texts[int(row)].as_py()!r} is no level in its order ({', '.join(column.levels)}); name it in "
+            f"{shortened(texts[int(row)].as_py())!r} is no level in its order ({', '.join(column.levels)}); name it in "
             f"task.source.columns.{column.name}.order, or mend the cell",
         )
     return np.where(absent, np.nan, found)

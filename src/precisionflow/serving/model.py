@@ -67,8 +67,8 @@ class ServedModel:
         missing = {*(known.missing if known else ()), *(form.missing if form else ())}
         marks = marks_of(form) if form else POINT
         place = Place(origin, marks=marks, missing=tuple(sorted(missing)))
-        names, every = [column.name for column in self.inputs], self.predictor.data_card.inputs
-        check_columns(names, there=rows.column_names, origin=origin)
+        every, names = self.predictor.data_card.inputs, {column.name: None for column in self.inputs}
+        check_columns(list(names), there=rows.column_names, origin=origin)
         stands = pa.array(np.full(rows.num_rows, STANDS))
         of = {each.name: rows[each.name] if each.name in names else stands for each in every}
         rows, encoder = pa.table(of), Encoder(every)
@@ -186,7 +186,8 @@ def predict_with_uncertainty(
     does not know), std^2 = aleatoric^2 + epistemic^2; for each level `lower_<per cent>` and `upper_<per cent>`, ends of
     the central interval. A model of classes: `class`, `confidence`, `entropy` and its part `epistemic` in nats, and
     `p_<class>` of every class. A model of images without classes: `free_energy` of a pixel in nats and the mean squared
-    errors `reconstruction_error` and `completion_error`. `recalibrated` names a method of evaluation.recalibration,
+    errors `reconstruction_error` and `completion_error`. A model of objects: `groups`, one that shares tokens:
+    `tokens`, their numbers with a blank between two. `recalibrated` names a method of evaluation.recalibration,
     fitted when the model was evaluated: its intervals in place of the model's own; variance_scaling multiplies the stds
     too, temperature tempers probabilities, aps and raps add the prediction sets `set_<per cent>`. ValueError for a
     column that is missing or holds no finite numbers, a method or level that the model lacks, and a model of texts.
@@ -202,7 +203,10 @@ def predictions(
     """The columns of `predict_with_uncertainty` for features as the model takes them; ValueError as there."""
     from precisionflow.evaluation.tasks.classification import RowClassPredictor
     from precisionflow.evaluation.tasks.images import UnlabelledPredictor
+    from precisionflow.evaluation.tasks.objects import ObjectPredictor
     from precisionflow.evaluation.tasks.regression import TablePredictor
+    from precisionflow.evaluation.tasks.stages import StagePredictor
+    from precisionflow.evaluation.tasks.videos import VideoPredictor
     from precisionflow.evaluation.uncertainty import class_table, image_table, uncertainty_table
 
     predictor, fit = model.predictor, cast("Any", model.fit(recalibrated))
@@ -210,8 +214,19 @@ def predictions(
         return uncertainty_table(predictor, features, levels=levels, fit=fit)
     if isinstance(predictor, UnlabelledPredictor):
         return image_table(predictor, features)
+    if isinstance(predictor, ObjectPredictor):
+        return _listed("groups", predictor.groups(features))
+    if isinstance(predictor, VideoPredictor | StagePredictor):
+        return _listed("tokens", predictor.tokens(features))
     assert isinstance(predictor, RowClassPredictor), "a model of a table"
     return class_table(predictor.stated(features), predictor.data_card.class_names, levels=levels, fit=fit)
+
+
+def _listed(name: str, numbers: "np.ndarray") -> "pd.DataFrame":
+    """One column: the numbers of each row in their order, with a blank between two."""
+    import pandas as pd
+
+    return pd.DataFrame({name: [" ".join(map(str, of)) for of in numbers]})
 
 
 def features_in(model: ServedModel, frame: "pd.DataFrame") -> "np.ndarray":
@@ -226,7 +241,7 @@ def features_in(model: ServedModel, frame: "pd.DataFrame") -> "np.ndarray":
             f"the model predicts {model.predictor.predicts}; a frame of features is for a model of a table, task.kind "
             "regression or classification; `precisionflow predict` and MLflow take the others"
         )
-    names = [column.name for column in model.inputs]
+    names = {column.name for column in model.inputs}
     rows = pa.table({str(name): _column(frame[name]) for name in frame.columns if str(name) in names})
     return model.encoded(rows, origin="the rows")[0]
 

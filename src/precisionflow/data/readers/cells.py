@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
-from precisionflow.data.readers.mistakes import OTHER, remedy_of
+from precisionflow.data.readers.mistakes import OTHER, remedy_of, shortened
 from precisionflow.data.readers.moments import formats_of, moment_of, no_date
 from precisionflow.data.readers.numerals import EITHER, POINT, Marks, may_be
 
@@ -74,7 +74,7 @@ def texts_of(column: Column, place: Place) -> Column:
 
 
 def _plain(cell: float | None) -> str | None:
-    return None if cell is None else str(int(cell)) if cell == cell and cell == int(cell) else str(cell)
+    return None if cell is None else str(int(cell)) if np.isfinite(cell) and cell == int(cell) else str(cell)
 
 
 def missing_in(column: Column, place: Place) -> Mask:
@@ -157,7 +157,7 @@ def booleans_of(column: Column, name: str, place: Place) -> Values:
         place.refuse(
             int(row),
             name,
-            f"{column[int(row)].as_py()!r} is no truth value; write true or false, yes or no, 1 or 0, or say "
+            f"{_shown(column[int(row)].as_py())} is no truth value; write true or false, yes or no, 1 or 0, or say "
             f"{{kind: category}} of the column",
         )
     return np.where(is_null(texts), np.nan, _array(true).astype(np.float64))
@@ -203,9 +203,8 @@ def _said_of(kind: pa.DataType) -> str:
     return "{kind: date}" if pa.types.is_date(kind) or pa.types.is_timestamp(kind) else "{kind: category}"
 
 
-def shortened(text: str) -> str:
-    """The beginning of a text, for messages."""
-    return text if len(text) <= 40 else text[:40] + "..."
+def _shown(cell: object) -> str:
+    return repr(shortened(cell)) if isinstance(cell, str) else str(cell)
 
 
 def kind_said(texts: Column) -> str:

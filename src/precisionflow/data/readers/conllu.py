@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, NoReturn
 
 from precisionflow.config.tasks.texts import Auxiliary
-from precisionflow.data.readers.cells import shortened
 from precisionflow.data.readers.compressed import opened, readable
 from precisionflow.data.readers.encodings import beginning, encoding_of
+from precisionflow.data.readers.mistakes import shortened
 
 FIELDS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 Column = Auxiliary

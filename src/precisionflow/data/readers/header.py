@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from precisionflow.data.readers.cells import shortened
-from precisionflow.data.readers.mistakes import SAYS_MISSING
+from precisionflow.data.readers.mistakes import SAYS_MISSING, shortened
 from precisionflow.data.readers.numerals import Marks
 
 Rows = list[tuple[int, list[str]]]

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 from precisionflow.data.readers.numerals import Marks
 
+SHOWN = 40
+"""Characters of a cell that messages show, at most."""
 OTHER = (
     "replace it or remove its row, or name it in task.source.form.missing if it stands for a missing value"
 )
@@ -33,6 +35,11 @@ _MISTAKES = (
     (SAYS_MISSING.pattern, _MISSING),
 )
 """(cell, what to do about it)."""
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text, for messages."""
+    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
 
 
 def remedy_of(cell: str, marks: Marks) -> str | None:

@@ -4,6 +4,8 @@ import datetime
 import re
 from collections.abc import Sequence
 
+from precisionflow.data.readers.mistakes import shortened
+
 _YEAR_FIRST = re.compile(r"[0-9]{4}([-/])[0-9]{2}\1[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?")
 _FORMATS = (
     "%d.%m.%Y",
@@ -54,9 +56,10 @@ def moment_of(cell: str, written: str | None) -> datetime.datetime | None:
 
 def no_date(cell: str, written: str | None) -> str:
     """What is wrong with a cell that says no moment, and what to do."""
+    shown = repr(shortened(cell))
     if written is not None:
         return (
-            f"{cell!r} is no date of the form {written}; mend the cell, or state another format of the column"
+            f"{shown} is no date of the form {written}; mend the cell, or state another format of the column"
         )
     for pattern, format in (
         (r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}", "%d.%m.%Y"),
@@ -64,7 +67,5 @@ def no_date(cell: str, written: str | None) -> str:
         (r"[0-9]{8}", "%Y%m%d"),
     ):
         if re.fullmatch(pattern, cell):
-            return (
-                f"{cell!r} is no date with the year first; state the format of the column, such as {format}"
-            )
-    return f"{cell!r} is no date; write it as 2026-01-31, or state the format of the column, such as %d.%m.%Y"
+            return f"{shown} is no date with the year first; state the format of the column, such as {format}"
+    return f"{shown} is no date; write it as 2026-01-31, or state the format of the column, such as %d.%m.%Y"

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from precisionflow.data.readers.cells import shortened
 from precisionflow.data.readers.compressed import readable
+from precisionflow.data.readers.mistakes import shortened
 from precisionflow.data.readers.table_form import check_text
 
 BATCH_CELLS = 1 << 19

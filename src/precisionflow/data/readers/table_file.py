@@ -161,7 +161,8 @@ def _refuse_twice(path: Path, form: Form, names: Sequence[str]) -> None:
 
 def check_columns(wanted: Sequence[str], *, there: Sequence[str], origin: str) -> None:
     """ValueError that names the wanted columns that are not there, the nearest spelling of one, and what there is."""
-    if missing := [name for name in wanted if name not in there]:
+    every = set(there)
+    if missing := [name for name in wanted if name not in every]:
         near = [other for other in there if other.casefold() == missing[0].casefold()]
         near = near or difflib.get_close_matches(missing[0], there, n=1)
         meant = f"; did you mean {near[0]!r}?" if near else ""

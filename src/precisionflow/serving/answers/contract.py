@@ -3,11 +3,19 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from precisionflow.records.cards import DatasetCard
+from precisionflow.records.columns import NumberInput
+
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 LEVEL = 0.95
 """Probability of the interval, or of the set of classes, where a call gives none."""
+
+
+def columns_of(card: DatasetCard) -> dict[str, str | None]:
+    """Columns of a table that a model takes, by MLflow's types."""
+    return {column.name: "double" if isinstance(column, NumberInput) else None for column in card.inputs}
 
 
 class Contract(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from precisionflow.config.tasks import Planning
+from precisionflow.data.readers.mistakes import shortened
 from precisionflow.inference.planning.history import History
 from precisionflow.records.cards import DatasetCard
 from precisionflow.serving.answers.contract import Contract
@@ -14,6 +15,10 @@ from precisionflow.serving.model import ServedModel
 
 if TYPE_CHECKING:
     from precisionflow.evaluation.tasks.planning import AgentPredictor
+
+
+MOST_DIGITS = 10
+"""Of an outcome or an action, which are indices."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ def history_of(observations: str, actions: str) -> History:
 def _outcomes(text: str) -> list[int]:
     """Whole numbers between blanks."""
     words = text.split()
-    if not all(word.isdecimal() for word in words):
-        raise ValueError(f"history {text!r}: holds what is no whole number; give indices between blanks")
+    if not all(word.isascii() and word.isdecimal() and len(word) <= MOST_DIGITS for word in words):
+        raise ValueError(
+            f"history {shortened(text)!r}: holds what is no whole number; give indices between blanks"
+        )
     return [int(word) for word in words]

@@ -10,8 +10,7 @@ from jaxtyping import Float
 
 from precisionflow.records.cards import DatasetCard
 from precisionflow.serving.answers.classes import columns_of_statements
-from precisionflow.serving.answers.contract import LEVEL, Contract
-from precisionflow.serving.answers.numbers import columns_of
+from precisionflow.serving.answers.contract import LEVEL, Contract, columns_of
 from precisionflow.serving.model import ServedModel, features_in, predictions
 
 Features = Float[np.ndarray, "rows features"]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from precisionflow.config.tasks import SequenceClassification
+from precisionflow.data.readers.mistakes import shortened
 from precisionflow.data.tasks.sequence_classification import bags_of
 from precisionflow.data.tokens import restored
 from precisionflow.records.cards import DatasetCard
@@ -47,8 +48,8 @@ def _scores(model: ServedModel, text: str, fit: Fit | None) -> dict[str, float |
     tokens, tokeniser = predictor.tokens(text), predictor.tokeniser
     if len(tokens) < 2:
         raise ValueError(
-            f"text {text!r} has fewer than two {predictor.task.tokens.plural}; a score needs one to predict and one "
-            "before it"
+            f"text {shortened(text)!r} has fewer than two {predictor.task.tokens.plural}; a score needs one to "
+            "predict and one before it"
         )
     seen: list[float] = []
     following = np.zeros(0)

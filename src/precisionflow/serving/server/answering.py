@@ -72,9 +72,12 @@ class Answering:
             if name not in endpoint.contract.params:
                 raise FieldError(name, f"{endpoint.name} of {self.name} takes none; leave it out")
         _of_field("recalibrated", lambda: endpoint.check(given))
+        given_rows = max(map(len, asked.columns.values()))
+        if given_rows > self.limits.rows:
+            raise FieldError(
+                "columns", f"has {given_rows} rows; {self.limits.rows} are the most, ask in parts"
+            )
         rows, value = _of_field("columns", lambda: endpoint.read(asked.columns))
-        if rows > self.limits.rows:
-            raise FieldError("columns", f"has {rows} rows; {self.limits.rows} are the most, ask in parts")
         kind = Kind(endpoint.name, tuple(sorted(given.items())))
         return Request(kind, rows, value, asked.deadline or self.limits.deadline, asked.tolerance)
 

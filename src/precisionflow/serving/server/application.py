@@ -149,7 +149,8 @@ def _question(app: FastAPI, model: Answering, endpoint: Endpoint) -> None:
             told = f"the queue is full; come again in {full.seconds} s"
             return _json(said(told), 503, retry=full.seconds)
         except Late:
-            return _json(said("deadline: it passed before there was a worker; ask again or allow more"), 504)
+            told = "deadline: it passed before there was a worker; ask again or allow more"
+            return _json(said(told, field="deadline"), 504)
         except ValueError as mistake:
             return _json(said(f"columns: {mistake}", field="columns"), 422)
 

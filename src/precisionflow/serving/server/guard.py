@@ -1,6 +1,7 @@
 """What every HTTP request passes: its body read within bounds, requests in flight, time from headers to answer."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -61,12 +62,8 @@ class Guard:
         stated = dict(scope["headers"]).get(b"content-length", b"")
         most, wait = self.limits.body, self.limits.receive
         if stated.isdigit() and int(stated[:20]) > most:
-            await refuse(
-                send,
-                413,
-                f"given {stated[:20].decode()} bytes; {most} are the most, ask in parts",
-                field="body",
-            )
+            told = f"given {stated[:20].decode()} bytes; {most} are the most, ask in parts"
+            await refuse(send, 413, told, field="body", rest=receive, wait=wait)
             return
         body = bytearray()
         try:
@@ -78,7 +75,7 @@ class Guard:
                     body += message.get("body", b"")
                     if len(body) > most:
                         told = f"more than {most} bytes, the most there may be; ask in parts"
-                        await refuse(send, 413, told, field="body")
+                        await refuse(send, 413, told, field="body", rest=receive, wait=wait)
                         return
                     if not message.get("more_body", False):
                         break
@@ -103,11 +100,29 @@ class Guard:
         return last
 
 
-async def refuse(send: Send, status: int, error: str, *, field: str | None = None) -> None:
-    """Answer before the body is read; the connection ends, since what follows on it is the rest of the body."""
+async def refuse(
+    send: Send,
+    status: int,
+    error: str,
+    *,
+    field: str | None = None,
+    rest: Receive | None = None,
+    wait: float = 0.0,
+) -> None:
+    """Answer before the body is read; the connection ends, since what follows on it is the rest of the body.
+
+    The `rest` is thrown away as it comes, for `wait` seconds at most: a connection that is closed in its midst is
+    reset, and a client that has not read yet never learns why.
+    """
     body = said(f"{field}: {error}" if field else error, field=field)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send(
         {"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]}
     )
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    if rest is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                while (await rest()).get("more_body", False):
+                    pass
+    await send({"type": "http.response.body", "body": b""})
