@@ -132,7 +132,7 @@ def test_looks_that_cannot_be_are_refused(change: str, told: str) -> None:
 
 
 def test_splits_are_no_units_of_looks() -> None:
-    with pytest.raises(ConfigError, match=r"ablation\.looks: splits share their rows"):
+    with pytest.raises(ConfigError, match=r"ablation\.looks: are taken by seeds of one split"):
         regression(("ablation:\n", "ablation:\n  looks: [2, 4]\n"))
 
 

@@ -139,9 +139,9 @@ def units_in(scored: Scored, experiment: Experiment, metric: str, *, nominal: fl
 
 
 def overlap_in(scored: Scored, experiment: Experiment) -> float:
-    """n_test / n_train of the splits, the mean over their cells; 0 where seeds are the units."""
+    """n_test / n_train of the splits, the mean over their cells; 0 of seeds, and of splits that are drawn apart."""
     known = [scores for unit in scored for scores in unit if scores is not None]
-    if unit_of(experiment) == "seed" or not known:
+    if unit_of(experiment) == "seed" or experiment.task.several_splits == "drawn" or not known:
         return 0.0
     return math.fsum(scores.rows / scores.rows_learned for scores in known) / len(known)
 

@@ -105,8 +105,8 @@ def _fewest(shown: Callable[[int], bool], std: float) -> float:
 
 
 def overlap_of(experiment: Experiment) -> float:
-    """n_test / n_train of the experiment's splits as its source says; 0 where seeds are the units."""
-    if len(experiment.splits) == 1:
+    """n_test / n_train of the experiment's splits as its source says; 0 of seeds and of splits drawn apart."""
+    if len(experiment.splits) == 1 or experiment.task.several_splits == "drawn":
         return 0.0
     match experiment.task.source:
         case (

@@ -1,9 +1,12 @@
 """What every source of data says of itself."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from precisionflow.config.base import Config
+
+Splits = Literal["cut", "drawn", "none"]
+"""What further splits of a task are: other cuts of the same rows, rows that are drawn anew, or none."""
 
 
 class Source(Config, ABC):

@@ -90,13 +90,13 @@ def open_task(task: Task, split: int) -> Opened:
         case Synthetic():
             return open_synthetic_task(task)
         case Objects():
-            return open_objects(task)
+            return open_objects(task, split=split)
         case Allocation():
             return open_allocation(task)
         case VideoAllocation():
-            return open_videos(task)
+            return open_videos(task, split=split)
         case StageAllocation():
-            return open_stages(task)
+            return open_stages(task, split=split)
         case Tagging():
             return open_tagging(task, split=split)
         case Planning():

@@ -44,7 +44,7 @@ def attention_can_be_inspected(experiment: "Experiment") -> None:
 
 
 def data_can_be_cut(experiment: "Experiment") -> None:
-    if experiment.splits != (0,) and not experiment.task.has_splits:
+    if experiment.splits != (0,) and experiment.task.several_splits == "none":
         raise ValueError(
             f"splits: given {list(experiment.splits)}; its data are cut once; keep [0] and repeat with seeds"
         )
@@ -75,8 +75,7 @@ def looks_count_seeds(experiment: "Experiment") -> None:
     looks, seeds = experiment.ablation.looks, len(experiment.seeds)
     if looks and len(experiment.splits) > 1:
         raise ValueError(
-            "ablation.looks: splits share their rows, and what they add is not independent; look at seeds of one "
-            "split, or leave the looks out"
+            "ablation.looks: are taken by seeds of one split; give one in splits, or leave the looks out"
         )
     if looks and seeds not in looks:
         raise ValueError(

@@ -11,6 +11,7 @@ from precisionflow.config.engine import DeepSpeedEngine, TorchEngine
 from precisionflow.config.evaluation import Evaluation
 from precisionflow.config.likelihoods import AllocationElbo, FreeEnergy
 from precisionflow.config.networks import Clusters, Generative, Slots
+from precisionflow.config.source import Splits
 from precisionflow.config.sources import ImageSource, ScikitLearnImages
 from precisionflow.config.tasks.classes import CLASS_METRICS, ClassTask, told_apart
 from precisionflow.config.tasks.without_labels import WithoutLabels
@@ -33,7 +34,7 @@ class Images(ClassTask):
     networks: ClassVar = (Generative,)
     likelihoods: ClassVar = (FreeEnergy,)
     engines: ClassVar = (TorchEngine,)
-    has_splits: ClassVar = True
+    several_splits: ClassVar[Splits] = "cut"
     causal: ClassVar = False
     beside: ClassVar = IMAGE_METRICS
     metrics: ClassVar = (*CLASS_METRICS, *beside)
@@ -94,7 +95,7 @@ class Allocation(ClassTask):
     networks: ClassVar = (PatchReader,)
     likelihoods: ClassVar = (AllocationElbo,)
     engines: ClassVar = (TorchEngine, DeepSpeedEngine)
-    has_splits: ClassVar = False
+    several_splits: ClassVar[Splits] = "none"
     causal: ClassVar = False
     headline: ClassVar = ("accuracy", "nll", "tokens_of_figure")
     beside: ClassVar = ("tokens", "tokens_of_figure", "padding")

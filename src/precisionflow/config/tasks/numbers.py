@@ -9,6 +9,7 @@ from precisionflow.config.external import Estimator, PredictionFile
 from precisionflow.config.filters import Filter
 from precisionflow.config.likelihoods import RegressionObjective
 from precisionflow.config.networks import MLP, TAGI, Fusion, Transformer
+from precisionflow.config.source import Splits
 from precisionflow.config.sources import ScikitLearnTable, TableSource
 
 
@@ -23,7 +24,7 @@ class Regression(Config):
     """Engines that can train it."""
     recalibrations: ClassVar = get_args(TableRecalibration)
     """Methods that its predictions can be recalibrated by."""
-    has_splits: ClassVar = True
+    several_splits: ClassVar[Splits] = "cut"
     """Whether its data can be cut anew."""
     causal: ClassVar = False
     """Whether a place of a sequence has to be kept from seeing later ones."""

@@ -7,6 +7,7 @@ from precisionflow.config.base import Config, Count
 from precisionflow.config.engine import TorchEngine
 from precisionflow.config.evaluation import Evaluation
 from precisionflow.config.likelihoods import ExpectedFreeEnergy
+from precisionflow.config.source import Splits
 from precisionflow.config.worlds import TMaze, Worlds
 
 PLANNING_METRICS = (
@@ -28,7 +29,7 @@ class Planning(Config):
     likelihoods: ClassVar = (ExpectedFreeEnergy,)
     engines: ClassVar = (TorchEngine,)
     recalibrations: ClassVar[tuple[str, ...]] = ()
-    has_splits: ClassVar = False
+    several_splits: ClassVar[Splits] = "none"
     causal: ClassVar = False
     predicts_tokens: ClassVar = False
     headline: ClassVar = ("reward", "success", "information")

@@ -7,6 +7,7 @@ from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEng
 from precisionflow.config.evaluation import ClassRecalibration, Evaluation, SetRecalibration
 from precisionflow.config.external import Classifier, PredictionFile
 from precisionflow.config.networks import MLP
+from precisionflow.config.source import Splits
 from precisionflow.config.sources import ClassSource, ScikitLearnClasses
 from precisionflow.config.tasks.classes import CLASS_METRICS, PARTS_OF_ENTROPY, ClassTask, told_apart
 
@@ -17,7 +18,7 @@ class Classification(ClassTask):
     networks: ClassVar = (MLP, *get_args(Classifier), PredictionFile)
     engines: ClassVar = (TorchEngine, BatchedEngine, DeepSpeedEngine)
     recalibrations: ClassVar = (*get_args(ClassRecalibration), *get_args(SetRecalibration))
-    has_splits: ClassVar = True
+    several_splits: ClassVar[Splits] = "cut"
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")
     beside: ClassVar = PARTS_OF_ENTROPY

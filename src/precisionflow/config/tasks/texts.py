@@ -9,6 +9,7 @@ from precisionflow.config.evaluation import ClassRecalibration, Evaluation, SetR
 from precisionflow.config.external import LogisticRegression, PredictionFile
 from precisionflow.config.likelihoods import ClassObjective
 from precisionflow.config.networks import Transformer
+from precisionflow.config.source import Splits
 from precisionflow.config.sources import ConlluFile, ScikitLearnText, TableFile, TextSource
 from precisionflow.config.synthetic import Copying, Synthetics
 from precisionflow.config.tasks.classes import CLASS_METRICS, PARTS_OF_ENTROPY, ClassTask
@@ -26,7 +27,7 @@ class NextToken(ClassTask):
     """Predict the next token of a text."""
 
     likelihoods: ClassVar = get_args(ClassObjective)
-    has_splits: ClassVar = False
+    several_splits: ClassVar[Splits] = "none"
     causal: ClassVar = True
     predicts_tokens: ClassVar = True
     metrics: ClassVar = ("nll", "perplexity", "bits_per_character", "bits_per_byte", *CLASS_METRICS[1:])
@@ -60,7 +61,7 @@ class SequenceClassification(ClassTask):
 
     networks: ClassVar = (Transformer, LogisticRegression, PredictionFile)
     recalibrations: ClassVar = (*get_args(ClassRecalibration), *get_args(SetRecalibration))
-    has_splits: ClassVar = True
+    several_splits: ClassVar[Splits] = "cut"
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")
     beside: ClassVar = PARTS_OF_ENTROPY
@@ -110,7 +111,7 @@ class SequenceClassification(ClassTask):
 class Synthetic(ClassTask):
     """Predict what a synthetic source hides, where the best possible prediction is known."""
 
-    has_splits: ClassVar = False
+    several_splits: ClassVar[Splits] = "none"
     headline: ClassVar = ("excess_nll", "accuracy", "ece")
     metrics: ClassVar = (*CLASS_METRICS, "excess_nll", "excess_error", "sequence_accuracy")
     without_zero: ClassVar = ("excess_",)
@@ -143,7 +144,7 @@ class Tagging(ClassTask):
     """Predict the tag of every word of a sentence."""
 
     networks: ClassVar = (Transformer, LogisticRegression, PredictionFile)
-    has_splits: ClassVar = True
+    several_splits: ClassVar[Splits] = "cut"
     causal: ClassVar = False
     headline: ClassVar = ("nll", "ece", "accuracy")
     beside: ClassVar = PARTS_OF_ENTROPY

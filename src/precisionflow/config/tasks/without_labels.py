@@ -6,15 +6,16 @@ from precisionflow.config.base import Config
 from precisionflow.config.engine import TorchEngine
 from precisionflow.config.evaluation import Evaluation
 from precisionflow.config.likelihoods import FreeEnergy
+from precisionflow.config.source import Splits
 
 
 class WithoutLabels(Config):
-    """The parts are drawn apart, so that there is one split, and no probability is there to recalibrate."""
+    """Every split draws parts of its own, and no probability is there to recalibrate."""
 
     likelihoods: ClassVar = (FreeEnergy,)
     engines: ClassVar = (TorchEngine,)
     recalibrations: ClassVar[tuple[str, ...]] = ()
-    has_splits: ClassVar = False
+    several_splits: ClassVar[Splits] = "drawn"
     causal: ClassVar = False
     predicts_tokens: ClassVar = False
     metrics: ClassVar[tuple[str, ...]] = ()

@@ -1,4 +1,4 @@
-"""Rows of numbers that are drawn as they are, without standardisation: three parts, each from a stream of its own."""
+"""Rows of numbers that are drawn as they are, not standardised: three parts of every split, each from a new stream."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -25,6 +25,7 @@ def opened(
     draw: Draw,
     *,
     stream: int,
+    split: int,
     names: tuple[str, ...],
     target: str,
     value: float,
@@ -37,7 +38,10 @@ def opened(
     sha256 = hashlib.sha256(task.model_dump_json().encode()).hexdigest()
     seed = (task.source.seed, stream)
     return Opened(
-        sha256, partial(_write, rows=rows, draw=draw, seed=seed, names=names, target=target, value=value)
+        sha256,
+        partial(
+            _write, rows=rows, draw=draw, seed=seed, split=split, names=names, target=target, value=value
+        ),
     )
 
 
@@ -47,13 +51,14 @@ def _write(
     rows: Mapping[Part, int],
     draw: Draw,
     seed: tuple[int, int],
+    split: int,
     names: tuple[str, ...],
     target: str,
     value: float,
 ) -> Prepared:
     with part_files(folder, SCHEMA) as append:
         for index, (part, count) in enumerate(rows.items()):
-            features = draw(count, np.random.default_rng([*seed, index]))
+            features = draw(count, np.random.default_rng([*seed, index, split]))
             columns = [np.arange(count), list(features), np.full(count, value)]
             append(part, pa.table(dict(zip(SCHEMA.names, columns, strict=True)), schema=SCHEMA))
     as_it_is = Standardisation(

@@ -1,4 +1,4 @@
-"""Images of objects: three parts drawn independently."""
+"""Images of objects: three parts of every split, drawn independently."""
 
 import hashlib
 from functools import partial
@@ -17,24 +17,25 @@ from precisionflow.results.layout import PARTS, Part
 SCHEMA = without(REGRESSION_ROWS, WEIGHT)
 
 
-def open_objects(task: Objects) -> Opened:
+def open_objects(task: Objects, *, split: int) -> Opened:
     """The images; their checksum is that of the configuration, from which they follow."""
     sha256 = hashlib.sha256(task.model_dump_json().encode()).hexdigest()
-    return Opened(sha256, partial(write_objects, task=task))
+    return Opened(sha256, partial(write_objects, task=task, split=split))
 
 
-def drawn_part(task: Objects, part: Part) -> Drawn:
-    """The images of a part, from a random stream of its own."""
+def drawn_part(task: Objects, part: Part, *, split: int) -> Drawn:
+    """The images of a part of a split, from a random stream of its own."""
     count = {"train": task.train, "valid": task.valid, "test": task.test}[part]
-    return draw_objects(task.source, count, np.random.default_rng([task.source.seed, 3, PARTS.index(part)]))
+    random = np.random.default_rng([task.source.seed, 3, PARTS.index(part), split])
+    return draw_objects(task.source, count, random)
 
 
-def write_objects(folder: Path, *, task: Objects) -> Prepared:
+def write_objects(folder: Path, *, task: Objects, split: int) -> Prepared:
     """Write the parts into `folder`: features are the number of groups, then all pixels; so is the target."""
     rows: dict[Part, int] = {}
     with part_files(folder, SCHEMA) as append:
         for part in PARTS:
-            drawn = drawn_part(task, part)
+            drawn = drawn_part(task, part, split=split)
             groups = drawn.groups.astype(float)
             features = np.column_stack([groups, drawn.features.reshape(len(groups), -1)])
             columns = [np.arange(len(groups)), list(features), groups]

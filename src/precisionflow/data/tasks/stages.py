@@ -9,9 +9,11 @@ from precisionflow.data.sources.stage_chains import draw_stages
 from precisionflow.data.tasks.drawn import opened
 
 
-def open_stages(task: StageAllocation) -> Opened:
-    """The rows: features are what is given, the readings of all stages, then their precisions; the target is their
-    number."""
+def open_stages(task: StageAllocation, *, split: int) -> Opened:
+    """The rows of a split: features are what is given, the readings of all stages, then their precisions.
+
+    The target is the number of stages.
+    """
     source = task.source
 
     def draw(count: int, random: np.random.Generator) -> Float[np.ndarray, "rows features"]:
@@ -28,4 +30,4 @@ def open_stages(task: StageAllocation) -> Opened:
         ),
         *(f"precision_{stage}" for stage in range(source.stages)),
     )
-    return opened(task, draw, stream=9, names=names, target="stages", value=float(source.stages))
+    return opened(task, draw, stream=9, split=split, names=names, target="stages", value=float(source.stages))

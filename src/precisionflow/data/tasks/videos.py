@@ -9,8 +9,8 @@ from precisionflow.data.sources.moving_weights import draw_videos
 from precisionflow.data.tasks.drawn import opened
 
 
-def open_videos(task: VideoAllocation) -> Opened:
-    """The videos: features are ln w as seen, then as it is; the target is the number of spots."""
+def open_videos(task: VideoAllocation, *, split: int) -> Opened:
+    """The videos of a split: features are ln w as seen, then as it is; the target is the number of spots."""
     source = task.source
 
     def draw(count: int, random: np.random.Generator) -> Float[np.ndarray, "rows features"]:
@@ -22,4 +22,4 @@ def open_videos(task: VideoAllocation) -> Opened:
         for frame in range(source.frames)
         for patch in range(source.patches**2)
     )
-    return opened(task, draw, stream=7, names=names, target="spots", value=float(source.spots))
+    return opened(task, draw, stream=7, split=split, names=names, target="spots", value=float(source.spots))

@@ -43,7 +43,8 @@ class ObjectPredictor(TrainedNetwork):
         """
         task = experiment.task
         assert isinstance(task, Objects)
-        rows, drawn = Rows.read(PreparedSplit(data).part("test")), drawn_part(task, "test")
+        rows = Rows.read(PreparedSplit(data).part("test"))
+        drawn = drawn_part(task, "test", split=self.data_card.split)
         if not np.array_equal(
             rows.features[:, 1:], drawn.features.reshape(len(drawn.owner), -1).astype(np.float32)
         ):
