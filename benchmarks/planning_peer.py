@@ -82,14 +82,14 @@ def main(source: str, out: str) -> None:
     posterior, _ = one.infer_policies(beliefs)
     agent = agent_of(model, batch=batch)
     compiled = programs(agent)
-    start = time.perf_counter()
+    start = time.process_time()
     play(agent, compiled, model, batch=batch, seed=0)
-    first = time.perf_counter() - start
+    first = time.process_time() - start
     times, rewards = [], []
     for seed in range(1, 4):
-        start = time.perf_counter()
+        start = time.process_time()
         rewards.append(play(agent, compiled, model, batch=batch, seed=seed))
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     np.savez(
         out,
         posterior=np.asarray(posterior)[0],
