@@ -39,10 +39,11 @@ MLFLOW = "precisionflow"
 VARIANTS = 2
 SHARE = 0.6
 """Of a TrainJob's work that is done when its pod is killed."""
-STEPS = 600
+STEPS = 300
 SETTINGS = (
     *("engine.nodes=2", "engine.ranks=2"),
     *(f"training.steps={STEPS}", "training.validate_every=50", "training.checkpoint_every=20"),
+    *("cluster.train={cpu: 500m, memory: 2Gi}", "cluster.evaluate.cpu=500m", "cluster.other.cpu=500m"),
     "ablation.axes={learning: {backprop: {learning.kind: backprop}, pc: {learning.kind: predictive_coding}}}",
 )
 """Of `quickstart-language`: `VARIANTS`, each a TrainJob that trains its seeds one after the other."""
