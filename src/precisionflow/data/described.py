@@ -157,32 +157,21 @@ def _by_name(found: Described, levels: set[str]) -> str | None:
     if levels <= {word for words in parts for word in words} and len(levels) > 1:
         how = f"{{kind: given, column: {found.name}}}"
         return f"says the part of each row; state task.source.split: {how}, {told}"
+    called = found.kind == "number" and is_called_weights(found.name)
+    weighs = f"is called weights; where it holds them, state task.source.weights, {told}" if called else None
     if found.kind == "date" or (found.kind == "number" and not _whole(found.numbers)):
-        return (
-            f"is called weights; where it holds them, state task.source.weights, {told}"
-            if _weighs(found)
-            else None
-        )
+        return weighs
+    how = f"{{kind: grouped, column: {found.name}}}"
     if is_called_cut(found.name):
-        how = f"{{kind: grouped, column: {found.name}}}"
         return (
             f"is called as what cuts the rows; where it does, state task.source.split, such as {how}, {told}"
         )
     if is_called_identifier(found.name):
-        how = f"{{kind: grouped, column: {found.name}}}"
         return (
             "is called an identifier; state task.source.split, such as "
             f"{how}, where some rows belong together, {told}"
         )
-    return (
-        f"is called weights; where it holds them, state task.source.weights, {told}"
-        if _weighs(found)
-        else None
-    )
-
-
-def _weighs(found: Described) -> bool:
-    return found.kind == "number" and is_called_weights(found.name)
+    return weighs
 
 
 def _whole(values: Float[np.ndarray, "rows"] | None) -> bool:
