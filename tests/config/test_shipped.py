@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from precisionflow.ablation.design import expand
+from precisionflow.ablation.design import expand, shortfall
 from precisionflow.config import Experiment, load, parse, shipped, to_yaml
 from precisionflow.config.base import without_defaults
 from precisionflow.config.schema import json_schema
@@ -136,6 +136,17 @@ def test_a_shown_experiment_is_the_same_experiment(name: str) -> None:
 def test_every_variant_is_an_experiment_of_its_own(name: str) -> None:
     for variant in expand(load(name)):
         assert parse(to_yaml(variant.experiment)) == variant.experiment
+
+
+PUBLISHED = {"shakespeare", "shakespeare-gpu", "sst2", "ewt"}
+"""Experiments that are compared with published figures: three seeds of minutes to hours each tell the spread alone."""
+TOURS = {"synthetic", "performance"}
+"""Those that compare with an exact optimum, or measure seconds: their contrasts come beside it."""
+
+
+def test_an_experiment_has_the_units_that_a_verdict_takes() -> None:
+    short = {name: told for name in shipped() if (told := shortfall(load(name)))}
+    assert set(short) == PUBLISHED | TOURS, short
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
