@@ -138,7 +138,7 @@ def test_work_that_is_left_and_done_is_told(tmp_path: Path, capsys: pytest.Captu
 
 
 PARTS = {
-    "pc-laws-outliers": (80, 3),
+    "pc-laws-outliers": (120, 3),
     "shakespeare-parts": (99, 10),
     "sst2-parts": (28, 3),
     "ewt-parts": (28, 3),
@@ -155,7 +155,7 @@ def test_studies_of_parts_are_planned_and_can_have_verdicts(
     told = capsys.readouterr().out
     assert f"{name}: {cells} cells, 0 done, {cells} open" in told
     assert f"{contrasts} contrasts: 80 % power" in told
-    tuned = "tuning before them: 8 studies of 8 trials, 0 of 64 trials done" in told
+    tuned = "tuning before them: 12 studies of 8 trials, 0 of 96 trials done" in told
     assert tuned == (name == SMALLEST)
 
 
