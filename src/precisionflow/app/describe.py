@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from precisionflow.config.load import as_options, form_of
+from precisionflow.config.load import form_of, remedies_as_options
 from precisionflow.config.yaml12 import write_yaml
 from precisionflow.data.describe import describe_file
 from precisionflow.data.described import Described
@@ -13,10 +13,8 @@ HEADER = ("column", "kind", "missing", "holds")
 
 def described(path: Path, *, target: str | None, form: Sequence[str]) -> str:
     """What is printed of a file; ValueError for a file that cannot be read."""
-    try:
+    with remedies_as_options():
         found = describe_file(path, target=target, form=form_of(form))
-    except ValueError as error:
-        raise ValueError(as_options(str(error))) from None
     parts = [f"{path}: {found.summary}"]
     if found.columns:
         parts.append(_table(found.columns))

@@ -2,8 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from precisionflow.app.predict_tags import tagged_file
-from precisionflow.config.load import as_options, form_of
+from precisionflow.config.load import as_options, form_of, remedies_as_options
 from precisionflow.config.tasks import SequenceClassification
 from precisionflow.console import note
 from precisionflow.data.readers.conllu import SUFFIX, is_conllu
@@ -88,14 +87,14 @@ def _predicted(
     typed_: bool,
 ) -> pa.Table:
     """The rows of a table with the model's columns beside theirs."""
-    with _in_options():
+    with remedies_as_options():
         file = TableInFile.open(path, form_of(form))
         written = file.whole()
     if not written.num_rows:
         raise ValueError(f"{path}: has no rows; give at least one")
     served = _checked(load(), levels, recalibrated)
     if served.is_of_a_table:
-        with _in_options():
+        with remedies_as_options():
             features, told = served.encoded(written, origin=str(path), form=file.form)
         predicted = predictions(served, features, levels=levels or (LEVEL,), recalibrated=recalibrated)
     else:
@@ -110,15 +109,6 @@ def _predicted(
             )
         given = given.append_column(str(name), pa.array(values.to_numpy()))
     return given
-
-
-@contextmanager
-def _in_options() -> Iterator[None]:
-    """What is wrong with a table, with the options of the command as the remedy."""
-    try:
-        yield
-    except ValueError as error:
-        raise ValueError(as_options(str(error))) from None
 
 
 def _checked(served: ServedModel, levels: Sequence[float], recalibrated: str | None) -> ServedModel:

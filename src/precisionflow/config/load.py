@@ -1,9 +1,10 @@
 """Loading: from a name, a file or text to a validated Experiment, with `--set` overlays merged first."""
 
 import base64
+import contextlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,15 @@ def as_options(message: str) -> str:
     message = message.replace(" and say what becomes of it in task.source.missing", "")
     stated = re.sub(rf"(task\.source\.form: )?\{{((?:{keys}): [^}}]*)\}}", _as_option, message)
     return re.sub(r"task\.source\.form(\.(?=\w))?", lambda found: f"--form{' ' * bool(found[1])}", stated)
+
+
+@contextlib.contextmanager
+def remedies_as_options() -> Iterator[None]:
+    """What is wrong with a file inside the block is told with the options of a command as the remedy."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(as_options(str(error))) from None
 
 
 def _as_option(found: re.Match[str]) -> str:

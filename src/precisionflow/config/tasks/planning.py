@@ -3,11 +3,10 @@
 from typing import ClassVar, Literal
 
 from precisionflow.config.agents import Agent
-from precisionflow.config.base import Config, Count
-from precisionflow.config.engine import TorchEngine
-from precisionflow.config.evaluation import Evaluation
+from precisionflow.config.base import Count
 from precisionflow.config.likelihoods import ExpectedFreeEnergy
 from precisionflow.config.source import Splits
+from precisionflow.config.tasks.without_labels import WithoutLabels
 from precisionflow.config.worlds import TMaze, Worlds
 
 PLANNING_METRICS = (
@@ -22,16 +21,12 @@ PLANNING_METRICS = (
 """Metrics of the episodes of an agent."""
 
 
-class Planning(Config):
+class Planning(WithoutLabels):
     """Act in a world that is seen in part: episodes whose chances follow from (seed, split, episode)."""
 
     networks: ClassVar = (Agent,)
     likelihoods: ClassVar = (ExpectedFreeEnergy,)
-    engines: ClassVar = (TorchEngine,)
-    recalibrations: ClassVar[tuple[str, ...]] = ()
     several_splits: ClassVar[Splits] = "none"
-    causal: ClassVar = False
-    predicts_tokens: ClassVar = False
     headline: ClassVar = ("reward", "success", "information")
     metrics: ClassVar = PLANNING_METRICS
     without_zero: ClassVar[tuple[str, ...]] = ()
@@ -43,7 +38,3 @@ class Planning(Config):
     """Episodes whose surprise, -ln p(o), is the validation loss."""
     test: Count = 1000
     """Episodes that are scored."""
-
-    def measured(self, evaluation: Evaluation) -> tuple[str, ...]:  # noqa: ARG002 - every evaluation measures them
-        """Names of all metrics."""
-        return self.metrics

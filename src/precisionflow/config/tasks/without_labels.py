@@ -1,4 +1,4 @@
-"""What tasks have in common whose rows are drawn and whose models lower a free energy, without labels."""
+"""What tasks have in common whose rows or episodes are drawn, and whose models lower a free energy without labels."""
 
 from typing import ClassVar
 
@@ -10,9 +10,9 @@ from precisionflow.config.source import Splits
 
 
 class WithoutLabels(Config):
-    """Every split draws parts of its own, and no probability is there to recalibrate."""
+    """No probability is there to recalibrate; where there are several splits, each draws parts of its own."""
 
-    likelihoods: ClassVar = (FreeEnergy,)
+    likelihoods: ClassVar[tuple[type[Config], ...]] = (FreeEnergy,)
     engines: ClassVar = (TorchEngine,)
     recalibrations: ClassVar[tuple[str, ...]] = ()
     several_splits: ClassVar[Splits] = "drawn"
