@@ -199,6 +199,24 @@ def test_pairs_differ_in_one_axis_where_the_baseline_has_its_first_level() -> No
     ]
 
 
+def test_contrasts_of_named_axes_alone_are_those_of_all_axes_without_the_others() -> None:
+    """At every level of the others, and the family is the smaller."""
+    experiment = language()
+    learning = language(("ablation:", "ablation:\n  contrasted: [learning]"))
+    whole, part = (pairs(of, expand(of)) for of in (experiment, learning))
+    assert [p.variant.name for p in part] == [p.variant.name for p in whole if p.axis == "learning"] != []
+    every = language(("ablation:", "ablation:\n  contrasted: [attention, learning]"))
+    assert [(p.axis, p.variant.name) for p in pairs(every, expand(every))] == [
+        (p.axis, p.variant.name) for p in whole
+    ]
+    assert shortfall(learning) == "3 seeds, 2 contrasts: 7 needed"
+
+
+def test_a_contrasted_axis_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"ablation\.contrasted: unknown axis 'lerning'; allowed: .*did you mean"):
+        language(("ablation:", "ablation:\n  contrasted: [lerning]"))
+
+
 @pytest.mark.parametrize(
     ("seeds", "said"),
     [

@@ -180,13 +180,14 @@ class Pair:
 
 
 def pairs(experiment: Experiment, variants: Sequence[Variant]) -> list[Pair]:
-    """What is contrasted among the variants of one dataset: every level but the first of every axis.
+    """What is contrasted among the variants of one dataset: every level but the first of every contrasted axis.
 
-    A pair whose baseline is not in the design is left out.
+    Axes that move together are contrasted where one of them is. A pair whose baseline is not in the design is left out.
     """
     where = {tuple(v.levels.items()): v for v in variants}
     found = []
-    for factor in factors(experiment.ablation):
+    asked = experiment.ablation.contrasted or tuple(experiment.ablation.axes)
+    for factor in (of for of in factors(experiment.ablation) if not set(asked).isdisjoint(of)):
         first = {axis: next(iter(experiment.ablation.axes[axis])) for axis in factor}
         for variant in variants:
             baseline = where.get(tuple((variant.levels | first).items()))

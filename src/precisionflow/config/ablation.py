@@ -42,6 +42,8 @@ class Ablation(Config):
     """dataset -> overlay; none: the experiment's own task."""
     metrics: tuple[str, ...] = ()
     """Metrics of the contrasts; none: the task's headline metrics."""
+    contrasted: tuple[Label, ...] = ()
+    """Axes whose levels are contrasted, at each combination of the others' levels; none: every axis."""
     margins: dict[str, Margin] = {}
     """Metric -> difference that does not matter; without one nothing is called equivalent in it."""
     missing: Literal["refuse", "drop_pair", "worst_rank"] = "refuse"
@@ -63,11 +65,15 @@ class Ablation(Config):
     """Axes whose levels are tuned before their seeds run; none: levels are compared as they are written."""
 
     @model_validator(mode="after")
-    def _tuned_axes_are_there(self) -> Self:
-        for axis in self.tuned.axes if self.tuned else ():
-            if axis not in self.axes:
-                allowed = f"allowed: {', '.join(self.axes)}{nearest(axis, list(self.axes))}"
-                raise ValueError(f"ablation.tuned.axes: unknown axis {axis!r}; {allowed}")
+    def _named_axes_are_there(self) -> Self:
+        for field, axes in (
+            ("contrasted", self.contrasted),
+            ("tuned.axes", self.tuned.axes if self.tuned else ()),
+        ):
+            for axis in axes:
+                if axis not in self.axes:
+                    allowed = f"allowed: {', '.join(self.axes)}{nearest(axis, list(self.axes))}"
+                    raise ValueError(f"ablation.{field}: unknown axis {axis!r}; {allowed}")
         return self
 
     @model_validator(mode="after")
