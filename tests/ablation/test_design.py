@@ -213,7 +213,9 @@ def test_contrasts_of_named_axes_alone_are_those_of_all_axes_without_the_others(
 
 
 def test_a_contrasted_axis_that_is_none_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"ablation\.contrasted: unknown axis 'lerning'; allowed: .*did you mean"):
+    with pytest.raises(
+        ConfigError, match=r"ablation\.contrasted: unknown axis 'lerning'; allowed: .*did you mean"
+    ):
         language(("ablation:", "ablation:\n  contrasted: [lerning]"))
 
 
