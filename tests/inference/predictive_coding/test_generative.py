@@ -281,6 +281,19 @@ def test_evaluation_gives_the_free_energies(data):
 
 
 @pytest.mark.parametrize("beliefs", ["laplace", "mode"])
+def test_the_loss_of_a_lesson_is_what_validation_measures(data, beliefs):
+    """The free energy of a pixel; with a learned precision that has left its initial value too."""
+    learned = LearnedPrecision(initial=PRECISION, lowest=0.1, highest=100.0)
+    model, (images, given) = made(coding(precision=learned), beliefs=beliefs), data
+    with torch.no_grad():
+        next(model.image_law.parameters()).add_(0.7)
+        validated = GenerativeLearner(model).eval()(Batch(given, images))
+    told = lesson(model, images, given).loss
+    assert not told.requires_grad
+    torch.testing.assert_close(told, validated.sum() / images.numel())
+
+
+@pytest.mark.parametrize("beliefs", ["laplace", "mode"])
 def test_the_learned_precision_is_that_of_the_noise(beliefs):
     """With beliefs about the states; the settled states alone take part of the noise for signal.
 

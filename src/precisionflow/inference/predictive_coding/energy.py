@@ -48,6 +48,8 @@ class Taught(NamedTuple):
     surrogate: Float[Tensor, ""]
     """Its gradient is that of the weights and of the laws' parameters."""
     energy: Float[Tensor, ""]
+    loss: Float[Tensor, ""] | None = None
+    """What is told as the loss; none: that of the plain forward pass."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ class Lesson(NamedTuple):
     surrogate: Float[Tensor, ""]
     """Its gradient is the gradient of the weights."""
     loss: Float[Tensor, ""]
-    """Mean loss of the plain forward pass, in nats: the same quantity for every way of learning."""
+    """Mean loss of the plain forward pass, in nats: the same quantity for every way of learning. Of a model of images
+    the free energy at the settled states, as in validation."""
     energy: Float[Tensor, ""]
     """Energy after settling, mean over samples; the loss where nothing settles."""
     carried: Any = None

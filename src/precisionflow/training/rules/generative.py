@@ -19,7 +19,7 @@ class GenerativeLearner(nn.Module):
 
     The lesson is that of the energy at the settled states plus their spread, and so of the free energy: on a linear
     Gaussian network its gradient is that of -log p(image). What the spread changes with the states is left out.
-    In evaluation mode the call gives the free energy of each image.
+    Its loss is the free energy too. In evaluation mode the call gives the free energy of each image.
     """
 
     def __init__(self, model: Generative, *, total: Callable[[Tensor], Tensor] = torch.clone) -> None:
@@ -29,7 +29,11 @@ class GenerativeLearner(nn.Module):
 
         def spread(taught: Taught, clamped: Clamped, errors: list[Tensor]) -> Taught:
             added = model.spread(clamped, errors).sum()
-            return Taught(taught.surrogate + added, taught.energy + added.detach())
+            with torch.no_grad():
+                energy = clamped.energies(clamped.passed(errors), model.laws).sum()
+            return Taught(
+                taught.surrogate + added, taught.energy + added.detach(), loss=energy + added.detach()
+            )
 
         self.rule = PredictiveCoding(
             model.learning,

@@ -91,7 +91,7 @@ class PredictiveCoding(nn.Module):
         goes_on = done + steps < most
         return Lesson(
             surrogate / samples,
-            loss / samples,
+            (loss if taught.loss is None else taught.loss) / samples,
             taught.energy / samples,
             carried=Underway(done + steps, settled.errors) if goes_on else None,
         )
