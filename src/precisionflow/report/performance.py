@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from precisionflow.ablation.analyses.performance import front
 from precisionflow.ablation.contrasts import contrasted
 from precisionflow.config import Experiment
+from precisionflow.records.columns import listed
 from precisionflow.records.metrics import Metric
 from precisionflow.report import digits, grouping, wording
 from precisionflow.report.tables import Entry, Table
 from precisionflow.report.wording import Row
 
 PHASES = ("forward", "settling", "backward", "optimiser", "other")
+NAMED = 3
+"""Variants that a sentence names, at most: the tables have all."""
 MEBIBYTE, GIGA = 2**20, 1e9
 Found = Mapping[str, Mapping[str, Row]]
 """Variant -> measure -> row of PERFORMANCE."""
@@ -49,7 +52,7 @@ def _steps(found: Found) -> str:
             "which their intervals do not tell apart"
         )
     times = digits.significant(longest["value"] / shortest["value"], digits=3)
-    return f"shortest step: {', '.join(alike)}, {_measured(shortest)} s; longest: {last}, {times} times that"
+    return f"shortest step: {listed(alike, most=NAMED)}, {_measured(shortest)} s; longest: {last}, {times} times that"
 
 
 def _largest_phase(found: Found) -> str:
@@ -79,7 +82,7 @@ def _shares(values: Sequence[float]) -> str:
 def _on_fronts(found: Found, experiment: Experiment, scores: Sequence[Row]) -> Iterator[str]:
     for metric, known, best, _ in fronts(found, experiment, scores):
         if len(known) > 1:
-            named = ", ".join(variant for variant, on in zip(known, best, strict=True) if on)
+            named = listed([variant for variant, on in zip(known, best, strict=True) if on], most=NAMED)
             yield f"best {metric.name} for its seconds of training: {named}"
 
 

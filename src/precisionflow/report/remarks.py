@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from precisionflow.config.external import External
 from precisionflow.records.cards import ModelCard
+from precisionflow.records.columns import listed
 
 FAR = 0.5
 """A run that took less than this share of its variant's median number of steps stopped far before the others."""
@@ -23,10 +24,9 @@ def _of_variant(variant: str, runs: Sequence[ModelCard]) -> Iterator[str]:
         return
     median = statistics.median(run.steps for run in runs)
     if early := [run for run in runs if run.steps < FAR * median]:
-        named = [f"seed {r.seed} split {r.split} at step {r.steps}" for r in early[:SHOWN]]
-        more = f" and {len(early) - SHOWN} more" if len(early) > SHOWN else ""
+        named = listed([f"seed {r.seed} split {r.split} at step {r.steps}" for r in early], most=SHOWN)
         yield (
-            f"{variant}: {len(early)} of {len(runs)} runs stopped far before the others ({', '.join(named)}{more}; "
+            f"{variant}: {len(early)} of {len(runs)} runs stopped far before the others ({named}; "
             f"median {median:g}): a plateau may have outlasted training.patience {training.patience}"
         )
     ended = sum(run.steps >= run.planned_steps for run in runs)

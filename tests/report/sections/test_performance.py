@@ -84,6 +84,16 @@ def test_the_shortest_step_is_named_where_intervals_tell_it_apart() -> None:
     )
 
 
+def test_a_sentence_names_three_variants_at_most() -> None:
+    found = {
+        name: {"step": {"value": value, "low": value - 0.5, "high": value + 0.5}}
+        for name, value in {"a": 1.0, "b": 1.1, "c": 1.2, "d": 1.3, "e": 1.4, "f": 9.0}.items()
+    }
+    assert words.finding(found, timed(), []).startswith(
+        "shortest step: a, b, c and 2 more, 1.00 ± 0.50 s; longest: f, 9.00 times that; "
+    )
+
+
 def test_the_terminal_begins_with_what_holds(tmp_path: Path) -> None:
     experiment = timed()
     rows = performance_of(experiment, list(expand(experiment)), measured(experiment))
