@@ -109,9 +109,13 @@ def test_choices_and_whole_numbers_are_katibs_parameters() -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Results, Experiment]:
     """A tiny experiment whose two studies have run with one trial each: before, where, after."""
-    results = Results(tmp_path_factory.mktemp("run"))
+    results, screen = Results(tmp_path_factory.mktemp("run")), io.StringIO()
     before = experiment(("trials: 4", "trials: 1"), ("splits: [1, 0]", "splits: [0]"))
-    return before, results, tune(before, results, screen=io.StringIO())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("precisionflow.search.tuning.core_count", lambda: 2)
+        after = tune(before, results, screen=screen)
+    assert "search: 2 studies, 2 side by side, 2 trials, 2 at once" in screen.getvalue()
+    return before, results, after
 
 
 def test_studies_run_here_once_and_the_run_is_planned_with_what_they_found(

@@ -20,6 +20,7 @@ from precisionflow.app.doctor_device import (
 )
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, ok
+from precisionflow.results.processors import core_count
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -118,11 +119,6 @@ def check_room() -> Findings:
             yield note("shared memory", small)
         else:
             yield ok("shared memory", f"/dev/shm has {size / GIB:.1f} GiB")
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def free_memory() -> int:

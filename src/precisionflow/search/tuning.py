@@ -13,6 +13,7 @@ from precisionflow.config.tuning import Choice, Searched
 from precisionflow.records.files import read_card
 from precisionflow.records.search import Best
 from precisionflow.results.layout import Results
+from precisionflow.results.processors import core_count
 from precisionflow.results.search_layout import SearchResults
 from precisionflow.search.checks.study import check_study
 from precisionflow.search.journal import StudyCard, TrialCard
@@ -60,18 +61,22 @@ def with_found(experiment: Experiment, bests: Iterable[Best]) -> Experiment:
 
 
 def tune(experiment: Experiment, results: Results, *, screen: TextIO) -> Experiment:
-    """Run what is missing of the studies into a results folder, then `with_found`; itself where nothing is tuned."""
+    """Run what is missing of the studies into a results folder, then `with_found`; itself where nothing is tuned.
+
+    As many studies run side by side as the cores take.
+    """
     studies = studies_of(experiment)
     if not studies:
         return experiment
-    from precisionflow.search.runner.run import run_study
+    from precisionflow.search.runner.run import run_studies
 
-    bests = []
-    for study in studies:
-        out = results.tuning(study.name)
+    outs = [results.tuning(study.name) for study in studies]
+    for out in outs:
         out.mkdir(parents=True, exist_ok=True)
-        bests.append(run_study(study, out=out, screen=screen, store=results.folder))
-    return with_found(experiment, bests)
+    at_once = max(1, core_count() // studies[0].spec.parallel)
+    return with_found(
+        experiment, run_studies(studies, outs=outs, at_once=at_once, screen=screen, store=results.folder)
+    )
 
 
 class Budget(NamedTuple):

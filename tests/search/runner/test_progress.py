@@ -41,9 +41,10 @@ def test_a_file_gets_a_line_for_each_trial(
     tmp_path: Path, there: int, changes: dict[str, object], said: str
 ) -> None:
     screen = io.StringIO()
-    with progress(study(tmp_path, **changes), parallel=3, there=there, screen=screen) as told:
+    one = study(tmp_path, **changes)
+    with progress([one], at_once=1, parallel=3, there=there, screen=screen) as told:
         for card in CARDS:
-            told(card)
+            told(one, card)
     assert screen.getvalue().splitlines() == [
         f"precisionflow: {line}" for line in (f"search parabola: {said}", *LINES)
     ]
@@ -52,10 +53,30 @@ def test_a_file_gets_a_line_for_each_trial(
 def test_a_terminal_gets_a_bar_below_the_lines(tmp_path: Path) -> None:
     """One trial was there before: two more of four make three."""
     screen = Terminal()
-    with progress(study(tmp_path), parallel=3, there=1, screen=screen) as told:
+    one = study(tmp_path)
+    with progress([one], at_once=1, parallel=3, there=1, screen=screen) as told:
         for card in CARDS:
-            told(card)
+            told(one, card)
     shown = screen.getvalue()
     assert all(line in shown for line in LINES)
     assert "3/4" in shown
     assert "4/4" not in shown
+
+
+def test_studies_side_by_side_share_one_line_and_one_bar(tmp_path: Path) -> None:
+    two = [study(tmp_path), study(tmp_path)]
+    for screen, begun in (
+        (
+            io.StringIO(),
+            "precisionflow: search: 2 studies, 2 side by side, 8 trials, 6 at once, 1 are there already\n",
+        ),
+        (Terminal(), ""),
+    ):
+        with progress(two, at_once=2, parallel=3, there=1, screen=screen) as told:
+            for one, card in zip(two, CARDS, strict=True):
+                told(one, card)
+        shown = screen.getvalue()
+        assert shown.startswith(begun)
+        assert all(line in shown for line in LINES)
+    assert "3/8" in shown
+    assert "2 studies" in shown

@@ -13,7 +13,7 @@ import yaml
 
 from precisionflow.results.locks import exclusive
 from precisionflow.search.journal import TrialCard
-from precisionflow.search.runner.run import run_study
+from precisionflow.search.runner.run import run_studies, run_study
 from precisionflow.search.study import parse_study
 from precisionflow.search.trial import trial_command
 from tests.command_line import TINY
@@ -257,6 +257,117 @@ def test_ctrl_c_ends_the_trials(tmp_path):
     search.wait(60)
     assert not any(alive(pid) for _, pid in started(tmp_path))
     assert {card.state for card in cards(tmp_path / "out")} == {"begun"}
+
+
+MEETING = """
+import os, sys, time
+from pathlib import Path
+x, mine, other = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+mine.touch()
+end = time.monotonic() + 60
+while not other.exists():
+    if time.monotonic() > end:
+        sys.exit("alone")
+    time.sleep(0.02)
+print("loss=" + os.environ["OMP_NUM_THREADS"])
+"""
+
+
+def named(name, tree, command=None):
+    """A study of this name; its trials run `command`."""
+    tree["metadata"]["name"] = name
+    if command:
+        container(tree)["command"] = command
+    return parse_study(tree)
+
+
+def test_studies_side_by_side_overlap_and_share_the_cores(tmp_path, monkeypatch):
+    monkeypatch.setattr("precisionflow.search.runner.run.core_count", lambda: 7)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    folders = [tmp_path / name for name in "ab"]
+    studies = [
+        named(
+            mine.name,
+            content(tmp_path, trials=1),
+            [sys.executable, "-ISc", MEETING, "${trialParameters.place}", str(mine), str(other)],
+        )
+        for mine, other in zip(folders, reversed(folders), strict=True)
+    ]
+    outs = [tmp_path / f"out-{name}" for name in "ab"]
+    bests = run_studies(studies, outs=outs, at_once=5, screen=io.StringIO(), store=tmp_path)
+    assert [(best.study, best.value) for best in bests] == [("a", 7 // (2 * 2)), ("b", 7 // (2 * 2))]
+
+
+def test_studies_side_by_side_find_what_each_finds_alone(tmp_path):
+    """The first is the slowest, and one waits for a place."""
+    tpe = {"algorithm": "tpe", "settings": {"n_startup_trials": "2"}, "parallel": 1, "trials": 5}
+    studies = [
+        named(name, content(tmp_path, **tpe, reports=reports, pause=pause))
+        for name, reports, pause in (("a", 5, 0.05), ("b", 2, 0.0), ("c", 3, 0.0))
+    ]
+    alone = [run_study(one, out=tmp_path / f"alone-{one.name}", screen=io.StringIO()) for one in studies]
+    outs = [tmp_path / f"beside-{one.name}" for one in studies]
+    assert run_studies(studies, outs=outs, at_once=2, screen=io.StringIO(), store=tmp_path) == alone
+    for one, out in zip(studies, outs, strict=True):
+        kept = {"seconds": 0.0}
+        assert [card.model_copy(update=kept) for card in cards(out)] == [
+            card.model_copy(update=kept) for card in cards(tmp_path / f"alone-{one.name}")
+        ]
+
+
+def test_a_study_that_fails_ends_the_others_with_its_line(tmp_path):
+    failing = content(tmp_path, algorithm="grid", trials=1, parameters=listed([901]), maxFailedTrialCount=1)
+    lasting = content(tmp_path, trials=1, reports=10_000, pause=0.1)
+    studies, outs = [named("long", lasting), named("bad", failing)], [tmp_path / "long", tmp_path / "bad"]
+    with pytest.raises(ValueError, match=r"^study bad: trials failed as often .* exit code 1: diverged"):
+        run_studies(studies, outs=outs, at_once=2, screen=io.StringIO(), store=tmp_path)
+    assert not any(alive(pid) for _, pid in started(tmp_path))
+    assert [card.state for out in outs for card in cards(out)] == ["begun", "failed"]
+
+
+SEARCHES = """
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts deaf to it
+from pathlib import Path
+from precisionflow.search.runner.run import run_studies
+from precisionflow.search.study import parse_study
+studies, out = [parse_study(tree) for tree in json.loads(sys.argv[1])], Path(sys.argv[2])
+run_studies(studies, outs=[out / one.name for one in studies], at_once=2, screen=sys.stdout, store=out)
+"""
+PARENT = """
+import subprocess, sys
+with subprocess.Popen([sys.executable, "-ISc", "import time; time.sleep(600)"]) as child:
+    with open(sys.argv[2] + "/started", "a") as file:
+        file.write(f"{sys.argv[1]} {child.pid}\\n")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_all_studies_at_once_and_they_go_on(tmp_path, number):
+    """Each trial has a child, which outlives it where only the trial's process is killed."""
+    command = [sys.executable, "-ISc", PARENT, "${trialParameters.place}", str(tmp_path)]
+    trees = [named(name, content(tmp_path, trials=2), command).content for name in ("a", "b", "c")]
+    out = tmp_path / "out"
+    for name in ("a", "b", "c"):
+        (out / name).mkdir(parents=True)
+    search = subprocess.Popen(
+        [sys.executable, "-c", SEARCHES, json.dumps(trees), str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    eventually(lambda: (tmp_path / "started").exists() and len(started(tmp_path)) == 4)
+    search.send_signal(number)
+    search.wait(60)
+    assert not any(alive(pid) for _, pid in started(tmp_path))
+    begun = {name: cards(out / name) for name in ("a", "b", "c")}
+    assert {name: [card.state for card in of] for name, of in begun.items()} == {
+        "a": ["begun"] * 2,
+        "b": ["begun"] * 2,
+        "c": [],
+    }
+    again = [named(name, content(tmp_path, trials=2), command) for name in ("a", "b", "c")]
+    assert [one.content for one in again] == trees
+    assert not list(out.glob("*/.lock"))
 
 
 def test_a_folder_belongs_to_one_search(tmp_path):

@@ -1,9 +1,9 @@
-"""Loop of a search: makes trials, keeps as many running as may run, keeps what each of them reached."""
+"""Loop of a search: makes trials, keeps as many running as may run, keeps what each reached; loops side by side."""
 
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from precisionflow.records.search import Report
@@ -15,12 +15,44 @@ from precisionflow.search.runner.process import Exit, TrialProcess
 from precisionflow.search.study import Objective, Study
 from precisionflow.search.trial import trial_command
 
+Ended = queue.SimpleQueue[tuple["Loop", TrialCard]]
+"""Trials whose process has ended, each with its loop."""
+
+
+def run_loops(loops: Sequence["Loop"], *, at_once: int, ended: Ended, over: Callable[["Loop"], None]) -> None:
+    """Run loops in their order, `at_once` of them side by side; then no trial runs, whatever ended it.
+
+    Only this thread touches journals and suggesters. `over` is called for a loop that has nothing left to do, when
+    the others have been given theirs.
+    """
+    waiting, running, idle = list(loops), list[Loop](), list[Loop]()
+    try:
+        while waiting or running or idle:
+            while waiting and len(running) < at_once:
+                running.append(waiting.pop(0))
+            for loop in running:
+                loop.fill()
+            if done := [loop for loop in running if not loop.busy]:
+                running = [loop for loop in running if loop.busy]
+                idle += done
+            elif idle and ended.empty():
+                over(idle.pop(0))
+            else:
+                loop, card = ended.get()
+                loop.take(card)
+    finally:
+        for loop in loops:
+            loop.close()
+        while any(loop.busy for loop in loops):
+            loop, card = ended.get()
+            loop.take(card)
+
 
 class Loop:
-    """Runs the trials of a study that its journal lacks, `parallel` at once.
+    """Runs the trials of a study that its journal lacks, `parallel` at once, each with so many threads.
 
-    `told` is called for every trial that ends. Only the thread of `run` touches journal and suggester; each running
-    trial has a thread that waits for its process.
+    It goes on in `fill` and `take`. Each running trial has a thread that waits for its process and puts its card into
+    `ended`. `told` is called for every trial that ends.
     """
 
     def __init__(
@@ -28,50 +60,69 @@ class Loop:
         study: Study,
         *,
         parallel: int,
+        threads: int,
         journal: Journal,
         suggester: Suggester,
         stopping: MedianStop | None,
+        ended: Ended,
         told: Callable[[TrialCard], None],
     ) -> None:
-        self._study, self._objective, self._parallel = study, study.spec.objective, parallel
-        self._journal, self._suggester = journal, suggester
-        self._stopping, self._told = stopping, told
-        self._results: queue.SimpleQueue[TrialCard] = queue.SimpleQueue()
+        self.study, self.journal = study, journal
+        self._objective, self._parallel, self._threads = study.spec.objective, parallel, threads
+        self._suggester, self._stopping, self._results, self._told = suggester, stopping, ended, told
+        self._waiting = journal.begun
         self._lock, self._closing = threading.Lock(), False
         self._processes: dict[int, TrialProcess | None] = {}
 
     @property
     def goal_reached(self) -> bool:
         """Whether a trial is as good as the objective's goal."""
-        values = [card.value for card in self._journal.ended if card.value is not None]
+        values = [card.value for card in self.journal.ended if card.value is not None]
         return any(self._objective.reached(value) for value in values)
 
     @property
     def failed(self) -> bool:
         """Whether as many trials failed as the study allows."""
-        allowed = self._study.spec.failures
-        failures = sum(card.state == "failed" for card in self._journal.ended)
-        return allowed is not None and failures >= max(1, allowed)
+        return too_many_failed(self.study, self.journal)
 
-    def run(self) -> None:
-        """Run until nothing is left to try, the goal is reached or too many trials failed; then no trial runs."""
-        waiting = self._journal.begun
-        try:
-            while not self.goal_reached and not self.failed:
-                while len(self._processes) < self._parallel:
-                    card = waiting.pop(0) if waiting else self._made()
-                    if card is None:
-                        break
-                    self._start(card)
-                if not self._processes:
-                    return
-                self._finish(self._results.get())
-        finally:
-            self._end_all()
+    @property
+    def busy(self) -> bool:
+        """Whether a trial runs."""
+        return bool(self._processes)
+
+    def fill(self) -> None:
+        """Start trials until as many run as may run; end those that run at the goal or where too many failed."""
+        if self.goal_reached or self.failed:
+            self.close()
+        while not self._closing and len(self._processes) < self._parallel:
+            card = self._waiting.pop(0) if self._waiting else self._made()
+            if card is None:
+                return
+            self._start(card)
+
+    def take(self, card: TrialCard) -> None:
+        """Keep a trial that has ended in the journal, then tell the algorithm and the screen; after `close` no more."""
+        del self._processes[card.number]
+        if self._closing:
+            return
+        whole = card.model_copy(update={"end": self.journal.next_end})
+        self.journal.write(whole)
+        self._suggester.tell(whole.number, whole.value)
+        self._told(whole)
+
+    def close(self) -> None:
+        """Have the running trials end, and start none again; in the journal they stay begun."""
+        with self._lock:
+            if self._closing:
+                return
+            self._closing = True
+            for process in self._processes.values():
+                if process:
+                    process.end()
 
     def _made(self) -> TrialCard | None:
         """A new trial, in the journal; none where there are enough, or where none can be suggested yet."""
-        number, journal, most = len(self._journal.cards), self._journal, self._study.spec.trials
+        number, journal, most = len(self.journal.cards), self.journal, self.study.spec.trials
         if most is not None and number >= most:
             return None
         assignments = self._suggester.ask()
@@ -91,20 +142,20 @@ class Loop:
     def _work(self, card: TrialCard) -> None:
         """Run one trial; the target of its thread.
 
-        Whatever goes wrong fails this trial alone: `run` waits for a card of each thread, and would wait forever.
+        Whatever goes wrong fails this trial alone: a card of each thread is waited for, forever if need be.
         """
         try:
-            self._results.put(self._ended(card))
+            self._results.put((self, self._ended(card)))
         except Exception as error:
-            self._results.put(card.model_copy(update={"state": "failed", "cause": _told(error)}))
+            self._results.put((self, card.model_copy(update={"state": "failed", "cause": _told(error)})))
 
     def _ended(self, card: TrialCard) -> TrialCard:
         """The card of a trial when its process has ended; lines that it printed before a kill count."""
-        study, results = self._study, self._journal.results(card)
+        study, results = self.study, self.journal.results(card)
         command = trial_command(
             study.spec.template, card.assignments, name=f"{study.name}-{card.number}", out=results.results
         )
-        threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // self._parallel))
+        threads = os.environ.get("OMP_NUM_THREADS") or str(self._threads)
         earlier = [line for line in _lines(results.log) if line.endswith("\n")]
         results.log.write_text("".join(earlier), encoding="utf-8")
         environment = {"OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
@@ -121,23 +172,12 @@ class Loop:
         ended = process.follow(listener.read)
         return _judged(card, listener, ended, objective=self._objective)
 
-    def _finish(self, card: TrialCard) -> None:
-        """Keep a trial that has ended in the journal, then tell the algorithm and the screen."""
-        del self._processes[card.number]
-        whole = card.model_copy(update={"end": self._journal.next_end})
-        self._journal.write(whole)
-        self._suggester.tell(whole.number, whole.value)
-        self._told(whole)
 
-    def _end_all(self) -> None:
-        """End the running trials; in the journal they stay begun."""
-        with self._lock:
-            self._closing = True
-            for process in self._processes.values():
-                if process:
-                    process.end()
-        while self._processes:
-            del self._processes[self._results.get().number]
+def too_many_failed(study: Study, journal: Journal) -> bool:
+    """Whether as many trials failed as a study allows."""
+    allowed = study.spec.failures
+    failures = sum(card.state == "failed" for card in journal.ended)
+    return allowed is not None and failures >= max(1, allowed)
 
 
 class Listener:
