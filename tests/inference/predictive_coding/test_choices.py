@@ -13,9 +13,12 @@ from precisionflow.config.learning import (
     FixedPrecision,
     GaussNewton,
     LaplaceLaw,
+    LearnedPrecision,
     Momentum,
+    PredictedPrecision,
     PredictiveCoding,
     Secant,
+    StudentTLaw,
 )
 from precisionflow.config.likelihoods import GaussianNLL
 from precisionflow.config.networks import MLP
@@ -269,3 +272,48 @@ def test_the_secant_of_a_quadratic_is_its_curvature_where_that_is_positive(curva
     assert [float(of) for of in down.curvatures(at, [curvature * x for x in at])] == [0.0, 0.0]
     second = down.curvatures(moved, [curvature * x for x in moved])
     assert [float(of) for of in second] == pytest.approx([found, 0.0]), "what does not move tells nothing"
+
+
+LEARNED = LearnedPrecision(initial=PRECISION, per="channel", lowest=0.1, highest=100.0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"law": StudentTLaw(), "precision": LEARNED},
+        {"precision": PredictedPrecision(initial=PRECISION, lowest=0.1, highest=100.0)},
+        {"gradient": "energy", "precision": LEARNED},
+        {"settles": "states", "descent": Momentum(share=0.5)},
+        {"settles": "incremental", "precision": LEARNED},
+        {"start": "amortised"},
+    ],
+    ids=str,
+)
+def test_a_row_of_weight_three_teaches_what_three_copies_of_it_teach(settings):
+    """And one of weight 0 nothing: weights, precisions and the guess of errors, at every lesson."""
+    model, batch = linear_network(3, 4, 5, 2)
+    config = coding(**{"iterations": 3, "step_size": 0.3} | settings)
+    one, other, left = (batch.inputs[:1], batch.target[:1]), (batch.inputs[1:2], batch.target[1:2]), 2
+    weighed = Batch(
+        batch.inputs[: left + 1], batch.target[: left + 1], importance=torch.tensor([3.0, 1.0, 0.0])
+    )
+    copied = Batch(*(torch.cat([a, a, a, b]) for a, b in zip(one, other, strict=True)))
+    torch.manual_seed(1)
+    rule = predictive_coding(config, states=model.states).double()
+    for parameter in rule.parameters():
+        parameter.data = 0.1 * torch.randn_like(parameter)
+    learning = [*model.parameters(), *rule.parameters()]
+    found = []
+    for given in (weighed, copied):
+        carried, taught = None, []
+        while not taught or carried is not None:
+            lesson = rule(model, lambda output, target: (output - target).square() / 2, given, carried)
+            gradients = torch.autograd.grad(lesson.surrogate, learning, materialize_grads=True)
+            taught.append([given.counted * of for of in (lesson.energy, lesson.loss, *gradients)])
+            carried = lesson.carried
+        found.append(taught)
+    for mine, expected in zip(*found, strict=True):
+        for of, wanted in zip(mine, expected, strict=True):
+            torch.testing.assert_close(of, wanted, rtol=1e-9, atol=1e-12)
+    assert all(of.abs().max() > 1e-6 for of in found[0][0])

@@ -82,10 +82,8 @@ def losses_under_errors(model, losses, inputs, target, errors):
 
 
 def local_gradients(model, losses, inputs, target, found, config):
-    surrogate, _ = Clamped(model, losses, inputs, target).local(
-        found.layers, laws(config, states=model.states)
-    )
-    return torch.autograd.grad(surrogate, list(model.parameters()))
+    taught = Clamped(model, losses, inputs, target).local(found.layers, laws(config, states=model.states))
+    return torch.autograd.grad(taught.surrogate, list(model.parameters()))
 
 
 def layer_vectors(model: Layered, gradients) -> list[torch.Tensor]:
@@ -310,7 +308,7 @@ def test_passes_that_share_the_first_prediction_compute_it_once_and_teach_the_sa
         calls.clear()
         clamped, of = kind(model, losses, inputs, target), laws(config, states=model.states)
         found = settle(clamped, clamped.passed(), of, config=config, steps=3)
-        surrogate, _ = clamped.local(found.layers, of)
+        surrogate = clamped.local(found.layers, of).surrogate
         taught.append(torch.autograd.grad(surrogate, list(model.parameters())))
         counted.append(len(calls))
     handle.remove()

@@ -42,6 +42,7 @@ ONE_OF_EACH_LOWERING = [
     LaplaceByChannel(),
 ]
 SETTLING = PredictiveCoding(iterations=4, step_size=0.5, precision=FixedPrecision(value=3.0))
+STATES = PredictiveCoding(settles="states", iterations=4, step_size=0.1, precision=FixedPrecision(value=3.0))
 
 
 def pooled(readout: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
@@ -108,7 +109,7 @@ def taught(model: TokenNetwork, learning: object, given: Batch) -> tuple[torch.T
 
 @pytest.mark.parametrize("prior", [Full(), Causal()])
 @pytest.mark.parametrize("potential", ONE_OF_EACH_LOWERING)
-@pytest.mark.parametrize("learning", [Backpropagation(), SETTLING])
+@pytest.mark.parametrize("learning", [Backpropagation(), SETTLING, STATES])
 def test_padding_changes_neither_loss_nor_gradients(learning, potential, prior):
     model = network(potential, prior)
     loss, gradients = taught(model, learning, batch(max(LENGTHS)))
@@ -121,7 +122,7 @@ def test_padding_changes_neither_loss_nor_gradients(learning, potential, prior):
 
 
 @pytest.mark.parametrize("potential", [DotProduct(), GaussianPerKey()])
-@pytest.mark.parametrize("learning", [Backpropagation(), SETTLING])
+@pytest.mark.parametrize("learning", [Backpropagation(), SETTLING, STATES])
 def test_padding_of_places_and_of_bags_changes_nothing_where_every_token_has_a_tag(learning, potential):
     model = network(potential, readout=TAGS)
     loss, gradients = taught(model, learning, tagged(max(LENGTHS)))

@@ -1,6 +1,6 @@
 """The amortised start: errors guessed from what the loss asks of the last state."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -42,14 +42,23 @@ class Amortised(nn.Module):
             ]
 
     def loss(
-        self, asked: Errors, settled: Sequence[Errors], predictions: Sequence[Errors], laws: Laws
+        self,
+        asked: Errors,
+        settled: Sequence[Errors],
+        predictions: Sequence[Errors],
+        laws: Laws,
+        *,
+        counting: Callable[[Errors], Errors] = torch.clone,
     ) -> Float[Tensor, ""]:
-        """sum_i curvature_i / 2 |guess_i - settled_i|^2 over samples; it teaches W alone."""
+        """sum_i curvature_i / 2 |guess_i - settled_i|^2 over samples; it teaches W alone.
+
+        `counting`: see `Clamped.counting`.
+        """
         parts = []
         for layer, (error, prediction) in enumerate(zip(settled, predictions, strict=True)):
             curvature = laws[layer].curvature(prediction).detach()
             off = self._score(asked, layer) + curvature * error.detach()
-            parts.append((0.5 * off.square() / curvature).sum())
+            parts.append(counting(0.5 * off.square() / curvature).sum())
         return torch.stack(parts).sum()
 
     def _score(self, asked: Errors, layer: int) -> Errors:

@@ -63,6 +63,9 @@ class Clamped:
     mask: Mask | None = None
     factors: Tensor | None = None
     """Factor of each target's loss, 0 where it does not count; none: 1."""
+    importance: Float[Tensor, "samples"] | None = None
+    """Factor of each sample's energies, and among the `factors` of its loss; none: 1. It changes what a sample teaches,
+    not how it settles."""
     places: Sequence[int] | None = None
     """Layers that have an error, in their order; none: every layer. What lies between two is one layer here."""
     pathways: Sequence[Pathway] | None = None
@@ -137,7 +140,7 @@ class Clamped:
         for index, (stretch, (error, score)) in enumerate(zip(self._stretches, settled, strict=True)):
             beside, prediction = self._predicted(index, below)
             predictions.append(prediction)
-            pulls.append(torch.dot(prediction.flatten(), score.flatten()))
+            pulls.append(torch.dot(prediction.flatten(), self.counting(score).flatten()))
             state = self._upwards(index, prediction.detach() + error, error)
             below = stretch.onward(beside.detach(), state)
         loss = self._output_loss(self._readout(below))
@@ -149,10 +152,23 @@ class Clamped:
     ) -> Parts:
         """Those of the laws are functions of their parameters and of the predictions too."""
         of_laws = [
-            laws[layer].energy(error, prediction, self.mask)
+            laws[layer].energy(error, prediction, self.mask, self.importance)
             for layer, (error, prediction) in enumerate(zip(errors, predictions, strict=True))
         ]
         return torch.stack([*of_laws, loss])
+
+    def alone(self, gradients: Sequence[Errors]) -> Sequence[Errors]:
+        """Gradients of the energy in states without the samples' importance; 0 of samples of none."""
+        if self.importance is None:
+            return gradients
+        divisor = torch.where(self.importance > 0, self.importance, torch.inf)
+        return [gradient / _beside(divisor, gradient) for gradient in gradients]
+
+    def counting(self, each: Errors) -> Errors:
+        """Numbers of errors, such as scores, times their sample's importance; 0 at padded places."""
+        if self.importance is not None:
+            each = each * _beside(self.importance, each)
+        return each if self.mask is None else torch.where(self.mask[..., None], each, 0.0)
 
     def _predicted(self, index: int, below: Tensor) -> tuple[Tensor, Errors]:
         """What passes the error of a layer by, and the layer's prediction; `below` is what its stretch reads."""
@@ -206,6 +222,11 @@ class EnteredOnce(Clamped):
 def zeros_like(state: Errors) -> Errors:
     """Zeros that take no memory."""
     return state.new_zeros(()).expand_as(state)
+
+
+def _beside(each: Float[Tensor, "samples"], state: Errors) -> Tensor:
+    """A number of each sample in the rank and type of a state."""
+    return each.to(state.dtype).view(-1, *[1] * (state.ndim - 1))
 
 
 def _variable(state: Errors) -> Errors:

@@ -63,7 +63,7 @@ def begun(
         case "amortised":
             assert amortised is not None
             forward = clamped.passed()
-            asked = asked_of_last(forward)
+            (asked,) = clamped.alone([asked_of_last(forward)])
             guess = amortised(asked, forward.predictions, laws)
             return Begun(clamped.passed(guess), forward.loss.detach(), asked)
         case "forward":
@@ -135,7 +135,8 @@ def _stepped(
     with outside_autocast(slope.device):
         gradients = torch.autograd.grad(slope, passed.variables, allow_unused=True, materialize_grads=True)
     with torch.no_grad():
-        return down.stepped(variables, passed, gradients, step_size=step_size)
+        alone = variables.clamped.alone(gradients)
+        return down.stepped(variables, passed, alone, step_size=step_size)
 
 
 def _settled(met: list[Parts], tolerance: float, total: Callable[[Tensor], Tensor]) -> bool:

@@ -86,7 +86,7 @@ class PredictiveCoding(nn.Module):
         if self.pathways is None:
             check_stable(settled, taught.energy, config=self.config, total=self.total)
         taught = self.spread(taught, clamped, settled.errors)
-        surrogate = self._with_guess(taught.surrogate, asked, start, settled)
+        surrogate = taught.surrogate + self._of_guess(clamped, asked, start, settled)
         samples = max(batch.counted, SMALLEST_COUNT)
         goes_on = done + steps < most
         return Lesson(
@@ -136,6 +136,7 @@ class PredictiveCoding(nn.Module):
             batch.target,
             batch.mask,
             batch.factors,
+            importance=batch.importance,
             places=self.places,
             pathways=self.pathways,
             stretch=to_heads if self.config.of_heads else Stretch,
@@ -153,11 +154,15 @@ class PredictiveCoding(nn.Module):
         start = clamped.passed(carried.errors)
         return Begun(start, start.loss.detach())
 
-    def _with_guess(self, surrogate: Tensor, asked: Tensor | None, start: Pass, settled: Settled) -> Tensor:
-        """With what the guess of the errors learns from: that they have settled elsewhere."""
+    def _of_guess(
+        self, clamped: Clamped, asked: Tensor | None, start: Pass, settled: Settled
+    ) -> Tensor | float:
+        """What the guess of the errors learns from: that they have settled elsewhere; 0 where none is made."""
         if self.amortised is None or asked is None:
-            return surrogate
-        return surrogate + self.amortised.loss(asked, settled.errors, start.predictions, self.laws)
+            return 0.0
+        return self.amortised.loss(
+            asked, settled.errors, start.predictions, self.laws, counting=clamped.counting
+        )
 
     def _taught(self, clamped: Clamped, start: Pass, settled: Settled) -> Taught:
         match self.config.gradient:

@@ -38,15 +38,25 @@ class LayerLaw(nn.Module):
         self.start = start
         self.initial = initial
 
-    def energy(self, error: Errors, prediction: Errors, present: Present | None = None) -> Float[Tensor, ""]:
+    def energy(
+        self,
+        error: Errors,
+        prediction: Errors,
+        present: Present | None = None,
+        importance: Float[Tensor, "samples"] | None = None,
+    ) -> Float[Tensor, ""]:
         """sum -log p(e; precision) + log p(0; initial precision), over samples and channels, of places present.
 
-        The second term does not learn; without it the energy would be far from the loss beside it.
+        The second term does not learn; without it the energy would be far from the loss beside it. `importance` is a
+        factor of each sample.
         """
         precision = self.precision(prediction)
-        if present is not None:
+        if present is not None or importance is not None:
             each = self.law.energy(error, precision) + self._learned_normaliser(precision)
-            return torch.where(present[..., None], each, 0.0).sum()
+            if present is not None:
+                each = torch.where(present[..., None], each, 0.0)
+            samples = each.flatten(1).sum(dim=1)
+            return samples.sum() if importance is None else torch.dot(samples, importance.to(samples.dtype))
         total: Tensor = self.law.total_energy(error, precision)
         if self.start is None:
             return total
