@@ -13,7 +13,7 @@ from precisionflow.records.marker import MARKER, read_marker
 from precisionflow.results.cells import evaluation_inputs, preparation_inputs, training_inputs
 from precisionflow.results.failures import write_failure
 from precisionflow.results.layout import PreparedSplit, Results, cell_folder, data_folder
-from precisionflow.results.stage import once
+from precisionflow.results.stage import input_marker, once
 from tests.synthetic import Measure, plausible, write_evaluated, write_trained
 
 
@@ -82,6 +82,7 @@ def measured(
     """A cell with card, history, metrics and predictions."""
     resolved, where = variant.experiment, {"seed": seed, "split": split}
     data, model = results.data, results.model(resolved)
+    rows = input_marker(data_folder(data, resolved, split)).files["test.parquet"]
     once(
         cell_folder(model, seed, split),
         verb="train",
@@ -92,7 +93,7 @@ def measured(
         cell_folder(results.evaluation(resolved), seed, split),
         verb="evaluate",
         inputs=evaluation_inputs(resolved, data=data, model=model, **where),
-        work=lambda out: write_evaluated(out, variant, seed, split, measure=measure, rows=40),
+        work=lambda out: write_evaluated(out, variant, seed, split, measure=measure, rows=40, test=rows),
     )
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+from pydantic_core import to_json
 
 from precisionflow.ablation import statistics
 from precisionflow.ablation.across import across_of, ranks_of
@@ -20,6 +21,7 @@ from precisionflow.ablation.runs import runs_of
 from precisionflow.ablation.where import Binned, read_bins, where_of
 from precisionflow.config import Experiment
 from precisionflow.config.analyses import Performance, Scaling
+from precisionflow.config.load import mapping
 from precisionflow.records.files import read_parquet, write_parquet
 from precisionflow.records.marker import read_marker
 from precisionflow.records.schemas import (
@@ -104,7 +106,8 @@ def aggregate(
         for table, (path, schema) in zip(tables, _files(folder), strict=True):
             write_parquet(table, path, schema)
 
-    once(out, verb="aggregate", inputs=_inputs(ordered, cells, partial=partial), work=work)
+    told = [experiment.model_dump_json(exclude={"cluster"}) for experiment in ordered]
+    once(out, verb="aggregate", inputs=_inputs(told, cells, partial=partial), work=work)
 
 
 def _kept(contrasts: list[dict[str, Any]], *, partial: bool) -> list[dict[str, Any]]:
@@ -112,10 +115,10 @@ def _kept(contrasts: list[dict[str, Any]], *, partial: bool) -> list[dict[str, A
     return [row for row in contrasts if row["n"] or not partial]
 
 
-def _inputs(experiments: Sequence[Experiment], cells: Sequence[Path], *, partial: bool) -> dict[str, Any]:
+def _inputs(experiments: Sequence[str], cells: Sequence[Path], *, partial: bool) -> dict[str, Any]:
     """What the tables depend on: not what is asked of a cluster, whose tasks get the experiments without it."""
     return {
-        "experiments": [e.model_dump_json(exclude={"cluster"}) for e in experiments],
+        "experiments": list(experiments),
         "evaluations": sorted({_state(cell) for cell in cells}),
         "partial": partial,
     }
@@ -129,10 +132,30 @@ def _state(cell: Path) -> str:
 
 def aggregated(out: Path, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> bool:
     """Whether `out` has the tables of these experiments and cells, whatever code made them."""
+    told = [experiment.model_dump_json(exclude={"cluster"}) for experiment in by_name(experiments)]
+    return _are_of(out, told, evaluations)
+
+
+def aggregated_by_files(out: Path, files: Sequence[Path], *, evaluations: Sequence[Path]) -> bool:
+    """Whether `out` has the tables of these cells and of the resolved experiments in `files`, word by word.
+
+    The configuration that wrote the files may know other fields than the present one. ValueError for a file that is no
+    YAML.
+    """
+    trees = [mapping(file.read_text(encoding="utf-8"), str(file)) for file in files]
+    ordered = sorted(trees, key=lambda tree: str(tree.get("name")))
+    told = [
+        to_json({key: of for key, of in tree.items() if key != "cluster"}, inf_nan_mode="null").decode()
+        for tree in ordered
+    ]
+    return _are_of(out, told, evaluations)
+
+
+def _are_of(out: Path, experiments: Sequence[str], evaluations: Sequence[Path]) -> bool:
     marker = read_marker(out)
     if marker is None or not all(any(folder.glob("seed-*-split-*")) for folder in evaluations):
         return False
-    inputs = _inputs(by_name(experiments), cell_folders(evaluations), partial=False)
+    inputs = _inputs(experiments, cell_folders(evaluations), partial=False)
     return marker.inputs == inputs_digest("aggregate", inputs)
 
 

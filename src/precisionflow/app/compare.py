@@ -20,7 +20,7 @@ from precisionflow.report.numbers import numbers
 from precisionflow.report.tables import Entry, Table
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
-from precisionflow.results.layout import PreparedSplit, Results, cell_folders, data_folder
+from precisionflow.results.layout import Results, cell_folders
 from precisionflow.tracking.parameters import parameters
 from precisionflow.tracking.recalled import Recalled, recalled
 
@@ -59,11 +59,12 @@ class Folder(Given):
     results: Results
 
     def test_rows(self, variant: Experiment, split: int) -> str:
-        place = data_folder(self.results.data, variant, split)
-        marker = read_marker(place)
-        if marker is None:
-            raise ValueError(f"{place}: is not there; compare needs the prepared data of both runs")
-        return marker.files[PreparedSplit(place).part("test").name]
+        wanted = (variant.name, variant.dataset, variant.variant, split)
+        return next(
+            scores.test
+            for cell, scores in self.measured.items()
+            if (cell.experiment, cell.dataset, cell.variant, cell.split) == wanted
+        )
 
     def code(self, variant: Experiment) -> dict[str, str]:
         found = {}

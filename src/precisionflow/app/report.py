@@ -10,7 +10,8 @@ from precisionflow.results.layout import Reported, Results
 
 
 def report_folder(folder: Path, *, out: Path | None, export: Path | None) -> None:
-    """Write the page of a results folder into `out`: by default its own report, or `partial` while cells are open.
+    """Write the page of a results folder into `out`: by default its own report, or `partial` where that would not be
+    the page of the present configuration's finished study.
 
     With `export`, its figures and tables go into that folder. ValueError where no cell is done, or all have failed.
     """
@@ -21,7 +22,7 @@ def report_folder(folder: Path, *, out: Path | None, export: Path | None) -> Non
             raise ValueError(
                 f"{folder}: every cell that is done has failed, so there is no page; `{why}` says why"
             )
-        place = out or (results.partial if there.open else results.report)
+        place = out or (results.partial if there.told else results.report)
         stages.report(
             there.experiments,
             models=there.models,

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from precisionflow.ablation.aggregate import aggregate, aggregated
+from precisionflow.ablation.aggregate import aggregate, aggregated, aggregated_by_files
 from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment, load, tuned
+from precisionflow.records.marker import read_marker
 from precisionflow.report.wording import count
-from precisionflow.results.layout import Results, cell_folder
+from precisionflow.results.layout import Results, cell_folder, cell_folders
 from precisionflow.results.progress import Progress
 
 
@@ -25,6 +26,8 @@ class Standing:
     aggregate: Path
     done: int
     cells: int
+    made_by: str = ""
+    """Of a study that another configuration finished: by which code."""
 
     @property
     def open(self) -> int:
@@ -32,7 +35,12 @@ class Standing:
 
     @property
     def told(self) -> str:
-        """What a reader has to know first; empty of a finished study."""
+        """What a reader has to know first; empty of a study that the present configuration finished."""
+        if self.made_by:
+            return (
+                f"finished by another configuration than the present one ({self.made_by}): what it found then; a run "
+                "here begins anew"
+            )
         if not self.open:
             return ""
         return (
@@ -67,20 +75,33 @@ def something_standing(folder: Path) -> Iterator[Standing]:
 def standing(folder: Path) -> Iterator[Standing]:
     """What stands in a results folder, in which nothing is written; gone after the block.
 
-    Cells count that the present configuration and code would make. ValueError where the folder is none that
-    `precisionflow run` made.
+    All of a study whose tables are, by their own marker, of the experiments in its files and of its cells, whatever
+    configuration and code made them. Else cells count that the present configuration and code would make. ValueError
+    where the folder is none that `precisionflow run` made.
     """
     results = Results(folder)
     experiments = experiments_of(results)
     variants = [variant.experiment for whole in experiments for variant in expand(whole)]
     evaluations = tuple(results.evaluation(variant) for variant in variants)
-    if aggregated(results.aggregate, experiments, evaluations=evaluations):
+    own = aggregated(results.aggregate, experiments, evaluations=evaluations)
+    if own or aggregated_by_files(results.aggregate, results.experiments, evaluations=evaluations):
         models = tuple(results.model(variant) for variant in variants)
         cells = sum(len(variant.seeds) * len(variant.splits) for variant in variants)
-        yield Standing(tuple(experiments), models, evaluations, results.aggregate, cells, cells)
+        made_by = "" if own else _codes(models, evaluations, results.aggregate)
+        yield Standing(tuple(experiments), models, evaluations, results.aggregate, cells, cells, made_by)
         return
     with tempfile.TemporaryDirectory(prefix="precisionflow-") as scratch:
         yield _in_part(experiments, variants, results, Results(Path(scratch)))
+
+
+def _codes(models: Sequence[Path], evaluations: Sequence[Path], tables: Path) -> str:
+    """The code of every verb, more than one where results of other code were kept."""
+    folders = {"train": cell_folders(models), "evaluate": cell_folders(evaluations), "aggregate": [tables]}
+    told = []
+    for verb, of in folders.items():
+        codes = sorted({marker.code for folder in of if (marker := read_marker(folder))})
+        told.append(f"{verb} by code {' and '.join(codes)}")
+    return ", ".join(told)
 
 
 def _in_part(

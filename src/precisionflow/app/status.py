@@ -27,10 +27,10 @@ def print_progress(folder: Path) -> None:
     with standing(folder) as there:
         if there.experiments:
             print_tables(there.experiments, there.aggregate, console)
+        if there.done and there.told:
+            console.print(there.told, soft_wrap=True)
         if not there.open:
             return
-        if there.done:
-            console.print(there.told, soft_wrap=True)
     if not is_held(folder):
         again = command("run", *results.experiments, "--out", folder)
         console.print(f"no run is going on here; `{again}` goes on", soft_wrap=True)
