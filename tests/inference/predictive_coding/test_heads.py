@@ -105,7 +105,7 @@ def test_a_precision_of_each_head_is_one_of_each_channel_with_tied_values(langua
     taught = []
     for one in (by_head, by_channel):
         settled = settle(chain, chain.passed(), one, config=config, steps=4)
-        surrogate, energy = chain.local(settled.layers, one)
+        surrogate, energy, _ = chain.local(settled.layers, one)
         weights = torch.autograd.grad(surrogate, list(model.parameters()), retain_graph=True)
         offsets = torch.autograd.grad(surrogate, [of.precision.offset for of in one.layers])
         taught.append((settled.errors, energy, weights, offsets))
