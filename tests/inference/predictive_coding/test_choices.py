@@ -152,9 +152,20 @@ def test_an_energy_that_settling_raised_by_half_stops_training(linear, first):
     config = coding(iterations=1)
     one = settled(linear, config)
     energies = Settled(one.layers, [torch.tensor([first])], 1)
-    check_stable(energies, torch.tensor(first + 0.99), config=config)
+    check_stable(energies, torch.tensor(first + 0.99), config=config, targets=1)
     with pytest.raises(ValueError, match="iteration 1 raised the energy"):
-        check_stable(energies, torch.tensor(first + 1.01), config=config)
+        check_stable(energies, torch.tensor(first + 1.01), config=config, targets=1)
+
+
+@pytest.mark.parametrize("first", [0.0, 1e-6, -1e-6, 3.0])
+def test_an_energy_near_zero_may_rise_by_half_a_nat_a_target(linear, first):
+    """As that of a density may be at any step of a good training; ranks add their targets."""
+    config = coding(iterations=1)
+    energies = Settled(settled(linear, config).layers, [torch.tensor([first])], 1)
+    for targets, total in ((8, torch.clone), (4, lambda x: torch.cat([x[:-1], 2 * x[-1:]]))):
+        check_stable(energies, torch.tensor(first + 3.99), config=config, targets=targets, total=total)
+        with pytest.raises(ValueError, match="iteration 1 raised the energy"):
+            check_stable(energies, torch.tensor(first + 4.01), config=config, targets=targets, total=total)
 
 
 def test_the_iteration_that_is_named_is_the_one_that_went_beyond_the_bound(linear):
@@ -163,7 +174,7 @@ def test_the_iteration_that_is_named_is_the_one_that_went_beyond_the_bound(linea
     met = [torch.tensor([energy]) for energy in (2.0, 2.000001, 2.5)]
     energies = Settled(settled(linear, config).layers, met, 3)
     with pytest.raises(ValueError, match=r"iteration 3 raised the energy from 2.5 to 3.5, with"):
-        check_stable(energies, torch.tensor(3.5), config=config)
+        check_stable(energies, torch.tensor(3.5), config=config, targets=1)
 
 
 def test_momentum_and_secant_are_ahead_of_plain_gradients_where_steps_have_to_be_small(linear):

@@ -107,7 +107,8 @@ class Generative(nn.Module):
         settled = settle(clamped, start, self.laws, config=self.learning, steps=self.config.iterations)
         with torch.no_grad():
             last = clamped.passed(settled.errors)
-            check_stable(settled, clamped.energy(last, self.laws), config=self.learning)
+            energy = clamped.energy(last, self.laws)
+            check_stable(settled, energy, config=self.learning, targets=images.numel())
             return Inferred(clamped, settled.errors, last.output, self.free_energies(clamped, settled.errors))
 
     def predicted_variance(self, inferred: Inferred) -> Images:

@@ -17,7 +17,8 @@ from precisionflow.inference.predictive_coding.variables import OfErrors, OfStat
 from precisionflow.models.numerics import outside_autocast
 
 RISE = 0.5
-"""Share of the energy by which settling may raise it before training stops: a small rise still learns."""
+"""Share of the energy, or nats a target, by which settling may raise it before training stops: a small rise still
+learns, and an energy near 0, as a -log p may be, has no small share."""
 
 
 class Unsettled(ValueError):
@@ -149,11 +150,15 @@ def check_stable(
     after: Tensor,
     *,
     config: PredictiveCoding,
+    targets: float,
     total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> None:
-    """Unsettled where settling raised the energy to `after`: the step size lies beyond stability."""
-    energies = total(torch.stack([*settled.energies, after])).tolist()
-    bound = energies[0] + RISE * abs(energies[0])
+    """Unsettled where settling raised the energy to `after`: the step size lies beyond stability.
+
+    `targets` is the number of targets whose losses are in it.
+    """
+    *energies, count = total(torch.stack([*settled.energies, after, after.new_tensor(targets)])).tolist()
+    bound = energies[0] + RISE * max(abs(energies[0]), count)
     fell = energies[-1] <= bound
     if not settled.parts or fell or not math.isfinite(energies[0]):
         return

@@ -84,7 +84,7 @@ class PredictiveCoding(nn.Module):
             )
         taught = self._taught(clamped, start, settled)
         if self.pathways is None:
-            check_stable(settled, taught.energy, config=self.config, total=self.total)
+            check_stable(settled, taught.energy, config=self.config, targets=batch.counted, total=self.total)
         taught = self.spread(taught, clamped, settled.errors)
         surrogate = taught.surrogate + self._of_guess(clamped, asked, start, settled)
         samples = max(batch.counted, SMALLEST_COUNT)
