@@ -6,6 +6,7 @@ its own bytes are merged: a pair stands nowhere else than where it stood when it
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,8 +19,6 @@ from precisionflow.data.tokens.running.utf8 import alphabet
 
 BORDER = -1
 """Symbol between two words."""
-GONE = -2
-"""What stands where the second symbol of a pair was."""
 PART = 1 << 20
 """Symbols whose pairs are counted at once."""
 Places = Int32[np.ndarray, "_places"]
@@ -36,56 +35,69 @@ def learn_merges(
     """
     tokens = sorted(alphabet())
     symbols = Symbols.of(words, counts)
-    pairs = Pairs({}, [], least_count)
-    for left, right, count, where in symbols.pairs():
-        pairs.change((left, right), count)
-        pairs.push((left, right), where)
+    pairs = Pairs({}, [], size, least_count)
+    for pair, count, where in symbols.pairs():
+        pairs.put(pair, count, where)
     merges: list[Pair] = []
     while len(tokens) < size and (found := pairs.pop()) is not None:
         pair, places = found
         new = len(tokens)
         tokens.append(tokens[pair[0]] + tokens[pair[1]])
         merges.append(pair)
-        merged = symbols.merge(pair, new, places)
-        formed = dict[Pair, list[Places]]()
+        widths = (len(tokens[pair[0]]), len(tokens[pair[1]]))
+        merged = symbols.merge(pair, new, places, widths)
+        changes, formed = Counter[Pair](), dict[Pair, list[bytes]]()
         for symbol, count, where in _grouped(*merged.before):
-            pairs.change((symbol, pair[0]), -count)
-            pairs.change((symbol, new), count)
+            changes[symbol, pair[0]] -= count
+            changes[symbol, new] += count
             formed.setdefault((symbol, new), []).append(where)
         for symbol, count, where in _grouped(*merged.after):
-            pairs.change((pair[1], symbol), -count)
-            pairs.change((new, symbol), count)
+            changes[pair[1], symbol] -= count
+            changes[new, symbol] += count
             formed.setdefault((new, symbol), []).append(where)
-        for other, parts in formed.items():
-            pairs.push(other, np.concatenate(parts))
+        for other, count in changes.items():
+            if other in formed:
+                pairs.put(other, count, b"".join(formed[other]))
+            else:
+                pairs.change(other, count)
     return [(tokens[left], tokens[right]) for left, right in merges]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Counts of pairs, and a queue of those that may be merged."""
+    """Pairs that may be merged, few bytes each: as one number, left * size + right, and with their places as bytes.
 
-    counts: dict[Pair, int]
-    queue: list[tuple[int, Pair, Places]]
-    """(-count when it was put there, pair, where it stood), each pair once."""
+    A pair stands most often when it is made, so one that is rare then is forgotten.
+    """
+
+    counts: dict[int, int]
+    queue: list[tuple[int, int, bytes]]
+    """(-count when it was put there, pair, places of int32 where it stood), each pair once."""
+    size: int
+    """More than any token's id."""
     least_count: int
 
-    def change(self, pair: Pair, count: int) -> None:
-        """Add to a pair's count."""
-        self.counts[pair] = self.counts.get(pair, 0) + count
+    def put(self, pair: Pair, count: int, places: bytes) -> None:
+        """A pair that was made, if it stands often enough."""
+        if count >= max(self.least_count, 1):
+            key = pair[0] * self.size + pair[1]
+            self.counts[key] = count
+            heapq.heappush(self.queue, (-count, key, places))
 
-    def push(self, pair: Pair, places: Places) -> None:
-        """Put a pair into the queue, if it stands often enough."""
-        if self.counts[pair] >= max(self.least_count, 1):
-            heapq.heappush(self.queue, (-self.counts[pair], pair, places))
+    def change(self, pair: Pair, count: int) -> None:
+        """Add to the count of a pair, if it is not forgotten."""
+        key = pair[0] * self.size + pair[1]
+        if key in self.counts:
+            self.counts[key] += count
 
     def pop(self) -> tuple[Pair, Places] | None:
         """The pair to merge, nothing where none stands often enough."""
         while self.queue:
-            negative, pair, places = heapq.heappop(self.queue)
-            if -negative == self.counts[pair]:
-                return pair, places
-            self.push(pair, places)
+            negative, key, places = heapq.heappop(self.queue)
+            count, pair = self.counts.pop(key), divmod(key, self.size)
+            if -negative == count:
+                return pair, np.frombuffer(places, np.int32)
+            self.put(pair, count, places)
         return None
 
 
@@ -99,15 +111,14 @@ class Merged:
 
 @dataclass(frozen=True)
 class Symbols:
-    """All words in a row with a border before, between and after them."""
+    """All words in a row with a border before, between and after them, a place for each byte."""
 
-    symbols: Int32[np.ndarray, "symbols"]
-    following: Int32[np.ndarray, "symbols"]
-    """Place of the next symbol that is not gone."""
-    previous: Int32[np.ndarray, "symbols"]
-    word: Int32[np.ndarray, "symbols"]
-    """Number of the word; of a border that of the word after it."""
-    counts: Int64[np.ndarray, "words"]
+    symbols: Int32[np.ndarray, "places"]
+    """The token at its first place, minus its width at its last one where it is wider than a byte."""
+    borders: Int32[np.ndarray, "words_and_one"]
+    """Places of borders."""
+    weights: Int64[np.ndarray, "words"]
+    """How often each word stands in the text."""
 
     @classmethod
     def of(cls, words: pa.StringArray, counts: Int64[np.ndarray, "words"]) -> "Symbols":
@@ -115,72 +126,66 @@ class Symbols:
         signs = sorted(alphabet())
         ids = np.array([signs.index(sign) for sign in alphabet()], dtype=np.int32)
         offsets, data = bytes_in(words)
-        size = len(data) + len(words) + 1
-        border = np.zeros(size, dtype=bool)
-        border[offsets + np.arange(len(offsets), dtype=np.int32)] = True
-        symbols = np.full(size, BORDER, dtype=np.int32)
+        borders = offsets + np.arange(len(offsets), dtype=np.int32)
+        border = np.zeros(len(data) + len(offsets), dtype=bool)
+        border[borders] = True
+        symbols = np.full(len(border), BORDER, dtype=np.int32)
         symbols[~border] = ids[data]
-        word = np.cumsum(border, dtype=np.int32)
-        word -= 1
-        following, previous = (np.arange(by, size + by, dtype=np.int32) for by in (1, -1))
-        return cls(symbols, following, previous, word, counts)
+        return cls(symbols, borders, counts)
 
-    def pairs(self) -> Iterator[tuple[int, int, int, Places]]:
-        """(left, right, count, places) of each pair of bytes."""
-        found = dict[int, list[tuple[int, Places]]]()
+    def counts(self, places: Places) -> Int64[np.ndarray, "_places"]:
+        """How often the word of each place stands in the text."""
+        return self.weights[np.searchsorted(self.borders, places) - 1]
+
+    def pairs(self) -> Iterator[tuple[Pair, int, bytes]]:
+        """(pair of bytes, count, places) of each."""
+        found = dict[int, list[tuple[int, bytes]]]()
         for start in range(0, len(self.symbols) - 1, PART):
             right = self.symbols[start + 1 : start + 1 + PART]
             left = self.symbols[start : start + len(right)]
             places = np.flatnonzero((left != BORDER) & (right != BORDER)).astype(np.int32)
             keys = (left[places] * 256 + right[places]).astype(np.uint16)
             places += np.int32(start)
-            for key, count, where in _grouped(keys, places, self.counts[self.word[places]]):
+            for key, count, where in _grouped(keys, places, self.counts(places)):
                 found.setdefault(key, []).append((count, where))
         while found:
             key, parts = found.popitem()
-            yield (
-                key // 256,
-                key % 256,
-                sum(count for count, _ in parts),
-                np.concatenate([w for _, w in parts]),
-            )
+            yield divmod(key, 256), sum(count for count, _ in parts), b"".join(where for _, where in parts)
 
-    def merge(self, pair: Pair, new: int, places: Places) -> Merged:
-        """Put the new symbol for a pair at those places where it still stands, in each word from the left."""
+    def merge(self, pair: Pair, new: int, places: Places, widths: tuple[int, int]) -> Merged:
+        """Put the new symbol for a pair of so wide tokens where it still stands, in each word from the left."""
+        left, right = (np.int32(width) for width in widths)
         first = places[self.symbols[places] == pair[0]]
-        second = self.following[first]
-        there = self.symbols[second] == pair[1]
-        first, second = first[there], second[there]
+        first = first[self.symbols[first + left] == pair[1]]
         if pair[0] == pair[1]:
-            first = _apart(np.sort(first), self.following)
-            second = self.following[first]
-        before, after = self.previous[first], self.following[second]
-        right = self.symbols[after]
-        beside = before[1:] == second[:-1]
-        before[1:][beside] = first[:-1][beside]
-        self.symbols[first], self.symbols[second] = new, GONE
-        self.following[first], self.previous[after] = after, first
-        left, counts = self.symbols[before], self.counts[self.word[first]]
-        inside = left != BORDER
-        followed = right != BORDER
+            first = _apart(np.sort(first), left)
+        second, after = first + left, first + left + right
+        symbol_after = self.symbols[after]
+        self.symbols[first] = new
+        self.symbols[second] = self.symbols[after - 1] = -(left + right)
+        before = first - 1
+        before += np.minimum(self.symbols[before] + 1, 0)
+        symbol_before, counts = self.symbols[before], self.counts(first)
+        inside = symbol_before != BORDER
+        followed = symbol_after != BORDER
         return Merged(
-            (left[inside], before[inside], counts[inside]),
-            (right[followed], first[followed], counts[followed]),
+            (symbol_before[inside], before[inside], counts[inside]),
+            (symbol_after[followed], first[followed], counts[followed]),
         )
 
 
-def _apart(places: Places, following: Int32[np.ndarray, "symbols"]) -> Places:
-    """Every other place of each run of places that follow each other."""
+def _apart(places: Places, width: np.int32) -> Places:
+    """Every other place of each run of places whose tokens, so wide, follow each other."""
     number = np.arange(len(places))
     begins = np.ones(len(places), dtype=bool)
-    begins[1:] = following[places[:-1]] != places[1:]
+    begins[1:] = places[:-1] + width != places[1:]
     since = number - np.maximum.accumulate(np.where(begins, number, 0))
     return places[since % 2 == 0]
 
 
 def _grouped(
     keys: np.ndarray, places: Places, counts: Int64[np.ndarray, "_pairs"]
-) -> Iterator[tuple[int, int, Places]]:
+) -> Iterator[tuple[int, int, bytes]]:
     """(key, sum of its counts, its places) of each distinct key."""
     if not len(keys):
         return
@@ -191,4 +196,4 @@ def _grouped(
     for key, count, start, end in zip(
         keys[borders].tolist(), sums, borders, [*borders[1:], len(keys)], strict=True
     ):
-        yield key, count, places[start:end]
+        yield key, count, places[start:end].tobytes()
