@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from kfp import local
 from kfp.local.config import LocalExecutionConfig
+from kfp.local.orchestrator import enhanced_dag_orchestrator
 from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.argument_size import refuse_too_long
 from precisionflow.pipelines.search_then_train import search_then_train
@@ -25,14 +26,17 @@ from precisionflow.arguments import as_argument, experiment_argument
 from precisionflow.config import Experiment
 from precisionflow.destination import LocalResults
 from precisionflow.results.layout import Results
+from precisionflow.results.machine import core_count, free_memory, gpus
 from precisionflow.results.progress import Progress
 from precisionflow.search.study import Study
 
 LOG = "pipeline.log"
-TASKS_AT_ONCE = 2
-"""What kfp.local runs in parallel, whatever a pipeline asks for."""
-GROUPS = 2 * TASKS_AT_ONCE
-"""Most groups of variants: each of its tasks starts a process, which takes longer than a small variant's work."""
+GROUPS_A_TASK = 2
+"""Most groups of variants for each task at once: each of its tasks starts a process, which takes longer than a small
+variant's work."""
+FEWEST_AT_ONCE = 2
+"""Tasks at once: as many on one core, and on GPUs, whose memory they share."""
+MEMORY_OF_TASK = 1 << 30
 
 
 _OF_EVERY_TASK = ("kfp.dsl.executor_main", "precisionflow.entrypoints", "precisionflow.ablation.aggregate")
@@ -56,8 +60,17 @@ def run_locally(
     _execute(ablation, folder, screen=screen, open_cells=still, trust_code=trust_code, **given)
 
 
+def tasks_at_once() -> int:
+    """As many as there are cores, and memory for each; where there is a GPU two."""
+    if any(gpus()):
+        return FEWEST_AT_ONCE
+    return max(FEWEST_AT_ONCE, min(core_count(), free_memory() // MEMORY_OF_TASK))
+
+
 def _groups(experiments: Sequence[Experiment]) -> list[str]:
-    return [str(group) for group in groups_of(stages.expand(experiments), most=GROUPS)]
+    return [
+        str(group) for group in groups_of(stages.expand(experiments), most=GROUPS_A_TASK * tasks_at_once())
+    ]
 
 
 def search_and_train_locally(study: Study, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
@@ -94,7 +107,7 @@ def _execute(
     with (
         (folder / LOG).open("a", encoding="utf-8") as log,
         _relayed(log, screen) as relay,
-        _subprocess_runner(there.results.folder / ".kfp"),
+        _subprocess_runner(there.results.folder / ".kfp", at_once=tasks_at_once()),
         tasks_as_processes(modules, log=log, lost=lost),
     ):
         try:
@@ -128,10 +141,20 @@ _COLOUR = re.compile(r"\x1b\[\d*m")
 
 
 @contextlib.contextmanager
-def _subprocess_runner(scratch: Path) -> Iterator[None]:
-    """kfp.local set up to run tasks as processes of this Python; afterwards as it was before."""
+def _subprocess_runner(scratch: Path, *, at_once: int) -> Iterator[None]:
+    """kfp.local set up to run so many tasks at once as processes of this Python; afterwards as it was before."""
     before, threads = LocalExecutionConfig.instance, os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = threads or str(max(1, (os.cpu_count() or 1) // TASKS_AT_ONCE))
+    executor = enhanced_dag_orchestrator.ParallelExecutor
+
+    class Executor(executor):  # type: ignore[misc, valid-type]
+        """Runs `at_once` iterations of a loop, of which ours are not nested, in place of two of any loop."""
+
+        def __init__(self, max_workers: int | None = None) -> None:
+            super().__init__(max_workers)
+            self.conservative_max = self.max_workers = at_once
+
+    enhanced_dag_orchestrator.ParallelExecutor = Executor
+    os.environ["OMP_NUM_THREADS"] = threads or str(max(1, core_count() // at_once))
     try:
         local.init(
             runner=local.SubprocessRunner(use_venv=False),
@@ -142,6 +165,7 @@ def _subprocess_runner(scratch: Path) -> Iterator[None]:
         yield
     finally:
         LocalExecutionConfig.instance = before
+        enhanced_dag_orchestrator.ParallelExecutor = executor
         if threads is None:
             del os.environ["OMP_NUM_THREADS"]
         shutil.rmtree(scratch, ignore_errors=True)

@@ -89,7 +89,7 @@ def test_a_folder_without_tables_and_a_broken_table_are_told(tmp_path: Path) -> 
 def test_what_differs_on_the_device_is_told(
     gpus: tuple[int, bool], torch: str, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor_device, "visible", lambda: gpus)
+    monkeypatch.setattr(doctor_device, "gpus", lambda: gpus)
     monkeypatch.setattr(doctor_device, "torch_version", lambda: torch)
     first, *rest = doctor_device.check_device()
     assert (first.what, first.found) == (f"on {device}", doctor_device.DIFFERS[device])

@@ -9,8 +9,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from kfp import dsl
 from kfp.local.config import LocalExecutionConfig
-from precisionflow.pipelines.local import _Relay
+from precisionflow.pipelines import local
+from precisionflow.pipelines.local import _Relay, _subprocess_runner, tasks_at_once
 
 from precisionflow.app.run import finished_stages
 from tests.command_line import Line
@@ -103,6 +105,55 @@ def test_a_failing_component_is_one_line_and_its_log_stays(
     assert sorted(os.listdir("out")) == ["experiments", "pipeline.log"]
     assert list((tmp_path / "temporary").iterdir()) == []
     assert LocalExecutionConfig.instance is None
+
+
+@dsl.component(base_image="python:3.12", install_kfp_package=False)
+def meets(folder: str, me: str, all_of_them: int):  # type: ignore[no-untyped-def]
+    """Ends when all are at work."""
+    import time
+    from pathlib import Path
+
+    (Path(folder) / me).touch()
+    end = time.monotonic() + 60
+    while len(list(Path(folder).iterdir())) < all_of_them:
+        if time.monotonic() > end:
+            raise TimeoutError("the others have not begun")
+        time.sleep(0.05)
+
+
+def test_as_many_tasks_run_at_once_as_are_asked_for(tmp_path: Path) -> None:
+    """kfp.local alone runs two: with three, each waits for the other two."""
+    (tmp_path / "met").mkdir()
+
+    @dsl.pipeline
+    def meeting(folder: str):  # type: ignore[no-untyped-def]
+        with dsl.ParallelFor(["a", "b", "c"]) as me:
+            meets(folder=folder, me=me, all_of_them=3)
+
+    with _subprocess_runner(tmp_path / "scratch", at_once=3):
+        meeting(folder=str(tmp_path / "met"))
+    assert sorted(os.listdir(tmp_path / "met")) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("cores", "gibibytes", "gpus", "tasks"),
+    [
+        (1, 64, (0, False), 2),
+        (2, 64, (0, False), 2),
+        (16, 64, (0, False), 16),
+        (16, 5, (0, False), 5),
+        (16, 1, (0, False), 2),
+        (16, 64, (1, False), 2),
+        (16, 64, (0, True), 2),
+    ],
+)
+def test_tasks_at_once_are_as_many_as_cores_and_memory_take_and_two_share_a_gpu(
+    cores: int, gibibytes: int, gpus: tuple[int, bool], tasks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "core_count", lambda: cores)
+    monkeypatch.setattr(local, "free_memory", lambda: gibibytes << 30)
+    monkeypatch.setattr(local, "gpus", lambda: gpus)
+    assert tasks_at_once() == tasks
 
 
 def test_the_relay_shows_our_lines_and_keeps_the_first_error() -> None:

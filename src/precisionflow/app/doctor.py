@@ -16,11 +16,10 @@ from precisionflow.app.doctor_device import (
     check_device,
     is_built_for,
     torch_version,
-    visible,
 )
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, ok
-from precisionflow.results.processors import core_count
+from precisionflow.results.machine import core_count, free_memory, gpus
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -121,18 +120,9 @@ def check_room() -> Findings:
             yield ok("shared memory", f"/dev/shm has {size / GIB:.1f} GiB")
 
 
-def free_memory() -> int:
-    """Bytes of memory that programs can still have; all there are, on systems that don't tell."""
-    file = Path("/proc/meminfo")
-    if file.exists():
-        lines = dict(line.split(":") for line in file.read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def check_devices() -> Findings:
     """GPUs by their device files, and whether torch is built for them; torch itself is not imported."""
-    nvidia, amd = visible()
+    nvidia, amd = gpus()
     if not nvidia and not amd:
         yield note("GPUs", "none is visible; training runs on the CPU")
     elif not is_built_for(amd):

@@ -9,6 +9,7 @@ from precisionflow.cluster.doctor.finding import Finding, Findings, bad, note, o
 from precisionflow.records.arithmetic import ArithmeticCard, Variant
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import TrainedCell
+from precisionflow.results.machine import gpus
 
 DIFFERS = {
     "CPU": "ranks talk by gloo; attention in blocks that fit the caches; bfloat16 by autocast, int8 in `serve` alone",
@@ -16,11 +17,6 @@ DIFFERS = {
     "ROCm": "as on CUDA, ranks talk by rccl under nccl's name; it was tried on no such GPU",
 }
 """Device -> what is not the same on it; all else is one code."""
-
-
-def visible() -> tuple[int, bool]:
-    """GPUs of NVIDIA and whether there is one of AMD, by their device files."""
-    return len(list(Path("/dev").glob("nvidia[0-9]*"))), Path("/dev/kfd").exists()
 
 
 def torch_version() -> str:
@@ -36,7 +32,7 @@ def is_built_for(amd: bool) -> bool:
 
 def check_device() -> Findings:
     """Which device a run takes, and what differs there; whether layers can be compiled."""
-    nvidia, amd = visible()
+    nvidia, amd = gpus()
     takes = (nvidia or amd) and torch_version() and is_built_for(amd)
     device = ("ROCm" if amd else "CUDA") if takes else "CPU"
     yield ok(f"on {device}", DIFFERS[device])

@@ -13,7 +13,7 @@ from precisionflow.config.tuning import Choice, Searched
 from precisionflow.records.files import read_card
 from precisionflow.records.search import Best
 from precisionflow.results.layout import Results
-from precisionflow.results.processors import core_count
+from precisionflow.results.machine import core_count
 from precisionflow.results.search_layout import SearchResults
 from precisionflow.search.checks.study import check_study
 from precisionflow.search.journal import StudyCard, TrialCard

@@ -12,6 +12,7 @@ from precisionflow.config import Experiment
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine, TorchEngine
 from precisionflow.records.failure import STOPPED, killed_by
 from precisionflow.results.code import code_is_trusted
+from precisionflow.results.machine import core_count
 from precisionflow.training.ranks import VARIABLES, is_rank
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def launch(
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     count = rank_count(experiment)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // (count or 1))))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, core_count() // (count or 1))))
     with tempfile.TemporaryDirectory(prefix="precisionflow-") as folder:
         file = Path(folder) / "experiment.json"
         file.write_text(experiment.model_dump_json(), encoding="utf-8")

@@ -11,7 +11,7 @@ from typing import TextIO
 from precisionflow.records.search import Best
 from precisionflow.results.lifetime import ends_when_stopped
 from precisionflow.results.locks import exclusive
-from precisionflow.results.processors import core_count
+from precisionflow.results.machine import core_count
 from precisionflow.search.algorithms.medianstop import MedianStop, medianstop
 from precisionflow.search.algorithms.samplers import Suggester, suggester
 from precisionflow.search.conclude import conclude

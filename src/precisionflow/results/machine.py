@@ -1,0 +1,36 @@
+"""What this machine has: cores, memory, GPUs."""
+
+import math
+import os
+from pathlib import Path
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of all cores together in each period, and the period, or "max" in place of the first (Linux)."""
+
+
+def core_count() -> int:
+    """Cores that this process may use: of its affinity, and at most as many as a container's limit of time makes up."""
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(mine, _allowed())))
+
+
+def _allowed() -> float:
+    try:
+        quota, period = QUOTA.read_text(encoding="ascii").split()
+        return math.ceil(int(quota) / int(period))
+    except (OSError, ValueError):
+        return math.inf
+
+
+def free_memory() -> int:
+    """Bytes of memory that programs can still have; all there are, on systems that don't tell."""
+    file = Path("/proc/meminfo")
+    if file.exists():
+        lines = dict(line.split(":") for line in file.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def gpus() -> tuple[int, bool]:
+    """GPUs of NVIDIA and whether there is one of AMD, by their device files."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*"))), Path("/dev/kfd").exists()
