@@ -1,4 +1,4 @@
-"""Peak memory of `prepare` on files far larger than it may hold: texts of each kind of token, sentences, a table.
+"""Peak memory of `prepare` on files far larger than it may hold: texts by token, sentences, a table, images.
 
 The extra memory is the peak resident size of a process that prepares the file, less that of one that prepares
 a file of a few kilobytes. Only a table's row indices grow with the file, a few tens of bytes a row, and the counts of
@@ -12,6 +12,9 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from measured import Measured, arguments, present
 from texts import write_words
 
@@ -34,6 +37,15 @@ TASKS["classified sentences, whole texts validate"] = (
     "task.validation=whole_texts",
 )
 TASKS["tagged words"] = ("ewt", "task.source={{kind: conllu, path: {}, test: null}}", "task.auxiliary={}")
+IMAGES = (
+    "pc-digits",
+    "task.source={{kind: image_file, path: {}}}",
+    "task.unknown=['2']",
+    "splits=[0]",
+)
+TASKS |= {"images by NumPy": IMAGES, "images in Parquet": IMAGES}
+EDGE = 28
+"""Pixels of an image's side."""
 CHILD = """
 import resource, sys
 from pathlib import Path
@@ -82,11 +94,28 @@ def write_classified(path: Path, size: int) -> None:
         file.writelines(f"{line.strip()}\t{row % 2}\n" for row, line in enumerate(lines) if line.strip())
 
 
+def write_npz(path: Path, size: int) -> None:
+    """About `size` bytes of images by NumPy, of three classes."""
+    count = max(size // EDGE**2, 100)
+    images = np.random.default_rng(0).integers(0, 256, (count, EDGE, EDGE), dtype=np.uint8)
+    np.savez(path, image=images, label=np.arange(count) % 3)
+
+
+def write_images(path: Path, size: int) -> None:
+    """About `size` bytes of images in Parquet, of three classes, a million rows in a group."""
+    count = max(size // EDGE**2, 100)
+    pixels = np.random.default_rng(0).integers(0, 256, count * EDGE**2, dtype=np.uint8)
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(pixels), EDGE**2)
+    pq.write_table(pa.table({"image": rows, "label": pa.array(np.arange(count) % 3)}), path)
+
+
 WRITERS: dict[str, tuple[Callable[[Path, int], None], str]] = {
     "table": (write_table, ""),
     "classified sentences": (write_classified, ".tsv"),
     "classified sentences, whole texts validate": (write_classified, ".tsv"),
     "tagged words": (write_tagged, ".conllu"),
+    "images by NumPy": (write_npz, ".npz"),
+    "images in Parquet": (write_images, ".parquet"),
 }
 """Kind -> (what writes its file, end of its name); text of words for others."""
 

@@ -49,14 +49,23 @@ class Opened:
 def part_files(folder: Path, schema: pa.Schema) -> Iterator[Callable[[Part, pa.Table], None]]:
     """A function (part, table) that appends validated rows to `<part>.parquet`; one row group a call."""
     with ExitStack() as stack:
-        paths = {part: PreparedSplit(folder).part(part) for part in PARTS}
         files = {
-            part: stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd", **_encoding(schema)))
-            for part, path in paths.items()
+            part: stack.enter_context(rows_file(PreparedSplit(folder).part(part), schema)) for part in PARTS
         }
 
         def append(part: Part, table: pa.Table) -> None:
-            files[part].write_table(checked(table, schema, str(paths[part])))
+            files[part](table)
+
+        yield append
+
+
+@contextmanager
+def rows_file(path: Path, schema: pa.Schema) -> Iterator[Callable[[pa.Table], None]]:
+    """A function that appends validated rows to a file; one row group a call."""
+    with pq.ParquetWriter(path, schema, compression="zstd", **_encoding(schema)) as file:
+
+        def append(table: pa.Table) -> None:
+            file.write_table(checked(table, schema, str(path)))
 
         yield append
 

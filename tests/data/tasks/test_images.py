@@ -1,5 +1,6 @@
 """Images with a class: one scale for all pixels, files of both forms, refusals in one line."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from sklearn.datasets import load_digits
 from precisionflow.config import ConfigError, resolve
 from precisionflow.data.batches import Rows
 from precisionflow.data.prepare import prepare
+from precisionflow.data.sources import image_file
+from precisionflow.data.tasks.images import open_images
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import PARTS, PreparedSplit, data_folder
@@ -98,6 +101,57 @@ def test_images_without_classes_are_read_from_both_forms(form, tmp_path):
         np.testing.assert_allclose(restored, IMAGES.reshape(40, 20)[rows.rows], rtol=1e-5, atol=1e-5)
 
 
+def fortran(file: Path) -> dict[str, object]:
+    return npz(file.with_suffix(".npz"), image=np.asfortranarray(IMAGES))
+
+
+def stored_in_bytes(file: Path) -> dict[str, object]:
+    np.savez_compressed(file.with_suffix(".npz"), image=(IMAGES * 9).astype(np.int8), label=np.arange(40) % 2)
+    return {"kind": "image_file", "path": str(file.with_suffix(".npz"))}
+
+
+@pytest.mark.parametrize("form", [parquet, npz, fortran, stored_in_bytes])
+def test_images_are_the_same_whatever_is_read_at_once(form, tmp_path, monkeypatch):
+    given = experiment(form(tmp_path / f"set.{form.__name__}"), unknown=[])
+    card, whole = prepared(given, tmp_path / "whole")
+    monkeypatch.setattr(image_file, "BATCH_PIXELS", 3 * 20 + 1)
+    again, parts = prepared(given, tmp_path / "parts")
+    assert pq.ParquetFile(parts.part("train")).num_row_groups > 10
+    for name in ("source_sha256", "rows", "class_names", "feature_names", "shape", "target"):
+        assert getattr(again, name) == getattr(card, name)
+    np.testing.assert_allclose(again.table.feature_mean, card.table.feature_mean, rtol=1e-14)
+    np.testing.assert_allclose(again.table.feature_scale, card.table.feature_scale, rtol=1e-14)
+    for part in PARTS:
+        one, other = Rows.read(whole.part(part)), Rows.read(parts.part(part))
+        np.testing.assert_array_equal(one.rows, other.rows)
+        np.testing.assert_array_equal(one.target, other.target)
+        np.testing.assert_allclose(one.features, other.features, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", [parquet, npz])
+def test_images_are_read_and_not_held(form, tmp_path, monkeypatch):
+    """What more images take is a number or two and the class of each, not its pixels."""
+    monkeypatch.setattr(image_file, "BATCH_PIXELS", 1 << 12)
+
+    def peak(count: int) -> int:
+        images = np.random.default_rng(count).integers(0, 255, (count, 16, 16)).astype(np.uint8)
+        pixels, labels = images if form is npz else images.tolist(), np.arange(count) % 2
+        path = tmp_path / f"{count}.{form.__name__}"
+        source = form(path, image=pixels, label=labels) if form is npz else form(path, pixels, labels)
+        (tmp_path / f"{count}-{form.__name__}").mkdir()
+        task = experiment(source).task
+        del images, pixels, labels
+        tracemalloc.start()
+        try:
+            open_images(task, split=0).write(tmp_path / f"{count}-{form.__name__}")
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(50)
+    assert peak(2000) - peak(500) < 1500 * 16 * 16 * 8 / 8
+
+
 def test_a_batch_predicts_images_from_their_classes(tmp_path):
     given = experiment(parquet(tmp_path / "set.parquet"))
     _, folder = prepared(given, tmp_path / "out")
@@ -123,6 +177,11 @@ NAN[7, 1, 2] = np.nan
         (lambda f: npz(f / "a.npz", image=NAN), r"image 7 \(counted from 0\), pixel 7: nan; mend it"),
         (lambda f: npz(f / "a.npz", label=LABELS[:30]), "'label' has 30 classes for 40 images"),
         (lambda f: npz(f / "a.npz", image=np.ones((40, 4))), "all pixels of the training images are 1"),
+        (lambda f: npz(f / "a.npz", image=np.float64(3)), "holds no image"),
+        (lambda f: npz(f / "a.npz", label=np.int64(3)), "'label' has 1 classes for 40 images"),
+        (lambda f: npz(f / "a.npz", image=np.ones((40, 0))), r"image 0 \(counted from 0\) has no pixel"),
+        (lambda f: npz(f / "a.npz", image=IMAGES.astype(object)), "its arrays cannot be read; write arrays of numbers"),
+        (lambda f: npz(f / "a.npz", image=np.ones(40, dtype="f8,f8")), r"image 0 .* is no array of numbers"),
         (lambda f: npz(f / "a.npz", image=np.ones((0, 4)), label=LABELS[:0]), "holds no image"),
         (lambda f: npz(f / "a.npz", label=LABELS.astype(object)), "its arrays cannot be read; write arrays of numbers"),
         (lambda f: parquet(f / "a.parquet") | {"images": "picture"}, "has no column 'picture', which task.source.ima"),

@@ -20,6 +20,7 @@ from precisionflow.data.readers.compressed import opened, readable
 from precisionflow.data.readers.header import count_of
 from precisionflow.data.readers.json_lines import batches_in, names_in
 from precisionflow.data.readers.numerals import POINT, Marks, marks_of
+from precisionflow.data.readers.parquet_file import streamed
 from precisionflow.data.readers.table_form import find_form, undecodable
 from precisionflow.records.columns import Form, listed, missing_columns
 
@@ -77,7 +78,7 @@ class TableInFile:
         with _readable(self.path, self.form):
             match self.form.kind:
                 case "parquet":
-                    with pq.ParquetFile(self.path) as file:
+                    with streamed(self.path) as file:
                         yield from file.iter_batches(BATCH_ROWS, columns=list(names))
                 case "json_lines":
                     with _text(self.path, self.form) as lines:

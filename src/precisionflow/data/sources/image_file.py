@@ -1,10 +1,10 @@
 """Files of images with a class: Parquet with a row for each image, or NumPy's `.npz`; all of one shape."""
 
 import zipfile
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -12,14 +12,19 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from precisionflow.config.sources import ImageFile
+from precisionflow.data.cuts import cut_rows
 from precisionflow.data.readers.compressed import readable
-from precisionflow.data.table import Table, table_of
+from precisionflow.data.readers.parquet_file import streamed
+from precisionflow.data.table import Batch, Columns, Table
 from precisionflow.records.raw import file_sha256, raw_path
 
-Images = Float[np.ndarray, "images pixels"]
 UNNAMED = "image"
 """The one class of images without classes."""
 NO_ARRAYS = "its arrays cannot be read; write arrays of numbers and of text with numpy.savez"
+Block = Sequence[Any] | np.ndarray
+"""Consecutive images as the file holds them."""
+BATCH_PIXELS = 1 << 19
+"""Most pixels in memory at once, or one image's."""
 
 
 class OpenedImages(NamedTuple):
@@ -33,82 +38,161 @@ class OpenedImages(NamedTuple):
     """Of each image."""
 
 
-def open_image_file(source: ImageFile, *, split: int) -> OpenedImages:
-    """The images, each as a row of its pixels, cut at random.
+class Stored(NamedTuple):
+    """Images of a file, read anew each time."""
 
-    ValueError for a file that cannot be read, images of unlike shapes, and pixels that are no finite numbers.
+    images: int
+    """Their number."""
+    blocks: Callable[[int], Iterator[Block]]
+    """Most images at once -> all of them in order."""
+    labels: list[str]
+    """Class of each; none where the source names none."""
+
+
+def open_image_file(source: ImageFile, *, split: int) -> OpenedImages:
+    """The images, each as a row of its pixels, cut at random and streamed at every reading.
+
+    ValueError for a file that cannot be read; the table's batches raise it for images of unlike shapes, and for pixels
+    that are no finite numbers.
     """
     path = raw_path(source.path)
     sha256 = file_sha256(path)
-    given, labels = (_parquet if path.suffix.lower() == ".parquet" else _npz)(path, source)
-    images, shape = _of_one_shape(given, path)
-    if source.target is None:
-        labels = [UNNAMED] * len(images)
-    if len(labels) != len(images):
+    stored = (_parquet if path.suffix.lower() == ".parquet" else _npz)(path, source)
+    labels = [UNNAMED] * stored.images if source.target is None else stored.labels
+    if not stored.images:
+        raise ValueError(f"{path}: holds no image")
+    if len(labels) != stored.images:
         raise ValueError(
-            f"{path}: {source.target!r} has {len(labels)} classes for {len(images)} images; give one each"
+            f"{path}: {source.target!r} has {len(labels)} classes for {stored.images} images; give one each"
         )
-    bad = ~np.isfinite(images)
-    if bad.any():
-        image, pixel = np.argwhere(bad)[0]
-        raise ValueError(
-            f"{path}: image {image} (counted from 0), pixel {pixel}: {images[image, pixel]}; mend it"
-        )
+    shape = _numbers(next(stored.blocks(1))[0], 0, path).shape
+    pixels = int(np.prod(shape))
     index = {label: place for place, label in enumerate(sorted(set(labels)))}
-    table = table_of(
-        np.column_stack([images, [index[label] for label in labels]]),
+    targets = np.array([index[label] for label in labels])
+
+    def batches() -> Iterator[Batch]:
+        first = 0
+        for block in stored.blocks(max(1, BATCH_PIXELS // pixels)):
+            yield np.column_stack([_rows(block, first, shape, path), targets[first : first + len(block)]])
+            first += len(block)
+
+    columns = Columns(batches, tuple(f"pixel_{place}" for place in range(pixels)), source.target or UNNAMED)
+    table = Table(
         origin=str(path),
-        features=tuple(f"pixel_{place}" for place in range(images.shape[1])),
-        target=source.target or UNNAMED,
-        cut=source.split,
-        split=split,
+        sha256=sha256,
+        cut=cut_rows(source.split, np.arange(stored.images), None, split=split, origin=str(path)),
+        columns=lambda _train: columns,
     )
-    return OpenedImages(replace(table, sha256=sha256), dict(enumerate(labels)), shape)
+    return OpenedImages(table, dict(enumerate(labels)), shape)
 
 
-def _of_one_shape(given: Sequence[Any], path: Path) -> tuple[Images, tuple[int, ...]]:
-    """Each image as a row, and their shape; ValueError that names the first of another shape or without numbers."""
-    rows: list[np.ndarray] = []
-    shape: tuple[int, ...] = ()
-    for place, image in enumerate(given):
-        try:
-            array = np.asarray(image, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"{path}: image {place} (counted from 0) is no array of numbers; mend it"
-            ) from None
-        shape = shape or array.shape
-        if array.shape != shape or not array.size:
+def _rows(block: Block, first: int, shape: tuple[int, ...], path: Path) -> Float[np.ndarray, "images pixels"]:
+    """Each image as a row; ValueError that names the first of another shape, or a pixel that is no finite number."""
+    rows = []
+    for place, image in enumerate(block, first):
+        array = _numbers(image, place, path)
+        if array.shape != shape:
             raise ValueError(
                 f"{path}: image {place} (counted from 0) has the shape {array.shape}, image 0 has {shape}; "
                 "give all images one shape"
             )
         rows.append(array.ravel())
-    if not rows:
-        raise ValueError(f"{path}: holds no image")
-    return np.stack(rows), shape
+    images = np.stack(rows)
+    bad = ~np.isfinite(images)
+    if bad.any():
+        place, pixel = np.argwhere(bad)[0]
+        raise ValueError(
+            f"{path}: image {first + place} (counted from 0), pixel {pixel}: {images[place, pixel]}; mend it"
+        )
+    return images
 
 
-def _parquet(path: Path, source: ImageFile) -> tuple[Sequence[Any], list[str]]:
+def _numbers(image: Any, place: int, path: Path) -> Float[np.ndarray, "*shape"]:
+    """An image as numbers; ValueError where it is none, or has no pixel."""
     try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path}: is no Parquet file that can be read ({error})") from None
-    _check_named(source, there=table.column_names, path=path, what="column")
-    labels = [] if source.target is None else table[source.target].to_pylist()
-    return table[source.images].to_pylist(), list(map(str, labels))
+        array = np.asarray(image, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{path}: image {place} (counted from 0) is no array of numbers; mend it") from None
+    if not array.size:
+        raise ValueError(f"{path}: image {place} (counted from 0) has no pixel; mend it")
+    return array
 
 
-def _npz(path: Path, source: ImageFile) -> tuple[Sequence[Any], list[str]]:
+def _parquet(path: Path, source: ImageFile) -> Stored:
+    def blocks(most: int) -> Iterator[Block]:
+        with _parquet_file(path) as file:
+            for batch in file.iter_batches(most, columns=[source.images], use_threads=False):
+                yield batch[source.images].to_pylist()
+
+    with _parquet_file(path) as file:
+        _check_named(source, there=file.schema_arrow.names, path=path, what="column")
+        labels = [] if source.target is None else file.read([source.target])[source.target].to_pylist()
+        return Stored(file.metadata.num_rows, blocks, list(map(str, labels)))
+
+
+@contextmanager
+def _parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with streamed(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path}: is no Parquet file that can be read ({reason})") from None
+
+
+def _npz(path: Path, source: ImageFile) -> Stored:
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path}: is no .npz file that can be read; write it with numpy.savez")
     with readable(path, NO_ARRAYS), np.load(path, allow_pickle=False) as file:
         _check_named(source, there=list(file), path=path, what="array")
-        try:
-            labels = [] if source.target is None else file[source.target].tolist()
-            return file[source.images], list(map(str, labels))
-        except ValueError:
-            raise ValueError(f"{path}: {NO_ARRAYS}") from None
+        with _arrays(path):
+            labels = [] if source.target is None else np.atleast_1d(file[source.target]).tolist()
+    with _array(path, source.images) as (_, (shape, _, _)):
+        count = shape[0] if shape else 0
+    return Stored(count, lambda most: _array_blocks(path, source.images, most), list(map(str, labels)))
+
+
+def _array_blocks(path: Path, name: str, most: int) -> Iterator[Block]:
+    """Parts of an array along its first axis; one in Fortran's order, whose parts lie apart, is held whole."""
+    with _array(path, name) as (file, ((count, *shape), fortran, dtype)):
+        whole = None
+        if fortran:
+            whole = np.frombuffer(file.read(), dtype).reshape((count, *shape), order="F")
+        for first in range(0, count, most):
+            size = min(most, count - first)
+            if whole is not None:
+                yield whole[first : first + size]
+            else:
+                data = file.read(size * int(np.prod(shape)) * dtype.itemsize)
+                yield np.frombuffer(data, dtype).reshape((size, *shape))
+
+
+@contextmanager
+def _array(path: Path, name: str) -> Iterator[tuple[IO[bytes], tuple[tuple[int, ...], bool, np.dtype[Any]]]]:
+    """(the numbers of an array, (its shape, whether it is in Fortran's order, the type of a number))."""
+    with _arrays(path), zipfile.ZipFile(path) as archive:
+        member = f"{name}.npy"
+        with archive.open(member if member in archive.namelist() else name) as file:
+            read = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }.get(np.lib.format.read_magic(file))
+            if read is None:
+                raise ValueError("the names of its fields are no numbers' names")
+            header = read(file)
+            if header[2].hasobject:
+                raise ValueError("objects are no numbers")
+            yield file, header
+
+
+@contextmanager
+def _arrays(path: Path) -> Iterator[None]:
+    """What is wrong with an array, or an archive's way of storing it, as a ValueError of one line."""
+    try:
+        with readable(path, NO_ARRAYS):
+            yield
+    except (ValueError, RuntimeError):
+        raise ValueError(f"{path}: {NO_ARRAYS}") from None
 
 
 def _check_named(source: ImageFile, *, there: list[str], path: Path, what: str) -> None:

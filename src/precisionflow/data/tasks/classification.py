@@ -1,6 +1,7 @@
 """Tables with a class: standardised on the training rows, written as three parts; rows of unknown classes apart."""
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -13,14 +14,12 @@ from precisionflow.config.sources import ClassSource, ScikitLearnClasses, TableF
 from precisionflow.config.tasks import Classification, Images
 from precisionflow.data.classes import Labels, check_classes
 from precisionflow.data.folds import rows_inside
-from precisionflow.data.parts import Opened, Prepared, part_files
+from precisionflow.data.parts import Opened, Prepared, part_files, rows_file
 from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
 from precisionflow.data.sources.table_file import open_class_file
 from precisionflow.data.table import Table
 from precisionflow.data.tasks.regression import check_near, fit_standardisation, numbered, rows_table
 from precisionflow.records.cards import Standardisation
-from precisionflow.records.files import write_parquet
-from precisionflow.records.schemas import REGRESSION_ROWS
 from precisionflow.results.layout import Part, PreparedSplit
 
 Fit = Callable[..., Standardisation]
@@ -79,9 +78,13 @@ def write_classes(
     standardisation = fitted.model_copy(update={"target_mean": 0.0, "target_scale": 1.0})
     place = np.array([classes.index(name) if name in classes else len(classes) for name in every])
     strange = np.array(sorted(set(labels) - set(known)), dtype=np.int64)
-    apart: list[pa.Table] = []
-    with part_files(folder, table.schema) as append:
-        wanted = [(rows, partial(append, part)) for part, rows in parts.items()] + [(strange, apart.append)]
+    with part_files(folder, table.schema) as append, ExitStack() as apart:
+        wanted: list[tuple[np.ndarray, Callable[[pa.Table], None]]] = [
+            (rows, partial(append, part)) for part, rows in parts.items()
+        ]
+        if len(strange):
+            unknown = rows_file(PreparedSplit(folder).unknown, table.schema)
+            wanted.append((strange, apart.enter_context(unknown)))
         for start, batch in numbered(columns):
             for rows, to in wanted:
                 inside = rows_inside(rows, start, len(batch))
@@ -91,8 +94,6 @@ def write_classes(
                     standardised = standardisation.standardise(values)
                     check_near(standardised, values, columns=columns, rows=inside, table=table)
                     to(rows_table(inside, standardised, table=table))
-    if apart:
-        write_parquet(pa.concat_tables(apart), PreparedSplit(folder).unknown, REGRESSION_ROWS)
     return Prepared(
         {part: len(rows) for part, rows in parts.items()},
         standardisation=standardisation,
