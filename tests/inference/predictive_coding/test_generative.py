@@ -363,6 +363,20 @@ def test_what_is_seen_of_a_lesson_is_its_settling(data):
     assert seen.iterations == 3
 
 
+def test_the_gradient_that_is_compared_is_the_lessons_own(data):
+    """With beliefs `laplace` the weights learn from the spread too; backprop is that of the class's own image."""
+    model, (images, given) = made(coding(iterations=3), beliefs="laplace"), data
+    learner, batch = GenerativeLearner(model), Batch(given, images)
+    weights = list(model.network.parameters())
+    own = model.losses(model.network(given), images).sum()
+    mine, other = (
+        torch.cat([each.flatten() for each in torch.autograd.grad(of, weights)])
+        for of in (learner(batch).surrogate, own)
+    )
+    expected = torch.cosine_similarity(mine, other, dim=0).item()
+    assert learner.monitored(batch, step=7).cosine == pytest.approx(expected)
+
+
 def test_a_raised_layer_that_does_not_exist_is_refused():
     """The highest state has the precision of model.prior; the image is the layer behind all states."""
     made(coding(precision=FixedPrecision(value=PRECISION, raised=(1, 2))))

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor, nn
 
 from precisionflow.models.networks.layered import Layered
@@ -14,7 +15,7 @@ Gradient = dict[nn.Parameter, Tensor]
 
 
 class Alignment(NamedTuple):
-    """Cosines between two gradients; 0 where one of them is 0."""
+    """Cosines between two gradients; 0 where one of them is exactly 0."""
 
     layers: list[float]
     """Of the weights from each error, or the inputs, up to the next."""
@@ -42,9 +43,18 @@ def alignment(model: Layered, one: Gradient, other: Gradient, *, places: Sequenc
     )
 
 
+def cosine(one: Float64[Tensor, "weights"], other: Float64[Tensor, "weights"]) -> float:
+    """<a, b> / (|a| |b|), the same at every scale of a and b; 0 where one of them is exactly 0."""
+    if not (one.any() and other.any()):
+        return 0.0
+    a, b = (side / side.abs().max() for side in (one, other))
+    return float(torch.dot(a, b) / (torch.linalg.vector_norm(a) * torch.linalg.vector_norm(b)))
+
+
 def _cosine(one: Gradient, other: Gradient, modules: Sequence[nn.Module]) -> float:
     weights = [weight for module in modules for weight in module.parameters() if weight in one]
     if not weights:
         return 0.0
-    mine, its = (torch.cat([side[weight].double().flatten() for weight in weights]) for side in (one, other))
-    return torch.cosine_similarity(mine, its, dim=0).item()
+    return cosine(
+        *(torch.cat([side[weight].double().flatten() for weight in weights]) for side in (one, other))
+    )

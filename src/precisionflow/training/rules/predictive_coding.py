@@ -106,7 +106,8 @@ class PredictiveCoding(nn.Module):
         start = begun(clamped, self.config, self.laws, self.amortised).start
         steps = self.config.steps_at(batch.progress)
         settled = settle(clamped, start, self.laws, config=self.config, steps=steps, total=self.total)
-        mine = gradient(model, self._taught(clamped, start, settled).surrogate, total=self.total)
+        taught = self.spread(self._taught(clamped, start, settled), clamped, settled.errors)
+        mine = gradient(model, taught.surrogate, total=self.total)
         backprop = gradient(model, clamped.passed().loss, total=self.total)
         cosines = alignment(model, mine, backprop, places=self.places)
         states = [model.states[place] for place in self.places]
