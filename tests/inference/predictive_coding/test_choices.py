@@ -12,6 +12,7 @@ from precisionflow.config.learning import (
     Backpropagation,
     FixedPrecision,
     GaussNewton,
+    Gradient,
     LaplaceLaw,
     LearnedPrecision,
     Momentum,
@@ -55,6 +56,10 @@ def settled(linear, config, **settings):
     return settle(
         clamped, begun(clamped, config, made).start, made, config=config, steps=config.steps, **settings
     )
+
+
+def changed(config, **fields):
+    return PredictiveCoding.model_validate(config.model_dump() | fields)
 
 
 def lessons(model, batch, config):
@@ -175,6 +180,32 @@ def test_the_iteration_that_is_named_is_the_one_that_went_beyond_the_bound(linea
     energies = Settled(settled(linear, config).layers, met, 3)
     with pytest.raises(ValueError, match=r"iteration 3 raised the energy from 2.5 to 3.5, with"):
         check_stable(energies, torch.tensor(3.5), config=config, targets=1)
+
+
+@pytest.mark.parametrize("settles", ["errors", "states"])
+@pytest.mark.parametrize("descent", [Gradient(), Momentum(share=0.8), Secant()])
+@pytest.mark.parametrize("asked", ["watched", "tolerance"])
+def test_energies_on_the_way_are_those_of_the_values_after_each_step(linear, settles, descent, asked):
+    """Momentum takes its gradient elsewhere."""
+    model, batch, _ = linear
+    config = coding(settles=settles, descent=descent, step_size=0.1, iterations=6)
+    made = laws(config, states=model.states)
+    clamped = Clamped(model, squared_error, batch.inputs, batch.target)
+    stops = (settled(linear, changed(config, iterations=steps)).errors for steps in range(1, 6))
+    after = [float(clamped.energy(clamped.passed(errors), made).detach()) for errors in stops]
+    if asked == "tolerance":
+        seen = settled(linear, changed(config, tolerance=1e-12))
+    else:
+        seen = settled(linear, config, watched=True)
+    assert [float(energy) for energy in seen.energies[1:]] == pytest.approx(after)
+
+
+def test_the_tolerance_compares_the_energies_that_are_recorded(linear):
+    """Of the last two, and of none before."""
+    config = coding(descent=Momentum(share=0.8), step_size=0.1, iterations=500, tolerance=1e-3)
+    energies = [float(energy) for energy in settled(linear, config).energies]
+    changes = [abs(before - after) / before for before, after in itertools.pairwise(energies)]
+    assert changes[-1] <= 1e-3 < min(changes[:-1])
 
 
 def test_momentum_and_secant_are_ahead_of_plain_gradients_where_steps_have_to_be_small(linear):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Protocol, assert_never
+from typing import ClassVar, Protocol, assert_never
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from precisionflow.inference.predictive_coding.variables import Variables
 class Descent(Protocol):
     """A way down the energy, which remembers the steps before."""
 
+    beside: ClassVar[bool]
+    """Whether the gradient is taken beside the values."""
+
     def point(self, values: Sequence[Tensor]) -> list[Tensor]:
         """Where the gradient is taken, from the values after the last step."""
         ...
@@ -30,6 +33,8 @@ class Descent(Protocol):
 
 class Gradient:
     """The gradient at the values themselves, and the law's curvature alone."""
+
+    beside: ClassVar[bool] = False
 
     def point(self, values: Sequence[Tensor]) -> list[Tensor]:
         return list(values)
@@ -57,6 +62,8 @@ class Gradient:
 
 class Momentum(Gradient):
     """x + share (x - x before): Nesterov's point (Beck & Teboulle 2009 for laws without a slope)."""
+
+    beside: ClassVar[bool] = True
 
     def __init__(self, share: float) -> None:
         self.share = share

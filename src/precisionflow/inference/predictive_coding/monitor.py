@@ -37,7 +37,7 @@ def seen(
 ) -> Seen:
     """`states` are the largest shapes of the layers with an error; `total` sums a copy over ranks.
 
-    Places that no sample has are left out.
+    Energies are those at the errors themselves where `settle` has `watched` them. Places without a sample are left out.
     """
     last = clamped.passed(settled.errors)
     norms, precisions = [], []

@@ -1,7 +1,7 @@
 """Settling: descent of the energy in errors or states."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, assert_never
 
 import torch
@@ -31,7 +31,10 @@ class Settled(NamedTuple):
     layers: list[Stepped]
     """Error and score of each layer, in the shape of its state."""
     parts: list[Parts]
-    """Energies where each step took its gradient, or where the tolerance was met."""
+    """Energies at the variables before each step, or where the tolerance was met.
+
+    Where momentum takes its gradient beside them and nobody asks (`settle`), those where it took it.
+    """
     steps: int
     """Steps taken."""
 
@@ -87,6 +90,7 @@ def settle(
     config: PredictiveCoding,
     steps: int,
     taken: int = 0,
+    watched: bool = False,
     total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> Settled:
     """e <- e - step_size / precision * dE/de from the errors of a pass, at most `steps` times; or so the states.
@@ -98,24 +102,32 @@ def settle(
 
     Stops early when the relative change of the energy falls below `config.tolerance`. The energy is that of the whole
     batch (`total` sums a copy over ranks): ranks that share parameters take the same number of passes, as many as one
-    process would. A step takes a forward pass and a backward pass to the states, without weight gradients.
+    process would. A step takes a forward pass and a backward pass to the states, without weight gradients; with
+    momentum one more forward pass where energies are compared or `watched`.
     """
     met: list[Parts] = []
     layers = [Stepped(error, zeros_like(error)) for error in start.errors]
     variables, down = _variables(clamped, laws, config), descent(config.descent)
+    beside = down.beside and (watched or config.tolerance > 0)
     with torch.enable_grad():
         passed = variables.first(start) if steps else start
         for step in range(steps):
+            values = [value for value, _ in layers]
             if step:
-                passed = variables.passed(down.point([value for value, _ in layers]))
+                passed = variables.passed(down.point(values))
             parts, slope = variables.descended(passed)
-            met.append(parts)
+            met.append(_parts_at(variables, values) if step and beside else parts)
             if config.tolerance and step and _settled(met, config.tolerance, total):
                 steps = step
                 break
             size = config.step_size * config.decay ** (taken + step)
             layers = _stepped(variables, down, passed, slope, step_size=size)
     return Settled(variables.errors(layers) if met else layers, met, steps)
+
+
+@torch.no_grad()
+def _parts_at(variables: Variables, values: Sequence[Tensor]) -> Parts:
+    return variables.clamped.parts(variables.passed(values), variables.laws)
 
 
 def _variables(clamped: Clamped, laws: Laws, config: PredictiveCoding) -> Variables:

@@ -105,7 +105,9 @@ class PredictiveCoding(nn.Module):
         self._advance(batch.progress)
         start = begun(clamped, self.config, self.laws, self.amortised).start
         steps = self.config.steps_at(batch.progress)
-        settled = settle(clamped, start, self.laws, config=self.config, steps=steps, total=self.total)
+        settled = settle(
+            clamped, start, self.laws, config=self.config, steps=steps, watched=True, total=self.total
+        )
         taught = self.spread(self._taught(clamped, start, settled), clamped, settled.errors)
         mine = gradient(model, taught.surrogate, total=self.total)
         backprop = gradient(model, clamped.passed().loss, total=self.total)
