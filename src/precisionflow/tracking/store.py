@@ -20,7 +20,7 @@ from precisionflow.serving.connection import (
     tracking_uri,
     without_password,
 )
-from precisionflow.tracking.database import synced_at_the_end
+from precisionflow.tracking.database import copy_tables, synced_at_the_end
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -80,6 +80,8 @@ def _do(work: Callable[["MlflowClient"], object], address: str, store: Path | No
         quiet(),
         synced_at_the_end(file) if file else contextlib.nullcontext(),
     ):
+        if file and not file.exists():
+            copy_tables(file)
         work(connected(address))
 
 
