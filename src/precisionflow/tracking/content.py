@@ -13,7 +13,6 @@ from precisionflow.config import Experiment, digest, to_yaml
 from precisionflow.config.external import External
 from precisionflow.records.cards import DatasetCard, ModelCard
 from precisionflow.records.files import read_card, read_parquet
-from precisionflow.records.marker import read_marker
 from precisionflow.records.schemas import HISTORY, METRICS
 from precisionflow.report.standalone import figures_of
 from precisionflow.report.wording import Row
@@ -182,7 +181,7 @@ def _cell(
     prepared = data_folder(data, experiment, split)
     trained = cell_folder(model, seed, split)
     evaluated = cell_folder(evaluation, seed, split)
-    card, marker = read_card(TrainedCell(trained).card, ModelCard), read_marker(prepared)
+    card = read_card(TrainedCell(trained).card, ModelCard)
     history = read_parquet(TrainedCell(trained).history, HISTORY)
     metrics = read_parquet(EvaluatedCell(evaluated).metrics, METRICS)
     names, values = metrics["metric"].to_pylist(), metrics["value"].to_pylist()
@@ -204,7 +203,7 @@ def _cell(
     said = {
         ROWS: str(metrics["n"][0].as_py()),
         ROWS_LEARNED: str(metrics["n_train"][0].as_py()),
-        TEST: marker.files.get(PreparedSplit(prepared).part("test").name, "") if marker else "",
+        TEST: metrics["test"][0].as_py(),
     }
     return CellContent(
         run=replace(run, tags=run.tags | said),
