@@ -142,7 +142,7 @@ def test_text_that_is_not_utf8(characters, tmp_path, start, bad, mark):
     line = text.count(b"\n") + 1
     assert message == (
         f"{path}: line {line}, byte {start} ({bad[0]:#04x}) is not UTF-8; save the text as UTF-8, or state its "
-        "encoding, such as task.source.encoding: cp1252"
+        "encoding, such as task.source.encoding: cp1252, or utf-16-le where a character has two bytes"
     )
 
 

@@ -94,7 +94,8 @@ class DecodedFile:
         line += error.object[: error.start].decode(self.encoding, "replace").count("\n")
         return ValueError(
             f"{self.path}: line {line}, byte {offset + error.start} ({error.object[error.start]:#04x}) is not "
-            f"{shown}; save the text as UTF-8, or state its encoding, such as task.source.encoding: cp1252"
+            f"{shown}; save the text as UTF-8, or state its encoding, such as task.source.encoding: cp1252, or "
+            "utf-16-le where a character has two bytes"
         )
 
 
