@@ -30,14 +30,14 @@ def wire(
     files: Any,
     cluster: Any = "",
     equip: Equip = unchanged,
-    parallelism: int = 0,
+    parallelism: int = 2,
 ) -> None:
     """The tasks and what flows between them; the same here and on a cluster.
 
     The variants go from task to task as a file; the loop's items are short names of `groups` of them. `training` makes
     the task with output `model` from `group`, `design` and `data`; `cluster` is what the experiments ask of a cluster,
     where they do not say it themselves; `files` are the digests of raw files, none where a place does not ask for
-    them; `parallelism` groups are in work at once, 0: as many as the place takes.
+    them; `parallelism` groups are in work at once on a cluster; here as many as the machine takes.
     """
     place, tracked = {"destination": destination}, {"destination": destination, "cluster": cluster}
     prepared = equip(prepare(experiments=experiments, files=files, **place))

@@ -147,11 +147,16 @@ def _subprocess_runner(scratch: Path, *, at_once: int) -> Iterator[None]:
     executor = enhanced_dag_orchestrator.ParallelExecutor
 
     class Executor(executor):  # type: ignore[misc, valid-type]
-        """Runs `at_once` iterations of a loop, of which ours are not nested, in place of two of any loop."""
+        """Runs `at_once` iterations of a loop, of which ours are not nested; kfp.local's own runs two of any loop."""
 
         def __init__(self, max_workers: int | None = None) -> None:
             super().__init__(max_workers)
             self.conservative_max = self.max_workers = at_once
+
+        def execute_parallel_tasks(self, *given: Any, parallelism_limit: int = 0, **named: Any) -> Any:
+            """The limit in the pipeline is that of a cluster."""
+            del parallelism_limit
+            return super().execute_parallel_tasks(*given, **named)
 
     enhanced_dag_orchestrator.ParallelExecutor = Executor
     os.environ["OMP_NUM_THREADS"] = threads or str(max(1, core_count() // at_once))

@@ -127,7 +127,7 @@ def test_as_many_tasks_run_at_once_as_are_asked_for(tmp_path: Path) -> None:
 
     @dsl.pipeline
     def meeting(folder: str):  # type: ignore[no-untyped-def]
-        with dsl.ParallelFor(["a", "b", "c"]) as me:
+        with dsl.ParallelFor(["a", "b", "c"], parallelism=2) as me:
             meets(folder=folder, me=me, all_of_them=3)
 
     with _subprocess_runner(tmp_path / "scratch", at_once=3):

@@ -10,7 +10,7 @@ from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.names import MANAGED, UNMESHED, WORKSPACE
 from precisionflow.cluster.access.pod_state import NO_IMAGE, NO_START
 from precisionflow.cluster.access.rest import Json, delete, get, items, post, text
-from precisionflow.results.lifetime import ends_when_stopped
+from precisionflow.stopping import ends_when_stopped
 
 PULL_SECONDS = 300
 """Longest wait for an image and for the command in it."""

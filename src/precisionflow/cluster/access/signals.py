@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from precisionflow.results.lifetime import ends_when_stopped
+from precisionflow.stopping import ends_when_stopped
 
 
 @contextlib.contextmanager

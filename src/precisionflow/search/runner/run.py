@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TextIO
 
 from precisionflow.records.search import Best
-from precisionflow.results.lifetime import ends_when_stopped
 from precisionflow.results.locks import exclusive
 from precisionflow.results.machine import core_count
 from precisionflow.search.algorithms.medianstop import MedianStop, medianstop
@@ -19,6 +18,7 @@ from precisionflow.search.journal import Journal, recorded_seed
 from precisionflow.search.runner.loop import Ended, Loop, run_loops, too_many_failed
 from precisionflow.search.runner.progress import progress
 from precisionflow.search.study import Study
+from precisionflow.stopping import ends_when_stopped
 
 
 def run_study(
