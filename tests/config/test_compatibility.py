@@ -120,6 +120,85 @@ def test_rows_have_no_precision_of_each_position():
         resolve(tree | {"objective": {"kind": "gaussian_nll"}})
 
 
+CHAINS = {
+    "transformer": {"task.kind": "next_token", "objective.kind": "cross_entropy", "model.blocks": 2},
+    "mlp": {"task.kind": "regression", "objective.kind": "gaussian_nll", "model.hidden": [9] * 5},
+    "generative": {"task.kind": "images", "objective.kind": "free_energy", "model.states": [9] * 5},
+}
+"""Networks of five layers."""
+
+
+def chain(kind: str, changes: dict[str, object]) -> Experiment:
+    """An experiment whose network learns by predictive coding."""
+    given = {"name": "t", "model.kind": kind, "learning.kind": "predictive_coding", **CHAINS[kind]}
+    return resolve(overlay({}, given | changes))
+
+
+@pytest.mark.parametrize("kind", CHAINS)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning.layers": [0, 5]}, "learning.layers: there is no layer 5; the network has 5, 0 to 4"),
+        (
+            {"learning.precision.raised": [7]},
+            "learning.precision.raised: there is no layer 7 with an error of this precision; there are ",
+        ),
+        (
+            {"learning.pathway": "top_down", "learning.cut_above": [1, 5]},
+            "learning.cut_above: layer 5 has no error; layers with one: 0, 1, 2, 3, 4",
+        ),
+        (
+            {"learning.pathway": "top_down", "learning.layers": [0, 2], "learning.cut_above": [1]},
+            "learning.cut_above: layer 1 has no error; layers with one: 0, 2",
+        ),
+        (
+            {"learning.pathway": "bottom_up", "learning.cut_above": [4]},
+            "learning.cut_above: bottom_up above layer 4, the last one with an error, keeps the loss from all errors",
+        ),
+    ],
+)
+def test_a_layer_that_is_not_there_is_told_by_the_configuration_alone(kind, changes, message):
+    if kind == "generative" and "learning.pathway" in changes:
+        message = "learning.pathway: "
+    with pytest.raises(ConfigError, match="^" + re.escape(message)):
+        chain(kind, changes)
+
+
+def test_the_last_layers_that_are_there_can_be_named():
+    for kind in CHAINS:
+        assert chain(kind, {"learning.layers": [0, 4]}).learning.layers == (0, 4)
+        last = 5 if kind == "generative" else 4
+        assert chain(kind, {"learning.precision.raised": [last]}).learning.precision.raised == (last,)
+        if kind != "generative":
+            assert chain(kind, {"learning.pathway": "top_down", "learning.cut_above": [4]}).learning.cut_above
+    assert chain("transformer", {"model.convolution": 3, "learning.layers": [6]}).learning.layers == (6,)
+
+
+def test_a_fusion_has_one_layer():
+    tree = {
+        "name": "t",
+        "task": {"kind": "regression"},
+        "model": {"kind": "fusion", "sources": 2},
+        "objective": {"kind": "gaussian_nll"},
+        "learning": {"kind": "predictive_coding", "layers": [0]},
+    }
+    assert resolve(tree).learning.layers == (0,)
+    with pytest.raises(
+        ConfigError, match=r"^learning.layers: there is no layer 1; the network has 1, 0 to 0$"
+    ):
+        resolve(tree | {"learning": {"kind": "predictive_coding", "layers": [1]}})
+
+
+def test_the_highest_state_of_images_has_the_precision_of_the_prior():
+    assert images({"model.prior.raised": [0]}).model.prior.raised == (0,)
+    with pytest.raises(ConfigError, match=r"^model.prior.raised: there is no layer 3 .*; there are 0$"):
+        images({"model.prior.raised": [3]})
+    with pytest.raises(
+        ConfigError, match=r"^learning.precision.raised: there is no layer 0 .*; there are 1$"
+    ):
+        images({"learning.precision.raised": [0]})
+
+
 def images(changes: dict[str, object]) -> Experiment:
     """An experiment on images with changes of its settings."""
     tree = {

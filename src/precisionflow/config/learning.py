@@ -254,6 +254,11 @@ class PredictiveCoding(Config):
             raise ValueError(
                 "learning.cut_above: learning.pathway bidirectional cuts nothing; use bottom_up or top_down"
             )
+        if self.layers == () and self.pathway != "bidirectional":
+            raise ValueError(
+                f"learning.pathway: {self.pathway} cuts above an error, and with learning.layers [] there is none; "
+                "name layers or use bidirectional"
+            )
         if self.layers is not None and len(set(self.layers)) < len(self.layers):
             raise ValueError(f"learning.layers: {list(self.layers)} names a layer twice; name it once")
         return self

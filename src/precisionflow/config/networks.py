@@ -63,6 +63,17 @@ class Transformer(Config):
     posterior: Posterior = Point()
     """Of classes of texts and tags of words another than point."""
 
+    @property
+    def block(self) -> tuple[str, ...]:
+        """Kinds of the layers of a block, in their order."""
+        branches = ("attention", "feed_forward")
+        return branches if self.convolution is None else ("convolution", *branches)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Kind of each layer, from the inputs on."""
+        return ("embedding", *self.block * self.blocks)
+
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         if self.width % self.heads:
@@ -107,6 +118,11 @@ class MLP(Config):
     """normal_scores: beside each feature stands the normal quantile of its rank among the training rows."""
     posterior: Posterior = Point()
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """As of a transformer."""
+        return ("hidden",) * len(self.hidden)
+
 
 class Fusion(Config):
     """The sources of a row's last step, weighed by precisions: a Gaussian posterior whose gains are learned.
@@ -126,6 +142,11 @@ class Fusion(Config):
     memory: Literal["slow", "none"] = "slow"
     """slow: the state follows the evidence of all steps, each channel with a learned time constant. none: it is the
     evidence of the last step."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """As of a transformer."""
+        return ("evidence",)
 
 
 class TAGI(Config):
@@ -162,6 +183,15 @@ class Generative(Config):
     """About an image's states, while learning and in its free energy. laplace: a Gaussian about the settled states
     whose covariance is the inverse curvature of the energy. mode: the settled states alone, whose free energy is no
     bound of the evidence; learned precisions are then too high, as errors are smaller than the noise."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """As of a transformer; the image is no state, and behind them all."""
+        return ("highest_state", *("state",) * (len(self.states) - 1))
+
+
+Chain = Transformer | MLP | Fusion | Generative
+"""Networks whose layers predictive coding can give errors to."""
 
 
 class Slots(Config):

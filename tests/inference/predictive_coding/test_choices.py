@@ -292,6 +292,14 @@ def test_layers_without_an_error_learn_by_backprop_from_the_next_error_above(row
         ({"settles": "incremental", "descent": Momentum()}, "learning.descent.kind at gradient"),
         ({"settles": "incremental", "iterations": 1, "gradient": "energy"}, "takes no step; take 2"),
         ({"layers": (1, 1)}, "names a layer twice"),
+        (
+            {"layers": (), "pathway": "top_down"},
+            "top_down cuts above an error, and with .* there is none; name l",
+        ),
+        (
+            {"layers": (), "pathway": "bottom_up"},
+            "bottom_up cuts above an error, and with .* there is none; name",
+        ),
     ],
     ids=str,
 )

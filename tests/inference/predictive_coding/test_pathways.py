@@ -7,10 +7,11 @@ import torch
 from linear_network import linear_network, squared_error
 from torch import nn
 
+from precisionflow.config.layers import layers_with_errors
 from precisionflow.config.learning import FixedPrecision, PredictiveCoding
 from precisionflow.config.networks import Transformer
 from precisionflow.inference.predictive_coding.energy import Clamped
-from precisionflow.inference.predictive_coding.laws.assigned import laws, layers_with_errors
+from precisionflow.inference.predictive_coding.laws.assigned import laws
 from precisionflow.inference.predictive_coding.pathways import pathways
 from precisionflow.inference.predictive_coding.settle import begun, settle
 from precisionflow.models.likelihoods.categorical import cross_entropy

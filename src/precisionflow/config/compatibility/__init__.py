@@ -21,6 +21,7 @@ CHECKS = (
     training.layers_can_lie_apart,
     training.states_have_what_is_precise,
     training.images_settle,
+    training.layers_are_there,
     training.engine_runs_the_optimiser,
     training.gradients_can_be_compared,
     networks.readout_can_be_tied,

@@ -6,6 +6,7 @@ from precisionflow.config.attention import StatedPrecision
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.engine import DeepSpeedEngine
+from precisionflow.config.layers import cut_layers, layers_with_errors, require_raised
 from precisionflow.config.learning import (
     Backpropagation,
     GaussianLaw,
@@ -14,7 +15,7 @@ from precisionflow.config.learning import (
     LearnedPrecision,
     PredictiveCoding,
 )
-from precisionflow.config.networks import Generative, Transformer, posterior_of
+from precisionflow.config.networks import Chain, Generative, Transformer, posterior_of
 from precisionflow.config.tasks import Task
 
 if TYPE_CHECKING:
@@ -92,6 +93,20 @@ def layers_can_lie_apart(experiment: "Experiment") -> None:
                 f"training.{name}: looks at all layers at once, which {where} keeps apart; leave it out or use "
                 "engine.pipeline_stages 1"
             )
+
+
+def layers_are_there(experiment: "Experiment") -> None:
+    learning, model = experiment.learning, experiment.model
+    if not isinstance(learning, PredictiveCoding) or not isinstance(model, Chain):
+        return
+    count = len(model.layers)
+    places = layers_with_errors(learning, count=count)
+    cut_layers(learning, places)
+    if isinstance(model, Generative):
+        require_raised(learning.precision, [*places[1:], count])
+        require_raised(model.prior, [0], key="model.prior")
+    else:
+        require_raised(learning.precision, range(len(places)))
 
 
 def states_have_what_is_precise(experiment: "Experiment") -> None:

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
+from precisionflow.config.layers import layers_with_errors, require_raised
 from precisionflow.config.learning import GaussianLaw, PredictiveCoding
 from precisionflow.config.networks import Generative as Config
 from precisionflow.inference.predictive_coding.energy import Clamped
@@ -19,8 +20,6 @@ from precisionflow.inference.predictive_coding.laplace import log_volume, output
 from precisionflow.inference.predictive_coding.laws.assigned import (
     Laws,
     layer_law,
-    layers_with_errors,
-    require_raised,
 )
 from precisionflow.inference.predictive_coding.settle import begun, check_stable, settle
 from precisionflow.models.networks.build import build, features_of

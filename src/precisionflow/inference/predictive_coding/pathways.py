@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from precisionflow.config import learning as kinds
+from precisionflow.config.layers import cut_layers
 from precisionflow.inference.predictive_coding.laws import Errors
 
 Pathway = Callable[[Errors, Errors], Errors]
@@ -26,25 +27,13 @@ def top_down(state: Errors, error: Errors) -> Errors:
 
 
 def pathways(config: kinds.PredictiveCoding, places: Sequence[int]) -> list[Pathway] | None:
-    """The pathway above each layer with an error; none where all are bidirectional.
-
-    ValueError where `config.cut_above` names a layer without an error, or leaves the errors without any loss.
-    """
-    if config.pathway == "bidirectional":
-        return None
-    cut, last = set(places if config.cut_above is None else config.cut_above), places[-1]
-    if beyond := cut - set(places):
-        raise ValueError(
-            f"learning.cut_above: layer {min(beyond)} has no error; layers with one: {', '.join(map(str, places))}"
-        )
+    """The pathway above each layer with an error; none where all are bidirectional. ValueError of `cut_layers`."""
+    cut = cut_layers(config, places)
     match config.pathway:
+        case "bidirectional":
+            return None
         case "bottom_up":
-            if config.cut_above is not None and last in cut:
-                raise ValueError(
-                    f"learning.cut_above: bottom_up above layer {last}, the last one with an error, keeps the loss "
-                    "from all errors, and no layer would learn; leave it out"
-                )
-            one, cut = bottom_up, cut - {last}
+            one = bottom_up
         case "top_down":
             one = top_down
         case _:

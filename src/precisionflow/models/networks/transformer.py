@@ -317,15 +317,12 @@ def _attention(config: Transformer, last: LinearMap, rotation: nn.Module | None)
 
 def _branches(config: Transformer, last: LinearMap, rotation: nn.Module | None) -> list[nn.Module]:
     """The branches of a block in their order, each a residual layer."""
-    branches = [_attention(config, last, rotation), _feed_forward(config, last)]
-    if config.convolution is None:
-        return branches
-    places = config.convolution
-    before = places - 1 if config.attention.prior.causal else places // 2
-    return [
-        Convolution(config.width, last, places=places, before=before),
-        *branches,
-    ]
+    branches = {"attention": _attention(config, last, rotation), "feed_forward": _feed_forward(config, last)}
+    if config.convolution is not None:
+        places = config.convolution
+        before = places - 1 if config.attention.prior.causal else places // 2
+        branches["convolution"] = Convolution(config.width, last, places=places, before=before)
+    return [branches[kind] for kind in config.block]
 
 
 def _feed_forward(config: Transformer, last: LinearMap) -> nn.Module:

@@ -6,10 +6,11 @@ from typing import NamedTuple, assert_never
 import torch
 from torch import Tensor, nn
 
+from precisionflow.config.layers import layers_with_errors
 from precisionflow.config.learning import PredictiveCoding as Config
 from precisionflow.inference.predictive_coding.amortised import Amortised
 from precisionflow.inference.predictive_coding.energy import Clamped, EnteredOnce, Pass, Taught
-from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw, laws, layers_with_errors
+from precisionflow.inference.predictive_coding.laws.assigned import Laws, LayerLaw, laws
 from precisionflow.inference.predictive_coding.monitor import seen
 from precisionflow.inference.predictive_coding.pathways import Pathway, pathways
 from precisionflow.inference.predictive_coding.settle import Begun, Settled, begun, check_stable, settle

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from precisionflow.config import learning as kinds
+from precisionflow.config.layers import require_raised
 from precisionflow.config.optimiser import GroupName
 from precisionflow.inference.predictive_coding.laws import Errors, Law, Precisions, Stepped, StepSize
 from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
@@ -134,29 +135,6 @@ def laws(
             for layer, (state, of) in enumerate(zip(states, heads or [0] * len(states), strict=True))
         ]
     )
-
-
-def require_raised(
-    config: kinds.Precision, layers: Sequence[int], *, key: str = "learning.precision"
-) -> None:
-    """ValueError where none of the layers is one whose precision is to be raised; the `key` states the precision."""
-    for layer in config.raised if isinstance(config, kinds.FixedPrecision) else ():
-        if layer not in layers:
-            there = ", ".join(map(str, layers))
-            raise ValueError(
-                f"{key}.raised: there is no layer {layer} with an error of this precision; there are {there}"
-            )
-
-
-def layers_with_errors(config: kinds.PredictiveCoding, *, count: int) -> tuple[int, ...]:
-    """Places of the layers that have an error, in their order; ValueError for one beyond the `count` layers."""
-    places = tuple(range(count)) if config.layers is None else tuple(sorted(config.layers))
-    for place in places:
-        if place >= count:
-            raise ValueError(
-                f"learning.layers: there is no layer {place}; the network has {count}, 0 to {count - 1}"
-            )
-    return places
 
 
 def layer_law(

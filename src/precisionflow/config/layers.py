@@ -1,0 +1,48 @@
+"""Layers of a network that have an error, as a configuration of predictive coding names them."""
+
+from collections.abc import Sequence
+
+from precisionflow.config.learning import FixedPrecision, Precision, PredictiveCoding
+
+
+def layers_with_errors(learning: PredictiveCoding, *, count: int) -> tuple[int, ...]:
+    """Places of the layers that have an error, in their order; ValueError for one beyond the `count` layers."""
+    places = tuple(range(count)) if learning.layers is None else tuple(sorted(learning.layers))
+    for place in places:
+        if place >= count:
+            raise ValueError(
+                f"learning.layers: there is no layer {place}; the network has {count}, 0 to {count - 1}"
+            )
+    return places
+
+
+def cut_layers(learning: PredictiveCoding, places: Sequence[int]) -> tuple[int, ...]:
+    """Those of the layers with an error above which `learning.pathway` cuts a direction; none: bidirectional.
+
+    ValueError where `learning.cut_above` names a layer without an error, or leaves the errors without any loss.
+    """
+    if learning.pathway == "bidirectional":
+        return ()
+    last = places[-1]
+    for place in learning.cut_above or ():
+        if place not in places:
+            there = ", ".join(map(str, places))
+            raise ValueError(f"learning.cut_above: layer {place} has no error; layers with one: {there}")
+    if learning.pathway == "bottom_up" and last in (learning.cut_above or ()):
+        raise ValueError(
+            f"learning.cut_above: bottom_up above layer {last}, the last one with an error, keeps the loss "
+            "from all errors, and no layer would learn; leave it out"
+        )
+    if learning.cut_above is not None:
+        return learning.cut_above
+    return tuple(place for place in places if learning.pathway == "top_down" or place != last)
+
+
+def require_raised(precision: Precision, layers: Sequence[int], *, key: str = "learning.precision") -> None:
+    """ValueError where none of the layers is one whose precision is to be raised; the `key` states the precision."""
+    for layer in precision.raised if isinstance(precision, FixedPrecision) else ():
+        if layer not in layers:
+            there = ", ".join(map(str, layers)) or "none"
+            raise ValueError(
+                f"{key}.raised: there is no layer {layer} with an error of this precision; there are {there}"
+            )
