@@ -174,6 +174,14 @@ def test_the_last_layers_that_are_there_can_be_named():
     assert chain("transformer", {"model.convolution": 3, "learning.layers": [6]}).learning.layers == (6,)
 
 
+def test_states_of_a_transformer_do_not_start_where_its_norms_are_steepest():
+    for kind in ("mlp", "generative"):
+        assert chain(kind, {"learning.start": "zeros"}).learning.start == "zeros"
+    for norm in ("rms", "layer"):
+        with pytest.raises(ConfigError, match=r"^learning.start: zeros puts .*; use forward or amortised$"):
+            chain("transformer", {"learning.start": "zeros", "model.norm": norm})
+
+
 def test_a_fusion_has_one_layer():
     tree = {
         "name": "t",

@@ -173,8 +173,9 @@ class PredictiveCoding(Config):
     last_iterations: Count | None = None
     """What `iterations` become over the optimiser steps, in a line; none: they stay."""
     start: Literal["forward", "zeros", "amortised"] = "forward"
-    """States before the first step. forward: those of the forward pass, where every error is 0. zeros: 0. amortised:
-    with errors that a linear map guesses from the loss's gradient at the last state; it learns from settled ones."""
+    """States before the first step. forward: those of the forward pass, where every error is 0. zeros: 0, of networks
+    where no norm reads a state itself. amortised: with errors that a linear map guesses from the loss's gradient at the
+    last state; it learns from settled ones."""
     descent: Descent = Gradient()
     step_size: Positive = 0.5
     """In units of the errors' variance, 1 / precision."""

@@ -20,6 +20,7 @@ CHECKS = (
     training.engine_trains_it,
     training.layers_can_lie_apart,
     training.states_have_what_is_precise,
+    training.norms_stand_off_zero,
     training.images_settle,
     training.layers_are_there,
     training.engine_runs_the_optimiser,

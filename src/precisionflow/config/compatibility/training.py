@@ -121,6 +121,17 @@ def states_have_what_is_precise(experiment: "Experiment") -> None:
         )
 
 
+def norms_stand_off_zero(experiment: "Experiment") -> None:
+    learning, model = experiment.learning, experiment.model
+    if not isinstance(learning, PredictiveCoding) or not isinstance(model, Transformer):
+        return
+    if learning.start == "zeros" and learning.layers != ():
+        raise ValueError(
+            "learning.start: zeros puts states where model.norm of a transformer is steepest, 1 / sqrt(epsilon), so "
+            "that the first step throws them, layer by layer further; use forward or amortised"
+        )
+
+
 def images_settle(experiment: "Experiment") -> None:
     learning, model, engine = experiment.learning, experiment.model, experiment.engine
     if not isinstance(model, Generative):
