@@ -18,6 +18,7 @@ from precisionflow.records.files import read_card, read_parquet
 from precisionflow.records.schemas import (
     ATTENTION,
     CLASS_PREDICTIONS,
+    EDGES,
     METRICS,
     PREDICTIONS,
     REGRESSION_ROWS,
@@ -223,7 +224,12 @@ def test_attention_is_looked_into_where_it_is_asked_for(text, texts, tmp_path):
     assert set(zip(found["layer"], found["head"], strict=True)) == {(0, 0), (0, 1)}
     assert set(found["symbol"]) <= set(text.predictor().data_card.tokens)
     assert metrics_of(cell) == metrics_of(cell_folder(texts, 0, 0))
-    assert not (cell_folder(texts, 0, 0) / "attention.parquet").exists()
+    edges = read_parquet(cell / "edges.parquet", EDGES).to_pandas()
+    entropies = (found["n"] * found["entropy"]).groupby(found["head"]).sum()
+    assert set(edges["head"]) == {entropies.idxmin()}
+    np.testing.assert_allclose(edges.groupby("query")["probability"].sum(), 1)
+    for absent in ("attention.parquet", "edges.parquet"):
+        assert not (cell_folder(texts, 0, 0) / absent).exists()
 
 
 def test_a_table_has_no_attention_to_look_into(table):

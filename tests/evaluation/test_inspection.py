@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
@@ -15,12 +16,12 @@ from precisionflow.config.attention import (
     Independent,
 )
 from precisionflow.config.networks import Transformer
-from precisionflow.evaluation.inspection import attention_table
+from precisionflow.evaluation.inspection import MAPPED, attention_table, edges_table, sharpest_head
 from precisionflow.models.attention.inspection import edges, entropy, looks, of_symbols
 from precisionflow.models.networks.layered import TokenNetwork
 from precisionflow.models.networks.transformer import TiedReadout, transformer
 from precisionflow.records.files import checked
-from precisionflow.records.schemas import ATTENTION
+from precisionflow.records.schemas import ATTENTION, EDGES
 
 SYMBOLS = list("abcdefg")
 
@@ -104,3 +105,34 @@ def test_a_stated_precision_is_the_bias_where_nothing_is_learned():
     found = attention_table(made, [windows()], symbols=SYMBOLS).to_pandas()
     np.testing.assert_allclose(found["log_precision"], math.log(3.0), rtol=1e-6)
     assert not made.layers[1].branch._forward_pre_hooks
+
+
+def test_the_sharpest_head_is_the_one_of_least_entropy_over_all_tokens():
+    """Head 1 of layer 1 has least by its many tokens, head 0 of layer 0 by the mean of its symbols."""
+    rows = [
+        {"layer": layer, "head": head, "symbol": symbol, "n": n, "entropy": entropy}
+        for layer, head, entropies in ((0, 0, (1.0, 0.1)), (0, 1, (1.0, 1.0)), (1, 1, (0.9, 0.9)))
+        for symbol, n, entropy in zip("ab", (9, 1), entropies, strict=True)
+    ]
+    assert sharpest_head(pa.Table.from_pylist(rows)) == (1, 1)
+
+
+def test_edges_are_the_posterior_of_the_head_with_the_texts_of_its_tokens():
+    made, read = network(Attention(potential=GaussianPerKey())), windows()[1:]
+    table = edges_table(made, read, symbols=SYMBOLS, layer=1, head=0)
+    found = checked(table, EDGES, "here").to_pandas()
+    expected = edges(looks(made, read[:1])[1])[0, 0].numpy()
+    np.testing.assert_array_equal(found["probability"], expected.flatten())
+    assert (found["layer"] == 1).all()
+    assert not found["head"].any()
+    texts = [SYMBOLS[token] for token in read[0].tolist()]
+    assert found["token"].tolist() == [text for text in texts for _ in texts]
+    assert found["attended"].tolist() == texts * len(texts)
+    assert found["query"].tolist() == sorted(found["key"])
+
+
+def test_of_a_long_window_the_first_tokens_are_kept():
+    made, long = network(Attention()), torch.zeros(1, MAPPED + 3, dtype=torch.long)
+    found = edges_table(made, long, symbols=SYMBOLS, layer=0, head=1).to_pandas()
+    assert len(found) == MAPPED**2
+    np.testing.assert_allclose(found.groupby("query")["probability"].sum(), 1)

@@ -27,7 +27,8 @@ class Evaluation(Config):
     recalibration: tuple[Recalibration, ...] = ()
     """Methods that are fitted on held-out rows; the test rows are scored before and after each."""
     inspect: Flag = False
-    """Entropy and precision of attention by layer, head and symbol, of the beginning of the test text."""
+    """Entropy and precision of attention by layer, head and symbol, of the beginning of the test text; and its edges in
+    the head of least entropy."""
 
     @property
     def intervals(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from precisionflow.evaluation.where import named_cell
 from precisionflow.records.cards import CostCard, DatasetCard
 from precisionflow.records.files import read_card, write_card, write_parquet
 from precisionflow.records.recalibration import RecalibrationCard
-from precisionflow.records.schemas import ATTENTION, BINS, CLASSES, CONFUSIONS, FIT, IMAGES, METRICS
+from precisionflow.records.schemas import ATTENTION, BINS, CLASSES, CONFUSIONS, EDGES, FIT, IMAGES, METRICS
 from precisionflow.results.cells import evaluation_inputs
 from precisionflow.results.code import Verb
 from precisionflow.results.failures import failure_of, write_failure
@@ -97,8 +97,9 @@ def _evaluate_cell(
         write_parquet(scored.confusions, files.confusions, CONFUSIONS)
     if scored.images is not None:
         write_parquet(scored.images, files.images, IMAGES)
-    if scored.attention is not None:
+    if scored.attention is not None and scored.edges is not None:
         write_parquet(scored.attention, files.attention, ATTENTION)
+        write_parquet(scored.edges, files.edges, EDGES)
     if scored.bins is not None:
         write_parquet(named_cell(scored.bins, experiment, seed=seed, split=split), files.bins, BINS)
     if scored.recalibrations:

@@ -30,5 +30,7 @@ class Scored(NamedTuple):
     """A records.schemas.IMAGES of images."""
     attention: pa.Table | None = None
     """A records.schemas.ATTENTION where the experiment asks for it."""
+    edges: pa.Table | None = None
+    """A records.schemas.EDGES beside it."""
     bins: pa.Table | None = None
     """A records.schemas.BINS without its cell; none: nothing is asked of parts of the rows."""

@@ -480,3 +480,8 @@ ATTENTION = _schema(
 )
 """evaluation/attention.parquet of texts: for each layer, head and symbol, from 0, its tokens; the mean entropy of their
 edges, in nats; the mean of the log precision that they state over tokens and channels, where they state one."""
+EDGES = _schema(
+    layer=_whole, head=_whole, query=_whole, key=_whole, token=_text, attended=_text, probability=_real
+)
+"""evaluation/edges.parquet beside it: the posterior over edges of one head at the beginning of the test text, query by
+query and key by key, their places from 0 and their texts."""

@@ -215,6 +215,11 @@ class EvaluatedCell:
         return self.folder / "attention.parquet"
 
     @property
+    def edges(self) -> Path:
+        """records.schemas.EDGES beside it."""
+        return self.folder / "edges.parquet"
+
+    @property
     def recalibration(self) -> Path:
         """records.recalibration.RecalibrationCard, where the experiment asks for recalibrations."""
         return self.folder / "recalibration.json"

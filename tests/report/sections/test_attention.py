@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from precisionflow.records.files import write_parquet
-from precisionflow.records.schemas import ATTENTION, ATTENTION_HISTORY
+from precisionflow.records.schemas import ATTENTION, ATTENTION_HISTORY, EDGES
 from precisionflow.report.attention import head_table, history_table, mean_of, symbol_table
 from precisionflow.report.figures.attention import heatmap
-from precisionflow.report.sections.attention import histories, tables_of
+from precisionflow.report.sections.attention import histories, maps, tables_of
 
 
 def rows(precisions: dict[str, float], n: int = 10) -> list[dict]:
@@ -137,3 +137,39 @@ def test_the_section_shows_variants_that_were_looked_into_while_they_trained(tmp
         ["'a'", "2.00", "8.00"],
     ]
     assert symbols.caption == "Precision by symbol while one trains, geometric mean"
+
+
+def test_the_section_maps_the_edges_of_the_first_run_with_their_tokens(tmp_path):
+    tokens, probabilities = ["<", "b"], [[1.0, 0.0], [0.25, 0.75]]
+    given = [
+        {
+            "layer": 1,
+            "head": 3,
+            "query": query,
+            "key": key,
+            "token": tokens[query],
+            "attended": tokens[key],
+            "probability": probabilities[query][key],
+        }
+        for query in (0, 1)
+        for key in (0, 1)
+    ]
+    write_parquet(
+        pa.Table.from_pylist(given, schema=EDGES), tmp_path / "run" / "evaluation" / "edges.parquet", EDGES
+    )
+    of = SimpleNamespace(seeds=(4, 5), splits=(2,))
+    cells = {"one": [tmp_path / "run" / "evaluation", tmp_path / "nothing"], "other": [tmp_path / "nothing"]}
+    variants = [SimpleNamespace(name=name, experiment=of) for name in cells]
+    (picture,) = maps(SimpleNamespace(variants=variants, dataset="text", evaluations=cells))
+    assert (
+        picture.caption
+        == "one on text, seed 4, split 2: layer 1 head 3, that of the least entropy, over the first 2 tokens "
+        "of the test text."
+    )
+    drawn = heatmap(
+        np.array(probabilities),
+        tokens,
+        alt="Posterior over edges of layer 1 head 3, one on text, seed 4, split 2",
+    )
+    assert picture.drawn.svg == drawn.svg
+    assert "0.25" in picture.drawn.numbers.html

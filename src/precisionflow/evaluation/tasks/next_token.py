@@ -17,7 +17,7 @@ from precisionflow.config import Experiment
 from precisionflow.config.tasks import NextToken
 from precisionflow.data.tokens.running import RunningTokeniser, ids_of, restored_running
 from precisionflow.evaluation.classes import ClassScores, score_classes
-from precisionflow.evaluation.inspection import attention_table, first_windows
+from precisionflow.evaluation.inspection import attention_table, edges_table, first_windows, sharpest_head
 from precisionflow.evaluation.network import TrainedNetwork
 from precisionflow.evaluation.scored import Scored
 from precisionflow.models.likelihoods.categorical import log_probabilities
@@ -92,12 +92,19 @@ class TokenPredictor(TrainedNetwork):
         )
         if not experiment.evaluation.inspect:
             return scored
-        return scored._replace(attention=self.attention(first_windows(tokens, context=self.task.context)))
+        windows = first_windows(tokens, context=self.task.context)
+        attention = self.attention(windows)
+        layer, head = sharpest_head(attention)
+        return scored._replace(attention=attention, edges=self.edges(windows[0], layer=layer, head=head))
 
     def attention(self, windows: Iterable[Int[Tensor, "_windows _tokens"]]) -> pa.Table:
         """A records.schemas.ATTENTION of some windows of tokens."""
         batches = (batch.to(self.device) for batch in windows)
         return attention_table(self.model, batches, symbols=self.symbols)
+
+    def edges(self, windows: Int[Tensor, "_windows _tokens"], *, layer: int, head: int) -> pa.Table:
+        """A records.schemas.EDGES of one head at the beginning of the first window."""
+        return edges_table(self.model, windows.to(self.device), symbols=self.symbols, layer=layer, head=head)
 
     @functools.cached_property
     def symbols(self) -> list[str]:
