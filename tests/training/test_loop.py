@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from precisionflow.config import Experiment, overlay, resolve
 from precisionflow.config.training import Training
 from precisionflow.data.prepare import prepare
+from precisionflow.inference.predictive_coding.calibration import NO_ERRORS
 from precisionflow.models.likelihoods.objective import objective
 from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard, ModelCard
@@ -261,7 +262,7 @@ class Scripted:
 
     def monitored(self, step: int) -> list[Monitored]:
         self.monitored_at.append(step)
-        row = SettlingRow(step, 3, [2.0], [], [], 0.5)
+        row = SettlingRow(step, 3, [2.0], [], [], [], 0.5, *NO_ERRORS)
         return [Monitored(1, 0.5, [row]) for _ in self.networks]
 
     def profiled(self) -> list[dict[str, float]]:

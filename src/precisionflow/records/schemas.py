@@ -52,21 +52,31 @@ STATED_CLASSES = _schema(part=_text, row=_whole, log_probability=_reals)
 HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
 SETTLING = _schema(
+    may_be_nan=("pit_error", "coverage_50", "coverage_90", "coverage_95", "dispersion"),
     network=_whole,
     step=_whole,
     layer=_whole,
     energy=_reals,
     error_norm=_reals,
     precision=_reals,
+    quadratic_energy=_reals,
     cosine=_real,
+    errors=_whole,
+    pit_error=_real,
+    coverage_50=_real,
+    coverage_90=_real,
+    coverage_95=_real,
+    dispersion=_real,
 )
-"""model/settling.parquet, where training.monitor_every asks for it: how the errors of a batch settle after so many
-optimiser steps. A row for each layer with an error, by its place in the network, and a last one for the output, by the
-number of layers; network: the member of an ensemble, else 0. energy: nats a target before the first iteration and after
-each, of the output its loss. error_norm: of the settled errors at each position, the root of the mean over samples of
-the squared norm over channels. precision: their geometric mean there. Both are lists of one number for rows of a table,
-and empty for the output. cosine: between the gradient that its weights learn from and backprop's. A checkpoint has the
-same of every network that trains."""
+"""model/settling.parquet, where training.monitor_every asks for it: how the errors of a batch, or of the parts of it
+that ranks take first where training.accumulate cuts it, settle after so many optimiser steps. A row for each layer with
+an error, by its place in the network, and a last one for the output, by the number of layers; network: the member of an
+ensemble, else 0. energy: nats a target before the first iteration and after each, of the output its loss. error_norm:
+of the settled errors at each position, the root of the mean over samples of the squared norm over channels. precision:
+their geometric mean there. quadratic_energy: precision error^2 / 2 there, nats a target. All are lists of one number
+for rows of a table, and empty for the output. cosine: between the gradient that its weights learn from and backprop's.
+errors: number of settled errors, one a channel; of the output 0 but of images. pit_error, coverage_NN, dispersion: of
+`inference.predictive_coding.calibration`, NaN of no errors. A checkpoint has the same of every network that trains."""
 _LOOK = {
     "network": _whole,
     "step": _whole,

@@ -14,6 +14,9 @@ from precisionflow.report.material import Group
 from precisionflow.report.wording import Row
 from precisionflow.results.layout import TrainedCell
 
+CALIBRATION = ("errors", "pit_error", "coverage_50", "coverage_90", "coverage_95", "dispersion")
+"""Columns of records.schemas.SETTLING that say whether a layer's law is true."""
+
 
 @dataclass(frozen=True)
 class Records:
@@ -47,14 +50,22 @@ class Records:
     def by_layer(self, column: str) -> Float[np.ndarray, "runs layers"]:
         """Of each run and layer the root of the mean square of the norms, the geometric mean of precisions.
 
-        Of `energy` precision |e|^2 / 2, summed over positions: a Gaussian's energy without its normaliser, which unlike
-        the whole is above 0 whatever the precision has learned.
+        Of `quadratic_energy` the sum over positions: a Gaussian's energy without its normaliser, which unlike the whole
+        is above 0 whatever the precision has learned.
         """
-        if column == "energy":
-            weighted = [[_weighted(row) for row in run[:-1]] for run in self.runs]
-            return np.array(weighted)
+        if column == "quadratic_energy":
+            return np.array([[sum(row[column]) for row in run[:-1]] for run in self.runs])
         mean = _root_mean_square if column == "error_norm" else _geometric_mean
         return np.array([[mean(np.array(row[column])) for row in run[:-1]] for run in self.runs])
+
+    def calibrated(self) -> list[tuple[int, Row]]:
+        """Layers whose errors have a law, by their places in the rows: means over the runs of their calibration."""
+        first, *_ = self.runs
+        return [
+            (index, {name: float(np.mean([run[index][name] for run in self.runs])) for name in CALIBRATION})
+            for index, row in enumerate(first)
+            if row["errors"]
+        ]
 
     def by_place(self, column: str) -> Float[np.ndarray, "layers places"]:
         """The same means over the runs, at each position that all runs have."""
@@ -75,10 +86,6 @@ def records(group: Group, variant: Variant) -> Records | None:
             of_network = list(rows)
             runs.append(tuple(row for row in of_network if row["step"] == of_network[-1]["step"]))
     return Records(tuple(runs))
-
-
-def _weighted(row: Row) -> float:
-    return 0.5 * float(np.dot(row["precision"], np.square(row["error_norm"])))
 
 
 def _root_mean_square(values: np.ndarray) -> np.ndarray:

@@ -361,6 +361,9 @@ def test_what_is_seen_of_a_lesson_is_its_settling(data):
     assert totals[0] == pytest.approx(float(settled.energies[0]) / images.numel())
     assert totals[-1] < totals[0]
     assert seen.iterations == 3
+    assert [row.errors for row in seen.layers] == [5 * HIGH, 5 * LOW, 5 * PIXELS], "pixels have a law too"
+    off = images - model.clamped(images, given).passed(settled.errors).output.detach()
+    assert seen.layers[2].dispersion == pytest.approx(PRECISION * float(off.square().mean()))
 
 
 def test_the_gradient_that_is_compared_is_the_lessons_own(data):

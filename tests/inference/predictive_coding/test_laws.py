@@ -51,6 +51,21 @@ def density(law, precision: float) -> known.Distribution:
             return known.MixtureSameFamily(known.Categorical(weights), known.Normal(torch.zeros(2), scales))
 
 
+def of_scipy(law, scale):
+    """The distribution function of errors whose precision is 1 / scale^2, as scipy knows it."""
+    match law:
+        case GaussianLaw():
+            return stats.norm(scale=scale).cdf
+        case LaplaceLaw():
+            return stats.laplace(scale=scale / math.sqrt(2)).cdf
+        case StudentTLaw(degrees_of_freedom=degrees):
+            return stats.t(degrees, scale=scale).cdf
+        case MixtureLaw(shares=shares, ratios=ratios):
+            parts = zip((1 - sum(shares), *shares), (1.0, *ratios), strict=True)
+            components = [(share, stats.norm(scale=scale / math.sqrt(ratio)).cdf) for share, ratio in parts]
+            return lambda errors: sum(share * cdf(errors) for share, cdf in components)
+
+
 def of_one_layer(law, precision):
     return layer_law(law, precision, state=(1,)).double()
 
@@ -62,6 +77,27 @@ def test_energy_and_normaliser_are_the_log_density(law, scale):
     made, stated = of_one_layer(law, FixedPrecision(value=precision)), torch.full((1,), precision).double()
     found = made.law.energy(errors, stated) + made.law.log_normaliser(stated)
     torch.testing.assert_close(found, -density(law, precision).log_prob(errors), rtol=1e-6, atol=1e-6)
+
+
+@every_law
+@every_scale
+def test_the_distribution_function_is_that_of_scipy(law, scale):
+    """Also in the tails, where it is small."""
+    errors = scale * AT
+    made = of_one_layer(law, FixedPrecision(value=scale**-2.0))
+    found, _ = made.pit_and_dispersion(errors, errors)
+    torch.testing.assert_close(found.numpy(), of_scipy(law, scale)(errors.numpy()), rtol=1e-10, atol=0.0)
+
+
+@every_law
+def test_errors_times_scores_are_1_on_average_under_the_law(law):
+    """By quadrature over the density."""
+    errors = torch.linspace(-3000, 3000, 2_000_001, dtype=torch.float64)[:, None]
+    made = of_one_layer(law, FixedPrecision(value=2.0))
+    _, products = made.pit_and_dispersion(errors, errors)
+    shares = (-made.negative_log_density(errors, errors)).exp()
+    mean = torch.trapezoid((products * shares)[:, 0], errors[:, 0])
+    assert float(mean) == pytest.approx(1, abs=1e-4)
 
 
 @every_law

@@ -84,6 +84,35 @@ def test_energies_are_told_before_the_first_iteration_and_after_each_layer_by_la
     torch.testing.assert_close(sums[:-1], torch.stack(found.energies))
 
 
+@pytest.mark.parametrize("per", ["layer", "channel"])
+def test_the_quadratic_energy_weighs_each_error_by_its_own_precision(tokens, per):
+    model, batch = tokens
+    config = PredictiveCoding(precision=LearnedPrecision(initial=8.0, per=per), iterations=4, step_size=0.3)
+    clamped, found, made = settled(model, batch, config)
+    with torch.no_grad():
+        made[1].precision.offset += torch.randn_like(made[1].precision.offset)
+    shown = seen(clamped, found, made, states=model.states)
+    (_, error), (_, prediction) = found.errors, clamped.passed(found.errors).predictions
+    each = 0.5 * made[1].precision(prediction) * error.square()
+    by_hand = [each[:, 0].sum().item(), each[[0, 2], 1].sum().item()]
+    assert shown.quadratic_energies[1].tolist() == pytest.approx(by_hand), "place 2 is padding"
+    errors, *_, dispersion = shown.calibrations[1]
+    assert errors == 5 * 2
+    assert dispersion == pytest.approx(2 * sum(by_hand) / errors)
+    assert shown.calibrations[2].errors == 0, "the output's loss has no law"
+
+
+def test_of_a_fixed_gaussian_the_quadratic_energy_is_the_energy(tokens):
+    """Nats a target, over all positions."""
+    model, batch = tokens
+    config = PredictiveCoding(precision=FixedPrecision(value=8.0), iterations=3, step_size=0.2)
+    record = rule(config, states=model.states).double().monitored(model, squared_error, batch, step=7)
+    for row in record.layers[:-1]:
+        assert sum(row.quadratic_energy) == pytest.approx(row.energy[-1])
+        assert len(row.quadratic_energy) == 2
+    assert record.layers[-1].quadratic_energy == []
+
+
 def test_ranks_add_their_sums(tokens):
     """Two ranks that hold the same: energies twice, means the same."""
     model, batch = tokens
@@ -93,6 +122,9 @@ def test_ranks_add_their_sums(tokens):
     torch.testing.assert_close(torch.stack(two.energies), 2 * torch.stack(one.energies))
     torch.testing.assert_close(two.norms, one.norms)
     torch.testing.assert_close(two.precisions, one.precisions)
+    torch.testing.assert_close(two.quadratic_energies, [2 * of for of in one.quadratic_energies])
+    assert two.calibrations[1].errors == 2 * one.calibrations[1].errors
+    assert two.calibrations[1][1:] == pytest.approx(one.calibrations[1][1:])
 
 
 def monitored(config, *sizes):
@@ -114,12 +146,14 @@ def test_a_record_has_a_row_for_each_layer_and_one_for_the_output():
     assert names["energy_output"] == output.energy[-1]
     assert names["energy_layer_1"] == record.layers[1].energy[-1]
     assert names["precision_layer_0"] == pytest.approx(5.0)
+    of_layers = ("energy", "error_norm", "precision", "pit_error", "coverage_90", "dispersion")
     assert set(names) == {
         "iterations",
         "gradient_cosine",
-        *(f"{of}_layer_{layer}" for of in ("energy", "error_norm", "precision") for layer in (0, 1)),
+        *(f"{of}_layer_{layer}" for of in of_layers for layer in (0, 1)),
         "energy_output",
     }
+    assert names["dispersion_layer_1"] == record.layers[1].dispersion
 
 
 def test_cosines_are_those_of_the_lessons_gradient_and_backprops():

@@ -17,18 +17,40 @@ from precisionflow.report.settling import Records, records
 from precisionflow.results.cells import Cell
 from tests.synthetic import language
 
+TRUE = (640, 0.0003, 0.5, 0.9, 0.95, 1.0)
+SMALL = (640, 0.06, 0.9, 0.99, 1.0, 0.2)
+NO_ERRORS = (0, *[math.nan] * 5)
 
-def row(layer, energy, norms, precisions, cosine, step=20):
-    values = (0, step, layer, energy, norms, precisions, cosine)
+
+def row(layer, energy, norms, precisions, quadratic, cosine, calibration, step=20):
+    values = (0, step, layer, energy, norms, precisions, quadratic, cosine, *calibration)
     return dict(zip(SETTLING.names, values, strict=True))
 
 
 def record(shift, *, step=20, precisions=(4.0, 9.0), iterations=3):
     """Two layers with an error, of two positions, and the output."""
     return [
-        row(0, [0.0, 1.0 + shift, 2.0][:iterations], [3.0, 4.0], list(precisions), 0.9, step),
-        row(2, [0.0, 1.0, 1.0][:iterations], [0.0, 1.0 + shift], [2.0, 2.0], 0.5 + shift, step),
-        row(3, [9.0, 6.0, 4.0][:iterations], [], [], 0.99, step),
+        row(
+            0,
+            [0.0, 1.0 + shift, 2.0][:iterations],
+            [3.0, 4.0],
+            list(precisions),
+            [20.0, 70.0],
+            0.9,
+            TRUE,
+            step,
+        ),
+        row(
+            2,
+            [0.0, 1.0, 1.0][:iterations],
+            [0.0, 1.0 + shift],
+            [2.0, 2.0],
+            [0.0, (1.0 + shift) ** 2],
+            0.5 + shift,
+            SMALL,
+            step,
+        ),
+        row(3, [9.0, 6.0, 4.0][:iterations], [], [], [], 0.99, NO_ERRORS, step),
     ]
 
 
@@ -45,7 +67,7 @@ def test_norms_are_averaged_by_squares_and_precisions_by_logarithms():
     assert both.by_layer("precision")[0].tolist() == pytest.approx([6.0, 2.0])
     assert both.by_place("error_norm")[1].tolist() == pytest.approx([0.0, math.sqrt(2.5)])
     assert both.by_place("precision")[0].tolist() == pytest.approx([4.0, 9.0])
-    assert both.by_layer("energy").tolist() == pytest.approx(np.array([[90.0, 1.0], [90.0, 4.0]]))
+    assert both.by_layer("quadratic_energy").tolist() == pytest.approx(np.array([[90.0, 1.0], [90.0, 4.0]]))
     assert both.cosines.mean(axis=0).tolist() == pytest.approx([0.9, 1.0, 0.99])
 
 
@@ -101,7 +123,11 @@ def test_the_section_shows_the_last_record_of_the_variants_that_have_one(tmp_pat
 
 
 def test_a_layer_that_no_error_reaches_has_no_share_of_the_energy_and_leaves_a_gap(tmp_path, monkeypatch):
-    still = [record(0.0)[0], record(0.0)[1] | {"error_norm": [0.0, 0.0]}, record(0.0)[2]]
+    still = [
+        record(0.0)[0],
+        record(0.0)[1] | {"error_norm": [0.0, 0.0], "quadratic_energy": [0.0, 0.0]},
+        record(0.0)[2],
+    ]
     group = group_of(tmp_path, {"predictive_coding": [still, record(0.0)]})
     drawn = {}
     monkeypatch.setattr(
@@ -114,6 +140,16 @@ def test_a_layer_that_no_error_reaches_has_no_share_of_the_energy_and_leaves_a_g
     file = tmp_path / "predictive_coding" / "1" / "settling.parquet"
     write_parquet(pa.Table.from_pylist(still, schema=SETTLING), file, SETTLING)
     assert shown(group).context["groups"][0].table.rows[0][4].text == "∞"
+
+
+def test_the_calibration_of_each_layer_with_errors_is_a_mean_over_the_runs(tmp_path):
+    other = [record(0.0)[0], record(0.0)[1] | {"pit_error": 0.02, "coverage_95": 0.98}, record(0.0)[2]]
+    (of,) = shown(group_of(tmp_path, {"predictive_coding": [record(0.0), other]})).context["groups"]
+    assert [[entry.text for entry in line] for line in of.calibration.rows] == [
+        ["predictive_coding", "640", "0.00030", "50.0 %", "90.0 %", "95.0 %", "1.00"],
+        ["predictive_coding", "640", "0.040", "90.0 %", "99.0 %", "99.0 %", "0.200"],
+    ]
+    assert [line[0].note for line in of.calibration.rows] == ["layer 0", "layer 2"]
 
 
 def test_members_of_an_ensemble_are_runs(tmp_path):

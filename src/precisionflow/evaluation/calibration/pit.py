@@ -7,6 +7,7 @@ from jaxtyping import Float, Integer
 
 from precisionflow.evaluation.calibration.bands import binomial_band, equal_edges, unit_interval
 from precisionflow.evaluation.columns import Rows
+from precisionflow.inference.calibration import distance_from_uniform
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,4 @@ def pit_error(pit: Rows) -> float:
     from 0 however large n is. ValueError for a pit outside [0, 1].
     """
     ordered = np.sort(unit_interval(pit))
-    n = len(ordered)
-    middles = (np.arange(n) + 0.5) / n
-    return float(1 / (12 * n**2) + np.mean((ordered - middles) ** 2))
+    return distance_from_uniform(ordered, np.ones(len(ordered)))

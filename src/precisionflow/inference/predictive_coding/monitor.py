@@ -1,4 +1,4 @@
-"""What is seen of settled errors: energies, norms and precisions of every layer."""
+"""What is seen of settled errors: energies, norms, precisions and calibration of every layer."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -8,7 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from precisionflow.inference.predictive_coding.energy import Clamped, Parts
+from precisionflow.inference.predictive_coding.calibration import NO_ERRORS, Calibration, calibration
+from precisionflow.inference.predictive_coding.energy import Clamped, Parts, Pass
 from precisionflow.inference.predictive_coding.laws.assigned import Laws, Present
 from precisionflow.inference.predictive_coding.settle import Settled
 
@@ -24,6 +25,10 @@ class Seen(NamedTuple):
     """Root of the mean over samples of the squared norm over channels of each layer's errors."""
     precisions: list[OfPlaces]
     """Geometric mean over samples and channels of each layer's precisions."""
+    quadratic_energies: list[OfPlaces]
+    """Sum over samples and channels of precision e^2 / 2 of each layer."""
+    calibrations: list[Calibration]
+    """Of each layer's errors, and last of the output's, where it has a law."""
 
 
 @torch.no_grad()
@@ -40,17 +45,37 @@ def seen(
     Energies are those at the errors themselves where `settle` has `watched` them. Places without a sample are left out.
     """
     last = clamped.passed(settled.errors)
-    norms, precisions = [], []
+    norms, precisions, quadratic, calibrations = [], [], [], []
     for layer, (error, prediction) in enumerate(zip(last.errors, last.predictions, strict=True)):
-        logs = laws[layer].precision(prediction).log().expand(error.shape)
+        stated = laws[layer].precision(prediction)
+        logs, squared = stated.log().expand(error.shape), clamped.counting(0.5 * stated * error.square())
         places = states[layer][0] if len(states[layer]) == 2 else 1
-        of = error.square().sum(dim=-1), logs.mean(dim=-1), torch.ones_like(error[..., 0])
-        squares, log_precisions, counts = (total(_by_place(each, clamped.mask, places)) for each in of)
+        of = (
+            error.square().sum(dim=-1),
+            logs.mean(dim=-1),
+            squared.sum(dim=-1),
+            torch.ones_like(error[..., 0]),
+        )
+        squares, log_precisions, energy, counts = (
+            total(_by_place(each, clamped.mask, places)) for each in of
+        )
         there = counts > 0
         norms.append((squares[there] / counts[there]).sqrt())
         precisions.append((log_precisions[there] / counts[there]).exp())
+        quadratic.append(energy[there])
+        weights = clamped.counting(torch.ones_like(error))
+        calibrations.append(calibration(laws[layer], error, prediction, weights, total=total))
+    calibrations.append(_of_output(clamped, last, total))
     energies = [*settled.parts[: settled.steps], clamped.parts(last, laws)]
-    return Seen([total(parts) for parts in energies], norms, precisions)
+    return Seen([total(parts) for parts in energies], norms, precisions, quadratic, calibrations)
+
+
+def _of_output(clamped: Clamped, last: Pass, total: Callable[[Tensor], Tensor]) -> Calibration:
+    if clamped.output_law is None:
+        return NO_ERRORS
+    error = clamped.target - last.output
+    weights = torch.ones_like(error) if clamped.factors is None else clamped.factors.expand_as(error)
+    return calibration(clamped.output_law, error, last.output, weights, total=total)
 
 
 def _by_place(values: Float[Tensor, "samples *places"], present: Present | None, places: int) -> OfPlaces:

@@ -11,7 +11,7 @@ from precisionflow.report.figures.settling import layer_map
 from precisionflow.report.material import Group, Material
 from precisionflow.report.pictures import MOST_FIGURES, Key, Picture, legend
 from precisionflow.report.section import Section
-from precisionflow.report.settling import Records, records
+from precisionflow.report.settling import CALIBRATION, Records, records
 from precisionflow.report.tables import Entry, Table
 
 MAPS = {"error_norm": "norm of the errors", "precision": "precision"}
@@ -25,7 +25,7 @@ CURVES = (
     ),
     ("precision", "precision", "Precision of each layer: geometric mean.", "mean"),
     (
-        "energy",
+        "quadratic_energy",
         "energy of the errors",
         "Energy of each layer's settled errors without its normaliser: precision times their square / 2.",
         "nats a target",
@@ -42,6 +42,7 @@ class Settling:
 
     dataset: str
     table: Table
+    calibration: Table
     legend: tuple[Key, ...]
     pictures: tuple[Picture, ...]
     maps: tuple[Picture, ...]
@@ -61,6 +62,7 @@ def section(material: Material) -> Section | None:
                 Settling(
                     group.dataset,
                     _table(group, found),
+                    _calibration(group, found),
                     tuple(legend(group.names, name=f"{group.anchor}-settling-key")),
                     tuple(_pictures(group, found)),
                     tuple(_maps(group, found)),
@@ -77,8 +79,8 @@ def _table(group: Group, found: Mapping[int, Records]) -> Table:
         before, after = of.energies[:, 0].mean(), of.energies[:, -1].mean()
         cosines = of.cosines.mean(axis=0)
         lowest = int(cosines.argmin())
-        where = f"layer {of.layers[lowest]}" if lowest < len(of.layers) else "output"
-        energies = of.by_layer("energy").mean(axis=0)
+        where = _name(of, lowest)
+        energies = of.by_layer("quadratic_energy").mean(axis=0)
         overall = group.histories(group.variants[index]).of("gradient_cosine").last
         body.append(
             (
@@ -101,6 +103,37 @@ def _table(group: Group, found: Mapping[int, Records]) -> Table:
         Entry("lowest cosine", "of one layer"),
     )
     return Table(f"Settling on {group.dataset} at the last record", headings, tuple(body))
+
+
+def _calibration(group: Group, found: Mapping[int, Records]) -> Table:
+    """A line for each layer of each variant; means over the runs."""
+    body = []
+    for index, of in found.items():
+        for place, means in of.calibrated():
+            errors, pit, *coverages, dispersion = (means[name] for name in CALIBRATION)
+            body.append(
+                (
+                    Entry(group.names[index], _name(of, place)),
+                    Entry(f"{errors:,.0f}"),
+                    Entry(significant(pit, digits=2)),
+                    *(Entry(f"{100 * coverage:.1f} %") for coverage in coverages),
+                    Entry(significant(dispersion, digits=3)),
+                )
+            )
+    headings = (
+        Entry("layer"),
+        Entry("errors", "of a batch"),
+        Entry("PIT error", "0 to 0.33; true: 0"),
+        *(Entry(f"in the interval of {level} %", f"true: {level} %") for level in (50, 90, 95)),
+        Entry("dispersion", "true: 1"),
+    )
+    return Table(
+        f"Calibration of settled errors on {group.dataset} at the last record", headings, tuple(body)
+    )
+
+
+def _name(of: Records, place: int) -> str:
+    return f"layer {of.layers[place]}" if place < len(of.layers) else "output"
 
 
 def _ratio(energies: np.ndarray) -> str:

@@ -13,7 +13,14 @@ class SettlingRow(NamedTuple):
     energy: list[float]
     error_norm: list[float]
     precision: list[float]
+    quadratic_energy: list[float]
     cosine: float
+    errors: int
+    pit_error: float
+    coverage_50: float
+    coverage_90: float
+    coverage_95: float
+    dispersion: float
 
 
 class AttentionRow(NamedTuple):
@@ -48,6 +55,10 @@ class Monitored(NamedTuple):
             if of.error_norm:
                 yield step, f"error_norm_{name}", root_mean_square(of.error_norm)
                 yield step, f"precision_{name}", geometric_mean(of.precision)
+            if of.errors:
+                yield step, f"pit_error_{name}", of.pit_error
+                yield step, f"coverage_90_{name}", of.coverage_90
+                yield step, f"dispersion_{name}", of.dispersion
 
 
 def root_mean_square(values: Sequence[float]) -> float:

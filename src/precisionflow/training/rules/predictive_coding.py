@@ -115,17 +115,23 @@ class PredictiveCoding(nn.Module):
         cosines = alignment(model, mine, backprop, places=self.places)
         states = [model.states[place] for place in self.places]
         found = seen(clamped, settled, self.laws, states=states, total=self.total)
-        samples = self.total(torch.tensor(batch.counted, device=batch.inputs.device))
-        energies = (torch.stack(found.energies, dim=1) / samples.clamp_min(SMALLEST_COUNT)).tolist()
+        samples = self.total(torch.tensor(batch.counted, device=batch.inputs.device)).clamp_min(
+            SMALLEST_COUNT
+        )
+        quadratic = [energy / samples for energy in found.quadratic_energies]
         of_places = [
-            *((norms.tolist(), of.tolist()) for norms, of in zip(found.norms, found.precisions, strict=True)),
-            ([], []),
+            (norm.tolist(), precision.tolist(), energy.tolist())
+            for norm, precision, energy in zip(found.norms, found.precisions, quadratic, strict=True)
         ]
-        places, of_layers = [*self.places, len(model.layers)], [*cosines.layers, cosines.output]
         rows = [
-            SettlingRow(step, place, energy, norm, precision, cosine)
-            for place, energy, (norm, precision), cosine in zip(
-                places, energies, of_places, of_layers, strict=True
+            SettlingRow(step, place, energy.tolist(), norm, precision, weighed, cosine, *calibration)
+            for place, energy, (norm, precision, weighed), cosine, calibration in zip(
+                [*self.places, len(model.layers)],
+                torch.stack(found.energies, dim=1) / samples,
+                [*of_places, ([], [], [])],
+                [*cosines.layers, cosines.output],
+                found.calibrations,
+                strict=True,
             )
         ]
         return Monitored(settled.steps, cosines.whole, rows)

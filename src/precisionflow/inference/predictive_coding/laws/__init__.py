@@ -45,6 +45,10 @@ class Law(Protocol):
         """d -log p(e) / de."""
         ...
 
+    def cdf(self, error: Errors, precision: Precisions) -> Errors:
+        """P(E <= e) of each error: 1/2 at 0."""
+        ...
+
     def curvature(self, precision: Precisions) -> Precisions:
         """Largest d^2 -log p(e) / de^2: a step is in units of 1 / curvature."""
         ...

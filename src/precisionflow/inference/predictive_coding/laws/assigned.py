@@ -86,6 +86,11 @@ class LayerLaw(nn.Module):
         """See `Law.score`."""
         return self.law.score(error, self.precision(prediction))  # type: ignore[no-any-return]
 
+    def pit_and_dispersion(self, error: Errors, prediction: Errors) -> tuple[Errors, Errors]:
+        """P(E <= e) and e times its score, whose mean is 1 under the law: of each error, in double precision."""
+        precision, error = self.precision(prediction).double(), error.double()
+        return self.law.cdf(error, precision), error * self.law.score(error, precision)
+
     def curvature(self, prediction: Errors) -> Precisions:
         """See `Law.curvature`."""
         return self.law.curvature(self.precision(prediction))  # type: ignore[no-any-return]

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -26,6 +27,10 @@ class Gaussian(nn.Module):
     def score(self, error: Errors, precision: Precisions) -> Errors:
         """precision e."""
         return precision * error
+
+    def cdf(self, error: Errors, precision: Precisions) -> Errors:
+        """Phi(sqrt(precision) e) = erfc(-sqrt(precision / 2) e) / 2."""
+        return 0.5 * torch.erfc(-(precision / 2).sqrt() * error)
 
     def curvature(self, precision: Precisions) -> Precisions:
         """precision."""

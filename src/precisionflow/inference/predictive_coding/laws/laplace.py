@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -26,6 +27,11 @@ class Laplace(nn.Module):
     def score(self, error: Errors, precision: Precisions) -> Errors:
         """sqrt(2 precision) sign(e); at 0 every number between those of both sides is a subgradient, and this one 0."""
         return (2 * precision).sqrt() * error.sign()
+
+    def cdf(self, error: Errors, precision: Precisions) -> Errors:
+        """exp(e / b) / 2 below 0, 1 - exp(-e / b) / 2 above."""
+        tail = 0.5 * (-self.energy(error, precision)).exp()
+        return torch.where(error > 0, 1 - tail, tail)
 
     def curvature(self, precision: Precisions) -> Precisions:
         """precision: there is none but at 0, and the variance is the unit of a step."""

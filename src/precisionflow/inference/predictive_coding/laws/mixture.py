@@ -39,6 +39,11 @@ class Mixture(Smooth):
         belongs = (self._log_heights(error) - fall).softmax(dim=-1)
         return precision * error * (belongs * ratios).sum(dim=-1)
 
+    def cdf(self, error: Errors, precision: Precisions) -> Errors:
+        """sum_k share_k Phi(sqrt(ratio_k precision) e)."""
+        each = torch.erfc(-((precision / 2).sqrt() * error)[..., None] * self.ratios(error).sqrt())
+        return 0.5 * (self.log_shares(error).exp() * each).sum(dim=-1)
+
     def curvature(self, precision: Precisions) -> Precisions:
         """precision, that of the narrow component."""
         return precision

@@ -24,6 +24,10 @@ class Smooth(nn.Module, ABC):
         """d -log p(e) / de."""
 
     @abstractmethod
+    def cdf(self, error: Errors, precision: Precisions) -> Errors:
+        """P(E <= e) of each error."""
+
+    @abstractmethod
     def curvature(self, precision: Precisions) -> Precisions:
         """Largest d^2 -log p(e) / de^2."""
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import torch
+from scipy import special
 
 from precisionflow.inference.predictive_coding.laws import Errors, Precisions
 from precisionflow.inference.predictive_coding.laws.smooth import Smooth
@@ -32,6 +33,12 @@ class StudentT(Smooth):
         """(n + 1) precision e / (n + precision e^2)."""
         n = self.degrees_of_freedom(error)
         return (n + 1) * precision * error / (n + precision * error.square())
+
+    def cdf(self, error: Errors, precision: Precisions) -> Errors:
+        """1/2 + sign(e) / 2 (1 - I_x(n / 2, 1/2)), x = n / (n + precision e^2); it has no gradient."""
+        scaled = (precision.sqrt() * error).detach().double().cpu().numpy()
+        degrees = self.degrees_of_freedom(error).detach().double().cpu().numpy()
+        return torch.as_tensor(special.stdtr(degrees, scaled), dtype=error.dtype, device=error.device)
 
     def curvature(self, precision: Precisions) -> Precisions:
         """(n + 1) / n precision, at e = 0."""
