@@ -1,12 +1,15 @@
-"""What predictive coding costs: step and memory over backprop's at 4, 8 and 12 layers, and a step beside that of `pcx`.
+"""Cost of predictive coding: step and memory over backprop's at 4, 8 and 12 layers, monitoring, a step beside `pcx`'s.
 
     python benchmarks/pc_cost.py --peer PEER/bin/python --json FILE
+    python benchmarks/pc_cost.py --parts monitoring
 
-The bars of cost in one process, in less than five minutes of a core that nothing else uses. Passes are timed alone too:
+The bars of cost in one process, in less than six minutes of a core that nothing else uses. Passes are timed alone too:
 what they add up to is the least that a step can cost. Losses are those after few steps; `predictive_coding.py` trains
-longer, `pc_peer.py` says how to make the environment of the peer.
+longer, `pc_peer.py` says how to make the environment of the peer. Monitoring is timed by the processor, in turn with a
+twin that is not watched.
 """
 
+import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -31,6 +34,13 @@ DEPTHS = (4, 8, 12)
 STEPS, STEPS_OF_DIGITS, PASSES = 30, 400, 20
 TWINS = ("precision 1000", "one iteration", *predictive_coding.STEP_BARS)
 """The local gradient with 2 and 1 iterations, and all that a bar of the step is for."""
+
+PARTS = ("peer", "passes", "twins", "monitoring")
+WATCHED = ("precision 1000", "gradient of the energy, one iteration")
+"""The default, and the cheapest step, over which a record costs most."""
+EVERY, STEPS_OF_RECORDS, STEPS_A_RECORD = 50, 60, 5
+"""Steps from one record to the next that the cost is told for; steps that are timed, and steps to a timed record."""
+MOST_MONITORING = 1.05
 
 PRECISION = 1000.0
 CODING = PredictiveCoding(precision=FixedPrecision(value=PRECISION))
@@ -78,14 +88,48 @@ def passes(layers: int) -> list[Measured]:
     ]
 
 
+def monitoring(layers: int, name: str) -> list[Measured]:
+    """Seconds of the processor: a record over a step, and steps with a record every `EVERY` over those without any."""
+    shared = predictive_coding.common(layers, steps=STEPS_OF_RECORDS)
+    settings = [*shared, "learning.kind=predictive_coding", *predictive_coding.TWINS[name]]
+    experiment = load("quickstart-language", settings)
+    with tempfile.TemporaryDirectory() as folder:
+        prepare([experiment], out=Path(folder))
+        plain, watched = (engine_of(experiment, Path(folder)) for _ in range(2))
+    steps: dict[bool, list[float]] = {False: [], True: []}
+    records = []
+    for step in range(STEPS_OF_RECORDS):
+        for seen, engine in ((False, plain), (True, watched)):
+            start = time.process_time()
+            engine.step(engine.feed.batch(step), step)
+            steps[seen].append(time.process_time() - start)
+        if step % STEPS_A_RECORD == 0:
+            start = time.process_time()
+            watched.monitored(step + 1), watched.attended(step + 1)
+            records.append(time.process_time() - start)
+    without, beside, record = (statistics.median(of) for of in (steps[False], steps[True], records))
+    of = f"{layers} layers, {name}"
+    ratio = (EVERY * beside + record) / (EVERY * without)
+    return [
+        Measured(f"{of}, a record over a step", record / without, "1"),
+        Measured(f"{of}, a record every {EVERY} steps over none", ratio, "1", MOST_MONITORING),
+    ]
+
+
 def main() -> None:
-    """Measure both networks."""
-    given = pc_peer.peer_arguments(__doc__).parse_args()
+    """Measure what is asked for, all by default."""
+    parser = pc_peer.peer_arguments(__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    results = pc_peer.compared(STEPS_OF_DIGITS, given.peer)
+    results = pc_peer.compared(STEPS_OF_DIGITS, given.peer) if "peer" in given.parts else []
     for layers in DEPTHS:
-        results += passes(layers)
-        results += predictive_coding.compared(layers, steps=STEPS, names=TWINS)
+        if "passes" in given.parts:
+            results += passes(layers)
+        if "twins" in given.parts:
+            results += predictive_coding.compared(layers, steps=STEPS, names=TWINS)
+        if "monitoring" in given.parts:
+            results += [row for name in WATCHED for row in monitoring(layers, name)]
     present(results, given.json)
 
 
