@@ -1,5 +1,6 @@
 """What the documents name exists: files, verbs of make, commands."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -57,3 +58,19 @@ def test_commands_exist(document):
 def test_every_document_is_linked_from_the_readme():
     linked = set(re.findall(r"\]\((docs/[^)]+\.md)\)", (ROOT / "README.md").read_text()))
     assert {f"docs/{path.name}" for path in DOCUMENTS[2:]} <= linked
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_tests_that_are_named_exist(document):
+    """`test_file.py`, and `test_with_more_words` of a function; shorter ones are names of fields."""
+    named = set(re.findall(r"`(test_\w+\.py|test(?:_[a-z0-9]+){3,})`", document.read_text(encoding="utf-8")))
+    assert named <= _tests()
+
+
+@functools.cache
+def _tests() -> set[str]:
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    functions = [
+        re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.MULTILINE) for file in files
+    ]
+    return {file.name for file in files} | {name for names in functions for name in names}
