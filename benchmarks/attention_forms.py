@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from precisionflow.config import attention as config
-from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.edges import Posterior, one_of_keys
 from precisionflow.models.attention.heads import QueriesAndKeys
 from precisionflow.models.attention.potentials import Potential
 from precisionflow.models.attention.potentials.assembled import potential
@@ -54,6 +54,16 @@ class There(nn.Module):
         return self.made
 
 
+class Stated(There):
+    """The same in place of a map that states precisions."""
+
+    def stated(self, x: Tensor) -> Tensor:  # noqa: ARG002
+        return self.made
+
+    def within_limits(self, stated: Tensor) -> Tensor:
+        return stated
+
+
 class Attended(nn.Module):
     """An attention's posterior and value without the linear maps around them."""
 
@@ -64,7 +74,7 @@ class Attended(nn.Module):
         for name, module in list(self.potential.named_children()):
             if isinstance(module, PrecisionOfTokens):
                 whole = replace(shape, dtype=torch.float32)
-                setattr(self.potential, name, There(whole, heads=shape.heads, scale=0.1))
+                setattr(self.potential, name, Stated(whole, heads=shape.heads, scale=0.1))
         self.prior = prior(described.prior, heads=shape.heads)
         self.values = There(shape, heads=shape.heads)
         self.at = Sites(torch.arange(shape.tokens, device=shape.device), None, range(shape.tokens))
@@ -74,7 +84,7 @@ class Attended(nn.Module):
     def posterior(self) -> Posterior:
         of = cast(Potential, self.potential)
         queries, keys = of(self.x, self.at)
-        return Posterior(of.lowering, queries, keys, cast(Prior, self.prior).log(self.at, self.at))
+        return one_of_keys(of.lowering, queries, keys, cast(Prior, self.prior).log(self.at, self.at))
 
 
 class Lowered(Attended):

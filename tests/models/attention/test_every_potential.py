@@ -11,8 +11,6 @@ from precisionflow.config import attention as config
 from precisionflow.config.optimiser import Groups
 from precisionflow.models.attention.attention import Attention, attention
 from precisionflow.models.attention.log_prior import EVERY_EDGE
-from precisionflow.models.attention.lowerings import blockwise
-from precisionflow.models.attention.potentials import sides as potential_sides
 from precisionflow.models.attention.potentials.gaussian_separable import GaussianSeparable
 from precisionflow.models.attention.sites import Sites
 from precisionflow.models.networks.groups import parameter_groups
@@ -255,31 +253,3 @@ def test_gradients_of_few_queries_and_many_keys_are_those_of_finite_differences(
     assert torch.autograd.gradcheck(
         lambda *of: potential.lowering.expectation(*of, EVERY_EDGE), sides, fast_mode=True
     )
-
-
-def kept_and_gradients(module: Attention, x: torch.Tensor):
-    """Storages that the passes of a layer keep, their numbers, and the gradients."""
-    kept: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        found = module(x, sites(x)).square().sum()
-    return sum(kept.values()), torch.autograd.grad(found, [x, *module.parameters()])
-
-
-def test_a_long_sequence_keeps_two_sides_and_nothing_that_they_are_made_of(described, monkeypatch):
-    module, x = made(described, config.Full()), torch.randn(2, 40, HEADS * WIDTH, requires_grad=True)
-    _, short = kept_and_gradients(module, x)
-    for room in (blockwise, potential_sides):
-        monkeypatch.setattr(room, "KEPT", 40)
-    bytes_kept, long = kept_and_gradients(module, x)
-    torch.testing.assert_close(long, short)
-    queries, keys = module.potential(x, sites(x))
-    heads = module.potential.queries_keys(x, sites(x)) if described.temperature is None else queries
-    sides = sum(side.untyped_storage().nbytes() for side in (queries, keys, heads))
-    weights = sum(weight.nbytes for weight in module.parameters())
-    assert bytes_kept <= sides + weights + 6 * x.nbytes

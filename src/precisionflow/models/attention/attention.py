@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from precisionflow.config import attention as kinds
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.bare import bare
-from precisionflow.models.attention.edges import Posterior
+from precisionflow.models.attention.edges import Posterior, one_of_keys
 from precisionflow.models.attention.expanding import Expanding
 from precisionflow.models.attention.heads import HeadMaps, Origin, QueriesAndKeys, beside
 from precisionflow.models.attention.independent import Independent
 from precisionflow.models.attention.log_prior import LogPrior
-from precisionflow.models.attention.lowerings import Keys, Lowering, Queries
+from precisionflow.models.attention.lowerings import Lowering
+from precisionflow.models.attention.lowerings.head_by_head import Side, made
 from precisionflow.models.attention.memory import Kept, Room, Step
 from precisionflow.models.attention.potentials.assembled import potential
 from precisionflow.models.attention.priors.assembled import prior
@@ -25,7 +26,7 @@ from precisionflow.models.attention.values.multihop import Multihop
 from precisionflow.models.attention.values.neighbour import Neighbour
 
 Tokens = Float[Tensor, "batch tokens channels"]
-Edges = Callable[[Lowering, Queries, Keys, LogPrior], Posterior]
+Edges = Callable[[Lowering, Side, Side, LogPrior], Posterior]
 """Lowering, query side, key side, log prior -> what is known of the edges."""
 
 
@@ -44,7 +45,7 @@ class Attention(nn.Module):
     group: ClassVar[GroupName] = "attention"
 
     def __init__(
-        self, *, potential: Any, prior: Any, value: Any, mix: nn.Module, edges: Edges = Posterior
+        self, *, potential: Any, prior: Any, value: Any, mix: nn.Module, edges: Edges = one_of_keys
     ) -> None:
         """`potential` is a `Potential`, `prior` a `Prior`, `value` a `Value`; all are modules."""
         super().__init__()
@@ -86,7 +87,7 @@ class Attention(nn.Module):
 
     def memory(self, y: Tokens, at: Sites) -> Memory:
         """What the tokens `y` offer."""
-        queries, keys = self.potential(y, at)
+        queries, keys = map(made, self.potential(y, at))
         offered = self.value.offered(self.value(y, at), self._posterior(queries, at, keys, at))
         return Memory(keys, self.potential.origin(y, at), offered, at)
 
@@ -96,7 +97,7 @@ class Attention(nn.Module):
         posterior = self._posterior(queries, at, memory.keys, memory.at)
         return self.mix(beside(self.value.expectation(posterior, memory.values, at)))  # type: ignore[no-any-return]
 
-    def _posterior(self, queries: Tensor, at: Sites, keys: Tensor, there: Sites) -> Posterior:
+    def _posterior(self, queries: Side, at: Sites, keys: Side, there: Sites) -> Posterior:
         log_prior = self.prior.log(at, there) * padding(at, there)
         return self.edges(self.potential.lowering, queries, keys, log_prior)
 
@@ -128,7 +129,7 @@ def attention(
 def _edges(config: kinds.Attention, *, heads: int) -> Edges:
     match config.edges:
         case kinds.OneOfKeys():
-            return Posterior
+            return one_of_keys
         case kinds.Independent(expected=expected):
             return Independent(heads=heads, expected=expected)
         case kinds.Expanding(updates=updates, step=step, tolerance=tolerance):

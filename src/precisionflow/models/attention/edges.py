@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
-from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Values
+from precisionflow.models.attention.lowerings import Keys, Lowering, Potentials, Queries, Values
+from precisionflow.models.attention.lowerings.head_by_head import HeadByHead, Side, Unlowered, made
 from precisionflow.models.numerics import outside_autocast
 
 
@@ -23,7 +24,7 @@ class Posterior:
     survive bfloat16.
     """
 
-    lowering: Lowering
+    lowering: Potentials
     queries: Queries
     keys: Keys
     prior: LogPrior = EVERY_EDGE
@@ -52,3 +53,10 @@ class Posterior:
     def _require_edges(self) -> None:
         if self.prior.factors:
             self.prior.require_edges(self.queries.shape[-2], self.keys.shape[-2], device=self.queries.device)
+
+
+def one_of_keys(lowering: Lowering, queries: Side, keys: Side, prior: LogPrior) -> Posterior:
+    """The posterior of edges of which each query has one; sides that are not made yet are made head by head."""
+    if isinstance(queries, Unlowered) and isinstance(keys, Unlowered):
+        return Posterior(HeadByHead(lowering, queries, keys), queries.of[0], keys.of[0], prior)
+    return Posterior(lowering, made(queries), made(keys), prior)

@@ -11,7 +11,7 @@ on. A window that holds all keys gives the updates without truncation.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -22,7 +22,8 @@ from torch.nn.functional import embedding, pad
 
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior
-from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Values
+from precisionflow.models.attention.lowerings import Lowering, Values
+from precisionflow.models.attention.lowerings.head_by_head import Side, made
 from precisionflow.models.attention.priors.padding import Present
 
 ENTRIES = 2**22
@@ -52,10 +53,10 @@ class Expanding:
     """Posterior mass of keys that are not looked at: a window grows until it is at most this."""
 
     def __call__(
-        self, lowering: Lowering, queries: Queries, keys: Keys, prior: LogPrior
+        self, lowering: Lowering, queries: Side, keys: Side, prior: LogPrior
     ) -> "ExpandingPosterior":
         """`prior` is geometric, and has padding where there is some; the queries are the last of the keys."""
-        return ExpandingPosterior(lowering, queries, keys, prior, how=self)
+        return ExpandingPosterior(lowering, made(queries), made(keys), prior, how=self)
 
     def inferred(
         self, scores: Scores, available: Int[Tensor, "rows"]
@@ -142,6 +143,9 @@ class Grown:
         distance = self.places[queries, None] - there
         outside = (distance < 0) | (distance >= self.window[..., queries, None])
         return (distance * self.log_q[..., queries, None]).masked_fill(outside, float("-inf"))
+
+    def of_heads(self, heads: slice) -> "Grown":
+        return replace(self, window=self.window[:, heads], log_q=self.log_q[:, heads])
 
     def edgewise(self) -> Edgewise:
         places, window, log_q = self.places, self.window, self.log_q

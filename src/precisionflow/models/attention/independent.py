@@ -10,7 +10,8 @@ from torch.utils.checkpoint import checkpoint
 
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.log_prior import LogPrior, blocks_of
-from precisionflow.models.attention.lowerings import Keys, Lowering, Queries, Values
+from precisionflow.models.attention.lowerings import Lowering, Values
+from precisionflow.models.attention.lowerings.head_by_head import Side, made
 from precisionflow.models.numerics import outside_autocast
 
 Weights = Float[Tensor, "batch heads queries keys"]
@@ -29,9 +30,9 @@ class Independent(nn.Module):
         self.log_odds = nn.Parameter(torch.full((heads, 1, 1), expected).log())
 
     def forward(
-        self, lowering: Lowering, queries: Queries, keys: Keys, prior: LogPrior
+        self, lowering: Lowering, queries: Side, keys: Side, prior: LogPrior
     ) -> "IndependentPosterior":
-        return IndependentPosterior(lowering, queries, keys, prior, log_odds=self.log_odds)
+        return IndependentPosterior(lowering, made(queries), made(keys), prior, log_odds=self.log_odds)
 
 
 @dataclass(frozen=True)

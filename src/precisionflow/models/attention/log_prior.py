@@ -1,7 +1,7 @@
 """The logarithm of a prior over edges, kept in factors until a block of it is asked for."""
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -58,6 +58,10 @@ class Factor(Protocol):
         """log p(edge) between some queries and some keys: -inf where no edge can exist; it broadcasts."""
         ...
 
+    def of_heads(self, heads: slice) -> "Factor":
+        """That of some heads alone."""
+        ...
+
     def edgewise(self) -> Edgewise:
         """The same, edge by edge."""
         ...
@@ -85,6 +89,10 @@ class LogPrior:
         """What a gradient goes to, each tensor once."""
         tensors = [tensor for factor in self.factors for tensor in factor.learned if tensor.requires_grad]
         return tuple({id(tensor): tensor for tensor in tensors}.values())
+
+    def of_heads(self, heads: slice) -> "LogPrior":
+        """That of some heads alone."""
+        return replace(self, factors=tuple(factor.of_heads(heads) for factor in self.factors))
 
     def reach(self, queries: slice, keys: int) -> slice:
         """The keys that may have an edge to one of the queries; no other of the `keys` has."""

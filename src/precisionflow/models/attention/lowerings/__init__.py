@@ -12,6 +12,14 @@ from precisionflow.models.numerics import at_least_float32
 Queries = Float[Tensor, "batch heads queries of_query"]
 Keys = Float[Tensor, "batch heads keys of_key"]
 Values = Float[Tensor, "batch heads keys width"]
+SomeQueries = Float[Tensor, "heads queries of_query"]
+SomeKeys = Float[Tensor, "heads keys of_key"]
+SomeValues = Float[Tensor, "heads keys width"]
+SomeMeans = Float[Tensor, "heads queries width"]
+Block = Float[Tensor, "heads queries keys"]
+Pull = Callable[[Block, SomeQueries, SomeKeys], None]
+"""(gradient of the log potentials, where that of the queries is put, where that of the keys is added): it may write
+into the first, not into what was there before, as it may be asked twice."""
 PAIRS = 2
 """Most pairs of numbers, of a query and of a key, that kernels of a `Score` are written for."""
 Numbers = tuple[Float[Tensor, "batch heads tokens"], ...]
@@ -53,19 +61,37 @@ def _apart(side: Tensor, front: int, back: int) -> tuple[Tensor, Numbers]:
 
 
 @runtime_checkable
-class Lowering(Protocol):
+class LogPotentials(Protocol):
+    """Log potentials between some queries and some keys, heads of all sequences side by side, and their gradient."""
+
+    def __call__(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
+        """The block, which its caller may write into, and the way back."""
+        ...
+
+
+@runtime_checkable
+class Potentials(Protocol):
     """Map from queries and keys to the log potentials."""
 
     def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
         """The matrix of log potentials, up to a constant of each query."""
         ...
 
-    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
-        """Queries whose log potentials are `power` times as large."""
-        ...
-
     def expectation(
         self, queries: Queries, keys: Keys, values: Values, prior: LogPrior
     ) -> Float[Tensor, "batch heads queries width"]:
         """Posterior mean of the values."""
+        ...
+
+
+@runtime_checkable
+class Lowering(Potentials, Protocol):
+    """The same of both sides of a potential."""
+
+    def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
+        """See `LogPotentials`."""
+        ...
+
+    def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
+        """Queries whose log potentials are `power` times as large."""
         ...

@@ -6,8 +6,8 @@ sequences finds them as the forward pass left them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -15,7 +15,18 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from precisionflow.models.attention.log_prior import EVERY_EDGE, LogPrior
-from precisionflow.models.attention.lowerings import Keys, Queries, Values
+from precisionflow.models.attention.lowerings import (
+    Block,
+    Keys,
+    LogPotentials,
+    Pull,
+    Queries,
+    SomeKeys,
+    SomeMeans,
+    SomeQueries,
+    SomeValues,
+    Values,
+)
 
 ROWS = 256
 """Queries of a block where each may have an edge from every key."""
@@ -29,22 +40,6 @@ LAUNCHED = 2**22
 """Log potentials of a block on any other device: `torch.cdist` holds d numbers of each in its backward pass there."""
 KEPT = 2**22
 """Log potentials that a backward pass may find as they were; beyond, their blocks are made again."""
-
-SomeQueries = Float[Tensor, "heads queries of_query"]
-SomeKeys = Float[Tensor, "heads keys of_key"]
-Block = Float[Tensor, "heads queries keys"]
-Pull = Callable[[Block, SomeQueries, SomeKeys], None]
-"""(gradient of the log potentials, where that of the queries is put, where that of the keys is added): it may write
-into the first, not into what was there before, as it may be asked twice."""
-
-
-@runtime_checkable
-class LogPotentials(Protocol):
-    """Log potentials between some queries and some keys, heads of all sequences side by side, and their gradient."""
-
-    def __call__(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
-        """The block, which its caller may write into, and the way back."""
-        ...
 
 
 class ByBlocks(ABC):
@@ -99,52 +94,80 @@ class _Expectation(torch.autograd.Function):
     ) -> Tensor:
         mean = values.new_empty(*queries.shape[:2], values.shape[-1])
         entries = len(queries) * queries.shape[1] * keys.shape[1]
-        keep = entries <= KEPT and any(context.needs_input_grad)
-        kept: list[tuple[Block, Pull]] = []
-        for rows, columns in _reach(prior, queries, keys, heads=sequences[1]):
-            log_prior = _log_prior(prior, rows, columns, queries)
-            for of, part in _parts(sequences, log_prior, _size(rows, columns, queries)):
-                posterior, pull = part.made(potentials, queries[of, rows], keys[of, columns])
-                mean[of, rows] = torch.bmm(posterior, values[of, columns])
-                if keep:
-                    kept.append((posterior, pull))
-                del posterior, pull
+        context.kept = [] if entries <= KEPT and any(context.needs_input_grad) else None
+        fill(mean, potentials, queries, keys, values, prior, sequences, context.kept)
         context.save_for_backward(queries, keys, values)
         context.potentials, context.prior, context.sequences = potentials, prior, sequences
-        context.kept = kept
         return mean
 
     @staticmethod
     @once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Any, ...]:
         queries, keys, values = context.saved_tensors
-        prior: LogPrior = context.prior
-        of_queries, of_keys, of_values = (
-            torch.empty_like(queries),
-            torch.zeros_like(keys),
-            torch.zeros_like(values),
-        )
-        of_learned = [torch.zeros_like(tensor) for tensor in prior.learned]
-        kept = iter(context.kept)
-        for rows, columns in _reach(prior, queries, keys, heads=context.sequences[1]):
-            with torch.enable_grad():
-                log_prior = _log_prior(prior, rows, columns, queries)
-            of_prior = torch.zeros_like(log_prior)
-            for of, part in _parts(context.sequences, log_prior.detach(), _size(rows, columns, queries)):
-                posterior, pull = next(kept, None) or part.made(
-                    context.potentials, queries[of, rows], keys[of, columns]
-                )
-                above = gradient[of, rows]
-                of_values[of, columns].baddbmm_(posterior.transpose(1, 2), above)
-                through = torch.bmm(above, values[of, columns].transpose(1, 2))
-                through = torch._softmax_backward_data(through, posterior, -1, posterior.dtype)
-                if of_learned:
-                    part.collect(through, of_prior)
-                pull(through, of_queries[of, rows], of_keys[of, columns])
-                del posterior, pull, through
+        of = context.potentials, queries, keys, values, context.prior, context.sequences
+        found = gradients(gradient, *of, context.kept or ())
+        return *found[:3], None, None, None, *found[3:]
+
+
+def fill(
+    mean: SomeMeans,
+    potentials: LogPotentials,
+    queries: SomeQueries,
+    keys: SomeKeys,
+    values: SomeValues,
+    prior: LogPrior,
+    sequences: tuple[int, int],
+    kept: list[tuple[Block, Pull]] | None = None,
+) -> None:
+    """Put the posterior mean into `mean`; what the way back needs is appended to `kept`, where there is such a list.
+
+    `sequences`: how many there are, and their heads.
+    """
+    for rows, columns in _reach(prior, queries, keys, heads=sequences[1]):
+        log_prior = _log_prior(prior, rows, columns, queries)
+        for of, part in _parts(sequences, log_prior, _size(rows, columns, queries)):
+            posterior, pull = part.made(potentials, queries[of, rows], keys[of, columns])
+            mean[of, rows] = torch.bmm(posterior, values[of, columns])
+            if kept is not None:
+                kept.append((posterior, pull))
+            del posterior, pull
+
+
+def gradients(
+    gradient: SomeMeans,
+    potentials: LogPotentials,
+    queries: SomeQueries,
+    keys: SomeKeys,
+    values: SomeValues,
+    prior: LogPrior,
+    sequences: tuple[int, int],
+    kept: Iterable[tuple[Block, Pull]] = (),
+) -> list[Tensor]:
+    """Of queries, keys, values and what the prior has learned, from that of the mean; blocks not `kept` are made."""
+    of_queries, of_keys, of_values = (
+        torch.empty_like(queries),
+        torch.zeros_like(keys),
+        torch.zeros_like(values),
+    )
+    of_learned = [torch.zeros_like(tensor) for tensor in prior.learned]
+    made = iter(kept)
+    for rows, columns in _reach(prior, queries, keys, heads=sequences[1]):
+        with torch.enable_grad():
+            log_prior = _log_prior(prior, rows, columns, queries)
+        of_prior = torch.zeros_like(log_prior)
+        for of, part in _parts(sequences, log_prior.detach(), _size(rows, columns, queries)):
+            posterior, pull = next(made, None) or part.made(potentials, queries[of, rows], keys[of, columns])
+            above = gradient[of, rows]
+            of_values[of, columns].baddbmm_(posterior.transpose(1, 2), above)
+            through = torch.bmm(above, values[of, columns].transpose(1, 2))
+            through = torch._softmax_backward_data(through, posterior, -1, posterior.dtype)
             if of_learned:
-                _pull_prior(prior, log_prior, of_prior, of_learned)
-        return of_queries, of_keys, of_values, None, None, None, *of_learned
+                part.collect(through, of_prior)
+            pull(through, of_queries[of, rows], of_keys[of, columns])
+            del posterior, pull, through
+        if of_learned:
+            _pull_prior(prior, log_prior, of_prior, of_learned)
+    return [of_queries, of_keys, of_values, *of_learned]
 
 
 class _Part:
@@ -177,7 +200,7 @@ def _reach(prior: LogPrior, queries: Tensor, keys: Tensor, *, heads: int) -> Ite
     """Queries of one block after the other, and the keys that they may reach."""
     count, columns = queries.shape[1], keys.shape[1]
     skipping = prior.reach(slice(0, 1), columns).stop < columns
-    fitting = 2 * _entries(queries) // max(1, heads * columns)
+    fitting = min(2, heads) * _entries(queries) // max(1, heads * columns)
     size = min(SKIPPING_ROWS if skipping else ROWS, max(FEWEST_ROWS, fitting))
     for start in range(0, count, size):
         rows = slice(start, min(start + size, count))

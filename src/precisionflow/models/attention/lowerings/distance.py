@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from precisionflow.models.attention.lowerings.blockwise import Block, ByBlocks, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings import Block, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings.blockwise import ByBlocks
 
 
 @dataclass(frozen=True)

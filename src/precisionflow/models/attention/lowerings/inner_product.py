@@ -10,8 +10,19 @@ from torch import Tensor
 from torch.nn.functional import pad, scaled_dot_product_attention
 
 from precisionflow.models.attention.log_prior import LogPrior
-from precisionflow.models.attention.lowerings import PAIRS, Keys, Queries, Score, Values, blockwise, flex
-from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings import (
+    PAIRS,
+    Block,
+    Keys,
+    Pull,
+    Queries,
+    Score,
+    SomeKeys,
+    SomeQueries,
+    Values,
+    blockwise,
+    flex,
+)
 
 WHOLE = 2**18
 """Entries of a prior that is made as a whole; a larger one is made by blocks."""
@@ -35,6 +46,13 @@ class InnerProduct:
     def log_potentials(self, queries: Queries, keys: Keys) -> Float[Tensor, "batch heads queries keys"]:
         return queries @ keys.transpose(-1, -2)
 
+    def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
+        def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
+            torch.bmm(gradient, keys, out=of_queries)
+            of_keys.baddbmm_(gradient.transpose(1, 2), queries)
+
+        return torch.bmm(queries, keys.transpose(1, 2)), pull
+
     def tempered(self, queries: Queries, power: Float[Tensor, "heads 1 1"]) -> Queries:
         return power * queries
 
@@ -48,12 +66,12 @@ class InnerProduct:
                 return found
         values = values.to(queries.dtype)
         if queries.device.type == "cpu" and keys.shape[-1] != values.shape[-1]:
-            return blockwise.expectation(_block, queries, keys, values, prior)
+            return blockwise.expectation(self.block, queries, keys, values, prior)
         if not prior.factors:
             return _fused(queries, keys, values, is_causal=prior.causal)
         rows, columns = queries.shape[-2], keys.shape[-2]
         if prior.learned or rows * columns > WHOLE:
-            return blockwise.expectation(_block, queries, keys, values, prior)
+            return blockwise.expectation(self.block, queries, keys, values, prior)
         log_prior = prior.matrix(rows, columns, device=queries.device, dtype=queries.dtype)
         return _fused(queries, keys, values, attn_mask=log_prior)
 
@@ -105,11 +123,3 @@ def _of_one_width(*sides: Tensor) -> list[Tensor]:
     """Zeros behind the channels of all sides up to the least width that holds the widest and is aligned."""
     blocks = math.ceil(max(side.shape[-1] for side in sides) / ALIGNED)
     return [pad(side, (0, blocks * ALIGNED - side.shape[-1])).contiguous() for side in sides]
-
-
-def _block(queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
-    def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
-        torch.bmm(gradient, keys, out=of_queries)
-        of_keys.baddbmm_(gradient.transpose(1, 2), queries)
-
-    return torch.bmm(queries, keys.transpose(1, 2)), pull

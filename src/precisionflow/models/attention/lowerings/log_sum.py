@@ -5,8 +5,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from precisionflow.models.attention.lowerings import PAIRS, Keys, Queries, Score
-from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings import (
+    PAIRS,
+    Block,
+    Keys,
+    Pull,
+    Queries,
+    Score,
+    SomeKeys,
+    SomeQueries,
+)
 from precisionflow.models.attention.lowerings.flex import Scored
 
 

@@ -6,8 +6,16 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from precisionflow.models.attention.lowerings import PAIRS, Keys, Queries, Score
-from precisionflow.models.attention.lowerings.blockwise import Block, Pull, SomeKeys, SomeQueries
+from precisionflow.models.attention.lowerings import (
+    PAIRS,
+    Block,
+    Keys,
+    Pull,
+    Queries,
+    Score,
+    SomeKeys,
+    SomeQueries,
+)
 from precisionflow.models.attention.lowerings.flex import Scored
 from precisionflow.models.attention.lowerings.inner_product import summed
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from precisionflow.models.attention.heads import HeadMaps, Origin
 from precisionflow.models.attention.lowerings import Lowering
+from precisionflow.models.attention.lowerings.head_by_head import Side
 from precisionflow.models.attention.sites import Sites
 
 Tokens = Float[Tensor, "batch tokens channels"]
@@ -45,8 +46,11 @@ class Potential(Protocol):
         """The key side of tokens."""
         ...
 
-    def __call__(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
-        """Query side and key side of the same tokens; without an origin they are the first ones."""
+    def __call__(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Side, Side]:
+        """Query side and key side of the same tokens; without an origin they are the first ones.
+
+        Those of a long sequence are not made yet.
+        """
         ...
 
     def begin(self, maps: HeadMaps) -> SidesUnderWay:

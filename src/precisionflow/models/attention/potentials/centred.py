@@ -11,6 +11,7 @@ from torch.nn import functional
 from precisionflow.config.attention import StatedPrecision
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.heads import Heads, Origin, QueriesAndKeys, first_key, split_heads
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.sides import Sides
 from precisionflow.models.numerics import at_least_float32
@@ -27,8 +28,12 @@ class Centred(Sides):
     def _origin(self, keys: Heads) -> Origin:
         return first_key(keys)
 
-    def _measured(self, heads: Heads, origin: Origin) -> Heads:
-        return at_least_float32(heads) - origin
+    def _measured(self, side: Unlowered, origin: Origin) -> Unlowered:
+        def make(heads: Heads, origin: Origin, *rest: Tensor) -> Lowered:
+            return side.make(at_least_float32(heads) - origin, *rest)
+
+        heads, *rest = side.of
+        return Unlowered(make, (heads, origin, *rest))
 
 
 class AboveBound(nn.Module):
@@ -84,8 +89,16 @@ class PrecisionOfTokens(nn.Module):
         self.levels = Levels(levels, centre=math.log(initial)) if levels else nn.Identity()
 
     def forward(self, x: Tokens) -> Heads:
-        log_precision = at_least_float32(split_heads(self.log_precision(x), self.heads))
-        return self.levels(log_precision.clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT))  # type: ignore[no-any-return]
+        return self.within_limits(self.stated(x))
+
+    def stated(self, x: Tokens) -> Heads:
+        """W x + b."""
+        return split_heads(self.log_precision(x), self.heads)
+
+    def within_limits(self, stated: Heads) -> Heads:
+        """The log precision of what is stated, in float32 at least."""
+        limited = at_least_float32(stated).clamp(-LOG_PRECISION_LIMIT, LOG_PRECISION_LIMIT)
+        return self.levels(limited)  # type: ignore[no-any-return]
 
 
 def initial_precision(config: StatedPrecision, queries_keys: QueriesAndKeys) -> float:

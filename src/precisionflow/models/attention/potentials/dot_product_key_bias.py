@@ -1,9 +1,11 @@
 """The scaled dot product and a bias of the key."""
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.dot_product import DotProduct
@@ -25,10 +27,19 @@ class DotProductKeyBias(AsTheyAre):
         self.bias = nn.Linear(queries_keys.in_features, queries_keys.heads, bias=False)
         nn.init.zeros_(self.bias.weight)
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002
-        scaled = DotProduct.scaled(at_least_float32(queries))
-        return torch.cat([scaled, torch.ones_like(scaled[..., :1])], dim=-1)
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002
+        return Unlowered(_lowered_queries, (queries,))
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:
-        bias = self.bias(y).transpose(1, 2)[..., None]
-        return torch.cat([at_least_float32(keys), at_least_float32(bias)], dim=-1)
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:
+        return Unlowered(_lowered_keys, (keys, self.bias(y).transpose(1, 2)[..., None]))
+
+
+def _lowered_queries(queries: Heads) -> Lowered:
+    """[q / sqrt(d), 1]."""
+    scaled = DotProduct.scaled(at_least_float32(queries))
+    return torch.cat([scaled, torch.ones_like(scaled[..., :1])], dim=-1)
+
+
+def _lowered_keys(keys: Heads, bias: Float[Tensor, "batch heads keys 1"]) -> Lowered:
+    """[k, b]."""
+    return torch.cat([at_least_float32(keys), at_least_float32(bias)], dim=-1)

@@ -1,9 +1,11 @@
 """The Gaussian potential with one precision for every head."""
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.centred import Centred, log_precision_of_heads, precision_of
@@ -24,10 +26,20 @@ class GaussianIsotropic(Centred):
         start = queries_keys.head_width**-0.5 if initial_precision is None else initial_precision
         self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - one precision for all
-        precision = precision_of(self.log_precision)
-        half = (-0.5 * precision).expand(*queries.shape[:-1], 1)
-        return torch.cat([precision * queries, half], dim=-1)
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one precision for all
+        return Unlowered(_lowered_queries, (queries, self.log_precision))
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
-        return torch.cat([keys, keys.square().sum(-1, keepdim=True)], dim=-1)
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:  # noqa: ARG002
+        return Unlowered(_lowered_keys, (keys,))
+
+
+def _lowered_queries(queries: Heads, log_precision: Float[Tensor, "heads 1 1"]) -> Lowered:
+    """[l q, -l / 2]."""
+    precision = precision_of(log_precision)
+    half = (-0.5 * precision).expand(*queries.shape[:-1], 1)
+    return torch.cat([precision * queries, half], dim=-1)
+
+
+def _lowered_keys(keys: Heads) -> Lowered:
+    """[k, ||k||^2]."""
+    return torch.cat([keys, keys.square().sum(-1, keepdim=True)], dim=-1)

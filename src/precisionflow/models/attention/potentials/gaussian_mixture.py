@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from precisionflow.config.optimiser import GroupName
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.log_sum import LogSum
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.centred import Centred, precision_of
 
 SPREAD = 4.0
 """Ratio of the precisions of one component and the next before training: no two begin alike."""
+
+OfComponents = Float[Tensor, "heads 1 components"]
 
 
 class Components(nn.Module):
@@ -52,17 +55,35 @@ class GaussianMixture(Centred):
         self.components = Components(heads, components, width)
         self.lowering = LogSum(components)
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - one mixture for all
-        precision = precision_of(self.log_precision)[:, None]
-        slopes = precision.expand(*queries.shape[:-1], -1)
-        shifts = self.components.shift.unbind(1)
-        along = torch.stack([(queries * shift[:, None]).sum(-1) for shift in shifts], dim=-1)
-        levels = precision * (along - 0.5 * queries.square().sum(-1, keepdim=True))
-        return torch.cat([torch.ones_like(queries[..., :1]), slopes, levels, queries], dim=-1)
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one mixture for all
+        return Unlowered(_lowered_queries, (queries, self.log_precision[:, None], self.components.shift))
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
-        precision = precision_of(self.log_precision)
-        constant = 0.5 * keys.shape[-1] * precision.log() + self.components.log_weight()
-        shifts = self.components.shift.unbind(1)
-        squares = torch.stack([(keys + shift[:, None]).square().sum(-1) for shift in shifts], dim=-1)
-        return torch.cat([constant[:, None] - 0.5 * precision[:, None] * squares, keys], dim=-1)
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:  # noqa: ARG002
+        log_weight = self.components.log_weight()[:, None]
+        return Unlowered(
+            _lowered_keys, (keys, self.log_precision[:, None], self.components.shift, log_weight)
+        )
+
+
+def _lowered_queries(
+    queries: Heads, log_precision: OfComponents, shift: Float[Tensor, "heads components width"]
+) -> Lowered:
+    """[1, l_1, ..., l_M, a_1, ..., a_M, q]."""
+    precision = precision_of(log_precision)
+    slopes = precision.expand(*queries.shape[:-1], -1)
+    along = torch.stack([(queries * one[:, None]).sum(-1) for one in shift.unbind(1)], dim=-1)
+    levels = precision * (along - 0.5 * queries.square().sum(-1, keepdim=True))
+    return torch.cat([torch.ones_like(queries[..., :1]), slopes, levels, queries], dim=-1)
+
+
+def _lowered_keys(
+    keys: Heads,
+    log_precision: OfComponents,
+    shift: Float[Tensor, "heads components width"],
+    log_weight: OfComponents,
+) -> Lowered:
+    """[b_1, ..., b_M, k]."""
+    precision = precision_of(log_precision)
+    constant = 0.5 * keys.shape[-1] * precision.log() + log_weight
+    squares = torch.stack([(keys + one[:, None]).square().sum(-1) for one in shift.unbind(1)], dim=-1)
+    return torch.cat([constant - 0.5 * precision * squares, keys], dim=-1)

@@ -4,6 +4,7 @@ import torch
 
 from precisionflow.config.attention import GaussianPerKey as Config
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.centred import Centred, PrecisionOfTokens, initial_precision
@@ -29,11 +30,14 @@ class GaussianPerKey(Centred):
             levels=config.levels,
         )
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - the key states the precision
-        return self.augmented_queries(queries)
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - the key states the precision
+        return Unlowered(self.augmented_queries, (queries,))
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:
-        return self.augmented_keys(keys, self.precision(y))
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:
+        return Unlowered(self._lowered_keys, (keys, self.precision.stated(y)))
+
+    def _lowered_keys(self, keys: Heads, stated: Heads) -> Lowered:
+        return self.augmented_keys(keys, self.precision.within_limits(stated))
 
     @staticmethod
     def augmented_queries(queries: Heads) -> Lowered:

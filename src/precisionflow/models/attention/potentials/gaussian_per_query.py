@@ -4,6 +4,7 @@ import torch
 
 from precisionflow.config.attention import GaussianPerQuery as Config
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.centred import Centred, PrecisionOfTokens, initial_precision
@@ -27,9 +28,16 @@ class GaussianPerQuery(Centred):
             levels=config.levels,
         )
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:
-        precision = self.precision(x).exp()
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:
+        return Unlowered(self._lowered_queries, (queries, self.precision.stated(x)))
+
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:  # noqa: ARG002 - the query states the precision
+        return Unlowered(self._lowered_keys, (keys,))
+
+    def _lowered_queries(self, queries: Heads, stated: Heads) -> Lowered:
+        precision = self.precision.within_limits(stated).exp()
         return torch.cat([precision * queries, -0.5 * precision], dim=-1)
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002 - the query states the precision
+    @staticmethod
+    def _lowered_keys(keys: Heads) -> Lowered:
         return torch.cat([keys, keys.square()], dim=-1)

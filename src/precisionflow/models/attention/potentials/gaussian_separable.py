@@ -6,6 +6,7 @@ import torch
 
 from precisionflow.config.attention import GaussianSeparable as Config
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.inner_product import InnerProduct
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.centred import Centred, PrecisionOfTokens, initial_precision
@@ -30,13 +31,19 @@ class GaussianSeparable(Centred):
             for _ in range(2)
         )
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:
-        precision = self.precision_of_query(x).exp()
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:
+        return Unlowered(self._lowered_queries, (queries, self.precision_of_query.stated(x)))
+
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:
+        return Unlowered(self._lowered_keys, (keys, self.precision_of_key.stated(y)))
+
+    def _lowered_queries(self, queries: Heads, stated: Heads) -> Lowered:
+        precision = self.precision_of_query.within_limits(stated).exp()
         weighted = precision * queries
         return torch.cat([weighted, weighted * queries, precision, torch.ones_like(queries[..., :1])], dim=-1)
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:
-        log_precision = self.precision_of_key(y)
+    def _lowered_keys(self, keys: Heads, stated: Heads) -> Lowered:
+        log_precision = self.precision_of_key.within_limits(stated)
         precision = log_precision.exp()
         weighted = precision * keys
         normaliser = 0.5 * log_precision.sum(-1, keepdim=True)

@@ -3,10 +3,12 @@
 from typing import ClassVar
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.distance import Distance
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.centred import Centred, log_precision_of_heads, precision_of
 
@@ -26,9 +28,19 @@ class LaplaceByChannel(Centred):
         start = 1 / queries_keys.head_width if initial_precision is None else initial_precision
         self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - one precision for all
-        weight = precision_of(self.log_precision).sqrt().expand(*queries.shape[:-1], 1)
-        return torch.cat([weight, queries], dim=-1)
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one precision for all
+        return Unlowered(_lowered_queries, (queries, self.log_precision))
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
-        return torch.cat([torch.zeros_like(keys[..., :1]), keys], dim=-1)
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:  # noqa: ARG002
+        return Unlowered(_lowered_keys, (keys,))
+
+
+def _lowered_queries(queries: Heads, log_precision: Float[Tensor, "heads 1 1"]) -> Lowered:
+    """[sqrt(l), q]."""
+    weight = precision_of(log_precision).sqrt().expand(*queries.shape[:-1], 1)
+    return torch.cat([weight, queries], dim=-1)
+
+
+def _lowered_keys(keys: Heads) -> Lowered:
+    """[0, k]."""
+    return torch.cat([torch.zeros_like(keys[..., :1]), keys], dim=-1)

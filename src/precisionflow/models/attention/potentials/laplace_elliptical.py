@@ -3,10 +3,12 @@
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
-from precisionflow.models.attention.lowerings.blockwise import Block
+from precisionflow.models.attention.lowerings import Block
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.pointwise import Pointwise
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.centred import (
@@ -53,9 +55,14 @@ class LaplaceElliptical(Centred):
         start = 2.0 if initial_precision is None else initial_precision
         self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - one precision for all
-        squared = squared_distance_queries(queries, precision_of(self.log_precision), plus=ROUNDED**2)
-        return torch.cat([torch.ones_like(queries[..., :1]), squared], dim=-1)
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one precision for all
+        return Unlowered(_lowered_queries, (queries, self.log_precision))
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
-        return squared_distance_keys(keys)
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:  # noqa: ARG002
+        return Unlowered(squared_distance_keys, (keys,))
+
+
+def _lowered_queries(queries: Heads, log_precision: Float[Tensor, "heads 1 1"]) -> Lowered:
+    """1 and the side of a squared distance."""
+    squared = squared_distance_queries(queries, precision_of(log_precision), plus=ROUNDED**2)
+    return torch.cat([torch.ones_like(queries[..., :1]), squared], dim=-1)

@@ -3,13 +3,17 @@
 import math
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
 from precisionflow.models.attention.lowerings.distance import Distance
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.sides import AsTheyAre
 from precisionflow.models.numerics import at_least_float32
+
+OfPairs = Float[Tensor, "heads width hidden"]
 
 
 class PairHidden(nn.Module):
@@ -21,12 +25,6 @@ class PairHidden(nn.Module):
         self.of_query = nn.Parameter(torch.empty(heads, width, width).uniform_(-bound, bound))
         self.of_key = nn.Parameter(torch.empty(heads, width, width).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(heads, 1, width).uniform_(-bound, bound))
-
-    def query(self, queries: Heads) -> Heads:
-        return torch.matmul(queries, self.of_query) + self.bias
-
-    def key(self, keys: Heads) -> Heads:
-        return torch.matmul(keys, self.of_key)
 
 
 class PairPrecision(AsTheyAre):
@@ -45,12 +43,21 @@ class PairPrecision(AsTheyAre):
         self.raising = width // 2
         self.lowering = Distance(self.raising)
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002
-        hidden = at_least_float32(self.log_precision.query(queries))
-        return torch.cat([torch.full_like(hidden[..., :1], 0.5), hidden], dim=-1)
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002
+        of = self.log_precision
+        return Unlowered(_lowered_queries, (queries, of.of_query, of.bias))
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
-        hidden = at_least_float32(self.log_precision.key(keys))
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:  # noqa: ARG002
+        return Unlowered(self._lowered_keys, (keys, self.log_precision.of_key))
+
+    def _lowered_keys(self, keys: Heads, weight: OfPairs) -> Lowered:
+        hidden = at_least_float32(torch.matmul(keys, weight.to(keys.dtype)))
         raising, lowering = hidden.tensor_split([self.raising], dim=-1)
         bias = raising.sum(-1, keepdim=True) - lowering.sum(-1, keepdim=True)
         return torch.cat([bias, -hidden], dim=-1)
+
+
+def _lowered_queries(queries: Heads, weight: OfPairs, bias: Float[Tensor, "heads 1 hidden"]) -> Lowered:
+    """[1 / 2, U q + c]."""
+    hidden = at_least_float32(torch.matmul(queries, weight.to(queries.dtype)) + bias)
+    return torch.cat([torch.full_like(hidden[..., :1], 0.5), hidden], dim=-1)

@@ -3,10 +3,12 @@
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from precisionflow.models.attention.heads import Heads, QueriesAndKeys
-from precisionflow.models.attention.lowerings.blockwise import Block
+from precisionflow.models.attention.lowerings import Block
+from precisionflow.models.attention.lowerings.head_by_head import Unlowered
 from precisionflow.models.attention.lowerings.pointwise import Pointwise
 from precisionflow.models.attention.potentials import Lowered, Tokens
 from precisionflow.models.attention.potentials.centred import (
@@ -53,11 +55,17 @@ class StudentTIsotropic(Centred):
         self.log_precision: nn.Parameter = log_precision_of_heads(queries_keys, initial=start)
         self.degrees = AboveBound(queries_keys.heads, lowest=1.0, initial=initial_degrees)
 
-    def _queries(self, queries: Heads, x: Tokens) -> Lowered:  # noqa: ARG002 - one precision for all
-        degrees = self.degrees()
-        power = 0.5 * (degrees + queries.shape[-1]).expand(*queries.shape[:-1], 1)
-        weight = precision_of(self.log_precision) / degrees
-        return torch.cat([power, squared_distance_queries(queries, weight, plus=1.0)], dim=-1)
+    def _queries(self, queries: Heads, x: Tokens) -> Unlowered:  # noqa: ARG002 - one precision for all
+        return Unlowered(_lowered_queries, (queries, self.log_precision, self.degrees()))
 
-    def _keys(self, keys: Heads, y: Tokens) -> Lowered:  # noqa: ARG002
-        return squared_distance_keys(keys)
+    def _keys(self, keys: Heads, y: Tokens) -> Unlowered:  # noqa: ARG002
+        return Unlowered(squared_distance_keys, (keys,))
+
+
+def _lowered_queries(
+    queries: Heads, log_precision: Float[Tensor, "heads 1 1"], degrees: Float[Tensor, "heads 1 1"]
+) -> Lowered:
+    """(nu + d) / 2 and the side of 1 + a squared distance."""
+    power = 0.5 * (degrees + queries.shape[-1]).expand(*queries.shape[:-1], 1)
+    weight = precision_of(log_precision) / degrees
+    return torch.cat([power, squared_distance_queries(queries, weight, plus=1.0)], dim=-1)

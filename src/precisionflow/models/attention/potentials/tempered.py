@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from precisionflow.models.attention.heads import HeadMaps, Heads, Origin
 from precisionflow.models.attention.lowerings import Lowering
+from precisionflow.models.attention.lowerings.head_by_head import Side, Unlowered
 from precisionflow.models.attention.potentials import Lowered, SidesUnderWay, Tokens
 from precisionflow.models.attention.potentials.centred import AboveBound
 from precisionflow.models.attention.sites import Sites
@@ -36,9 +38,11 @@ class Tempered(nn.Module):
     def key(self, y: Tokens, at: Sites, origin: Origin) -> Lowered:
         return self.potential.key(y, at, origin)  # type: ignore[no-any-return]
 
-    def forward(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Lowered, Lowered]:
-        queries, keys = self.potential(x, at, origin)
-        return self._tempered(queries), keys
+    def forward(self, x: Tokens, at: Sites, origin: Origin | None = None) -> tuple[Side, Side]:
+        query, key = self.potential(x, at, origin)
+        if isinstance(query, Unlowered):
+            return query.then(self._at, self.temperature()), key
+        return self._tempered(query), key
 
     def begin(self, maps: HeadMaps) -> SidesUnderWay:
         both = self.potential.begin(maps)
@@ -54,4 +58,7 @@ class Tempered(nn.Module):
         return self._tempered(self.potential.scaled(queries))
 
     def _tempered(self, queries: Lowered) -> Lowered:
-        return self.lowering.tempered(queries, (1 / self.temperature()).to(queries.dtype))
+        return self._at(queries, self.temperature())
+
+    def _at(self, queries: Lowered, temperature: Float[Tensor, "heads 1 1"]) -> Lowered:
+        return self.lowering.tempered(queries, (1 / temperature).to(queries.dtype))

@@ -1,6 +1,6 @@
 """The categorical prior over absolute positions: where a key stands decides, by a learned table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -44,6 +44,9 @@ class ByPosition:
     def block(self, queries: slice, keys: slice) -> Block:  # noqa: ARG002
         places = self.keys.positions[keys].clamp(max=self.table.shape[-1] - 1)
         return self.table.index_select(-1, places)[None]
+
+    def of_heads(self, heads: slice) -> "ByPosition":
+        return replace(self, table=self.table[heads])
 
     def edgewise(self) -> Edgewise:
         of_keys = self.block(slice(0), slice(0, len(self.keys.positions)))[0, :, 0].clone()

@@ -37,6 +37,9 @@ class NotLater:
     def block(self, queries: slice, keys: slice) -> Block:
         return log_of(self.offsets.block(queries, keys) >= 0)[None, None]
 
+    def of_heads(self, heads: slice) -> "NotLater":  # noqa: ARG002 - all heads alike
+        return self
+
     def edgewise(self) -> Edgewise:
         offset, known_by = self.offsets.edgewise(), self.offsets.known_by
         return Edgewise(

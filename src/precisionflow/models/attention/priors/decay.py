@@ -1,6 +1,6 @@
 """The prior of distance: an edge is the less probable the farther apart its tokens stand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -38,6 +38,9 @@ class Distant:
 
     def block(self, queries: slice, keys: slice) -> Block:
         return (self.offsets.block(queries, keys).abs() * -self.slopes[:, None, None])[None]
+
+    def of_heads(self, heads: slice) -> "Distant":
+        return replace(self, slopes=self.slopes[heads])
 
     def edgewise(self) -> Edgewise:
         offset, slopes = self.offsets.edgewise(), self.slopes

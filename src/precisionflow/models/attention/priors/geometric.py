@@ -46,6 +46,9 @@ class Passing:
         distance = self.offsets.block(queries, keys)
         return self._log(distance).masked_fill(distance < 0, float("-inf"))[None, None]
 
+    def of_heads(self, heads: slice) -> "Passing":  # noqa: ARG002 - all heads alike
+        return self
+
     def edgewise(self) -> Edgewise:
         offset, known_by = self.offsets.edgewise(), self.offsets.known_by
         largest = int(self.offsets.queries.positions[-1] - self.offsets.keys.positions[0])

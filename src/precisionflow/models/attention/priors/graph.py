@@ -55,6 +55,9 @@ class Linked:
     def block(self, queries: slice, keys: slice) -> Block:
         return log_of(self.possible[self.queries[queries, None], self.keys[keys]])[None, None]
 
+    def of_heads(self, heads: slice) -> "Linked":  # noqa: ARG002 - all heads alike
+        return self
+
     def edgewise(self) -> Edgewise:
         own, other, possible = self.queries, self.keys, self.possible
         return Edgewise(

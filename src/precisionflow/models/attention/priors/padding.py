@@ -32,6 +32,9 @@ class Present:
     def block(self, queries: slice, keys: slice) -> Block:  # noqa: ARG002 - all queries alike
         return log_of(self.keys[:, None, None, keys])
 
+    def of_heads(self, heads: slice) -> "Present":  # noqa: ARG002 - all heads alike
+        return self
+
     def edgewise(self) -> Edgewise:
         present = self.keys
         return Edgewise(

@@ -1,6 +1,6 @@
 """The categorical prior over relative offsets: how far apart tokens stand decides, by a learned table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -46,6 +46,9 @@ class ByOffset:
         offsets, largest = self.offsets.block(queries, keys), self.table.shape[-1] // 2
         entries = offsets.clamp(-largest, largest) + largest
         return self.table.index_select(-1, entries.flatten()).view(1, -1, *offsets.shape)
+
+    def of_heads(self, heads: slice) -> "ByOffset":
+        return replace(self, table=self.table[heads])
 
     def edgewise(self) -> Edgewise:
         """A copy of the table: FlexAttention gives a view of a parameter no gradient."""

@@ -41,6 +41,9 @@ class Near:
         offsets = self.offsets.block(queries, keys)
         return log_of((offsets <= self.before) & (offsets >= -self.after))[None, None]
 
+    def of_heads(self, heads: slice) -> "Near":  # noqa: ARG002 - all heads alike
+        return self
+
     def edgewise(self) -> Edgewise:
         offset, known_by = self.offsets.edgewise(), self.offsets.known_by
         before, after = self.before, self.after

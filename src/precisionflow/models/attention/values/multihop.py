@@ -28,10 +28,12 @@ class Multihop(Neighbour):
         return torch.cat(levels, dim=-1)
 
     def mean(self, own: Own, posterior: Posterior, at: Sites) -> Mixed:  # noqa: ARG002
-        level = own
+        """The sum of the powers themselves: what one hop gives is what the next one averages, and is kept once."""
+        hop = total = posterior.expectation(own)
         for _ in range(self.hops - 1):
-            level = own + posterior.expectation(level)
-        return posterior.expectation(level)
+            hop = posterior.expectation(hop)
+            total = total + hop
+        return total
 
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
         return posterior.expectation(offered.chunk(self.hops, dim=-1)[-1])
