@@ -115,7 +115,8 @@ def test_autocast_makes_the_same_sides(described, long):
     module, x = made(described).float(), tokens().detach().float().requires_grad_()
     at_once = passes(module, x, autocast=True)
     long()
-    torch.testing.assert_close(passes(module, x, autocast=True), at_once, rtol=0.02, atol=0.02)
+    for found, expected in zip(passes(module, x, autocast=True), at_once, strict=True):
+        assert (found.float() - expected.float()).norm() <= 0.01 * expected.float().norm()
 
 
 @pytest.mark.parametrize("frozen", ["precision", "queries_keys", "value", "all"])

@@ -117,7 +117,7 @@ def fill(
     values: SomeValues,
     prior: LogPrior,
     sequences: tuple[int, int],
-    kept: list[tuple[Block, Pull]] | None = None,
+    kept: list[tuple[Tensor, Pull]] | None = None,
 ) -> None:
     """Put the posterior mean into `mean`; what the way back needs is appended to `kept`, where there is such a list.
 
@@ -141,7 +141,7 @@ def gradients(
     values: SomeValues,
     prior: LogPrior,
     sequences: tuple[int, int],
-    kept: Iterable[tuple[Block, Pull]] = (),
+    kept: Iterable[tuple[Tensor, Pull]] = (),
 ) -> list[Tensor]:
     """Of queries, keys, values and what the prior has learned, from that of the mean; blocks not `kept` are made."""
     of_queries, of_keys, of_values = (
