@@ -1,8 +1,10 @@
 """Layers of a network that have an error, as a configuration of predictive coding names them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from precisionflow.config.base import nearest
 from precisionflow.config.learning import FixedPrecision, Precision, PredictiveCoding
+from precisionflow.config.networks import Chain, Generative
 
 
 def layers_with_errors(learning: PredictiveCoding, *, count: int) -> tuple[int, ...]:
@@ -36,6 +38,32 @@ def cut_layers(learning: PredictiveCoding, places: Sequence[int]) -> tuple[int, 
     if learning.cut_above is not None:
         return learning.cut_above
     return tuple(place for place in places if learning.pathway == "top_down" or place != last)
+
+
+def kinds_of_errors(learning: PredictiveCoding, model: Chain) -> dict[int, str]:
+    """Kinds of the errors whose laws `learning` states, by the number that growth and `raised` count them by.
+
+    Layers with an error are counted from 0; of a model of images all are, the highest state has its precision
+    elsewhere, and the image comes behind them. ValueError of `layers_with_errors`.
+    """
+    places = layers_with_errors(learning, count=len(model.layer_kinds))
+    if isinstance(model, Generative):
+        return {place: model.layer_kinds[place] for place in places[1:]} | {len(model.layer_kinds): "image"}
+    return {number: model.layer_kinds[place] for number, place in enumerate(places)}
+
+
+def require_kinds(learning: PredictiveCoding, kinds: Mapping[int, str | None]) -> None:
+    """ValueError where `learning` says something of a kind, or of a number, that no error has."""
+    there = list(dict.fromkeys(kind for kind in kinds.values() if kind is not None))
+    for kind in learning.by_layer:
+        if kind not in there:
+            raise ValueError(
+                f"learning.by_layer: no layer of kind {kind!r} has an error; kinds with one: "
+                f"{', '.join(there) or 'none'}{nearest(kind, there)}"
+            )
+    for key, precision in learning.precisions.items():
+        numbers = [number for number, kind in kinds.items() if learning.precision_of(kind) is precision]
+        require_raised(precision, numbers, key=key)
 
 
 def require_raised(precision: Precision, layers: Sequence[int], *, key: str = "learning.precision") -> None:

@@ -53,13 +53,11 @@ class MixtureLaw(Config):
     def _shares_are_of_one(self) -> Self:
         if len(self.shares) != len(self.ratios):
             raise ValueError(
-                f"learning.law: {len(self.shares)} shares with {len(self.ratios)} ratios; give one of each "
-                "for every wider component"
+                f"should have as many shares as ratios, not {len(self.shares)} and {len(self.ratios)}; give one of "
+                "each for every wider component"
             )
         if sum(self.shares) >= 1:
-            raise ValueError(
-                f"learning.law.shares: {list(self.shares)} leave nothing to the narrow component; lower them"
-            )
+            raise ValueError(f"should have shares below 1 in sum, not {list(self.shares)}; lower them")
         return self
 
 
@@ -92,8 +90,8 @@ class BoundedPrecision(Config):
     def _starts_inside(self) -> Self:
         if not self.lowest < self.initial < self.highest:
             raise ValueError(
-                f"learning.precision: initial {self.initial:g} does not lie between lowest {self.lowest:g} and "
-                f"highest {self.highest:g}; move it or a bound"
+                f"should have its initial {self.initial:g} between lowest {self.lowest:g} and highest "
+                f"{self.highest:g}; move it or a bound"
             )
         return self
 
@@ -145,6 +143,19 @@ class GaussNewton(Config):
     kind: Literal["gauss_newton"] = "gauss_newton"
 
 
+class OfKind(Config):
+    """Law and precision of the errors of one kind of layer; what is left out is that of all layers."""
+
+    law: Law | None = None
+    precision: Precision | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.law is None and self.precision is None:
+            raise ValueError("should have a law, a precision or both")
+        return self
+
+
 Descent = Annotated[Gradient | Momentum | Secant | GaussNewton, Field(discriminator="kind")]
 
 
@@ -183,6 +194,9 @@ class PredictiveCoding(Config):
     """Factor of the step size from each iteration to the next."""
     law: Law = GaussianLaw()
     precision: Precision = FixedPrecision()
+    by_layer: dict[str, OfKind] = {}
+    """Kind of layer -> law and precision of its errors in place of those. Kinds are embedding, attention, feed_forward
+    and convolution of a transformer, hidden of an mlp, evidence of a fusion, state and image of a generative model."""
     gradient: Literal["local", "energy"] = "local"
     """What weights follow. local: each layer its own error at the settled states, in one more forward pass. energy: the
     gradient of the whole energy at the errors of the last iteration, whose pass gives it instead of a step. At the
@@ -191,9 +205,34 @@ class PredictiveCoding(Config):
     """Stop settling when the energy's relative change falls below this; 0: always take all iterations."""
 
     @property
+    def laws(self) -> dict[str, Law]:
+        """Every law that is given, by its dotted key."""
+        own = {f"learning.by_layer.{kind}.law": of.law for kind, of in self.by_layer.items() if of.law}
+        return {"learning.law": self.law, **own}
+
+    @property
+    def precisions(self) -> dict[str, Precision]:
+        """Every precision that is given, by its dotted key."""
+        own = {
+            f"learning.by_layer.{kind}.precision": of.precision
+            for kind, of in self.by_layer.items()
+            if of.precision
+        }
+        return {"learning.precision": self.precision, **own}
+
+    def law_of(self, kind: str | None) -> Law:
+        """The law of layers of a kind; none: of a network that names no kinds."""
+        return self.laws.get(f"learning.by_layer.{kind}.law", self.law)
+
+    def precision_of(self, kind: str | None) -> Precision:
+        """The precision of layers of a kind; none as of `law_of`."""
+        return self.precisions.get(f"learning.by_layer.{kind}.precision", self.precision)
+
+    @property
     def of_heads(self) -> bool:
         """Whether the errors of attention are those of its heads."""
-        return isinstance(self.precision, LearnedPrecision) and self.precision.per == "head"
+        of = self.precision_of("attention")
+        return isinstance(of, LearnedPrecision) and of.per == "head"
 
     @property
     def steps(self) -> int:
@@ -213,7 +252,9 @@ class PredictiveCoding(Config):
 
     @model_validator(mode="after")
     def _errors_teach_what_is_learned(self) -> Self:
-        learned = not isinstance(self.precision, FixedPrecision) or self.law.shape == "learned"
+        learned = any(law.shape == "learned" for law in self.laws.values()) or not all(
+            isinstance(precision, FixedPrecision) for precision in self.precisions.values()
+        )
         if self.start == "amortised" and (self.fewest_steps == 0 or self.settles == "incremental"):
             raise ValueError(
                 "learning.start: amortised learns from errors that have settled; take learning.settles errors or "
@@ -228,11 +269,12 @@ class PredictiveCoding(Config):
 
     @model_validator(mode="after")
     def _settling_is_of_one_piece(self) -> Self:
-        if self.settles == "states" and isinstance(self.law, LaplaceLaw):
-            raise ValueError(
-                "learning.law.kind: laplace has no slope at 0, which a step on states needs; "
-                "use learning.settles errors or another law"
-            )
+        for key, law in self.laws.items():
+            if self.settles == "states" and isinstance(law, LaplaceLaw):
+                raise ValueError(
+                    f"{key}.kind: laplace has no slope at 0, which a step on states needs; "
+                    "use learning.settles errors or another law"
+                )
         if self.settles == "states" and isinstance(self.descent, GaussNewton):
             raise ValueError(
                 "learning.descent.kind: gauss_newton steps on errors; leave learning.settles at errors, or use gradient"
@@ -248,8 +290,8 @@ class PredictiveCoding(Config):
             )
         if self.of_heads and self.pathway != "bidirectional":
             raise ValueError(
-                f"learning.pathway: {self.pathway} cuts a state, and with learning.precision.per head one passes the "
-                "heads by; use bidirectional or another precision"
+                f"learning.pathway: {self.pathway} cuts a state, and with a precision per head of attention one passes "
+                "the heads by; use bidirectional or another precision"
             )
         if self.cut_above is not None and self.pathway == "bidirectional":
             raise ValueError(

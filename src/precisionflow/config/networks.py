@@ -70,7 +70,7 @@ class Transformer(Config):
         return branches if self.convolution is None else ("convolution", *branches)
 
     @property
-    def layers(self) -> tuple[str, ...]:
+    def layer_kinds(self) -> tuple[str, ...]:
         """Kind of each layer, from the inputs on."""
         return ("embedding", *self.block * self.blocks)
 
@@ -119,7 +119,7 @@ class MLP(Config):
     posterior: Posterior = Point()
 
     @property
-    def layers(self) -> tuple[str, ...]:
+    def layer_kinds(self) -> tuple[str, ...]:
         """As of a transformer."""
         return ("hidden",) * len(self.hidden)
 
@@ -144,7 +144,7 @@ class Fusion(Config):
     evidence of the last step."""
 
     @property
-    def layers(self) -> tuple[str, ...]:
+    def layer_kinds(self) -> tuple[str, ...]:
         """As of a transformer."""
         return ("evidence",)
 
@@ -185,7 +185,7 @@ class Generative(Config):
     bound of the evidence; learned precisions are then too high, as errors are smaller than the noise."""
 
     @property
-    def layers(self) -> tuple[str, ...]:
+    def layer_kinds(self) -> tuple[str, ...]:
         """As of a transformer; the image is no state, and behind them all."""
         return ("highest_state", *("state",) * (len(self.states) - 1))
 

@@ -12,7 +12,8 @@ def overlay(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
     """A copy of `base` in which the settings change what they name, and nothing beside it.
 
     A part that is given as a mapping changes its keys, as the dotted keys would; a list, or a mapping with free names
-    (axes, gate, node selector), is replaced. A new `kind` starts its part afresh. A part comes before its keys, and its
+    (axes, gate, node selector), is replaced. A new `kind` starts its part afresh, a key one that is
+    null. A part comes before its keys, and its
     `kind` before the others, whatever the order of `settings`.
     """
     result = completed(base, Experiment)
@@ -20,7 +21,7 @@ def overlay(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
         *path, leaf = dotted.split(".")
         node, annotations = result, [Experiment]
         for depth, step in enumerate(path):
-            child = node.get(step, {})
+            child = {} if node.get(step) is None else node[step]
             if not isinstance(child, Mapping):
                 raise ConfigError(
                     f"{dotted}: {'.'.join(path[: depth + 1])} is {child!r}, not a part with keys"

@@ -182,7 +182,7 @@ def test_what_has_no_heads_is_refused_in_one_line():
     with pytest.raises(ConfigError, match=r"^learning.precision.per: model.kind 'mlp' has rows, .* no heads"):
         resolve(rows | {"objective": {"kind": "gaussian_nll"}})
     text = {"name": "t", "task": {"kind": "next_token"}, "model": {"kind": "transformer"}}
-    with pytest.raises(ConfigError, match=r"learning.pathway: top_down cuts a state, and with learning.prec"):
+    with pytest.raises(ConfigError, match=r"learning.pathway: top_down cuts a state, and with a prec"):
         resolve(
             text | {"objective": {"kind": "cross_entropy"}, "learning": learning | {"pathway": "top_down"}}
         )

@@ -173,7 +173,9 @@ def test_a_predicted_precision_finds_the_noise_of_each_state():
 
 
 def test_bounds_that_exclude_the_start_are_refused_in_one_line():
-    with pytest.raises(ValueError, match="initial 1000 does not lie between lowest 1 and highest 100"):
+    with pytest.raises(
+        ValueError, match="should have its initial 1000 between lowest 1 and highest 100; move"
+    ):
         LearnedPrecision(highest=100.0)
 
 

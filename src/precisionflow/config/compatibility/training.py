@@ -6,7 +6,13 @@ from precisionflow.config.attention import StatedPrecision
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.engine import DeepSpeedEngine
-from precisionflow.config.layers import cut_layers, layers_with_errors, require_raised
+from precisionflow.config.layers import (
+    cut_layers,
+    kinds_of_errors,
+    layers_with_errors,
+    require_kinds,
+    require_raised,
+)
 from precisionflow.config.learning import (
     Backpropagation,
     GaussianLaw,
@@ -99,26 +105,29 @@ def layers_are_there(experiment: "Experiment") -> None:
     learning, model = experiment.learning, experiment.model
     if not isinstance(learning, PredictiveCoding) or not isinstance(model, Chain):
         return
-    count = len(model.layers)
-    places = layers_with_errors(learning, count=count)
-    cut_layers(learning, places)
+    cut_layers(learning, layers_with_errors(learning, count=len(model.layer_kinds)))
+    require_kinds(learning, kinds_of_errors(learning, model))
     if isinstance(model, Generative):
-        require_raised(learning.precision, [*places[1:], count])
         require_raised(model.prior, [0], key="model.prior")
-    else:
-        require_raised(learning.precision, range(len(places)))
 
 
 def states_have_what_is_precise(experiment: "Experiment") -> None:
     learning, model = experiment.learning, experiment.model
-    if not isinstance(learning, PredictiveCoding) or isinstance(model, Transformer):
+    if not isinstance(learning, PredictiveCoding):
         return
-    precision = learning.precision
-    if isinstance(precision, LearnedPrecision) and precision.per in ("position", "head"):
-        raise ValueError(
-            f"learning.precision.per: model.kind {model.kind!r} has rows, whose states have no {precision.per}s; "
-            "use layer or channel"
-        )
+    for key, precision in learning.precisions.items():
+        if not isinstance(precision, LearnedPrecision) or precision.per not in ("position", "head"):
+            continue
+        if not isinstance(model, Transformer):
+            raise ValueError(
+                f"{key}.per: model.kind {model.kind!r} has rows, whose states have no {precision.per}s; "
+                "use layer or channel"
+            )
+        if precision.per == "head" and key not in (
+            "learning.precision",
+            "learning.by_layer.attention.precision",
+        ):
+            raise ValueError(f"{key}.per: attention alone has heads; use layer, channel or position")
 
 
 def norms_stand_off_zero(experiment: "Experiment") -> None:
@@ -145,14 +154,15 @@ def images_settle(experiment: "Experiment") -> None:
         raise ValueError(
             f"learning.kind: model.kind generative settles its states, given {learning.kind!r}; use predictive_coding"
         )
-    if isinstance(learning.law, LaplaceLaw):
-        raise ValueError(
-            "learning.law.kind: laplace has no slope at 0, which a model of images needs; use another law"
-        )
-    if model.beliefs == "laplace" and not isinstance(learning.law, GaussianLaw):
-        raise ValueError(
-            f"model.beliefs: laplace needs learning.law.kind gaussian, given {learning.law.kind!r}; use mode"
-        )
+    for key, law in learning.laws.items():
+        if isinstance(law, LaplaceLaw):
+            raise ValueError(
+                f"{key}.kind: laplace has no slope at 0, which a model of images needs; use another law"
+            )
+        if model.beliefs == "laplace" and not isinstance(law, GaussianLaw):
+            raise ValueError(
+                f"model.beliefs: laplace needs {key}.kind gaussian, given {law.kind!r}; use mode"
+            )
     if isinstance(model.prior, LearnedPrecision) and model.prior.per in ("position", "head"):
         raise ValueError(
             f"model.prior.per: the highest state has no {model.prior.per}s; use layer or channel"

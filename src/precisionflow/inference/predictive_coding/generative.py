@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
-from precisionflow.config.layers import layers_with_errors, require_raised
+from precisionflow.config.layers import kinds_of_errors, layers_with_errors, require_kinds, require_raised
 from precisionflow.config.learning import GaussianLaw, PredictiveCoding
 from precisionflow.config.networks import Generative as Config
 from precisionflow.inference.predictive_coding.energy import Clamped
@@ -46,23 +46,22 @@ class Generative(nn.Module):
     """A network from class to image with the laws of all its errors, the image's among them."""
 
     def __init__(self, network: Layered, config: Config, learning: PredictiveCoding, *, pixels: int) -> None:
-        """ValueError where `learning.layers` or a `raised` names a layer that does not exist."""
+        """ValueError where `learning` or `config.prior` names a layer that does not exist."""
         super().__init__()
         self.network = network
         self.config = config
         self.learning = learning
         self.places = layers_with_errors(learning, count=len(network.states))
-        require_raised(learning.precision, [*self.places[1:], len(network.states)])
+        kinds = kinds_of_errors(learning, config)
+        require_kinds(learning, kinds)
         require_raised(config.prior, [0], key="model.prior")
-        lower = [
-            layer_law(learning.law, learning.precision, state=network.states[place], layer=place)
-            for place in self.places[1:]
-        ]
         prior = layer_law(GaussianLaw(), config.prior, state=network.states[0])
-        self.laws = Laws([prior, *lower])
-        self.image_law = layer_law(
-            learning.law, learning.precision, state=(pixels,), layer=len(network.states)
+        shapes = [*network.states, (pixels,)]
+        *lower, self.image_law = (
+            layer_law(learning.law_of(kind), learning.precision_of(kind), state=shapes[place], layer=place)
+            for place, kind in kinds.items()
         )
+        self.laws = Laws([prior, *lower])
 
     def losses(self, predicted: Images, image: Images) -> Images:
         """-log p(image given the lowest state) of each pixel, in nats."""

@@ -61,7 +61,9 @@ def fusion(config: Fusion, *, features: int) -> Layered:
         each, sources=config.sources, steps=config.length, hidden=config.hidden, memory=_memory(config)
     )
     readout = FusedReadout(sources=config.sources, hidden=config.hidden)
-    return Layered([evidence], readout, states=[(config.sources + config.hidden,)])
+    return Layered(
+        [evidence], readout, states=[(config.sources + config.hidden,)], layer_kinds=config.layer_kinds
+    )
 
 
 def _memory(config: Fusion) -> nn.Module:

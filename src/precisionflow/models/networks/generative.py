@@ -21,7 +21,12 @@ def generative(config: Generative, *, classes: int, pixels: int) -> Layered:
         _map(config, above, below, first=place == 0)
         for place, (above, below) in enumerate(pairwise((highest, *lower, pixels)))
     ]
-    return Layered([prior, *maps[:-1]], maps[-1], states=[(width,) for width in config.states])
+    return Layered(
+        [prior, *maps[:-1]],
+        maps[-1],
+        states=[(width,) for width in config.states],
+        layer_kinds=config.layer_kinds,
+    )
 
 
 def _map(config: Generative, above: int, below: int, *, first: bool) -> nn.Module:

@@ -32,11 +32,16 @@ class Layered(nn.Module):
         readout: nn.Module,
         *,
         states: Sequence[tuple[int, ...]],
+        layer_kinds: Sequence[str] | None = None,
         inputs: nn.Module | None = None,
     ) -> None:
-        """`states` are the shapes of the layers' states of one sample, at most: (channels,) or (places, channels)."""
+        """`states` are the shapes of the layers' states of one sample, at most: (channels,) or (places, channels).
+
+        `layer_kinds` are the kinds of the layers, by which predictive coding states laws; none: it states one of all.
+        """
         super().__init__()
         self.states = tuple(states)
+        self.layer_kinds = layer_kinds
         self.inputs = inputs
         self.layers = nn.ModuleList(layers)
         self.readout = readout

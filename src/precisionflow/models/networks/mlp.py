@@ -27,7 +27,13 @@ def mlp(config: MLP, *, features: int, heads: Heads | int) -> Layered:
         readout: nn.Module = head(widths[-1], heads, hidden=hidden)
     else:
         readout = Readout(widths[-1], heads, hidden=hidden)
-    return Layered(trunk, readout, states=[(width,) for width in config.hidden], inputs=inputs)
+    return Layered(
+        trunk,
+        readout,
+        states=[(width,) for width in config.hidden],
+        layer_kinds=config.layer_kinds,
+        inputs=inputs,
+    )
 
 
 def _layer(config: MLP, narrow: int, wide: int, *, layer: int) -> nn.Sequential:

@@ -272,7 +272,9 @@ def transformer(config: Transformer, *, vocabulary: int, context: int, readout: 
     )
     layers = [embedding, *residual_layers(config)]
     states = [(context, width)] * len(layers)
-    return TokenNetwork(layers, readout(norm(width), embedding.tokens, last), states=states)
+    return TokenNetwork(
+        layers, readout(norm(width), embedding.tokens, last), states=states, layer_kinds=config.layer_kinds
+    )
 
 
 def residual_layers(config: Transformer) -> list[nn.Module]:

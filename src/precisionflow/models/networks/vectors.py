@@ -65,4 +65,6 @@ def vector_transformer(config: Transformer, *, places: int, features: int, heads
     readout = LastReadout(NORMS[config.norm](config.width), config.width, heads)
     layers = [embedding, *residual_layers(config)]
     states = [(places, config.width)] * len(layers)
-    return VectorNetwork(layers, readout, states=states, inputs=nn.Unflatten(-1, (places, -1)))
+    return VectorNetwork(
+        layers, readout, states=states, layer_kinds=config.layer_kinds, inputs=nn.Unflatten(-1, (places, -1))
+    )

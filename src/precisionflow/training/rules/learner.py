@@ -91,7 +91,13 @@ def learner(
         case kinds.Backpropagation() | kinds.PredictiveCoding(layers=()):
             rule: nn.Module = Backpropagation()
         case kinds.PredictiveCoding():
-            rule = predictive_coding(learning, states=model.states, heads=heads_of_layers(model), total=total)
+            rule = predictive_coding(
+                learning,
+                states=model.states,
+                heads=heads_of_layers(model),
+                layer_kinds=model.layer_kinds,
+                total=total,
+            )
         case _:
             assert_never(learning)
     return Learner(model, objective, rule, dtype=getattr(torch, dtype))

@@ -191,18 +191,21 @@ def predictive_coding(
     *,
     states: Sequence[tuple[int, ...]],
     heads: Sequence[int] | None = None,
+    layer_kinds: Sequence[str] | None = None,
     total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> PredictiveCoding:
     """The rule for a network of layers, with laws of its own.
 
-    `states` are the shapes of the layers' states of one sample, at most, `heads` their numbers of heads; `total` sums a
-    copy over ranks. ValueError for layers that do not exist or have no error.
+    `states` are the shapes of the layers' states of one sample, at most, `heads` their numbers of heads, `layer_kinds`
+    what the network calls them; `total` sums a copy over ranks. ValueError for a layer that does not exist or has no
+    error.
     """
     places = layers_with_errors(config, count=len(states))
     assigned = laws(
         config,
         states=[states[place] for place in places],
         heads=None if heads is None else [heads[place] for place in places],
+        layer_kinds=None if layer_kinds is None else [layer_kinds[place] for place in places],
     )
     return PredictiveCoding(
         config,

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from precisionflow.config import learning as kinds
-from precisionflow.config.layers import require_raised
+from precisionflow.config.layers import require_kinds
 from precisionflow.config.optimiser import GroupName
 from precisionflow.inference.predictive_coding.laws import Errors, Law, Precisions, Stepped, StepSize
 from precisionflow.inference.predictive_coding.laws.gaussian import Gaussian
@@ -127,16 +127,24 @@ def laws(
     *,
     states: Sequence[tuple[int, ...]],
     heads: Sequence[int] | None = None,
+    layer_kinds: Sequence[str] | None = None,
 ) -> Laws:
     """The laws of a configuration; `states` are the shapes of the layers' states of one sample, at most.
 
-    `heads` are the numbers of heads that the errors of each belong to; none: nowhere any.
-    ValueError where a layer beyond them has its precision raised.
+    `heads` are the numbers of heads that the errors of each belong to; none: nowhere any. `layer_kinds` are what the
+    network calls them; none: it has no such names. ValueError for a law or a raised precision of a layer beyond them.
     """
-    require_raised(config.precision, range(len(states)))
+    named = dict(enumerate(layer_kinds or [None] * len(states)))
+    require_kinds(config, named)
     return Laws(
         [
-            layer_law(config.law, config.precision, state=state, layer=layer, heads=of)
+            layer_law(
+                config.law_of(named[layer]),
+                config.precision_of(named[layer]),
+                state=state,
+                layer=layer,
+                heads=of,
+            )
             for layer, (state, of) in enumerate(zip(states, heads or [0] * len(states), strict=True))
         ]
     )
