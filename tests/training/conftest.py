@@ -14,11 +14,13 @@ from on_ranks import (
     AVERAGED,
     BOTTOM_UP,
     BY_HEAD,
+    BY_LAYER,
     EARLY,
     INCREMENTAL,
     LEARNED_LAW,
     MUON,
     PREDICTIVE_CODING,
+    SECANT,
     TOP_DOWN,
     TRAINING,
 )
@@ -77,6 +79,8 @@ CASES: dict[str, dict[str, Any]] = {
             (1, "by head", BY_HEAD),
             (2, "by head", BY_HEAD),
             (1, "stopping early", EARLY),
+            (1, "secant", SECANT),
+            (2, "by layer", BY_LAYER),
         )
     },
     "stage 0 muon in parts": {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 0}, "training": MUON},

@@ -324,6 +324,25 @@ def test_the_secant_of_a_quadratic_is_its_curvature_where_that_is_positive(curva
     assert [float(of) for of in second] == pytest.approx([found, 0.0]), "what does not move tells nothing"
 
 
+def test_shares_of_a_batch_have_the_secant_of_the_whole():
+    """Each rank hands its two products to `total`, which adds those of the others."""
+    torch.manual_seed(0)
+    points, gradients = (torch.randn(2, 6, 3, dtype=torch.float64).abs() for _ in range(2))
+    points, gradients = points.cumsum(dim=0), gradients.cumsum(dim=0)
+
+    def found(total, rows):
+        down = descent(Secant(), total=total)
+        return [down.curvatures([x[rows]], [g[rows]]) for x, g in zip(points, gradients, strict=True)][-1]
+
+    halves, handed = (slice(0, 2), slice(2, 6)), []
+    for rows in halves:
+        found(lambda mine: handed.append(mine) or mine, rows)
+    (whole,) = found(torch.clone, slice(0, 6))
+    for rows in halves:
+        torch.testing.assert_close(found(lambda _: sum(handed), rows), [whole])
+        assert not torch.allclose(found(torch.clone, rows)[0], whole)
+
+
 LEARNED = LearnedPrecision(initial=PRECISION, per="channel", lowest=0.1, highest=100.0)
 
 

@@ -11,11 +11,13 @@ from on_ranks import (
     AVERAGED,
     BOTTOM_UP,
     BY_HEAD,
+    BY_LAYER,
     EARLY,
     INCREMENTAL,
     LEARNED_LAW,
     MUON,
     PREDICTIVE_CODING,
+    SECANT,
     STEPS,
     TOP_DOWN,
     curve,
@@ -37,6 +39,8 @@ SETTLED = {
     "stage 1 by head": BY_HEAD,
     "stage 2 by head": BY_HEAD,
     "stage 1 stopping early": EARLY,
+    "stage 1 secant": SECANT,
+    "stage 2 by layer": BY_LAYER,
 }
 """Case -> how it settles, at precisions at which that makes a difference."""
 PC = {"learning": PREDICTIVE_CODING}

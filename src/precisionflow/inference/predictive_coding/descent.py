@@ -1,10 +1,11 @@
 """How variables descend: where the gradient is taken, and how far a step goes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Protocol, assert_never
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from precisionflow.config import learning as kinds
@@ -75,9 +76,14 @@ class Momentum(Gradient):
 
 
 class Secant(Gradient):
-    """max(0, <dx, dg> / <dx, dx>) over a layer, dx its last move and dg what it changed in its gradient."""
+    """max(0, <dx, dg> / <dx, dx>) over a layer, dx its last move and dg what it changed in its gradient.
 
-    def __init__(self) -> None:
+    Both products are of all ranks' shares of a batch, so that each takes the steps of the whole.
+    """
+
+    def __init__(self, total: Callable[[Tensor], Tensor] = torch.clone) -> None:
+        """`total` sums a copy over ranks."""
+        self.total = total
         self.last: list[tuple[Tensor, Tensor]] = []
 
     def sizes(
@@ -95,7 +101,10 @@ class Secant(Gradient):
         last, self.last = self.last, here
         if not last:
             return [gradient.new_zeros(()) for gradient in gradients]
-        return [_along(x - y, g - h) for (x, g), (y, h) in zip(here, last, strict=True)]
+        products = self.total(
+            torch.stack([_products(x - y, g - h) for (x, g), (y, h) in zip(here, last, strict=True)])
+        )
+        return [torch.where(square > 0, along / square, 0.0).clamp(min=0) for along, square in products]
 
 
 HALVINGS = 4
@@ -138,20 +147,20 @@ class GaussNewton(Gradient):
         ]
 
 
-def _along(move: Tensor, change: Tensor) -> Tensor:
-    square = move.square().sum()
-    return torch.where(square > 0, (move * change).sum() / square, 0.0).clamp(min=0)
+def _products(move: Tensor, change: Tensor) -> Float[Tensor, "2"]:
+    """<dx, dg> and <dx, dx>."""
+    return torch.stack([(move * change).sum(), move.square().sum()])
 
 
-def descent(config: kinds.Descent) -> Descent:
-    """A descent that has taken no step."""
+def descent(config: kinds.Descent, *, total: Callable[[Tensor], Tensor] = torch.clone) -> Descent:
+    """A descent that has taken no step; `total` sums a copy over ranks."""
     match config:
         case kinds.Gradient():
             return Gradient()
         case kinds.Momentum(share=share):
             return Momentum(share)
         case kinds.Secant():
-            return Secant()
+            return Secant(total)
         case kinds.GaussNewton():
             return GaussNewton()
         case _:

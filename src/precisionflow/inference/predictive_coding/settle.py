@@ -107,7 +107,7 @@ def settle(
     """
     met: list[Parts] = []
     layers = [Stepped(error, zeros_like(error)) for error in start.errors]
-    variables, down = _variables(clamped, laws, config), descent(config.descent)
+    variables, down = _variables(clamped, laws, config), descent(config.descent, total=total)
     beside = down.beside and (watched or config.tolerance > 0)
     with torch.enable_grad():
         passed = variables.first(start) if steps else start
