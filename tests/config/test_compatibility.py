@@ -231,6 +231,15 @@ def images(changes: dict[str, object]) -> Experiment:
         ({"learning.start": "amortised"}, "learning.start: amortised guesses no states of model.kind generative"),
         ({"engine": {"kind": "torch", "dtype": "bfloat16"}}, "engine: model.kind generative is trained in float32"),
         ({"engine": {"kind": "torch", "compile": True}}, "engine: model.kind generative is trained in float32"),
+        ({"engine": {"kind": "deepspeed", "dtype": "bfloat16"}}, "engine: model.kind generative is trained in float32"),
+        (
+            {"engine": {"kind": "deepspeed", "zero_stage": 3}, "learning.tolerance": 1e-3},
+            "learning.tolerance: validation images of each rank would settle in another number of steps",
+        ),
+        (
+            {"engine": {"kind": "deepspeed", "zero_stage": 0, "ranks": 2, "pipeline_stages": 2}},
+            "learning.kind: predictive_coding settles all layers at once",
+        ),
     ],
 )  # fmt: skip
 def test_what_a_model_of_images_cannot_do_is_told_with_what_can(changes, message):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from digits import DIGITS, IMAGES
 from on_ranks import (
     AMORTISED,
     AVERAGED,
@@ -78,6 +79,8 @@ CASES: dict[str, dict[str, Any]] = {
             (0, "amortised", AMORTISED),
             (1, "by head", BY_HEAD),
             (2, "by head", BY_HEAD),
+            (3, "by head", BY_HEAD),
+            (3, "amortised", AMORTISED),
             (1, "stopping early", EARLY),
             (1, "secant", SECANT),
             (2, "by layer", BY_LAYER),
@@ -100,6 +103,10 @@ CASES: dict[str, dict[str, Any]] = {
     "stage 3 scorers refining": SCENES
     | {"engine": ZERO_3, "model": SCENES["model"] | {"allocation": {"kind": "refine"}}},
     "stage 2 odd rows": TABLE | {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 2}},
+    **{
+        case: images | {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": int(case.split()[1])}}
+        for case, images in IMAGES.items()
+    },
 }
 
 PIPELINES: dict[str, dict[str, Any]] = {
@@ -164,6 +171,13 @@ def scenes_data(text_tree: dict[str, Any], tmp_path_factory: pytest.TempPathFact
     return folder
 
 
+@pytest.fixture(scope="session")
+def digits_data(text_tree: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    prepare([resolve(text_tree | DIGITS)], out=folder)
+    return folder
+
+
 def torchrun(ranks: int, *program: str) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable,
@@ -184,10 +198,13 @@ def rank_losses(
     text_data: Path,
     table_data: Path,
     scenes_data: Path,
+    digits_data: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[int, dict[str, Any]]:
     """ranks -> case -> losses of the steps and the validation loss; one rank only resumes what two ranks saved."""
-    prepared = (*text_data.iterdir(), *table_data.iterdir(), *scenes_data.iterdir())
+    prepared = [
+        folder for data in (text_data, table_data, scenes_data, digits_data) for folder in data.iterdir()
+    ]
     folder = of_ranks(tmp_path_factory.mktemp("ranks"), text_tree, CASES, prepared)
     return {ranks: losses_of(folder, ranks) for ranks in (2, 1)}
 

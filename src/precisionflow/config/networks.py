@@ -166,7 +166,7 @@ class Generative(Config):
     Errors, their laws and their precisions are those of `learning`, which is predictive_coding.
     """
 
-    engines: ClassVar = (TorchEngine,)
+    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
     leaves: ClassVar[dict[str, Config]] = {}
     remedy: ClassVar[str | None] = None
     kind: Literal["generative"] = "generative"

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from digits import EARLY_DIGITS, IMAGES
 from on_ranks import (
     AMORTISED,
     AVERAGED,
@@ -43,6 +44,8 @@ SETTLED = {
     "stage 2 by layer": BY_LAYER,
 }
 """Case -> how it settles, at precisions at which that makes a difference."""
+CUT = ("stage 3 by head", "stage 3 amortised")
+"""The same under stage 3, which keeps no whole gradients to be seen."""
 PC = {"learning": PREDICTIVE_CODING}
 
 
@@ -61,8 +64,13 @@ def torch_curves(
     table_experiment: Experiment,
     table_data: Path,
     scenes_data: Path,
+    digits_data: Path,
 ) -> dict[str, list[float]]:
     return {
+        **{
+            case.split(maxsplit=2)[2]: torch_curve(resolve(text_tree | images), digits_data)
+            for case, images in IMAGES.items()
+        },
         "odd rows": torch_curve(table_experiment, table_data),
         "scorers": torch_curve(scenes(text_tree), scenes_data),
         "scorers refining": torch_curve(scenes(text_tree, allocation={"kind": "refine"}), scenes_data),
@@ -157,7 +165,7 @@ def test_pathways_starts_and_what_is_seen_of_them_under_zero_equal_torch(
 
 
 @pytest.mark.parametrize(
-    "case", ["stage 1 several steps", "stage 3 learned law", "stage 2 incremental", *SETTLED]
+    "case", ["stage 1 several steps", "stage 3 learned law", "stage 2 incremental", *SETTLED, *CUT]
 )
 def test_a_rule_of_several_steps_and_others_of_predictive_coding_under_zero_equal_torch(
     case, rank_losses, torch_curves
@@ -165,6 +173,25 @@ def test_a_rule_of_several_steps_and_others_of_predictive_coding_under_zero_equa
     alone = torch_curves[case.split(maxsplit=2)[2]]
     assert rank_losses[2][case] == pytest.approx(alone, rel=2e-5)
     assert alone != pytest.approx(torch_curves["backprop"], rel=1e-3)
+
+
+@pytest.mark.parametrize("case", list(IMAGES))
+def test_models_of_images_under_zero_equal_torch(case, rank_losses, torch_curves):
+    """Stage 3 too, whose weights are gathered whole for a lesson: the spread is a derivative of a derivative."""
+    alone = torch_curves[case.split(maxsplit=2)[2]]
+    assert rank_losses[2][case] == pytest.approx(alone, rel=2e-5)
+    assert alone[-1] < alone[0] - 0.03
+
+
+def test_images_settle_on_two_ranks_in_the_steps_of_one_process(rank_losses, text_tree, digits_data):
+    engine = engine_of(resolve(text_tree | EARLY_DIGITS), digits_data, Ranks())
+    curve(engine, Ranks(), range(STEPS))
+    (seen,) = engine.monitored(STEPS)
+    alone, ranks = list(seen.entries(STEPS)), rank_losses[2]["stage 1 early digits seen"]
+    assert [name for _, name, _ in ranks] == [name for _, name, _ in alone]
+    assert [value for *_, value in ranks] == pytest.approx([value for *_, value in alone], rel=2e-3, abs=1e-6)
+    assert rank_losses[2]["stage 1 early digits iterations"] == [seen.iterations] * 2
+    assert 1 < seen.iterations < EARLY_DIGITS["learning"]["iterations"]
 
 
 @pytest.mark.parametrize("case", ["stage 2 odd rows", "stage 2 odd rows resumed"])
@@ -307,6 +334,8 @@ def test_sequences_in_micro_batches_train_as_padded_ones(rank_losses, torch_curv
         "stage 2 averaged in parts",
         "stage 3 averaged in parts",
         *SETTLED,
+        *CUT,
+        *IMAGES,
     ],
 )
 def test_a_checkpoint_of_two_ranks_goes_on_with(ranks, case, rank_losses):

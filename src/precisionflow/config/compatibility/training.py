@@ -184,6 +184,11 @@ def images_settle(experiment: "Experiment") -> None:
         raise ValueError(
             "engine: model.kind generative is trained in float32 and without compile; leave both as they are"
         )
+    if learning.tolerance and isinstance(engine, DeepSpeedEngine) and engine.zero_stage == 3:
+        raise ValueError(
+            "learning.tolerance: validation images of each rank would settle in another number of steps, and ranks of "
+            "engine.zero_stage 3 take the same; leave it at 0 or use engine.zero_stage 2"
+        )
 
 
 def engine_runs_the_optimiser(experiment: "Experiment") -> None:

@@ -33,7 +33,7 @@ class Images(ClassTask):
 
     networks: ClassVar = (Generative,)
     likelihoods: ClassVar = (FreeEnergy,)
-    engines: ClassVar = (TorchEngine,)
+    engines: ClassVar = (TorchEngine, DeepSpeedEngine)
     several_splits: ClassVar[Splits] = "cut"
     causal: ClassVar = False
     beside: ClassVar = IMAGE_METRICS

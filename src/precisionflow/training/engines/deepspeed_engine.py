@@ -38,6 +38,8 @@ class DeepSpeed(SingleNetwork):
         super().__init__(training, feed, ranks, resume=resume)
         self.stage = config.zero_stage
         learner = learner.to(ranks.device)
+        if self.stage == 3 and isinstance(learner, GenerativeLearner):
+            zero.gathered_at_once(learner)
         chosen = optimiser(learner.named_parameters(), training, groups=parameter_groups(learner))
         settings = zero.settings(config, training, ranks.count)
         self.engine = zero.initialise(learner, chosen, settings, resume=resume, ranks=ranks)

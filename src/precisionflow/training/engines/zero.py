@@ -132,6 +132,18 @@ def whole_weights(model: nn.Module, *, partitioned: bool) -> dict[str, Tensor]:
     return weights
 
 
+def gathered_at_once(module: nn.Module) -> None:
+    """Let stage 3 gather all weights of a module before its call and release them after it, forwards and backwards.
+
+    By itself it does so layer by layer, for passes forwards and backwards: a derivative of a derivative that is taken
+    inside the call finds weights that are gone.
+    """
+    import deepspeed
+
+    for parameter in module.parameters():
+        deepspeed.zero.register_external_parameter(module, parameter)
+
+
 def running_mean(engine: Any, *, partitioned: bool) -> RunningMean:
     """Running mean of the network's weights; of a partitioned (stage 3) model each rank keeps that of its pieces."""
     return MeanOfPieces(engine) if partitioned else RunningMean(weights_of(engine.module.model))
