@@ -15,7 +15,7 @@ DIGITS: dict[str, Any] = {
     },
 }
 """Two states below the class, with a Gaussian belief about them."""
-EARLY_DIGITS = DIGITS | {"learning": DIGITS["learning"] | {"iterations": 20, "tolerance": 1e-2}}
+EARLY_DIGITS = DIGITS | {"learning": DIGITS["learning"] | {"iterations": 20, "tolerance": 1e-3}}
 """Settling that the tolerance ends, in a lesson and in validation."""
 MODES: dict[str, Any] = DIGITS | {
     "model": DIGITS["model"] | {"beliefs": "mode", "prior": {"kind": "predicted"} | BOUNDS},

@@ -134,6 +134,29 @@ def test_precision_and_error_of_a_linear_network_settle_to_the_closed_form():
     torch.testing.assert_close(found.errors[0], -residual / (1 + learned), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize(("deviation", "grows"), [(0.3, True), (1.9, True), (2.1, False)])
+def test_up_to_residuals_of_variance_four_a_learned_precision_grows_to_its_upper_bound(deviation, grows):
+    """p e^2 = 1 with e = -r / (1 + p) nowhere: v = mean of r^2 and (1 + p)^2 > v p at every p, where v <= 4."""
+    torch.manual_seed(0)
+    first = nn.Linear(3, 1, bias=False).double()
+    model = Layered([first], nn.Identity(), states=[(1,)])
+    inputs, residual = torch.randn(40, 3, dtype=torch.float64), torch.randn(40, 1, dtype=torch.float64)
+    residual = deviation * residual / residual.square().mean().sqrt()
+    target = first(inputs).detach() - residual
+    lowest, highest = 0.3, 30.0
+    config = PredictiveCoding(
+        iterations=25, step_size=0.1, precision=LearnedPrecision(initial=0.6, lowest=lowest, highest=highest)
+    )
+    assigned, found = learned_with_settling(
+        model, squared_error, inputs, target, config=config, steps=400, rate=1.0
+    )
+    learned = assigned[0].precision(found.errors[0]).item()
+    if grows:
+        assert learned > 0.98 * highest
+    else:
+        assert lowest < learned < 1
+
+
 @pytest.mark.parametrize("scale", [0.1, 3.0])
 def test_where_the_state_is_observed_the_learned_precision_is_that_of_the_noise(scale):
     """y = A x + noise, observed a hundred times as precisely: the error is 100 / 101 of the noise."""

@@ -8,7 +8,13 @@ import torch
 from torch import nn
 
 from precisionflow.config.attention import Attention, GaussianPerKey
-from precisionflow.config.learning import Backpropagation, FixedPrecision, PredictiveCoding
+from precisionflow.config.learning import (
+    Backpropagation,
+    FixedPrecision,
+    LearnedPrecision,
+    PredictedPrecision,
+    PredictiveCoding,
+)
 from precisionflow.config.likelihoods import CrossEntropy, GaussianNLL
 from precisionflow.config.networks import MLP, Transformer
 from precisionflow.inference.predictive_coding.energy import Clamped, EnteredOnce
@@ -315,3 +321,35 @@ def test_passes_that_share_the_first_prediction_compute_it_once_and_teach_the_sa
     assert counted == [4, 1]
     for mine, other in zip(*taught, strict=True):
         assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    "precision",
+    [
+        FixedPrecision(value=1000.0),
+        LearnedPrecision(initial=1000.0, per="channel"),
+        PredictedPrecision(initial=1000.0, per="channel"),
+    ],
+    ids=lambda of: of.kind,
+)
+@pytest.mark.parametrize("gradient", ["local", "energy"])
+def test_a_lesson_in_bfloat16_teaches_what_it_teaches_in_float32(precision, gradient, language):
+    """All weights and all parameters of the laws, at the precision that errors beside their states have to bear."""
+    model, inputs, target, _ = language
+    model, batch, found = model.float(), Batch(inputs, target), []
+    for dtype in ("float32", "bfloat16"):
+        torch.manual_seed(0)
+        coding = PredictiveCoding(precision=precision, gradient=gradient)
+        made = learner(model, objective(CrossEntropy()), coding, dtype=dtype)
+        for parameter in made.rule.parameters():
+            nn.init.normal_(parameter, std=0.1)
+        lesson = made(batch)
+        assert lesson.surrogate.dtype is torch.float32
+        weights, of_laws = list(made.model.parameters()), list(made.rule.parameters())
+        gradients = torch.autograd.grad(lesson.surrogate, weights + of_laws)
+        found.append([*layer_vectors(model, gradients[: len(weights)]), *gradients[len(weights) :]])
+    for exact, rounded in zip(*found, strict=True):
+        norms = exact.norm(), rounded.norm()
+        assert (exact * rounded).sum() > 0.999 * norms[0] * norms[1]
+        torch.testing.assert_close(*norms, rtol=0.02, atol=0)
+        assert not torch.equal(exact, rounded)
