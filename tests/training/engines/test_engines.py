@@ -158,7 +158,9 @@ def test_pathways_starts_and_what_is_seen_of_them_under_zero_equal_torch(
     (seen,) = engine.monitored(STEPS)
     alone, ranks = list(seen.entries(STEPS)), rank_losses[2][f"{case} seen"]
     assert [name for _, name, _ in ranks] == [name for _, name, _ in alone]
-    assert [value for *_, value in ranks] == pytest.approx([value for *_, value in alone], rel=2e-3, abs=1e-6)
+    # a curvature of one rank's share alone would differ by 6e-4
+    rel = 1e-4 if SETTLED[case] is SECANT else 2e-3
+    assert [value for *_, value in ranks] == pytest.approx([value for *_, value in alone], rel=rel, abs=1e-6)
     assert rank_losses[2][f"{case} iterations"] == [seen.iterations] * 2
     if SETTLED[case] is EARLY:
         assert 1 < seen.iterations < EARLY["iterations"]
