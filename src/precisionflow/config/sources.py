@@ -86,7 +86,7 @@ class ImageFile(Source):
     """`.parquet` or `.npz`; absolute, or relative to the experiment's file or to the folder that PRECISIONFLOW_DATA
     names."""
     images: str = "image"
-    """Column of lists of numbers, nested or not, or array whose first axis counts the images."""
+    """Column of lists of numbers, nested or not, or of picture files; or array whose first axis counts the images."""
     target: str | None = "label"
     """Column or array of classes; none: images without."""
     split: RandomSplit = RandomSplit()

@@ -1,5 +1,6 @@
 """Images with a class: one scale for all pixels, files of both forms, refusals in one line."""
 
+import io
 import tracemalloc
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from precisionflow.config import ConfigError, resolve
@@ -163,6 +165,49 @@ def test_a_batch_predicts_images_from_their_classes(tmp_path):
     np.testing.assert_array_equal(np.concatenate([batch.inputs for batch in batches]), rows.target)
 
 
+def picture(pixels: np.ndarray, form: str = "PNG", mode: str | None = None) -> bytes:
+    """The file of a picture."""
+    file = io.BytesIO()
+    shown = Image.fromarray(pixels)
+    (shown if mode is None else shown.convert(mode)).save(file, form)
+    return file.getvalue()
+
+
+GREY = RANDOM.integers(0, 256, size=(40, 4, 5), dtype=np.uint8)
+PICTURES = [picture(pixels) for pixels in GREY]
+
+
+@pytest.mark.parametrize("cell", [lambda file: file, lambda file: {"bytes": file, "path": "a.png"}])
+def test_pictures_in_a_column_are_read_as_their_pixels(cell, tmp_path):
+    """As files alone, and with their paths as data sets of pictures are exchanged."""
+    written = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": list(map(cell, PICTURES)), "label": LABELS}), written)
+    card, folder = prepared(experiment({"kind": "image_file", "path": str(written)}), tmp_path / "out")
+    assert card.shape == (4, 5)
+    train, scale, mean = Rows.read(folder.part("train")), card.table.feature_scale, card.table.feature_mean
+    np.testing.assert_allclose(train.features * scale + mean, GREY[train.rows].reshape(-1, 20), atol=1e-3)
+
+
+def test_pictures_of_colours_and_of_a_palette_have_three_numbers_a_pixel(tmp_path):
+    colours = RANDOM.integers(0, 256, size=(40, 4, 5, 3), dtype=np.uint8)
+    cards = []
+    for name, mode in (("colours", None), ("palette", "P")):
+        written = tmp_path / f"{name}.parquet"
+        cells = [picture(pixels, mode=mode) for pixels in colours]
+        pq.write_table(pa.table({"image": cells, "label": LABELS}), written)
+        card, _ = prepared(experiment({"kind": "image_file", "path": str(written)}), tmp_path / name)
+        cards.append(card)
+    assert [card.shape for card in cards] == [(4, 5, 3)] * 2
+    means = [card.table.feature_mean[0] for card in cards]
+    assert means[0] == pytest.approx(means[1], rel=0.05)
+
+
+def test_an_axis_of_one_behind_the_classes_says_nothing(tmp_path):
+    given = experiment(npz(tmp_path / "a.npz", label=LABELS[:, None]))
+    card, _ = prepared(given, tmp_path / "out")
+    assert card.class_names == ("cat", "dog")
+
+
 RAGGED = [image.tolist() for image in IMAGES[:39]] + [IMAGES[39, :, :4].tolist()]
 NO_NUMBER = [image.tolist() for image in IMAGES[:39]] + [[[1.0], [2.0, 3.0]]]
 NAN = IMAGES.copy()
@@ -173,7 +218,10 @@ NAN[7, 1, 2] = np.nan
     ("source", "message"),
     [
         (lambda f: parquet(f / "a.parquet", RAGGED), r"image 39 .* has the shape \(4, 4\), image 0 has \(4, 5\)"),
-        (lambda f: parquet(f / "a.parquet", NO_NUMBER), r"image 39 \(counted from 0\) is no array of numbers"),
+        (lambda f: parquet(f / "a.parquet", NO_NUMBER), r"image 39 .* no array of numbers, as its rows differ in le"),
+        (lambda f: npz(f / "a.npz", label=np.eye(40)), r"'label' has the shape \(40, 40\); give one class for each"),
+        (lambda f: parquet(f / "a.parquet", [*PICTURES[:39], b"no picture"]), r"image 39 .* is no picture that can be"),
+        (lambda f: parquet(f / "a.parquet", [*PICTURES[:39], PICTURES[39][:60]]), r"image 39 \(counted from 0\) is no"),
         (lambda f: npz(f / "a.npz", image=NAN), r"image 7 \(counted from 0\), pixel 7: nan; mend it"),
         (lambda f: npz(f / "a.npz", label=LABELS[:30]), "'label' has 30 classes for 40 images"),
         (lambda f: npz(f / "a.npz", image=np.ones((40, 4))), "all pixels of the training images are 1"),

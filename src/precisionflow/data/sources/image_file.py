@@ -1,5 +1,6 @@
 """Files of images with a class: Parquet with a row for each image, or NumPy's `.npz`; all of one shape."""
 
+import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float
+from PIL import Image, UnidentifiedImageError
 
 from precisionflow.config.sources import ImageFile
 from precisionflow.data.cuts import cut_rows
@@ -25,6 +27,10 @@ Block = Sequence[Any] | np.ndarray
 """Consecutive images as the file holds them."""
 BATCH_PIXELS = 1 << 19
 """Most pixels in memory at once, or one image's."""
+
+
+class ClassesError(ValueError):
+    """An array is not one class for each image."""
 
 
 class OpenedImages(NamedTuple):
@@ -110,12 +116,30 @@ def _rows(block: Block, first: int, shape: tuple[int, ...], path: Path) -> Float
 def _numbers(image: Any, place: int, path: Path) -> Float[np.ndarray, "*shape"]:
     """An image as numbers; ValueError where it is none, or has no pixel."""
     try:
-        array = np.asarray(image, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{path}: image {place} (counted from 0) is no array of numbers; mend it") from None
+        array = np.asarray(_decoded(image), dtype=np.float64)
+    except UnidentifiedImageError:
+        raise ValueError(
+            f"{path}: image {place} (counted from 0) is no picture that can be read; write PNG, JPEG or numbers"
+        ) from None
+    except (TypeError, ValueError, OSError, Image.DecompressionBombError) as error:
+        why = ", as its rows differ in length" if "inhomogeneous" in str(error) else ""
+        raise ValueError(
+            f"{path}: image {place} (counted from 0) is no array of numbers{why}; mend it"
+        ) from None
     if not array.size:
         raise ValueError(f"{path}: image {place} (counted from 0) has no pixel; mend it")
     return array
+
+
+def _decoded(image: Any) -> Any:
+    """The pixels of a picture whose file is in the cell, alone or as {bytes, path}; of a palette its colours."""
+    if isinstance(image, dict) and image.get("bytes") is not None:
+        image = image["bytes"]
+    if not isinstance(image, bytes):
+        return image
+    with Image.open(io.BytesIO(image)) as picture:
+        plain = {"P": "RGB", "1": "L"}.get(picture.mode)
+        return np.asarray(picture.convert(plain) if plain else picture)
 
 
 def _parquet(path: Path, source: ImageFile) -> Stored:
@@ -146,10 +170,19 @@ def _npz(path: Path, source: ImageFile) -> Stored:
     with readable(path, NO_ARRAYS), np.load(path, allow_pickle=False) as file:
         _check_named(source, there=list(file), path=path, what="array")
         with _arrays(path):
-            labels = [] if source.target is None else np.atleast_1d(file[source.target]).tolist()
+            labels = [] if source.target is None else _classes(file[source.target], source.target, path)
     with _array(path, source.images) as (_, (shape, _, _)):
         count = shape[0] if shape else 0
     return Stored(count, lambda most: _array_blocks(path, source.images, most), list(map(str, labels)))
+
+
+def _classes(array: np.ndarray, name: str, path: Path) -> list[Any]:
+    """One for each image; an axis of length 1 behind them says nothing."""
+    if array.ndim > 1 and array.size != len(array):
+        raise ClassesError(
+            f"{path}: {name!r} has the shape {array.shape}; give one class for each image, not as shares or places"
+        )
+    return array.ravel().tolist()
 
 
 def _array_blocks(path: Path, name: str, most: int) -> Iterator[Block]:
@@ -191,6 +224,8 @@ def _arrays(path: Path) -> Iterator[None]:
     try:
         with readable(path, NO_ARRAYS):
             yield
+    except ClassesError:
+        raise
     except (ValueError, RuntimeError):
         raise ValueError(f"{path}: {NO_ARRAYS}") from None
 
