@@ -263,6 +263,7 @@ def others(field: Any, value: object) -> list[object]:
     pairs = [
         {"nll": {"high": 1.0}},
         {"deprel": 0.5},
+        {"attention": {"law": {"kind": "laplace"}}},
         {"a": "b"},
         {"other": {}},
         {"other": {"kind": "boolean"}},

@@ -16,9 +16,9 @@ from precisionflow.config.learning import (
     StudentTLaw,
 )
 from precisionflow.evaluation.calibration.pit import pit_error
-from precisionflow.inference.calibration import distance_from_uniform
 from precisionflow.inference.predictive_coding.calibration import NO_ERRORS, calibration
 from precisionflow.inference.predictive_coding.laws.assigned import layer_law
+from precisionflow.records.pit import distance_from_uniform
 
 N, PRECISION = 20_000, 4.0
 SCALE = 1 / math.sqrt(PRECISION)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Integer
 
 from precisionflow.evaluation.calibration.bands import binomial_band, equal_edges, unit_interval
 from precisionflow.evaluation.columns import Rows
-from precisionflow.inference.calibration import distance_from_uniform
+from precisionflow.records.pit import distance_from_uniform
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from precisionflow.inference.calibration import distance_from_uniform
 from precisionflow.inference.predictive_coding.laws import Errors
 from precisionflow.inference.predictive_coding.laws.assigned import LayerLaw
+from precisionflow.records.pit import distance_from_uniform
 
 BINS = 200
 """Of the PIT, equally wide; the ends of central intervals of 50, 90 and 95 % lie between two of them."""
