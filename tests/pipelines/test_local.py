@@ -12,7 +12,7 @@ import pytest
 from kfp import dsl
 from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines import local
-from precisionflow.pipelines.local import _Relay, _subprocess_runner, tasks_at_once
+from precisionflow.pipelines.local import _Relay, _relayed, _subprocess_runner, tasks_at_once
 
 from precisionflow.app.run import finished_stages
 from tests.command_line import Line
@@ -130,9 +130,14 @@ def test_as_many_tasks_run_at_once_as_are_asked_for(tmp_path: Path) -> None:
         with dsl.ParallelFor(["a", "b", "c"], parallelism=2) as me:
             meets(folder=folder, me=me, all_of_them=3)
 
-    with _subprocess_runner(tmp_path / "scratch", at_once=3):
+    plain_print = print
+    with (
+        _relayed(io.StringIO(), io.StringIO()),
+        _subprocess_runner(tmp_path / "scratch", at_once=3),
+    ):
         meeting(folder=str(tmp_path / "met"))
     assert sorted(os.listdir(tmp_path / "met")) == ["a", "b", "c"]
+    assert print is plain_print
 
 
 @pytest.mark.parametrize(
