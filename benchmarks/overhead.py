@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 from measured import Measured, arguments, present
-from precisionflow.pipelines.local import TASKS_AT_ONCE
+from precisionflow.pipelines.local import tasks_at_once
 
 from precisionflow import stages
 from precisionflow.app.run import finished_stages
@@ -83,7 +83,7 @@ def study(settings: list[str], folder: Path) -> list[Measured]:
         spent[marker.verb] = spent.get(marker.verb, 0.0) + marker.seconds
     cells = sum(marker.verb == "evaluate" for marker in finished_stages(folder).values())
     assert cells == CELLS, cells
-    bare = sum(spent.values()) / TASKS_AT_ONCE
+    bare = sum(spent.values()) / tasks_at_once()
     return [
         *(Measured(f"toy study, inside {verb}", seconds, "s") for verb, seconds in spent.items()),
         Measured("toy study, inside the stages over tasks at once", bare, "s"),
