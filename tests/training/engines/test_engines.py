@@ -95,6 +95,17 @@ def torch_curves(
     }
 
 
+def monitored_alone(experiment: Experiment, data: Path, ranks: list[Any], *, rel: float, abs: float) -> Any:
+    """What one process sees of settling after all steps, which ranks see too, to this precision."""
+    engine = engine_of(experiment, data, Ranks())
+    curve(engine, Ranks(), range(STEPS))
+    (seen,) = engine.monitored(STEPS)
+    alone = list(seen.entries(STEPS))
+    assert [name for _, name, _ in ranks] == [name for _, name, _ in alone]
+    assert [value for *_, value in ranks] == pytest.approx([value for *_, value in alone], rel=rel, abs=abs)
+    return seen
+
+
 @pytest.mark.parametrize("stage", range(4))
 def test_zero_stages_and_torch_give_one_loss_curve(stage, rank_losses, torch_curves):
     assert rank_losses[2][f"stage {stage}"] == pytest.approx(torch_curves["backprop"], rel=2e-5)
@@ -123,13 +134,9 @@ def test_predictive_coding_under_zero_equals_torch(stage, rank_losses, torch_cur
 
 
 def test_what_is_seen_of_settling_on_two_ranks_is_what_one_process_sees(rank_losses, text_tree, text_data):
-    engine = engine_of(resolve(text_tree | PC), text_data, Ranks())
-    curve(engine, Ranks(), range(STEPS))
-    (seen,) = engine.monitored(STEPS)
-    alone, ranks = list(seen.entries(STEPS)), rank_losses[2]["stage 1 predictive coding seen"]
-    assert [name for _, name, _ in ranks] == [name for _, name, _ in alone]
-    assert "error_norm_layer_2" in [name for _, name, _ in alone]
-    assert [value for *_, value in ranks] == pytest.approx([value for *_, value in alone], rel=1e-3)
+    ranks = rank_losses[2]["stage 1 predictive coding seen"]
+    monitored_alone(resolve(text_tree | PC), text_data, ranks, rel=1e-3, abs=1e-12)
+    assert "error_norm_layer_2" in [name for _, name, _ in ranks]
 
 
 @pytest.mark.parametrize(
@@ -153,14 +160,10 @@ def test_pathways_starts_and_what_is_seen_of_them_under_zero_equal_torch(
     case, rank_losses, text_tree, text_data
 ):
     """Ranks take the steps on the errors that one process takes."""
-    engine = engine_of(resolve(text_tree | {"learning": SETTLED[case]}), text_data, Ranks())
-    curve(engine, Ranks(), range(STEPS))
-    (seen,) = engine.monitored(STEPS)
-    alone, ranks = list(seen.entries(STEPS)), rank_losses[2][f"{case} seen"]
-    assert [name for _, name, _ in ranks] == [name for _, name, _ in alone]
     # a curvature of one rank's share alone would differ by 6e-4
     rel = 1e-4 if SETTLED[case] is SECANT else 2e-3
-    assert [value for *_, value in ranks] == pytest.approx([value for *_, value in alone], rel=rel, abs=1e-6)
+    experiment, ranks = resolve(text_tree | {"learning": SETTLED[case]}), rank_losses[2][f"{case} seen"]
+    seen = monitored_alone(experiment, text_data, ranks, rel=rel, abs=1e-6)
     assert rank_losses[2][f"{case} iterations"] == [seen.iterations] * 2
     if SETTLED[case] is EARLY:
         assert 1 < seen.iterations < EARLY["iterations"]
@@ -186,12 +189,8 @@ def test_models_of_images_under_zero_equal_torch(case, rank_losses, torch_curves
 
 
 def test_images_settle_on_two_ranks_in_the_steps_of_one_process(rank_losses, text_tree, digits_data):
-    engine = engine_of(resolve(text_tree | EARLY_DIGITS), digits_data, Ranks())
-    curve(engine, Ranks(), range(STEPS))
-    (seen,) = engine.monitored(STEPS)
-    alone, ranks = list(seen.entries(STEPS)), rank_losses[2]["stage 1 early digits seen"]
-    assert [name for _, name, _ in ranks] == [name for _, name, _ in alone]
-    assert [value for *_, value in ranks] == pytest.approx([value for *_, value in alone], rel=2e-3, abs=1e-6)
+    ranks = rank_losses[2]["stage 1 early digits seen"]
+    seen = monitored_alone(resolve(text_tree | EARLY_DIGITS), digits_data, ranks, rel=2e-3, abs=1e-6)
     assert rank_losses[2]["stage 1 early digits iterations"] == [seen.iterations] * 2
     assert 1 < seen.iterations < EARLY_DIGITS["learning"]["iterations"]
 

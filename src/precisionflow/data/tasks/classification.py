@@ -17,7 +17,7 @@ from precisionflow.data.folds import rows_inside
 from precisionflow.data.parts import Opened, Prepared, part_files, rows_file
 from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
 from precisionflow.data.sources.table_file import open_class_file
-from precisionflow.data.table import Table
+from precisionflow.data.table import Columns, Table
 from precisionflow.data.tasks.regression import check_near, fit_standardisation, numbered, rows_table
 from precisionflow.records.cards import Standardisation
 from precisionflow.results.layout import Part, PreparedSplit
@@ -78,6 +78,33 @@ def write_classes(
     standardisation = fitted.model_copy(update={"target_mean": 0.0, "target_scale": 1.0})
     place = np.array([classes.index(name) if name in classes else len(classes) for name in every])
     strange = np.array(sorted(set(labels) - set(known)), dtype=np.int64)
+    _write(table, columns, folder, parts=parts, strange=strange, place=place, standardisation=standardisation)
+    return Prepared(
+        {part: len(rows) for part, rows in parts.items()},
+        standardisation=standardisation,
+        features=columns.features,
+        target=columns.target,
+        classes=classes,
+        columns=columns.inputs,
+        form=table.form,
+        notes=(*table.notes, *columns.notes),
+    )
+
+
+def _write(
+    table: Table,
+    columns: Columns,
+    folder: Path,
+    *,
+    parts: Mapping[Part, Int[np.ndarray, "rows"]],
+    strange: Int[np.ndarray, "rows"],
+    place: Int[np.ndarray, "every"],
+    standardisation: Standardisation,
+) -> None:
+    """Stream the rows into the files of their parts, and those of `strange` classes, if any, into one of their own.
+
+    `place` is the index of each of all classes among those that are learned.
+    """
     with part_files(folder, table.schema) as append, ExitStack() as apart:
         wanted: list[tuple[np.ndarray, Callable[[pa.Table], None]]] = [
             (rows, partial(append, part)) for part, rows in parts.items()
@@ -94,16 +121,6 @@ def write_classes(
                     standardised = standardisation.standardise(values)
                     check_near(standardised, values, columns=columns, rows=inside, table=table)
                     to(rows_table(inside, standardised, table=table))
-    return Prepared(
-        {part: len(rows) for part, rows in parts.items()},
-        standardisation=standardisation,
-        features=columns.features,
-        target=columns.target,
-        classes=classes,
-        columns=columns.inputs,
-        form=table.form,
-        notes=(*table.notes, *columns.notes),
-    )
 
 
 def _parts(
