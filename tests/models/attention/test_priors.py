@@ -155,6 +155,25 @@ def log_heads(log) -> int:
     return log.matrix(TOKENS, TOKENS, **CPU).shape[1]
 
 
+@pytest.mark.parametrize("rows", [slice(0, 9), slice(2, 3), slice(3, 7), slice(4, 4)])
+@pytest.mark.parametrize("columns", [slice(0, 9), slice(0, 1), slice(1, 6)])
+def test_positions_known_to_be_consecutive_change_neither_a_block_nor_its_gradients(described, rows, columns):
+    """Queries stand five places behind the keys; tables are shorter than offsets and longer."""
+    module = made(described)
+    found = []
+    for known in (False, True):
+        queries, keys = (
+            Sites(torch.arange(TOKENS) + start, None, range(start, start + TOKENS) if known else None)
+            for start in (5, 0)
+        )
+        block = module.log(queries, keys).block(rows, columns, **CPU)
+        weights = torch.randn(block.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+        total = (weights * block.nan_to_num(neginf=0.0)).sum()
+        learned = list(module.parameters())
+        found.append((block, torch.autograd.grad(total, learned) if learned and total.requires_grad else ()))
+    torch.testing.assert_close(found[0], found[1])
+
+
 def test_padding_changes_nothing_at_real_tokens_and_all_stays_finite(described):
     """A window of padding alone has no token to look at: what it gets is finite, and seen by nobody."""
     module = attention(config.Attention(prior=described), width=8, heads=HEADS).double()

@@ -183,6 +183,17 @@ class Offsets:
         """The offsets between some queries and some keys."""
         return self.queries.positions[queries, None] - self.keys.positions[keys]
 
+    def line(self, queries: slice, keys: slice) -> Int[Tensor, "offsets"] | None:
+        """Offsets in descending order, of which the block's entry (i, j) is the one at place last query - i + j.
+
+        None where positions are not known to be consecutive.
+        """
+        own, other = self.queries.span, self.keys.span
+        if own is None or other is None or queries.stop == queries.start or keys.stop == keys.start:
+            return None
+        largest, least = own[queries.stop - 1] - other[keys.start], own[queries.start] - other[keys.stop - 1]
+        return torch.arange(largest, least - 1, -1, device=self.queries.positions.device)
+
     def edgewise(self) -> Callable[[Tensor, Tensor], Tensor]:
         """(query, key) -> offset."""
         if self.queries.span and self.keys.span:

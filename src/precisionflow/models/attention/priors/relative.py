@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from precisionflow.models.attention.log_prior import Block, Edgewise, LogPrior, Offsets
@@ -42,10 +42,19 @@ class ByOffset:
         return slice(0, keys)
 
     def block(self, queries: slice, keys: slice) -> Block:
-        """`index_select` along the table: its gradient costs a sixth of that of indexing."""
-        offsets, largest = self.offsets.block(queries, keys), self.table.shape[-1] // 2
-        entries = offsets.clamp(-largest, largest) + largest
-        return self.table.index_select(-1, entries.flatten()).view(1, -1, *offsets.shape)
+        """Consecutive positions: a diagonal has one entry, so that each is taken from the table once.
+
+        `index_select` along the table: its gradient costs a sixth of that of indexing.
+        """
+        line = self.offsets.line(queries, keys)
+        if line is not None:
+            return self._at(line).unfold(-1, keys.stop - keys.start, 1).flip(-2).transpose(0, 1)
+        offsets = self.offsets.block(queries, keys)
+        return self._at(offsets.flatten()).unflatten(-1, offsets.shape).transpose(0, 1)
+
+    def _at(self, offsets: Int[Tensor, "offsets"]) -> Float[Tensor, "heads 1 offsets"]:
+        largest = self.table.shape[-1] // 2
+        return self.table.index_select(-1, offsets.clamp(-largest, largest) + largest)
 
     def of_heads(self, heads: slice) -> "ByOffset":
         return replace(self, table=self.table[heads])
