@@ -56,15 +56,20 @@ def padded(x: torch.Tensor) -> Sites:
 
 
 def passes(
-    module: Attention, x: torch.Tensor, *, times: int = 1, autocast: bool = False
+    module: Attention, x: torch.Tensor, *, times: int = 1, autocast: bool = False, backward: bool = False
 ) -> list[torch.Tensor]:
-    """The means of tokens that are none of padding and the gradients, those of the last of several backward passes."""
+    """The means of tokens that are none of padding and the gradients, those of the last of several backward passes.
+
+    `autocast`: the forward pass in bfloat16; `backward`: the backward pass inside autocast too.
+    """
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
         found = module(x, padded(x))[padded(x).present]
     weights = torch.linspace(-1, 1, found.numel()).view_as(found).to(found.dtype)
     wanted = [x, *module.parameters()]
+    total = (found * weights).sum()
     for _ in range(times):
-        gradients = torch.autograd.grad((found * weights).sum(), wanted, retain_graph=True, allow_unused=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=backward):
+            gradients = torch.autograd.grad(total, wanted, retain_graph=True, allow_unused=True)
     return [found, *(torch.zeros(()) if one is None else one for one in gradients)]
 
 
@@ -116,6 +121,17 @@ def test_autocast_makes_the_same_sides(described, long):
     at_once = passes(module, x, autocast=True)
     long()
     for found, expected in zip(passes(module, x, autocast=True), at_once, strict=True):
+        assert (found.float() - expected.float()).norm() <= 0.01 * expected.float().norm()
+
+
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("described", FORMS_OF_ALL, ids=named)
+def test_a_backward_pass_inside_autocast_is_the_one_outside_of_it(described, short, long):
+    module, x = made(described).float(), tokens().detach().float().requires_grad_()
+    if not short:
+        long()
+    outside = passes(module, x, autocast=True)
+    for found, expected in zip(passes(module, x, autocast=True, backward=True), outside, strict=True):
         assert (found.float() - expected.float()).norm() <= 0.01 * expected.float().norm()
 
 

@@ -27,6 +27,7 @@ from precisionflow.models.attention.lowerings import (
     SomeValues,
     Values,
 )
+from precisionflow.models.numerics import outside_autocast
 
 ROWS = 256
 """Queries of a block where each may have an edge from every key."""
@@ -105,7 +106,8 @@ class _Expectation(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Any, ...]:
         queries, keys, values = context.saved_tensors
         of = context.potentials, queries, keys, values, context.prior, context.sequences
-        found = gradients(gradient, *of, context.kept or ())
+        with outside_autocast(gradient.device):
+            found = gradients(gradient, *of, context.kept or ())
         return *found[:3], None, None, None, *found[3:]
 
 

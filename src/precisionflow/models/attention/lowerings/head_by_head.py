@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from precisionflow.models.attention.log_prior import LogPrior
 from precisionflow.models.attention.lowerings import LogPotentials, Lowering, Values
 from precisionflow.models.attention.lowerings.blockwise import fill, gradients
+from precisionflow.models.numerics import outside_autocast
 
 Made = Float[Tensor, "batch heads _tokens _lowered"]
 Heads = Float[Tensor, "batch heads _tokens _width"]
@@ -122,8 +123,9 @@ class _HeadByHead(torch.autograd.Function):
         needed = context.needs_input_grad[4 : 4 + len(tensors)]
         found = [torch.empty_like(one) if need else None for one, need in zip(tensors, needed, strict=True)]
         of_learned = [torch.zeros_like(tensor) for tensor in prior.learned]
-        for head in _each(gradient):
-            _pull_head(context, head, gradient[:, head.start], found, of_learned)
+        with outside_autocast(gradient.device):
+            for head in _each(gradient):
+                _pull_head(context, head, gradient[:, head.start], found, of_learned)
         return None, None, None, None, *found, *of_learned
 
 
