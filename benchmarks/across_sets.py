@@ -1,4 +1,5 @@
-"""How often the interval of an effect over several data sets misses it, by simulation: figures of docs/statistics.md.
+"""How often the interval of an effect over several data sets misses it, and how often variants that are alike are told
+apart by their ranks, by simulation: figures of docs/statistics.md.
 
 True effects of the sets are normal around 0 with standard deviation `between`; each is measured by `UNITS` units whose
 spread is another on every set, log-uniform over a factor of 10 around 1. `weighted` is the rival: DerSimonian and
@@ -16,6 +17,7 @@ from measured import Measured, arguments, present
 from scipy import stats
 
 from precisionflow.ablation.contrasts import effect_of
+from precisionflow.ablation.ranks import ranking
 
 REPETITIONS = 10_000
 UNITS = 8
@@ -78,8 +80,26 @@ def measured() -> Iterator[Measured]:
                 yield Measured("  mean width over ours", float(half.mean() / usual), "")
 
 
+def told_apart() -> Iterator[Measured]:
+    """Variants without a difference whose ranks differ at 5 %: by permutations, by chi² and by F."""
+    for variants, sets in ((3, 3), (3, 4), (4, 3), (5, 3), (4, 6), (8, 3), (4, 14)):
+        draws = np.random.default_rng(sets).random((REPETITIONS, sets, variants))
+        found = [ranking(scores, confidence=0.95) for scores in draws]
+        chi2 = np.array([of.chi2 for of in found])
+        rest = np.maximum(sets * (variants - 1) - chi2, 1e-12)
+        by_f = stats.f.sf((sets - 1) * chi2 / rest, variants - 1, (variants - 1) * (sets - 1))
+        forms = {
+            "permutations": np.array([of.p for of in found]),
+            "chi²": stats.chi2.sf(chi2, variants - 1),
+            "F": by_f,
+        }
+        for name, p in forms.items():
+            claimed, bar = 100 * float(np.mean(p <= 0.05)), FALSE if name == "permutations" else None
+            yield Measured(f"{variants} variants on {sets} sets, {name}: told apart", claimed, "%", bar)
+
+
 def main() -> None:
-    present([*measured()], arguments(__doc__).parse_args().json)
+    present([*measured(), *told_apart()], arguments(__doc__).parse_args().json)
 
 
 if __name__ == "__main__":

@@ -293,19 +293,17 @@ in the metric's unit, or "log ratio" of variant to baseline. std: of the measure
 failed: data sets without an effect. improvement: probability that a run of the variant is better than one of the
 baseline on the same data set, with the ends of its interval by bootstrap."""
 RANKS = _schema(
-    may_be_nan=("f",),
     experiment=_text,
     metric=_text,
     variant=_text,
     mean_rank=_real,
     sets=_whole,
     chi2=_real,
-    f=_real,
     p=_real,
     critical_difference=_real,
 )
 """aggregate/ranks.parquet: mean rank of a variant over the data sets, 1 is best; the same of all variants of a metric:
-chi2 of Friedman, F and its p (Iman and Davenport; NaN where infinite), Nemenyi's critical difference of mean ranks."""
+chi2 of Friedman and its p by permutations, Nemenyi's critical difference of mean ranks."""
 IQM = _schema(
     experiment=_text,
     metric=_text,

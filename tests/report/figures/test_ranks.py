@@ -11,7 +11,7 @@ from precisionflow.report.tables import rank_groups, rank_table
 
 
 def ranked(*ranks: float, p: float = 0.01, difference: float = 1.2) -> list[dict]:
-    of_all = {"metric": "nll", "sets": 9, "p": p, "chi2": 9.0, "f": 4.0, "critical_difference": difference}
+    of_all = {"metric": "nll", "sets": 9, "p": p, "chi2": 9.0, "critical_difference": difference}
     return [of_all | {"variant": f"variant {index}", "mean_rank": rank} for index, rank in enumerate(ranks)]
 
 

@@ -74,7 +74,7 @@ def _ranks(material: Material) -> Iterator[Picture]:
     for index, rows in enumerate(grouping.by(material.ranks, "metric").values()):
         groups = tables.rank_groups(rows, confidence=confidence)
         drawn = critical_differences(rows, groups, name=f"{material.anchor}-ranks-{index}")
-        test = _test(rows[0], variants=len(rows))
+        test = _test(rows[0])
         yield Picture(drawn, f"{test}. Bars join variants that are not shown to differ.")
 
 
@@ -87,11 +87,10 @@ def _rank_table(material: Material) -> Table | None:
     )
 
 
-def _test(row: Row, *, variants: int) -> str:
-    """ "Friedman chi² 9.28, F(3, 39) = 3.69, p 0.020"."""
-    f = "∞" if math.isnan(row["f"]) else f"{row['f']:.2f}"
-    degrees = f"{variants - 1}, {(variants - 1) * (row['sets'] - 1)}"
-    return f"Friedman's χ² {row['chi2']:.2f}, F({degrees}) = {f}, p {wording.probability(row['p'])}"
+def _test(row: Row) -> str:
+    """ "Friedman's χ² 9.28 over 14 data sets, p 0.020 by permutations"."""
+    told = f"Friedman's χ² {row['chi2']:.2f} over {wording.count(row['sets'], 'data set')}"
+    return f"{told}, p {wording.probability(row['p'])} by permutations"
 
 
 def _why_no_ranks(material: Material) -> str:
