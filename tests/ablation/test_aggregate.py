@@ -78,6 +78,25 @@ def test_direction_of_worse_and_of_no_difference(tmp_path: Path) -> None:
     assert (rmse["effect"], rmse["p"], rmse["verdict"]) == (0.0, 1.0, "undecided")
 
 
+def test_sign_flips_are_those_of_seeds_and_never_of_splits_that_share_rows(tmp_path: Path) -> None:
+    """Seven seeds, of which one turns the other way: 2 * 2 / 2^7 where it is the smallest, p of t below."""
+    learned_wins = [0.1, 0.5, 0.6, 0.7, 0.5, 0.6, 0.7]
+
+    def measure(variant: Variant, seed: int, split: int) -> dict[str, float]:
+        effect = learned_wins[seed] * (-1 if seed else 1) if "heteroscedastic" in variant.name else 0.0
+        return {"nll": split + seed + effect, "crps": 1.0, "rmse": 1.0}
+
+    seeds = regression(
+        ("splits: [0, 1, 2, 3, 4, 5, 6]", "splits: [3]"), ("seeds: [0, 1]", "seeds: [0, 1, 2, 3, 4, 5, 6]")
+    )
+    out = aggregated(seeds, tmp_path / "seeds", measure)
+    (nll,), (crps,) = rows(out, "contrasts", metric="nll"), rows(out, "contrasts", metric="crps")
+    assert (nll["sign_flip"], crps["sign_flip"]) == (pytest.approx(4 / 2**7), 1.0)
+    assert nll["sign_flip_adjusted"] == holm([nll["sign_flip"]])[0]
+    splits = aggregated(regression(), tmp_path / "splits", additive)
+    assert all(math.isnan(row["sign_flip"]) for row in rows(splits, "contrasts"))
+
+
 def test_overlap_is_that_of_the_prepared_data(tmp_path: Path) -> None:
     """n_test / n_train of every cell, not a constant: 1 / 9 and 1 / 4 give intervals of another width."""
     widths = []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from precisionflow.ablation import statistics
 from precisionflow.ablation.design import fewest_units
 from precisionflow.ablation.statistics import (
     chance_band,
@@ -14,6 +15,7 @@ from precisionflow.ablation.statistics import (
     holm,
     mean_interval,
     paired,
+    sign_flip_p,
     verdict,
 )
 
@@ -153,6 +155,51 @@ def test_the_same_number_by_another_sum_is_no_difference(scale: float) -> None:
     assert paired(ours, theirs) == [0.0] * 8
     assert paired([scale * 1.5, 0.0], [scale * 1.25, 0.0]) == pytest.approx([scale * 0.25, 0.0])
     assert paired([1.0 + 1e-12], [1.0]) != [0.0]
+
+
+@pytest.mark.parametrize("differences", [*SAMPLES[:3], [0.0, 0.5, 0.5, -0.5], [1.0, 2.0, -3.0]])
+@pytest.mark.parametrize("scale", SCALES)
+def test_sign_flips_are_scipys_exact_permutation_test(differences: list[float], scale: float) -> None:
+    """Ties between sums count whatever the unit, order and direction."""
+    expected = stats.permutation_test(
+        (differences,),
+        lambda d, axis: d.sum(axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=10**6,
+    ).pvalue
+    for turned in (1.0, -1.0):
+        flipped = [turned * scale * d for d in reversed(differences)]
+        assert sign_flip_p(flipped) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [2, 7, 31, 32])
+def test_signs_that_are_all_alike_have_the_smallest_p(n: int) -> None:
+    assert sign_flip_p(np.arange(1.0, n + 1).tolist()) == sign_flip_p([0.3] * n) == 2.0 ** (1 - n)
+
+
+def test_no_differences_no_sign_and_no_unit() -> None:
+    assert sign_flip_p([0.0] * 6) == sign_flip_p([0.3]) == sign_flip_p([0.1, 0.2, -0.3]) == 1.0
+    assert math.isnan(sign_flip_p([]))
+
+
+def test_signs_of_many_units_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    differences = np.random.default_rng(2).normal(0.5, 1, 16).tolist()
+    exact = sign_flip_p(differences)
+    monkeypatch.setattr(statistics, "COUNTED_FLIPS", 15)
+    drawn = sign_flip_p(differences)
+    assert drawn == sign_flip_p(differences[::-1]) != exact
+    assert drawn == pytest.approx(exact, abs=5 * math.sqrt(exact / statistics.DRAWN_FLIPS))
+    assert sign_flip_p([1.0] * 40) == 1 / (1 + statistics.DRAWN_FLIPS)
+
+
+def test_signs_of_skewed_differences_that_student_claims_too_often() -> None:
+    """Differences of about -1 or 1, half of them each, three units: p <= 25 % in a quarter of the repetitions."""
+    draws = np.random.default_rng(4).choice([-1.0, 1.0], (2000, 3)).tolist()
+    exact = np.mean([sign_flip_p(d) <= 0.25 for d in draws])
+    student = np.mean([difference_p(d) <= 0.05 for d in draws])
+    assert [exact, student] == pytest.approx([0.25, 0.25], abs=0.03)
+    assert not any(sign_flip_p(d) <= 0.05 for d in draws)
 
 
 def test_interval_covers_at_its_level_with_three_units() -> None:

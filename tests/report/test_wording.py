@@ -92,3 +92,27 @@ def test_tally_counts_the_decided_first() -> None:
 )
 def test_kind_of_a_verdict(verdict: str, kind: str) -> None:
     assert wording.verdict_kind(verdict) == kind
+
+
+def test_differences_that_hinge_on_normality_are_named() -> None:
+    levels = {name: {"width": name} for name in "abcde"}
+    row = {"metric": "nll", "baseline": "a", "baseline_variant": "a"}
+    rows = [
+        row | {"level": name, "variant": name, "verdict": verdict, "sign_flip_adjusted": p}
+        for name, verdict, p in [
+            ("b", "better", 0.06),
+            ("c", "equivalent, slightly worse", 0.2),
+            ("d", "worse", 0.04),
+            ("e", "undecided", 0.5),
+        ]
+    ]
+    found = wording.hinges(rows, levels, confidence=0.95)
+    assert found.endswith("no normal differences: nll of b vs a, nll of c vs a.")
+    assert wording.hinges(rows, levels, confidence=0.5) == ""
+    older = [{name: value for name, value in of.items() if "flip" not in name} for of in rows]
+    splits = [of | {"sign_flip_adjusted": math.nan} for of in rows]
+    assert (
+        wording.hinges(older, levels, confidence=0.95)
+        == wording.hinges(splits, levels, confidence=0.95)
+        == ""
+    )

@@ -31,7 +31,9 @@ def contrasts_of(experiment: Experiment, variants: list[Variant], measured: Meas
         family = [_contrast(experiment, pair, metric, units) for pair in compared]
         asked = len(experiment.splits if unit_of(experiment) == "split" else experiment.seeds)
         judge(family, metric, experiment, unit=unit_of(experiment), asked=asked)
-        rows += family
+        look = look_of(experiment)
+        flips = statistics.holm([look.overall_p(row["sign_flip"]) for row in family])
+        rows += [row | {"sign_flip_adjusted": p} for row, p in zip(family, flips, strict=True)]
     return rows
 
 
@@ -102,6 +104,7 @@ def _contrast(
         "dataset": pair.variant.dataset,
         "failed": failed,
         "overlap": overlap,
+        "sign_flip": math.nan if overlap else statistics.sign_flip_p(differences),
         **mean_intervals(differences, confidence=confidence_of(experiment), overlap=overlap)._asdict(),
     }
 

@@ -13,6 +13,10 @@ from precisionflow.ablation.design import fewest_units
 ROUNDING = 2.0**-49
 """Two measurements that differ by no more than this share of the larger one (8 units in the last place) are one."""
 
+COUNTED_FLIPS = 32
+"""Units up to which every choice of signs is counted."""
+DRAWN_FLIPS = 100_000
+"""Choices of signs that are drawn for more units."""
 
 Unit = Literal["seed", "split", "data set"]
 """What the n of a verdict counts."""
@@ -85,6 +89,35 @@ def equivalence_p(differences: Sequence[float], *, margin: float, overlap: float
     """
     mean, std = _moments(differences)
     return _tail(margin - abs(mean), std, len(differences), overlap)
+
+
+def sign_flip_p(differences: Sequence[float]) -> float:
+    """Two-sided p where signs are those of fair coins: share of all choices of signs whose |sum| is as large.
+
+    Exact for independent units whose differences are symmetric around 0, normal or not (Fisher 1935); 2 / 2^n at least.
+    Beyond `COUNTED_FLIPS` units that of `DRAWN_FLIPS` random choices, (1 + as large) / (1 + draws). 1 where n = 1, NaN
+    where n = 0.
+    """
+    sizes, n = np.abs(np.asarray(differences, dtype=float)), len(differences)
+    if not n:
+        return math.nan
+    observed = abs(math.fsum(differences)) - 1e-12 * float(sizes.sum())
+    if observed <= 0:
+        return 1.0
+    if n > COUNTED_FLIPS:
+        signs = 1 - 2 * np.random.default_rng(n).integers(0, 2, (DRAWN_FLIPS, n), dtype=np.int8)
+        return float(1 + np.count_nonzero(np.abs(signs @ np.sort(sizes)) >= observed)) / (1 + DRAWN_FLIPS)
+    some, others = _signed_sums(sizes[: n // 2]), np.sort(_signed_sums(sizes[n // 2 :]))
+    reached = len(others) - np.searchsorted(others, observed - some)
+    return min(2.0 * float(reached.sum()) / 2.0**n, 1.0)
+
+
+def _signed_sums(sizes: Float[np.ndarray, " units"]) -> Float[np.ndarray, " choices"]:
+    """Sums of the sizes with every choice of their signs."""
+    sums = np.zeros(1)
+    for size in sizes:
+        sums = np.concatenate([sums - size, sums + size])
+    return sums
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from precisionflow.records.card import Card
 from precisionflow.records.marker import check_written
-from precisionflow.records.schemas import MISSING, NAN
+from precisionflow.records.schemas import EITHER, MISSING, NAN
 
 SMALL = 1 << 20
 """Bytes of a table or a file below which it is read at once."""
@@ -25,7 +25,9 @@ SMALL = 1 << 20
 def checked(table: pa.Table, schema: pa.Schema, origin: str) -> pa.Table:
     """`table` cast to `schema`; ValueError that names file, column, what came in and what to do."""
     there = table.column_names
-    schema = pa.schema([field for field in schema if field.name in there or field.metadata != MISSING])
+    schema = pa.schema(
+        [field for field in schema if field.name in there or field.metadata not in (MISSING, EITHER)]
+    )
     for name in schema.names:
         count = there.count(name)
         if count != 1:
@@ -51,7 +53,11 @@ def _column(column: pa.ChunkedArray, field: pa.Field, origin: str) -> pa.Chunked
     if empty := column.null_count + nested * cells.null_count:
         raise ValueError(f"{where} has {empty} empty cells; every cell needs a value")
     if pa.types.is_floating(cells.type):
-        bad = ~pc.is_finite(cells).to_numpy() if field.metadata != NAN else pc.is_inf(cells).to_numpy()
+        bad = (
+            ~pc.is_finite(cells).to_numpy()
+            if field.metadata not in (NAN, EITHER)
+            else pc.is_inf(cells).to_numpy()
+        )
         if bad.any():
             index = int(np.flatnonzero(bad)[0])
             row = pc.list_parent_indices(column)[index].as_py() if nested else index

@@ -8,6 +8,7 @@ def _schema(
 ) -> pa.Schema:
     fields = [pa.field(name, kind, nullable=False) for name, kind in columns.items()]
     marks = dict.fromkeys(may_be_nan, NAN) | dict.fromkeys(may_be_missing, MISSING)
+    marks |= dict.fromkeys(set(may_be_nan) & set(may_be_missing), EITHER)
     return pa.schema([f.with_metadata(marks[f.name]) if f.name in marks else f for f in fields])
 
 
@@ -23,6 +24,8 @@ def only(schema: pa.Schema, *names: str) -> pa.Schema:
 
 NAN, MISSING = {b"may be": b"nan"}, {b"may be": b"missing"}
 """Marks of a column whose cells may be NaN, and of one that need not be there."""
+EITHER = {b"may be": b"nan or missing"}
+"""Mark of a column that is both."""
 _text, _real, _whole = pa.string(), pa.float64(), pa.int64()
 _reals = pa.list_(pa.field("element", _real, nullable=False))
 
@@ -252,8 +255,10 @@ _EFFECT = dict.fromkeys(
     _real,
 )
 """What is measured of it, each perhaps NaN."""
+SIGN_FLIPS = ("sign_flip", "sign_flip_adjusted")
 CONTRASTS = _schema(
-    may_be_nan=(*_EFFECT, "percentile_low", "percentile_high", "bca_low", "bca_high"),
+    may_be_nan=(*_EFFECT, "percentile_low", "percentile_high", "bca_low", "bca_high", *SIGN_FLIPS),
+    may_be_missing=SIGN_FLIPS,
     experiment=_text,
     dataset=_text,
     metric=_text,
@@ -266,13 +271,15 @@ CONTRASTS = _schema(
     percentile_high=_real,
     bca_low=_real,
     bca_high=_real,
+    **dict.fromkeys(SIGN_FLIPS, _real),
     verdict=_text,
 )
 """aggregate/contrasts.parquet: effect = mean of (variant - baseline_variant), paired, std = their standard deviation; p
 of no difference, and that of a difference of the margin or more (`equivalence`); NaN where n = 1, and where no margin
 is stated; all of them where failures are refused. failed: units in which a cell of one of the two failed.
 units_for_: of an undecided contrast, how many would show the measured effect, or equivalence, at 80 % power; NaN where
-no number up to 10,000 would, and of all other verdicts. percentile_, bca_: ends of the intervals by bootstrap."""
+no number up to 10,000 would, and of all other verdicts. percentile_, bca_: ends of the intervals by bootstrap.
+sign_flip: p of no difference by flips of signs, NaN where units share rows; not there in tables of older code."""
 ACROSS = _schema(
     may_be_nan=(*_EFFECT, "between", "improvement", "improvement_low", "improvement_high"),
     experiment=_text,

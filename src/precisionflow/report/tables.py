@@ -156,9 +156,13 @@ def _likely(row: Row) -> str:
     return "—" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def bootstrap_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str) -> Table | None:
-    """The interval of each effect by Student's t and by bootstrap; none where one unit leaves no interval."""
+def unassumed_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str) -> Table | None:
+    """The interval of each effect by Student's t and by bootstrap, and its p by flips of signs where there is one.
+
+    None where one unit leaves no interval.
+    """
     kinds = {"": "Student's t", "percentile_": "percentile bootstrap", "bca_": "BCa bootstrap"}
+    flipped = any(not math.isnan(row.get("sign_flip", math.nan)) for row in rows)
     body = []
     for row in rows:
         if not math.isnan(row["low"]):
@@ -166,9 +170,11 @@ def bootstrap_table(rows: Sequence[Row], levels: wording.Levels, *, caption: str
                 digits.with_interval(row["effect"], row[f"{kind}low"], row[f"{kind}high"]) for kind in kinds
             )
             about = (wording.comparison(row, levels), wording.compared(row))
-            body.append(tuple(map(Entry, (*about, *shown))))
-    headings = ("contrast", "metric", *kinds.values())
-    return Table(caption, tuple(map(Entry, headings)), tuple(body)) if body else None
+            flips = [_p(row["sign_flip_adjusted"], row["sign_flip"])] if flipped else []
+            body.append((*map(Entry, (*about, *shown)), *flips))
+    headings = [Entry(name) for name in ("contrast", "metric", *kinds.values())]
+    headings += [Entry("p by sign flips", "after Holm, alone")] if flipped else []
+    return Table(caption, tuple(headings), tuple(body)) if body else None
 
 
 def rank_table(rows: Sequence[Row], *, caption: str, confidence: float) -> Table:

@@ -148,6 +148,21 @@ def verdict_kind(verdict: str) -> VerdictKind:
             return "equivalent" if verdict.startswith("equivalent") else "too-few"
 
 
+def hinges(contrasts: Sequence[Row], levels: Levels, *, confidence: float) -> str:
+    """ "Shown by Student's t alone, not by ...: nll of a vs b": differences that hinge on normality; empty for none."""
+    only_by_t = [
+        f"{compared(row)} of {comparison(row, levels)}"
+        for row in contrasts
+        if row["verdict"].split()[-1] in ("better", "worse")
+        and row.get("sign_flip_adjusted", math.nan) > 1 - confidence
+    ]
+    if not only_by_t:
+        return ""
+    named = [*only_by_t[:3], *([f"{len(only_by_t) - 3} more"] if len(only_by_t) > 3 else [])]
+    test = "the exact test of sign flips, which assumes no normal differences"
+    return f"Shown by Student's t alone, not by {test}: {', '.join(named)}."
+
+
 def tally(rows: Sequence[Row]) -> str:
     """ "12 contrasts: 2 better, 6 equivalent, 4 undecided"."""
     counts: dict[str, int] = {}

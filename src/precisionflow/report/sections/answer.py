@@ -39,11 +39,13 @@ class Answers:
 
 
 def section(material: Material) -> Section:
-    """Findings about the pairs of variants on every data set."""
+    """Findings about the pairs of variants on every data set; over all sets first, unless they are too few for any."""
     groups = [_of_group(group) if group.contrasts else _measured(group) for group in material.groups]
     if material.across:
         levels = material.groups[0].levels
-        groups = [_compared("all data sets", material.across, levels, unit="data set"), *groups]
+        over_all = _compared("all data sets", material.across, levels, unit="data set")
+        too_few = all(row["verdict"].startswith("too few") for row in material.across)
+        groups = [*groups, over_all] if too_few else [over_all, *groups]
     context = {"groups": groups, "several": material.several}
     return Section("Answer", "sections/answer.html.jinja", context)
 

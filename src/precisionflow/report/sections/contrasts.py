@@ -19,7 +19,10 @@ class Contrasts:
 
     forests: tuple[Picture, ...]
     table: Table
-    bootstrap: Table | None
+    unassumed: Table | None
+    """Intervals and p without the assumption that differences are normal."""
+    hinges: str
+    """Differences that are shown under it alone; empty where there are none."""
 
 
 def section(material: Material) -> Section | None:
@@ -38,8 +41,9 @@ def section(material: Material) -> Section | None:
 def _contrasts(group: Group) -> Contrasts:
     where = f"on {group.dataset}"
     table = tables.contrast_table(group.contrasts, group.levels, caption=f"Contrasts {where}")
-    bootstrap = tables.bootstrap_table(group.contrasts, group.levels, caption=f"Intervals {where}")
-    return Contrasts(tuple(_forests(group)), table, bootstrap)
+    unassumed = tables.unassumed_table(group.contrasts, group.levels, caption=f"Intervals and p {where}")
+    hinges = wording.hinges(group.contrasts, group.levels, confidence=group.experiment.ablation.confidence)
+    return Contrasts(tuple(_forests(group)), table, unassumed, hinges)
 
 
 def _forests(group: Group) -> Iterator[Picture]:
