@@ -18,9 +18,20 @@ from measured import Measured, arguments, present
 from sklearn.datasets import load_diabetes
 
 from precisionflow.ablation.bootstrap import mean_intervals
-from precisionflow.ablation.power import units_for_difference
+from precisionflow.ablation.power import (
+    POWER,
+    smallest_effect,
+    units_for_difference,
+    units_for_equivalence,
+)
 from precisionflow.ablation.sequential import Look
-from precisionflow.ablation.statistics import difference_p, equivalence_p, holm, mean_interval
+from precisionflow.ablation.statistics import (
+    difference_p,
+    equivalence_p,
+    holm,
+    mean_interval,
+    sign_flip_p,
+)
 from precisionflow.data.folds import cut_test
 
 LEVEL, CONFIDENCE = 0.05, 0.95
@@ -29,6 +40,8 @@ PER_CENT = REPETITIONS / 100
 SPLITS = (10, 20)
 FALSE = 5.5
 """Per cent of false claims that a test at 5 % may make."""
+OVERLOOKED = 100 * (1 - POWER) + 1
+"""Per cent of the samples that may overlook what they are said to show with `POWER`."""
 LOOKS = ((4, 8, 16), (3, 4, 5, 6, 7, 8, 9, 10))
 GIVEN = 0.2
 """Standard deviation of the column of noise that a `given` difference adds."""
@@ -196,6 +209,17 @@ def units_told(units: int, effect: float) -> list[float]:
     return told
 
 
+def overlooked(units: int) -> float:
+    """Per cent of normal samples that do not show the effect which so many units are said to show with `POWER`."""
+    effect = smallest_effect(std=1.0, n=units, level=LEVEL)
+    return per_cent(difference_p([effect + x for x in v]) > LEVEL for v in seeds("normal", units))
+
+
+def not_equivalent(units: int) -> float:
+    """Per cent of normal samples without a difference that are not called equivalent, at a margin of their spread."""
+    return per_cent(equivalence_p(v, margin=1.0) > LEVEL for v in seeds("normal", units))
+
+
 def missed_by_bootstrap(law: str, units: int) -> tuple[float, float]:
     """Per cent of intervals by bootstrap, percentile and BCa, that miss the mean."""
     found = [mean_intervals(values, confidence=CONFIDENCE) for values in seeds(law, units)]
@@ -216,7 +240,7 @@ def of_splits() -> Iterator[Measured]:
 
 def of_seeds() -> Iterator[Measured]:
     """Independent units."""
-    for units in (3, 5, 10):
+    for units in (3, 5, 10, 20):
         missed = per_cent(not holds(v, 0.0) for v in seeds("normal", units))
         yield Measured(f"mean's 95 % interval misses, {units} normal units", missed, "%", FALSE)
         missed = per_cent(not holds(v, 0.0) for v in seeds("exponential", units))
@@ -228,6 +252,8 @@ def of_seeds() -> Iterator[Measured]:
     for units in (3, 8):
         false = per_cent(difference_p(v) <= LEVEL for v in seeds("two values", units))
         yield Measured(f"p <= 5 %, {units} differences of about -1 or 1", false, "%")
+        false = per_cent(sign_flip_p(v) <= LEVEL for v in seeds("two values", units))
+        yield Measured(f"  by sign flips, {units} differences", false, "%", FALSE)
     at_the_margin = (equivalence_p([1 + x for x in v], margin=1.0) <= LEVEL for v in seeds("normal", 8))
     yield Measured(
         "false equivalence, 8 normal units whose mean is the margin", per_cent(at_the_margin), "%", FALSE
@@ -239,6 +265,20 @@ def of_seeds() -> Iterator[Measured]:
         )
         yield Measured(f"  the same, each at 5 %, {said} units", per_cent(any_plain_look(looks)), "%")
     yield Measured("any false difference of four, 8 normal units", per_cent(any_false_of_four(8)), "%", FALSE)
+    for units in (6, 8, 10, 20):
+        yield Measured(
+            f"overlooked of the effect that {units} units are said to show",
+            overlooked(units),
+            "%",
+            OVERLOOKED,
+        )
+    enough = int(units_for_equivalence(0.0, margin=1.0, std=1.0, level=LEVEL))
+    yield Measured(
+        f"overlooked equivalence that {enough} units are said to show",
+        not_equivalent(enough),
+        "%",
+        OVERLOOKED,
+    )
     needed = units_for_difference(0.8, std=1.0, level=LEVEL)
     yield Measured("units that show an effect of 0.8 standard deviations", needed, "units")
     for quarter, told in zip((25, 50, 75), np.quantile(units_told(8, 0.8), [0.25, 0.5, 0.75]), strict=True):

@@ -88,7 +88,8 @@ def _every_order(sets: Sequence[tuple[int, ...]]) -> Sums | None:
             return None
         moved = np.sort((sums[:, None] + np.array(ranks)[orders]).reshape(-1, variants), axis=1)
         sums, place = np.unique(moved, axis=0, return_inverse=True)
-        weights = np.bincount(place.ravel(), np.repeat(weights / len(orders), len(orders)))
+        shares = np.repeat(weights / len(orders), len(orders))
+        weights = np.bincount(place.ravel(), shares).astype(float)
     return sums, weights
 
 

@@ -30,15 +30,14 @@ def moving(rows: Sequence[Row]) -> list[Row]:
 
 
 def finding(rows: Sequence[Row], *, names: Mapping[str, str]) -> str:
-    """ "learning_rate moves it most (μ* 0.31 [0.22, 0.41]), then beta; not above chance: width"."""
-    ranked = sorted(moving(rows), key=lambda row: -row["value"])
-    if not ranked or math.isnan(ranked[0]["value"]):
-        failed = ranked[0]["failed"] if ranked else 0
-        return (
-            f"nothing is said: {wording.count(failed, 'run')} failed" if failed else "nothing is measured yet"
-        )
-    told = [row for row in ranked if not row["value"] <= row["chance"]]
-    silent = [names[row["parameter"]] for row in ranked if row["value"] <= row["chance"]]
+    """ "learning_rate moves it most (μ* 0.31 [0.22, 0.41]), then beta; not above what noise gives: width"."""
+    ranked = _ranked(rows)
+    known = [row for row in ranked if not math.isnan(row["value"])]
+    if not known:
+        return _nothing(ranked)
+    told = [row for row in known if row["value"] > 0 and not row["value"] <= row["chance"]]
+    silent = [names[row["parameter"]] for row in known if row not in told]
+    unknown = [names[row["parameter"]] for row in ranked if row not in known]
     parts = []
     if told:
         first, *others = told
@@ -48,18 +47,33 @@ def finding(rows: Sequence[Row], *, names: Mapping[str, str]) -> str:
             parts[0] += ", then " + ", ".join(names[row["parameter"]] for row in others)
     if silent:
         parts.append(f"not above what noise gives: {', '.join(silent)}")
-    if any(math.isnan(row["chance"]) for row in ranked):
+    if unknown:
+        parts.append(f"unknown, as runs failed: {', '.join(unknown)}")
+    if any(math.isnan(row["chance"]) for row in known):
         parts.append("one unit shows no noise; give more seeds")
     return "; ".join(parts)
+
+
+def _ranked(rows: Sequence[Row]) -> list[Row]:
+    """A row for each parameter, that which moves most first, those of which nothing is known last."""
+    return sorted(moving(rows), key=lambda row: (math.isnan(row["value"]), -row["value"]))
+
+
+def _nothing(ranked: Sequence[Row]) -> str:
+    """Why no parameter has a number."""
+    if ranked and ranked[0]["failed"]:
+        return f"nothing is said: {wording.count(ranked[0]['failed'], 'run')} failed"
+    return (
+        "it does not change over the ranges" if ranked and ranked[0]["n"] > 1 else "nothing is measured yet"
+    )
 
 
 def index_table(rows: Sequence[Row], *, names: Mapping[str, str], caption: str) -> Table:
     """Parameters by measures, that which moves most first."""
     measures = list(grouping.by(rows, "measure"))
     where = {(row["parameter"], row["measure"]): row for row in rows}
-    ranked = sorted(moving(rows), key=lambda row: -row["value"] if row["value"] == row["value"] else math.inf)
     body = []
-    for main in ranked:
+    for main in _ranked(rows):
         of = [where[main["parameter"], measure] for measure in measures]
         entries = [
             Entry(

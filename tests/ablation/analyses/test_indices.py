@@ -73,9 +73,20 @@ def test_sobol_of_ishigami_is_the_closed_form(scale: float) -> None:
             assert of.high - of.low < 0.15
 
 
-def test_a_constant_has_no_shares() -> None:
-    constant = np.ones((8, 2))
-    assert all(math.isnan(of.value) for of in indices.sobol(constant, constant, constant, **GIVEN))
+@pytest.mark.parametrize("constant", [0.0, 1.0, -0.7, 1e6 / 3, 1e-6 / 3])
+def test_a_constant_has_no_shares(constant: float) -> None:
+    """Neither has one that rounding alone changes."""
+    rounded = np.random.default_rng(0).random((3, 64, 2)) < 0.5
+    a, b, mixed = np.where(rounded, constant * (1 + 2.0**-52), constant)
+    assert all(math.isnan(of.value) for of in indices.sobol(a, b, mixed, **GIVEN))
+
+
+def test_a_metric_that_a_single_row_moves_has_an_interval() -> None:
+    """A third of the draws leave that row out, and so have no variance."""
+    a, b = np.zeros((8, 1)), np.zeros((8, 1))
+    b[3] = 1.0
+    for of in indices.sobol(a, b, b, **GIVEN):
+        assert of.low <= of.value <= of.high
 
 
 def test_the_swing_is_paired_over_the_units() -> None:

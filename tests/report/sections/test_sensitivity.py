@@ -11,6 +11,7 @@ import pytest
 from precisionflow.ablation.aggregate import read_aggregate
 from precisionflow.ablation.design import Variant
 from precisionflow.report import article, cells
+from precisionflow.report import sensitivity as words
 from precisionflow.report.material import Material, gather
 from precisionflow.report.page import templates
 from precisionflow.report.sections import answer, sensitivity
@@ -94,3 +95,42 @@ def test_one_seed_says_that_it_shows_no_noise(tmp_path: Path) -> None:
     text = text_of(material(tmp_path, "one_at_a_time", seeds=[0]))
     assert "one unit shows no noise; give more seeds" in text
     assert text.count("too few runs") == 3
+
+
+def moved(
+    parameter: str, value: float, chance: float = 0.1, *, n: int = 8, failed: int = 0
+) -> dict[str, Any]:
+    ends = {"low": value - 0.05, "high": value + 0.05, "chance": chance}
+    return {"parameter": parameter, "measure": "total", "value": value, "n": n, "failed": failed} | ends
+
+
+NAMES = {name: name for name in "abc"}
+
+
+def test_what_moves_a_metric_comes_before_what_nothing_is_known_of() -> None:
+    rows = [moved("a", math.nan, failed=3), moved("b", 0.05), moved("c", 0.6)]
+    expected = "c moves it most (total 0.600 [0.550, 0.650]); not above what noise gives: b; unknown, as runs failed: a"
+    assert words.finding(rows, names=NAMES) == expected
+    shown = words.index_table(rows, names=NAMES, caption="")
+    assert [line[0].text for line in shown.rows] == ["c", "b", "a"]
+
+
+def test_a_parameter_without_an_effect_is_never_said_to_move_a_metric() -> None:
+    rows = [moved("a", 0.0, math.nan, n=1), moved("b", 0.3, math.nan, n=1)]
+    found = words.finding(rows, names=NAMES)
+    assert found.startswith(
+        "b moves it most (total 0.300 [0.250, 0.350]); not above what noise gives: a; one unit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "failed", "said"),
+    [
+        (8, 0, "it does not change over the ranges"),
+        (8, 2, "nothing is said: 2 runs failed"),
+        (0, 0, "nothing is measured yet"),
+    ],
+)
+def test_why_no_parameter_has_a_number(n: int, failed: int, said: str) -> None:
+    rows = [moved(name, math.nan, n=n, failed=failed) for name in "ab"]
+    assert words.finding(rows, names=NAMES) == said

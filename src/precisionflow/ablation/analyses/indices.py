@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.special import fdtri, ndtri
 
 from precisionflow.ablation.bootstrap import shares, widened
-from precisionflow.ablation.statistics import mean_interval
+from precisionflow.ablation.statistics import ROUNDING, mean_interval
 
 Values = Float[np.ndarray, "runs units"]
 """NaN where a unit of a run has no value."""
@@ -138,8 +138,9 @@ def sobol(a: Values, b: Values, mixed: Values, *, confidence: float, overlap: fl
         first = mean of f_B (f_AB - f_A) / V ,  total = mean of (f_A - f_AB)² / (2 V)
 
     (Saltelli et al. 2010; Jansen 1999), f the mean over units less its mean over A and B, V its variance there.
-    Intervals by bootstrap of the rows. With t² the `noise` of f_A - f_AB, noise alone gives 2 V total / t² the law F of
-    n and t²'s degrees, and first the standard deviation t / sqrt(n V): `chance` are their quantiles.
+    Intervals by bootstrap of the rows, without draws in which A and B do not differ. With t² the `noise` of f_A - f_AB,
+    noise alone gives 2 V total / t² the law F of n and t²'s degrees, and first the standard deviation t / sqrt(n V):
+    `chance` are their quantiles. NaN where A and B differ by rounding alone.
     """
     rows = [row_means(of) for of in (a, b, mixed)]
     whole = ~np.isnan(rows).any(axis=0)
@@ -148,15 +149,17 @@ def sobol(a: Values, b: Values, mixed: Values, *, confidence: float, overlap: fl
     if n < 2:
         return [_silent(name, n) for name in names]
     f_a, f_b, f_mixed = (of[whole] for of in rows)
+    every = np.concatenate([f_a, f_b])
+    if np.ptp(every) <= ROUNDING * np.abs(every).max():
+        return [_silent(name, n) for name in names]
     centre = (f_a.mean() + f_b.mean()) / 2
     f_a, f_b, f_mixed = f_a - centre, f_b - centre, f_mixed - centre
     parts = (f_b * (f_mixed - f_a), np.square(f_a - f_mixed) / 2)
     squares, sums = (np.square(f_a) + np.square(f_b)) / 2, (f_a + f_b) / 2
     variance = float(squares.mean() - sums.mean() ** 2)
-    if variance <= 0:
-        return [_silent(name, n) for name in names]
     drawn = _drawn(n)
     variances = drawn @ squares - np.square(drawn @ sums)
+    drawn, variances = (of[variances > ROUNDING * variance] for of in (drawn, variances))
     spread, degrees = noise((a - mixed)[whole], overlap=overlap)
     chances = [math.nan] * 2
     if degrees:
