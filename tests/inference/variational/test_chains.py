@@ -210,23 +210,16 @@ def test_what_is_no_chain_is_one_line(change, line):
 
 
 @pytest.mark.parametrize("state", [1, 2, 3])
-def test_states_known_without_error_have_no_smoother(state):
-    """The filter stays where it is: nothing is learned of what is known."""
-    of = chain(state, 2)
-    certain = Chain(
-        **vars(of) | {"noise": torch.zeros(state, state), "covariance": torch.zeros(state, state)}
-    )
-    torch.testing.assert_close(filtered(certain, data(certain)).mean[0], of.mean)
-    with pytest.raises(ValueError, match="a covariance that the filter predicts is singular"):
-        smoothed(certain, data(certain))
-
-
-@pytest.mark.parametrize("state", [2, 3])
-def test_a_covariance_that_is_singular_but_for_rounding_has_no_smoother(state):
+@pytest.mark.parametrize("share", [0.0, 0.3])
+def test_states_known_without_error_are_smoothed_as_the_dense_posterior_has_them(state, share):
+    """Where the first state is certain and noise is singular or none, covariances ahead have no inverse."""
     of = chain(state, 2, singular=True)
-    certain = Chain(**vars(of) | {"covariance": torch.zeros(state, state)})
-    with pytest.raises(ValueError, match="a covariance that the filter predicts is singular"):
-        smoothed(certain, data(certain))
+    certain = Chain(**vars(of) | {"noise": share * of.noise, "covariance": torch.zeros(state, state)})
+    y = data(certain)
+    mean, covariance, _ = dense(certain, y)
+    found = smoothed(certain, y)
+    torch.testing.assert_close(found.mean, mean, rtol=0, atol=1e-10)
+    torch.testing.assert_close(found.covariance, covariance, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_log_means_are_those_of_many_draws():
 def test_impossible_states_cost_much_and_no_infinity():
     sure, even = Categorical.of([1.0, 0.0]), Categorical.of([0.5, 0.5])
     assert sure.mean[1] == pytest.approx(0, abs=1e-300)
-    assert even.kl(sure).item() == pytest.approx(0.5 * 708, rel=0.01)
+    assert even.kl(sure).item() == pytest.approx(0.5e8, rel=0.01)
 
 
 @pytest.mark.parametrize(

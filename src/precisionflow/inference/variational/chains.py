@@ -18,8 +18,8 @@ from torch import Tensor
 from precisionflow.inference.variational.families import Numbers, numbers
 from precisionflow.inference.variational.families.gaussian_vector import log_det, times
 
-MOST_CONDITION = 1e13
-"""Largest entry of a covariance times that of its inverse."""
+EASY = 1e4
+"""Largest entry of P J, of what is known before and after a time, with which its covariance is inverted as it is."""
 
 Elements = tuple[Tensor, ...]
 States = Float[Tensor, "time state"]
@@ -97,12 +97,14 @@ def filtered(chain: Chain, observations: Numbers, seen: Seen | None = None) -> M
 
 
 def smoothed(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Moments:
-    """p(x_t given all y)."""
+    """p(x_t given all y): the filter's N(m, P) times p(y_{t+1} ... given x_t) ~ N^-1(eta, J)."""
     chain, y = _checked(chain, observations, seen)
-    elements = _smoother_elements(chain, _filtered(chain, y))
-    backwards = scan(_combined_backwards, tuple(each.flip(0) for each in elements))
-    _, mean, covariance = (each.flip(0) for each in backwards)
-    return Moments(mean, covariance)
+    elements = _filter_elements(chain, y)
+    _, mean, covariance, _, _ = scan(_combined, elements)
+    *_, eta, j = scan(_behind, tuple(each[1:].flip(0) for each in elements)) if len(y) > 1 else elements
+    eta, j = (torch.cat([each.flip(0), torch.zeros_like(each[:1])])[-len(y) :] for each in (eta, j))
+    after = _both_known(covariance, j)
+    return Moments(mean + times(after, eta - times(j, mean)), after)
 
 
 def log_evidence(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Float[Tensor, ""]:
@@ -159,52 +161,66 @@ def _filter_elements(chain: Chain, y: Observations) -> Elements:
     gain = chain.noise @ h.mT @ seen
     left = torch.eye(state, dtype=y.dtype, device=y.device) - gain @ h
     through = f.mT @ h.mT @ seen
-    a, c, j = (
-        matrix.expand(len(y), state, state).clone()
-        for matrix in (left @ f, left @ chain.noise, through @ h @ f)
-    )
+    remains = _sum_of_spreads(left, chain.noise, gain, chain.observation_noise)
+    a, c, j = (matrix.expand(len(y), state, state).clone() for matrix in (left @ f, remains, through @ h @ f))
     b, eta = _moved(gain, y), _moved(through, y)
     h, noise = (matrix[0] if matrix.ndim == 3 else matrix for matrix in (h, chain.observation_noise))
     first = chain.covariance @ h.mT @ torch.linalg.inv(h @ chain.covariance @ h.mT + noise)
     b[0] = chain.mean + first @ (y[0] - h @ chain.mean)
-    c[0] = chain.covariance - first @ h @ chain.covariance
+    c[0] = _sum_of_spreads(torch.eye(state, dtype=y.dtype) - first @ h, chain.covariance, first, noise)
     return a, b, c, eta, j
+
+
+def _sum_of_spreads(a: Tensor, covariance: Tensor, b: Tensor, other: Tensor) -> Tensor:
+    """A P A^T + B R B^T (Joseph's form): sums, where P - B H P would round a small rest of a large P away."""
+    return a @ covariance @ a.mT + b @ other @ b.mT
 
 
 def _combined(one: Elements, two: Elements) -> Elements:
     """Elements of two stretches of time, one behind the other, as one."""
     a, b, c, eta, j = one
     a2, b2, c2, eta2, j2 = two
-    inner = inverse(torch.eye(a.shape[-1], dtype=a.dtype, device=a.device) + c @ j2)
-    forwards, back = a2 @ inner, (inner @ a).mT
+    both = _both_known(c, j2)
+    back = (a - both @ (j2 @ a)).mT
     return (
-        forwards @ a,
-        times(forwards, b + times(c, eta2)) + b2,
-        forwards @ c @ a2.mT + c2,
+        a2 @ back.mT,
+        times(a2, b + times(both, eta2 - times(j2, b))) + b2,
+        a2 @ both @ a2.mT + c2,
         times(back, eta2 - times(j2, b)) + eta,
         back @ j2 @ a + j,
     )
 
 
-def _smoother_elements(chain: Chain, now: Moments) -> Elements:
-    """(E, g, L) of each time: p(x_t given x_{t+1}, y_0 ... y_t) = N(E x + g, L)."""
-    ahead = _predicted(chain, now)
-    back = inverse(ahead.covariance)
-    condition = ahead.covariance.abs().amax(dim=(-2, -1)) * back.abs().amax(dim=(-2, -1))
-    if not bool((condition[:-1] < MOST_CONDITION).all()):
-        raise ValueError(
-            "smoothed: a covariance that the filter predicts is singular; give noise or covariance more directions"
+def _behind(later: Elements, sooner: Elements) -> Elements:
+    """The same where times run backwards."""
+    return _combined(sooner, later)
+
+
+def _both_known(covariance: Covariances, j: Covariances) -> Covariances:
+    """(P^-1 + J)^-1, of singular P too."""
+    product = covariance @ j
+    eye = torch.eye(j.shape[-1], dtype=j.dtype, device=j.device)
+    found = inverse(eye + product) @ covariance
+    if product.numel() and float(product.abs().max()) > EASY:
+        hard = product.abs().amax(dim=(-2, -1)) > EASY
+        # S^T (1 + S J S^T)^-1 S, S^T S = P: a vague P or a precise J takes no digit from what is known well
+        root = _root(covariance[hard])
+        inner = eye + root @ j[hard] @ root.mT
+        scale = inner.diagonal(dim1=-2, dim2=-1).rsqrt()
+        inner = inner * scale[:, :, None] * scale[:, None, :]
+        half = torch.linalg.solve_triangular(
+            torch.linalg.cholesky(inner), scale[:, :, None] * root, upper=False
         )
-    gain = now.covariance @ _following(chain.transition).mT @ back
-    gain[-1] = 0.0
-    rest = now.covariance - gain @ ahead.covariance @ gain.mT
-    return gain, now.mean - times(gain, ahead.mean), rest
+        found[hard] = half.mT @ half
+    return found
 
 
-def _combined_backwards(later: Elements, sooner: Elements) -> Elements:
-    e, g, rest = sooner
-    e2, g2, rest2 = later
-    return e @ e2, times(e, g2) + g, e @ rest2 @ e.mT + rest
+def _root(covariance: Covariances) -> Covariances:
+    """A with A^T A = P, singular ones too, exact to rounding of each number's own scale."""
+    scale = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+    safe = torch.where(scale > 0, scale, 1.0)
+    values, vectors = torch.linalg.eigh(covariance / (safe[:, :, None] * safe[:, None, :]))
+    return (values.clamp(min=0).sqrt()[:, None, :] * vectors).mT * scale[:, None, :]
 
 
 def _predicted(chain: Chain, now: Moments) -> Moments:

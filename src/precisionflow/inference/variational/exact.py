@@ -101,7 +101,10 @@ class Dense:
 
 
 def _dense(model: Model) -> Dense:
-    """Second order expansion of -log p(data, variables), which is exact, at 0."""
+    """Second order expansion of -log p(data, variables), which is exact, at its least value.
+
+    From 0 two steps of Newton's method lead there: the second takes away what the first rounded, where data lie far.
+    """
     shapes = [(*x.plates, *x.start.event[:1]) for x in model.variables]
     sizes = [math.prod(shape) for shape in shapes]
 
@@ -109,14 +112,15 @@ def _dense(model: Model) -> Dense:
         values = zip(model.variables, flat.split(sizes), shapes, strict=True)
         return log_joint(model, {x: value.reshape(shape) for x, value, shape in values}).neg()
 
-    origin = torch.zeros(sum(sizes), dtype=torch.float64, requires_grad=True)
-    at_origin = energy(origin)
-    (slope,) = torch.autograd.grad(at_origin, origin)
-    precision = torch.autograd.functional.hessian(energy, origin.detach())
+    mean = torch.zeros(sum(sizes), dtype=torch.float64)
+    precision = torch.autograd.functional.hessian(energy, mean)
     root = torch.linalg.cholesky(precision)
-    mean = -torch.cholesky_solve(slope[:, None], root)[:, 0]
+    for _ in range(2):
+        at = mean.requires_grad_()
+        (slope,) = torch.autograd.grad(energy(at), at)
+        mean = at.detach() - torch.cholesky_solve(slope[:, None], root)[:, 0]
     spread = 0.5 * (log_det(root) - len(mean) * math.log(2 * math.pi))
-    return Dense(tuple(model.variables), mean, precision, -at_origin.detach() - 0.5 * slope @ mean - spread)
+    return Dense(tuple(model.variables), mean, precision, -energy(mean) - spread)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +181,7 @@ def _learned(factor: Any) -> bool:
 
 
 def _whole(variable: Variable, mean: Tensor) -> Tensor:
-    return mean.expand(*variable.plates, *variable.start.event[:1])
+    return mean.expand((*variable.plates, *variable.start.event[:1]))
 
 
 def _blocks(variable: Variable, belief: Any) -> list[Tensor]:
@@ -185,4 +189,4 @@ def _blocks(variable: Variable, belief: Any) -> list[Tensor]:
     if variable.family is Gaussian:
         return list(belief.variance.expand(variable.plates).reshape(-1, 1, 1))
     width = variable.start.event[0]
-    return list(belief.covariance.expand(*variable.plates, width, width).reshape(-1, width, width))
+    return list(belief.covariance.expand((*variable.plates, width, width)).reshape(-1, width, width))

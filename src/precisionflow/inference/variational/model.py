@@ -118,7 +118,7 @@ class Model:
 def _factor(variable: Variable, given: Predicts, which: Variable | None = None) -> Factor:
     match given:
         case Normal() if which is not None:
-            of = chosen(variable, which, parents=given.plates, algebra=given.algebra, name=variable.name)
+            of = chosen(variable, which, parents=given, name=variable.name)
             return GaussianFactor(variable.name, given, of, which.start.event[:1])
         case Normal():
             return GaussianFactor(variable.name, given, Latent(variable, given.algebra), variable.plates)
@@ -140,7 +140,7 @@ def _data(given: Normal, values: Numbers, which: Variable | None, name: str) -> 
         raise ValueError(f"{name}: has vectors of {algebra.width(found)} numbers, their mean {given.width}")
     if which is None:
         return GaussianFactor(name, given, seen(found, parents=parents, algebra=algebra, name=name), parents)
-    of = chosen(found, which, parents=parents, algebra=algebra, name=name)
+    of = chosen(found, which, parents=given, name=name)
     return GaussianFactor(name, given, of, which.start.event[:1])
 
 

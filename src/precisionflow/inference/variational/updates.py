@@ -4,6 +4,7 @@ The optimum of one belief, all others held, is the sum of the messages to it (Wi
 there too: it is KL(belief, optimum) + constant, which falls along a step of natural parameters.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -14,6 +15,7 @@ import torch
 from precisionflow.inference.counts import require_count
 from precisionflow.inference.variational.elbo import free_energy
 from precisionflow.inference.variational.factors import Beliefs, Message, Variable
+from precisionflow.inference.variational.factors.gaussian import GaussianFactor
 from precisionflow.inference.variational.families import ExponentialFamily, Natural
 from precisionflow.inference.variational.model import Model
 from precisionflow.inference.variational.schedules import Classes, Schedule, require_schedule, sequential
@@ -52,7 +54,8 @@ def infer(
 
     Stops when an iteration changes F by less than tolerance (1 + |F|); at tolerance 0 F is not computed on the way.
     `step` is the share of the way to the optimum, in natural parameters. `shared` says what other ranks, which infer at
-    the same time from other data, have a part in.
+    the same time from other data, have a part in. ValueError where F is not finite, and for a mixture whose components
+    began alike and so stay alike.
     """
     if not 0 < step <= 1:
         raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
@@ -66,13 +69,37 @@ def infer(
     if shared:
         shared.require_shared_parents(model)
     energies: list[float] = []
-    for _ in range(iterations):
+    converged = False
+    for done in range(1, iterations + 1):
         beliefs = updated(model, beliefs, classes, step=step, shared=shared)
-        if tolerance:
+        if tolerance or done == iterations:
             energies.append(free_energy(model, beliefs, shared).item())
-            if len(energies) > 1 and abs(energies[-2] - energies[-1]) <= tolerance * (1 + abs(energies[-1])):
-                return Inferred(beliefs, energies, converged=True)
-    return Inferred(beliefs, energies or [free_energy(model, beliefs, shared).item()], converged=False)
+            _require_finite(energies[-1], done)
+        if tolerance and len(energies) > 1:
+            converged = abs(energies[-2] - energies[-1]) <= tolerance * (1 + abs(energies[-1]))
+        if converged:
+            break
+    _require_apart(model, beliefs)
+    return Inferred(beliefs, energies, converged)
+
+
+def _require_finite(free_energy: float, iterations: int) -> None:
+    if not math.isfinite(free_energy):
+        raise ValueError(
+            f"infer: the free energy is {free_energy} after {iterations} iterations; numbers of the model lie too far "
+            "apart, give data and priors in units in which they are nearer to 1"
+        )
+
+
+def _require_apart(model: Model, beliefs: Beliefs) -> None:
+    """ValueError where all components of a mixture are believed alike: nothing told them apart at the start."""
+    for factor in model.factors:
+        if isinstance(factor, GaussianFactor) and factor.alike(beliefs):
+            names = " and ".join(variable.name for variable in factor.normal.variables)
+            raise ValueError(
+                f"{factor.name}: all states of which= have the same {names}, since nothing told them apart; "
+                "give these a start= that differs between states"
+            )
 
 
 def start(model: Model) -> Beliefs:

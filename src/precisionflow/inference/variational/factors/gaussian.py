@@ -16,6 +16,9 @@ from precisionflow.inference.variational.factors.plates import onto
 from precisionflow.inference.variational.factors.values import Child, Chosen, Moments, mixed
 from precisionflow.inference.variational.families import Natural, Plates
 
+ROUNDING = 1e-13
+"""Relative difference of numbers that were computed alike."""
+
 
 @dataclass(frozen=True, eq=False)
 class GaussianFactor:
@@ -34,6 +37,14 @@ class GaussianFactor:
     @property
     def variables(self) -> tuple[Variable, ...]:
         return (*self.values.variables, *self.normal.variables)
+
+    def alike(self, beliefs: Beliefs) -> bool:
+        """Whether it is a mixture of two states or more whose latent parents are all believed alike."""
+        if not isinstance(self.values, Chosen) or len(self.normal.plates) != 1 or self.normal.plates[0] < 2:
+            return False
+        precision = self.normal.precision_under(beliefs).mean
+        each = zip((self.normal.mean.mean(beliefs), precision), self.normal.algebra.axes, strict=True)
+        return all(part.ndim == axes or _same(part) for part, axes in each)
 
     def energy(self, beliefs: Beliefs) -> Float[Tensor, "*plates"]:
         """-count / 2 <log|X / 2 pi|> + tr(<X> residual)."""
@@ -78,3 +89,8 @@ class GaussianFactor:
         algebra, mean = self.normal.algebra, self.normal.mean
         squares = algebra.outer(mean.mean(beliefs) - moments.centre, to=mean.spread(beliefs))
         return algebra.plus(moments.scatter, moments.half, squares)
+
+
+def _same(parts: Tensor) -> bool:
+    """Whether all along the first axis are equal as far as float64 tells."""
+    return bool(((parts - parts[:1]).abs() <= ROUNDING * parts.abs().amax()).all())

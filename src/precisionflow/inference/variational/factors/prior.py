@@ -29,10 +29,8 @@ class Prior:
         return (self.child,)
 
     def energy(self, beliefs: Beliefs) -> Float[Tensor, "*plates"]:
-        """log normaliser - <natural, <T>>."""
-        return self.family.log_normaliser - self.family.inner(
-            self.family.natural, beliefs[self.child].statistics
-        )
+        """-<log p(child)> of the family."""
+        return self.family.energy(beliefs[self.child])
 
     def message(self, to: Variable, beliefs: Beliefs) -> Message:  # noqa: ARG002
         """The natural parameters."""

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from precisionflow.inference.variational.factors import Beliefs, Variable
 from precisionflow.inference.variational.factors.algebra import LOG_2_PI, Algebra
-from precisionflow.inference.variational.factors.normal import Fixed
+from precisionflow.inference.variational.factors.normal import Fixed, Normal
 from precisionflow.inference.variational.factors.plates import onto, require_plates
 from precisionflow.inference.variational.families import Natural, Plates
 from precisionflow.inference.variational.families.categorical import Categorical
 
 ONE = torch.ones((), dtype=torch.float64)
+NEAR = 1e-10
+"""Nats that rounding may cost a value of a mixture where its squares are counted from the mean of all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +103,48 @@ class Features:
     """Mean of all, from which features are counted: sums of squares stay small."""
     each: Float[Tensor, "values features"]
     """x - origin and its outer product with itself, side by side; of a belief their expectations."""
+    away: Float[Tensor, "values width"]
+    """x - origin."""
+    spread: Float[Tensor, "values squares"] | None
+    """Covariance of each belief."""
 
     @classmethod
     def of(cls, values: Tensor, algebra: Algebra, spread: Tensor | None = None) -> "Features":
         """Of values that have no other plates than one, and perhaps a spread each."""
         origin = values.mean(dim=0)
         away = values - origin
-        parts = (away, algebra.outer(away, to=spread))
-        return cls(origin, torch.cat([part.reshape(len(away), -1) for part in parts], dim=1))
+        flat, squares = (part.reshape(len(away), -1) for part in (away, algebra.outer(away, to=spread)))
+        own = None if spread is None else spread.reshape(len(away), -1)
+        return cls(origin, torch.cat([flat, squares], dim=1), flat, own)
+
+    @cached_property
+    def reach(self) -> float:
+        """Largest |x - origin|^2."""
+        return float(self.away.detach().square().sum(dim=1).max())
+
+    def far(self, precisions: Tensor) -> bool:
+        """Whether squares from the origin are so large beside 1 / precision that their differences are rounded away."""
+        width = self.away.shape[1]
+        most = precisions.detach().reshape(-1, width, width).diagonal(dim1=1, dim2=2).sum(dim=1).max()
+        return float(most) * self.reach * torch.finfo(most.dtype).eps > NEAR
+
+    def scatter(self, weights: Float[Tensor, "values states"], centre: Tensor) -> Tensor:
+        """sum_i w_ik <(x_i - c_k) (x_i - c_k)^T> of every state k, c from the origin, without large squares."""
+        found = []
+        for weight, at in zip(weights.T, centre.reshape(weights.shape[1], -1), strict=True):
+            near = self.away - at
+            found.append((near.T * weight) @ near)
+        summed = torch.stack(found).flatten(1)
+        return summed if self.spread is None else summed + weights.T @ self.spread
+
+    def distances(self, matrices: Tensor, mean: Tensor) -> Float[Tensor, "values states"]:
+        """tr(X_k <(x_i - m_k) (x_i - m_k)^T>) of every value i and state k, m from the origin."""
+        width, found = self.away.shape[1], []
+        for matrix, at in zip(matrices.reshape(-1, width, width), mean.reshape(-1, width), strict=True):
+            near = self.away - at
+            found.append(((near @ matrix) * near).sum(dim=1))
+        summed = torch.stack(found, dim=1)
+        return summed if self.spread is None else summed + self.spread @ matrices.flatten(1).T
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +155,12 @@ class Chosen:
     values: Features | Variable
     shape: tuple[int, ...]
     """Of one value."""
-    algebra: Algebra
+    parents: Normal
+
+    @property
+    def algebra(self) -> Algebra:
+        """Of numbers or of vectors."""
+        return self.parents.algebra
 
     @property
     def child(self) -> Variable | None:
@@ -135,7 +176,10 @@ class Chosen:
         first, second = self._split(weights.T @ of.each)
         safe = count.clamp(min=torch.finfo(count.dtype).tiny)
         centre = first / safe.reshape(-1, *(1 for _ in self.shape))
-        scatter = self.algebra.plus(second, -count, self.algebra.outer(centre))
+        if of.far(self.parents.precision_under(beliefs).mean):
+            scatter = of.scatter(weights, centre).reshape(second.shape)
+        else:
+            scatter = self.algebra.plus(second, -count, self.algebra.outer(centre))
         return Moments(count, centre + of.origin, 0.5 * scatter)
 
     def _features(self, beliefs: Beliefs) -> Features:
@@ -153,18 +197,22 @@ class Chosen:
         self, precision: Fixed, mean: Tensor, spread: Tensor | None, beliefs: Beliefs
     ) -> Tensor:
         """<log N(x; mean_k, X_k^-1)> of every value and state k."""
-        of = self._features(beliefs)
+        of, states = self._features(beliefs), self.which.start.event[0]
         away = mean - of.origin
-        squares = self.algebra.outer(away, to=spread)
-        constant = 0.5 * (precision.log_mean - self.algebra.trace(precision.mean, squares))
-        pull = self.algebra.times(precision.mean, away)
-        states = self.which.start.event[0]
-        weights = [
+        far = of.far(precision.mean)
+        squares = spread if far else self.algebra.outer(away, to=spread)
+        constant = 0.5 * (precision.log_mean - LOG_2_PI * self.algebra.width(mean))
+        if squares is not None:
+            constant = constant - 0.5 * self.algebra.trace(precision.mean, squares)
+        first = away if far else self.algebra.times(precision.mean, away)
+        linear, square = (
             each.expand(states, *each.shape[each.ndim - axes :]).reshape(states, -1)
-            for each, axes in zip((pull, -0.5 * precision.mean), self.algebra.axes, strict=True)
-        ]
-        constant = constant - 0.5 * LOG_2_PI * self.algebra.width(mean)
-        logs = torch.addmm(constant.expand(states), of.each, torch.cat(weights, dim=1).T)
+            for each, axes in zip((first, precision.mean), self.algebra.axes, strict=True)
+        )
+        if far:
+            logs = constant.expand(states) - 0.5 * of.distances(square, linear)
+        else:
+            logs = torch.addmm(constant.expand(states), of.each, torch.cat([linear, -0.5 * square], dim=1).T)
         return logs.reshape(*self.which.plates, states)
 
     def _split(self, sums: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,11 +262,10 @@ def require_choice(which: Variable, parents: Plates, name: str) -> None:
         )
 
 
-def chosen(
-    values: Tensor | Variable, which: Variable, *, parents: Plates, algebra: Algebra, name: str
-) -> Chosen:
+def chosen(values: Tensor | Variable, which: Variable, *, parents: Normal, name: str) -> Chosen:
     """Values and what chooses their parents."""
-    require_choice(which, parents, name)
+    require_choice(which, parents.plates, name)
+    algebra = parents.algebra
     event = algebra.axes[0]
     if isinstance(values, Variable):
         plates, shape = values.plates, values.start.event[:event]
@@ -227,5 +274,5 @@ def chosen(
     if plates != which.plates:
         raise ValueError(f"{name}: plates {plates} are not those of which=, {which.plates}")
     if isinstance(values, Tensor):
-        return Chosen(which, Features.of(values.reshape(-1, *shape), algebra), tuple(shape), algebra)
-    return Chosen(which, values, tuple(shape), algebra)
+        return Chosen(which, Features.of(values.reshape(-1, *shape), algebra), tuple(shape), parents)
+    return Chosen(which, values, tuple(shape), parents)

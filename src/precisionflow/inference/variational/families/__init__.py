@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from jaxtyping import Float
@@ -63,9 +63,13 @@ class ExponentialFamily(ABC):
         """log p(x), in nats."""
         return self.inner(self.natural, self.statistics_of(value)) - self.log_normaliser
 
+    def energy(self, belief: Any) -> Float[Tensor, "*plates"]:
+        """-<log p(x)> under a belief of the same family, or a `Point`, in nats."""
+        return self.log_normaliser - self.inner(self.natural, belief.statistics)
+
     def entropy(self) -> Float[Tensor, "*plates"]:
         """-<log p(x)>, in nats."""
-        return self.log_normaliser - self.inner(self.natural, self.statistics)
+        return self.energy(self)
 
     def kl(self, other: Self) -> Float[Tensor, "*plates"]:
         """<log p(x) - log other(x)> under p, in nats."""

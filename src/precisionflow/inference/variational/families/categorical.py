@@ -9,8 +9,8 @@ from torch import Tensor
 from precisionflow.inference.variational.families import ExponentialFamily, Natural, Numbers, numbers
 from precisionflow.inference.variational.families.dirichlet import Probabilities
 
-LOG_TINY = -708.0
-"""Stands for log 0, near that of the least float64: what is impossible costs much and no infinity."""
+LOG_TINY = -1e8
+"""Stands for log 0: no infinity, but more than data say against it, and small enough to keep 1e-8 nats of a sum."""
 
 
 class Categorical(ExponentialFamily):

@@ -2,7 +2,7 @@
 
 import math
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 from jaxtyping import Float
 from torch import Tensor
@@ -53,6 +53,20 @@ class Gaussian(ExponentialFamily):
     def log_normaliser(self) -> Scalars:
         """precision mean^2 / 2 - log(precision / 2 pi) / 2."""
         return 0.5 * (self.natural[0] * self.mean - self.natural[1].log() + math.log(2 * math.pi))
+
+    def energy(self, belief: Any) -> Scalars:
+        """(precision <(x - mean)^2> - log(precision / 2 pi)) / 2: exact however far from 0 the mean lies."""
+        squares = belief.variance + (belief.mean - self.mean).square()
+        return 0.5 * (self.natural[1] * squares - self.natural[1].log() + math.log(2 * math.pi))
+
+    def log_density(self, value: Scalars) -> Scalars:
+        """log p(x), in nats."""
+        squares = (value - self.mean).square()
+        return -0.5 * (self.natural[1] * squares - self.natural[1].log() + math.log(2 * math.pi))
+
+    def kl(self, other: Self) -> Scalars:
+        """<log p(x) - log other(x)> under p, in nats."""
+        return other.energy(self) - self.entropy()
 
     @staticmethod
     def statistics_of(value: Scalars) -> Natural:

@@ -2,7 +2,7 @@
 
 import math
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float
@@ -60,6 +60,24 @@ class GaussianVector(ExponentialFamily):
     def log_normaliser(self) -> Float[Tensor, "*plates"]:
         """mean^T precision mean / 2 - log|precision / 2 pi| / 2."""
         quadratic = (self.natural[0] * self.mean).sum(dim=-1)
+        return 0.5 * (quadratic - log_det(self.root) + self.event[0] * math.log(2 * math.pi))
+
+    def energy(self, belief: Any) -> Float[Tensor, "*plates"]:
+        """(tr(precision <(x - mean) (x - mean)^T>) - log|precision / 2 pi|) / 2: exact however far the mean lies."""
+        away = belief.mean - self.mean
+        return self._energy(belief.covariance + outer(away, away))
+
+    def log_density(self, value: Vectors) -> Float[Tensor, "*plates"]:
+        """log p(x), in nats."""
+        away = value - self.mean
+        return -self._energy(outer(away, away))
+
+    def kl(self, other: Self) -> Float[Tensor, "*plates"]:
+        """<log p(x) - log other(x)> under p, in nats."""
+        return other.energy(self) - self.entropy()
+
+    def _energy(self, squares: Matrices) -> Float[Tensor, "*plates"]:
+        quadratic = (self.natural[1] * squares).sum(dim=(-2, -1))
         return 0.5 * (quadratic - log_det(self.root) + self.event[0] * math.log(2 * math.pi))
 
     @staticmethod

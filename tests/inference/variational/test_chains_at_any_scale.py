@@ -1,0 +1,115 @@
+"""Chains with vague priors, precise readings and unlike units, against a smoother of 60 decimal digits."""
+
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+import torch
+
+from precisionflow.inference.variational.chains import Chain, filtered, log_evidence, smoothed
+
+STEPS, INTERVAL = 25, 0.1
+
+
+def target(*, noise=1.0, reading=1.0, prior=10.0, units=(1.0, 1.0)) -> Chain:
+    """A place and its speed, each in a unit of its own; the place is read."""
+    unit = torch.diag(torch.tensor(units, dtype=torch.float64))
+    back = torch.linalg.inv(unit)
+    f = torch.tensor([[1.0, INTERVAL], [0.0, 1.0]], dtype=torch.float64)
+    q = torch.tensor([[INTERVAL**3 / 3, INTERVAL**2 / 2], [INTERVAL**2 / 2, INTERVAL]], dtype=torch.float64)
+    return Chain(
+        transition=unit @ f @ back,
+        noise=noise * unit @ q @ unit,
+        observation=torch.tensor([[1.0, 0.0]], dtype=torch.float64) @ back,
+        observation_noise=torch.tensor([[reading]]),
+        mean=torch.zeros(2),
+        covariance=prior * unit @ unit,
+    )
+
+
+def readings(reading):
+    torch.manual_seed(0)
+    return reading**0.5 * torch.randn(STEPS, 1, dtype=torch.float64)
+
+
+def decimals(matrix):
+    return np.vectorize(Decimal, otypes=[object])(matrix.numpy())
+
+
+def inverse(m):
+    return np.array([[m[1, 1], -m[0, 1]], [-m[1, 0], m[0, 0]]]) / (m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0])
+
+
+def in_decimals(of: Chain, y):
+    """(filtered, smoothed) means and covariances, and log p(y)."""
+    with localcontext() as context:
+        context.prec = 60
+        f, q, h, r = map(decimals, (of.transition, of.noise, of.observation, of.observation_noise))
+        mean, covariance, log = decimals(of.mean), decimals(of.covariance), Decimal(0)
+        now, ahead = [], []
+        for t, row in enumerate(decimals(y)):
+            if t:
+                mean, covariance = f @ mean, f @ covariance @ f.T + q
+            ahead.append((mean, covariance))
+            spread = (h @ covariance @ h.T + r)[0, 0]
+            away = (row - h @ mean)[0]
+            log -= ((Decimal(2) * Decimal(np.pi) * spread).ln() + away * away / spread) / 2
+            gain = (covariance @ h.T)[:, 0] / spread
+            mean, covariance = mean + gain * away, covariance - np.outer(gain, h @ covariance)
+            now.append((mean, covariance))
+        later = [now[-1]]
+        for (m, p), (m_ahead, p_ahead) in zip(now[-2::-1], ahead[:0:-1], strict=True):
+            back = p @ f.T @ inverse(p_ahead)
+            m_after, p_after = later[-1]
+            later.append((m + back @ (m_after - m_ahead), p + back @ (p_after - p_ahead) @ back.T))
+        return _floats(now), _floats(later[::-1]), float(log)
+
+
+def _floats(moments):
+    return tuple(np.array([each[part] for each in moments]).astype(float) for part in range(2))
+
+
+def require_close(found, wanted):
+    """Means in standard deviations, variances relatively."""
+    variance = np.diagonal(wanted[1], axis1=1, axis2=2)
+    away = np.abs(found.mean.numpy() - wanted[0]) / np.sqrt(variance)
+    assert away.max() < 1e-8
+    assert np.diagonal(found.covariance.numpy(), axis1=1, axis2=2) == pytest.approx(variance, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        *({"prior": prior} for prior in (1e4, 1e8, 1e12)),
+        *({"reading": reading} for reading in (1e-8, 1e-4, 1e6)),
+        *({"noise": noise} for noise in (0.0, 1e-12, 1e-6, 1e8)),
+        *({"units": units} for units in ((1e6, 1e-6), (1e-6, 1e6), (1e-6, 1e-6), (1e3, 1e6))),
+        {"prior": 1e6, "reading": 1e-6, "noise": 1e-6},
+    ],
+    ids=str,
+)
+def test_moments_and_evidence_are_those_of_sixty_digits(settings):
+    of, y = target(**settings), readings(settings.get("reading", 1.0))
+    now, later, log = in_decimals(of, y)
+    require_close(filtered(of, y), now)
+    require_close(smoothed(of, y), later)
+    assert log_evidence(of, y).item() == pytest.approx(log, rel=1e-9)
+
+
+@pytest.mark.parametrize("state", [1, 3])
+def test_other_widths_do_not_depend_on_units(state):
+    torch.manual_seed(state)
+    f = 0.9 * torch.linalg.qr(torch.randn(state, state, dtype=torch.float64)).Q
+    h, y = torch.randn(1, state, dtype=torch.float64), torch.randn(STEPS, 1, dtype=torch.float64)
+    found = []
+    for powers in (torch.zeros(state), torch.linspace(-6, 6, state)):
+        unit = torch.diag(10 ** powers.double())
+        back = torch.linalg.inv(unit)
+        of = Chain(
+            unit @ f @ back, unit @ unit, h @ back, torch.eye(1), torch.zeros(state), 1e8 * unit @ unit
+        )
+        after = smoothed(of, y)
+        found.append((after.mean @ back, back @ after.covariance @ back))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
