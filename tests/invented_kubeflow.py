@@ -106,6 +106,8 @@ class Kubeflow(Cluster):
             asked = json.loads(parse_qs(query).get("filter", ['{"predicates": []}'])[0])["predicates"]
             mine = all(one["stringValue"] == "mine" for one in asked)
             return {"runs": [self.answers[f"{API}/runs/{RUN}"]] if mine else [], "total_size": int(mine)}
+        if path == f"{API}/recurringruns":
+            return {}
         if of_run := re.fullmatch(rf"{NAMESPACE}/pods/(run-pod-\d+)/log", path):
             return f"precisionflow: said by {of_run[1]}\n"
         if path == f"{NAMESPACE}/pods":

@@ -184,6 +184,11 @@ def test_a_refused_schedule_leaves_nothing(cluster: Cluster, connection: Connect
     code, out, err = cluster("submit", str(cluster.experiment), "--cron", "0 0 3 * * *", "--run-name", other)
     assert (code, err) == (0, "")
     assert out.startswith(f"{too_few(cluster.name)}recurring run {other} (")
+    code, out, err = cluster("status", other)
+    assert (code, err, out.splitlines()[1:]) == (0, "", ["  none has been started yet"])
+    code, out, err = cluster("cancel", other)
+    assert (code, err, out.rstrip().endswith(": starts no more runs")) == (0, "", True)
+    assert not connection.pipelines.list_recurring_runs(filter=called(other)).recurring_runs
 
 
 def test_what_cannot_start_is_told_and_cancelled(cluster: Cluster) -> None:

@@ -114,6 +114,8 @@ def _tell_done(run: "V2beta1Run") -> None:
 def _tell(name: str, run_id: str, *, recurring: bool, tracked: bool, connection: Connection) -> None:
     kind, page = ("recurring run", "recurringrun") if recurring else ("run", "runs")
     print(f"{kind} {name} ({run_id})")
+    if recurring:
+        print(f"its runs: {command('status', name)}; no more of them: {command('cancel', name)}")
     if not tracked:
         print(f"not tracked: namespace {connection.namespace} has no ConfigMap precisionflow-mlflow")
     path = f"#/{page}/details/{run_id}"
@@ -148,8 +150,7 @@ def fetch_results(run: str, *, out: Path, access: Access) -> None:
     Of a run that is unfinished or failed, what its tasks have finished.
     """
     from precisionflow.cluster.pipelines.fetch import experiments_of, fetch
-    from precisionflow.cluster.pipelines.runs import find_run
-    from precisionflow.cluster.pipelines.status import state_of
+    from precisionflow.cluster.pipelines.runs import find_run, state_of
 
     connection = Connection(access)
     found = find_run(run, connection=connection)

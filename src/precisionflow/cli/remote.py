@@ -55,7 +55,11 @@ def submit(
 @app.command()
 def status(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="Id or name of a run, or a results folder of this machine.")
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="Id or name of a run or recurring run, or a results folder of this machine.",
+        ),
     ],
     following: Annotated[
         bool, typer.Option("--follow", help="Of a folder: show it again and again, until the run there ends.")
@@ -115,7 +119,7 @@ def fetch(
 
 @app.command()
 def cancel(run: Run, context: Context = None, namespace: Namespace = None, host: Host = None) -> None:
-    """Stop a run and its training jobs; what is finished stays."""
+    """Stop a run and its training jobs, or let a recurring run start no more; what is finished stays."""
     from precisionflow.cluster.pipelines.cancel import cancel_run
 
     cancel_run(run, access=Access(context, namespace, host))

@@ -340,7 +340,6 @@ def test_what_a_run_has_done_is_not_run_again_unless_it_gets_a_name(
         "results: precisionflow fetch mine",
     ]
     assert installed.kubeflow.made == []
-    installed.kubeflow.answers[f"{API}/recurringruns"] = {}
     code, out, err = line(*words, "--run-name", "other")
     assert (code, err) == (0, "")
     assert "nothing is run" not in out

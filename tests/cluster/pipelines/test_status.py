@@ -2,7 +2,8 @@
 
 import pytest
 
-from precisionflow.cluster.pipelines.status import duration, task_line
+from precisionflow.cluster.pipelines.runs import duration
+from precisionflow.cluster.pipelines.status import task_line
 from precisionflow.cluster.pipelines.tasks import Task
 
 

@@ -4,17 +4,20 @@ from precisionflow.cluster.access import names, objects
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.errors import explained
 from precisionflow.cluster.access.kinds import EXPERIMENTS, TRAINJOBS, WORKFLOWS
-from precisionflow.cluster.pipelines.runs import ENDED, find_run
-from precisionflow.cluster.pipelines.status import state_of
+from precisionflow.cluster.pipelines.recurring import end_recurring
+from precisionflow.cluster.pipelines.runs import ENDED, find_recurring, find_run, state_of
 from precisionflow.cluster.pipelines.tasks import workflow_of
 
 
 def cancel_run(run: str, *, access: Access) -> None:
-    """Stop a run, its TrainJobs and Katib experiments; what is finished stays.
+    """Stop a run, its TrainJobs and Katib experiments; what is finished stays. A recurring run starts no more runs.
 
     The run's last task still records the end; called again while that goes on, it is stopped too.
     """
     connection = Connection(access)
+    if recurring := find_recurring(run, connection=connection):
+        end_recurring(recurring, connection=connection)
+        return
     found = find_run(run, connection=connection)
     if found.state in ENDED:
         print(f"run {found.display_name} ({found.run_id}): {state_of(found)} already")

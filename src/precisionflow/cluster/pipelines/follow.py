@@ -13,9 +13,9 @@ from precisionflow.cluster.access.pod_state import QUEUED, waiting
 from precisionflow.cluster.pipelines.mistake import MARK
 from precisionflow.cluster.pipelines.pods import failure, node_of, pods_of
 from precisionflow.cluster.pipelines.queued import Queues
-from precisionflow.cluster.pipelines.runs import ENDED, read_run
+from precisionflow.cluster.pipelines.runs import ENDED, read_run, state_of
 from precisionflow.cluster.pipelines.specification import task_count
-from precisionflow.cluster.pipelines.status import state_of, task_line
+from precisionflow.cluster.pipelines.status import task_line
 from precisionflow.cluster.pipelines.tasks import Task, tasks_of
 from precisionflow.console import command
 

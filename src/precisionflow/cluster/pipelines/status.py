@@ -1,22 +1,21 @@
 """State of a run and of its tasks, in lines."""
 
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.pipelines.pods import node_of, pods_of
 from precisionflow.cluster.pipelines.queued import Queues
-from precisionflow.cluster.pipelines.runs import ENDED, find_run, stopped
+from precisionflow.cluster.pipelines.recurring import print_recurring
+from precisionflow.cluster.pipelines.runs import ENDED, find_recurring, find_run, state_of
 from precisionflow.cluster.pipelines.tasks import Task, tasks_of
-
-if TYPE_CHECKING:
-    from kfp_server_api import V2beta1Run
-
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def print_status(run: str, *, access: Access, screen: TextIO) -> None:
-    """Print the state of a run and of each of its tasks."""
+    """Print the state of a run and of each of its tasks; of a recurring run its schedule and its last runs."""
     connection = Connection(access)
+    if recurring := find_recurring(run, connection=connection):
+        print_recurring(recurring, connection=connection, screen=screen)
+        return
     found = find_run(run, connection=connection)
     print(f"run {found.display_name} ({found.run_id}): {state_of(found)}", file=screen)
     tasks, places, queues = tasks_of(found, connection=connection), dict[str, str](), Queues(connection)
@@ -30,26 +29,6 @@ def print_status(run: str, *, access: Access, screen: TextIO) -> None:
     if found.state not in ENDED:
         for job, place in queues.jobs(str(found.run_id)).items():
             print(f"  TrainJob {job}: {place}", file=screen)
-
-
-def state_of(run: "V2beta1Run") -> str:
-    """State of a run in a word or two, and how long it took where it has ended."""
-    state = str(run.state or "PENDING").lower()
-    if run.state not in ENDED:
-        return state
-    if run.state == "FAILED" and stopped(run):
-        state = "canceled"
-    seconds = (run.finished_at - run.created_at).total_seconds()
-    return f"{state} after {duration(seconds)}"
-
-
-def duration(seconds: float) -> str:
-    """Two units at most: 3 d 4 h, 5 min 6 s."""
-    whole = max(0, int(seconds))
-    for (size, unit), (smaller, below) in zip(_UNITS, (*_UNITS[1:], (1, "s")), strict=True):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // smaller} {below}"
-    return f"{whole} s"
 
 
 def task_line(task: Task) -> str:

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
-from precisionflow.cluster.pipelines.runs import called, runs_called
+from precisionflow.cluster.pipelines.runs import LOOKED_AT, called, find_recurring, runs_called
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
-
-LOOKED_AT = 100
-"""Number of an experiment's newest runs among which one of the same version is looked for."""
 
 
 def start(
@@ -74,11 +71,8 @@ def succeeded(pipeline: str, version: str, *, connection: Connection) -> "V2beta
 def refuse_taken(run_name: str, *, connection: Connection) -> None:
     """ClusterError where a run, or a recurring one, has this name."""
     taken = [f"run {run.run_id}" for run in runs_called(run_name, connection=connection)]
-    with explained("looking for recurring runs"):
-        recurring = connection.pipelines.list_recurring_runs(
-            page_size=1, filter=called(run_name), namespace=connection.kfp_namespace
-        )
-    taken += [f"recurring run {one.recurring_run_id}" for one in recurring.recurring_runs or ()]
+    if recurring := find_recurring(run_name, connection=connection):
+        taken.append(f"recurring run {recurring.recurring_run_id}")
     if taken:
         raise ClusterError(f"run name {run_name!r} is taken by {taken[0]}; give another one with --run-name")
 
