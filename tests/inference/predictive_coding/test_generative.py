@@ -20,6 +20,7 @@ from precisionflow.config.learning import (
 )
 from precisionflow.config.networks import Generative as Config
 from precisionflow.inference.predictive_coding.generative import Generative
+from precisionflow.inference.predictive_coding.laplace import curvature
 from precisionflow.inference.predictive_coding.settle import begun, settle
 from precisionflow.models.networks.generative import generative
 from precisionflow.training.batches import Batch
@@ -252,6 +253,24 @@ def test_a_step_of_gauss_newton_is_halved_where_the_energy_would_rise(data, monk
     monkeypatch.setattr("precisionflow.inference.predictive_coding.descent.HALVINGS", 0)
     found = settle(clamped, clamped.passed(), model.laws, config=newton, steps=8)
     torch.testing.assert_close(clamped.energies(clamped.passed(found.errors), model.laws), energies[0])
+
+
+def test_an_image_whose_curvature_has_no_root_stays_and_has_no_volume(data, monkeypatch):
+    """No rank of several ends alone in the factorisation: the energy or the loss tells it of all of them."""
+    newton = coding(iterations=2, step_size=1.0, descent=GaussNewton())
+    model, (images, given) = made(newton, activation="tanh"), data
+
+    def broken(*arguments):
+        found = curvature(*arguments)
+        signs = torch.where(torch.arange(len(found)) == 2, -1.0, 1.0)
+        return signs[:, None, None] * found
+
+    monkeypatch.setattr("precisionflow.inference.predictive_coding.descent.curvature", broken)
+    monkeypatch.setattr("precisionflow.inference.predictive_coding.laplace.curvature", broken)
+    inferred = model.infer(images, given)
+    moved = torch.cat(inferred.errors, dim=1).abs().sum(dim=1) > 0
+    assert moved.tolist() == [True, True, False, True, True]
+    assert inferred.free_energies.isnan().tolist() == [False, False, True, False, False]
 
 
 def lesson(model, images, given):

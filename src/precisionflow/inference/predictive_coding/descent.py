@@ -10,7 +10,7 @@ from torch import Tensor
 
 from precisionflow.config import learning as kinds
 from precisionflow.inference.predictive_coding.energy import Pass
-from precisionflow.inference.predictive_coding.laplace import curvature
+from precisionflow.inference.predictive_coding.laplace import curvature, root
 from precisionflow.inference.predictive_coding.laws import Stepped, StepSize
 from precisionflow.inference.predictive_coding.variables import Variables
 
@@ -115,7 +115,7 @@ class GaussNewton(Gradient):
     """e - size H^-1 dE/de, H the curvature of the whole energy of a sample (`laplace.curvature`).
 
     The size of each sample is step_size, or that halved up to `HALVINGS` times, or 0: the one of the lowest energy, so
-    that no step raises it.
+    that no step raises it. A sample whose H has no root in its dtype stays too.
     """
 
     def stepped(
@@ -128,8 +128,9 @@ class GaussNewton(Gradient):
                 zip(errors, passed.predictions, gradients, strict=True)
             )
         ]
-        root = torch.linalg.cholesky(curvature(clamped, errors, laws))
-        moves = torch.cholesky_solve(torch.cat(slopes, dim=-1)[..., None], root)[..., 0]
+        lower = root(curvature(clamped, errors, laws))
+        moves = torch.cholesky_solve(torch.cat(slopes, dim=-1)[..., None], lower)[..., 0]
+        moves = moves.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         each = moves.split([error.shape[-1] for error in errors], dim=-1)
         sizes = [0.0, *(step_size / 2**halvings for halvings in reversed(range(HALVINGS + 1)))]
         tried = [

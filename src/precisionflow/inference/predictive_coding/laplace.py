@@ -34,10 +34,16 @@ def curvature(clamped: Clamped, errors: Sequence[Errors], laws: Laws) -> Curvatu
     return through + torch.diag_embed(torch.cat(precisions, dim=-1))
 
 
+def root(of: Curvature) -> Curvature:
+    """Lower triangular L with L L^T = H; NaN of a sample whose H is not positive definite as far as its dtype tells."""
+    found, failed = torch.linalg.cholesky_ex(of)
+    return torch.where(failed[:, None, None] > 0, math.nan, found)
+
+
 def log_volume(clamped: Clamped, errors: Sequence[Errors], laws: Laws) -> Float[Tensor, "samples"]:
     """1/2 log|H / 2 pi|: -log p at the settled errors plus this is -log of the Gaussian integral about them."""
     found = curvature(clamped, errors, laws)
-    diagonal = torch.linalg.cholesky(found).diagonal(dim1=-2, dim2=-1)
+    diagonal = root(found).diagonal(dim1=-2, dim2=-1)
     return diagonal.log().sum(dim=-1) - 0.5 * found.shape[-1] * math.log(2 * math.pi)
 
 
@@ -46,8 +52,8 @@ def output_variance(
 ) -> Float[Tensor, "samples outputs"]:
     """diag(G H^-1 G^T): variance of the output's prediction under the Gaussian about the settled errors."""
     _, jacobian = _output_and_jacobian(clamped, errors)
-    root = torch.linalg.cholesky(curvature(clamped, errors, laws))
-    whitened = torch.linalg.solve_triangular(root, jacobian.transpose(0, 1), upper=False)
+    lower = root(curvature(clamped, errors, laws))
+    whitened = torch.linalg.solve_triangular(lower, jacobian.transpose(0, 1), upper=False)
     return whitened.square().sum(dim=1)
 
 
