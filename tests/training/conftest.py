@@ -82,6 +82,7 @@ CASES: dict[str, dict[str, Any]] = {
             (3, "by head", BY_HEAD),
             (3, "amortised", AMORTISED),
             (1, "stopping early", EARLY),
+            (3, "stopping early", EARLY),
             (1, "secant", SECANT),
             (2, "by layer", BY_LAYER),
         )

@@ -17,6 +17,8 @@ DIGITS: dict[str, Any] = {
 """Two states below the class, with a Gaussian belief about them."""
 EARLY_DIGITS = DIGITS | {"learning": DIGITS["learning"] | {"iterations": 20, "tolerance": 1e-3}}
 """Settling that the tolerance ends, in a lesson and in validation."""
+UNSTABLE = DIGITS | {"learning": DIGITS["learning"] | {"step_size": 1e3}}
+"""Steps beyond stability."""
 MODES: dict[str, Any] = DIGITS | {
     "model": DIGITS["model"] | {"beliefs": "mode", "prior": {"kind": "predicted"} | BOUNDS},
     "learning": {
@@ -28,13 +30,15 @@ MODES: dict[str, Any] = DIGITS | {
         "law": {"kind": "student_t", "shape": "learned"},
         "precision": {"kind": "predicted"} | BOUNDS,
     },
+    "training": {"steps": 12, "batch_size": 8, "learning_rate": 0.01, "average": 0.5},
 }
-"""The states alone are believed, after steps of Gauss-Newton."""
+"""The states alone are believed, after steps of Gauss-Newton; validated is a running mean of the weights."""
 IMAGES = {
     "stage 0 digits": DIGITS,
     "stage 1 early digits": EARLY_DIGITS,
     "stage 2 digits": DIGITS,
     "stage 3 digits": DIGITS,
+    "stage 3 early digits": EARLY_DIGITS,
     "stage 2 modes": MODES,
     "stage 3 modes": MODES,
 }

@@ -3,19 +3,24 @@
 on_ranks.py FOLDER: reads FOLDER/data (prepared), keeps checkpoints in FOLDER/checkpoints, writes FOLDER/<ranks>.json.
 """
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from digits import EARLY_DIGITS, UNSTABLE
 from rules_of_tests import SeveralSteps
 from torch import distributed as dist
 from torch import nn
 
 from precisionflow.config import Experiment, resolve
+from precisionflow.inference.predictive_coding import generative
+from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.results.layout import data_folder
 from precisionflow.results.lifetime import leave
 from precisionflow.training.batches import part_batches
@@ -67,6 +72,8 @@ BROKEN = (
     ("stage 1", "zero_pp_rank_1_*_optim_states.pt", lambda path: os.truncate(path, path.stat().st_size // 2)),
 )
 """Checkpoint, file, what happens to it."""
+WATCHED = ("stage 3 predictive coding", "stage 3 early digits")
+"""Cases that are trained once more from their checkpoint with a record before every step."""
 RULES: dict[str, Callable[[], nn.Module]] = {"several steps": SeveralSteps}
 """End of a case's name -> the rule that learns in place of the configured one."""
 
@@ -101,9 +108,13 @@ def engine_of(
     return engine
 
 
-def curve(engine: SingleNetwork, ranks: Ranks, steps: range) -> list[float]:
+def curve(engine: SingleNetwork, ranks: Ranks, steps: range, *, watched: bool = False) -> list[float]:
+    """Losses of some steps and then of a validation; `watched`: with a record before every step."""
     means = []
     for step in steps:
+        if watched:
+            engine.monitored(step)
+            engine.attended(step)
         loss, _ = engine.step(engine.feed.batch(step), step)
         means.append(float(ranks.sum(loss.double().clone()) / ranks.count))
     return [*means, float(engine.validate(EVERY))]
@@ -113,6 +124,69 @@ def of_every_rank(value: object, ranks: Ranks) -> list[Any]:
     found = [None] * ranks.count
     dist.all_gather_object(found, value)
     return found
+
+
+def looked_into(engine: SingleNetwork, ranks: Ranks) -> dict[str, Any]:
+    """What is seen of settling and attention after all steps, and the iterations of every rank."""
+    (seen,) = engine.monitored(STEPS) or [None]
+    (rows,) = engine.attended(STEPS) or [[]]
+    settling = (
+        {"seen": list(seen.entries(STEPS)), "iterations": of_every_rank(seen.iterations, ranks)}
+        if seen
+        else {}
+    )
+    return {"attended": [[*row] for row in rows], **settling}
+
+
+@contextlib.contextmanager
+def counting_steps() -> Iterator[list[int]]:
+    """Steps that images take to settle while nothing is learned, one number a batch."""
+    found: list[int] = []
+    real = generative.settle
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        settled = real(*arguments, **named)
+        found.append(settled.steps)
+        return settled
+
+    generative.settle = counted
+    try:
+        yield found
+    finally:
+        generative.settle = real
+
+
+def told_unsettled(act: Callable[[], object]) -> str:
+    """What Unsettled says of an act."""
+    try:
+        act()
+    except Unsettled as error:
+        return str(error)
+    return ""
+
+
+def agreements(tree: dict[str, Any], data: Path, ranks: Ranks) -> dict[str, Any]:
+    """Case -> what every rank is told of what one of them, or all, met."""
+    found: dict[str, Any] = {
+        "words": [ranks.first_told(of[ranks.index]) for of in (("", "zwei ü"), ("one", "two"), ("", ""))],
+        "greatest": ranks.greatest(5 - 2 * ranks.index),
+    }
+    for stage in (1, 3):
+        of_ranks = {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}}
+        engine = engine_of(resolve(tree | UNSTABLE | of_ranks), data, ranks)
+        found[f"stage {stage} lesson"] = told_unsettled(partial(engine.step, engine.feed.batch(0), 0))
+        engine.close()
+        experiment = resolve(tree | EARLY_DIGITS | of_ranks)
+        engine = engine_of(experiment, data, ranks)
+        engine.step(engine.feed.batch(0), 0)
+        with counting_steps() as steps:
+            engine.validate(EVERY)
+        found[f"stage {stage} steps of validation"] = steps
+        if ranks.index == 1:
+            engine.network.learning = resolve(tree | UNSTABLE).learning  # type: ignore[assignment]
+        found[f"stage {stage} validation"] = told_unsettled(partial(engine.validate, EVERY))
+        engine.close()
+    return {f"agreed {case}": of_every_rank(of, ranks) for case, of in found.items()}
 
 
 def refusal(checkpoint: Path, file: str, damage: Callable[[Path], None], *start: Any) -> str:
@@ -152,9 +226,8 @@ def main(folder: Path) -> None:
             ranks.barrier()
             engine.save(checkpoint)
             results[name] += curve(engine, ranks, range(STEPS // 2, STEPS))
-            if seen := [] if experiment.engine.zero_stage == 3 else engine.monitored(STEPS):
-                results[f"{name} seen"] = list(seen[0].entries(STEPS))
-                results[f"{name} iterations"] = of_every_rank(seen[0].iterations, ranks)
+            if experiment.engine.pipeline_stages == 1:
+                results |= {f"{name} {of}": found for of, found in looked_into(engine, ranks).items()}
             weights = engine.whole_weights()
             if experiment.engine.zero_stage:
                 results[f"{name} bucket"] = [engine.engine.optimizer.reduce_bucket_size]
@@ -165,6 +238,11 @@ def main(folder: Path) -> None:
         engine = engine_of(experiment, data, ranks, resume=checkpoint, rule=rule())
         results[f"{name} resumed"] = curve(engine, ranks, range(STEPS // 2, STEPS))
         engine.close()
+        if name in WATCHED:
+            engine = engine_of(experiment, data, ranks, resume=checkpoint)
+            results[f"{name} watched"] = curve(engine, ranks, range(STEPS // 2, STEPS), watched=True)
+            engine.close()
+    results |= agreements(tree, folder / "data", ranks) if ranks.count == 2 else {}
     if ranks.count == 1:
         data = folder / "data"
         results["refused"] = [

@@ -8,10 +8,12 @@ import pytest
 from precisionflow.config import Experiment, resolve
 from precisionflow.data.prepare import prepare
 from precisionflow.evaluation.evaluate import evaluate
+from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.results.failures import failure_of, parted, remove_failures
 from precisionflow.results.layout import Results, cell_folder, cell_folders
 from precisionflow.training import train as stage
 from precisionflow.training.loop import DivergedError
+from precisionflow.training.ranks import Ranks
 from precisionflow.training.train import train
 
 Told = list[tuple[int, int, str]]
@@ -74,6 +76,22 @@ def test_without_being_asked_for_it_ends_the_stage(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="validation loss is"):
         train(WILD, data=tmp_path / "data", out=tmp_path / "model")
     assert not cell_folder(tmp_path / "model", 0, 0).exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "of_one", "of_two"),
+    [
+        (DivergedError("loss"), True, True),
+        (Unsettled("rose"), True, True),
+        (ValueError("rows"), True, False),
+        (OSError("disk"), False, False),
+    ],
+)
+def test_on_several_ranks_a_cell_fails_by_what_all_of_them_meet(
+    error: Exception, of_one: bool, of_two: bool
+) -> None:
+    assert stage._of_a_cell(error, Ranks()) is of_one
+    assert stage._of_a_cell(error, Ranks(1, 2)) is of_two
 
 
 def test_failed_cells_are_tried_again_once_they_are_removed(tmp_path: Path) -> None:

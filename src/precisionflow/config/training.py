@@ -43,7 +43,8 @@ class Training(Config):
     validate_every: Count = 50
     monitor_every: Count | None = None
     """Steps between records: of how errors settle (learning.kind predictive_coding), settling.parquet of every cell,
-    its summary in the history; of what attention does with each symbol, attention.parquet. None: no record."""
+    its summary in the history; of what attention does with each symbol, attention.parquet. Under engine.zero_stage 3 a
+    record has the memory of the whole network on every rank. None: no record."""
     profile: Count | None = None
     """Steps, after the first two of a process, that are timed part by part: forward pass, settling, backward pass,
     optimiser, every layer, communication of ranks; what they took is in the cell's card. None: no such times."""

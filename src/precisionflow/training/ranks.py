@@ -1,6 +1,8 @@
 """Ranks: the processes of one training run, and what they compute together."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -62,6 +64,42 @@ class Ranks:
             return condition
         votes = self.sum(torch.tensor([float(condition)], device=self.device))
         return bool(votes.item() == self.count)
+
+    def greatest(self, value: int) -> int:
+        """The greatest value of a rank."""
+        if self.count == 1:
+            return value
+        values = torch.tensor([value], device=self.device)
+        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+        return int(values.item())
+
+    def first_told(self, text: str) -> str:
+        """The text of the first rank whose own is not empty; else empty."""
+        if self.count == 1:
+            return text
+        letters = text.encode()
+        sizes = torch.zeros(self.count, dtype=torch.int64, device=self.device)
+        sizes[self.index] = len(letters)
+        told = [(rank, size) for rank, size in enumerate(self.sum(sizes).tolist()) if size]
+        if not told:
+            return ""
+        (teller, size), *_ = told
+        sent = letters if self.index == teller else bytes(size)
+        return bytes(self.sum(torch.tensor(list(sent), device=self.device)).tolist()).decode()
+
+    @contextlib.contextmanager
+    def agreed(self, kind: type[ValueError]) -> Iterator[None]:
+        """An error of this kind, met inside by one rank alone, is met by all of them at the end of the block.
+
+        The message is that of the first rank that met one; inside, a rank that goes on must not wait for it.
+        """
+        met: ValueError | None = None
+        try:
+            yield
+        except kind as error:
+            met = error
+        if told := self.first_told("" if met is None else str(met)):
+            raise kind(told) from met
 
     def lost(self, error: RuntimeError) -> bool:
         """Whether an error says that another rank ended or cannot be reached."""

@@ -15,6 +15,7 @@ from torch import distributed as dist
 from precisionflow.config import Experiment, digest
 from precisionflow.config.engine import BatchedEngine, DeepSpeedEngine
 from precisionflow.config.external import External
+from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.results.cells import training_inputs
 from precisionflow.results.code import Verb
 from precisionflow.results.failures import write_failure
@@ -55,9 +56,9 @@ def train(
 
     A finished cell is not trained again, an unfinished one goes on from its last checkpoint. What a cell raises ends
     the stage; with `failed` it becomes the cell's result instead, and is told: any error but one of a file in a process
-    alone, on several ranks only a loss that is not finite, which all of them meet. Of cells that train at once those
-    are found that fail by themselves. Under torchrun or mpirun every rank calls this; ValueError when their number is
-    not the experiment's.
+    alone, on several ranks only what all of them meet, a loss that is not finite or an energy that settling raised. Of
+    cells that train at once those are found that fail by themselves. Under torchrun or mpirun every rank calls this;
+    ValueError when their number is not the experiment's.
     """
     join_mpi()
     device = pick_device(experiment.engine)
@@ -93,7 +94,9 @@ def train(
 
 def _of_a_cell(error: Exception, ranks: Ranks) -> bool:
     """Whether an error is a cell's own, and met by every rank."""
-    return isinstance(error, DivergedError) or (ranks.count == 1 and not isinstance(error, OSError))
+    return isinstance(error, (DivergedError, Unsettled)) or (
+        ranks.count == 1 and not isinstance(error, OSError)
+    )
 
 
 def _write_failure(experiment: Experiment, cell: CellOf, inputs: Any, out: Path, error: Exception) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from digits import EARLY_DIGITS, IMAGES
+from digits import EARLY_DIGITS, IMAGES, UNSTABLE
 from on_ranks import (
     AMORTISED,
     AVERAGED,
@@ -21,6 +21,7 @@ from on_ranks import (
     SECANT,
     STEPS,
     TOP_DOWN,
+    WATCHED,
     curve,
     engine_of,
 )
@@ -29,9 +30,11 @@ from scenes import SCENES
 from torch import nn
 
 from precisionflow.config import Experiment, resolve
+from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.training.engines import zero
 from precisionflow.training.engines.pipeline_engine import _check_apart
 from precisionflow.training.ranks import Ranks
+from precisionflow.training.rules.monitored import AttentionRow
 
 SETTLED = {
     "stage 0 top down": TOP_DOWN,
@@ -42,10 +45,11 @@ SETTLED = {
     "stage 1 stopping early": EARLY,
     "stage 1 secant": SECANT,
     "stage 2 by layer": BY_LAYER,
+    "stage 3 by head": BY_HEAD,
+    "stage 3 amortised": AMORTISED,
+    "stage 3 stopping early": EARLY,
 }
 """Case -> how it settles, at precisions at which that makes a difference."""
-CUT = ("stage 3 by head", "stage 3 amortised")
-"""The same under stage 3, which keeps no whole gradients to be seen."""
 PC = {"learning": PREDICTIVE_CODING}
 
 
@@ -133,10 +137,33 @@ def test_predictive_coding_under_zero_equals_torch(stage, rank_losses, torch_cur
     )
 
 
-def test_what_is_seen_of_settling_on_two_ranks_is_what_one_process_sees(rank_losses, text_tree, text_data):
-    ranks = rank_losses[2]["stage 1 predictive coding seen"]
+@pytest.mark.parametrize("stage", [1, 3])
+def test_what_is_seen_of_settling_on_two_ranks_is_what_one_process_sees(
+    stage, rank_losses, text_tree, text_data
+):
+    ranks = rank_losses[2][f"stage {stage} predictive coding seen"]
     monitored_alone(resolve(text_tree | PC), text_data, ranks, rel=1e-3, abs=1e-12)
     assert "error_norm_layer_2" in [name for _, name, _ in ranks]
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_two_ranks_see_of_attention_what_one_process_sees_of_the_whole_batch(
+    stage, rank_losses, text_tree, text_data
+):
+    engine = engine_of(resolve(text_tree), text_data, Ranks())
+    curve(engine, Ranks(), range(STEPS))
+    (alone,), ranks = engine.attended(STEPS), rank_losses[2][f"stage {stage} attended"]
+    assert [tuple(row[:5]) for row in ranks] == [row[:5] for row in alone]
+    for column in ("entropy", "log_precision"):
+        place = AttentionRow._fields.index(column)
+        assert [row[place] for row in ranks] == pytest.approx(
+            [row[place] for row in alone], rel=1e-4, abs=1e-6
+        )
+
+
+@pytest.mark.parametrize("case", WATCHED)
+def test_records_under_stage_3_change_no_bit_of_what_is_learned(case, rank_losses):
+    assert rank_losses[2][f"{case} watched"] == rank_losses[2][f"{case} resumed"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +197,7 @@ def test_pathways_starts_and_what_is_seen_of_them_under_zero_equal_torch(
 
 
 @pytest.mark.parametrize(
-    "case", ["stage 1 several steps", "stage 3 learned law", "stage 2 incremental", *SETTLED, *CUT]
+    "case", ["stage 1 several steps", "stage 3 learned law", "stage 2 incremental", *SETTLED]
 )
 def test_a_rule_of_several_steps_and_others_of_predictive_coding_under_zero_equal_torch(
     case, rank_losses, torch_curves
@@ -188,11 +215,46 @@ def test_models_of_images_under_zero_equal_torch(case, rank_losses, torch_curves
     assert alone[-1] < alone[0] - 0.03
 
 
-def test_images_settle_on_two_ranks_in_the_steps_of_one_process(rank_losses, text_tree, digits_data):
-    ranks = rank_losses[2]["stage 1 early digits seen"]
+@pytest.mark.parametrize("stage", [1, 3])
+def test_images_settle_on_two_ranks_in_the_steps_of_one_process(stage, rank_losses, text_tree, digits_data):
+    """In a lesson; in validation each rank takes those of its own images."""
+    case = f"stage {stage} early digits"
+    ranks = rank_losses[2][f"{case} seen"]
     seen = monitored_alone(resolve(text_tree | EARLY_DIGITS), digits_data, ranks, rel=2e-3, abs=1e-6)
-    assert rank_losses[2]["stage 1 early digits iterations"] == [seen.iterations] * 2
+    assert rank_losses[2][f"{case} iterations"] == [seen.iterations] * 2
     assert 1 < seen.iterations < EARLY_DIGITS["learning"]["iterations"]
+    first, second = rank_losses[2][f"agreed stage {stage} steps of validation"]
+    assert first != second
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_what_one_rank_alone_cannot_settle_ends_all_with_one_message(
+    stage, rank_losses, text_tree, digits_data
+):
+    """A lesson is of all ranks' shares, a validation image of one rank's, here of the second."""
+    engine = engine_of(resolve(text_tree | UNSTABLE), digits_data, Ranks())
+    with pytest.raises(Unsettled) as alone:
+        engine.step(engine.feed.batch(0), 0)
+    for act in ("lesson", "validation"):
+        one, other = rank_losses[2][f"agreed stage {stage} {act}"]
+        assert one == other
+        assert one.startswith("learning.step_size: given 1000; iteration 1 raised the energy from ")
+        assert "\n" not in one
+        if act == "lesson":
+            assert (
+                one.partition(", with the largest")[2] == str(alone.value).partition(", with the largest")[2]
+            )
+
+
+def test_ranks_tell_each_other_what_one_of_them_knows(rank_losses):
+    assert rank_losses[2]["agreed words"] == [["zwei ü", "one", ""]] * 2
+    assert rank_losses[2]["agreed greatest"] == [5, 5]
+    alone = Ranks()
+    assert (alone.first_told("x"), alone.greatest(3)) == ("x", 3)
+    with pytest.raises(Unsettled, match=r"^rose$"), alone.agreed(Unsettled):
+        raise Unsettled("rose")
+    with pytest.raises(OSError, match="disk"), alone.agreed(Unsettled):
+        raise OSError("disk")
 
 
 @pytest.mark.parametrize("case", ["stage 2 odd rows", "stage 2 odd rows resumed"])
@@ -335,7 +397,6 @@ def test_sequences_in_micro_batches_train_as_padded_ones(rank_losses, torch_curv
         "stage 2 averaged in parts",
         "stage 3 averaged in parts",
         *SETTLED,
-        *CUT,
         *IMAGES,
     ],
 )

@@ -24,7 +24,6 @@ CHECKS = (
     training.images_settle,
     training.layers_are_there,
     training.engine_runs_the_optimiser,
-    training.gradients_can_be_compared,
     networks.readout_can_be_tied,
     networks.clusters_fit_tokens_and_readout,
     posteriors.closed_form_is_left_alone,

@@ -184,11 +184,6 @@ def images_settle(experiment: "Experiment") -> None:
         raise ValueError(
             "engine: model.kind generative is trained in float32 and without compile; leave both as they are"
         )
-    if learning.tolerance and isinstance(engine, DeepSpeedEngine) and engine.zero_stage == 3:
-        raise ValueError(
-            "learning.tolerance: validation images of each rank would settle in another number of steps, and ranks of "
-            "engine.zero_stage 3 take the same; leave it at 0 or use engine.zero_stage 2"
-        )
 
 
 def engine_runs_the_optimiser(experiment: "Experiment") -> None:
@@ -203,19 +198,4 @@ def engine_runs_the_optimiser(experiment: "Experiment") -> None:
         raise ValueError(
             f"training.accumulate: engine.kind {engine.kind} takes every batch whole; leave it at 1 "
             "or use engine.kind torch"
-        )
-
-
-def gradients_can_be_compared(experiment: "Experiment") -> None:
-    engine, learning = experiment.engine, experiment.learning
-    partitioned = isinstance(engine, DeepSpeedEngine) and engine.zero_stage == 3
-    if experiment.training.monitor_every and partitioned and isinstance(learning, PredictiveCoding):
-        raise ValueError(
-            "training.monitor_every: compares whole gradients, which engine.zero_stage 3 does not keep; "
-            "use engine.zero_stage 2 or leave it out"
-        )
-    if experiment.training.monitor_every and partitioned and isinstance(experiment.model, Transformer):
-        raise ValueError(
-            "training.monitor_every: looks into attention with whole weights, which engine.zero_stage 3 does not keep; "
-            "use engine.zero_stage 2 or leave it out"
         )

@@ -167,7 +167,8 @@ def check_stable(
 ) -> None:
     """Unsettled where settling raised the energy to `after`: the step size lies beyond stability.
 
-    `targets` is the number of targets whose losses are in it.
+    The energy is that of the whole batch, so that all ranks meet it with one message. `targets` is the number of
+    targets whose losses are in it.
     """
     *energies, count = total(torch.stack([*settled.energies, after, after.new_tensor(targets)])).tolist()
     bound = energies[0] + RISE * max(abs(energies[0]), count)
@@ -175,7 +176,9 @@ def check_stable(
     if not settled.parts or fell or not math.isfinite(energies[0]):
         return
     step = next(at for at in range(1, len(energies)) if not energies[at] <= bound)
-    sizes = torch.stack([error.square().mean() for error in settled.errors]).nan_to_num(nan=math.inf)
+    squares = total(torch.stack([error.square().sum() for error in settled.errors]))
+    counts = total(squares.new_tensor([error.numel() for error in settled.errors]))
+    sizes = (squares / counts).nan_to_num(nan=math.inf)
     raise Unsettled(
         f"learning.step_size: given {config.step_size:g}; iteration {step} raised the energy from "
         f"{energies[step - 1]:g} to {energies[step]:g}, with the largest errors in layer {int(sizes.argmax())}; "

@@ -1,6 +1,6 @@
 """What attention does with each symbol: the entropy of its edges and the precision that it states, over its tokens."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -50,9 +50,16 @@ def entropy(look: Look) -> Float[Tensor, "batch heads queries"]:
 
 
 def of_symbols(
-    model: nn.Module, batches: Iterable[tuple[Tokens, Mask | None]], *, symbols: int
+    model: nn.Module,
+    batches: Iterable[tuple[Tokens, Mask | None]],
+    *,
+    symbols: int,
+    total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> list[OfSymbol]:
-    """Every layer, head and symbol of some texts whose tokens are one id each, below `symbols`."""
+    """Every layer, head and symbol of some texts whose tokens are one id each, below `symbols`.
+
+    `total` sums a copy over processes that read other texts each.
+    """
     layers: list[Sums] = []
     for tokens, mask in batches:
         ids = tokens.view(tokens.shape[:2])
@@ -62,6 +69,8 @@ def of_symbols(
                 heads = look.posterior.queries.shape[1]
                 layers.append(Sums(np.zeros(symbols), np.zeros((heads, symbols))))
             layers[place].add(look, ids[present].cpu().numpy(), present)
+    for of in layers:
+        of.share(lambda sums: total(torch.from_numpy(sums).to(tokens.device)).cpu().numpy())
     return [
         OfSymbol(layer, head, symbol, int(of.count[symbol]), *of.means(head, symbol))
         for layer, of in enumerate(layers)
@@ -86,6 +95,11 @@ class Sums:
         if look.log_precision is not None:
             stated = _by_symbol(look.log_precision, symbols, present, size)
             self.log_precision = stated if self.log_precision is None else self.log_precision + stated
+
+    def share(self, total: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Make the sums those of all processes; `total` sums an array over them."""
+        self.count, self.entropy = total(self.count), total(self.entropy)
+        self.log_precision = None if self.log_precision is None else total(self.log_precision)
 
     def means(self, head: int, symbol: int) -> tuple[float, float]:
         """Entropy and log precision of a symbol."""

@@ -1,5 +1,6 @@
 """The engine `deepspeed`: ZeRO stage 0-3 over torch.distributed."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,9 @@ class DeepSpeed(SingleNetwork):
     @property
     def network(self) -> nn.Module:
         return self.engine.module.model  # type: ignore[no-any-return]
+
+    def whole(self) -> contextlib.AbstractContextManager[None]:
+        return zero.whole(self.engine.module) if self.stage == 3 else contextlib.nullcontext()
 
     def whole_weights(self) -> dict[str, Tensor]:
         return zero.whole_weights(self.engine.module.model, partitioned=self.stage == 3)

@@ -32,7 +32,7 @@ class Engine(Protocol):
         ...
 
     def attended(self, step: int) -> list[list[AttentionRow]]:
-        """What attention does in each network with this rank's share of the batch of a step; empty without any."""
+        """What attention does in each network with the batch of a step; empty without any."""
         ...
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:
@@ -40,7 +40,10 @@ class Engine(Protocol):
         ...
 
     def not_finite(self, place: int) -> str | None:
-        """The first layer of a network where its validation meets numbers that are not finite; none: only the loss."""
+        """The first layer of a network where its validation meets numbers that are not finite; none: only the loss.
+
+        The same on every rank.
+        """
         ...
 
     def keep(self, which: Bool[Tensor, "networks"]) -> None:

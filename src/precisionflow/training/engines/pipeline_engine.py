@@ -157,9 +157,7 @@ class Pipeline(SingleNetwork):
     def not_finite(self, place: int) -> str | None:  # noqa: ARG002 - there is one network
         with self._mean_in_place(), watching_outputs(self.network) as found:
             self.validation_loss()
-        every: list[list[str]] = [[]] * self.ranks.count
-        dist.all_gather_object(every, found)
-        return next((names[0] for names in every if names), None)
+        return self.ranks.first_told(found[0] if found else "") or None
 
     @property
     def teacher(self) -> Learner:

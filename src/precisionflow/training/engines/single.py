@@ -3,7 +3,7 @@
 import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
 from precisionflow.config.training import Training
+from precisionflow.inference.predictive_coding.settle import Unsettled
 from precisionflow.models.numerics import counted_sum
 from precisionflow.training.average import RunningMean
 from precisionflow.training.batches import Batch
@@ -81,6 +82,10 @@ class SingleNetwork(ABC):
     def network(self) -> nn.Module:
         """The network alone, without what teaches it."""
 
+    def whole(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, this rank has all weights, and its passes wait for no other rank."""
+        return contextlib.nullcontext()
+
     @abstractmethod
     def whole_weights(self) -> dict[str, Tensor]:
         """The network's weights on the CPU, complete on the first rank."""
@@ -114,34 +119,42 @@ class SingleNetwork(ABC):
     def monitored(self, step: int) -> list[Monitored]:
         """Of the first part of this rank's share, where training.accumulate cuts it."""
         part, *_ = self.feed.batch(step).parts(self.training.accumulate)
-        found = self.teacher.monitored(part, step=step)
+        with self.whole():
+            found = self.teacher.monitored(part, step=step)
         return [] if found is None else [found]
 
     def attended(self, step: int) -> list[list[AttentionRow]]:
         """Of the same part."""
         part, *_ = self.feed.batch(step).parts(self.training.accumulate)
-        return [self.teacher.attended(part, step=step)] if isinstance(self.teacher, Learner) else []
+        if not isinstance(self.teacher, Learner):
+            return []
+        with self.whole():
+            return [self.teacher.attended(part, step=step, ranks=self.ranks)]
 
     def validate(self, going: Bool[Tensor, "networks"]) -> Float64[Tensor, "networks"]:  # noqa: ARG002
-        with self._mean_in_place():
+        with self._validating():
             return torch.tensor([self.validation_loss()], dtype=torch.float64)
 
     def not_finite(self, place: int) -> str | None:  # noqa: ARG002 - there is one network
-        with self._mean_in_place(), watching_outputs(self.network) as found:
+        with self._validating(), watching_outputs(self.network) as found:
             self.validation_loss()
-        return found[0] if found else None
+        return self.ranks.first_told(found[0] if found else "") or None
 
     def validation_loss(self) -> float:
-        """Mean loss over all validation targets; ranks take batches in turn, each the same number of them."""
+        """Mean loss over all validation targets; ranks take batches in turn, each the same number of them.
+
+        Unsettled on every rank where settling an image of one of them raised its energy.
+        """
         valid, ranks = self.feed.valid, self.ranks
         total = torch.zeros(2, dtype=torch.float64, device=ranks.device)
-        for first in range(0, len(valid), ranks.count):
-            index = first + ranks.index
-            batch = valid[min(index, len(valid) - 1)].to(ranks.device)
-            losses = self.losses(batch).double()
-            if index < len(valid):
-                factors = None if batch.factors is None else batch.factors.double()
-                total += torch.stack([counted_sum(losses, factors), losses.new_tensor(batch.counted)])
+        with ranks.agreed(Unsettled):
+            for first in range(0, len(valid), ranks.count):
+                index = first + ranks.index
+                batch = valid[min(index, len(valid) - 1)].to(ranks.device)
+                losses = self.losses(batch).double()
+                if index < len(valid):
+                    factors = None if batch.factors is None else batch.factors.double()
+                    total += torch.stack([counted_sum(losses, factors), losses.new_tensor(batch.counted)])
         loss, count = ranks.sum(total).tolist()
         return float(loss / count)
 
@@ -174,6 +187,13 @@ class SingleNetwork(ABC):
             if resume:
                 with reading(resume / AVERAGE, checkpoint=resume.parent) as file:
                     mean.load(load_weights(file))
+
+    @contextlib.contextmanager
+    def _validating(self) -> Iterator[None]:
+        """Inside, the weights are those that are validated; images settle with all of them, each in its own steps."""
+        apart = self.whole() if isinstance(self.teacher, GenerativeLearner) else contextlib.nullcontext()
+        with self._mean_in_place(), apart:
+            yield
 
     def _mean_in_place(self) -> contextlib.AbstractContextManager[None]:
         return self.mean.in_place() if self.mean else contextlib.nullcontext()

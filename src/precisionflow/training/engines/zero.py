@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,35 @@ def gathered_at_once(module: nn.Module) -> None:
 
     for parameter in module.parameters():
         deepspeed.zero.register_external_parameter(module, parameter)
+
+
+@contextlib.contextmanager
+def whole(learner: nn.Module) -> Iterator[None]:
+    """Inside, every rank has all weights of a partitioned (stage 3) learner, and none waits for another's passes.
+
+    For what is read, not learned: gradients that a rank asks for are whole too, and of its own share of a batch. Its
+    memory is that of the whole network.
+    """
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(list(learner.parameters())), _unhooked(learner):
+        yield
+
+
+HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+
+
+@contextlib.contextmanager
+def _unhooked(learner: nn.Module) -> Iterator[None]:
+    """Inside, the hooks by which stage 3 gathers the weights of a layer and lets them go do not run."""
+    kept = [(module, {name: vars(module)[name] for name in HOOKS}) for module in learner.modules()]
+    for module, _ in kept:
+        vars(module).update({name: OrderedDict() for name in HOOKS})
+    try:
+        yield
+    finally:
+        for module, hooks in kept:
+            vars(module).update(hooks)
 
 
 def running_mean(engine: Any, *, partitioned: bool) -> RunningMean:

@@ -15,6 +15,7 @@ from precisionflow.models.networks.dropout import dropping
 from precisionflow.models.networks.layered import Layered, TokenNetwork
 from precisionflow.models.numerics import AS_IT_IS
 from precisionflow.training.batches import Batch
+from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules import Lesson
 from precisionflow.training.rules.gradient import Backpropagation
 from precisionflow.training.rules.monitored import AttentionRow, Monitored
@@ -51,14 +52,18 @@ class Learner(nn.Module):
         with self.learning(batch) as losses:
             return self.rule.monitored(self.model, losses, batch, step=step)
 
-    def attended(self, batch: Batch, *, step: int) -> list[AttentionRow]:
-        """What attention does with the symbols of a batch; nothing of rows, nor where a token is several ids."""
+    def attended(self, batch: Batch, *, step: int, ranks: Ranks) -> list[AttentionRow]:
+        """What attention does with the symbols of a batch, of which `ranks` have a share each.
+
+        Nothing of rows, nor where a token is several ids.
+        """
         tokens = batch.inputs
         if not isinstance(self.model, TokenNetwork) or (tokens.ndim == 3 and tokens.shape[2] > 1):
             return []
         self.eval()
+        symbols = ranks.greatest(int(tokens.max())) + 1
         with self._cast(batch), self._eager():
-            found = of_symbols(self.model, [(tokens, batch.mask)], symbols=int(tokens.max()) + 1)
+            found = of_symbols(self.model, [(tokens, batch.mask)], symbols=symbols, total=ranks.sum)
         return [AttentionRow(step, *of) for of in found]
 
     @contextlib.contextmanager
