@@ -1,24 +1,15 @@
-"""Running a pipeline on this machine under kfp.local, its log in a file and our own lines on the screen."""
+"""Running a pipeline on this machine, its log in a file and our own lines on the screen."""
 
-import builtins
 import contextlib
-import io
-import logging
 import os
 import re
-import shutil
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from kfp import local
-from kfp.local.config import LocalExecutionConfig
-from kfp.local.orchestrator import enhanced_dag_orchestrator
-from precisionflow.pipelines.ablation import ablation
 from precisionflow.pipelines.argument_size import refuse_too_long
-from precisionflow.pipelines.search_then_train import search_then_train
-from precisionflow.pipelines.task_process import Task, tasks_as_processes
+from precisionflow.pipelines.relay import relayed
+from precisionflow.pipelines.task_client import Task, serving
 
 from precisionflow import stages
 from precisionflow.ablation.groups import group_of, groups_of, read_design
@@ -56,8 +47,10 @@ def run_locally(
     groups = _groups(experiments)
     progress, variants = Progress(Results(folder)), stages.expand(experiments)
     still = any(cell.seconds is None for variant in variants for cell in progress.of(variant))
-    given: dict[str, Any] = {"experiments": wholes, "groups": groups}
-    _execute(ablation, folder, screen=screen, open_cells=still, trust_code=trust_code, **given)
+    with _begun(folder, screen=screen, open_cells=still, trust_code=trust_code) as execute:
+        from precisionflow.pipelines.ablation import ablation
+
+        execute(ablation, experiments=wholes, groups=groups)
 
 
 def tasks_at_once() -> int:
@@ -75,26 +68,23 @@ def _groups(experiments: Sequence[Experiment]) -> list[str]:
 
 def search_and_train_locally(study: Study, experiment: Experiment, *, folder: Path, screen: TextIO) -> None:
     """Execute the pipeline that searches and then trains; ValueError with the failed task's line otherwise."""
-    _execute(
-        search_then_train,
-        folder,
-        screen=screen,
-        study=as_argument(study.content),
-        experiment=experiment_argument(experiment),
-        groups=_groups([experiment]),
-    )
+    given = {"study": as_argument(study.content), "experiment": experiment_argument(experiment)}
+    with _begun(folder, screen=screen) as execute:
+        from precisionflow.pipelines.search_then_train import search_then_train
+
+        execute(search_then_train, **given, groups=_groups([experiment]))
 
 
-def _execute(
-    pipeline: Callable[..., object],
-    folder: Path,
-    *,
-    screen: TextIO,
-    open_cells: bool = True,
-    trust_code: bool = False,
-    **arguments: object,
-) -> None:
+@contextlib.contextmanager
+def _begun(
+    folder: Path, *, screen: TextIO, open_cells: bool = True, trust_code: bool = False
+) -> Iterator[Callable[..., None]]:
+    """A server of tasks; yields what executes a pipeline with them, given its arguments.
+
+    kfp is imported inside the block alone, while the server imports what tasks need.
+    """
     there = LocalResults(Results(folder.resolve()), trusts_code=trust_code)
+    at_once, modules = tasks_at_once(), _OF_EVERY_TASK + (_OF_CELLS if open_cells else ())
 
     def lost(task: Task, cause: str) -> bool:
         """Make the cell failed that a killed task had in work; whether there is one."""
@@ -103,18 +93,39 @@ def _execute(
             relay.error = None
         return found
 
-    modules = _OF_EVERY_TASK + (_OF_CELLS if open_cells else ())
-    with (
-        (folder / LOG).open("a", encoding="utf-8") as log,
-        _relayed(log, screen) as relay,
-        _subprocess_runner(there.results.folder / ".kfp", at_once=tasks_at_once()),
-        tasks_as_processes(modules, log=log, lost=lost),
-    ):
+    def execute(pipeline: Callable[..., object], **arguments: object) -> None:
+        from precisionflow.pipelines import kfp_local
+
+        given = arguments | {"destination": str(there)}
+        scratch = there.results.folder / ".kfp"
         try:
-            pipeline(**arguments, destination=str(there))
+            kfp_local.execute(pipeline, given, server=server, lost=lost, scratch=scratch, at_once=at_once)
         except RuntimeError as failure:
             cause = relay.error or " ".join(_COLOUR.sub("", str(failure)).split())
             raise ValueError(f"{cause} (log: {folder / LOG})") from None
+
+    with (
+        (folder / LOG).open("a", encoding="utf-8") as log,
+        relayed(log, screen) as relay,
+        _threads_of(at_once),
+        serving(modules, log=log) as server,
+    ):
+        yield execute
+
+
+_COLOUR = re.compile(r"\x1b\[\d*m")
+
+
+@contextlib.contextmanager
+def _threads_of(at_once: int) -> Iterator[None]:
+    """Inside the block as many threads for each of the tasks at once as there are cores for it, unless a user says."""
+    threads = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = threads or str(max(1, core_count() // at_once))
+    try:
+        yield
+    finally:
+        if threads is None:
+            del os.environ["OMP_NUM_THREADS"]
 
 
 def _failed_in_work(task: Task, cause: str, there: LocalResults) -> bool:
@@ -135,92 +146,3 @@ def _failed_in_work(task: Task, cause: str, there: LocalResults) -> bool:
             )
             for variant in design.variants
         )
-
-
-_COLOUR = re.compile(r"\x1b\[\d*m")
-
-
-@contextlib.contextmanager
-def _subprocess_runner(scratch: Path, *, at_once: int) -> Iterator[None]:
-    """kfp.local set up to run so many tasks at once as processes of this Python; afterwards as it was before."""
-    before, threads = LocalExecutionConfig.instance, os.environ.get("OMP_NUM_THREADS")
-    executor = enhanced_dag_orchestrator.ParallelExecutor
-
-    class Executor(executor):  # type: ignore[misc, valid-type]
-        """Runs `at_once` iterations of a loop, of which ours are not nested; kfp.local's own runs two of any loop."""
-
-        def __init__(self, max_workers: int | None = None) -> None:
-            super().__init__(max_workers)
-            self.conservative_max = self.max_workers = at_once
-
-        def execute_parallel_tasks(self, *given: Any, parallelism_limit: int = 0, **named: Any) -> Any:
-            """The limit in the pipeline is that of a cluster."""
-            del parallelism_limit
-            return super().execute_parallel_tasks(*given, **named)
-
-    enhanced_dag_orchestrator.ParallelExecutor = Executor
-    os.environ["OMP_NUM_THREADS"] = threads or str(max(1, core_count() // at_once))
-    try:
-        local.init(
-            runner=local.SubprocessRunner(use_venv=False),
-            pipeline_root=str(scratch),
-            workspace_root=str(scratch / "workspace"),
-            enable_caching=False,
-        )
-        yield
-    finally:
-        LocalExecutionConfig.instance = before
-        enhanced_dag_orchestrator.ParallelExecutor = executor
-        if threads is None:
-            del os.environ["OMP_NUM_THREADS"]
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-class _Relay(io.TextIOBase):
-    """Writes everything to the log and lines of ours to the screen; remembers the first error."""
-
-    MARK = re.compile(r"\s*precisionflow: (.*)")
-
-    def __init__(self, log: TextIO, screen: TextIO) -> None:
-        self.log = log
-        self.screen = screen
-        self.error: str | None = None
-        self.lock = threading.Lock()
-        self.pending: dict[int, str] = {}
-
-    def write(self, text: str) -> int:
-        with self.lock:
-            thread = threading.get_ident()
-            *lines, self.pending[thread] = (self.pending.get(thread, "") + text).split("\n")
-            for line in lines:
-                self._line(line)
-        return len(text)
-
-    def _line(self, line: str) -> None:
-        self.log.write(line + "\n")
-        self.log.flush()
-        if ours := self.MARK.match(line):
-            message = ours.group(1)
-            if message.startswith("error: "):
-                self.error = self.error or message.removeprefix("error: ")
-            else:
-                self.screen.write(message + "\n")
-                self.screen.flush()
-
-
-@contextlib.contextmanager
-def _relayed(log: TextIO, screen: TextIO) -> Iterator[_Relay]:
-    """Everything that is printed or logged goes through a relay.
-
-    kfp replaces `print` and the root logger's handlers while a task runs; two tasks at once can leave theirs behind.
-    """
-    relay = _Relay(log, screen)
-    root = logging.getLogger()
-    handlers, level, plain_print = root.handlers[:], root.level, builtins.print
-    try:
-        with contextlib.redirect_stdout(relay), contextlib.redirect_stderr(relay):
-            yield relay
-    finally:
-        builtins.print = plain_print
-        root.handlers[:] = handlers
-        root.setLevel(level)

@@ -12,7 +12,9 @@ import pytest
 from kfp import dsl
 from kfp.local.config import LocalExecutionConfig
 from precisionflow.pipelines import local
-from precisionflow.pipelines.local import _Relay, _relayed, _subprocess_runner, tasks_at_once
+from precisionflow.pipelines.kfp_local import subprocess_runner
+from precisionflow.pipelines.local import tasks_at_once
+from precisionflow.pipelines.relay import Relay, relayed
 
 from precisionflow.app.run import finished_stages
 from tests.command_line import Line
@@ -132,8 +134,8 @@ def test_as_many_tasks_run_at_once_as_are_asked_for(tmp_path: Path) -> None:
 
     plain_print = print
     with (
-        _relayed(io.StringIO(), io.StringIO()),
-        _subprocess_runner(tmp_path / "scratch", at_once=3),
+        relayed(io.StringIO(), io.StringIO()),
+        subprocess_runner(tmp_path / "scratch", at_once=3),
     ):
         meeting(folder=str(tmp_path / "met"))
     assert sorted(os.listdir(tmp_path / "met")) == ["a", "b", "c"]
@@ -163,7 +165,7 @@ def test_tasks_at_once_are_as_many_as_cores_and_memory_take_and_two_share_a_gpu(
 
 def test_the_relay_shows_our_lines_and_keeps_the_first_error() -> None:
     log, screen = io.StringIO(), io.StringIO()
-    relay = _Relay(log, screen)
+    relay = Relay(log, screen)
     relay.write("    precisionflow: train a: step ")
     other = threading.Thread(target=relay.write, args=("    precisionflow: train b\nnoise\n",))
     other.start()

@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 from kfp.local.status import Status
-from precisionflow.pipelines.task_process import TRIES, TaskProcess, TaskServer
+from precisionflow.pipelines.task_client import TaskServer
+from precisionflow.pipelines.task_process import TRIES, TaskProcess
 
 PROGRAM = """
 import os, signal, sys, tempfile
@@ -108,7 +109,7 @@ def test_no_task_begins_after_the_stop(
 
 SLEEPER = """
 import sys, threading
-from precisionflow.pipelines.task_process import TaskServer
+from precisionflow.pipelines.task_client import TaskServer
 from precisionflow.pipelines.task_server import Request
 server = TaskServer([], log=sys.stderr)
 server.run(Request(arguments=["--component_module_path", sys.argv[1], "--executor_input", "{}",
