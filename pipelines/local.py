@@ -30,9 +30,18 @@ FEWEST_AT_ONCE = 2
 MEMORY_OF_TASK = 1 << 30
 
 
-_OF_EVERY_TASK = ("kfp.dsl.executor_main", "precisionflow.entrypoints", "precisionflow.ablation.aggregate")
-_OF_CELLS = ("precisionflow.training.train", "precisionflow.evaluation.evaluate")
-"""Modules that tasks import, and those that train and evaluate need only where a cell is open: torch is among them."""
+_STEPS = {
+    "prepare": ("kfp.dsl.executor_main", "precisionflow.entrypoints", "precisionflow.data.prepare", "pandas"),
+    "train": ("precisionflow.training.train", "torch._dynamo"),
+    "evaluate": ("precisionflow.evaluation.evaluate",),
+    "aggregate": ("precisionflow.ablation.aggregate",),
+    "report": ("precisionflow.report.page",),
+    "register": ("precisionflow.tracking.track", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store"),
+}
+"""Verb -> modules that its tasks import. pyarrow imports pandas where it makes its first array, torch its compiler at
+an optimiser's first step."""
+_OF_CELLS = ("train", "evaluate")
+"""Verbs that need their modules only where a cell is open: torch is among them."""
 
 
 def run_locally(
@@ -84,7 +93,8 @@ def _begun(
     kfp is imported inside the block alone, while the server imports what tasks need.
     """
     there = LocalResults(Results(folder.resolve()), trusts_code=trust_code)
-    at_once, modules = tasks_at_once(), _OF_EVERY_TASK + (_OF_CELLS if open_cells else ())
+    at_once = tasks_at_once()
+    steps = {verb: modules for verb, modules in _STEPS.items() if open_cells or verb not in _OF_CELLS}
 
     def lost(task: Task, cause: str) -> bool:
         """Make the cell failed that a killed task had in work; whether there is one."""
@@ -108,7 +118,7 @@ def _begun(
         (folder / LOG).open("a", encoding="utf-8") as log,
         relayed(log, screen) as relay,
         _threads_of(at_once),
-        serving(modules, log=log) as server,
+        serving(steps, log=log) as server,
     ):
         yield execute
 

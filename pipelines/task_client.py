@@ -10,13 +10,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, TextIO
 
 from precisionflow.pipelines import task_server
-from precisionflow.pipelines.task_server import Request
+from precisionflow.pipelines.task_server import Ask, Request
+
+from precisionflow.serving.connection import UNASKED
 
 RUNTIME = {"_KFP_RUNTIME": "true"}
 """Environment in which kfp imports no more than a task needs: neither its compiler nor its client."""
@@ -35,37 +37,45 @@ Lost = Callable[[Task, str], bool]
 """Called with a task that was killed, and by what: whether what it had in work has become a failed cell."""
 
 
+Steps = Mapping[str, Sequence[str]]
+"""Verb -> modules that its tasks need beside those of the verbs before."""
+
+
 class TaskServer:
-    """The process that forks those of tasks; a new one where it was killed."""
+    """The process that forks those of tasks; a new one where it was killed.
+
+    While tasks of a verb run, it imports what those of the next one need.
+    """
 
     stopped = False
     """Whether the run is at its end before its last task."""
 
-    def __init__(self, modules: Sequence[str], *, log: TextIO) -> None:
-        self._modules, self._log = modules, log
+    def __init__(self, steps: Steps, *, log: TextIO) -> None:
+        self._steps, self._log = steps, log
         self._lock = threading.Lock()
         self._start()
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
         with theirs:
-            words = [sys.executable, "-P", "-m", task_server.__name__, str(theirs.fileno()), *self._modules]
+            steps = [",".join(modules) for modules in self._steps.values()]
+            words = [sys.executable, "-P", "-m", task_server.__name__, str(theirs.fileno()), *steps]
             self._process = subprocess.Popen(
                 words,
                 pass_fds=[theirs.fileno()],
-                env=os.environ | RUNTIME,
+                env=UNASKED | os.environ | RUNTIME,
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
             )
 
-    def run(self, request: Request) -> int:
+    def run(self, verb: str, request: Request) -> int:
         """Run a task and print what it prints; its exit code, below zero that of a signal."""
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         with ours, open(read, encoding="utf-8", errors="replace") as output:
             with theirs, open(write, "wb") as printed:
-                self._ask([theirs.fileno(), printed.fileno()])
+                self._ask(verb, [theirs.fileno(), printed.fileno()])
             with contextlib.suppress(OSError):
                 ours.sendall(request.model_dump_json().encode())
                 ours.shutdown(socket.SHUT_WR)
@@ -77,15 +87,17 @@ class TaskServer:
                     return int(code)
             return self._process.poll() or -signal.SIGKILL
 
-    def _ask(self, descriptors: Sequence[int]) -> None:
+    def _ask(self, verb: str, descriptors: Sequence[int]) -> None:
         """Have a process forked, by a new server where the one before was killed."""
+        step = list(self._steps).index(verb) if verb in self._steps else 0
+        message = bytes(Ask(needed=step, ahead=step + 1))
         with self._lock:
             try:
-                socket.send_fds(self._control, [b"."], descriptors)
+                socket.send_fds(self._control, [message], descriptors)
             except BrokenPipeError:
                 self.close()
                 self._start()
-                socket.send_fds(self._control, [b"."], descriptors)
+                socket.send_fds(self._control, [message], descriptors)
             if self.stopped:
                 self._process.kill()
 
@@ -101,9 +113,9 @@ class TaskServer:
 
 
 @contextlib.contextmanager
-def serving(modules: Sequence[str], *, log: TextIO) -> Iterator[TaskServer]:
-    """A server that forks tasks from a process which has imported these modules; an interrupt ends its tasks."""
-    with contextlib.closing(TaskServer(modules, log=log)) as server, _stopped_by_interrupt(server):
+def serving(steps: Steps, *, log: TextIO) -> Iterator[TaskServer]:
+    """A server of tasks; an interrupt ends those that run."""
+    with contextlib.closing(TaskServer(steps, log=log)) as server, _stopped_by_interrupt(server):
         yield server
 
 

@@ -53,7 +53,7 @@ class TaskProcess(SubprocessTaskHandler):
                 arguments=["--component_module_path", file.name, *arguments], environment=environment
             )
             task, idle = _task(arguments), 0
-            while self.server.stopped or (code := self.server.run(request)):
+            while self.server.stopped or (code := self.server.run(task.verb, request)):
                 if self.server.stopped or code > 0:
                     return Status.FAILURE
                 cause = killed_by(-code)

@@ -1,17 +1,21 @@
 """Server of task processes: a Python that imports what tasks need once, and forks a process for each task.
 
-Its arguments are the number of a socket and the modules to import. A message there brings two descriptors: a connection
-of the task, on which its request comes and its exit code goes back, and the pipe for all that it prints.
+Its arguments are the number of a socket and the modules to import, step by step. A message there is an `Ask` and brings
+two descriptors: a connection of the task, on which its request comes and its exit code goes back, and the pipe for all
+that it prints.
 """
 
 import atexit
 import gc
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
 import tempfile
+from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pydantic import BaseModel
@@ -27,6 +31,29 @@ class Request(BaseModel):
     environment: dict[str, str]
 
 
+class Ask(NamedTuple):
+    """What a task asks of the server; a byte for each."""
+
+    needed: int
+    """Last step of modules that are imported before its process is forked."""
+    ahead: int
+    """Last step that is imported while it runs and nothing else is asked."""
+
+
+class Imports:
+    """Modules, imported one after the other in the order of their steps."""
+
+    def __init__(self, steps: Sequence[Sequence[str]]) -> None:
+        self._waiting = deque((step, module) for step, modules in enumerate(steps) for module in modules)
+
+    def one(self, last: int) -> bool:
+        """Import the next module of the steps up to `last`; whether there was one."""
+        if not self._waiting or self._waiting[0][0] > last:
+            return False
+        importlib.import_module(self._waiting.popleft()[1])
+        return True
+
+
 class Descriptors(NamedTuple):
     """What a task gets from who asks for it."""
 
@@ -36,15 +63,13 @@ class Descriptors(NamedTuple):
 
 def main() -> None:
     """Serve until the socket is closed; in a forked process run its task."""
-    control, modules = socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]
+    control, imports = socket.socket(fileno=int(sys.argv[1])), Imports([s.split(",") for s in sys.argv[2:]])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for module in modules:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()
-    given = _next(control)
+    gc.disable()
+    given = _next(control, imports)
     if given is None:
         return
+    gc.enable()
     request = _begin(given)
     sys.argv = ["kfp.dsl.executor_main", *request.arguments]
     from kfp.dsl.executor_main import executor_main
@@ -54,14 +79,20 @@ def main() -> None:
     leave()
 
 
-def _next(control: socket.socket) -> Descriptors | None:
+def _next(control: socket.socket, imports: Imports) -> Descriptors | None:
     """In the process of each task what it gets; none in the server when nobody asks any more."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    ahead = 0
     while True:
-        _, descriptors, *_ = socket.recv_fds(control, 1, len(Descriptors._fields))
+        while not _is_asked(control) and imports.one(ahead):
+            pass
+        message, descriptors, *_ = socket.recv_fds(control, len(Ask._fields), len(Descriptors._fields))
         if not descriptors:
             return None
-        given = Descriptors(*descriptors)
+        given, (needed, ahead) = Descriptors(*descriptors), Ask(*message)
+        while imports.one(needed):
+            pass
+        gc.freeze()
         if not os.fork():
             control.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -69,6 +100,10 @@ def _next(control: socket.socket) -> Descriptors | None:
             return given
         for descriptor in given:
             os.close(descriptor)
+
+
+def _is_asked(control: socket.socket) -> bool:
+    return bool(select.select([control], [], [], 0)[0])
 
 
 def _wait_in_parent(given: Descriptors) -> None:

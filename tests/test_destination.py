@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 
-from precisionflow import tracking
 from precisionflow.config import load, parse
 from precisionflow.destination import ClusterArtifacts, Destination, LocalResults, Outputs, destination_of
 from precisionflow.results.code import code_is_trusted
 from precisionflow.results.layout import Results, variant_folder
+from precisionflow.tracking import registry, track
 from tests.command_line import TINY
 
-UPLOADS = ("track_cells", "track_report", "register_models", "track_folder", "track_end")
+UPLOADS = {
+    **dict.fromkeys(("track_cells", "track_report", "track_folder", "track_end"), track),
+    "register_models": registry,
+}
+"""Function -> its module."""
 ARTIFACT = Path("kfp", "artifact")
 
 
@@ -20,12 +24,12 @@ ARTIFACT = Path("kfp", "artifact")
 def uploads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
     """Calls that would upload something: name, arguments, keywords."""
     called: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-    for name in UPLOADS:
+    for name, module in UPLOADS.items():
 
         def call(*arguments: Any, _name: str = name, **keywords: Any) -> None:
             called.append((_name, arguments, keywords))
 
-        monkeypatch.setattr(tracking, name, call)
+        monkeypatch.setattr(module, name, call)
     return called
 
 
@@ -106,7 +110,7 @@ def _whole_run(destination: Destination) -> None:
     destination.after_register(others, evaluations=[Path("evaluation")])
 
 
-def test_on_a_laptop_the_report_uploads_everything_once(uploads: list[Any]) -> None:
+def test_on_a_laptop_the_last_task_uploads_everything_once(uploads: list[Any]) -> None:
     _whole_run(LocalResults(Results(Path("results"))))
     assert uploads == [("track_folder", (Path("results"),), {})]
 

@@ -30,7 +30,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class LocalResults:
-    """A results folder of this machine; MLflow gets all of it at once, in one process, when the report is written."""
+    """A results folder of this machine; MLflow gets all of it at once, in one process, after the report is written."""
 
     results: Results
     trusts_code: bool = False
@@ -100,16 +100,16 @@ class LocalResults:
         model: Path,
         evaluation: Path,
     ) -> None:
-        """Nothing: `after_report` uploads the cells."""
+        """Nothing: `after_register` uploads the cells."""
 
-    def after_report(self, _experiments: Sequence[Experiment], _made: Outputs) -> None:
+    def after_report(self, experiments: Sequence[Experiment], made: Outputs) -> None:
+        """Nothing: `after_register` uploads table and page."""
+
+    def after_register(self, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> None:  # noqa: ARG002 - everything is there, in the folder
         """Everything: cells, table, page, and the registry with what passes the gate."""
-        from precisionflow.tracking import track_folder
+        from precisionflow.tracking.track import track_folder
 
         track_folder(self.results.folder)
-
-    def after_register(self, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> None:
-        """Nothing: `after_report` has filled the registry."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class ClusterArtifacts:
         evaluation: Path,
     ) -> None:
         """The cells of the variant, under its experiment among `experiments`."""
-        from precisionflow.tracking import track_cells
+        from precisionflow.tracking.track import track_cells
 
         whole = next(experiment for experiment in experiments if experiment.name == variant.name)
         track_cells(variant, data=data, model=model, evaluation=evaluation, store=None, whole=whole)
@@ -193,7 +193,7 @@ class ClusterArtifacts:
         """Table and page, after the cells that MLflow lacks: it was away while they were evaluated, in this run or in
         an earlier one whose evaluations KFP has taken from its cache.
         """
-        from precisionflow.tracking import track_report
+        from precisionflow.tracking.track import track_report
 
         variants = [variant.experiment for whole in experiments for variant in expand(whole)]
         for variant, model, evaluation in zip(variants, made.models, made.evaluations, strict=True):
@@ -203,13 +203,13 @@ class ClusterArtifacts:
 
     def after_register(self, experiments: Sequence[Experiment], *, evaluations: Sequence[Path]) -> None:
         """The registry, with what passes the gate."""
-        from precisionflow.tracking import register_models
+        from precisionflow.tracking.registry import register_models
 
         register_models(experiments, evaluations=evaluations, store=None)
 
     def after_finish(self, experiments: Sequence[Experiment], *, state: str, cause: str) -> None:
         """How the pipeline ended."""
-        from precisionflow.tracking import track_end
+        from precisionflow.tracking.track import track_end
 
         track_end(experiments, state=state, cause=cause)
 

@@ -35,7 +35,7 @@ TEXT = 'program_path=$(mktemp -d)\n_KFP_RUNTIME=true python3 -m kfp.dsl.executor
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[TaskServer]:
     with (tmp_path / "log").open("w") as log:
-        server = TaskServer(["numpy"], log=log)
+        server = TaskServer({"act": ["numpy"]}, log=log)
         yield server
         server.close()
     assert (tmp_path / "log").read_text() == ""
@@ -111,9 +111,9 @@ SLEEPER = """
 import sys, threading
 from precisionflow.pipelines.task_client import TaskServer
 from precisionflow.pipelines.task_server import Request
-server = TaskServer([], log=sys.stderr)
-server.run(Request(arguments=["--component_module_path", sys.argv[1], "--executor_input", "{}",
-                              "--function_to_execute", "sleep"], environment={}))
+server = TaskServer({}, log=sys.stderr)
+server.run("sleep", Request(arguments=["--component_module_path", sys.argv[1], "--executor_input", "{}",
+                                        "--function_to_execute", "sleep"], environment={}))
 """
 
 

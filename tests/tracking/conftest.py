@@ -19,7 +19,8 @@ from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_parquet, write_text
 from precisionflow.records.schemas import HISTORY
 from precisionflow.results.layout import cell_folder, data_folder
-from precisionflow.tracking import store, track_folder
+from precisionflow.tracking import store
+from precisionflow.tracking.track import track_folder
 from tests import synthetic
 from tests.tracking.results_folder import NOISE, TWINS, client_in, place, variants
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from precisionflow.ablation.design import expand
 from precisionflow.config import Experiment
-from precisionflow.tracking import track_cells
+from precisionflow.tracking.track import track_cells
 from tests import synthetic
 
 if TYPE_CHECKING:

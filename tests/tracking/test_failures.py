@@ -10,7 +10,7 @@ from precisionflow.records.marker import MARKER, read_marker
 from precisionflow.results.failures import write_failure
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import finished_key, finished_span, once
-from precisionflow.tracking import track_folder
+from precisionflow.tracking.track import track_folder
 from tests.tracking.results_folder import (
     NOISE,
     above,

@@ -26,7 +26,8 @@ from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import cell_folder, data_folder
-from precisionflow.tracking import store, track_cells
+from precisionflow.tracking import store
+from precisionflow.tracking.track import track_cells
 from tests import synthetic
 
 if TYPE_CHECKING:

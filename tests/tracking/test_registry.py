@@ -20,8 +20,9 @@ from precisionflow.models.networks.build import build
 from precisionflow.records.cards import DatasetCard
 from precisionflow.records.files import read_card, write_text
 from precisionflow.results.layout import cell_folder, data_folder
-from precisionflow.tracking import register_models, registry, store, track_cells, track_folder
-from precisionflow.tracking.registry import serving_command
+from precisionflow.tracking import registry, store
+from precisionflow.tracking.registry import register_models, serving_command
+from precisionflow.tracking.track import track_cells, track_folder
 from tests import synthetic
 from tests.command_line import Line
 

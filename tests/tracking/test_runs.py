@@ -12,7 +12,8 @@ import pytest
 from precisionflow.records.files import read_parquet
 from precisionflow.records.schemas import HISTORY
 from precisionflow.results.layout import cell_folder
-from precisionflow.tracking import content, runs, track_folder
+from precisionflow.tracking import content, runs
+from precisionflow.tracking.track import track_folder
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from precisionflow.serving.connection import database_file, without_password
-from precisionflow.tracking import store, track_folder, ui_command
-from precisionflow.tracking.store import attempt
+from precisionflow.tracking import store
+from precisionflow.tracking.store import attempt, ui_command
+from precisionflow.tracking.track import track_folder
 from tests.tracking.results_folder import (
     CELLS,
     NOISE,
@@ -123,7 +124,7 @@ def test_two_processes_that_track_into_one_new_database_both_succeed(
     other = Path(shutil.copytree(results, tmp_path / "other"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared.db")
     program = (
-        "import pathlib, sys; from precisionflow.tracking import track_folder; "
+        "import pathlib, sys; from precisionflow.tracking.track import track_folder; "
         "sys.exit(not track_folder(pathlib.Path(sys.argv[1])))"
     )
     both = [

@@ -15,11 +15,11 @@ from precisionflow.records.schemas import CONTRASTS, HISTORY, METRICS, TABLE
 from precisionflow.report import wording
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.results.stage import finished_span
-from precisionflow.tracking import track_folder, track_report
 from precisionflow.tracking.content import EXPERIMENT
 from precisionflow.tracking.description import _cut
 from precisionflow.tracking.parameters import parameters
 from precisionflow.tracking.recalled import recalled
+from precisionflow.tracking.track import track_folder, track_report
 from tests.command_line import Line
 from tests.tracking.results_folder import (
     CELLS,

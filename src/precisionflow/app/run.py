@@ -130,7 +130,7 @@ def _told(folder: Path) -> Iterator[list[Experiment]]:
     """Hold a results folder; at the end, tables of the experiments that the block lists, times, and where all is."""
     from precisionflow.pipelines.local import LOG
     from precisionflow.report.terminal import print_remarks, print_tables, terminal
-    from precisionflow.tracking import ui_command
+    from precisionflow.tracking.store import ui_command
 
     with outliving_terminal(folder / LOG):
         start, experiments = time.perf_counter(), list[Experiment]()

@@ -39,7 +39,7 @@ def search_on_cluster(file: Path, *, out: Path | None, access: Access, images: P
 
 def _tell(best: "Best", folder: Path) -> None:
     """Print what was found, as it is used: `--set` for each setting."""
-    from precisionflow.tracking import ui_command
+    from precisionflow.tracking.store import ui_command
 
     print(f"\nbest {best.metric} {best.value:.6g}, trial {best.trial} of {best.trials}:")
     for setting in best.settings:

@@ -160,7 +160,7 @@ def aggregate(
 @app.command()
 def track(folder: Annotated[Path, typer.Argument(help="Results folder of `precisionflow run`.")]) -> None:
     """Upload a results folder to MLflow: what is there already is left alone."""
-    from precisionflow.tracking import track_folder
+    from precisionflow.tracking.track import track_folder
 
     if not track_folder(folder):
         raise typer.Exit(3)

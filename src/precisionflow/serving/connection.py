@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_DEFAULTS = {
+UNASKED = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -93,7 +93,7 @@ def _connect(address: str) -> None:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """MLflow, its migrations and its HTTP retries say nothing but errors, and an absent server costs seconds."""
-    for name, value in _DEFAULTS.items():
+    for name, value in UNASKED.items():
         os.environ.setdefault(name, value)
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         warnings.simplefilter("ignore")
