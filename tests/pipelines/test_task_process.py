@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,11 @@ def act(what: str):
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "end":
         os.kill(os.getpid(), signal.SIGTERM)
+
+def later(what: str):
+    print("says", what, "wave" in sys.modules)
+
+then = unknown = later
 """
 TEXT = 'program_path=$(mktemp -d)\n_KFP_RUNTIME=true python3 -m kfp.dsl.executor_main "$@"\n'
 
@@ -35,13 +41,15 @@ TEXT = 'program_path=$(mktemp -d)\n_KFP_RUNTIME=true python3 -m kfp.dsl.executor
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[TaskServer]:
     with (tmp_path / "log").open("w") as log:
-        server = TaskServer({"act": ["numpy"]}, log=log)
+        server = TaskServer({"act": ["numpy"], "then": ["colorsys"], "later": ["wave"]}, log=log)
         yield server
         server.close()
     assert (tmp_path / "log").read_text() == ""
 
 
-def task(what: str, folder: Path, server: TaskServer, *, lost: bool = False) -> TaskProcess:
+def task(
+    what: str, folder: Path, server: TaskServer, *, lost: bool = False, verb: str = "act"
+) -> TaskProcess:
     """A task of kfp.local that does `what`; with `lost` whatever it had in work can be given up."""
     given = {
         "outputs": {"outputFile": f"{folder}/output.json"},
@@ -55,7 +63,7 @@ def task(what: str, folder: Path, server: TaskServer, *, lost: bool = False) -> 
         "--executor_input",
         json.dumps(given),
         "--function_to_execute",
-        "act",
+        verb,
     ]
     of_run = {"server": server, "temporary": str(folder), "lost": staticmethod(lambda *_: lost)}
     handler = type("Made", (TaskProcess,), of_run)
@@ -89,6 +97,28 @@ def test_a_task_has_its_own_environment_and_what_the_server_imported(
         assert task(what, tmp_path, server).run() == Status.SUCCESS
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("says ")]
     assert said == [f"says {what} by the run True {tmp_path}" for what in ("leave", "go")]
+
+
+@pytest.mark.parametrize("verbs", [("act", "later", "unknown"), ("unknown", "later", "act", "later")])
+def test_a_task_begins_when_its_verb_s_modules_are_imported(
+    server: TaskServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], verbs: tuple[str, ...]
+) -> None:
+    """Those of two verbs later are not imported before one asks for them."""
+    for verb in verbs:
+        assert task("go", tmp_path, server, verb=verb).run() == Status.SUCCESS
+    said = [line.split()[2] for line in capsys.readouterr().out.splitlines() if "says go" in line]
+    wave = ["later" in verbs[: position + 1] for position in range(len(verbs))]
+    expected = ["None" if verb == "act" else str(there) for verb, there in zip(verbs, wave, strict=True)]
+    assert said == expected
+
+
+def test_a_server_imports_what_the_next_verb_needs_while_nobody_asks(
+    server: TaskServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = time.monotonic() + 60
+    while "says go True" not in capsys.readouterr().out:
+        assert time.monotonic() < end
+        assert task("go", tmp_path, server, verb="then").run() == Status.SUCCESS
 
 
 def test_a_task_ends_with_its_server_and_the_next_has_another(server: TaskServer, tmp_path: Path) -> None:
