@@ -1,5 +1,6 @@
 """The plan on the screen: cells done and open, the work that is left, the effects that can be shown."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from precisionflow import stages
 from precisionflow.ablation.aggregate import aggregate
 from precisionflow.ablation.design import expand
 from precisionflow.ablation.plan import plan
-from precisionflow.ablation.power import smallest_effect
+from precisionflow.ablation.power import power_of_equivalence, smallest_effect, units_for_equivalence
 from precisionflow.ablation.sequential import Look
 from precisionflow.app.plan import print_plan
 from precisionflow.config import Experiment, load
@@ -95,7 +96,32 @@ def test_effects_are_in_the_metrics_unit_once_the_spread_is_measured(
     assert nll.effect == pytest.approx(smallest_effect(std=nll.std, n=7, level=0.05, overlap=1 / 9))
     assert 0.001 < nll.std < 0.01
     print_plan([experiment], folder=tmp_path)
-    assert f"80 % power for a difference in nll of {nll.effect:.3g}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"80 % power for a difference in nll of {nll.effect:.3g}\n" in told
+    assert "equivalence" not in told
+
+
+def test_the_power_of_equivalence_is_told_where_a_margin_is_stated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    margins = ("ablation:\n", "ablation:\n  margins: {nll: {absolute: 0.004}, rmse: {absolute: 1.0e-9}}\n")
+    experiment, results = regression(margins), Results(tmp_path)
+    aggregate(
+        [experiment],
+        evaluations=evaluations(experiment, tmp_path / "cells", plausible),
+        out=results.aggregate,
+    )
+    nll, crps, rmse = plan(experiment, results).detectable
+    given = {"std": nll.std, "level": 0.05, "overlap": 1 / 9}
+    assert nll.equivalent == power_of_equivalence(0.0, margin=0.004, n=7, **given)
+    assert nll.enough == units_for_equivalence(0.0, margin=0.004, **given)
+    assert math.isnan(crps.equivalent)
+    assert (rmse.equivalent, math.isnan(rmse.enough)) == (pytest.approx(0, abs=1e-3), True)
+    print_plan([experiment], folder=tmp_path)
+    told = capsys.readouterr().out
+    shown = f"{100 * nll.equivalent:.0f} % for equivalence within ±0.004 where there is none, {nll.enough:,.0f} splits"
+    assert f"in nll of {nll.effect:.3g}; {shown} for 80 %" in told
+    assert "0 % for equivalence within ±1e-09 where there is none, no number of splits for 80 %" in told
 
 
 def test_the_strictest_level_of_holm_counts(tmp_path: Path) -> None:

@@ -49,6 +49,12 @@ class Detectable:
     """Median over the contrasts of the standard deviation of the units' differences; 1 where nothing is measured."""
     effect: float
     measured: bool
+    margin: float = math.nan
+    """Median of the margins of its contrasts; NaN without any."""
+    equivalent: float = math.nan
+    """Probability that the units show equivalence where there is no difference; NaN without a margin."""
+    enough: float = math.nan
+    """Units that show it with probability `power.POWER`; NaN where no number does."""
 
 
 @dataclass(frozen=True)
@@ -113,16 +119,28 @@ def _mean(values: Iterable[float]) -> float:
 def _detectable(
     experiment: Experiment, results: Results, *, n: int, level: float, overlap: float
 ) -> list[Detectable]:
-    spreads: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     if Aggregated(results.aggregate).contrasts.exists():
         for row in read_aggregate(results.aggregate).contrasts.to_pylist():
             if row["experiment"] == experiment.name and not math.isnan(row["std"]):
-                spreads.setdefault(row["metric"], []).append(row["std"])
+                found.setdefault(row["metric"], []).append((row["std"], row["margin"]))
+    given = {"level": level, "overlap": overlap}
     measured = [
-        Detectable(metric, std, power.smallest_effect(std=std, n=n, level=level, overlap=overlap), True)
-        for metric, std in (
-            (m.name, median(spreads[m.name])) for m in contrasted(experiment) if m.name in spreads
-        )
+        _of_metric(m.name, found[m.name], n=n, **given) for m in contrasted(experiment) if m.name in found
     ]
-    usual = power.smallest_effect(std=1.0, n=n, level=level, overlap=overlap)
+    usual = power.smallest_effect(std=1.0, n=n, **given)
     return measured or [Detectable("", 1.0, usual, False)]
+
+
+def _of_metric(
+    metric: str, contrasts: Sequence[tuple[float, float]], *, n: int, level: float, overlap: float
+) -> Detectable:
+    """By the median of the contrasts' spreads and margins."""
+    std, margin = (median(of) for of in zip(*contrasts, strict=True))
+    given = {"std": std, "level": level, "overlap": overlap}
+    equivalent = enough = math.nan
+    if margin > 0 and std > 0:
+        equivalent = power.power_of_equivalence(0.0, margin=margin, n=n, **given)
+        enough = power.units_for_equivalence(0.0, margin=margin, **given)
+    effect = power.smallest_effect(n=n, **given)
+    return Detectable(metric, std, effect, True, margin, equivalent, enough)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from precisionflow.ablation.design import shortfall, unit_of
-from precisionflow.ablation.plan import Plan, Row, plan
+from precisionflow.ablation.plan import Detectable, Plan, Row, plan
 from precisionflow.ablation.power import POWER
 from precisionflow.config import Experiment
 from precisionflow.console import command, duration
@@ -122,12 +122,18 @@ def _effects(made: Plan) -> list[str]:
     if short:
         return [f"no verdict: {short}"]
     shown = f"{made.units} {unit}s, {count(made.contrasts, 'contrast')}: {100 * POWER:g} % power for"
-    return [f"{shown} {_effect(made, each.metric, each.effect, each.measured)}" for each in made.detectable]
+    return [f"{shown} {_effect(made, each)}" for each in made.detectable]
 
 
-def _effect(made: Plan, metric: str, effect: float, measured: bool) -> str:
-    if not measured:
-        return f"a difference of {effect:.3g} standard deviations of what a {unit_of(made.experiment)} differs by"
-    margin = made.experiment.ablation.margins.get(metric)
-    stated = "" if margin is None or margin.absolute is None else f" (margin {margin.absolute:g})"
-    return f"a difference in {metric} of {effect:.3g}{stated}"
+def _effect(made: Plan, each: Detectable) -> str:
+    unit = unit_of(made.experiment)
+    if not each.measured:
+        return f"a difference of {each.effect:.3g} standard deviations of what a {unit} differs by"
+    shown = f"a difference in {each.metric} of {each.effect:.3g}"
+    if math.isnan(each.equivalent):
+        return shown
+    enough = f"no number of {unit}s" if math.isnan(each.enough) else f"{each.enough:,.0f} {unit}s"
+    return (
+        f"{shown}; {100 * each.equivalent:.0f} % for equivalence within ±{each.margin:.3g} where there is none, "
+        f"{enough} for {100 * POWER:g} %"
+    )

@@ -33,6 +33,8 @@ class StageCard(Card):
     """Duration of the work."""
     ended: NonNegativeFloat
     """When the work ended, in seconds since 1970."""
+    machine: str = ""
+    """Processor, cores and GPUs where the work ran; empty in markers of older code."""
     python: str
     libraries: dict[str, str]
     """Versions of the libraries that computed the result; they are no part of the key."""

@@ -1,5 +1,6 @@
 """What the training and evaluation of every cell left behind, looked up by cell."""
 
+import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card, read_constants
 from precisionflow.records.marker import StageCard
 from precisionflow.records.schemas import CELL, METRICS, only
+from precisionflow.report import wording
 from precisionflow.results.cells import Cell
 from precisionflow.results.failures import parted
 from precisionflow.results.layout import EvaluatedCell, TrainedCell, cell_folders
@@ -26,12 +28,16 @@ Of = TypeVar("Of")
 
 
 class Mark(NamedTuple):
-    """What the marker of a finished stage says of its code."""
+    """What the marker of a finished stage says of its code, and of where and how long it ran."""
 
     verb: str
     code: str
     trusted: str | None
     commit: str | None = None
+    machine: str = ""
+    versions: str = ""
+    """Of Python and of the libraries."""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,12 +87,40 @@ def mark(folder: Path) -> Mark:
 
 
 def _mark(marker: StageCard) -> Mark:
-    return Mark(marker.verb, marker.code, marker.trusted, marker.commit)
+    libraries = {"Python": marker.python} | marker.libraries
+    versions = ", ".join(f"{name} {version}" for name, version in libraries.items())
+    code = (marker.verb, marker.code, marker.trusted, marker.commit)
+    return Mark(*code, marker.machine, sys.intern(versions), marker.seconds)
 
 
 def commits(marks: Iterable[Mark]) -> str:
     """Commits of git whose code made the results, "none" where some ran from no checkout."""
     return ", ".join(sorted({mark.commit or "none" for mark in marks}))
+
+
+def machines(marks: Iterable[Mark]) -> list[str]:
+    """Where trainings ran: a line for each machine, with their number where there are several."""
+    return _counted(mark.machine or "not told" for mark in marks if mark.verb == "train")
+
+
+def versions(marks: Iterable[Mark]) -> list[str]:
+    """The libraries that trainings ran with: a line for each set of versions, with their number where several are."""
+    return _counted(mark.versions for mark in marks if mark.verb == "train")
+
+
+def _counted(told: Iterable[str]) -> list[str]:
+    counts = Counter(told)
+    if len(counts) < 2:
+        return list(counts)
+    return [f"{text} ({wording.count(runs, 'run')})" for text, runs in sorted(counts.items())]
+
+
+def seconds(marks: Iterable[Mark]) -> dict[str, float]:
+    """Verb -> what its stages took together, each by the clock."""
+    found: dict[str, float] = {}
+    for mark in marks:
+        found[mark.verb] = found.get(mark.verb, 0.0) + mark.seconds
+    return found
 
 
 def kept(marks: Iterable[Mark]) -> list[str]:

@@ -17,6 +17,7 @@ from precisionflow.records.marker import MARKER, StageCard, check_written, diges
 from precisionflow.results.code import Verb, code_commit, code_digest, code_is_trusted
 from precisionflow.results.identity import inputs_digest, stage_key
 from precisionflow.results.locks import held, is_locked, parents_of
+from precisionflow.results.machine import described_machine
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "pyarrow", "torch", "deepspeed")
 """Libraries that compute numbers."""
@@ -56,6 +57,7 @@ def _marker(folder: Path, *, verb: Verb, inputs: object, seconds: float) -> Stag
         commit=code_commit(),
         seconds=seconds,
         ended=round(time.time(), 3),
+        machine=described_machine(),
         python=platform.python_version(),
         libraries=library_versions(LIBRARIES),
         files=digests_of(folder),
