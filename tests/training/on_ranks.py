@@ -57,7 +57,15 @@ AMORTISED = PREDICTIVE_CODING | PRECISE | {"start": "amortised"}
 BY_HEAD = AMORTISED | {"precision": {"kind": "learned", "per": "head", "initial": 10.0}}
 EARLY = PREDICTIVE_CODING | PRECISE | {"iterations": 30, "tolerance": 1e-3}
 """Settling that the tolerance ends."""
-SECANT = PREDICTIVE_CODING | PRECISE | {"descent": {"kind": "secant"}, "iterations": 6, "tolerance": 0.0}
+SECANT = (
+    PREDICTIVE_CODING
+    | PRECISE
+    | {
+        "descent": {"kind": "secant", "per": "channel"},
+        "iterations": 6,
+        "tolerance": 0.0,
+    }
+)
 BY_LAYER = PREDICTIVE_CODING | {
     "precision": {"kind": "fixed", "value": 10.0},
     "by_layer": {

@@ -132,9 +132,11 @@ class Momentum(Config):
 
 
 class Secant(Config):
-    """Newton-like: the loss's curvature along each layer's last move is added to that of its law."""
+    """Newton-like: the loss's curvature along the last move is added to that of the law."""
 
     kind: Literal["secant"] = "secant"
+    per: Literal["layer", "channel"] = "layer"
+    """What has a curvature of its own: each layer, or each of its channels, over all rows and places of a batch."""
 
 
 class GaussNewton(Config):

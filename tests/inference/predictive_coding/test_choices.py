@@ -81,6 +81,8 @@ def lessons(model, batch, config):
         {"descent": Momentum(share=0.5)},
         {"descent": Secant(), "step_size": 0.9},
         {"settles": "states", "descent": Secant(), "step_size": 0.9, "iterations": 900},
+        {"descent": Secant(per="channel"), "step_size": 0.9},
+        {"settles": "states", "descent": Secant(per="channel"), "step_size": 0.9, "iterations": 900},
         {"decay": 0.999},
     ],
     ids=str,
@@ -183,7 +185,7 @@ def test_the_iteration_that_is_named_is_the_one_that_went_beyond_the_bound(linea
 
 
 @pytest.mark.parametrize("settles", ["errors", "states"])
-@pytest.mark.parametrize("descent", [Gradient(), Momentum(share=0.8), Secant()])
+@pytest.mark.parametrize("descent", [Gradient(), Momentum(share=0.8), Secant(), Secant(per="channel")])
 @pytest.mark.parametrize("asked", ["watched", "tolerance"])
 def test_energies_on_the_way_are_those_of_the_values_after_each_step(linear, settles, descent, asked):
     """Momentum takes its gradient elsewhere."""
@@ -324,14 +326,64 @@ def test_the_secant_of_a_quadratic_is_its_curvature_where_that_is_positive(curva
     assert [float(of) for of in second] == pytest.approx([found, 0.0]), "what does not move tells nothing"
 
 
-def test_shares_of_a_batch_have_the_secant_of_the_whole():
+STEEP = torch.tensor([0.25, 40.0, 3.0], dtype=torch.float64)
+"""Curvature of the loss in each of three channels."""
+
+
+@pytest.mark.parametrize("rows", [(1,), (5,), (2, 4)], ids=["one row", "rows", "rows and places"])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_secant_of_a_channel_is_its_own_curvature_at_every_scale(rows, scale, dtype):
+    """Moves of a state: what is rounded off them is in units of the move."""
+    torch.manual_seed(0)
+    down, at = descent(Secant(per="channel")), scale * torch.randn(*rows, 3).to(dtype)
+    down.curvatures([torch.zeros_like(at)], [torch.zeros_like(at)])
+    (found,) = down.curvatures([at], [at.double().mul(STEEP).to(dtype)])
+    assert found.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    of_type = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 4e-3}
+    torch.testing.assert_close(found.double(), STEEP, rtol=of_type[dtype], atol=0)
+
+
+def test_a_channel_that_tells_no_curvature_has_its_layers():
+    """One stood still, in one the loss falls ever steeper; a layer of which nothing moved, or all falls so, has 0."""
+    move = torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.0, 2.0]])
+    change = torch.tensor([[6.0, 5.0, -1.0], [8.0, 5.0, -2.0]])
+    down, zeros = descent(Secant(per="channel")), [torch.zeros_like(move)] * 3
+    down.curvatures(zeros, zeros)
+    mixed, still, falling = down.curvatures([move, zeros[0], move], [change, change, -move])
+    whole = (move * change).sum() / move.square().sum()
+    torch.testing.assert_close(mixed, torch.stack([torch.tensor(7.0), whole, whole]))
+    assert not still.any()
+    assert not falling.any()
+
+
+def test_with_a_curvature_of_each_channel_a_diagonal_network_settles_in_one_step_after_the_first():
+    """Newton's step: dLoss/de_c = w_c (w_c e_c + r_c), lowest at e_c = -w_c r_c / (p + w_c^2); not so by layer."""
+    model, batch = linear_network(3, 3, 3)
+    with torch.no_grad():
+        for of, weights in ((model.layers[0], (1.0, 0.5, 2.0)), (model.readout, (0.1, -3.0, 20.0))):
+            of.weight.copy_(torch.diag(torch.tensor(weights)))
+    steep = model.readout.weight.detach().diagonal()
+    residual = model(batch.inputs).detach() - batch.target
+    closed = -steep * residual / (PRECISION + steep.square())
+    config = coding(descent=Secant(per="channel"), step_size=1.0, iterations=1)
+    first = settled((model, batch, None), config).errors[0]
+    assert (first - closed).abs().max() > 1, "the first step has no curvature of the loss yet"
+    second = changed(config, iterations=2)
+    torch.testing.assert_close(settled((model, batch, None), second).errors[0], closed)
+    by_layer = settled((model, batch, None), changed(second, descent=Secant())).errors[0]
+    assert (by_layer - closed).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("per", ["layer", "channel"])
+def test_shares_of_a_batch_have_the_secant_of_the_whole(per):
     """Each rank hands its two products to `total`, which adds those of the others."""
     torch.manual_seed(0)
     points, gradients = (torch.randn(2, 6, 3, dtype=torch.float64).abs() for _ in range(2))
     points, gradients = points.cumsum(dim=0), gradients.cumsum(dim=0)
 
     def found(total, rows):
-        down = descent(Secant(), total=total)
+        down = descent(Secant(per=per), total=total)
         return [down.curvatures([x[rows]], [g[rows]]) for x, g in zip(points, gradients, strict=True)][-1]
 
     halves, handed = (slice(0, 2), slice(2, 6)), []
@@ -354,6 +406,8 @@ LEARNED = LearnedPrecision(initial=PRECISION, per="channel", lowest=0.1, highest
         {"precision": PredictedPrecision(initial=PRECISION, lowest=0.1, highest=100.0)},
         {"gradient": "energy", "precision": LEARNED},
         {"settles": "states", "descent": Momentum(share=0.5)},
+        {"descent": Secant()},
+        {"descent": Secant(per="channel"), "settles": "states"},
         {"settles": "incremental", "precision": LEARNED},
         {"start": "amortised"},
     ],

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Protocol, assert_never
+from typing import ClassVar, Literal, Protocol, assert_never
 
 import torch
 from jaxtyping import Float
@@ -11,8 +11,12 @@ from torch import Tensor
 from precisionflow.config import learning as kinds
 from precisionflow.inference.predictive_coding.energy import Pass
 from precisionflow.inference.predictive_coding.laplace import curvature, root
-from precisionflow.inference.predictive_coding.laws import Stepped, StepSize
+from precisionflow.inference.predictive_coding.laws import Errors, Stepped, StepSize
 from precisionflow.inference.predictive_coding.variables import Variables
+from precisionflow.models.numerics import at_least_float32
+
+Products = Float[Tensor, "two parts"]
+"""<dx, dg> and <dx, dx> of each part of a layer: of the whole, or of each channel."""
 
 
 class Descent(Protocol):
@@ -76,35 +80,52 @@ class Momentum(Gradient):
 
 
 class Secant(Gradient):
-    """max(0, <dx, dg> / <dx, dx>) over a layer, dx its last move and dg what it changed in its gradient.
+    """<dx, dg> / <dx, dx> over a layer or over one of its channels, dx the last move and dg what it changed in dE/dx.
 
+    0 where that of the layer is below it. A channel that has not moved, or in which it is not above 0, has its layer's.
     Both products are of all ranks' shares of a batch, so that each takes the steps of the whole.
     """
 
-    def __init__(self, total: Callable[[Tensor], Tensor] = torch.clone) -> None:
+    def __init__(
+        self, per: Literal["layer", "channel"] = "layer", *, total: Callable[[Tensor], Tensor] = torch.clone
+    ) -> None:
         """`total` sums a copy over ranks."""
+        self.per = per
         self.total = total
         self.last: list[tuple[Tensor, Tensor]] = []
 
     def sizes(
         self, variables: Variables, passed: Pass, gradients: Sequence[Tensor], *, step_size: float
     ) -> list[StepSize]:
-        added = self.curvatures(variables.values(passed), gradients)
+        added = self.curvatures(variables.values(passed), gradients, counting=variables.clamped.counting)
         return [
             step_size / (1 + of / variables.laws[layer].curvature(passed.predictions[layer]))
             for layer, of in enumerate(added)
         ]
 
-    def curvatures(self, points: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
-        """Of each layer, the curvature that its law's is raised by: at the first step 0."""
+    def curvatures(
+        self,
+        points: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        *,
+        counting: Callable[[Errors], Errors] = torch.clone,
+    ) -> list[Tensor]:
+        """Of each layer, or each channel, the curvature that its law's is raised by: at the first step 0.
+
+        `counting`: see `Clamped.counting`.
+        """
         here = [(x.detach(), g) for x, g in zip(points, gradients, strict=True)]
         last, self.last = self.last, here
         if not last:
             return [gradient.new_zeros(()) for gradient in gradients]
-        products = self.total(
-            torch.stack([_products(x - y, g - h) for (x, g), (y, h) in zip(here, last, strict=True)])
-        )
-        return [torch.where(square > 0, along / square, 0.0).clamp(min=0) for along, square in products]
+        products = [self._products(x - y, g - h, counting) for (x, g), (y, h) in zip(here, last, strict=True)]
+        summed = self.total(torch.cat(products, dim=1))
+        return [_ratios(of) for of in summed.split([of.shape[1] for of in products], dim=1)]
+
+    def _products(self, move: Tensor, change: Tensor, counting: Callable[[Errors], Errors]) -> Products:
+        move, change, counted = (at_least_float32(of) for of in (move, change, counting(move)))
+        over = tuple(range(move.ndim - (self.per == "channel")))
+        return torch.stack([(counted * of).sum(dim=over).view(-1) for of in (change, move)])
 
 
 HALVINGS = 4
@@ -148,9 +169,15 @@ class GaussNewton(Gradient):
         ]
 
 
-def _products(move: Tensor, change: Tensor) -> Float[Tensor, "2"]:
-    """<dx, dg> and <dx, dx>."""
-    return torch.stack([(move * change).sum(), move.square().sum()])
+def _ratios(products: Products) -> Float[Tensor, "parts"]:
+    """Of each part <dx, dg> / <dx, dx> where it is above 0, else that of all together, or 0."""
+    along, square = products
+    whole = _ratio(along.sum(), square.sum())
+    return torch.where(along > 0, _ratio(along, square), whole)
+
+
+def _ratio(along: Tensor, square: Tensor) -> Tensor:
+    return torch.where(square > 0, along / square, 0.0).clamp(min=0)
 
 
 def descent(config: kinds.Descent, *, total: Callable[[Tensor], Tensor] = torch.clone) -> Descent:
@@ -160,8 +187,8 @@ def descent(config: kinds.Descent, *, total: Callable[[Tensor], Tensor] = torch.
             return Gradient()
         case kinds.Momentum(share=share):
             return Momentum(share)
-        case kinds.Secant():
-            return Secant(total)
+        case kinds.Secant(per=per):
+            return Secant(per, total=total)
         case kinds.GaussNewton():
             return GaussNewton()
         case _:
