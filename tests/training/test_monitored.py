@@ -53,6 +53,23 @@ def test_every_fifth_step_and_the_last_has_a_row_for_each_layer(monitored):
     assert {step for step, name in told if name == "gradient_cosine"} == {5, 10, 12}
 
 
+def test_the_precision_of_each_head_is_in_the_file_and_in_the_history(text_tree, text_data, tmp_path):
+    """The attention of the one block; also after a checkpoint, which is read again."""
+    by_head = {
+        "learning": CODING["learning"] | {"precision": {"kind": "learned", "per": "head", "initial": 10.0}}
+    }
+    interrupt(of(text_tree, 5, **by_head), text_data, tmp_path, step=12)
+    finish(of(text_tree, 5, **by_head), text_data, tmp_path)
+    rows = read_parquet(files(tmp_path)[0], SETTLING).to_pylist()
+    assert [len(row["head_precision"]) for row in rows] == 3 * [0, 2, 0, 0]
+    told = {(step, name): value for step, name, value in result(tmp_path)[1]}
+    for row in rows:
+        for head, precision in enumerate(row["head_precision"]):
+            assert told[row["step"], f"precision_layer_1_head_{head}"] == precision
+    first, last = rows[1]["head_precision"], rows[9]["head_precision"]
+    assert all(one != two for one, two in zip(first, last, strict=True)), "they learn"
+
+
 def test_a_record_changes_nothing_that_is_learned(monitored, text_tree, text_data, tmp_path):
     train(of(text_tree, None), data=text_data, out=tmp_path)
     weights, history = result(tmp_path)

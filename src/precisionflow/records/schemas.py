@@ -56,6 +56,7 @@ HISTORY = _schema(step=_whole, metric=_text, value=_real)
 """model/history.parquet: what was measured while training."""
 SETTLING = _schema(
     may_be_nan=("pit_error", "coverage_50", "coverage_90", "coverage_95", "dispersion"),
+    may_be_missing=("head_precision",),
     network=_whole,
     step=_whole,
     layer=_whole,
@@ -70,6 +71,7 @@ SETTLING = _schema(
     coverage_90=_real,
     coverage_95=_real,
     dispersion=_real,
+    head_precision=_reals,
 )
 """model/settling.parquet, where training.monitor_every asks for it: how the errors of a batch, or of the parts of it
 that ranks take first where training.accumulate cuts it, settle after so many optimiser steps. A row for each layer with
@@ -79,7 +81,8 @@ of the settled errors at each position, the root of the mean over samples of the
 their geometric mean there. quadratic_energy: precision error^2 / 2 there, nats a target. All are lists of one number
 for rows of a table, and empty for the output. cosine: between the gradient that its weights learn from and backprop's.
 errors: number of settled errors, one a channel; of the output 0 but of images. pit_error, coverage_NN, dispersion: of
-`inference.predictive_coding.calibration`, NaN of no errors. A checkpoint has the same of every network that trains."""
+`inference.predictive_coding.calibration`, NaN of no errors. head_precision: precision of each head of attention, in
+their order, where each has its own; elsewhere empty. A checkpoint has the same of every network that trains."""
 _LOOK = {
     "network": _whole,
     "step": _whole,

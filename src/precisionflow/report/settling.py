@@ -74,6 +74,16 @@ class Records:
         values = np.array([[row[column][:places] for row in run[:-1]] for run in self.runs])
         return mean(values)
 
+    def by_head(self) -> tuple[list[int], Float[np.ndarray, "layers heads"]]:
+        """Layers whose heads have a precision each, and these: geometric means over the runs."""
+        precise = [
+            index
+            for index in range(len(self.layers))
+            if all(run[index].get("head_precision") for run in self.runs)
+        ]
+        values = np.array([[run[index]["head_precision"] for index in precise] for run in self.runs])
+        return [self.layers[index] for index in precise], _geometric_mean(values)
+
 
 def records(group: Group, variant: Variant) -> Records | None:
     """The last records of a variant; none where a run has none."""

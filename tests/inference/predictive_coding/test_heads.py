@@ -186,3 +186,35 @@ def test_what_has_no_heads_is_refused_in_one_line():
         resolve(
             text | {"objective": {"kind": "cross_entropy"}, "learning": learning | {"pathway": "top_down"}}
         )
+
+
+def test_a_record_tells_the_precision_of_each_head(language):
+    """In the file's row of its layer and by name in the history; of layers without heads of their own none."""
+    model, (losses, inputs, target) = language
+    rule = predictive_coding(
+        coding(iterations=2, step_size=0.1), states=model.states, heads=heads_of_layers(model)
+    ).double()
+    offsets = torch.tensor([[-1.0, 0.5], [0.25, 2.0]], dtype=torch.float64)
+    with torch.no_grad():
+        for layer, offset in zip((1, 3), offsets, strict=True):
+            rule.laws[layer].precision.offset.copy_(offset)
+    record = rule.monitored(model, losses, Batch(inputs, target), step=7)
+    stated = [
+        rule.laws[layer].precision.bounded(of).tolist() for layer, of in zip((1, 3), offsets, strict=True)
+    ]
+    assert [list(row.head_precision) for row in record.layers] == [[], stated[0], [], stated[1], [], []]
+    told = {name: value for _, name, value in record.entries(7) if "head" in name}
+    assert told == {
+        f"precision_layer_{layer}_head_{head}": stated[layer // 2][head]
+        for layer in (1, 3)
+        for head in (0, 1)
+    }
+    assert len({*stated[0], *stated[1]}) == 4
+
+
+@pytest.mark.parametrize("per", ["layer", "channel", "position"])
+def test_where_heads_have_no_precision_of_their_own_none_is_told(language, per):
+    model, (losses, inputs, target) = language
+    rule = predictive_coding(coding(per), states=model.states, heads=heads_of_layers(model)).double()
+    record = rule.monitored(model, losses, Batch(inputs, target), step=7)
+    assert not any(row.head_precision for row in record.layers)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from precisionflow.records.files import write_parquet
-from precisionflow.records.schemas import SETTLING
+from precisionflow.records.schemas import SETTLING, without
 from precisionflow.report.figures.settling import layer_map
 from precisionflow.report.histories import Histories, measured
 from precisionflow.report.sections import settling
@@ -23,7 +23,7 @@ NO_ERRORS = (0, *[math.nan] * 5)
 
 
 def row(layer, energy, norms, precisions, quadratic, cosine, calibration, step=20):
-    values = (0, step, layer, energy, norms, precisions, quadratic, cosine, *calibration)
+    values = (0, step, layer, energy, norms, precisions, quadratic, cosine, *calibration, [])
     return dict(zip(SETTLING.names, values, strict=True))
 
 
@@ -165,6 +165,37 @@ def test_precisions_that_are_the_same_everywhere_have_no_map(tmp_path):
     group = group_of(tmp_path, {"predictive_coding": alike})
     (of,) = shown(group).context["groups"]
     assert [picture.caption.split(": ")[1][:4] for picture in of.maps] == ["norm"]
+
+
+def test_precisions_of_heads_are_drawn_by_head(tmp_path):
+    """Of the layers whose heads have their own, by geometric means over the runs."""
+    heads = ([2.0, 8.0, 3.0], [8.0, 2.0, 3.0])
+    runs = [
+        [of | {"head_precision": mine if of["layer"] == 2 else []} for of in record(0.0)] for mine in heads
+    ]
+    both = Records(tuple(map(tuple, runs)))
+    layers, means = both.by_head()
+    assert layers == [2]
+    assert means.tolist() == [pytest.approx([4.0, 4.0, 3.0])]
+    (of,) = shown(group_of(tmp_path, {"predictive_coding": runs})).context["groups"]
+    picture = of.maps[-1]
+    assert picture.caption == "predictive_coding: precision of each head of attention."
+    assert ">head</text>" in picture.drawn.svg
+    assert ">layer 2</text>" in picture.drawn.svg
+    assert ">layer 0</text>" not in picture.drawn.svg
+
+
+def test_a_record_of_before_heads_had_a_column_is_still_shown(tmp_path):
+    """And beside one that has it no head is drawn, as the runs would be unlike."""
+    new = [of | {"head_precision": [2.0, 3.0] if of["layer"] == 2 else []} for of in record(0.0)]
+    group = group_of(tmp_path, {"predictive_coding": [new, new]})
+    old = without(SETTLING, "head_precision")
+    rows = [{name: of[name] for name in old.names} for of in record(0.0)]
+    write_parquet(
+        pa.Table.from_pylist(rows, schema=old), tmp_path / "predictive_coding" / "1" / "settling.parquet", old
+    )
+    (of,) = shown(group).context["groups"]
+    assert [picture.caption.split(": ")[1].split()[0] for picture in of.maps] == ["norm", "precision"]
 
 
 def test_without_records_there_is_no_section(tmp_path):

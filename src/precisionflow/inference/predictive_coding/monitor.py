@@ -25,6 +25,8 @@ class Seen(NamedTuple):
     """Root of the mean over samples of the squared norm over channels of each layer's errors."""
     precisions: list[OfPlaces]
     """Geometric mean over samples and channels of each layer's precisions."""
+    of_heads: list[Float[Tensor, "heads"]]
+    """Precision of each head of each layer that has one per head; of other layers none."""
     quadratic_energies: list[OfPlaces]
     """Sum over samples and channels of precision e^2 / 2 of each layer."""
     calibrations: list[Calibration]
@@ -45,7 +47,7 @@ def seen(
     Energies are those at the errors themselves where `settle` has `watched` them. Places without a sample are left out.
     """
     last = clamped.passed(settled.errors)
-    norms, precisions, quadratic, calibrations = [], [], [], []
+    norms, precisions, of_heads, quadratic, calibrations = [], [], [], [], []
     for layer, (error, prediction) in enumerate(zip(last.errors, last.predictions, strict=True)):
         stated = laws[layer].precision(prediction)
         logs, squared = stated.log().expand(error.shape), clamped.counting(0.5 * stated * error.square())
@@ -62,12 +64,13 @@ def seen(
         there = counts > 0
         norms.append((squares[there] / counts[there]).sqrt())
         precisions.append((log_precisions[there] / counts[there]).exp())
+        of_heads.append(laws[layer].of_heads(stated))
         quadratic.append(energy[there])
         weights = clamped.counting(torch.ones_like(error))
         calibrations.append(calibration(laws[layer], error, prediction, weights, total=total))
     calibrations.append(_of_output(clamped, last, total))
     energies = [*settled.parts[: settled.steps], clamped.parts(last, laws)]
-    return Seen([total(parts) for parts in energies], norms, precisions, quadratic, calibrations)
+    return Seen([total(parts) for parts in energies], norms, precisions, of_heads, quadratic, calibrations)
 
 
 def _of_output(clamped: Clamped, last: Pass, total: Callable[[Tensor], Tensor]) -> Calibration:

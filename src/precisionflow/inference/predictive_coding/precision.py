@@ -6,7 +6,8 @@ Each is a module from the layer's prediction f_i(s_{i-1}) to precisions that bro
 from typing import ClassVar, assert_never
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn import functional
 
 from precisionflow.config.learning import (
@@ -33,6 +34,8 @@ class Learned(nn.Module):
         super().__init__()
         self.channels = state[-1]
         self.bounded = _bounded(config)
+        self.heads = heads if config.per == "head" else 0
+        """Heads that have a precision each."""
         self.of_head = state[-1] // max(heads, 1) if config.per == "head" else 1
         self.offset = nn.Parameter(torch.zeros(_shape(config, state, heads)))
         """How far the logarithms are from the initial one, before the bounds."""
@@ -42,6 +45,10 @@ class Learned(nn.Module):
         places = prediction.shape[-2] if self.offset.ndim == 2 else None
         precisions = self.bounded(small_in_gradient(self.offset, self.channels)[:places])
         return precisions.repeat_interleave(self.of_head, dim=-1)  # type: ignore[no-any-return]
+
+    def of_heads(self, stated: Precisions) -> Float[Tensor, "heads"]:
+        """Of the precisions that it states, that of each head; of none where heads have none of their own."""
+        return stated[:: self.of_head] if self.heads else stated.new_empty(0)
 
 
 class Predicted(nn.Module):

@@ -15,11 +15,17 @@ HEIGHT, WIDTH, NARROWEST = 14, 300, 3
 
 
 def layer_map(
-    values: Float[np.ndarray, "layers places"], layers: Sequence[int], *, quantity: str, alt: str
+    values: Float[np.ndarray, "layers places"],
+    layers: Sequence[int],
+    *,
+    quantity: str,
+    alt: str,
+    across: str = "position",
 ) -> Drawn:
     """Layers upwards, positions to the right; the opacity is the place of log(value) between the smallest and largest.
 
-    A value of 0 is left blank. One path for each shade, so that a page holds many.
+    `across` names what lies to the right in place of positions. A value of 0 is left blank. One path for each shade, so
+    that a page holds many.
     """
     shade, (low, high) = _shades(values)
     step = max(WIDTH / values.shape[1], NARROWEST)
@@ -37,10 +43,10 @@ def layer_map(
     for place in sorted({0, last // 2, last}):
         where = left + step * (place + 0.5)
         labels.append(f'<text x="{where:g}" y="{bottom}" text-anchor="middle">{place}</text>')
-    labels.append(f'<text x="{left}" y="{bottom + 14}">position</text>')
+    labels.append(f'<text x="{left}" y="{bottom + 14}">{escape(across)}</text>')
     parts.append(f'<g fill="var(--ink)" font-size="10">{"".join(labels)}</g></svg>')
     numbers = Numbers(
-        ("position", *(f"layer {layer}" for layer in layers)), {"": (range(values.shape[1]), *values)}
+        (across, *(f"layer {layer}" for layer in layers)), {"": (range(values.shape[1]), *values)}
     )
     return Drawn("".join(parts), numbers)
 

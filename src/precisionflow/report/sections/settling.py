@@ -198,7 +198,7 @@ def _above_zero(curve: Curve) -> Curve:
 
 
 def _maps(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
-    """Of the first variants whose samples have positions; precisions where a layer's differ by position."""
+    """Of the first variants: by position where samples have any, precisions where a layer's differ, and by head."""
     for index, of in list(found.items())[:MOST_FIGURES]:
         for column, quantity in MAPS.items():
             values = of.by_place(column)
@@ -210,3 +210,11 @@ def _maps(group: Group, found: Mapping[int, Records]) -> Iterator[Picture]:
                     layer_map(values, of.layers, quantity=quantity, alt=alt),
                     f"{variant}: {quantity} of each layer at each position.",
                 )
+        layers, precisions = of.by_head()
+        if layers:
+            variant = group.names[index]
+            alt = f"precision by layer and head, {variant}"
+            yield Picture(
+                layer_map(precisions, layers, quantity="precision", alt=alt, across="head"),
+                f"{variant}: precision of each head of attention.",
+            )

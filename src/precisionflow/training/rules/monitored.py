@@ -21,6 +21,7 @@ class SettlingRow(NamedTuple):
     coverage_90: float
     coverage_95: float
     dispersion: float
+    head_precision: Sequence[float] = ()
 
 
 class AttentionRow(NamedTuple):
@@ -55,6 +56,8 @@ class Monitored(NamedTuple):
             if of.error_norm:
                 yield step, f"error_norm_{name}", root_mean_square(of.error_norm)
                 yield step, f"precision_{name}", geometric_mean(of.precision)
+            for head, precision in enumerate(of.head_precision):
+                yield step, f"precision_{name}_head_{head}", precision
             if of.errors:
                 yield step, f"pit_error_{name}", of.pit_error
                 yield step, f"coverage_90_{name}", of.coverage_90

@@ -120,15 +120,15 @@ class PredictiveCoding(nn.Module):
         )
         quadratic = [energy / samples for energy in found.quadratic_energies]
         of_places = [
-            (norm.tolist(), precision.tolist(), energy.tolist())
-            for norm, precision, energy in zip(found.norms, found.precisions, quadratic, strict=True)
+            tuple(of.tolist() for of in each)
+            for each in zip(found.norms, found.precisions, quadratic, found.of_heads, strict=True)
         ]
         rows = [
-            SettlingRow(step, place, energy.tolist(), norm, precision, weighed, cosine, *calibration)
-            for place, energy, (norm, precision, weighed), cosine, calibration in zip(
+            SettlingRow(step, place, energy.tolist(), norm, precision, weighed, cosine, *calibration, heads)
+            for place, energy, (norm, precision, weighed, heads), cosine, calibration in zip(
                 [*self.places, len(model.layers)],
                 torch.stack(found.energies, dim=1) / samples,
-                [*of_places, ([], [], [])],
+                [*of_places, ([], [], [], [])],
                 [*cosines.layers, cosines.output],
                 found.calibrations,
                 strict=True,

@@ -17,7 +17,7 @@ from precisionflow.inference.predictive_coding.laws.laplace import Laplace
 from precisionflow.inference.predictive_coding.laws.mixture import Mixture
 from precisionflow.inference.predictive_coding.laws.student_t import StudentT
 from precisionflow.inference.predictive_coding.parameters import Constant, LearnedLogShares, LearnedNumbers
-from precisionflow.inference.predictive_coding.precision import Fixed, Predicted, initial, precision
+from precisionflow.inference.predictive_coding.precision import Fixed, Learned, Predicted, initial, precision
 
 Present = Bool[Tensor, "batch places"]
 FEWEST_DEGREES, MOST_DEGREES = 0.5, 1000.0
@@ -90,6 +90,10 @@ class LayerLaw(nn.Module):
         """P(E <= e) and e times its score, whose mean is 1 under the law: of each error, in double precision."""
         precision, error = self.precision(prediction).double(), error.double()
         return self.law.cdf(error, precision), error * self.law.score(error, precision)
+
+    def of_heads(self, stated: Precisions) -> Float[Tensor, "heads"]:
+        """See `Learned.of_heads`."""
+        return self.precision.of_heads(stated) if isinstance(self.precision, Learned) else stated.new_empty(0)
 
     def curvature(self, prediction: Errors) -> Precisions:
         """See `Law.curvature`."""
