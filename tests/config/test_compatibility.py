@@ -228,7 +228,6 @@ def images(changes: dict[str, object]) -> Experiment:
         ({"model.prior": {"kind": "learned", "per": "position"}}, "model.prior.per: the highest state has no pos"),
         ({"learning.layers": [1]}, "learning.layers: leaves out layer 0, the highest state"),
         ({"learning.pathway": "top_down"}, "learning.pathway: top_down keeps states of model.kind generative"),
-        ({"learning.start": "amortised"}, "learning.start: amortised guesses no states of model.kind generative"),
         ({"engine": {"kind": "torch", "dtype": "bfloat16"}}, "engine: model.kind generative is trained in float32"),
         ({"engine": {"kind": "torch", "compile": True}}, "engine: model.kind generative is trained in float32"),
         ({"engine": {"kind": "deepspeed", "dtype": "bfloat16"}}, "engine: model.kind generative is trained in float32"),

@@ -19,6 +19,11 @@ EARLY_DIGITS = DIGITS | {"learning": DIGITS["learning"] | {"iterations": 20, "to
 """Settling that the tolerance ends, in a lesson and in validation."""
 UNSTABLE = DIGITS | {"learning": DIGITS["learning"] | {"step_size": 1e3}}
 """Steps beyond stability."""
+GUESSED: dict[str, Any] = DIGITS | {
+    "learning": DIGITS["learning"]
+    | {"start": "amortised", "descent": {"kind": "secant", "per": "channel"}, "step_size": 0.1}
+}
+"""Settling from guessed errors, in a lesson and in validation, with a curvature of each channel."""
 MODES: dict[str, Any] = DIGITS | {
     "model": DIGITS["model"] | {"beliefs": "mode", "prior": {"kind": "predicted"} | BOUNDS},
     "learning": {
@@ -36,8 +41,8 @@ MODES: dict[str, Any] = DIGITS | {
 IMAGES = {
     "stage 0 digits": DIGITS,
     "stage 1 early digits": EARLY_DIGITS,
-    "stage 2 digits": DIGITS,
-    "stage 3 digits": DIGITS,
+    "stage 2 guessed digits": GUESSED,
+    "stage 3 guessed digits": GUESSED,
     "stage 3 early digits": EARLY_DIGITS,
     "stage 2 modes": MODES,
     "stage 3 modes": MODES,

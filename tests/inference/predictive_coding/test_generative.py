@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch.distributions import MultivariateNormal
 
 from precisionflow.config.learning import (
@@ -271,6 +272,90 @@ def test_an_image_whose_curvature_has_no_root_stays_and_has_no_volume(data, monk
     moved = torch.cat(inferred.errors, dim=1).abs().sum(dim=1) > 0
     assert moved.tolist() == [True, True, False, True, True]
     assert inferred.free_energies.isnan().tolist() == [False, False, True, False, False]
+
+
+def test_a_guess_by_the_exact_map_settles_a_linear_model(data):
+    """e = -H^-1 J^T g, g = dLoss/ds of the lowest state of the forward pass and J the derivative of that state by e."""
+    model, (images, given) = made(coding(start="amortised", iterations=1)), data
+    clamped = model.clamped(images, given)
+    errors = [torch.zeros(5, width, dtype=torch.float64) for width in (HIGH, LOW)]
+    inverse = torch.linalg.inv(curvature(clamped, errors, model.laws)[0].detach())
+    through = torch.cat([parts(model)[1], torch.eye(LOW, dtype=torch.float64)], dim=1)
+    maps = (inverse @ through.T).split([HIGH, LOW])
+    for mine, exact, precision in zip(model.amortised.maps, maps, (PRIOR, PRECISION), strict=True):
+        mine.weight.data.copy_(precision * exact)
+    start = begun(clamped, model.learning, model.laws, model.amortised).start
+    expected = conditional(model, given, images, list(range(PIXELS)))[:, : HIGH + LOW]
+    guessed = torch.cat([p + e for p, e in zip(start.predictions, start.errors, strict=True)], dim=1)
+    torch.testing.assert_close(guessed, expected)
+    exact = -evidence(model, images, given)
+    torch.testing.assert_close(model.infer(images, given).free_energies, exact)
+
+
+def test_the_guess_of_an_image_is_of_its_own_pixels_and_of_the_class_that_it_settles_under(data):
+    """Other images make no difference, nor what stands at pixels that are not seen."""
+    model, (images, given) = made(coding(start="amortised", iterations=2, descent=Gradient())), data
+    for of in model.amortised.maps:
+        of.weight.data.normal_()
+    seen = torch.zeros_like(images)
+    seen[:, :3] = 1
+    hidden = torch.where(seen > 0, images, torch.nan)
+    whole, part = model.infer(images, given), model.infer(hidden, given, seen=seen)
+    for inferred, shown in ((whole, {}), (part, {"seen": seen[:1]})):
+        alone = model.infer((images if not shown else hidden)[:1], given[:1], **shown)
+        torch.testing.assert_close(alone.free_energies, inferred.free_energies[:1])
+        other = model.infer((images if not shown else hidden)[:1], 1 - given[:1], **shown)
+        assert (other.errors[1] - alone.errors[1]).abs().max() > 1e-3
+
+
+def test_the_guess_is_kept_with_the_weights_where_there_is_one():
+    """As laws are: a model that is read again settles from it."""
+    assert {name for name in made(coding(start="amortised")).state_dict() if "amortised" in name} == {
+        "amortised.maps.0.weight",
+        "amortised.maps.1.weight",
+    }
+    assert not any("amortised" in name for name in made().state_dict())
+
+
+@pytest.fixture(scope="module")
+def taught_digits():
+    """A model of digits that has learned for 200 steps, its guess with it, and images that it has not seen."""
+    images, classes = (torch.from_numpy(of) for of in load_digits(return_X_y=True))
+    images = (images - images.mean()) / images.std()
+    torch.manual_seed(0)
+    learning = coding(start="amortised", iterations=10, descent=Gradient(), step_size=0.05)
+    network = generative(Config(states=(6, 10)), classes=10, pixels=64)
+    model = Generative(network, Config(states=(6, 10), iterations=10), learning, pixels=64).double()
+    learner, optimiser = GenerativeLearner(model), torch.optim.Adam(model.parameters(), lr=0.01)
+    for step in range(200):
+        rows = slice(64 * (step % 20), 64 * (step % 20 + 1))
+        optimiser.zero_grad()
+        learner(Batch(classes[rows].long(), images[rows])).surrogate.backward()
+        optimiser.step()
+    return model, images[1300:], classes[1300:].long()
+
+
+def test_a_learned_guess_settles_unseen_digits_in_fewer_iterations_than_other_starts(taught_digits):
+    """To what 10 iterations from the forward pass come to, and the energy falls at every one of them."""
+    model, images, given = taught_digits
+    clamped, energies = model.clamped(images, given), {}
+    for start in ("forward", "zeros", "amortised"):
+        config = PredictiveCoding.model_validate(
+            model.learning.model_dump() | {"start": start, "iterations": 40, "step_size": 0.02}
+        )
+        at = begun(clamped, config, model.laws, model.amortised).start
+        found = settle(clamped, at, model.laws, config=config, steps=40)
+        energies[start] = torch.stack(found.energies)
+        assert (energies[start].diff() < 0).all(), start
+    reached = {
+        start: int((of <= energies["forward"][10]).nonzero()[0])
+        if (of <= energies["forward"][10]).any()
+        else 41
+        for start, of in energies.items()
+    }
+    assert reached["amortised"] <= 5, reached
+    assert reached["zeros"] > reached["amortised"], reached
+    assert energies["amortised"][0] < energies["forward"][0]
 
 
 def lesson(model, images, given):

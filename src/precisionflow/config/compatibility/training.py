@@ -176,10 +176,6 @@ def images_settle(experiment: "Experiment") -> None:
             f"learning.pathway: {learning.pathway} keeps states of model.kind generative from each other or from the "
             "image; use bidirectional"
         )
-    if learning.start == "amortised":
-        raise ValueError(
-            "learning.start: amortised guesses no states of model.kind generative; use forward or zeros"
-        )
     if engine.dtype != "float32" or getattr(engine, "compile", False):
         raise ValueError(
             "engine: model.kind generative is trained in float32 and without compile; leave both as they are"

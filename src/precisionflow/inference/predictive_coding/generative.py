@@ -15,6 +15,7 @@ from precisionflow.config import Experiment
 from precisionflow.config.layers import kinds_of_errors, layers_with_errors, require_kinds, require_raised
 from precisionflow.config.learning import GaussianLaw, PredictiveCoding
 from precisionflow.config.networks import Generative as Config
+from precisionflow.inference.predictive_coding.amortised import Amortised
 from precisionflow.inference.predictive_coding.energy import Clamped
 from precisionflow.inference.predictive_coding.laplace import log_volume, output_variance
 from precisionflow.inference.predictive_coding.laws.assigned import (
@@ -43,7 +44,10 @@ class Inferred(NamedTuple):
 
 
 class Generative(nn.Module):
-    """A network from class to image with the laws of all its errors, the image's among them."""
+    """A network from class to image with the laws of all its errors, the image's among them.
+
+    Where `learning.start` is amortised, the guess of its errors is part of it too: a new image settles from it.
+    """
 
     def __init__(self, network: Layered, config: Config, learning: PredictiveCoding, *, pixels: int) -> None:
         """ValueError where `learning` or `config.prior` names a layer that does not exist."""
@@ -62,6 +66,8 @@ class Generative(nn.Module):
             for place, kind in kinds.items()
         )
         self.laws = Laws([prior, *lower])
+        guessed = learning.start == "amortised"
+        self.amortised = Amortised([network.states[place] for place in self.places]) if guessed else None
 
     def losses(self, predicted: Images, image: Images) -> Images:
         """-log p(image given the lowest state) of each pixel, in nats."""
@@ -101,7 +107,7 @@ class Generative(nn.Module):
         """
         clamped = self.clamped(images, classes, seen=seen)
         with torch.enable_grad():
-            start = begun(clamped, self.learning, self.laws).start
+            start = begun(clamped, self.learning, self.laws, self.amortised).start
         settled = settle(clamped, start, self.laws, config=self.learning, steps=self.config.iterations)
         with torch.no_grad():
             last = clamped.passed(settled.errors)

@@ -39,6 +39,7 @@ class GenerativeLearner(nn.Module):
             model.learning,
             laws=model.laws,
             places=model.places,
+            amortised=model.amortised,
             output_law=model.image_law,
             spread=spread,
             total=total,
