@@ -77,7 +77,7 @@ def test_the_best_trial_is_marked(tmp_path, better, number):
 
 
 def test_importance_names_what_mattered():
-    shares = importance(trials(40))
+    shares = importance(trials(40), logarithmic={"rate"})
     assert set(shares) == {"rate", "noise", "kind"}
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["rate"] > 0.8
@@ -85,7 +85,20 @@ def test_importance_names_what_mattered():
 
 @pytest.mark.parametrize("found", [trials(3), [trial(n, 1.0, {"rate": float(n)}) for n in range(9)], []])
 def test_there_is_no_importance_of_too_little(found):
-    assert importance(found) == {}
+    assert importance(found, logarithmic=()) == {}
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_importance_is_over_the_decades_of_what_was_drawn_by_them(scale):
+    """The lower two of four decades are worse: half of what is drawn; even in the numbers, 1 in 100."""
+    places = [((n % 20) / 19, ((7 * n) % 20) / 19) for n in range(60)]
+    found = [
+        trial(n, scale * ((a < 0.5) + 0.5 * b), {"rate": 10 ** (-5 + 4 * a), "width": b})
+        for n, (a, b) in enumerate(places)
+    ]
+    shares = importance(found, logarithmic={"rate"})
+    assert shares["rate"] == pytest.approx(0.25 / (0.25 + 0.25 / 12), abs=0.05)
+    assert importance(found, logarithmic=())["rate"] < 0.5
 
 
 def test_a_search_of_one_trial_has_a_page(tmp_path):
@@ -107,12 +120,22 @@ def test_the_front_is_what_no_trial_beats_in_both():
 
 
 def test_contours_need_trials_off_a_line():
-    assert has_contours(trials(9), ["rate", "noise"])
-    assert not has_contours(trials(9), ["rate", "kind"])
-    assert not has_contours(trials(7), ["rate", "noise"])
-    assert not has_contours(trials(9), ["rate"])
+    assert has_contours(trials(9), ["rate", "noise"], logarithmic=())
+    assert not has_contours(trials(9), ["rate", "kind"], logarithmic={"rate"})
+    assert not has_contours(trials(7), ["rate", "noise"], logarithmic=())
+    assert not has_contours(trials(9), ["rate"], logarithmic=())
     line = [trial(n, n * 1.0, {"rate": n + 1.0, "noise": 2.0 * n}) for n in range(12)]
-    assert not has_contours(line, ["rate", "noise"])
+    assert not has_contours(line, ["rate", "noise"], logarithmic=())
+
+
+def test_a_line_of_logarithms_has_no_contours(tmp_path):
+    found = [trial(n, n * 1.0, {"rate": 10.0**n, "width": 10.0 ** (3 - n)}) for n in range(12)]
+    logarithmic = frozenset({"rate", "width"})
+    assert has_contours(found, ["rate", "width"], logarithmic=())
+    assert not has_contours(found, ["rate", "width"], logarithmic=logarithmic)
+    search = searched(found, parameters=("rate", "width"), logarithmic=logarithmic)
+    write_search_page(search, tmp_path / "search.html")
+    assert "Contours" not in (tmp_path / "search.html").read_text()
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])

@@ -1,7 +1,7 @@
 """Figures of where the objective is good: slices by parameter, contours over two, the front against cost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -34,11 +34,14 @@ def slices(trials: Sequence[Trial], parameter: str, *, logarithmic: bool, metric
     return drawing.drawn
 
 
-def has_contours(trials: Sequence[Trial], parameters: Sequence[str]) -> bool:
-    """Whether so many trials lie over the plane of two numbers that lines can be drawn."""
+def has_contours(trials: Sequence[Trial], parameters: Sequence[str], *, logarithmic: Collection[str]) -> bool:
+    """Whether so many trials lie over the plane of two numbers, or of their logarithms, that lines can be drawn."""
     if len(parameters) < 2 or len(trials) < FEWEST_FOR_CONTOURS:
         return False
-    rows = [[trial.parameters[name] for name in parameters[:2]] for trial in trials]
+    rows = [
+        [place(trial.parameters[name], logarithmic=name in logarithmic) for name in parameters[:2]]
+        for trial in trials
+    ]
     if any(isinstance(value, str) for row in rows for value in row):
         return False
     points = np.unique(np.array(rows, dtype=float), axis=0)
@@ -62,7 +65,7 @@ def contours(
     """
     across, up = parameters[:2]
     x, y = (
-        [_scaled(trial.parameters[of], logarithmic=of in logarithmic) for trial in trials]
+        [place(trial.parameters[of], logarithmic=of in logarithmic) for trial in trials]
         for of in (across, up)
     )
     values = [trial.value for trial in trials]
@@ -117,8 +120,9 @@ def pareto(trials: Sequence[Trial], *, maximize: bool, metric: str, name: str) -
     return drawing.drawn
 
 
-def _scaled(value: Value, *, logarithmic: bool) -> float:
-    return math.log10(float(value)) if logarithmic else float(value)
+def place(value: Value, *, logarithmic: bool) -> Value:
+    """Where a value lies on its axis: a number's logarithm where that is what is spread evenly."""
+    return math.log10(value) if logarithmic and not isinstance(value, str) else value
 
 
 def _axis(parameter: str, logarithmic: frozenset[str]) -> str:
