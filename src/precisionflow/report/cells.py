@@ -99,8 +99,9 @@ def commits(marks: Iterable[Mark]) -> str:
 
 
 def machines(marks: Iterable[Mark]) -> list[str]:
-    """Where trainings ran: a line for each machine, with their number where there are several."""
-    return _counted(mark.machine or "not told" for mark in marks if mark.verb == "train")
+    """Where trainings ran: a line for each machine, with their number where there are several; none of old markers."""
+    found = [mark.machine for mark in marks if mark.verb == "train"]
+    return _counted(name or "not told" for name in found) if any(found) else []
 
 
 def versions(marks: Iterable[Mark]) -> list[str]:
