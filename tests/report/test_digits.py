@@ -99,3 +99,10 @@ def test_what_is_written_is_within_a_twentieth_of_the_uncertainty(scale: float) 
         assert len({text.partition(".")[2].__len__() for text in written}) == 1
         decided, _, _ = read_back(with_interval(value, value - half, value + half))[0]
         assert abs(decided - value) <= 0.0501 * half
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_what_is_no_difference_has_no_plus(scale: float) -> None:
+    shown = [with_interval(scale * 2.8, scale * low, scale * 7.7, sign=False) for low in (0.7, 7.7, math.nan)]
+    assert not any("+" in text for text in shown)
+    assert with_interval(scale * 2.8, scale * 0.7, scale * 7.7).lstrip("(").startswith("+2.8")

@@ -85,19 +85,19 @@ def plus_minus(value: float, half: float) -> str:
     return found.times(f"{found.number(value)} ± {found.number(half)}")
 
 
-def with_interval(value: float, low: float, high: float) -> str:
+def with_interval(value: float, low: float, high: float, *, sign: bool = True) -> str:
     """ "+0.05 [−0.06, 0.16]", digits by half the interval's width; the value alone where the ends are NaN.
 
-    "+0.05 (all equal)" where the interval has no width.
+    "+0.05 (all equal)" where the interval has no width. Without `sign` what is no difference: "0.05 [0.04, 0.06]".
     """
     if math.isnan(low) or math.isnan(high):
         found = common_digits([value])
-        return found.times(found.number(value, sign=True))
+        return found.times(found.number(value, sign=sign))
     if math.isfinite(high - low) and high - low <= _ROUNDING * max(abs(low), abs(high)):
         found = common_digits([value])
-        return f"{found.times(found.number(value, sign=True))} {ALL_EQUAL}"
+        return f"{found.times(found.number(value, sign=sign))} {ALL_EQUAL}"
     found = common_digits([value, low, high], spread=(high - low) / 2)
-    return found.times(f"{found.number(value, sign=True)} [{found.number(low)}, {found.number(high)}]")
+    return found.times(f"{found.number(value, sign=sign)} [{found.number(low)}, {found.number(high)}]")
 
 
 def span(low: float, high: float) -> str:

@@ -43,7 +43,7 @@ def finding(law: Row, *, names: Names) -> str:
         return f"{what} by {size}: these {law['n']} sizes do not determine an exponent"
     word = "goes" if law["quantity"] in (SECONDS, FLOPS) else "falls" if law["factor"] > 0 else "rises"
     start = "from" if law["quantity"] in (SECONDS, FLOPS) else "towards"
-    end = f"{start} {stated(law, 'offset').lstrip('+')}"
+    end = f"{start} {stated(law, 'offset', sign=False)}"
     return f"{what} {word} with {size} to the power {stated(law, 'exponent')} {end}"
 
 
@@ -54,8 +54,8 @@ def law_table(laws: Sequence[Row], *, names: Names, caption: str) -> Table:
     for law in laws:
         shown = (
             Entry(stated(law, "exponent"), "" if determined(law) else "not determined"),
-            Entry(stated(law, "offset").lstrip("+")),
-            Entry(stated(law, "factor").lstrip("+")),
+            Entry(stated(law, "offset", sign=False)),
+            Entry(stated(law, "factor", sign=False)),
         )
         about = (Entry(names[law["size"]]), Entry(quantity(law["quantity"])))
         body.append((*about, *shown, Entry(str(law["n"])), Entry(str(law["units"]))))
@@ -97,7 +97,7 @@ def isoflop_table(rows: Sequence[Row], *, metric: str, caption: str) -> Table:
         notes = {name: "outside of the runs" for name in row["outside"].split(", ") if name}
         notes |= {"loss": "by the law alone"} if notes else {}
         best = [
-            Entry(stated(row, name).lstrip("+"), notes.get(name, ""))
+            Entry(stated(row, name, sign=False), notes.get(name, ""))
             for name in ("parameters", "data", "loss")
         ]
         body.append((Entry(digits.significant(row["flops"], digits=2)), *best))
@@ -109,9 +109,9 @@ def isoflop_table(rows: Sequence[Row], *, metric: str, caption: str) -> Table:
     return Table(caption, tuple(map(Entry, headings)), tuple(body))
 
 
-def stated(row: Row, name: str) -> str:
+def stated(row: Row, name: str, *, sign: bool = True) -> str:
     """A number of a row with its interval."""
-    return digits.with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"])
+    return digits.with_interval(row[name], row[f"{name}_low"], row[f"{name}_high"], sign=sign)
 
 
 def _ratio(point: Row) -> str:
@@ -119,4 +119,4 @@ def _ratio(point: Row) -> str:
         return "—"
     if point["ratio_low"] == point["ratio_high"]:
         return "1, by definition"
-    return digits.with_interval(point["ratio"], point["ratio_low"], point["ratio_high"]).lstrip("+")
+    return digits.with_interval(point["ratio"], point["ratio_low"], point["ratio_high"], sign=False)

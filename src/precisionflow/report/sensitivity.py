@@ -20,8 +20,8 @@ TITLES = {
     "total": ("total", "share of the variance, alone and with others"),
 }
 """Measure -> its name and what it is."""
-MAIN = ("swing", "mu_star", "total")
-"""The measures that parameters are ordered by."""
+MAIN = {"swing": "units", "mu_star": "trajectories", "total": "rows of the samples"}
+"""The measures that parameters are ordered by, and what their n counts."""
 
 
 def moving(rows: Sequence[Row]) -> list[Row]:
@@ -41,7 +41,7 @@ def finding(rows: Sequence[Row], *, names: Mapping[str, str]) -> str:
     parts = []
     if told:
         first, *others = told
-        shown = digits.with_interval(first["value"], first["low"], first["high"]).lstrip("+")
+        shown = digits.with_interval(first["value"], first["low"], first["high"], sign=False)
         parts.append(f"{names[first['parameter']]} moves it most ({TITLES[first['measure']][0]} {shown})")
         if others:
             parts[0] += ", then " + ", ".join(names[row["parameter"]] for row in others)
@@ -77,7 +77,7 @@ def index_table(rows: Sequence[Row], *, names: Mapping[str, str], caption: str) 
         of = [where[main["parameter"], measure] for measure in measures]
         entries = [
             Entry(
-                digits.with_interval(row["value"], row["low"], row["high"]).lstrip("+"),
+                digits.with_interval(row["value"], row["low"], row["high"], sign=False),
                 ""
                 if math.isnan(row["chance"])
                 else f"noise up to {digits.significant(row['chance'], digits=2)}",
@@ -85,7 +85,12 @@ def index_table(rows: Sequence[Row], *, names: Mapping[str, str], caption: str) 
             for row in of
         ]
         body.append((Entry(names[main["parameter"]]), *entries, Entry(str(main["n"]))))
-    headings = (Entry("parameter"), *(Entry(*TITLES[measure]) for measure in measures), Entry("n"))
+    counted = [MAIN[measure] for measure in measures if measure in MAIN]
+    headings = (
+        Entry("parameter"),
+        *(Entry(*TITLES[measure]) for measure in measures),
+        Entry("n", ", ".join(counted)),
+    )
     return Table(caption, headings, tuple(body))
 
 

@@ -89,6 +89,14 @@ def test_a_metric_that_a_single_row_moves_has_an_interval() -> None:
         assert of.low <= of.value <= of.high
 
 
+def test_shares_lie_between_nothing_and_all() -> None:
+    """Their intervals too: of few rows those of the draws reach beyond both."""
+    values = ishigami(mixtures(3, 8, seed=1))[:, None].reshape(5, 8, 1)
+    for index in range(3):
+        for of in indices.sobol(values[0], values[1], values[2 + index], **GIVEN):
+            assert min(of.value, 0) <= of.low <= of.value <= of.high <= max(of.value, 1)
+
+
 def test_the_swing_is_paired_over_the_units() -> None:
     units = np.array([[0.0, 10.0, 20.0], [1.0, 11.0, 21.5], [-1.0, 9.0, 19.0]])
     found = indices.swing(units, **GIVEN)
