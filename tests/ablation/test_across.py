@@ -127,7 +127,7 @@ def test_failed_cells_count_as_the_experiment_says(rule: str, n: int, told: floa
     (nll, _), ranks = found(of, tmp_path, failed=LOST)
     assert (nll["n"], nll["failed"]) == (n, int(rule == "refuse"))
     if rule == "refuse":
-        assert nll["verdict"] == "refused: 1 of 3 data sets failed"
+        assert nll["verdict"] == "refused: 1 of 3 data sets without an effect to compare"
         assert math.isnan(nll["effect"])
     else:
         assert nll["effect"] == pytest.approx((-1.1 + told - 4.1) / 3)

@@ -53,9 +53,10 @@ def judge(
     differences = statistics.holm([look.overall_p(row["p"]) for row in family])
     equivalences = statistics.holm([look.overall_p(2 * row["equivalence"]) / 2 for row in family])
     level = look.nominal_level((1 - confidence) / max(len(family), 1))
+    why = "without an effect to compare" if unit == "data set" else "failed"
     for row, p, equivalence in zip(family, differences, equivalences, strict=True):
         row["p_adjusted"], row["equivalence_adjusted"] = p, equivalence
-        refused = f"refused: {row['failed']} of {asked} {unit}s failed" if math.isnan(row["effect"]) else None
+        refused = f"refused: {row['failed']} of {asked} {unit}s {why}" if math.isnan(row["effect"]) else None
         row["verdict"] = refused or statistics.verdict(
             row["effect"],
             p=p,

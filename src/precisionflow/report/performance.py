@@ -47,10 +47,9 @@ def _steps(found: Found) -> str:
         return f"a step takes {_measured(shortest)} s"
     alike = [variant for variant, step in steps if not shortest["high"] < step["low"]]
     if last in alike:
-        return (
-            f"steps take {_measured(shortest)} s ({first}) to {_measured(longest)} s ({last}), "
-            "which their intervals do not tell apart"
-        )
+        told = f"steps take {_measured(shortest)} s ({first}) to {_measured(longest)} s ({last})"
+        alone = math.isnan(shortest["high"])
+        return f"{told}, {'of one unit each' if alone else 'which their intervals do not tell apart'}"
     times = digits.significant(longest["value"] / shortest["value"], digits=3)
     return f"shortest step: {listed(alike, most=NAMED)}, {_measured(shortest)} s; longest: {last}, {times} times that"
 

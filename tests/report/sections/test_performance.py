@@ -1,5 +1,6 @@
 """The section of a performance analysis: phases, speed, layers, fronts, each with its numbers."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,16 @@ def test_the_shortest_step_is_named_where_intervals_tell_it_apart() -> None:
     )
     assert words.finding({"a": of(1.5), "b": of(1.6)}, timed(), []).startswith(
         "steps take 1.50 ± 0.10 s (a) to 1.60 ± 0.10 s (b), which their intervals do not tell apart; "
+    )
+
+
+def test_steps_of_one_unit_have_no_intervals_to_tell_them_apart() -> None:
+    found = {
+        name: {"step": {"value": value, "low": math.nan, "high": math.nan}}
+        for name, value in {"a": 1.0, "b": 3.0}.items()
+    }
+    assert words.finding(found, timed(), []).startswith(
+        "steps take 1.000 s (a) to 3.000 s (b), of one unit each; "
     )
 
 
