@@ -75,9 +75,7 @@ def test_two_processes_at_once_make_one_parent(finished: Path, tmp_path: Path) -
     folder = Path(
         shutil.copytree(finished, tmp_path / "results", ignore=shutil.ignore_patterns("mlflow.db", "twins*"))
     )
-    program = (
-        "import pathlib, sys, precisionflow.tracking as t; assert t.track_folder(pathlib.Path(sys.argv[1]))"
-    )
+    program = "import pathlib, sys, precisionflow.tracking.track as t; assert t.track_folder(pathlib.Path(sys.argv[1]))"
     command = [sys.executable, "-c", program, str(folder)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
     said = [process.communicate()[0] for process in both]

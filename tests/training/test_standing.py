@@ -10,6 +10,7 @@ from precisionflow.training.rules.monitored import AttentionRow, SettlingRow
 from precisionflow.training.standing import Interval, Standing
 
 CALIBRATION = (640, 0.01, 0.5, 0.9, 0.95, 1.0)
+OF_HEADS = [1.5, 2.5]
 
 
 def vector(*values: float) -> torch.Tensor:
@@ -24,7 +25,9 @@ def in_the_middle() -> Standing:
         standing.step = step
         for outcome, value in zip(standing.outcomes, values, strict=True):
             outcome.history.append((step, "validation_loss", value))
-            outcome.settling.append(SettlingRow(step, 1, [value, 0.5], [0.1], [], [2.0], 0.75, *CALIBRATION))
+            outcome.settling.append(
+                SettlingRow(step, 1, [value, 0.5], [0.1], [], [2.0], 0.75, *CALIBRATION, OF_HEADS)
+            )
             outcome.attention.append(AttentionRow(step, 1, 0, 4, 7, value, -value))
         standing.judge(vector(*values), patience=1)
     standing.leave(torch.tensor([False, True, False, False]), patience=1, validate_every=10)
@@ -45,7 +48,7 @@ def test_several_networks_some_gone_are_read_as_they_were_written(tmp_path):
     assert [len(outcome.history) for outcome in after.outcomes] == [3, 2, 3, 3]
     assert after.outcomes[3].attention[1] == AttentionRow(20, 1, 0, 4, 7, 1.0, -1.0)
     assert after.outcomes[3].settling[1] == SettlingRow(
-        20, 1, [1.0, 0.5], [0.1], [], [2.0], 0.75, *CALIBRATION
+        20, 1, [1.0, 0.5], [0.1], [], [2.0], 0.75, *CALIBRATION, OF_HEADS
     )
     assert (after.step, after.interval.steps, after.interval.seconds) == (30, 1, 0.25)
     for name in ("best_loss", "best_step", "stale"):
