@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from precisionflow.inference.allocation.budget import Bounds, at_price, water_filling, whole
+from precisionflow.inference.allocation.budget import USUAL, Bounds, at_price, rounded, water_filling, whole
 from precisionflow.inference.allocation.utility import Utility
 
 
@@ -43,17 +43,41 @@ def test_sums_are_exact_and_no_token_gains_more_elsewhere(
         check_optimum(seed, patches, share, spread, weights, ratios)
 
 
+@pytest.mark.parametrize(("weights", "ratios"), [(1e-300, 1.0), (1e300, 1e-12), (1.0, 1e-30), (1e-6, 1e30)])
+@pytest.mark.parametrize("bounds", [Bounds(), Bounds(0, 10)], ids=str)
+def test_sums_are_exact_at_the_ends_of_float64(weights: float, ratios: float, bounds: Bounds) -> None:
+    """Utilities so flat or so steep that one token changes them by less than their last digit."""
+    for seed, (patches, share) in enumerate(itertools.product((1, 2, 9), (0.0, 0.01, 0.37, 1.0))):
+        check_optimum(seed, patches, share, 1.0, weights, ratios, bounds)
+
+
+@pytest.mark.parametrize("patches", [9, 100_000, 1_000_000])
+@pytest.mark.parametrize("mean", [64, 100, 400])
+def test_rounding_keeps_the_total_of_very_many_patches(patches: int, mean: int) -> None:
+    """A token less than a whole mean, which float32 rounds up to it."""
+    total = mean * patches - 1
+    found = rounded(torch.full((patches,), total / patches), total)
+    assert int(found.sum()) == total
+    assert set(found.unique().tolist()) == {mean - 1, mean}
+
+
 def check_optimum(
-    seed: int, patches: int, share: float, spread: float, weights: float, ratios: float
+    seed: int,
+    patches: int,
+    share: float,
+    spread: float,
+    weights: float,
+    ratios: float,
+    bounds: Bounds = USUAL,
 ) -> None:
-    random, bounds = np.random.default_rng(seed), Bounds()
+    random = np.random.default_rng(seed)
     utility = drawn(random, 3, patches, spread=spread)
     utility = Utility(utility.weight * weights, utility.ratio * ratios)
     utility.weight[1, random.random(patches) < 0.4] = 0
     utility.ratio[2, :] = utility.ratio[2, 0]
     utility.weight[2, :] = utility.weight[2, 0]
     budget = round(patches * (bounds.lowest + share * (bounds.highest - bounds.lowest)))
-    budget = min(max(budget, 64 * patches), 400 * patches)
+    budget = min(max(budget, bounds.lowest * patches), bounds.highest * patches)
     found = whole(utility, budget, bounds)
     assert found.sum(-1).tolist() == [budget] * 3
     assert int(found.min()) >= bounds.lowest
@@ -62,7 +86,7 @@ def check_optimum(
     less = torch.where(found > bounds.lowest, utility.gain(found.double() - 1), torch.inf).amin(-1)
     assert bool((more <= less * (1 + 1e-9)).all())
     real = water_filling(utility, budget, bounds)
-    np.testing.assert_allclose(real.sum(-1), budget, rtol=2e-6)
+    np.testing.assert_allclose(real.sum(-1), budget, rtol=1e-9)
     worth, best = utility.total(found.double()), utility.total(real)
     assert bool((worth <= best + 1e-6 * best.abs()).all())
 
@@ -154,3 +178,5 @@ def test_a_price_on_tokens_is_the_free_energy_of_compute() -> None:
             assert torch.equal(whole(alone, int(tokens[row].sum()), bounds), tokens[row])
     with pytest.raises(ValueError, match="a token costs 0 nats; it has to cost more than 0"):
         at_price(utility, 0.0)
+    with pytest.raises(ValueError, match="bounds: 9 to 2 tokens"):
+        at_price(utility, 0.1, Bounds(9, 2))

@@ -101,3 +101,15 @@ def test_what_cannot_be_planned_is_refused(frames: int, budget: int, cost: float
     given = potentials(drawn(2, 1, 3), AT)[:frames]
     with pytest.raises(ValueError, match=said):
         planned(given, AT, budget, Change(cost))
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e-3, 1e6])
+def test_plans_do_not_depend_on_the_unit_of_utilities(unit: float) -> None:
+    """Utilities and costs of a thousandth of a nat are planned as well as those of many nats."""
+    utility, change = drawn(4, 3, 3, scale=2.0), Change(0.05)
+    scaled = Utility(utility.weight * unit, utility.ratio)
+    found = planned(potentials(scaled, AT), AT, 14, Change(change.cost * unit)).tokens
+    assert found.sum(-1).unique().tolist() == [14]
+    gained, cost = worth(found, utility, change)
+    top = best(utility, 14, change)
+    assert bool((gained - cost >= 0.97 * top).all())

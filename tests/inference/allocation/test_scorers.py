@@ -82,6 +82,17 @@ def test_entropies_are_those_of_a_histogram() -> None:
     assert float(entropies(even)[0, 0, 0]) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_constant_but_for_rounding_has_no_entropy(dtype: torch.dtype) -> None:
+    """Hues of grey pixels, and slopes along lines of equal ones, are 0: not an edge between two bins."""
+    random = np.random.default_rng(2)
+    for grey in (random.random((20, 20)), np.tile(np.linspace(0, 1, 20), (20, 1))):
+        seen = Summary.of(texture(image_of(grey)[None].to(dtype)), 10)
+        flat = [CHANNELS.index(name) for name in ("green_red", "blue_yellow", "chroma")]
+        assert float(seen.entropy[..., flat].abs().max()) == 0
+    assert float(seen.entropy[..., CHANNELS.index("slope_down")].abs().max()) == 0
+
+
 def test_pixels_that_are_not_finite_are_refused() -> None:
     channels = texture(image_of(np.zeros((4, 4)))[None])
     channels[0, 3, 1, 1] = torch.nan

@@ -59,3 +59,14 @@ def test_impossible_and_unknown_observations_are_refused() -> None:
         observed(model, np.array([[0, 2]]))
     with pytest.raises(ValueError, match="observation of modality 0: is no distribution over its 3 outcomes"):
         softly_observed(model, [np.array([[0.2, 0.2, 0.2]]), np.array([[1.0, 0.0]])])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -0.1, 0.7])
+def test_a_soft_observation_that_is_no_distribution_is_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="observation of modality 1: is no distribution over its 2 outcomes"):
+        softly_observed(random_model(6), [np.array([[0.2, 0.5, 0.3]]), np.array([[wrong, 0.5]])])
+
+
+def test_a_message_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="observation of episode 0: has probability 0"):
+        updated(np.array([[0.5, 0.5]]), np.array([[np.nan, 1.0]]))

@@ -211,8 +211,36 @@ def test_given_policies_alone_are_planned() -> None:
         ({"horizon": 2, "discount": 0.0}, "discount: given 0"),
         ({"horizon": 2, "precision": -1.0}, "precision: given -1"),
         ({"horizon": 2, "habit": np.array([1.0, 0.0])}, "habit: is no distribution over 2 actions"),
+        ({"horizon": 2, "habit": np.array([np.nan, 0.5])}, "habit: is no distribution over 2 actions"),
     ],
 )
 def test_bad_settings_are_named(given: dict, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         policies.Flat(random_model(1).joint, OBJECTIVE, **given)
+
+
+@pytest.mark.parametrize("preference", [0.0, 1e-6, 30.0, 300.0])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        policies.Flat,
+        policies.JointInformation,
+        policies.Sophisticated,
+        policies.MessagePassing,
+        policies.Variational,
+    ],
+)
+def test_actions_are_probabilities_whatever_is_preferred(
+    kind: type[policies.Planner], preference: float
+) -> None:
+    """Both arms are alike before the cue is asked."""
+    joint = t_maze(validity=0.95, preference=preference).model.joint
+    first = kind(joint, OBJECTIVE, horizon=2).planned(joint.prior).first
+    assert first.sum() == pytest.approx(1)
+    assert first[2] == pytest.approx(first[3], abs=1e-12)
+
+
+def test_preferences_that_leave_no_likely_state_are_refused() -> None:
+    joint = t_maze(validity=0.95, preference=1e6).model.joint
+    with pytest.raises(ValueError, match=r"message passing: preferences .* give weaker preferences"):
+        policies.MessagePassing(joint, OBJECTIVE, horizon=2).planned(joint.prior)

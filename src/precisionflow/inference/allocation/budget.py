@@ -13,6 +13,8 @@ Whole = Int[Tensor, "*rows patches"]
 Rows = Float[Tensor, "*rows"]
 MOST_STEPS = 200
 """Of a search for the price; each at least halves the bracket."""
+ROUNDED = 1e-9
+"""Error of a sum of real tokens, of the budget, above which they are whole ones."""
 EXACT = 1e-12
 """Error of a sum of real tokens, of the budget, at which the search for the price ends."""
 
@@ -46,13 +48,13 @@ USUAL = Bounds()
 def water_filling(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Each:
     """The real tokens of the largest total utility: k_i = clip(w_i theta - 1 / rho_i), theta = 1 / (2 price).
 
-    Their sum is the budget, for every row, as far as 1 / rho is not rounded. The gradient is that of the optimum: a
-    patch at a bound has none, the others share what one of them gains. Tokens that nobody gains by are shared alike
-    among the patches that gain nothing.
+    Their sum is the budget, for every row; where 1 / rho is so large that it rounds tokens away they are whole. The
+    gradient is that of the optimum: a patch at a bound has none, the others share what one of them gains. Tokens that
+    nobody gains by are shared alike among the patches that gain nothing.
     ValueError for a budget that cannot be kept and for utilities that are no numbers.
     """
-    given = utility.double()
-    bounds.check(budget, given.weight.shape[-1])
+    bounds.check(budget, utility.weight.shape[-1])
+    given = utility.double().relative()
     with torch.no_grad():
         theta = _theta(given, budget, bounds)
     inside, filled = _filled(given, theta, bounds)
@@ -61,7 +63,13 @@ def water_filling(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Each
     # a step of Newton's method that is 0 in value carries the gradient of theta
     theta = theta + missing * (slope > 0) / torch.where(slope > 0, slope, 1)
     _, filled = _filled(given, theta, bounds)
-    return _spread(filled, given.counts, budget)
+    tokens = _spread(filled, given.counts, budget)
+    left, room = budget - filled.detach().sum(-1), ROUNDED * max(budget, 1)
+    lost = (left < -room) | ((left > room) & ~_full(given, filled, bounds))
+    if bool(lost.any()):
+        # utilities so flat that 1 / rho has no digits left for tokens: the best are at a bound, all but one
+        tokens = torch.where(lost[..., None], whole(utility, budget, bounds).double(), tokens)
+    return tokens
 
 
 def _filled(utility: Utility, theta: Rows, bounds: Bounds) -> tuple[Tensor, Each]:
@@ -111,8 +119,8 @@ def whole(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Whole:
     gain at least the price; what the budget leaves at two near prices goes to the largest gains between them.
     ValueError as of `water_filling`.
     """
-    given = Utility(*(of.detach() for of in utility)).double()
-    bounds.check(budget, given.weight.shape[-1])
+    bounds.check(budget, utility.weight.shape[-1])
+    given = Utility(*(of.detach() for of in utility)).double().relative()
     theta = _theta(given, budget, bounds)
     few, many = _between(given, 1 / (2 * theta), budget, bounds)
     many = torch.where(given.counts, many, bounds.highest)
@@ -122,17 +130,20 @@ def whole(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Whole:
 def at_price(utility: Utility, price: float, bounds: Bounds = USUAL) -> Whole:
     """The whole tokens of least free energy where each costs `price` nats: -sum u_i(k_i) + price sum k_i.
 
-    The budget follows from the price, in place of being given. ValueError for a price that is not above 0.
+    The budget follows from the price, in place of being given. ValueError for a price that is not above 0, for bounds
+    and utilities as of `water_filling`.
     """
     if not 0 < price < float("inf"):
         raise ValueError(f"price: a token costs {price:g} nats; it has to cost more than 0")
     given = Utility(*(of.detach() for of in utility)).double()
+    patches = given.weight.shape[-1]
+    bounds.check(bounds.lowest * patches, patches)
     return _at_price(given, given.weight.new_full(given.weight.shape[:-1], price), bounds)
 
 
 def _between(utility: Utility, price: Rows, budget: int, bounds: Bounds) -> tuple[Whole, Whole]:
     """Tokens at two prices, of sums at most and at least the budget; none differs by more than one."""
-    width = torch.full_like(price, (utility.weight.shape[-1] ** 0.5 + 1) / budget)
+    width = torch.full_like(price, (utility.weight.shape[-1] ** 0.5 + 1) / max(budget, 1))
     dear, cheap = price * (1 + width), price / (1 + width)
     few, many = _at_price(utility, dear, bounds), _at_price(utility, cheap, bounds)
     for _ in range(MOST_STEPS):
@@ -158,7 +169,7 @@ def _between(utility: Utility, price: Rows, budget: int, bounds: Bounds) -> tupl
     return few, many
 
 
-def _full(utility: Utility, tokens: Whole, bounds: Bounds) -> Tensor:
+def _full(utility: Utility, tokens: Whole | Each, bounds: Bounds) -> Tensor:
     """Whether all patches that gain have the most tokens."""
     return ((tokens == bounds.highest) | ~utility.counts).all(-1)
 
@@ -167,7 +178,7 @@ def _at_price(utility: Utility, price: Rows, bounds: Bounds) -> Whole:
     """The tokens that each gain at least the price: 1 + 1 / (exp(2 price / w) - 1) - 1 / rho, rounded down."""
     counts = utility.counts
     weight, ratio = (torch.where(counts, of, 1) for of in utility)
-    wanted = (1 + 1 / torch.expm1(2 * price[..., None] / weight) - 1 / ratio).floor()
+    wanted = (1 / torch.expm1(2 * price[..., None] / weight) - 1 / ratio).floor() + 1
     wanted = torch.where(counts, wanted, float(bounds.lowest))
     return wanted.clamp(bounds.lowest, bounds.highest).long()
 
@@ -184,13 +195,12 @@ def _topped_up(utility: Utility, few: Whole, many: Whole, budget: int) -> Whole:
         gains = torch.where(room > 0, utility.gain(tokens.double()), -1.0)
         taken = min(most, gains.shape[-1])
         best, places = gains.topk(taken)
-        added = (torch.arange(taken, device=left.device) < left[..., None]) & (best >= 0)
-        idle = bool((best[added] == 0).all())
-        amount = added.long()
-        if idle:
-            # nothing is gained any more: patches are filled one after the other
-            there = room.gather(-1, places) * (best >= 0)
-            amount = (left[..., None] - (there.cumsum(-1) - there)).clamp(min=0).minimum(there)
+        gaining = (best > 0).any(-1, keepdim=True)
+        added = (torch.arange(taken, device=left.device) < left[..., None]) & (best > 0)
+        # where nothing is gained any more patches are filled one after the other
+        there = room.gather(-1, places) * (best >= 0)
+        filled = (left[..., None] - (there.cumsum(-1) - there)).clamp(min=0).minimum(there)
+        amount = torch.where(gaining, added.long(), filled)
         tokens = tokens.scatter_add(-1, places, amount)
 
 
@@ -203,7 +213,8 @@ def rounded(real: Each, total: int) -> Whole:
     below = real.detach().floor().long()
     left = total - below.sum(-1, keepdim=True)
     rank = (real.detach() - below).argsort(dim=-1, descending=True, stable=True).argsort(-1)
-    return below + (rank < left).long()
+    # a sum of very many real tokens may be rounded to more than the total: the smallest remainders go down
+    return below + (rank < left).long() - (rank >= real.shape[-1] + left).long()
 
 
 def straight_through(tokens: Whole, real: Each) -> Each:

@@ -20,9 +20,11 @@ Potentials = Float[Tensor, "frames videos patches levels"]
 Plan = Int[Tensor, "frames videos patches"]
 Prices = Float[Tensor, "frames videos"]
 Videos = Float[Tensor, "videos"]
-Moves = Float[Tensor, "levels levels"]
+Moves = Float[Tensor, "*videos levels levels"]
 TEMPERATURES = (4.0, 1.0, 0.25, 0.05)
 """In nats: at the first many plans count, at the last hardly any but the best."""
+ENOUGH = 4.0
+"""Nats between the fewest and the most tokens of the patch that gains most, below which temperatures fall alike."""
 MOST_STEPS = 30
 """Of Newton's method at each temperature, and halvings of one of its steps."""
 NEAR = 1e-4
@@ -62,11 +64,13 @@ def planned(given: Potentials, at: Levels, budget: int, change: Change) -> Plann
     require_numbers(given)
     moves = -change.cost * (at[:, None] - at).abs()
     given = given.double().clone()
+    unit = ((given.amax(-1) - given.amin(-1)).amax((0, 2)) / ENOUGH).clamp_max(1)
+    unit = torch.where(unit > 0, unit, 1)
     if change.before is not None:
         given[0] -= change.cost * (at - change.before.double()[..., None]).abs()
     prices, mean = given.new_zeros(given.shape[:2]), given.new_zeros(given.shape[:3])
     for temperature in TEMPERATURES:
-        prices, mean = _priced(given, moves, at, budget, prices, temperature)
+        prices, mean = _priced(given, moves, at, budget, prices, temperature * unit)
     tokens = rounded(mean.clamp(*bounds), budget)
     return Planned(tokens, _bound(given, moves, at, budget, prices))
 
@@ -116,13 +120,13 @@ def _chains(logs: Potentials, moves: Moves, at: Levels) -> _Chains:
 
 
 def _priced(
-    given: Potentials, moves: Moves, at: Levels, budget: int, prices: Prices, temperature: float
+    given: Potentials, moves: Moves, at: Levels, budget: int, prices: Prices, temperature: Videos
 ) -> tuple[Prices, Float[Tensor, "frames videos patches"]]:
     """Prices at which every frame's expected tokens are the budget: the least of a convex dual, by Newton's method."""
 
     def chains(at_prices: Prices) -> tuple[Videos, _Chains]:
-        logs = (given - at_prices[..., None, None] * at) / temperature
-        found = _chains(logs, moves / temperature, at)
+        logs = (given - at_prices[..., None, None] * at) / temperature[:, None, None]
+        found = _chains(logs, moves / temperature[:, None, None, None], at)
         return temperature * found.log_normaliser + budget * at_prices.sum(0), found
 
     dual, found = chains(prices)

@@ -73,8 +73,10 @@ def refine(
 
 def _shared(extra: Int[Tensor, "images"], precision: Each, unsure: Tensor, room: Whole) -> Whole:
     """Whole tokens in proportion to the variance of the patches that are unsure, as far as there is room."""
-    variance = torch.where(unsure, 1 / precision.double(), 0)
-    share = variance / variance.sum(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
+    tiny = torch.finfo(torch.float64).tiny
+    known = torch.where(unsure, precision.double().clamp_min(tiny), torch.inf)
+    variance = torch.where(unsure, known.amin(-1, keepdim=True) / known, 0)
+    share = variance / variance.sum(-1, keepdim=True).clamp_min(tiny)
     wanted = extra[:, None] * share
     whole = torch.stack([rounded(row, int(total)) for row, total in zip(wanted, extra, strict=True)])
     return torch.where(unsure, whole, 0).minimum(room)

@@ -14,6 +14,8 @@ from precisionflow.inference.allocation.texture import CHANNELS, RANGES, Texture
 Scores = Float[Tensor, "images patches"]
 Query = Float[Tensor, "images query"]
 BINS = 16
+BELOW = 1e-4
+"""Of a bin, by which edges lie below round numbers: what is 0 but for rounding, as hues of grey, is in one bin."""
 SMALLEST_SPREAD = 1e-6
 """Of a channel over the patches of an image, below which they do not differ."""
 
@@ -41,7 +43,7 @@ def entropies(patches: Patches) -> Float[Tensor, "*rows patches channels"]:
     p are shares of the patch's pixels, which sum to 1. Values outside the range count to its last bins.
     """
     low, high = patches.new_tensor(RANGES).unbind(-1)
-    place = ((patches - low[:, None]) / (high - low)[:, None] * BINS).long().clamp(0, BINS - 1)
+    place = ((patches - low[:, None]) / (high - low)[:, None] * BINS + BELOW).long().clamp(0, BINS - 1)
     rows = place.flatten(0, -2)
     index = rows + BINS * torch.arange(len(rows), device=rows.device)[:, None]
     counts = torch.bincount(index.flatten(), minlength=BINS * len(rows)).view(*place.shape[:-1], BINS)

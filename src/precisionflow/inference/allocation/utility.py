@@ -48,6 +48,11 @@ class Utility(NamedTuple):
         """u(k + 1) - u(k): what one more token is worth, in nats; it falls with k."""
         return self.weight / 2 * torch.log1p(self.ratio / (1 + tokens * self.ratio))
 
+    def relative(self) -> "Utility":
+        """With weights over the largest of their row: shares of a budget depend on no common factor."""
+        most = self.weight.detach().amax(-1, keepdim=True)
+        return Utility(self.weight / torch.where(most > 0, most, 1), self.ratio)
+
     def double(self) -> "Utility":
         """In float64; ValueError for what is negative or not finite, with its place."""
         for name, values in self._asdict().items():

@@ -25,7 +25,7 @@ def updated(beliefs: Beliefs, message: Beliefs) -> tuple[Beliefs, Float[Array, "
     """Bayes' rule b(s) p(o | s) / p(o), and ln p(o); ValueError names an episode with an impossible observation."""
     product = beliefs * message
     evidence = product.sum(axis=1)
-    if (evidence <= 0).any():
+    if not (evidence > 0).all():
         raise ValueError(
             f"observation of episode {int(np.argmin(evidence))}: has probability 0 under the belief; "
             "the model rules out what was seen"
@@ -60,7 +60,8 @@ def softly_observed(model: DiscreteModel, outcomes: Sequence[Float[Array, "episo
     """
     message: Beliefs = np.ones((1, int(np.prod(model.states))))
     for index, (table, soft) in enumerate(zip(model.likelihood, outcomes, strict=True)):
-        if soft.shape[1] != len(table) or (soft < 0).any() or np.abs(soft.sum(axis=1) - 1).max() > 1e-8:
+        likely = soft.shape[1] == len(table) and (soft >= 0).all()
+        if not likely or not np.abs(soft.sum(axis=1) - 1).max() <= 1e-8:
             raise ValueError(
                 f"observation of modality {index}: is no distribution over its {len(table)} outcomes; "
                 "give non-negative numbers that sum to 1"

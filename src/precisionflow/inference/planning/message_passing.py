@@ -82,16 +82,26 @@ def smoothed(
     message = np.broadcast_to(belief, (count, size))
     for step in range(steps):
         message = np.einsum("uns,us->un", transition[:, step], message) * potential[:, step]
-        norm = message.sum(axis=1)
+        norm = _likely(message.sum(axis=1))
         message, total = message / norm[:, None], total + np.log(norm)
         forward[:, step] = message
     backward = np.ones((count, size))
     for step in reversed(range(steps)):
         forward[:, step] *= backward
-        forward[:, step] /= forward[:, step].sum(axis=1, keepdims=True)
+        forward[:, step] /= _likely(forward[:, step].sum(axis=1, keepdims=True))
         backward = np.einsum("uns,un->us", transition[:, step], potential[:, step] * backward)
-        backward /= backward.max(axis=1, keepdims=True)
+        backward /= _likely(backward.max(axis=1, keepdims=True))
     return forward, total
+
+
+def _likely(sums: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The same; ValueError where a policy has no likely state left."""
+    if not (sums > 0).all():
+        raise ValueError(
+            "message passing: preferences or surprises of hundreds of nats leave a policy no state whose probability "
+            "is above 0; give weaker preferences"
+        )
+    return sums
 
 
 def _slope(joint: Joint, objective: Objective, states: Potentials) -> Potentials:

@@ -71,8 +71,8 @@ class Planner(ABC):
             raise ValueError(f"discount: given {discount:g}; give one above 0, at most 1")
         if not 0 <= precision < np.inf:
             raise ValueError(f"precision: given {precision:g}; give a finite one that is not negative")
-        if habit is not None and (
-            habit.shape != (actions,) or (habit <= 0).any() or abs(habit.sum() - 1) > 1e-8
+        if habit is not None and not (
+            habit.shape == (actions,) and (habit > 0).all() and abs(habit.sum() - 1) <= 1e-8
         ):
             raise ValueError(f"habit: is no distribution over {actions} actions, each above 0")
         self.joint, self.objective = joint, objective
