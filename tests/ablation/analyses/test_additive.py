@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from precisionflow.ablation.analyses.additive import Additive, quadratic, saturated
+from precisionflow.ablation.analyses.additive import Additive, quadratic, saturated, shared_variance
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
@@ -47,3 +47,29 @@ def test_too_few_runs_say_nothing() -> None:
     of = Additive(levels, [saturated(3)], np.array([1.0, 2.0, 3.0]), 0.95)
     assert math.isnan(of.mean(0, 1).mean)
     assert math.isnan(of.difference(0, 1, 0).low)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("between", [0.0, 0.3, 3.0])
+def test_a_mean_holds_for_further_units_which_are_the_same_in_every_run(scale: float, between: float) -> None:
+    """1,000 designs of 12 runs with 4 units each; `between` units that move all runs alike, noise of 1 within."""
+    generator = np.random.default_rng(3)
+    levels = np.repeat([0, 1, 2], 4)[:, None]
+    missed = {"mean": 0, "difference": 0}
+    for _ in range(1000):
+        values = generator.standard_normal((12, 4)) + between * generator.standard_normal(4)
+        values = scale * (values + levels)
+        shared, units = shared_variance(values, overlap=0.0)
+        of = Additive(levels, [saturated(3)], values.mean(axis=1), 0.95, shared, units)
+        mean, difference = of.mean(0, 1), of.difference(0, 2, 0)
+        missed["mean"] += not mean.low <= scale <= mean.high
+        missed["difference"] += not difference.low <= 2 * scale <= difference.high
+    assert missed["mean"] < 75
+    assert missed["difference"] == pytest.approx(50, abs=25)
+
+
+def test_units_in_common_need_several_of_whole_runs() -> None:
+    one, gaps = np.ones((3, 1)), np.array([[1.0, math.nan], [math.nan, 2.0]])
+    assert shared_variance(one, overlap=0.1) == shared_variance(gaps, overlap=0.1) == (0.0, 1)
+    found = shared_variance(np.array([[1.0, 2.0], [3.0, 4.0], [math.nan, 9.0]]), overlap=0.25)
+    assert found == (pytest.approx(0.5 * 0.75), 2)

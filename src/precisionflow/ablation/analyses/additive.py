@@ -39,6 +39,9 @@ class Additive:
     """Of each parameter."""
     values: Float[np.ndarray, " runs"]
     confidence: float
+    shared: float = 0.0
+    """Variance of the mean of all runs that comes from their units, which are the same in every run."""
+    units: int = 1
 
     @cached_property
     def _fit(self) -> tuple[Float[np.ndarray, " terms"], Float[np.ndarray, "terms terms"], int] | None:
@@ -55,7 +58,10 @@ class Additive:
         return found, inverse @ inverse.T * float(rest @ rest) / degrees, degrees
 
     def mean(self, parameter: int, level: int) -> Interval:
-        """Mean at a level, all levels of the other parameters counting alike; n runs at it. NaN without a fit."""
+        """Mean at a level, all levels of the other parameters counting alike; n runs at it. NaN without a fit.
+
+        Its interval holds for further units too: what they have in common in all runs is `shared`.
+        """
         parts = [
             basis[level] if index == parameter else basis.mean(axis=0)
             for index, basis in enumerate(self.bases)
@@ -75,6 +81,29 @@ class Additive:
         if self._fit is None:
             return Interval(math.nan, math.nan, math.nan, math.nan, n)
         found, covariance, degrees = self._fit
-        mean, error = float(contrast @ found), math.sqrt(max(float(contrast @ covariance @ contrast), 0.0))
-        half = float(stdtrit(degrees, (1 + self.confidence) / 2)) * error
+        fitted = max(float(contrast @ covariance @ contrast), 0.0)
+        shared = self.shared * float(contrast[0]) ** 2
+        mean, error = float(contrast @ found), math.sqrt(fitted + shared)
+        together = _together((fitted, degrees), (shared, self.units - 1))
+        half = float(stdtrit(together, (1 + self.confidence) / 2)) * error
         return Interval(mean, mean - half, mean + half, error, n)
+
+
+def _together(*parts: tuple[float, int]) -> float:
+    """Degrees of freedom of a sum of variances, each with its own (Satterthwaite 1946); those of the first for a 0."""
+    known = [(variance, degrees) for variance, degrees in parts if variance > 0]
+    if not known:
+        return parts[0][1]
+    return sum(of for of, _ in known) ** 2 / sum(of**2 / degrees for of, degrees in known)
+
+
+def shared_variance(values: Float[np.ndarray, "runs units"], *, overlap: float) -> tuple[float, int]:
+    """Variance of the mean of all runs over further units, var(units' means) * (1 / n + overlap), and n.
+
+    Of the runs that have a value of every unit; 0 where one unit, or no such run, says nothing of others.
+    """
+    whole = values[~np.isnan(values).any(axis=1)]
+    n = values.shape[1]
+    if n < 2 or not len(whole):
+        return 0.0, 1
+    return float(whole.mean(axis=0).var(ddof=1)) * (1 / n + overlap), n

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from precisionflow.ablation.analyses import indices
-from precisionflow.ablation.analyses.additive import Additive, quadratic, saturated
+from precisionflow.ablation.analyses.additive import Additive, quadratic, saturated, shared_variance
 from precisionflow.ablation.analyses.indices import Index, Values, row_means
 from precisionflow.ablation.analyses.layout import Layout, label, layout
 from precisionflow.ablation.analyses.responses import judged
@@ -169,7 +169,8 @@ class _OfMetric:
             quadratic([level.place for level in levels]) if coarse else saturated(len(levels))
             for levels in self._levels
         ]
-        return Additive(of_run, bases, row_means(self.values), self._confidence)
+        shared, units = shared_variance(self.values, overlap=self.overlap)
+        return Additive(of_run, bases, row_means(self.values), self._confidence, shared, units)
 
     @cached_property
     def _levels(self) -> list[list[_Level]]:
