@@ -193,7 +193,7 @@ def test_signs_of_many_units_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sign_flip_p([1.0] * 40) == 1 / (1 + statistics.DRAWN_FLIPS)
 
 
-def test_signs_of_skewed_differences_that_student_claims_too_often() -> None:
+def test_signs_of_differences_of_two_values_that_student_claims_too_often() -> None:
     """Differences of about -1 or 1, half of them each, three units: p <= 25 % in a quarter of the repetitions."""
     draws = np.random.default_rng(4).choice([-1.0, 1.0], (2000, 3)).tolist()
     exact = np.mean([sign_flip_p(d) <= 0.25 for d in draws])

@@ -119,9 +119,12 @@ def test_the_power_of_equivalence_is_told_where_a_margin_is_stated(
     assert (rmse.equivalent, math.isnan(rmse.enough)) == (pytest.approx(0, abs=1e-3), True)
     print_plan([experiment], folder=tmp_path)
     told = capsys.readouterr().out
-    shown = f"{100 * nll.equivalent:.0f} % for equivalence within ±0.004 where there is none, {nll.enough:,.0f} splits"
+    shown = (
+        f"at least {100 * nll.equivalent:.0f} % for equivalence within ±0.004 where nothing differs, "
+        f"{nll.enough:,.0f} splits"
+    )
     assert f"in nll of {nll.effect:.3g}; {shown} for 80 %" in told
-    assert "0 % for equivalence within ±1e-09 where there is none, no number of splits for 80 %" in told
+    assert "0 % for equivalence within ±1e-09 where nothing differs, no number of splits for 80 %" in told
 
 
 def test_the_strictest_level_of_holm_counts(tmp_path: Path) -> None:

@@ -44,8 +44,10 @@ def power_of_equivalence(
 
         P(T_1 > t) + P(T_2 > t) - 1 ,    t = t_{n-1}(1 - level) ,
 
-    with the noncentralities (margin ± effect) / (std * sqrt(1 / n + overlap)); at least 0.
+    with the noncentralities (margin ± effect) / (std * sqrt(1 / n + overlap)); at least 0, and NaN where n = 1.
     """
+    if n < 2:
+        return math.nan
     critical, error = float(stdtrit(n - 1, 1 - level)), std * math.sqrt(1 / n + overlap)
     shifts = (max(margin - effect, 0.0) / error, max(margin + effect, 0.0) / error)
     missed = sum(_below(critical, n - 1, shift) for shift in shifts)

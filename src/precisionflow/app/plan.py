@@ -134,6 +134,6 @@ def _effect(made: Plan, each: Detectable) -> str:
         return shown
     enough = f"no number of {unit}s" if math.isnan(each.enough) else f"{each.enough:,.0f} {unit}s"
     return (
-        f"{shown}; {100 * each.equivalent:.0f} % for equivalence within ±{each.margin:.3g} where there is none, "
-        f"{enough} for {100 * POWER:g} %"
+        f"{shown}; at least {100 * each.equivalent:.0f} % for equivalence within ±{each.margin:.3g} where nothing "
+        f"differs, {enough} for {100 * POWER:g} %"
     )

@@ -159,7 +159,7 @@ def hinges(contrasts: Sequence[Row], levels: Levels, *, confidence: float) -> st
     if not only_by_t:
         return ""
     named = [*only_by_t[:3], *([f"{len(only_by_t) - 3} more"] if len(only_by_t) > 3 else [])]
-    test = "the exact test of sign flips, which assumes no normal differences"
+    test = "the test of sign flips, which assumes no normal differences"
     return f"Shown by Student's t alone, not by {test}: {', '.join(named)}."
 
 

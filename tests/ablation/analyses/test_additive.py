@@ -71,5 +71,7 @@ def test_a_mean_holds_for_further_units_which_are_the_same_in_every_run(scale: f
 def test_units_in_common_need_several_of_whole_runs() -> None:
     one, gaps = np.ones((3, 1)), np.array([[1.0, math.nan], [math.nan, 2.0]])
     assert shared_variance(one, overlap=0.1) == shared_variance(gaps, overlap=0.1) == (0.0, 1)
-    found = shared_variance(np.array([[1.0, 2.0], [3.0, 4.0], [math.nan, 9.0]]), overlap=0.25)
-    assert found == (pytest.approx(0.5 * 0.75), 2)
+    held = np.array([[1.0, 2.0], [3.0, 4.0], [math.nan, 9.0]])
+    failed_everywhere = np.insert(held, 1, math.nan, axis=1)
+    for values in (held, failed_everywhere):
+        assert shared_variance(values, overlap=0.25) == (pytest.approx(0.5 * 0.75), 2)

@@ -33,41 +33,53 @@ class Schedules(ApiServer):
                 "display_name": name,
                 "experiment_id": "e",
                 "status": "ENABLED",
+                "created_at": START,
                 "trigger": {"cron_schedule": {"cron": "0 0 3 * * *"}},
             }
             for identity, name in (("c1", "nightly"), ("c2", "idle"))
         }
         self.runs = [started("by-hand", by=None)]
+        """The oldest first."""
+        self.forbidden = False
 
     def answer(self, verb: str, path: str, *, query: str, body: Json) -> tuple[int, Any]:  # noqa: ARG002
+        """As KFP: names by a filter, pages of at most 100, the newest first where that is asked for."""
         kind, _, identity = path.rstrip("/").partition("/v2beta1/")[2].partition("/")
         if kind == "healthz":
             return 200, {"multi_user": False}
+        if kind == "recurringruns" and self.forbidden:
+            return 403, {"message": "no right to list recurring runs"}
+        every = self.recurring if kind == "recurringruns" else {run["run_id"]: run for run in self.runs}
         if identity:
-            if verb == "DELETE":
-                return (200, {}) if self.recurring.pop(identity, None) else (404, {"message": "none"})
-            found = [run for run in self.runs if run["run_id"] == identity]
-            return (200, found[0]) if found else (404, {"message": "none"})
-        given = json.loads(parse_qs(query).get("filter", ["{}"])[0]).get("predicates", [])
-        names = [one["stringValue"] for one in given]
-        every = list(self.recurring.values()) if kind == "recurringruns" else self.runs
+            if identity not in every:
+                return 404, {"message": "none"}
+            return (200, self.recurring.pop(identity)) if verb == "DELETE" else (200, every[identity])
+        asked = {key: values[0] for key, values in parse_qs(query).items()}
+        names = [one["stringValue"] for one in json.loads(asked.get("filter", "{}")).get("predicates", [])]
+        found = [one for one in every.values() if not names or one["display_name"] in names]
+        found = [one for one in found if one["experiment_id"] == asked.get("experiment_id", "e")]
+        if asked.get("sort_by") == "created_at desc":
+            found.reverse()
+        first, most = int(asked.get("page_token", 0)), min(100, int(asked["page_size"]))
+        rest = {"next_page_token": str(first + most)} if len(found) > first + most else {}
         held = "recurringRuns" if kind == "recurringruns" else "runs"
-        return 200, {held: [one for one in every if not names or one["display_name"] in names]}
+        return 200, {held: found[first : first + most]} | rest
 
 
 @pytest.fixture
 def schedules(monkeypatch: pytest.MonkeyPatch) -> Iterator[Schedules]:
     made = Schedules()
     with made.running():
-
-        def connected(access: Access) -> Connection:
-            connection = Connection(access)
-            connection.__dict__["api"] = client.ApiClient(client.Configuration())
-            return connection
-
         for room in (cancel, status):
             monkeypatch.setattr(room, "Connection", connected)
         yield made
+
+
+def connected(access: Access) -> Connection:
+    """A connection to KFP's API alone."""
+    connection = Connection(access)
+    connection.__dict__["api"] = client.ApiClient(client.Configuration())
+    return connection
 
 
 def access(schedules: Schedules) -> Access:
@@ -86,15 +98,34 @@ def test_its_schedule_and_the_runs_that_it_has_started(given: str, schedules: Sc
     schedules.runs += [started("last", by="c1", state="RUNNING")]
     assert shown(given, schedules) == [
         "recurring run nightly (c1): '0 0 3 * * *', enabled",
-        "  run one (id-of-one): succeeded after 2 min 5 s",
         "  run last (id-of-last): running",
+        "  run one (id-of-one): succeeded after 2 min 5 s",
     ]
 
 
 def test_of_many_runs_the_last_ones_are_shown(schedules: Schedules) -> None:
     schedules.runs += [started(f"run-{number}", by="c1") for number in range(8)]
-    assert shown("nightly", schedules)[-1] == "  and 3 earlier"
+    schedules.runs += [started(f"hand-{number}", by=None) for number in range(250)]
+    assert [line.split()[1] for line in shown("nightly", schedules)[1:]] == [
+        *(f"run-{number}" for number in range(7, 2, -1)),
+        "earlier",
+    ]
     assert shown("idle", schedules)[1:] == ["  none has been started yet"]
+
+
+def test_a_run_of_that_name_comes_first_and_two_schedules_are_told_apart(schedules: Schedules) -> None:
+    schedules.runs += [started("nightly", by=None)]
+    assert find_run("nightly", connection=connected(access(schedules))).run_id == "id-of-nightly"
+    assert shown("c1", schedules)[0].startswith("recurring run nightly (c1)")
+    schedules.recurring["c3"] = schedules.recurring["c2"] | {"recurring_run_id": "c3"}
+    with pytest.raises(ValueError, match=r"2 runs are called 'idle'; give an id: c2 \(2026.*\), c3 "):
+        shown("idle", schedules)
+
+
+def test_a_user_without_a_right_on_recurring_runs_sees_others(schedules: Schedules) -> None:
+    schedules.forbidden = True
+    for given in ("by-hand", "id-of-by-hand"):
+        assert find_run(given, connection=connected(access(schedules))).display_name == "by-hand"
 
 
 def test_it_ends_and_a_run_under_way_goes_on(
@@ -111,11 +142,10 @@ def test_it_ends_and_a_run_under_way_goes_on(
 
 def test_what_is_of_one_run_names_those_that_it_has_started(schedules: Schedules) -> None:
     schedules.runs += [started("one", by="c1")]
-    connection = Connection(access(schedules))
-    connection.__dict__["api"] = client.ApiClient(client.Configuration())
+    connection = connected(access(schedules))
     with pytest.raises(
         ValueError, match=r"'nightly' is a recurring run; give one of its runs, the last ones are: one"
     ):
         find_run("nightly", connection=connection)
-    with pytest.raises(ValueError, match="unknown run 'nowhere'; the last ones are: by-hand, one"):
+    with pytest.raises(ValueError, match="unknown run 'nowhere'; the last ones are: one, by-hand"):
         find_run("nowhere", connection=connection)

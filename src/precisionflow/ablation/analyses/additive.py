@@ -94,14 +94,18 @@ def _together(*parts: tuple[float, int]) -> float:
     known = [(variance, degrees) for variance, degrees in parts if variance > 0]
     if not known:
         return parts[0][1]
-    return sum(of for of, _ in known) ** 2 / sum(of**2 / degrees for of, degrees in known)
+    return sum(variance for variance, _ in known) ** 2 / sum(
+        variance**2 / degrees for variance, degrees in known
+    )
 
 
 def shared_variance(values: Float[np.ndarray, "runs units"], *, overlap: float) -> tuple[float, int]:
     """Variance of the mean of all runs over further units, var(units' means) * (1 / n + overlap), and n.
 
-    Of the runs that have a value of every unit; 0 where one unit, or no such run, says nothing of others.
+    Of units with a value in any run, and the runs that have one of every such unit; 0 where one unit, or no such run,
+    says nothing of others.
     """
+    values = values[:, ~np.isnan(values).all(axis=0)]
     whole = values[~np.isnan(values).any(axis=1)]
     n = values.shape[1]
     if n < 2 or not len(whole):

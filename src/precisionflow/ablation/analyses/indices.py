@@ -138,10 +138,10 @@ def sobol(a: Values, b: Values, mixed: Values, *, confidence: float, overlap: fl
         first = mean of f_B (f_AB - f_A) / V ,  total = mean of (f_A - f_AB)² / (2 V)
 
     (Saltelli et al. 2010; Jansen 1999), f the mean over units less its mean over A and B, V its variance there.
-    Intervals by bootstrap of the rows, without draws in which A and B do not differ; they lie in 0 to 1 and hold the
-    value. With t² the `noise` of f_A - f_AB, noise alone gives 2 V total / t² the law F of n and t²'s degrees, and
-    first the standard deviation t / sqrt(n V): `chance` are their quantiles. NaN where A and B differ by rounding
-    alone.
+    Intervals by bootstrap of the rows, without draws in which A and B do not differ; they lie in 0 to 1 or reach to a
+    value beyond, and are NaN where less than `confidence` of the draws is left. With t² the `noise` of f_A - f_AB,
+    noise alone gives 2 V total / t² the law F of n and t²'s degrees, and first the standard deviation t / sqrt(n V):
+    `chance` are their quantiles. NaN where A and B differ by rounding alone.
     """
     rows = [row_means(of) for of in (a, b, mixed)]
     whole = ~np.isnan(rows).any(axis=0)
@@ -169,8 +169,10 @@ def sobol(a: Values, b: Values, mixed: Values, *, confidence: float, overlap: fl
     found = []
     for name, part, chance in zip(names, parts, chances, strict=True):
         value = float(part.mean() / variance)
-        low, high = widened(value, drawn @ part / variances, n=n, confidence=confidence)
-        low, high = max(low, min(value, 0.0)), min(high, max(value, 1.0))
+        low = high = math.nan
+        if len(drawn) >= confidence * ROW_DRAWS:
+            low, high = widened(value, drawn @ part / variances, n=n, confidence=confidence)
+            low, high = max(min(low, 1.0), min(value, 0.0)), min(max(high, 0.0), max(value, 1.0))
         found.append(Index(name, value, low, high, chance, n))
     return found
 

@@ -49,7 +49,7 @@ _SEARCHING = (
 )
 BY_PROXY = "services/proxy"
 """What is not asked for where KFP has an address of its own."""
-_PIPELINES = Right(("get", "create"), BY_PROXY)
+_PIPELINES = Right(("get", "create", "delete"), BY_PROXY)
 _READING = Right(("get",), BY_PROXY)
 _JOBS = (Right(("list", "delete"), TRAINJOBS.resource), Right(("list", "delete"), EXPERIMENTS.resource))
 _STORE = (
@@ -68,7 +68,7 @@ _SHORT_POD = (
 )
 """A look into the workspace."""
 USER = {
-    "submit": (Right(("get", "create", "delete"), BY_PROXY), *_SHORT_POD),
+    "submit": (_PIPELINES, *_SHORT_POD),
     "submit --wait": (Right(("list",), WORKFLOWS.resource), *_WATCHING[:2]),
     "status": (_READING, Right(("list",), WORKFLOWS.resource), _WATCHING[0]),
     "logs": (_READING, *_WATCHING[:2]),

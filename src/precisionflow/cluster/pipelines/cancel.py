@@ -5,7 +5,7 @@ from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.access.errors import explained
 from precisionflow.cluster.access.kinds import EXPERIMENTS, TRAINJOBS, WORKFLOWS
 from precisionflow.cluster.pipelines.recurring import end_recurring
-from precisionflow.cluster.pipelines.runs import ENDED, find_recurring, find_run, state_of
+from precisionflow.cluster.pipelines.runs import ENDED, find, state_of
 from precisionflow.cluster.pipelines.tasks import workflow_of
 
 
@@ -14,11 +14,13 @@ def cancel_run(run: str, *, access: Access) -> None:
 
     The run's last task still records the end; called again while that goes on, it is stopped too.
     """
+    import kfp_server_api
+
     connection = Connection(access)
-    if recurring := find_recurring(run, connection=connection):
-        end_recurring(recurring, connection=connection)
+    found = find(run, connection=connection)
+    if isinstance(found, kfp_server_api.V2beta1RecurringRun):
+        end_recurring(found, connection=connection)
         return
-    found = find_run(run, connection=connection)
     if found.state in ENDED:
         print(f"run {found.display_name} ({found.run_id}): {state_of(found)} already")
     elif found.state == "CANCELING":

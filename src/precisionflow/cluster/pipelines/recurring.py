@@ -1,5 +1,6 @@
 """Recurring runs: their schedule and what they have started, in lines; their end."""
 
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 from precisionflow.cluster.access.connection import Connection
@@ -17,22 +18,21 @@ def print_recurring(recurring: "V2beta1RecurringRun", *, connection: Connection,
     when = f" {schedule.cron!r}," if schedule else ""
     state = str(recurring.status or "enabled").lower()
     print(f"recurring run {_title(recurring)}:{when} {state}", file=screen)
-    runs = recurring_runs_of(recurring, connection=connection)
+    runs = list(islice(recurring_runs_of(recurring, connection=connection), SHOWN_RUNS + 1))
     for run in runs[:SHOWN_RUNS]:
         print(f"  run {run.display_name} ({run.run_id}): {state_of(run)}", file=screen)
     if len(runs) > SHOWN_RUNS:
-        print(f"  and {len(runs) - SHOWN_RUNS} earlier", file=screen)
+        print("  and earlier ones", file=screen)
     if not runs:
         print("  none has been started yet", file=screen)
 
 
 def end_recurring(recurring: "V2beta1RecurringRun", *, connection: Connection) -> None:
     """Let it start no run any more; those that it has started stay, and one that is under way goes on."""
-    runs = recurring_runs_of(recurring, connection=connection)
     with explained(f"ending recurring run {recurring.display_name!r}"):
         connection.pipelines.delete_recurring_run(recurring.recurring_run_id)
     print(f"recurring run {_title(recurring)}: starts no more runs")
-    for run in runs:
+    for run in recurring_runs_of(recurring, connection=connection):
         if run.state not in ENDED:
             print(f"run {run.display_name} goes on; `{command('cancel', run.display_name)}` stops it")
 

@@ -1,9 +1,10 @@
 """Runs on Kubeflow Pipelines: found by id or name, whether they have ended, where their artifacts lie."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from precisionflow.cluster.access.connection import Connection
@@ -19,60 +20,93 @@ ENDED = ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED")
 SHOWN_RUNS = 5
 """Number of runs that are named where the one that was asked for is unknown, or a recurring one."""
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+Found = TypeVar("Found")
 LOOKED_AT = 100
-"""Number of an experiment's newest runs among which some are looked for."""
+"""Number of an experiment's runs that are read at once, the newest first."""
 
 
-def find_run(run: str, *, connection: Connection) -> "V2beta1Run":
-    """The run with this id or name; ValueError where there is none, or more than one."""
-    import kfp_server_api
-
+def find(run: str, *, connection: Connection) -> "V2beta1Run | V2beta1RecurringRun":
+    """The run with this name or id, else the recurring run; ValueError where there is none, or more than one."""
+    runs = runs_called(run, connection=connection)
+    if runs:
+        found = _only(run, {str(one.run_id): one for one in runs})
+        with explained(f"looking for run {run!r}"):
+            return read_run(found.run_id, connection=connection)
     client = connection.pipelines
-    found = runs_called(run, connection=connection)
-    if len(found) > 1:
-        ids = ", ".join(f"{one.run_id} ({one.created_at:%Y-%m-%d %H:%M})" for one in found)
-        raise ValueError(f"{len(found)} runs are called {run!r}; give an id: {ids}")
+    if known := _unless_absent(lambda: read_run(run, connection=connection), what=f"run {run!r}"):
+        return known
+    if recurring := recurring_called(run, connection=connection):
+        return _only(run, {str(one.recurring_run_id): one for one in recurring})
+    if by_id := _unless_absent(lambda: client.get_recurring_run(run), what=f"recurring run {run!r}"):
+        return by_id
     with explained(f"looking for run {run!r}"):
-        try:
-            return read_run(found[0].run_id if found else run, connection=connection)
-        except kfp_server_api.ApiException as error:
-            if found or error.status not in (400, 404):
-                raise
         last = client.list_runs(
             page_size=SHOWN_RUNS, sort_by="created_at desc", namespace=connection.kfp_namespace
         )
-    if recurring := find_recurring(run, connection=connection):
-        own = _named(recurring_runs_of(recurring, connection=connection)[:SHOWN_RUNS])
-        raise ValueError(f"{run!r} is a recurring run; give one of its runs, the last ones are: {own}")
     raise ValueError(f"unknown run {run!r}; the last ones are: {_named(last.runs or ())}")
+
+
+def find_run(run: str, *, connection: Connection) -> "V2beta1Run":
+    """The run with this name or id; ValueError where there is none, more than one, or a recurring one."""
+    import kfp_server_api
+
+    found = find(run, connection=connection)
+    if isinstance(found, kfp_server_api.V2beta1RecurringRun):
+        own = _named(islice(recurring_runs_of(found, connection=connection), SHOWN_RUNS))
+        raise ValueError(f"{run!r} is a recurring run; give one of its runs, the last ones are: {own}")
+    return found
+
+
+def _only(name: str, found: Mapping[str, Any]) -> Any:
+    if len(found) > 1:
+        ids = ", ".join(f"{key} ({one.created_at:%Y-%m-%d %H:%M})" for key, one in found.items())
+        raise ValueError(f"{len(found)} runs are called {name!r}; give an id: {ids}")
+    return next(iter(found.values()))
+
+
+def _unless_absent(read: Callable[[], Found], *, what: str) -> Found | None:
+    """What is read by an id; none where KFP says that there is no such id, or that it is none."""
+    import kfp_server_api
+
+    with explained(f"looking for {what}"):
+        try:
+            return read()
+        except kfp_server_api.ApiException as error:
+            if error.status not in (400, 404):
+                raise
+    return None
 
 
 def _named(runs: "Iterable[V2beta1Run]") -> str:
     return ", ".join(one.display_name for one in runs) or "none"
 
 
-def find_recurring(name: str, *, connection: Connection) -> "V2beta1RecurringRun | None":
-    """The recurring run with this name or id, if there is one."""
+def recurring_called(name: str, *, connection: Connection) -> "list[V2beta1RecurringRun]":
+    """Recurring runs with this name."""
     with explained(f"looking for recurring run {name!r}"):
         found = connection.pipelines.list_recurring_runs(
-            page_size=LOOKED_AT, namespace=connection.kfp_namespace, filter=called(name)
+            page_size=20, namespace=connection.kfp_namespace, filter=called(name)
         )
-        named = list(found.recurring_runs or ())
-        if not named:
-            every = connection.pipelines.list_recurring_runs(
-                page_size=LOOKED_AT, namespace=connection.kfp_namespace
+    return list(found.recurring_runs or ())
+
+
+def recurring_runs_of(recurring: "V2beta1RecurringRun", *, connection: Connection) -> "Iterator[V2beta1Run]":
+    """Runs that a recurring run has started, the newest first, read page by page."""
+    page = ""
+    while True:
+        with explained(f"looking for runs of {recurring.display_name!r}"):
+            found = connection.pipelines.list_runs(
+                experiment_id=recurring.experiment_id,
+                page_size=LOOKED_AT,
+                page_token=page,
+                sort_by="created_at desc",
             )
-            named = [one for one in every.recurring_runs or () if one.recurring_run_id == name]
-    return named[0] if named else None
-
-
-def recurring_runs_of(recurring: "V2beta1RecurringRun", *, connection: Connection) -> "list[V2beta1Run]":
-    """Runs that a recurring run has started, the newest first."""
-    with explained(f"looking for runs of {recurring.display_name!r}"):
-        found = connection.pipelines.list_runs(
-            experiment_id=recurring.experiment_id, page_size=LOOKED_AT, sort_by="created_at desc"
-        )
-    return [run for run in found.runs or () if run.recurring_run_id == recurring.recurring_run_id]
+        for run in found.runs or ():
+            if run.recurring_run_id == recurring.recurring_run_id:
+                yield run
+        page = found.next_page_token or ""
+        if not page:
+            return
 
 
 def runs_called(name: str, *, connection: Connection) -> "list[V2beta1Run]":

@@ -6,17 +6,19 @@ from precisionflow.cluster.access.connection import Access, Connection
 from precisionflow.cluster.pipelines.pods import node_of, pods_of
 from precisionflow.cluster.pipelines.queued import Queues
 from precisionflow.cluster.pipelines.recurring import print_recurring
-from precisionflow.cluster.pipelines.runs import ENDED, find_recurring, find_run, state_of
+from precisionflow.cluster.pipelines.runs import ENDED, find, state_of
 from precisionflow.cluster.pipelines.tasks import Task, tasks_of
 
 
 def print_status(run: str, *, access: Access, screen: TextIO) -> None:
     """Print the state of a run and of each of its tasks; of a recurring run its schedule and its last runs."""
+    import kfp_server_api
+
     connection = Connection(access)
-    if recurring := find_recurring(run, connection=connection):
-        print_recurring(recurring, connection=connection, screen=screen)
+    found = find(run, connection=connection)
+    if isinstance(found, kfp_server_api.V2beta1RecurringRun):
+        print_recurring(found, connection=connection, screen=screen)
         return
-    found = find_run(run, connection=connection)
     print(f"run {found.display_name} ({found.run_id}): {state_of(found)}", file=screen)
     tasks, places, queues = tasks_of(found, connection=connection), dict[str, str](), Queues(connection)
     if any(task.state == "waiting" for task in tasks):

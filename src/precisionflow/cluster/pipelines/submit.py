@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from precisionflow.cluster.access import names
 from precisionflow.cluster.access.connection import Connection
 from precisionflow.cluster.access.errors import ClusterError, explained
-from precisionflow.cluster.pipelines.runs import LOOKED_AT, called, find_recurring, runs_called
+from precisionflow.cluster.pipelines.runs import LOOKED_AT, called, recurring_called, runs_called
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run
@@ -71,8 +71,8 @@ def succeeded(pipeline: str, version: str, *, connection: Connection) -> "V2beta
 def refuse_taken(run_name: str, *, connection: Connection) -> None:
     """ClusterError where a run, or a recurring one, has this name."""
     taken = [f"run {run.run_id}" for run in runs_called(run_name, connection=connection)]
-    if recurring := find_recurring(run_name, connection=connection):
-        taken.append(f"recurring run {recurring.recurring_run_id}")
+    recurring = recurring_called(run_name, connection=connection)
+    taken += [f"recurring run {one.recurring_run_id}" for one in recurring]
     if taken:
         raise ClusterError(f"run name {run_name!r} is taken by {taken[0]}; give another one with --run-name")
 
