@@ -61,6 +61,41 @@ def test_rounding_keeps_the_total_of_very_many_patches(patches: int, mean: int) 
     assert set(found.unique().tolist()) == {mean - 1, mean}
 
 
+@pytest.mark.parametrize("surplus", [-21, -10, -9, -3, -1, 0, 1, 3, 9, 10, 21])
+@pytest.mark.parametrize("bounds", [Bounds(0, 9), Bounds(3, 8)], ids=str)
+def test_rounding_mends_a_sum_within_the_bounds(surplus: int, bounds: Bounds) -> None:
+    """A third of the patches at each bound and a third between them: whatever the sum is off by, none leaves them."""
+    real = torch.tensor([bounds.lowest] * 6 + [bounds.highest] * 6 + [4.0, 4.2, 4.4, 5.6, 5.8, 6.0]).double()
+    total = int(real.sum()) + surplus
+    found = rounded(real, total, bounds)
+    assert int(found.sum()) == total
+    assert bounds.lowest <= int(found.min())
+    assert int(found.max()) <= bounds.highest
+    if abs(surplus) <= 3:
+        assert bool(((found - real).abs() <= 1).all())
+    at_bound = found[:6] if surplus < 0 else found[6:12]
+    assert at_bound.unique().tolist() == [bounds.lowest if surplus < 0 else bounds.highest]
+
+
+def test_the_smallest_remainders_go_down() -> None:
+    assert rounded(torch.tensor([2.0, 2.0, 5.1, 5.9]), 13, Bounds(2, 9)).tolist() == [2, 2, 4, 5]
+    assert rounded(torch.tensor([0.0, 0.0, 3.5]), 1).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("real", "total", "said"),
+    [
+        ([1.0, 2.0], 7, r"total: 7 tokens for 2 patches of 1 to 3 tokens each; give 2 to 6"),
+        ([1.0, 2.0], 1, r"total: 1 tokens for 2 patches of 1 to 3 tokens each; give 2 to 6"),
+        ([1.0, float("nan")], 3, r"tokens: have NaN or infinite numbers"),
+        ([1.0, float("inf")], 3, r"tokens: have NaN or infinite numbers"),
+    ],
+)
+def test_what_has_no_rounding_is_refused(real: list[float], total: int, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        rounded(torch.tensor(real), total, Bounds(1, 3))
+
+
 def check_optimum(
     seed: int,
     patches: int,

@@ -113,3 +113,14 @@ def test_plans_do_not_depend_on_the_unit_of_utilities(unit: float) -> None:
     gained, cost = worth(found, utility, change)
     top = best(utility, 14, change)
     assert bool((gained - cost >= 0.97 * top).all())
+
+
+def test_a_plan_whose_expected_tokens_are_too_many_stays_within_the_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Half of the patches at the fewest tokens; prices that are taken early are mended where there is room."""
+    monkeypatch.setattr("precisionflow.inference.allocation.planned.NEAR", 1.0)
+    found = planned(potentials(of_weights((0.0, 0.0, 0.0, 90.0, 80.0, 70.0)), AT), AT, 20, Change(0.1)).tokens
+    assert int(found.sum()) == 20
+    assert int(found.min()) >= 2
+    assert int(found.max()) <= 8

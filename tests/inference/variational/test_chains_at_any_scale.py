@@ -37,11 +37,17 @@ def decimals(matrix):
 
 
 def inverse(m):
-    return np.array([[m[1, 1], -m[0, 1]], [-m[1, 0], m[0, 0]]]) / (m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0])
+    """By elimination: no pivot of a covariance is 0."""
+    rows = np.concatenate([m, decimals(torch.eye(len(m)))], axis=1)
+    for place in range(len(m)):
+        rows[place] = rows[place] / rows[place, place]
+        for other in set(range(len(m))) - {place}:
+            rows[other] = rows[other] - rows[other, place] * rows[place]
+    return rows[:, len(m) :]
 
 
-def in_decimals(of: Chain, y):
-    """(filtered, smoothed) means and covariances, and log p(y)."""
+def in_decimals(of: Chain, y, first=0):
+    """(filtered, smoothed) means and covariances, and log p(y), of readings from time `first` on."""
     with localcontext() as context:
         context.prec = 60
         f, q, h, r = map(decimals, (of.transition, of.noise, of.observation, of.observation_noise))
@@ -51,6 +57,9 @@ def in_decimals(of: Chain, y):
             if t:
                 mean, covariance = f @ mean, f @ covariance @ f.T + q
             ahead.append((mean, covariance))
+            if t < first:
+                now.append((mean, covariance))
+                continue
             spread = (h @ covariance @ h.T + r)[0, 0]
             away = (row - h @ mean)[0]
             log -= ((Decimal(2) * Decimal(np.pi) * spread).ln() + away * away / spread) / 2
@@ -81,7 +90,7 @@ def require_close(found, wanted):
     "settings",
     [
         {},
-        *({"prior": prior} for prior in (1e4, 1e8, 1e12)),
+        *({"prior": prior} for prior in (1e4, 1e8, 1e12, 1e20)),
         *({"reading": reading} for reading in (1e-8, 1e-4, 1e6)),
         *({"noise": noise} for noise in (0.0, 1e-12, 1e-6, 1e8)),
         *({"units": units} for units in ((1e6, 1e-6), (1e-6, 1e6), (1e-6, 1e-6), (1e3, 1e6))),
@@ -113,3 +122,36 @@ def test_other_widths_do_not_depend_on_units(state):
         found.append((after.mean @ back, back @ after.covariance @ back))
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+
+
+def late(states, prior, noise):
+    """A place, its speed and so on, each begun vaguely; the place is read, but not at first."""
+    f = torch.eye(states, dtype=torch.float64) + torch.diag(torch.ones(states - 1).double(), 1)
+    eye = torch.eye(states, dtype=torch.float64)
+    of = Chain(f, noise * eye, eye[:1], torch.eye(1), torch.zeros(states), prior * eye)
+    y, seen = readings(1.0), torch.ones(STEPS, 1, dtype=torch.bool)
+    seen[0] = False
+    return of, y, seen
+
+
+@pytest.mark.parametrize("states", [2, 3])
+@pytest.mark.parametrize("noise", [1e-6, 1.0])
+@pytest.mark.parametrize("prior", [1e4, 1e8, 1e12])
+def test_vague_states_that_meet_in_one_reading_cost_digits_in_proportion(prior, noise, states):
+    of, y, seen = late(states, prior, noise)
+    _, (mean, covariance), _ = in_decimals(of, y, first=1)
+    found, room = smoothed(of, y, seen), 1e-11 + 1e-15 * prior / noise**0.25
+    variance = np.diagonal(covariance, axis1=1, axis2=2)
+    assert (np.abs(found.mean.numpy() - mean) / np.sqrt(variance)).max() < 5 * room
+    assert np.diagonal(found.covariance.numpy(), axis1=1, axis2=2) == pytest.approx(variance, rel=room)
+
+
+@pytest.mark.parametrize("states", [2, 3])
+@pytest.mark.parametrize("noise", [1e-6, 1.0])
+@pytest.mark.parametrize("prior", [1e16, 1e20, 1e40])
+def test_no_prior_is_so_vague_that_there_is_no_answer(prior, noise, states):
+    """Of which no digit is left: its covariances are some still."""
+    of, y, seen = late(states, prior, noise)
+    for of_time in (filtered(of, y, seen), smoothed(of, y, seen)):
+        assert all(bool(part.isfinite().all()) for part in of_time)
+        assert bool((of_time.covariance.diagonal(dim1=1, dim2=2) >= 0).all())

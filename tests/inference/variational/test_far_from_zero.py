@@ -169,13 +169,29 @@ def test_a_mixture_counts_its_squares_the_same_both_ways(made, monkeypatch):
         torch.testing.assert_close(quick[variable].mean, careful[variable].mean, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("away", [10.0, 100.0, 1e3])
-def test_a_state_of_probability_zero_stays_impossible_whatever_data_say(away):
+@pytest.mark.parametrize(("away", "possible"), [(10.0, 0), (1e3, 0), (1.4e4, 0), (2e4, 1)])
+def test_a_state_of_probability_zero_is_impossible_unless_data_speak_by_more_than_1e8_nats(away, possible):
+    """A value speaks for its component by away^2 / 2 nats."""
     model = Model()
     which = model.latent(categorical([1.0, 0.0]), plates=(2,))
     means = model.latent(Gaussian.of([0.0, away], 1e12))
     model.observe(normal(means, torch.ones(2)), [0.0, away], which=which)
-    assert infer(model)[which].mean[:, 1].max() == 0
+    assert infer(model)[which].mean[:, 1].max() == possible
+
+
+@pytest.mark.parametrize("mean", [1.0, 1e4, -1e8])
+@pytest.mark.parametrize("precision", [1e-4, 1.0, 1e12])
+@pytest.mark.parametrize("kind", [Gaussian, GaussianVector])
+def test_a_density_is_off_by_the_rounding_of_its_mean_alone(kind, mean, precision):
+    """eps |mean| sqrt(precision) standard deviations, of a value about one of them away."""
+    value, precision = mean + 0.7 / precision**0.5, torch.tensor(precision, dtype=torch.float64)
+    shape = (1,) * sum(kind.axes[:1])
+    belief = kind.of(torch.full(shape, mean), precision.reshape(shape * 2))
+    found = belief.log_density(torch.full(shape, value, dtype=torch.float64)).item()
+    square = precision.item() * (value - mean) ** 2
+    away = 8 * torch.finfo(torch.float64).eps * abs(mean) * precision.item() ** 0.5
+    wanted = 0.5 * (math.log(precision.item()) - math.log(2 * math.pi) - square)
+    assert found == pytest.approx(wanted, rel=1e-14, abs=away * (square**0.5 + away))
 
 
 def test_a_zero_of_a_table_is_kept_against_many_data():
@@ -206,8 +222,68 @@ def test_a_mixture_whose_components_begin_alike_is_refused(start):
     model.observe(normal(means, 1.0), torch.cat([drawn(COUNT // 2) - 4, drawn(COUNT // 2) + 4]), which=which)
     if start is None:
         with pytest.raises(
-            ValueError, match=r"all states of which= have the same means.*give these a start="
+            ValueError, match=r"all states of which= begin with the same means.*give these a start="
         ):
             infer(model)
     else:
         assert infer(model)[means].mean.tolist() == pytest.approx([-4, 4], abs=0.5)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e8])
+@pytest.mark.parametrize("width", [1, 2, 5])
+@pytest.mark.parametrize("states", [2, 3, 7])
+def test_what_begins_alike_is_refused_whatever_rounding_does_to_it(states, width, far):
+    model = Model()
+    which = model.latent(categorical(model.latent(Dirichlet.of(torch.ones(states)))), plates=(COUNT,))
+    eye = torch.eye(width, dtype=torch.float64)
+    means = model.latent(GaussianVector.of(torch.zeros(states, width), 1e-3 * eye))
+    precisions = model.latent(Wishart.of(torch.full((states,), width + 1.0), eye))
+    model.observe(normal(means, precisions), far + 3 * drawn(COUNT, width), which=which)
+    with pytest.raises(ValueError, match=r"begin with the same GaussianVector 2 and Wishart 3"):
+        infer(model)
+
+
+def of_two(values, start, precision):
+    """Two components of known precision and equal weight, begun at `start`."""
+    model = Model()
+    which = model.latent(categorical([0.5, 0.5]), plates=(len(values),))
+    kind = Gaussian if values.ndim == 1 else GaussianVector
+    prior = kind.of(values.mean(dim=0).expand(2, *values.shape[1:]), 1e-6 * precision)
+    means = model.latent(prior, start=kind.of(start, precision))
+    model.observe(normal(means, precision), values, which=which)
+    return model, means
+
+
+def test_components_that_start_apart_may_come_to_lie_together():
+    """Data narrower than a component: every step takes the means to a quarter of their distance."""
+    model, means = of_two(0.5 * drawn(COUNT), torch.tensor([-1.0, 1.0]), torch.tensor(1.0))
+    one, other = infer(model, tolerance=0, iterations=200)[means].mean.tolist()
+    assert one == pytest.approx(other, abs=1e-12)
+
+
+def test_components_that_lie_near_each_other_and_far_from_zero_are_two():
+    """Ten standard deviations apart, 1e-13 of where they are."""
+    at = 1e8 + torch.tensor([-5e-6, 5e-6], dtype=torch.float64)
+    values = at.repeat_interleave(COUNT // 2) + 1e-6 * drawn(COUNT)
+    model, means = of_two(values, at, torch.tensor(1e12))
+    one, other = infer(model)[means].mean.tolist()
+    assert other - one == pytest.approx(1e-5, rel=0.1)
+
+
+def test_a_large_coordinate_hides_no_small_one_that_tells_components_apart():
+    at = torch.tensor([[1e9, -5e-6], [1e9, 5e-6]], dtype=torch.float64)
+    values = at.repeat_interleave(COUNT // 2, dim=0) + 1e-6 * drawn(COUNT, 2)
+    model, means = of_two(values, at, 1e12 * torch.eye(2))
+    one, other = infer(model)[means].mean[:, 1].tolist()
+    assert other - one == pytest.approx(1e-5, rel=0.1)
+
+
+def test_means_that_begin_alike_are_told_apart_by_a_start_of_the_states():
+    states = torch.arange(2).repeat_interleave(COUNT // 2)
+    values = drawn(COUNT) + torch.tensor([-4.0, 4.0])[states]
+    model = Model()
+    means = model.latent(Gaussian.of(torch.zeros(2), 0.1))
+    chances = 0.1 + 0.8 * torch.nn.functional.one_hot(states)
+    which = model.latent(categorical([0.5, 0.5]), plates=(COUNT,), start=Categorical.of(chances))
+    model.observe(normal(means, 1.0), values, which=which)
+    assert infer(model)[means].mean.tolist() == pytest.approx([-4, 4], abs=0.5)

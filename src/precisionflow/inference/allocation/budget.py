@@ -64,6 +64,7 @@ def water_filling(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Each
     theta = theta + missing * (slope > 0) / torch.where(slope > 0, slope, 1)
     _, filled = _filled(given, theta, bounds)
     tokens = _spread(filled, given.counts, budget)
+    # what the patches that gain leave of the budget has to be 0, or for the others, who get it once these are full
     left, room = budget - filled.detach().sum(-1), ROUNDED * max(budget, 1)
     lost = (left < -room) | ((left > room) & ~_full(given, filled, bounds))
     if bool(lost.any()):
@@ -73,7 +74,7 @@ def water_filling(utility: Utility, budget: int, bounds: Bounds = USUAL) -> Each
 
 
 def _filled(utility: Utility, theta: Rows, bounds: Bounds) -> tuple[Tensor, Each]:
-    """Which patches are between the bounds, and all tokens."""
+    """Which patches are between the bounds, and the tokens of all at theta; the fewest of those that gain nothing."""
     counts = utility.counts
     safe = torch.where(counts, utility.ratio, 1)
     wanted = torch.where(counts, utility.weight * theta[..., None] - 1 / safe, float(bounds.lowest))
@@ -170,7 +171,7 @@ def _between(utility: Utility, price: Rows, budget: int, bounds: Bounds) -> tupl
 
 
 def _full(utility: Utility, tokens: Whole | Each, bounds: Bounds) -> Tensor:
-    """Whether all patches that gain have the most tokens."""
+    """Whether all patches that gain have the most tokens, so that what is left of the budget gains nobody anything."""
     return ((tokens == bounds.highest) | ~utility.counts).all(-1)
 
 
@@ -204,17 +205,33 @@ def _topped_up(utility: Utility, few: Whole, many: Whole, budget: int) -> Whole:
         tokens = tokens.scatter_add(-1, places, amount)
 
 
-def rounded(real: Each, total: int) -> Whole:
-    """Whole tokens that sum to `total`, as near to the real ones as rounding comes: the largest remainders go up.
+def rounded(real: Each, total: int, bounds: Bounds | None = None) -> Whole:
+    """Whole tokens that sum to `total`, within the bounds (none: 0 to the total), as near to the real ones as can be.
 
-    ValueError for a total that is no whole number.
+    Where the real ones are rounded down to less than the total, the largest remainders go up; where to more, since they
+    sum to more, the smallest go down. A patch at a bound stays within it. ValueError for a total that is no whole
+    number or that no allocation has, and for real tokens that are NaN or infinite.
     """
     require_count("total", total, least=0)
-    below = real.detach().floor().long()
-    left = total - below.sum(-1, keepdim=True)
-    rank = (real.detach() - below).argsort(dim=-1, descending=True, stable=True).argsort(-1)
-    # a sum of very many real tokens may be rounded to more than the total: the smallest remainders go down
-    return below + (rank < left).long() - (rank >= real.shape[-1] + left).long()
+    lowest, highest = (0, int(total)) if bounds is None else bounds
+    real, patches = real.detach(), real.shape[-1]
+    if not lowest * patches <= total <= highest * patches:
+        raise ValueError(
+            f"total: {total} tokens for {patches} patches of {lowest} to {highest} tokens each; give "
+            f"{lowest * patches} to {highest * patches}"
+        )
+    if not bool(real.isfinite().all()):
+        raise ValueError("tokens: have NaN or infinite numbers; every one has to be finite")
+    tokens = real.floor().long().clamp(lowest, highest)
+    while True:
+        left = total - tokens.sum(-1, keepdim=True)
+        if not bool(left.any()):
+            return tokens
+        way = left.sign()
+        free = torch.where(way > 0, tokens < highest, tokens > lowest)
+        missing = torch.where(free, way * (real - tokens), -torch.inf)
+        rank = missing.argsort(dim=-1, descending=True, stable=True).argsort(-1)
+        tokens = tokens + way * (free & (rank < left.abs()))
 
 
 def straight_through(tokens: Whole, real: Each) -> Each:

@@ -28,7 +28,7 @@ ENOUGH = 4.0
 MOST_STEPS = 30
 """Of Newton's method at each temperature, and halvings of one of its steps."""
 NEAR = 1e-4
-"""Error of a frame's expected tokens, of the budget, at which the prices are taken; rounding mends it."""
+"""Error of a frame's expected tokens, of the budget, at which the prices are taken; `rounded` mends it."""
 RIDGE = 1e-6
 """Of the budget, added to the variances of frames whose tokens are nearly sure."""
 
@@ -71,7 +71,7 @@ def planned(given: Potentials, at: Levels, budget: int, change: Change) -> Plann
     prices, mean = given.new_zeros(given.shape[:2]), given.new_zeros(given.shape[:3])
     for temperature in TEMPERATURES:
         prices, mean = _priced(given, moves, at, budget, prices, temperature * unit)
-    tokens = rounded(mean.clamp(*bounds), budget)
+    tokens = rounded(mean.clamp(*bounds), budget, bounds)
     return Planned(tokens, _bound(given, moves, at, budget, prices))
 
 

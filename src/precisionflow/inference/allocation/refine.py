@@ -77,6 +77,7 @@ def _shared(extra: Int[Tensor, "images"], precision: Each, unsure: Tensor, room:
     known = torch.where(unsure, precision.double().clamp_min(tiny), torch.inf)
     variance = torch.where(unsure, known.amin(-1, keepdim=True) / known, 0)
     share = variance / variance.sum(-1, keepdim=True).clamp_min(tiny)
+    extra = extra * unsure.any(-1)
     wanted = extra[:, None] * share
     whole = torch.stack([rounded(row, int(total)) for row, total in zip(wanted, extra, strict=True)])
     return torch.where(unsure, whole, 0).minimum(room)

@@ -111,7 +111,7 @@ def oracle(scene: Scene, budget: int, bounds: Bounds) -> Shared:
     most = min(bounds.highest, budget - bounds.lowest * (patches - 1))
     others = (budget - most) / max(1, patches - 1)
     mine = torch.nn.functional.one_hot(scene.asked, patches).bool()
-    return _fixed(rounded(torch.where(mine, float(most), others), budget))
+    return _fixed(rounded(torch.where(mine, float(most), others), budget, bounds))
 
 
 def random(scene: Scene, budget: int, bounds: Bounds) -> Shared:
@@ -145,7 +145,7 @@ def by_softmax(scene: Scene, budget: int, bounds: Bounds) -> Shared:  # noqa: AR
     patches = scene.log_weight.shape[-1]
     real = bounds.lowest + (bounds.highest - bounds.lowest) * scene.log_weight.softmax(-1)
     total = bounds.lowest * patches + bounds.highest - bounds.lowest
-    return Shared(straight_through(rounded(real, total), real), _nothing(scene))
+    return Shared(straight_through(rounded(real, total, bounds), real), _nothing(scene))
 
 
 def mode(scene: Scene, budget: int, bounds: Bounds) -> Shared:
@@ -159,7 +159,7 @@ def mean(scene: Scene, budget: int, bounds: Bounds) -> Shared:
     at = levels(bounds, grain=_grain(bounds), device=scene.log_weight.device)
     given = potentials(scene.utility, at)
     found = priced(given, budget, at)
-    tokens = rounded(found.mean.clamp(bounds.lowest, bounds.highest), budget)
+    tokens = rounded(found.mean.clamp(*bounds), budget, bounds)
     return Shared(straight_through(tokens, found.mean), complexity(given, found, budget, at))
 
 

@@ -159,7 +159,8 @@ def _filter_elements(chain: Chain, y: Observations) -> Elements:
     f, h, state = chain.transition, chain.observation, len(chain.mean)
     seen = inverse(h @ chain.noise @ h.mT + chain.observation_noise)
     gain = chain.noise @ h.mT @ seen
-    left = torch.eye(state, dtype=y.dtype, device=y.device) - gain @ h
+    eye = torch.eye(state, dtype=y.dtype, device=y.device)
+    left = eye - gain @ h
     through = f.mT @ h.mT @ seen
     remains = _sum_of_spreads(left, chain.noise, gain, chain.observation_noise)
     a, c, j = (matrix.expand(len(y), state, state).clone() for matrix in (left @ f, remains, through @ h @ f))
@@ -167,7 +168,7 @@ def _filter_elements(chain: Chain, y: Observations) -> Elements:
     h, noise = (matrix[0] if matrix.ndim == 3 else matrix for matrix in (h, chain.observation_noise))
     first = chain.covariance @ h.mT @ torch.linalg.inv(h @ chain.covariance @ h.mT + noise)
     b[0] = chain.mean + first @ (y[0] - h @ chain.mean)
-    c[0] = _sum_of_spreads(torch.eye(state, dtype=y.dtype) - first @ h, chain.covariance, first, noise)
+    c[0] = _sum_of_spreads(eye - first @ h, chain.covariance, first, noise)
     return a, b, c, eta, j
 
 
@@ -205,19 +206,23 @@ def _both_known(covariance: Covariances, j: Covariances) -> Covariances:
         hard = product.abs().amax(dim=(-2, -1)) > EASY
         # S^T (1 + S J S^T)^-1 S, S^T S = P: a vague P or a precise J takes no digit from what is known well
         root = _root(covariance[hard])
-        inner = eye + root @ j[hard] @ root.mT
-        scale = inner.diagonal(dim1=-2, dim2=-1).rsqrt()
-        inner = inner * scale[:, :, None] * scale[:, None, :]
-        half = torch.linalg.solve_triangular(
-            torch.linalg.cholesky(inner), scale[:, :, None] * root, upper=False
-        )
+        half = torch.linalg.solve_triangular(_one_and(_root(j[hard]) @ root.mT).mT, root, upper=False)
         found[hard] = half.mT @ half
     return found
 
 
+def _one_and(factor: Covariances) -> Covariances:
+    """Upper triangular R, R^T R = 1 + A^T A, without a square of A: there is one however large A is."""
+    eye = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device).expand_as(factor)
+    r = torch.linalg.qr(torch.cat([factor, eye], dim=-2), mode="r").R
+    # each is the distance of a column from those before it, at least 1 before rounding
+    diagonal = r.diagonal(dim1=-2, dim2=-1)
+    return r + torch.diag_embed(diagonal.abs().clamp(min=1).copysign(diagonal) - diagonal)
+
+
 def _root(covariance: Covariances) -> Covariances:
     """A with A^T A = P, singular ones too, exact to rounding of each number's own scale."""
-    scale = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+    scale = covariance.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
     safe = torch.where(scale > 0, scale, 1.0)
     values, vectors = torch.linalg.eigh(covariance / (safe[:, :, None] * safe[:, None, :]))
     return (values.clamp(min=0).sqrt()[:, None, :] * vectors).mT * scale[:, None, :]

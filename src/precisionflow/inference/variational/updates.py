@@ -21,6 +21,9 @@ from precisionflow.inference.variational.model import Model
 from precisionflow.inference.variational.schedules import Classes, Schedule, require_schedule, sequential
 from precisionflow.inference.variational.shared import Shared
 
+NOTICED = 2
+"""Iterations after which whatever tells states of a mixture apart has reached the chances of its values."""
+
 
 @dataclass(frozen=True)
 class Inferred:
@@ -55,7 +58,7 @@ def infer(
     Stops when an iteration changes F by less than tolerance (1 + |F|); at tolerance 0 F is not computed on the way.
     `step` is the share of the way to the optimum, in natural parameters. `shared` says what other ranks, which infer at
     the same time from other data, have a part in. ValueError where F is not finite, and for a mixture whose components
-    began alike and so stay alike.
+    begin alike and which nothing tells apart in two iterations, so that they stay alike.
     """
     if not 0 < step <= 1:
         raise ValueError(f"step: has to lie in (0, 1], given {step:g}")
@@ -72,6 +75,8 @@ def infer(
     converged = False
     for done in range(1, iterations + 1):
         beliefs = updated(model, beliefs, classes, step=step, shared=shared)
+        if done == NOTICED:
+            _require_apart(model, beliefs)
         if tolerance or done == iterations:
             energies.append(free_energy(model, beliefs, shared).item())
             _require_finite(energies[-1], done)
@@ -79,7 +84,6 @@ def infer(
             converged = abs(energies[-2] - energies[-1]) <= tolerance * (1 + abs(energies[-1]))
         if converged:
             break
-    _require_apart(model, beliefs)
     return Inferred(beliefs, energies, converged)
 
 
@@ -92,12 +96,17 @@ def _require_finite(free_energy: float, iterations: int) -> None:
 
 
 def _require_apart(model: Model, beliefs: Beliefs) -> None:
-    """ValueError where all components of a mixture are believed alike: nothing told them apart at the start."""
+    """ValueError where all components of a mixture began equal and no value is nearer to one of them now.
+
+    What they began as is compared, and chances, which have no unit: components may come to lie together, and those that
+    lie far from 0 near each other.
+    """
+    begun = start(model)
     for factor in model.factors:
-        if isinstance(factor, GaussianFactor) and factor.alike(beliefs):
+        if isinstance(factor, GaussianFactor) and factor.alike(begun) and factor.undecided(beliefs):
             names = " and ".join(variable.name for variable in factor.normal.variables)
             raise ValueError(
-                f"{factor.name}: all states of which= have the same {names}, since nothing told them apart; "
+                f"{factor.name}: all states of which= begin with the same {names} and nothing tells them apart; "
                 "give these a start= that differs between states"
             )
 

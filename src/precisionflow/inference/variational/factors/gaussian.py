@@ -13,11 +13,11 @@ from precisionflow.inference.variational.factors import Beliefs, Message, Variab
 from precisionflow.inference.variational.factors.algebra import LOG_2_PI
 from precisionflow.inference.variational.factors.normal import Normal
 from precisionflow.inference.variational.factors.plates import onto
-from precisionflow.inference.variational.factors.values import Child, Chosen, Moments, mixed
+from precisionflow.inference.variational.factors.values import Child, Chosen, Moments, chances, mixed
 from precisionflow.inference.variational.families import Natural, Plates
 
-ROUNDING = 1e-13
-"""Relative difference of numbers that were computed alike."""
+UNDECIDED = 1e-8
+"""Difference of the chances of two states below which nothing tells them apart, rounding included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +39,21 @@ class GaussianFactor:
         return (*self.values.variables, *self.normal.variables)
 
     def alike(self, beliefs: Beliefs) -> bool:
-        """Whether it is a mixture of two states or more whose latent parents are all believed alike."""
-        if not isinstance(self.values, Chosen) or len(self.normal.plates) != 1 or self.normal.plates[0] < 2:
+        """Whether it is a mixture of two states or more whose latent parents are equal to the last bit."""
+        states = self.normal.plates
+        latent = any(variable.plates for variable in self.normal.variables)
+        if not isinstance(self.values, Chosen) or not latent or len(states) != 1 or states[0] < 2:
             return False
         precision = self.normal.precision_under(beliefs).mean
         each = zip((self.normal.mean.mean(beliefs), precision), self.normal.algebra.axes, strict=True)
-        return all(part.ndim == axes or _same(part) for part, axes in each)
+        return all(part.ndim == axes or bool((part == part[:1]).all()) for part, axes in each)
+
+    def undecided(self, beliefs: Beliefs) -> bool:
+        """Whether it is a mixture of which every value is believed to be in each state alike."""
+        if not isinstance(self.values, Chosen):
+            return False
+        each = chances(self.values.which, beliefs)
+        return bool((each.amax(dim=1) - each.amin(dim=1) <= UNDECIDED).all())
 
     def energy(self, beliefs: Beliefs) -> Float[Tensor, "*plates"]:
         """-count / 2 <log|X / 2 pi|> + tr(<X> residual)."""
@@ -89,8 +98,3 @@ class GaussianFactor:
         algebra, mean = self.normal.algebra, self.normal.mean
         squares = algebra.outer(mean.mean(beliefs) - moments.centre, to=mean.spread(beliefs))
         return algebra.plus(moments.scatter, moments.half, squares)
-
-
-def _same(parts: Tensor) -> bool:
-    """Whether all along the first axis are equal as far as float64 tells."""
-    return bool(((parts - parts[:1]).abs() <= ROUNDING * parts.abs().amax()).all())

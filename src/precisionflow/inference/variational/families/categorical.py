@@ -10,7 +10,7 @@ from precisionflow.inference.variational.families import ExponentialFamily, Natu
 from precisionflow.inference.variational.families.dirichlet import Probabilities
 
 LOG_TINY = -1e8
-"""Stands for log 0: no infinity, but more than data say against it, and small enough to keep 1e-8 nats of a sum."""
+"""Stands for log 0: no infinity; data that speak for the state by more than 1e8 nats make it possible."""
 
 
 class Categorical(ExponentialFamily):

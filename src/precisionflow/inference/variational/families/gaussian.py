@@ -55,7 +55,10 @@ class Gaussian(ExponentialFamily):
         return 0.5 * (self.natural[0] * self.mean - self.natural[1].log() + math.log(2 * math.pi))
 
     def energy(self, belief: Any) -> Scalars:
-        """(precision <(x - mean)^2> - log(precision / 2 pi)) / 2: exact however far from 0 the mean lies."""
+        """(precision <(x - mean)^2> - log(precision / 2 pi)) / 2, without large squares.
+
+        The mean, natural_0 / precision, is rounded: by about eps |mean| sqrt(precision) standard deviations.
+        """
         squares = belief.variance + (belief.mean - self.mean).square()
         return 0.5 * (self.natural[1] * squares - self.natural[1].log() + math.log(2 * math.pi))
 

@@ -63,7 +63,11 @@ class GaussianVector(ExponentialFamily):
         return 0.5 * (quadratic - log_det(self.root) + self.event[0] * math.log(2 * math.pi))
 
     def energy(self, belief: Any) -> Float[Tensor, "*plates"]:
-        """(tr(precision <(x - mean) (x - mean)^T>) - log|precision / 2 pi|) / 2: exact however far the mean lies."""
+        """(tr(precision <(x - mean) (x - mean)^T>) - log|precision / 2 pi|) / 2, without large squares.
+
+        The mean, covariance natural_0, is rounded: by about eps |mean| sqrt(precision) standard deviations, times the
+        condition of the precision.
+        """
         away = belief.mean - self.mean
         return self._energy(belief.covariance + outer(away, away))
 
