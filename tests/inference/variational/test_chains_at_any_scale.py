@@ -155,3 +155,20 @@ def test_no_prior_is_so_vague_that_there_is_no_answer(prior, noise, states):
     for of_time in (filtered(of, y, seen), smoothed(of, y, seen)):
         assert all(bool(part.isfinite().all()) for part in of_time)
         assert bool((of_time.covariance.diagonal(dim1=1, dim2=2) >= 0).all())
+
+
+@pytest.mark.parametrize("asked", [filtered, smoothed, log_evidence])
+@pytest.mark.parametrize("missing", [0, 1])
+def test_readings_whose_noise_is_rounded_away_are_refused_in_one_line(asked, missing):
+    """Two readings of one place, which is not known to 1e-17 of their noise."""
+    eye = torch.eye(2, dtype=torch.float64)
+    of = Chain(eye, eye, torch.tensor([[1.0, 0.0], [1.0, 0.0]]), eye, torch.zeros(2), 2.0**60 * eye)
+    seen = torch.ones(3, 2, dtype=torch.bool)
+    seen[:missing] = False
+    if missing and asked is not log_evidence:
+        assert all(bool(part.isfinite().all()) for part in asked(of, torch.zeros(3, 2), seen))
+    else:
+        with pytest.raises(
+            ValueError, match=r"^chain: the noise of readings .* give a smaller covariance[^\n]*$"
+        ):
+            asked(of, torch.zeros(3, 2), seen)

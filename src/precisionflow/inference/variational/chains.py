@@ -92,12 +92,12 @@ class Moments(NamedTuple):
 
 
 def filtered(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Moments:
-    """p(x_t given y_0 ... y_t)."""
+    """p(x_t given y_0 ... y_t); ValueError where float64 cannot tell readings of one time apart."""
     return _filtered(*_checked(chain, observations, seen))
 
 
 def smoothed(chain: Chain, observations: Numbers, seen: Seen | None = None) -> Moments:
-    """p(x_t given all y): the filter's N(m, P) times p(y_{t+1} ... given x_t) ~ N^-1(eta, J)."""
+    """p(x_t given all y): the filter's N(m, P) times p(y_{t+1} ... given x_t) ~ N^-1(eta, J); errors of `filtered`."""
     chain, y = _checked(chain, observations, seen)
     elements = _filter_elements(chain, y)
     _, mean, covariance, _, _ = scan(_combined, elements)
@@ -114,7 +114,8 @@ def log_evidence(chain: Chain, observations: Numbers, seen: Seen | None = None) 
     ahead = _predicted(chain, now)
     mean = torch.cat([chain.mean[None], ahead.mean[:-1]])
     covariance = torch.cat([chain.covariance[None], ahead.covariance[:-1]])
-    root = torch.linalg.cholesky(h @ covariance @ h.mT + chain.observation_noise)
+    root, failed = torch.linalg.cholesky_ex(h @ covariance @ h.mT + chain.observation_noise)
+    _require_told_apart(failed)
     away = torch.linalg.solve_triangular(root, (y - _moved(h, mean))[..., None], upper=False)
     logs = away.square().sum() + log_det(root).sum() + y.numel() * math.log(2 * math.pi)
     if seen is not None:
@@ -166,7 +167,9 @@ def _filter_elements(chain: Chain, y: Observations) -> Elements:
     a, c, j = (matrix.expand(len(y), state, state).clone() for matrix in (left @ f, remains, through @ h @ f))
     b, eta = _moved(gain, y), _moved(through, y)
     h, noise = (matrix[0] if matrix.ndim == 3 else matrix for matrix in (h, chain.observation_noise))
-    first = chain.covariance @ h.mT @ torch.linalg.inv(h @ chain.covariance @ h.mT + noise)
+    spread, failed = torch.linalg.inv_ex(h @ chain.covariance @ h.mT + noise)
+    _require_told_apart(failed)
+    first = chain.covariance @ h.mT @ spread
     b[0] = chain.mean + first @ (y[0] - h @ chain.mean)
     c[0] = _sum_of_spreads(eye - first @ h, chain.covariance, first, noise)
     return a, b, c, eta, j
@@ -286,6 +289,15 @@ def _of_seen(chain: Chain, seen: Seen) -> Chain:
     together = there[:, :, None] * there[:, None, :] + torch.diag_embed(1 - there)
     observation = there[..., None] * chain.observation
     return replace(chain, observation=observation, observation_noise=together * chain.observation_noise)
+
+
+def _require_told_apart(failed: Tensor) -> None:
+    """ValueError where H P H^T + R has no inverse, R rounded away."""
+    if bool(failed.any()):
+        raise ValueError(
+            "chain: the noise of readings of one time is rounded away beside what is not known before them, of which "
+            "several tell the same; give a smaller covariance of x_0, or their mean as one reading"
+        )
 
 
 def _require_covariance(matrix: Tensor, name: str, *, singular: bool) -> None:
