@@ -41,7 +41,9 @@ TEXT = 'program_path=$(mktemp -d)\n_KFP_RUNTIME=true python3 -m kfp.dsl.executor
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[TaskServer]:
     with (tmp_path / "log").open("w") as log:
-        server = TaskServer({"act": ["numpy"], "then": ["no_such_module", "colorsys"], "later": ["wave"]}, log=log)
+        server = TaskServer(
+            {"act": ["numpy"], "then": ["no_such_module", "colorsys"], "later": ["wave"]}, log=log
+        )
         yield server
         server.close()
     assert (tmp_path / "log").read_text() == ""
