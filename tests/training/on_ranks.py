@@ -21,8 +21,9 @@ from torch import nn
 from precisionflow.config import Experiment, resolve
 from precisionflow.inference.predictive_coding import generative
 from precisionflow.inference.predictive_coding.settle import Unsettled
-from precisionflow.results.layout import data_folder
+from precisionflow.results.layout import TrainedCell, cell_folder, data_folder
 from precisionflow.results.lifetime import leave
+from precisionflow.training import train as verb
 from precisionflow.training.batches import part_batches
 from precisionflow.training.engines import zero
 from precisionflow.training.engines.single import SingleNetwork
@@ -173,11 +174,66 @@ def told_unsettled(act: Callable[[], object]) -> str:
     return ""
 
 
+def met(ranks: Ranks, own: Unsettled | None) -> list[Any]:
+    """What agreement on this rank's own error, if it has one, raises: text, whether it is that error, cause."""
+    try:
+        with ranks.agreed(Unsettled):
+            if own is not None:
+                raise own
+    except Unsettled as error:
+        return [str(error), error is own, str(error.__cause__)]
+    return []
+
+
+def summed(ranks: Ranks) -> list[float]:
+    """Numbers and their sum over ranks."""
+    values = torch.tensor([1.0 + ranks.index, 2.0])
+    total = ranks.sum(values)
+    return [*values.tolist(), *total.tolist()]
+
+
+def failing_cell(tree: dict[str, Any], folder: Path, ranks: Ranks) -> dict[str, Any]:
+    """The stage `train` of two cells, the first of which cannot settle, beside one of the second cell alone.
+
+    Modules that DeepSpeed takes for those whose forward pass runs are counted after each.
+    """
+    from deepspeed.runtime.zero.parameter_offload import FWD_MODULE_STACK
+
+    of_ranks = {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": 3}, "seeds": [0, 1]}
+    both, unstable = resolve(tree | EARLY_DIGITS | of_ranks), resolve(tree | UNSTABLE | of_ranks)
+    real_group, real_population = verb._process_group, verb.population
+
+    def population_of(experiment: Experiment, data: Path, cells: list[CellOf]) -> Any:
+        return real_population(unstable if cells[0].seed == 0 else experiment, data, cells)
+
+    told: list[Any] = []
+    running, weights = [], []
+    verb._process_group = lambda *_: contextlib.nullcontext(ranks)  # type: ignore[assignment]
+    verb.population = population_of  # type: ignore[assignment]
+    try:
+        for experiment, out in (
+            (resolve(tree | EARLY_DIGITS | of_ranks | {"seeds": [1]}), "one"),
+            (both, "two"),
+        ):
+            verb.train(experiment, data=folder / "data", out=folder / out, failed=lambda *of: told.append(of))
+            running.append(len(FWD_MODULE_STACK))
+            ranks.barrier()
+            weights.append(TrainedCell(cell_folder(folder / out, 1, 0)).weights.read_bytes().hex())
+    finally:
+        verb._process_group, verb.population = real_group, real_population
+    return {"failed cell": told, "running modules": running, "weights beside a failed cell": weights}
+
+
 def agreements(tree: dict[str, Any], data: Path, ranks: Ranks) -> dict[str, Any]:
     """Case -> what every rank is told of what one of them, or all, met."""
     found: dict[str, Any] = {
         "words": [ranks.first_told(of[ranks.index]) for of in (("", "zwei ü"), ("one", "two"), ("", ""))],
         "greatest": ranks.greatest(5 - 2 * ranks.index),
+        "nothing said": met(ranks, Unsettled("") if ranks.index == 1 else None),
+        "one error": met(ranks, Unsettled("rose") if ranks.index == 1 else None),
+        "two errors": met(ranks, Unsettled(f"rose on {ranks.index}")),
+        "no error": met(ranks, None),
+        "summed": summed(ranks),
     }
     for stage in (1, 3):
         of_ranks = {"engine": {"kind": "deepspeed", "ranks": 2, "zero_stage": stage}}
@@ -250,7 +306,8 @@ def main(folder: Path) -> None:
             engine = engine_of(experiment, data, ranks, resume=checkpoint)
             results[f"{name} watched"] = curve(engine, ranks, range(STEPS // 2, STEPS), watched=True)
             engine.close()
-    results |= agreements(tree, folder / "data", ranks) if ranks.count == 2 else {}
+    if ranks.count == 2:
+        results |= agreements(tree, folder / "data", ranks) | failing_cell(tree, folder, ranks)
     if ranks.count == 1:
         data = folder / "data"
         results["refused"] = [

@@ -53,10 +53,11 @@ class Ranks:
         return self.index == 0
 
     def sum(self, values: Tensor) -> Tensor:
-        """Elementwise sum over ranks."""
+        """Elementwise sum over ranks; the values given stay what they are."""
+        summed = values.clone()
         if self.count > 1:
-            dist.all_reduce(values)
-        return values
+            dist.all_reduce(summed)
+        return summed
 
     def all(self, condition: bool) -> bool:
         """Whether the condition holds on every rank."""
@@ -77,29 +78,34 @@ class Ranks:
         """The text of the first rank whose own is not empty; else empty."""
         if self.count == 1:
             return text
-        letters = text.encode()
+        encoded = text.encode()
         sizes = torch.zeros(self.count, dtype=torch.int64, device=self.device)
-        sizes[self.index] = len(letters)
+        sizes[self.index] = len(encoded)
         told = [(rank, size) for rank, size in enumerate(self.sum(sizes).tolist()) if size]
         if not told:
             return ""
         (teller, size), *_ = told
-        sent = letters if self.index == teller else bytes(size)
+        sent = encoded if self.index == teller else bytes(size)
         return bytes(self.sum(torch.tensor(list(sent), device=self.device)).tolist()).decode()
 
     @contextlib.contextmanager
     def agreed(self, kind: type[ValueError]) -> Iterator[None]:
         """An error of this kind, met inside by one rank alone, is met by all of them at the end of the block.
 
-        The message is that of the first rank that met one; inside, a rank that goes on must not wait for it.
+        The message is that of the first rank whose error has one, and a rank that has met the same raises what it met.
+        Inside, a rank that goes on must not wait for another that may not.
         """
         met: ValueError | None = None
         try:
             yield
         except kind as error:
             met = error
-        if told := self.first_told("" if met is None else str(met)):
-            raise kind(told) from met
+        if self.all(met is None):
+            return
+        told = self.first_told("" if met is None else str(met))
+        if met is not None and str(met) == told:
+            raise met
+        raise kind(told) from met
 
     def lost(self, error: RuntimeError) -> bool:
         """Whether an error says that another rank ended or cannot be reached."""

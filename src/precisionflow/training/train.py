@@ -171,26 +171,28 @@ def _trained(
     report: CellReport,
     resumed: Resumed,
 ) -> dict[CellOf, Trained]:
-    """Networks of every cell after training; complete on the first rank."""
+    """Networks of every cell after training; complete on the first rank.
+
+    The engine is closed where a cell fails too: another may open its own next.
+    """
     resume = checkpoints.latest()
-    engine = networks.open(ranks, resume and resume / "engine")
-    standing = (
-        Standing.read(resume) if resume else Standing.start(engine.count, measures=len(engine.measures))
-    )
-    if resume and ranks.first:
-        resumed(standing.step)
-    train_networks(
-        engine,
-        standing,
-        training=networks.training,
-        ranks=ranks,
-        checkpoints=checkpoints,
-        report=_of_cells(networks.cells, report),
-        names=[f"seed {cell.seed}, split {cell.split}" for cell in networks.cells],
-        remedy=experiment.model.remedy or experiment.learning.remedy,
-    )
-    weights, raw = engine.weights(), engine.out_of_fold()
-    engine.close()
+    with contextlib.closing(networks.open(ranks, resume and resume / "engine")) as engine:
+        standing = (
+            Standing.read(resume) if resume else Standing.start(engine.count, measures=len(engine.measures))
+        )
+        if resume and ranks.first:
+            resumed(standing.step)
+        train_networks(
+            engine,
+            standing,
+            training=networks.training,
+            ranks=ranks,
+            checkpoints=checkpoints,
+            report=_of_cells(networks.cells, report),
+            names=[f"seed {cell.seed}, split {cell.split}" for cell in networks.cells],
+            remedy=experiment.model.remedy or experiment.learning.remedy,
+        )
+        weights, raw = engine.weights(), engine.out_of_fold()
     places: dict[CellOf, list[int]] = defaultdict(list)
     for index, cell in enumerate(networks.cells):
         places[cell].append(index)

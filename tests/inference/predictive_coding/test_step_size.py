@@ -1,6 +1,7 @@
 """The bound of the step size, 2 / (1 + h / curvature): below it the energy falls at every step, beyond it it rises."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -52,9 +53,11 @@ def settled(linear, config: PredictiveCoding) -> Settled:
     return settle(clamped, clamped.passed(), made, config=config, steps=config.steps)
 
 
-def taken(law, growth: float, step_size: float, iterations: int) -> PredictiveCoding:
+def taken(law, growth: float, step_size: float, iterations: int, **others: Any) -> PredictiveCoding:
     precision = FixedPrecision(value=VALUES.get(law.kind, 0.5), growth=growth)
-    return PredictiveCoding(law=law, precision=precision, step_size=step_size, iterations=iterations)
+    return PredictiveCoding(
+        law=law, precision=precision, step_size=step_size, iterations=iterations, **others
+    )
 
 
 @pytest.mark.parametrize("descent", [Gradient(), Secant(), Secant(per="channel")], ids=str)
@@ -68,7 +71,7 @@ def test_the_energy_falls_at_every_step_below_the_bound(linear, law, growth, des
     made = laws(taken(law, growth, 0.1, 1), states=linear[0].states).double()
     curvature = made.layers[0].law.curvature(precisions(law, growth)).detach()
     largest = relative_curvatures(curvature, linear[2])[0][-1].item()
-    config = taken(law, growth, 0.99 * 2 / (1 + largest), 40).model_copy(update={"descent": descent})
+    config = taken(law, growth, 0.99 * 2 / (1 + largest), 40, descent=descent)
     found = settled(linear, config)
     assert all(after <= before + 1e-12 for before, after in itertools.pairwise(found.energies))
     assert found.energies[-1] < found.energies[0] - 1e-3

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from digits import EARLY_DIGITS, IMAGES, UNSTABLE
 from on_ranks import (
     AMORTISED,
@@ -249,12 +250,48 @@ def test_what_one_rank_alone_cannot_settle_ends_all_with_one_message(
 def test_ranks_tell_each_other_what_one_of_them_knows(rank_losses):
     assert rank_losses[2]["agreed words"] == [["zwei ü", "one", ""]] * 2
     assert rank_losses[2]["agreed greatest"] == [5, 5]
+    assert rank_losses[2]["agreed summed"] == [[1.0, 2.0, 3.0, 4.0], [2.0, 2.0, 3.0, 4.0]]
     alone = Ranks()
     assert (alone.first_told("x"), alone.greatest(3)) == ("x", 3)
-    with pytest.raises(Unsettled, match=r"^rose$"), alone.agreed(Unsettled):
-        raise Unsettled("rose")
     with pytest.raises(OSError, match="disk"), alone.agreed(Unsettled):
         raise OSError("disk")
+
+
+def test_an_error_of_one_rank_is_met_by_all_whatever_it_says(rank_losses):
+    """The one that met it raises it itself, others one of the same words; of two errors all have the first's words."""
+    agreed = {case: rank_losses[2][f"agreed {case}"] for case in ("nothing said", "one error", "two errors")}
+    assert agreed == {
+        "nothing said": [["", False, "None"], ["", True, "None"]],
+        "one error": [["rose", False, "None"], ["rose", True, "None"]],
+        "two errors": [["rose on 0", True, "None"], ["rose on 0", False, "rose on 1"]],
+    }
+    assert rank_losses[2]["agreed no error"] == [[], []]
+
+
+@pytest.mark.parametrize("words", ["rose", ""])
+def test_a_process_alone_meets_its_own_error(words):
+    own = Unsettled(words)
+    with pytest.raises(Unsettled) as caught, Ranks().agreed(Unsettled):
+        raise own
+    assert caught.value is own
+    assert own.__cause__ is None
+
+
+def test_a_sum_of_one_process_is_a_copy():
+    values = torch.ones(2)
+    total = Ranks().sum(values)
+    total += 1
+    assert values.tolist() == [1, 1]
+
+
+def test_a_cell_that_cannot_settle_under_stage_3_leaves_nothing_to_the_next(rank_losses):
+    """The next one's weights are, bit for bit, those of a stage without a failed cell."""
+    ((seed, split, cause),) = rank_losses[2]["failed cell"]
+    assert (seed, split) == (0, 0)
+    assert cause.startswith("learning.step_size: given 1000; iteration 1 raised the energy from ")
+    assert rank_losses[2]["running modules"] == [0, 0]
+    one, two = rank_losses[2]["weights beside a failed cell"]
+    assert one == two
 
 
 @pytest.mark.parametrize("case", ["stage 2 odd rows", "stage 2 odd rows resumed"])

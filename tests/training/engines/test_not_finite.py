@@ -5,13 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 import trained as tiny
+from digits import DIGITS
+from on_ranks import engine_of
 from torch import nn
 
+from precisionflow.config import resolve
 from precisionflow.config.networks import Transformer
 from precisionflow.models.networks.layered import TokenNetwork
 from precisionflow.models.networks.transformer import TiedReadout, transformer
 from precisionflow.training import loop
 from precisionflow.training.engines.not_finite import watching_outputs
+from precisionflow.training.ranks import Ranks
 
 
 def network() -> TokenNetwork:
@@ -41,6 +45,18 @@ def test_weights_that_are_no_numbers_are_told() -> None:
         made.layers[1].branch.mix.bias[0] = float("nan")
     first, *_ = found_in(made)
     assert first == "layers.1 (attention), whose weights are not finite"
+
+
+def test_a_layer_of_a_model_of_images_is_told_as_another(text_tree, digits_data) -> None:
+    engine = engine_of(resolve(text_tree | DIGITS), digits_data, Ranks())
+    assert engine.not_finite(0) is None
+    second = engine.network.get_submodule("network.layers.1")
+    with torch.no_grad():
+        next(second.parameters()).fill_(float("nan"))
+    found = engine.not_finite(0)
+    assert found is not None
+    assert found.startswith("layers.1")
+    assert found.endswith(", whose weights are not finite")
 
 
 def test_the_line_names_layer_and_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,10 @@ class Generative(nn.Module):
         )
 
     def spread(self, clamped: Clamped, errors: list[Tensor]) -> Float[Tensor, "images"]:
-        """What the belief about the states adds to the energy: 0, or 1/2 log|H / 2 pi| of the curvature H."""
+        """What the belief about the states adds to the energy: 0, or 1/2 log|H / 2 pi| of the curvature H.
+
+        NaN of an image whose H is not positive definite as far as its dtype tells; a sum over images is NaN with it.
+        """
         if self.config.beliefs == "mode":
             return errors[0].new_zeros(len(errors[0]))
         return log_volume(clamped, errors, self.laws)
@@ -96,14 +99,14 @@ class Generative(nn.Module):
         """-log p(image, states) + spread of each image.
 
         With beliefs `laplace` the variational free energy of a Gaussian about the states, of covariance H^-1: on a
-        linear Gaussian network -log p(image) at the settled states and above it elsewhere.
+        linear Gaussian network -log p(image) at the settled states and above it elsewhere. NaN where the spread is.
         """
         return clamped.energies(clamped.passed(errors), self.laws) + self.spread(clamped, errors)
 
     def infer(self, images: Images, classes: Classes, *, seen: Images | None = None) -> Inferred:
         """Settle the states of images by `model.iterations` steps at most and say what they predict.
 
-        ValueError where settling raised the energy.
+        The free energy alone of an image is NaN where its spread is. ValueError where settling raised the energy.
         """
         clamped = self.clamped(images, classes, seen=seen)
         with torch.enable_grad():
@@ -116,7 +119,10 @@ class Generative(nn.Module):
             return Inferred(clamped, settled.errors, last.output, self.free_energies(clamped, settled.errors))
 
     def predicted_variance(self, inferred: Inferred) -> Images:
-        """Variance of each pixel, seen or not, given the seen ones: 1 / precision + that of what the states predict."""
+        """Variance of each pixel, seen or not, given the seen ones: 1 / precision + that of what the states predict.
+
+        NaN of an image whose free energy is.
+        """
         with torch.no_grad():
             noise = 1 / self.image_law.precision(inferred.image).expand_as(inferred.image)
             if self.config.beliefs == "mode":

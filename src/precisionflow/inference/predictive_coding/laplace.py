@@ -41,7 +41,10 @@ def root(of: Curvature) -> Curvature:
 
 
 def log_volume(clamped: Clamped, errors: Sequence[Errors], laws: Laws) -> Float[Tensor, "samples"]:
-    """1/2 log|H / 2 pi|: -log p at the settled errors plus this is -log of the Gaussian integral about them."""
+    """1/2 log|H / 2 pi|: -log p at the settled errors plus this is -log of the Gaussian integral about them.
+
+    NaN of a sample whose H has no root.
+    """
     found = curvature(clamped, errors, laws)
     diagonal = root(found).diagonal(dim1=-2, dim2=-1)
     return diagonal.log().sum(dim=-1) - 0.5 * found.shape[-1] * math.log(2 * math.pi)
@@ -50,7 +53,10 @@ def log_volume(clamped: Clamped, errors: Sequence[Errors], laws: Laws) -> Float[
 def output_variance(
     clamped: Clamped, errors: Sequence[Errors], laws: Laws
 ) -> Float[Tensor, "samples outputs"]:
-    """diag(G H^-1 G^T): variance of the output's prediction under the Gaussian about the settled errors."""
+    """diag(G H^-1 G^T): variance of the output's prediction under the Gaussian about the settled errors.
+
+    NaN of a sample whose H has no root.
+    """
     _, jacobian = _output_and_jacobian(clamped, errors)
     lower = root(curvature(clamped, errors, laws))
     whitened = torch.linalg.solve_triangular(lower, jacobian.transpose(0, 1), upper=False)

@@ -85,5 +85,9 @@ class DeepSpeed(SingleNetwork):
             self.engine.save_checkpoint(str(folder), tag="state")
 
     def close(self) -> None:
+        """After an error inside a pass too, which leaves its modules in DeepSpeed's list."""
+        learner = self.engine.module
         self.engine.destroy()
+        if self.stage == 3:
+            zero.forget(learner)
         del self.engine

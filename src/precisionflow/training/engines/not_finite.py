@@ -1,6 +1,7 @@
 """Where numbers stop to be finite: the first layer of a network whose output is not."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,18 +9,21 @@ from torch import Tensor, nn
 
 from precisionflow.models.networks.groups import Grouped
 
+LAYER = re.compile(r"(?:network\.)?(layers\.\d+|readout)")
+"""Name of a layer or readout in a `Layered`, which a model of images has inside."""
+
 
 @contextlib.contextmanager
 def watching_outputs(network: nn.Module) -> Iterator[list[str]]:
-    """A list that gets each layer of a `Layered` whose output is not finite, in the order in which they run.
+    """A list that gets each layer of a network whose output is not finite, in the order in which they run.
 
     Such as "layers.3 (attention)"; its weights are told where they are not finite either.
     """
     found: list[str] = []
     handles = [
-        module.register_forward_hook(_Keep(name, found))
+        module.register_forward_hook(_Keep(layer[1], found))
         for name, module in network.named_modules()
-        if name == "readout" or (name.startswith("layers.") and name.count(".") == 1)
+        if (layer := LAYER.fullmatch(name))
     ]
     try:
         yield found

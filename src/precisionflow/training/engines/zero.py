@@ -174,6 +174,19 @@ def _unhooked(learner: nn.Module) -> Iterator[None]:
             vars(module).update(hooks)
 
 
+def forget(learner: nn.Module) -> None:
+    """Take a learner out of DeepSpeed's one list of modules whose forward pass under stage 3 has not ended.
+
+    A learner enters it with its engine, and what an error ends inside a pass stays: it would be kept in memory, and be
+    taken for the module around the passes of the next engine.
+    """
+    from deepspeed.runtime.zero import parameter_offload
+
+    own = set(learner.modules())
+    running = parameter_offload.FWD_MODULE_STACK
+    running[:] = [module for module in running if module not in own]
+
+
 def running_mean(engine: Any, *, partitioned: bool) -> RunningMean:
     """Running mean of the network's weights; of a partitioned (stage 3) model each rank keeps that of its pieces."""
     return MeanOfPieces(engine) if partitioned else RunningMean(weights_of(engine.module.model))
