@@ -123,7 +123,7 @@ def test_a_server_imports_what_the_next_verb_needs_while_nobody_asks(
         assert task("go", tmp_path, server, verb="then").run() == Status.SUCCESS
 
 
-def test_a_task_ends_with_its_server_and_the_next_has_another(server: TaskServer, tmp_path: Path) -> None:
+def test_where_the_server_was_killed_the_next_task_has_another(server: TaskServer, tmp_path: Path) -> None:
     first = server._process
     first.kill()
     assert task("go", tmp_path, server).run() == Status.SUCCESS

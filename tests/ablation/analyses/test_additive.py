@@ -64,7 +64,7 @@ def test_a_mean_holds_for_further_units_which_are_the_same_in_every_run(scale: f
         mean, difference = of.mean(0, 1), of.difference(0, 2, 0)
         missed["mean"] += not mean.low <= scale <= mean.high
         missed["difference"] += not difference.low <= 2 * scale <= difference.high
-    assert missed["mean"] < 75
+    assert 15 < missed["mean"] < 75
     assert missed["difference"] == pytest.approx(50, abs=25)
 
 
