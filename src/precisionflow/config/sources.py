@@ -79,12 +79,12 @@ class ScikitLearnImages(Source):
 
 
 class ImageFile(Source):
-    """Images of one shape, with a class or without: a Parquet file with a row for each, or arrays in NumPy's `.npz`."""
+    """Images of one shape, with a class or without: a Parquet file with a row for each, or NumPy's `.npz` or `.npy`."""
 
     kind: Literal["image_file"] = "image_file"
     path: NamedPath
-    """`.parquet` or `.npz`; absolute, or relative to the experiment's file or to the folder that PRECISIONFLOW_DATA
-    names."""
+    """`.parquet`, `.npz`, or `.npy`, one array without classes; absolute, or relative to the experiment's file or to
+    the folder that PRECISIONFLOW_DATA names."""
     images: str = "image"
     """Column of lists of numbers, nested or not, or of picture files; or array whose first axis counts the images."""
     target: str | None = "label"
@@ -98,8 +98,14 @@ class ImageFile(Source):
 
     @model_validator(mode="after")
     def _is_read(self) -> Self:
-        if PurePosixPath(self.path).suffix.lower() not in (".parquet", ".npz"):
-            raise ValueError(f"task.source.path {self.path!r} should end in .parquet, .npz")
+        suffix = PurePosixPath(self.path).suffix.lower()
+        if suffix not in (".parquet", ".npz", ".npy"):
+            raise ValueError(f"task.source.path {self.path!r} should end in .parquet, .npz, .npy")
+        if suffix == ".npy" and self.target is not None:
+            raise ValueError(
+                f"task.source.target names {self.target!r}, and a .npy file is one array without classes; "
+                "set it to null"
+            )
         if self.images == self.target:
             raise ValueError(
                 f"task.source.target names {self.target!r}, the images; name the column or array of their classes"

@@ -55,6 +55,11 @@ def npz(file: Path, **arrays: np.ndarray) -> dict[str, object]:
     return {"kind": "image_file", "path": str(file)}
 
 
+def npy(file: Path, image: object = IMAGES) -> dict[str, object]:
+    np.save(file, image)
+    return {"kind": "image_file", "path": str(file), "target": None}
+
+
 def test_all_pixels_have_the_mean_and_the_scale_of_the_training_images_together(tmp_path):
     given = experiment({"kind": "scikit_learn_images"}, unknown=["8"])
     card, folder = prepared(given, tmp_path)
@@ -88,8 +93,8 @@ def test_a_file_of_images_is_read_in_both_forms(form, tmp_path):
         assert names.tolist() == LABELS[rows.rows].tolist()
 
 
-@pytest.mark.parametrize("form", [parquet, npz])
-def test_images_without_classes_are_read_from_both_forms(form, tmp_path):
+@pytest.mark.parametrize("form", [parquet, npz, npy])
+def test_images_without_classes_are_read_from_every_form(form, tmp_path):
     """Their classes are left unread where the file has some."""
     source = form(tmp_path / f"set.{form.__name__}")
     given = experiment(source | {"target": None})
@@ -208,6 +213,12 @@ def test_an_axis_of_one_behind_the_classes_says_nothing(tmp_path):
     assert card.class_names == ("cat", "dog")
 
 
+def cut_short(source: dict[str, object]) -> dict[str, object]:
+    file = Path(str(source["path"]))
+    file.write_bytes(file.read_bytes()[:-8])
+    return source
+
+
 RAGGED = [image.tolist() for image in IMAGES[:39]] + [IMAGES[39, :, :4].tolist()]
 NO_NUMBER = [image.tolist() for image in IMAGES[:39]] + [[[1.0], [2.0, 3.0]]]
 NAN = IMAGES.copy()
@@ -234,6 +245,10 @@ NAN[7, 1, 2] = np.nan
         (lambda f: npz(f / "a.npz", label=LABELS.astype(object)), "its arrays cannot be read; write arrays of numbers"),
         (lambda f: parquet(f / "a.parquet") | {"images": "picture"}, "has no column 'picture', which task.source.ima"),
         (lambda f: npz(f / "a.npz") | {"target": "class"}, "has no array 'class', .* it has image, label; for images "),
+        (lambda f: npy(f / "a.npy", NAN), r"image 7 \(counted from 0\), pixel 7: nan; mend it"),
+        (lambda f: npy(f / "a.npy", np.float64(3)), "holds no image"),
+        (lambda f: npy(f / "a.npy", IMAGES.astype(object)), "its arrays cannot be read; write arrays of numbers"),
+        (lambda f: cut_short(npy(f / "a.npy")), "its arrays cannot be read; write arrays of numbers"),
         (lambda f: parquet(f / "a.parquet", RAGGED) | {"target": None}, r"image 39 .* has the shape \(4, 4\), image 0"),
     ],
 )  # fmt: skip
@@ -245,12 +260,12 @@ def test_what_is_no_set_of_images_is_refused_in_one_line(source, message, tmp_pa
     assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".npz"])
+@pytest.mark.parametrize("suffix", [".parquet", ".npz", ".npy"])
 def test_a_file_of_another_kind_is_told_apart(suffix, tmp_path):
     file = tmp_path / f"a{suffix}"
     file.write_bytes(b"not this")
     with pytest.raises(ValueError, match=rf"a\{suffix}: is no .* file that can be read"):
-        prepare([experiment({"kind": "image_file", "path": str(file)})], out=tmp_path / "out")
+        prepare([experiment({"kind": "image_file", "path": str(file), "target": None})], out=tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -258,7 +273,11 @@ def test_a_file_of_another_kind_is_told_apart(suffix, tmp_path):
     [
         (
             {"kind": "image_file", "path": "set.png"},
-            "task.source.path 'set.png' should end in .parquet, .npz",
+            "task.source.path 'set.png' should end in .parquet, .npz, .npy",
+        ),
+        (
+            {"kind": "image_file", "path": "set.npy"},
+            "task.source.target names 'label', and a .npy file is one array without classes; set it to null",
         ),
         (
             {"kind": "image_file", "path": "set.npz", "target": "image"},

@@ -67,6 +67,38 @@ def test_norms_and_precisions_are_those_of_the_places_that_are_there(tokens):
     assert shown.precisions[1][0] != pytest.approx(8.0, rel=1e-2)
 
 
+def test_a_row_of_weight_three_is_told_as_three_copies(tokens):
+    """A row of no weight is told nowhere."""
+    model, batch = tokens
+    config = PredictiveCoding(precision=PredictedPrecision(initial=8.0), iterations=3, step_size=0.2)
+    made = rule(config, states=model.states).double()
+    with torch.no_grad():
+        made.laws[1].precision.weight += 0.7 * torch.randn_like(made.laws[1].precision.weight)
+
+    def told(rows: list[int], importance: list[float] | None) -> list[list[list[float]]]:
+        mask = batch.mask[rows]
+        weights = None if importance is None else torch.tensor(importance, dtype=torch.float64)
+        given = Batch(
+            batch.inputs[rows], batch.target[rows, :, 0], mask, counts=mask.double(), importance=weights
+        )
+        losses = lambda output, target: 0.5 * (output[..., 0] - target).square()  # noqa: E731
+        record = made.monitored(model, losses, given, step=0)
+        counted = mask.sum().item()
+        return [
+            [
+                [counted * each for each in row.energy + row.quadratic_energy],
+                row.error_norm + row.precision,
+                [row.pit_error, row.coverage_50, row.coverage_90, row.coverage_95, row.dispersion],
+            ]
+            for row in record.layers
+        ]
+
+    weighted, copied = told([0, 1, 2], [3.0, 1.0, 0.0]), told([0, 0, 0, 1], None)
+    for layer, copies in zip(weighted, copied, strict=True):
+        for one, of_copies in zip(layer, copies, strict=True):
+            assert one == pytest.approx(of_copies, nan_ok=True)
+
+
 def test_energies_are_told_before_the_first_iteration_and_after_each_layer_by_layer(tokens):
     model, batch = tokens
     config = PredictiveCoding(precision=FixedPrecision(value=8.0, growth=2.0), iterations=3, step_size=0.2)

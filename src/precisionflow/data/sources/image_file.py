@@ -1,4 +1,4 @@
-"""Files of images with a class: Parquet with a row for each image, or NumPy's `.npz`; all of one shape."""
+"""Files of images: Parquet with a row for each image, or NumPy's `.npz` and `.npy`; all of one shape."""
 
 import io
 import zipfile
@@ -63,7 +63,7 @@ def open_image_file(source: ImageFile, *, split: int) -> OpenedImages:
     """
     path = raw_path(source.path)
     sha256 = file_sha256(path)
-    stored = (_parquet if path.suffix.lower() == ".parquet" else _npz)(path, source)
+    stored = FORMS[path.suffix.lower()](path, source)
     labels = [UNNAMED] * stored.images if source.target is None else stored.labels
     if not stored.images:
         raise ValueError(f"{path}: holds no image")
@@ -171,9 +171,20 @@ def _npz(path: Path, source: ImageFile) -> Stored:
         _check_named(source, there=list(file), path=path, what="array")
         with _arrays(path):
             labels = [] if source.target is None else _classes(file[source.target], source.target, path)
-    with _array(path, source.images) as (_, (shape, _, _)):
+    return _stored(path, source.images, list(map(str, labels)))
+
+
+def _npy(path: Path, source: ImageFile) -> Stored:
+    with readable(path), path.open("rb") as file:
+        if not file.read(len(np.lib.format.MAGIC_PREFIX)) == np.lib.format.MAGIC_PREFIX:
+            raise ValueError(f"{path}: is no .npy file that can be read; write it with numpy.save")
+    return _stored(path, source.images, labels=[])
+
+
+def _stored(path: Path, name: str, labels: list[str]) -> Stored:
+    with _array(path, name) as (_, (shape, _, _)):
         count = shape[0] if shape else 0
-    return Stored(count, lambda most: _array_blocks(path, source.images, most), list(map(str, labels)))
+    return Stored(count, lambda most: _array_blocks(path, name, most), labels)
 
 
 def _classes(array: np.ndarray, name: str, path: Path) -> list[Any]:
@@ -203,19 +214,30 @@ def _array_blocks(path: Path, name: str, most: int) -> Iterator[Block]:
 @contextmanager
 def _array(path: Path, name: str) -> Iterator[tuple[IO[bytes], tuple[tuple[int, ...], bool, np.dtype[Any]]]]:
     """(the numbers of an array, (its shape, whether it is in Fortran's order, the type of a number))."""
-    with _arrays(path), zipfile.ZipFile(path) as archive:
+    with _arrays(path), _opened(path, name) as file:
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }.get(np.lib.format.read_magic(file))
+        if read is None:
+            raise ValueError("the names of its fields are no numbers' names")
+        header = read(file)
+        if header[2].hasobject:
+            raise ValueError("objects are no numbers")
+        yield file, header
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[IO[bytes]]:
+    """The array of that name in an archive, or the one that a `.npy` file is."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive:
         member = f"{name}.npy"
         with archive.open(member if member in archive.namelist() else name) as file:
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }.get(np.lib.format.read_magic(file))
-            if read is None:
-                raise ValueError("the names of its fields are no numbers' names")
-            header = read(file)
-            if header[2].hasobject:
-                raise ValueError("objects are no numbers")
-            yield file, header
+            yield file
 
 
 @contextmanager
@@ -237,3 +259,7 @@ def _check_named(source: ImageFile, *, there: list[str], path: Path, what: str) 
             raise ValueError(
                 f"{path}: has no {what} {name!r}, which task.source.{field} names; it has {', '.join(there)}{without}"
             )
+
+
+FORMS: dict[str, Callable[[Path, ImageFile], Stored]] = {".parquet": _parquet, ".npz": _npz, ".npy": _npy}
+"""Reader of each suffix."""

@@ -17,7 +17,7 @@ OfPlaces = Float[Tensor, "places"]
 
 
 class Seen(NamedTuple):
-    """Settled errors of the whole batch; a layer of rows has one place."""
+    """Settled errors of the whole batch, each sample by its importance; a layer of rows has one place."""
 
     energies: list[Parts]
     """Before the first iteration and after each."""
@@ -52,11 +52,12 @@ def seen(
         stated = laws[layer].precision(prediction)
         logs, squared = stated.log().expand(error.shape), clamped.counting(0.5 * stated * error.square())
         places = states[layer][0] if len(states[layer]) == 2 else 1
+        weights = clamped.counting(torch.ones_like(error))
         of = (
-            error.square().sum(dim=-1),
-            logs.mean(dim=-1),
+            weights[..., 0] * error.square().sum(dim=-1),
+            weights[..., 0] * logs.mean(dim=-1),
             squared.sum(dim=-1),
-            torch.ones_like(error[..., 0]),
+            weights[..., 0],
         )
         squares, log_precisions, energy, counts = (
             total(_by_place(each, clamped.mask, places)) for each in of
@@ -66,7 +67,6 @@ def seen(
         precisions.append((log_precisions[there] / counts[there]).exp())
         of_heads.append(laws[layer].of_heads(stated))
         quadratic.append(energy[there])
-        weights = clamped.counting(torch.ones_like(error))
         calibrations.append(calibration(laws[layer], error, prediction, weights, total=total))
     calibrations.append(_of_output(clamped, last, total))
     energies = [*settled.parts[: settled.steps], clamped.parts(last, laws)]
