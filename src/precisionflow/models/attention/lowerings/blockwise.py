@@ -38,7 +38,7 @@ SKIPPING_ROWS = 128
 CACHED = 2**19
 """Log potentials of a block on a CPU: its matrices stay in the cache."""
 LAUNCHED = 2**22
-"""Log potentials of a block on any other device: `torch.cdist` holds d numbers of each in its backward pass there."""
+"""Log potentials of a block on any other device."""
 KEPT = 2**22
 """Log potentials that a backward pass may find as they were; beyond, their blocks are made again."""
 

@@ -1,5 +1,6 @@
 """Sums of absolute differences between channels of queries and keys."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -8,13 +9,16 @@ from torch import Tensor
 from precisionflow.models.attention.lowerings import Block, Pull, SomeKeys, SomeQueries
 from precisionflow.models.attention.lowerings.blockwise import ByBlocks
 
+CACHED = 2**18
+"""Pairs whose differences in one channel stay in the cache of a CPU, beside the gradient of their log potentials."""
+
 
 @dataclass(frozen=True)
 class Distance(ByBlocks):
     """log potential = w_i (b_j + sum_c s_c |q_ic - k_jc|), the query side [w, q], the key side [b, k].
 
-    s_c is 1 for the first channels and -1 for the others. One pass over the channels of each pair, in the forward and
-    the backward pass; differences of single channels are no matrix product.
+    s_c is 1 for the first channels and -1 for the others. Differences of single channels are no matrix product: the
+    forward and the backward pass go once over the channels of each pair.
     """
 
     raising: int = 0
@@ -23,25 +27,41 @@ class Distance(ByBlocks):
     def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
         weight, bias = queries[..., :1], keys[..., 0]
         widths = [self.raising, queries.shape[-1] - 1 - self.raising]
-        sides = [[part.contiguous() for part in side[..., 1:].split(widths, -1)] for side in (queries, keys)]
-        raising, lowering = (torch.cdist(query, key, p=1.0) for query, key in zip(*sides, strict=True))
-        whole = (raising - lowering).add_(bias[:, None])
+        sides = (side[..., 1:].split(widths, -1) for side in (queries, keys))
+        raising, lowering = zip(*sides, strict=True)
+        whole = bias[:, None] - torch.cdist(*lowering, p=1.0)
+        if self.raising:
+            whole += torch.cdist(*raising, p=1.0)
 
         def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
             of_queries[..., 0] = (gradient * whole).sum(-1)
             gradient.mul_(weight)
             of_keys[..., 0] += gradient.sum(1)
-            turned = gradient.transpose(1, 2).contiguous()
-            parts = (side[..., 1:].split(widths, -1) for side in (of_queries, of_keys))
-            for sign, query, key, of_query, of_key in zip((1, -1), *sides, *parts, strict=True):
-                of_query.copy_(_pull(gradient, query, key).mul_(sign))
-                of_key.add_(_pull(turned, key, query), alpha=sign)
+            for some in _cached(gradient):
+                of_query, of_key = _pull(gradient[some], queries[some, :, 1:], keys[some, :, 1:])
+                of_query[..., self.raising :].neg_()
+                of_key[..., : self.raising].neg_()
+                of_queries[some, :, 1:] = of_query
+                of_keys[some, :, 1:] += of_key
 
         return whole * weight, pull
 
 
-def _pull(gradient: Block, of: Tensor, others: Tensor) -> Tensor:
-    """sum_j gradient_ij sign(of_ic - others_jc): the backward pass of `torch.cdist` to its first argument."""
-    if not of.shape[-1]:
-        return torch.zeros_like(of)
-    return torch.ops.aten._cdist_backward(gradient, of, others, 1.0, gradient)  # type: ignore[no-any-return]
+def _pull(gradient: Block, queries: SomeQueries, keys: SomeKeys) -> tuple[Tensor, Tensor]:
+    """sum_j gradient_ij sign(q_ic - k_jc), and the same sum over i, of each channel."""
+    difference = torch.empty_like(gradient)
+    of_queries, of_keys = [], []
+    by_channel = (side.permute(2, 0, 1).contiguous() for side in (queries, keys))
+    for query, key in zip(*by_channel, strict=True):
+        torch.sub(query[:, :, None], key[:, None], out=difference)
+        pulled = difference.sign_().mul_(gradient)
+        of_queries.append(pulled.sum(2))
+        of_keys.append(pulled.sum(1))
+    return torch.stack(of_queries, dim=-1), torch.stack(of_keys, dim=-1)
+
+
+def _cached(block: Block) -> Iterator[slice]:
+    """Heads whose pairs stay in the cache."""
+    size = max(1, CACHED // block[0].numel())
+    for first in range(0, len(block), size):
+        yield slice(first, first + size)
