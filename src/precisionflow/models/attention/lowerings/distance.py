@@ -26,12 +26,10 @@ class Distance(ByBlocks):
 
     def block(self, queries: SomeQueries, keys: SomeKeys) -> tuple[Block, Pull]:
         weight, bias = queries[..., :1], keys[..., 0]
-        widths = [self.raising, queries.shape[-1] - 1 - self.raising]
-        sides = (side[..., 1:].split(widths, -1) for side in (queries, keys))
-        raising, lowering = zip(*sides, strict=True)
-        whole = bias[:, None] - torch.cdist(*lowering, p=1.0)
+        first = 1 + self.raising
+        whole = bias[:, None] - torch.cdist(queries[..., first:], keys[..., first:], p=1.0)
         if self.raising:
-            whole += torch.cdist(*raising, p=1.0)
+            whole += torch.cdist(queries[..., 1:first], keys[..., 1:first], p=1.0)
 
         def pull(gradient: Block, of_queries: SomeQueries, of_keys: SomeKeys) -> None:
             of_queries[..., 0] = (gradient * whole).sum(-1)
