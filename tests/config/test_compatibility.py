@@ -164,6 +164,44 @@ def test_a_layer_that_is_not_there_is_told_by_the_configuration_alone(kind, chan
         chain(kind, changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning.precision.value": 1e39}, "learning.precision.value: given 1e+39"),
+        ({"learning.precision.value": 1e-50}, "learning.precision.value: given 1e-50"),
+        (
+            {"learning.precision.growth": 1e200},
+            "learning.precision: layer 1 would have a precision of 1e203; bring growth or raised_by nearer to 1",
+        ),
+        (
+            {"learning.precision.raised": [0, 0]},
+            "learning.precision: given a mapping; should have each layer once in raised",
+        ),
+        (
+            {"learning.precision": {"kind": "learned", "initial": 1e39}},
+            "learning.precision.initial: given 1e+39",
+        ),
+        (
+            {"learning.law": {"kind": "mixture", "ratios": [1e-7], "shape": "learned"}},
+            "learning.law: given a mapping; should have learned ratios of at least 1e-06, not [1e-07]; raise them",
+        ),
+        (
+            {"learning.precision": {"kind": "learned", "per": "head"}, "learning.layers": [0, 2]},
+            "learning.precision.per: head needs attention with an error; kinds with one: embedding, feed_forward",
+        ),
+        (
+            {"learning.pathway": "top_down", "learning.step_size": 2.0},
+            "learning.step_size: given 2; under learning.pathway top_down an error is stable below 2",
+        ),
+        ({"learning.pathway": "top_down", "learning.cut_above": []}, "learning.cut_above: [] cuts nothing"),
+    ],
+)
+def test_a_precision_or_a_step_that_no_layer_can_have_is_told_by_the_configuration_alone(changes, message):
+    with pytest.raises(ConfigError, match="^" + re.escape(message)) as told:
+        chain("transformer", changes)
+    assert "\n" not in str(told.value)
+
+
 def test_the_last_layers_that_are_there_can_be_named():
     for kind in CHAINS:
         assert chain(kind, {"learning.layers": [0, 4]}).learning.layers == (0, 4)

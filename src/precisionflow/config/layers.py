@@ -1,10 +1,14 @@
 """Layers of a network that have an error, as a configuration of predictive coding names them."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from precisionflow.config.base import nearest
-from precisionflow.config.learning import FixedPrecision, Precision, PredictiveCoding
+from precisionflow.config.learning import FixedPrecision, LearnedPrecision, Precision, PredictiveCoding
 from precisionflow.config.networks import Chain, Generative
+
+LARGEST = 30
+"""Size of a precision's decimal logarithm that float32 holds, its square root's and inverse's too."""
 
 
 def layers_with_errors(learning: PredictiveCoding, *, count: int) -> tuple[int, ...]:
@@ -64,6 +68,34 @@ def require_kinds(learning: PredictiveCoding, kinds: Mapping[int, str | None]) -
     for key, precision in learning.precisions.items():
         numbers = [number for number, kind in kinds.items() if learning.precision_of(kind) is precision]
         require_raised(precision, numbers, key=key)
+        _require_precise(precision, numbers, key=key)
+        if (
+            isinstance(precision, LearnedPrecision)
+            and precision.per == "head"
+            and there
+            and "attention" not in there
+        ):
+            raise ValueError(
+                f"{key}.per: head needs attention with an error; kinds with one: {', '.join(there) or 'none'}"
+            )
+
+
+def _require_precise(precision: Precision, layers: Sequence[int], *, key: str) -> None:
+    """ValueError where growth over the layers leads beyond what float32 holds."""
+    if not isinstance(precision, FixedPrecision):
+        return
+    for layer in layers:
+        logarithms = [
+            math.log10(start)
+            + layer * math.log10(precision.growth)
+            + (math.log10(precision.raised_by) if layer in precision.raised else 0)
+            for start in (precision.value, precision.last or precision.value)
+        ]
+        if max(map(abs, logarithms)) > LARGEST:
+            raise ValueError(
+                f"{key}: layer {layer} would have a precision of 1e{max(logarithms, key=abs):.0f}; bring growth or "
+                "raised_by nearer to 1"
+            )
 
 
 def require_raised(precision: Precision, layers: Sequence[int], *, key: str = "learning.precision") -> None:

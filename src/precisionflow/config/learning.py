@@ -6,6 +6,14 @@ from pydantic import Field, model_validator
 
 from precisionflow.config.base import NUMBER, Config, Count, Fraction, NonNegative, Positive, Whole
 
+Precise = Annotated[float, Field(ge=1e-30, le=1e30), NUMBER]
+"""A precision that float32 holds, its inverse and its square root too."""
+STABLE_BELOW = 2.0
+"""Step size, in units of an error's variance, from which on a step overshoots the minimum of its law alone by more than
+it was away."""
+SMALLEST_RATIO = 1e-6
+"""Of the precisions in a mixture whose ratios are learned."""
+
 
 class Backpropagation(Config):
     """The gradient of the objective through all layers."""
@@ -56,6 +64,11 @@ class MixtureLaw(Config):
                 f"should have as many shares as ratios, not {len(self.shares)} and {len(self.ratios)}; give one of "
                 "each for every wider component"
             )
+        if self.shape == "learned" and min(self.ratios) < SMALLEST_RATIO:
+            raise ValueError(
+                f"should have learned ratios of at least {SMALLEST_RATIO:g}, not {list(self.ratios)}; raise them or "
+                "leave shape at fixed"
+            )
         if sum(self.shares) >= 1:
             raise ValueError(f"should have shares below 1 in sum, not {list(self.shares)}; lower them")
         return self
@@ -65,7 +78,7 @@ class FixedPrecision(Config):
     """One precision for every error of a layer."""
 
     kind: Literal["fixed"] = "fixed"
-    value: Positive = 1000.0
+    value: Precise = 1000.0
     """Inverse variance of an error; low values let errors move the states so far that learning suffers. A Student's t
     law has it as inverse square of its scale, a mixture as precision of its narrow component."""
     growth: Positive = 1.0
@@ -73,16 +86,22 @@ class FixedPrecision(Config):
     raised: tuple[Whole, ...] = ()
     """Layers whose precision is `raised_by` times that, counted from 0 among those with an error."""
     raised_by: Positive = 10.0
-    last: Positive | None = None
+    last: Precise | None = None
     """What `value` becomes over the optimiser steps, by the same factor in each; none: it stays."""
+
+    @model_validator(mode="after")
+    def _raises_a_layer_once(self) -> Self:
+        if len(set(self.raised)) < len(self.raised):
+            raise ValueError(f"should have each layer once in raised, not {list(self.raised)}")
+        return self
 
 
 class BoundedPrecision(Config):
     """A precision that minimises the energy together with the weights, at the rate of the group `distribution`."""
 
-    initial: Positive = 1000.0
-    lowest: Positive = 1.0
-    highest: Positive = 1e6
+    initial: Precise = 1000.0
+    lowest: Precise = 1.0
+    highest: Precise = 1e6
     """The energy has no minimum in precision and error together: both at their best, the precision grows without end
     and the error vanishes, unless losses are large. The bounds keep it."""
 
@@ -298,6 +317,15 @@ class PredictiveCoding(Config):
         if self.cut_above is not None and self.pathway == "bidirectional":
             raise ValueError(
                 "learning.cut_above: learning.pathway bidirectional cuts nothing; use bottom_up or top_down"
+            )
+        if self.pathway != "bidirectional" and self.step_size >= STABLE_BELOW:
+            raise ValueError(
+                f"learning.step_size: given {self.step_size:g}; under learning.pathway {self.pathway} an error is "
+                f"stable below {STABLE_BELOW:g} and the energy need not fall, so that no rise would stop it; lower it"
+            )
+        if self.cut_above == ():
+            raise ValueError(
+                f"learning.cut_above: [] cuts nothing; name layers, or use bidirectional in place of {self.pathway}"
             )
         if self.layers == () and self.pathway != "bidirectional":
             raise ValueError(

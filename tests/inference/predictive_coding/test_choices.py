@@ -164,6 +164,17 @@ def test_an_energy_that_settling_raised_by_half_stops_training(linear, first):
         check_stable(energies, torch.tensor(first + 1.01), config=config, targets=1)
 
 
+def test_layer_and_iteration_are_named_as_the_configuration_counts_them(linear):
+    """The layer by its place in the network, the iteration over all lessons on a batch."""
+    config = coding(iterations=1)
+    (first, *rest), *_ = settled(linear, config)
+    layers = [first._replace(error=1e3 * torch.ones_like(first.error)), *rest]
+    energies = Settled(layers, [torch.tensor([1.0])], 1)
+    places = range(4, 4 + len(layers))
+    with pytest.raises(ValueError, match=r"iteration 3 raised .* with the largest errors in layer 4;"):
+        check_stable(energies, torch.tensor(9.0), config=config, targets=1, places=places, taken=2)
+
+
 @pytest.mark.parametrize("first", [0.0, 1e-6, -1e-6, 3.0])
 def test_an_energy_near_zero_may_rise_by_half_a_nat_a_target(linear, first):
     """As that of a density may be at any step of a good training; ranks add their targets."""

@@ -317,6 +317,21 @@ def test_the_guess_is_kept_with_the_weights_where_there_is_one():
     assert not any("amortised" in name for name in made().state_dict())
 
 
+def test_a_precision_on_its_way_is_kept_with_the_weights_and_left_alone_by_a_record(data):
+    """A model is read again, and validated, at the precision of its own step."""
+    learning, (images, given) = coding(precision=FixedPrecision(value=1.0, last=16.0)), data
+    model, again = made(learning), made(learning)
+    learner = GenerativeLearner(model)
+    learner(Batch(given, images, progress=0.25))
+    assert model.image_law.precision(images).item() == pytest.approx(2.0)
+    learner.monitored(Batch(given, images, progress=0.75), step=1)
+    assert model.image_law.precision(images).item() == pytest.approx(2.0)
+    again.load_state_dict(model.state_dict())
+    torch.testing.assert_close(
+        again.infer(images, given).free_energies, model.infer(images, given).free_energies
+    )
+
+
 @pytest.fixture(scope="module")
 def taught_digits():
     """A model of digits that has learned for 200 steps, its guess with it, and images that it has not seen."""

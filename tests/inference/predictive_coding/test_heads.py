@@ -118,11 +118,17 @@ def test_a_precision_of_each_head_is_one_of_each_channel_with_tied_values(langua
     assert (precisions[: WIDTH // HEADS] == precisions[0]).all()
 
 
-def test_at_the_settled_point_the_local_gradient_is_the_energys(language):
-    """Of every weight, the maps that mix heads among them, which learn from the error above."""
+@pytest.mark.parametrize("layers", [None, (1,), (3,), (1, 2), (1, 3), (0, 3), (0, 1, 4)])
+def test_at_the_settled_point_the_local_gradient_is_the_energys(layers, language):
+    """Of every weight: the maps that mix heads learn from the error above, as does what passes heads by."""
     model, clamped = language
-    chain, config = Clamped(model, *clamped, stretch=to_heads), coding(iterations=400, step_size=0.2)
-    one = assigned(model, config, heads=heads_of_layers(model))
+    places = range(5) if layers is None else layers
+    chain = Clamped(model, *clamped, stretch=to_heads, places=places)
+    config = coding(iterations=400, step_size=0.2, layers=layers)
+    heads = heads_of_layers(model)
+    one = laws(
+        config, states=[model.states[place] for place in places], heads=[heads[place] for place in places]
+    ).double()
     settled = settle(chain, chain.passed(), one, config=config, steps=400)
     energies = torch.stack(settled.energies)
     assert (energies.diff() <= 1e-9).all()

@@ -45,6 +45,20 @@ def test_at_the_optimum_a_precision_is_the_inverse_variance_of_its_errors(per, s
     torch.testing.assert_close(found.expand_as(errors), expected.expand_as(errors), rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("per", ["layer", "channel"])
+def test_a_predicted_precision_is_as_exact_inside_autocast(per):
+    """Of which a bfloat16 logarithm knows 3 %."""
+    torch.manual_seed(0)
+    law = layer_law(GaussianLaw(), PredictedPrecision(per=per), state=(PLACES, CHANNELS))
+    with torch.no_grad():
+        law.precision.bias.fill_(0.013)
+        law.precision.weight.normal_(std=0.1)
+    prediction = torch.randn(BATCH, PLACES, CHANNELS)
+    expected = law.precision(prediction)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(law.precision(prediction), expected, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("per", list(SHARED))
 def test_padded_places_teach_no_precision(per):
     torch.manual_seed(0)

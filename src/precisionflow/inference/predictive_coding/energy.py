@@ -142,7 +142,7 @@ class Clamped:
             predictions.append(prediction)
             pulls.append(torch.dot(prediction.flatten(), self.counting(score).flatten()))
             state = self._upwards(index, prediction.detach() + error, error)
-            below = stretch.onward(beside.detach(), state)
+            below = stretch.onward(beside, state)
         loss = self._output_loss(self._readout(below))
         energy = self._parts([error for error, _ in settled], predictions, loss, laws).sum()
         return Taught(energy - torch.stack(pulls).sum(), energy.detach())

@@ -115,7 +115,7 @@ class Generative(nn.Module):
         with torch.no_grad():
             last = clamped.passed(settled.errors)
             energy = clamped.energy(last, self.laws)
-            check_stable(settled, energy, config=self.learning, targets=images.numel())
+            check_stable(settled, energy, config=self.learning, targets=images.numel(), places=self.places)
             return Inferred(clamped, settled.errors, last.output, self.free_energies(clamped, settled.errors))
 
     def predicted_variance(self, inferred: Inferred) -> Images:

@@ -19,6 +19,7 @@ from precisionflow.config.learning import (
 from precisionflow.config.optimiser import GroupName
 from precisionflow.inference.predictive_coding.laws import Errors, Precisions
 from precisionflow.inference.predictive_coding.parameters import Bounded, small_in_gradient
+from precisionflow.models.numerics import at_least_float32, outside_autocast
 
 
 class Learned(nn.Module):
@@ -70,22 +71,35 @@ class Predicted(nn.Module):
             small_in_gradient(self.weight, self.channels),
             small_in_gradient(self.bias, self.channels),
         )
-        normed = functional.rms_norm(prediction, (self.channels,))
-        return self.bounded(functional.linear(normed, weight, bias))  # type: ignore[no-any-return]
+        # the logarithm of 1000 is known to 3 % in bfloat16
+        with outside_autocast(prediction.device):
+            normed = functional.rms_norm(at_least_float32(prediction), (self.channels,))
+            return self.bounded(functional.linear(normed, weight, bias))  # type: ignore[no-any-return]
 
 
 class Fixed(nn.Module):
     """value (last / value)^progress growth^layer, of raised layers times a factor."""
 
+    progress: Tensor
+
     def __init__(self, config: FixedPrecision, *, layer: int) -> None:
         super().__init__()
         self.first = initial(config, layer=layer)
-        self.change = 1.0 if config.last is None else config.last / config.value
-        self.progress = 1.0
-        """Share of the training steps that are done."""
+        self.change = None if config.last is None else config.last / config.value
+        """What it becomes over the training, as a factor; none: it stays."""
+        if self.change is not None:
+            # kept with the weights, which stand in a model of images at the precision of their own step
+            self.register_buffer("progress", torch.ones((), dtype=torch.float64))
 
     def forward(self, like: Errors) -> Precisions:
-        return like.new_full((1,), self.first * self.change**self.progress)
+        if self.change is None:
+            return like.new_full((1,), self.first)
+        return (self.first * self.change**self.progress).to(like).reshape(1)
+
+    def advance(self, progress: float) -> None:
+        """Set the share of the training steps that are done."""
+        if self.change is not None:
+            self.progress.fill_(progress)
 
 
 def precision(

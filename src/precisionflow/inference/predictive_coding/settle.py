@@ -163,12 +163,15 @@ def check_stable(
     *,
     config: PredictiveCoding,
     targets: float,
+    places: Sequence[int] | None = None,
+    taken: int = 0,
     total: Callable[[Tensor], Tensor] = torch.clone,
 ) -> None:
     """Unsettled where settling raised the energy to `after`: the step size lies beyond stability.
 
     The energy is that of the whole batch, so that all ranks meet it with one message. `targets` is the number of
-    targets whose losses are in it.
+    targets whose losses are in it, `places` those of the layers with an error, none of each, `taken` the iterations
+    before these.
     """
     *energies, count = total(torch.stack([*settled.energies, after, after.new_tensor(targets)])).tolist()
     bound = energies[0] + RISE * max(abs(energies[0]), count)
@@ -178,9 +181,10 @@ def check_stable(
     step = next(at for at in range(1, len(energies)) if not energies[at] <= bound)
     squares = total(torch.stack([error.square().sum() for error in settled.errors]))
     counts = total(squares.new_tensor([error.numel() for error in settled.errors]))
-    sizes = (squares / counts).nan_to_num(nan=math.inf)
+    largest = int((squares / counts).nan_to_num(nan=math.inf).argmax())
     raise Unsettled(
-        f"learning.step_size: given {config.step_size:g}; iteration {step} raised the energy from "
-        f"{energies[step - 1]:g} to {energies[step]:g}, with the largest errors in layer {int(sizes.argmax())}; "
+        f"learning.step_size: given {config.step_size:g}; iteration {taken + step} raised the energy from "
+        f"{energies[step - 1]:g} to {energies[step]:g}, with the largest errors in layer "
+        f"{largest if places is None else places[largest]}; "
         f"{config.remedy}"
     )

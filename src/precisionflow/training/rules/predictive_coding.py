@@ -85,7 +85,15 @@ class PredictiveCoding(nn.Module):
             )
         taught = self._taught(clamped, start, settled)
         if self.pathways is None:
-            check_stable(settled, taught.energy, config=self.config, targets=batch.counted, total=self.total)
+            check_stable(
+                settled,
+                taught.energy,
+                config=self.config,
+                targets=batch.counted,
+                places=self.places,
+                taken=done,
+                total=self.total,
+            )
         taught = self.spread(taught, clamped, settled.errors)
         surrogate = taught.surrogate + self._of_guess(clamped, asked, start, settled)
         samples = max(batch.counted, SMALLEST_COUNT)
@@ -100,8 +108,16 @@ class PredictiveCoding(nn.Module):
     def monitored(self, model: Layered, losses: Losses, batch: Batch, *, step: int) -> Monitored:
         """How the errors of a batch settle before it teaches anything, as one process would see it.
 
-        Where settling is incremental the weights stay as they are, and the gradient is that of the last lesson.
+        Where settling is incremental the weights stay as they are, and the gradient is that of the last lesson. So do
+        the laws, which the batch comes after: a model of images is validated with them.
         """
+        standing = [buffer.clone() for buffer in self.buffers()]
+        record = self._record(model, losses, batch, step=step)
+        for buffer, before in zip(self.buffers(), standing, strict=True):
+            buffer.copy_(before)
+        return record
+
+    def _record(self, model: Layered, losses: Losses, batch: Batch, *, step: int) -> Monitored:
         clamped = self._clamped(model, losses, batch)
         self._advance(batch.progress)
         start = begun(clamped, self.config, self.laws, self.amortised).start

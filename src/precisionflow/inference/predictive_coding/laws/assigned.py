@@ -21,7 +21,6 @@ from precisionflow.inference.predictive_coding.precision import Fixed, Learned, 
 
 Present = Bool[Tensor, "batch places"]
 FEWEST_DEGREES, MOST_DEGREES = 0.5, 1000.0
-SMALLEST_RATIO = 1e-6
 
 
 class LayerLaw(nn.Module):
@@ -75,7 +74,7 @@ class LayerLaw(nn.Module):
     def advance(self, progress: float) -> None:
         """Give a fixed precision the value that it has after this share of the training steps."""
         if isinstance(self.precision, Fixed):
-            self.precision.progress = progress
+            self.precision.advance(progress)
 
     def negative_log_density(self, error: Errors, prediction: Errors) -> Errors:
         """-log p(e; precision) of each error, in nats."""
@@ -175,7 +174,9 @@ def _law(config: kinds.Law, *, channels: int) -> Law:
         case kinds.MixtureLaw(shape="learned", ratios=ratios):
             return Mixture(
                 LearnedLogShares(_shares(config), channels=channels),
-                LearnedNumbers(ratios, lowest=SMALLEST_RATIO, highest=1.0, first=(1.0,), channels=channels),
+                LearnedNumbers(
+                    ratios, lowest=kinds.SMALLEST_RATIO, highest=1.0, first=(1.0,), channels=channels
+                ),
             )
         case _:
             return _fixed(config)
