@@ -28,10 +28,14 @@ class Standardisation(Card):
         return self
 
     def standardise(self, rows: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
-        """(x - mean) / scale of every column: the features in their order, the target last where it is there."""
+        """(x - mean) / scale of every column: the features in their order, the target last where it is there.
+
+        Infinite beyond the range of float64.
+        """
         columns = rows.shape[1]
         mean = np.array([*self.feature_mean, self.target_mean])[:columns]
-        return (rows - mean) / np.array([*self.feature_scale, self.target_scale])[:columns]
+        with np.errstate(over="ignore"):
+            return (rows - mean) / np.array([*self.feature_scale, self.target_scale])[:columns]
 
     def restore_features(
         self, standardised: Float[np.ndarray, "rows features"]

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn.datasets import load_iris
 
@@ -98,3 +100,38 @@ def test_bad_classes_are_named(tmp_path, labels, task, expected):
     assert str(caught.value).startswith(str(tmp_path / "t.csv"))
     assert expected in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("labels", "problem"),
+    [
+        (
+            np.where(np.arange(40) == 5, np.nan, np.arange(40) % 2),
+            "row 5 .* column 'colour': nan is no class",
+        ),
+        (
+            [[1.0, 0.0], [0.0, 1.0]] * 20,
+            "column 'colour' holds list.*; should hold a word or a number in each",
+        ),
+    ],
+)
+def test_what_is_no_class_in_a_typed_column_is_refused_in_one_line(labels, problem, tmp_path):
+    file = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": np.arange(40) % 7, "colour": labels}), file)
+    given = experiment({"kind": "table_file", "path": str(file), "target": "colour"})
+    with pytest.raises(ValueError, match=problem) as told:
+        prepare([given], out=tmp_path / "out")
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("row", range(0, 40, 3))
+def test_a_cell_beyond_all_range_is_refused_in_whichever_part_it_lies(row, tmp_path):
+    numbers = np.random.default_rng(0).normal(size=40)
+    numbers[row] = 1.7e308
+    file = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": numbers, "colour": COLOURS[:2] * 20}), file)
+    given = experiment({"kind": "table_file", "path": str(file), "target": "colour"})
+    with pytest.raises(
+        ValueError, match=r"(spread beyond the range of float64|too far from the training rows)"
+    ):
+        prepare([given], out=tmp_path / "out")

@@ -41,7 +41,15 @@ def prepared(given, out: Path) -> tuple[DatasetCard, PreparedSplit]:
 
 
 RANDOM = np.random.default_rng(2)
+TWO = np.arange(40) % 2
 IMAGES, LABELS = RANDOM.normal(3, 2, size=(40, 4, 5)), np.array(["cat", "dog"] * 20)
+
+
+def with_pixel(value: float) -> np.ndarray:
+    """Images of which the last has one other pixel."""
+    images = IMAGES.copy()
+    images[39, 0, 0] = value
+    return images
 
 
 def parquet(file: Path, images: object = None, labels: object = None) -> dict[str, object]:
@@ -207,6 +215,34 @@ def test_pictures_of_colours_and_of_a_palette_have_three_numbers_a_pixel(tmp_pat
     assert means[0] == pytest.approx(means[1], rel=0.05)
 
 
+@pytest.mark.parametrize("value", [1e300, -1.7e308])
+@pytest.mark.parametrize("split", range(4))
+def test_a_pixel_beyond_all_range_is_refused_in_whichever_part_it_lies(value, split, tmp_path):
+    task = experiment(npz(tmp_path / "a.npz", image=with_pixel(value))).task
+    with pytest.raises(ValueError, match=r"(image|row) 39 \(counted from 0\)") as told:
+        open_images(task, split=split).write(tmp_path)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("form", [parquet, npz])
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (TWO.astype(np.float64), ("0", "1")),
+        (TWO.astype(">i4"), ("0", "1")),
+        (np.array([b"cat", b"dog"] * 20), ("cat", "dog")),
+    ],
+)
+def test_classes_are_called_as_those_of_a_table(form, labels, classes, tmp_path):
+    if form is parquet:
+        native = labels.astype(labels.dtype.newbyteorder("="))
+        source = parquet(tmp_path / "a.parquet", labels=pa.array(native))
+    else:
+        source = npz(tmp_path / "a.npz", label=labels)
+    card, _ = prepared(experiment(source), tmp_path / "out")
+    assert card.class_names == classes
+
+
 def test_an_axis_of_one_behind_the_classes_says_nothing(tmp_path):
     given = experiment(npz(tmp_path / "a.npz", label=LABELS[:, None]))
     card, _ = prepared(given, tmp_path / "out")
@@ -223,6 +259,9 @@ RAGGED = [image.tolist() for image in IMAGES[:39]] + [IMAGES[39, :, :4].tolist()
 NO_NUMBER = [image.tolist() for image in IMAGES[:39]] + [[[1.0], [2.0, 3.0]]]
 NAN = IMAGES.copy()
 NAN[7, 1, 2] = np.nan
+LISTS = IMAGES.tolist()
+NO_CLASS = ["cat", "dog", None, "dog"] * 10
+NAN_CLASS = np.where(np.arange(40) == 5, np.nan, TWO)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +289,27 @@ NAN[7, 1, 2] = np.nan
         (lambda f: npy(f / "a.npy", IMAGES.astype(object)), "its arrays cannot be read; write arrays of numbers"),
         (lambda f: cut_short(npy(f / "a.npy")), "its arrays cannot be read; write arrays of numbers"),
         (lambda f: parquet(f / "a.parquet", RAGGED) | {"target": None}, r"image 39 .* has the shape \(4, 4\), image 0"),
+        (lambda f: parquet(f / "a.parquet", labels=NO_CLASS), r"image 2 \(counted from 0\) has no class in 'label'; g"),
+        (lambda f: parquet(f / "a.parquet", labels=["cat", " "] * 20), r"image 1 \(counted from 0\) has no class in '"),
+        (lambda f: parquet(f / "a.parquet", labels=NAN_CLASS), r"image 5 \(counted from 0\) has no class in 'label';"),
+        (lambda f: parquet(f / "a.parquet", labels=[[1.0, 0.0]] * 40), "'label' holds list.* should hold a word or a"),
+        (lambda f: npz(f / "a.npz", label=NAN_CLASS), r"image 5 \(counted from 0\) has no class in 'label'; give it o"),
+        (lambda f: npz(f / "a.npz", label=np.array(["a", np.nan] * 20)), r"image 1 \(counted from 0\) has no class in"),
+        (lambda f: npz(f / "a.npz", label=TWO * 1j), "'label' holds complex128; give one class for each image, a word"),
+        (lambda f: npz(f / "a.npz", image=IMAGES + 1j), r"image 0 \(counted from 0\) holds complex numbers; give real"),
+        (lambda f: npy(f / "a.npy", IMAGES + 0j), r"image 0 \(counted from 0\) holds complex numbers; give real ones,"),
+        (lambda f: npz(f / "a.npz", image=IMAGES.astype("M8[D]")), r"image 0 \(counted from 0\) holds dates; give num"),
+        (lambda f: npz(f / "a.npz", image=IMAGES.astype("m8[s]")), r"image 0 \(counted from 0\) holds durations; give"),
+        (lambda f: npz(f / "a.npz", image=IMAGES.astype(str)), r"image 0 \(counted from 0\) holds text; give numbers"),
+        (lambda f: parquet(f / "a.parquet") | {"images": "label", "target": None}, r"image 0 .* holds text; give numb"),
+        (lambda f: npz(f / "a.npz", image=np.arange(40.0)), r"image 0 \(counted from 0\) is one number; give an array"),
+        (lambda f: parquet(f / "a.parquet", [*LISTS[:9], None, *LISTS[10:]]), r"image 9 \(counted from 0\) is empty;"),
+        (lambda f: parquet(f / "a.parquet", [None, *LISTS[1:]]), r"image 0 \(counted from 0\) is empty; give it its p"),
+        (lambda f: parquet(f / "a.parquet", [None, *PICTURES[1:]]), r"image 0 \(counted from 0\) is empty; give it it"),
+        (lambda f: npz(f / "a.npz", image=with_pixel(1e300)), r"(spread beyond the range of float64, up to 1e\+300 in "
+         r"image 39 \(counted from 0\); mend it|row 39 .* too far from the training rows)"),
+        (lambda f: npz(f / "a.npz", image=np.full((40, 4), 0.1)), "all pixels of the training images are 0.1; there i"),
+        (lambda f: npz(f / "a.npz", image=IMAGES * 1e-200), "the pixels of the training images have a spread beyond t"),
     ],
 )  # fmt: skip
 def test_what_is_no_set_of_images_is_refused_in_one_line(source, message, tmp_path):

@@ -77,6 +77,24 @@ def _plain(cell: float | None) -> str | None:
     return None if cell is None else str(int(cell)) if np.isfinite(cell) and cell == int(cell) else str(cell)
 
 
+def classes_of(column: Column, name: str, place: Place) -> list[str]:
+    """The class in each cell as `texts_of` gives it, "" where it is missing.
+
+    ValueError for NaN, and for a column of other things than words and numbers.
+    """
+    absent = missing_in(column, place) if pa.types.is_floating(column.type) else None
+    if absent is not None:
+        for row in np.flatnonzero(_array(pc.fill_null(pc.is_nan(column), False)) & ~absent):
+            place.refuse(int(row), name, f"{column[int(row)]} is no class; replace it or remove its row")
+    try:
+        texts = texts_of(column, place)
+    except pa.ArrowException:
+        raise ValueError(
+            f"{place.origin}: column {name!r} holds {column.type}; should hold a word or a number in each row"
+        ) from None
+    return ["" if text is None else text for text in texts.to_pylist()]
+
+
 def missing_in(column: Column, place: Place) -> Mask:
     """True where a cell is empty, or one of the words for a missing value."""
     kind = column.type

@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from precisionflow.config.sources import ImageFile
 from precisionflow.data.cuts import cut_rows
+from precisionflow.data.readers.cells import Place, classes_of
 from precisionflow.data.readers.compressed import readable
 from precisionflow.data.readers.parquet_file import streamed
 from precisionflow.data.table import Batch, Columns, Table
@@ -29,8 +30,22 @@ BATCH_PIXELS = 1 << 19
 """Most pixels in memory at once, or one image's."""
 
 
+OTHER_NUMBERS = {
+    "c": "holds complex numbers; give real ones, real and imaginary parts along an axis of their own",
+    "M": "holds dates; give numbers",
+    "m": "holds durations; give numbers",
+    "U": "holds text; give numbers",
+    "S": "holds text; give numbers",
+}
+"""What is wrong with pixels of numpy's other kinds."""
+
+
 class ClassesError(ValueError):
     """An array is not one class for each image."""
+
+
+class ImageError(ValueError):
+    """An image that is none; says what it is instead and what to do."""
 
 
 class OpenedImages(NamedTuple):
@@ -116,7 +131,16 @@ def _rows(block: Block, first: int, shape: tuple[int, ...], path: Path) -> Float
 def _numbers(image: Any, place: int, path: Path) -> Float[np.ndarray, "*shape"]:
     """An image as numbers; ValueError where it is none, or has no pixel."""
     try:
-        array = np.asarray(_decoded(image), dtype=np.float64)
+        given = _decoded(image)
+        if given is None:
+            raise ImageError("is empty; give it its pixels or remove it")
+        array = np.asarray(given)
+        if array.dtype.kind in OTHER_NUMBERS:
+            raise ImageError(OTHER_NUMBERS[array.dtype.kind])
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float64)
+    except ImageError as error:
+        raise ValueError(f"{path}: image {place} (counted from 0) {error}") from None
     except UnidentifiedImageError:
         raise ValueError(
             f"{path}: image {place} (counted from 0) is no picture that can be read; write PNG, JPEG or numbers"
@@ -126,13 +150,23 @@ def _numbers(image: Any, place: int, path: Path) -> Float[np.ndarray, "*shape"]:
         raise ValueError(
             f"{path}: image {place} (counted from 0) is no array of numbers{why}; mend it"
         ) from None
+    if not array.ndim:
+        raise ValueError(
+            f"{path}: image {place} (counted from 0) is one number; give an array of its pixels, and name it in "
+            "task.source.images"
+        )
     if not array.size:
         raise ValueError(f"{path}: image {place} (counted from 0) has no pixel; mend it")
     return array
 
 
 def _decoded(image: Any) -> Any:
-    """The pixels of a picture whose file is in the cell, alone or as {bytes, path}; of a palette its colours."""
+    """The pixels of a picture whose file is in the cell, alone or as {bytes, path}; of a palette its colours.
+
+    None of an empty cell.
+    """
+    if isinstance(image, dict) and all(value is None for value in image.values()):
+        return None
     if isinstance(image, dict) and image.get("bytes") is not None:
         image = image["bytes"]
     if not isinstance(image, bytes):
@@ -150,8 +184,10 @@ def _parquet(path: Path, source: ImageFile) -> Stored:
 
     with _parquet_file(path) as file:
         _check_named(source, there=file.schema_arrow.names, path=path, what="column")
-        labels = [] if source.target is None else file.read([source.target])[source.target].to_pylist()
-        return Stored(file.metadata.num_rows, blocks, list(map(str, labels)))
+        labels: list[str] = []
+        if source.target is not None:
+            labels = _named(file.read([source.target])[source.target], source.target, path)
+        return Stored(file.metadata.num_rows, blocks, labels)
 
 
 @contextmanager
@@ -171,7 +207,7 @@ def _npz(path: Path, source: ImageFile) -> Stored:
         _check_named(source, there=list(file), path=path, what="array")
         with _arrays(path):
             labels = [] if source.target is None else _classes(file[source.target], source.target, path)
-    return _stored(path, source.images, list(map(str, labels)))
+    return _stored(path, source.images, labels)
 
 
 def _npy(path: Path, source: ImageFile) -> Stored:
@@ -187,13 +223,33 @@ def _stored(path: Path, name: str, labels: list[str]) -> Stored:
     return Stored(count, lambda most: _array_blocks(path, name, most), labels)
 
 
-def _classes(array: np.ndarray, name: str, path: Path) -> list[Any]:
+def _named(cells: pa.Array | pa.ChunkedArray, name: str, path: Path) -> list[str]:
+    """The class of each image as `classes_of` gives it; ValueError that names the first image without one."""
+    try:
+        labels = classes_of(cells, name, Place(str(path), missing=("nan",)))
+    except ValueError as error:
+        raise ClassesError(str(error)) from None
+    if "" in labels:
+        raise ClassesError(
+            f"{path}: image {labels.index('')} (counted from 0) has no class in {name!r}; give it one or remove it, "
+            "or set task.source.target to null for images without classes"
+        )
+    return labels
+
+
+def _classes(array: np.ndarray, name: str, path: Path) -> list[str]:
     """One for each image; an axis of length 1 behind them says nothing."""
     if array.ndim > 1 and array.size != len(array):
         raise ClassesError(
             f"{path}: {name!r} has the shape {array.shape}; give one class for each image, not as shares or places"
         )
-    return array.ravel().tolist()
+    try:
+        cells = pa.array(array.ravel().astype(array.dtype.newbyteorder("=")))
+    except pa.ArrowException:
+        raise ClassesError(
+            f"{path}: {name!r} holds {array.dtype}; give one class for each image, a word or a number"
+        ) from None
+    return _named(cells, name, path)
 
 
 def _array_blocks(path: Path, name: str, most: int) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from precisionflow.config.sources import TableFile
 from precisionflow.config.tables import NumberColumn
 from precisionflow.data.called import is_called_numbering, is_unnamed_index, numbers_rows
 from precisionflow.data.encoding import Encoder, fit_encoder
-from precisionflow.data.readers.cells import Place, numbers_of, texts_of
+from precisionflow.data.readers.cells import Place, classes_of, numbers_of
 from precisionflow.data.readers.table_file import TableInFile
 from precisionflow.data.sources.table_rows import OpenedFiles, blocks_of, open_files, rule_of
 from precisionflow.data.table import Batch, Columns, Table
@@ -55,7 +55,7 @@ def open_class_file(source: TableFile, *, split: int) -> tuple[Table, dict[int, 
     index = {label: float(i) for i, label in enumerate(sorted(set(labels.values())))}
 
     def target(cells: pa.Array, place: Place) -> Values:
-        return np.array([index.get(label, -1.0) for label in _classes(cells, place)])
+        return np.array([index.get(label, -1.0) for label in classes_of(cells, source.target, place)])
 
     return _table(source, opened, features, target), labels
 
@@ -102,12 +102,12 @@ def _features(source: TableFile, file: TableInFile) -> tuple[tuple[str, ...], li
 
 def _labels(opened: OpenedFiles, target: str) -> dict[int, str]:
     """Row -> class, of the rows that are used."""
-    every = [label for _, place, batch in opened.blocks([target]) for label in _classes(batch[target], place)]
+    every = [
+        label
+        for _, place, batch in opened.blocks([target])
+        for label in classes_of(batch[target], target, place)
+    ]
     return {int(row): every[row] for row in opened.kept}
-
-
-def _classes(cells: pa.Array, place: Place) -> list[str]:
-    return [(label or "").strip() for label in texts_of(cells, place).to_pylist()]
 
 
 def _columns(

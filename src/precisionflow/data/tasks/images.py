@@ -1,6 +1,5 @@
 """Images with a class: standardised by one mean and one scale of all pixels, written as three parts."""
 
-import math
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from precisionflow.data.folds import rows_inside
 from precisionflow.data.parts import Opened, Prepared
 from precisionflow.data.sources.image_file import OpenedImages, open_image_file
 from precisionflow.data.sources.scikit_learn_classes import open_scikit_learn_classes
-from precisionflow.data.standardisation import Moments
+from precisionflow.data.standardisation import Moments, is_scale
 from precisionflow.data.table import Columns
 from precisionflow.data.tasks.classification import write_classes
 from precisionflow.data.tasks.regression import numbered
@@ -53,21 +52,30 @@ def one_scale(columns: Columns, train: Int[np.ndarray, "train"], *, origin: str)
     """Mean and population standard deviation of all pixels of the training images together.
 
     Pixels of one image share a unit: a scale of each would blow up those that hardly ever change. ValueError where all
-    of them are equal.
+    of them are equal, and where their spread is beyond float64.
     """
     moments: Moments | None = None
-    count = 0
+    count, furthest, image = 0, -1.0, 0
     for start, batch in numbered(columns):
-        pixels = batch[rows_inside(train, start, len(batch)) - start, :-1]
+        inside = rows_inside(train, start, len(batch))
+        pixels = batch[inside - start, :-1]
         count = pixels.shape[1]
         if pixels.size:
             piece = Moments.of(pixels.reshape(-1, 1))
             moments = piece if moments is None else moments.merge(piece)
+            largest = np.abs(pixels).max(axis=1)
+            if largest.max() > furthest:
+                furthest, image = largest.max(), inside[largest.argmax()]
     assert moments is not None, "every training row is in the source"
-    mean, scale = moments.mean.item(), math.sqrt(moments.squares.item() / moments.count)
-    if not scale > 0:
+    mean, scale = moments.mean.item(), moments.scale.item()
+    if moments.constant.item():
         raise ValueError(
             f"{origin}: all pixels of the training images are {mean:g}; there is nothing to model"
+        )
+    if not is_scale(scale):
+        raise ValueError(
+            f"{origin}: the pixels of the training images have a spread beyond the range of float64, up to "
+            f"{furthest:g} in image {image} (counted from 0); mend it, or give all images in another unit"
         )
     return Standardisation(
         feature_mean=(mean,) * count, feature_scale=(scale,) * count, target_mean=0.0, target_scale=1.0

@@ -12,7 +12,7 @@ from precisionflow.config.tasks import Regression
 from precisionflow.data.folds import rows_inside
 from precisionflow.data.parts import Opened, Prepared, part_files
 from precisionflow.data.sources.tables import open_table
-from precisionflow.data.standardisation import ROUNDING, SCALE_OF_A_CONSTANT, Moments
+from precisionflow.data.standardisation import SCALE_OF_A_CONSTANT, Moments, is_scale
 from precisionflow.data.table import Batch, Columns, Table
 from precisionflow.records.cards import Standardisation
 from precisionflow.records.schemas import REGRESSION_ROWS
@@ -73,25 +73,22 @@ def numbered(columns: Columns) -> Iterator[tuple[int, Batch]]:
 def fit_standardisation(columns: Columns, train: Int[np.ndarray, "train"], *, origin: str) -> Standardisation:
     """Mean and population standard deviation of the training rows, from a pass over the whole source."""
     moments: Moments | None = None
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start, batch in numbered(columns):
-            inside = rows_inside(train, start, len(batch))
-            if len(inside):
-                piece = Moments.of(batch[inside - start])
-                moments = piece if moments is None else moments.merge(piece)
+    for start, batch in numbered(columns):
+        inside = rows_inside(train, start, len(batch))
+        if len(inside):
+            piece = Moments.of(batch[inside - start])
+            moments = piece if moments is None else moments.merge(piece)
     assert moments is not None, "every training row is in the source"
-    # Rounding in a mean of equal numbers must not pass for a spread, which a tiny scale would blow up.
-    largest = np.maximum(np.abs(moments.low), np.abs(moments.high))
-    constant = moments.high / 2 - moments.low / 2 <= ROUNDING / 2 * largest
+    constant = moments.constant
     mean = np.where(constant, moments.low, moments.mean)
-    scale = np.where(constant, SCALE_OF_A_CONSTANT, np.sqrt(moments.squares / moments.count))
+    scale = np.where(constant, SCALE_OF_A_CONSTANT, moments.scale)
     if constant[-1]:
         raise ValueError(
             f"{origin}: {columns.called(-1)} is {mean[-1]:g} in every training row; there is nothing to predict, "
             "so choose another target column"
         )
     for column in (*range(len(scale) - 1), -1):
-        if not (np.isfinite(scale[column]) and scale[column] > 0):
+        if not is_scale(scale[column]):
             raise ValueError(
                 f"{origin}: {columns.called(column)} has a spread beyond the range of float64; "
                 "give it in another unit"
