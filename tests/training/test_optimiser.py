@@ -24,7 +24,7 @@ from precisionflow.models.networks.groups import parameter_groups
 from precisionflow.models.networks.mlp import mlp
 from precisionflow.models.networks.readout import precision_head_names
 from precisionflow.models.networks.transformer import TokenReadout, transformer
-from precisionflow.training.optimiser import optimiser, set_learning_rates
+from precisionflow.training.optimiser import StackedAdamW, optimiser, set_learning_rates
 from precisionflow.training.population import initial
 from precisionflow.training.rules.learner import learner
 from precisionflow.training.rules.stacked_gradient import StackedGradient
@@ -88,16 +88,38 @@ def test_like_settings_are_one_group_in_the_networks_order(own):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_stacked_networks_have_the_groups_of_one(name):
-    models = [network(name) for _ in range(3)]
-    stacked, _ = stack_module_state(models)
-    rule = StackedGradient(models[0], objective(GaussianNLL()))
-    together, alone = (
-        optimiser(stacked.items(), TRAINING, groups=rule.groups),
-        optimiser_of(models[0], TRAINING),
+def test_stacked_networks_step_as_each_by_itself_also_after_one_has_left(name):
+    """With gradients whose elements do not lie in order, and rates and decays that differ between groups."""
+    training = Training(
+        weight_decay=0.01,
+        learning_rate=0.2,
+        groups={"distribution": {"weight_decay": 0.5, "learning_rate_factor": 0.5}},
     )
-    one = dict(models[0].named_parameters())
-    assert told(together, stacked, "weight_decay") == told(alone, one, "weight_decay")
+    torch.manual_seed(0)
+    models = [network(name) for _ in range(3)]
+    alone = [optimiser_of(model, training) for model in models]
+    groups = StackedGradient(models[0], objective(GaussianNLL())).groups
+    weights = {of: w.detach().clone() for of, w in stack_module_state(models)[0].items()}
+    together = StackedAdamW(weights, training, groups=groups)
+    for step in range(8):
+        share = 1 / (1 + step)
+        if step == 4:
+            stay = torch.tensor([0, 2])
+            models, alone = [models[0], models[2]], [alone[0], alone[2]]
+            weights, before = {of: w[stay] for of, w in weights.items()}, together
+            together = StackedAdamW(weights, training, groups=groups)
+            together.state = before.state_of(stay)
+        gradients = {
+            of: torch.randn(*w.shape[::-1]).permute(*range(w.ndim)[::-1]) for of, w in weights.items()
+        }
+        together.step(gradients, share=share)
+        for place, (model, its) in enumerate(zip(models, alone, strict=True)):
+            for of, parameter in model.named_parameters():
+                parameter.grad = gradients[of][place].contiguous()
+            set_learning_rates(its, share)
+            its.step()
+            for of, parameter in model.named_parameters():
+                torch.testing.assert_close(weights[of][place], parameter.detach(), rtol=1e-6, atol=1e-7)
 
 
 def test_a_weight_without_gradient_shrinks_by_its_groups_decay_and_rate():

@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from precisionflow.evaluation.columns import aligned
 
@@ -15,9 +14,9 @@ KEPT = 0.95
 def area_under_roc(known: Known, unknown: Unknown) -> float:
     """P(score of an unknown row > that of a known one) + half the ties: 1/2 by chance, 1 where all are told apart."""
     (known,), (unknown,) = aligned(known=known), aligned(unknown=unknown)
-    ranks = stats.rankdata(np.concatenate([known, unknown]))[len(known) :]
-    above = ranks.sum() - len(unknown) * (len(unknown) + 1) / 2
-    return float(above / (len(known) * len(unknown)))
+    ordered = np.sort(known)
+    below, at_most = (np.searchsorted(ordered, unknown, side=side) for side in ("left", "right"))
+    return float((below + at_most).sum() / (2 * len(known) * len(unknown)))
 
 
 def false_positive_rate(known: Known, unknown: Unknown) -> float:

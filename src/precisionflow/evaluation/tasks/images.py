@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float
-from scipy.stats import norm
 from torch import Tensor, nn
 
 from precisionflow.config import Experiment
@@ -16,6 +15,7 @@ from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream, Use
 from precisionflow.evaluation.calibration.coverage import coverage
 from precisionflow.evaluation.calibration.pit import pit_error
+from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.metrics import per_cent
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.detection import area_under_roc
@@ -160,15 +160,14 @@ class ImagePredictor(RowClassPredictor):
         lost, mean = test[:, half:].double().numpy(), found.completed[:, half:].double().numpy()
         linear = components.completed(test.numpy(), seen=half)[:, half:]
         scale = found.variance[:, half:].double().sqrt().numpy()
-        target, middle, spread = (of.ravel() for of in (lost, mean, scale))
+        target, stated = lost.ravel(), gaussian(mean.ravel(), scale.ravel())
         inside = {
-            f"coverage_{per_cent(level)}": coverage(target, *norm.interval(level, middle, spread))
-            for level in levels
+            f"coverage_{per_cent(level)}": coverage(target, *stated.interval(level)) for level in levels
         }
         return {
             "completion_error": float(np.square(mean - lost).mean()),
             "completion_error_pca": float(np.square(linear - lost).mean()),
-            "pit_error": pit_error(norm.cdf(target, middle, spread)),
+            "pit_error": pit_error(stated.cdf(target)),
         } | inside
 
 

@@ -22,7 +22,7 @@ from precisionflow.training.cross_fit import CrossFit
 from precisionflow.training.device import keep_freed_memory
 from precisionflow.training.files import reading, saving
 from precisionflow.training.members import Member, batch_indices, padded
-from precisionflow.training.optimiser import optimiser, set_learning_rates
+from precisionflow.training.optimiser import StackedAdamW
 from precisionflow.training.rules.monitored import AttentionRow, Monitored
 from precisionflow.training.rules.stacked import Gradients, NewWeights, StackedBatch, StackedRule
 from precisionflow.training.schedule import share_of_average, share_of_peak
@@ -56,7 +56,7 @@ class Program:
     average: Weights
     """Running mean of the weights, which is validated and kept; the weights themselves where there is none."""
     best: Weights
-    optimiser: torch.optim.Optimizer
+    optimiser: StackedAdamW
 
 
 class Batched:
@@ -94,8 +94,8 @@ class Batched:
     def _start(self, networks: list[int], weights: Weights) -> Program:
         leaves = {name: w.detach().clone().to(self.device).requires_grad_() for name, w in weights.items()}
         average, best = ({name: leaf.detach().clone() for name, leaf in leaves.items()} for _ in range(2))
-        chosen = optimiser(leaves.items(), self.training, groups=self.rule.groups, fused=True)
-        return Program(networks, leaves, average, best, chosen)
+        optimiser = StackedAdamW(leaves, self.training, groups=self.rule.groups)
+        return Program(networks, leaves, average, best, optimiser)
 
     def advance(self, first: int, last: int, interval: Interval) -> None:
         program, training = self.program, self.training
@@ -134,10 +134,8 @@ class Batched:
                         program.weights[name].copy_(tensor)
             case Gradients(losses=losses, gradients=gradients):
                 clipped = _clipped(gradients, training.gradient_clip)
-                for leaf, gradient in zip(program.weights.values(), clipped, strict=True):
-                    leaf.grad = gradient.contiguous()
-                set_learning_rates(program.optimiser, share_of_peak(step, training))
-                program.optimiser.step()
+                named = dict(zip(program.weights, clipped, strict=True))
+                program.optimiser.step(named, share=share_of_peak(step, training))
         return losses
 
     @torch.no_grad()
@@ -197,11 +195,7 @@ class Batched:
         new = self._start(networks, {name: w[where] for name, w in old.weights.items()})
         new.average = {name: tensor[where] for name, tensor in old.average.items()}
         new.best = {name: tensor[where] for name, tensor in old.best.items()}
-        for name, leaf in new.weights.items():
-            if before := old.optimiser.state.get(old.weights[name]):
-                new.optimiser.state[leaf] = {
-                    key: value[where] if value.dim() else value for key, value in before.items()
-                }
+        new.optimiser.state = old.optimiser.state_of(where)
         self.program = new
 
     def weights(self) -> list[Weights]:
@@ -221,7 +215,7 @@ class Batched:
             "weights": {name: leaf.detach() for name, leaf in program.weights.items()},
             "average": program.average,
             "best": program.best,
-            "optimiser": program.optimiser.state_dict(),
+            "optimiser": program.optimiser.state,
             "final": self.final,
             "cross_fit": self.cross_fit and self.cross_fit.state,
         }
@@ -234,7 +228,7 @@ class Batched:
             content: dict[str, Any] = torch.load(file, map_location=self.device, weights_only=True)
         self.program = self._start(content["networks"], content["weights"])
         self.program.average, self.program.best = content["average"], content["best"]
-        self.program.optimiser.load_state_dict(content["optimiser"])
+        self.program.optimiser.state = content["optimiser"]
         self.final = [{name: of.cpu() for name, of in one.items()} for one in content["final"]]
         if self.cross_fit:
             self.cross_fit.restore(content["cross_fit"])

@@ -2,7 +2,7 @@
 
 import math
 
-import torch
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
@@ -45,8 +45,8 @@ def require_plates(found: Plates, parents: Plates, name: str) -> None:
 def joined(*plates: Plates, name: str) -> Plates:
     """Plates that hold all of these; ValueError where they don't broadcast."""
     try:
-        return tuple(torch.broadcast_shapes(*plates))
-    except RuntimeError:
+        return tuple(np.broadcast_shapes(*plates))
+    except ValueError:
         raise ValueError(f"{name}: plates {' and '.join(map(str, plates))} do not fit one another") from None
 
 

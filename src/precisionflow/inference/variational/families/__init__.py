@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -32,7 +33,7 @@ class ExponentialFamily(ABC):
     def plates(self) -> Plates:
         """Shape of the batch."""
         each = (a.shape[: a.ndim - axes] for a, axes in zip(self.natural, self.axes, strict=True))
-        return tuple(torch.broadcast_shapes(*each))
+        return tuple(np.broadcast_shapes(*each))
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -110,8 +111,8 @@ def fitting(axes: Sequence[int], **given: Numbers) -> list[Tensor]:
 
 def _broadcast(shapes: Sequence[torch.Size]) -> bool:
     try:
-        torch.broadcast_shapes(*shapes)
-    except RuntimeError:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
         return False
     return True
 
