@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 from measured import Measured, arguments, present
-from precisionflow.pipelines.local import tasks_at_once
+from precisionflow.pipelines.at_once import tasks_at_once
 
 from precisionflow import stages
 from precisionflow.app.run import finished_stages

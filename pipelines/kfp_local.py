@@ -20,10 +20,9 @@ def execute(
     server: TaskServer,
     lost: Lost,
     scratch: Path,
-    at_once: int,
 ) -> None:
-    """Execute a pipeline to its end, so many tasks at once; RuntimeError where one fails."""
-    with subprocess_runner(scratch, at_once=at_once), tasks_as_processes(server, lost=lost):
+    """Execute a pipeline to its end; RuntimeError where one of its tasks fails."""
+    with subprocess_runner(scratch, at_once=server.at_once), tasks_as_processes(server, lost=lost):
         pipeline(**arguments)
 
 

@@ -1,9 +1,11 @@
 """Server of task processes as a run sees it: started, asked for one task after another, stopped by an interrupt.
 
-Nothing here imports kfp: the server imports what tasks need while the run imports kfp.
+Nothing here imports more than a server's start needs: the server imports what tasks need while the run reads its
+experiments and imports kfp.
 """
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -16,10 +18,11 @@ from types import FrameType
 from typing import Any, NamedTuple, TextIO
 
 from precisionflow.pipelines import task_server
-from precisionflow.pipelines.task_server import Ask, Request
+from precisionflow.pipelines.at_once import tasks_at_once, threads_of_each
+from precisionflow.pipelines.task_server import NUMBER, Ask, Request
 
-from precisionflow.serving.connection import UNASKED
-
+EVERY_TASK = ("kfp.dsl.executor_main", "precisionflow.entrypoints", "precisionflow.data.prepare", "pandas")
+"""Modules that the first task of every run imports. pyarrow imports pandas where it makes its first array."""
 RUNTIME = {"_KFP_RUNTIME": "true"}
 """Environment in which kfp imports no more than a task needs: neither its compiler nor its client."""
 
@@ -38,36 +41,55 @@ Lost = Callable[[Task, str], bool]
 
 
 Steps = Mapping[str, Sequence[str]]
-"""Verb -> modules that its tasks need beside those of the verbs before."""
+"""Verb -> modules that its tasks need beside those of the verbs before, in the order of a run."""
 
 
 class TaskServer:
     """The process that forks those of tasks; a new one where it was killed.
 
-    While tasks of a verb run, it imports what those of the next one need.
+    While tasks of a verb run, it imports what those of the next one need; before the first, what every task needs.
     """
 
     stopped = False
     """Whether the run is at its end before its last task."""
 
-    def __init__(self, steps: Steps, *, log: TextIO) -> None:
-        self._steps, self._log = steps, log
+    def __init__(self) -> None:
+        self.at_once = tasks_at_once()
+        """Tasks that run at once."""
+        self.environment = RUNTIME | threads_of_each(self.at_once)
+        """Of each task, beside that of the run."""
+        self._steps: Steps = {"": EVERY_TASK}
+        self._log: TextIO | None = None
         self._lock = threading.Lock()
         self._start()
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
         with theirs:
-            steps = [",".join(modules) for modules in self._steps.values()]
-            words = [sys.executable, "-P", "-m", task_server.__name__, str(theirs.fileno()), *steps]
             self._process = subprocess.Popen(
-                words,
+                [sys.executable, "-P", "-m", task_server.__name__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=UNASKED | os.environ | RUNTIME,
+                env=os.environ | self.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
             )
+        self._import_first()
+
+    def begin(self, steps: Steps, *, log: TextIO) -> None:
+        """Import what the tasks of a run need, and print to its log."""
+        self._steps, self._log = steps, log
+        with self._lock, contextlib.suppress(BrokenPipeError):  # the first task starts another
+            self._import_first()
+
+    def _import_first(self) -> None:
+        """Have the modules of the first two steps imported: of the first task and of those after it."""
+        modules = [module for of in list(self._steps.values())[:2] for module in of]
+        self._send(Ask([], modules), [self._log.fileno()] if self._log else [])
+
+    def _send(self, ask: Ask, descriptors: Sequence[int]) -> None:
+        message = json.dumps(ask._asdict()).encode()
+        socket.send_fds(self._control, [len(message).to_bytes(NUMBER) + message], descriptors)
 
     def run(self, verb: str, request: Request) -> int:
         """Run a task and print what it prints; its exit code, below zero that of a signal."""
@@ -77,7 +99,7 @@ class TaskServer:
             with theirs, open(write, "wb") as printed:
                 self._ask(verb, [theirs.fileno(), printed.fileno()])
             with contextlib.suppress(OSError):
-                ours.sendall(request.model_dump_json().encode())
+                ours.sendall(json.dumps(request._asdict()).encode())
                 ours.shutdown(socket.SHUT_WR)
             for line in output:
                 print(line, end="")
@@ -89,15 +111,21 @@ class TaskServer:
 
     def _ask(self, verb: str, descriptors: Sequence[int]) -> None:
         """Have a process forked, by a new server where the one before was killed."""
-        step = list(self._steps).index(verb) if verb in self._steps else 0
-        message = bytes(Ask(needed=step, ahead=step + 1))
+        step, modules = (
+            list(self._steps).index(verb) if verb in self._steps else 0,
+            list(self._steps.values()),
+        )
+        needed, ahead = (
+            [m for of in part for m in of] for part in (modules[: step + 1], modules[: step + 2])
+        )
+        ask = Ask(needed, ahead[len(needed) :])
         with self._lock:
             try:
-                socket.send_fds(self._control, [message], descriptors)
+                self._send(ask, descriptors)
             except BrokenPipeError:
                 self.close()
                 self._start()
-                socket.send_fds(self._control, [message], descriptors)
+                self._send(ask, descriptors)
             if self.stopped:
                 self._process.kill()
 
@@ -107,15 +135,16 @@ class TaskServer:
         self._process.kill()
 
     def close(self) -> None:
-        """End the process."""
+        """End the process, whatever it imports."""
         self._control.close()
+        self._process.kill()
         self._process.wait()
 
 
 @contextlib.contextmanager
-def serving(steps: Steps, *, log: TextIO) -> Iterator[TaskServer]:
+def serving() -> Iterator[TaskServer]:
     """A server of tasks; an interrupt ends those that run."""
-    with contextlib.closing(TaskServer(steps, log=log)) as server, _stopped_by_interrupt(server):
+    with contextlib.closing(TaskServer()) as server, _stopped_by_interrupt(server):
         yield server
 
 

@@ -15,7 +15,7 @@ from typing import ClassVar
 from kfp.local import subprocess_task_handler
 from kfp.local.status import Status
 from kfp.local.subprocess_task_handler import SubprocessTaskHandler
-from precisionflow.pipelines.task_client import RUNTIME, Lost, Task, TaskServer
+from precisionflow.pipelines.task_client import Lost, Task, TaskServer
 from precisionflow.pipelines.task_server import Request
 
 from precisionflow.console import ERROR
@@ -48,7 +48,8 @@ class TaskProcess(SubprocessTaskHandler):
         with tempfile.NamedTemporaryFile("w", suffix=".py", dir=self.temporary, encoding="utf-8") as file:
             file.write(program)
             file.flush()
-            environment = os.environ | self.env_vars | {"TMPDIR": self.temporary} | RUNTIME
+            given = {"TMPDIR": self.temporary} | self.server.environment
+            environment = os.environ | self.env_vars | given
             request = Request(
                 arguments=["--component_module_path", file.name, *arguments], environment=environment
             )

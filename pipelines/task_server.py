@@ -1,14 +1,15 @@
 """Server of task processes: a Python that imports what tasks need once, and forks a process for each task.
 
-Its arguments are the number of a socket and the modules to import, step by step. A message there is an `Ask` and brings
-two descriptors: a connection of the task, on which its request comes and its exit code goes back, and the pipe for all
-that it prints.
+Its argument is the number of a socket. A message there is an `Ask`. With two descriptors it asks for a task: a
+connection, on which its request comes and its exit code goes back, and the pipe for all that it prints. With one it
+brings the file for what the server itself prints, with none it only says what to import.
 """
 
 import atexit
 import contextlib
 import gc
 import importlib
+import json
 import os
 import select
 import signal
@@ -16,16 +17,13 @@ import socket
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Sequence
 from typing import NamedTuple
-
-from pydantic import BaseModel
 
 from precisionflow.results.lifetime import end_with_parent, leave
 
 
-class Request(BaseModel):
-    """A task, as JSON."""
+class Request(NamedTuple):
+    """A task; goes as JSON."""
 
     arguments: list[str]
     """Of KFP's executor."""
@@ -33,30 +31,16 @@ class Request(BaseModel):
 
 
 class Ask(NamedTuple):
-    """What a task asks of the server; a byte for each."""
+    """What is asked of the server; goes as JSON behind the number of its bytes."""
 
-    needed: int
-    """Last step of modules that are imported before its process is forked."""
-    ahead: int
-    """Last step that is imported while it runs and nothing else is asked."""
+    needed: list[str]
+    """Modules that are imported before the task's process is forked."""
+    ahead: list[str]
+    """Modules that are imported, one after the other, while nothing else is asked; in place of those asked before."""
 
 
-class Imports:
-    """Modules, imported one after the other in the order of their steps."""
-
-    def __init__(self, steps: Sequence[Sequence[str]]) -> None:
-        self._waiting = deque((step, module) for step, modules in enumerate(steps) for module in modules)
-
-    def one(self, last: int) -> bool:
-        """Import the next module of the steps up to `last`; whether there was one.
-
-        What cannot be imported is left to the task that needs it, which says so.
-        """
-        if not self._waiting or self._waiting[0][0] > last:
-            return False
-        with contextlib.suppress(Exception):
-            importlib.import_module(self._waiting.popleft()[1])
-        return True
+NUMBER = 4
+"""Bytes of that number; descriptors come with the first."""
 
 
 class Descriptors(NamedTuple):
@@ -68,10 +52,14 @@ class Descriptors(NamedTuple):
 
 def main() -> None:
     """Serve until the socket is closed; in a forked process run its task."""
-    control, imports = socket.socket(fileno=int(sys.argv[1])), Imports([s.split(",") for s in sys.argv[2:]])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control = socket.socket(fileno=int(sys.argv[1]))
+    for ends in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ends, signal.SIG_IGN)
     gc.disable()
-    given = _next(control, imports)
+    from precisionflow.serving.connection import UNASKED
+
+    os.environ.update(UNASKED | os.environ)
+    given = _next(control)
     if given is None:
         return
     gc.enable()
@@ -84,19 +72,27 @@ def main() -> None:
     leave()
 
 
-def _next(control: socket.socket, imports: Imports) -> Descriptors | None:
+def _next(control: socket.socket) -> Descriptors | None:
     """In the process of each task what it gets; none in the server when nobody asks any more."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    ahead = 0
+    waiting = deque[str]()
     while True:
-        while not _is_asked(control) and imports.one(ahead):
-            pass
-        message, descriptors, *_ = socket.recv_fds(control, len(Ask._fields), len(Descriptors._fields))
-        if not descriptors:
+        while waiting and not _is_asked(control):
+            _import(waiting.popleft())
+        size, descriptors, *_ = socket.recv_fds(control, NUMBER, len(Descriptors._fields))
+        if not size:
             return None
-        given, (needed, ahead) = Descriptors(*descriptors), Ask(*message)
-        while imports.one(needed):
-            pass
+        ask = Ask(**json.loads(control.recv(int.from_bytes(size), socket.MSG_WAITALL)))
+        for module in ask.needed:
+            _import(module)
+        waiting = deque(ask.ahead)
+        match descriptors:
+            case [log]:
+                _print_to(log)
+                continue
+            case []:
+                continue
+        given = Descriptors(*descriptors)
         gc.freeze()
         if not os.fork():
             control.close()
@@ -105,6 +101,19 @@ def _next(control: socket.socket, imports: Imports) -> Descriptors | None:
             return given
         for descriptor in given:
             os.close(descriptor)
+
+
+def _import(module: str) -> None:
+    """What cannot be imported is left to the task that needs it, which says so."""
+    with contextlib.suppress(Exception):
+        importlib.import_module(module)
+
+
+def _print_to(descriptor: int) -> None:
+    """Give this process its output, once it is there."""
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
 
 
 def _is_asked(control: socket.socket) -> bool:
@@ -128,10 +137,8 @@ def _begin(given: Descriptors) -> Request:
     """Read what to do, and give this process the output and the environment of its task."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with open(given.connection, encoding="utf-8") as asked:
-        request = Request.model_validate_json(asked.read())
-    os.dup2(given.output, 1)
-    os.dup2(given.output, 2)
-    os.close(given.output)
+        request = Request(**json.load(asked))
+    _print_to(given.output)
     os.environ.clear()
     os.environ.update(request.environment)
     tempfile.tempdir = None

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from precisionflow.pipelines import local
+from precisionflow.pipelines.task_client import TaskServer
 
 from precisionflow.ablation.aggregate import aggregate, read_aggregate
 from precisionflow.ablation.design import Variant
@@ -18,6 +20,9 @@ from precisionflow.results.layout import Results, cell_folder, data_folder
 from precisionflow.results.stage import once
 from tests.command_line import TINY
 from tests.synthetic import evaluations, language, regression
+
+NO_SERVER = cast(TaskServer, None)
+"""What stands for the pipeline has no tasks."""
 
 
 class Begun(Exception):
@@ -32,7 +37,7 @@ def test_a_design_that_can_reach_no_verdict_is_told_before_training(
 
     monkeypatch.setattr(local, "run_locally", begin)
     with pytest.raises(Begun):
-        run_experiments([language(), regression()], folder=tmp_path / "out")
+        run_experiments([language(), regression()], folder=tmp_path / "out", server=NO_SERVER)
     assert capsys.readouterr().out == ("run twins: 3 seeds, 4 contrasts: 8 needed for a verdict\n")
 
 
@@ -61,7 +66,7 @@ def test_seeds_are_added_until_contrasts_are_decided(
     monkeypatch.setattr(terminal, "print_remarks", lambda *_: None)
     seeded = ("seeds: [0, 1]\nsplits: [0, 1, 2, 3, 4, 5, 6]", f"seeds: {list(range(16))}")
     whole = regression(seeded, ("ablation:\n", "ablation:\n  looks: [8, 16]\n"))
-    assert run_experiments([whole], folder=tmp_path / "out")
+    assert run_experiments([whole], folder=tmp_path / "out", server=NO_SERVER)
     out = Results(tmp_path / "out")
     assert {row["n"] for row in read_aggregate(out.aggregate).contrasts.to_pylist()} == {seeds}
     assert len(load(str(out.experiment("noise"))).seeds) == seeds
@@ -98,7 +103,7 @@ def test_the_stages_that_are_told_as_run_are_those_whose_keys_are_new(
     monkeypatch.setattr(run, "failed_cells", lambda *_: 0)
 
     def told(experiment: Experiment) -> tuple[str, ...]:
-        run_experiments([experiment], folder=folder)
+        run_experiments([experiment], folder=folder, server=NO_SERVER)
         found = re.search(r"(\d+) of (\d+) stages run", capsys.readouterr().out)
         assert found
         return found.groups()

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 from kfp.local.config import LocalExecutionConfig
-from precisionflow.pipelines import local
+from precisionflow.pipelines import at_once
+from precisionflow.pipelines.at_once import tasks_at_once
 from precisionflow.pipelines.kfp_local import subprocess_runner
-from precisionflow.pipelines.local import tasks_at_once
 from precisionflow.pipelines.relay import Relay, relayed
 
 from precisionflow.app.run import finished_stages
@@ -157,9 +157,9 @@ def test_as_many_tasks_run_at_once_as_are_asked_for(tmp_path: Path) -> None:
 def test_tasks_at_once_are_as_many_as_cores_and_memory_take_and_two_share_a_gpu(
     cores: int, gibibytes: int, gpus: tuple[int, bool], tasks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "core_count", lambda: cores)
-    monkeypatch.setattr(local, "free_memory", lambda: gibibytes << 30)
-    monkeypatch.setattr(local, "gpus", lambda: gpus)
+    monkeypatch.setattr(at_once, "core_count", lambda: cores)
+    monkeypatch.setattr(at_once, "free_memory", lambda: gibibytes << 30)
+    monkeypatch.setattr(at_once, "gpus", lambda: gpus)
     assert tasks_at_once() == tasks
 
 

@@ -41,9 +41,9 @@ TEXT = 'program_path=$(mktemp -d)\n_KFP_RUNTIME=true python3 -m kfp.dsl.executor
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[TaskServer]:
     with (tmp_path / "log").open("w") as log:
-        server = TaskServer(
-            {"act": ["numpy"], "then": ["no_such_module", "colorsys"], "later": ["wave"]}, log=log
-        )
+        server = TaskServer()
+        steps = {"act": ["numpy"], "then": ["no_such_module", "colorsys"], "later": ["wave"]}
+        server.begin(steps, log=log)
         yield server
         server.close()
     assert (tmp_path / "log").read_text() == ""
@@ -143,7 +143,7 @@ SLEEPER = """
 import sys, threading
 from precisionflow.pipelines.task_client import TaskServer
 from precisionflow.pipelines.task_server import Request
-server = TaskServer({}, log=sys.stderr)
+server = TaskServer()
 server.run("sleep", Request(arguments=["--component_module_path", sys.argv[1], "--executor_input", "{}",
                                         "--function_to_execute", "sleep"], environment={}))
 """
@@ -162,3 +162,26 @@ def test_no_task_outlives_its_run(tmp_path: Path) -> None:
     _, alive = psutil.wait_procs(children, timeout=30)
     run.communicate()
     assert (len(children), alive) == (3, [])
+
+
+EARLY = """
+import sys
+from precisionflow.pipelines.task_client import serving
+from precisionflow.pipelines.task_server import Request
+
+with serving() as server:
+    print("command", *({"pydantic", "numpy", "kfp", "precisionflow.config"} & sys.modules.keys()), flush=True)
+    words = ["--component_module_path", sys.argv[1], "--executor_input", "{}", "--function_to_execute", "look"]
+    server.run("look", Request(words, {}))
+"""
+
+
+def test_a_server_begins_before_the_command_imports_anything_and_has_what_every_task_needs(
+    tmp_path: Path,
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("import sys\nprint('task', 'precisionflow.data.prepare' in sys.modules)\n")
+    words = [sys.executable, "-c", EARLY, program]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    said = [line for line in done.stdout.splitlines() if line.startswith(("command", "task"))]
+    assert said == ["command", "task True"]

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from precisionflow.ablation.design import at_looks, expand, shortfall
 from precisionflow.app.lasting import outliving_terminal
@@ -22,19 +23,23 @@ from precisionflow.search.journal import adopt
 from precisionflow.search.study import Study
 from precisionflow.search.tuning import tune
 
+if TYPE_CHECKING:
+    from precisionflow.pipelines.task_client import TaskServer
+
 
 def run_experiments(
     experiments: Sequence[Experiment],
     *,
     folder: Path,
+    server: "TaskServer",
     reused: Sequence[Path] = (),
     retry_failed: bool = False,
     trust_code: bool = False,
 ) -> bool:
     """Run the pipeline into `folder` and say what came out; whether no cell failed. Studies of tuned axes come first.
 
-    Cells of the same content are copied from the results folders `reused`. With `retry_failed`, failed cells are tried
-    again; with `trust_code`, results of other code are kept.
+    Its tasks come from the `server`. Cells of the same content are copied from the results folders `reused`. With
+    `retry_failed`, failed cells are tried again; with `trust_code`, results of other code are kept.
     """
     from precisionflow.report.wording import count
 
@@ -51,14 +56,16 @@ def run_experiments(
             print(f"run: copied {count(copied, 'trained cell')} from {source}", flush=True)
         for experiment in experiments:
             warn_of_few_units(experiment)
-        done += _look_by_look(experiments, folder=folder, trust_code=trust_code)
+        done += _look_by_look(experiments, folder=folder, server=server, trust_code=trust_code)
     if failed := failed_cells(Results(folder)):
         again = "run with --retry-failed to try them again"
         print(f"run: {count(failed, 'cell')} failed, see the table above; {again}", flush=True)
     return not failed
 
 
-def _look_by_look(experiments: Sequence[Experiment], *, folder: Path, trust_code: bool) -> list[Experiment]:
+def _look_by_look(
+    experiments: Sequence[Experiment], *, folder: Path, server: "TaskServer", trust_code: bool
+) -> list[Experiment]:
     """Run the pipeline at one look after another, an experiment to that which decides it; each as it was run last."""
     from precisionflow.pipelines.local import run_locally
 
@@ -69,7 +76,7 @@ def _look_by_look(experiments: Sequence[Experiment], *, folder: Path, trust_code
             LocalResults(results).keep(experiment)
         variants = [variant.experiment for whole in now for variant in expand(whole)]
         with stages_shown(variants, results, screen=sys.stdout) as screen:
-            run_locally(now, folder=folder, screen=screen, trust_code=trust_code)
+            run_locally(now, folder=folder, server=server, screen=screen, trust_code=trust_code)
         ahead = [of for of in looks if len(of) > 1 and _is_open(*of[:2], results=results)]
         if not ahead:
             return now
@@ -102,7 +109,7 @@ def failed_cells(results: Results) -> int:
     return read_aggregate(results.aggregate).failures.num_rows
 
 
-def search_and_train(study: Study, experiment: Experiment, *, folder: Path) -> None:
+def search_and_train(study: Study, experiment: Experiment, *, folder: Path, server: "TaskServer") -> None:
     """Search with a `study`, train `experiment` with what was found, say what came out.
 
     Trials that `precisionflow search` of this study has run, in `folder` or where it runs them by default, count.
@@ -115,7 +122,7 @@ def search_and_train(study: Study, experiment: Experiment, *, folder: Path) -> N
         places = (folder, SearchResults.usual(study.name).folder)
         if place := adopt(study, places=places, out=results.search):
             print(f"search {study.name}: the trials in {place} are used")
-        search_and_train_locally(study, experiment, folder=folder, screen=sys.stdout)
+        search_and_train_locally(study, experiment, folder=folder, server=server, screen=sys.stdout)
         done.append(load(str(results.experiment(experiment.name))))
 
 

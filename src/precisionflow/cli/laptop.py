@@ -73,15 +73,22 @@ def run(
     trust_code: Trust = False,
 ) -> None:
     """Run experiments on this machine: all five verbs. Again: only what is not finished."""
-    experiments = [experiment_named(name, settings) for name in names]
-    for experiment in experiments:
-        variants_of(experiment)
-    from precisionflow.app.run import run_experiments
+    from precisionflow.pipelines.task_client import serving
 
-    folder = out or _usual_folder(experiments)
-    good = run_experiments(
-        experiments, folder=folder, reused=reused or (), retry_failed=retry_failed, trust_code=trust_code
-    )
+    with serving() as server:
+        experiments = [experiment_named(name, settings) for name in names]
+        for experiment in experiments:
+            variants_of(experiment)
+        from precisionflow.app.run import run_experiments
+
+        good = run_experiments(
+            experiments,
+            folder=out or _usual_folder(experiments),
+            server=server,
+            reused=reused or (),
+            retry_failed=retry_failed,
+            trust_code=trust_code,
+        )
     if not good:
         raise typer.Exit(1)
 

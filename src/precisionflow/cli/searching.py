@@ -101,9 +101,11 @@ def _search_and_train(
             raise typer.Exit(1)
         return
     from precisionflow.app.run import search_and_train
+    from precisionflow.pipelines.task_client import serving
 
     folder = out or Path("runs") / f"{study.name}+{experiment.name}"
-    search_and_train(study, experiment, folder=folder)
+    with serving() as server:
+        search_and_train(study, experiment, folder=folder, server=server)
 
 
 @app.command()
