@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,7 @@ from precisionflow.tracking import content, runs
 from precisionflow.tracking.track import track_folder
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Run, RunTag
 from tests.tracking.results_folder import (
     CELLS,
     NOISE,
@@ -30,17 +32,42 @@ from tests.tracking.results_folder import (
 )
 
 
-@pytest.mark.parametrize("broken", ["log_points", "logged_model"])
+@pytest.mark.parametrize("broken", ["logged_model", "history_of", "log_batch", "set_terminated"])
 def test_an_interrupted_upload_is_completed(
     results: Path, monkeypatch: pytest.MonkeyPatch, broken: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    variant = variants(NOISE)[0]
+    """Also where the last tag is there, and of its batch nothing else, or not the end of the run."""
+    from mlflow import MlflowClient
+
+    variant, log_batch, set_terminated = (
+        variants(NOISE)[0],
+        MlflowClient.log_batch,
+        MlflowClient.set_terminated,
+    )
+
+    def tags_alone(client: MlflowClient, run_id: str, **given: list["RunTag"]) -> None:
+        if any(tag.key == content.WHOLE for tag in given["tags"]):
+            log_batch(client, run_id, tags=given["tags"])
+            _full_disk()
+        log_batch(client, run_id, **given)
+
+    def of_others(client: MlflowClient, run_id: str, *rest: object, **given: object) -> None:
+        if client.get_run(run_id).data.tags["precisionflow.verb"] == "evaluate":
+            _full_disk()
+        set_terminated(client, run_id, *rest, **given)
+
     with monkeypatch.context() as patch:
-        patch.setattr(runs, broken, _full_disk)
+        match broken:
+            case "log_batch":
+                patch.setattr(MlflowClient, broken, tags_alone)
+            case "set_terminated":
+                patch.setattr(MlflowClient, broken, of_others)
+            case _:
+                patch.setattr(runs, broken, _full_disk)
         assert not track_variant(results, variant)
     assert "No space left" in capsys.readouterr().err
     halves = runs_of(client_in(results), "noise", verb="evaluate")
-    assert [run.info.status for run in halves] == ["RUNNING"]
+    assert [(run.info.status, runs.is_whole(run)) for run in halves] == [("RUNNING", False)]
     assert track_variant(results, variant)
     whole = rows_in(results)
     assert len(whole["runs"]) == 1 + 1 + 2
@@ -51,6 +78,36 @@ def test_an_interrupted_upload_is_completed(
     assert {
         run.data.tags["precisionflow.whole"] for run in runs_of(client_in(results), "noise", verb="evaluate")
     } == {"true"}
+
+
+def test_a_cell_is_four_calls(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run is made, and then gets its data set, everything else, and its end."""
+    from mlflow import MlflowClient
+
+    called: dict[str, list[str]] = {}
+
+    def counting(name: str) -> Callable[..., object]:
+        method = getattr(MlflowClient, name)
+
+        def counted(client: MlflowClient, run_id: str, *rest: object, **given: object) -> object:
+            called.setdefault(run_id, []).append(name)
+            return method(client, run_id, *rest, **given)
+
+        return counted
+
+    for name in dir(MlflowClient):
+        if (
+            name.startswith(("log_", "set_", "delete_", "update_"))
+            and "run_id" in signature(getattr(MlflowClient, name)).parameters
+        ):
+            monkeypatch.setattr(MlflowClient, name, counting(name))
+    assert track_variant(results, variants(NOISE)[1])
+    served, other = sorted(
+        runs_of(client_in(results), "noise", verb="evaluate"),
+        key=lambda run: run.data.tags["precisionflow.seed"],
+    )
+    assert called[other.info.run_id] == ["log_inputs", "log_batch", "set_terminated"]
+    assert called[served.info.run_id] == ["log_inputs", "log_outputs", "log_batch", "set_terminated"]
 
 
 def _full_disk(*_arguments: object, **_keywords: object) -> None:

@@ -15,7 +15,7 @@ from precisionflow.records.schemas import CONTRASTS, HISTORY, METRICS, TABLE
 from precisionflow.report import wording
 from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.results.stage import finished_span
-from precisionflow.tracking.content import EXPERIMENT
+from precisionflow.tracking.content import EXPERIMENT, WHOLE
 from precisionflow.tracking.description import _cut
 from precisionflow.tracking.parameters import parameters
 from precisionflow.tracking.recalled import recalled
@@ -160,6 +160,16 @@ def test_the_runs_of_an_experiment_are_read_back(tracked: Path, line: Line) -> N
     rows = [row for row in csv.DictReader(io.StringIO(done.out)) if row["effect"]]
     assert {row["variant"] for row in rows} == {f"noise: {v.variant}" for v in variants(NOISE)}
     assert {float(row["effect"]) for row in rows} == {0.0}
+
+
+def test_a_cell_whose_upload_was_killed_is_not_read_back(results: Path) -> None:
+    assert track_folder(results)
+    client = client_in(results)
+    (parent,), (half, *others) = (runs_of(client, "noise", verb=verb) for verb in ("report", "evaluate"))
+    client.delete_tag(half.info.run_id, WHOLE)
+    assert len(recalled(parent.info.run_id, store=results).measured) == len(others)
+    client.update_run(others[0].info.run_id, status="RUNNING")
+    assert len(recalled(parent.info.run_id, store=results).measured) == len(others) - 1
 
 
 def test_a_run_that_is_none_of_an_experiment_is_told(tracked: Path, line: Line) -> None:

@@ -10,7 +10,7 @@ from precisionflow.results.failures import failure_of
 from precisionflow.results.layout import cell_folder
 from precisionflow.results.stage import finished_key, finished_span, input_key
 from precisionflow.tracking import runs
-from precisionflow.tracking.content import CAUSE, PREFIX, WHOLE, RunContent, cell_run
+from precisionflow.tracking.content import CAUSE, PREFIX, RunContent, cell_run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,11 +62,8 @@ def failed_cells(
 
 def fill_failure(client: "MlflowClient", cell: FailedCell, *, parent: "Run", known: "Run | None") -> None:
     """Bring a failed cell's run, `known` or new, to its end; a cell that is tried again with success is another run."""
-    if known and WHOLE in known.data.tags:
+    if runs.is_whole(known):
         return
     run = known or runs.nested_run(client, parent, cell.run, start=cell.start)
-    runs.identify(client, run, cell.run)
-    client.set_tag(run.info.run_id, f"{PREFIX}stage", cell.stage)
-    client.set_tag(run.info.run_id, CAUSE, cell.cause[:LONGEST])
-    client.set_terminated(run.info.run_id, "FAILED", end_time=cell.end)
-    client.set_tag(run.info.run_id, WHOLE, "true")
+    said = {f"{PREFIX}stage": cell.stage, CAUSE: cell.cause[:LONGEST]}
+    runs.conclude(client, run, cell.run, [], state="FAILED", end=cell.end, tags=said)

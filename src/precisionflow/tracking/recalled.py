@@ -11,6 +11,7 @@ from precisionflow.config import Experiment, parse
 from precisionflow.results.cells import Cell
 from precisionflow.serving.connection import connected, quiet, reason, tracking_uri, without_password
 from precisionflow.tracking.content import EXPERIMENT, PREFIX, ROWS, ROWS_LEARNED, TEST
+from precisionflow.tracking.runs import is_whole
 from precisionflow.tracking.variants import cells_inside
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _cells(client: "MlflowClient", parent: "Run") -> tuple[Measured, dict[Cell, 
     measured, test, code = Measured(), dict[Cell, str](), dict[Cell, str]()
     for run in cells_inside(client, parent).values():
         tags = run.data.tags
-        if ROWS not in tags:
+        if ROWS not in tags or not is_whole(run):
             continue
         named = {name: tags[f"{PREFIX}{name}"] for name in Cell._fields}
         cell = Cell(

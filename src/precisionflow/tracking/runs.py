@@ -1,14 +1,15 @@
 """Finding, creating and filling MLflow runs; called again, every function adds only what is missing."""
 
-import itertools
 import json
 import os
 import shlex
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from precisionflow.config import Experiment
 from precisionflow.serving.connection import database_address
@@ -31,11 +32,12 @@ from precisionflow.tracking.store import Refusal, artifact_root
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment as MlflowExperiment
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 _PARENT = "mlflow.parentRunId"
-_METRICS_A_CALL, _PARAMS_A_CALL = 1000, 100
-Item = TypeVar("Item")
+_ITEMS_A_CALL, _PARAMS_A_CALL = 1000, 100
+"""Most that MLflow takes at once: parameters, and metrics, parameters and tags together."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def parent(
@@ -83,33 +85,53 @@ def children(client: "MlflowClient", parent: "Run") -> dict[str, "Run"]:
 
 
 def fill_cell(client: "MlflowClient", cell: CellContent, *, parent: "Run", known: "Run | None") -> None:
-    """Bring a cell's run, `known` or new, to the state of its files; the last tag marks it as whole."""
-    if known and WHOLE in known.data.tags:
+    """Bring a cell's run, `known` or new, to the state of its files."""
+    if is_whole(known):
         return
     run = known or nested_run(client, parent, cell.run, start=cell.start)
-    identify(client, run, cell.run)
     _log_dataset(client, run, cell)
     model = logged_model(client, run, cell) if cell.served else None
-    log_points(client, run, cell.history, milliseconds=cell.seconds_per_step * 1000)
-    _log_results(client, run, cell, model=model)
-    client.set_terminated(run.info.run_id, "FINISHED", end_time=cell.end)
-    client.set_tag(run.info.run_id, WHOLE, "true")
+    history = history_of(run, cell.history, milliseconds=cell.seconds_per_step * 1000)
+    results = _results(run, cell, model=model)
+    conclude(client, run, cell.run, [*history, *results], state="FINISHED", end=cell.end)
 
 
-def _log_results(client: "MlflowClient", run: "Run", cell: CellContent, *, model: str | None) -> None:
+def is_whole(run: "Run | None") -> bool:
+    """Whether `conclude` has come to its end with a run: it has its last tag, and it has ended."""
+    return run is not None and WHOLE in run.data.tags and run.info.status != "RUNNING"
+
+
+def conclude(
+    client: "MlflowClient",
+    run: "Run",
+    content: RunContent,
+    metrics: Sequence["Metric"],
+    *,
+    state: str,
+    end: int | None = None,
+    tags: Mapping[str, str] = NOTHING,
+) -> None:
+    """What a run lacks of its content, and its metrics, in as few calls as MLflow takes; then its end.
+
+    A process that is killed between them, or a batch of which MLflow keeps a part, leaves a run that is not whole.
+    """
+    found = _lacking(run, replace(content, tags={**content.tags, **tags, WHOLE: "true"}))
+    log(client, run, metrics=metrics, params=found.params, tags=found.tags)
+    client.set_terminated(run.info.run_id, state, end_time=end)
+
+
+def _results(run: "Run", cell: CellContent, *, model: str | None) -> list["Metric"]:
     """Measures of the trained model and of its test rows, at the end of the evaluation; on its model's page too."""
     from mlflow.entities import Metric
 
     given: dict[str, Any] = {"timestamp": cell.end, "run_id": run.info.run_id}
     if model:
         given |= {"model_id": model, "dataset_name": cell.dataset.dataset, "dataset_digest": _digest(cell)}
-    points = [
+    return [
         Metric(p.metric, p.value, step=p.step, **given)
         for p in cell.metrics
         if p.metric not in run.data.metrics
     ]
-    for chunk in _chunks(points, _METRICS_A_CALL):
-        client.log_batch(run.info.run_id, metrics=chunk)
 
 
 def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -> None:
@@ -126,9 +148,8 @@ def fill_report(client: "MlflowClient", content: ReportContent, *, run: "Run") -
             Path(folder, name).write_text(svg, encoding="utf-8")
         client.log_artifacts(run.info.run_id, folder, "figures")
     shown = [{"path": f"report/{name}", "type": "table"} for name in content.tables]
-    client.set_tag(run.info.run_id, "mlflow.loggedArtifacts", json.dumps(shown))
-    client.set_tag(run.info.run_id, NOTE, content.description)
-    log_values(client, run, content.metrics, milliseconds=content.measured)
+    tags = {"mlflow.loggedArtifacts": json.dumps(shown), NOTE: content.description}
+    log(client, run, metrics=values_of(content.metrics, milliseconds=content.measured), tags=tags)
     client.set_tag(run.info.run_id, REPORT, content.key)
 
 
@@ -153,23 +174,19 @@ def finish(
         client.set_terminated(run.info.run_id, state, end_time=end)
 
 
-def log_values(client: "MlflowClient", run: "Run", values: Mapping[str, float], *, milliseconds: int) -> None:
+def values_of(values: Mapping[str, float], *, milliseconds: int) -> list["Metric"]:
     """Values at step 0, measured so many milliseconds after 1970: of several the latest is shown."""
     from mlflow.entities import Metric
 
-    metrics = [Metric(name, value, milliseconds, 0) for name, value in values.items()]
-    for chunk in _chunks(metrics, _METRICS_A_CALL):
-        client.log_batch(run.info.run_id, metrics=chunk)
+    return [Metric(name, value, milliseconds, 0) for name, value in values.items()]
 
 
-def log_points(client: "MlflowClient", run: "Run", points: Sequence[Point], *, milliseconds: float) -> None:
+def history_of(run: "Run", points: Sequence[Point], *, milliseconds: float) -> list["Metric"]:
     """A point's time is the run's start plus its step times `milliseconds`: MLflow keeps equal points once."""
     from mlflow.entities import Metric
 
     start = run.info.start_time
-    metrics = [Metric(p.metric, p.value, start + int(p.step * milliseconds), p.step) for p in points]
-    for chunk in _chunks(metrics, _METRICS_A_CALL):
-        client.log_batch(run.info.run_id, metrics=chunk)
+    return [Metric(p.metric, p.value, start + int(p.step * milliseconds), p.step) for p in points]
 
 
 def _found_or_created(
@@ -198,17 +215,37 @@ def _create(
 
 def identify(client: "MlflowClient", run: "Run", content: RunContent) -> None:
     """Tags and parameters that the run lacks; a parameter that is there stays, MLflow never changes one."""
-    from mlflow.entities import Param, RunTag
+    found = _lacking(run, content)
+    log(client, run, params=found.params, tags=found.tags)
 
+
+def _lacking(run: "Run", content: RunContent) -> RunContent:
     changed = {name: value for name, value in content.tags.items() if run.data.tags.get(name) != value}
     if run.data.tags.get(NOTE, "").startswith(content.tags.get(NOTE, "")):
         changed.pop(NOTE, None)
-    tags = [RunTag(name, value) for name, value in changed.items()]
-    if tags:
-        client.log_batch(run.info.run_id, tags=tags)
-    params = [Param(name, value) for name, value in content.params.items() if name not in run.data.params]
-    for chunk in _chunks(params, _PARAMS_A_CALL):
-        client.log_batch(run.info.run_id, params=chunk)
+    params = {name: value for name, value in content.params.items() if name not in run.data.params}
+    return replace(content, tags=changed, params=params)
+
+
+def log(
+    client: "MlflowClient",
+    run: "Run",
+    *,
+    metrics: Sequence["Metric"] = (),
+    params: Mapping[str, str] = NOTHING,
+    tags: Mapping[str, str] = NOTHING,
+) -> None:
+    """In as few batches as MLflow takes, the tags with the last."""
+    from mlflow.entities import Param, RunTag
+
+    stated, said = [Param(*item) for item in params.items()], [RunTag(*item) for item in tags.items()]
+    while metrics or stated or said:
+        some = stated[:_PARAMS_A_CALL]
+        room = _ITEMS_A_CALL - len(some) - len(said)
+        part, metrics, stated = metrics[:room], metrics[room:], stated[len(some) :]
+        last = [] if metrics or stated else said
+        client.log_batch(run.info.run_id, metrics=part, params=some, tags=last)
+        said = said if not last else []
 
 
 def _log_dataset(client: "MlflowClient", run: "Run", cell: CellContent) -> None:
@@ -273,9 +310,3 @@ def _search(client: "MlflowClient", experiment_id: str, wanted: str) -> Iterator
         token = page.token
         if not token:
             return
-
-
-def _chunks(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    rest = iter(items)
-    while chunk := list(itertools.islice(rest, size)):
-        yield chunk

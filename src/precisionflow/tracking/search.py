@@ -8,7 +8,7 @@ from precisionflow.config import digest
 from precisionflow.records.search import Search, Trial
 from precisionflow.results.search_layout import SearchResults
 from precisionflow.tracking import runs
-from precisionflow.tracking.content import KEY, PREFIX, REPORT, WHOLE, Point, RunContent
+from precisionflow.tracking.content import KEY, PREFIX, REPORT, Point, RunContent
 from precisionflow.tracking.parameters import allowed_name
 from precisionflow.tracking.store import attempt
 
@@ -63,20 +63,18 @@ def _trial(search: Search, trial: Trial) -> RunContent:
 def _fill(
     client: "MlflowClient", trial: Trial, content: RunContent, *, parent: "Run", known: "Run | None"
 ) -> None:
-    """Bring a trial's run to the state of its record; the last tag marks it as whole."""
-    if known and WHOLE in known.data.tags:
+    """Bring a trial's run to the state of its record."""
+    if runs.is_whole(known):
         return
     run = known or runs.nested_run(client, parent, content, start=int(time.time() * 1000))
-    runs.identify(client, run, content)
     steps: dict[str, int] = {}
     points = []
     for metric, value in trial.reports:
         steps[metric] = steps.get(metric, 0) + 1
         points.append(Point(allowed_name(metric), steps[metric], value))
     points += [Point(f"best.{allowed_name(metric)}", 0, value) for metric, value in trial.metrics.items()]
-    runs.log_points(client, run, points, milliseconds=1.0)
-    client.set_terminated(run.info.run_id, "FAILED" if trial.state == "failed" else "FINISHED")
-    client.set_tag(run.info.run_id, WHOLE, "true")
+    state = "FAILED" if trial.state == "failed" else "FINISHED"
+    runs.conclude(client, run, content, runs.history_of(run, points, milliseconds=1.0), state=state)
 
 
 def _conclude(client: "MlflowClient", search: Search, results: SearchResults, run: "Run") -> None:
@@ -87,13 +85,8 @@ def _conclude(client: "MlflowClient", search: Search, results: SearchResults, ru
         return
     for file in (results.page, results.trials, results.best):
         client.log_artifact(run.info.run_id, str(file), "search")
-    runs.log_points(
-        client,
-        run,
-        [Point(f"best.{allowed_name(search.metric)}", len(search.trials), best.value)],
-        milliseconds=1.0,
-    )
-    client.set_tag(run.info.run_id, f"{PREFIX}best", best.name)
-    client.set_tag(run.info.run_id, f"{PREFIX}settings", " ".join(best.settings))
+    point = Point(f"best.{allowed_name(search.metric)}", len(search.trials), best.value)
+    tags = {f"{PREFIX}best": best.name, f"{PREFIX}settings": " ".join(best.settings)}
+    runs.log(client, run, metrics=runs.history_of(run, [point], milliseconds=1.0), tags=tags)
     runs.finish(client, run)
     client.set_tag(run.info.run_id, REPORT, state)

@@ -45,9 +45,10 @@ def fill_variant(
     """
     if content.start is None:
         return
-    run = known.get(content.run.key) or runs.nested_run(client, parent, content.run, start=content.start)
+    before = known.get(content.run.key)
+    run = before or runs.nested_run(client, parent, content.run, start=content.start)
     runs.identify(client, run, content.run)
-    there = runs.children(client, run)
+    there = runs.children(client, run) if before else {}
     for cell in content.cells:
         match cell:
             case CellContent():
@@ -63,7 +64,8 @@ def fill_means(client: "MlflowClient", content: ReportContent, *, parent: "Run")
     """Means and intervals of a report into the runs of the variants that have one."""
     for key, run in runs.children(client, parent).items():
         if key in content.variants and run.data.tags.get(REPORT) != content.key:
-            runs.log_values(client, run, content.variants[key], milliseconds=content.measured)
+            values = runs.values_of(content.variants[key], milliseconds=content.measured)
+            runs.log(client, run, metrics=values)
             client.set_tag(run.info.run_id, REPORT, content.key)
 
 
