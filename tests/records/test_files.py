@@ -4,6 +4,8 @@ import hashlib
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -409,3 +411,14 @@ def test_the_catalogue() -> None:
     for task in members_of(Task):
         for name in task.metrics:
             assert metric_named(name).name == name
+
+
+def test_a_table_is_checked_without_pandas(tmp_path):
+    """A command that shows tables would import it for this alone."""
+    write_parquet(history(), tmp_path / "history.parquet", HISTORY)
+    program = (
+        "import sys, pathlib; from precisionflow.records.files import read_parquet; "
+        "from precisionflow.records.schemas import HISTORY; "
+        "read_parquet(pathlib.Path(sys.argv[1]), HISTORY); sys.exit('pandas' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "history.parquet"], check=True)

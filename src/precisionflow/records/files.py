@@ -8,7 +8,6 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -53,13 +52,10 @@ def _column(column: pa.ChunkedArray, field: pa.Field, origin: str) -> pa.Chunked
     if empty := column.null_count + nested * cells.null_count:
         raise ValueError(f"{where} has {empty} empty cells; every cell needs a value")
     if pa.types.is_floating(cells.type):
-        bad = (
-            ~pc.is_finite(cells).to_numpy()
-            if field.metadata not in (NAN, EITHER)
-            else pc.is_inf(cells).to_numpy()
-        )
-        if bad.any():
-            index = int(np.flatnonzero(bad)[0])
+        with_nan = field.metadata in (NAN, EITHER)
+        good = pc.invert(pc.is_inf(cells)) if with_nan else pc.is_finite(cells)
+        if pc.all(good).as_py() is False:  # of no cells: None
+            index = pc.index(good, False).as_py()
             row = pc.list_parent_indices(column)[index].as_py() if nested else index
             raise ValueError(f"{where}, row {row}: {cells[index].as_py()}; every cell needs a finite number")
     return column
