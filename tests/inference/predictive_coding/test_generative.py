@@ -1,7 +1,9 @@
 """Generative predictive coding against the closed form of a linear Gaussian model, and what its states feel."""
 
+import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -12,6 +14,7 @@ from precisionflow.config.learning import (
     GaussianLaw,
     GaussNewton,
     Gradient,
+    LaplaceLaw,
     LearnedPrecision,
     MixtureLaw,
     Momentum,
@@ -157,9 +160,43 @@ def test_a_missing_half_is_completed_by_its_conditional_mean(data):
     )
     variance = (covariance[lost, lost] - explained).diagonal().detach().expand(5, -1)
     torch.testing.assert_close(model.predicted_variance(inferred)[:, 3:], variance)
+    error = (images - expected[:, HIGH + LOW :])[:, 3:].detach()
+    torch.testing.assert_close(
+        model.pit(inferred, images)[:, 3:], torch.special.ndtr(error / variance.sqrt())
+    )
     half = slice(HIGH + LOW, HIGH + LOW + 3)
     exact = MultivariateNormal(mean[:, half], covariance[half, half]).log_prob(images[:, :3])
     torch.testing.assert_close(inferred.free_energies, -exact)
+
+
+@pytest.mark.parametrize("precision", [0.01, 4.0])
+@pytest.mark.parametrize("law", [*SMOOTH, LaplaceLaw(), StudentTLaw(degrees_of_freedom=1.5)], ids=repr)
+def test_pixels_drawn_from_the_images_own_law_lie_in_its_intervals(law, precision):
+    """Where the states are certain."""
+    learning = coding(law=law, precision=FixedPrecision(value=precision), iterations=1)
+    model = made(learning, beliefs="mode")
+    images, classes = torch.zeros(4000, PIXELS, dtype=torch.float64), torch.arange(4000) % CLASSES
+    inferred = model.infer(images, classes)
+    drawn = inferred.image + draws(law, np.random.default_rng(3), images.shape) / math.sqrt(precision)
+    pit = model.pit(inferred, drawn)
+    for level in (0.5, 0.9, 0.95):
+        inside = ((pit - 0.5).abs() <= level / 2).double().mean().item()
+        assert inside == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / pit.numel()))
+
+
+def draws(law, random: np.random.Generator, shape) -> torch.Tensor:
+    """Errors of precision 1."""
+    match law:
+        case GaussianLaw():
+            errors = random.normal(size=shape)
+        case LaplaceLaw():
+            errors = random.laplace(scale=math.sqrt(0.5), size=shape)
+        case StudentTLaw():
+            errors = random.standard_t(law.degrees_of_freedom, size=shape)
+        case _:
+            wide = random.random(shape) < law.shares[0]
+            errors = random.normal(size=shape) * np.where(wide, law.ratios[0] ** -0.5, 1.0)
+    return torch.from_numpy(errors)
 
 
 def test_the_image_of_the_highest_state_has_no_error_below_it(data):

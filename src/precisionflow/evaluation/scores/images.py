@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 Images = Float[np.ndarray, "images pixels"]
 
@@ -36,9 +36,9 @@ class PrincipalComponents:
         """Projections onto the components: of all linear maps of this rank the one of least error on its own images."""
         return (images - self.mean) @ self.directions @ self.directions.T + self.mean
 
-    def completed(self, images: Images, *, seen: int) -> Images:
-        """E[mean + W z given the first `seen` pixels]: of the others their conditional mean."""
-        upper = self.loadings[:seen]
+    def completed(self, images: Images, *, seen: Bool[np.ndarray, "pixels"]) -> Images:
+        """E[mean + W z given the pixels that are `seen`]: of the others their conditional mean."""
+        upper = self.loadings[seen]
         information = upper.T @ upper + self.noise * np.eye(upper.shape[1])
-        scores = np.linalg.solve(information, upper.T @ (images[:, :seen] - self.mean[:seen]).T).T
+        scores = np.linalg.solve(information, upper.T @ (images[:, seen] - self.mean[seen]).T).T
         return scores @ self.loadings.T + self.mean

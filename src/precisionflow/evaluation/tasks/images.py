@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from precisionflow.config import Experiment
 from precisionflow.data.batches import Rows
 from precisionflow.data.streams import Stream, Use
-from precisionflow.evaluation.calibration.coverage import coverage
+from precisionflow.evaluation.calibration.coverage import reliability
 from precisionflow.evaluation.calibration.pit import pit_error
-from precisionflow.evaluation.distribution import gaussian
 from precisionflow.evaluation.metrics import per_cent
 from precisionflow.evaluation.scored import Scored
 from precisionflow.evaluation.scores.detection import area_under_roc
@@ -24,6 +23,7 @@ from precisionflow.evaluation.tasks.classification import RowClassPredictor, Sta
 from precisionflow.inference.predictive_coding.generative import generative_model
 from precisionflow.models.posteriors.predictive import Features
 from precisionflow.records.cards import DatasetCard
+from precisionflow.records.picture import upper_half
 from precisionflow.records.schemas import IMAGE_PREDICTIONS, IMAGES
 from precisionflow.results.layout import PreparedSplit
 
@@ -43,8 +43,8 @@ class Seen(NamedTuple):
     """What the highest state predicts under the class of the lowest free energy."""
     completed: Images
     """What the lowest state predicts under that class."""
-    variance: Images
-    """Predicted variance of each pixel under that class."""
+    pit: Images
+    """P(pixel <= what it is), of each pixel under that class, in double precision."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,15 @@ class ImagePredictor(RowClassPredictor):
     def untrained(experiment: Experiment, card: DatasetCard) -> nn.Module:
         """The model of images before it was trained."""
         return generative_model(experiment, card)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an image."""
+        return self.data_card.shape or (len(self.data_card.table.feature_mean),)
+
+    def upper_half(self, images: Images) -> Images:
+        """1 at the pixels of the upper half of each image, 0 at the others; see `records.picture.upper_half`."""
+        return torch.from_numpy(upper_half(self.shape)).to(images.dtype).expand_as(images)
 
     def standardised(self, features: Features) -> Stated:
         """log p(class given image) = log softmax(-free energy); the energy is -log of the mean of exp(-free energy)."""
@@ -85,7 +94,7 @@ class ImagePredictor(RowClassPredictor):
             free,
             self.model.from_the_top(inferred)[best],
             inferred.image[best],
-            self.model.predicted_variance(inferred)[best],
+            self.model.pit(inferred, repeated)[best],
         )
 
     def score(self, experiment: Experiment, data: Path) -> Scored:
@@ -116,19 +125,18 @@ class ImagePredictor(RowClassPredictor):
         first, strangest = np.arange(len(test.rows))[:SHOWN], np.argsort(-energies, kind="stable")[:SHOWN]
         chosen = np.concatenate([first, strangest])
         images = pixels[chosen]
-        known = upper_half(images)
+        known = self.upper_half(images)
         columns = {
             "original": images,
             "reconstruction": self.seen(images).from_the_top,
             "completed": torch.where(known > 0, images, self.seen(images, known=known).completed),
         }
-        shape = self.data_card.shape or (pixels.shape[1],)
         return pa.table(
             {
                 "chosen": ["first"] * len(first) + ["strangest"] * len(strangest),
                 "row": np.concatenate([of.rows for of in pools])[chosen],
                 "free_energy": energies[chosen],
-                "shape": [list(shape)] * len(chosen),
+                "shape": [list(self.shape)] * len(chosen),
             }
             | {
                 name: self.data_card.table.restore_features(of.numpy()).tolist()
@@ -155,20 +163,16 @@ class ImagePredictor(RowClassPredictor):
         self, test: Images, components: PrincipalComponents, levels: tuple[float, ...]
     ) -> dict[str, float]:
         """The lower half given the upper: error, and how true the predicted distributions of its pixels are."""
-        half = test.shape[1] // 2
-        found = self.seen(test, known=upper_half(test))
-        lost, mean = test[:, half:].double().numpy(), found.completed[:, half:].double().numpy()
-        linear = components.completed(test.numpy(), seen=half)[:, half:]
-        scale = found.variance[:, half:].double().sqrt().numpy()
-        target, stated = lost.ravel(), gaussian(mean.ravel(), scale.ravel())
-        inside = {
-            f"coverage_{per_cent(level)}": coverage(target, *stated.interval(level)) for level in levels
-        }
+        known = self.upper_half(test)
+        found, seen = self.seen(test, known=known), known[0].numpy() > 0
+        lost, mean = test.double().numpy(), found.completed.double().numpy()
+        linear, pit = components.completed(test.numpy(), seen=seen), found.pit.numpy()[:, ~seen].ravel()
+        inside = reliability(pit, levels=np.array(levels))
         return {
-            "completion_error": float(np.square(mean - lost).mean()),
-            "completion_error_pca": float(np.square(linear - lost).mean()),
-            "pit_error": pit_error(stated.cdf(target)),
-        } | inside
+            "completion_error": float(np.square(mean - lost)[:, ~seen].mean()),
+            "completion_error_pca": float(np.square(linear - lost)[:, ~seen].mean()),
+            "pit_error": pit_error(pit),
+        } | {f"coverage_{per_cent(level)}": float(of) for level, of in zip(levels, inside, strict=True)}
 
 
 class UnlabelledPredictor(ImagePredictor):
@@ -184,22 +188,15 @@ class UnlabelledPredictor(ImagePredictor):
 
     def found(self, images: Images) -> dict[str, Float[np.ndarray, "images"]]:
         """Columns of records.schemas.IMAGE_PREDICTIONS, but the row, of standardised images."""
-        whole, half = self.seen(images), self.seen(images, known=upper_half(images))
-        lost, pixels = images.shape[1] // 2, images.shape[1]
+        known = self.upper_half(images)
+        whole, half = self.seen(images), self.seen(images, known=known)
         errors = {
             "reconstruction_error": whole.from_the_top - images,
-            "completion_error": (half.completed - images)[:, lost:],
+            "completion_error": (half.completed - images)[:, known[0] == 0],
         }
-        return {"free_energy": _stated(whole).energy / pixels} | {
+        return {"free_energy": _stated(whole).energy / images.shape[1]} | {
             name: of.double().square().mean(dim=1).numpy() for name, of in errors.items()
         }
-
-
-def upper_half(images: Images) -> Images:
-    """1 at the first half of the pixels, 0 at the others."""
-    known = torch.ones_like(images)
-    known[:, images.shape[1] // 2 :] = 0
-    return known
 
 
 def shuffled_pixels(images: Images) -> Images:

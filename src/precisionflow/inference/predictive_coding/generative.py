@@ -118,15 +118,25 @@ class Generative(nn.Module):
             check_stable(settled, energy, config=self.learning, targets=images.numel(), places=self.places)
             return Inferred(clamped, settled.errors, last.output, self.free_energies(clamped, settled.errors))
 
+    def pit(self, inferred: Inferred, images: Images) -> Images:
+        """P(pixel <= what stands in `images`), of each pixel, seen or not, given the seen ones; in double precision.
+
+        With beliefs `mode`, whose states are certain, under the image's law about what they predict. With `laplace`,
+        whose law is Gaussian, under a Gaussian of `predicted_variance`; NaN of an image whose free energy is.
+        """
+        with torch.no_grad():
+            error = images - inferred.image
+            if self.config.beliefs == "mode":
+                return self.image_law.pit_and_dispersion(error, inferred.image)[0]
+            return torch.special.ndtr(error.double() / self.predicted_variance(inferred).double().sqrt())
+
     def predicted_variance(self, inferred: Inferred) -> Images:
         """Variance of each pixel, seen or not, given the seen ones: 1 / precision + that of what the states predict.
 
-        NaN of an image whose free energy is.
+        Of beliefs `laplace`. NaN of an image whose free energy is.
         """
         with torch.no_grad():
             noise = 1 / self.image_law.precision(inferred.image).expand_as(inferred.image)
-            if self.config.beliefs == "mode":
-                return noise
             return noise + output_variance(inferred.clamped, inferred.errors, self.laws)
 
     def from_the_top(self, inferred: Inferred) -> Images:

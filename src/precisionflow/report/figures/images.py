@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.image import imsave
 
+from precisionflow.records.picture import colours_last
 from precisionflow.report.drawn import Column, Drawn, Numbers
 from precisionflow.report.svg import text_width
 
@@ -67,30 +68,14 @@ def _greys(rows: Mapping[str, Sequence[Image]], notes: Sequence[str]) -> dict[st
 def shades(values: Sequence[float], shape: Sequence[int], *, ends: tuple[float, float]) -> Image:
     """Pixels from black at the lower end to white at the upper; beyond them they are no darker or brighter.
 
-    A first or last axis of length 3 is red, green and blue; of any other third axis the mean is drawn. A flat image is
-    a square where its pixels make one, else a line.
+    Three colours are red, green and blue; of any other number the mean is drawn. See `colours_last`.
     """
     low, high = ends
-    scaled = (np.reshape(values, _plane(shape)) - low) / (high - low if high > low else 1.0)
-    image = _colours_last(np.round(255 * scaled.clip(0, 1)))
+    scaled = (colours_last(values, shape) - low) / (high - low if high > low else 1.0)
+    image = np.round(255 * scaled.clip(0, 1))
+    image = image if image.shape[2] == 3 else image.mean(axis=2)
     step = math.ceil(max(image.shape[:2]) / MOST_PIXELS)
     return image[::step, ::step].astype(np.uint8)
-
-
-def _plane(shape: Sequence[int]) -> tuple[int, ...]:
-    if len(shape) > 1:
-        return tuple(shape)
-    side = math.isqrt(shape[0])
-    return (side, side) if side**2 == shape[0] else (1, shape[0])
-
-
-def _colours_last(image: np.ndarray) -> np.ndarray:
-    if image.ndim == 2:
-        return image
-    colours = image.reshape(*image.shape[:2], -1) if image.ndim > 3 else image
-    if colours.shape[0] in (1, 3) and colours.shape[2] not in (1, 3):
-        colours = np.moveaxis(colours, 0, 2)
-    return colours if colours.shape[2] == 3 else colours.mean(axis=2)
 
 
 def _png(image: Image) -> str:
