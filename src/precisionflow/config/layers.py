@@ -47,13 +47,14 @@ def cut_layers(learning: PredictiveCoding, places: Sequence[int]) -> tuple[int, 
 def kinds_of_errors(learning: PredictiveCoding, model: Chain) -> dict[int, str]:
     """Kinds of the errors whose laws `learning` states, by the number that growth and `raised` count them by.
 
-    Layers with an error are counted from 0; of a model of images all are, the highest state has its precision
-    elsewhere, and the image comes behind them. ValueError of `layers_with_errors`.
+    Layers with an error are counted from 0, whatever lies between them; of a model of images 0 is the highest state,
+    whose precision is the prior's, and the image is the last. ValueError of `layers_with_errors`.
     """
     places = layers_with_errors(learning, count=len(model.layer_kinds))
+    kinds = [model.layer_kinds[place] for place in places]
     if isinstance(model, Generative):
-        return {place: model.layer_kinds[place] for place in places[1:]} | {len(model.layer_kinds): "image"}
-    return {number: model.layer_kinds[place] for number, place in enumerate(places)}
+        return dict(enumerate([*kinds[1:], "image"], start=1))
+    return dict(enumerate(kinds))
 
 
 def require_kinds(learning: PredictiveCoding, kinds: Mapping[int, str | None]) -> None:

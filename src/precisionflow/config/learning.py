@@ -82,9 +82,10 @@ class FixedPrecision(Config):
     """Inverse variance of an error; low values let errors move the states so far that learning suffers. A Student's t
     law has it as inverse square of its scale, a mixture as precision of its narrow component."""
     growth: Positive = 1.0
-    """Factor from each layer with an error to the next one above, below 1 for a decay; `value` is that of the first."""
+    """Layer n of those with an error has value growth^n, counted from 0 at the inputs: below 1 it decays upwards. Of a
+    model of images 0 is the highest state, whose precision is `model.prior`, and the image is the last."""
     raised: tuple[Whole, ...] = ()
-    """Layers whose precision is `raised_by` times that, counted from 0 among those with an error."""
+    """Layers whose precision is `raised_by` times that, counted as for `growth`."""
     raised_by: Positive = 10.0
     last: Precise | None = None
     """What `value` becomes over the optimiser steps, by the same factor in each; none: it stays."""

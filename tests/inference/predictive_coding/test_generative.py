@@ -536,6 +536,28 @@ def test_the_gradient_that_is_compared_is_the_lessons_own(data):
     assert learner.monitored(batch, step=7).cosine == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("states", "layers", "expected"),
+    [
+        ((3,), None, [50.0]),
+        ((3, 4), None, [50.0, 25.0]),
+        ((3, 4), (0,), [50.0]),
+        ((3, 4, 5), None, [50.0, 25.0, 12.5]),
+        ((3, 4, 5), (0, 2), [50.0, 25.0]),
+    ],
+)
+def test_growth_counts_the_errors_from_the_highest_state_to_the_image(states, layers, expected):
+    """100 times 0.5 for each error before it, whatever states without one lie between them."""
+    precision = FixedPrecision(value=100.0, growth=0.5)
+    model = made(coding(precision=precision, layers=layers), states=states)
+    at = torch.zeros(1)
+    assert model.laws[0].precision(at).item() == pytest.approx(PRIOR)
+    assert [law.precision(at).item() for law in (*model.laws.each[1:], model.image_law)] == expected
+    raised = FixedPrecision(value=100.0, growth=0.5, raised=(len(expected),))
+    again = made(coding(precision=raised, layers=layers), states=states)
+    assert again.image_law.precision(at).item() == 10 * expected[-1]
+
+
 def test_a_raised_layer_that_does_not_exist_is_refused():
     """The highest state has the precision of model.prior; the image is the layer behind all states."""
     made(coding(precision=FixedPrecision(value=PRECISION, raised=(1, 2))))

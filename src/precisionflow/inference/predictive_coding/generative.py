@@ -60,10 +60,10 @@ class Generative(nn.Module):
         require_kinds(learning, kinds)
         require_raised(config.prior, [0], key="model.prior")
         prior = layer_law(GaussianLaw(), config.prior, state=network.states[0])
-        shapes = [*network.states, (pixels,)]
+        shapes = [*(network.states[place] for place in self.places), (pixels,)]
         *lower, self.image_law = (
-            layer_law(learning.law_of(kind), learning.precision_of(kind), state=shapes[place], layer=place)
-            for place, kind in kinds.items()
+            layer_law(learning.law_of(kind), learning.precision_of(kind), state=shapes[number], layer=number)
+            for number, kind in kinds.items()
         )
         self.laws = Laws([prior, *lower])
         guessed = learning.start == "amortised"
