@@ -72,10 +72,10 @@ def told(model: TokenNetwork, ids: Tensor, *, windows: int) -> tuple[list[float]
     losses, keys = [], []
     for start in range(0, windows * CONTEXT, CONTEXT):
         window = ids[None, start : start + CONTEXT + 1]
-        with observed(model) as posteriors:
+        with observed(model) as looks:
             raw = model(window[:, :-1])
         losses.append(float(cross_entropy(raw, window[:, 1:]).mean()))
-        keys += [float(posterior.visited.float().mean()) for posterior in posteriors]
+        keys += [float(look.posterior.visited.float().mean()) for look in looks]
     return losses, float(np.mean(keys))
 
 

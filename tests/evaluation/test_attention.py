@@ -53,12 +53,45 @@ def test_a_value_over_two_edges_divides_its_weights_over_both_causes(value, expe
     assert attention_metrics(nn.Linear(1, 1), forward, tokens, cause) == {}
 
 
+VALUES = (
+    kinds.Neighbour(),
+    kinds.Multihop(hops=3),
+    kinds.Hopfield(iterations=1),
+    kinds.Hopfield(iterations=5),
+)
+EDGES = (kinds.OneOfKeys(), kinds.Independent())
+
+
+@pytest.mark.parametrize(
+    ("value", "edges"),
+    [(value, edges) for value in VALUES for edges in EDGES if isinstance(edges, value.posteriors)],
+    ids=repr,
+)
+@pytest.mark.parametrize("width", [2, 8])
+def test_the_masses_of_all_nodes_are_shares_of_one(value, edges, width):
+    """Of one head, narrower or wider than there are nodes."""
+    torch.manual_seed(0)
+    module = attention(kinds.Attention(prior=kinds.Full(), value=value, edges=edges), width=width, heads=1)
+    tokens = 3 * torch.randn(1, TOKENS * width)
+
+    def forward(rows: torch.Tensor) -> None:
+        module(rows.unflatten(-1, (TOKENS, -1)), Sites(torch.arange(TOKENS)))
+
+    masses = [
+        attention_metrics(module, forward, tokens, np.array([[node]]))["attention_on_near_cause"]
+        for node in range(TOKENS)
+    ]
+    assert sum(masses) == pytest.approx(1)
+    assert min(masses) >= 0
+
+
 @pytest.mark.parametrize(
     ("chosen", "visited"),
     [
         ({"prior": {"kind": "window", "before": 1}}, 11 / 6),
         ({"prior": {"kind": "geometric"}, "edges": {"kind": "expanding", "step": 2, "tolerance": 0.0}}, 3.5),
         ({"value": {"kind": "multihop", "hops": 2}, "prior": {"kind": "full"}}, 6),
+        ({"value": {"kind": "hopfield", "iterations": 3}, "prior": {"kind": "full"}}, 6),
     ],
 )
 def test_a_trained_cell_tells_what_it_attends_to(chosen, visited, tmp_path):

@@ -8,9 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from precisionflow.models.attention.attention import Attention
-from precisionflow.models.attention.edges import Posterior
-from precisionflow.models.attention.observed import observed
-from precisionflow.models.attention.sites import Sites
+from precisionflow.models.attention.observed import Look, observed
 
 ROWS = 256
 """Rows that are looked at at once."""
@@ -29,17 +27,14 @@ def attention_metrics(
     of the layer where their sum is largest. The third: mean number of keys that a query looks at, over rows, layers,
     heads and queries.
     """
-    modules = [module for module in model.modules() if isinstance(module, Attention)]
-    if not modules:
+    if not any(isinstance(module, Attention) for module in model.modules()):
         return {}
     masses, visited = [], []
     for rows, places in zip(features.split(ROWS), torch.from_numpy(cause).split(ROWS), strict=True):
-        with torch.no_grad(), observed(model) as posteriors:
+        with torch.no_grad(), observed(model) as looks:
             forward(rows)
-            masses.append(
-                torch.stack([_mass(*of, places) for of in zip(modules, posteriors, strict=True)]).cpu()
-            )
-            visited.append(torch.stack([posterior.visited.float().mean() for posterior in posteriors]).mean())
+            masses.append(torch.stack([_mass(look, places) for look in looks]).cpu())
+            visited.append(torch.stack([look.posterior.visited.float().mean() for look in looks]).mean())
     by_head = torch.cat(masses, dim=1).mean(1).flatten(0, 1)
     found = by_head[by_head.sum(-1).argmax()].tolist()
     names = ("attention_on_near_cause", "attention_on_far_cause")
@@ -48,15 +43,8 @@ def attention_metrics(
     return dict(zip(names[: len(found)], found, strict=True)) | {"keys_visited": mean_visited}
 
 
-def _mass(
-    module: Attention, posterior: Posterior, places: Int[Tensor, "rows causes"]
-) -> Float[Tensor, "rows heads causes"]:
-    """Share of the causes in the weights that the last query's result gives to all tokens' own values."""
-    rows, heads, tokens, _ = posterior.keys.shape
-    at = Sites(torch.arange(tokens, device=posterior.keys.device), None, range(tokens))
-    each = torch.eye(tokens, dtype=posterior.keys.dtype, device=posterior.keys.device)
-    own = each.expand(rows, heads, tokens, tokens)
-    weights = module.value.mean(own, posterior, at)[:, :, -1]
-    shares = weights / weights.sum(-1, keepdim=True)
-    chosen = places.to(shares.device)[:, None].expand(-1, heads, -1)
-    return shares.gather(-1, chosen).double()
+def _mass(look: Look, places: Int[Tensor, "rows causes"]) -> Float[Tensor, "rows heads causes"]:
+    """Share of the causes in what the last query gets."""
+    shares = look.shares()[:, :, -1]
+    chosen = places.to(shares.device)[:, None].expand(-1, shares.shape[1], -1)
+    return shares.gather(-1, chosen)

@@ -106,12 +106,12 @@ def test_attention_on_the_cause_is_the_mass_of_the_best_head(run):
     data = run.data_of()
     (batch,) = part_batches(run.experiment, data / "test.parquet")
     masses = []
-    with torch.no_grad(), observed(predictor.model) as posteriors:
+    with torch.no_grad(), observed(predictor.model) as looks:
         predictor.model(batch.inputs, batch.mask)
     heads = [module for module in predictor.model.modules() if isinstance(module, Attention)]
-    assert len(posteriors) == len(heads)
-    for posterior in posteriors:
-        matrix = posterior.probabilities().numpy()
+    assert len(looks) == len(heads)
+    for look in looks:
+        matrix = look.posterior.probabilities().numpy()
         for head in range(matrix.shape[1]):
             masses.append(np.mean([matrix[i, head, -1, drawn.cause[i, -1]] for i in range(60)]))
     found = predictor.attention_on_cause(run.experiment, data, drawn)

@@ -72,7 +72,7 @@ class SyntheticPredictor(TrainedNetwork):
         return scored._replace(metrics=scored.metrics | of_cause)
 
     def attention_on_cause(self, experiment: Experiment, data: Path, drawn: Drawn) -> float:
-        """Mean over targets of p(edge target -> cause | x) in the head of the layer where that mean is largest."""
+        """Mean over targets of the share of the cause in what the target gets, in the head where it is largest."""
         assert drawn.cause is not None
         first, sums = 0, torch.zeros(())
         for batch in part_batches(experiment, PreparedSplit(data).part("test")):
@@ -80,12 +80,9 @@ class SyntheticPredictor(TrainedNetwork):
             cause = torch.from_numpy(drawn.cause[first : first + len(given.inputs)]).to(self.device)
             first += len(given.inputs)
             row, query = torch.nonzero(cause >= 0, as_tuple=True)
-            with torch.no_grad(), observed(self.model) as posteriors:
+            with torch.no_grad(), observed(self.model) as looks:
                 self.model(given.inputs, given.mask)
-                masses = [
-                    posterior.probabilities()[row, :, query, cause[row, query]].double().sum(0)
-                    for posterior in posteriors
-                ]
+                masses = [look.shares()[row, :, query, cause[row, query]].sum(0) for look in looks]
             sums = sums + torch.stack(masses).cpu()
         return float(sums.max() / (drawn.cause >= 0).sum())
 

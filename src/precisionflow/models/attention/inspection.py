@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from precisionflow.models.attention.observed import Look, looked_into
+from precisionflow.models.attention.observed import Look, observed
 
 Tokens = Int[Tensor, "_texts _tokens *bag"]
 Mask = Bool[Tensor, "_texts _tokens"]
@@ -32,14 +32,14 @@ class OfSymbol(NamedTuple):
 
 def looks(model: nn.Module, tokens: Tokens, mask: Mask | None = None) -> list[Look]:
     """One look at each attention module of the model while it reads some texts."""
-    with torch.no_grad(), looked_into(model) as found:
+    with torch.no_grad(), observed(model) as found:
         model(tokens, mask)
     return found
 
 
 @torch.no_grad()
 def edges(look: Look) -> Float[Tensor, "batch heads queries keys"]:
-    """p(edge), float64."""
+    """p(edge) that the value is a mean by, float64."""
     return look.posterior.probabilities().double()
 
 

@@ -20,6 +20,7 @@ Before = Float[Tensor, "batch heads earlier offered"]
 Offered = Float[Tensor, "batch heads tokens offered"]
 ToAll = Float[Tensor, "batch heads keys offered"]
 Mixed = Float[Tensor, "batch heads queries mixed"]
+Weights = Float[Tensor, "batch heads queries keys"]
 
 
 @runtime_checkable
@@ -44,4 +45,12 @@ class Value(Protocol):
 
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:
         """The value's mean over the edges of each query; the queries stand `at` these sites."""
+        ...
+
+    def averaged_by(self, posterior: Posterior) -> Posterior:
+        """The posterior that the result is a mean by, of the one at the beginning: that of retrieval's last step."""
+        ...
+
+    def weights(self, posterior: Posterior) -> Weights:
+        """W of mean = W own, whose own value retrieval's keys are; `posterior` is the one that it is a mean by."""
         ...

@@ -10,7 +10,7 @@ from precisionflow.models.attention.heads import HeadMaps, Heads
 from precisionflow.models.attention.potentials import Lowered
 from precisionflow.models.attention.rotation import Unrotated
 from precisionflow.models.attention.sites import Sites
-from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll, Tokens
+from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll, Tokens, Weights
 
 
 class Hopfield(nn.Module):
@@ -50,7 +50,14 @@ class Hopfield(nn.Module):
         return self.expectation(posterior, own, at)
 
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
+        last = self.averaged_by(posterior)
+        return self.rotation(last.expectation(last.keys), at.mirrored())  # type: ignore[no-any-return]
+
+    def averaged_by(self, posterior: Posterior) -> Posterior:
         for _ in range(self.iterations - 1):
             retrieved = posterior.expectation(posterior.keys)
             posterior = replace(posterior, queries=self.lowered(retrieved))
-        return self.rotation(posterior.expectation(posterior.keys), at.mirrored())  # type: ignore[no-any-return]
+        return posterior
+
+    def weights(self, posterior: Posterior) -> Weights:
+        return posterior.probabilities()

@@ -4,7 +4,7 @@ import torch
 
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.sites import Sites
-from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll
+from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll, Weights
 from precisionflow.models.attention.values.neighbour import Neighbour
 
 
@@ -29,11 +29,17 @@ class Multihop(Neighbour):
 
     def mean(self, own: Own, posterior: Posterior, at: Sites) -> Mixed:  # noqa: ARG002
         """The sum of the powers themselves: what one hop gives is what the next one averages, and is kept once."""
-        hop = total = posterior.expectation(own)
+        return self._with_later_hops(posterior.expectation(own), posterior)
+
+    def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
+        return posterior.expectation(offered.chunk(self.hops, dim=-1)[-1])
+
+    def weights(self, posterior: Posterior) -> Weights:
+        return self._with_later_hops(posterior.probabilities(), posterior)
+
+    def _with_later_hops(self, first: Mixed, posterior: Posterior) -> Mixed:
+        hop = total = first
         for _ in range(self.hops - 1):
             hop = posterior.expectation(hop)
             total = total + hop
         return total
-
-    def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
-        return posterior.expectation(offered.chunk(self.hops, dim=-1)[-1])

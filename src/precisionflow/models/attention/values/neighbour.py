@@ -7,7 +7,7 @@ from torch import nn
 from precisionflow.models.attention.edges import Posterior
 from precisionflow.models.attention.heads import HeadMaps, split_heads
 from precisionflow.models.attention.sites import Sites
-from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll, Tokens
+from precisionflow.models.attention.values import Before, Mixed, Offered, Own, ToAll, Tokens, Weights
 
 
 class Neighbour(nn.Module):
@@ -33,3 +33,9 @@ class Neighbour(nn.Module):
 
     def expectation(self, posterior: Posterior, offered: ToAll, at: Sites) -> Mixed:  # noqa: ARG002
         return posterior.expectation(offered)
+
+    def averaged_by(self, posterior: Posterior) -> Posterior:
+        return posterior
+
+    def weights(self, posterior: Posterior) -> Weights:
+        return posterior.probabilities()
