@@ -224,7 +224,7 @@ def test_a_precision_begins_with_what_is_given_or_with_the_scale_of_its_potentia
     )
 
 
-@pytest.mark.parametrize("given", [1.5, 4.0, 30.0])
+@pytest.mark.parametrize("given", [1.001, 1.5, 4.0, 30.0, 709.0, 1000.0, 1e6])
 def test_degrees_of_freedom_and_temperature_begin_with_what_is_given(given):
     kind = config.StudentTIsotropic(initial_degrees_of_freedom=given)
     described = config.Attention(potential=kind, temperature=given)

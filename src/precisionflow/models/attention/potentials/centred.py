@@ -44,7 +44,8 @@ class AboveBound(nn.Module):
     def __init__(self, heads: int, *, lowest: float, initial: float) -> None:
         super().__init__()
         self.lowest = lowest
-        self.raw = nn.Parameter(torch.full((heads, 1, 1), math.log(math.expm1(initial - lowest))))
+        above = initial - lowest
+        self.raw = nn.Parameter(torch.full((heads, 1, 1), above + math.log(-math.expm1(-above))))
 
     def forward(self) -> Float[Tensor, "heads 1 1"]:
         return self.lowest + functional.softplus(self.raw)
