@@ -122,6 +122,35 @@ def test_the_mass_outside_the_window_is_that_of_the_geometric_series():
         assert ratio == pytest.approx((naive[1] / naive[0]).item())
 
 
+RATIOS = [1e-300, 1e-12, 1e-8, 6e-8, 6e-7, 1e-4, 0.03, 1.0, 1e4, 1e30, 1e300]
+"""alpha / beta of hyper-priors; the mean of q is 1 / (1 + alpha / beta)."""
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+def test_q_begins_at_the_mean_of_its_hyper_prior(ratio):
+    how = Expanding(alpha=16.0 * ratio, beta=16.0, updates=0, step=1, tolerance=0.0)
+    log_q, unseen = how.inferred(torch.zeros(1, 2), torch.tensor([5]))
+    assert log_q.item() == pytest.approx(-math.log1p(ratio), rel=1e-6)
+    q = math.exp(-math.log1p(ratio))
+    beyond, seen = (sum(q**distance for distance in part) for part in (range(2, 5), range(2)))
+    assert unseen.item() == pytest.approx(beyond / (seen + beyond), rel=1e-5, abs=1e-30)
+
+
+@pytest.mark.parametrize("ratio", RATIOS)
+@pytest.mark.parametrize("rest", [0, 1, 7, 2000])
+def test_the_part_of_the_series_behind_a_window_is_its_sum(ratio, rest):
+    log_q = torch.tensor([-math.log1p(ratio)])
+    found = expanding._Beyond.of(log_q, first=4, available=torch.tensor([4 + rest]))
+    distances = torch.arange(4, 4 + rest).double()
+    masses = distances * log_q.double()
+    torch.testing.assert_close(
+        found.log_mass.double(), masses.logsumexp(0, keepdim=True), rtol=1e-5, atol=1e-5
+    )
+    if rest:
+        mean = (masses.softmax(0) * distances).sum()[None]
+        torch.testing.assert_close(found.distance.double(), mean, rtol=1e-5, atol=1e-5)
+
+
 def test_padding_changes_nothing_at_real_tokens_and_all_stays_finite():
     module = attention(
         config.Attention(prior=config.Geometric(beta=3.0), edges=config.Expanding(step=2)), width=8, heads=2

@@ -34,6 +34,8 @@ NEAR = 64
 """Nearest keys whose log potentials are made by blocks of as many queries: a product of matrices, nothing gathered."""
 GROWTH = 4
 """A window grows by a part of itself, one in so many, where that is more than a step."""
+SERIES = 0.1
+"""Largest |x| whose 1 / (e^x - 1) is taken from its series: four terms leave 1e-13 out, where the poles cost digits."""
 
 Scores = Float[Tensor, "rows window"]
 
@@ -67,18 +69,23 @@ class Expanding:
         """
         distance = torch.arange(scores.shape[1], device=scores.device, dtype=scores.dtype)
         usual = _usual(scores)
-        alpha, beta = self.alpha, torch.full_like(usual, self.beta)
+        alpha, beta = self.alpha, torch.full_like(usual, self.beta, dtype=torch.float64)
         for _ in range(self.updates):
-            log_q = beta.log() - (alpha + beta).log()
+            log_q = _log_mean(alpha, beta).to(usual.dtype)
             log_joint = scores + distance * log_q[:, None]
             beyond = _Beyond.of(log_q, first=scores.shape[1], available=available)
             log_seen, within = _seen(log_joint, distance)
             unseen = (usual + beyond.log_mass - torch.logaddexp(log_seen, usual + beyond.log_mass)).exp()
             alpha, beta = alpha + 1, beta + torch.lerp(within, beyond.distance, unseen)
-        log_q = beta.log() - (alpha + beta).log()
+        log_q = _log_mean(alpha, beta).to(usual.dtype)
         log_tail = usual + _Beyond.of(log_q, first=scores.shape[1], available=available).log_mass
         log_seen = (scores + distance * log_q[:, None]).logsumexp(-1)
         return log_q, (log_tail - torch.logaddexp(log_seen, log_tail)).exp()
+
+
+def _log_mean(alpha: float, beta: Float[Tensor, "rows"]) -> Float[Tensor, "rows"]:
+    """log of beta / (alpha + beta), which may be as near to 1 as the numbers allow."""
+    return -(alpha / beta).clamp(max=torch.finfo(beta.dtype).max).log1p()
 
 
 def _seen(
@@ -112,11 +119,24 @@ class _Beyond(NamedTuple):
 
     @classmethod
     def of(cls, log_q: Float[Tensor, "rows"], *, first: int, available: Int[Tensor, "rows"]) -> "_Beyond":
-        rest = (available - first).clamp(min=0)
-        log_mass = first * log_q + (-torch.expm1(rest * log_q)).log() - (-torch.expm1(log_q)).log()
-        end = rest.clamp(min=1) * log_q
-        passed = log_q.exp() / -torch.expm1(log_q) - rest * end.exp() / -torch.expm1(end)
+        rest = (available - first).clamp(min=0).to(log_q.dtype)
+        end = rest * log_q
+        log_mass = first * log_q + rest.log() + _mean_power(end).log() - _mean_power(log_q).log()
+        passed = _less_pole(log_q) - rest * _less_pole(end)
         return cls(log_mass, first + passed)
+
+
+def _mean_power(x: Float[Tensor, "rows"]) -> Float[Tensor, "rows"]:
+    """(e^x - 1) / x, the mean of e^t over t from 0 to x; 1 at 0."""
+    return torch.where(x == 0, 1.0, torch.expm1(x) / torch.where(x == 0, 1.0, x))
+
+
+def _less_pole(x: Float[Tensor, "rows"]) -> Float[Tensor, "rows"]:
+    """1 / (e^-x - 1) + 1 / x for x <= 0, whose poles at 0 cancel: there the beginning of its series."""
+    near, square = x.abs() < SERIES, x.square()
+    far = torch.where(near, -1.0, x)
+    series = -0.5 - x / 12 * (1 - square / 60 * (1 - square / 42))
+    return torch.where(near, series, 1 / torch.expm1(-far) + 1 / far)
 
 
 @dataclass(frozen=True)
