@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from runs import checkpoints, finish, interrupt, result
 
 from precisionflow.config import Experiment, overlay, resolve
@@ -15,6 +16,9 @@ from precisionflow.records.cards import ModelCard
 from precisionflow.records.files import read_card
 from precisionflow.results.layout import cell_folder, checkpoint_folder
 from precisionflow.results.locks import exclusive
+from precisionflow.training.engines.torch_engine import Torch
+from precisionflow.training.loop import DivergedError
+from precisionflow.training.train import train
 
 STEPS, CHECKPOINT_EVERY = 12, 5
 TEXT = {"training.validate_every": 1}
@@ -100,7 +104,7 @@ def test_a_checkpoint_inside_a_validation_interval_keeps_the_mean_of_its_steps(t
     case = text(**{"training.validate_every": 4})
     finish(*case, tmp_path / "whole")
     interrupt(*case, tmp_path / "out", step=12)
-    assert checkpoints(tmp_path / "out") == [10]
+    assert checkpoints(tmp_path / "out") == [5, 10]
     assert finish(*case, tmp_path / "out") == [12]
     assert result(tmp_path / "out") == result(tmp_path / "whole")
 
@@ -178,3 +182,33 @@ def test_a_run_that_another_process_holds_is_refused(text, tmp_path):
     ):
         finish(*text(), tmp_path / "out")
     assert finish(*text(), tmp_path / "out")[0] == 1
+
+
+def test_a_training_that_diverged_goes_on_from_before_its_last_finite_validation(text, tmp_path, monkeypatch):
+    """Its weights break in step 38; no validation has followed the checkpoint of step 35."""
+    learn, gone_on_from, said = Torch.learn, [], []
+
+    def breaking(engine, parts, share, carried):
+        lessons = learn(engine, parts, share, carried)
+        if share == 38 / 59:
+            torch.nn.init.constant_(engine.network.layers[1].norm.weight, float("inf"))
+        return lessons
+
+    monkeypatch.setattr(Torch, "learn", breaking)
+    experiment, data = text(
+        **{
+            "training.steps": 60,
+            "training.warmup_steps": 59,
+            "training.validate_every": 20,
+            "training.checkpoint_every": 5,
+        }
+    )
+    for _ in range(2):
+        with pytest.raises(DivergedError) as caught:
+            train(experiment, data=data, out=tmp_path, resumed=gone_on_from.append)
+        said.append(str(caught.value))
+        assert checkpoints(tmp_path) == [20]
+    assert gone_on_from == [20]
+    assert said[0] == said[1]
+    place = checkpoint_folder(cell(tmp_path)) / "step-20"
+    assert said[0].endswith(f"last finite validation: step 20; a checkpoint of step 20 is in {place})")

@@ -24,6 +24,7 @@ from precisionflow.results.layout import cell_folder, data_folder
 from precisionflow.training.batches import part_batches
 from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.engines.engine import Engine
+from precisionflow.training.loop import DivergedError
 from precisionflow.training.loop import train as train_networks
 from precisionflow.training.ranks import Ranks
 from precisionflow.training.rules.monitored import AttentionRow, Monitored, SettlingRow
@@ -193,7 +194,7 @@ def test_a_loss_that_is_no_number_ends_in_one_line(diabetes, tmp_path):
     with pytest.raises(
         ValueError,
         match=r"^validation loss is (inf|nan) at step \d+ of seed 0, split 0; lower training.* "
-        r"\(first output that is not finite: (layers\.0|readout|the loss).*; last finite loss: step \d+; "
+        r"\(first output that is not finite: (layers\.0|readout|the loss).*; last finite validation: none; "
         r"no checkpoint\)$",
     ) as caught:
         trained({"training.learning_rate": 1e30}, diabetes, tmp_path)
@@ -356,7 +357,8 @@ def test_the_network_whose_loss_is_no_number_is_named(value, tmp_path):
     with pytest.raises(
         ValueError,
         match=rf"^validation loss is {value} at step 40 of network 2; lower training[^(]*"
-        r" \(first output that is not finite: layer of 2; last finite loss: step 30; no checkpoint\)$",
+        r" \(first output that is not finite: layer of 2; last finite validation: step 30; "
+        r"a checkpoint of step 28 is in .*\)$",
     ):
         train_scripted(losses, tmp_path, steps=40, validate_every=10, patience=1)
 
@@ -373,7 +375,9 @@ def test_checkpoints_are_written_when_due_but_not_at_the_end(tmp_path):
     engine, _, _ = train_scripted(losses, tmp_path, steps=12, validate_every=4, checkpoint_every=5)
     assert engine.advanced == [(0, 4), (4, 5), (5, 8), (8, 10), (10, 12)]
     assert engine.saved == [5, 10]
-    assert [path.name for path in tmp_path.glob("step-*")] == ["step-10"]
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == ["step-10", "step-5"], (
+        "no validation has followed the newest"
+    )
     resumed = Standing.read(tmp_path / "step-10")
     assert (resumed.step, resumed.interval.steps) == (10, 2)
     engine, standing, told = train_scripted(
@@ -382,6 +386,35 @@ def test_checkpoints_are_written_when_due_but_not_at_the_end(tmp_path):
     assert engine.advanced == [(10, 12)]
     assert told == {12: [0, 1]}
     assert [entry[0] for entry in standing.outcomes[0].history if entry[1] == "validation_loss"] == [4, 8, 12]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 5, 7, 11, 13])
+@pytest.mark.parametrize("validate_every", [3, 4, 10])
+def test_the_newest_checkpoint_before_the_last_finite_validation_is_left_and_gone_on_from(
+    every, validate_every, tmp_path, monkeypatch
+):
+    """At most one more lies there while it trains, none after it diverged."""
+    bad = next(step for step in range(21, 40) if step % validate_every == 0)
+    losses = [[math.nan if step >= bad else 1.0 for step in range(validate_every, 41, validate_every)]]
+    lying, save = [], Checkpoints.save
+
+    def told(self, standing, save_engine, **others):
+        save(self, standing, save_engine, **others)
+        lying.append([int(path.name.removeprefix("step-")) for path in tmp_path.glob("step-*")])
+
+    monkeypatch.setattr(Checkpoints, "save", told)
+    with pytest.raises(DivergedError) as caught:
+        train_scripted(losses, tmp_path, steps=40, validate_every=validate_every, checkpoint_every=every)
+    last = bad - validate_every
+    good = last // every * every
+    left = [path.name for path in tmp_path.glob("step-*")]
+    assert left == ([f"step-{good}"] if good else [])
+    named = f"a checkpoint of step {good} is in {tmp_path / f'step-{good}'}" if good else "no checkpoint"
+    assert str(caught.value).endswith(f"last finite validation: step {last}; {named})")
+    assert all(len(steps) <= 2 for steps in lying)
+    assert [max(steps) for steps in lying] == list(range(every, bad, every))
+    latest = Checkpoints(tmp_path, key="key", ranks=Ranks()).latest()
+    assert latest == (tmp_path / f"step-{good}" if good else None)
 
 
 def test_by_default_a_tenth_of_the_steps_lies_between_checkpoints(tmp_path):

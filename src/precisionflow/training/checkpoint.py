@@ -1,4 +1,7 @@
-"""Checkpoints of an unfinished run: whole or absent, one kept, resumable on other numbers of ranks."""
+"""Checkpoints of an unfinished run: whole or absent, resumable on other numbers of ranks.
+
+Two are kept at most: the newest, and the newest that a finite validation has followed or met.
+"""
 
 import contextlib
 import shutil
@@ -38,20 +41,14 @@ class Checkpoints:
         if not self.ranks.all(self._written_key() == self.key):
             self._drop()
             return None
-        newest = self.newest()
-        return newest and newest[1]
+        return max(self._whole().items(), default=(0, None))[1]
 
-    def newest(self) -> tuple[int, Path] | None:
-        """Step and folder of the newest whole checkpoint that lies there."""
-        steps = {
-            int(path.name.removeprefix("step-")): path
-            for path in self.folder.glob("step-*")
-            if not path.suffix
-        }
-        return max(steps.items(), default=None)
+    def good(self, validated: int) -> tuple[int, Path] | None:
+        """Step and folder of the newest whole checkpoint up to `validated`, the step of the last finite validation."""
+        return max((found for found in self._whole().items() if found[0] <= validated), default=None)
 
-    def save(self, standing: Standing, save_engine: Callable[[Path], None]) -> None:
-        """Write a checkpoint, give it its name, drop the older ones."""
+    def save(self, standing: Standing, save_engine: Callable[[Path], None], *, validated: int) -> None:
+        """Write a checkpoint, give it its name, drop all but this one and the `good` one."""
         standing.interval.share(self.ranks)
         final = self.folder / f"step-{standing.step}"
         partial = final.with_suffix(".partial")
@@ -66,10 +63,29 @@ class Checkpoints:
             standing.write(partial)
             shutil.rmtree(final, ignore_errors=True)
             partial.rename(final)
-            for old in self.folder.glob("step-*"):
-                if old != final:
-                    shutil.rmtree(old)
+            good = self.good(validated)
+            kept = {final, good[1] if good else final}
+            for old in set(self.folder.glob("step-*")) - kept:
+                shutil.rmtree(old)
         self.ranks.barrier()
+
+    def keep_good(self, validated: int) -> tuple[int, Path] | None:
+        """Drop all but the `good` one, which is given: the weights of a newer one may be those of a divergence."""
+        self.ranks.barrier()
+        good = self.good(validated)
+        self.ranks.barrier()
+        if self.ranks.first:
+            for found in sorted(self._whole().items(), reverse=True):
+                if found != good:
+                    # a kill inside rmtree must leave no checkpoint that seems whole
+                    shutil.rmtree(found[1].rename(found[1].with_suffix(".partial")))
+        self.ranks.barrier()
+        return good
+
+    def _whole(self) -> dict[int, Path]:
+        """Step -> folder of the whole checkpoints that lie there."""
+        found = (path for path in self.folder.glob("step-*") if not path.suffix)
+        return {int(path.name.removeprefix("step-")): path for path in found}
 
     def _drop(self) -> None:
         """Forget all checkpoints; the key goes first, so that a kill in between leaves none that counts."""

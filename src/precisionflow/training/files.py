@@ -50,7 +50,7 @@ def reading(path: Path, *, checkpoint: Path) -> Iterator[Path]:
         reason = (str(error).splitlines() or ["a file is missing"])[0]
         raise ValueError(
             f"{path}: cannot be read ({reason}); delete the checkpoint {checkpoint} and run again "
-            "to train from the start"
+            "to train from an older one or from the start"
         ) from None
 
 

@@ -10,7 +10,13 @@ from precisionflow.config.training import Training
 from precisionflow.training.checkpoint import Checkpoints
 from precisionflow.training.engines.engine import Engine
 from precisionflow.training.ranks import Ranks
-from precisionflow.training.schedule import checkpoint_due, monitor_due, next_stop, validation_due
+from precisionflow.training.schedule import (
+    checkpoint_due,
+    last_validation,
+    monitor_due,
+    next_stop,
+    validation_due,
+)
 from precisionflow.training.standing import Interval, Standing
 
 STILL_RUNNING = 0.8
@@ -54,13 +60,16 @@ def train(
             for place, loss in enumerate(measured["validation_loss"].tolist()):
                 if not math.isfinite(loss):
                     where = f"validation loss is {loss} at step {stop} of {names[standing.networks[place]]}"
-                    raise DivergedError(f"{where}; {remedy} ({_found(engine, standing, checkpoints, place)})")
+                    good = last_validation(stop - 1, training)
+                    raise DivergedError(
+                        f"{where}; {remedy} ({_found(engine, checkpoints, place, good=good)})"
+                    )
             engine.keep(standing.judge(measured["validation_loss"], patience=training.patience))
             if ranks.first:
                 report(stop, standing.networks, measured)
             _let_go(engine, standing, training=training)
         if checkpoint_due(stop, training) and standing.networks:
-            checkpoints.save(standing, engine.save)
+            checkpoints.save(standing, engine.save, validated=last_validation(stop, training))
     if standing.networks:
         _leave(engine, standing, torch.ones(len(standing.networks), dtype=torch.bool), training=training)
     return standing
@@ -94,19 +103,17 @@ def _record(standing: Standing, measured: Measured) -> None:
         standing.outcomes[network].history += entries
 
 
-def _found(engine: Engine, standing: Standing, checkpoints: Checkpoints, place: int) -> str:
-    """Which layer of a network first gave what is not finite, and from which step a checkpoint is left."""
-    layer, history = engine.not_finite(place), standing.outcomes[standing.networks[place]].history
-    good = max(
-        (step for step, name, v in history if name == "validation_loss" and math.isfinite(v)), default=0
-    )
-    newest = checkpoints.newest()
-    kept = (
-        f"a checkpoint of step {newest[0]} is in {newest[1]}"
-        if newest and newest[0] <= good
-        else "no checkpoint"
-    )
-    return f"first output that is not finite: {layer or 'the loss'}; last finite loss: step {good}; {kept}"
+def _found(engine: Engine, checkpoints: Checkpoints, place: int, *, good: int) -> str:
+    """Which layer of a network first gave what is not finite, and which checkpoint is left from `good` or before.
+
+    All others are dropped, so that the same training never goes on from a later one. `good` is the step of the last
+    finite validation.
+    """
+    layer = engine.not_finite(place)
+    left = checkpoints.keep_good(good)
+    kept = f"a checkpoint of step {left[0]} is in {left[1]}" if left else "no checkpoint"
+    last = f"step {good}" if good else "none"
+    return f"first output that is not finite: {layer or 'the loss'}; last finite validation: {last}; {kept}"
 
 
 def _let_go(engine: Engine, standing: Standing, *, training: Training) -> None:

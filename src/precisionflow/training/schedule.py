@@ -68,6 +68,11 @@ def validation_due(step: int, training: Training) -> bool:
     return step % training.validate_every == 0 or step == training.steps
 
 
+def last_validation(step: int, training: Training) -> int:
+    """The step of the last validation that is due up to `step`; 0: none."""
+    return step if step == training.steps else step - step % training.validate_every
+
+
 def monitor_due(step: int, training: Training) -> bool:
     """After every `monitor_every` steps, and after the last; never without it."""
     every = training.monitor_every

@@ -76,5 +76,5 @@ def test_the_line_names_layer_and_checkpoint(tmp_path: Path, monkeypatch: pytest
         tiny.language_model(tmp_path, **changes)
     said = str(caught.value)
     assert "first output that is not finite: layers.1 (attention), whose weights are not finite;" in said
-    assert "last finite loss: step 20; a checkpoint of step 20 is in " in said
+    assert "last finite validation: step 20; a checkpoint of step 20 is in " in said
     assert Path(said.removesuffix(")").rpartition(" is in ")[2]).is_dir()
