@@ -79,11 +79,12 @@ an error, by its place in the network, and a last one for the output, by the num
 ensemble, else 0. energy: nats a target before the first iteration and after each, of the output its loss. error_norm:
 of the settled errors at each position, the root of the mean over samples of the squared norm over channels. precision:
 their geometric mean there. A sample counts by its weight. quadratic_energy: precision error^2 / 2 there, nats a
-target. All are lists of one number for rows of a table, and empty for the output. cosine: between the gradient that
-its weights learn from and backprop's. errors: number of settled errors, one a channel; of the output 0 but of images.
-pit_error, coverage_NN, dispersion: of `inference.predictive_coding.calibration`, NaN of no errors. head_precision:
-precision of each head of attention, in
-their order, where each has its own; elsewhere empty. A checkpoint has the same of every network that trains."""
+target. All are lists of one number for rows of a table, and empty for the output, but for the precision of an image's
+law: one number, the geometric mean over images and pixels. cosine: between the gradient that its weights learn from
+and backprop's. errors: number of settled errors, one a channel; of the output 0 but of images. pit_error, coverage_NN,
+dispersion: of `inference.predictive_coding.calibration`, NaN of no errors. head_precision: precision of each head of
+attention, in their order, where each has its own; elsewhere empty. A checkpoint has the same of every network that
+trains."""
 _LOOK = {
     "network": _whole,
     "step": _whole,

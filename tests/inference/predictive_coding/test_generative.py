@@ -18,6 +18,7 @@ from precisionflow.config.learning import (
     LearnedPrecision,
     MixtureLaw,
     Momentum,
+    OfKind,
     PredictedPrecision,
     PredictiveCoding,
     StudentTLaw,
@@ -534,6 +535,39 @@ def test_the_gradient_that_is_compared_is_the_lessons_own(data):
     )
     expected = torch.cosine_similarity(mine, other, dim=0).item()
     assert learner.monitored(batch, step=7).cosine == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "precision",
+    [
+        FixedPrecision(value=1.0, last=16.0),
+        LearnedPrecision(initial=PRECISION, lowest=0.1, highest=100.0, per="channel"),
+        PredictedPrecision(initial=PRECISION, lowest=0.1, highest=100.0),
+    ],
+    ids=lambda of: of.kind,
+)
+def test_a_record_tells_the_precision_of_the_images_law(data, precision):
+    """The geometric mean over images and pixels that are seen, twice the sums on two ranks of the same images."""
+    own = {"image": OfKind(precision=precision)}
+    model, (images, given) = made(coding(by_layer=own, iterations=3), beliefs="mode"), data
+    with torch.no_grad():
+        for parameter in model.image_law.parameters():
+            parameter.normal_(std=3.0)
+    factors = (torch.rand(images.shape, dtype=torch.float64) > 0.3).double()
+    learner = GenerativeLearner(model, total=lambda sums: 2 * sums)
+    record = learner.monitored(Batch(given, images, progress=0.5, counts=factors), step=7)
+    *states, output = record.layers
+    assert [len(row.precision) for row in states] == [1, 1]
+    model.image_law.advance(0.5)
+    clamped = model.clamped(images, given, seen=factors)
+    start = begun(clamped, model.learning, model.laws).start
+    settled = settle(clamped, start, model.laws, config=model.learning, steps=3)
+    at = model.image_law.precision(clamped.passed(settled.errors).output).expand_as(images)
+    (told,) = output.precision
+    assert told == pytest.approx(at[factors > 0].log().mean().exp().item(), rel=1e-6)
+    entries = {name: value for _, name, value in record.entries(7)}
+    assert entries["precision_output"] == pytest.approx(told)
+    assert (output.error_norm, output.quadratic_energy) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ class Seen(NamedTuple):
     """Sum over samples and channels of precision e^2 / 2 of each layer."""
     calibrations: list[Calibration]
     """Of each layer's errors, and last of the output's, where it has a law."""
+    output_precision: Float[Tensor, "outputs"]
+    """Geometric mean over samples and channels of the output's precisions: one number where it has a law, else none."""
 
 
 @torch.no_grad()
@@ -68,17 +70,27 @@ def seen(
         of_heads.append(laws[layer].of_heads(stated))
         quadratic.append(energy[there])
         calibrations.append(calibration(laws[layer], error, prediction, weights, total=total))
-    calibrations.append(_of_output(clamped, last, total))
+    of_output, output_precision = _of_output(clamped, last, total)
+    calibrations.append(of_output)
     energies = [*settled.parts[: settled.steps], clamped.parts(last, laws)]
-    return Seen([total(parts) for parts in energies], norms, precisions, of_heads, quadratic, calibrations)
+    summed = [total(parts) for parts in energies]
+    return Seen(summed, norms, precisions, of_heads, quadratic, calibrations, output_precision)
 
 
-def _of_output(clamped: Clamped, last: Pass, total: Callable[[Tensor], Tensor]) -> Calibration:
-    if clamped.output_law is None:
-        return NO_ERRORS
+def _of_output(
+    clamped: Clamped, last: Pass, total: Callable[[Tensor], Tensor]
+) -> tuple[Calibration, Float[Tensor, "outputs"]]:
+    """Calibration and precision of the output's errors, of those that count."""
+    law = clamped.output_law
+    if law is None:
+        return NO_ERRORS, last.output.new_empty(0)
     error = clamped.target - last.output
     weights = torch.ones_like(error) if clamped.factors is None else clamped.factors.expand_as(error)
-    return calibration(clamped.output_law, error, last.output, weights, total=total)
+    logs = law.precision(last.output).log().expand_as(error)
+    summed, counts = total(torch.stack([(weights * logs).sum(), weights.sum()])).split(1)
+    there = counts > 0
+    precision = (summed[there] / counts[there]).exp()
+    return calibration(law, error, last.output, weights, total=total), precision
 
 
 def _by_place(values: Float[Tensor, "samples *places"], present: Present | None, places: int) -> OfPlaces:

@@ -55,6 +55,7 @@ class Monitored(NamedTuple):
             yield step, f"energy_{name}", of.energy[-1]
             if of.error_norm:
                 yield step, f"error_norm_{name}", root_mean_square(of.error_norm)
+            if of.precision:
                 yield step, f"precision_{name}", geometric_mean(of.precision)
             for head, precision in enumerate(of.head_precision):
                 yield step, f"precision_{name}_head_{head}", precision

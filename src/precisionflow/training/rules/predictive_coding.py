@@ -144,7 +144,7 @@ class PredictiveCoding(nn.Module):
             for place, energy, (norm, precision, weighed, heads), cosine, calibration in zip(
                 [*self.places, len(model.layers)],
                 torch.stack(found.energies, dim=1) / samples,
-                [*of_places, ([], [], [], [])],
+                [*of_places, ([], found.output_precision.tolist(), [], [])],
                 [*cosines.layers, cosines.output],
                 found.calibrations,
                 strict=True,
