@@ -263,6 +263,55 @@ def test_a_class_of_one_row_is_told_and_another_target_taken(tmp_path) -> None:
     )
 
 
+def test_a_word_for_a_missing_value_empties_no_level_of_another_column_unsaid(tmp_path) -> None:
+    numbers = cycled("1.5", "2", "3.25", "low", "7", "2.5", "1")
+    table = pd.DataFrame({"A": numbers, "level": cycled("low", "mid", "high"), "y": FRAME["y"]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert "form" not in found.task["source"]
+    assert found.task["source"]["features"] == ["level"]
+    assert found.problems[1:] == (
+        "column 'A' is left out: it holds 'low' in 17 rows beside numbers, and column 'level' has it as a level; empty "
+        "these cells, or state form.missing where it says that a value is missing in both",
+    )
+    assert {column.name: column.levels for column in found.columns}["level"] == 3
+    stated = describe_file(tmp_path / "t.csv", form=FileForm(missing=("low",)))
+    assert stated.task is not None
+    assert stated.task["source"]["form"] == {"missing": ["low"]}
+    once = table.assign(
+        A=[cell.replace("low", "k.A.") for cell in numbers], B=["k.A.", *numbers[:2] * 60][:ROWS]
+    )
+    once.to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv", target="y")
+    assert found.task is not None
+    assert found.task["source"]["form"] == {"missing": ["k.A."]}
+    assert [column.missing for column in found.columns] == [17, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("levels", "number", "told"),
+    [
+        (("none", "attached"), "2", "has the level 'none' in 60 rows; name it in form.missing where it says that"),
+        (("NA", "DE", "FR"), "2", "has the level 'NA' in 40 rows; name it in form.missing where it says that a value"),
+        (("NA", "DE", "FR"), "NA", "loses 'NA' in 40 rows: form.missing names it, as it says in column 'n' that a val"),
+        (("none", "attached"), "none", "is left out: it is constant without 'none'"),
+        (("#N/A", "DE", "FR"), "2", "holds '#N/A', which may say that a value is missing (form.missing)"),
+    ],
+)  # fmt: skip
+def test_a_level_that_may_say_that_a_value_is_missing_is_told(tmp_path, levels, number, told) -> None:
+    table = pd.DataFrame({"level": cycled(*levels), "n": cycled("1", "4", "9", number), "y": FRAME["y"]})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert any(problem.startswith(f"column 'level' {told}") for problem in found.problems), found.problems
+    words = [word for word in {number, *levels} if word in ("#N/A", number) and word != "2"]
+    assert found.task["source"].get("form", {}).get("missing", []) == words
+    predicted = describe_file(tmp_path / "t.csv", target="level").task
+    assert (predicted is None) is ("constant" in told)
+    assert ("drop" in str(predicted)) is ("NA" in words or "#N/A" in words)
+
+
 @pytest.mark.parametrize("texts", [True, False])
 def test_rows_without_a_class_are_dropped(tmp_path, texts) -> None:
     table = FRAME[["note", "wood"] if texts else ["dry", "wood"]]

@@ -15,7 +15,8 @@ from precisionflow.config.sources import SUFFIXES, TextFile, table_suffix
 from precisionflow.config.tables import FileForm
 from precisionflow.config.tasks import Tagging, Task
 from precisionflow.config.tasks.texts import Tag
-from precisionflow.data.described import Described, beside, describe_column, words_in
+from precisionflow.data.described import Described
+from precisionflow.data.described_table import beside, describe_columns
 from precisionflow.data.encoding import MOST_LEVELS
 from precisionflow.data.prepare import open_task
 from precisionflow.data.readers.conllu import Skipped, is_conllu, read_sentences
@@ -150,16 +151,10 @@ def _describe_table(file: TableInFile, target: str | None, form: FileForm | None
     if target is not None:
         file.check_columns([target])
     rows, whole, nested = _beginning(file)
-    place = place_of(file)
-    words = {name: words_in(rows[name], place) for name in rows.column_names}
-    every = {word for found in words.values() for word in found}
-    place = replace(place, missing=(*place.missing, *sorted(every)))
-    alone = tuple(
-        nested[name]
-        if name in nested
-        else describe_column(name, rows[name], place, words=words[name], index=name in file.index_columns)
-        for name in file.names
-    )
+    known = {
+        column.name: column for column in describe_columns(rows, place_of(file), index=file.index_columns)
+    }
+    alone = tuple(nested.get(name) or known[name] for name in file.names)
     chosen = _target(alone, target)
     columns = beside(alone, chosen)
     task, said, left_out = _task(file, columns, chosen, form)

@@ -28,7 +28,7 @@ from precisionflow.data.readers.cells import (
     numbers_of,
     texts_of,
 )
-from precisionflow.data.readers.mistakes import SAYS_MISSING, has_unit, is_signed
+from precisionflow.data.readers.mistakes import has_unit, is_signed
 from precisionflow.data.readers.moments import formats_of
 
 SHORT = 40
@@ -36,7 +36,8 @@ SHORT = 40
 _CODE = re.compile("0[0-9]+")
 _NINES = re.compile(r"-9{2,}([.]0+)?")
 _NAME_IT = "name it in form.missing where it says that a value is missing"
-_ALMOST_A_NUMBER = re.compile(r"[-+]?[0-9.,' ]*[0-9]([eE][-+]?[0-9]+)?")
+ALMOST_A_NUMBER = re.compile(r"[-+]?[0-9.,' ]*[0-9]([eE][-+]?[0-9]+)?")
+"""A number by some marks, or by none."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Described:
     """Distinct values."""
     problems: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    """Cells that seem to say that a value is missing."""
+    """Cells that say that a value is missing, by the block's form."""
     format: str | None = None
     """Of dates."""
     once: tuple[str, ...] = ()
@@ -60,6 +61,10 @@ class Described:
     fault: str | None = None
     """Why it is no feature and no target, as what it does; none where it may be one."""
     numbers: Float[np.ndarray, "rows"] | None = field(default=None, repr=False)
+
+    def with_problem(self, problem: str) -> "Described":
+        """The column with something to look at."""
+        return replace(self, problems=(*self.problems, problem))
 
     def faulty(self, fault: str) -> "Described":
         """The column with something that leaves it out of the features."""
@@ -88,27 +93,13 @@ class Described:
         return self.kind in kinds and _whole(self.numbers) and 2 <= self.levels <= 100
 
 
-def words_in(cells: pa.ChunkedArray, place: Place) -> tuple[str, ...]:
-    """Cells of a column that seem to say that a value is missing, sorted."""
-    if not is_read(cells):
-        return ()
-    counts = Counter(texts_of(cells, place).to_pylist())
-    del counts[None]
-    return tuple(sorted({cell for cell in counts if SAYS_MISSING.fullmatch(cell)} | _among_numbers(counts)))
-
-
 def is_read(cells: pa.ChunkedArray) -> bool:
     """Whether a column has a value in each row."""
     return not (pa.types.is_nested(cells.type) or pa.types.is_binary(cells.type))
 
 
-def describe_column(
-    name: str, cells: pa.ChunkedArray, place: Place, *, words: tuple[str, ...] = (), index: bool = False
-) -> Described:
-    """What a column holds, and what is wrong with it by itself; `index`: it is that of a pandas frame.
-
-    `words` are those among its cells that seem to say that a value is missing, which the place knows.
-    """
+def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: bool = False) -> Described:
+    """What a column holds, and what is wrong with it by itself; `index`: it is that of a pandas frame."""
     if not is_read(cells):
         return Described(name, "other", str(cells.type)).faulty(f"holds {cells.type}, which no task reads")
     counts = Counter(texts_of(cells, place).to_pylist())
@@ -117,18 +108,13 @@ def describe_column(
     if not filled:
         return Described(name, "empty", "nothing", lacking).faulty("is empty")
     once = tuple(cell for cell, count in filled.items() if count == 1)
-    found = replace(
-        _found(name, cells, place, filled), missing=lacking, levels=len(filled), words=words, once=once
-    )
-    if words:
-        problem = f"holds {', '.join(map(repr, words))}, which may say that a value is missing (form.missing)"
-        found = replace(found, problems=(*found.problems, problem))
+    found = replace(_found(name, cells, place, filled), missing=lacking, levels=len(filled), once=once)
     if codes := sorted(cell for cell in filled if found.kind == "number" and _CODE.fullmatch(cell)):
         problem = f"holds {codes[0]!r}, whose zeros a number loses; say {{kind: category}} where it is a code"
-        found = replace(found, problems=(*found.problems, problem))
+        found = found.with_problem(problem)
     if standing := _stands_for_none(filled, found):
         held = f"holds {standing} in {filled[standing]} rows, where others are 0 and above"
-        found = replace(found, problems=(*found.problems, f"{held}; {_NAME_IT}"))
+        found = found.with_problem(f"{held}; {_NAME_IT}")
     if index:
         return found.faulty("is the index of a pandas frame")
     if _is_numbering(found):
@@ -177,15 +163,6 @@ def _by_name(found: Described, levels: set[str]) -> str | None:
 def _whole(values: Float[np.ndarray, "rows"] | None) -> bool:
     known = np.empty(0) if values is None else values[np.isfinite(values)]
     return bool((known == np.floor(known)).all())
-
-
-def _among_numbers(counts: Mapping[str | None, int]) -> set[str]:
-    """The one word that stands in several rows of a column of numbers, where there is one."""
-    words = {cell for cell in counts if cell is not None and not _ALMOST_A_NUMBER.fullmatch(cell)}
-    if any(word.casefold() in {*TRUE, *FALSE} or is_signed(word) or has_unit(word) for word in words):
-        return set()
-    held = sum(counts[word] for word in words)
-    return words if len(words) == 1 and 1 < held < 0.5 * sum(counts.values()) else set()
 
 
 def _is_numbering(found: Described) -> bool:
@@ -242,7 +219,7 @@ def _of_formats(formats: Sequence[str | None]) -> tuple[str, ...]:
 
 def _mixed(error: str, filled: Mapping[str, int], place: Place) -> str | None:
     """What is wrong with a column of which most cells are numbers, with signs or units or without."""
-    plain = sum(count for cell, count in filled.items() if _ALMOST_A_NUMBER.fullmatch(cell))
+    plain = sum(count for cell, count in filled.items() if ALMOST_A_NUMBER.fullmatch(cell))
     signed = sum(count for cell, count in filled.items() if is_signed(cell))
     united = sum(count for cell, count in filled.items() if has_unit(cell))
     levels = not plain and not signed and len(filled) <= 20
@@ -256,33 +233,3 @@ def _levels(filled: Mapping[str, int]) -> str:
     shown = sorted(filled, key=lambda cell: (-filled[cell], cell))[:4]
     listed = ", ".join(f"{cell[:SHORT]} ({filled[cell]})" for cell in shown)
     return f"{len(filled)} levels: {listed}" + (", ..." if len(filled) > 4 else "")
-
-
-def beside(columns: tuple[Described, ...], target: Described | None) -> tuple[Described, ...]:
-    """The columns with what is wrong with them beside one another: copies, and what is the target in another unit."""
-    first: dict[bytes, str] = {}
-    found = []
-    for column in columns:
-        values = column.numbers
-        if values is None or column.levels < 2 or not column.usable:
-            found.append(column)
-            continue
-        original = first.setdefault(values.tobytes(), column.name)
-        if target is not None and column.name != target.name and _is_straight(values, target.numbers):
-            column = column.faulty(f"is the target {target.name!r}, or that in another unit")
-        elif original != column.name and (target is None or column.name != target.name):
-            column = column.faulty(f"is a copy of column {original!r}")
-        found.append(column)
-    return tuple(found)
-
-
-def _is_straight(values: Float[np.ndarray, "rows"], target: Float[np.ndarray, "rows"] | None) -> bool:
-    """Whether two columns of three or more different numbers lie on a straight line."""
-    if target is None:
-        return False
-    both = np.isfinite(values) & np.isfinite(target)
-    a, b = values[both], target[both]
-    if len(np.unique(a)) < 3 or len(np.unique(b)) < 3:
-        return False
-    with np.errstate(all="ignore"):
-        return bool(abs(np.corrcoef(a, b)[0, 1]) >= 1 - 1e-12)
