@@ -169,6 +169,8 @@ ODD = {
     "PassengerId": ([str((n * 7) % 1009) for n in range(ROWS)], "is called an identifier"),
     "uuid": ([f"{n * 977:08x}-{n * 31:04x}" for n in range(ROWS)], "is called an identifier"),
     "index": ([str(n * 3) for n in range(ROWS)], "numbers the rows"),
+    "sample": ([str(ROWS - n) for n in range(ROWS)], "numbers the rows"),
+    "tree": ([str(1000 + n) for n in np.random.default_rng(1).permutation(ROWS)], "number of 1000 to 1119 once, as"),
     "sample_weight": ([str(n % 5 + 0.5) for n in range(ROWS)], "state task.source.weights"),
 }  # fmt: skip
 """Column -> (cells, why it is left out)."""
@@ -207,6 +209,21 @@ def test_a_column_of_a_known_kind_is_a_feature(tmp_path, cells, said, told) -> N
     assert found.task["source"]["columns"] == {"odd": said}
     assert ("missing" in found.task["source"]) is False
     assert [told in problem for problem in found.problems] == [True] * bool(told)
+
+
+@pytest.mark.parametrize("step", [1, -1, 7])
+@pytest.mark.parametrize("name", ["year", "rank", "t"])
+def test_consecutive_numbers_that_are_called_a_quantity_are_a_feature_and_told(tmp_path, name, step) -> None:
+    numbers = [1900 + n * step % ROWS for n in range(ROWS)] if step > 0 else [*range(2019, 1899, -1)]
+    FRAME[["y"]].assign(**{name: numbers})[[name, "y"]].to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert found.task["source"]["target"] == "y"
+    assert "features" not in found.task["source"]
+    assert found.problems == (
+        f"column {name!r} holds each whole number of 1900 to 2019 once, as numbers of rows do; leave it out of "
+        "task.source.features where it is one",
+    )
 
 
 def odd_table(seed: int) -> pd.DataFrame:
@@ -391,6 +408,10 @@ def test_a_remedy_is_an_option_of_the_command(line: Line, tmp_path) -> None:
     assert form_of([r"delimiter=\t"]) == found
     path.write_text("by me\n\na,b,y\n" + "1,2,3\n" * 9)
     assert "state what stands above the names, --form 'skip_lines=2', or" in line.fails("describe", path)
+    (tmp_path / "t.md").write_bytes("Größe\n".encode("latin-1") * 9)
+    assert "state its encoding, such as --form 'encoding=cp1252', or" in line.fails(
+        "describe", tmp_path / "t.md"
+    )
     assert as_options("name it in task.source.form.missing") == "name it in --form missing"
 
 
@@ -453,6 +474,56 @@ def test_files_that_cannot_be_read_are_told_in_one_line(line: Line, tmp_path) ->
     assert "column 'z' is missing (there are a, b)" in line.fails(
         "describe", tmp_path / "t.csv", "--form", "skip_lines=1", "--target", "z"
     )
+
+
+_ROWS = "".join(f"{i % 7}.5;{i};oak\n" for i in range(60))
+FAULTY = {
+    "a line with more cells": ("t.txt", f"a;b;wood\n{_ROWS}1;2;oak;5\n", "has 4 cells, the header 3"),
+    "a name twice": ("t.txt", f"a;a;wood\n{_ROWS}", "column 'a' stands there twice"),
+    "a byte of another encoding": ("t.txt", f"a;b;wood\n{_ROWS}1.5;2;\udce4\n", "line 62 has the byte 0xe4"),
+    "blanks between cells": (
+        "t.txt",
+        "a b\n1 2.5\n3 4\n5 6\n7 8\n",
+        "separate columns by commas, not by blanks",
+    ),
+    "another name": ("t.dat", f"a;b;wood\n{_ROWS}", "seems to be a table; let its name end in .csv"),
+    "another name, blanks": (
+        "t.data",
+        "1 2.5\n3 4\n5 6\n7 8\n",
+        "seems to be a table; let its name end in .csv",
+    ),
+    "an array of objects": (
+        "t.json",
+        '[\n {"a": 1, "y": 2},\n {"a": 2, "y": 3}\n]\n',
+        "is JSON; write one object a",
+    ),
+    "an array in .txt": (
+        "t.txt",
+        '[{"a": 1, "y": 2}, {"a": 2, "y": 3}]\n',
+        "is JSON; write one object a line",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_table_with_a_fault_is_not_described_as_a_text(line: Line, tmp_path, name) -> None:
+    called, content, reason = FAULTY[name]
+    (tmp_path / called).write_bytes(content.encode("utf-8", "surrogateescape"))
+    assert reason in line.fails("describe", tmp_path / called)
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.md", "t.log"])
+def test_texts_with_commas_and_numbers_are_texts(tmp_path, name) -> None:
+    lines = [
+        "In 1921, on a day in May, it rained",
+        "\u201cYes,\u201d she said, \u201cin 1921, 1922 and 1923.\u201d",
+        "",
+        "1, 2, 3: go!",
+    ]
+    (tmp_path / name).write_text("\n".join([*lines, "and so it was, all in all"] * 40))
+    found = describe_file(tmp_path / name)
+    assert found.task is not None
+    assert found.task["kind"] == "next_token"
 
 
 def sentences(*given: list[tuple[str, str, str]]) -> str:

@@ -129,6 +129,7 @@ def as_options(message: str) -> str:
     """A message on a file's form with the options that `form_of` reads, in place of what an experiment would state."""
     keys = "|".join(FileForm.model_fields)
     message = message.replace(" and say what becomes of it in task.source.missing", "")
+    message = re.sub(r"task\.source\.encoding: ([\w-]+)", r"--form 'encoding=\1'", message)
     stated = re.sub(rf"(task\.source\.form: )?\{{((?:{keys}): [^}}]*)\}}", _as_option, message)
     return re.sub(r"task\.source\.form(\.(?=\w))?", lambda found: f"--form{' ' * bool(found[1])}", stated)
 

@@ -15,6 +15,11 @@ _IDENTIFIER = re.compile(r"(?i:(.*[ _.-])?(ids?|uuid|guid))|.*[a-z](Id|ID)")
 _CUT = re.compile(
     r"(.*[ _.-])?(splits?|folds?|partition|subset)|(is|in)[ _.-](train|training|test|valid)", re.IGNORECASE
 )
+_ORDERED = re.compile(
+    r"[xt]|(.*[ _.-])?(year|month|week|day|hour|minute|second|date|time|age|step|epoch|cycle|round|generation|rank"
+    r"|ranking|position|place|jahr|monat|woche|tag|stunde|datum|zeit|alter|rang|platz)",
+    re.IGNORECASE,
+)
 _WEIGHTS = re.compile(r"weights|(sample|case|row|instance)[ _.-]?weights?", re.IGNORECASE)
 
 
@@ -31,6 +36,11 @@ def is_called_numbering(name: str) -> bool:
 def is_called_identifier(name: str) -> bool:
     """Whether a column that names a row, or what some rows belong to, may be called so."""
     return _IDENTIFIER.fullmatch(name.strip()) is not None
+
+
+def is_called_ordered(name: str) -> bool:
+    """Whether a column of consecutive whole numbers is called as a quantity that may say something: a time, a rank."""
+    return _ORDERED.fullmatch(name.strip()) is not None
 
 
 def is_called_cut(name: str) -> bool:

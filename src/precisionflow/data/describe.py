@@ -23,6 +23,7 @@ from precisionflow.data.readers.conllu import Skipped, is_conllu, read_sentences
 from precisionflow.data.readers.header import NoNamesError
 from precisionflow.data.readers.json_lines import NestedError
 from precisionflow.data.readers.table_file import TableInFile
+from precisionflow.data.readers.table_signs import table_remedy
 from precisionflow.data.sources.table_rows import place_of
 from precisionflow.data.sources.text_file import open_text_files
 
@@ -63,12 +64,10 @@ def describe_file(path: Path, *, target: str | None = None, form: FileForm | Non
         raise ValueError(f"{path}: is no file; give a table or a text")
     if is_conllu(path):
         found, whole = _describe_sentences(path, target)
-    elif (suffix := table_suffix(path.name)) not in SUFFIXES or (
-        suffix == ".txt" and target is None and not _is_table(path, form)
-    ):
-        found, whole = _describe_text(path, form)
-    else:
+    elif _is_table(path, target, form):
         found, whole = _describe_table(TableInFile.open(path, form), target, form)
+    else:
+        found, whole = _describe_text(path, form)
     if whole or path.stat().st_size <= MOST_BYTES:
         return _tried(found)
     untried = f"the block is not tried, as {path} is larger than {MOST_BYTES >> 20} MiB: a row behind may be refused"
@@ -112,16 +111,25 @@ def _describe_sentences(path: Path, target: str | None) -> tuple[Description, bo
     return Description(summary, (), tuple(problems), task, said), len(sentences) < MOST_ROWS
 
 
-def _is_table(path: Path, form: FileForm | None) -> bool:
-    """Whether a file of text has two or more columns, and one of numbers, truth values or dates among them.
+def _is_table(path: Path, target: str | None, form: FileForm | None) -> bool:
+    """Whether a file is called a table, or is a `.txt` with a column of numbers, truth values or dates beside others.
 
-    ValueError where it has, and no line that names them.
+    ValueError for what seems to be a table: the reason why it cannot be read as one.
     """
+    suffix = table_suffix(path.name)
+    if suffix not in SUFFIXES:
+        if remedy := table_remedy(path):
+            raise ValueError(f"{path}: {remedy}")
+        return False
+    if suffix != ".txt" or target is not None:
+        return True
     try:
         found, _ = _describe_table(TableInFile.open(path, form), None, form)
     except NoNamesError:
         raise
     except ValueError:
+        if table_remedy(path):
+            raise
         return False
     return len(found.columns) > 1 and any(c.kind in ("number", "boolean", "date") for c in found.columns)
 

@@ -15,6 +15,7 @@ from precisionflow.data.called import (
     is_called_cut,
     is_called_identifier,
     is_called_numbering,
+    is_called_ordered,
     is_called_weights,
     is_unnamed_index,
     numbers_rows,
@@ -33,6 +34,8 @@ from precisionflow.data.readers.moments import formats_of
 
 SHORT = 40
 """Characters of the longest level."""
+FEW = 10
+"""Rows whose consecutive whole numbers may stand in any order by chance."""
 _CODE = re.compile("0[0-9]+")
 _NINES = re.compile(r"-9{2,}([.]0+)?")
 _NAME_IT = "name it in form.missing where it says that a value is missing"
@@ -117,8 +120,12 @@ def describe_column(name: str, cells: pa.ChunkedArray, place: Place, *, index: b
         found = found.with_problem(f"{held}; {_NAME_IT}")
     if index:
         return found.faulty("is the index of a pandas frame")
-    if _is_numbering(found):
-        return found.faulty("numbers the rows, which would tell the model their order")
+    if fault := _numbering(found):
+        return found.faulty(fault)
+    if _holds_each_once(found.numbers):
+        found = found.with_problem(
+            f"{_each_once(found)}, as numbers of rows do; leave it out of task.source.features where it is one"
+        )
     if len(filled) == 1 and len(cells) > 1:
         return found.faulty("is constant")
     said = _by_name(found, set(filled))
@@ -165,13 +172,40 @@ def _whole(values: Float[np.ndarray, "rows"] | None) -> bool:
     return bool((known == np.floor(known)).all())
 
 
-def _is_numbering(found: Described) -> bool:
+def _numbering(found: Described) -> str | None:
+    """Why a column is taken for one that numbers the rows, or names them by numbers; none of others.
+
+    Consecutive whole numbers that are called a time or a rank may say something; so may few in any order.
+    """
+    order = "numbers the rows, which would tell the model their order"
     if is_unnamed_index(found.name):
-        return True
+        return order
     values = found.numbers
     if values is None or len(values) < 3 or not numbers_rows(values):
+        return None
+    if is_called_numbering(found.name):
+        return order
+    if not _holds_each_once(values) or is_called_ordered(found.name):
+        return None
+    if (np.diff(values) == 1).all() or (np.diff(values) == -1).all():
+        return order
+    if len(values) < FEW:
+        return None
+    return (
+        f"{_each_once(found)}, as what numbers the rows does; name it in task.source.features where it says something "
+        "of the target"
+    )
+
+
+def _holds_each_once(values: Float[np.ndarray, "rows"] | None) -> bool:
+    """Whether a column holds consecutive whole numbers, in any order."""
+    if values is None or len(values) < 3:
         return False
-    return is_called_numbering(found.name) or bool((np.diff(values) == 1).all())
+    return numbers_rows(values) and bool(np.ptp(values) == len(values) - 1)
+
+
+def _each_once(found: Described) -> str:
+    return f"holds each whole number of {found.holds} once"
 
 
 def _found(name: str, cells: pa.ChunkedArray, place: Place, filled: Mapping[str, int]) -> Described:
