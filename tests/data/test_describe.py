@@ -267,6 +267,36 @@ def test_a_block_is_one_that_prepare_takes_whatever_the_table(line: Line, tmp_pa
     assert kinds["No task"] < 15, kinds
 
 
+TARGETS = {
+    "classes last": (["width", "y", "wood"], "classification", "wood"),
+    "numbers last": (["wood", "y"], "regression", "y"),
+    "two numbers": (["width", "two"], "classification", "two"),
+    "few numbers": (["width", "few"], "regression", "few"),
+    "a text beside a date": (["note", "wood", "cut"], "sequence_classification", "wood"),
+    "a text beside an identifier and a date": (
+        ["id", "cut", "note", "two"],
+        "sequence_classification",
+        "two",
+    ),
+}
+"""Case -> (columns, kind of the task, its target)."""
+
+
+@pytest.mark.parametrize("case", TARGETS)
+def test_the_target_is_the_last_column_that_may_be_one(tmp_path, case) -> None:
+    names, kind, target = TARGETS[case]
+    table = FRAME.assign(two=cycled("0", "1", "1"), few=cycled("0", "1", "2"))[names]
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = describe_file(tmp_path / "t.csv")
+    assert found.task is not None
+    assert (found.task["kind"], found.task["source"]["target"]) == (kind, target)
+    assert ("its two numbers are read as classes" in found.said) is (case == "two numbers")
+    assert ("its 3 numbers are classes, state task.kind: classification" in found.said) is (
+        case == "few numbers"
+    )
+    prepare([resolved(found.task)], out=tmp_path / "out")
+
+
 def test_a_class_of_one_row_is_told_and_another_target_taken(tmp_path) -> None:
     table = FRAME[["dry", "wood"]].assign(last=["once", *["often", "seldom"] * 60][:ROWS])
     table.to_csv(tmp_path / "t.csv", index=False)

@@ -15,7 +15,7 @@ from precisionflow.config.sources import SUFFIXES, TextFile, table_suffix
 from precisionflow.config.tables import FileForm
 from precisionflow.config.tasks import Tagging, Task
 from precisionflow.config.tasks.texts import Tag
-from precisionflow.data.described import Described
+from precisionflow.data.described import FEW, Described
 from precisionflow.data.described_table import beside, describe_columns
 from precisionflow.data.encoding import MOST_LEVELS
 from precisionflow.data.prepare import open_task
@@ -228,23 +228,35 @@ def _rows_at_first(file: TableInFile, names: Sequence[str]) -> tuple[pa.Table, b
 
 
 def _target(columns: Sequence[Described], name: str | None) -> Described | None:
-    """The named column; else the last that may hold classes of texts, or numbers; rather one without a class of one
-    row."""
+    """The named column; else the last that may hold classes of texts, or without texts classes or numbers; rather one
+    without a class of one row."""
     if name is not None:
         return next(column for column in columns if column.name == name)
-    usable = [column for column in columns if column.usable]
-    classes = [column for column in usable if column.holds_classes]
-    classes = [column for column in classes if not column.once] or classes
-    numbers = [column for column in usable if column.kind == "number"]
-    candidates = classes if _texts_among(columns) else numbers or classes
+    texts = _texts_among(columns)
+    candidates = [
+        column
+        for column in columns
+        if column.usable and (column.holds_classes or (column.kind == "number" and not texts))
+    ]
+    plain = [column for column in candidates if not column.once or (column.kind == "number" and not texts)]
+    candidates = plain or candidates
     return candidates[-1] if candidates else None
 
 
 def _texts_among(columns: Sequence[Described]) -> list[Described]:
-    """The column of texts, or the two of pairs, where the others that say something may be their classes; else none."""
-    texts = [column for column in columns if column.usable and column.kind == "text"]
-    others = [column for column in columns if column.usable and column.kind != "text"]
+    """The column of texts, or the two of pairs, where the others that say something may be their classes or are dates;
+    else none."""
+    usable = [column for column in columns if column.usable]
+    texts = [column for column in usable if column.kind == "text"]
+    others = [column for column in usable if column.kind not in ("text", "date")]
     return texts if len(texts) in (1, 2) and all(column.holds_classes for column in others) else []
+
+
+def _is_class(target: Described) -> bool:
+    """Whether a column of levels or of two whole numbers is read as classes: each in two rows or more."""
+    return target.kind in ("category", "boolean") or (
+        target.holds_classes and target.levels == 2 and not target.once
+    )
 
 
 def _task(
@@ -264,7 +276,8 @@ def _task(
             f"column {target.name!r} holds {target.kind} values: tasks predict numbers and classes",
             (),
         )
-    if (of_texts or target.kind != "number") and target.once:
+    by_class = of_texts or _is_class(target)
+    if by_class and target.once:
         return None, f"column {target.name!r} has the class {target.once[0]!r} in one row; {_ONE_ROW}", ()
     read = ("text",) if of_texts else ("number", "boolean", "date", "category")
     used = [column for column in others if column.kind in read]
@@ -290,9 +303,15 @@ def _task(
             f"predicts the class {target.name!r}{pairs}",
             left_out,
         )
-    if target.kind == "number":
-        return {"kind": "regression", "source": source}, f"predicts {target.name!r}", left_out
-    return {"kind": "classification", "source": source}, f"predicts the class {target.name!r}", left_out
+    if by_class:
+        numbers = ", as its two numbers are read as classes" if target.kind == "number" else ""
+        said_of = f"predicts the class {target.name!r}{numbers}"
+        return {"kind": "classification", "source": source}, said_of, left_out
+    few = f"; where its {target.levels} numbers are classes, state task.kind: classification"
+    said_of = (
+        f"predicts the number {target.name!r}{few if target.holds_classes and target.levels <= FEW else ''}"
+    )
+    return {"kind": "regression", "source": source}, said_of, left_out
 
 
 def _left_out(column: Described, *, of_texts: bool) -> str:

@@ -35,7 +35,7 @@ from precisionflow.data.readers.moments import formats_of
 SHORT = 40
 """Characters of the longest level."""
 FEW = 10
-"""Rows whose consecutive whole numbers may stand in any order by chance."""
+"""Consecutive whole numbers that may stand in any order by chance; numbers that may be classes."""
 _CODE = re.compile("0[0-9]+")
 _NINES = re.compile(r"-9{2,}([.]0+)?")
 _NAME_IT = "name it in form.missing where it says that a value is missing"
