@@ -59,13 +59,24 @@ class Records:
         return np.array([[mean(np.array(row[column])) for row in run[:-1]] for run in self.runs])
 
     def calibrated(self) -> list[tuple[int, Row]]:
-        """Layers whose errors have a law, by their places in the rows: means over the runs of their calibration."""
+        """Layers whose errors have a law, by their places in the rows: means over the runs of their calibration.
+
+        Of precision the geometric mean, over positions and runs.
+        """
         first, *_ = self.runs
         return [
-            (index, {name: float(np.mean([run[index][name] for run in self.runs])) for name in CALIBRATION})
+            (
+                index,
+                {name: float(np.mean([run[index][name] for run in self.runs])) for name in CALIBRATION}
+                | {"precision": float(_geometric_mean(self._precisions(index)))},
+            )
             for index, row in enumerate(first)
             if row["errors"]
         ]
+
+    def _precisions(self, index: int) -> Float[np.ndarray, "runs"]:
+        """Geometric mean over positions of each run."""
+        return np.array([_geometric_mean(np.array(run[index]["precision"])) for run in self.runs])
 
     def by_place(self, column: str) -> Float[np.ndarray, "layers places"]:
         """The same means over the runs, at each position that all runs have."""

@@ -146,10 +146,23 @@ def test_the_calibration_of_each_layer_with_errors_is_a_mean_over_the_runs(tmp_p
     other = [record(0.0)[0], record(0.0)[1] | {"pit_error": 0.02, "coverage_95": 0.98}, record(0.0)[2]]
     (of,) = shown(group_of(tmp_path, {"predictive_coding": [record(0.0), other]})).context["groups"]
     assert [[entry.text for entry in line] for line in of.calibration.rows] == [
-        ["predictive_coding", "640", "0.00030", "50.0 %", "90.0 %", "95.0 %", "1.00"],
-        ["predictive_coding", "640", "0.040", "90.0 %", "99.0 %", "99.0 %", "0.200"],
+        ["predictive_coding", "6.00", "640", "0.00030", "50.0 %", "90.0 %", "95.0 %", "1.00"],
+        ["predictive_coding", "2.00", "640", "0.040", "90.0 %", "99.0 %", "99.0 %", "0.200"],
     ]
     assert [line[0].note for line in of.calibration.rows] == ["layer 0", "layer 2"]
+
+
+def test_the_calibration_of_an_image_stands_beside_its_precision(tmp_path):
+    runs = [
+        [*record(0.0)[:2], record(0.0)[2] | {"precision": [precision], "errors": 64, "dispersion": 1.0}]
+        for precision in (2.0, 8.0)
+    ]
+    for run in runs:
+        run[2] |= {"pit_error": 0.01, "coverage_50": 0.5, "coverage_90": 0.9, "coverage_95": 0.95}
+    (of,) = shown(group_of(tmp_path, {"predictive_coding": runs})).context["groups"]
+    *_, image = of.calibration.rows
+    assert [entry.text for entry in image][:3] == ["predictive_coding", "4.00", "64"]
+    assert image[0].note == "output"
 
 
 def test_members_of_an_ensemble_are_runs(tmp_path):

@@ -114,6 +114,7 @@ def _calibration(group: Group, found: Mapping[int, Records]) -> Table:
             body.append(
                 (
                     Entry(group.names[index], _name(of, place)),
+                    Entry(significant(means["precision"], digits=3)),
                     Entry(f"{errors:,.0f}"),
                     Entry(significant(pit, digits=2)),
                     *(Entry(f"{100 * coverage:.1f} %") for coverage in coverages),
@@ -122,6 +123,7 @@ def _calibration(group: Group, found: Mapping[int, Records]) -> Table:
             )
     headings = (
         Entry("layer"),
+        Entry("precision", "geometric mean"),
         Entry("errors", "of a batch"),
         Entry("PIT error", "0 to 0.33; true: 0"),
         *(Entry(f"in the interval of {level} %", f"true: {level} %") for level in (50, 90, 95)),
