@@ -124,6 +124,17 @@ def test_learned_positions_end_with_the_context(line: Line, tmp_path):
     )
 
 
+def test_a_graph_ends_with_its_last_query(line: Line, tmp_path):
+    edges = [[query, key] for query in range(18) for key in range(query + 1)]
+    changes = {"model.attention.prior": {"kind": "graph", "edges": edges}, "training.steps": 20}
+    model = "generate", *tiny.language_model(tmp_path, **changes)
+    assert line(*model, "--prompt", "1 an", "--tokens", "15").code == 0
+    assert line.fails(*model, "--prompt", "1 an", "--tokens", "40") == (
+        "--tokens 40: with a prompt of 4 characters the network reads 43 positions and position 18 has no key "
+        "(from 0; model.attention.prior graph); give --tokens 15 or less"
+    )
+
+
 def test_a_model_of_a_table_writes_no_text(line: Line, tmp_path):
     finished = tiny.trained(tiny.TABLE, tmp_path, **{"seeds": [0], "splits": [0], "training.steps": 20})
     cell = cell_folder(finished.model, 0, 0)

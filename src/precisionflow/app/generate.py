@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from precisionflow.config.attention import first_without_a_key
 from precisionflow.config.networks import Transformer
 from precisionflow.console import note
 from precisionflow.records.files import write_parquet, write_text
@@ -126,20 +127,30 @@ def _ids(predictor: "TokenPredictor", prompt: str) -> "np.ndarray":
 
 
 def _check_length(predictor: "TokenPredictor", *, longest: int, tokens: int) -> None:
-    """ValueError for more positions than the network has an embedding of; a line for more than it was trained on."""
+    """ValueError for a position without an embedding or a key; a line for more than the network was trained on."""
     experiment, context = predictor.experiment_card.experiment, predictor.task.context
     needed, kind = longest + tokens - 1, predictor.task.tokens.plural
     if needed <= context:
         return
-    assert isinstance(experiment.model, Transformer)
-    if experiment.model.positions == "learned":
-        room = context + 1 - longest
-        remedy = f"give --tokens {room} or less" if room > 0 else f"give a prompt of at most {context}"
+    model = experiment.model
+    assert isinstance(model, Transformer)
+    told = f"--tokens {tokens}: with a prompt of {longest} {kind} the network reads {needed} positions and"
+    if model.positions == "learned":
+        of = "task.context, model.positions learned"
+        raise ValueError(f"{told} has learned {context} ({of}); {_remedy(longest, positions=context)}")
+    keyless = first_without_a_key(model.attention.prior, positions=needed)
+    if keyless is not None:
+        remedy = _remedy(longest, positions=keyless)
         raise ValueError(
-            f"--tokens {tokens}: with a prompt of {longest} {kind} the network reads {needed} positions and has "
-            f"learned {context} (task.context, model.positions learned); {remedy}"
+            f"{told} position {keyless} has no key (from 0; model.attention.prior graph); {remedy}"
         )
     note(f"the network reads {needed} {kind} and was trained on {context}: beyond them it was never tested")
+
+
+def _remedy(longest: int, *, positions: int) -> str:
+    """What to do where a network reads so many positions and no more."""
+    room = positions + 1 - longest
+    return f"give --tokens {room} or less" if room > 0 else f"give a prompt of at most {positions}"
 
 
 def _continued(

@@ -196,11 +196,13 @@ def test_a_query_without_a_key_is_named():
     present = torch.tensor([[True, True, True], [True, True, False]])
     module(x, Sites(torch.arange(3)))
     with pytest.raises(
-        ValueError, match=r"the query at place 1 no key; widen one of model\.attention\.prior"
+        ValueError, match=r"the query at position 1 no key; widen one of model\.attention\.prior"
     ):
         module(x, Sites(torch.arange(3), present))
-    with pytest.raises(ValueError, match="the query at place 1 no key"):
+    with pytest.raises(ValueError, match="the query at position 1 no key"):
         module.posterior(x[:, :2], Sites(torch.arange(2))).probabilities()
+    with pytest.raises(ValueError, match="the query at position 3 no key"):
+        module(x, Sites(torch.arange(1, 4)))
 
 
 def test_one_prior_is_its_own_product(described):

@@ -34,6 +34,7 @@ from precisionflow.config.attention.priors import (
     Relative,
     Window,
     factors_of,
+    first_without_a_key,
 )
 from precisionflow.config.attention.values import Hopfield, Multihop, Neighbour, Value
 from precisionflow.config.base import Config, Positive
@@ -73,6 +74,7 @@ __all__ = [
     "Value",
     "Window",
     "factors_of",
+    "first_without_a_key",
 ]
 
 

@@ -145,6 +145,19 @@ Prior = Annotated[
 ]
 
 
+def first_without_a_key(prior: Prior, *, positions: int) -> int | None:
+    """The first of so many positions whose token has no edge from any; none: each has one.
+
+    A graph alone can leave a query without a key: all others hold the query's own place.
+    """
+    graphs = [factor for factor in factors_of(prior) if isinstance(factor, Graph)]
+    for query in range(positions) if graphs else ():
+        first, *others = ({key for key in graph.keys_of(query) if key < positions} for graph in graphs)
+        if not any(prior.possible(query, key) for key in first.intersection(*others)):
+            return query
+    return None
+
+
 def factors_of(prior: Prior) -> tuple[OnePrior, ...]:
     """The priors that a prior is the product of."""
     match prior:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from precisionflow.config.agents import MOST_POLICIES, Agent
 from precisionflow.config.allocation import Budgeted, PatchReader
-from precisionflow.config.attention import Graph, factors_of
+from precisionflow.config.attention import first_without_a_key
 from precisionflow.config.base import members_of
 from precisionflow.config.compatibility.kinds import kinds
 from precisionflow.config.drawn_tables import MovingTarget
@@ -62,19 +62,16 @@ def attention_sees_no_target(experiment: "Experiment") -> None:
 
 
 def every_query_has_a_key(experiment: "Experiment") -> None:
-    """Of the priors a graph alone can leave a query without a key: all others hold the query's own place."""
     model, task = experiment.model, experiment.task
     if not isinstance(model, Transformer):
         return
-    prior, context = model.attention.prior, task.context  # type: ignore[union-attr]
-    graphs = [factor for factor in factors_of(prior) if isinstance(factor, Graph)]
-    for query in range(context) if graphs else ():
-        first, *others = ({key for key in graph.keys_of(query) if key < context} for graph in graphs)
-        if not any(prior.possible(query, key) for key in first.intersection(*others)):
-            raise ValueError(
-                f"model.attention.prior: leaves the token at position {query} of {context} no key; "
-                f"give an edge [{query}, key] or lower task.context"
-            )
+    context = task.context  # type: ignore[union-attr]
+    query = first_without_a_key(model.attention.prior, positions=context)
+    if query is not None:
+        raise ValueError(
+            f"model.attention.prior: leaves the token at position {query} of {context} no key; "
+            f"give an edge [{query}, key] or lower task.context"
+        )
 
 
 def parts_of_attention_fit(experiment: "Experiment") -> None:

@@ -79,10 +79,13 @@ class LogPrior:
     factors: tuple[Factor, ...] = ()
     absent: Bool[Tensor, "batch queries"] | None = None
     """Queries at places where no token stands; none: a token stands everywhere."""
+    positions: Int[Tensor, "queries"] | None = None
+    """Where the queries stand, told of priors that may leave one no key; none: at their places."""
 
     def __mul__(self, other: "LogPrior") -> "LogPrior":
         absent = self.absent if other.absent is None else other.absent
-        return LogPrior(self.causal or other.causal, self.factors + other.factors, absent)
+        positions = self.positions if other.positions is None else other.positions
+        return LogPrior(self.causal or other.causal, self.factors + other.factors, absent, positions)
 
     @property
     def learned(self) -> tuple[Tensor, ...]:
@@ -147,8 +150,10 @@ class LogPrior:
             block = self.block(rows, slice(0, keys), device=device, dtype=torch.float32)
             closed = block.isneginf().all(-1).flatten(0, 1).any(0).nonzero()
             if len(closed):
+                place = rows.start + int(closed[0])
+                position = place if self.positions is None else int(self.positions[place])
                 raise ValueError(
-                    f"attention: the priors leave the query at place {rows.start + int(closed[0])} no key; "
+                    f"attention: the priors leave the query at position {position} no key; "
                     "widen one of model.attention.prior"
                 )
         if key:

@@ -31,7 +31,8 @@ class Graph(nn.Module):
 
     def log(self, queries: Sites, keys: Sites) -> LogPrior:
         spans = (queries.span, keys.span) if queries.span and keys.span else None
-        return LogPrior(factors=(Linked(self._blocks(queries), self._blocks(keys), self.possible, spans),))
+        linked = Linked(self._blocks(queries), self._blocks(keys), self.possible, spans)
+        return LogPrior(factors=(linked,), positions=queries.positions)
 
     def _blocks(self, at: Sites) -> Tensor:
         return (at.positions // self.size).clamp(max=len(self.possible) - 1)
